@@ -1,0 +1,74 @@
+"""Errors that say what to do.
+
+Every error that a user can cause is a `BridleError`: one sentence on what is wrong, one on the remedy.
+The command line prints it without a traceback and leaves with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BridleError(Exception):
+    """A failure with a remedy.
+
+    Args:
+        problem: what is wrong, naming file, key and value where there are any.
+        remedy: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}\n  → {remedy}" if remedy else problem)
+
+    def __reduce__(self) -> tuple[type[BridleError], tuple[str, str]]:
+        """Pickle by the two parts, so that an error crosses from a worker process unharmed."""
+        return type(self), (self.problem, self.remedy)
+
+
+class ConfigError(BridleError):
+    """The request itself is wrong: nothing was started, nothing was written."""
+
+    exit_code = 2
+
+
+class StoreError(BridleError):
+    """The artifact store cannot be read or written, or an artifact in it is damaged."""
+
+    exit_code = 3
+
+
+class TrainingError(BridleError):
+    """A training run cannot go on (a loss that is not a number, an empty data set)."""
+
+    exit_code = 4
+
+
+class RulesError(BridleError):
+    """An intervention broke the rules of the game (it reached for the trigger, say)."""
+
+    exit_code = 5
+
+
+class MissingExtra(BridleError):
+    """An optional dependency is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"This needs the package {package!r}, which is not installed.", f"pip install 'bridle[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:  # type: ignore[override]
+        return type(self), (self.package, self.extra)
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """A phrase that offers the closest allowed name: `did you mean 'lr'?`, or the list of what is allowed."""
+    names = sorted(set(allowed))
+    close = difflib.get_close_matches(given, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else "allowed: " + ", ".join(names)
