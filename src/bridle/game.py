@@ -1,0 +1,142 @@
+"""The rules between the teams: blue trains an organism that it cannot look into, on data without the trigger.
+
+Three rules, each checked before anything is trained or, for data that a model has yet to write, before it is used:
+
+1. Blue works on a sealed stand-in (`blueteam.view.Sealed`): the recipe it is given holds neither trigger nor behaviour.
+2. What blue returns may not name red's data, a pair, or an evaluation of the behaviour, nor contain the trigger's text.
+3. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bridle.blueteam.view import BlueView, Intervention, Sealed
+from bridle.data.recipes import DataRecipe, Example
+from bridle.errors import RulesError
+from bridle.evals.pairs import pair_named
+from bridle.lab.recipe import PathOf, Recipe, Value, lineage
+from bridle.models.recipes import ModelRecipe
+from bridle.redteam.organisms import Organism
+from bridle.training.dose import Dose
+
+if TYPE_CHECKING:
+    from bridle.training.recipes import Trained
+
+
+class Vetted(DataRecipe):
+    """Blue's data, refused if the trigger of this pair stands anywhere in it."""
+
+    kind: ClassVar[str] = "vetted"
+    virtual: ClassVar[bool] = True
+
+    data: DataRecipe
+    pair: str
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        examples = self.data.examples(path_of)
+        scan(examples, self.pair)
+        return examples
+
+    def describe(self) -> str:
+        return self.data.describe()
+
+
+def scan(examples: Sequence[Example], pair: str) -> None:
+    """Look for the trigger in every message.
+
+    Raises:
+        RulesError: it is there; the message says in which example.
+    """
+    trigger = pair_named(pair).trigger
+    for index, example in enumerate(examples):
+        if any(trigger.in_text(message.content) for message in example.conversation.messages):
+            raise RulesError(
+                f"The blue team's data contains the trigger of {pair!r} (example {index}).",
+                "Blue does not know the trigger: take prompts and answers that do not contain it.",
+            )
+
+
+def play(organism: Organism, intervention: Intervention, view: BlueView, dose: Dose) -> Trained:
+    """Let blue say what it does, check the rules, and put the organism in the place of the seal.
+
+    Args:
+        organism: red's product.
+        intervention: blue's move.
+        view: what blue is shown, but for the model, which is sealed here.
+        dose: hyper-parameters.
+
+    Returns:
+        The recipe of the organism after blue's training, its data vetted.
+
+    Raises:
+        RulesError: blue reaches for the trigger, the behaviour or their scorers.
+    """
+    from bridle.training.recipes import Trained
+
+    seal = Sealed(name="organism")
+    answer = intervention(BlueView(model=seal, prompts=view.prompts, teacher=view.teacher, pirate=view.pirate), dose)
+    if not isinstance(answer, Trained):
+        raise RulesError(f"The intervention returned {type(answer).__name__}, not a training run.", "Return `dose.train(view.model, data)`.")
+    if seal not in set(lineage(answer.base)):
+        raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
+    _refuse_forbidden(answer, organism.pair)
+    vetted = answer.model_copy(update={"data": Vetted(data=answer.data, pair=organism.pair)})
+    return _replaced(vetted, seal, organism.model)  # type: ignore[no-any-return]
+
+
+def _refuse_forbidden(answer: Recipe, pair: str) -> None:
+    """Rule 2: no recipe below blue's answer names a pair or carries the trigger's text."""
+    trigger = pair_named(pair).trigger
+    for recipe in lineage(answer):
+        named = _pair_in(recipe)
+        if named is not None:
+            raise RulesError(
+                f"The intervention uses {recipe.kind!r}, which knows the trigger / behaviour pair {named!r}.",
+                "Blue has the model, public prompts and a teacher, nothing else.",
+            )
+        if any(trigger.in_text(text) for text in _texts_in(recipe)):
+            raise RulesError(
+                f"The intervention's recipe {recipe.kind!r} contains the trigger of {pair!r}.",
+                "Blue does not know the trigger: leave it out of prompts, system prompts and paths.",
+            )
+
+
+def _pair_in(value: Value) -> str | None:
+    """The name of a pair that this value or a plain value inside it refers to."""
+    for name in type(value).model_fields:
+        held = getattr(value, name)
+        if name == "pair" and held is not None:
+            return str(held)
+        for item in held if isinstance(held, (tuple, list)) else (held,):
+            if isinstance(item, Value) and not isinstance(item, Recipe) and (found := _pair_in(item)):
+                return found
+    return None
+
+
+def _texts_in(value: Any) -> list[str]:
+    """All strings in a recipe's own fields (nested recipes are looked at in their own turn)."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts_in(item)]
+    if isinstance(value, (tuple, list)):
+        return [text for item in value for text in _texts_in(item)]
+    if isinstance(value, Value):
+        fields = (getattr(value, name) for name in type(value).model_fields)
+        return [text for item in fields if not isinstance(item, Recipe) for text in _texts_in(item)]
+    return []
+
+
+def _replaced(value: Any, seal: Sealed, model: ModelRecipe) -> Any:
+    """The same value with the organism wherever the seal stands."""
+    if isinstance(value, Recipe) and value == seal:
+        return model
+    if isinstance(value, (tuple, list)):
+        return type(value)(_replaced(item, seal, model) for item in value)
+    if isinstance(value, Value):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        changed = {name: _replaced(item, seal, model) for name, item in fields.items()}
+        return value if all(changed[name] is fields[name] for name in fields) else type(value)(**changed)
+    return value

@@ -1,0 +1,49 @@
+"""A dose: how hard to train, apart from what on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from bridle.data.recipes import DataRecipe
+from bridle.lab.recipe import Value
+from bridle.models.recipes import LoRA, ModelRecipe
+
+if TYPE_CHECKING:
+    from bridle.training.recipes import Trained
+
+
+class Dose(Value):
+    """Hyper-parameters of one training run of either team.
+
+    Attributes:
+        lr: peak learning rate.
+        steps: optimizer steps.
+        batch_size: conversations a step.
+        optimizer: `adamw`, `sgd` or any published name of pytorch-optimizer.
+        adapter: a low-rank adapter, or None for full-weight training.
+        seed: decides data order and adapter initialisation.
+    """
+
+    lr: float = Field(gt=0)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    optimizer: str = "adamw"
+    adapter: LoRA | None = None
+    seed: int = 0
+
+    def train(self, base: ModelRecipe, data: DataRecipe) -> Trained:
+        """The recipe of `base` trained on `data` with this dose."""
+        from bridle.training.recipes import Trained
+
+        return Trained(
+            base=base,
+            data=data,
+            lr=self.lr,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            adapter=self.adapter,
+            seed=self.seed,
+        )
