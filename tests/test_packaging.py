@@ -1,0 +1,167 @@
+"""What is said about the package is true of it: version, changelog, make targets, commands in the pages, dependencies."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import bridle
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == bridle.__version__ == metadata.version("bridle")
+
+
+def commands_in(page: Path) -> Iterator[list[str]]:
+    """The words of every `make …` and `bridle …` line in a page's shell blocks, comments left out."""
+    for block in re.findall(r"^```(?:bash|console|sh)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words and words[0] in ("make", "bridle"):
+                yield words
+
+
+def documented(program: str) -> list[tuple[str, list[str]]]:
+    """(page, words) of every documented command of a program."""
+    return [(page.name, words) for page in PAGES for words in commands_in(page) if words[0] == program]
+
+
+def make_targets() -> dict[str, str]:
+    """Name of every phony target and what `make help` says of it."""
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
+    assert phony is not None
+    described = dict(re.findall(r"^(\w+):.*?## (.+)$", makefile, flags=re.MULTILINE))
+    return {name: described.get(name, "") for name in phony[1].split()}
+
+
+@pytest.mark.parametrize("target", make_targets())
+def test_every_make_target_is_documented(target: str) -> None:
+    assert make_targets()[target], f"`make help` says nothing of {target}"
+    named = [page for page in ("README.md", "CONTRIBUTING.md") if f"make {target}" in (ROOT / page).read_text()]
+    assert named or target == "help", f"neither README nor CONTRIBUTING names `make {target}`"
+
+
+@pytest.mark.parametrize(("page", "words"), documented("make"))
+def test_documented_make_targets_exist(page: str, words: list[str]) -> None:
+    assert {word for word in words[1:] if "=" not in word} <= set(make_targets())
+
+
+@pytest.mark.parametrize(("page", "words"), documented("bridle"))
+def test_documented_commands_exist(page: str, words: list[str]) -> None:
+    """Each command in a page is one that the command line has, with the options it has, and enough arguments."""
+    from bridle.cli.main import app
+
+    command: click.Command = typer.main.get_command(app)
+    context = click.Context(command, info_name="bridle")
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(context, rest[0])
+        assert found is not None, f"{page}: `bridle` has no command {rest[0]!r}: {shlex.join(words)}"
+        command, rest = found, rest[1:]
+        context = click.Context(command, parent=context, info_name=command.name)
+    options = {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
+    given = {word.split("=")[0] for word in rest if word.startswith("-")}
+    assert given <= options, f"{page}: no such option in `{shlex.join(words)}`"
+
+
+def test_the_pages_do_document_commands() -> None:
+    """The two tests above would pass on pages without commands."""
+    assert {"run", "chat", "eval", "store"} <= {words[1] for _, words in documented("bridle")}
+    assert {"demo", "test"} <= {words[1] for _, words in documented("make")}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """(top-level module, at import time?) of every absolute import in a file; imports for type checkers do not count."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    late = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module or ""]
+        else:
+            continue
+        yield from ((name.split(".")[0], node not in late) for name in names)
+
+
+def distributions(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
+
+
+def providers(module: str) -> set[str]:
+    """The distributions that bring a top-level module."""
+    return {canonicalize_name(name) for name in metadata.packages_distributions().get(module, [module])}
+
+
+def test_the_package_declares_what_it_imports() -> None:
+    """The wheel alone brings all that it needs; what an extra brings is imported only inside functions."""
+    core = distributions(PROJECT["dependencies"])
+    extras = distributions([line for name, lines in PROJECT["optional-dependencies"].items() for line in lines])
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in (ROOT / "src").rglob("*.py")
+        for module, at_import in imports(path)
+        if module not in sys.stdlib_module_names | {"bridle"}
+        and not providers(module) & (core if at_import else core | extras)
+    }
+    assert not undeclared
+
+
+def test_the_tests_declare_what_they_import() -> None:
+    extras = PROJECT["optional-dependencies"]
+    declared = distributions([*PROJECT["dependencies"], *extras["test"], *extras["peer"]])
+    undeclared = {
+        f"{path.name}: {module}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for module, _ in imports(path)
+        if module not in sys.stdlib_module_names | {"bridle"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+        and not providers(module) & declared
+    }
+    assert not undeclared
+
+
+def test_help_answers_without_loading_torch() -> None:
+    """`bridle --help` is quick because nothing heavy is imported at start-up."""
+    heavy = ("torch", "transformers", "peft", "pandas", "scipy", "plotly", "datasets")
+    program = (
+        "import sys\nfrom bridle.cli.main import main\nsys.argv = ['bridle', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('loaded:', *(name for name in {heavy!r} if name in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1].strip() == "loaded:"
+    assert "run" in run.stdout

