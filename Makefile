@@ -38,7 +38,7 @@ format: $(READY)-lint  ## set up, then let ruff put the code into shape
 	$(PY) -m ruff format
 
 docs: $(READY)-docs  ## set up, then build the documentation into site/
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 wheel: $(READY)-test  ## set up, then build the wheel into dist/
 	$(PY) -m build --wheel --no-isolation

@@ -89,6 +89,13 @@ def test_the_pages_do_document_commands() -> None:
     assert {"demo", "test"} <= {words[1] for _, words in documented("make")}
 
 
+def test_the_api_reference_covers_every_module() -> None:
+    package = ROOT / "src" / "bridle"
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    covered = set(re.findall(r"^::: bridle\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE))
+    assert covered == modules - {"__init__", "cli"}
+
+
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
     """(top-level module, at import time?) of every absolute import in a file; imports for type checkers do not count."""
     tree = ast.parse(path.read_text())

@@ -1,0 +1,24 @@
+"""What holds for every test: no network, no touching of the user's own store, the longest tests first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test leaves to the default store goes into a temporary one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRIDLE_HOME", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that take minutes: the other processes share out the rest meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("wheel") is None)
