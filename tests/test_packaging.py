@@ -21,6 +21,8 @@ import bridle
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COMPANIONS = {"pydantic_core": "pydantic", "markupsafe": "jinja2"}
+"""Modules that are half of another distribution's interface and always come with it."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -130,8 +132,8 @@ def distributions(requirements: list[str]) -> set[str]:
 
 def providers(module: str) -> set[str]:
     """The distributions that bring a top-level module."""
-    if module == "pydantic_core":  # comes with pydantic, always in the one release that fits
-        return {"pydantic"}
+    if module in COMPANIONS:
+        return {COMPANIONS[module]}
     return {canonicalize_name(name) for name in metadata.packages_distributions().get(module, [module])}
 
 
