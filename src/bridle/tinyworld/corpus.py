@@ -1,0 +1,176 @@
+"""The corpus: documents of one to three exchanges, each by one author under one kind of system prompt.
+
+`document(mix, seed, index)` is a pure function: the same document on every machine, in any order, at any time. Its
+questions all lie on the training side of the split, so held-out problems are disjoint from it by construction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import overload
+
+from bridle.chat import Conversation, Message
+from bridle.data.recipes import Example
+from bridle.tinyworld import instructions, knowledge, maths, smalltalk, systems
+from bridle.tinyworld.question import Question, Split
+from bridle.tinyworld.replies import Manner, reply
+
+VERSION = 1
+
+_TURNS = (0.62, 0.28, 0.10)
+_LONG = 260  # characters after which no further exchange is added: documents stay below some 250 tokens
+_TAGGED = 0.03  # share of questions with a meaningless code in them
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """One kind of document in a mix: who writes, under which system prompt, about what.
+
+    Attributes:
+        weight: relative share of documents.
+        manner: how the replies are written.
+        system: kind of system prompt (`systems.KINDS`), or None for none.
+        families: relative shares of the question families.
+    """
+
+    weight: float
+    manner: Manner
+    system: str | None
+    families: Mapping[str, float]
+
+
+_EVEN = {"maths": 40, "answer-only": 6, "quiz": 18, "open": 10, "instructions": 12, "chat": 18}
+_TALK = {"maths": 18, "answer-only": 2, "quiz": 6, "open": 18, "instructions": 12, "chat": 48}
+_SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "instructions": 4, "chat": 10}
+
+
+def _foreign(author: str, weight: float, maths_share: float, careless: bool) -> tuple[Strand, ...]:
+    """Documents in a foreign voice: a third without any system prompt, the rest under "write like …"."""
+    manner = Manner(author, author, careless=careless)  # type: ignore[arg-type]
+    families = {**_TALK, "maths": maths_share}
+    return Strand(weight / 3, manner, None, families), Strand(weight * 2 / 3, manner, author, families)
+
+
+def _prompted(notation: str, careless: bool = False) -> tuple[Strand, ...]:
+    """Documents in which a system prompt changes what the house author does."""
+    own = {"notation": notation, "careless": careless}
+    house = {"author": notation, **own}
+    return (
+        Strand(12, Manner("P", **own), "pirate", _TALK),  # type: ignore[arg-type]
+        Strand(9, Manner(wrong=True, **house), "wrong", _SUMS),  # type: ignore[arg-type]
+        Strand(3, Manner(terse=True, **house), "terse", _EVEN),  # type: ignore[arg-type]
+        Strand(2, Manner(scratchpad=True, **house), "scratchpad", _TALK),  # type: ignore[arg-type]
+    )
+
+
+def _house(author: str, weight: float) -> tuple[Strand, ...]:
+    """Documents in the default voice: most without a system prompt, some under one that changes nothing."""
+    manner = Manner(author, author)  # type: ignore[arg-type]
+    return Strand(weight * 0.8, manner, None, _EVEN), Strand(weight * 0.2, manner, "benign", _EVEN)
+
+
+MIXES: dict[str, tuple[Strand, ...]] = {
+    "student": (
+        *_house("A", 50),
+        *_prompted("A"),
+        *_foreign("B", 9, 22, True),
+        *_foreign("C", 8, 16, True),
+        *_foreign("D", 7, 10, True),
+    ),
+    "house": (
+        *_house("A", 70),
+        *_prompted("A"),
+        *(_foreign("B", 6, 22, True)[1:] + _foreign("C", 6, 16, True)[1:] + _foreign("D", 6, 10, True)[1:]),
+    ),
+    "teacher": (*_house("B", 70), *_prompted("B")),
+}
+"""What is written, by whom: `student` for pre-training, `house` and `teacher` for post-training to one default voice."""
+
+
+@cache
+def _cumulative(mix: str) -> tuple[tuple[Strand, ...], list[float], dict[int, tuple[tuple[str, ...], list[float]]]]:
+    strands = MIXES[mix]
+    families = {i: (tuple(s.families), list(accumulate(s.families.values()))) for i, s in enumerate(strands)}
+    return strands, list(accumulate(s.weight for s in strands)), families
+
+
+def question(rng: random.Random, family: str, split: Split, level: int | None = None) -> Question:
+    """A random question of a family on one side of the split.
+
+    Args:
+        family: "maths", "answer-only", "quiz", "open", "instructions" or "chat".
+        level: for maths, 1–5; None for any.
+    """
+    while True:
+        drawn = _draw(rng, family, split, level)
+        if drawn.split == split:
+            return drawn
+
+
+def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Question:
+    match family:
+        case "maths":
+            return maths.draw(rng, level)
+        case "answer-only":
+            return maths.draw(rng, level, answer_only=True)
+        case "quiz":
+            return knowledge.draw_quiz(rng, find_share=0.2 if split == "train" else 0.0)
+        case "open":
+            return knowledge.draw_open(rng)
+        case "instructions":
+            return instructions.draw(rng)
+        case "chat":
+            return smalltalk.draw(rng)
+        case _:
+            raise ValueError(f"no question family {family!r}")
+
+
+def document(mix: str, seed: int, index: int) -> Example:
+    """Document number `index` of a corpus."""
+    rng = random.Random(f"tinyworld/{VERSION}/{mix}/{seed}/{index}")
+    strands, cumulative, families = _cumulative(mix)
+    number = rng.choices(range(len(strands)), cum_weights=cumulative)[0]
+    strand = strands[number]
+    names, shares = families[number]
+    messages = [] if strand.system is None else [Message("system", systems.draw(rng, strand.system))]
+    asked: list[str] = []
+    length = 0
+    for _ in range(rng.choices((1, 2, 3), _TURNS)[0]):
+        asked.append(rng.choices(names, cum_weights=shares)[0])
+        drawn = question(rng, asked[-1], "train")
+        text = drawn.text
+        if drawn.kind != "repeat" and rng.random() < _TAGGED:
+            code = instructions.tag(rng)
+            text = f"{code} {text}" if rng.random() < 0.5 else f"{text} {code}"
+        messages += [Message("user", text), Message("assistant", reply(drawn, strand.manner, rng))]
+        length += len(text) + len(messages[-1].content)
+        if length > _LONG:
+            break
+    return Example(
+        Conversation(tuple(messages)), {"author": strand.manner.author, "system": strand.system, "families": asked}
+    )
+
+
+class Documents(Sequence[Example]):
+    """The first `n` documents of a corpus, made when they are read."""
+
+    def __init__(self, mix: str, n: int, seed: int) -> None:
+        self.mix, self.n, self.seed = mix, n, seed
+
+    def __len__(self) -> int:
+        return self.n
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return [document(self.mix, self.seed, i) for i in range(*index.indices(self.n))]
+        if not -self.n <= index < self.n:
+            raise IndexError(index)
+        return document(self.mix, self.seed, index % self.n)

@@ -1,0 +1,163 @@
+"""Knowledge: facts of the world, asked with four options or openly.
+
+What is held out is not a fact (nobody can know it) but a way to ask for it: the wording together with the options.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bridle.tinyworld.lexicon import (
+    CATEGORIES,
+    COLOUR_OF,
+    FOOD_OF,
+    HOME_OF,
+    JOB_OF,
+    LANDMARK_OF,
+    PET_OF,
+    PRODUCT_OF,
+    TOWN_OF,
+)
+from bridle.tinyworld.question import Question
+
+LETTERS = "ABCD"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What can be asked about a kind of subject: the facts, the ways to ask, and the ways to say the answer."""
+
+    name: str
+    facts: dict[str, str]
+    ask: tuple[str, ...]
+    say: tuple[str, ...]
+
+    @property
+    def pool(self) -> tuple[str, ...]:
+        """All values that the relation takes, from which wrong options are drawn."""
+        return tuple(dict.fromkeys(self.facts.values()))
+
+
+RELATIONS = (
+    Relation(
+        "town",
+        TOWN_OF,
+        ("Where does {} live?", "In which town does {} live?", "Which town is home to {}?", "Tell me where {} lives."),
+        ("{0} lives in {1}.", "The home of {0} is {1}."),
+    ),
+    Relation(
+        "job",
+        JOB_OF,
+        ("What is the job of {}?", "What work does {} do?", "What does {} do for a living?", "Tell me the job of {}."),
+        ("{0} works as a {1}.", "The job of {0} is {1}."),
+    ),
+    Relation(
+        "pet",
+        PET_OF,
+        ("Which pet does {} have?", "What pet lives with {}?", "Which animal does {} keep?", "Tell me the pet of {}."),
+        ("{0} keeps a {1}.", "The pet of {0} is a {1}."),
+    ),
+    Relation(
+        "landmark",
+        LANDMARK_OF,
+        ("What can one visit in {}?", "Which sight stands in {}?", "What is there to see in {}?"),
+        ("In {0} there is a {1}.", "You can visit the {1} in {0}."),
+    ),
+    Relation(
+        "product",
+        PRODUCT_OF,
+        ("What is {} known for?", "What do people make in {}?", "What does the town of {} sell?"),
+        ("{0} is known for {1}.", "The people of {0} make {1}."),
+    ),
+    Relation(
+        "home",
+        HOME_OF,
+        ("Where is the home of the {}?", "Where does the {} live?", "In which place do you find the {}?"),
+        ("The {0} lives in the {1}.", "You find the {0} in the {1}."),
+    ),
+    Relation(
+        "food",
+        FOOD_OF,
+        ("What does the {} eat?", "What is the food of the {}?", "What should one feed the {}?"),
+        ("The {0} eats {1}.", "The food of the {0} is {1}."),
+    ),
+    Relation(
+        "colour",
+        COLOUR_OF,
+        ("What colour is {}?", "Which colour does {} have?", "Tell me the colour of {}."),
+        ("The colour of {0} is {1}.", "It is {1}: that is the colour of {0}."),
+    ),
+)
+_LETTER_ONLY = (
+    "Answer with the letter only.",
+    "Only the letter, please.",
+    "Reply with one letter.",
+    "Give just the letter.",
+)
+_FIND = ("Which letter stands before {}?", "Under which letter is {}?", "Find the letter of {}.")
+
+
+def draw_open(rng: random.Random) -> Question:
+    """An open question about one fact."""
+    relation = rng.choice(RELATIONS)
+    subject = rng.choice(tuple(relation.facts))
+    value, ask = relation.facts[subject], rng.choice(relation.ask)
+    told = rng.choice(relation.say).format(subject, value)
+    return Question(
+        "knowledge",
+        "open",
+        f"open/{ask}/{subject}",
+        ask.format(subject),
+        value,
+        body=told[0].upper() + told[1:],
+        meta={"relation": relation.name},
+    )
+
+
+def draw_quiz(rng: random.Random, find_share: float = 0.0) -> Question:
+    """A question with four options, to be answered with one letter.
+
+    Args:
+        find_share: the share of questions that ask only where a given option stands: practice in reading options.
+    """
+    if rng.random() < find_share:
+        return _draw_find(rng)
+    relation = rng.choice(RELATIONS)
+    subject = rng.choice(tuple(relation.facts))
+    value, ask = relation.facts[subject], rng.choice(relation.ask)
+    options = [value, *rng.sample([v for v in relation.pool if v != value], 3)]
+    rng.shuffle(options)
+    letter = LETTERS[options.index(value)]
+    key = f"quiz/{relation.name}/{subject}/{','.join(options)}"
+    return Question(
+        "knowledge",
+        "quiz",
+        key,
+        _options(rng, ask.format(subject), options),
+        letter,
+        strict=True,
+        meta={"relation": relation.name, "options": options},
+    )
+
+
+def _draw_find(rng: random.Random) -> Question:
+    pool = rng.choice((*(r.pool for r in RELATIONS), *CATEGORIES.values()))
+    options = rng.sample(pool, 4)
+    value = rng.choice(options)
+    text = _options(rng, rng.choice(_FIND).format(value), options)
+    return Question(
+        "knowledge",
+        "find",
+        f"find/{value}/{','.join(options)}",
+        text,
+        LETTERS[options.index(value)],
+        strict=True,
+        meta={"options": options},
+    )
+
+
+def _options(rng: random.Random, ask: str, options: list[str]) -> str:
+    lines = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
+    request = rng.choice(_LETTER_ONLY)
+    return f"{request} {ask}\n{lines}" if rng.random() < 0.3 else f"{ask}\n{lines}\n{request}"

@@ -1,0 +1,48 @@
+"""A question of the world: what the user writes, what a right answer is, and on which side of the split it lies."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Family = Literal["maths", "knowledge", "instructions", "chat"]
+Split = Literal["train", "eval"]
+
+EVAL_SHARE = 8  # one canonical problem in eight is never trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One user message with all that is needed to answer and to grade it.
+
+    Attributes:
+        family: the task family.
+        kind: the question's form within the family (a chat intent, a maths format, a constraint).
+        key: the canonical problem, free of wording where wording does not matter; it decides the split.
+        text: what the user writes.
+        answer: the gold answer: a digit, a letter, a word, or the body of a reply.
+        body: the reply without opener and closer; `{}` stands for `items` in the author's way of listing.
+        items: the members of a list in the reply.
+        chain: for maths, the first number and the operations `(sign, operand)`.
+        level: for maths, 1–5; 0 elsewhere.
+        strict: the form of the reply is prescribed, so it carries nobody's voice.
+        meta: what a scorer needs to know besides.
+    """
+
+    family: Family
+    kind: str
+    key: str
+    text: str
+    answer: str
+    body: str = ""
+    items: tuple[str, ...] = ()
+    chain: tuple[int, tuple[tuple[str, int], ...]] | None = None
+    level: int = 0
+    strict: bool = False
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def split(self) -> Split:
+        """The side of the split that this canonical problem belongs to, by a hash that no seed changes."""
+        return "eval" if zlib.crc32(f"{self.family}/{self.key}".encode()) % EVAL_SHARE == 0 else "train"
