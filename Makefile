@@ -28,10 +28,8 @@ test: $(READY)-test  ## set up, then the whole test suite, the built wheel inclu
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 lint: $(READY)-lint  ## set up, then ruff, mypy and the floor check
-	$(PY) -m ruff check
-	$(PY) -m ruff format --check
-	$(PY) -m mypy
-	$(VENV)/bin/lint-imports
+	@status=0; for check in "ruff check" "ruff format --check" mypy; do $(PY) -m $$check || status=1; done; \
+	$(VENV)/bin/lint-imports || status=1; exit $$status
 
 format: $(READY)-lint  ## set up, then let ruff put the code into shape
 	$(PY) -m ruff check --fix
