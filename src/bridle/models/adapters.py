@@ -1,0 +1,84 @@
+"""Low-rank adapters: attach, save, load, merge. All of them are peft's own, so other tools read them."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from bridle.errors import ConfigError
+from bridle.models.loading import Model
+from bridle.models.recipes import LoRA
+
+
+def attach(model: Model, lora: LoRA, seed: int) -> Model:
+    """The model with a fresh trainable adapter; the weights below it are frozen and its output is unchanged at first.
+
+    An adapter that is there already is merged first. Without one the network given is used in place.
+
+    Args:
+        seed: of the adapter's random factor; the global random state is left as it was.
+
+    Raises:
+        ConfigError: a target is no module of this model.
+    """
+    base = merged(model)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.scale,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=_cuda_devices(model)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft sets it right for GPT-2 by itself
+        torch.manual_seed(seed)
+        try:
+            net = get_peft_model(base.net, config)
+        except ValueError as error:
+            raise ConfigError(
+                f"The adapter's targets {lora.targets!r} do not fit this model: {str(error).splitlines()[0]}",
+                'Use "all-linear", or names of its linear layers.',
+            ) from error
+    return replace(base, net=net, key=f"{base.key}+adapter")
+
+
+def save_adapter(model: Model, folder: str | Path) -> None:
+    """Write the adapter alone (safetensors and its config), as peft does."""
+    if not isinstance(model.net, PeftModel):
+        raise TypeError("This model has no adapter to save.")
+    model.net.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+
+
+def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> Model:
+    """The model with an adapter from a folder; one that is there already is merged first.
+
+    Raises:
+        ConfigError: there is no adapter in the folder, or only a pickled one.
+    """
+    place = Path(folder)
+    if not (place / "adapter_config.json").is_file() or not (place / "adapter_model.safetensors").is_file():
+        raise ConfigError(
+            f"The folder {str(place)!r} holds no adapter in safetensors.",
+            "Give a folder that peft's save_pretrained wrote.",
+        )
+    base = merged(model)
+    net = PeftModel.from_pretrained(base.net, str(place), is_trainable=trainable)
+    return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
+
+
+def merged(model: Model) -> Model:
+    """The model with its adapter added into a copy of the weights; a model without one is returned as it is."""
+    if not isinstance(model.net, PeftModel):
+        return model
+    net = deepcopy(model.net).merge_and_unload()
+    return replace(model, net=net.requires_grad_(True))
+
+
+def _cuda_devices(model: Model) -> list[int]:
+    device = model.device
+    return [device.index or 0] if device.type == "cuda" else []
