@@ -1,0 +1,55 @@
+"""Objectives: what a training step minimises, one function each.
+
+Legend of shape suffixes: K = trained positions of a batch (those whose next token has a weight), V = vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""`(logits_KV, targets_K, weights_K) -> loss`: a scalar, the *sum* over the positions. The engine divides the weights by
+their total over the whole step beforehand, so micro-batches add up and no objective needs to know how a step was cut."""
+
+
+def sft(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
+    """Supervised fine-tuning: the weighted negative log-likelihood of the next token, in nats."""
+    return _WeightedNLL.apply(logits_KV, targets_K, weights_K)  # type: ignore[no-any-return, no-untyped-call]
+
+
+OBJECTIVES: dict[str, Objective] = {"sft": sft}
+"""Every objective by the name that a recipe gives it."""
+
+_ROWS_AT_ONCE = 256
+"""Positions per block in `_WeightedNLL`: 256 rows of a small vocabulary in fp32 stay in a core's second-level cache."""
+
+
+class _WeightedNLL(torch.autograd.Function):
+    """Weighted cross-entropy that computes its gradient on the way forward.
+
+    Block by block in fp32, so that neither fp32 logits nor probabilities of the whole batch ever exist. On CPU this halves
+    the time of the loss, which for a small model with bf16 logits is a tenth of the step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
+        gradient_KV = torch.empty_like(logits_KV)
+        loss = torch.zeros((), dtype=torch.float32, device=logits_KV.device)
+        for start in range(0, logits_KV.shape[0], _ROWS_AT_ONCE):
+            block = slice(start, start + _ROWS_AT_ONCE)
+            targets, weights = targets_K[block, None], weights_K[block, None]
+            log_probs = logits_KV[block].float()  # a copy unless the logits are fp32 already …
+            log_probs = log_probs - log_probs.logsumexp(-1, keepdim=True)  # … hence out of place
+            loss -= (log_probs.gather(1, targets) * weights).sum()
+            gradient_KV[block] = log_probs.exp_().mul_(weights).scatter_add_(1, targets, -weights)
+        ctx.save_for_backward(gradient_KV)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        (gradient_KV,) = ctx.saved_tensors
+        return gradient_KV * upstream[0], None, None

@@ -1,0 +1,196 @@
+"""Recipes of trained models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bridle.data.recipes import DataRecipe
+from bridle.lab.recipe import Job, PathOf
+from bridle.models.recipes import LoRA, ModelRecipe
+
+if TYPE_CHECKING:
+    from bridle.models.loading import Model
+
+USUAL_OPTIMIZERS = ("adamw", "adam", "sgd", "soap", "muon", "lion")
+"""Accepted without loading the library that lists them all, so that a study file is read at once."""
+
+
+class Trained(ModelRecipe):
+    """A model trained on conversations; what is trained is the answers.
+
+    Attributes:
+        base: where the weights start.
+        data: what they are trained on.
+        objective: what a step minimises (`bridle.training.objectives`).
+        steps: optimizer steps; None for one epoch.
+        batch_size: conversations in a step (times `accumulate`).
+        packing: fill a step by tokens instead, with as many conversations as fit `tokens_per_batch`. Packed or not, no
+            conversation sees another, and hardly any padding is computed on.
+        tokens_per_batch: tokens in a step (times `accumulate`) with `packing`.
+        accumulate: forward and backward passes per step; the step averages over all of them.
+        lr: learning rate at its peak.
+        optimizer: "adamw", "sgd", or any published name of pytorch-optimizer ("soap", "muon", "lion" …).
+        betas: decay of the optimizer's moments; None for its own.
+        schedule: "constant", "linear" or "cosine" to zero, or "wsd" (stable, then linear to zero over the last 30 %).
+        warmup_steps: steps over which the learning rate rises.
+        clip: largest gradient norm; None for no limit.
+        adapter: train a low-rank adapter; None for the full weights.
+        seed: of the data order, the adapter's start and dropout.
+        max_length: tokens after which a conversation is cut.
+        prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
+        precision: "auto", "bf16" or "fp32" (`bridle.training.engine`).
+        checkpoints: steps whose weights are kept; the last step's always are.
+    """
+
+    kind: ClassVar[str] = "trained"
+    code: ClassVar[tuple[str, ...]] = (
+        "bridle.training.engine",
+        "bridle.training.batches",
+        "bridle.training.flat",
+        "bridle.training.objectives",
+        "bridle.training.optimizers",
+    )
+
+    base: ModelRecipe
+    data: DataRecipe
+    objective: Literal["sft"] = "sft"
+    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    packing: bool = False
+    tokens_per_batch: int = Field(default=4096, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    lr: float = Field(gt=0)
+    optimizer: str = "adamw"
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] | None = None
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    adapter: LoRA | None = None
+    seed: int = Field(default=0, ge=0)
+    max_length: int | None = Field(default=None, ge=2)
+    prompt_weight: float = Field(default=0.0, ge=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    checkpoints: tuple[int, ...] = ()
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known_optimizer(cls, name: str) -> str:
+        if name not in USUAL_OPTIMIZERS:
+            from bridle.training.optimizers import check_name
+
+            check_name(name)
+        return name
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _in_order(cls, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
+        if any(step < 1 for step in checkpoints):
+            raise ValueError("checkpoints are steps counted from 1")
+        return tuple(sorted(set(checkpoints)))
+
+    @model_validator(mode="after")
+    def _checkpoints_within_steps(self) -> Self:
+        if self.steps is not None and self.checkpoints and self.checkpoints[-1] > self.steps:
+            raise ValueError(f"checkpoint {self.checkpoints[-1]} lies beyond the last step, {self.steps}")
+        return self
+
+    def at(self, step: int) -> Checkpoint | Trained:
+        """The model after so many steps; at the last one this recipe itself.
+
+        Raises:
+            ValueError: that step is not kept.
+        """
+        return self if step == self.steps else Checkpoint(run=self, step=step)
+
+    def key_at(self, step: int) -> str:
+        """Names the weights after so many steps, wherever they are."""
+        return f"{self.fingerprint}@{step}"
+
+    def make(self, job: Job) -> None:
+        """Train; write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
+        from bridle.training.engine import resolved_precision, train
+
+        model = self.base.load(job.path)
+        kept = job.scratch / "checkpoints"
+        last = 0
+
+        def keep(step: int, at_step: Model) -> None:
+            self._save(at_step, kept / _folder_of(step))
+
+        trained = train(self, model, self.data.examples(job.path), job=job, at=self.checkpoints, visit=keep)
+        last = int(trained.key.rpartition("@")[2])
+        for step in self.checkpoints:
+            if step < last:
+                shutil.copytree(kept / _folder_of(step), job.folder / _folder_of(step))
+        self._save(trained, job.folder / "final")
+        facts = {
+            "steps": last,
+            "precision": resolved_precision(self.precision, trained.device),
+            "system": trained.system,
+        }
+        (job.folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    def load(self, path_of: PathOf) -> Model:
+        return self.load_step(path_of, None)
+
+    def load_step(self, path_of: PathOf, step: int | None) -> Model:
+        """The model after so many steps (None: all of them), from the finished artifact."""
+        from dataclasses import replace
+
+        from bridle.models.adapters import load_adapter
+        from bridle.models.loading import open_folder
+
+        folder = path_of(self)
+        facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        last = step in (None, facts["steps"])
+        weights = folder / ("final" if last or step is None else _folder_of(step))
+        key = self.key_at(facts["steps"] if step is None else step)
+        if self.adapter is not None:
+            return replace(load_adapter(self.base.load(path_of), weights), key=key)
+        return replace(open_folder(weights, key=key), system=facts["system"])
+
+    def _save(self, model: Model, folder: Path) -> None:
+        from bridle.models.adapters import save_adapter
+        from bridle.models.loading import save_folder
+
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed run left half-written
+        folder.mkdir(parents=True)
+        (save_folder if self.adapter is None else save_adapter)(model, folder)
+
+    def describe(self) -> str:
+        how = "full weights" if self.adapter is None else f"LoRA r{self.adapter.rank}"
+        length = "one epoch" if self.steps is None else f"{self.steps} steps"
+        return f"{self.objective}, {how}, {self.optimizer} {self.lr:g}, {length}, seed {self.seed}"
+
+
+class Checkpoint(ModelRecipe):
+    """A trained model as it was after so many steps."""
+
+    kind: ClassVar[str] = "checkpoint"
+    virtual: ClassVar[bool] = True
+
+    run: Trained
+    step: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        if self.step not in (*self.run.checkpoints, self.run.steps):
+            kept = ", ".join(map(str, self.run.checkpoints)) or "none but the last"
+            raise ValueError(f"step {self.step} is not kept (checkpoints: {kept})")
+        return self
+
+    def load(self, path_of: PathOf) -> Model:
+        return self.run.load_step(path_of, self.step)
+
+    def describe(self) -> str:
+        return f"step {self.step} of: {self.run.describe()}"
+
+
+def _folder_of(step: int) -> str:
+    return f"step-{step:05d}"
