@@ -3,7 +3,8 @@
 A recipe's *fingerprint* is the hash of its canonical form: its kind, the version of the code path that makes it,
 and every field that differs from its default, nested recipes standing for themselves by their own fingerprints.
 It depends on nothing else: not on the order of fields, on defaults spelled out, on file paths or on the machine.
-Adding an optional field later therefore leaves old fingerprints as they were.
+Adding an optional field later therefore leaves old fingerprints as they were; changing a default changes what an
+old fingerprint means, so it is a change of `version`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_serializer, model_validator
 from pydantic.fields import FieldInfo
@@ -90,14 +91,29 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
+    def but(self, **changes: Any) -> Self:
+        """The same value with these fields changed, validated anew (pydantic's `model_copy` would keep a stale fingerprint)."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
+
     def identity(self) -> dict[str, Any]:
-        """The fields that matter and differ from their defaults, as plain JSON values."""
+        """The fields that matter and differ from their defaults, as plain JSON values.
+
+        A field of one literal (`form: Literal["cosine"] = "cosine"`) tells the members of a union apart: always in.
+        """
         chosen = {}
         for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if _is_identity(field) and (field.is_required() or value != field.get_default(call_default_factory=True)):
-                chosen[name] = _plain(value)
+            if not _is_identity(field):
+                continue
+            value = _plain(getattr(self, name))
+            default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
+            if field.is_required() or _is_tag(field) or canonical(value) != canonical(default):
+                chosen[name] = value
         return chosen
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same value with some fields changed, validated afresh (pydantic's own would keep the old fingerprint)."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **(update or {})})
 
 
 class Recipe(Value):
@@ -125,12 +141,16 @@ class Recipe(Value):
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name the artifact."""
-        canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        canonical = json.dumps(
+            self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The recipes directly inside this one, in the order of the fields, each once."""
-        return tuple(dict.fromkeys(recipe for name in type(self).model_fields for recipe in _recipes_in(getattr(self, name))))
+        return tuple(
+            dict.fromkeys(recipe for name in type(self).model_fields for recipe in _recipes_in(getattr(self, name)))
+        )
 
     def describe(self) -> str:
         """A few words for progress displays and reports."""
@@ -171,6 +191,11 @@ class Recipe(Value):
         return class_of(data.get("kind", "")).model_validate(data)
 
 
+def canonical(value: Any) -> str:
+    """The one JSON text of a JSON value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def class_of(kind: str) -> type[Recipe]:
     """The class of a kind: from `KINDS`, or `module:Class` itself for a user's own.
 
@@ -182,7 +207,9 @@ def class_of(kind: str) -> type[Recipe]:
     try:
         found = getattr(importlib.import_module(module), name) if name else None
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"The recipe kind {kind!r} cannot be loaded: {error}", "Install the package that defines it.") from error
+        raise ConfigError(
+            f"The recipe kind {kind!r} cannot be loaded: {error}", "Install the package that defines it."
+        ) from error
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         raise ConfigError(f"There is no recipe kind {kind!r}.", nearest(str(kind), KINDS))
     return found
@@ -206,6 +233,10 @@ def lineage(*recipes: Recipe) -> Iterator[Recipe]:
 
 def _is_identity(field: FieldInfo) -> bool:
     return not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
+
+
+def _is_tag(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def _recipes_in(value: Any) -> Iterator[Recipe]:
@@ -232,6 +263,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # 1.0 and 1 are one number, whichever way a union of types took it
     return str(value) if isinstance(value, Path) else value
 
 

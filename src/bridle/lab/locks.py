@@ -1,0 +1,96 @@
+"""Locks between processes: the kernel's own file locks, which die with whoever holds them.
+
+A lock is an `flock` on an open file, so a process that is killed, however it is killed, leaves nothing to clean up:
+the next one simply takes the lock. The text in the file only says who holds it, for messages.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+Waiting = Callable[[str], None]
+"""Told again and again who holds the lock while one waits for it; may raise to give up."""
+
+POLL_SECONDS = 0.1
+
+
+class FileLock:
+    """One lock on one file.
+
+    Args:
+        path: the file; it is created when the lock is taken.
+        remove: delete the file on release, while the lock is still held (for locks that come by the thousand).
+    """
+
+    def __init__(self, path: Path, *, remove: bool = False) -> None:
+        self.path = path
+        self._remove = remove
+        self._descriptor: int | None = None
+
+    def try_acquire(self, *, shared: bool = False) -> bool:
+        """Take the lock if it is free; shared locks go together, an exclusive one goes alone."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            current = _same_file(descriptor, self.path)
+        except BlockingIOError:
+            current = False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not current:  # held by another, or its last holder deleted the file between our opening and locking it
+            os.close(descriptor)
+            return False
+        if not shared:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def acquire(self, *, shared: bool = False, waiting: Waiting | None = None) -> None:
+        """Take the lock, waiting for as long as its holder lives."""
+        while not self.try_acquire(shared=shared):
+            if waiting is not None:
+                waiting(self.holder())
+            time.sleep(POLL_SECONDS)
+
+    def holder(self) -> str:
+        """Who holds the lock, in words."""
+        try:
+            return self.path.read_text() or "another process"
+        except OSError:
+            return "another process"
+
+    def release(self) -> None:
+        """Give the lock back; doing so twice does no harm."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            if self._remove:
+                self.path.unlink(missing_ok=True)
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also if a forked child still has the descriptor
+            os.close(descriptor)
+
+    def __enter__(self) -> FileLock:
+        if self._descriptor is None:
+            self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    """Whether the path still leads to the opened file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

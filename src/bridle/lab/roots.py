@@ -1,0 +1,146 @@
+"""What the garbage collector must keep: pins, the artifacts that reports need, and those that live processes use."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bridle.errors import StoreError
+from bridle.lab.locks import FileLock
+from bridle.lab.recipe import Recipe, lineage
+
+REPORT_ROOTS = "roots.json"
+
+
+class Roots:
+    """The roots of the store at `root`: `pins/<fingerprint>`, `reports/<name>/roots.json` and `uses/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def sweeping(self) -> FileLock:
+        """The lock between those who remove artifacts (alone) and those who are about to rely on some (together)."""
+        return FileLock(self.root / "locks" / "sweep")
+
+    def pins(self) -> list[str]:
+        """The pinned fingerprints."""
+        return sorted(path.name for path in _listing(self.root / "pins"))
+
+    def pin(self, fingerprint: str) -> None:
+        """Keep an artifact, and all that it was made from, until it is unpinned."""
+        place = self.root / "pins" / fingerprint
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+
+    def unpin(self, fingerprint: str) -> None:
+        """Forget a pin."""
+        (self.root / "pins" / fingerprint).unlink(missing_ok=True)
+
+    def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
+        """Note what a report needs (inputs included) in its folder, which is made if missing, and give that folder."""
+        folder = self.root / "reports" / report
+        folder.mkdir(parents=True, exist_ok=True)
+        needed = [recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual]
+        _write_json(folder / REPORT_ROOTS, needed)
+        return folder
+
+    def reports(self) -> dict[str, list[str]]:
+        """What each report needs.
+
+        Raises:
+            StoreError: a report's list cannot be read, so nothing may be thought unneeded.
+        """
+        return {
+            folder.name: _read_fingerprints(folder / REPORT_ROOTS)
+            for folder in _listing(self.root / "reports")
+            if (folder / REPORT_ROOTS).exists()
+        }
+
+    def in_use(self) -> dict[str, str]:
+        """Fingerprints that live processes rely on, and which process; what dead ones left is cleared away.
+
+        To be called while `sweeping()` is held.
+        """
+        found: dict[str, str] = {}
+        for place in _listing(self.root / "uses"):
+            if place.suffix != ".json":
+                continue
+            lock = FileLock(place.with_suffix(".lock"), remove=True)
+            if lock.try_acquire():
+                place.unlink(missing_ok=True)
+                lock.release()
+            else:
+                found.update(dict.fromkeys(_read_fingerprints(place), lock.holder()))
+        return found
+
+
+class Use:
+    """A live process's claim on artifacts: while it is open (and the process alive) they are not collected."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._place = roots.root / "uses" / f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        self._lock = FileLock(self._place.with_suffix(".lock"), remove=True)
+        self._claimed: set[str] = set()
+        self._open = False
+
+    def add(self, fingerprints: Iterable[str]) -> None:
+        """Claim some more; waits while the garbage collector runs. A store that cannot be written needs no claims."""
+        wanted = set(fingerprints) - self._claimed
+        if not wanted:
+            return
+        sweeping = self._roots.sweeping()
+        try:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            sweeping.acquire(shared=True)
+        except OSError:
+            return
+        try:
+            if not self._open:
+                self._lock.acquire()
+                self._open = True
+            self._claimed |= wanted
+            _write_json(self._place, sorted(self._claimed))
+        finally:
+            sweeping.release()
+
+    def close(self) -> None:
+        """Give up all claims."""
+        if self._open:
+            self._open = False
+            self._place.unlink(missing_ok=True)
+            self._lock.release()
+        self._claimed.clear()
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read_fingerprints(path: Path) -> list[str]:
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:  # given up this moment
+        return []
+    except ValueError:
+        content = None
+    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+        raise StoreError(f"{path} is not a list of fingerprints.", "Delete that folder if the report is not needed.")
+    return content
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Write a small file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
