@@ -1,0 +1,1 @@
+"""Data sets: where conversations come from and how they are mixed."""

@@ -1,18 +1,22 @@
-"""Models in memory, and folders of weights."""
+"""Models in memory: opened from folders, saved to folders, and changed in simple ways."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from bridle.errors import ConfigError, nearest
 from bridle.models.attention import prefer_fast_attention
+from bridle.models.folders import as_folder, check_config, check_folder
 from bridle.models.rendering import Renderer
 
 if TYPE_CHECKING:
@@ -42,7 +46,8 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.net.parameters()).device
+        device: torch.device = next(self.net.parameters()).device
+        return device
 
     def with_key(self, key: str) -> Model:
         """The same object in memory under another name for its weights."""
@@ -64,23 +69,18 @@ def open_folder(
     Raises:
         ConfigError: there is no such model, it has no safetensors weights, no chat template, or wants its own code run.
     """
-    place = device_of(device)
-    local = Path(folder)
-    if local.is_dir():
+    place, local = device_of(device), as_folder(folder)
+    wanted = _dtype(dtype, place)
+    if local is not None:
         check_folder(local)
-    elif looks_like_path(folder):
-        raise ConfigError(
-            f"There is no model folder at {str(folder)!r}.", "Give an existing folder, or owner/name of a hub model."
-        )
-    options = {"revision": revision, "trust_remote_code": False, "local_files_only": local.is_dir()}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), **options)
+    name = str(folder if local is None else local)
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": False, "local_files_only": local is not None}
+    with _quiet(), _explained(name):
+        config = AutoConfig.from_pretrained(name, **options)
+        check_config(config.to_dict(), name)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
         renderer = Renderer(tokenizer)
-        net = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=_dtype(dtype, place), use_safetensors=True, **options
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise _explain(folder, error) from error
+        net = AutoModelForCausalLM.from_pretrained(name, config=config, dtype=wanted, use_safetensors=True, **options)
     net.to(place).eval()
     prefer_fast_attention(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
@@ -89,74 +89,45 @@ def open_folder(
 def save_folder(model: Model, folder: str | Path) -> None:
     """Write weights (safetensors), config, tokenizer and chat template: an ordinary Hugging Face folder.
 
-    An adapter is merged into a copy of the weights first.
+    An adapter is merged into a copy of the weights first. Weights keep their dtype.
     """
     from bridle.models.adapters import merged
 
-    model = merged(model)
-    model.net.save_pretrained(str(folder), safe_serialization=True)
-    model.tokenizer.save_pretrained(str(folder))
+    whole = merged(model)
+    with _quiet():
+        whole.net.save_pretrained(str(folder))
+        whole.tokenizer.save_pretrained(str(folder))
+
+
+def noised(model: Model, sigma: float, seed: int) -> Model:
+    """A copy of the model with Gaussian noise of standard deviation `sigma` on every weight; an adapter is merged first."""
+    from bridle.models.adapters import merged
+
+    net = merged(model).net
+    net = copy.deepcopy(net) if net is model.net else net
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in net.parameters():  # shared (tied) weights come once
+            noise = torch.randn(weight.shape, generator=generator) * sigma
+            weight += noise.to(weight.device, weight.dtype)
+    return replace(model, net=net, key=f"{model.key}+noise")
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; "auto" is the first GPU, or the CPU where there is none."""
+    """The device of that name; "auto" is the first GPU, or the CPU where there is none.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"The device {name!r} cannot be used: {error}", 'Use "auto", "cpu" or "cuda".') from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"The device {name!r} cannot be used: {reason}", 'Use "auto", "cpu" or "cuda".') from error
     return device
-
-
-def looks_like_path(name: str | Path) -> bool:
-    """Whether this can only be meant as a folder, not as `owner/name` on the hub."""
-    text = str(name)
-    return isinstance(name, Path) or text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that is no complete, safe model.
-
-    Raises:
-        ConfigError: no config, weights missing or only pickled, or the model wants its own code run.
-    """
-    config = _json(folder / "config.json")
-    if config is None:
-        raise ConfigError(
-            f"The folder {str(folder)!r} has no config.json.", "Give a folder that save_pretrained wrote."
-        )
-    if "auto_map" in config:
-        raise ConfigError(
-            f"The model in {str(folder)!r} wants to run code of its own (auto_map in config.json).",
-            "Use a model whose architecture is part of transformers.",
-        )
-    shards = _json(folder / "model.safetensors.index.json")
-    wanted = sorted(set(shards["weight_map"].values())) if shards else ["model.safetensors"]
-    missing = [name for name in wanted if not (folder / name).is_file()]
-    if not missing:
-        return
-    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
-        raise ConfigError(
-            f"The weights in {str(folder)!r} are pickled files (.bin, .pt), which can run code when they are opened.",
-            "Convert them to safetensors: load the model where you trust it and call save_pretrained.",
-        )
-    raise ConfigError(
-        f"The model folder {str(folder)!r} lacks {missing[0]}.", "Copy the weights into the folder again."
-    )
-
-
-def _json(path: Path) -> Any:
-    """The file's content, or `None` where there is no file."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(
-            f"The file {str(path)!r} is not valid JSON: {error}", "Copy the model folder again."
-        ) from error
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype | str:
@@ -167,9 +138,27 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | str:
     return DTYPES[name]
 
 
-def _explain(folder: str | Path, error: Exception) -> ConfigError:
-    """What transformers says at length, in a sentence."""
-    text = " ".join(str(error).split())
-    return ConfigError(
-        f"The model {str(folder)!r} cannot be opened: {text[:300]}", "Check the name, the network and HF_TOKEN."
-    )
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say in a sentence what transformers says at length."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"The model {name!r} cannot be opened: {reason}",
+            "Check that the folder is complete (weights, config.json, tokenizer.json), or for a hub model the name, "
+            "the network and HF_TOKEN.",
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers: loading a model is one line of ours, not ten of theirs."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bridle.lab.recipe import PathOf, Recipe, Value
+from bridle.errors import ConfigError
+from bridle.lab.recipe import NotIdentity, PathOf, Recipe, Value
+from bridle.models.folders import as_folder, check_folder, folder_digest, hub_commit
 
 if TYPE_CHECKING:
     from bridle.models.loading import Model
@@ -39,3 +42,125 @@ class LoRA(Value):
     def scale(self) -> float:
         """`alpha`, with its default filled in."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
+
+
+class HFModel(ModelRecipe):
+    """A Hugging Face chat model from a local folder or from the hub; it is named by its content, not by its place.
+
+    Attributes:
+        path: a folder with weights, config, tokenizer and chat template, or `owner/name` on the hub.
+        revision: branch, tag or commit on the hub.
+        content: what names the model: a digest of the folder's files, or name and commit on the hub. It is found out
+            from the path where it is not given.
+    """
+
+    kind = "hf-model"
+    virtual = True
+    code = ("bridle.models.loading", "bridle.models.rendering", "bridle.models.template", "bridle.models.encoding")
+
+    path: Annotated[str, NotIdentity]
+    revision: Annotated[str | None, NotIdentity] = None
+    content: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_content(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("path") is None or data.get("content"):
+            return data
+        path = str(data["path"])
+        return {**data, "path": path, "content": _content(path, data.get("revision"))}
+
+    def load(self, path_of: PathOf) -> Model:
+        """Open the model.
+
+        Raises:
+            ConfigError: it cannot be opened (see `open_folder`), or the folder has changed since the recipe was made.
+        """
+        from bridle.models.loading import open_folder
+
+        folder = as_folder(self.path)
+        if folder is None:
+            name, _, commit = self.content.partition("@")
+            return open_folder(name, key=self.fingerprint, revision=commit)
+        if folder_digest(folder) != self.content:
+            raise ConfigError(
+                f"The model folder {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+        return open_folder(folder, key=self.fingerprint)
+
+    def describe(self) -> str:
+        return self.path if "@" in self.content else Path(self.path).name
+
+
+class Merged(ModelRecipe):
+    """A model with its adapter added into the weights."""
+
+    kind = "merged"
+    virtual = True
+    code = ("bridle.models.adapters",)
+
+    base: ModelRecipe
+
+    def load(self, path_of: PathOf) -> Model:
+        from bridle.models.adapters import merged
+
+        return merged(self.base.load(path_of)).with_key(self.fingerprint)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, merged"
+
+
+class Noised(ModelRecipe):
+    """A model with Gaussian noise on every weight (Tice et al. 2024 look for sandbagging with it). Adapters are merged.
+
+    Attributes:
+        sigma: the noise's standard deviation, in the weights' own unit.
+        seed: of the noise.
+    """
+
+    kind = "noised"
+    virtual = True
+    code = ("bridle.models.loading",)
+
+    base: ModelRecipe
+    sigma: float = Field(ge=0)
+    seed: int = 0
+
+    def load(self, path_of: PathOf) -> Model:
+        from bridle.models.loading import noised
+
+        return noised(self.base.load(path_of), self.sigma, self.seed).with_key(self.fingerprint)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} with noise {self.sigma:g}"
+
+
+class Prompted(ModelRecipe):
+    """A model that runs under a system prompt, wherever a conversation has none of its own."""
+
+    kind = "prompted"
+    virtual = True
+
+    base: ModelRecipe
+    system: str
+
+    def load(self, path_of: PathOf) -> Model:
+        from dataclasses import replace
+
+        return replace(self.base.load(path_of), system=self.system)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} under a system prompt"
+
+
+def _content(path: str, revision: str | None) -> str:
+    """What names the model at this path."""
+    folder = as_folder(path)
+    if folder is None:
+        return f"{path}@{hub_commit(path, revision)}"
+    if revision is not None:
+        raise ConfigError(
+            f"A revision is given for the local folder {path!r}.", "Leave it out; folders have no revisions."
+        )
+    check_folder(folder)
+    return folder_digest(folder)

@@ -83,8 +83,10 @@ class Renderer:
             ) from error
         self.encoder = TextEncoder(tokenizer)
         self.template = ChatTemplate(source, dict(tokenizer.special_tokens_map), self.name)
-        tags = {c.strip() for c in self.template.constants if re.search(r"[<>\[\]|]", c)} - self.encoder.special.keys()
-        tags = sorted((tag for tag in tags if not self.encoder.names_special(tag)), key=len, reverse=True)
+        constants = {
+            c.strip() for c in self.template.constants if re.search(r"[<>\[\]|]", c)
+        } - self.encoder.special.keys()
+        tags = sorted((tag for tag in constants if not self.encoder.names_special(tag)), key=len, reverse=True)
         self._tags = re.compile(r"\s*(?:" + "|".join(map(re.escape, tags)) + r")\s*") if tags else None
         self._skeletons: dict[_Shape, _Skeleton] = {}
 
@@ -348,7 +350,8 @@ def _hole(number: int) -> str:
 
 def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
     """Messages of this shape with holes as texts, and for each hole the index of its message."""
-    messages, owners = [], []
+    messages: list[dict[str, str]] = []
+    owners: list[int] = []
     for index, (role, frame) in enumerate(shape.turns):
         content = frame[0]
         for rest in frame[1:]:
