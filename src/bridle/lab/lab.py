@@ -199,15 +199,15 @@ def _workers(wanted: int | str) -> int:
     """The number of workers to use."""
     if wanted == "auto":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, gpus() or cores)
+        return min(cores, len(gpus()) or cores)
     if not isinstance(wanted, int) or wanted < 1:
         raise ConfigError(f"The number of workers is {wanted!r}.", "Give a number from 1, or 'auto'.")
     return wanted
 
 
-def gpus() -> int:
-    """NVIDIA GPUs that this process may use, found without importing torch."""
+def gpus() -> list[str]:
+    """NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, found without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
