@@ -117,7 +117,7 @@ def hub_commit(name: str, revision: str | None) -> str:
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import (
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever library the hub uses
         GatedRepoError,
         HFValidationError,
         HTTPError,
@@ -148,8 +148,8 @@ def hub_commit(name: str, revision: str | None) -> str:
         if cached.is_file():
             return cached.read_text(encoding="utf-8").strip()
         raise ConfigError(
-            f"The hub cannot be reached for the model {name!r}, and it is not in the local cache.",
-            "Check the network, or download the model and give its folder.",
+            f"There is no folder {name!r}, and the hub cannot be reached for a model of that name (nor is it in its cache).",
+            "Check the path or the network, or download the model and give its folder.",
         ) from error
 
 

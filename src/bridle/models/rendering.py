@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
 from bridle.chat import Conversation, Message
 from bridle.errors import ConfigError, nearest
-from bridle.models.encoding import TextEncoder
+from bridle.models.encoding import After, TextEncoder
 from bridle.models.template import CLOSE, OPEN, ChatTemplate
 
 TrainOn = Literal["answers", "last", "all"]
@@ -44,6 +45,7 @@ class _Segment:
 
     parts: tuple[str | int, ...]
     trained: bool
+    after: After
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,8 @@ class Renderer:
             ) from error
         self.encoder = TextEncoder(tokenizer)
         self.template = ChatTemplate(source, dict(tokenizer.special_tokens_map), self.name)
-        constants = {
-            c.strip() for c in self.template.constants if re.search(r"[<>\[\]|]", c)
-        } - self.encoder.special.keys()
-        tags = sorted((tag for tag in constants if not self.encoder.names_special(tag)), key=len, reverse=True)
-        self._tags = re.compile(r"\s*(?:" + "|".join(map(re.escape, tags)) + r")\s*") if tags else None
+        tags = {constant.strip() for constant in self.template.constants if re.search(r"[<>\[\]|]", constant)}
+        self._tags = _tag_pattern(tags - self.encoder.special.keys(), self.encoder.special_pattern.pattern)
         self._skeletons: dict[_Shape, _Skeleton] = {}
 
     def render(
@@ -214,13 +213,14 @@ class Renderer:
             frame and cores with content = frame[0] + cores[0] + frame[1] + … + frame[-1].
         """
         core = content.strip()
-        if self._tags is None or self._tags.search(content) is None:
+        tags = [] if self._tags is None else [found for found in self._tags.finditer(content) if not found.group(1)]
+        if not tags:
             if not core:
                 return (content,), []
             lead = content.index(core)
             return (content[:lead], content[lead + len(core) :]), [core]
         frame, cores, last = [""], [], 0
-        for found in [*self._tags.finditer(content), None]:
+        for found in [*tags, None]:
             between = content[last : len(content) if found is None else found.start()]
             inner = between.strip()
             if inner:
@@ -255,7 +255,7 @@ class Renderer:
             proven.append(span is not None)
             if span is not None:
                 spans.append(span)
-        return _Skeleton(_cut(text, spans), proven.count(False), not proven or proven[-1])
+        return _Skeleton(self._cut(text, spans), proven.count(False), not proven or proven[-1])
 
     def _require_all_texts(self, text: str, messages: list[dict[str, str]], owners: list[int]) -> None:
         """Only an answer may lose text (templates drop earlier reasoning)."""
@@ -297,6 +297,18 @@ class Renderer:
         foreign = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
         return None if foreign else (start, stop)
 
+    def _cut(self, text: str, spans: list[tuple[int, int]]) -> tuple[_Segment, ...]:
+        """The text in segments, cut at the ends of the spans, which are the trained ones."""
+        edges = [0, *(edge for span in spans for edge in span), len(text)]
+        segments = []
+        for n, (start, stop) in enumerate(pairwise(edges)):
+            before = text[:start]
+            ends_special = any(before.endswith(name) for name in self.encoder.special)
+            after: After = "start" if not before else "special" if ends_special else "text"
+            if stop > start:
+                segments.append(_Segment(_parts(text[start:stop]), trained=n % 2 == 1, after=after))
+        return tuple(segments)
+
     def _require_proof(self, skeleton: _Skeleton, train_on: TrainOn) -> None:
         if skeleton.unproven and (train_on == "answers" or not skeleton.last_proven):
             one = "Train on the last answer only (train_on='last'), or enclose" if skeleton.last_proven else "Enclose"
@@ -311,23 +323,23 @@ class Renderer:
         result: list[list[list[int]]] = []
         waiting: list[tuple[int, int]] = []
         texts: list[str] = []
-        first: list[bool] = []
+        after: list[After] = []
         for row, (skeleton, fill) in enumerate(rows):
-            mixed = encoder.names_special("\0".join(fill))
+            hostile = [encoder.names_special(text) for text in fill]
             pieces: list[list[int]] = []
             for n, segment in enumerate(skeleton.segments):
                 if len(segment.parts) == 1 and isinstance(segment.parts[0], str):
-                    pieces.append(encoder.encode_fixed(segment.parts[0], n == 0))
-                elif mixed:
+                    pieces.append(encoder.encode_fixed(segment.parts[0], segment.after))
+                elif any(isinstance(p, int) and hostile[p] for p in segment.parts):
                     parts = [(fill[p], True) if isinstance(p, int) else (p, False) for p in segment.parts]
-                    pieces.append(encoder.encode_mixed(parts, n == 0))
+                    pieces.append(encoder.encode_mixed(parts, segment.after))
                 else:
                     pieces.append([])
                     waiting.append((row, n))
                     texts.append("".join([fill[p] if isinstance(p, int) else p for p in segment.parts]))
-                    first.append(n == 0)
+                    after.append(segment.after)
             result.append(pieces)
-        for (row, n), ids in zip(waiting, encoder.encode(texts, first), strict=True):
+        for (row, n), ids in zip(waiting, encoder.encode(texts, after), strict=True):
             result[row][n] = ids
         return result
 
@@ -361,16 +373,12 @@ def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
     return messages, owners
 
 
-def _cut(text: str, spans: list[tuple[int, int]]) -> tuple[_Segment, ...]:
-    """The text in segments, cut at the ends of the spans, which are the trained ones."""
-    segments, at = [], 0
-    for start, stop in [*spans, (len(text), len(text))]:
-        if start > at:
-            segments.append(_Segment(_parts(text[at:start]), trained=False))
-        if stop > start:
-            segments.append(_Segment(_parts(text[start:stop]), trained=True))
-        at = stop
-    return tuple(segments)
+def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:
+    """Finds tags with the white space around them; a special token's name is found as group 1, and is no tag."""
+    if not tags:
+        return None
+    names = "|".join(map(re.escape, sorted(tags, key=len, reverse=True)))
+    return re.compile(rf"({special})|\s*(?!{special})(?:{names})\s*")
 
 
 def _parts(text: str) -> tuple[str | int, ...]:

@@ -1,0 +1,273 @@
+"""Chat templates after the shapes of well-known ones, tokenizers trained on the spot, and tiny models for them."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+CHATML = """\
+{%- if messages[0]['role'] == 'system' %}
+    {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
+{%- else %}
+    {{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {%- if message.role == 'user' or (message.role == 'system' and not loop.first) or message.role == 'assistant' %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+LLAMA = """\
+{% set loop_messages = messages %}{% for message in loop_messages %}\
+{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' %}\
+{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"""
+
+DATED = """\
+{{- bos_token }}
+{%- if not date_string is defined %}
+    {%- if strftime_now is defined %}
+        {%- set date_string = strftime_now("%d %b %Y") %}
+    {%- else %}
+        {%- set date_string = "26 Jul 2024" %}
+    {%- endif %}
+{%- endif %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content']|trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = "" %}
+{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
+{{- "Today Date: " + date_string + "\\n\\n" }}
+{{- system_message }}
+{{- "<|eot_id|>" }}
+{%- for message in messages %}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+"""
+
+GEMMA = """\
+{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}\
+{% for message in messages %}\
+{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}\
+{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}"""
+
+MISTRAL = """\
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content'] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if message['role'] == 'user' %}
+        {%- if loop.first and system_message is defined %}
+            {{- ' [INST] ' + system_message + '\\n\\n' + message['content'] + ' [/INST]' }}
+        {%- else %}
+            {{- ' [INST] ' + message['content'] + ' [/INST]' }}
+        {%- endif %}
+    {%- elif message['role'] == 'assistant' %}
+        {{- ' ' + message['content'] + eos_token}}
+    {%- else %}
+        {{- raise_exception('Only user and assistant roles are supported') }}
+    {%- endif %}
+{%- endfor %}
+"""
+
+THINKING = """\
+{%- if messages[0].role == 'system' %}
+    {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- set ns = namespace(searching=true, last_query_index=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.searching and message.role == "user" %}
+        {%- set ns.searching = false %}
+        {%- set ns.last_query_index = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- if message.role == "user" %}
+        {{- '<|im_start|>user\\n' + content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set reasoning = '' %}
+        {%- if '</think>' in content %}
+            {%- set reasoning = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {%- if loop.index0 > ns.last_query_index %}
+            {{- '<|im_start|>assistant\\n<think>\\n' + reasoning.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
+        {%- else %}
+            {{- '<|im_start|>assistant\\n' + content }}
+        {%- endif %}
+        {{- '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+MARKED = """\
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {{- '<|assistant|>\\n' }}
+        {%- generation %}
+            {{- message.content + '<|end|>' }}
+        {%- endgeneration %}
+        {{- '\\n' }}
+    {%- else %}
+        {{- '<|' + message.role + '|>\\n' + message.content + '<|end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|assistant|>\\n' }}
+{%- endif %}
+"""
+
+FORCED_THINKING = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {%- set content = message.content.split('</think>')[-1] %}
+        {{- '<|Assistant|>' + content + eos_token }}
+    {%- else %}
+        {{- '<|User|>' + message.content }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|Assistant|><think>\\n' }}
+{%- endif %}
+"""
+
+TEMPLATES = {
+    "chatml": CHATML,
+    "llama": LLAMA,
+    "dated": DATED,
+    "gemma": GEMMA,
+    "mistral": MISTRAL,
+    "thinking": THINKING,
+    "marked": MARKED,
+}
+"""Templates that can be split."""
+
+_SPECIAL = {
+    CHATML: ("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+    LLAMA: ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"),
+    DATED: ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"),
+    GEMMA: ("<start_of_turn>", "<end_of_turn>", "<eos>", "<bos>"),
+    MISTRAL: ("<unk>", "</s>", "<s>"),
+    THINKING: ("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+    MARKED: ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>"),
+    FORCED_THINKING: ("<|User|>", "<|Assistant|>", "<eos>", "<bos>"),
+}
+_TEXT = (
+    "You are a helpful assistant. What is the capital of the small island? It is the harbour town, said the captain.",
+    "Count the boxes: 12 + 7 = 19, and then 19 - 4 = 15.\n\nThe answer is 15. Hello there! Today Date: 26 Jul 2024",
+    "user assistant model system think INST It's a naïve question, isn't it?  Two spaces, a tab\tand a new line\n",
+)
+
+
+def tokenizer_for(template: str) -> PreTrainedTokenizerFast:
+    """A small tokenizer of the family's kind, with the template as its chat template."""
+    special = _SPECIAL.get(template, ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>"))
+    backend = Tokenizer.from_str(_sentencepiece_like(special) if template == MISTRAL else _byte_level(special))
+    ends = next(token for token in special if token in {"<|im_end|>", "<|eot_id|>", "<eos>", "</s>", "<|end|>"})
+    begins = next((token for token in special if token in {"<|begin_of_text|>", "<bos>", "<s>"}), None)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token=ends, bos_token=begins, pad_token=ends, clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+@cache
+def _byte_level(special: tuple[str, ...]) -> str:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=list(special),
+        show_progress=False,
+    )
+    backend.train_from_iterator(_TEXT * 3, trainer)
+    backend.add_tokens(
+        [
+            AddedToken("<think>", special=False, normalized=False),
+            AddedToken("</think>", special=False, normalized=False),
+        ]
+    )
+    return backend.to_str()
+
+
+@cache
+def _sentencepiece_like(special: tuple[str, ...]) -> str:
+    """Spaces are part of words, a space is put before any text, unknown characters are spelled in bytes."""
+    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=[*special, *(f"<0x{byte:02X}>" for byte in range(256))], show_progress=False
+    )
+    backend.train_from_iterator(_TEXT * 3, trainer)
+    # Bytes are spelled by the model, not looked for in the text.
+    state = json.loads(backend.to_str())
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in special]
+    return json.dumps(state)
+
+
+ARCHITECTURES = ("llama", "qwen3", "gpt2", "mistral", "gemma2")
+
+
+def tiny_net(architecture: str, vocabulary: int = 800, seed: int = 0) -> PreTrainedModel:
+    """A random network of two layers; sliding windows are shorter than the tests' texts."""
+    sizes = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+    }
+    grouped = {**sizes, "num_key_value_heads": 2, "head_dim": 8}
+    config = {
+        "llama": lambda: transformers.LlamaConfig(**grouped, tie_word_embeddings=True),
+        "qwen3": lambda: transformers.Qwen3Config(**grouped),
+        "gpt2": lambda: transformers.GPT2Config(vocab_size=vocabulary, n_embd=32, n_layer=2, n_head=4, n_positions=256),
+        "mistral": lambda: transformers.MistralConfig(**grouped, sliding_window=8),
+        "gemma2": lambda: transformers.Gemma2Config(**grouped, sliding_window=8, query_pre_attn_scalar=8),
+    }[architecture]()
+    config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 1, 1
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+def tiny_folder(folder: Path, architecture: str = "llama", template: str = CHATML) -> Path:
+    """A complete Hugging Face folder of a random tiny model."""
+    tiny_net(architecture).save_pretrained(folder)
+    tokenizer_for(template).save_pretrained(folder)
+    return folder
