@@ -1,0 +1,223 @@
+"""The native sampler writes what `transformers.generate` writes, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    Lfm2Config,
+    LlamaConfig,
+    MistralConfig,
+    OPTConfig,
+    Qwen3Config,
+)
+
+from bridle.chat import Conversation
+from bridle.errors import ConfigError
+from bridle.sampling.native import NativeSampler
+from bridle.sampling.sampler import Params
+
+VOCABULARY, STOP = 97, 5
+SMALL = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": STOP,
+}
+CONFIGS = {
+    "llama": LlamaConfig(**SMALL, tie_word_embeddings=True),
+    "qwen3": Qwen3Config(**SMALL),
+    "gpt2": GPT2Config(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3, eos_token_id=STOP
+    ),
+    "mistral with a sliding window": MistralConfig(**SMALL, sliding_window=9),
+    "gemma2, soft caps, every other layer slides": Gemma2Config(**{**SMALL, "sliding_window": 9}),
+    "gemma3": Gemma3TextConfig(**{**SMALL, "sliding_window": 9}),
+    "opt, positions from the mask": OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        word_embed_proj_dim=32,
+        init_std=0.3,
+        eos_token_id=STOP,
+    ),
+    "lfm2, convolutions": Lfm2Config(**{**SMALL, "layer_types": ["conv", "full_attention"]}),
+}
+
+
+class Letters:
+    """Stands in for a renderer: a message's words are token numbers."""
+
+    stop_ids = frozenset({STOP})
+
+    def prompt(self, conversation: Conversation) -> list[int]:
+        return [int(word) for message in conversation.messages for word in message.content.split()]
+
+    def decode(self, ids) -> str:
+        return "".join(f"<{token}>" for token in ids if token not in self.stop_ids)
+
+
+def net_of(config, seed: int = 0):
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def model_of(net, system: str | None = None):
+    return SimpleNamespace(net=net, renderer=Letters(), system=system, key="test")
+
+
+def prompts_of(count: int, seed: int = 0, longest: int = 30) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [[rng.randrange(6, VOCABULARY) for _ in range(rng.randint(1, longest))] for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def llama():
+    torch.set_num_threads(1)
+    return net_of(CONFIGS["llama"])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_greedy_is_generate_token_by_token(name, attention):
+    torch.set_num_threads(1)
+    net = net_of(CONFIGS[name])
+    if attention == "sdpa" and not net._supports_sdpa:
+        pytest.skip("this architecture has no fused attention")
+    net.set_attn_implementation(attention)
+    prompts = prompts_of(14)
+    ours = NativeSampler(model_of(net), seats=5).continue_ids(prompts, Params(max_tokens=24))
+    for prompt, [completion] in zip(prompts, ours, strict=True):
+        theirs = net.generate(
+            torch.tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=STOP, pad_token_id=0
+        )
+        assert list(completion.ids) == theirs[0, len(prompt) :].tolist()
+        assert completion.finished == (completion.ids[-1] == STOP)
+    assert len({completion.ids for [completion] in ours}) > 7, "the models must say different things"
+
+
+def test_rows_come_and_go_and_the_space_is_reused(llama):
+    """Many more prompts than seats, and far more columns written than are held at once."""
+    prompts = prompts_of(60, seed=1)
+    few = NativeSampler(model_of(llama), seats=3).continue_ids(prompts, Params(max_tokens=40))
+    many = NativeSampler(model_of(llama), seats=64).continue_ids(prompts, Params(max_tokens=40))
+    assert few == many
+    assert any(c.finished for [c] in few) and any(not c.finished for [c] in few)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_a_draw_does_not_depend_on_the_batch(llama, top_p):
+    prompts = prompts_of(20, seed=2)
+    params = Params(max_tokens=20, temperature=1.0, top_p=top_p, n=3, seed=7)
+    together = NativeSampler(model_of(llama), seats=16).continue_ids(prompts, params)
+    alone = [NativeSampler(model_of(llama), seats=1).continue_ids([prompt], params)[0] for prompt in prompts]
+    assert together == alone
+    assert len({c.ids for c in together[0]}) > 1, "the completions of one prompt differ"
+    other_seed = NativeSampler(model_of(llama)).continue_ids(prompts, params.model_copy(update={"seed": 8}))
+    assert other_seed != together
+
+
+def test_draws_follow_the_distribution(llama):
+    """The share of each first token over many draws is its probability."""
+    prompt, n = prompts_of(1, seed=3)[0], 4000
+    params = Params(max_tokens=1, temperature=1.5, n=n)
+    [answers] = NativeSampler(model_of(llama)).continue_ids([prompt], params)
+    with torch.no_grad():
+        expected = (llama(torch.tensor([prompt])).logits[0, -1].double() / 1.5).softmax(-1)
+    share = torch.bincount(torch.tensor([c.ids[0] for c in answers]), minlength=VOCABULARY) / n
+    assert (share - expected).abs().max() < 0.04  # five standard errors of a share near one half
+
+
+def test_top_p_leaves_out_the_tail(llama):
+    prompt = prompts_of(1, seed=3)[0]
+    [answers] = NativeSampler(model_of(llama)).continue_ids(
+        [prompt], Params(max_tokens=1, temperature=1.0, top_p=0.5, n=500)
+    )
+    with torch.no_grad():
+        probabilities, order = llama(torch.tensor([prompt])).logits[0, -1].softmax(-1).sort(descending=True)
+    nucleus = int((probabilities.cumsum(0) < 0.5).sum()) + 1
+    assert {c.ids[0] for c in answers} <= set(order[:nucleus].tolist())
+
+
+def test_log_probabilities_are_the_models(llama):
+    prompts = prompts_of(9, seed=4)
+    answers = NativeSampler(model_of(llama), seats=4).continue_ids(prompts, Params(max_tokens=12, logprobs=True))
+    for prompt, [completion] in zip(prompts, answers, strict=True):
+        ids = torch.tensor([[*prompt, *completion.ids]])
+        with torch.no_grad():
+            expected = llama(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        expected = expected.gather(1, torch.tensor(completion.ids)[:, None])[:, 0]
+        assert torch.allclose(torch.tensor(completion.logprobs), expected, atol=1e-4)
+
+
+def test_a_stop_text_ends_the_answer_before_itself(llama):
+    [[free]] = NativeSampler(model_of(llama)).continue_ids([[9, 8, 7]], Params(max_tokens=20))
+    stop = f"<{free.ids[6]}>"
+    [[stopped]] = NativeSampler(model_of(llama)).continue_ids([[9, 8, 7]], Params(max_tokens=20, stop=(stop,)))
+    assert stopped.finished
+    assert stopped.text == free.text[: free.text.index(stop)]
+    assert stopped.ids == free.ids[: free.ids.index(free.ids[6]) + 1]
+
+
+def test_the_models_own_system_prompt_stands_in_front(llama):
+    plain, prompted = NativeSampler(model_of(llama)), NativeSampler(model_of(llama, system="50 51 52"))
+    conversation = Conversation.of("10 11 12")
+    assert prompted.prompt_ids(conversation) == [50, 51, 52, 10, 11, 12]
+    assert prompted.prompt_ids(conversation.with_system("60")) == [60, 10, 11, 12]
+    assert plain.prompt_ids(conversation) == [10, 11, 12]
+    params = Params(max_tokens=8)
+    assert prompted.sample([conversation], params) == plain.sample([conversation.with_system("50 51 52")], params)
+
+
+def test_answers_end_where_the_context_ends(llama):
+    [[completion]] = NativeSampler(model_of(llama)).continue_ids([[7] * 120], Params(max_tokens=50))
+    assert len(completion.ids) == 8 and not completion.finished
+    with pytest.raises(ConfigError, match="Conversation 1 has 128 tokens"):
+        NativeSampler(model_of(llama)).continue_ids([[7], [7] * 128], Params())
+
+
+def test_a_model_can_be_sampled_in_the_middle_of_training():
+    net = net_of(CONFIGS["llama"]).train()
+    before = NativeSampler(model_of(net)).continue_ids([[7, 8, 9]], Params(max_tokens=5))
+    assert net.training
+    net(input_ids=torch.tensor([[7, 8, 9]]), labels=torch.tensor([[7, 8, 9]])).loss.backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    assert NativeSampler(model_of(net)).continue_ids([[7, 8, 9]], Params(max_tokens=5)) == before
+
+
+def test_progress_reaches_the_end(llama):
+    seen: list[tuple[int, int]] = []
+    prompts = prompts_of(40)
+    NativeSampler(model_of(llama)).continue_ids(prompts, Params(max_tokens=3), lambda done, of: seen.append((done, of)))
+    assert seen[-1] == (40, 40) and seen == sorted(seen)
+
+
+def test_nothing_to_sample(llama):
+    assert NativeSampler(model_of(llama)).sample([], Params()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"n": 4}, "temperature above 0"), ({"stop": ("",)}, "empty stop text"), ({"top_p": 0.0}, "greater than 0")],
+)
+def test_parameters_that_make_no_sense_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Params(**fields)
