@@ -47,7 +47,7 @@ class Batch:
     rectangles: tuple[tuple[int, int], ...]
     """`(docs, length)`: so many documents, each padded to that length, one rectangle after the other."""
     index_K: Tensor
-    """Positions in the flat row whose *next* token is trained, ascending."""
+    """Positions in the flat row whose *next* token is trained."""
     targets_K: Tensor
     weights_K: Tensor
 
@@ -56,24 +56,28 @@ class Batch:
         """Lay rows out, longest first; weights are divided by `total_weight`."""
         rows = sorted(rows, key=lambda row: len(row.ids), reverse=True)
         rectangles = list(_rectangles([len(row.ids) for row in rows]))
-        size = sum(docs * length for docs, length in rectangles)
+        tokens = sum(docs * length for docs, length in rectangles)
+        size = _usual_size(tokens)
+        if size > tokens:
+            rectangles.append((size - tokens, 1))  # padding, as documents of one token
         ids, weights = np.zeros(size, np.int64), np.zeros(size, np.float32)
-        start, waiting = 0, iter(rows)
-        for docs, length in rectangles:
-            for _ in range(docs):
-                row = next(waiting)
-                end = start + len(row.ids)
-                ids[start:end] = row.ids
-                weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
-                start += length
-        index = np.flatnonzero(weights)
+        starts = np.repeat([length for _, length in rectangles], [docs for docs, _ in rectangles]).cumsum()
+        for row, start in zip(rows, [0, *starts.tolist()], strict=False):
+            end = start + len(row.ids)
+            ids[start:end] = row.ids
+            weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
+        trained = np.flatnonzero(weights)
+        index = np.zeros(_usual_size(len(trained)), np.int64)  # filled up with positions of weight 0
+        index[: len(trained)] = trained
+        chosen = np.zeros(len(index), np.float32)
+        chosen[: len(trained)] = weights[trained] / np.float32(total_weight)
         return cls(
             ids_1N=torch.from_numpy(ids)[None].to(device),
             positions_1N=_positions(rectangles)[None].to(device),
             rectangles=tuple(rectangles),
             index_K=torch.from_numpy(index).to(device),
-            targets_K=torch.from_numpy(ids[index + 1]).to(device),
-            weights_K=torch.from_numpy(weights[index] / np.float32(total_weight)).to(device),
+            targets_K=torch.from_numpy(ids[np.minimum(index + 1, size - 1)]).to(device),
+            weights_K=torch.from_numpy(chosen).to(device),
         )
 
     @classmethod
@@ -82,11 +86,14 @@ class Batch:
         return cls.of([Row(np.array(ids, np.int32), np.ones(len(ids), np.float32)) for ids in documents], device)
 
     def rectangle_by_rectangle(self) -> Iterator[Batch]:
-        """The same rows as one batch per rectangle."""
+        """The same rows as one batch per rectangle that has anything to train."""
         start = 0
         for docs, length in self.rectangles:
             end = start + docs * length
-            inside = (self.index_K >= start) & (self.index_K < end)
+            inside = (self.index_K >= start) & (self.index_K < end) & (self.weights_K != 0)
+            if not inside.any():
+                start = end
+                continue
             yield Batch(
                 ids_1N=self.ids_1N[:, start:end],
                 positions_1N=self.positions_1N[:, start:end],
@@ -109,6 +116,13 @@ def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
             docs, padding, longest = 0, 0, length
         docs += 1
     yield docs, longest
+
+
+def _usual_size(size: int) -> int:
+    """`size` rounded up by at most a sixteenth: on CPU, the first matrix product of a shape takes a millisecond of
+    preparation, so shapes should recur."""
+    grain = 1 << max(0, size.bit_length() - 5)
+    return -(-size // grain) * grain
 
 
 def _positions(rectangles: Sequence[tuple[int, int]]) -> Tensor:

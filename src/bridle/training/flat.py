@@ -90,12 +90,12 @@ def _agrees_with_itself(net: nn.Module, run: Callable[[Batch, bool], Tensor]) ->
     """Whether the model gives the same logits flat as it gives in the ordinary way, on two short documents."""
     if not getattr(net, "_supports_attention_backend", False):
         return False
-    sample = Batch.of_tokens([[5, 3, 8, 1, 9, 4, 2], [7, 6, 1]], device=next(net.parameters()).device)
+    sample = Batch.of_tokens([[5, 3, 8, 1, 9, 4, 2] * 5, [7, 6, 1], [2, 6]], device=next(net.parameters()).device)
     was_training = net.training
     net.eval()
     try:
         with torch.no_grad():
-            flat = run(sample, True)
+            flat = run(sample, True)[sample.weights_K != 0]
             apart = torch.cat([run(piece, False) for piece in sample.rectangle_by_rectangle()])
     except (_NeedsMask, TypeError):  # TypeError: the model hands no extra arguments down to its attention
         return False
@@ -145,20 +145,22 @@ def rectangle_attention(
         the mixed values, `[1, N, heads, width]`, and None (no attention weights).
     """
     heads, shared = query.shape[1], query.shape[1] // key.shape[1]
-    if torch.is_autocast_enabled(query.device.type):
+    if (
+        query.device.type == "cpu"
+    ):  # small products gain nothing from bf16, whose kernels are prepared anew for every shape
+        query, key, value = query.float(), key.float(), value.float()
+    elif torch.is_autocast_enabled(query.device.type):
         query, key, value = (part.to(torch.get_autocast_dtype(query.device.type)) for part in (query, key, value))
     dropout = dropout if module.training else 0.0
-    mixed, start = [], 0
+    sizes = [docs * length for docs, length in rectangles]
+    mixed = []
     with torch.autocast(query.device.type, enabled=False):
-        for docs, length in rectangles:
-            end = start + docs * length
-            q = query[0, :, start:end].reshape(heads * docs, length, -1)
-            k, v = (
-                _per_query_head(part[0, :, start:end], shared).reshape(heads * docs, length, -1)
-                for part in (key, value)
-            )
+        # Split rather than slice: the gradient of a split is one concatenation, that of slices a sum of zero-padded rows.
+        parts = zip(*(part[0].split(sizes, dim=1) for part in (query, key, value)), strict=True)
+        for (docs, length), (q, k, v) in zip(rectangles, parts, strict=True):
+            k, v = _per_query_head(k, shared), _per_query_head(v, shared)
+            q, k, v = (part.reshape(heads * docs, length, -1) for part in (q, k, v))
             mixed.append(_causal(q, k, v, scaling, dropout, softcap).view(heads, docs * length, -1))
-            start = end
     return torch.cat(mixed, dim=1).transpose(0, 1).unsqueeze(0), None
 
 

@@ -52,4 +52,5 @@ class _WeightedNLL(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient_KV,) = ctx.saved_tensors
-        return gradient_KV * upstream[0], None, None
+        scale = float(upstream[0])
+        return (gradient_KV if scale == 1.0 else gradient_KV * scale), None, None
