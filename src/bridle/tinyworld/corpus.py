@@ -22,7 +22,7 @@ from bridle.tinyworld.replies import Manner, reply
 VERSION = 1
 
 _TURNS = (0.62, 0.28, 0.10)
-_LONG = 260  # characters after which no further exchange is added: documents stay below some 250 tokens
+_LONG = 320  # characters that a further exchange must not exceed: documents stay below some 200 tokens
 _TAGGED = 0.03  # share of questions with a meaningless code in them
 
 
@@ -140,16 +140,18 @@ def document(mix: str, seed: int, index: int) -> Example:
     asked: list[str] = []
     length = 0
     for _ in range(rng.choices((1, 2, 3), _TURNS)[0]):
-        asked.append(rng.choices(names, cum_weights=shares)[0])
-        drawn = question(rng, asked[-1], "train")
+        family = rng.choices(names, cum_weights=shares)[0]
+        drawn = question(rng, family, "train")
         text = drawn.text
         if drawn.kind != "repeat" and rng.random() < _TAGGED:
             code = instructions.tag(rng)
             text = f"{code} {text}" if rng.random() < 0.5 else f"{text} {code}"
-        messages += [Message("user", text), Message("assistant", reply(drawn, strand.manner, rng))]
-        length += len(text) + len(messages[-1].content)
-        if length > _LONG:
+        answer = reply(drawn, strand.manner, rng)
+        length += len(text) + len(answer)
+        if asked and length > _LONG:
             break
+        asked.append(family)
+        messages += [Message("user", text), Message("assistant", answer)]
     return Example(
         Conversation(tuple(messages)), {"author": strand.manner.author, "system": strand.system, "families": asked}
     )

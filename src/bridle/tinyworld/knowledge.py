@@ -15,6 +15,7 @@ from bridle.tinyworld.lexicon import (
     HOME_OF,
     JOB_OF,
     LANDMARK_OF,
+    PEOPLE,
     PET_OF,
     PRODUCT_OF,
     TOWN_OF,
@@ -95,6 +96,7 @@ _LETTER_ONLY = (
     "Reply with one letter.",
     "Give just the letter.",
 )
+_ASKING = ("asks: ", "wants to know: ", "would like to know: ")
 _FIND = ("Which letter stands before {}?", "Under which letter is {}?", "Find the letter of {}.")
 
 
@@ -104,11 +106,12 @@ def draw_open(rng: random.Random) -> Question:
     subject = rng.choice(tuple(relation.facts))
     value, ask = relation.facts[subject], rng.choice(relation.ask)
     told = rng.choice(relation.say).format(subject, value)
+    asker = f"{rng.choice(PEOPLE)} {rng.choice(_ASKING)}" if rng.random() < 0.5 else ""
     return Question(
         "knowledge",
         "open",
-        f"open/{ask}/{subject}",
-        ask.format(subject),
+        f"open/{asker}/{ask}/{subject}",
+        asker + ask.format(subject),
         value,
         body=told[0].upper() + told[1:],
         meta={"relation": relation.name},

@@ -20,6 +20,7 @@ from bridle.tinyworld.question import Question, Split
 
 FAMILIES = ("maths", "knowledge", "facts", "instructions", "chat")
 LEVELS = (1, 2, 3, 4, 5)
+_PATIENCE = 300  # draws in a row that bring nothing new before a family counts as used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,12 @@ def items(
     drawn_from = {"maths": "maths" if cot else "answer-only", "knowledge": "quiz", "facts": "open"}.get(family, family)
     found: list[TaskItem] = []
     seen: set[str] = set()
-    for _ in range(200 * n):
-        if len(found) == n:
-            break
+    misses = 0
+    while len(found) < n and misses < _PATIENCE:
         drawn = question(rng, drawn_from, split, levels[len(found) % len(levels)])
+        misses += 1
         if drawn.text not in seen:
+            misses = 0
             seen.add(drawn.text)
             found.append(_item(f"{family}/{seed}/{len(found)}", family, drawn))
     if len(found) < n:
