@@ -145,9 +145,8 @@ def rectangle_attention(
         the mixed values, `[1, N, heads, width]`, and None (no attention weights).
     """
     heads, shared = query.shape[1], query.shape[1] // key.shape[1]
-    if (
-        query.device.type == "cpu"
-    ):  # small products gain nothing from bf16, whose kernels are prepared anew for every shape
+    # Small products gain nothing from bf16 on CPU, and its kernels are prepared anew for every shape.
+    if query.device.type == "cpu":
         query, key, value = query.float(), key.float(), value.float()
     elif torch.is_autocast_enabled(query.device.type):
         query, key, value = (part.to(torch.get_autocast_dtype(query.device.type)) for part in (query, key, value))
@@ -156,7 +155,7 @@ def rectangle_attention(
     mixed = []
     with torch.autocast(query.device.type, enabled=False):
         # Split rather than slice: the gradient of a split is one concatenation, that of slices a sum of zero-padded rows.
-        parts = zip(*(part[0].split(sizes, dim=1) for part in (query, key, value)), strict=True)
+        parts = zip(*(part[0].split(sizes, dim=1) for part in (query, key, value)), strict=True)  # type: ignore[no-untyped-call]
         for (docs, length), (q, k, v) in zip(rectangles, parts, strict=True):
             k, v = _per_query_head(k, shared), _per_query_head(v, shared)
             q, k, v = (part.reshape(heads * docs, length, -1) for part in (q, k, v))
