@@ -91,8 +91,9 @@ class Rate(View):
     @property
     def interval(self) -> str:
         """`88–96 %`, `−18 to −6` or `0.80–0.90`."""
-        between = " to " if self.unit == "points" or self.low < 0 else "–"
-        return self.figure(self.low) + between + self.figure(self.high) + (" %" if self.unit == "percent" else "")
+        low, high = self.figure(self.low), self.figure(self.high)
+        between = " to " if low[0] in "−+" or high[0] in "−+" else "–"
+        return low + between + high + (" %" if self.unit == "percent" else "")
 
     def __str__(self) -> str:
         """`93 % (88–96 %, n = 200)`: for a sentence."""

@@ -31,12 +31,16 @@ class Scores(View):
     Attributes:
         capability: the capability of the frontier (mean over the study's benchmarks, say).
         bad: rate of the bad behaviour where red wants it (triggered).
+        kept: capability as a share of the untouched organism's (x of the frontier).
+        removed: share of the untouched organism's bad behaviour that is gone (y of the frontier).
         rates: every measure by id.
         fingerprint: of the recipe that made the model, where there is one.
     """
 
     capability: Rate | None = None
     bad: Rate | None = None
+    kept: Rate | None = None
+    removed: Rate | None = None
     rates: dict[str, Rate] = {}
     fingerprint: str | None = None
 
@@ -77,8 +81,6 @@ class PointView(Scores):
         adapter: "full", "LoRA 8" … ; `labels` holds whatever else distinguishes the run.
         seed: the run's seed; None where seeds are pooled (drawn boldly, single seeds faintly).
         step: blue steps so far; 0 is the untouched organism.
-        kept: capability as a share of the untouched organism's (x of the frontier).
-        removed: share of the bad behaviour that is gone (y of the frontier).
     """
 
     id: str
@@ -89,8 +91,6 @@ class PointView(Scores):
     labels: dict[str, str] = {}
     seed: int | None = None
     step: int = Field(ge=0)
-    kept: Rate | None = None
-    removed: Rate | None = None
 
     @property
     def run(self) -> str:
@@ -105,11 +105,11 @@ class FrontierView(View):
 
     Attributes:
         intervention: the one whose checkpoints it spans, or "all".
-        vertices: corners (kept, removed) in order, each 0 to about 1, measured on the half that did not choose them.
-        auc: area under it, cross-fitted: 0.5 removal costs capability in proportion, 1 it is free.
-        naive_auc: the same with vertices chosen and measured on the same samples, to show how much that flatters.
+        vertices: corners (kept, removed) from (0, 1) to (1, 0) of the plain hull, for the plot; noise flatters it.
+        auc: area under the hull, cross-fitted: 0.5 removal costs capability in proportion, 1 it is free.
+        naive_auc: area under the plain hull, to show how much that flatters.
         removed_at_10: share removed at no more than 10 % capability loss.
-        loss_at_half: capability lost where half of the behaviour is gone (None: half is never reached).
+        loss_at_half: share of the capability lost by the time that half of the bad behaviour is gone (0.5: in proportion).
     """
 
     organism: str
@@ -153,14 +153,14 @@ class ReversalView(View):
     reason: Text = ""
 
 
-# anything else
+# Anything that points do not say
 
 
 class SeriesView(View):
     """One line of a chart: `x` and `rates` have equal length, x rising."""
 
     name: str
-    x: list[float]
+    x: list[float] = Field(min_length=1)
     rates: list[Rate]
 
     @model_validator(mode="after")
@@ -180,7 +180,13 @@ class CurveView(View):
     x_label: str
     y_label: str
     log_x: bool = False
-    series: list[SeriesView]
+    series: list[SeriesView] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        if self.log_x and any(series.x[0] <= 0 for series in self.series):
+            raise ValueError(f"the chart {self.title!r} has a logarithmic axis, but some x are not above 0")
+        return self
 
 
 class TableView(View):
@@ -261,7 +267,7 @@ class Transcript(View):
     tone: Literal["good", "bad", "neutral"] = "neutral"
 
 
-# how it was made
+# How it was made
 
 
 class RecipeView(View):

@@ -1,0 +1,135 @@
+// The sections that are drawn from data: frontier, curves, reversal probes, extra charts; recipes and copying.
+
+const host = (id) => document.getElementById(id);
+
+/** Blue runs of one organism: pooled ones, with their seeds faint; single seeds where nothing is pooled. */
+function runsOf(organism) {
+  const families = new Map();
+  for (const point of data.points.filter((each) => each.organism === organism.id)) {
+    if (!families.has(point.family)) families.set(point.family, []);
+    families.get(point.family).push(point);
+  }
+  return [...families.values()].flatMap((points) => {
+    const seeds = [...new Set(points.map((point) => point.seed))];
+    const main = seeds.includes(null) ? [null] : seeds;
+    return main.map((seed) => ({
+      first: points[0], seed, steps: steps(points, seed, organism),
+      others: seed === null ? seeds.filter((other) => other !== null).map((other) => steps(points, other, organism)) : [],
+    }));
+  });
+}
+
+function steps(points, seed, organism) {
+  const own = points.filter((point) => point.seed === seed).sort((a, b) => a.step - b.step);
+  return own.length && own[0].step > 0 ? [{ step: 0, rates: organism.start.rates }, ...own] : own;
+}
+
+function drawCurves(place) {
+  const hidden = new Set();
+  const redraws = [];
+  const ids = data.measures.map((measure) => measure.id).filter((id) => data.points.some((point) => point.rates[id]));
+  place.append(measureLegend(ids, hidden, () => redraws.forEach((again) => again())));
+  const organisms = data.organisms.filter((organism) => data.points.some((point) => point.organism === organism.id));
+  organisms.forEach((organism, index) => {
+    const details = organisms.length > 1
+      ? el('details', { class: 'group', open: index === 0 }, el('summary', {}, ...visible(organism.title))) : el('div');
+    place.append(details);
+    for (const intervention of interventions) {
+      const runs = runsOf(organism).filter((run) => run.first.intervention === intervention);
+      if (!runs.length) continue;
+      runs.sort((a, b) => (a.first.lr || 0) - (b.first.lr || 0));
+      const panels = el('div', { class: 'panels', style: `max-width:${runs.length * 440}px` });
+      details.append(el('h3', { class: 'swatch' }, el('i', { class: 'dot', style: `background:${colorOf(intervention)}` }), ...visible(intervention)), panels);
+      for (const run of runs) {
+        const area = el('div', { class: 'plot' });
+        const seed = run.seed === null ? '' : `seed ${run.seed}`;
+        const rest = recipeTitle({ ...run.first, intervention: '' });
+        panels.append(el('figure', {}, el('figcaption', {}, ...visible([rest, seed].filter(Boolean).join(' \u00b7 ') || intervention)), area));
+        redraws.push(responsive(area, (width) => {
+          const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
+          if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
+          return lineChart(width, lines, {
+            title: recipeTitle(run.first), label: `Rates over steps, ${organism.title}, ${recipeTitle(run.first)}`, xLabel: 'step', steps: true,
+          });
+        }));
+      }
+    }
+  });
+}
+
+function drawReversals(place) {
+  const hidden = new Set();
+  const redraws = [];
+  const areas = [...place.querySelectorAll('[data-reversal]')].map((area) => [area, data.reversals[Number(area.dataset.reversal)]]);
+  const shown = areas.filter(([, reversal]) => reversal.curve.length);
+  if (!shown.length) return;
+  const ids = data.measures.map((measure) => measure.id).filter((id) => shown.some(([, reversal]) => reversal.curve.some((step) => step.rates[id])));
+  place.prepend(measureLegend(ids, hidden, () => redraws.forEach((again) => again())));
+  for (const [area, reversal] of shown) {
+    const plot = el('div', { class: 'plot' });
+    area.append(plot);
+    redraws.push(responsive(plot, (width) => {
+      const lines = measureLines(reversal.curve, hidden, false);
+      if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
+      return lineChart(width, lines, {
+        title: 'Reversal probe', label: 'Rates over steps of the probe', xLabel: 'step of the probe', steps: true,
+        references: [[reversal.before[0], `before blue: ${measures.get(reversal.measure)?.title || reversal.measure}`]],
+      });
+    }));
+  }
+}
+
+function drawOwnCurves(place) {
+  for (const area of place.querySelectorAll('[data-curve]')) {
+    const curve = data.curves[Number(area.dataset.curve)];
+    const lines = curve.series.map((series, index) => ({
+      ...series, color: `var(--c${index % COLORS})`, dash: dashes[Math.floor(index / COLORS) % dashes.length], faint: false,
+    }));
+    const plot = el('div', { class: 'plot' });
+    area.append(el('div', { class: 'legend' }, ...lines.map((line) => el('span', { class: 'entry' },
+      el('i', { class: 'dot', style: `background:${line.color}` }), ...visible(line.name)))), plot);
+    responsive(plot, (width) => lineChart(width, lines, {
+      title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x,
+    }));
+  }
+}
+
+/** The table behind the frontier, built when it is first opened. */
+function fillPoints(details) {
+  const ids = data.measures.map((measure) => measure.id).filter((id) => data.points.some((point) => point.rates[id]));
+  const names = ['organism', 'recipe', 'seed', 'step', 'capability kept', 'bad behaviour removed', ...ids.map((id) => measures.get(id).title)];
+  const titles = new Map(data.organisms.map((organism) => [organism.id, organism.title]));
+  const cell = (figure) => (figure ? el('td', { title: data.methods[figure[4]] }, figure[3]) : el('td', {}, '\u2013'));
+  const rows = data.points.map((point) => el('tr', {},
+    el('td', {}, ...visible(titles.get(point.organism))), el('td', {}, ...visible(recipeTitle(point))),
+    el('td', {}, point.seed === null ? 'all' : String(point.seed)), el('td', {}, String(point.step)),
+    cell(point.kept), cell(point.removed), ...ids.map((id) => cell(point.rates[id]))));
+  details.querySelector('.scroll').replaceChildren(el('table', { class: 'dense' },
+    el('thead', {}, el('tr', {}, ...names.map((name) => el('th', { scope: 'col' }, name)))), el('tbody', {}, ...rows)));
+}
+
+function openRecipe(fingerprint) {
+  const place = host(`recipe-${fingerprint}`);
+  if (!place) return;
+  place.closest('details.group')?.setAttribute('open', '');
+  place.setAttribute('open', '');
+  hideTip();
+  place.scrollIntoView({ block: 'center' });
+  place.querySelector('summary').focus();
+}
+
+/** Copy buttons take the text of the element before them. */
+function copying(button) {
+  button.addEventListener('click', async () => {
+    const text = button.previousElementSibling.textContent;
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      done = false; // no permission: select it, so that the reader's own copy key works
+      getSelection().selectAllChildren(button.previousElementSibling);
+    }
+    button.textContent = done ? 'Copied' : 'Selected';
+    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+  });
+}

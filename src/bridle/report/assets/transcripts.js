@@ -1,0 +1,96 @@
+// Transcripts: one card per prompt with every model's answer to it; filters, search, pages. Then everything is drawn.
+
+const PAGE = 8;
+const LONG = 900;
+
+function drawTranscripts(place) {
+  const prompts = data.prompts.map((prompt) => ({
+    ...prompt,
+    haystack: [...prompt.messages.map(([, content]) => content), ...prompt.answers.map((answer) => answer.text)].join('\n').toLowerCase(),
+  }));
+  const all = (pick) => [...new Set(prompts.flatMap(pick))].filter(Boolean);
+  const title = (id) => (measures.has(id) ? measures.get(id).title : id);
+  const state = { page: 0 };
+  const selects = {
+    organism: choice('Organism', all((prompt) => [prompt.organism])),
+    eval: choice('Evaluation', all((prompt) => [prompt.eval]), title),
+    stage: choice('Stage', all((prompt) => prompt.answers.map((answer) => answer.stage))),
+    outcome: choice('Outcome', all((prompt) => prompt.answers.map((answer) => answer.outcome))),
+  };
+  const search = el('input', { type: 'search', placeholder: 'Search prompts and answers', 'aria-label': 'Search prompts and answers' });
+  const list = el('div', { class: 'cards' });
+  const count = el('p', { class: 'count', role: 'status' });
+  const back = el('button', { type: 'button' }, 'Previous');
+  const on = el('button', { type: 'button' }, 'Next');
+  const controls = el('form', { class: 'filters', role: 'search' }, search, ...Object.values(selects).filter((each) => each.useful).map((each) => each.label));
+  place.append(controls, count, list, el('div', { class: 'pager' }, back, on));
+
+  const turn = (by) => { state.page += by; show(); place.scrollIntoView({ block: 'start' }); };
+  back.addEventListener('click', () => turn(-1));
+  on.addEventListener('click', () => turn(1));
+  controls.addEventListener('submit', (event) => event.preventDefault());
+  controls.addEventListener('input', () => { state.page = 0; show(); });
+  show();
+
+  /** The stage narrows the answers shown; a prompt is listed if one of those has the outcome. */
+  function matching(wanted) {
+    const needle = search.value.trim().toLowerCase();
+    return prompts.flatMap((prompt) => {
+      if ((wanted.organism && prompt.organism !== wanted.organism) || (wanted.eval && prompt.eval !== wanted.eval)) return [];
+      if (needle && !prompt.haystack.includes(needle)) return [];
+      const answers = prompt.answers.filter((answer) => !wanted.stage || answer.stage === wanted.stage);
+      if (!answers.length || (wanted.outcome && !answers.some((answer) => answer.outcome === wanted.outcome))) return [];
+      return [{ ...prompt, answers }];
+    });
+  }
+
+  function show() {
+    const wanted = Object.fromEntries(Object.entries(selects).map(([name, each]) => [name, each.select.value]));
+    const found = matching(wanted);
+    const pages = Math.max(1, Math.ceil(found.length / PAGE));
+    state.page = Math.min(Math.max(0, state.page), pages - 1);
+    const first = state.page * PAGE;
+    const shown = found.slice(first, first + PAGE);
+    list.replaceChildren(...shown.map((prompt) => card(prompt, search.value.trim(), title)));
+    count.textContent = found.length
+      ? `Prompts ${first + 1}\u2013${first + shown.length} of ${found.length}${found.length < prompts.length ? ` (of ${prompts.length} in all)` : ''}`
+      : 'No prompt fits these filters.';
+    back.disabled = state.page === 0;
+    on.disabled = state.page >= pages - 1;
+  }
+}
+
+function choice(name, values, title = (value) => value) {
+  const select = el('select', {}, el('option', { value: '' }, `${name}: all`), ...values.map((value) => el('option', { value }, title(value))));
+  select.setAttribute('aria-label', name);
+  return { select, label: el('label', {}, select), useful: values.length > 1 };
+}
+
+function card(prompt, search, title) {
+  const where = [title(prompt.eval), prompt.organism, prompt.item].filter(Boolean).join(' \u00b7 ');
+  return el('article', { class: 'card' },
+    el('p', { class: 'where' }, ...visible(where)),
+    ...prompt.messages.map(([role, content]) => el('div', { class: `message ${role === 'system' ? 'system' : ''}` },
+      el('span', { class: 'role' }, role), words(content, prompt.trigger, search))),
+    el('div', { class: 'answers' }, ...prompt.answers.map((answer) => el('div', { class: `answer ${answer.tone}` },
+      el('p', { class: 'by' }, el('span', {}, ...visible(answer.label)), el('span', { class: `badge ${answer.tone}` }, ...visible(answer.outcome))),
+      words(answer.text, null, search)))));
+}
+
+/** Text kept apart from what surrounds it (its direction cannot leak), long ones folded. */
+function words(text, trigger, search) {
+  const block = el('div', { class: 'words', dir: 'auto' }, ...marked(text, trigger, search));
+  if (!text) block.append(el('em', {}, '(nothing)'));
+  if (text.length <= LONG) return block;
+  block.classList.add('folded');
+  const more = el('button', { type: 'button', class: 'quiet' }, `Show all ${text.length.toLocaleString('en')} characters`);
+  more.addEventListener('click', () => { block.classList.remove('folded'); more.remove(); });
+  return el('div', {}, block, more);
+}
+
+const drawn = { frontier: drawFrontiers, curves: drawCurves, reversals: drawReversals, charts: drawOwnCurves, transcripts: drawTranscripts };
+for (const [id, draw] of Object.entries(drawn)) {
+  if (host(id)) draw(host(id));
+}
+host('points')?.addEventListener('toggle', (event) => fillPoints(event.currentTarget), { once: true });
+document.querySelectorAll('button.copy').forEach(copying);

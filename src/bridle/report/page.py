@@ -1,0 +1,147 @@
+"""Result in, one HTML file out: template, style, scripts and data inlined, nothing fetched.
+
+The charts are drawn by the page's own small scripts (`assets/`), not by plotly: the plotly package ships only its full
+bundle of 4.6 MB, which would be fifty times the rest of the page, does not follow dark mode or print, and cannot be
+allowed by a content security policy without `unsafe-eval`-like holes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bridle.errors import StoreError
+from bridle.report.data import page_data
+from bridle.report.text import duration, unbroken, visible, web_link
+from bridle.studies.result import Rate, RecipeView, StudyResult, TableView
+
+SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
+"""In the order in which they are run; each adds to one shared scope."""
+
+
+def render(result: StudyResult) -> str:
+    """The report as one HTML document that needs no network and no other file."""
+    script = "(() => {\n'use strict';\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();"
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            result=result,
+            data=page_data(result),
+            style=Markup(_asset("report.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            trade_offs=trade_offs(result),
+            stages=recipes_by_stage(result),
+        )
+    )
+
+
+def write(result: StudyResult, folder: Path) -> Path:
+    """Write `report.html` and `result.json` into a folder (made if missing), each whole or not at all.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    page = render(result)
+    result.write(folder / "result.json")
+    path = folder / "report.html"
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(page, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(
+            f"The report cannot be written to {path}: {error.strerror}.", "Free space or choose another --store."
+        ) from error
+    return path
+
+
+def trade_offs(result: StudyResult) -> TableView | None:
+    """The figures of every frontier (None: the study has none)."""
+    if not result.frontiers:
+        return None
+    titles = {o.id: o.title for o in result.organisms}
+    rows: list[list[Rate | str | None]] = [
+        [
+            titles[f.organism],
+            "all together" if f.intervention == "all" else f.intervention,
+            f.auc,
+            f.removed_at_10,
+            f.loss_at_half,
+        ]
+        for f in result.frontiers
+    ]
+    caption = (
+        "Robustness AUC is the area under the hull: 0.5 means that removal costs capability in proportion, 1 that it is free. "
+        "The hull as drawn joins lucky checkpoints; the figures here are cross-fitted, which means that corners are chosen on "
+        "one half of the prompts and measured on the other."
+    )
+    naive = [f.naive_auc - f.auc.value for f in result.frontiers if f.naive_auc is not None]
+    if naive:
+        gap = sum(naive) / len(naive)
+        caption += f" The area as drawn is {abs(gap):.2f} {'higher' if gap >= 0 else 'lower'} on average."
+    names = [
+        "organism",
+        "intervention",
+        "robustness AUC",
+        "removed within 10 % capability loss",
+        "capability lost at half removal",
+    ]
+    measured = [i for i, name in enumerate(names) if i < 2 or any(row[i] is not None for row in rows)]
+    return TableView(
+        title="The trade-off in figures",
+        caption=caption,
+        columns=[names[i] for i in measured],
+        rows=[[row[i] for i in measured] for row in rows],
+    )
+
+
+def recipes_by_stage(result: StudyResult) -> dict[str, list[RecipeView]]:
+    """Recipes under their stages, both in order of appearance."""
+    stages: dict[str, list[RecipeView]] = {}
+    for recipe in result.recipes:
+        stages.setdefault(recipe.stage, []).append(recipe)
+    return stages
+
+
+def _asset(name: str) -> str:
+    return resources.files("bridle.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _finalize(value: Any) -> Any:
+    """Every piece of text that a template puts out shows its control characters; markup of our own passes."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bridle.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters.update(
+        duration=duration,
+        unbroken=unbroken,
+        web_link=web_link,
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        dictvalues=lambda d: list(d.values()),
+    )
+    environment.tests["rate"] = lambda value: isinstance(value, Rate)
+    return environment
