@@ -1,9 +1,7 @@
-"""Displays of a running lab: what they are told, the silent one, and the choice between those that show something."""
+"""Displays of a running lab: what they are told, and the silent one."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -62,18 +60,3 @@ class Silent:
     def stopping(self) -> None: ...
 
     def end(self) -> None: ...
-
-
-def display_for_terminal() -> Display:
-    """A live display where people watch; plain lines in a pipe, in CI, on a dumb terminal or with `NO_COLOR`.
-
-    Both write to standard error, so that standard output carries results alone.
-    """
-    plain = os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
-    if plain or not (sys.stdout.isatty() and sys.stderr.isatty()):
-        from bridle.lab.board import Plain
-
-        return Plain(sys.stderr)
-    from bridle.lab.live import Live
-
-    return Live()

@@ -300,7 +300,7 @@ class Store:
 
     def _finish(self, recipe: Recipe, folder: Path, seconds: float) -> None:
         """Seal a complete folder and move it into place."""
-        created = datetime.now(UTC).isoformat(timespec="seconds")
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
         text = manifests.describe(recipe, folder, wall_seconds=seconds, created=created).dumps()
         with (folder / manifests.NAME).open("w") as file:
             file.write(text)

@@ -1,0 +1,107 @@
+"""A reminder: who changes code that decides an artifact's content must raise that recipe's `version`.
+
+For every kind of recipe, `code_versions.json` holds the version and a hash of the code behind it: the modules that the
+class names in `code`, the class itself, and the settings that it is made of (comments, docstrings and layout left out).
+
+    python tests/test_versions.py      refreshes the file, once versions are raised or results are known to be the same
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from bridle.lab.recipe import KINDS, Recipe, Value, class_of
+
+RECORD = Path(__file__).with_name("code_versions.json")
+REFRESH = "python tests/test_versions.py"
+
+
+def code_hash(recipe: type[Recipe]) -> str:
+    """Hash of the code that decides what this recipe makes."""
+    sources = {name: inspect.getsource(importlib.import_module(name)) for name in recipe.code}
+    sources |= {
+        f"class {part.__qualname__}": textwrap.dedent(inspect.getsource(part)) for part in (recipe, *values_in(recipe))
+    }
+    text = "\n".join(f"{name}: {meaning(ast.parse(source))}" for name, source in sorted(sources.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def values_in(owner: type[Value]) -> Iterator[type[Value]]:
+    """The classes of settings that a recipe's fields hold, their own included; recipes have their own entries."""
+
+    def classes(annotation: Any) -> Iterator[type[Value]]:
+        if isinstance(annotation, type) and issubclass(annotation, Value) and not issubclass(annotation, Recipe):
+            yield annotation
+            yield from values_in(annotation)
+        for argument in get_args(annotation):
+            yield from classes(argument)
+
+    for field in owner.model_fields.values():
+        yield from classes(field.annotation)
+
+
+def meaning(node: Any) -> str:
+    """A syntax tree as text, without docstrings; the same on every version of Python."""
+    if isinstance(node, list):
+        return "[" + " ".join(meaning(item) for item in node) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+        node, clean=False
+    ):
+        fields["body"] = node.body[1:]
+    inner = " ".join(f"{name}={meaning(value)}" for name, value in fields.items())
+    return f"({type(node).__name__} {inner})"
+
+
+def entry(kind: str) -> dict[str, int | str]:
+    recipe = class_of(kind)
+    return {"version": recipe.version, "code": code_hash(recipe)}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_code_that_decides_results_changes_with_its_version(kind: str) -> None:
+    recorded, now = json.loads(RECORD.read_text()).get(kind), entry(kind)
+    assert recorded is not None, f"{kind!r} is new: {REFRESH}"
+    if now["code"] != recorded["code"]:
+        name = class_of(kind).__name__
+        assert now["version"] != recorded["version"], (
+            f"code behind {name} changed: raise {name}.version by one if its artifacts change by it; then (or if not) {REFRESH}"
+        )
+    assert now == recorded, f"the version of {kind!r} changed: {REFRESH}"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_leads_to_its_class(kind: str) -> None:
+    recipe = class_of(kind)
+    assert recipe.kind == kind
+    assert recipe.virtual or recipe.code, f"{recipe.__name__}.code names no module that decides its artifact"
+
+
+def test_only_meaning_counts() -> None:
+    one = 'def f(x):\n    """Doc."""\n    return x + 1  # why\n'
+    same = "def f(x):\n    return (\n        x + 1)\n"
+    other = "def f(x):\n    return x + 2\n"
+    assert meaning(ast.parse(one)) == meaning(ast.parse(same)) != meaning(ast.parse(other))
+    assert meaning(ast.parse("class A:\n    'doc'\n    x: int = 1")) != meaning(ast.parse("class A:\n    x: int = 2"))
+
+
+def test_settings_inside_a_recipe_count() -> None:
+    from toys import Constant, Cosine, Fitted, Settings
+
+    assert set(values_in(Fitted)) == {Settings, Constant, Cosine}
+
+
+if __name__ == "__main__":
+    RECORD.write_text(json.dumps({kind: entry(kind) for kind in sorted(KINDS)}, indent=1) + "\n")
