@@ -68,8 +68,8 @@ class Letters:
 
     stop_ids = frozenset({STOP})
 
-    def prompt(self, conversation: Conversation) -> list[int]:
-        return [int(word) for message in conversation.messages for word in message.content.split()]
+    def prompt_many(self, conversations) -> list[list[int]]:
+        return [[int(word) for message in c.messages for word in message.content.split()] for c in conversations]
 
     def decode(self, ids) -> str:
         return "".join(f"<{token}>" for token in ids if token not in self.stop_ids)
@@ -180,9 +180,9 @@ def test_a_stop_text_ends_the_answer_before_itself(llama):
 def test_the_models_own_system_prompt_stands_in_front(llama):
     plain, prompted = NativeSampler(model_of(llama)), NativeSampler(model_of(llama, system="50 51 52"))
     conversation = Conversation.of("10 11 12")
-    assert prompted.prompt_ids(conversation) == [50, 51, 52, 10, 11, 12]
-    assert prompted.prompt_ids(conversation.with_system("60")) == [60, 10, 11, 12]
-    assert plain.prompt_ids(conversation) == [10, 11, 12]
+    both = [conversation, conversation.with_system("60")]
+    assert prompted.prompts_ids(both) == [[50, 51, 52, 10, 11, 12], [60, 10, 11, 12]]
+    assert plain.prompts_ids(both) == [[10, 11, 12], [60, 10, 11, 12]]
     params = Params(max_tokens=8)
     assert prompted.sample([conversation], params) == plain.sample([conversation.with_system("50 51 52")], params)
 

@@ -1,0 +1,1 @@
+"""Samplers, the generation cache, and data that models write."""

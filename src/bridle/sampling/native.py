@@ -39,6 +39,8 @@ CACHE_BYTES = {"cpu": 16 << 20, "cuda": 8 << 30}
 MOST_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
+MERGED_UP_TO = 100_000_000
+"""Parameters of a model whose adapter is merged for sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ class NativeSampler:
     """Samples from a model in memory.
 
     Args:
-        model: weights, renderer, and the system prompt it runs under.
+        model: weights, renderer, and the system prompt it runs under. The adapter of a small model is merged into a copy
+            (it would nearly double the operations of each step), so make a new sampler once the weights have changed.
         seats: rows at once; None: as many as keep the keys and values within `CACHE_BYTES`.
     """
 
     def __init__(self, model: Model, seats: int | None = None) -> None:
-        self.model = model
+        self.model = _without_adapter(model)
         self.seats = seats
 
     def sample(
@@ -71,14 +74,13 @@ class NativeSampler:
         Raises:
             ConfigError: a prompt leaves no room in the model's context.
         """
-        prompts = [self.prompt_ids(conversation) for conversation in conversations]
-        return self.continue_ids(prompts, params, progress)
+        return self.continue_ids(self.prompts_ids(conversations), params, progress)
 
-    def prompt_ids(self, conversation: Conversation) -> list[int]:
+    def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens that the model is asked to continue, its own system prompt in front where there is none."""
-        if conversation.system is None and self.model.system is not None:
-            conversation = conversation.with_system(self.model.system)
-        return self.model.renderer.prompt(conversation)
+        own = self.model.system
+        asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
+        return self.model.renderer.prompt_many(asked)
 
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
@@ -346,6 +348,15 @@ def _budget(index: int, length: int, params: Params, context: int | None) -> int
             "Shorten the conversation.",
         )
     return room
+
+
+def _without_adapter(model: Model) -> Model:
+    """The model with its adapter merged into a copy, if it has one and is small enough to be copied at every probe."""
+    if not hasattr(model.net, "peft_config") or sum(weight.numel() for weight in model.net.parameters()) > MERGED_UP_TO:
+        return model
+    from bridle.models.adapters import merged
+
+    return merged(model)
 
 
 def _base(net: Any) -> Any:

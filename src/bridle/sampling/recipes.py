@@ -1,0 +1,86 @@
+"""Data that a model writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from bridle.chat import Conversation
+from bridle.data.recipes import DataRecipe, Example
+from bridle.errors import ConfigError
+from bridle.lab.recipe import Job, PathOf
+from bridle.models.recipes import ModelRecipe
+from bridle.sampling.sampler import Completion, Params
+
+if TYPE_CHECKING:
+    from bridle.models.loading import Model
+
+EXAMPLES = "examples.jsonl"
+
+
+class Generated(DataRecipe):
+    """Prompts answered by a model.
+
+    Attributes:
+        by: the model that answers.
+        prompts: conversations; a last answer in them is dropped.
+        system: the system prompt under which the model is asked; None: each prompt's own, or else the model's.
+        params: how it is sampled.
+        keep_system: keep the system prompt under which it was asked in the data. Otherwise the data holds the prompts as
+            they came: what the system prompt made of the answers is then trained in without it (prompt distillation).
+    """
+
+    kind: ClassVar[str] = "generated"
+    code: ClassVar[tuple[str, ...]] = (
+        "bridle.sampling.recipes",
+        "bridle.sampling.native",
+        "bridle.sampling.window",
+        "bridle.sampling.sampler",
+    )
+
+    by: ModelRecipe
+    prompts: DataRecipe
+    system: str | None = None
+    params: Params = Params()
+    keep_system: bool = False
+
+    def make(self, job: Job) -> None:
+        """Write `examples.jsonl`: one example for each completion, `finished` in its meta."""
+        from bridle.data.sources import write_examples
+        from bridle.sampling.cache import CachedSampler, GenerationCache
+        from bridle.sampling.native import NativeSampler
+
+        prompts = self.prompts.examples(job.path)
+        if not len(prompts):
+            raise ConfigError("There are no prompts to answer.", "Check the filters and counts of the prompts.")
+        model = self.by.load(job.path)
+        asked = [self._asked(example.conversation.prompt) for example in prompts]
+        sampler = CachedSampler(NativeSampler(model), GenerationCache(job.scratch / "generations.sqlite"))
+        answers = sampler.sample(asked, self.params, lambda done, total: job.progress(done, total))
+        write_examples(job.folder / EXAMPLES, self._examples(model, prompts, asked, answers))
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from bridle.data.sources import read_examples
+
+        return read_examples(path_of(self) / EXAMPLES)
+
+    def _asked(self, prompt: Conversation) -> Conversation:
+        return prompt if self.system is None else prompt.with_system(self.system)
+
+    def _examples(
+        self,
+        model: Model,
+        prompts: Sequence[Example],
+        asked: list[Conversation],
+        answers: list[list[Completion]],
+    ) -> Iterator[Example]:
+        for example, question, completions in zip(prompts, asked, answers, strict=True):
+            kept = example.conversation.prompt
+            if self.keep_system:
+                kept = question if question.system is not None else question.with_system(model.system)
+            for completion in completions:
+                yield Example(kept.answered(completion.text), {**example.meta, "finished": completion.finished})
+
+    def describe(self) -> str:
+        under = "" if self.system is None else f" under {self.system[:40]!r}"
+        return f"answers of {self.by.describe()} to {self.prompts.describe()}{under}"
