@@ -87,7 +87,6 @@ def test_plain_lines_tell_what_happens(tmp_path: Path) -> None:
     assert lines[1:4:2] == ["start  number 1", "start  number 2"]
     assert lines[2].startswith("done   number 1 in 0 s  [1 of 3")
     assert lines[6] == "done   sum of 2 in 0 s (loss 1)  [3 of 3]"
-    )
     assert lines[-1].startswith("3 of 3 made in")
 
 
