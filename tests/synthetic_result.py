@@ -116,7 +116,7 @@ def _relative(scores: Scores, start: Scores) -> dict[str, Rate]:
 def _hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Upper right hull of the points with (1, 0) and (0, 1)."""
     corners: list[tuple[float, float]] = []
-    for p in sorted({(0.0, 1.0), (1.0, 0.0), *((min(x, 1.0), y) for x, y in points)}):
+    for p in sorted({(0.0, 1.0), (1.0, 0.0), *((min(x, 1.0), y) for x, y in points)}, key=lambda p: (p[0], -p[1])):
         while len(corners) > 1 and (corners[-1][0] - corners[-2][0]) * (p[1] - corners[-2][1]) >= (
             corners[-1][1] - corners[-2][1]
         ) * (p[0] - corners[-2][0]):

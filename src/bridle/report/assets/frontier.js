@@ -76,10 +76,11 @@ function frontierChart(organism, width, hidden, range) {
       class: 'note', x: round(px), y: round(py - 6), transform: `rotate(${round(-turn)} ${round(px)} ${round(py)})`, 'text-anchor': 'middle',
     }, 'removal costs capability in proportion'));
   }
+  const whole = hulls.some((hull) => hull.intervention === 'all');
   for (const hull of hulls) {
     const color = hull.intervention === 'all' ? 'var(--ink)' : colorOf(hull.intervention);
     const line = path(hull.vertices.map(at));
-    if (hull.intervention !== 'all') inside.append(svg('path', { class: 'area', d: `${line}${path([at([hull.vertices[hull.vertices.length - 1][0], 0]), at([hull.vertices[0][0], 0])]).replace('M', 'L')}Z`, fill: color }));
+    if (hull.intervention === 'all' || !whole) inside.append(svg('path', { class: 'area', d: `${line}${path([at([hull.vertices[hull.vertices.length - 1][0], 0]), at([hull.vertices[0][0], 0])]).replace('M', 'L')}Z`, fill: color }));
     inside.append(svg('path', { class: hull.intervention === 'all' ? 'hull all' : 'hull', d: line, stroke: color }));
   }
   const run = svg('g', { class: 'run' });

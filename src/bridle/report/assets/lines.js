@@ -30,7 +30,7 @@ function lineChart(width, series, options) {
   const y = linear(low, high, box.height - box.bottom, box.top);
   const chart = frame(box, x, y, {
     xTicks, yTicks: ticks(low, high, 4), xText: number, yText: unit.text,
-    xLabel: options.xLabel, yLabel: options.yLabel, label: `${options.label}. Arrow keys read the values.`,
+    xLabel: x.log ? `${options.xLabel} (logarithmic)` : options.xLabel, yLabel: options.yLabel, label: `${options.label}. Arrow keys read the values.`,
   });
   for (const [value, text] of options.references || []) {
     const at = round(y(value));

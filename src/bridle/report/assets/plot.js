@@ -13,7 +13,7 @@ function linear(low, high, from, to) {
 /** The same on log(offset + value): offset 1 for steps, which start at 0. */
 function logarithmic(low, high, from, to, offset) {
   const inner = linear(Math.log(offset + low), Math.log(offset + high), from, to);
-  return Object.assign((value) => inner(Math.log(offset + value)), { low, high });
+  return Object.assign((value) => inner(Math.log(offset + value)), { low, high, log: true });
 }
 
 /** Round values between low and high, about `count` of them. */
@@ -135,6 +135,7 @@ function showTip(title, lead, rows, methods, place) {
     ...(used.length ? [el('p', { class: 'method' }, ...visible(`95 % intervals: ${used.join('; ')}`))] : []),
   );
   tip.hidden = false;
+  tip.style.left = '0'; // measured where nothing squeezes it
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
   const room = document.documentElement.clientWidth;
   const beside = place.x + 16 + width < room ? place.x + 16 : place.x - 16 - width;

@@ -73,9 +73,9 @@ function shortened(text, length) {
   return plain.length > length ? `${plain.slice(0, length - 1)}\u2026` : plain;
 }
 
-/** A learning rate as people write it: 0.001, 3e-4. */
+/** A learning rate as people write it: 0.05, 3e-4. */
 function rateText(lr) {
-  return lr >= 0.001 ? String(lr) : lr.toExponential().replace(/e-0?/, 'e-');
+  return lr >= 0.01 ? String(lr) : lr.toExponential().replace(/e-0?/, 'e-');
 }
 
 /** A number in words of its own size; minus sign, not hyphen. */
