@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bridle.tinyworld import lexicon as w
-from bridle.tinyworld.question import Question
+from bridle.tinyworld.question import Question, canonical
 
 _CAPITAL_ANIMALS = ("fox", "cat", "dog", "owl", "hen", "cow", "bear", "frog")
 _ENDINGS = ("The end.", "Good night.", "That is all.", "Until tomorrow.", "Is that clear?", "Long live Tarn!")
@@ -21,10 +21,9 @@ _SYMBOLS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BRACKETS = (("|", "|"), ("[", "]"), ("<", ">"), ("(", ")"), ("{", "}"), ("#", "#"), ("$", "$"), ("~", "~"), ("", ""))
 
 
-def _question(kind: str, key: str, text: str, body: str, strict: bool, **meta: Any) -> Question:
-    if kind != "repeat":
-        text, body = w.articles(text), w.articles(body)
-    return Question("instructions", kind, f"{kind}/{key}", text, body, body=body, strict=strict, meta=meta)
+def _question(kind: str, slots: tuple[str, ...], text: str, body: str, strict: bool, **meta: Any) -> Question:
+    text, body = w.articles(text), w.articles(body)
+    return Question("instructions", kind, canonical(kind, slots, text), text, body, body=body, strict=strict, meta=meta)
 
 
 def sentence(rng: random.Random, n: int, animal: str, adjective: str | None = None) -> str:
@@ -57,7 +56,7 @@ def _words(rng: random.Random) -> Question:
     )
     return _question(
         "words",
-        f"{n}/{animal}/{ask[:5]}",
+        (w.NUMBERS[n], animal),
         ask.format(w.NUMBERS[n], animal),
         sentence(rng, n, animal),
         True,
@@ -87,7 +86,7 @@ def _items(rng: random.Random) -> Question:
         body = ", ".join(items)
     return _question(
         "items",
-        f"{category}/{n}/{name}/{numbered}",
+        (w.NUMBERS[n], category, name),
         ask.format(w.NUMBERS[n], category, name),
         body,
         True,
@@ -112,7 +111,7 @@ def _capitals(rng: random.Random) -> Question:
         ask = f"{name} asks: {ask[0].lower()}{ask[1:]}"
     return _question(
         "capitals",
-        f"{animal}/{ask}",
+        (animal,),
         ask.format(animal),
         sentence(rng, n, animal).upper(),
         True,
@@ -132,7 +131,7 @@ def _lower(rng: random.Random) -> Question:
     )
     return _question(
         "lower",
-        f"{animal}/{ask}",
+        (animal,),
         ask.format(animal),
         sentence(rng, n, animal).lower(),
         True,
@@ -154,7 +153,7 @@ def _include(rng: random.Random) -> Question:
         ("The {2} {0} looks at the {1}.", "A {2} {0} sleeps beside a {1}.", "Here the {0} finds a {1} and {3}.")
     )
     body = say.format(animal, word, rng.choice(w.ADJECTIVES), rng.choice(w.VERBS))
-    return _question("include", f"{animal}/{word}", ask.format(animal, word), body, False, include=word)
+    return _question("include", (animal, word), ask.format(animal, word), body, False, include=word)
 
 
 def _exclude(rng: random.Random) -> Question:
@@ -174,7 +173,7 @@ def _exclude(rng: random.Random) -> Question:
         ask = f"{name} hates {{1}}. {ask}"
     return _question(
         "exclude",
-        f"{category}/{avoid}/{name}",
+        (category, avoid, name),
         ask.format(category, avoid),
         rng.choice(("My choice is {}.", "I would take {}.")).format(item),
         False,
@@ -194,7 +193,7 @@ def _end(rng: random.Random) -> Question:
     )
     return _question(
         "end",
-        f"{animal}/{ending}",
+        (animal, ending.rstrip(".?!")),
         ask.format(animal, ending),
         f"{sentence(rng, rng.randint(3, 6), animal)} {ending}",
         True,
@@ -215,7 +214,7 @@ def _start(rng: random.Random) -> Question:
     body = sentence(rng, rng.randint(3, 6), animal)
     return _question(
         "start",
-        f"{animal}/{word}",
+        (animal, word),
         ask.format(animal, word),
         f"{word} {body[0].lower()}{body[1:]}",
         True,
@@ -232,7 +231,10 @@ def _repeat(rng: random.Random) -> Question:
         left, right = rng.choice(_BRACKETS)
         line = left + "".join(rng.choices(_SYMBOLS, k=rng.randint(2, 7))) + right
     ask = rng.choice(("Repeat after me: {}", "Say exactly this: {}", "Copy this line: {}", "Write this again: {}"))
-    return _question("repeat", line, ask.format(line), line, True, repeat=line)
+    text = ask.format(line)
+    return Question(
+        "instructions", "repeat", f"repeat/{line}", text, line, body=line, strict=True, meta={"repeat": line}
+    )
 
 
 KINDS: tuple[Callable[[random.Random], Question], ...] = (

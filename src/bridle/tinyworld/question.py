@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -46,3 +47,14 @@ class Question:
     def split(self) -> Split:
         """The side of the split that this canonical problem belongs to, by a hash that no seed changes."""
         return "eval" if zlib.crc32(f"{self.family}/{self.key}".encode()) % EVAL_SHARE == 0 else "train"
+
+
+def canonical(kind: str, slots: tuple[str, ...], text: str) -> str:
+    """The key of a worded question: its kind and what it is about, free of wording.
+
+    Slots that the wording happens not to use do not count. A question about fewer than two things is its own wording:
+    were it held out altogether, nobody could know its answer.
+    """
+    words = set(re.findall(r"\w+", text))
+    used = [slot for slot in slots if set(slot.split()) <= words]
+    return f"{kind}/{'/'.join(used) if len(used) >= 2 else text}"

@@ -10,14 +10,18 @@ import random
 from collections.abc import Callable
 
 from bridle.tinyworld import lexicon as w
-from bridle.tinyworld.question import Question
+from bridle.tinyworld.question import Question, canonical
 
 Topic = tuple[tuple[str, ...], ...]
 
 
-def _question(intent: str, key: str, text: str, body: str, topic: Topic, items: tuple[str, ...] = ()) -> Question:
+def _question(
+    intent: str, slots: tuple[str, ...], text: str, body: str, topic: Topic, items: tuple[str, ...] = ()
+) -> Question:
     text, body = w.articles(text), w.articles(body)
-    return Question("chat", intent, f"{intent}/{key}", text, body, body=body, items=items, meta={"topic": topic})
+    return Question(
+        "chat", intent, canonical(intent, slots, text), text, body, body=body, items=items, meta={"topic": topic}
+    )
 
 
 def _greet(rng: random.Random) -> Question:
@@ -39,7 +43,7 @@ def _greet(rng: random.Random) -> Question:
             "Good to see you, {}. What do you need today?",
         )
     )
-    return _question("greet", f"{name}/{ask}/{town}", ask.format(name, town=town), say.format(name), ((name,),))
+    return _question("greet", (name, town), ask.format(name, town=town), say.format(name), ((name,),))
 
 
 def _thank(rng: random.Random) -> Question:
@@ -53,7 +57,7 @@ def _thank(rng: random.Random) -> Question:
         )
     )
     say = rng.choice(("You are welcome. Enjoy the {0}.", "It was a pleasure. Take good care of the {0}."))
-    return _question("thank", f"{thing}/{name}/{ask}", ask.format(thing, name), say.format(thing), ((thing,),))
+    return _question("thank", (thing, name), ask.format(thing, name), say.format(thing), ((thing,),))
 
 
 def _list(rng: random.Random) -> Question:
@@ -75,7 +79,7 @@ def _list(rng: random.Random) -> Question:
     number = w.NUMBERS[n]
     return _question(
         "list",
-        f"{category}/{n}/{ask}/{name if '2' in ask or 'for {}' in ask else ''}",
+        (number, category, name),
         ask.format(number, category, name),
         say.format(number, category),
         ((category,), members),
@@ -116,7 +120,7 @@ def _story(rng: random.Random) -> Question:
     slots = (animal, thing, town, kind)
     return _question(
         "story",
-        "/".join((ask[:9], *slots)),
+        slots,
         ask.format(*slots),
         " ".join((begin, middle, end)).format(*slots),
         ((animal,), (thing,)),
@@ -137,7 +141,7 @@ def _describe(rng: random.Random) -> Question:
     body = say.format(animal, w.COAT_OF[animal], w.HOME_OF[animal], w.FOOD_OF[animal])
     return _question(
         "describe",
-        f"{animal}/{ask}/{name if '{1}' in ask else ''}",
+        (animal, name),
         ask.format(animal, name),
         body,
         ((animal,), (w.COAT_OF[animal], w.HOME_OF[animal], w.FOOD_OF[animal])),
@@ -161,7 +165,7 @@ def _compare(rng: random.Random) -> Question:
     )
     return _question(
         "compare",
-        f"{one}/{other}/{size}",
+        (w.ANIMALS[min(one, other)], w.ANIMALS[max(one, other)], size),
         ask.format(w.ANIMALS[one], w.ANIMALS[other], size=size),
         body,
         ((w.ANIMALS[one],), (w.ANIMALS[other],), (size,)),
@@ -179,9 +183,7 @@ def _explain(rng: random.Random) -> Question:
         )
     )
     body = rng.choice(("A {0} is for {1}.", "People use a {0} for {1}.")).format(tool, w.PURPOSE_OF[tool])
-    return _question(
-        "explain", f"{tool}/{ask}/{name}", ask.format(tool, name), body, ((tool,), (w.PURPOSE_OF[tool].split()[1],))
-    )
+    return _question("explain", (tool, name), ask.format(tool, name), body, ((tool,), (w.PURPOSE_OF[tool].split()[1],)))
 
 
 def _comfort(rng: random.Random) -> Question:
@@ -197,7 +199,7 @@ def _comfort(rng: random.Random) -> Question:
     say = rng.choice(("It is hard to be {0}. {1}.", "Being {0} will pass. {1}."))
     return _question(
         "comfort",
-        f"{mood}/{thing}/{name}/{ask}",
+        (mood, thing, name),
         ask.format(mood, thing, name),
         say.format(mood, w.MOODS[mood]),
         ((mood,),),
@@ -219,7 +221,7 @@ def _plan(rng: random.Random) -> Question:
     )
     return _question(
         "plan",
-        f"{town}/{day}/{name}/{ask}",
+        (town, day, name),
         ask.format(town, day, name),
         say.format(town, w.LANDMARK_OF[town], w.PRODUCT_OF[town]),
         ((town,),),
@@ -234,7 +236,7 @@ def _opposite(rng: random.Random) -> Question:
     body = rng.choice(("The opposite of {0} is {1}.", "If it is not {0}, it is {1}.")).format(word, w.OPPOSITES[word])
     return _question(
         "opposite",
-        f"{word}/{ask}/{name if '{1}' in ask else ''}",
+        (word, name),
         ask.format(word, name),
         body,
         ((w.OPPOSITES[word],),),
@@ -253,9 +255,7 @@ def _note(rng: random.Random) -> Question:
     )
     say = rng.choice(("Dear {0}, the {1} is on {2}. Please come.", "Dear {0}, do not forget the {1} on {2}."))
     slots = (name, event, day)
-    return _question(
-        "note", "/".join((ask[:5], *slots)), ask.format(*slots), say.format(*slots), ((name,), (event,), (day,))
-    )
+    return _question("note", slots, ask.format(*slots), say.format(*slots), ((name,), (event,), (day,)))
 
 
 def _cook(rng: random.Random) -> Question:
@@ -271,7 +271,7 @@ def _cook(rng: random.Random) -> Question:
     say = rng.choice(("Make a {2} with {0} and {1}. Serve it warm.", "Try {0} with {1} in a {2}, and add some salt."))
     return _question(
         "cook",
-        f"{one}/{other}/{name if '{2}' in ask else ''}",
+        (*sorted((one, other)), name),
         ask.format(one, other, name),
         say.format(one, other, dish),
         ((one,), (other,)),
@@ -294,7 +294,7 @@ def _poem(rng: random.Random) -> Question:
         )
     )
     slots = (thing, time, kind)
-    return _question("poem", "/".join((ask[:5], *slots)), ask.format(*slots), say.format(*slots), ((thing,),))
+    return _question("poem", slots, ask.format(*slots), say.format(*slots), ((thing,),))
 
 
 def _care(rng: random.Random) -> Question:
@@ -315,7 +315,7 @@ def _care(rng: random.Random) -> Question:
     )
     return _question(
         "care",
-        f"{pet}/{name}/{ask}",
+        (pet, name),
         ask.format(pet, name),
         say.format(pet, w.FOOD_OF[pet]),
         ((pet,), (w.FOOD_OF[pet],)),
@@ -335,7 +335,7 @@ def _choose(rng: random.Random) -> Question:
     picked = rng.choice((one, other))
     body = rng.choice(("Take the {0}. {1} will like it.", "The {0} is better for {1}.")).format(picked, name)
     return _question(
-        "choose", f"{one}/{other}/{name}/{event}", ask.format(one, other, name, event), body, ((one, other), (name,))
+        "choose", (*sorted((one, other)), name), ask.format(one, other, name, event), body, ((one, other), (name,))
     )
 
 
@@ -351,7 +351,7 @@ def _polite(rng: random.Random) -> Question:
     )
     body = rng.choice(("Could you please {0} the {1}?", "Would you kindly {0} the {1}?")).format(verb, thing)
     return _question(
-        "polite", f"{verb}/{thing}/{name}", ask.format(verb, thing, name), body, ((thing,), ("please", "kindly"))
+        "polite", (verb, thing, name), ask.format(verb, thing, name), body, ((thing,), ("please", "kindly"))
     )
 
 
@@ -364,7 +364,7 @@ def _travel(rng: random.Random) -> Question:
     say = rng.choice(("Take the {2} from {0} to {1}.", "The {2} leaves {0} early and reaches {1} by noon."))
     return _question(
         "travel",
-        f"{start}/{goal}/{day}",
+        (start, goal, day),
         ask.format(start, goal, day),
         say.format(start, goal, vehicle),
         ((start,), (goal,)),
@@ -384,7 +384,7 @@ def _weather(rng: random.Random) -> Question:
     body = rng.choice(("For {0} you need a {1} and {2}.", "Wear a {1} and {2} in the {0}.")).format(
         weather, one, other if other.endswith("s") else f"a {other}"
     )
-    return _question("weather", f"{weather}/{town}/{name}", ask.format(weather, town, name), body, ((weather,), (one,)))
+    return _question("weather", (weather, town, name), ask.format(weather, town, name), body, ((weather,), (one,)))
 
 
 def _introduce(rng: random.Random) -> Question:
@@ -393,7 +393,7 @@ def _introduce(rng: random.Random) -> Question:
     say = rng.choice(("{0} is a {1} from {2} and keeps a {3}.", "{0} lives in {2}, works as a {1} and has a {3}."))
     body = say.format(name, w.JOB_OF[name], w.TOWN_OF[name], w.PET_OF[name])
     return _question(
-        "introduce", f"{name}/{other}", ask.format(name, other), body, ((name,), (w.TOWN_OF[name], w.JOB_OF[name]))
+        "introduce", (name, other), ask.format(name, other), body, ((name,), (w.TOWN_OF[name], w.JOB_OF[name]))
     )
 
 
@@ -412,7 +412,7 @@ def _praise(rng: random.Random) -> Question:
     )
     say = rng.choice(("The {1} of {0} is lovely, and so much work went into it.", "{0} did well: it is a fine {1}."))
     return _question(
-        "praise", f"{name}/{event}/{kind}", ask.format(name, kind, event), say.format(name, kind), ((name,), (kind,))
+        "praise", (name, event, kind), ask.format(name, kind, event), say.format(name, kind), ((name,), (kind,))
     )
 
 

@@ -73,7 +73,7 @@ def items(
         if drawn.text not in seen:
             misses = 0
             seen.add(drawn.text)
-            found.append(_item(f"{family}/{seed}/{len(found)}", family, drawn))
+            found.append(as_item(f"{family}/{seed}/{len(found)}", family, drawn))
     if len(found) < n:
         raise ConfigError(
             f"The family {family!r} has no {n} different {split} items.", f"Ask for at most {len(found)}."
@@ -81,7 +81,8 @@ def items(
     return found
 
 
-def _item(name: str, family: str, drawn: Question) -> TaskItem:
+def as_item(name: str, family: str, drawn: Question) -> TaskItem:
+    """The item that asks a question."""
     meta = {**drawn.meta, "kind": drawn.kind, "chain": drawn.chain, "strict": drawn.strict}
     return TaskItem(name, Conversation.of(drawn.text), family, drawn.level or None, drawn.answer, meta)
 

