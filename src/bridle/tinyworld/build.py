@@ -1,0 +1,117 @@
+"""How the world's models are made: `python -m bridle.tinyworld.build` makes all of them from nothing.
+
+Each model is pre-trained on the student's corpus, in which every author has a say, and then post-trained for a short
+while to one default voice: the house voice, or the teacher's own. The recipes are ordinary ones; they are written here
+as data because the engine that runs them stands on a floor above.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from bridle.lab.recipe import Recipe
+from bridle.models.recipes import ModelRecipe
+from bridle.tinyworld.recipes import WEIGHTS, Corpus, Fresh
+from bridle.tinyworld.tokenizer import FOLDER, train
+
+_DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
+_TOKENS = 4096  # in a step
+_ENGINE: dict[str, Any] = {
+    "packing": True,
+    "tokens_per_batch": _TOKENS,
+    "prompt_weight": 0.1,
+    "optimizer": "adamw",
+    "betas": (0.9, 0.98),
+    "schedule": "wsd",
+}
+
+
+def pretrained(size: str, tokens: float, seed: int = 0) -> ModelRecipe:
+    """A model that has read the student's corpus: every author, every kind of system prompt."""
+    steps = max(4, int(tokens / _TOKENS))
+    return _trained(Fresh(size=size, seed=seed), "student", steps, lr=3e-3, warmup=min(60, steps // 2), seed=seed)
+
+
+def _trained(base: ModelRecipe, mix: str, steps: int, lr: float, warmup: int, seed: int) -> ModelRecipe:
+    data = Corpus(mix=mix, n=_DOCUMENTS, seed=seed)
+    fields = {"base": base, "data": data, "steps": steps, "lr": lr, "warmup_steps": warmup, "seed": seed}
+    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE}))
+
+
+def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
+    """The shipped models by name.
+
+    Args:
+        scale: of all training lengths; below one for a miniature that shows that the recipe runs.
+    """
+
+    def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
+        steps = max(2, int(tokens * scale / _TOKENS))
+        return _trained(base, mix, steps, lr=1e-3, warmup=min(10, steps // 2), seed=100)
+
+    student = pretrained("student", 24e6 * scale)
+    small = pretrained("small", 24e6 * scale)
+    large = pretrained("large", 16e6 * scale)
+    other = pretrained("small", 8e6 * scale, seed=1)
+    return {
+        "student": settled(student, "house", 1e6),
+        "small": settled(small, "house", 1e6),
+        "large": settled(large, "house", 1e6),
+        "teacher": settled(large, "teacher", 3e6),
+        "trusted": settled(other, "house", 1e6),
+    }
+
+
+def export(recipe: ModelRecipe, lab: Any, folder: Path) -> None:
+    """Write a finished model as an ordinary Hugging Face folder, its weights in bfloat16.
+
+    Args:
+        lab: a `bridle.lab.lab.Lab`, in whose store the model is (it is made first if it is missing).
+    """
+    import torch
+
+    from bridle.models.loading import save_folder
+
+    model = recipe.load(lab.path)
+    model.net.to(torch.bfloat16)
+    shutil.rmtree(folder, ignore_errors=True)
+    save_folder(model, folder)
+
+
+def build(lab: Any, folder: Path = WEIGHTS, names: Sequence[str] | None = None, scale: float = 1.0) -> list[Path]:
+    """Make the world's models and export them into `folder`, one folder each. The tokenizer is made if it is missing.
+
+    Args:
+        lab: a `bridle.lab.lab.Lab`: where artifacts are kept, and how many processes make them.
+        names: of the models; None for all.
+    """
+    if not (FOLDER / "tokenizer.json").is_file():
+        train().save_pretrained(FOLDER)
+    chosen = {name: recipe for name, recipe in recipes(scale).items() if names is None or name in names}
+    lab.make(list(chosen.values()))
+    for name, recipe in chosen.items():
+        export(recipe, lab, folder / name)
+    return [folder / name for name in chosen]
+
+
+def main() -> None:
+    """Build the models named on the command line, or all of them, into the package's own folder."""
+    from bridle.lab.lab import Lab
+    from bridle.lab.store import Store
+
+    parser = argparse.ArgumentParser(description="Make the tiny world's models from nothing.")
+    parser.add_argument("names", nargs="*", help=f"models to make (default: all of {', '.join(recipes())})")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--store", type=Path)
+    chosen = parser.parse_args()
+    with Lab(Store(chosen.store), workers=chosen.workers) as lab:
+        for folder in build(lab, names=chosen.names or None):
+            print(folder)
+
+
+if __name__ == "__main__":
+    main()

