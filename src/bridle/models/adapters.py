@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from copy import deepcopy
 from dataclasses import replace
@@ -48,10 +49,17 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
 
 
 def save_adapter(model: Model, folder: str | Path) -> None:
-    """Write the adapter alone (safetensors and its config), as peft does."""
+    """Write the adapter alone (safetensors and its config), as peft does, but free of this machine's paths."""
     if not isinstance(model.net, PeftModel):
         raise TypeError("This model has no adapter to save.")
-    model.net.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    place = Path(folder)
+    model.net.save_pretrained(str(place), save_embedding_layers=False)
+    (place / "README.md").unlink(missing_ok=True)  # a form to be filled in, with the base model's path
+    config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = None
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # peft keeps a set: its order changes from process to process
+    (place / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> Model:

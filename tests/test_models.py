@@ -1,0 +1,274 @@
+"""Opening and saving models; what names them; attention on a CPU."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from bridle.chat import Conversation
+from bridle.errors import ConfigError
+from bridle.lab.recipe import Recipe
+from bridle.models.attention import CPU_ATTENTION, prefer_fast_attention
+from bridle.models.loading import device_of, noised, open_folder, save_folder
+from bridle.models.recipes import HFModel, Merged, ModelRecipe, Noised, Prompted
+from families import ARCHITECTURES, CHATML, tiny_folder, tiny_net
+
+IDS = torch.arange(60).reshape(3, 20) % 50 + 5
+PADDED = torch.ones(3, 20, dtype=torch.long)
+PADDED[0, :7] = 0  # left padding, as for sampling
+PADDED[1, 12:] = 0  # right padding, as for training
+ON_CPU = pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a GPU models open there")
+
+
+def no_inputs(recipe: Recipe) -> Path:
+    raise AssertionError("a Hugging Face model has no inputs")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("model"))
+
+
+def pair(architecture: str) -> tuple[PreTrainedModel, PreTrainedModel]:
+    """The same network with transformers' eager attention and with ours."""
+    eager, ours = tiny_net(architecture), tiny_net(architecture)
+    eager.set_attn_implementation("eager")
+    prefer_fast_attention(ours)
+    assert ours.config._attn_implementation == CPU_ATTENTION
+    return eager, ours
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("mask", [None, PADDED], ids=["unpadded", "padded"])
+def test_attention_equals_transformers_own_forward_and_backward(architecture, mask):
+    eager, ours = pair(architecture)
+    real = torch.ones_like(IDS, dtype=torch.bool) if mask is None else mask.bool()
+    logits = [net(IDS, attention_mask=mask).logits for net in (eager, ours)]
+    torch.testing.assert_close(logits[1][real], logits[0][real], atol=1e-5, rtol=1e-5)
+    for one in logits:
+        one[real].square().mean().backward()
+    for (name, weight), other in zip(eager.named_parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(
+            other.grad, weight.grad, atol=1e-5, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_attention_in_bf16_autocast_is_as_exact_as_transformers_own(architecture):
+    eager, ours = pair(architecture)
+    exact = eager(IDS).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs, mine = eager(IDS).logits.float(), ours(IDS).logits.float()
+    assert mine.isfinite().all()
+    assert (mine - exact).norm() < 1.5 * (theirs - exact).norm() + 1e-3
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2"])
+def test_packed_documents_do_not_see_each_other(architecture):
+    _, ours = pair(architecture)
+    lengths = [7, 1, 12]
+    block = torch.block_diag(*(torch.ones(n, n).tril() for n in lengths)).bool()[None, None]
+    positions = torch.cat([torch.arange(n) for n in lengths])[None]
+    packed = ours(IDS[:1], attention_mask=block, position_ids=positions).logits[0]
+    start = 0
+    for n in lengths:
+        alone = ours(IDS[:1, start : start + n]).logits[0]
+        torch.testing.assert_close(packed[start : start + n], alone, atol=1e-5, rtol=1e-5)
+        start += n
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
+def test_decoding_with_a_cache_equals_transformers_own(architecture, cache):
+    eager, ours = pair(architecture)
+    options = {"max_new_tokens": 16, "do_sample": False, "pad_token_id": 1, "cache_implementation": cache}
+    left = torch.ones_like(IDS)
+    left[0, :7] = 0
+    outputs = [net.generate(IDS, attention_mask=left, disable_compile=True, **options) for net in (eager, ours)]
+    assert torch.equal(outputs[0], outputs[1])
+
+
+def test_a_row_that_may_see_nothing_stays_a_number():
+    _, ours = pair("llama")
+    nothing = torch.zeros_like(PADDED)
+    for autocast in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            assert ours(IDS, attention_mask=nothing).logits.isfinite().all()
+
+
+@ON_CPU
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_saved_model_is_an_ordinary_folder_with_the_same_logits(architecture, tmp_path):
+    model = open_folder(tiny_folder(tmp_path / "a", architecture), key="k")
+    assert model.key == "k" and model.system is None and not model.net.training
+    save_folder(model, tmp_path / "b")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "b")
+    assert again.config._attn_implementation != CPU_ATTENTION
+    torch.testing.assert_close(again(IDS).logits, model.net(IDS).logits, atol=1e-5, rtol=1e-5)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "b")
+    conversation = Conversation.of("Hello", "Hi")
+    assert (
+        tokenizer.apply_chat_template(conversation.dump(), return_dict=False) == model.renderer.render(conversation).ids
+    )
+
+
+def test_saving_twice_writes_the_same_bytes(folder, tmp_path):
+    model = open_folder(folder, key="k")
+    for name in ("a", "b"):
+        save_folder(model, tmp_path / name)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+@ON_CPU
+def test_weights_open_in_float32_on_a_cpu_unless_told_otherwise(folder, tmp_path):
+    assert open_folder(folder, key="k").net.dtype == torch.float32
+    half = open_folder(folder, key="k", dtype="bfloat16")
+    assert half.net.dtype == torch.bfloat16
+    save_folder(half, tmp_path)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path).dtype == torch.bfloat16
+    assert open_folder(tmp_path, key="k").net.dtype == torch.float32
+
+
+def without(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def edit(name: str, **values: object):
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, **values}))
+
+    return change
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def cut_short(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+def sharded_with_a_gap(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+BROKEN = [
+    (without("config.json"), "has no config.json"),
+    (without("model.safetensors"), "lacks model.safetensors"),
+    (without("chat_template.jinja"), "has no chat template"),
+    (without("tokenizer.json"), "cannot be opened"),
+    (pickled, "pickled"),
+    (cut_short, "cannot be opened"),
+    (sharded_with_a_gap, "lacks model-00002-of-00002.safetensors"),
+    (edit("config.json", auto_map={"AutoModelForCausalLM": "evil.Net"}), "code of its own"),
+    (edit("config.json", model_type="no-such-architecture"), "cannot be opened"),
+    (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
+]
+
+
+@pytest.mark.parametrize(("damage", "problem"), BROKEN, ids=[problem for _, problem in BROKEN])
+def test_a_folder_that_is_no_complete_safe_model_is_refused(folder, tmp_path, damage, problem):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    damage(copy)
+    with pytest.raises(ConfigError, match=problem) as caught:
+        open_folder(copy, key="k")
+    assert str(copy) in caught.value.problem and caught.value.remedy and "\n" not in caught.value.problem
+
+
+def test_an_adapters_folder_is_not_a_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds an adapter"):
+        open_folder(tmp_path, key="k")
+
+
+@pytest.mark.parametrize("name", ["./no/such", "/no/such", "a/b/c", Path("no")])
+def test_a_missing_folder_is_named(name):
+    with pytest.raises(ConfigError, match="no model folder"):
+        open_folder(name, key="k")
+
+
+def test_without_network_a_hub_name_is_one_clear_message():
+    with pytest.raises(ConfigError, match="hub cannot be reached") as caught:
+        HFModel(path="nobody/nothing")
+    assert caught.value.exit_code == 2
+
+
+def test_unknown_dtypes_and_devices_are_refused(folder):
+    with pytest.raises(ConfigError, match="bfloat16"):
+        open_folder(folder, key="k", dtype="bfloat")
+    with pytest.raises(ConfigError, match="device 'gpu'"):
+        device_of("gpu")
+
+
+def test_a_local_model_is_named_by_its_content_alone(folder, tmp_path):
+    recipe = HFModel(path=str(folder))
+    copy = shutil.copytree(folder, tmp_path / "elsewhere")
+    (copy / "README.md").write_text("notes do not matter")
+    assert HFModel(path=str(copy)) == recipe
+    assert recipe.load(no_inputs).key == recipe.fingerprint
+    edit("config.json", rms_norm_eps=0.5)(copy)
+    assert HFModel(path=str(copy)) != recipe
+
+
+def test_a_folder_that_changed_since_is_not_taken_for_the_old_one(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    recipe = HFModel(path=str(copy))
+    tiny_net("llama", seed=1).save_pretrained(copy)
+    with pytest.raises(ConfigError, match="has changed"):
+        recipe.load(no_inputs)
+
+
+def test_model_recipes_survive_a_round_trip_even_where_the_folder_is_gone(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    recipe = Prompted(base=Noised(base=Merged(base=HFModel(path=str(copy))), sigma=0.1), system="Be brief.")
+    shutil.rmtree(copy)
+    again = Recipe.parse(recipe.model_dump())
+    assert isinstance(again, ModelRecipe) and again.fingerprint == recipe.fingerprint
+
+
+def test_a_folder_has_no_revisions(folder):
+    with pytest.raises(ConfigError, match="revision"):
+        HFModel(path=str(folder), revision="main")
+
+
+def test_noise_is_repeatable_and_leaves_the_original_alone(folder):
+    model = open_folder(folder, key="k")
+    before = model.net(IDS.to(model.device)).logits
+    one, same, other = (noised(model, 0.1, seed).net.state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["lm_head.weight"], other["lm_head.weight"])
+    spread = torch.cat([(one[n] - w).flatten() for n, w in model.net.state_dict().items() if w.ndim > 1]).std()
+    assert spread.item() == pytest.approx(0.1, rel=0.05)
+    assert torch.equal(model.net(IDS.to(model.device)).logits, before)
+
+
+def test_noised_and_prompted_models_load(folder):
+    base = HFModel(path=str(folder))
+    noisy = Noised(base=base, sigma=0.01, seed=3)
+    assert noisy.load(no_inputs).key == noisy.fingerprint
+    prompted = Prompted(base=base, system="Talk like a pirate.").load(no_inputs)
+    assert prompted.system == "Talk like a pirate." and prompted.key == base.fingerprint
+
+
+def test_recipes_import_without_torch():
+    code = "import sys, bridle.models.recipes, bridle.data.recipes; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_opening_a_model_prints_nothing(folder, capfd):
+    model = open_folder(folder, key="k")
+    assert model.renderer.prompt(Conversation.of("Hello"))
+    assert capfd.readouterr() == ("", "")
+    assert CHATML in str(model.tokenizer.chat_template)
