@@ -59,7 +59,9 @@ def test_large_data_sets_are_not_kept_and_come_in_the_same_order(monkeypatch: py
     assert not data._kept
 
 
-@pytest.mark.parametrize("cut", [{}, {"accumulate": 3}, {"tokens_per_batch": 200}, {"tokens_per_batch": 150, "accumulate": 2}])
+@pytest.mark.parametrize(
+    "cut", [{}, {"accumulate": 3}, {"tokens_per_batch": 200}, {"tokens_per_batch": 150, "accumulate": 2}]
+)
 def test_a_cursor_continues_the_order_where_it_was_left(cut: dict[str, int]) -> None:
     whole = steps(stream(), 9, **cut)
     rest = steps(stream(), 4, cursor=whole[4].cursor, **cut)
