@@ -87,17 +87,18 @@ def verify(
     from bridle.errors import StoreError
 
     place = _open(store)
-    names = [place.find(prefix) for prefix in artifacts] if artifacts else [entry.fingerprint for entry in place.ls()]
-    damages = [damage for name in names for damage in place.verify(name, deep=not quick)]
+    names = [place.find(prefix) for prefix in artifacts or ()]
+    damages = [damage for name in names or (None,) for damage in place.verify(name, deep=not quick)]
+    count = len(names) if names else len(place.ls())
     for damage in damages:
         typer.echo(str(damage))
     if damages:
         bad = len({damage.fingerprint for damage in damages})
         raise StoreError(
-            f"{_count(bad)} of {len(names)} in {place.root} {'is' if bad == 1 else 'are'} damaged.",
+            f"{_count(bad)} of {count} in {place.root} {'is' if bad == 1 else 'are'} damaged.",
             "Run what needs them again: damaged artifacts are made anew. Or remove them: bridle store rm FINGERPRINT",
         )
-    typer.echo(f"{_count(len(names))} in {place.root}: all whole")
+    typer.echo(f"{_count(count)} in {place.root}: all whole")
 
 
 @app.command()

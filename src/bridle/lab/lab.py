@@ -63,7 +63,7 @@ class Lab:
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
             with _interruptible(work):
-                if self.workers == 1 or (len(plan.to_make) == 1 and self._pool is None):
+                if self.workers == 1:
                     _run_here(work)
                 else:
                     self._started_pool().run(work)

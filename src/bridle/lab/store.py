@@ -136,18 +136,12 @@ class Store:
 
     def verify(self, ref: Ref | None = None, *, deep: bool = True) -> list[Damage]:
         """What is damaged in one artifact, or in all. Deep: every byte is read."""
-        found: list[Damage] = []
-        for name in [_name(ref)] if ref is not None else [name for name, _ in self._stamps()]:
-            folder = self._folder(name)
-            try:
-                found.extend(manifests.damages(folder, manifests.read(folder), deep=deep))
-            except Damaged as damaged:
-                found.append(Damage(name, manifests.NAME, str(damaged)))
-            except FileNotFoundError:
-                found.append(Damage(name, manifests.NAME, "is missing"))
-            except StoreError as newer:
-                found.append(Damage(name, manifests.NAME, f"cannot be judged: {newer.problem}"))
-        return found
+        if ref is not None:
+            return list(self._damages(_name(ref), deep))
+        names = [name for name, _ in self._stamps()]
+        found = {name: list(self._damages(name, deep)) for name in names}
+        # An artifact that someone removed meanwhile is not a damaged one.
+        return [damage for name, damages in found.items() if self._folder(name).exists() for damage in damages]
 
     # --- making
 
@@ -297,6 +291,16 @@ class Store:
             raise StoreError(
                 f"The store {self.root} cannot be read: {error}.", "Use another (--store, BRIDLE_HOME)."
             ) from error
+
+    def _damages(self, name: str, deep: bool) -> Iterator[Damage]:
+        try:
+            yield from manifests.damages(self._folder(name), manifests.read(self._folder(name)), deep=deep)
+        except Damaged as damaged:
+            yield Damage(name, manifests.NAME, str(damaged))
+        except FileNotFoundError:
+            yield Damage(name, manifests.NAME, "is missing")
+        except StoreError as newer:
+            yield Damage(name, manifests.NAME, f"cannot be judged: {newer.problem}")
 
     def _finish(self, recipe: Recipe, folder: Path, seconds: float) -> None:
         """Seal a complete folder and move it into place."""
