@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, overload
 
 from pydantic import Field, model_validator
 
-from bridle.chat import Conversation
+from bridle.chat import ROLES, Conversation, Role
 from bridle.errors import ConfigError, MissingExtra
 from bridle.lab.recipe import NotIdentity, PathOf, Recipe, Value
 
@@ -218,7 +218,7 @@ class Rule(Value):
 
     meta: dict[str, str | int | float | bool | None] = {}
     without: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ("system", "user", "assistant")
+    roles: tuple[Role, ...] = ROLES
 
     def keeps(self, example: Example) -> bool:
         """Whether the example stays."""
