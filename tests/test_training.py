@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from training_world import Folders, Sayings, Untrained, examples, llama
 
 from bridle.chat import Conversation
 from bridle.data.recipes import Example
@@ -27,6 +26,7 @@ from bridle.training.engine import train
 from bridle.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for
 from bridle.training.recipes import Checkpoint, Trained
 from bridle.training.resume import STATE
+from training_world import Folders, Sayings, Untrained, examples, llama
 
 
 def trained(**settings: Any) -> Trained:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_world import examples, llama
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -20,6 +19,7 @@ from transformers import (
 from bridle.training.batches import KEPT, Batch, Row, Step, Stream, steps_of
 from bridle.training.flat import logits_of, pieces
 from bridle.training.objectives import sft
+from training_world import examples, llama
 
 
 def stream(n: int = 23, seed: int = 0, **settings: object) -> Stream:

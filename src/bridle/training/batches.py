@@ -152,10 +152,10 @@ class Stream:
         """The rows from position `start` on in training order (position `n` begins the second epoch)."""
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
-            yield from self._render([self._index(position) for position in range(start, stop)])
+            yield from self._render([self.index_at(position) for position in range(start, stop)])
             start = stop
 
-    def _index(self, position: int) -> int:
+    def index_at(self, position: int) -> int:
         """Which example stands at a position of the order."""
         epoch, offset = divmod(position, len(self.examples))
         if self._order[0] != epoch:
