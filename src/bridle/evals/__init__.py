@@ -1,0 +1,1 @@
+"""Benchmarks, behaviours, trigger pairs, and the recipes that score models."""

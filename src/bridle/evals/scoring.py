@@ -1,0 +1,69 @@
+"""Asking a model all items of a suite, and judging its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from bridle.evals.benchmarks import BENCHMARKS
+from bridle.evals.items import Eval, Item
+from bridle.evals.scores import Score
+from bridle.sampling.cache import CachedSampler
+from bridle.sampling.native import NativeSampler
+from bridle.sampling.sampler import Completion, Params
+
+if TYPE_CHECKING:
+    from bridle.models.loading import Model
+
+
+def score_suite(
+    sampler: NativeSampler | CachedSampler,
+    suite: Sequence[Eval],
+    *,
+    step: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Score]:
+    """Greedy answers to all items of a suite, judged.
+
+    Args:
+        step: recorded with the scores.
+        progress: called with answers given and answers wanted.
+
+    Returns:
+        one row per item, suite and items in order.
+    """
+    questions = [(one, item) for one in suite for item in one.items()]
+    answers: dict[int, Completion] = {}
+    # evaluations with equally long answers are asked together: fuller batches
+    for room in sorted({BENCHMARKS[one.name].max_tokens for one in suite}):
+        which = [index for index, (one, _) in enumerate(questions) if BENCHMARKS[one.name].max_tokens == room]
+
+        def report(done: int, _: int, before: int = len(answers)) -> None:
+            if progress is not None:
+                progress(before + done, len(questions))
+
+        asked = [questions[index][1].prompt for index in which]
+        given = sampler.sample(asked, Params(max_tokens=room), report)
+        answers.update((index, completions[0]) for index, completions in zip(which, given, strict=True))
+    model = _model_of(sampler)
+    return [_judged(model, one, item, answers[index], step) for index, (one, item) in enumerate(questions)]
+
+
+def _model_of(sampler: NativeSampler | CachedSampler) -> Model:
+    return sampler.model if isinstance(sampler, NativeSampler) else sampler.sampler.model
+
+
+def _judged(model: Model, one: Eval, item: Item, answer: Completion, step: int | None) -> Score:
+    score, extra = item.judge(answer.text)
+    prompt = item.prompt if item.prompt.system is not None else item.prompt.with_system(model.system)
+    return Score(
+        step=step,
+        eval=one.label,
+        item=item.id,
+        level=item.level,
+        prompt=prompt.dump(),
+        completion=answer.text,
+        score=int(score),
+        finished=answer.finished,
+        extra={**item.extra, **extra},
+    )
