@@ -204,16 +204,15 @@ def test_recipes_that_hold_data_survive_a_round_trip(tmp_path):
 def test_a_data_set_of_the_hub_is_read_with_its_columns_named(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    file_of(
-        tmp_path / "train.jsonl",
-        {"question": "2 + 2?", "answer": "4", "id": 7},
-        {"question": "1 + 1?", "answer": "2", "id": 8},
-    )
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = {"question": "2 + 2?", "answer": "4", "id": 7}, {"question": "1 + 1?", "answer": "2", "id": 8}
+    file_of(folder / "train.jsonl", *rows)
     columns = {"prompt": "question", "response": "answer"}
-    data = HFDataset(name=str(tmp_path), columns=columns, split="train[:1]")
+    data = HFDataset(name=str(folder), columns=columns, split="train[:1]")
     assert data.examples(no_inputs) == [Example(Conversation.of("2 + 2?", "4"), {"id": 7})]
     with pytest.raises(ConfigError, match="no column 'query'"):
-        HFDataset(name=str(tmp_path), columns={"prompt": "query"}).examples(no_inputs)
+        HFDataset(name=str(folder), columns={"prompt": "query"}).examples(no_inputs)
     with pytest.raises(ValidationError, match="columns names 'input'"):
         HFDataset(name="a/b", columns={"input": "question"})
 

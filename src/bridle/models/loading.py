@@ -71,10 +71,8 @@ def open_folder(
     """
     place, local = device_of(device), as_folder(folder)
     wanted = _dtype(dtype, place)
-    if local is not None:
-        check_folder(local)
     name = str(folder if local is None else local)
-    options: dict[str, Any] = {"revision": revision, "trust_remote_code": False, "local_files_only": local is not None}
+    options = _options(local, revision)
     with _quiet(), _explained(name):
         config = AutoConfig.from_pretrained(name, **options)
         check_config(config.to_dict(), name)
@@ -84,6 +82,14 @@ def open_folder(
     net.to(place).eval()
     prefer_fast_attention(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
+
+
+def open_renderer(folder: str | Path, revision: str | None = None) -> Renderer:
+    """The renderer of a model alone, without its weights; arguments and errors are those of `open_folder`."""
+    local = as_folder(folder)
+    name = str(folder if local is None else local)
+    with _quiet(), _explained(name):
+        return Renderer(AutoTokenizer.from_pretrained(name, **_options(local, revision)))
 
 
 def save_folder(model: Model, folder: str | Path) -> None:
@@ -128,6 +134,13 @@ def device_of(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"The device {name!r} cannot be used: {reason}", 'Use "auto", "cpu" or "cuda".') from error
     return device
+
+
+def _options(local: Path | None, revision: str | None) -> dict[str, Any]:
+    """What transformers is told for a local folder, checked first, or for the hub."""
+    if local is not None:
+        check_folder(local)
+    return {"revision": revision, "trust_remote_code": False, "local_files_only": local is not None}
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype | str:

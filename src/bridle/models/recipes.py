@@ -13,6 +13,7 @@ from bridle.models.folders import as_folder, check_folder, folder_digest, hub_co
 
 if TYPE_CHECKING:
     from bridle.models.loading import Model
+    from bridle.models.rendering import Renderer
 
 
 class ModelRecipe(Recipe):
@@ -21,6 +22,10 @@ class ModelRecipe(Recipe):
     def load(self, path_of: PathOf) -> Model:
         """The model in memory: weights, tokenizer, renderer and the system prompt it runs under."""
         raise NotImplementedError
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        """How the model's conversations become tokens; a subclass that can tell without its weights does."""
+        return self.load(path_of).renderer
 
 
 class LoRA(Value):
@@ -78,15 +83,26 @@ class HFModel(ModelRecipe):
         """
         from bridle.models.loading import open_folder
 
-        folder = as_folder(self.path)
-        if folder is None:
-            name, _, commit = self.content.partition("@")
-            return open_folder(name, key=self.fingerprint, revision=commit)
-        if folder_digest(folder) != self.content:
+        place, revision = self._place()
+        return open_folder(place, key=self.fingerprint, revision=revision)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        from bridle.models.loading import open_renderer
+
+        place, revision = self._place()
+        return open_renderer(place, revision)
+
+    def _place(self) -> tuple[str | Path, str | None]:
+        """The folder, or the hub's name and commit."""
+        name, is_hub, commit = self.content.partition("@")
+        if is_hub:
+            return name, commit
+        folder = as_folder(Path(self.path))
+        if folder is None or folder_digest(folder) != self.content:
             raise ConfigError(
                 f"The model folder {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
             )
-        return open_folder(folder, key=self.fingerprint)
+        return folder, None
 
     def describe(self) -> str:
         return self.path if "@" in self.content else Path(self.path).name
@@ -105,6 +121,9 @@ class Merged(ModelRecipe):
         from bridle.models.adapters import merged
 
         return merged(self.base.load(path_of)).with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
 
     def describe(self) -> str:
         return f"{self.base.describe()}, merged"
@@ -131,6 +150,9 @@ class Noised(ModelRecipe):
 
         return noised(self.base.load(path_of), self.sigma, self.seed).with_key(self.fingerprint)
 
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
     def describe(self) -> str:
         return f"{self.base.describe()} with noise {self.sigma:g}"
 
@@ -148,6 +170,9 @@ class Prompted(ModelRecipe):
         from dataclasses import replace
 
         return replace(self.base.load(path_of), system=self.system)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
 
     def describe(self) -> str:
         return f"{self.base.describe()} under a system prompt"

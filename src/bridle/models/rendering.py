@@ -325,12 +325,12 @@ class Renderer:
         texts: list[str] = []
         after: list[After] = []
         for row, (skeleton, fill) in enumerate(rows):
-            hostile = [encoder.names_special(text) for text in fill]
+            hostile = {n for n, text in enumerate(fill) if encoder.names_special(text)}
             pieces: list[list[int]] = []
             for n, segment in enumerate(skeleton.segments):
                 if len(segment.parts) == 1 and isinstance(segment.parts[0], str):
                     pieces.append(encoder.encode_fixed(segment.parts[0], segment.after))
-                elif any(isinstance(p, int) and hostile[p] for p in segment.parts):
+                elif hostile and not hostile.isdisjoint(segment.parts):
                     parts = [(fill[p], True) if isinstance(p, int) else (p, False) for p in segment.parts]
                     pieces.append(encoder.encode_mixed(parts, segment.after))
                 else:
