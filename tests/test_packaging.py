@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import bridle
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+FOLDERS = {path.name for path in (ROOT / "src" / "bridle").iterdir()}
 COMPANIONS = {"pydantic_core": "pydantic", "markupsafe": "jinja2"}
 """Modules that are half of another distribution's interface and always come with it."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,7 +137,13 @@ def providers(module: str) -> set[str]:
     """The distributions that bring a top-level module."""
     if module in COMPANIONS:
         return {COMPANIONS[module]}
-    return {canonicalize_name(name) for name in metadata.packages_distributions().get(module, [module])}
+    return {canonicalize_name(name) for name in installed().get(module, [module])}
+
+
+@functools.cache
+def installed() -> Mapping[str, list[str]]:
+    """Top-level module → the distributions that bring it."""
+    return metadata.packages_distributions()
 
 
 def test_the_package_declares_what_it_imports() -> None:
@@ -175,3 +184,30 @@ def test_help_answers_without_loading_torch() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1].strip() == "loaded:"
     assert "run" in run.stdout
+
+
+def test_code_named_in_the_pages_exists() -> None:
+    """Dotted names and paths of modules in the pages are those of the code."""
+    pages = [page for page in PAGES if page.parent.name == "docs"]
+    for page in pages:
+        code = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+        for name in code:
+            if re.fullmatch(r"bridle(\.\w+)+", name):
+                assert pkgutil.resolve_name(name) is not None, f"{page.name}: {name}"
+            elif re.fullmatch(r"\w+(/\w+)*(\.py|/)", name) and name.split("/")[0] in FOLDERS:
+                assert (ROOT / "src" / "bridle" / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_in_the_pages_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text)
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_site_shows_every_page() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {
+        page.name for page in (ROOT / "docs").glob("*.md")
+    }
