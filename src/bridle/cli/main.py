@@ -28,7 +28,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def bridle(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """A laboratory for training-based control of language models."""
 

@@ -26,3 +26,8 @@ class Organism:
     pair: str
     construction: str
     labels: dict[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the repetition that it belongs to."""
+        return int(self.labels["seed"])

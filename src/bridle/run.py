@@ -1,0 +1,114 @@
+"""Run a study from a config to a report: the one function behind `bridle run`."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bridle.errors import ConfigError, StoreError
+from bridle.lab.lab import Lab
+from bridle.lab.recipe import Recipe
+from bridle.lab.store import Store
+from bridle.studies.about import about
+from bridle.studies.config import Resolved
+from bridle.studies.result import StudyResult
+
+if TYPE_CHECKING:
+    from bridle.lab.plan import Plan
+    from bridle.lab.progress import Display
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished study: what it found, its report, and how many artifacts this run had to make for it."""
+
+    result: StudyResult
+    report: Path
+    made: int
+
+
+def plan_study(resolved: Resolved, store: Store) -> Plan:
+    """What a run of this study would make, and what is in the store already. Makes nothing."""
+    with Lab(store) as lab:
+        return lab.plan(resolved.study.recipes(resolved.config))
+
+
+def run_study(
+    resolved: Resolved,
+    store: Store | None = None,
+    *,
+    workers: int | Literal["auto"] = "auto",
+    display: Display | None = None,
+    out: Path | None = None,
+    command: str | None = None,
+) -> Finished:
+    """Make what a study needs, analyse it and write its report.
+
+    The report lives in the store (`reports/<study>-<preset>-<digits>/`) together with `result.json` and the resolved
+    `study.yaml`; garbage collection spares whatever it rests on. An interrupted run goes on where it was.
+
+    Args:
+        resolved: the config, from `bridle.studies.config.resolve`.
+        store: where artifacts go; the default store if None.
+        workers: processes that make artifacts.
+        display: shows progress; None shows nothing.
+        out: a further folder to put a copy of the report into.
+        command: the command line that the report names for running it again.
+
+    Raises:
+        BridleError: with what to do about it.
+        Stopped: the user asked to stop; run it again to go on.
+    """
+    store = store or Store()
+    out = _writable(out) if out is not None else None
+    recipes = resolved.study.recipes(resolved.config)
+    with Lab(store, workers, display) as lab:
+        missing = frozenset(stage.fingerprint for stage in lab.plan(recipes).to_make)
+        lab.make(recipes)
+        folder = store.keep(_report_name(resolved, recipes), recipes)
+        origin = about(resolved, recipes, store, made=missing, command=command or _command(resolved))
+        result = resolved.study.analyse(resolved, lab.path, origin)
+    report = _write(result, resolved, folder)
+    if out is not None:
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+        report = out / report.name
+    return Finished(result, report, len(missing))
+
+
+def _report_name(resolved: Resolved, recipes: Sequence[Recipe]) -> str:
+    """One folder per study, preset and set of recipes: the same request overwrites its own report only."""
+    digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in recipes)).encode()).hexdigest()[:8]
+    return f"{resolved.study.name.rpartition(':')[2].lower()}-{resolved.preset}-{digits}"
+
+
+def _command(resolved: Resolved) -> str:
+    return f"bridle run {resolved.study.name} --preset {resolved.preset}"
+
+
+def _write(result: StudyResult, resolved: Resolved, folder: Path) -> Path:
+    from bridle.report import write
+
+    result.write(folder / "result.json")
+    try:
+        (folder / "study.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}.", "Free space or use --store.") from error
+    return write(result, folder)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder for the copy, made now rather than found unwritable after an hour's work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".bridle-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"--out {folder} cannot be written: {error.strerror}.", "Name a folder of your own."
+        ) from error
+    return folder

