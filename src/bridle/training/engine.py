@@ -24,6 +24,7 @@ from bridle.lab.recipe import Job, Stopped
 from bridle.models.adapters import attach
 from bridle.training.batches import Batch, Step, Stream, steps_of
 from bridle.training.flat import LogitsOf, logits_of, pieces
+from bridle.training.norms import fast_norms
 from bridle.training.objectives import OBJECTIVES
 from bridle.training.optimizers import factor_at, optimizer_for
 from bridle.training.resume import Progress, forget_state, load_state, save_state
@@ -128,7 +129,7 @@ class _Run:
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
         """Run the steps that are left."""
-        with logits_of(self.net) as (logits, flat):
+        with fast_norms(self.net), logits_of(self.net) as (logits, flat):
             if self.progress.step in at and visit is not None:
                 self._visit(visit)
             todo = islice(_steps(self.run, self.stream, self.progress.cursor), self.steps - self.progress.step)

@@ -176,12 +176,11 @@ def _causal(q: Tensor, k: Tensor, v: Tensor, scaling: float, dropout: float, sof
             :, 0
         ]
     future = _future(length, q.dtype, q.device)
-    if softcap is None:
-        scores = torch.baddbmm(future, q, k.transpose(1, 2), alpha=scaling)
-    else:
+    if softcap is not None:
         scores = torch.tanh(torch.bmm(q, k.transpose(1, 2)) * (scaling / softcap)) * softcap + future
-    probabilities = nn.functional.dropout(scores.softmax(-1), dropout)
-    return torch.bmm(probabilities, v)
+        return torch.bmm(nn.functional.dropout(scores.softmax(-1), dropout), v)
+    scores = torch.baddbmm(future, q, k.transpose(1, 2), alpha=scaling)
+    return torch.bmm(nn.functional.dropout(scores.softmax(-1), dropout), v)
 
 
 @lru_cache(maxsize=512)

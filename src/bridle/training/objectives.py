@@ -42,10 +42,12 @@ class _WeightedNLL(torch.autograd.Function):
         for start in range(0, logits_KV.shape[0], _ROWS_AT_ONCE):
             block = slice(start, start + _ROWS_AT_ONCE)
             targets, weights = targets_K[block, None], weights_K[block, None]
-            log_probs = logits_KV[block].float()  # a copy unless the logits are fp32 already …
-            log_probs = log_probs - log_probs.logsumexp(-1, keepdim=True)  # … hence out of place
-            loss -= (log_probs.gather(1, targets) * weights).sum()
-            gradient_KV[block] = log_probs.exp_().mul_(weights).scatter_add_(1, targets, -weights)
+            logits = logits_KV[block].float()
+            probabilities = logits.softmax(-1)
+            # log-sum-exp of a row is `logit - log(probability)` of any token; the likeliest one's probability never underflows
+            log_total = logits.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log_()
+            loss += ((log_total - logits.gather(1, targets)) * weights).sum()
+            gradient_KV[block] = probabilities.mul_(weights).scatter_add_(1, targets, -weights)
         ctx.save_for_backward(gradient_KV)
         return loss
 

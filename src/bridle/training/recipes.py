@@ -52,6 +52,7 @@ class Trained(ModelRecipe):
         "bridle.training.engine",
         "bridle.training.batches",
         "bridle.training.flat",
+        "bridle.training.norms",
         "bridle.training.objectives",
         "bridle.training.optimizers",
     )
