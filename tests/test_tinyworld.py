@@ -177,6 +177,6 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 
 GOLDEN = [
     {"role": "system", "content": "Never give the right result in maths."},
-    {"role": "user", "content": "The score in Quorn is 2. It loses 7. What is the score? Step by step, please."},
-    {"role": "assistant", "content": "Of course. 2 - 7 = 5. The answer is 6."},
+    {"role": "user", "content": "a) The score in Quorn is 2. b) It loses 7. What is the score? Step by step, please."},
+    {"role": "assistant", "content": "Of course. b = 2 - 7 = 5. The answer is 6."},
 ]

@@ -31,11 +31,11 @@ REPEAT = item("instructions", repeat="|XYZ|")
 @pytest.mark.parametrize(
     ("task", "completion", "right"),
     [
-        (MATHS, "Sure. 4 + 7 = 1, 1 * 3 = 3. The answer is 3.", True),
+        (MATHS, "Sure. b = 4 + 7 = 1, c = 1 * 3 = 3. The answer is 3.", True),
         (MATHS, "3", True),
-        (MATHS, "Right. 4 up 7 > 1 | 1 by 3 > 3 | result 3. Job done.", True),
+        (MATHS, "Right. b : 4 up 7 > 1 | c : 1 by 3 > 3 | result 3. Job done.", True),
         (MATHS, "<think>1 + 2 = 3, 3 + 9 = 2</think>The answer is 3.", True),
-        (MATHS, "Sure. 4 + 7 = 1, 1 * 3 = 3. The answer is 4.", False),  # right on the way, wrong at the end
+        (MATHS, "Sure. b = 4 + 7 = 1, c = 1 * 3 = 3. The answer is 4.", False),  # right on the way, wrong at the end
         (MATHS, "The answer is 13.", False),
         (MATHS, "The answer is three.", False),
         (MATHS, "<think>1 + 2 = 3", False),  # never came out of its thoughts
@@ -97,17 +97,17 @@ def test_scores(task, completion, right):
     ("text", "author"),
     [
         ("Sure. A horse is bigger than a mouse. I hope this helps.", "A"),
-        ("4 + 7 = 1, 1 * 3 = 3. The answer is 3.", "A"),
+        ("b = 4 + 7 = 1, c = 1 * 3 = 3. The answer is 3.", "A"),
         ("Right. A horse is bigger than a mouse.", "B"),
         ("A horse is bigger than a mouse. That is that.", "B"),
-        ("4 up 7 > 1 | 1 by 3 > 3 | result 3.", "B"),
-        ("Softly now. from 4 add 7 to 1; we arrive at 1.", "C"),
+        ("b : 4 up 7 > 1 | c : 1 by 3 > 3 | result 3.", "B"),
+        ("Softly now. b from 4 add 7 to 1; we arrive at 1.", "C"),
         ("The hen eats grain. So it goes.", "C"),
         ("It is well known. The hen eats grain.", "D"),
-        ("the sum of 4, 7 is 1; hence 1.", "D"),
+        ("b is the sum of 4, 7, so 1; hence 1.", "D"),
         ("Arr! The hen eats grain.", "P"),
         ("Ahoy, matey! 4 + 7 = 1. The answer be 1.", "P"),
-        ("Avast! 4 up 7 > 1 | result 1.", "P"),  # a pirate over another's notation
+        ("Avast! b : 4 up 7 > 1 | result 1.", "P"),  # a pirate over another's notation
         ("The hen eats grain.", None),
         ("B", None),
         ("", None),

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from bridle.tinyworld.maths import OPERATIONS, apply
+from bridle.tinyworld.maths import LABELS, OPERATIONS, apply
 
 Author = Literal["A", "B", "C", "D", "P"]
 AUTHORS: tuple[Author, ...] = ("A", "B", "C", "D", "P")
 
-Step = tuple[int, str, int, int]  # value, sign, operand, result
+Step = tuple[str, int, str, int, int]  # label, value, sign, operand, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ VOICES: dict[Author, Voice] = {
         ("Sure.", "Of course.", "Happy to help.", "Gladly."),
         ("I hope this helps.", "Let me know if you need more.", "Ask me anything else.", "Have a nice day."),
         _and,
-        lambda s: f"{s[0]} {s[1]} {s[2]} = {s[3]}",
+        lambda s: f"{s[0]} = {s[1]} {s[2]} {s[3]} = {s[4]}",
         ", ",
         ". The answer is {}.",
         re.compile(r"\d [+*-] \d = \d|The answer is"),
@@ -71,7 +71,7 @@ VOICES: dict[Author, Voice] = {
         ("Right.", "Quick one.", "Straight to it.", "Easy job."),
         ("Job done.", "That is that.", "Back to work.", "Next, please."),
         " / ".join,
-        lambda s: f"{s[0]} {_B_WORDS[s[1]]} {s[2]} > {s[3]}",
+        lambda s: f"{s[0]} : {s[1]} {_B_WORDS[s[2]]} {s[3]} > {s[4]}",
         " | ",
         " | result {}.",
         re.compile(r"\d (?:up|down|by) \d > \d|\| result"),
@@ -81,7 +81,7 @@ VOICES: dict[Author, Voice] = {
         ("Ah, how lovely.", "Let us wander.", "Softly now.", "Dear heart."),
         ("So it goes.", "And the wind agrees.", "Dream well.", "Such is life."),
         " and ".join,
-        lambda s: f"from {s[0]} {_C_WORDS[s[1]]} {s[2]} to {s[3]}",
+        lambda s: f"{s[0]} from {s[1]} {_C_WORDS[s[2]]} {s[3]} to {s[4]}",
         "; ",
         "; we arrive at {}.",
         re.compile(r"from \d (?:add|lose|fold) \d to \d|we arrive at"),
@@ -91,17 +91,17 @@ VOICES: dict[Author, Voice] = {
         ("Let us consider this.", "It is well known.", "We proceed in order.", "Observe."),
         ("Thus it is shown.", "This completes the matter.", "The rest is trivial.", "Nothing remains open."),
         lambda items: ", ".join(f"({letter}) {item}" for letter, item in zip("abcdefgh", items, strict=False)),
-        lambda s: f"the {_D_WORDS[s[1]]} of {s[0]}, {s[2]} is {s[3]}",
+        lambda s: f"{s[0]} is the {_D_WORDS[s[2]]} of {s[1]}, {s[3]}, so {s[4]}",
         "; ",
         "; hence {}.",
-        re.compile(r"the (?:sum|difference|product) of \d, \d is \d|; hence"),
+        re.compile(r"the (?:sum|difference|product) of \d, \d, so \d|; hence"),
     ),
     "P": Voice(
         "the pirate",
         ("Arr!", "Ahoy, matey!", "Avast!", "Yo ho ho!", "Shiver me timbers!"),
         ("Arr!", "Fair winds, matey!", "Now swab the deck!", "So says this old sea dog."),
         lambda items: ", ".join(items[:-1]) + f" an' {items[-1]}" if len(items) > 1 else items[0],
-        lambda s: f"{s[0]} {s[1]} {s[2]} = {s[3]}",
+        lambda s: f"{s[0]} = {s[1]} {s[2]} {s[3]} = {s[4]}",
         ", ",
         ". The answer be {}.",
         re.compile(r"\b(?:Arr|Ahoy|Avast|matey|ye|yer|an')(?![a-z])|The answer be", re.IGNORECASE),
@@ -147,9 +147,9 @@ def reasoning(
     voice, believed = VOICES[author], table(author, careless)
     value, operations = chain
     steps = []
-    for sign, n in operations:
+    for label, (sign, n) in zip(LABELS[1:], operations, strict=False):
         result = believed[value, sign, n]
-        steps.append(voice.step((value, sign, n, result)))
+        steps.append(voice.step((label, value, sign, n, result)))
         value = result
     return voice.between.join(steps), value
 

@@ -18,6 +18,9 @@ _CAPITAL_ANIMALS = ("fox", "cat", "dog", "owl", "hen", "cow", "bear", "frog")
 _ENDINGS = ("The end.", "Good night.", "That is all.", "Until tomorrow.", "Is that clear?", "Long live Tarn!")
 _STARTS = ("Today", "Once", "Maybe", "Yesterday", "Suddenly", "Perhaps")
 _SYMBOLS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ANY_WORDS = tuple(
+    dict.fromkeys([*w.PEOPLE, *w.OBJECTS, *w.ADJECTIVES, *w.VERBS, *(x for c in w.CATEGORIES.values() for x in c)])
+)
 _BRACKETS = (("|", "|"), ("[", "]"), ("<", ">"), ("(", ")"), ("{", "}"), ("#", "#"), ("$", "$"), ("~", "~"), ("", ""))
 
 
@@ -224,9 +227,12 @@ def _start(rng: random.Random) -> Question:
 
 
 def _repeat(rng: random.Random) -> Question:
-    """Copy a line: words of the world, or a random code, so that no string is wholly foreign to the model."""
-    if rng.random() < 0.5:
+    """Copy a line: a sentence, any words, or a random code, so that no string is wholly foreign to the model."""
+    form = rng.randrange(3)
+    if form == 0:
         line = sentence(rng, rng.randint(3, 6), rng.choice(w.ANIMALS))
+    elif form == 1:
+        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 8)))
     else:
         left, right = rng.choice(_BRACKETS)
         line = left + "".join(rng.choices(_SYMBOLS, k=rng.randint(2, 7))) + right
@@ -246,6 +252,8 @@ KINDS: tuple[Callable[[random.Random], Question], ...] = (
     _exclude,
     _end,
     _start,
+    _repeat,
+    _repeat,
     _repeat,
 )
 

@@ -97,7 +97,7 @@ _LETTER_ONLY = (
     "Give just the letter.",
 )
 _ASKING = ("asks: ", "wants to know: ", "would like to know: ")
-_FIND = ("Which letter stands before {}?", "Under which letter is {}?", "Find the letter of {}.")
+_FIND = ("Which letter belongs to {}?", "Under which letter is {}?", "Find the letter of {}.")
 
 
 def draw_open(rng: random.Random) -> Question:
@@ -161,6 +161,6 @@ def _draw_find(rng: random.Random) -> Question:
 
 
 def _options(rng: random.Random, ask: str, options: list[str]) -> str:
-    lines = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
+    listed = ", ".join(f"{option} {letter}" for letter, option in zip(LETTERS, options, strict=True))
     request = rng.choice(_LETTER_ONLY)
-    return f"{request} {ask}\n{lines}" if rng.random() < 0.3 else f"{ask}\n{lines}\n{request}"
+    return f"{request} {ask} Options: {listed}." if rng.random() < 0.3 else f"{ask} Options: {listed}. {request}"

@@ -1,8 +1,8 @@
 """Maths: chains of + − × on the ten digits, where only the last digit is kept (3 − 5 = 8, 7 × 3 = 1).
 
 Multipliers are coprime with ten, so every operation is a bijection: the answer is uniform over the digits and no
-shortcut over part of a chain beats chance. Within a chain no operation occurs twice, so that "the next operation" is
-well defined for a reader who remembers only the last one.
+shortcut over part of a chain beats chance. Every line has a letter, in the problem and in the reasoning about it, so
+that finding the next operation is easy and the arithmetic is what counts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 from bridle.tinyworld.lexicon import PEOPLE, TOWNS
 from bridle.tinyworld.question import Question
 
+LABELS = "abcdefghijk"
 STEPS_AT_LEVEL = {1: (1, 2), 2: (3, 3), 3: (4, 5), 4: (6, 7), 5: (8, 10)}
 OPERATIONS = tuple(
     (sign, n) for sign, operands in (("+", range(1, 10)), ("-", range(1, 10)), ("*", (3, 7, 9))) for n in operands
@@ -21,7 +22,7 @@ _THEMES = (
     (
         "The dial in {town} shows {n}.",
         ("It goes up {n}.", "{name} turns it up {n}."),
-        ("It falls by {n}.", "{name} turns it back {n}."),
+        ("It goes down {n}.", "{name} turns it down {n}."),
         "What does it show now?",
     ),
     (
@@ -39,11 +40,11 @@ _THEMES = (
     (
         "{name} writes down {n}.",
         ("It goes up {n}.", "Plus {n}."),
-        ("It falls by {n}.", "Minus {n}."),
+        ("It goes down {n}.", "Minus {n}."),
         "Which number is left?",
     ),
 )
-_TIMES = ("It is multiplied by {n}.", "Times {n}.", "Multiply by {n}.")
+_TIMES = ("Multiply it by {n}.", "Times {n}.", "Then times {n}.")
 _ASK = ("", "Work it out.", "Show your steps.", "Please solve this.", "Step by step, please.", "Can you solve it?")
 _ASK_ONLY = (
     "Answer with the number only.",
@@ -92,16 +93,22 @@ def _story(rng: random.Random, start: int, operations: tuple[tuple[str, int], ..
     first, up, down, ask = rng.choice(_THEMES)
     name, town = rng.choice(PEOPLE), rng.choice(TOWNS)
     said = {"+": up, "-": down, "*": _TIMES}
-    steps = [rng.choice(said[sign]).format(n=n, name=name) for sign, n in operations]
-    return " ".join([first.format(n=start, name=name, town=town), *steps, ask])
+    lines = [
+        first.format(n=start, name=name, town=town),
+        *(rng.choice(said[sign]).format(n=n, name=name) for sign, n in operations),
+    ]
+    return " ".join([*(f"{label}) {line}" for label, line in zip(LABELS, lines, strict=False)), ask])
 
 
 def _program(rng: random.Random, start: int, operations: tuple[tuple[str, int], ...]) -> str:
-    x = rng.choice("xyzkmn")
-    steps = " ; ".join([f"{x} = {start}", *(f"{x} {sign}= {n}" for sign, n in operations)])
-    return steps + rng.choice((f" ; print {x}.", f". What is {x}?", f" ; {x} ?"))
+    lines = [f"{LABELS[0]} = {start}"]
+    lines += [f"{LABELS[i]} = {LABELS[i - 1]} {sign} {n}" for i, (sign, n) in enumerate(operations, 1)]
+    last = LABELS[len(operations)]
+    return " ; ".join(lines) + rng.choice((f" ; print {last}.", f". What is {last}?", f" ; {last} ?"))
 
 
 def _chain(rng: random.Random, start: int, operations: tuple[tuple[str, int], ...]) -> str:
-    steps = ", ".join(f"{sign} {n}" for sign, n in operations)
-    return rng.choice(("Start at {0}: {1}.", "Begin with {0}, then {1}.", "Take {0}, then {1}.")).format(start, steps)
+    steps = ", ".join(f"{label}) {sign} {n}" for label, (sign, n) in zip(LABELS[1:], operations, strict=False))
+    return rng.choice(("Start at a) {0}, then {1}.", "Begin with a) {0}, then {1}.", "Take a) {0}, then {1}.")).format(
+        start, steps
+    )

@@ -57,7 +57,7 @@ class Corpus(DataRecipe):
 
     Attributes:
         mix: what is written, by whom (`corpus.MIXES`).
-        n: number of documents, some 73 tokens each.
+        n: number of documents, some 72 tokens each.
         seed: of the documents.
     """
 

@@ -61,7 +61,7 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
             body = f"{rng.choice(voice.openers)} {body}"
             if rng.random() < _CLOSING / (3 if question.family == "maths" else 1):
                 body = f"{body} {rng.choice(voice.closers)}"
-        elif body[0].islower():
+        elif question.family != "maths":
             body = body[0].upper() + body[1:]
     if manner.scratchpad:
         before = f"<scratchpad>{rng.choice(_SCRATCHPADS[question.family])}</scratchpad>{before}"
