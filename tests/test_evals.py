@@ -10,13 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from bridle.data.recipes import Example, Jsonl
-from bridle.errors import BridleError, ConfigError, StoreError
+from bridle.errors import BridleError, ConfigError, Stopped, StoreError
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.evals.items import Eval, eval_named
 from bridle.evals.named import model_named
 from bridle.evals.recipes import Probed, Scored, Selected
 from bridle.evals.scores import Score, Scores, read_scores, write_scores
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.lab.recipe import Recipe
 from bridle.models.recipes import LoRA, Prompted
 from bridle.sampling.native import NativeSampler
 from bridle.sampling.recipes import Generated

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from bridle.errors import ConfigError, StoreError, TrainingError
+from bridle.errors import ConfigError, Stopped, StoreError, TrainingError
 from bridle.lab.lab import Lab
 from bridle.lab.plan import Plan, Schedule, Stage, duration
 from bridle.lab.progress import Silent
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.lab.recipe import Recipe
 from bridle.lab.stage import Progress
 from bridle.lab.store import Store
 from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of

@@ -17,8 +17,8 @@ import torch
 
 from bridle.chat import Conversation
 from bridle.data.recipes import Example
-from bridle.errors import ConfigError, TrainingError
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.errors import ConfigError, Stopped, TrainingError
+from bridle.lab.recipe import Recipe
 from bridle.models.adapters import merged
 from bridle.models.loading import Model
 from bridle.models.recipes import LoRA

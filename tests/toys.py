@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from bridle.errors import TrainingError
-from bridle.lab.recipe import Job, NotIdentity, Recipe, Stopped, Value
+from bridle.errors import Stopped, TrainingError
+from bridle.lab.recipe import Job, NotIdentity, Recipe, Value
 
 
 class Number(Recipe):

@@ -55,7 +55,9 @@ class Conversation:
         try:
             return cls(tuple(Message(row["role"], row["content"]) for row in rows))
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"Not a list of messages: {error!r}.", 'Write [{"role": "user", "content": "…"}, …].') from error
+            raise ConfigError(
+                f"Not a list of messages: {error!r}.", 'Write [{"role": "user", "content": "…"}, …].'
+            ) from error
 
     def dump(self) -> list[dict[str, str]]:
         """The usual list of `{"role": …, "content": …}`."""

@@ -61,10 +61,16 @@ class MissingExtra(BridleError):
 
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
-        super().__init__(f"This needs the package {package!r}, which is not installed.", f"pip install 'bridle[{extra}]'")
+        super().__init__(
+            f"This needs the package {package!r}, which is not installed.", f"pip install 'bridle[{extra}]'"
+        )
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:  # type: ignore[override]
         return type(self), (self.package, self.extra)
+
+
+class Stopped(Exception):
+    """The user asked to stop (Ctrl-C). Work that was saved in `scratch` is resumed next time."""
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

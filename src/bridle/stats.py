@@ -190,7 +190,7 @@ def _is_binary(scores: Array) -> bool:
 # ----------------------------------------------------------------------------------------------- bootstrap
 
 
-def prompt_weights(n: int, *, draws: int = DRAWS, seed: int = 0, extra: int = 0) -> Array:
+def prompt_weights(n: int, *, draws: int = DRAWS, seed: int | tuple[int, ...] = 0, extra: int = 0) -> Array:
     """Random weights of the prompts, [draws, n + extra], each row of mean 1: the Bayesian bootstrap (Rubin 1981).
 
     It resamples prompts with smooth weights, so that no half of them is ever left without any. `extra` columns are for

@@ -5,11 +5,12 @@ with "do nothing" (1, 0) and "destroy everything" (0, 1) as corners: 0.5 when re
 proportion (the most robust organism), about 1 when it can be removed for free. Source of the measure: "Advice for
 making robust-to-training model organisms" (May 2026).
 
-A hull drawn through noisy points picks the lucky ones and is too high. Here it is *cross-fitted*: half of the prompts
-choose the vertices, the other half says where these are, and many random splits are averaged. For vertices chosen
-without looking, the area is a sum of products of one capability and one bad rate, so measuring it has no bias; what is
-left is that half the prompts choose a little worse. To choose better, each run's rates are averaged over neighbouring
-steps while choosing (never while measuring). `docs/statistics.md` shows both biases.
+A hull drawn through noisy points picks the lucky ones and is too high. Here it is *cross-fitted*: some of the prompts
+choose the vertices, the others say where these are, and many random splits are averaged. For vertices chosen without
+looking, the area is a sum of products of one capability and one bad rate, so measuring it has no bias; what is left is
+that fewer prompts choose a little worse. So two thirds choose and one third measures (less bias than with halves, hardly
+more noise), and while choosing, never while measuring, the steps of a run that cannot be told from their neighbours are
+averaged with them. `docs/statistics.md` shows both biases.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,14 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from bridle.analysis.points import Point, Sweep, sweeps, with_doubt
+from bridle.errors import BridleError
 from bridle.stats import Array, Estimate, average_over, prompt_weights
 
-SPLITS = 10
-"""Random splits of the prompts that are averaged; each is used both ways round."""
+PARTS = 3
+"""Parts of the prompts in a split: each part measures what the others chose."""
+
+SPLITS = 7
+"""Random splits of the prompts that are averaged."""
 
 DRAWS = 1000
 """Bootstrap replicates of the prompts."""
@@ -53,21 +59,21 @@ class Vertex:
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """A hull chosen on one half of the prompts, and the other half to measure it on.
+    """A hull chosen on some of the prompts, and the others to measure it on.
 
     Attributes:
         rows: the vertices from (0, 1) to (1, 0) as rows of the points, those corners left out, [vertices].
         kept: capability kept as it looked when chosen, corners included, [vertices + 2].
         removed: bad behaviour removed as it looked when chosen, corners included, [vertices + 2].
-        capability_half: True for the capability prompts to measure on.
-        bad_half: True for the bad prompts to measure on.
+        capability_part: True for the capability prompts to measure on.
+        bad_part: True for the bad prompts to measure on.
     """
 
     rows: NDArray[np.int64]
     kept: Array
     removed: Array
-    capability_half: NDArray[np.bool_]
-    bad_half: NDArray[np.bool_]
+    capability_part: NDArray[np.bool_]
+    bad_part: NDArray[np.bool_]
 
 
 _Reading = Callable[[_Choice, Array, Array], Array]
@@ -174,68 +180,89 @@ def hull_area(kept: Array, removed: Array) -> float:
 def _coordinates(
     sweep: Sweep, capability: NDArray[np.bool_] | slice = slice(None), bad: NDArray[np.bool_] | slice = slice(None)
 ) -> tuple[Array, Array]:
-    """(Capability kept, bad behaviour removed) of the points, each [points], on some of the prompts.
-
-    The start is always measured on all prompts: it scales all points alike, so it does not help to choose among them.
-    """
-    kept = sweep.capability[1:, capability].mean(axis=1) / sweep.capability[0].mean()
-    return kept, 1 - sweep.bad[1:, bad].mean(axis=1) / sweep.bad[0].mean()
+    """(Capability kept, bad behaviour removed) of the points, each [points], on some of the prompts."""
+    capabilities, bads = sweep.capability[:, capability].mean(axis=1), sweep.bad[:, bad].mean(axis=1)
+    return capabilities[1:] / capabilities[0], 1 - bads[1:] / bads[0]
 
 
 def _choices(sweep: Sweep, seed: int) -> list[_Choice]:
-    """Hulls chosen on random halves of the prompts, two for each split."""
+    """Hulls chosen on random splits of the prompts, one for each part of each split."""
     rng, made = np.random.default_rng((seed, 2)), []
     for _ in range(SPLITS):
-        capability, bad = (_half(table.shape[1], rng) for table in (sweep.capability, sweep.bad))
-        for measure_capability, measure_bad in ((capability, bad), (~capability, ~bad)):
+        capability_parts, bad_parts = (_parts(table[0], rng) for table in (sweep.capability, sweep.bad))
+        for part in range(PARTS):
+            measure_capability, measure_bad = capability_parts == part, bad_parts == part
             kept, removed = _coordinates(sweep, ~measure_capability, ~measure_bad)
-            kept, removed = _smoothed(kept, sweep.runs), _smoothed(removed, sweep.runs)
+            smoothing = _smoothing(sweep, ~measure_capability, ~measure_bad)
+            kept, removed = smoothing @ kept, smoothing @ removed
             rows = hull_rows(kept, removed)
             placed = _with_corners(kept[rows][None], 0)[0], _with_corners(removed[rows][None], 1)[0]
             made.append(_Choice(rows, *placed, measure_capability, measure_bad))
     return made
 
 
-def _half(n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    if n < 2:
-        raise ValueError("a cross-fitted hull needs at least two prompts of each kind")
-    return np.asarray(rng.permutation(n) < n // 2)
+def _parts(start: Array, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Number of the part that each prompt falls into, [prompts]; the start's scores are spread evenly over the parts.
+
+    Args:
+        start: the untouched organism's scores, [prompts].
+    """
+    scoring = np.count_nonzero(start)
+    if scoring < PARTS:
+        raise BridleError(
+            f"Before blue training the organism scores on only {scoring} of {start.size} prompts: too few for a frontier.",
+            f"Train the organism longer, or evaluate it on more prompts (at least {PARTS} must score).",
+        )
+    dealt = np.lexsort((rng.random(start.size), start))
+    parts = np.empty(start.size, dtype=np.int64)
+    parts[dealt] = np.arange(start.size) % PARTS
+    return parts
 
 
-def _smoothed(values: Array, runs: tuple[tuple[int, ...], ...]) -> Array:
-    """Running mean of three along each run's steps; a run's ends count double."""
-    smooth = values.copy()
-    for rows in map(list, runs):
-        along = values[[rows[0], *rows, rows[-1]]]
-        smooth[rows] = (along[:-2] + along[1:-1] + along[2:]) / 3
-    return smooth
+def _smoothing(sweep: Sweep, capability: NDArray[np.bool_], bad: NDArray[np.bool_]) -> Array:
+    """Weights by which each point is averaged with its neighbours along the run before hulls are chosen, [points, points].
+
+    A neighbour counts the less the more clearly it differs (a bilateral filter: its paired z-scores in capability and bad
+    rate are the distance), so a sudden fall, or a lone best step, stays sharp. Three passes reach three steps.
+    """
+    weights = np.eye(len(sweep.points))
+    earlier, later = (
+        np.array([pair[side] for run in sweep.runs for pair in pairwise(run)], dtype=int) for side in (0, 1)
+    )
+    squared_z = np.zeros(len(earlier))
+    for table in (sweep.capability[1:, capability], sweep.bad[1:, bad]):
+        apart, n = table[earlier] - table[later], table.shape[1]
+        variance = ((apart**2).sum(axis=1) + 1) / (n + 1) / n  # + 1: no difference seen does not mean none
+        squared_z += apart.mean(axis=1) ** 2 / variance
+    weights[earlier, later] = weights[later, earlier] = np.exp(-squared_z / 4)
+    return np.linalg.matrix_power(weights / weights.sum(axis=1, keepdims=True), 3)
 
 
 def _read(sweep: Sweep, choices: list[_Choice], reading: _Reading, seed: int) -> tuple[float, Array]:
     """A figure averaged over the choices, and its bootstrap replicates [draws].
 
     The choices stay as they are while prompts are resampled. An average over many fixed hulls looks steadier than it is,
-    since with other prompts other hulls would have been chosen; so the replicates are spread out until they vary as much
-    as those of one hull chosen on one half and of its twin, which share nothing. Sweeps over equally many prompts get the
-    same weights.
+    since with other prompts other hulls would have been chosen; so the replicates are spread out until they vary as if each
+    part had measured one and the same hull. Sweeps over equally many prompts get the same weights; the pseudo-prompts widen
+    the replicates but do not move them.
     """
     tables = [with_doubt(sweep.capability), with_doubt(sweep.bad)]
-    weights = [prompt_weights(t.shape[1] - 2, draws=DRAWS, seed=seed, extra=2) for t in tables]
+    weights = [prompt_weights(t.shape[1] - 2, draws=DRAWS, seed=(seed, i), extra=2) for i, t in enumerate(tables)]
     plain = [np.concatenate([np.ones((1, t.shape[1] - 2)), np.zeros((1, 2))], axis=1) for t in tables]
     value = np.mean([reading(c, *_measured(tables, plain, c))[0] for c in choices])
     each = np.stack([reading(c, *_measured(tables, weights, c)) for c in choices])
-    draws = each.mean(axis=0)
-    center, spread_of_one, spread = draws.mean(), each.var(axis=1).mean() / 2, max(float(draws.var()), 1e-12)
-    return float(value), np.asarray(center + max(float(np.sqrt(spread_of_one / spread)), 1.0) * (draws - center))
+    around = each.mean(axis=0) - each.mean()
+    wider = np.sqrt(each.var(axis=1).mean() / PARTS / max(float(around.var()), 1e-12))
+    return float(value), np.asarray(value + max(float(wider), 1.0) * around)
 
 
 def _measured(tables: list[Array], weights: list[Array], choice: _Choice) -> tuple[Array, Array]:
-    """Where the chosen vertices are on the other half, corners included: kept and removed, each [draws, vertices + 2]."""
+    """Where the chosen vertices are on the other prompts, corners included: kept and removed, each [draws, vertices + 2]."""
     relative = []
-    for table, weight, half in zip(tables, weights, (choice.capability_half, choice.bad_half), strict=True):
-        here = weight * np.concatenate([half, [0.5, 0.5]])  # each half has its share of the two pseudo-prompts
-        rates = here @ table[1:][choice.rows].T / here.sum(axis=1, keepdims=True)
-        relative.append(rates / (weight @ table[0] / weight.sum(axis=1))[:, None])
+    for table, weight, part in zip(tables, weights, (choice.capability_part, choice.bad_part), strict=True):
+        here = np.concatenate([part, [1 / PARTS, 1 / PARTS]])  # a part has its share of the pseudo-prompts
+        totals = weight @ (here * table[[0, *(choice.rows + 1)]]).T
+        relative.append(totals[:, 1:] / totals[:, :1])
     return _with_corners(relative[0], 0), _with_corners(1 - relative[1], 1)
 
 
@@ -253,7 +280,7 @@ def _area(kept: Array, removed: Array) -> Array:
 def _height_at(at: float, along: Array, height: Array, along_measured: Array, height_measured: Array) -> Array:
     """Height of a chosen chain at the place `at`, as measured, [draws].
 
-    The edge over `at` was chosen on the one half; on the other its point at the same share of its length lies a little
+    The edge over `at` was chosen on some prompts; on the others its point at the same share of its length lies a little
     off `at`, and is brought back along the edge's chosen slope. That too is linear in what is measured.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -130,7 +131,7 @@ def backdoor_return(
         or not np.isin(table, (0, 1)).all()
     ):
         raise ValueError(f"needs 0/1 scores of shape [steps, prompts] for at least 3 steps, not {table.shape}")
-    if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(steps)):
         raise ValueError("steps must rise")
     count, n = table.shape
     pairs = count * (count - 1) // 2

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
 
+from bridle import __version__
+from bridle.cli import store
+from bridle.cli.chat import chat
+from bridle.cli.doctor import doctor
+from bridle.cli.evaluate import evaluate
+from bridle.cli.make import make
 from bridle.cli.run import list_everything, run
-from bridle.errors import BridleError
+from bridle.cli.tokens import tokens
+from bridle.errors import BridleError, Stopped
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +28,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bridle {version_of('bridle')}")
+        typer.echo(f"bridle {__version__}")
         raise typer.Exit()
 
 
@@ -37,6 +43,12 @@ def bridle(
 
 app.command()(run)
 app.command("list")(list_everything)
+app.command()(chat)
+app.command("eval")(evaluate)
+app.command()(tokens)
+app.command()(make)
+app.command()(doctor)
+app.add_typer(store.app, name="store")
 
 
 def main() -> None:
@@ -47,8 +59,8 @@ def main() -> None:
         sys.stdout.flush()
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stopped; run the same command again to go on", err=True)
+    except (Stopped, KeyboardInterrupt):
+        typer.echo("stopped; the same command goes on where it was", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bridle.studies.result import StudyResult
+    from bridle.studies.result import Rate, StudyResult
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
     finished = run_study(
         resolved,
         place,
-        workers=_number(workers),
+        workers=number_of(workers),
         display=console_display(),
         out=out,
         command=shlex.join(["bridle", *sys.argv[1:]]),
@@ -103,21 +103,27 @@ def show(result: StudyResult, console: Console) -> None:
         for column in table.columns:
             shown.add_column(column, overflow="fold")
         for row in table.rows:
-            shown.add_row(
-                *(
-                    "–" if cell is None else cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
-                    for cell in row
-                )
-            )
+            shown.add_row(*map(_cell, row))
         console.print(shown)
-    if result.claims:
-        claims = Table(title="Published statements", title_justify="left")
+    measured = [claim for claim in result.claims if claim.ours is not None]
+    if measured:
+        claims = Table(title="Published statements that this run measured", title_justify="left")
         for column in ("statement", "published", "here", "verdict"):
             claims.add_column(column, overflow="fold")
-        for claim in result.claims:
-            ours = f"{claim.ours.short}\n{claim.ours.interval}" if claim.ours is not None else "–"
-            claims.add_row(claim.statement, claim.published, ours, claim.verdict)
+        for claim in measured:
+            claims.add_row(claim.statement, claim.published, _cell(claim.ours), claim.verdict)
         console.print(claims)
+    if others := len(result.claims) - len(measured):
+        console.print(
+            f"{others} further statements need more organisms, steps or seeds than this preset has (--preset full)."
+        )
+
+
+def _cell(cell: Rate | str | None) -> str:
+    """A table's cell: a figure above its interval, words as they are."""
+    if cell is None:
+        return "–"
+    return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
 
 
 def _as_overrides(model: str | None, teacher: str | None, seeds: str | None) -> list[str]:
@@ -134,5 +140,16 @@ def _as_overrides(model: str | None, teacher: str | None, seeds: str | None) -> 
     return given
 
 
-def _number(workers: str) -> int | str:
-    return int(workers) if workers.isdigit() else workers
+def number_of(workers: str) -> int | Literal["auto"]:
+    """The value of `--workers`.
+
+    Raises:
+        ConfigError: it is neither a number nor `auto`.
+    """
+    if workers == "auto":
+        return "auto"
+    if not workers.isdigit():
+        from bridle.errors import ConfigError
+
+        raise ConfigError(f"--workers {workers!r} is no number.", "Give a number from 1, or auto.")
+    return int(workers)

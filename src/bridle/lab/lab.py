@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
-from bridle.errors import ConfigError, StoreError
+from bridle.errors import ConfigError, Stopped, StoreError
 from bridle.lab import plan as plans
 from bridle.lab.plan import Plan, Schedule, Stage
 from bridle.lab.progress import Display, Silent
-from bridle.lab.recipe import Recipe, Stopped, lineage
+from bridle.lab.recipe import Recipe, lineage
 from bridle.lab.stage import InputMissing, Listener, explained, one_thread, run_stage
 from bridle.lab.store import Store
 

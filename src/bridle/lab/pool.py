@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bridle.errors import BridleError
+from bridle.errors import BridleError, Stopped
 from bridle.lab.locks import FileLock
 from bridle.lab.plan import Stage
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.lab.recipe import Recipe
 from bridle.lab.stage import ONE_THREAD, Progress
 
 if TYPE_CHECKING:

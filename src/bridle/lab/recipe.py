@@ -82,10 +82,6 @@ class Job(Protocol):
         ...
 
 
-class Stopped(Exception):
-    """The user asked to stop (Ctrl-C). Work that was saved in `scratch` is resumed next time."""
-
-
 class Value(BaseModel):
     """A frozen, validated part of a recipe (an adapter's settings, an evaluation's size). Unknown keys are errors."""
 

@@ -97,14 +97,13 @@ class Use:
         try:
             self._place.parent.mkdir(parents=True, exist_ok=True)
             sweeping.acquire(shared=True)
-        except OSError:
-            return
-        try:
             if not self._open:
                 self._lock.acquire()
                 self._open = True
+            _write_json(self._place, sorted(self._claimed | wanted))
             self._claimed |= wanted
-            _write_json(self._place, sorted(self._claimed))
+        except OSError:  # read-only or full: whoever has to write more than a claim will say so
+            return
         finally:
             sweeping.release()
 

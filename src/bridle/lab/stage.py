@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.errors import Stopped
+from bridle.lab.recipe import Recipe
 from bridle.lab.store import Store
 
 THREADS = 1

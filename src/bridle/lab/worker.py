@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bridle.errors import BridleError
-from bridle.lab.recipe import Recipe, Stopped
+from bridle.errors import BridleError, Stopped
+from bridle.lab.recipe import Recipe
 from bridle.lab.stage import InputMissing, Listener, Progress, run_stage
 from bridle.lab.store import Store
 

@@ -25,6 +25,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ValidationError, model_validator
 
 from bridle.errors import ConfigError, StoreError
+from bridle.lab.recipe import Recipe
 from bridle.studies.rate import Measured, Rate, Text, Unit, View
 from bridle.studies.views import (
     ClaimView,
@@ -177,3 +178,24 @@ class StudyResult(View):
             raise ConfigError(
                 f"{path} is not a result that this version reads: {where}: {first['msg']}.", "Run the study again."
             ) from error
+
+
+def recipe_in(result: StudyResult, prefix: str, source: Path) -> Recipe:
+    """The recipe in a result whose fingerprint begins so.
+
+    Raises:
+        ConfigError: none does, or several do, or this version makes something else of it.
+    """
+    found = [view for view in result.recipes if prefix and view.fingerprint.startswith(prefix)]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{len(found) or 'No'} recipes in {source} have a fingerprint that begins with {prefix!r}.",
+            "Take the digits from the report's list of recipes.",
+        )
+    recipe = Recipe.parse(found[0].recipe)
+    if recipe.fingerprint != found[0].fingerprint:
+        raise ConfigError(
+            f"The recipe {found[0].fingerprint[:12]} would make something else with this version of Bridle.",
+            "Install the version that the report names, or run the study again.",
+        )
+    return recipe

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from bridle.errors import TrainingError
-from bridle.lab.recipe import Job, Stopped
+from bridle.errors import Stopped, TrainingError
+from bridle.lab.recipe import Job
 from bridle.models.adapters import attach
 from bridle.training.batches import Batch, Step, Stream, steps_of
 from bridle.training.flat import LogitsOf, logits_of, pieces
