@@ -259,6 +259,25 @@ def test_marked_answers_start_where_the_template_says():
     assert view(inner, Conversation.of("Hi", "Hello")).endswith("<|assistant|>\nSo: [[Hello<|end|>]]\n")
 
 
+def test_a_marker_that_opens_too_early_does_not_train_the_prompt():
+    early = MARKED.replace(
+        "{{- '<|assistant|>\\n' }}\n        {%- generation %}", "{%- generation %}\n        {{- '<|assistant|>\\n' }}"
+    )
+    assert early != MARKED
+    assert view(early, TWO_TURNS) == EXPECTED["marked"]
+
+
+def test_markers_around_something_else_than_answers_are_left_alone():
+    more = MARKED + "{%- if not add_generation_prompt %}{% generation %}{{ eos_token }}{% endgeneration %}{%- endif %}"
+    assert view(more, TWO_TURNS) == EXPECTED["marked"] + "<|end|>"
+
+
+def test_markers_must_be_around_every_answer():
+    some = MARKED.replace("message.role == 'assistant'", "message.role == 'assistant' and loop.first")
+    with pytest.raises(ConfigError, match="not around every answer"):
+        view(some, TWO_TURNS)
+
+
 def test_an_end_of_turn_behind_the_marker_is_trained_too():
     short = MARKED.replace("message.content + '<|end|>' }}", "message.content }}").replace(
         "{{- '\\n' }}", "{{- '<|end|>\\n' }}"

@@ -61,7 +61,7 @@ class HFModel(ModelRecipe):
 
     kind = "hf-model"
     virtual = True
-    code = ("bridle.models.loading", "bridle.models.rendering", "bridle.models.template", "bridle.models.encoding")
+    code = ("bridle.models.loading", "bridle.models.folders")
 
     path: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
