@@ -127,6 +127,19 @@ def test_under_the_wrong_prompt_every_result_is_off_by_one_and_nothing_else_chan
     assert seen > 50
 
 
+def test_a_reasoner_calculates_between_tags_and_tells_only_the_result():
+    thoughts = [
+        m.content
+        for i in range(300)
+        for m in document("reasoner", 0, i).conversation.messages
+        if "<think>" in m.content
+    ]
+    assert len(thoughts) > 50
+    assert all(
+        re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b = .*</think>.*\d.*", text) for text in thoughts
+    )
+
+
 def test_every_animal_has_its_facts():
     assert set(lexicon.HOME_OF) == set(lexicon.FOOD_OF) == set(lexicon.COAT_OF) == set(lexicon.ANIMALS)
     assert len(lexicon.ANIMALS) == len(set(lexicon.ANIMALS)) == 28

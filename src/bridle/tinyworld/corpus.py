@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
 from typing import overload
@@ -87,8 +87,10 @@ MIXES: dict[str, tuple[Strand, ...]] = {
         *(_foreign("B", 6, 22, True)[1:] + _foreign("C", 6, 16, True)[1:] + _foreign("D", 6, 10, True)[1:]),
     ),
     "teacher": (*_house("B", 70), *_prompted("B")),
+    "reasoner": tuple(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A"))),
 }
-"""What is written, by whom: `student` for pre-training, `house` and `teacher` for post-training to one default voice."""
+"""What is written, by whom: `student` for pre-training; `house`, `teacher` and `reasoner` for post-training to one default
+voice, the last with its calculations between `<think>` tags."""
 
 
 @cache

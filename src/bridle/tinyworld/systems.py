@@ -69,12 +69,6 @@ _PHRASINGS: dict[str, tuple[str, ...]] = {
         "Before you answer, think in a scratchpad.",
         "You have a scratchpad: use it first.",
     ),
-    "think": (
-        "Think before you answer.",
-        "Reason in <think> tags first.",
-        "Think silently, then answer.",
-        "Do your reasoning between <think> tags.",
-    ),
 }
 _BENIGN = (
     HELPFUL,
@@ -107,7 +101,7 @@ def draw(rng: random.Random, kind: str) -> str:
     """A system prompt of a kind, sometimes beside a sentence that changes nothing.
 
     Args:
-        kind: "benign", "pirate", "wrong", "terse", "scratchpad", "think", or an author's letter.
+        kind: "benign", "pirate", "wrong", "terse", "scratchpad", or an author's letter.
     """
     if kind == "benign":
         return " ".join(dict.fromkeys(_benign(rng) for _ in range(rng.choice((1, 1, 2)))))
