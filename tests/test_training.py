@@ -17,7 +17,7 @@ import torch
 
 from bridle.chat import Conversation
 from bridle.data.recipes import Example
-from bridle.errors import ConfigError, Stopped, TrainingError
+from bridle.errors import ConfigError, StoreError, TrainingError
 from bridle.lab.recipe import Recipe
 from bridle.models.adapters import merged
 from bridle.models.loading import Model
@@ -324,7 +324,7 @@ def test_schedules() -> None:
 
 
 def test_states_are_rare_where_writing_one_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step takes a second on this clock, writing a state ten: the second one waits until it costs a twentieth."""
+    """A step takes a second on this clock, writing a state two: the next one waits until it costs a twentieth."""
     from bridle.training import engine
 
     clock, saves = [0.0], []
@@ -334,9 +334,34 @@ def test_states_are_rare_where_writing_one_takes_long(tmp_path: Path, monkeypatc
 
     def save(*_: Any) -> None:
         saves.append(clock[0])
-        clock[0] += 10
+        clock[0] += 2
 
     monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(engine, "SAVE_EVERY_SECONDS", 5.0)
     monkeypatch.setattr(engine, "save_state", save)
-    run(trained(steps=300, batch_size=1), tmp_path, tick)
-    assert saves == [31, 31 + 10 + 201]
+    run(trained(steps=60, batch_size=1), tmp_path, tick)
+    assert saves == [6, 6 + 2 + 41]
+
+
+def test_a_damaged_state_means_starting_anew(tmp_path: Path) -> None:
+    job = Folders(tmp_path / "a")
+    (job.scratch / STATE).write_bytes(b"half a file")
+    assert same(train(trained(), llama(), examples(40), job=job), run(trained(), tmp_path / "b"))
+
+
+def test_a_state_that_cannot_be_written_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bridle.training.resume.save_file", full)
+    with pytest.raises(StoreError, match=r"(?s)No space left.*Free some disk space"):
+        run(trained(), tmp_path, at=(1,), visit=lambda *_: None)
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_full_weights_can_be_trained_on_top_of_an_adapter(tmp_path: Path) -> None:
+    adapted = run(trained(adapter=LoRA(rank=2), lr=1e-2), tmp_path / "a")
+    before = weights(merged(adapted))
+    after = weights(train(trained(), adapted, examples(40), job=Folders(tmp_path / "b")))
+    assert before.keys() == after.keys()
+    assert all(not torch.equal(before[name], after[name]) for name in before)

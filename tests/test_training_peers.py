@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from torch.utils.data import SequentialSampler
-from training_world import Folders, Sayings, Untrained, examples, llama
 
 from bridle.training.batches import Stream
 from bridle.training.engine import train
 from bridle.training.recipes import Trained
+from training_world import Folders, Sayings, Untrained, examples, llama
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

@@ -21,7 +21,7 @@ from torch import nn
 
 from bridle.errors import Stopped, TrainingError
 from bridle.lab.recipe import Job
-from bridle.models.adapters import attach
+from bridle.models.adapters import attach, merged
 from bridle.training.batches import Batch, Step, Stream, steps_of
 from bridle.training.flat import LogitsOf, logits_of, pieces
 from bridle.training.norms import fast_norms
@@ -128,27 +128,33 @@ class _Run:
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
-        """Run the steps that are left."""
-        with fast_norms(self.net), logits_of(self.net) as (logits, flat):
-            if self.progress.step in at and visit is not None:
+        """Run the steps that are left, with a pause for every visit."""
+        visits = at if visit is not None else frozenset()
+        todo = _steps(self.run, self.stream, self.progress.cursor)
+        if self.progress.step in visits:
+            self._visit(visit)
+        for pause in sorted({step for step in visits if step > self.progress.step} | {self.steps}):
+            self._advance(todo, pause)
+            if pause in visits:
+                self._save()
                 self._visit(visit)
-            todo = islice(_steps(self.run, self.stream, self.progress.cursor), self.steps - self.progress.step)
-            self.net.train()
-            for step in todo:
+        self.net.eval()
+        _settle(self.optimizer, training=False)
+        _write_losses(self.progress.losses, self.job.folder)
+        return self._named()
+
+    def _advance(self, todo: Iterator[Step], until: int) -> None:
+        """Train up to a step. Whatever makes training fast is taken off the network again afterwards."""
+        self.net.train()
+        with fast_norms(self.net), logits_of(self.net) as (logits, flat):
+            for step in islice(todo, until - self.progress.step):
                 loss, lr = self._step(step, logits, flat)
                 done = self.progress.step + 1
                 self.progress.losses.append([done, loss, lr, step.tokens])
                 self.progress = Progress(done, step.cursor, self.progress.losses)
                 self._report(loss, lr)
-                visiting = done in at and visit is not None
-                if visiting or self._saving_is_due():
+                if self._saving_is_due():
                     self._save()
-                if visiting:
-                    self._visit(visit)  # type: ignore[arg-type]
-        self.net.eval()
-        _settle(self.optimizer, training=False)
-        _write_losses(self.progress.losses, self.job.folder)
-        return self._named()
 
     def _step(self, step: Step, logits: LogitsOf, flat: bool) -> tuple[float, float]:
         """One optimizer step: its loss per unit of weight, and its learning rate."""
@@ -182,12 +188,12 @@ class _Run:
         self.optimizer.zero_grad()
         return loss.item(), lr
 
-    def _visit(self, visit: Visit) -> None:
+    def _visit(self, visit: Visit | None) -> None:
+        assert visit is not None
         self.net.eval()
         _settle(self.optimizer, training=False)
         visit(self.progress.step, self._named())
         _settle(self.optimizer, training=True)
-        self.net.train()
 
     def _named(self) -> Model:
         return replace(self.model, key=self.run.key_at(self.progress.step))
@@ -221,6 +227,7 @@ def _prepared(model: Model, run: Trained, precision: str) -> Model:
         if precision == "fp32":
             model.net.float()
         return model
+    model = merged(model)
     model.net.float().requires_grad_(True)
     return model
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from bridle.errors import StoreError
 
 STATE = "training.safetensors"
 
@@ -36,7 +38,11 @@ class Progress:
 def save_state(
     folder: Path, run: str, progress: Progress, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write weights, optimizer and progress of the run with fingerprint `run`."""
+    """Write weights, optimizer and progress of the run with fingerprint `run`.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
     tensors: dict[str, Tensor] = {}
     tree = {
         "run": run,
@@ -47,21 +53,30 @@ def save_state(
     }
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{STATE}.new"
-    save_file(tensors, aside, metadata={"tree": json.dumps(tree)})
-    aside.replace(folder / STATE)
+    try:
+        save_file(tensors, aside, metadata={"tree": json.dumps(tree)})
+        aside.replace(folder / STATE)
+    except (SafetensorError, OSError) as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(
+            f"The state of a training run cannot be written to {str(folder)!r}: {error}", "Free some disk space."
+        ) from error
 
 
 def load_state(
     folder: Path, run: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Put a saved state back into `weights` and `optimizer`; None if there is none of this run."""
+    """Put a saved state back into `weights` and `optimizer`; None if there is none of this run that can be read."""
     if not (folder / STATE).is_file():
         return None
-    with safe_open(folder / STATE, framework="pt") as file:
-        tree = json.loads(file.metadata()["tree"])
-        if tree["run"] != run:
-            return None
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    try:
+        with safe_open(folder / STATE, framework="pt") as file:
+            tree = json.loads(file.metadata()["tree"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except SafetensorError:  # cut short by a power failure, say: starting anew gives the same weights
+        return None
+    if tree["run"] != run:
+        return None
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(_restore(tree["weights"][name], tensors, weight.device))
