@@ -17,7 +17,7 @@ import torch
 
 from bridle.chat import Conversation
 from bridle.data.recipes import Example
-from bridle.errors import ConfigError, StoreError, TrainingError
+from bridle.errors import ConfigError, Stopped, StoreError, TrainingError
 from bridle.lab.recipe import Recipe
 from bridle.models.adapters import merged
 from bridle.models.loading import Model
