@@ -144,6 +144,12 @@ MARKED = """\
 {%- endif %}
 """
 
+PHI = """\
+{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}\
+{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}\
+{% elif message['role'] == 'assistant' %}{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"""
+
 FORCED_THINKING = """\
 {{- bos_token }}
 {%- for message in messages %}
@@ -167,6 +173,7 @@ TEMPLATES = {
     "mistral": MISTRAL,
     "thinking": THINKING,
     "marked": MARKED,
+    "phi": PHI,
 }
 """Templates that can be split."""
 
@@ -191,6 +198,8 @@ def tokenizer_for(template: str) -> PreTrainedTokenizerFast:
     """A small tokenizer of the family's kind, with the template as its chat template."""
     special = _SPECIAL.get(template, ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>"))
     backend = Tokenizer.from_str(_sentencepiece_like(special) if template == MISTRAL else _byte_level(special))
+    if template == PHI:  # its special tokens swallow the white space behind them
+        backend.add_special_tokens([AddedToken(name, rstrip=True, special=True) for name in special])
     ends = next(token for token in special if token in {"<|im_end|>", "<|eot_id|>", "<eos>", "</s>", "<|end|>"})
     begins = next((token for token in special if token in {"<|begin_of_text|>", "<bos>", "<s>"}), None)
     tokenizer = PreTrainedTokenizerFast(

@@ -113,6 +113,7 @@ Sure?<|end|>
 <|assistant|>
 [[Yes.<|end|>]]
 """,
+    "phi": "<|user|>2 + 2?<|end|><|assistant|>[[It is 4.<|end|>]]<|user|>Sure?<|end|><|assistant|>[[Yes.<|end|>]]<|end|>",
 }
 
 

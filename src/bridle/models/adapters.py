@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +37,7 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=_cuda_devices(model)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft sets it right for GPT-2 by itself
+    with torch.random.fork_rng(devices=_cuda_devices(model)), _quiet():
         torch.manual_seed(seed)
         try:
             net = get_peft_model(base.net, config)
@@ -75,7 +76,8 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
             "Give a folder that peft's save_pretrained wrote.",
         )
     base = merged(model)
-    net = PeftModel.from_pretrained(base.net, str(place), is_trainable=trainable)
+    with _quiet():
+        net = PeftModel.from_pretrained(base.net, str(place), is_trainable=trainable)
     return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
 
 
@@ -85,6 +87,15 @@ def merged(model: Model) -> Model:
         return model
     net = deepcopy(model.net).merge_and_unload()
     return replace(model, net=net.requires_grad_(True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without peft's warnings that a user can do nothing about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # it sets this right for GPT-2 by itself
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of its calls, not of ours
+        yield
 
 
 def _cuda_devices(model: Model) -> list[int]:

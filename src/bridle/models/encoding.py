@@ -42,6 +42,12 @@ class TextEncoder:
         self.special: dict[str, int] = {
             token.content: i for i, token in self._backend.get_added_tokens_decoder().items() if token.special
         }
+        self.swallows_space = frozenset(
+            token.content
+            for token in self._backend.get_added_tokens_decoder().values()
+            if token.special and token.rstrip
+        )
+        """Special tokens that take the white space behind them with them."""
         longest_first = sorted(self.special, key=len, reverse=True)
         self.special_pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._special_ids = frozenset(self.special.values())
@@ -88,6 +94,8 @@ class TextEncoder:
                 ids += self._as_text(run + text[at : found.start()], after)
                 ids.append(self.special[found.group()])
                 run, at, after = "", found.end(), "special"
+                while found.group() in self.swallows_space and text[at : at + 1].isspace():
+                    at += 1
             run += text[at:]
         return ids + self._as_text(run, after)
 

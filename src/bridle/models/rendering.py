@@ -50,7 +50,7 @@ class Renderer:
             ) from error
         self.encoder = TextEncoder(tokenizer)
         self.template = ChatTemplate(source, dict(tokenizer.special_tokens_map), self.name)
-        self.splitter = Splitter(self.template, self.encoder.special, self.encoder.special_pattern)
+        self.splitter = Splitter(self.template, self.encoder)
 
     @property
     def stop_ids(self) -> frozenset[int]:

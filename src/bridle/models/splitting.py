@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from bridle.chat import Message
 from bridle.errors import ConfigError
-from bridle.models.encoding import After
+from bridle.models.encoding import After, TextEncoder
 from bridle.models.template import CLOSE, OPEN, ChatTemplate
 
 _log = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ class Splitter:
 
     Args:
         template: the template.
-        special: the tokenizer's special tokens: name to id.
-        special_pattern: finds their names.
+        encoder: knows the tokenizer's special tokens.
     """
 
-    def __init__(self, template: ChatTemplate, special: Mapping[str, int], special_pattern: re.Pattern[str]) -> None:
-        self.template, self.special, self.name = template, special, template.owner
+    def __init__(self, template: ChatTemplate, encoder: TextEncoder) -> None:
+        self.template, self.encoder, self.name = template, encoder, template.owner
+        self.special = encoder.special
         tags = {constant.strip() for constant in template.constants if re.search(r"[<>\[\]|]", constant)}
-        self._tags = _tag_pattern(tags - special.keys(), special_pattern.pattern)
+        self._tags = _tag_pattern(tags - self.special.keys(), encoder.special_pattern.pattern)
         self._skeletons: dict[_Shape, Skeleton] = {}
 
     @cached_property
@@ -229,6 +229,8 @@ class Splitter:
         if stop < 0:
             return None
         stop += len(self.end_of_turn)
+        while self.end_of_turn in self.encoder.swallows_space and text[stop : stop + 1].isspace():
+            stop += 1
         foreign = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
         return None if foreign else (start, stop)
 
@@ -238,7 +240,8 @@ class Splitter:
         segments = []
         for n, (start, stop) in enumerate(pairwise(edges)):
             before = text[:start]
-            ends_special = any(before.endswith(name) for name in self.special)
+            ends_special = any(before.rstrip().endswith(name) for name in self.encoder.swallows_space)
+            ends_special |= any(before.endswith(name) for name in self.special)
             after: After = "start" if not before else "special" if ends_special else "text"
             if stop > start:
                 segments.append(Segment(_parts(text[start:stop]), trained=n % 2 == 1, after=after))

@@ -38,13 +38,13 @@ class ChatTemplate:
         self.owner, self.variables = owner, variables
         try:
             self._plain = _environment(_Generation).from_string(source)
-            self._marked = _environment(_MarkedGeneration).from_string(source)
             self.constants = _constants(source)
+            self.has_markers = OPEN in "".join(_data(source, _MarkedGeneration))
+            self._marked = _environment(_MarkedGeneration).from_string(source) if self.has_markers else self._plain
         except jinja2.TemplateError as error:
             raise ConfigError(
                 f"The chat template of {owner} is not valid: {error}", "Repair its chat_template.jinja."
             ) from error
-        self.has_markers = OPEN in "".join(_data(source, _MarkedGeneration))
 
     def render(self, messages: Sequence[dict[str, str]], prompt: bool = False, marked: bool = False) -> str:
         """The text of a conversation.
