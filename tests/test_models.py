@@ -70,6 +70,26 @@ def test_attention_in_bf16_autocast_is_as_exact_as_transformers_own(architecture
     assert (mine - exact).norm() < 1.5 * (theirs - exact).norm() + 1e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_long_texts_go_through_the_fused_kernel_and_give_the_same(dtype, monkeypatch):
+    _, ours = pair("qwen3")
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        short = ours(IDS, attention_mask=PADDED).logits
+        monkeypatch.setattr("bridle.models.attention.LONG", 4)
+        long = ours(IDS, attention_mask=PADDED).logits
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(long[PADDED.bool()], short[PADDED.bool()], atol=tolerance, rtol=tolerance)
+    assert long.isfinite().all()
+
+
+def test_dropout_of_the_attention_is_active_while_training_only():
+    _, ours = pair("gpt2")
+    assert torch.equal(ours(IDS).logits, ours(IDS).logits)
+    ours.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(ours(IDS).logits, ours(IDS).logits)
+
+
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2"])
 def test_packed_documents_do_not_see_each_other(architecture):
     _, ours = pair(architecture)
