@@ -83,9 +83,11 @@ def test_errors_come_back_as_what_they_are(store: Store) -> None:
 
 
 def test_a_failure_lets_running_stages_finish_and_starts_no_others(store: Store) -> None:
-    slow = Sum(of=(ONE,), seconds=0.8)
-    with Lab(store, workers=2) as lab, pytest.raises(TrainingError):
-        lab.make([slow, Failing(how="bridle", after=0.3, input=ONE), Sum(of=(slow,))])
+    slow = Sum(of=(ONE,), seconds=2)
+    with Lab(store, workers=2) as lab:
+        lab.make([Threads(seconds=0.5, number=n) for n in range(2)])  # both workers are up
+        with pytest.raises(TrainingError):
+            lab.make([slow, Failing(how="bridle", input=ONE), Sum(of=(slow,))])
     assert store.has(slow) and not store.has(Sum(of=(slow,)))
 
 
@@ -148,6 +150,7 @@ def test_workers_die_with_their_parent(store: Store) -> None:
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(store.root), str(TESTS)])
     children: list[psutil.Process] = []
     while len(children) < 2 or not any(store.root.glob("making/*")):
+        assert parent.poll() is None
         children = psutil.Process(parent.pid).children()
         time.sleep(0.05)
     parent.kill()
@@ -162,8 +165,9 @@ def test_a_terminals_ctrl_c_stops_cleanly(store: Store, tmp_path: Path) -> None:
         sys.path.insert(0, sys.argv[2])
         from pathlib import Path
         from toys import Counting
+        from bridle.errors import Stopped
         from bridle.lab.lab import Lab
-                from bridle.lab.store import Store
+        from bridle.lab.store import Store
         with Lab(Store(Path(sys.argv[1])), workers=2) as lab:
             try:
                 lab.make([Counting(steps=500 + n, seconds=60, log=Path(sys.argv[3])) for n in range(2)])
@@ -173,6 +177,7 @@ def test_a_terminals_ctrl_c_stops_cleanly(store: Store, tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(code), str(store.root), str(TESTS), str(tmp_path / "log")]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     while not (tmp_path / "log").exists():
+        assert parent.poll() is None
         time.sleep(0.05)
     os.killpg(parent.pid, signal.SIGINT)  # what a terminal does: everyone in the group gets it
     assert parent.communicate() == ("stopped\n", "")

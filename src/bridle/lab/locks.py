@@ -6,6 +6,7 @@ the next one simply takes the lock. The text in the file only says who holds it,
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -47,10 +48,11 @@ class FileLock:
         if not current:  # held by another, or its last holder deleted the file between our opening and locking it
             os.close(descriptor)
             return False
-        if not shared:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         self._descriptor = descriptor
+        if not shared:
+            with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder stays unnamed
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         return True
 
     def acquire(self, *, shared: bool = False, waiting: Waiting | None = None) -> None:
