@@ -223,7 +223,7 @@ def _smoothing(sweep: Sweep, capability: NDArray[np.bool_], bad: NDArray[np.bool
     """Weights by which each point is averaged with its neighbours along the run before hulls are chosen, [points, points].
 
     A neighbour counts the less the more clearly it differs (a bilateral filter: its paired z-scores in capability and bad
-    rate are the distance), so a sudden fall, or a lone best step, stays sharp. Three passes reach three steps.
+    rate are the distance), so a sudden fall, or a lone best step, stays sharp. Six passes reach six steps.
     """
     weights = np.eye(len(sweep.points))
     earlier, later = (
@@ -235,7 +235,7 @@ def _smoothing(sweep: Sweep, capability: NDArray[np.bool_], bad: NDArray[np.bool
         variance = ((apart**2).sum(axis=1) + 1) / (n + 1) / n  # + 1: no difference seen does not mean none
         squared_z += apart.mean(axis=1) ** 2 / variance
     weights[earlier, later] = weights[later, earlier] = np.exp(-squared_z / 4)
-    return np.linalg.matrix_power(weights / weights.sum(axis=1, keepdims=True), 3)
+    return np.linalg.matrix_power(weights / weights.sum(axis=1, keepdims=True), 6)
 
 
 def _read(sweep: Sweep, choices: list[_Choice], reading: _Reading, seed: int) -> tuple[float, Array]:

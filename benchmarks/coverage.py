@@ -1,0 +1,236 @@
+"""How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
+
+    python benchmarks/coverage.py rates|pairs|seeds|areas|replicas
+
+Prints the tables of `docs/statistics.md` as Markdown; each part takes one core about two minutes at most.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from bridle.analysis.frontier import frontier, hull_area
+from bridle.stats import mean_over_seeds, prompt_weights, tango, wilson
+from simulated import SHAPES, exactly, sampled
+
+Array = NDArray[np.float64]
+Z = 1.959964
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    print(f"\n{title}\n")
+    print("| " + " | ".join(header) + " |\n| " + " | ".join("---" for _ in header) + " |")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    sys.stdout.flush()
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+# ------------------------------------------------------------------------------------------------ one rate (exact)
+
+
+def plain_wilson(k: Array, n: int) -> tuple[Array, Array]:
+    rate, shrink = k / n, 1 + Z * Z / n
+    center = (rate + Z * Z / (2 * n)) / shrink
+    half = Z / shrink * np.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
+    return center - half, center + half
+
+
+def rates() -> None:
+    rows = []
+    for n in (50, 200, 1000):
+        k = np.arange(n + 1)
+        ours = [wilson(int(each), n) for each in k]
+        ends = {
+            "ours": (np.array([e.low for e in ours]), np.array([e.high for e in ours])),
+            "plain Wilson": plain_wilson(k, n),
+            "Wald": (k / n - Z * np.sqrt(k * (n - k) / n**3), k / n + Z * np.sqrt(k * (n - k) / n**3)),
+        }
+        for low_rate, high_rate in ((0.002, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 0.7)):
+            truth = np.linspace(low_rate, high_rate, 1000)
+            chance = binom.pmf(k, n, truth[:, None])
+            cells = []
+            for low, high in ends.values():
+                cover = (chance * ((low <= truth[:, None]) & (truth[:, None] <= high))).sum(axis=1)
+                cells.append(f"{percent(cover.mean())} ({percent(cover.min())})")
+            rows.append([str(n), f"{low_rate}–{high_rate}", *cells])
+    table("One rate: exact coverage in %, mean over the range of true rates (minimum)", ["n", "true rate", *ends], rows)
+
+
+# ------------------------------------------------------------------------------------------------ paired differences
+
+
+def newcombe_paired(counts: NDArray[np.int64], n: int) -> tuple[Array, Array]:
+    """Newcombe (1998), paired method 10; counts [samples, 4] of (1,1), (1,0), (0,1), (0,0)."""
+    a, b, c, d = counts.T.astype(float)
+    first, second = (a + b) / n, (a + c) / n
+    (low1, high1), (low2, high2) = plain_wilson(a + b, n), plain_wilson(a + c, n)
+    product = (a + b) * (c + d) * (a + c) * (b + d)
+    excess = a * d - b * c
+    corrected = np.where(excess > n / 2, excess - n / 2, np.where(excess >= 0, 0, excess))
+    phi = np.where(product > 0, corrected / np.sqrt(np.maximum(product, 1)), 0)
+
+    def apart(one: Array, two: Array) -> Array:
+        return np.sqrt(np.maximum(one**2 - 2 * phi * one * two + two**2, 0))
+
+    value = first - second
+    return value - apart(first - low1, high2 - second), value + apart(high1 - first, second - low2)
+
+
+def bonett_price(up: Array, down: Array, n: int) -> tuple[Array, Array]:
+    one, two = (up + 1) / (n + 2), (down + 1) / (n + 2)
+    half = Z * np.sqrt((one + two - (one - two) ** 2) / (n + 2))
+    return one - two - half, one - two + half
+
+
+def wald_paired(up: Array, down: Array, n: int) -> tuple[Array, Array]:
+    half = Z * np.sqrt(up + down - (up - down) ** 2 / n) / n
+    return (up - down) / n - half, (up - down) / n + half
+
+
+def percentile_bootstrap(up: Array, down: Array, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    shares = np.stack([up, down, n - up - down], axis=1) / n
+    low, high = [], []
+    for share in shares:
+        counts = rng.multinomial(n, share, size=400)
+        ends = np.quantile((counts[:, 0] - counts[:, 1]) / n, [0.025, 0.975])
+        low.append(ends[0])
+        high.append(ends[1])
+    return np.array(low), np.array(high)
+
+
+def pairs() -> None:
+    rng, rows = np.random.default_rng(0), []
+    cases = ((1, 0.03, 0), (0.98, 0.02, 0), (0.97, 0.95, 0.3), (0.95, 0.85, 0.3), (0.9, 0.5, 0.2), (0.5, 0.4, 0.5))
+    for n in (50, 200, 1000):
+        for first, second, correlation in (*cases, (0.02, 0.06, 0.3), (0.02, 0.02, 0.0)):
+            both = first * second + correlation * np.sqrt(first * (1 - first) * second * (1 - second))
+            shares = np.array([both, first - both, second - both, 1 - first - second + both])
+            counts = rng.multinomial(n, np.clip(shares, 0, 1), size=20_000)
+            up, down = counts[:, 1].astype(float), counts[:, 2].astype(float)
+            cells = []
+            for low, high in (
+                tango(up, down, n),
+                newcombe_paired(counts, n),
+                bonett_price(up, down, n),
+                wald_paired(up, down, n),
+                percentile_bootstrap(up[:1500], down[:1500], n, rng),
+            ):
+                truth = first - second
+                cells.append(percent(np.mean((low <= truth + 1e-12) & (truth - 1e-12 <= high))))
+            rows.append([str(n), f"{first} − {second}, r = {correlation}", *cells])
+    methods = ["Tango (ours)", "Newcombe 10", "Bonett–Price", "Wald", "percentile bootstrap"]
+    table("Paired differences: coverage in %", ["n", "true rates", *methods], rows)
+
+
+# ------------------------------------------------------------------------------------------------ seeds and prompts
+
+
+def plain_two_level(scores: Array, seed: int) -> tuple[float, float]:
+    """Seeds and prompts both resampled with replacement."""
+    rng = np.random.default_rng(seed)
+    seeds, prompts = scores.shape
+    weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=1000) / prompts
+    means = np.take_along_axis(weights @ scores.T, rng.integers(0, seeds, (1000, seeds)), axis=1).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return low, high
+
+
+def prompts_only(scores: Array, seed: int) -> tuple[float, float]:
+    draws = prompt_weights(scores.shape[1], draws=1000, seed=seed) @ scores.mean(axis=0) / scores.shape[1]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return low, high
+
+
+def ours_over_seeds(scores: Array, seed: int) -> tuple[float, float]:
+    estimate = mean_over_seeds(scores, seed=seed)
+    return estimate.low, estimate.high
+
+
+def seeds() -> None:
+    methods: dict[str, Callable[[Array, int], tuple[float, float]]] = {
+        "ours": ours_over_seeds,
+        "plain two-level bootstrap": plain_two_level,
+        "prompts only": prompts_only,
+    }
+    rng, rows, repeats = np.random.default_rng(0), [], 400
+    for count in (3, 5):
+        for level, between in ((0.0, 0.0), (0.0, 0.3), (0.0, 1.0), (3.0, 0.0), (3.0, 0.5), (-3.0, 1.0)):
+
+            def rate_of(shift: Array, level: float = level) -> Array:
+                return 1 / (1 + np.exp(-(level + shift)))
+
+            spread = np.sqrt(between**2 + 1)  # prompts differ too, by one unit on the logit scale
+            truth = float(rate_of(spread * rng.standard_normal(2_000_000)).mean())
+            hits, width = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0.0)
+            for i in range(repeats):
+                shift = between * rng.standard_normal((count, 1)) + rng.standard_normal((1, 100))
+                scores = (rng.random((count, 100)) < rate_of(shift)).astype(float)
+                for name, method in methods.items():
+                    low, high = method(scores, i)
+                    hits[name] += low <= truth <= high
+                    width[name] += (high - low) / repeats
+            cells = [f"{percent(hits[name] / repeats)} ({width[name]:.2f})" for name in methods]
+            rows.append([str(count), f"{truth:.2f}", str(between), *cells])
+    header = ["seeds", "true rate", "sd of seeds (logit)", *methods]
+    table("A rate averaged over seeds, 100 prompts: coverage in % (mean width)", header, rows)
+
+
+# ------------------------------------------------------------------------------------------------ frontiers
+
+
+def areas() -> None:
+    rng, rows = np.random.default_rng(0), []
+    for shape, (kept, removed, steps) in SHAPES.items():
+        exact = frontier(*exactly(kept, removed, 3000, steps=steps))
+        truths = (hull_area(kept, removed), exact.share_removed_within(0.1).value, exact.loss_at_half().value)
+        for n, repeats in ((50, 200), (200, 200), (1000, 50)):
+            found = [frontier(*sampled(kept, removed, n, rng, steps=steps), seed=i) for i in range(repeats)]
+            read = [(f.auc, f.share_removed_within(0.1), f.loss_at_half()) for f in found]
+            values = np.array([[e.value for e in each] for each in read])
+            covers = np.mean(
+                [[e.low <= t <= e.high for e, t in zip(each, truths, strict=True)] for each in read], axis=0
+            )
+            naive = np.mean([f.naive_auc for f in found]) - truths[0]
+            error = values[:, 0].std() / np.sqrt(repeats)
+            bias = f"{values[:, 0].mean() - truths[0]:+.3f} ± {error:.3f}"
+            rows.append([f"{shape}, {truths[0]:.2f}", str(n), f"{naive:+.3f}", bias, *map(percent, covers)])
+    header = ["frontier, true AUC", "n", "bias of plain hull", "bias cross-fitted", "AUC covers, %"]
+    table("Robustness AUC, one seed", [*header, "removed within 10 %: covers, %", "loss at half: covers, %"], rows)
+
+
+def replicas() -> None:
+    """Three seeds whose organisms differ: the cost of blue training varies between them."""
+    rng, rows, repeats, (kept, removed, steps) = np.random.default_rng(0), [], 150, SHAPES["curve"]
+    for between in (0.0, 0.3, 0.6):
+
+        def drawn(between: float = between) -> Array:
+            return np.maximum(1 - (1 - kept) * np.exp(between * rng.standard_normal()), 0)
+
+        truth, hits, width = float(np.mean([hull_area(drawn(), removed) for _ in range(4000)])), 0, 0.0
+        for i in range(repeats):
+            made = [sampled(drawn(), removed, 100, rng, steps=steps, seed=seed) for seed in range(3)]
+            auc = frontier([p for points, _ in made for p in points], [start for _, start in made], seed=i).auc
+            hits += auc.low <= truth <= auc.high
+            width += (auc.high - auc.low) / repeats
+        rows.append([str(between), f"{truth:.3f}", percent(hits / repeats), f"{width:.3f}"])
+    table("Robustness AUC, three seeds", ["sd of log cost between seeds", "true AUC", "covers, %", "mean width"], rows)
+
+
+PARTS = {"rates": rates, "pairs": pairs, "seeds": seeds, "areas": areas, "replicas": replicas}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
+        sys.exit(f"usage: python benchmarks/coverage.py {'|'.join(PARTS)}")
+    started = time.perf_counter()
+    PARTS[sys.argv[1]]()
+    print(f"\n{time.perf_counter() - started:.0f} s", file=sys.stderr)
