@@ -58,7 +58,8 @@ def cpu_attention(
 
     Args:
         query: [batch, heads, time, dim].
-        key, value: [batch, key heads, seen, dim]; heads is a multiple of key heads.
+        key: [batch, key heads, seen, dim]; heads is a multiple of key heads.
+        value: of the same shape.
         attention_mask: [batch or 1, 1, time, seen], true (or 0) where a query may look, false (or very negative) where
             not. `None`: causal from the first key on.
 
