@@ -234,6 +234,34 @@ def test_gc_leaves_alone_what_a_live_process_uses(store: Store) -> None:
     assert len(store.gc().removed) == 2 and list((store.root / "uses").iterdir()) == []
 
 
+def test_a_lab_works_undisturbed_while_another_process_collects_garbage(store: Store) -> None:
+    sweeper = child(
+        """
+        import time
+        from pathlib import Path
+        from bridle.lab.store import Store
+        while True:
+            Store(Path(sys.argv[1])).gc()
+            print("swept", flush=True)
+            time.sleep(0.02)
+        """,
+        store.root,
+    )
+    assert sweeper.stdout is not None and sweeper.stdout.readline() == "swept\n"
+    try:
+        for value in range(8):
+            with Lab(store) as lab:
+                total = Sum(of=(Sum(of=(Number(value=1), Number(value=value))), Number(value=2)))
+                lab.make([total])
+                assert value_of(lab.path(total)) == value + 3
+        sweeper.stdout.readline()  # it lives
+    finally:
+        sweeper.kill()
+        sweeper.wait()
+    store.gc()
+    assert store.ls() == []
+
+
 def test_gc_refuses_to_guess_what_a_damaged_report_needs(store: Store) -> None:
     put(store, Number(value=1))
     folder = store.keep("study", [Number(value=1)])

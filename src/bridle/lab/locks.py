@@ -35,31 +35,16 @@ class FileLock:
 
     def try_acquire(self, *, shared: bool = False) -> bool:
         """Take the lock if it is free; shared locks go together, an exclusive one goes alone."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            current = _same_file(descriptor, self.path)
-        except BlockingIOError:
-            current = False
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if not current:  # held by another, or its last holder deleted the file between our opening and locking it
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        if not shared:
-            with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder stays unnamed
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        return True
+        return self._take((fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     def acquire(self, *, shared: bool = False, waiting: Waiting | None = None) -> None:
         """Take the lock, waiting for as long as its holder lives."""
+        if waiting is None:
+            while not self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+                pass  # its file was deleted by the holder that we waited for: there is a new one now
+            return
         while not self.try_acquire(shared=shared):
-            if waiting is not None:
-                waiting(self.holder())
+            waiting(self.holder())
             time.sleep(POLL_SECONDS)
 
     def holder(self) -> str:
@@ -80,6 +65,27 @@ class FileLock:
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # also if a forked child still has the descriptor
             os.close(descriptor)
+
+    def _take(self, operation: int) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, operation)
+            current = _same_file(descriptor, self.path)
+        except BlockingIOError:
+            current = False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not current:  # held by another, or its last holder deleted the file between our opening and locking it
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        if operation & fcntl.LOCK_EX:
+            with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder stays unnamed
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        return True
 
     def __enter__(self) -> FileLock:
         if self._descriptor is None:

@@ -12,7 +12,6 @@ An artifact is there if its manifest verifies, not if its folder exists. Any num
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from bridle.errors import ConfigError, StoreError
+from bridle.lab import disk
 from bridle.lab import manifest as manifests
 from bridle.lab.index import Entry, Index, Stamp
 from bridle.lab.locks import FileLock, Waiting
@@ -163,23 +163,23 @@ class Store:
             return
         name = recipe.fingerprint
         lock = FileLock(self.root / "locks" / name, remove=True)
-        with self._writing():
+        with disk.writing(self.root):
             lock.acquire(waiting=waiting)
         try:
             if self.has(recipe):
                 yield None
                 return
             folder = self.root / "making" / name
-            with self._writing():
+            with disk.writing(self.root):
                 shutil.rmtree(folder, ignore_errors=True)  # what a killed maker left
                 folder.mkdir(parents=True)
             started = time.monotonic()
             try:
                 yield folder
-                with self._writing():
+                with disk.writing(self.root):
                     self._finish(recipe, folder, time.monotonic() - started)
             except Exception as error:
-                if (full := self._full(error)) is not None:
+                if (full := disk.full_disk(error, self.root)) is not None:
                     raise full from error
                 raise
             finally:
@@ -190,7 +190,7 @@ class Store:
     def scratch(self, ref: Ref) -> Path:
         """Folder for state to resume an artifact's making from; it survives kills and goes when the artifact is there."""
         folder = self.root / "scratch" / _name(ref)
-        with self._writing():
+        with disk.writing(self.root):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -202,17 +202,17 @@ class Store:
 
     def pin(self, ref: Ref) -> None:
         """Keep an artifact, and all that it was made from, until it is unpinned."""
-        with self._writing():
+        with disk.writing(self.root):
             self._roots.pin(_name(ref))
 
     def unpin(self, ref: Ref) -> None:
         """Forget a pin."""
-        with self._writing():
+        with disk.writing(self.root):
             self._roots.unpin(_name(ref))
 
     def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
         """The folder `reports/<report>`, with a note of what it needs: the recipes and all their inputs are kept."""
-        with self._writing():
+        with disk.writing(self.root):
             return self._roots.keep(report, recipes)
 
     def reports(self) -> dict[str, list[str]]:
@@ -230,7 +230,7 @@ class Store:
             StoreError: it is pinned, or a live process is using it.
         """
         name = _name(ref)
-        with self._writing(), self._roots.sweeping():
+        with disk.writing(self.root), self._roots.sweeping():
             if name in self.pins():
                 raise StoreError(
                     f"The artifact {name[:12]} is pinned.", f"Unpin it first: bridle store unpin {name[:12]}"
@@ -248,7 +248,7 @@ class Store:
         Raises:
             StoreError: a report's list or a manifest of a newer Bridle cannot be read: nothing is removed then.
         """
-        with self._writing(), self._roots.sweeping():
+        with disk.writing(self.root), self._roots.sweeping():
             roots = {
                 *self.pins(),
                 *self._roots.in_use(),
@@ -382,29 +382,6 @@ class Store:
             return Entry(name, "(damaged)", "its manifest cannot be read", "", 0.0, 0)
         except StoreError:
             return Entry(name, "(unknown)", "made by a newer Bridle", "", 0.0, 0)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turns the system's refusals to write the store into a `StoreError`."""
-        try:
-            yield
-        except OSError as error:
-            if (full := self._full(error)) is not None:
-                raise full from error
-            raise StoreError(
-                f"The store {self.root} cannot be written: {error.strerror or error}.",
-                "Use a folder of your own: --store FOLDER, or the environment variable BRIDLE_HOME.",
-            ) from error
-
-    def _full(self, error: Exception) -> StoreError | None:
-        """The error to raise if the cause is a full disk, which libraries report in their own exceptions too."""
-        causes = (errno.ENOSPC, errno.EDQUOT)
-        if getattr(error, "errno", None) in causes or any(os.strerror(cause) in str(error) for cause in causes):
-            return StoreError(
-                f"The disk of the store {self.root} is full.",
-                "Free some space (bridle store gc), or put the store elsewhere: --store FOLDER or BRIDLE_HOME.",
-            )
-        return None
 
 
 def default_root() -> Path:
