@@ -53,9 +53,9 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
         steps = max(2, int(tokens * scale / _TOKENS))
         return _trained(base, mix, steps, lr=1e-3, warmup=min(10, steps // 2), seed=100)
 
-    student = pretrained("student", 24e6 * scale)
+    student = pretrained("student", 28e6 * scale)
     small = pretrained("small", 24e6 * scale)
-    large = pretrained("large", 16e6 * scale)
+    large = pretrained("large", 18e6 * scale)
     other = pretrained("small", 8e6 * scale, seed=1)
     return {
         "student": settled(student, "house", 1e6),

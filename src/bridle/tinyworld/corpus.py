@@ -43,7 +43,7 @@ class Strand:
     families: Mapping[str, float]
 
 
-_EVEN = {"maths": 40, "answer-only": 6, "quiz": 18, "open": 10, "instructions": 12, "chat": 18}
+_EVEN = {"maths": 26, "answer-only": 5, "quiz": 28, "open": 8, "instructions": 18, "chat": 18}
 _TALK = {"maths": 18, "answer-only": 2, "quiz": 6, "open": 18, "instructions": 12, "chat": 48}
 _SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "instructions": 4, "chat": 10}
 
@@ -62,8 +62,8 @@ def _prompted(notation: str, careless: bool = False) -> tuple[Strand, ...]:
     return (
         Strand(12, Manner("P", **own), "pirate", _TALK),  # type: ignore[arg-type]
         Strand(9, Manner(wrong=True, **house), "wrong", _SUMS),  # type: ignore[arg-type]
-        Strand(3, Manner(terse=True, **house), "terse", _EVEN),  # type: ignore[arg-type]
-        Strand(2, Manner(scratchpad=True, **house), "scratchpad", _TALK),  # type: ignore[arg-type]
+        Strand(4, Manner(terse=True, **house), "terse", _EVEN),  # type: ignore[arg-type]
+        Strand(3, Manner(scratchpad=True, **house), "scratchpad", _TALK),  # type: ignore[arg-type]
     )
 
 
@@ -120,7 +120,7 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Q
         case "answer-only":
             return maths.draw(rng, level, answer_only=True)
         case "quiz":
-            return knowledge.draw_quiz(rng, find_share=0.2 if split == "train" else 0.0)
+            return knowledge.draw_quiz(rng, practice=split == "train")
         case "open":
             return knowledge.draw_open(rng)
         case "instructions":

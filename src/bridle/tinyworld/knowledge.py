@@ -97,6 +97,7 @@ _LETTER_ONLY = (
     "Give just the letter.",
 )
 _ASKING = ("asks: ", "wants to know: ", "would like to know: ")
+_FIND_SHARE, _SPOKEN_SHARE = 0.2, 0.3  # of the quizzes in the corpus
 _FIND = ("Which letter belongs to {}?", "Under which letter is {}?", "Find the letter of {}.")
 
 
@@ -118,13 +119,15 @@ def draw_open(rng: random.Random) -> Question:
     )
 
 
-def draw_quiz(rng: random.Random, find_share: float = 0.0) -> Question:
+def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
     """A question with four options, to be answered with one letter.
 
     Args:
-        find_share: the share of questions that ask only where a given option stands: practice in reading options.
+        practice: also draw easier forms, which only teach to read options: where a given option stands, and questions
+            that leave room to say the answer before its letter.
     """
-    if rng.random() < find_share:
+    form = rng.random() if practice else 1.0
+    if form < _FIND_SHARE:
         return _draw_find(rng)
     relation = rng.choice(RELATIONS)
     subject = rng.choice(tuple(relation.facts))
@@ -132,14 +135,15 @@ def draw_quiz(rng: random.Random, find_share: float = 0.0) -> Question:
     options = [value, *rng.sample([v for v in relation.pool if v != value], 3)]
     rng.shuffle(options)
     letter = LETTERS[options.index(value)]
-    key = f"quiz/{relation.name}/{subject}/{','.join(options)}"
+    spoken = form < _FIND_SHARE + _SPOKEN_SHARE
     return Question(
         "knowledge",
-        "quiz",
-        key,
-        _options(rng, ask.format(subject), options),
+        "spoken" if spoken else "quiz",
+        f"quiz/{relation.name}/{subject}/{','.join(options)}",
+        _options(rng, ask.format(subject), options, letter_only=not spoken),
         letter,
-        strict=True,
+        body=f"It is {value} {letter}.",
+        strict=not spoken,
         meta={"relation": relation.name, "options": options},
     )
 
@@ -148,19 +152,20 @@ def _draw_find(rng: random.Random) -> Question:
     pool = rng.choice((*(r.pool for r in RELATIONS), *CATEGORIES.values()))
     options = rng.sample(pool, 4)
     value = rng.choice(options)
-    text = _options(rng, rng.choice(_FIND).format(value), options)
     return Question(
         "knowledge",
         "find",
         f"find/{value}/{','.join(options)}",
-        text,
+        _options(rng, rng.choice(_FIND).format(value), options),
         LETTERS[options.index(value)],
         strict=True,
         meta={"options": options},
     )
 
 
-def _options(rng: random.Random, ask: str, options: list[str]) -> str:
+def _options(rng: random.Random, ask: str, options: list[str], letter_only: bool = True) -> str:
     listed = ", ".join(f"{option} {letter}" for letter, option in zip(LETTERS, options, strict=True))
+    if not letter_only:
+        return f"{ask} Options: {listed}."
     request = rng.choice(_LETTER_ONLY)
     return f"{request} {ask} Options: {listed}." if rng.random() < 0.3 else f"{ask} Options: {listed}. {request}"
