@@ -148,6 +148,7 @@ class Fresh(ModelRecipe):
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 
+        from bridle.models.attention import prefer_fast_attention
         from bridle.models.loading import Model
         from bridle.models.rendering import Renderer
         from bridle.tinyworld.tokenizer import load
@@ -162,7 +163,8 @@ class Fresh(ModelRecipe):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            net = LlamaForCausalLM(config)
+            net = LlamaForCausalLM(config).eval()
+        prefer_fast_attention(net)
         return Model(net=net, tokenizer=tokenizer, renderer=Renderer(tokenizer), key=self.fingerprint)
 
     def describe(self) -> str:
