@@ -68,8 +68,10 @@ def run_study(
     recipes = resolved.study.recipes(resolved.config)
     with Lab(store, workers, display) as lab:
         missing = frozenset(stage.fingerprint for stage in lab.plan(recipes).to_make)
+        folder = store.keep(
+            _report_name(resolved, recipes), recipes
+        )  # before making: gc spares an interrupted study too
         lab.make(recipes)
-        folder = store.keep(_report_name(resolved, recipes), recipes)
         origin = about(resolved, recipes, store, made=missing, command=command or _command(resolved))
         result = resolved.study.analyse(resolved, lab.path, origin)
     report = _write(result, resolved, folder)

@@ -57,7 +57,7 @@ def main() -> None:
         app()
     except BridleError as error:
         sys.stdout.flush()
-        typer.echo(f"error: {error}", err=True)
+        typer.echo("\n".join([f"error: {error}", *(f"  {note}" for note in getattr(error, "__notes__", ()))]), err=True)
         sys.exit(error.exit_code)
     except (Stopped, KeyboardInterrupt):
         typer.echo("stopped; the same command goes on where it was", err=True)

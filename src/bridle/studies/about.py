@@ -50,6 +50,7 @@ def settings(resolved: Resolved) -> list[Setting]:
 
 def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
     real = not recipe.virtual
+    there = real and store.has(recipe)  # an input may be gone while what was made from it is there
     return RecipeView(
         fingerprint=recipe.fingerprint,
         kind=recipe.kind,
@@ -57,7 +58,7 @@ def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
         stage=_STAGES.get(recipe.kind, "inputs"),
         recipe=recipe.model_dump(mode="json"),
         command=f"bridle make {recipe.fingerprint[:12]} --from result.json" if real else "",
-        seconds=store.manifest(recipe).wall_seconds if real else None,
+        seconds=store.manifest(recipe).wall_seconds if there else None,
         reused=real and recipe.fingerprint not in made,
     )
 
