@@ -227,7 +227,7 @@ def test_probing_a_run_is_scoring_its_checkpoints(bench, data, adapter):
 
 
 def test_a_probed_run_goes_on_where_it_was_stopped(tmp_path, data):
-    probed = Probed(run=run_on(data), steps=(0, 2, 4, 6), suite=(KNOWLEDGE, CLEAN))
+    probed = Probed(run=run_on(data), steps=(0, 2, 4, 6), suite=(KNOWLEDGE,))
     whole = Bench(tmp_path / "whole")
     expected = (whole.make(probed) / "scores.jsonl").read_bytes()
     total, bench, stops = len(whole.figures), Bench(tmp_path / "stopped"), 0

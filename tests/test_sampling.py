@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    DynamicCache,
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
@@ -21,8 +22,13 @@ from transformers import (
 
 from bridle.chat import Conversation
 from bridle.errors import ConfigError
+from bridle.models.adapters import attach
+from bridle.models.loading import Model
+from bridle.models.recipes import LoRA
+from bridle.sampling.llama import written_out
 from bridle.sampling.native import NativeSampler
 from bridle.sampling.sampler import Params
+from bridle.sampling.window import keys_for
 
 VOCABULARY, STOP = 97, 5
 SMALL = {
@@ -112,6 +118,55 @@ def test_greedy_is_generate_token_by_token(name, attention):
         assert list(completion.ids) == theirs[0, len(prompt) :].tolist()
         assert completion.finished == (completion.ids[-1] == STOP)
     assert len({completion.ids for [completion] in ours}) > 7, "the models must say different things"
+
+
+def test_the_written_out_step_is_the_models_own(llama):
+    """The same logits from keys and values in the middle of a batch, some rows padded."""
+    rows, columns = 6, 20
+    ids = torch.randint(6, VOCABULARY, (rows, columns + 1))
+    mask = torch.ones(rows, columns + 1, dtype=torch.long)
+    mask[::2, :7] = 0
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    logits = []
+    with torch.inference_mode():
+        for step in ("written out", "the model's"):
+            keys, read = keys_for(llama.config, rows, 64), DynamicCache(config=llama.config)
+            llama(ids[:, :-1], mask[:, :-1], positions[:, :-1], read, use_cache=True)
+            keys.admit(read, torch.arange(rows), 30)
+            keys.look(10, 30)
+            if step == "written out":
+                logits.append(written_out(llama, keys)(ids[:, -1:], mask, positions[:, -1:]))
+            else:
+                logits.append(llama(ids[:, -1:], mask, positions[:, -1:], keys.cache, use_cache=True).logits[:, -1])
+    assert torch.allclose(*logits, atol=1e-4)
+
+
+def test_only_a_plain_llama_is_written_out(llama):
+    other = {name: net_of(CONFIGS[name]) for name in ("qwen3", "gpt2")}
+    biased = net_of(LlamaConfig(**SMALL, attention_bias=True))
+    heard = net_of(CONFIGS["llama"])
+    heard.model.layers[0].register_forward_hook(lambda *_: None)
+    adapted = attach(Model(net_of(CONFIGS["llama"]), None, Letters(), "test"), LoRA(rank=2), seed=0).net  # type: ignore[arg-type]
+    half = net_of(CONFIGS["llama"]).bfloat16()
+    for net in (*other.values(), biased, heard, adapted, half):
+        assert written_out(net, keys_for(net.config, 2, 8)) is None
+    assert written_out(llama, keys_for(llama.config, 2, 8)) is not None
+
+
+def test_an_adapter_is_sampled_with_and_left_as_it_is(llama):
+    net = net_of(CONFIGS["llama"])
+    adapted = attach(Model(net, None, Letters(), "test"), LoRA(rank=2), seed=0)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for name, weight in adapted.net.named_parameters():
+            if "lora_B" in name:
+                weight.normal_()
+    before = {name: weight.clone() for name, weight in adapted.net.state_dict().items()}
+    [[ours]] = NativeSampler(adapted).continue_ids([[7, 8, 9]], Params(max_tokens=10))
+    theirs = adapted.net.generate(torch.tensor([[7, 8, 9]]), max_new_tokens=10, do_sample=False, eos_token_id=STOP)
+    assert list(ours.ids) == theirs[0, 3:].tolist()
+    [[plain]] = NativeSampler(model_of(llama)).continue_ids([[7, 8, 9]], Params(max_tokens=10))
+    assert plain.ids != ours.ids
+    assert all(torch.equal(weight, before[name]) for name, weight in adapted.net.state_dict().items())
 
 
 def test_rows_come_and_go_and_the_space_is_reused(llama):

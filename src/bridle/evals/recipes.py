@@ -28,6 +28,7 @@ _SCORING = (
     "bridle.evals.items",
     "bridle.evals.pairs",
     "bridle.evals.scoring",
+    "bridle.sampling.llama",
     "bridle.sampling.native",
     "bridle.sampling.window",
     "bridle.tinyworld.authors",

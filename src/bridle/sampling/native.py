@@ -25,6 +25,7 @@ from transformers import DynamicCache
 
 from bridle.chat import Conversation
 from bridle.errors import ConfigError
+from bridle.sampling.llama import written_out
 from bridle.sampling.sampler import Completion, Params
 from bridle.sampling.window import keys_for
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with completions done and completions wanted."""
 
-CACHE_BYTES = {"cpu": 16 << 20, "cuda": 8 << 30}
+CACHE_BYTES = {"cpu": 8 << 20, "cuda": 8 << 30}
 """Bound on the keys and values in use: on a CPU what fits its last-level cache, beside the weights."""
 MOST_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -146,6 +147,7 @@ class _Decoding:
         self.ends_turn = torch.zeros(self.config.vocab_size, dtype=torch.bool, device=self.device)
         self.ends_turn[sorted(model.renderer.stop_ids)] = True
         self.takes = set(inspect.signature(_base(self.net).forward).parameters)
+        self.read = written_out(self.net, self.keys) or self._read_column
 
     def run(self) -> Iterator[tuple[_Row, Completion]]:
         """Write all rows; gives each one as it finishes."""
@@ -158,11 +160,11 @@ class _Decoding:
             yield from self._retire(self._step())
 
     def _wants_rows(self) -> bool:
-        """Refilling waits until an eighth of the seats is free: prefilling a few rows costs nearly as much as many."""
+        """Refilling waits until a quarter of the seats is free: prefilling a few rows costs nearly as much as many."""
         free = sum(row is None for row in self.row)
         if not self.queue or not free:
             return False
-        return free == len(self.row) or (self.keys.refills and free >= min(len(self.queue), max(1, self.seats // 8)))
+        return free == len(self.row) or (self.keys.refills and free >= min(len(self.queue), max(1, self.seats // 4)))
 
     def _admit(self) -> Tensor:
         """Prefill the next prompts into free seats; returns which of all seats are done with it already."""
@@ -210,15 +212,15 @@ class _Decoding:
             self._move_to_front()
         used = len(self.row)
         self.mask[:used, self.end] = 1
-        logits = self._forward(
-            self.tokens[:used, self.end : self.end + 1],
-            self.mask[:used, self.start : self.end + 1],
-            self.position[:used, None],
-            self.keys.cache,
-        )
+        newest, seen = slice(self.end, self.end + 1), slice(self.start, self.end + 1)
+        logits = self.read(self.tokens[:used, newest], self.mask[:used, seen], self.position[:used, None])
         self.end += 1
         self.position[:used] += self.live[:used]  # a row that is done stays where it is, within the context
         return self._write(logits, None)
+
+    def _read_column(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """The model's own step, for any model."""
+        return self._forward(ids, mask, positions, self.keys.cache)
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """Logits for the token after the last column, `[rows, vocabulary]`."""

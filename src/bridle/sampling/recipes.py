@@ -33,6 +33,7 @@ class Generated(DataRecipe):
     kind: ClassVar[str] = "generated"
     code: ClassVar[tuple[str, ...]] = (
         "bridle.sampling.recipes",
+        "bridle.sampling.llama",
         "bridle.sampling.native",
         "bridle.sampling.window",
         "bridle.sampling.sampler",
