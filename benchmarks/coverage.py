@@ -1,8 +1,8 @@
 """How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|areas|replicas
+    python benchmarks/coverage.py rates|pairs|seeds|areas|replicas|returns
 
-Prints the tables of `docs/statistics.md` as Markdown; each part takes one core about two minutes at most.
+Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from bridle.analysis.frontier import frontier, hull_area
+from bridle.analysis.returns import backdoor_return
 from bridle.stats import mean_over_seeds, prompt_weights, tango, wilson
 from simulated import SHAPES, exactly, sampled
 
@@ -226,7 +227,31 @@ def replicas() -> None:
     table("Robustness AUC, three seeds", ["sd of log cost between seeds", "true AUC", "covers, %", "mean width"], rows)
 
 
-PARTS = {"rates": rates, "pairs": pairs, "seeds": seeds, "areas": areas, "replicas": replicas}
+# ------------------------------------------------------------------------------------------------ backdoor return
+
+
+def returns() -> None:
+    cases = {
+        "stays at 0.02": [1, 0.6, 0.1, 0.02, 0.02, 0.02, 0.02],
+        "stays at 0.3": [1, 0.6, 0.3, 0.3, 0.3, 0.3, 0.3],
+        "rises to 0.2": [1, 0.6, 0.1, 0.02, 0.05, 0.1, 0.2],
+        "rises to 0.4": [1, 0.6, 0.1, 0.02, 0.1, 0.25, 0.4],
+    }
+    rng, rows, repeats = np.random.default_rng(0), [], 300
+    for n in (50, 100, 200, 500):
+        for name, true in cases.items():
+            runs = [(rng.random((7, n)) < np.array(true)[:, None]).astype(float) for _ in range(repeats)]
+            verdicts = [backdoor_return(range(7), run).verdict for run in runs]
+            naive = np.mean(
+                [max(run[i:].mean(axis=1).max() - run[i].mean() for i in range(1, 7)) >= 0.1 for run in runs]
+            )
+            shares = [percent(verdicts.count(v) / repeats) for v in ("returned", "did not return", "undecided")]
+            rows.append([str(n), name, *shares, percent(float(naive))])
+    header = ["n", "after its fall the rate", "returned", "did not return", "undecided", "largest rise looks ≥ 0.1"]
+    table("Backdoor return over 7 probed steps: verdicts in %", header, rows)
+
+
+PARTS = {"rates": rates, "pairs": pairs, "seeds": seeds, "areas": areas, "replicas": replicas, "returns": returns}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PARTS:

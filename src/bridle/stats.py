@@ -61,7 +61,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
 
     Within a few counts of 0 or n, Wilson's nearer end is too close to the rate: at n = 50 it covers only 84 % of the
     time for a true rate of 0.4 %. There the end is replaced by the Poisson one. Source: Brown, Cai and DasGupta,
-    "Interval estimation for a binomial proportion" (2001), section 4.1.1.
+    "Interval estimation for a binomial proportion" (2001), the modified Wilson interval.
 
     Raises:
         ValueError: unless 0 <= k <= n and n >= 1 (a rate of nothing is not a rate).
