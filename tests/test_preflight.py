@@ -1,0 +1,73 @@
+"""What would fail later is refused before anything starts: a model that does not fit, or cannot be rendered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bridle.errors import ConfigError
+from bridle.evals.items import Eval
+from bridle.evals.recipes import Probed
+from bridle.models.recipes import HFModel, LoRA
+from bridle.tinyworld.recipes import Prompts, Shipped
+from bridle.training import preflight as module
+from bridle.training.preflight import bytes_needed, count_weights, preflight, runs_in
+from bridle.training.recipes import Trained
+
+BILLION = 1_000_000_000
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> HFModel:
+    return HFModel(path=str(shutil.copytree(Shipped(name="student").folder, tmp_path / "model")))
+
+
+def run(base, **settings) -> Trained:
+    return Trained(base=base, data=Prompts(n=4), lr=1e-3, steps=1, **settings)
+
+
+def test_weights_are_counted_from_the_headers(model):
+    net = model.load(lambda recipe: Path()).net
+    assert count_weights(Path(model.path)) == sum(weight.numel() for weight in net.parameters())
+
+
+def test_full_training_with_adam_takes_sixteen_bytes_a_weight(model):
+    assert bytes_needed(BILLION, run(model), width=2048) == 16 * BILLION
+    assert bytes_needed(BILLION, run(model, optimizer="sgd"), width=2048) == 8 * BILLION
+    assert bytes_needed(BILLION, None, width=2048) == 4 * BILLION
+
+
+def test_an_adapter_takes_little_more_than_the_weights(model):
+    need = bytes_needed(BILLION, run(model, adapter=LoRA(rank=8)), width=2048, stored=2)
+    assert 2 * BILLION < need < 2.3 * BILLION
+
+
+def test_runs_in_memory_are_found(model):
+    inside = run(model)
+    probed = Probed(run=run(inside), steps=(1,), suite=(Eval(name="maths", n=1),))
+    assert set(runs_in(probed)) == {inside, probed.run}
+
+
+def test_a_model_that_does_not_fit_is_refused(model, monkeypatch):
+    monkeypatch.setattr(module, "SMALL", 0)
+    weights = count_weights(Path(model.path))
+    monkeypatch.setattr(module, "_free_memory", lambda: (weights * 20, "this machine", 4))
+    preflight([run(model)], workers=1)
+    with pytest.raises(ConfigError, match="does not fit.*2 at the same time") as caught:
+        preflight([run(model)], workers=2)
+    assert "--workers 1" in caught.value.remedy
+    monkeypatch.setattr(module, "_free_memory", lambda: (weights * 10, "this machine", 4))
+    with pytest.raises(ConfigError, match="does not fit"):
+        preflight([run(model)], workers=1)
+    preflight([run(model, adapter=LoRA(rank=1))], workers=1)
+
+
+def test_a_template_that_cannot_be_split_is_refused(model):
+    folder = Path(model.path)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert json.loads((folder / "tokenizer_config.json").read_text()).get("chat_template") is None
+    with pytest.raises(ConfigError):
+        preflight([run(HFModel(path=str(folder)))], workers=1)
