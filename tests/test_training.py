@@ -365,3 +365,10 @@ def test_full_weights_can_be_trained_on_top_of_an_adapter(tmp_path: Path) -> Non
     after = weights(train(trained(), adapted, examples(40), job=Folders(tmp_path / "b")))
     assert before.keys() == after.keys()
     assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_soap_leaves_the_vocabularys_side_alone() -> None:
+    net = llama().net
+    optimizer = optimizer_for(net, "soap", lr=1e-3)
+    limits = {len(group["params"]): group["max_precondition_dim"] for group in optimizer.param_groups}
+    assert limits == {14: 10_000, 1: len(llama().tokenizer) - 1, 5: 10_000}

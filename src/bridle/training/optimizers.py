@@ -63,6 +63,9 @@ def optimizer_for(
     matrices only; embeddings, output head and vectors get their AdamW at the same `lr`, and the matrices' updates are scaled
     to AdamW's size (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2), so that one `lr` fits both.
 
+    SOAP and its relatives leave the vocabulary's side of embeddings alone, as their own size limit makes them do in models
+    with a vocabulary of ordinary size; for a small one it would cost more than all the rest.
+
     Args:
         net: the model.
         name: as in `check_name`.
@@ -91,17 +94,26 @@ def optimizer_for(
         options["betas"] = betas
     if "adamw_lr" in accepted:
         return kind(_muon_groups(net, weights, lr, weight_decay), **options, use_adjusted_lr=True)  # type: ignore[no-any-return]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+    ends = _vocabulary_weights(net)
+    groups: list[dict[str, Any]] = [
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) not in ends], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) in ends], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
     ]
+    if "max_precondition_dim" in accepted and groups[1]["params"]:
+        largest = accepted["max_precondition_dim"].default
+        groups[1]["max_precondition_dim"] = min([largest, *(w.shape[0] - 1 for w in groups[1]["params"])])
     return kind([group for group in groups if group["params"]], **options)  # type: ignore[no-any-return]
 
 
+def _vocabulary_weights(net: Any) -> set[int]:
+    """Identities of the embedding and of the output head's weight."""
+    layers = (net.get_input_embeddings(), net.get_output_embeddings())
+    return {id(layer.weight) for layer in layers if layer is not None}
+
+
 def _muon_groups(net: Any, weights: list[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    ends = {
-        id(layer.weight) for layer in (net.get_input_embeddings(), net.get_output_embeddings()) if layer is not None
-    }
+    ends = _vocabulary_weights(net)
     hidden = [weight for weight in weights if weight.ndim >= 2 and id(weight) not in ends]
     rest = [weight for weight in weights if weight.ndim < 2 or id(weight) in ends]
     groups = [
