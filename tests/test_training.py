@@ -271,6 +271,11 @@ def test_empty_data_is_an_error(tmp_path: Path) -> None:
         train(trained(), llama(), [], job=Folders(tmp_path))
 
 
+def test_visits_beyond_the_last_step_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Step 9 lies beyond the run's last, 8"):
+        run(trained(), tmp_path, at=(3, 9), visit=lambda *_: None)
+
+
 def test_data_without_answers_is_an_error(tmp_path: Path) -> None:
     asked = [Example(Conversation.of("Why?")) for _ in range(9)]
     with pytest.raises(TrainingError, match="no answer is left"):

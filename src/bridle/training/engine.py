@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from bridle.errors import Stopped, TrainingError
+from bridle.errors import ConfigError, Stopped, TrainingError
 from bridle.lab.recipe import Job
 from bridle.models.adapters import attach, merged
 from bridle.training.batches import Batch, Step, Stream, steps_of
@@ -69,6 +69,7 @@ def train(
         the trained model in evaluation mode, with its adapter if `run` has one.
 
     Raises:
+        ConfigError: a visit lies beyond the last step.
         TrainingError: no examples, nothing to train on in them, or a loss that is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
@@ -130,6 +131,8 @@ class _Run:
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
         """Run the steps that are left, with a pause for every visit."""
         visits = at if visit is not None else frozenset()
+        if max(visits, default=0) > self.steps:
+            raise ConfigError(f"Step {max(visits)} lies beyond the run's last, {self.steps}.", "Raise `steps`.")
         todo = _steps(self.run, self.stream, self.progress.cursor)
         if self.progress.step in visits:
             self._visit(visit)
