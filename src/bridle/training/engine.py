@@ -24,7 +24,6 @@ from bridle.lab.recipe import Job
 from bridle.models.adapters import attach, merged
 from bridle.training.batches import Batch, Step, Stream, steps_of
 from bridle.training.flat import LogitsOf, logits_of, pieces
-from bridle.training.norms import fast_norms
 from bridle.training.objectives import OBJECTIVES
 from bridle.training.optimizers import factor_at, optimizer_for
 from bridle.training.resume import Progress, forget_state, load_state, save_state
@@ -149,7 +148,7 @@ class _Run:
     def _advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. Whatever makes training fast is taken off the network again afterwards."""
         self.net.train()
-        with fast_norms(self.net), logits_of(self.net) as (logits, flat):
+        with logits_of(self.net) as (logits, flat):
             for step in islice(todo, until - self.progress.step):
                 loss, lr = self._step(step, logits, flat)
                 done = self.progress.step + 1

@@ -52,9 +52,13 @@ class Trained(ModelRecipe):
         "bridle.training.engine",
         "bridle.training.batches",
         "bridle.training.flat",
-        "bridle.training.norms",
         "bridle.training.objectives",
         "bridle.training.optimizers",
+        "bridle.models.adapters",
+        "bridle.models.encoding",
+        "bridle.models.rendering",
+        "bridle.models.splitting",
+        "bridle.models.template",
     )
 
     base: ModelRecipe
