@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with completions done and completions wanted."""
 
-CACHE_BYTES = {"cpu": 8 << 20, "cuda": 8 << 30}
-"""Bound on the keys and values in use: on a CPU what fits its last-level cache, beside the weights."""
+CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
+"""Bound on the keys and values in use: on a CPU what stays in the last-level cache when other processes want their share."""
+USUAL_TOKENS = 64
 MOST_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
@@ -105,14 +106,14 @@ class NativeSampler:
         return found
 
     def _fitting_seats(self, rows: list[_Row]) -> int:
-        """Seats whose keys and values fit the bound when the rows are as long as they may get, on average."""
+        """Seats whose keys and values fit the bound, for rows of the usual length: most answers end long before their budget."""
         net = self.model.net
         config = _text_config(net)
         queries = getattr(config, "num_attention_heads", None) or 1
         heads = getattr(config, "num_key_value_heads", None) or queries
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // queries
         column_bytes = 2 * config.num_hidden_layers * heads * head_dim * net.dtype.itemsize
-        columns = sum(len(row.ids) + row.budget // 2 for row in rows) / len(rows)
+        columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
         place = net.device.type
         fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
         return int(min(max(fitting, 8), MOST_SEATS.get(place, MOST_SEATS["cuda"])))
