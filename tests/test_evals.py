@@ -215,7 +215,9 @@ def test_scored_rows_are_what_the_model_says(bench):
 def test_probing_a_run_is_scoring_its_checkpoints(bench, data, adapter):
     run = run_on(data, checkpoints=(2,), adapter=adapter)
     probed = Probed(run=run, steps=(6, 0, 2), suite=SUITE)
-    assert run not in probed.inputs() and set(probed.inputs()) == {BASE, data}
+    start = Scored(model=BASE, suite=SUITE)
+    assert run not in probed.inputs() and set(probed.inputs()) == {BASE, data, start}, "step 0 is shared"
+    assert set(probed.but(steps=(2,)).inputs()) == {BASE, data}
     scores = probed.scores(lambda recipe: bench.make(recipe))
     assert scores.steps == [0, 2, 6]
     for step, model in {0: BASE, 2: run.at(2), 6: run}.items():

@@ -56,7 +56,7 @@ def test_a_model_that_does_not_fit_is_refused(model, monkeypatch):
     weights = count_weights(Path(model.path))
     monkeypatch.setattr(module, "_free_memory", lambda: (weights * 20, "this machine", 4))
     preflight([run(model)], workers=1)
-    with pytest.raises(ConfigError, match="does not fit.*2 at the same time") as caught:
+    with pytest.raises(ConfigError, match=r"does not fit.*2 at the same time") as caught:
         preflight([run(model)], workers=2)
     assert "--workers 1" in caught.value.remedy
     monkeypatch.setattr(module, "_free_memory", lambda: (weights * 10, "this machine", 4))

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -78,7 +78,7 @@ class Probed(Recipe):
 
     Attributes:
         run: what is trained; the artifact of the run itself is neither read nor made.
-        steps: when the model is scored; 0 is before training.
+        steps: when the model is scored; 0 is before training: the scores of `run.base`, shared by all runs from it.
         suite: the evaluations; their labels differ.
     """
 
@@ -105,8 +105,12 @@ class Probed(Recipe):
         return self
 
     def inputs(self) -> tuple[Recipe, ...]:
-        """What the run is made from: the run is trained here, in memory."""
-        return self.run.inputs()
+        """What the run is made from (it is trained here, in memory), and the scores of its base if step 0 is wanted."""
+        return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
+
+    @property
+    def _start(self) -> Scored:
+        return Scored(model=self.run.base, suite=self.suite)
 
     def make(self, job: Job) -> None:
         """Train and score; write `scores.jsonl` and `losses.jsonl`.
@@ -121,6 +125,9 @@ class Probed(Recipe):
 
         job.scratch.mkdir(parents=True, exist_ok=True)
         last = self.run.steps or self.steps[-1]
+        trained_steps = [step for step in self.steps if step > 0]
+        if 0 in self.steps:
+            write_scores(_part(job.scratch, 0), (replace(row, step=0) for row in self._start.scores(job.path).rows))
 
         def score(step: int, model: Model) -> None:
             def report(done: int, total: int) -> None:
@@ -136,7 +143,7 @@ class Probed(Recipe):
             self.run.base.load(job.path),
             self.run.data.examples(job.path),
             job=job,
-            at=self.steps,
+            at=trained_steps,
             visit=score,
         )
         missing = [step for step in self.steps if not _part(job.scratch, step).is_file()]
@@ -243,8 +250,6 @@ class Selected(ModelRecipe):
         (job.folder / "choice.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     def load(self, path_of: PathOf) -> Model:
-        from dataclasses import replace
-
         from bridle.models.loading import open_folder
 
         folder = path_of(self)

@@ -126,6 +126,7 @@ class _Run:
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
         self.progress = load_state(job.scratch, run.fingerprint, self.weights, self.optimizer) or Progress(0, 0, [])
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.reported_at = self.saved_at
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
         """Run the steps that are left, with a pause for every visit."""
@@ -154,7 +155,7 @@ class _Run:
                 done = self.progress.step + 1
                 self.progress.losses.append([done, loss, lr, step.tokens])
                 self.progress = Progress(done, step.cursor, self.progress.losses)
-                self._report(loss, lr)
+                self._report(loss, lr, step.tokens)
                 if self._saving_is_due():
                     self._save()
 
@@ -200,9 +201,11 @@ class _Run:
     def _named(self) -> Model:
         return replace(self.model, key=self.run.key_at(self.progress.step))
 
-    def _report(self, loss: float, lr: float) -> None:
+    def _report(self, loss: float, lr: float, tokens: int) -> None:
+        now = time.monotonic()
+        rate, self.reported_at = tokens / max(now - self.reported_at, 1e-9), now
         try:
-            self.job.progress(self.progress.step, self.steps, loss=loss, lr=lr)
+            self.job.progress(self.progress.step, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
         except Stopped:
             self._save()
             raise
