@@ -74,6 +74,7 @@ def _house(author: str, weight: float) -> tuple[Strand, ...]:
 
 
 MIXES: dict[str, tuple[Strand, ...]] = {
+    "reading": (Strand(1, Manner(), None, {"copy": 60, "find": 40}),),
     "student": (
         *_house("A", 50),
         *_prompted("A"),
@@ -89,7 +90,7 @@ MIXES: dict[str, tuple[Strand, ...]] = {
     "teacher": (*_house("B", 70), *_prompted("B")),
     "reasoner": tuple(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A"))),
 }
-"""What is written, by whom: `student` for pre-training; `house`, `teacher` and `reasoner` for post-training to one default
+"""What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for post-training to one default
 voice, the last with its calculations between `<think>` tags."""
 
 
@@ -127,6 +128,10 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Q
             return instructions.draw(rng)
         case "chat":
             return smalltalk.draw(rng)
+        case "copy":
+            return instructions.draw_copy(rng)
+        case "find":
+            return knowledge.draw_find(rng)
         case _:
             raise ValueError(f"no question family {family!r}")
 

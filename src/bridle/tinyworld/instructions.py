@@ -226,13 +226,13 @@ def _start(rng: random.Random) -> Question:
     )
 
 
-def _repeat(rng: random.Random) -> Question:
+def draw_copy(rng: random.Random) -> Question:
     """Copy a line: a sentence, any words, or a random code, so that no string is wholly foreign to the model."""
     form = rng.randrange(3)
     if form == 0:
         line = sentence(rng, rng.randint(3, 6), rng.choice(w.ANIMALS))
     elif form == 1:
-        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 8)))
+        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 10)))
     else:
         left, right = rng.choice(_BRACKETS)
         line = left + "".join(rng.choices(_SYMBOLS, k=rng.randint(2, 7))) + right
@@ -252,9 +252,9 @@ KINDS: tuple[Callable[[random.Random], Question], ...] = (
     _exclude,
     _end,
     _start,
-    _repeat,
-    _repeat,
-    _repeat,
+    draw_copy,
+    draw_copy,
+    draw_copy,
 )
 
 
