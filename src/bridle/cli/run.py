@@ -11,8 +11,9 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from bridle.studies.result import Rate, StudyResult
+    from bridle.studies.result import Rate, StudyResult, TableView
 
 
 def run(
@@ -99,12 +100,7 @@ def show(result: StudyResult, console: Console) -> None:
     for line in result.headline:
         console.print(line, markup=False, highlight=False)
     for table in result.tables[:1]:
-        shown = Table(title=table.title, title_justify="left")
-        for column in table.columns:
-            shown.add_column(column, overflow="fold")
-        for row in table.rows:
-            shown.add_row(*map(_cell, row))
-        console.print(shown)
+        console.print(_shown(table))
     measured = [claim for claim in result.claims if claim.ours is not None]
     if measured:
         claims = Table(title="Published statements that this run measured", title_justify="left")
@@ -117,6 +113,21 @@ def show(result: StudyResult, console: Console) -> None:
         console.print(
             f"{others} further statements need more organisms, steps or seeds than this preset has (--preset full)."
         )
+
+
+def _shown(table: TableView) -> Table:
+    """A table for the terminal; a first column that says the same in every row moves into the title."""
+    from rich.table import Table
+
+    named = {str(row[0]) for row in table.rows}
+    first = 1 if len(named) == 1 else 0
+    title = f"{table.title}: {named.pop()}" if first else table.title
+    shown = Table(title=title, title_justify="left")
+    for column in table.columns[first:]:
+        shown.add_column(column, overflow="fold")
+    for row in table.rows:
+        shown.add_row(*map(_cell, row[first:]))
+    return shown
 
 
 def _cell(cell: Rate | str | None) -> str:
