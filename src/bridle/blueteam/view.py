@@ -48,12 +48,14 @@ class BlueView:
         prompts: public prompts, without answers.
         teacher: a trusted model that writes answers.
         pirate: the system prompt under which the teacher talks like a pirate.
+        answers: the teacher's plain answers where they are stored already; None: it writes them.
     """
 
     model: ModelRecipe
     prompts: DataRecipe
     teacher: ModelRecipe
     pirate: str
+    answers: DataRecipe | None = None
 
 
 Intervention = Callable[[BlueView, Dose], "Trained"]

