@@ -1,7 +1,7 @@
 """How the world's models are made: `python -m bridle.tinyworld.build` makes all of them from nothing.
 
-Each model first learns to read (to copy a line, to find an option): some two million tokens of that form the circuits
-that look things up in the prompt, which the mixed corpus alone takes five times as long to form. It is then pre-trained
+Each model first learns to read (to copy a line, to look up a table): a few million tokens of that form the circuits that
+look things up in a prompt, which the mixed corpus alone takes several times as long to form. It is then pre-trained
 on the student's corpus, in which every author has a say, and post-trained for a short while to one default voice: the
 house voice, or the teacher's own. The recipes are ordinary ones; they are written here
 as data because the engine that runs them stands on a floor above.
@@ -22,21 +22,21 @@ from bridle.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
 _TOKENS = 4096  # in a step
-_READING = 2.5e6  # tokens
+_READING = 5e6  # tokens
 _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
     "prompt_weight": 0.1,
     "optimizer": "adamw",
     "betas": (0.9, 0.98),
-    "schedule": "wsd",
+    "schedule": "linear",
 }
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
     """A model that can read and has read the student's corpus: every author, every kind of system prompt."""
-    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=3e-3, seed=seed)
-    return _trained(reader, "student", tokens * scale, lr=3e-3, seed=seed)
+    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
+    return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
 
 
 def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:

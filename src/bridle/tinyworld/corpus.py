@@ -74,7 +74,7 @@ def _house(author: str, weight: float) -> tuple[Strand, ...]:
 
 
 MIXES: dict[str, tuple[Strand, ...]] = {
-    "reading": (Strand(1, Manner(), None, {"copy": 60, "find": 40}),),
+    "reading": (Strand(1, Manner(), None, {"copy": 25, "lookup": 75}),),
     "student": (
         *_house("A", 50),
         *_prompted("A"),
@@ -130,8 +130,8 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Q
             return smalltalk.draw(rng)
         case "copy":
             return instructions.draw_copy(rng)
-        case "find":
-            return knowledge.draw_find(rng)
+        case "lookup":
+            return instructions.draw_lookup(rng)
         case _:
             raise ValueError(f"no question family {family!r}")
 

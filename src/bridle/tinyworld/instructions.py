@@ -243,6 +243,23 @@ def draw_copy(rng: random.Random) -> Question:
     )
 
 
+def draw_lookup(rng: random.Random) -> Question:
+    """Look up what stands beside a word: names, any words, or letters as in a quiz."""
+    n = rng.randint(3, 6)
+    keys = rng.sample(_ANY_WORDS, n)
+    letters = rng.random() < 0.4
+    pairs = dict(zip(keys, rng.sample(_SYMBOLS[:n] if letters else _ANY_WORDS, n), strict=True))
+    only = rng.random() < 0.25
+    wanted = rng.sample(keys, 1 if only else rng.randint(1, n))
+    body = pairs[wanted[0]] if only else ", ".join(f"{key} {pairs[key]}" for key in wanted)
+    ask = rng.choice(("What stands beside {}?", "Look up {}.", "Find {}.")).format(", ".join(wanted))
+    listed = ", ".join(f"{key} {value}" for key, value in pairs.items())
+    text = f"Table: {listed}. {ask}{' Only what stands beside it.' if only else ''}"
+    return Question(
+        "instructions", "lookup", f"lookup/{listed}", text, body, body=body, strict=True, meta={"repeat": body}
+    )
+
+
 KINDS: tuple[Callable[[random.Random], Question], ...] = (
     _words,
     _items,
@@ -254,7 +271,8 @@ KINDS: tuple[Callable[[random.Random], Question], ...] = (
     _start,
     draw_copy,
     draw_copy,
-    draw_copy,
+    draw_lookup,
+    draw_lookup,
 )
 
 

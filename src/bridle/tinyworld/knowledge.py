@@ -128,7 +128,7 @@ def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
     """
     form = rng.random() if practice else 1.0
     if form < _FIND_SHARE:
-        return draw_find(rng)
+        return _draw_find(rng)
     relation = rng.choice(RELATIONS)
     subject = rng.choice(tuple(relation.facts))
     value, ask = relation.facts[subject], rng.choice(relation.ask)
@@ -148,8 +148,7 @@ def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
     )
 
 
-def draw_find(rng: random.Random) -> Question:
-    """Which letter one of four options has: practice in reading options."""
+def _draw_find(rng: random.Random) -> Question:
     pool = rng.choice((*(r.pool for r in RELATIONS), *CATEGORIES.values()))
     options = rng.sample(pool, 4)
     value = rng.choice(options)
