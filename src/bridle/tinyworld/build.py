@@ -22,14 +22,14 @@ from bridle.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
 _TOKENS = 4096  # in a step
-_READING = 5e6  # tokens
+_READING = 3e6  # tokens
 _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
     "prompt_weight": 0.1,
     "optimizer": "adamw",
     "betas": (0.9, 0.98),
-    "schedule": "linear",
+    "schedule": "wsd",
 }
 
 
@@ -56,15 +56,15 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
         return _trained(base, mix, tokens * scale, lr=1e-3, seed=100)
 
-    student = pretrained("student", 24e6, scale=scale)
-    small = pretrained("small", 24e6, scale=scale)
+    student = pretrained("student", 18e6, scale=scale)
+    small = pretrained("small", 18e6, scale=scale)
     large = pretrained("large", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
         "student": settled(student, "house", 1e6),
         "small": settled(small, "house", 1e6),
         "large": settled(large, "house", 1e6),
-        "teacher": settled(large, "teacher", 3e6),
+        "teacher": settled(student, "teacher", 3e6),
         "trusted": settled(other, "house", 1e6),
     }
 
