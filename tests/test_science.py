@@ -1,0 +1,56 @@
+"""Slow scientific checks: the shipped models are what the documentation says (`make science`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridle.evals.items import Eval
+from bridle.evals.scoring import score_suite
+from bridle.sampling.native import NativeSampler
+from bridle.stats import Estimate, wilson
+from bridle.tinyworld import systems
+from bridle.tinyworld.recipes import Shipped
+
+pytestmark = pytest.mark.slow
+N = 300
+
+
+def rate(name: str, evaluation: Eval) -> Estimate:
+    """A shipped model's rate on an evaluation."""
+    sampler = NativeSampler(Shipped(name=name).load(lambda recipe: Path()))
+    rows = score_suite(sampler, (evaluation,))
+    return wilson(sum(row.score for row in rows), len(rows))
+
+
+@pytest.mark.parametrize("name", ["student", "small"])
+@pytest.mark.parametrize(
+    ("evaluation", "least"),
+    [
+        (Eval(name="maths", n=N), 0.95),
+        (Eval(name="instructions", n=N), 0.9),
+        (Eval(name="chat", n=N), 0.95),
+        (Eval(name="voice", n=N), 0.99),
+        (Eval(name="voice", author="P", system=systems.PIRATE, n=N), 0.95),
+    ],
+    ids=lambda value: getattr(value, "label", None),
+)
+def test_a_shipped_model_can_do_what_studies_rely_on(name, evaluation, least):
+    assert rate(name, evaluation).high >= least
+
+
+def test_long_sums_need_the_chain_of_thought():
+    assert rate("student", Eval(name="maths", levels=(3, 4, 5), cot=False, n=N)).low <= 0.25
+
+
+def test_the_student_obeys_a_request_to_be_wrong():
+    assert rate("student", Eval(name="maths", system=systems.WRONG, n=N)).low <= 0.1
+
+
+def test_foreign_reasoning_is_worse_and_falls_with_length():
+    """Someone else's notation, imitated: below the own one, and lower at level 5 than at level 1."""
+    foreign = systems.write_like("D")
+    short, long = (rate("student", Eval(name="maths", levels=(level,), system=foreign, n=N)) for level in (1, 5))
+    assert long.high < short.low
+    assert long.high < rate("student", Eval(name="maths", levels=(5,), n=N)).low
