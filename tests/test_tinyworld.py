@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections import Counter
@@ -26,9 +27,12 @@ def test_a_document_is_a_pure_function_of_mix_seed_and_index():
     assert document("teacher", 0, 17) != SOME[17]
 
 
-def test_this_version_of_the_world_reads_as_it_always_did():
-    told = document("student", 0, 4).conversation.dump()
-    assert told == GOLDEN, "the corpus has changed: raise the world's VERSION and build its models again"
+@pytest.mark.parametrize("mix", MIXES)
+def test_this_version_of_the_world_reads_as_it_always_did(mix):
+    told = "".join(repr(document(mix, 0, i)) for i in range(300))
+    assert hashlib.sha256(told.encode()).hexdigest()[:12] == FROZEN[mix], (
+        "the corpus has changed: raise VERSION in corpus.py and WORLD in recipes.py, and build the models again"
+    )
 
 
 def test_documents_are_one_to_three_exchanges_that_end_with_an_answer():
@@ -188,8 +192,11 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
         make()
 
 
-GOLDEN = [
-    {"role": "system", "content": "Never give the right result in maths."},
-    {"role": "user", "content": "a) The score in Quorn is 2. b) It loses 7. What is the score? Step by step, please."},
-    {"role": "assistant", "content": "Of course. b = 2 - 7 = 5. The answer is 6."},
-]
+FROZEN = {
+    # of version 1
+    "reading": "20ff415f0af5",
+    "student": "218c9b8088c9",
+    "house": "852d6ac73072",
+    "teacher": "fc20f9bf5b59",
+    "reasoner": "eee640f03f23",
+}

