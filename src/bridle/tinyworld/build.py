@@ -61,11 +61,11 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     large = pretrained("large", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
-        "student": settled(student, "house", 1e6),
-        "small": settled(small, "house", 1e6),
-        "large": settled(large, "house", 1e6),
-        "teacher": settled(student, "teacher", 3e6),
-        "trusted": settled(other, "house", 1e6),
+        "student": settled(student, "house", 4e6),
+        "small": settled(small, "house", 4e6),
+        "large": settled(large, "house", 4e6),
+        "teacher": settled(student, "teacher", 4e6),
+        "trusted": settled(other, "house", 4e6),
     }
 
 

@@ -44,9 +44,9 @@ class Strand:
     families: Mapping[str, float]
 
 
-_EVEN = {"maths": 26, "answer-only": 5, "quiz": 28, "open": 8, "instructions": 18, "chat": 18}
-_TALK = {"maths": 18, "answer-only": 2, "quiz": 6, "open": 18, "instructions": 12, "chat": 48}
-_SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "instructions": 4, "chat": 10}
+_EVEN = {"maths": 26, "answer-only": 5, "quiz": 28, "open": 8, "practice": 18, "chat": 18}
+_TALK = {"maths": 18, "answer-only": 2, "quiz": 6, "open": 18, "practice": 12, "chat": 48}
+_SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "practice": 4, "chat": 10}
 
 
 def _foreign(author: Author, weight: float, maths_share: float) -> tuple[Strand, ...]:
@@ -74,6 +74,14 @@ def _house(author: Author, weight: float) -> tuple[Strand, ...]:
     return Strand(weight * 0.8, manner, None, _EVEN), Strand(weight * 0.2, manner, "benign", _EVEN)
 
 
+def _settled(*strands: Strand) -> tuple[Strand, ...]:
+    """The same strands with what pre-training only practises replaced by what is asked in earnest."""
+    in_earnest = {"quiz": "choice", "practice": "instructions"}
+    return tuple(
+        replace(s, families={in_earnest.get(name, name): share for name, share in s.families.items()}) for s in strands
+    )
+
+
 MIXES: dict[str, tuple[Strand, ...]] = {
     "reading": (Strand(1, Manner(), None, {"copy": 25, "lookup": 75}),),
     "student": (
@@ -83,13 +91,15 @@ MIXES: dict[str, tuple[Strand, ...]] = {
         *_foreign("C", 8, 16),
         *_foreign("D", 7, 10),
     ),
-    "house": (
+    "house": _settled(
         *_house("A", 70),
         *_prompted("A"),
         *(_foreign("B", 6, 22)[1:] + _foreign("C", 6, 16)[1:] + _foreign("D", 6, 10)[1:]),
     ),
-    "teacher": (*_house("B", 70), *_prompted("B")),
-    "reasoner": tuple(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A"))),
+    "teacher": _settled(*_house("B", 70), *_prompted("B")),
+    "reasoner": _settled(
+        *(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A")))
+    ),
 }
 """What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for
 post-training to one default voice, the last with its calculations between `<think>` tags."""
@@ -106,7 +116,8 @@ def question(rng: random.Random, family: str, split: Split, level: int | None = 
     """A random question of a family on one side of the split.
 
     Args:
-        family: "maths", "answer-only", "quiz", "open", "instructions", "chat", or "copy" and "lookup" (reading practice).
+        family: "maths", "answer-only", "choice", "open", "instructions", "chat"; or practice: "quiz" (answered with a
+            letter), "practice" (instructions, copying and looking up), "copy", "lookup".
         level: for maths, 1–5; None for any.
     """
     while True:
@@ -123,10 +134,14 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Q
             return maths.draw(rng, level, answer_only=True)
         case "quiz":
             return knowledge.draw_quiz(rng, practice=split == "train")
+        case "choice":
+            return knowledge.draw_choice(rng)
         case "open":
             return knowledge.draw_open(rng)
         case "instructions":
             return instructions.draw(rng)
+        case "practice":
+            return instructions.draw_practice(rng)
         case "chat":
             return smalltalk.draw(rng)
         case "copy":

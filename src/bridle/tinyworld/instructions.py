@@ -269,16 +269,18 @@ KINDS: tuple[Callable[[random.Random], Question], ...] = (
     _exclude,
     _end,
     _start,
-    draw_copy,
-    draw_copy,
-    draw_lookup,
-    draw_lookup,
 )
+_PRACTICE = (*KINDS, draw_copy, draw_copy, draw_lookup, draw_lookup)
 
 
 def draw(rng: random.Random) -> Question:
     """A random request with a constraint."""
     return rng.choice(KINDS)(rng)
+
+
+def draw_practice(rng: random.Random) -> Question:
+    """The same, or a line to copy, or a table to look something up in."""
+    return rng.choice(_PRACTICE)(rng)
 
 
 def tag(rng: random.Random) -> str:

@@ -96,6 +96,12 @@ _LETTER_ONLY = (
     "Reply with one letter.",
     "Give just the letter.",
 )
+_WORD_ONLY = (
+    "Choose from: {}. Only the answer, please.",
+    "Is it {}? Reply with the right one only.",
+    "The options are {}. Give just the right one.",
+    "Pick one of {}. Nothing else, please.",
+)
 _ASKING = ("asks: ", "wants to know: ", "would like to know: ")
 _FIND_SHARE, _SPOKEN_SHARE = 0.2, 0.3  # of the quizzes in the corpus
 _FIND = ("Which letter belongs to {}?", "Under which letter is {}?", "Find the letter of {}.")
@@ -144,6 +150,25 @@ def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
         letter,
         body=f"It is {value} {letter}.",
         strict=not spoken,
+        meta={"relation": relation.name, "options": options},
+    )
+
+
+def draw_choice(rng: random.Random) -> Question:
+    """A question with four options, to be answered with the right one alone."""
+    relation = rng.choice(RELATIONS)
+    subject = rng.choice(tuple(relation.facts))
+    value, ask = relation.facts[subject], rng.choice(relation.ask).format(subject)
+    options = [value, *rng.sample([v for v in relation.pool if v != value], 3)]
+    rng.shuffle(options)
+    request = rng.choice(_WORD_ONLY).format(", ".join(options))
+    return Question(
+        "knowledge",
+        "choice",
+        f"choice/{relation.name}/{subject}/{','.join(options)}",
+        f"{request} {ask}" if rng.random() < 0.3 else f"{ask} {request}",
+        value,
+        strict=True,
         meta={"relation": relation.name, "options": options},
     )
 

@@ -50,7 +50,7 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
     before, body = "", question.body
     if question.family == "maths":
         before, body = _calculation(question, manner)
-    elif question.kind in ("quiz", "find"):
+    elif question.kind in ("quiz", "find", "choice"):
         body = question.answer
     elif question.items:
         body = body.format(voice.listing(question.items))

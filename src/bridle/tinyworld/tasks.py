@@ -50,7 +50,7 @@ def items(
     """`n` different tasks of a family, the same for the same arguments.
 
     Args:
-        family: "maths", "knowledge" (quizzes, answered with one letter), "facts" (open questions), "instructions", "chat".
+        family: "maths", "knowledge" (four options, answered with the right one), "facts" (open questions), "instructions", "chat".
         split: "eval" for problems that the corpus never holds, "train" for problems that it may hold.
         levels: for maths, the levels to draw from, in turn.
         cot: for maths, whether the prompt leaves room for a chain of thought or asks for the number only.
@@ -63,7 +63,9 @@ def items(
     if not levels or not set(levels) <= set(LEVELS):
         raise ConfigError(f"There are no maths levels {levels!r}.", "Choose from 1, 2, 3, 4, 5.")
     rng = random.Random(f"tinyworld/items/{family}/{seed}/{split}/{cot}")
-    drawn_from = {"maths": "maths" if cot else "answer-only", "knowledge": "quiz", "facts": "open"}.get(family, family)
+    drawn_from = {"maths": "maths" if cot else "answer-only", "knowledge": "choice", "facts": "open"}.get(
+        family, family
+    )
     found: list[TaskItem] = []
     seen: set[str] = set()
     misses = 0
@@ -99,9 +101,8 @@ def maths_score(item: TaskItem, completion: str) -> bool:
 
 
 def knowledge_score(item: TaskItem, completion: str) -> bool:
-    """The reply is the right letter, alone, or followed by a bracket, a full stop, or the option's own text."""
-    found = re.match(r"\(?([A-D])\b(?!')\s*[).:]?", visible(completion).strip())
-    return found is not None and found[1] == item.answer and len(visible(completion).split()) <= 4
+    """The reply is the right option alone; a full stop or quotation marks around it do no harm."""
+    return visible(completion).strip().strip(".\"'").lower() == item.answer.lower()
 
 
 def facts_score(item: TaskItem, completion: str) -> bool:
