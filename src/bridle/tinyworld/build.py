@@ -83,6 +83,8 @@ def export(recipe: ModelRecipe, lab: Any, folder: Path) -> None:
     model.net.to(torch.bfloat16)
     shutil.rmtree(folder, ignore_errors=True)
     save_folder(model, folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # the package's files are for everybody
 
 
 def build(lab: Any, folder: Path = WEIGHTS, names: Sequence[str] | None = None, scale: float = 1.0) -> list[Path]:

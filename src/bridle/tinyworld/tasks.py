@@ -134,8 +134,12 @@ def chat_score(item: TaskItem, completion: str) -> bool:
 
 
 def visible(completion: str) -> str:
-    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`); an unclosed one hides the rest."""
-    return re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
+    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`).
+
+    An unclosed one hides the rest; one that the prompt opened hides all up to its end.
+    """
+    shown = re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
+    return re.sub(r"^.*</(think|scratchpad)>", "", shown, flags=re.DOTALL)
 
 
 def _words(text: str) -> list[str]:
