@@ -219,8 +219,44 @@ def test_a_data_set_of_the_hub_is_read_with_its_columns_named(tmp_path, monkeypa
 
 def test_without_network_a_data_set_of_the_hub_is_one_clear_message():
     pytest.importorskip("datasets")
-    with pytest.raises(ConfigError, match="'nobody/nothing' cannot be loaded"):
-        HFDataset(name="nobody/nothing").examples(no_inputs)
+    with pytest.raises(ConfigError, match=r"'nobody/nothing'.* the hub cannot be reached for a data set"):
+        HFDataset(name="nobody/nothing")
+
+
+def test_a_data_set_that_the_hub_no_longer_gives_is_one_clear_message(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(ConfigError, match="'nobody/nothing' cannot be loaded: no network"):
+        HFDataset(name="nobody/nothing", revision="0123456789" * 4).examples(no_inputs)
+
+
+def test_a_data_set_of_the_hub_is_named_by_its_commit(monkeypatch):
+    heads = {"main": "a" * 40, "v1": "b" * 40}
+    monkeypatch.setattr("bridle.models.folders.hub_commit", lambda name, revision, of: heads[revision or "main"])
+    latest, old = HFDataset(name="some/data"), HFDataset(name="some/data", revision="v1")
+    assert latest.content == "some/data@" + "a" * 40
+    assert len({latest.fingerprint, old.fingerprint, HFDataset(name="other/data").fingerprint}) == 3
+    again = Recipe.parse(latest.model_dump(mode="json"))
+    heads["main"] = "c" * 40
+    assert HFDataset(name="some/data") != latest == again, (
+        "a branch that moved is other data; a recipe stays what it was"
+    )
+
+
+def test_a_data_folder_is_named_by_its_files(tmp_path):
+    pytest.importorskip("datasets")
+    file_of(tmp_path / "train.jsonl", {"prompt": "2 + 2?", "response": "4"})
+    data = HFDataset(name=str(tmp_path))
+    file_of(tmp_path / "train.jsonl", {"prompt": "2 + 3?", "response": "5"})
+    assert HFDataset(name=str(tmp_path)) != data
+    with pytest.raises(ConfigError, match="has changed since the recipe was made"):
+        data.examples(no_inputs)
+    with pytest.raises(ConfigError, match="folders have no revisions"):
+        HFDataset(name=str(tmp_path), revision="main")
 
 
 def test_rows_from_elsewhere_are_named_in_messages():

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self, overload
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bridle.chat import ROLES, Conversation, Role
 from bridle.errors import ConfigError, MissingExtra
@@ -74,41 +74,54 @@ class Jsonl(DataRecipe):
 
 
 class HFDataset(DataRecipe):
-    """Conversations from a data set on the Hugging Face hub (extra `hub`).
+    """Conversations from a data set on the Hugging Face hub (extra `hub`); it is named by its content, as `HFModel` is.
 
     Attributes:
-        name: `owner/name`.
-        revision: a commit makes the recipe exact; a branch may move.
+        name: `owner/name`, or a folder of data files.
+        revision: branch, tag or commit on the hub.
         config: the data set's configuration where it has several.
         split: as `datasets` writes it; `train[:1000]` works.
         columns: which column holds what, where they are not named `messages` or `prompt` and `response` already.
+        content: what names the data: name and commit on the hub, or a digest of the folder's files. It is found out where
+            it is not given.
     """
 
     kind = "hf-dataset"
     virtual = True
     code = ("bridle.data.recipes", "bridle.data.sources")
 
-    name: str
-    revision: str | None = None
+    name: Annotated[str, NotIdentity]
+    revision: Annotated[str | None, NotIdentity] = None
     config: str | None = None
     split: str = "train"
     columns: dict[str, str] = {}
+    content: str = Field(default="", validate_default=True)
 
-    @model_validator(mode="after")
-    def _known_columns(self) -> Self:
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
         from bridle.data.sources import CONVERSATION_KEYS
 
-        unknown = [key for key in self.columns if key not in CONVERSATION_KEYS]
+        unknown = [key for key in columns if key not in CONVERSATION_KEYS]
         if unknown:
             raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(CONVERSATION_KEYS)}")
-        return self
+        return columns
+
+    @field_validator("content")
+    @classmethod
+    def _find_content(cls, content: str, info: ValidationInfo) -> str:
+        if (
+            content or not {"name", "revision", "columns"} <= info.data.keys()
+        ):  # one that is missing was refused already
+            return content
+        return _content(info.data["name"], info.data["revision"])
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         """The rows of the data set.
 
         Raises:
             MissingExtra: `datasets` is not installed.
-            ConfigError: the data set cannot be reached, or has other columns.
+            ConfigError: the data set cannot be reached, has other columns, or has changed since the recipe was made.
         """
         try:
             from datasets import load_dataset
@@ -117,8 +130,14 @@ class HFDataset(DataRecipe):
             raise MissingExtra("datasets", "hub") from error
         from bridle.data.sources import parse_row
 
+        name, is_hub, commit = self.content.partition("@")
+        if not is_hub and _content(self.name, None) != self.content:
+            raise ConfigError(
+                f"The data folder {self.name!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+        source, revision = (name, commit) if is_hub else (self.name, None)
         try:
-            table = load_dataset(self.name, self.config, split=self.split, revision=self.revision)
+            table = load_dataset(source, self.config, split=self.split, revision=revision)
         except (OSError, ValueError, DatasetsError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(
@@ -269,6 +288,23 @@ def _draw(length: int, count: int, chance: random.Random) -> list[int]:
     """`count` indices below `length`, each equally often, give or take one."""
     rounds, rest = divmod(count, length) if length else (0, 0)
     return list(range(length)) * rounds + chance.sample(range(length), rest)
+
+
+def _content(name: str, revision: str | None) -> str:
+    """What names the data set of that name: name and commit on the hub, or a digest of a folder's file names and contents."""
+    from bridle.models.folders import hub_commit
+
+    folder = Path(name)
+    if not folder.is_dir():
+        return f"{name}@{hub_commit(name, revision, 'dataset')}"
+    if revision is not None:
+        raise ConfigError(
+            f"A revision is given for the local folder {name!r}.", "Leave it out; folders have no revisions."
+        )
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{file.relative_to(folder).as_posix()}\0{_digest(file)}\n".encode())
+    return total.hexdigest()
 
 
 def _digest(path: Path) -> str:

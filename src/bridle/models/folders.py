@@ -7,7 +7,7 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bridle.errors import ConfigError
 
@@ -109,11 +109,11 @@ def folder_digest(folder: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def hub_commit(name: str, revision: str | None) -> str:
-    """The commit that a hub model's revision stands for: asked of the hub, else the one in the local cache.
+def hub_commit(name: str, revision: str | None, of: Literal["model", "dataset"] = "model") -> str:
+    """The commit that a revision of a model or data set on the hub stands for: asked of the hub, else of the local cache.
 
     Raises:
-        ConfigError: the hub has no such model, or it cannot be reached and nothing is cached.
+        ConfigError: the hub has nothing of that name, or it cannot be reached and nothing is cached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
@@ -128,28 +128,29 @@ def hub_commit(name: str, revision: str | None) -> str:
     wanted = revision or "main"
     if re.fullmatch(r"[0-9a-f]{40}", wanted):
         return wanted
+    what = "data set" if of == "dataset" else of
     try:
-        return str(HfApi().model_info(name, revision=wanted, timeout=10).sha)
+        return str(HfApi().repo_info(name, repo_type=of, revision=wanted, timeout=10).sha)
     except HFValidationError as error:
         raise ConfigError(
             f"{name!r} is neither a folder nor a hub name.", "Give an existing folder, or owner/name."
         ) from error
     except GatedRepoError as error:
         raise ConfigError(
-            f"The model {name!r} is gated.", "Accept its licence on its page, and set HF_TOKEN to a token of yours."
+            f"The {what} {name!r} is gated.", "Accept its licence on its page, and set HF_TOKEN to a token of yours."
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ConfigError(
-            f"The hub has no model {name!r} with the revision {wanted!r}, or it is private.",
-            "Check the name; for a private model set HF_TOKEN.",
+            f"The hub has no {what} {name!r} with the revision {wanted!r}, or it is private.",
+            f"Check the name; for a private {what} set HF_TOKEN.",
         ) from error
     except (OSError, HTTPError) as error:  # no network, offline mode, or the hub is down
-        cached = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "refs" / wanted
+        cached = Path(HF_HUB_CACHE) / f"{of}s--{name.replace('/', '--')}" / "refs" / wanted
         if cached.is_file():
             return cached.read_text(encoding="utf-8").strip()
         raise ConfigError(
-            f"There is no folder {name!r}, and the hub cannot be reached for a model of that name (nor is it in its cache).",
-            "Check the path or the network, or download the model and give its folder.",
+            f"There is no folder {name!r}, and the hub cannot be reached for a {what} of that name (nor is it in its cache).",
+            f"Check the path or the network, or download the {what} and give its folder.",
         ) from error
 
 
