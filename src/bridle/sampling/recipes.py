@@ -84,4 +84,4 @@ class Generated(DataRecipe):
 
     def describe(self) -> str:
         under = "" if self.system is None else f" under {self.system[:40]!r}"
-        return f"answers of {self.by.describe()} to {self.prompts.describe()}{under}"
+        return f"answers of {self.by.describe()}{under} to {self.prompts.describe()}"

@@ -118,7 +118,7 @@ class Prompts(DataRecipe):
         return [Example(item.prompt, {"id": item.id, "family": item.family}) for item in rows]
 
     def describe(self) -> str:
-        return f"{self.n:,} {self.family} prompts of the tiny world"
+        return f"{self.n:,} {self.family} prompts"
 
 
 class Fresh(ModelRecipe):
@@ -205,4 +205,4 @@ class Shipped(ModelRecipe):
         return open_folder(self.folder, key=self.fingerprint)
 
     def describe(self) -> str:
-        return f"the tiny world's {self.name}"
+        return f"the {self.name}"

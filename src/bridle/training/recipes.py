@@ -169,9 +169,9 @@ class Trained(ModelRecipe):
         (save_folder if self.adapter is None else save_adapter)(model, folder)
 
     def describe(self) -> str:
-        how = "full weights" if self.adapter is None else f"LoRA r{self.adapter.rank}"
+        how = self.optimizer if self.adapter is None else f"{self.optimizer}, LoRA r{self.adapter.rank}"
         length = "one epoch" if self.steps is None else f"{self.steps} steps"
-        return f"{self.objective}, {how}, {self.optimizer} {self.lr:g}, {length}, seed {self.seed}"
+        return f"{self.objective.upper()} lr {self.lr:g} on {self.data.describe()}, {how}, {length}, seed {self.seed}"
 
 
 class Checkpoint(ModelRecipe):
