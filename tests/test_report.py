@@ -203,7 +203,7 @@ def test_a_place_that_cannot_be_written_is_named_and_left_clean(tmp_path: Path) 
     in_the_way.mkdir()
     with pytest.raises(StoreError, match=r"report\.html"):
         report.write(bare(), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "result.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html"]
 
 
 # The page as text

@@ -1,7 +1,7 @@
 """Result in, one HTML file out: template, style, scripts and data inlined, nothing fetched.
 
-The charts are drawn by the page's own small scripts (`assets/`), not by plotly: the plotly package ships only its full
-bundle (4.8 MB, some ten times a whole report), whose charts follow neither the reader's dark mode nor the printed page.
+The charts are drawn by the page's own small scripts (`assets/`): a charting library would be several times as large as a
+whole report, and its charts would follow neither the reader's dark mode nor the printed page.
 A content security policy with the hash of our script keeps anything else from running, should escaping ever fail.
 """
 
@@ -46,7 +46,7 @@ def render(result: StudyResult) -> str:
 
 
 def write(result: StudyResult, folder: Path) -> Path:
-    """Write `report.html` and `result.json` into a folder (made if missing), each whole or not at all.
+    """Write `report.html` into a folder (made if missing), whole or not at all.
 
     Returns:
         The report's path.
@@ -55,14 +55,15 @@ def write(result: StudyResult, folder: Path) -> Path:
         StoreError: the folder cannot be written.
     """
     page = render(result)
-    result.write(folder / "result.json")
     path = folder / "report.html"
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         aside.write_text(page, encoding="utf-8")
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        if folder.is_dir():
+            aside.unlink(missing_ok=True)
         raise StoreError(
             f"The report cannot be written to {path}: {error.strerror}.", "Free space or choose another --store."
         ) from error
@@ -87,7 +88,7 @@ def trade_offs(result: StudyResult) -> TableView | None:
     caption = (
         "Robustness AUC is the area under the hull: 0.5 means that removal costs capability in proportion, 1 that it is free. "
         "The hull as drawn joins lucky checkpoints; the figures here are cross-fitted, which means that corners are chosen on "
-        "one half of the prompts and measured on the other."
+        "two thirds of the prompts and measured on the other third."
     )
     naive = [f.naive_auc - f.auc.value for f in result.frontiers if f.naive_auc is not None]
     if naive:
