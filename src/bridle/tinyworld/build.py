@@ -1,4 +1,4 @@
-"""How the world's models are made: `python -m bridle.tinyworld.build` makes all of them from nothing.
+"""How the world's models are made: `bridle world build` makes all of them from nothing.
 
 Each model first learns to read (to copy a line, to look up a table): a few million tokens of that form the circuits that
 look things up in a prompt, which the mixed corpus alone takes several times as long to form. It is then pre-trained
@@ -9,7 +9,6 @@ as data because the engine that runs them stands on a floor above.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,22 +100,3 @@ def build(lab: Any, folder: Path = WEIGHTS, names: Sequence[str] | None = None, 
     for name, recipe in chosen.items():
         export(recipe, lab, folder / name)
     return [folder / name for name in chosen]
-
-
-def main() -> None:
-    """Build the models named on the command line, or all of them, into the package's own folder."""
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
-
-    parser = argparse.ArgumentParser(description="Make the tiny world's models from nothing.")
-    parser.add_argument("names", nargs="*", help=f"models to make (default: all of {', '.join(recipes())})")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--store", type=Path)
-    chosen = parser.parse_args()
-    with Lab(Store(chosen.store), workers=chosen.workers) as lab:
-        for folder in build(lab, names=chosen.names or None):
-            print(folder)
-
-
-if __name__ == "__main__":
-    main()
