@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, judge, not_run, tally, within
+from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, judge, not_run, within
 from bridle.stats import Estimate, difference_over_seeds
 
 
@@ -74,7 +74,6 @@ def test_a_study_judges_its_claims_on_its_results() -> None:
     assert judged[0][1].ours is not None
     assert judged[0][1].ours.value == pytest.approx(0.85)
     assert judged[1][1] == ClaimResult(None, "undecided", "Not run here: SOAP organisms.")
-    assert tally([result for _, result in judged]) == {"holds": 1, "does not hold": 0, "undecided": 1}
 
 
 def test_two_claims_with_one_id_are_refused() -> None:

@@ -78,20 +78,11 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
     return Estimate(k / n, max(low, 0.0), min(high, 1.0), n, f"Wilson{_percent(confidence)}")
 
 
-def difference(k1: int, n1: int, k2: int, n2: int, *, confidence: float = 0.95) -> Estimate:
-    """`k1 / n1 - k2 / n2` for two *independent* samples (different prompts). For the same prompts: `paired_difference`.
-
-    Source: Newcombe, "Interval estimation for the difference between independent proportions" (1998), method 10.
-    """
-    one, two = (wilson(k, n, confidence=confidence) for k, n in ((k1, n1), (k2, n2)))
-    apart = independent_difference(one, two)
-    return Estimate(apart.value, apart.low, apart.high, n1 + n2, f"Newcombe, independent{_percent(confidence)}")
-
-
 def independent_difference(one: Estimate, two: Estimate) -> Estimate:
     """`one - two` from the two intervals alone, when the estimates share neither prompts nor seeds.
 
-    The distances from value to end are added in squares ("MOVER": Zou and Donner 2008).
+    The distances from value to end are added in squares ("MOVER": Zou and Donner 2008). For two rates on different prompts
+    that is Newcombe's method 10 (1998). For the same prompts: `paired_difference`.
     """
     value = one.value - two.value
     low = value - np.hypot(one.value - one.low, two.high - two.value)

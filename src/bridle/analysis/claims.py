@@ -15,7 +15,6 @@ from typing import Generic, Literal, TypeVar
 from bridle.stats import Estimate
 
 Verdict = Literal["holds", "does not hold", "undecided"]
-VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "undecided")
 
 Results = TypeVar("Results")
 """What a study hands to its claims."""
@@ -67,12 +66,6 @@ def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Clai
     if twice:
         raise ValueError(f"claims need ids of their own, but {', '.join(twice)} is used more than once")
     return [(claim, claim.test(results)) for claim in claims]
-
-
-def tally(results: Sequence[ClaimResult]) -> dict[Verdict, int]:
-    """How many hold, do not hold, and are undecided; every verdict is listed."""
-    counts = Counter(result.verdict for result in results)
-    return {verdict: counts[verdict] for verdict in VERDICTS}
 
 
 def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:
