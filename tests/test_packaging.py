@@ -24,7 +24,7 @@ import bridle
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FOLDERS = {path.name for path in (ROOT / "src" / "bridle").iterdir()}
-COMPANIONS = {"pydantic_core": "pydantic", "markupsafe": "jinja2"}
+COMPANIONS = {"pydantic_core": "pydantic"}
 """Modules that are half of another distribution's interface and always come with it."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -175,7 +175,7 @@ def test_the_tests_declare_what_they_import() -> None:
 
 def test_help_answers_without_loading_torch() -> None:
     """`bridle --help` is quick because nothing heavy is imported at start-up."""
-    heavy = ("torch", "transformers", "peft", "pandas", "scipy", "plotly", "datasets")
+    heavy = ("torch", "transformers", "peft", "pandas", "scipy", "datasets")
     program = (
         "import sys\nfrom bridle.cli.main import main\nsys.argv = ['bridle', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
