@@ -25,7 +25,7 @@ def test_the_tutorial_is_short() -> None:
 
 
 def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, capsys):
-    (tmp_path / "shout.py").write_text(block("python"))
+    (tmp_path / "curt.py").write_text(block("python"))
     study = yaml.safe_load(block("yaml"))
     study["red"] = {"steps": 40, "prompts": 400}
     study["blue"] |= {"steps": 2, "probes": [2], "prompts": 8}
@@ -40,4 +40,4 @@ def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, caps
         main()
     except SystemExit as left:
         pytest.fail(f"exit code {left.code}: {capsys.readouterr().err}")
-    assert "shout" in (tmp_path / "out" / "report.html").read_text()
+    assert "curt" in (tmp_path / "out" / "report.html").read_text()
