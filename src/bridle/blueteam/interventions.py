@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bridle.blueteam.view import BlueView, Intervention
@@ -35,7 +40,7 @@ def intervention(name: str) -> Intervention:
     """An intervention by its registered name, or a user's own as `package.module:function`.
 
     Raises:
-        ConfigError: no such intervention.
+        ConfigError: no such intervention, or what is named cannot be loaded or called.
     """
     if name in INTERVENTIONS:
         return INTERVENTIONS[name]
@@ -46,24 +51,33 @@ def intervention(name: str) -> Intervention:
 
 def _imported(place: str) -> Intervention:
     """A function named `module:function` or `path/to/file.py:function`."""
-    import importlib
-    import importlib.util
-    from pathlib import Path
-
     where, _, name = place.rpartition(":")
     try:
         if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{where} is not a Python file")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            file = Path(where).expanduser().resolve()
+            module = _executed(file, file.stat().st_mtime_ns)
         else:
             module = importlib.import_module(where)
         found: Intervention = getattr(module, name)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+    except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
         raise ConfigError(
-            f"The intervention {place!r} cannot be loaded: {error}",
-            "Name it as path/to/file.py:function or package.module:function.",
+            f"The intervention {place!r} cannot be loaded: {type(error).__name__}: {error}",
+            "Name it as path/to/file.py:function or package.module:function; the file has to run by itself.",
         ) from error
+    if not callable(found):
+        raise ConfigError(
+            f"The intervention {place!r} is not a function but of type {type(found).__name__}.",
+            "Name a function of (view, dose) that returns a training run.",
+        )
     return found
+
+
+@lru_cache(maxsize=64)
+def _executed(file: Path, changed: int) -> ModuleType:
+    """The module in a file, executed once for each state of the file (`changed`: its time stamp, part of the key only)."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
