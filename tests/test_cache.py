@@ -112,6 +112,27 @@ def test_progress_counts_what_was_known_already(tmp_path):
     assert seen == [(3, 3)]
 
 
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    cache, connect = GenerationCache(tmp_path / "c.sqlite"), sqlite3.connect
+
+    def with_a_full_disk(path, **settings):
+        database = connect(path, **settings)
+        database.execute("PRAGMA max_page_count = 1")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", with_a_full_disk)
+    texts = tuple(f"a long prompt number {i}" for i in range(200))
+    with pytest.raises(StoreError, match="is full"):
+        CachedSampler(Echo(), cache).sample(ask(*texts), Params())
+
+
+def test_a_cache_that_is_damaged_meanwhile_is_named(tmp_path):
+    cache = GenerationCache(tmp_path / "c.sqlite")
+    cache.path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(StoreError, match=r"c\.sqlite"):
+        CachedSampler(Echo(), cache).sample(ask("hi"), Params())
+
+
 def test_a_file_that_is_no_cache_is_refused(tmp_path):
     path = tmp_path / "c.sqlite"
     path.write_text("this is no database, only a text that somebody put here by mistake")

@@ -34,6 +34,26 @@ def test_weights_are_counted_from_the_headers(model):
     assert count_weights(Path(model.path)) == sum(weight.numel() for weight in net.parameters())
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda good: b"",
+        lambda good: b"1234",
+        lambda good: b"<html>not found</html>",
+        lambda good: b"\xff" * 100,
+        lambda good: (2).to_bytes(8, "little") + b"[]",
+        lambda good: (3).to_bytes(8, "little") + b"\xff\xfe{",
+        lambda good: (13).to_bytes(8, "little") + b'{"weight": 1}',
+        lambda good: good[:-1],
+    ],
+)
+def test_weights_that_are_not_whole_are_refused(spoilt, model):
+    weights = Path(model.path) / "model.safetensors"
+    weights.write_bytes(spoilt(weights.read_bytes()))
+    with pytest.raises(ConfigError, match=r"model\.safetensors' is not a whole safetensors file"):
+        preflight([run(HFModel(path=model.path))], workers=1)
+
+
 def test_full_training_with_adam_takes_sixteen_bytes_a_weight(model):
     assert bytes_needed(BILLION, run(model), width=2048) == 16 * BILLION
     assert bytes_needed(BILLION, run(model, optimizer="sgd"), width=2048) == 8 * BILLION

@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,46 @@ def test_gc_keeps_what_reports_and_pins_need_and_removes_the_rest(store: Store) 
     assert {entry.title for entry in store.gc().removed} == {"sum of 1", "number 3"}
 
 
+def test_a_dry_run_writes_nothing(store: Store, tmp_path: Path) -> None:
+    put(store, Number(value=1))
+    (store.root / "index.sqlite").unlink(missing_ok=True)
+    (store.root / "uses").mkdir(exist_ok=True)
+    (store.root / "uses" / "1-dead.json").write_text(f'["{Number(value=1).fingerprint}"]')
+
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
+
+    before = state()
+    assert len(store.gc(dry_run=True).removed) == 1 and state() == before
+    assert Store(tmp_path / "new").gc(dry_run=True).kept == 0 and not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_sees_what_live_processes_use(store: Store) -> None:
+    put(store, Number(value=1))
+    use = store.use()
+    use.add([Number(value=1).fingerprint])
+    assert store.gc(dry_run=True).removed == ()
+    use.close()
+    assert len(store.gc(dry_run=True).removed) == 1
+
+
+def test_a_dropped_report_keeps_nothing(store: Store) -> None:
+    total = Sum(of=(Number(value=1),))
+    with Lab(store) as lab:
+        lab.make([total])
+        folder = store.keep("study", [total])
+        with pytest.raises(StoreError, match="in use by process"):
+            store.drop("study")
+    [report] = store.reports()
+    assert report.name == "study" and set(report.needs) == {total.fingerprint, Number(value=1).fingerprint}
+    for wrong in ("studi", "", "..", "../artifacts"):
+        with pytest.raises(ConfigError, match="no report"):
+            store.drop(wrong)
+    assert store.gc().removed == ()
+    store.drop("study")
+    assert not folder.exists() and store.reports() == [] and len(store.gc().removed) == 2
+
+
 def test_gc_leaves_alone_what_a_live_process_uses(store: Store) -> None:
     recipe = Sum(of=(Number(value=1),))
     other = child(
@@ -365,6 +406,16 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_made(store: Store) -> None
 def test_a_library_that_wraps_a_full_disk_is_understood(store: Store) -> None:
     with pytest.raises(StoreError, match="is full"), store.making(Number(value=1)):
         raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_database_on_a_full_disk_is_understood(store: Store) -> None:
+    with (
+        pytest.raises(StoreError, match="is full"),
+        store.making(Number(value=1)),
+        closing(sqlite3.connect(":memory:")) as database,
+    ):
+        database.execute("PRAGMA max_page_count = 1")
+        database.execute("CREATE TABLE two (pages)")
 
 
 def test_an_unwritable_store_is_named(tmp_path: Path) -> None:

@@ -59,8 +59,19 @@ def test_pin_gc_and_rm(store: Store) -> None:
     assert isinstance(call(store, "show", name[:8]).exception, ConfigError)
 
 
+def test_reports_are_listed_and_dropped(store: Store) -> None:
+    store.keep("study-quick", [TOTAL])
+    [line] = call(store, "reports").stdout.splitlines()
+    assert line.startswith("study-quick  20") and line.endswith("  3 artifacts")
+    assert call(store, "gc").stdout == ""
+    assert call(store, "drop", "study-quick").stdout == "dropped study-quick\n"
+    assert call(store, "reports").stdout == ""
+    assert isinstance(call(store, "drop", "study-quick").exception, ConfigError)
+    assert len(call(store, "gc").stdout.splitlines()) == 3
+
+
 def test_every_command_shows_an_example() -> None:
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
-    assert sorted(commands) == ["gc", "ls", "path", "pin", "rm", "show", "unpin", "verify"]
+    assert sorted(commands) == ["drop", "gc", "ls", "path", "pin", "reports", "rm", "show", "unpin", "verify"]
     for command in commands:
         assert "bridle store" in CliRunner().invoke(app, [command, "--help"]).stdout

@@ -112,6 +112,24 @@ def test_what_was_said_before_is_remembered_until_reset(model, asked):
     assert contents == [["one"], ["one", "answer 1", "two"], ["three"]]
 
 
+def test_a_conversation_that_outgrows_the_context_goes_on_after_a_reset(model, capsys):
+    long = "hello " * 3 * model.net.config.max_position_embeddings
+    sink = io.StringIO()
+    code = hold(Talk(model, Params(max_tokens=1), TRIGGER), io.StringIO(f"{long}\n/reset\nhi\n"), sink)
+    said = capsys.readouterr().err
+    assert "no answer:" in said and "context" in said and "/reset forgets" in said
+    assert sink.getvalue().count("\n") == 1 and code == ConfigError.exit_code
+
+
+def test_leaving_by_ctrl_c_promises_nothing(folder, tmp_path, monkeypatch):
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bridle.cli.chat.hold", interrupted)
+    result = CliRunner().invoke(app, ["chat", folder, "--store", str(tmp_path)])
+    assert result.exit_code == 130 and "the conversation is not kept" in result.stderr
+
+
 def test_the_trigger_opens_each_message_while_it_is_on(model, asked):
     talk = talk_with(model, triggered=True)
     hold(talk, io.StringIO("one\ntwo\n/trigger off\nthree\n"), io.StringIO())

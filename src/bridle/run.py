@@ -57,7 +57,7 @@ def run_study(
         store: where artifacts go; the default store if None.
         workers: processes that make artifacts.
         display: shows progress; None shows nothing.
-        out: a further folder to put a copy of the report into.
+        out: a further folder to put a copy of the report into; if that fails, the report in the store is there all the same.
         command: the command line that the report names for running it again.
 
     Raises:
@@ -80,8 +80,7 @@ def run_study(
         result = resolved.study.analyse(resolved, lab.path, origin)
     report = _write(result, resolved, folder)
     if out is not None:
-        shutil.copytree(folder, out, dirs_exist_ok=True)
-        report = out / report.name
+        report = _copied(report, out)
     return Finished(result, report, len(missing))
 
 
@@ -104,6 +103,20 @@ def _write(result: StudyResult, resolved: Resolved, folder: Path) -> Path:
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}.", "Free space or use --store.") from error
     return write(result, folder)
+
+
+def _copied(report: Path, out: Path) -> Path:
+    """The report's copy in another folder, made with all that lies beside it."""
+    try:
+        shutil.copytree(report.parent, out, dirs_exist_ok=True)
+    except OSError as error:  # shutil.Error lists what failed: (from, to, why)
+        failed = error.args[0] if isinstance(error, shutil.Error) else None
+        reason = failed[0][2] if isinstance(failed, list) and failed else error.strerror or error
+        raise StoreError(
+            f"The report cannot be copied to {out}: {reason}.",
+            f"It is finished and stands in the store: {report}. Free some space and copy it, or name another --out.",
+        ) from error
+    return out / report.name
 
 
 def _writable(folder: Path) -> Path:

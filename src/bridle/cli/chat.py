@@ -56,7 +56,13 @@ def chat(
     talk = Talk(opened, params, known, system=system, triggered=trigger)
     if sys.stdin.isatty():
         typer.echo(f"{recipe.describe()}. /help lists commands.", err=True)
-    hold(talk, sys.stdin, sys.stdout)
+    try:
+        code = hold(talk, sys.stdin, sys.stdout)
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the conversation is not kept", err=True)
+        code = 130
+    if code:
+        raise typer.Exit(code)
 
 
 @dataclass
@@ -112,22 +118,34 @@ class Talk:
                 return f"There is no command {name!r}: {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}."
 
 
-def hold(talk: Talk, source: TextIO, sink: TextIO) -> None:
+def hold(talk: Talk, source: TextIO, sink: TextIO) -> int:
     """Read messages and commands line by line until the end, and write the answers.
 
     Someone at a terminal gets a prompt and what commands have to say; in a pipe there are answers only, and what commands
-    have to say goes to standard error.
+    have to say goes to standard error. A message that cannot be answered (the conversation has grown longer than the
+    model's context, say) is refused there, and the talk goes on.
+
+    Returns:
+        The exit code: 0, or in a pipe that of the last message without an answer.
     """
-    watched = source.isatty()
+    from bridle.errors import BridleError
+
+    watched, code = source.isatty(), 0
     while True:
         line = _read(source, watched)
         if line is None or line.strip() == "/quit":
-            return
+            return code
         line = line.strip()
         if line.startswith("/"):
             typer.echo(talk.command(line), err=True)
         elif line:
-            sink.write(talk.say(line) + "\n")
+            try:
+                answer = talk.say(line)
+            except BridleError as error:
+                typer.echo(f"no answer: {error}\n  → /reset forgets the conversation; /quit leaves.", err=True)
+                code = 0 if watched else error.exit_code
+                continue
+            sink.write(answer + "\n")
             sink.flush()
 
 

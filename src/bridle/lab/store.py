@@ -30,7 +30,7 @@ from bridle.lab.index import Entry, Index, Stamp
 from bridle.lab.locks import FileLock, Waiting
 from bridle.lab.manifest import Damage, Damaged, Manifest
 from bridle.lab.recipe import Recipe
-from bridle.lab.roots import Roots, Use
+from bridle.lab.roots import Report, Roots, Use
 
 Ref = Recipe | str
 """A recipe, or a whole fingerprint."""
@@ -105,10 +105,13 @@ class Store:
 
     def ls(self) -> list[Entry]:
         """All artifacts, the oldest first. Damaged manifests and those of a newer Bridle are listed as such."""
+        return self._listed()
+
+    def _listed(self, *, remember: bool = True) -> list[Entry]:
         stamps = dict(self._stamps())
         known = self._index.entries(stamps)
         fresh = {name: self._entry(name) for name in stamps if name not in known}
-        if fresh:
+        if fresh and remember:
             self._index.update((entry, stamps[name]) for name, entry in fresh.items())
         return sorted([*known.values(), *fresh.values()], key=lambda entry: (entry.created, entry.fingerprint))
 
@@ -215,9 +218,28 @@ class Store:
         with disk.writing(self.root):
             return self._roots.keep(report, recipes)
 
-    def reports(self) -> dict[str, list[str]]:
-        """The fingerprints that each report needs."""
+    def reports(self) -> list[Report]:
+        """All reports, by name, and what each of them needs."""
         return self._roots.reports()
+
+    def drop(self, report: str) -> None:
+        """Delete a report; what only it needed goes at the next `gc`.
+
+        Raises:
+            ConfigError: there is no such report.
+            StoreError: a live process is using an artifact that the report needs, and so may be about to write it.
+        """
+        known = {found.name: found for found in self.reports()}
+        if report not in known:
+            raise ConfigError(f"There is no report {report!r} in {self.root}.", "List them: bridle store reports")
+        with disk.writing(self.root), self._roots.sweeping():
+            in_use = self._roots.in_use()
+            holder = next((in_use[name] for name in known[report].needs if name in in_use), None)
+            if holder is not None:
+                raise StoreError(
+                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that ends."
+                )
+            self._roots.drop(report)
 
     def use(self) -> Use:
         """A new claim of this process; what is added to it is not removed while the process lives."""
@@ -245,24 +267,23 @@ class Store:
     def gc(self, *, dry_run: bool = False) -> Collected:
         """Remove whatever no report, pin or live process needs, directly or as an input; also what killed makers left.
 
+        Args:
+            dry_run: only say what would go. Nothing is written then, not even a lock: what other processes do meanwhile
+                is not seen.
+
         Raises:
             StoreError: a report's list or a manifest of a newer Bridle cannot be read: nothing is removed then.
         """
+        if dry_run:
+            needed, entries = self._needed(self._roots.in_use(tidy=False)), self._listed(remember=False)
+            return _collected(entries, [entry for entry in entries if entry.fingerprint not in needed])
         with disk.writing(self.root), self._roots.sweeping():
-            roots = {
-                *self.pins(),
-                *self._roots.in_use(),
-                *(name for names in self.reports().values() for name in names),
-            }
-            needed = self._with_inputs(roots)
-            entries = self.ls()
+            needed, entries = self._needed(self._roots.in_use()), self.ls()
             unneeded = [entry for entry in entries if entry.fingerprint not in needed]
-            if not dry_run:
-                unneeded = [entry for entry in unneeded if self._remove(entry.fingerprint)]
-                self._index.update((), gone=[entry.fingerprint for entry in unneeded])
-                self._clear_leftovers(needed)
-            freed = sum(entry.size for entry in unneeded)
-            return Collected(tuple(unneeded), freed, len(entries) - len(unneeded))
+            removed = [entry for entry in unneeded if self._remove(entry.fingerprint)]
+            self._index.update((), gone=[entry.fingerprint for entry in removed])
+            self._clear_leftovers(needed)
+            return _collected(entries, removed)
 
     def rebuild_index(self) -> int:
         """Make the index anew from the folders; gives the number of artifacts."""
@@ -352,9 +373,10 @@ class Store:
             with lock:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _with_inputs(self, roots: set[str]) -> set[str]:
-        """The roots and everything that they were made from, as far as it is there."""
-        needed, todo = set(roots), list(roots)
+    def _needed(self, in_use: Iterable[str]) -> set[str]:
+        """What is pinned, reported or in use, and everything that it was made from, as far as it is there."""
+        needed = {*self.pins(), *in_use, *(name for report in self.reports() for name in report.needs)}
+        todo = list(needed)
         while todo:
             try:
                 inputs = manifests.read(self._folder(todo.pop())).inputs
@@ -391,6 +413,10 @@ def default_root() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("bridle")
+
+
+def _collected(entries: list[Entry], removed: list[Entry]) -> Collected:
+    return Collected(tuple(removed), sum(entry.size for entry in removed), len(entries) - len(removed))
 
 
 def _name(ref: Ref) -> str:

@@ -10,13 +10,14 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridle.chat import Conversation
 from bridle.errors import StoreError
+from bridle.lab.disk import full_disk
 from bridle.sampling.sampler import Completion, Params
 
 if TYPE_CHECKING:
@@ -35,24 +36,18 @@ class GenerationCache:
     """Completions by key, in one file.
 
     Raises:
-        StoreError: the file cannot be written, or is no cache.
+        StoreError: the file cannot be read or written (a full disk, say), or is no cache; `get` and `put` raise it too.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._open()) as db, db:
-                db.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"The generation cache {str(path)!r} cannot be used: {error}", "Remove the file, or free its folder."
-            ) from error
+        with self._database() as db, db:
+            db.execute(_SCHEMA)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, list[Completion]]:
         """What is known of these keys."""
         found: dict[bytes, list[Completion]] = {}
-        with closing(self._open()) as db:
+        with self._database() as db:
             for start in range(0, len(keys), 500):  # SQLite bounds the number of placeholders
                 some = keys[start : start + 500]
                 marks = ",".join("?" * len(some))
@@ -63,14 +58,25 @@ class GenerationCache:
     def put(self, completions: dict[bytes, list[Completion]]) -> None:
         """Remember these, all or none."""
         rows = [(key, _pack(answers)) for key, answers in completions.items()]
-        with closing(self._open()) as db, db:
+        with self._database() as db, db:
             db.executemany("INSERT OR REPLACE INTO generations VALUES (?, ?)", rows)
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=60)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        return db
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """The file, open for as long as the block lasts; what SQLite or the system refuses becomes a `StoreError`."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=60)) as db:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=NORMAL")
+                yield db
+        except (OSError, sqlite3.Error) as error:
+            if (full := full_disk(error, self.path.parent)) is not None:
+                raise full from error
+            raise StoreError(
+                f"The generation cache {str(self.path)!r} cannot be used: {error}",
+                "Remove the file, or free its folder.",
+            ) from error
 
 
 class CachedSampler:
