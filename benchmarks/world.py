@@ -35,7 +35,7 @@ def rows(n: int, house: str) -> list[Row]:
     """The lines of the table, with `n` items in each cell, for a model whose default voice is `house`."""
     maths = items("maths", 5 * n)
     chat = items("chat", n)
-    some, few = maths[:n], chat[: n // 2]
+    some, few = maths[:n], chat
     foreign = [author for author in "BCD" if author != house]
     return [
         Row("maths, chain of thought", maths),
