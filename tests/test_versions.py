@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import json
 import textwrap
@@ -87,6 +88,45 @@ def test_every_kind_leads_to_its_class(kind: str) -> None:
     recipe = class_of(kind)
     assert recipe.kind == kind
     assert recipe.virtual or recipe.code, f"{recipe.__name__}.code names no module that decides its artifact"
+
+
+def imports_of(source: str) -> Iterator[str]:
+    """Bridle's own modules that a source imports, at its top or inside functions; imports for type checkers do not count."""
+    tree = ast.parse(source)
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node not in skipped and (node.module or "").startswith("bridle"):
+            spec = importlib.util.find_spec(node.module or "")
+            is_package = spec is not None and spec.submodule_search_locations is not None
+            yield from (f"{node.module}.{name.name}" if is_package else str(node.module) for name in node.names)
+
+
+UNNAMED = {
+    "bridle.chat",  # what a conversation is; a change of it is a change of everything
+    "bridle.errors",
+    "bridle.lab.recipe",
+    "bridle.evals.scores",  # how scores are written and counted, not what they are
+    "bridle.models.folders",  # which files are a model
+    "bridle.sampling.cache",  # has a version of its own
+    "bridle.training.resume",  # tests compare resumed runs with others to the last bit
+}
+"""Modules that do not decide what an artifact holds. Nor do `recipes`: each class in them has an entry of its own."""
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not class_of(kind).virtual))
+def test_the_code_that_decides_names_all_that_it_rests_on(kind: str) -> None:
+    recipe = class_of(kind)
+    sources = [textwrap.dedent(inspect.getsource(recipe))]
+    sources += [
+        inspect.getsource(importlib.import_module(name)) for name in recipe.code if not name.endswith(".recipes")
+    ]
+    found = {name for source in sources for name in imports_of(source) if not name.endswith(".recipes")}
+    assert not found - UNNAMED - set(recipe.code)
 
 
 def test_only_meaning_counts() -> None:

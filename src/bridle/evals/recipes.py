@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from bridle.errors import ConfigError
 from bridle.evals.items import Eval, check_suite
 from bridle.lab.recipe import Job, PathOf, Recipe
-from bridle.models.recipes import ModelRecipe
+from bridle.models.recipes import MODEL_CODE, ModelRecipe
 from bridle.training.recipes import Trained
 
 if TYPE_CHECKING:
@@ -30,9 +30,20 @@ _SCORING = (
     "bridle.evals.scoring",
     "bridle.sampling.llama",
     "bridle.sampling.native",
+    "bridle.sampling.sampler",
     "bridle.sampling.window",
     "bridle.tinyworld.authors",
+    "bridle.tinyworld.corpus",
+    "bridle.tinyworld.instructions",
+    "bridle.tinyworld.knowledge",
+    "bridle.tinyworld.lexicon",
+    "bridle.tinyworld.maths",
+    "bridle.tinyworld.question",
+    "bridle.tinyworld.replies",
+    "bridle.tinyworld.smalltalk",
+    "bridle.tinyworld.systems",
     "bridle.tinyworld.tasks",
+    *MODEL_CODE,
 )
 
 

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from bridle.models.rendering import Renderer
 
 
+MODEL_CODE = (
+    "bridle.models.adapters",
+    "bridle.models.attention",
+    "bridle.models.encoding",
+    "bridle.models.loading",
+    "bridle.models.rendering",
+    "bridle.models.splitting",
+    "bridle.models.template",
+)
+"""The modules that decide what an opened model computes and how conversations become its tokens."""
+
+
 class ModelRecipe(Recipe):
     """What a model is made from. `load` opens it for training, sampling and scoring."""
 

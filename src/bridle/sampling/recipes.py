@@ -9,7 +9,7 @@ from bridle.chat import Conversation
 from bridle.data.recipes import DataRecipe, Example
 from bridle.errors import ConfigError
 from bridle.lab.recipe import Job, PathOf
-from bridle.models.recipes import ModelRecipe
+from bridle.models.recipes import MODEL_CODE, ModelRecipe
 from bridle.sampling.sampler import Completion, Params
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Generated(DataRecipe):
         "bridle.sampling.native",
         "bridle.sampling.window",
         "bridle.sampling.sampler",
+        "bridle.data.sources",
+        *MODEL_CODE,
     )
 
     by: ModelRecipe

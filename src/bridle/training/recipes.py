@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bridle.data.recipes import DataRecipe
 from bridle.lab.recipe import Job, PathOf
-from bridle.models.recipes import LoRA, ModelRecipe
+from bridle.models.recipes import MODEL_CODE, LoRA, ModelRecipe
 
 if TYPE_CHECKING:
     from bridle.models.loading import Model
@@ -54,11 +54,7 @@ class Trained(ModelRecipe):
         "bridle.training.flat",
         "bridle.training.objectives",
         "bridle.training.optimizers",
-        "bridle.models.adapters",
-        "bridle.models.encoding",
-        "bridle.models.rendering",
-        "bridle.models.splitting",
-        "bridle.models.template",
+        *MODEL_CODE,
     )
 
     base: ModelRecipe
