@@ -36,8 +36,7 @@ def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, caps
     monkeypatch.setattr(
         sys, "argv", ["bridle", "run", "mine.yaml", "--store", "store", "--out", "out", "--workers", "1"]
     )
-    try:
+    with pytest.raises(SystemExit) as left:
         main()
-    except SystemExit as left:
-        pytest.fail(f"exit code {left.code}: {capsys.readouterr().err}")
+    assert left.value.code == 0, capsys.readouterr().err
     assert "curt" in (tmp_path / "out" / "report.html").read_text()

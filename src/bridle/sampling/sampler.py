@@ -66,8 +66,3 @@ class Sampler(Protocol):
     def sample(self, conversations: Sequence[Conversation], params: Params) -> list[list[Completion]]:
         """`params.n` completions for each conversation, in order."""
         ...
-
-
-def greedy_text(sampler: Sampler, conversations: Sequence[Conversation], max_tokens: int = 128) -> list[str]:
-    """The likeliest answer to each conversation, as text."""
-    return [answers[0].text for answers in sampler.sample(conversations, Params(max_tokens=max_tokens))]
