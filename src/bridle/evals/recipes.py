@@ -55,6 +55,7 @@ class Scored(Recipe):
     """
 
     kind: ClassVar[str] = "scored"
+    version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
     code: ClassVar[tuple[str, ...]] = ("bridle.evals.recipes", *_SCORING)
 
     model: ModelRecipe
@@ -94,6 +95,7 @@ class Probed(Recipe):
     """
 
     kind: ClassVar[str] = "probed"
+    version: ClassVar[int] = 2  # as `Scored`
     code: ClassVar[tuple[str, ...]] = (*Trained.code, "bridle.evals.recipes", *_SCORING)
 
     run: Trained
