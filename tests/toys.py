@@ -170,12 +170,12 @@ class Settings(Value):
 
 
 class Constant(Value):
-    form: Literal["constant"] = "constant"
+    form: Literal["constant"]
     rate: float = 1.0
 
 
 class Cosine(Value):
-    form: Literal["cosine"] = "cosine"
+    form: Literal["cosine"]
     rate: float = 1.0
 
 
@@ -187,7 +187,7 @@ class Fitted(Recipe):
     data: Recipe | None = None
     parts: tuple[Recipe, ...] = ()
     settings: Settings = Settings()
-    schedule: Constant | Cosine = Constant()
+    schedule: Constant | Cosine = Constant(form="constant")
     weights: dict[str, float] = {}
     steps: int | float = 100
     name: str = ""
