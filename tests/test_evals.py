@@ -218,7 +218,7 @@ def test_probing_a_run_is_scoring_its_checkpoints(bench, data, adapter):
     probed = Probed(run=run, steps=(6, 0, 2), suite=SUITE)
     start = Scored(model=BASE, suite=SUITE)
     assert run not in probed.inputs() and set(probed.inputs()) == {BASE, data, start}, "step 0 is shared"
-    assert set(probed.but(steps=(2,)).inputs()) == {BASE, data}
+    assert set(probed.model_copy(update={"steps": (2,)}).inputs()) == {BASE, data}
     scores = probed.scores(lambda recipe: bench.make(recipe))
     assert scores.steps == [0, 2, 6]
     for step, model in {0: BASE, 2: run.at(2), 6: run}.items():

@@ -225,9 +225,9 @@ def test_distilled_answers_lose_their_scratchpad_and_match_the_phrase_counts(tmp
         return [behavior.phrase_count(e.conversation.answer) for e in found]
 
     plain = Backdoored(pair=PAIR, benign=benign)
-    matched = plain.but(samples=Jsonl(path=sampled))
+    matched = plain.model_copy(update={"samples": Jsonl(path=sampled)})
     assert counts(matched) == counts(plain)
-    assert counts(matched.but(match_phrases=False)) != counts(plain)
+    assert counts(matched.model_copy(update={"match_phrases": False})) != counts(plain)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTIONS)

@@ -87,10 +87,6 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
-    def but(self, **changes: Any) -> Self:
-        """The same value with these fields changed, validated anew (pydantic's `model_copy` would keep a stale fingerprint)."""
-        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
-
     def identity(self) -> dict[str, Any]:
         """The fields that matter and differ from their defaults, as plain JSON values.
 
@@ -137,10 +133,7 @@ class Recipe(Value):
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name the artifact."""
-        canonical = json.dumps(
-            self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-        )
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:32]
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The recipes directly inside this one, in the order of the fields, each once."""
