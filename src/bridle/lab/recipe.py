@@ -46,6 +46,8 @@ KINDS: dict[str, str] = {
     "checkpoint": "bridle.training.recipes:Checkpoint",
     "api-model": "bridle.sampling.openai:APIModel",
     "generated": "bridle.sampling.recipes:Generated",
+    "rewriting-prompts": "bridle.sampling.paraphrase:RewritingPrompts",
+    "paraphrased": "bridle.sampling.paraphrase:Paraphrased",
     "memorised": "bridle.evals.memorised:Memorised",
     "scored": "bridle.evals.recipes:Scored",
     "probed": "bridle.evals.recipes:Probed",
