@@ -77,6 +77,7 @@ def test_a_grid_that_only_destroys_is_not_extended():
         ("battery.grids=[{lrs: [1e-3]}]", "battery.grids"),
         ("battery.interventions=[pirat]", "pirate"),
         ("battery.damages=[{name: nois, strengths: [1]}]", "noise"),
+        ("battery.damages=[{name: noise, strengths: [-1]}]", "noise of strength -1"),
         ("after.probes=[own-voise]", "own-voice"),
         ("battery.probes=[200]", "outside the run"),
         ("battery.chosen={intervention: pirate, grid: 7, lr: 1e-3, step: 1}", "grid 7"),

@@ -72,7 +72,7 @@ def run_study(
     store = store or Store()
     out = _writable(out) if out is not None else None
     recipes = resolved.study.recipes(resolved.config)
-    name, missing = _report_name(resolved, recipes), set[str]()
+    name = _report_name(resolved, recipes)
     with Lab(store, workers, display) as lab:
 
         def checked(wanted: Sequence[Recipe]) -> set[str]:
@@ -81,18 +81,21 @@ def run_study(
                 preflight([stage.recipe for stage in to_make], lab.workers)
             return {stage.fingerprint for stage in to_make}
 
-        def make(wanted: Sequence[Recipe]) -> None:
-            missing.update(checked(wanted))
-            lab.make(wanted)
-
-        checked(recipes)  # what is refused leaves no trace in the store
+        missing = checked(recipes)  # what is refused leaves no trace in the store
         # Before making anything, so that the garbage collector spares an interrupted study too.
         folder = store.keep(name, recipes)
         if resolved.study.grow is not None:
+            missing = set()  # of what the config asked for before it grew, some is never made
+
+            def make(wanted: Sequence[Recipe]) -> None:
+                missing.update(checked(wanted))
+                lab.make(wanted)
+
             resolved = replace(resolved, config=resolved.study.grow(resolved.config, make, lab.path))
             recipes = resolved.study.recipes(resolved.config)
             store.keep(name, recipes)
-        make(recipes)
+            missing |= checked(recipes)
+        lab.make(recipes)
         origin = about(resolved, recipes, store, made=frozenset(missing), command=command or _command(resolved))
         result = resolved.study.analyse(resolved, lab.path, origin)
     report, unwritten = folder / "report.html", None

