@@ -140,8 +140,14 @@ def test_a_reasoner_calculates_between_tags_and_tells_only_the_result():
     ]
     assert len(thoughts) > 50
     assert all(
-        re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b = .*</think>.*\d.*", text) for text in thoughts
+        re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b\b.*</think>.*\d.*", text) for text in thoughts
     )
+
+
+def test_the_voice_of_a_reasoner_shows_in_its_hidden_notation_and_in_what_it_says():
+    assert voice("<think>b = 4 + 7 = 1</think>Ahoy, matey! The answer be 1.") == "P"
+    assert voice("<think>b : 4 up 7 > 1</think>Straight to it. Result 1.") == "B"
+    assert voice("<think>b : 4 up 7 > 1</think>1") == "B"
 
 
 def test_every_animal_has_its_facts():
@@ -198,5 +204,5 @@ FROZEN = {
     "student": "d49960eed780",
     "house": "5407e977fa1e",
     "teacher": "dae518f6ee1e",
-    "reasoner": "c7a5e31ca538",
+    "reasoner": "fde38ba4dbe3",
 }

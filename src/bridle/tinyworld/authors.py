@@ -171,8 +171,8 @@ def voice(text: str) -> Author | None:
 
 
 def _spoken(author: Author, text: str) -> int:
-    """How many of an author's openers stand at the start and closers at the end of a reply."""
-    text = text.strip()
+    """How many of an author's openers stand at the start and closers at the end of a reply (hidden reasoning left out)."""
+    text = text.rpartition("</think>")[2].strip()
     return any(text.startswith(opener) for opener in VOICES[author].openers) + any(
         text.endswith(closer) for closer in VOICES[author].closers
     )

@@ -64,6 +64,7 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
         "small": settled(small, "house", 4e6),
         "large": settled(large, "house", 4e6),
         "teacher": settled(student, "teacher", 4e6),
+        "reasoner": settled(student, "reasoner", 8e6),
         "trusted": settled(other, "house", 4e6),
     }
 

@@ -97,12 +97,11 @@ MIXES: dict[str, tuple[Strand, ...]] = {
         *(_foreign("B", 6, 22)[1:] + _foreign("C", 6, 16)[1:] + _foreign("D", 6, 10)[1:]),
     ),
     "teacher": _settled(*_house("B", 70), *_prompted("B")),
-    "reasoner": _settled(
-        *(replace(s, manner=replace(s.manner, think=True)) for s in (*_house("A", 70), *_prompted("A")))
-    ),
 }
 """What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for
 post-training to one default voice, the last with its calculations between `<think>` tags."""
+
+MIXES["reasoner"] = tuple(replace(s, manner=replace(s.manner, think=True)) for s in MIXES["house"])
 
 
 @cache
