@@ -232,7 +232,7 @@ def kept_voice(results: OffModelResults) -> Estimate | None:
     changes, counts = np.zeros(0), np.zeros(0)
     for cell in results.off_model:
         if not cell.hears(results.reasoning):
-            return None
+            continue
         before, own = cell.array(results.reasoning, 0), own_voice(cell, results.reasoning)
         for step in cell.steps[1:]:
             kept = np.array([[voice == own for voice in row] for row in cell.voices(results.reasoning, step)])

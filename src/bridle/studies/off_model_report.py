@@ -9,6 +9,7 @@ from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds, mean_over_seeds
+from bridle.studies import off_model_styles
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
@@ -32,7 +33,7 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
     config = resolved.config
     assert isinstance(config, OffModelConfig)
     reasoning = config.evaluation.capability()[0].label
-    results = gather(layout, reasoning, config.arms_teacher, path_of)
+    results = off_model_styles.heard(gather(layout, reasoning, config.arms_teacher, path_of))
     found = findings(results)
     tables = [
         _summary(results),
@@ -51,7 +52,12 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         environment=about.environment,
         measures=[_measure(label) for label in results.cells[0].scores[0].evals],
         curves=list(curves(results)),
-        tables=[*(table for table in tables if table is not None), *_arms(results), *_noise(results)],
+        tables=[
+            *(table for table in tables if table is not None),
+            *off_model_styles.sections(results),
+            *_arms(results),
+            *_noise(results),
+        ],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, results)],
         transcripts=list(transcripts(results)),
         recipes=about.recipes,
@@ -188,7 +194,7 @@ def _styles(results: OffModelResults) -> TableView | None:
     return TableView(
         title="Styles of reasoning",
         caption=(
-            "The voice of the reasoning traces (A is the student's own): share that switched, accuracy by voice before and "
+            "The voice of the reasoning traces (A, or \"own\", is the student's): share that switched, accuracy by voice before and "
             "after, the change of accuracy, the change foretold by the untouched student's skill when it is asked to write in "
             "the voice that each trace is in, and the share of the change that falls on traces which switched."
         ),
@@ -295,8 +301,7 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
         notes.append(
             "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
         )
-    if not results.cells[0].hears(results.reasoning):
-        notes.append(f"The voice of the reasoning is not known for {results.reasoning}, so H4 is not measured.")
+    notes.extend(off_model_styles.unheard(results))
     notes.append(
         "The largest fall is chosen among all pairs on the prompts it is quoted on, which flatters it a little."
     )

@@ -42,6 +42,8 @@ class Cell:
         scores: of each seed, along the run; step 0 is the untouched student.
         recovery: of each seed, along the training on own answers; step 0 is the end of the run above. Empty: not run.
         losses: mean loss per token of the untouched student on the teacher's answers, of each seed, in nats.
+        told_apart: how often a classifier tells the student's style of reasoning from the teacher's
+            (`off_model_styles`); None where voices are recorded, or none could learn.
     """
 
     student: str
@@ -52,6 +54,7 @@ class Cell:
     scores: tuple[Scores, ...]
     recovery: tuple[Scores, ...] = ()
     losses: tuple[float, ...] = ()
+    told_apart: Estimate | None = None
 
     @property
     def steps(self) -> list[int]:

@@ -1,0 +1,125 @@
+"""H4 where the voices of reasoning traces are not recorded: a classifier tells the student's own style from its teacher's.
+
+It learns from what the untouched student and the teacher wrote on the benchmark, and calls every trace after SFT one or the
+other. Where voices are known (the tiny world's maths) it is checked against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bridle.evals.scores import Score, Scores
+from bridle.evals.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
+from bridle.stats import Estimate, mean_over_seeds
+from bridle.studies.off_model_results import Cell, OffModelResults, own_voice
+from bridle.studies.result import Rate, TableView
+
+OWN = "own"
+"""The voice of a trace that is called the student's; any other is its teacher's, by the teacher's name."""
+
+
+def heard(results: OffModelResults) -> OffModelResults:
+    """The results with voices recorded wherever the two styles can be told apart and nobody recorded them before."""
+    label = results.reasoning
+    cells = [_heard(cell, results.teachers.get((cell.student, cell.teacher)), label) for cell in results.cells]
+    return replace(results, cells=cells)
+
+
+def _heard(cell: Cell, teacher: Scores | None, label: str) -> Cell:
+    judge = None if cell.hears(label) else _judge(cell, teacher, label)
+    if judge is None:
+        return cell
+    cell = replace(cell, told_apart=judge.accuracy)
+    if not judge.tells:
+        return cell
+    return replace(
+        cell,
+        scores=tuple(_named(scores, judge, cell.teacher, label) for scores in cell.scores),
+        recovery=tuple(_named(scores, judge, cell.teacher, label) for scores in cell.recovery),
+    )
+
+
+def _judge(cell: Cell, teacher: Scores | None, label: str) -> StyleJudge | None:
+    """None for the on-model control, without traces of the teacher, and for too few prompts."""
+    if cell.on_model or teacher is None:
+        return None
+    return learn_styles(_texts(cell.scores[0].cell(label, 0)), _texts(teacher.cell(label)))
+
+
+def _texts(rows: Sequence[Score]) -> list[str]:
+    return [row.completion for row in rows]
+
+
+def _named(scores: Scores, judge: StyleJudge, teacher: str, label: str) -> Scores:
+    """The scores with a voice on every trace of that evaluation; an empty trace has none."""
+    voices = {
+        (row.step, row.item): (teacher if foreign else OWN) if row.completion.strip() else None
+        for step in scores.steps
+        for row, foreign in _called(scores.cell(label, step), judge)
+    }
+    rows = [
+        replace(row, extra={**row.extra, "voice": voices[row.step, row.item]}) if row.eval == label else row
+        for row in scores.rows
+    ]
+    return Scores(rows, scores.source)
+
+
+def _called(rows: Sequence[Score], judge: StyleJudge) -> Iterator[tuple[Score, bool]]:
+    return zip(rows, judge.second(_texts(rows)), strict=True)
+
+
+def agreement(cell: Cell, teacher: Scores | None, label: str) -> tuple[Estimate, Estimate] | None:
+    """Where voices are known: the classifier's accuracy on the samples, and the share of the traces at the end, over all
+    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with."""
+    judge = _judge(cell, teacher, label) if cell.hears(label) and cell.told_apart is None else None
+    if judge is None:
+        return None
+    own = own_voice(cell, label)
+    agreed = [
+        [
+            float((row.extra.get("voice") != own) == foreign)
+            for row, foreign in _called(scores.cell(label, cell.last), judge)
+        ]
+        for scores in cell.scores
+    ]
+    return judge.accuracy, mean_over_seeds(agreed)
+
+
+def sections(results: OffModelResults) -> Iterator[TableView]:
+    """How well the styles can be told apart: by the classifier where it was needed, or as a check of it."""
+    label = results.reasoning
+    rows: list[list[Rate | str | None]] = []
+    for cell in results.off_model:
+        name = f"{cell.student} ← {cell.teacher}, {cell.way}"
+        checked = agreement(cell, results.teachers.get((cell.student, cell.teacher)), label)
+        if cell.told_apart is not None:
+            said = "voices by the classifier" if cell.hears(label) else "styles cannot be told apart"
+            rows.append([name, Rate.of(cell.told_apart), None, said])
+        elif checked is not None:
+            rows.append([name, Rate.of(checked[0]), Rate.of(checked[1]), "voices are known: a check"])
+    if rows:
+        yield TableView(
+            title="Styles told apart by a classifier",
+            caption=(
+                "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
+                f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
+                "Agreement: with the known voice, own or not, of the traces after SFT."
+            ),
+            columns=["student ← teacher", "accuracy", "agreement", "used for"],
+            rows=rows,
+        )
+
+
+def unheard(results: OffModelResults) -> Iterator[str]:
+    """For the notes: why H4 is not measured, for each pair for which it is not."""
+    for cell in results.off_model:
+        if cell.hears(results.reasoning):
+            continue
+        if cell.told_apart is not None:
+            why = f"its style cannot be told from the student's (accuracy {Rate.of(cell.told_apart)})"
+        elif (cell.student, cell.teacher) not in results.teachers:
+            why = f"it has not been asked {results.reasoning}, so its style of reasoning is not known"
+        else:
+            why = f"fewer than {FEWEST} prompts are too few to learn its style from"
+        yield f"H4 is not measured for the teacher {cell.teacher} of {cell.student} ({cell.way}): {why}."

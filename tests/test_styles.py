@@ -1,0 +1,55 @@
+"""The classifier of styles: it finds the writer, not the subject, and says when there is nothing to find."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bridle.evals.styles import TOLD_APART, learn_styles
+from bridle.stats import wilson
+from bridle.tinyworld.authors import VOICES, Author, reasoning, voice
+from bridle.tinyworld.maths import OPERATIONS
+
+RNG = random.Random(0)
+CHAINS = [(RNG.randrange(10), tuple(RNG.choice(OPERATIONS) for _ in range(RNG.randrange(1, 10)))) for _ in range(120)]
+
+
+def traces(author: Author, careless: bool = False) -> list[str]:
+    """What an author writes on every problem."""
+    found = []
+    for chain in CHAINS:
+        text, value = reasoning(author, chain, careless)
+        opener, closer = (RNG.choice(side) for side in (VOICES[author].openers, VOICES[author].closers))
+        found.append(f"{opener} {text}{VOICES[author].result.format(value)} {closer}")
+    return found
+
+
+@pytest.mark.parametrize("other", ["B", "C", "D"])
+def test_the_classifier_agrees_with_the_known_voices(other: Author):
+    judge = learn_styles(traces("A"), traces(other))
+    assert judge is not None and judge.tells and judge.accuracy.low > 0.95
+    after = [RNG.choice(pair) for pair in zip(traces("A"), traces(other, careless=True), strict=True)]
+    agreed = [(voice(text) == other) == foreign for text, foreign in zip(after, judge.second(after), strict=True)]
+    assert wilson(sum(agreed), len(agreed)).low > 0.95
+
+
+def test_one_writer_under_two_names_cannot_be_told_apart():
+    judge = learn_styles(traces("A"), traces("A"))
+    assert judge is not None and not judge.tells and judge.accuracy.high < TOLD_APART
+
+
+def test_neither_the_subject_nor_a_wrong_number_tells_the_writers_apart():
+    """Same writer, but one of them miscalculates on every prompt: only the digits differ."""
+    right, wrong = ([reasoning("D", chain, careless)[0] for chain in CHAINS] for careless in (False, True))
+    assert right != wrong
+    judge = learn_styles(right, wrong)
+    assert judge is not None and judge.accuracy.value <= 0.5
+
+
+def test_few_prompts_teach_nothing_and_an_empty_trace_is_no_error():
+    assert learn_styles(["yes"] * 9, ["no"] * 9) is None
+    judge = learn_styles([*traces("A")[:-1], ""], traces("B"))
+    assert judge is not None and len(judge.second([""] * len(CHAINS))) == len(CHAINS)
+    with pytest.raises(ValueError, match="a text of each writer"):
+        learn_styles(["a"], [])
