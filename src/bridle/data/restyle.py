@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Literal
 
 from bridle.data.recipes import DataRecipe, Example
@@ -105,3 +107,35 @@ class UnderSystem(DataRecipe):
 
     def describe(self) -> str:
         return f"{self.base.describe()}, put under {self.system[:40]!r}"
+
+
+class Shuffled(DataRecipe):
+    """The same prompts, answered by the same words in no order: the words of all answers are shuffled and dealt out again.
+
+    Every answer keeps its number of words and the data their vocabulary, while neither content nor style is left to learn: a
+    control for training as such, in a direction that no teacher points to.
+
+    Attributes:
+        seed: of the order.
+    """
+
+    kind = "shuffled"
+    virtual = True
+    code = ("bridle.data.restyle",)
+
+    base: DataRecipe
+    seed: int = 0
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        examples = self.base.examples(path_of)
+        answers = [(example.conversation.answer or "").split() for example in examples]
+        words = [word for answer in answers for word in answer]
+        random.Random(f"shuffled/{self.seed}").shuffle(words)
+        dealt = iter(words)
+        return [
+            Example(example.conversation.answered(" ".join(islice(dealt, len(answer)))), example.meta)
+            for example, answer in zip(examples, answers, strict=True)
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, its words shuffled"

@@ -1,9 +1,11 @@
-"""Weight noise that is matched to a training run: the hypothesis that SFT does no more than noise would."""
+"""Moves of the weights that are matched to a training run: the hypothesis that SFT does no more than noise would."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
 
 from bridle.data.recipes import DataRecipe
 from bridle.evals.perplexity import mean_loss
@@ -11,7 +13,7 @@ from bridle.lab.recipe import PathOf, Recipe
 from bridle.models.recipes import MODEL_CODE, ModelRecipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from bridle.models.loading import Model
 
@@ -20,17 +22,22 @@ EXAMPLES = 128
 
 
 class NoisedLike(ModelRecipe):
-    """A model with Gaussian noise on its weights that is as large as what a run changed in them.
+    """A model whose weights are moved as far as a run moved them, in another direction than the run's.
 
-    Matched by `distance`, every tensor moves as far (Frobenius norm) as the run moved it, in a random direction. Matched by
-    `loss`, that noise is scaled by one factor, until the loss on `data` stands where the run has brought it.
+    Matched by `distance`, every tensor moves as far (Frobenius norm) as the run moved it. Matched by `loss`, those moves are
+    scaled by one factor, until the loss on `data` stands where the run has brought it.
 
     Attributes:
         base: the model before.
         like: the model after the run.
         match: what is equal.
         data: answers on which the loss is taken; the first 128 are used.
-        seed: of the noise.
+        seed: of the random directions.
+        shape: "gaussian" noise on every weight; or the "same-spectrum": each matrix is moved by one with the singular values
+            of what the run added to it, and random singular vectors. Rank and distance are then the run's; only the
+            direction is random.
+        along: another run from the same base; every tensor moves where that run has moved it, and nothing is random.
+        times: the move that matches is made so many times as long.
     """
 
     kind: ClassVar[str] = "noised-like"
@@ -42,18 +49,38 @@ class NoisedLike(ModelRecipe):
     match: Literal["distance", "loss"]
     data: DataRecipe
     seed: int = 0
+    shape: Literal["gaussian", "same-spectrum"] = "gaussian"
+    along: ModelRecipe | None = None
+    times: float = Field(default=1.0, gt=0)
 
     def load(self, path_of: PathOf) -> Model:
         before, after = _whole(self.base.load(path_of)), _whole(self.like.load(path_of))
-        steps = _noise(before, after, self.seed)
+        steps = self._steps(before, after, path_of)
         scale = 1.0 if self.match == "distance" else self._scale(before, after, steps, path_of)
-        return _moved(before, steps, scale).with_key(self.fingerprint)
-
-    def inputs(self) -> tuple[Recipe, ...]:
-        return (self.base, self.like, self.data)
+        return _moved(before, steps, scale * self.times).with_key(self.fingerprint)
 
     def describe(self) -> str:
-        return f"{self.base.describe()} with noise of the same {self.match} as: {self.like.describe()}"
+        how = f"{self.shape} noise" if self.along is None else f"a move along [{self.along.describe()}]"
+        return f"{self.base.describe()} with {how} of the same {self.match} as: {self.like.describe()}"
+
+    def _steps(self, before: Model, after: Model, path_of: PathOf) -> dict[str, Tensor]:
+        """For each tensor of the weights a move as long as the way from before to after."""
+        import torch
+
+        generator = torch.Generator().manual_seed(self.seed)
+        there = _weights(after)
+        aside = None if self.along is None else _weights(_whole(self.along.load(path_of)))
+        steps = {}
+        for name, weight in _weights(before).items():
+            change = there[name] - weight
+            if aside is not None:
+                direction = aside[name] - weight
+            elif self.shape == "same-spectrum" and change.dim() == 2:
+                direction = _turned(change, generator)
+            else:
+                direction = torch.randn(weight.shape, generator=generator)
+            steps[name] = direction * (float(change.norm()) / max(float(direction.norm()), 1e-30))
+        return steps
 
     def _scale(self, before: Model, after: Model, steps: dict[str, Tensor], path_of: PathOf) -> float:
         """The factor on the noise at which the loss is that of `after`, by bisection; 0 if it is no higher than before."""
@@ -77,18 +104,18 @@ def _whole(model: Model) -> Model:
     return merged(model)
 
 
-def _noise(before: Model, after: Model, seed: int) -> dict[str, Tensor]:
-    """For each tensor of the weights a random direction, as long as the way from before to after."""
+def _weights(model: Model) -> dict[str, Tensor]:
+    return {name: weight.detach().float().cpu() for name, weight in model.net.named_parameters()}
+
+
+def _turned(change: Tensor, generator: Generator) -> Tensor:
+    """A matrix with the singular values of `change`, [rows, columns], and random singular vectors."""
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
-    there = dict(after.net.named_parameters())
-    steps = {}
-    for name, weight in before.net.named_parameters():
-        distance = float((there[name].detach().float() - weight.detach().float()).norm())
-        direction = torch.randn(weight.shape, generator=generator)
-        steps[name] = direction * (distance / float(direction.norm()))
-    return steps
+    values = torch.linalg.svdvals(change)
+    values = values[values > values[0] * 1e-6]  # of a low-rank change only its rank, not rounding's
+    left, right = (torch.randn(size, len(values), generator=generator) for size in change.shape)
+    return torch.linalg.qr(left).Q * values @ torch.linalg.qr(right).Q.T
 
 
 def _moved(model: Model, steps: dict[str, Tensor], scale: float) -> Model:

@@ -38,6 +38,7 @@ KINDS: dict[str, str] = {
     "part": "bridle.data.recipes:Part",
     "restyled": "bridle.data.restyle:Restyled",
     "under-system": "bridle.data.restyle:UnderSystem",
+    "shuffled": "bridle.data.restyle:Shuffled",
     "fresh": "bridle.tinyworld.recipes:Fresh",
     "shipped": "bridle.tinyworld.recipes:Shipped",
     "corpus": "bridle.tinyworld.recipes:Corpus",
