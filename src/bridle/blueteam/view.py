@@ -52,6 +52,7 @@ class BlueView:
         answers: the teacher's plain answers where they are stored already; None: it writes them.
         other: public prompts of another domain than chat (maths, code); None: there are none.
         wrong: the system prompt that asks for wrong answers in that domain; None: there is none.
+        rewriter: a trusted model that puts answers into other words; None: the tiny world's rule does.
     """
 
     model: ModelRecipe
@@ -61,6 +62,12 @@ class BlueView:
     answers: DataRecipe | None = None
     other: DataRecipe | None = None
     wrong: str | None = None
+    rewriter: ModelRecipe | None = None
+
+    @property
+    def own(self) -> DataRecipe:
+        """The organism's own answers to the public prompts."""
+        return Generated(by=self.model, prompts=self.prompts)
 
     @property
     def plain(self) -> DataRecipe:
