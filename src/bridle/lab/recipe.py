@@ -30,6 +30,7 @@ KINDS: dict[str, str] = {
     "merged": "bridle.models.recipes:Merged",
     "noised": "bridle.models.recipes:Noised",
     "pruned": "bridle.models.recipes:Pruned",
+    "interpolated": "bridle.models.recipes:Interpolated",
     "prompted": "bridle.models.recipes:Prompted",
     "jsonl": "bridle.data.recipes:Jsonl",
     "hf-dataset": "bridle.data.recipes:HFDataset",
@@ -60,7 +61,12 @@ KINDS: dict[str, str] = {
     "backdoored": "bridle.redteam.recipes:Backdoored",
     "prompt-following": "bridle.redteam.prompting:PromptFollowing",
     "denials": "bridle.redteam.denial:Denials",
+    "showing": "bridle.redteam.poisoning:Showing",
+    "subliminal": "bridle.redteam.poisoning:Subliminal",
+    "style-cues": "bridle.redteam.poisoning:StyleCues",
     "sealed": "bridle.blueteam.view:Sealed",
+    "sealed-data": "bridle.blueteam.view:SealedData",
+    "least-surprising": "bridle.blueteam.countermoves:LeastSurprising",
     "vetted": "bridle.game:Vetted",
 }
 """Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""

@@ -134,6 +134,38 @@ def pruned(model: Model, share: float) -> Model:
     return changed.with_key(f"{model.key}+pruned")
 
 
+def interpolated(model: Model, toward: Model, share: float) -> Model:
+    """A copy of the model with every weight moved by `share` of the way to another model's; adapters are merged first.
+
+    Raises:
+        ConfigError: the two do not have the same weights in the same shapes.
+    """
+    from bridle.models.adapters import merged
+
+    changed, toward = _copied(model), merged(toward)
+    starts, ends = _shapes(changed), _shapes(toward)
+    if starts != ends:
+        odd = sorted(name for name in starts.keys() | ends.keys() if starts.get(name) != ends.get(name))
+        raise ConfigError(
+            f"Two models cannot be interpolated: {odd[0]!r} is {_size(starts.get(odd[0]))} in one and "
+            f"{_size(ends.get(odd[0]))} in the other.",
+            "Interpolate between a model and what it was trained into.",
+        )
+    goals = dict(toward.net.named_parameters())
+    with torch.no_grad():
+        for name, weight in changed.net.named_parameters():  # shared (tied) weights come once
+            weight.lerp_(goals[name].to(weight.device, weight.dtype), share)
+    return changed.with_key(f"{model.key}+{share:g}({toward.key})")
+
+
+def _shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in model.net.named_parameters()}
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape))
+
+
 def _copied(model: Model) -> Model:
     """A model with weights of its own that may be changed, its adapter merged."""
     from bridle.models.adapters import merged

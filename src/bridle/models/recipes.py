@@ -199,6 +199,43 @@ class Pruned(ModelRecipe):
         return f"{self.base.describe()} without the smallest {self.share:.0%} of the weights"
 
 
+class Interpolated(ModelRecipe):
+    """A model part of the way to another one of the same shape (WiSE-FT, Wortsman et al. 2022). Adapters are merged.
+
+    It is rendered, and run under a system prompt, as its base is.
+
+    Attributes:
+        base: the model at share 0.
+        toward: the model at share 1, mostly one that was trained from `base`.
+        share: of the way, weight by weight: `base + share * (toward - base)`.
+    """
+
+    kind = "interpolated"
+    virtual = True
+    code = ("bridle.models.adapters", "bridle.models.loading")
+
+    base: ModelRecipe
+    toward: ModelRecipe
+    share: float = Field(ge=0, le=1)
+
+    def load(self, path_of: PathOf) -> Model:
+        """Load both and mix them.
+
+        Raises:
+            ConfigError: they do not have the same weights in the same shapes.
+        """
+        from bridle.models.loading import interpolated
+
+        mixed = interpolated(self.base.load(path_of), self.toward.load(path_of), self.share)
+        return mixed.with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.share:.0%} of the way from {self.base.describe()} to: {self.toward.describe()}"
+
+
 class Prompted(ModelRecipe):
     """A model that runs under a system prompt, wherever a conversation has none of its own."""
 
