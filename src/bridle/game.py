@@ -7,26 +7,35 @@ Four rules, each checked before anything is trained or, for data that a model ha
 3. Whatever contains the seal is of a class that Bridle ships: code of blue's own never meets the organism that takes the
    seal's place.
 4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
+
+Where red writes the data that blue trains on (`remind`), the data are sealed too, and the fourth rule is off: red may plant the
+trigger, and a lab that refused such data would do blue's filtering for it. What blue adds of its own is still searched by
+rule 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
-from bridle.blueteam.view import BlueView, Intervention, Sealed
+from bridle.blueteam.countermoves import Countermove, ReminderView
+from bridle.blueteam.view import BlueView, Sealed, SealedData
 from bridle.data.recipes import DataRecipe, Example
 from bridle.errors import RulesError
 from bridle.evals.pairs import identity_of, pair_named, pinned
 from bridle.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
+from bridle.models.recipes import Interpolated, ModelRecipe
 from bridle.redteam.organisms import Organism
 from bridle.training.dose import Dose
 
 if TYPE_CHECKING:
     from bridle.training.recipes import Trained
+
+Left = TypeVar("Left", bound="Trained | Interpolated")
+"""What blue may leave behind: a training run, or the organism moved a part of the way to the end of one."""
 
 
 class Vetted(DataRecipe):
@@ -70,7 +79,7 @@ def scan(examples: Sequence[Example], pair: str) -> None:
             )
 
 
-def play(organism: Organism, intervention: Intervention, view: BlueView, dose: Dose) -> Trained:
+def play(organism: Organism, intervention: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose) -> Left:
     """Let blue say what it does, check the rules, and put the organism in the place of the seal.
 
     Args:
@@ -80,25 +89,56 @@ def play(organism: Organism, intervention: Intervention, view: BlueView, dose: D
         dose: hyper-parameters.
 
     Returns:
-        The recipe of the organism after blue's training, its data vetted.
+        The recipe of the organism after blue's training, or moved a part of the way there; its data are vetted.
 
     Raises:
         RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
             of its own.
     """
-    from bridle.training.recipes import Trained
-
     seal = Sealed(name="organism")
     answer = intervention(replace(view, model=seal), dose)
+    _training(answer.toward if isinstance(answer, Interpolated) and answer.base == seal else answer, seal)
+    _refuse_forbidden(answer, organism.pair)
+    return cast(Left, _arranged(answer, {seal: organism.model}, organism.pair))
+
+
+def remind(
+    organism: Organism, left: ModelRecipe, written: DataRecipe, move: Countermove, view: ReminderView, dose: Dose
+) -> Trained:
+    """Let blue train on data that the organism wrote, check the rules, and put model and data in the places of their seals.
+
+    Args:
+        organism: red's product, which wrote the data.
+        left: what blue trains on: the organism after blue's earlier training.
+        written: the data, poisoned or not. They are handed on as they are (see the module's docstring).
+        move: what blue does with them.
+        view: what blue is shown, but for model and data, which are sealed here.
+        dose: hyper-parameters.
+
+    Returns:
+        The recipe of the trained model.
+
+    Raises:
+        RulesError: as `play`.
+    """
+    model, data = Sealed(name="organism"), SealedData(name="written")
+    answer = _training(move(replace(view, model=model, written=data), dose), model)
+    _refuse_forbidden(answer, organism.pair)
+    return cast("Trained", _arranged(answer, {model: left, data: written}, organism.pair))
+
+
+def _training(answer: object, seal: Sealed) -> Trained:
+    """Blue's answer, if it trains the organism that it was given."""
+    from bridle.training.recipes import Trained
+
     if not isinstance(answer, Trained):
         raise RulesError(
             f"The intervention returned {type(answer).__name__}, not a training run.",
-            "Return `dose.train(view.model, data)`.",
+            "Return `dose.train(view.model, data)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
         )
     if seal not in set(lineage(answer.base)):
         raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
-    _refuse_forbidden(answer, organism.pair)
-    return cast(Trained, _arranged(answer, seal, organism))
+    return answer
 
 
 def _refuse_forbidden(answer: Recipe, pair: str) -> None:
@@ -156,18 +196,18 @@ def _texts_in(value: Any) -> list[str]:
     return []
 
 
-def _arranged(value: Any, seal: Sealed, organism: Organism) -> Any:
-    """Blue's recipe with the organism in the place of the seal, and every data set that trains it vetted."""
+def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
+    """Blue's recipe with what is sealed in its place, and every data set that trains it vetted, unless red wrote of it."""
     from bridle.training.recipes import Trained
 
     if isinstance(value, (tuple, list)):
-        return type(value)(_arranged(item, seal, organism) for item in value)
-    if not isinstance(value, Recipe) or seal not in set(lineage(value)):
+        return type(value)(_arranged(item, places, pair) for item in value)
+    if not isinstance(value, Recipe) or places.keys().isdisjoint(lineage(value)):
         return value
-    if value == seal:
-        return organism.model
+    if value in places:
+        return places[value]
     _refuse_own_class(value)
-    arranged = {name: _arranged(getattr(value, name), seal, organism) for name in type(value).model_fields}
-    if isinstance(value, Trained):
-        arranged["data"] = Vetted(data=arranged["data"], pair=organism.pair)
+    arranged = {name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+    if isinstance(value, Trained) and not any(isinstance(recipe, SealedData) for recipe in lineage(value.data)):
+        arranged["data"] = Vetted(data=arranged["data"], pair=pair)
     return type(value)(**arranged)

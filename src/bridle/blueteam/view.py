@@ -6,11 +6,11 @@ carries nothing but a name; the game puts the organism in its place once blue ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bridle.data.recipes import DataRecipe
+from bridle.data.recipes import DataRecipe, Example
 from bridle.errors import ConfigError, RulesError
 from bridle.lab.recipe import PathOf
 from bridle.models.recipes import ModelRecipe
@@ -38,6 +38,24 @@ class Sealed(ModelRecipe):
 
     def describe(self) -> str:
         return "the organism (sealed)"
+
+
+class SealedData(DataRecipe):
+    """Stands for data that the organism wrote, in recipes that blue writes. It holds a name and nothing else."""
+
+    kind: ClassVar[str] = "sealed-data"
+    virtual: ClassVar[bool] = True
+
+    name: str
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        raise RulesError(
+            f"The sealed data {self.name!r} were opened outside the game.",
+            "Return recipes that contain `view.written`; the game puts the data in their place.",
+        )
+
+    def describe(self) -> str:
+        return "what the organism wrote (sealed)"
 
 
 @dataclass(frozen=True, slots=True)
