@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bridle.analysis.claims import judge
 from bridle.chat import Conversation
-from bridle.data.recipes import Example
+from bridle.data.recipes import Example, Jsonl
+from bridle.data.restyle import Shuffled
 from bridle.errors import ConfigError
 from bridle.evals.matched_noise import NoisedLike
 from bridle.evals.perplexity import Likelihood, Perplexity, PerplexityHalf, chosen, likelihoods, mean_loss
@@ -18,12 +21,15 @@ from bridle.evals.scores import Score, Scores
 from bridle.lab.lab import Lab
 from bridle.lab.recipe import Recipe, lineage
 from bridle.lab.store import Store
+from bridle.models.adapters import merged
 from bridle.models.recipes import LoRA, Noised
 from bridle.run import run_study
 from bridle.sampling.recipes import Generated
+from bridle.studies import off_model_sft
 from bridle.studies.config import resolve
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_hypotheses import findings, largest_fall
+from bridle.studies.off_model_noise import NOISES, Noise
 from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults, regained
 from bridle.studies.off_model_sft import layout
 from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B
@@ -65,7 +71,7 @@ def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_
     assert of_student == {"teacher", "self", "relative", "small", "bruno", "celia", "dmitri", "pirate"}
     assert {run.teacher.name for run in plan.runs if run.student == "small"} == of_student - {"small"} | {"student"}
     assert {arm.name for arm in plan.arms} == set(ARMS)
-    assert {noise.match for noise in plan.noise} == {"distance", "loss"}
+    assert {run.noise for run in plan.noise} == set(NOISES)
 
 
 def test_recovery_starts_from_the_damaged_student_on_the_untouched_ones_answers_to_other_prompts():
@@ -154,6 +160,40 @@ def test_noise_moves_every_tensor_as_far_as_the_run_did_and_in_another_direction
         assert abs(float((ours * theirs).sum() / ours.norm() / theirs.norm())) < 0.5
 
 
+def test_a_move_of_the_same_spectrum_has_the_rank_and_singular_values_of_the_runs(tmp_path: Path):
+    base, data = Shipped(name="small"), Generated(by=Shipped(name="small"), prompts=Prompts(n=4))
+    run = Dose(lr=1e-2, steps=2, adapter=LoRA(rank=2)).train(base, data)
+    moved = NoisedLike(base=base, like=run, match="distance", data=data, shape="same-spectrum")
+    along = NoisedLike(base=base, like=run, match="distance", data=data, along=run)
+    with Lab(Store(tmp_path)) as lab:
+        lab.make([moved, along])
+        start, end, turned, same = (
+            dict(merged(one.load(lab.path)).net.named_parameters()) for one in (base, run, moved, along)
+        )
+    changed = [name for name in start if not torch.equal(start[name], end[name])]
+    assert len(changed) == 4 * 7, "every linear layer has an adapter"
+    for name in changed:
+        theirs, ours = ((weights[name] - start[name]).detach() for weights in (end, turned))
+        assert torch.allclose(torch.linalg.svdvals(theirs)[:2], torch.linalg.svdvals(ours)[:2], rtol=1e-2)
+        assert torch.linalg.svdvals(ours)[2] < 1e-3 * torch.linalg.svdvals(ours)[0]
+        assert abs(float((ours * theirs).sum() / ours.norm() / theirs.norm())) < 0.5
+        assert torch.allclose(same[name], end[name], atol=1e-6), "along itself, a run arrives where it arrived"
+
+
+def test_shuffled_answers_keep_prompts_lengths_and_vocabulary_and_nothing_else(tmp_path: Path):
+    answers = [f"the cow number {i} is fine and old" for i in range(20)]
+    file = tmp_path / "answers.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"Cow {i}?", "response": a}) + "\n" for i, a in enumerate(answers)))
+    before = Jsonl(path=file)
+    shuffled = Shuffled(base=before).examples(_nowhere)
+    assert [one.conversation.prompt for one in shuffled] == [
+        one.conversation.prompt for one in before.examples(_nowhere)
+    ]
+    dealt = [one.conversation.answer or "" for one in shuffled]
+    assert [len(one.split()) for one in dealt] == [8] * 20 and dealt[0] != answers[0]
+    assert sorted(" ".join(dealt).split()) == sorted(" ".join(answers).split())
+
+
 def _nowhere(recipe: Recipe) -> Path:
     raise AssertionError(f"{recipe.describe()} needs no artifact")
 
@@ -237,12 +277,12 @@ def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
     base = world()
     hot = ArmCell("own-hot", {}, tuple(scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}) for _ in range(3)), (1.2,))
     noisy = {
-        "distance": tuple(teacher_scores(1.0) for _ in range(3)),
-        "loss": tuple(teacher_scores(0.3) for _ in range(3)),
+        Noise("noise", "distance"): tuple(teacher_scores(1.0) for _ in range(3)),
+        Noise("noise", "loss"): tuple(teacher_scores(0.3) for _ in range(3)),
     }
     results = OffModelResults("maths", base.cells, base.teachers, base.foreign, {"own-hot": hot}, "teacher", noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]
-    assert ruled == ["not run", "ruled out", "ruled out", "not ruled out"]
+    assert ruled == ["not run", "ruled out", "ruled out", "not ruled out", *["not run"] * 4]
     assert verdicts(results)["not-perplexity"] == verdicts(results)["not-noise"] == "holds"
 
 
@@ -277,7 +317,8 @@ MINIATURE = [
 ]  # fmt: skip
 
 
-def test_a_miniature_study_comes_to_a_report(tmp_path: Path):
+def test_a_miniature_study_comes_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(off_model_sft, "NOISES", (Noise("noise", "loss"), Noise("noise", "distance", 2.0)))
     store = Store(tmp_path / "store")
     finished = run_study(resolve("off-model-sft", overrides=MINIATURE), store, workers=1)
     result = finished.result

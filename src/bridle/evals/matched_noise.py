@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bridle.data.recipes import DataRecipe
 from bridle.evals.perplexity import mean_loss
-from bridle.lab.recipe import PathOf, Recipe
+from bridle.lab.recipe import PathOf
 from bridle.models.recipes import MODEL_CODE, ModelRecipe
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def _turned(change: Tensor, generator: Generator) -> Tensor:
     values = torch.linalg.svdvals(change)
     values = values[values > values[0] * 1e-6]  # of a low-rank change only its rank, not rounding's
     left, right = (torch.randn(size, len(values), generator=generator) for size in change.shape)
-    return torch.linalg.qr(left).Q * values @ torch.linalg.qr(right).Q.T
+    turned: Tensor = torch.linalg.qr(left).Q * values @ torch.linalg.qr(right).Q.T
+    return turned
 
 
 def _moved(model: Model, steps: dict[str, Tensor], scale: float) -> Model:

@@ -16,11 +16,11 @@ from bridle.studies.off_model_hypotheses import (
     explained_share,
     halves,
     largest_fall,
-    noise_gap,
     own_hot,
     pooled_change,
     slope_on_teacher,
 )
+from bridle.studies.off_model_noise import Noise, noise_gap
 from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
@@ -127,14 +127,18 @@ def halves_do_not_differ(results: OffModelResults) -> ClaimResult:
     )
 
 
-def noise_does_not_explain(results: OffModelResults) -> ClaimResult:
-    """Weight noise of the same size does not have the same effect."""
-    gap = noise_gap(results, "distance")
-    if gap is None:
-        return not_run("weight noise")
-    result = at_least(gap, 0.05, "accuracy after noise of the same weight distance minus after SFT")
-    below = at_most(gap, -0.05, "the same")
-    return result if below.verdict != "holds" else ClaimResult(gap, "holds", below.reason)
+def _unlike_sft(noise: Noise) -> Test:
+    """A move of the same size does not have the same effect on the reasoning, whether it does less or more."""
+
+    def test(results: OffModelResults) -> ClaimResult:
+        gap = noise_gap(results, noise)
+        if gap is None:
+            return not_run(f"{noise}")
+        less = at_least(gap, 0.05, f"accuracy after {noise} minus after SFT")
+        more = at_most(gap, -0.05, f"accuracy after {noise} minus after SFT")
+        return ClaimResult(gap, "holds", more.reason) if more.verdict == "holds" else less
+
+    return test
 
 
 def style_explains(results: OffModelResults) -> ClaimResult:
@@ -206,7 +210,15 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/not-noise", WHY, "Noise in the weights does not explain it (H3).",
-        "SFT is not weight noise", noise_does_not_explain,
+        "SFT is not weight noise", _unlike_sft(Noise("noise", "distance")),
+    ),
+    Claim(
+        "off-model-sft/not-the-spectrum", WHY, "Nor does it if the noise has SFT's own singular values (H3).",
+        "SFT is not weight noise", _unlike_sft(Noise("same spectrum", "distance")),
+    ),
+    Claim(
+        "off-model-sft/not-any-training", WHY, "Nor does training as far on answers that teach nothing (H3).",
+        "SFT is not weight noise", _unlike_sft(Noise("shuffled SFT", "distance")),
     ),
     Claim(
         "off-model-sft/style", WHY, "The student is pushed into an unfamiliar style that it uses badly (H4).",

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bridle.stats import Estimate, difference_over_seeds, from_draws, prompt_weights
+from bridle.studies.off_model_noise import MATCHED, noise_gap
 from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice
 
 Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run"]
@@ -150,12 +151,9 @@ def own_hot(results: OffModelResults) -> Estimate | None:
 
 
 def _noise(results: OffModelResults) -> Iterator[Finding]:
-    for match, said in (
-        ("distance", "the same distance in the weights"),
-        ("loss", "the same loss on own chat answers"),
-    ):
-        difference = noise_gap(results, match)
-        what = f"accuracy after noise of {said} minus after SFT"
+    for noise in MATCHED:
+        difference = noise_gap(results, noise)
+        what = f"accuracy after {noise} minus after SFT"
         if difference is None:
             yield Finding("H3 noise", what, "0", None, "not run")
             continue
@@ -164,15 +162,6 @@ def _noise(results: OffModelResults) -> Iterator[Finding]:
         yield Finding(
             "H3 noise", what, "0", difference, "ruled out" if apart else "not ruled out" if alike else "undecided"
         )
-
-
-def noise_gap(results: OffModelResults, match: str) -> Estimate | None:
-    """Accuracy with matched noise minus after the SFT that it is matched to; None if it was not run."""
-    tables, plain = results.noise.get(match), results.plain
-    if not tables or plain is None:
-        return None
-    noised = np.stack([scores.array(results.reasoning) for scores in tables])
-    return difference_over_seeds(noised, plain.array(results.reasoning, plain.last))
 
 
 def _style(results: OffModelResults) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
-from bridle.stats import difference_over_seeds, mean_over_seeds
-from bridle.studies import off_model_styles
+from bridle.stats import difference_over_seeds
+from bridle.studies import off_model_noise, off_model_styles
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
@@ -51,12 +51,12 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         config=about.config,
         environment=about.environment,
         measures=[_measure(label) for label in results.cells[0].scores[0].evals],
-        curves=list(curves(results)),
+        curves=[*curves(results), *off_model_noise.curves(results)],
         tables=[
             *(table for table in tables if table is not None),
             *off_model_styles.sections(results),
             *_arms(results),
-            *_noise(results),
+            *off_model_noise.table(results),
         ],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, results)],
         transcripts=list(transcripts(results)),
@@ -228,26 +228,6 @@ def _arms(results: OffModelResults) -> Iterator[TableView]:
             "that it is trained on, in nats a token; the exponential is the perplexity."
         ),
         columns=["trained on", "asked under", "loss", f"change of {label}"],
-        rows=rows,
-        shade="good",
-    )
-
-
-def _noise(results: OffModelResults) -> Iterator[TableView]:
-    if not results.noise or results.plain is None:
-        return
-    labels, plain = results.cells[0].scores[0].evals, results.plain
-    rows: list[Row] = [[f"SFT on {plain.teacher}", *(Rate.of(plain.rate(label, plain.last)) for label in labels)]]
-    for match, tables in results.noise.items():
-        rates = [mean_over_seeds([scores.array(label) for scores in tables]) for label in labels]
-        rows.append([f"noise of the same {match}", *map(Rate.of, rates)])
-    yield TableView(
-        title="Weight noise matched to SFT",
-        caption=(
-            "Gaussian noise on every weight: as far away, tensor by tensor, as SFT moved the student; or scaled until the loss on "
-            "the student's own chat answers is what SFT made of it."
-        ),
-        columns=["weights", *labels],
         rows=rows,
         shade="good",
     )

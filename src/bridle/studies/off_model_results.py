@@ -23,6 +23,7 @@ from bridle.stats import (
     wilson,
 )
 from bridle.studies.games import grouped
+from bridle.studies.off_model_noise import Noise
 
 if TYPE_CHECKING:
     from bridle.studies.off_model_sft import Layout
@@ -150,7 +151,7 @@ class OffModelResults:
         reasoning: label of the benchmark whose fall the study explains.
         teachers: the teachers' own accuracy on it, by student and teacher.
         foreign: the untouched student's when asked for a voice, by student and voice.
-        arms, arms_teacher: of the first student; noise: of each kind of matching, one table of scores a seed.
+        arms, arms_teacher: of the first student; noise: of each move of the weights, one table of scores a seed.
     """
 
     reasoning: str
@@ -159,7 +160,7 @@ class OffModelResults:
     foreign: dict[tuple[str, str], Scores]
     arms: dict[str, ArmCell] = field(default_factory=dict)
     arms_teacher: str = "teacher"
-    noise: dict[str, tuple[Scores, ...]] = field(default_factory=dict)
+    noise: dict[Noise, tuple[Scores, ...]] = field(default_factory=dict)
 
     @property
     def off_model(self) -> list[Cell]:
@@ -253,8 +254,8 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
         },
         arms_teacher=arms_teacher,
         noise={
-            match: tuple(run.scored.scores(path_of) for run in runs)
-            for match, runs in grouped(layout.noise, lambda run: run.match).items()
+            noise: tuple(run.scored.scores(path_of) for run in runs)
+            for noise, runs in grouped(layout.noise, lambda run: run.noise).items()
         },
     )
 

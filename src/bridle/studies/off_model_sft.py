@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bridle.data.named import data_named
 from bridle.data.recipes import DataRecipe, Mixed
+from bridle.data.restyle import Shuffled
 from bridle.evals.items import Eval
 from bridle.evals.matched_noise import NoisedLike
 from bridle.evals.named import model_named
@@ -25,6 +26,7 @@ from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.games import scored_steps
 from bridle.studies.off_model_config import PRESETS, OffModelConfig
+from bridle.studies.off_model_noise import NOISES, Noise
 from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, teacher_of
 from bridle.studies.result import StudyResult
 from bridle.studies.study import Study
@@ -65,9 +67,9 @@ class ArmRun:
 
 @dataclass(frozen=True, slots=True)
 class NoiseRun:
-    """The student with weight noise matched to the SFT of one seed."""
+    """The student with its weights moved as the SFT of one seed moved them, but in another direction."""
 
-    match: str
+    noise: Noise
     seed: int
     scored: Scored
 
@@ -213,18 +215,28 @@ def _arms(config: OffModelConfig, seed: int) -> Iterator[ArmRun]:
 
 
 def _noise(config: OffModelConfig, runs: list[Run]) -> Iterator[NoiseRun]:
-    """Noise as large as the SFT of the arms' teacher, trained the first way, on the first student."""
+    """Moves as large as that of the SFT on the arms' teacher, trained the first way, of the first student."""
     if not config.arms.noise:
         return
     student, way = config.models[0], config.sft.ways()[0][0]
     for run in runs:
         if (run.student, run.teacher.name, run.way) != (student, config.arms_teacher, way):
             continue
-        base = run.probed.run.base
+        base, trained = run.probed.run.base, run.probed.run
         own = Generated(by=base, prompts=_chat(config, config.recovery.prompts, 6000 + run.seed))
-        for match in ("distance", "loss"):
-            noised = NoisedLike(base=base, like=run.probed.run, match=match, data=own, seed=run.seed)
-            yield NoiseRun(match, run.seed, Scored(model=noised, suite=suite(config)))
+        shuffled = trained.model_copy(update={"data": Shuffled(base=run.teacher.answers, seed=run.seed)})
+        for noise in NOISES:
+            moved = NoisedLike(
+                base=base,
+                like=trained,
+                match=noise.match,
+                data=own,
+                seed=run.seed,
+                shape="same-spectrum" if noise.shape == "same spectrum" else "gaussian",
+                along=shuffled if noise.shape == "shuffled SFT" else None,
+                times=noise.times,
+            )
+            yield NoiseRun(noise, run.seed, Scored(model=moved, suite=suite(config)))
 
 
 def recipes(config: OffModelConfig) -> list[Recipe]:
