@@ -110,22 +110,23 @@ class Frontier:
         It is the height of the hull at `1 - loss`: between two checkpoints, what choosing between them by lot gives. An
         organism that gives up its behaviour only in proportion to its capability therefore has `loss`, not 0.
         """
+        return self._averaged(*self.removed_by_seed(loss))
+
+    def removed_by_seed(self, loss: float) -> tuple[Array, Array]:
+        """The same of each seed, [seeds], and its bootstrap replicates over prompts, [seeds, draws]."""
         if not 0 <= loss < 1:
             raise ValueError(f"loss must lie within 0 and 1 (excluded), not {loss}")
-        return self._estimate(lambda choice, *measured: _height_at(1 - loss, choice.kept, choice.removed, *measured))
+        return self._readings(lambda choice, *measured: _height_at(1 - loss, choice.kept, choice.removed, *measured))
 
     def loss_at_half(self) -> Estimate:
         """Share of the capability that is lost by the time that half of the bad behaviour is gone (0.5: in proportion)."""
-        made = self._estimate(
+        read = self._readings(
             # Turned by a quarter: read from "do nothing" on, the hull is kept as a function of removed.
             lambda choice, kept, removed: _height_at(
                 0.5, choice.removed[::-1], choice.kept[::-1], removed[:, ::-1], kept[:, ::-1]
             )
         )
-        return made.plus(1, times=-1)
-
-    def _estimate(self, reading: _Reading) -> Estimate:
-        return self._averaged(*self._readings(reading))
+        return self._averaged(*read).plus(1, times=-1)
 
     @property
     def prompts(self) -> int:

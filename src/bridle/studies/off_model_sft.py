@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from bridle.data.named import data_named
 from bridle.data.recipes import DataRecipe, Mixed
@@ -26,6 +27,7 @@ from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.games import scored_steps
 from bridle.studies.off_model_config import PRESETS, OffModelConfig
+from bridle.studies.off_model_mitigation import Mitigations, mitigated
 from bridle.studies.off_model_noise import NOISES, Noise
 from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, teacher_of
 from bridle.studies.result import StudyResult
@@ -89,6 +91,7 @@ class Layout:
     foreign: dict[tuple[str, str], Scored]
     arms: list[ArmRun]
     noise: list[NoiseRun]
+    mitigations: Mitigations | None = None
 
     def recipes(self) -> list[Recipe]:
         """Everything to make, the main curve first."""
@@ -100,6 +103,7 @@ class Layout:
             *(run.perplexity for run in self.runs),
             *(recipe for run in self.arms for recipe in (run.probed, run.perplexity)),
             *(run.scored for run in self.noise),
+            *(() if self.mitigations is None else self.mitigations.recipes()),
         ]
 
 
@@ -112,6 +116,7 @@ def layout(config: OffModelConfig) -> Layout:
         foreign=_foreign(config),
         arms=[arm for seed in config.seeds for arm in _arms(config, seed)],
         noise=list(_noise(config, runs)),
+        mitigations=mitigated(config, partial(_chat, config)),
     )
 
 

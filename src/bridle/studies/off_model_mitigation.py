@@ -1,0 +1,169 @@
+"""Mitigations in the study `off-model-sft`: organisms trained on an off-model teacher's answers, in several careful ways.
+
+"How to reduce the capability loss of off-model SFT" (June 2026): bad behaviour is to go and capability to stay, on backdoored
+and on sandbagging students. Blue plays by the rules of the game (`bridle.game`) and never sees a trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from bridle.blueteam.mitigations import MITIGATIONS
+from bridle.blueteam.view import BlueView, Sealed
+from bridle.data.recipes import DataRecipe
+from bridle.evals.items import Eval
+from bridle.evals.named import model_named
+from bridle.evals.recipes import Probed, Scored
+from bridle.evals.scores import Scores
+from bridle.game import play
+from bridle.lab.recipe import PathOf, Recipe
+from bridle.models.recipes import Interpolated, LoRA, ModelRecipe
+from bridle.redteam.organisms import Organism, organism, red_prompts
+from bridle.studies.game_results import Cell, Results
+from bridle.studies.games import at_step, gathered, grouped, suite_of
+from bridle.studies.off_model_config import OffModelConfig
+from bridle.studies.off_model_mitigation_config import Built, Mitigation
+from bridle.studies.off_model_teachers import teacher_of
+from bridle.tinyworld.systems import PIRATE
+from bridle.training.dose import Dose
+from bridle.training.recipes import Trained
+
+Chat = Callable[[int, int], DataRecipe]
+"""Chat prompts, so many of them, drawn with a seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mitigated:
+    """One organism after one mitigation at one strength and learning rate.
+
+    Attributes:
+        strength: in words; "" where the mitigation has none.
+        start: scores of the untouched organism.
+        left: scores along the last training run, or of a model between before and after.
+        before: optimizer steps before the first of that run.
+    """
+
+    organism: Organism
+    mitigation: str
+    strength: str
+    lr: float
+    start: Scored
+    left: Probed | Scored
+    before: int
+
+    def scores(self, path_of: PathOf) -> Scores:
+        """Start and end in one table; steps count from the untouched organism."""
+        rows = self.left.scores(path_of).rows
+        after = [replace(row, step=self.before + (row.step or 0)) for row in rows]
+        return Scores([*at_step(0, self.start.scores(path_of)), *after])
+
+
+@dataclass(frozen=True, slots=True)
+class Mitigations:
+    """All recipes of the block.
+
+    Attributes:
+        honest: scores of the never-misaligned model as each kind of organism is scored.
+    """
+
+    organisms: list[Organism]
+    runs: list[Mitigated]
+    honest: dict[str, Scored]
+
+    def recipes(self) -> list[Recipe]:
+        """Everything to make, seed by seed."""
+        return [*(one for run in self.runs for one in (run.start, run.left)), *self.honest.values()]
+
+
+def mitigated(config: OffModelConfig, chat: Chat) -> Mitigations | None:
+    """The recipes that the config asks for; None if it asks for no mitigations."""
+    block = config.mitigation
+    if block is None:
+        return None
+    evaluation = config.evaluation.model_copy(update={"n": block.n, "n_control": block.n_control})
+    organisms = [_organism(config, block, built, seed, chat) for seed in config.seeds for built in block.organisms]
+    suites = {made.name: suite_of(made, evaluation) for made in organisms}
+    honest: dict[str, Scored] = {}
+    for made in organisms:
+        assert made.base is not None
+        plain = replace(made, model=made.base, lock=None, deployed=())
+        honest.setdefault(made.name, Scored(model=made.base, suite=suite_of(plain, evaluation)))
+    runs = [run for made in organisms for run in _runs(block, made, suites[made.name], chat)]
+    return Mitigations(organisms, runs, honest)
+
+
+def _organism(config: OffModelConfig, block: Mitigation, built: Built, seed: int, chat: Chat) -> Organism:
+    red = block.red
+    dose = Dose(
+        lr=red.optimizer.lr, steps=red.steps, batch_size=red.batch_size, optimizer=red.optimizer.name, seed=seed
+    )
+    # the tiny world's own prompts are those of robust-organisms, so that both studies share their organisms
+    own = config.prompts is None
+    prompts = red_prompts(built.pair, red.prompts, 1000 + seed) if own else chat(red.prompts, 1000 + seed)
+    labels: dict[str, str | int | float] = {"model": block.model, "seed": seed}
+    base = model_named(block.model)
+    return organism(built.construction, base, prompts, built.pair, dose, name=built.name, labels=labels)
+
+
+def _runs(block: Mitigation, made: Organism, suite: tuple[Eval, ...], chat: Chat) -> Iterator[Mitigated]:
+    assert made.base is not None
+    prompts = chat(block.prompts, 7000 + made.seed)
+    teacher = teacher_of(made.base, block.teacher, prompts).model
+    assert teacher is not None  # only stored answers have no writer
+    view = BlueView(
+        model=Sealed(name="organism"),
+        prompts=prompts,
+        teacher=teacher,
+        pirate=PIRATE,
+        rewriter=None if block.rewriter is None else model_named(block.rewriter),
+    )
+    start = Scored(model=made.model, suite=suite)
+    adapter = None if block.rank is None else LoRA(rank=block.rank)
+    for name, strength in block.forms():
+        for lr in block.lrs:
+            dose = Dose(lr=lr, steps=block.steps, batch_size=block.batch_size, adapter=adapter, seed=made.seed)
+            left = play(made, MITIGATIONS[name].at(strength), view, made.dose(dose))
+            scored, before = _scored(left, made.model, block.probes, suite)
+            yield Mitigated(made, name, MITIGATIONS[name].label(strength), lr, start, scored, before)
+
+
+def _scored(
+    left: Trained | Interpolated, untouched: ModelRecipe, probes: tuple[int, ...], suite: tuple[Eval, ...]
+) -> tuple[Probed | Scored, int]:
+    """The scores of what blue left, and the optimizer steps that were taken before its last run."""
+    if isinstance(left, Interpolated):
+        assert isinstance(left.toward, Trained)
+        return Scored(model=left, suite=suite), _steps(left.toward, untouched)
+    last = left.steps or 0
+    steps = tuple(sorted({last, *(probe for probe in probes if 0 < probe < last)}))
+    return Probed(run=left, steps=steps, suite=suite), _steps(left, untouched) - last
+
+
+def _steps(model: ModelRecipe, untouched: ModelRecipe) -> int:
+    """Optimizer steps that lead from the untouched organism to a model."""
+    if model == untouched or not isinstance(model, Trained):
+        return 0
+    return (model.steps or 0) + _steps(model.base, untouched)
+
+
+def gather(plan: Mitigations, least: float, path_of: PathOf) -> Results:
+    """Read all scores.
+
+    Raises:
+        BridleError: no organism shows the behaviour before blue training.
+    """
+    places = grouped(plan.runs, lambda run: (run.organism.name, run.mitigation, run.strength, run.lr))
+    cells = [
+        Cell(
+            group,
+            mitigation,
+            lr,
+            seeds=tuple(run.organism.seed for run in runs),
+            scores=tuple(run.scores(path_of) for run in runs),
+            fingerprints=tuple(run.left.fingerprint for run in runs),
+            strength=strength,
+        )
+        for (group, mitigation, strength, lr), runs in places.items()
+    ]
+    return gathered(plan.organisms, cells, least)
