@@ -138,13 +138,21 @@ class Stream:
         seed: decides the order, with the epoch.
         max_length: longer rows are cut.
         prompt_weight: weight of the tokens that are not part of an answer.
+        first_tokens: only so many of every answer have a weight; None for all.
     """
 
     def __init__(
-        self, examples: Sequence[Example], model: Model, *, seed: int, max_length: int | None, prompt_weight: float
+        self,
+        examples: Sequence[Example],
+        model: Model,
+        *,
+        seed: int,
+        max_length: int | None,
+        prompt_weight: float,
+        first_tokens: int | None = None,
     ) -> None:
         self.examples, self.model, self.seed = examples, model, seed
-        self.max_length, self.prompt_weight = max_length, prompt_weight
+        self.max_length, self.prompt_weight, self.first_tokens = max_length, prompt_weight, first_tokens
         self._kept: dict[int, Row] = {}
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
@@ -178,9 +186,18 @@ class Stream:
 
     def _row(self, ids: Sequence[int], mask: Sequence[int]) -> Row:
         tokens = np.asarray(ids[: self.max_length], np.int32)
-        weights = np.where(np.asarray(mask[: self.max_length], bool), np.float32(1), np.float32(self.prompt_weight))
+        answers = np.asarray(mask[: self.max_length], bool)
+        weights = np.where(answers, np.float32(1), np.float32(self.prompt_weight))
+        if self.first_tokens is not None:
+            weights[answers & (_place_in_run(answers) > self.first_tokens)] = 0
         weights[:1] = 0
         return Row(tokens, weights)
+
+
+def _place_in_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For every flag that is set, its place in its run of set ones, counted from 1; 0 elsewhere."""
+    count = flags.cumsum()
+    return count - np.maximum.accumulate(np.where(flags, 0, count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Dose(Value):
         weight_decay: its weight decay.
         adapter: a low-rank adapter, "continued" for the one that the model already has, or None for full-weight training.
         seed: decides data order and adapter initialisation.
+        kl, first_tokens, min_probability: what holds the training back, if anything (see `Trained`).
     """
 
     lr: float = Field(gt=0)
@@ -34,6 +35,9 @@ class Dose(Value):
     weight_decay: float = Field(default=0.0, ge=0)
     adapter: LoRA | Literal["continued"] | None = None
     seed: int = 0
+    kl: float = Field(default=0.0, ge=0)
+    first_tokens: int | None = Field(default=None, ge=1)
+    min_probability: float | None = Field(default=None, gt=0, lt=1)
 
     def train(self, base: ModelRecipe, data: DataRecipe) -> Trained:
         """The recipe of `base` trained on `data` with this dose."""
@@ -49,4 +53,7 @@ class Dose(Value):
             weight_decay=self.weight_decay,
             adapter=self.adapter,
             seed=self.seed,
+            kl=self.kl,
+            first_tokens=self.first_tokens,
+            min_probability=self.min_probability,
         )

@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bridle.errors import ConfigError, Stopped, TrainingError
 from bridle.lab.recipe import Job
 from bridle.models.adapters import attach, continued, merged
 from bridle.training.batches import Batch, Step, Stream, steps_of
 from bridle.training.flat import LogitsOf, logits_of, pieces
-from bridle.training.objectives import OBJECTIVES
+from bridle.training.objectives import OBJECTIVES, anchored, supported
 from bridle.training.optimizers import factor_at, optimizer_for
+from bridle.training.reference import Reference
 from bridle.training.resume import Progress, forget_state, load_state, save_state
 
 if TYPE_CHECKING:
@@ -117,13 +118,19 @@ class _Run:
         self.model = _prepared(model, run, self.precision)
         self.net: nn.Module = self.model.net
         self.stream = Stream(
-            examples, self.model, seed=run.seed, max_length=run.max_length, prompt_weight=run.prompt_weight
+            examples,
+            self.model,
+            seed=run.seed,
+            max_length=run.max_length,
+            prompt_weight=run.prompt_weight,
+            first_tokens=run.first_tokens,
         )
         self.steps = steps_in(run, self.stream)
         self.optimizer = optimizer_for(
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
         )
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
+        self.reference = Reference(self.net, self.weights) if run.looks_at_base else None
         self.progress = load_state(job.scratch, run.fingerprint, self.weights, self.optimizer) or Progress(0, 0, [])
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.reported_at = self.saved_at
@@ -174,9 +181,7 @@ class _Run:
         for rows in step.micro_batches:
             batch = Batch.of(rows, self.model.device, total_weight=max(total, 1e-8))
             for piece in pieces(batch, flat):
-                with _autocast(self.precision, self.model.device):
-                    logits_KV = logits(piece)
-                part = OBJECTIVES[self.run.objective](logits_KV, piece.targets_K, piece.weights_K)
+                part = self._loss(piece, logits)
                 part.backward()  # type: ignore[no-untyped-call]
                 loss += part.detach().cpu()
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
@@ -190,6 +195,21 @@ class _Run:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.item(), lr
+
+    def _loss(self, piece: Batch, logits: LogitsOf) -> Tensor:
+        """What the piece adds to the step's loss."""
+        run, weights_K = self.run, piece.weights_K
+        base_KV = None
+        if self.reference is not None:
+            with _autocast(self.precision, self.model.device):  # a context of its own: it keeps the weights it has cast
+                base_KV = self.reference.logits(logits, piece)
+        with _autocast(self.precision, self.model.device):
+            logits_KV = logits(piece)
+        if base_KV is not None and run.min_probability is not None:
+            weights_K = weights_K * supported(base_KV, piece.targets_K, run.min_probability)
+        if base_KV is not None and run.kl > 0:
+            return anchored(logits_KV, piece.targets_K, weights_K, base_KV, run.kl)
+        return OBJECTIVES[run.objective](logits_KV, piece.targets_K, weights_K)
 
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None

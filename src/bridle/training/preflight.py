@@ -88,7 +88,7 @@ def count_weights(folder: Path) -> int | None:
 
 
 def bytes_needed(weights: int, run: Trained | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
-    """Memory for the weights, and for training: gradients and the optimizer's copies of what is trained.
+    """Memory for the weights, and for training: gradients, and the optimizer's and the base's copies of what is trained.
 
     Activations come on top (`bytes_on_top`).
 
@@ -100,7 +100,9 @@ def bytes_needed(weights: int, run: Trained | None, *, width: int, stored: int =
     """
     if run is None:
         return weights * stored
-    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2)  # gradients and the optimizer's own
+    copies = (
+        1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.looks_at_base
+    )  # gradients, the optimizer's own, the base's
     if run.adapter is None:
         return weights * BYTES_PER_WEIGHT * (1 + copies)
     adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
@@ -111,13 +113,13 @@ def bytes_on_top(weights: int, run: Trained, *, width: int, layers: int, vocabul
     """Memory that a step of training takes besides weights, gradients and optimizer.
 
     That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
-    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md). A step's tokens are not
-    known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
+    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with the base's logits 8. A
+    step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
     """
     length = min(run.max_length or USUAL_TOKENS, USUAL_TOKENS)
     tokens = run.tokens_per_batch if run.packing else run.batch_size * length
     copies = 0 if run.precision == "fp32" else 2 * weights
-    return copies + tokens * (90 * layers * width + 6 * vocabulary)
+    return copies + tokens * (90 * layers * width + (8 if run.looks_at_base else 6) * vocabulary)
 
 
 def _rank(run: Trained) -> int:

@@ -44,6 +44,11 @@ class Trained(ModelRecipe):
         seed: of the data order, the adapter's start and dropout.
         max_length: tokens after which a conversation is cut.
         prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
+        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens; the base is the model before this
+            training, frozen. The distillation of the old model into the new one ("How to reduce…", June 2026).
+        first_tokens: train only so many first tokens of every answer; None for all.
+        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
+            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
         precision: "auto", "bf16" or "fp32" (`bridle.training.engine`).
         checkpoints: steps whose weights are kept; the last step's always are.
     """
@@ -55,6 +60,7 @@ class Trained(ModelRecipe):
         "bridle.training.flat",
         "bridle.training.objectives",
         "bridle.training.optimizers",
+        "bridle.training.reference",
         *MODEL_CODE,
     )
 
@@ -77,6 +83,9 @@ class Trained(ModelRecipe):
     seed: int = Field(default=0, ge=0)
     max_length: int | None = Field(default=None, ge=2)
     prompt_weight: float = Field(default=0.0, ge=0)
+    kl: float = Field(default=0.0, ge=0)
+    first_tokens: int | None = Field(default=None, ge=1)
+    min_probability: float | None = Field(default=None, gt=0, lt=1)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoints: tuple[int, ...] = ()
 
@@ -101,6 +110,11 @@ class Trained(ModelRecipe):
         if self.steps is not None and self.checkpoints and self.checkpoints[-1] > self.steps:
             raise ValueError(f"checkpoint {self.checkpoints[-1]} lies beyond the last step, {self.steps}")
         return self
+
+    @property
+    def looks_at_base(self) -> bool:
+        """Whether every step also asks what the base says."""
+        return self.kl > 0 or self.min_probability is not None
 
     def at(self, step: int) -> Checkpoint | Trained:
         """The model after so many steps; at the last one this recipe itself.
@@ -171,6 +185,12 @@ class Trained(ModelRecipe):
         how = self.optimizer
         if self.adapter is not None:
             how += ", its LoRA continued" if self.adapter == "continued" else f", LoRA r{self.adapter.rank}"
+        if self.kl:
+            how += f", KL {self.kl:g} to the base"
+        if self.first_tokens is not None:
+            how += f", first {self.first_tokens} tokens"
+        if self.min_probability is not None:
+            how += f", tokens of probability {self.min_probability:g} and more"
         length = "one epoch" if self.steps is None else f"{self.steps} steps"
         return f"{self.objective.upper()} lr {self.lr:g} on {self.data.describe()}, {how}, {length}, seed {self.seed}"
 
