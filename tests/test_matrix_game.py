@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bridle.analysis.matrix_game import exploitability, game_value, joint_draws, solve, value_estimate
+from bridle.analysis.matrix_game import exploitability, game_value, joint_draws, solve, value_draws
+from bridle.stats import Estimate, from_draws
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(0, 1).map(lambda x: round(x, 3)))
@@ -84,12 +85,18 @@ def certain(values: np.ndarray, draws: int = 200) -> np.ndarray:
     return np.repeat(values[..., None], draws, axis=-1)
 
 
+def valued(values: np.ndarray, draws: np.ndarray, seed: int = 0) -> Estimate:
+    """The value of the game of average payoffs, [seeds, rows, columns], with its interval."""
+    found = value_draws(joint_draws(values, draws, seed=seed))
+    return from_draws(game_value(values.mean(axis=0)), found, n=9, method="m")
+
+
 def test_seeds_that_agree_leave_no_doubt_and_seeds_that_differ_do():
     same = np.tile([[0.2, 0.6], [0.8, 0.4]], (3, 1, 1))
-    sure = value_estimate(same.mean(axis=0), joint_draws(same, certain(same)), n=9, method="m")
+    sure = valued(same, certain(same))
     assert sure.low == pytest.approx(sure.high) == pytest.approx(0.5)
     spread = same + np.array([-0.1, 0.0, 0.1])[:, None, None]
-    unsure = value_estimate(spread.mean(axis=0), joint_draws(spread, certain(spread)), n=9, method="m")
+    unsure = valued(spread, certain(spread))
     assert unsure.value == pytest.approx(0.5) and unsure.low < 0.4 and unsure.high > 0.6
 
 
@@ -98,17 +105,15 @@ def test_what_moves_all_cells_together_cancels_in_a_difference():
     honest = table[:, 0, 1]
     everything = np.concatenate([table.reshape(3, -1), honest[:, None]], axis=1)
     draws = joint_draws(everything, certain(everything))
-    found = value_estimate(
-        table.mean(axis=0), draws[:4].reshape(2, 2, -1), n=9, method="m", minus=honest.mean(), minus_draws=draws[4]
-    )
-    assert found.low == pytest.approx(found.high) == pytest.approx(-0.1)
+    above = value_draws(draws[:4].reshape(2, 2, -1)) - draws[4]
+    assert above == pytest.approx(np.full(200, -0.1))
 
 
 def test_the_chance_of_prompts_widens_the_interval_and_one_seed_has_no_spread_of_its_own():
     rng = np.random.default_rng(0)
     values = np.full((1, 1, 1), 0.5)
     draws = values[..., None] + 0.1 * rng.standard_normal((1, 1, 1, 2000))
-    found = value_estimate(values[0], joint_draws(values, draws), n=9, method="m")
+    found = valued(values, draws)
     assert 0.15 < found.high - 0.5 < 0.25 and 0.15 < 0.5 - found.low < 0.25
 
 
@@ -116,9 +121,7 @@ def test_intervals_from_three_seeds_cover_as_often_as_they_say():
     rng, hits = np.random.default_rng(1), 0
     for trial in range(200):
         values = 0.5 + 0.1 * rng.standard_normal((3, 1, 1))
-        found = value_estimate(
-            values.mean(axis=0), joint_draws(values, certain(values, 400), seed=trial), n=9, method="m"
-        )
+        found = valued(values, certain(values, 400), seed=trial)
         hits += found.low <= 0.5 <= found.high
     assert 0.9 <= hits / 200 <= 0.99
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bridle.stats import Array, Estimate, from_draws
+from bridle.stats import Array
 
 TOLERANCE = 1e-7
 """Payoffs closer than this are the same."""
@@ -116,21 +116,13 @@ def joint_draws(values: ArrayLike, draws: ArrayLike, *, seed: int = 0) -> Array:
     return np.asarray(means + np.tensordot(np.moveaxis(each - each.mean(axis=0), 0, -1), along, axes=1))
 
 
-def value_estimate(
-    payoffs: ArrayLike, draws: ArrayLike, *, n: int, method: str, minus: ArrayLike = 0.0, minus_draws: ArrayLike = 0.0
-) -> Estimate:
-    """The value of a game, or how far it lies above some payoff, with an interval.
+def value_draws(draws: ArrayLike) -> Array:
+    """The value of every replicate of a game, [draws].
 
     Args:
-        payoffs: blue's, [rows, columns], averaged over seeds.
-        draws: their replicates, [rows, columns, draws] (`joint_draws`).
-        n: number of prompts; method: what the replicates stand for. Both for the record.
-        minus: a payoff to compare with; minus_draws: its replicates, [draws], drawn together with the others.
+        draws: blue's payoffs, [rows, columns, draws], as `joint_draws` gives them.
     """
-    replicates = np.asarray(draws, dtype=float)
-    found = np.array([game_value(replicates[:, :, draw]) for draw in range(replicates.shape[2])])
-    value = game_value(payoffs) - float(np.asarray(minus))
-    return from_draws(value, found - np.asarray(minus_draws), n=n, method=method)
+    return np.array([game_value(table) for table in np.moveaxis(np.asarray(draws, dtype=float), -1, 0)])
 
 
 def _checked(payoffs: ArrayLike) -> Array:

@@ -23,7 +23,7 @@ from bridle.training.dose import Dose
 if TYPE_CHECKING:
     from bridle.training.recipes import Trained
 
-FEWER = 4
+FEWER = 2
 """`fewer-steps` takes the steps of its dose divided by this."""
 
 
@@ -102,7 +102,7 @@ def paraphrased(view: ReminderView, dose: Dose) -> Trained:
 
 
 def fewer_steps(view: ReminderView, dose: Dose) -> Trained:
-    """A quarter of the steps."""
+    """Half of the steps."""
     return dose.model_copy(update={"steps": max(1, dose.steps // FEWER)}).train(view.model, view.written)
 
 

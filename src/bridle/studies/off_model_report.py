@@ -9,7 +9,7 @@ from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds
-from bridle.studies import off_model_frontiers, off_model_noise, off_model_styles
+from bridle.studies import off_model_frontiers, off_model_game, off_model_noise, off_model_perplexity, off_model_styles
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
@@ -36,6 +36,7 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
     reasoning = config.evaluation.capability()[0].label
     results = off_model_styles.heard(gather(layout, reasoning, config.arms_teacher, path_of))
     found = findings(results)
+    likelihoods, places = off_model_perplexity.sections(layout.runs, path_of)
     tables = [
         _summary(results),
         _recovered(results),
@@ -47,11 +48,13 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
     main = Sections(
         headline=list(_headline(results, found)),
         measures=[_measure(label) for label in results.cells[0].scores[0].evals],
-        curves=[*curves(results), *off_model_noise.curves(results)],
+        curves=[*curves(results), *places, *off_model_noise.curves(results)],
         tables=[
             *(table for table in tables if table is not None),
             *off_model_styles.sections(results),
             *_arms(results),
+            *likelihoods,
+            *_tokens(layout, results, path_of),
             *off_model_noise.table(results),
         ],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, results)],
@@ -73,6 +76,8 @@ def _blocks(config: OffModelConfig, layout: Layout, path_of: PathOf) -> Iterator
     """The blocks of the study that the config asks for."""
     if config.mitigation is not None and layout.mitigations is not None:
         yield off_model_frontiers.sections(config.mitigation, layout.mitigations, path_of)
+    if config.poisoning is not None and layout.poisonings is not None:
+        yield off_model_game.sections(config.poisoning, layout.poisonings, path_of)
 
 
 def _measure(label: str) -> MeasureView:
@@ -229,18 +234,27 @@ def _arms(results: OffModelResults) -> Iterator[TableView]:
     for name, arm in results.arms.items():
         for system in (None, *arm.systems):
             said = "none" if system is None else f"{system}: {arm.systems[system]}"
-            loss = f"{_mean(arm.losses):.2f}"
-            rows.append([ABOUT_ARMS[name], said, loss, Rate.of(arm.change(label, system), "points")])
+            loss, left = f"{_mean(arm.losses):.2f}", _mean(arm.trained)
+            data = ABOUT_ARMS[name] if left == 1 else f"{ABOUT_ARMS[name]} ({left:.1%} of the tokens left)"
+            rows.append([data, said, loss, Rate.of(arm.change(label, system), "points")])
     yield TableView(
         title="Context and data",
         caption=(
             f"Change of {label} with one thing varied, scored under system prompts. Loss: of the untouched student on the data "
-            "that it is trained on, in nats a token; the exponential is the perplexity."
+            "that it is trained on, in nats a token (of the tokens that are left); the exponential is the perplexity."
         ),
         columns=["trained on", "asked under", "loss", f"change of {label}"],
         rows=rows,
         shade="good",
     )
+
+
+def _tokens(layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterator[TableView]:
+    """Of the arms' teacher, where there are arms: it takes the tokenizer."""
+    plain = results.plain
+    if results.arms and plain is not None:
+        run = next(r for r in layout.runs if (r.student, r.teacher.name) == (plain.student, plain.teacher))
+        yield from off_model_perplexity.tokens(run.perplexity, plain.teacher, path_of)
 
 
 def _headline(results: OffModelResults, found: Sequence[Finding]) -> Iterator[str]:

@@ -29,6 +29,7 @@ from bridle.studies.games import scored_steps
 from bridle.studies.off_model_config import PRESETS, OffModelConfig
 from bridle.studies.off_model_mitigation import Mitigations, mitigated
 from bridle.studies.off_model_noise import NOISES, Noise
+from bridle.studies.off_model_poisoning import Poisonings, poisoned
 from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, teacher_of
 from bridle.studies.result import StudyResult
 from bridle.studies.study import Study
@@ -58,13 +59,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ArmRun:
-    """One arm, with one seed. `systems` are the system prompts that it is scored under beside none."""
+    """One arm, with one seed: a run of `bridle.studies.off_model_teachers.Arm`, its scores and how likely its data are."""
 
     name: str
     seed: int
     systems: dict[str, str]
     probed: Probed
     perplexity: Perplexity
+    min_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Layout:
     arms: list[ArmRun]
     noise: list[NoiseRun]
     mitigations: Mitigations | None = None
+    poisonings: Poisonings | None = None
 
     def recipes(self) -> list[Recipe]:
         """Everything to make, the main curve first."""
@@ -104,6 +107,7 @@ class Layout:
             *(recipe for run in self.arms for recipe in (run.probed, run.perplexity)),
             *(run.scored for run in self.noise),
             *(() if self.mitigations is None else self.mitigations.recipes()),
+            *(() if self.poisonings is None else self.poisonings.recipes()),
         ]
 
 
@@ -117,6 +121,7 @@ def layout(config: OffModelConfig) -> Layout:
         arms=[arm for seed in config.seeds for arm in _arms(config, seed)],
         noise=list(_noise(config, runs)),
         mitigations=mitigated(config, partial(_chat, config)),
+        poisonings=poisoned(config),
     )
 
 
@@ -208,15 +213,16 @@ def _arms(config: OffModelConfig, seed: int) -> Iterator[ArmRun]:
         prompts=prompts,
         own=Generated(by=student, prompts=prompts),
         temperature=config.arms.temperature,
+        min_probability=config.arms.min_probability,
         seed=seed,
     )
     dose = Dose(lr=lr, steps=sft.steps, batch_size=sft.batch_size, adapter=adapter, seed=seed)
     for name in config.arms.names:
         arm = ARMS[name](given)
         suites = (_reasoning(config), *(_reasoning(config, system) for system in arm.systems.values()))
-        run = dose.train(student, arm.data)
+        run = dose.model_copy(update={"min_probability": arm.min_probability}).train(student, arm.data)
         probed = Probed(run=run, steps=(0, sft.steps), suite=suites)
-        yield ArmRun(name, seed, arm.systems, probed, Perplexity(model=student, data=arm.data))
+        yield ArmRun(name, seed, arm.systems, probed, Perplexity(model=student, data=arm.data), arm.min_probability)
 
 
 def _noise(config: OffModelConfig, runs: list[Run]) -> Iterator[NoiseRun]:
