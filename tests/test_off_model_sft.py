@@ -282,7 +282,7 @@ def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
     }
     results = OffModelResults("maths", base.cells, base.teachers, base.foreign, {"own-hot": hot}, "teacher", noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]
-    assert ruled == ["not run", "ruled out", "ruled out", "not ruled out", *["not run"] * 4]
+    assert ruled == ["not run", "ruled out", "not run", "ruled out", "not ruled out", *["not run"] * 4]
     assert verdicts(results)["not-perplexity"] == verdicts(results)["not-noise"] == "holds"
 
 

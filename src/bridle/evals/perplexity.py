@@ -90,6 +90,15 @@ class Perplexity(Recipe):
         lines = (path_of(self) / LIKELIHOODS).read_text(encoding="utf-8").splitlines()
         return [Likelihood(tuple(json.loads(line))) for line in lines]
 
+    def tokens(self, path_of: PathOf) -> list[list[str]]:
+        """The tokens that `read` gives log-probabilities of, as text, answer by answer."""
+        renderer = self.model.renderer(path_of)
+        rendered = renderer.render_many([example.conversation for example in self.data.examples(path_of)])
+        return [
+            [renderer.tokenizer.decode([i]) for i, trained in zip(row.ids[1:], row.mask[1:], strict=True) if trained]
+            for row in rendered
+        ]
+
     def describe(self) -> str:
         return f"likelihood of {self.data.describe()} under {self.model.describe()}"
 

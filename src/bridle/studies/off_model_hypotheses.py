@@ -132,6 +132,18 @@ def _perplexity(results: OffModelResults) -> Iterator[Finding]:
         yield Finding(name, what, "at most 0", None, "not run")
     else:
         yield Finding(name, what, "at most 0", hot, "ruled out" if hot.low > 0 else "not ruled out")
+    yield _clipped(results)
+
+
+def _clipped(results: OffModelResults) -> Finding:
+    """No fall is no proof: the style's own words are among the tokens that are left out."""
+    arm = results.arms.get("clipped")
+    what = "change after the teacher's answers without the tokens that the student finds improbable"
+    if arm is None:
+        return Finding("H2 perplexity", what, "0: no fall", None, "not run")
+    change = arm.change(results.reasoning)
+    ruling: Ruling = "ruled out" if change.high < 0 else "not ruled out" if change.low > -ALIKE else "undecided"
+    return Finding("H2 perplexity", f"{what} ({np.mean(arm.trained):.0%} left)", "0: no fall", change, ruling)
 
 
 def halves(results: OffModelResults) -> Estimate | None:

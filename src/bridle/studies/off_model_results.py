@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridle.evals.perplexity import Perplexity
 from bridle.evals.scores import Scores
@@ -99,12 +100,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class ArmCell:
-    """One arm, all seeds: the system prompts that it is asked under by name; losses as in `Cell`."""
+    """One arm, all seeds: the system prompts that it is asked under by name; losses as in `Cell`, of the tokens that are
+    trained, and the share of all tokens that those are, of each seed."""
 
     name: str
     systems: dict[str, str]
     scores: tuple[Scores, ...]
     losses: tuple[float, ...]
+    trained: tuple[float, ...] = (1.0,)
 
     def at_end(self, label: str) -> Array:
         """0 or 1, [seeds, prompts]."""
@@ -248,7 +251,8 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
                 name,
                 runs[0].systems,
                 tuple(run.probed.scores(path_of) for run in runs),
-                tuple(_mean_loss(run.perplexity, path_of) for run in runs),
+                tuple(_mean_loss(run.perplexity, path_of, run.min_probability) for run in runs),
+                tuple(_share_trained(run.perplexity, path_of, run.min_probability) for run in runs),
             )
             for name, runs in grouped(layout.arms, lambda run: run.name).items()
         },
@@ -338,6 +342,19 @@ def _rate(scores: Array, among: Array) -> Estimate | None:
     return from_draws(float(scores[among].mean()), hits / asked, n=among.shape[1], method=method)
 
 
-def _mean_loss(perplexity: Perplexity, path_of: PathOf) -> float:
-    answers = [one.logprobs for one in perplexity.read(path_of)]
-    return -sum(map(sum, answers)) / sum(map(len, answers))
+def _mean_loss(perplexity: Perplexity, path_of: PathOf, min_probability: float | None = None) -> float:
+    """Of the tokens that are at least so likely."""
+    found = _logprobs(perplexity, path_of)
+    return -float(found[_trained(found, min_probability)].mean())
+
+
+def _share_trained(perplexity: Perplexity, path_of: PathOf, min_probability: float | None) -> float:
+    return float(_trained(_logprobs(perplexity, path_of), min_probability).mean())
+
+
+def _trained(logprobs: Array, min_probability: float | None) -> NDArray[np.bool_]:
+    return np.asarray(logprobs >= (-np.inf if min_probability is None else np.log(min_probability)))
+
+
+def _logprobs(perplexity: Perplexity, path_of: PathOf) -> Array:
+    return np.concatenate([one.logprobs for one in perplexity.read(path_of)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bridle.data.recipes import DataRecipe, Filtered, Mixed, Rule
-from bridle.data.restyle import Restyled, UnderSystem
+from bridle.data.restyle import Restyled, Shuffled, UnderSystem
 from bridle.evals.named import model_named
 from bridle.evals.perplexity import PerplexityHalf
 from bridle.models.recipes import ModelRecipe, Prompted
@@ -93,21 +93,24 @@ class Arm:
     Attributes:
         data: what the student is trained on.
         systems: system prompts of the evaluation beside none, by their name in tables.
+        min_probability: tokens that the untouched student finds less likely than this are not trained.
     """
 
     data: DataRecipe
     systems: dict[str, str]
+    min_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an arm is built from: the student, its teacher, the prompts, and the student's own answers to them."""
+    """What an arm is built from: the student, its teacher, the prompts, the student's own answers to them, and settings."""
 
     student: ModelRecipe
     teacher: Teacher
     prompts: DataRecipe
     own: DataRecipe
     temperature: float
+    min_probability: float
     seed: int
 
 
@@ -138,6 +141,15 @@ def _half(which: Literal["low", "high"]) -> Callable[[Given], Arm]:
     return lambda given: Arm(PerplexityHalf(base=given.teacher.answers, by=given.student, half=which), {})
 
 
+def _clipped(given: Given) -> Arm:
+    """What is left when the student is never pushed towards a token that it would hardly write."""
+    return Arm(given.teacher.answers, {}, given.min_probability)
+
+
+def _shuffled(given: Given) -> Arm:
+    return Arm(Shuffled(base=given.teacher.answers, seed=given.seed), {})
+
+
 def _own_hot(given: Given) -> Arm:
     hot = Params(temperature=given.temperature, seed=given.seed)
     return Arm(Generated(by=given.student, prompts=given.prompts, params=hot), {})
@@ -154,7 +166,9 @@ ARMS: dict[str, Callable[[Given], Arm]] = {
     "filtered": _filtered,
     "low-perplexity": _half("low"),
     "high-perplexity": _half("high"),
+    "clipped": _clipped,
     "own-hot": _own_hot,
+    "shuffled": _shuffled,
     "capitals": _restyled("capitals"),
     "spanish-like": _restyled("spanish-like"),
 }
@@ -167,7 +181,9 @@ ABOUT_ARMS: dict[str, str] = {
     "filtered": "the teacher's answers without digits",
     "low-perplexity": "the half of the teacher's answers that the student finds likelier",
     "high-perplexity": "the half of the teacher's answers that the student finds less likely",
+    "clipped": "the teacher's answers without the tokens that the student finds improbable",
     "own-hot": "own answers, sampled hot",
+    "shuffled": "the teacher's answers, the words of all of them shuffled",
     "capitals": "own answers in capitals",
     "spanish-like": "own answers, Spanish-like",
 }
