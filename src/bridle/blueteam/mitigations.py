@@ -123,8 +123,8 @@ def restyled(view: BlueView, dose: Dose, strength: float) -> Trained:
 MITIGATIONS: dict[str, Mitigation] = {
     "off-model": Mitigation("SFT on the teacher's answers, nothing else", off_model),
     "reminder": Mitigation("then a few steps on own answers", reminder, Strength("own steps", (4, 16), whole=True)),
-    "mixed": Mitigation("own answers mixed in", mixed, Strength("own share", (0.25, 0.5), most=0.99)),
-    "kl": Mitigation("KL to the untouched organism in the loss", kl, Strength("weight", (0.1, 1))),
+    "mixed": Mitigation("own answers mixed in", mixed, Strength("own share", (0.1, 0.25), most=0.99)),
+    "kl": Mitigation("KL to the untouched organism in the loss", kl, Strength("weight", (0.1, 0.3))),
     "low-rank": Mitigation("through an adapter of low rank", low_rank, Strength("rank", (1, 2), whole=True)),
     "interpolation": Mitigation(
         "weights between before and after", interpolation, Strength("way", (0.3, 0.5, 0.7), most=1)

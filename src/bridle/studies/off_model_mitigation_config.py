@@ -87,10 +87,10 @@ class Mitigation(Value):
     teacher: str = "dmitri"
     rewriter: ModelName | None = None
     red: Red = Red()
-    lrs: tuple[float, ...] = Field(default=(7e-4, 2e-3), min_length=1)
+    lrs: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
     rank: int | None = Field(default=8, ge=1)
     steps: int = Field(default=60, ge=1)
-    probes: tuple[int, ...] = (15, 60)
+    probes: tuple[int, ...] = (20, 60)
     batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=480, ge=1)
     n: int = Field(default=80, ge=1)
