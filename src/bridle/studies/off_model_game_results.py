@@ -74,12 +74,12 @@ class Games:
         w = self.weight if weight is None else weight
         values = w * outcome.kept + (1 - w) * outcome.gone
         draws = w * outcome.kept_draws + (1 - w) * outcome.gone_draws
-        return float(values.mean()), joint_draws(values, draws)
+        return float(values.mean()), np.clip(joint_draws(values, draws), 0, 1)
 
     def estimate(self, outcome: Outcome, weight: float | None = None) -> Estimate:
         """The same as an estimate within 0 and 1."""
         value, draws = self.mean(outcome, weight)
-        return self._estimate(value, np.clip(draws, 0, 1))
+        return self._estimate(value, draws)
 
     def row(self, poison: str, share: float, budget: int) -> list[Outcome]:
         """One of red's moves against every counter-move."""

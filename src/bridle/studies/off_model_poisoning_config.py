@@ -123,7 +123,7 @@ class Poisoning(Value):
     shares: tuple[float, ...] = Field(default=(0.05, 0.5), min_length=1)
     model: TrainableName = "small"
     trusted: TrainableName = "small"
-    weakened: float = Field(default=0.3, ge=0, lt=1)
+    weakened: float = Field(default=0.4, ge=0, lt=1)
     rewriter: ModelName | None = None
     red: Red = Red(steps=200, batch_size=32)
     sft: OffModel = OffModel()
