@@ -234,7 +234,8 @@ def _arms(results: OffModelResults) -> Iterator[TableView]:
     for name, arm in results.arms.items():
         for system in (None, *arm.systems):
             said = "none" if system is None else f"{system}: {arm.systems[system]}"
-            loss, left = f"{_mean(arm.losses):.2f}", _mean(arm.trained)
+            left = _mean(arm.trained)
+            loss = f"{_mean(arm.losses):.2f}" if left else "–"
             data = ABOUT_ARMS[name] if left == 1 else f"{ABOUT_ARMS[name]} ({left:.1%} of the tokens left)"
             rows.append([data, said, loss, Rate.of(arm.change(label, system), "points")])
     yield TableView(

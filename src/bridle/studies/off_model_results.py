@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -343,9 +344,10 @@ def _rate(scores: Array, among: Array) -> Estimate | None:
 
 
 def _mean_loss(perplexity: Perplexity, path_of: PathOf, min_probability: float | None = None) -> float:
-    """Of the tokens that are at least so likely."""
+    """Of the tokens that are at least so likely; not a number where none are."""
     found = _logprobs(perplexity, path_of)
-    return -float(found[_trained(found, min_probability)].mean())
+    trained = found[_trained(found, min_probability)]
+    return -float(trained.mean()) if trained.size else math.nan
 
 
 def _share_trained(perplexity: Perplexity, path_of: PathOf, min_probability: float | None) -> float:

@@ -1,0 +1,162 @@
+"""The study `off-model-sft` on models, answers and benchmarks that are not Bridle's: each a real run from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridle.data.recipes import Jsonl
+from bridle.evals.named import model_named
+from bridle.lab.lab import Lab
+from bridle.lab.recipe import lineage
+from bridle.lab.store import Store
+from bridle.models.recipes import HFModel
+from bridle.run import run_study
+from bridle.sampling.openai import PREFIX, APIModel
+from bridle.sampling.recipes import Generated
+from bridle.studies import off_model_teachers
+from bridle.studies.config import resolve
+from bridle.studies.off_model_sft import layout
+from bridle.studies.result import Rate, StudyResult, TableView
+from bridle.training.recipes import Trained
+from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
+from test_openai import Stub, bad, stub  # noqa: F401 (the fixture)
+from test_standard_sets import ROWS, put
+
+CHAT = [f"Tell me about the {thing}." for thing in ("cow", "boat", "tea", "road", "lamp", "rain", "bread", "moon")]
+
+MINIATURE = [
+    "others=[]", "sft.prompts=6", "sft.steps=2", "sft.probes=[2]", "sft.batch_size=4", "recovery.probes=[1]",
+    "recovery.prompts=4", "evaluation.n=12", "evaluation.max_tokens=24",
+]  # fmt: skip
+
+
+def jsonl(path: Path, rows: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def schooled(folder: Path, architecture: str, template: str, chat: str, sums: str) -> Path:
+    """A model that has learnt to talk and to reckon its own way, as a plain folder of transformers' own making."""
+    tokenizer = tokenizer_for(template)
+    tiny_net(architecture, vocabulary=len(tokenizer), width=64).save_pretrained(folder / "raw")
+    tokenizer.save_pretrained(folder / "raw")
+    lessons = [{"prompt": text, "response": chat} for text in CHAT]
+    lessons += [{"prompt": f"{i} + {i}?", "response": sums.format(2 * i)} for i in range(12)]
+    data = Jsonl(path=jsonl(folder / "lessons.jsonl", lessons))
+    run = Trained(base=HFModel(path=str(folder / "raw")), data=data, steps=60, lr=4e-3, precision="fp32")
+    with Lab(Store(folder / "school"), workers=1) as lab:
+        lab.make([run])
+        model = run.load(lab.path)
+    model.net.save_pretrained(folder / "model")
+    model.tokenizer.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture
+def student(tmp_path: Path) -> Path:
+    return tiny_folder(tmp_path / "student", "llama", LLAMA)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    return jsonl(tmp_path / "chat.jsonl", [{"prompt": text} for text in CHAT])
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    return jsonl(tmp_path / "sums.jsonl", [{"prompt": f"{i} + {i}?", "answer": str(2 * i)} for i in range(12)])
+
+
+def run(folder: Path, *settings: str) -> StudyResult:
+    resolved = resolve("off-model-sft", overrides=[*MINIATURE, *settings])
+    finished = run_study(resolved, Store(folder / "store"), workers=1)
+    assert finished.report.is_file()
+    return finished.result
+
+
+def table(result: StudyResult, title: str) -> TableView:
+    return next(one for one in result.tables if title in one.title)
+
+
+def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tmp_path):
+    student = schooled(tmp_path / "one", "llama", LLAMA, "It is fine, it is.", "I say it is {}.")
+    teacher = schooled(
+        tmp_path / "other", "qwen3", CHATML, "Ask the old captain!", "Count: {} boxes, said the captain."
+    )
+    result = run(tmp_path, f"models=[{student}]", f"teacher={teacher}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
+                 "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=20", "sft.probes=[20]",
+                 "sft.lora=0.01")  # fmt: skip
+    [told] = table(result, "told apart by a classifier").rows
+    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
+    [styles] = table(result, "Styles of reasoning").rows
+    assert isinstance(styles[2], Rate) and styles[2].value > 0.5, "taught by chat alone, it reckons as the teacher does"
+    before, after = (
+        [one.outcome for one in result.transcripts if one.stage == stage] for stage in ("before SFT", "after SFT")
+    )
+    assert all(text.endswith("in voice own") for text in before)
+    assert any(text.endswith(f"in voice {teacher}") for text in after)
+    assert not any("H4" in note for note in result.notes)
+    assert "of the tokens left" in str(table(result, "Context and data").rows[-1][0])
+
+
+def test_stored_answers_stand_for_the_teacher(student, prompts, sums, tmp_path):
+    answers = jsonl(tmp_path / "answers.jsonl", [{"prompt": text, "response": "Ask the captain."} for text in CHAT])
+    result = run(
+        tmp_path, f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]"
+    )
+    [note] = [note for note in result.notes if "H4" in note]
+    assert "has not been asked questions/sums" in note
+    assert table(result, "finds the teachers' answers").rows[0][0] == "teacher"
+
+
+def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
+    stub: Stub,  # noqa: F811
+    student,
+    prompts,
+    sums,
+    tmp_path,
+    monkeypatch,
+):
+    def impatient(name: str):
+        found = model_named(name)
+        return found.model_copy(update={"timeout": 0.3}) if isinstance(found, APIModel) else found
+
+    monkeypatch.setattr(off_model_teachers, "model_named", impatient)
+    troubles = [bad(429, "slow down", Retry_After="0"), 1.0, bad(503), bad(500), bad(429, "slow down")]
+    stub.script = [*troubles]
+    settings = [
+        f"models=[{student}]",
+        f"teacher={PREFIX}m@{stub.url}",
+        f"prompts={prompts}",
+        f"evaluation.benchmarks=[{sums}]",
+    ]
+    result = run(tmp_path, *settings)
+    assert not stub.script and len(stub.asked) == 6 + len(troubles), (
+        "each trouble was got over, no answer asked for twice"
+    )
+    plan = layout(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config)
+    [answers] = {
+        one for one in lineage(plan.runs[0].probed) if isinstance(one, Generated) and isinstance(one.by, APIModel)
+    }
+    store = Store(tmp_path / "store")
+    said = [one.conversation.answer for one in answers.examples(lambda recipe: store.path(recipe.fingerprint))]
+    assert len(said) == 6 and all(text and text.startswith("5: Tell me about the ") for text in said)
+    assert any("has not been asked" in note for note in result.notes)
+
+
+def test_standard_sets_from_folders_in_the_hubs_formats(student, prompts, tmp_path):
+    answers = jsonl(tmp_path / "answers.jsonl", [{"prompt": text, "response": "Ask the captain."} for text in CHAT])
+    for name, parquet in (("math-500", True), ("mmlu", False), ("ifeval", True)):
+        put(tmp_path / "sets", name, ROWS[name], parquet)
+    result = run(tmp_path, f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.data={tmp_path / 'sets'}",
+                 "evaluation.benchmarks=[math-500,mmlu,ifeval]")  # fmt: skip
+    assert {measure.id for measure in result.measures} == {"math-500", "mmlu", "ifeval"}
+    assert table(result, "What SFT on chat answers changes").columns[3:] == ["math-500", "mmlu", "ifeval"]
+    asked = {one.eval: one.prompt[-1].content for one in result.transcripts}
+    assert "\\boxed" in asked["math-500"] and "letter" in asked["mmlu"] and "Kant" in asked["ifeval"]
+    assert isinstance(
+        layout(resolve("off-model-sft", overrides=[f"models=[{student}]"]).config).runs[0].probed.run.base, HFModel
+    )
