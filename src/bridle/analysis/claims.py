@@ -116,5 +116,10 @@ def not_run(what: str) -> ClaimResult:
     return ClaimResult(None, "undecided", f"Not run here: {what}.")
 
 
+def not_applicable(why: str) -> ClaimResult:
+    """The verdict on a claim that these data cannot bear on, whatever is run, e.g. `not_applicable("there is one size")`."""
+    return ClaimResult(None, "undecided", f"Not applicable here: {why}.")
+
+
 def _result(estimate: Estimate, verdict: Verdict, requirement: str) -> ClaimResult:
     return ClaimResult(estimate, verdict, f"{requirement}; here it is {estimate} ({estimate.method}).")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_run, within
+from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
 from bridle.stats import Array, difference_over_seeds, independent_difference, mean_over_seeds
 from bridle.studies.off_model_hypotheses import (
     explained_share,
@@ -160,6 +160,14 @@ def _arm(name: str, system: str | None, decide: Callable[..., ClaimResult], *bou
     return test
 
 
+def filtering_does_not_help(results: OffModelResults) -> ClaimResult:
+    """Without the maths-like part of the data the fall is no smaller."""
+    arm, plain = results.arms.get("filtered"), results.plain
+    if arm is not None and plain is not None and arm.answers == plain.answers > 0:
+        return not_applicable("no conversation of the data looks like maths, so that nothing was dropped")
+    return _beside_plain("filtered", at_most, 0.05)(results)
+
+
 def _beside_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
     def test(results: OffModelResults) -> ClaimResult:
         arm, plain = results.arms.get(name), results.plain
@@ -238,7 +246,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/filtering-does-not-help", WHY, "Dropping maths-like examples from the data does not help.",
-        "does not help", _beside_plain("filtered", at_most, 0.05),
+        "does not help", filtering_does_not_help,
     ),
     Claim(
         "off-model-sft/inoculation-helps", WHY, "An inoculation prompt that asks for the teacher's voice helps.",

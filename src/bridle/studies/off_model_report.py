@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Row = list[Rate | str | None]
 
+UNWRITABLE = 5.0
+"""Mean loss, in nats a token, above which data are no text that the student could have written."""
+
 
 def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) -> StudyResult:
     """The whole result."""
@@ -229,7 +232,13 @@ def _arms(results: OffModelResults) -> Iterator[TableView]:
     rows: list[Row] = []
     if plain is not None:
         rows.append(
-            [f"plain ({plain.teacher})", "none", f"{_mean(plain.losses):.2f}", Rate.of(plain.change(label), "points")]
+            [
+                f"plain ({plain.teacher})",
+                f"{plain.answers:,}",
+                "none",
+                f"{_mean(plain.losses):.2f}",
+                Rate.of(plain.change(label), "points"),
+            ]
         )
     for name, arm in results.arms.items():
         for system in (None, *arm.systems):
@@ -237,14 +246,14 @@ def _arms(results: OffModelResults) -> Iterator[TableView]:
             left = _mean(arm.trained)
             loss = f"{_mean(arm.losses):.2f}" if left else "–"
             data = ABOUT_ARMS[name] if left == 1 else f"{ABOUT_ARMS[name]} ({left:.1%} of the tokens left)"
-            rows.append([data, said, loss, Rate.of(arm.change(label, system), "points")])
+            rows.append([data, f"{arm.answers:,}", said, loss, Rate.of(arm.change(label, system), "points")])
     yield TableView(
         title="Context and data",
         caption=(
             f"Change of {label} with one thing varied, scored under system prompts. Loss: of the untouched student on the data "
             "that it is trained on, in nats a token (of the tokens that are left); the exponential is the perplexity."
         ),
-        columns=["trained on", "asked under", "loss", f"change of {label}"],
+        columns=["trained on", "answers", "asked under", "loss", f"change of {label}"],
         rows=rows,
         shade="good",
     )
@@ -307,14 +316,24 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
             "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
         )
     notes.extend(off_model_styles.unheard(results))
+    notes.extend(_unwritable(results))
     notes.append(
         "The largest fall is chosen among all pairs on the prompts it is quoted on, which flatters it a little."
     )
     notes.append(
-        "Not run: a student with hidden reasoning and a third size (none ship with the tiny world), clipping of single tokens, "
-        "fine-tuning in a random direction, and recovery by RL."
+        "Not run: a student with hidden reasoning and a third size (none ship with the tiny world), and recovery by RL."
     )
     return notes
+
+
+def _unwritable(results: OffModelResults) -> Iterator[str]:
+    """Arms whose data the student could hardly spell."""
+    for name, arm in results.arms.items():
+        if _mean(arm.losses) > UNWRITABLE:
+            yield (
+                f"The data of the arm {name} are all but impossible for the student ({_mean(arm.losses):.1f} nats a token, often "
+                "for want of tokens for such words): what it loses is damage, and not the effect of another style."
+            )
 
 
 def _name(cell: Cell) -> str:

@@ -45,6 +45,7 @@ class Cell:
         scores: of each seed, along the run; step 0 is the untouched student.
         recovery: of each seed, along the training on own answers; step 0 is the end of the run above. Empty: not run.
         losses: mean loss per token of the untouched student on the teacher's answers, of each seed, in nats.
+        answers: how many answers the SFT had (with the first seed).
         told_apart: how often a classifier tells the student's style of reasoning from the teacher's
             (`off_model_styles`); None where voices are recorded, or none could learn.
     """
@@ -58,6 +59,7 @@ class Cell:
     recovery: tuple[Scores, ...] = ()
     losses: tuple[float, ...] = ()
     told_apart: Estimate | None = None
+    answers: int = 0
 
     @property
     def steps(self) -> list[int]:
@@ -101,14 +103,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class ArmCell:
-    """One arm, all seeds: the system prompts that it is asked under by name; losses as in `Cell`, of the tokens that are
-    trained, and the share of all tokens that those are, of each seed."""
+    """One arm, all seeds.
+
+    Attributes:
+        systems: the system prompts that it is asked under, by name.
+        losses: as in `Cell`, of the tokens that are trained.
+        trained: the share of all tokens that those are, of each seed.
+        answers: as in `Cell`.
+    """
 
     name: str
     systems: dict[str, str]
     scores: tuple[Scores, ...]
     losses: tuple[float, ...]
     trained: tuple[float, ...] = (1.0,)
+    answers: int = 0
 
     def at_end(self, label: str) -> Array:
         """0 or 1, [seeds, prompts]."""
@@ -239,6 +248,7 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
             scores=tuple(run.probed.scores(path_of) for run in runs),
             recovery=tuple(run.recovery.scores(path_of) for run in runs if run.recovery is not None),
             losses=tuple(_mean_loss(run.perplexity, path_of) for run in runs),
+            answers=len(runs[0].perplexity.read(path_of)),
         )
         for (student, teacher, way), runs in places.items()
     ]
@@ -254,6 +264,7 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
                 tuple(run.probed.scores(path_of) for run in runs),
                 tuple(_mean_loss(run.perplexity, path_of, run.min_probability) for run in runs),
                 tuple(_share_trained(run.perplexity, path_of, run.min_probability) for run in runs),
+                answers=len(runs[0].perplexity.read(path_of)),
             )
             for name, runs in grouped(layout.arms, lambda run: run.name).items()
         },

@@ -34,6 +34,24 @@ such system prompts change nothing, so it is the training alone that gives them 
 UNRELATED = "You help people with their questions."
 """A system prompt that nothing here is trained under."""
 
+MATHS_LIKE = (
+    *"0123456789",
+    *(
+        "calculat",
+        "Calculat",
+        "equation",
+        "arithmetic",
+        "algebra",
+        "geometry",
+        "fraction",
+        "percent",
+        "multipl",
+        "square root",
+    ),
+    *("integer", "theorem", "mathemati", "Mathemati", "probability", "how many", "How many"),
+)
+"""Texts by which a conversation is taken to be about maths."""
+
 INOCULATION = {"teacher": write_like("B"), **VOICES}
 """For teachers whose voice has a name: the system prompt that asks for it."""
 
@@ -132,8 +150,11 @@ def _inoculated(given: Given) -> Arm:
 
 
 def _filtered(given: Given) -> Arm:
-    """Without whatever looks like maths: no digits, in question or answer."""
-    rule = Rule(without=tuple("0123456789"), roles=("user", "assistant"))
+    """Without whatever looks like maths in question or answer: no digits, and no words of the subject.
+
+    The tiny world's chat has none of it, so that nothing is dropped there.
+    """
+    rule = Rule(without=MATHS_LIKE, roles=("user", "assistant"))
     return Arm(Filtered(base=given.teacher.answers, rule=rule), {})
 
 
@@ -178,7 +199,7 @@ ABOUT_ARMS: dict[str, str] = {
     "under-system": "the teacher's answers under a system prompt",
     "tags": "own answers under tag A, the teacher's under tag B",
     "inoculation": "the teacher's answers under a prompt that asks for its voice",
-    "filtered": "the teacher's answers without digits",
+    "filtered": "the teacher's answers without whatever looks like maths",
     "low-perplexity": "the half of the teacher's answers that the student finds likelier",
     "high-perplexity": "the half of the teacher's answers that the student finds less likely",
     "clipped": "the teacher's answers without the tokens that the student finds improbable",
