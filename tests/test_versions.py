@@ -21,7 +21,9 @@ from typing import Any, get_args
 
 import pytest
 
+from bridle.data.recipes import DataRecipe
 from bridle.lab.recipe import KINDS, Recipe, Value, class_of
+from bridle.models.recipes import ModelRecipe
 
 RECORD = Path(__file__).with_name("code_versions.json")
 REFRESH = "python tests/test_versions.py"
@@ -31,10 +33,18 @@ def code_hash(recipe: type[Recipe]) -> str:
     """Hash of the code that decides what this recipe makes."""
     sources = {name: inspect.getsource(importlib.import_module(name)) for name in recipe.code}
     sources |= {
-        f"class {part.__qualname__}": textwrap.dedent(inspect.getsource(part)) for part in (recipe, *values_in(recipe))
+        f"class {part.__qualname__}": textwrap.dedent(inspect.getsource(part))
+        for part in (recipe, *shared_by(recipe), *values_in(recipe))
     }
     text = "\n".join(f"{name}: {meaning(ast.parse(source))}" for name, source in sorted(sources.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shared_by(recipe: type[Recipe]) -> Iterator[type[Recipe]]:
+    """The classes between a recipe's and those that say no more than that it is a recipe, a model or data."""
+    for base in recipe.__mro__[1:]:
+        if issubclass(base, Recipe) and base not in (Recipe, ModelRecipe, DataRecipe):
+            yield base
 
 
 def values_in(owner: type[Value]) -> Iterator[type[Value]]:

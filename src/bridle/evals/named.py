@@ -96,9 +96,9 @@ def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
 
 
 def _checkpoint(recipe: ModelRecipe, step: int, fingerprint: str) -> ModelRecipe:
-    from bridle.training.recipes import Trained
+    from bridle.training.recipes import Training
 
-    if not isinstance(recipe, Trained):
+    if not isinstance(recipe, Training):
         raise ConfigError(f"The model {fingerprint[:12]} has no checkpoints.", "Leave the @ and the step out.")
     try:
         return recipe.at(step)

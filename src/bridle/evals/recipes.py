@@ -17,7 +17,7 @@ from bridle.evals.items import Eval, check_suite
 from bridle.evals.pairs import PAIR_CODE
 from bridle.lab.recipe import Job, PathOf, Recipe
 from bridle.models.recipes import MODEL_CODE, ModelRecipe
-from bridle.training.recipes import Trained
+from bridle.training.recipes import Trained, Training
 
 if TYPE_CHECKING:
     from bridle.evals.scores import Scores
@@ -105,7 +105,7 @@ class Probed(Recipe):
     version: ClassVar[int] = 2  # as `Scored`
     code: ClassVar[tuple[str, ...]] = (*Trained.code, "bridle.evals.recipes", *_SCORING)
 
-    run: Trained
+    run: Training
     steps: tuple[int, ...] = Field(min_length=1)
     suite: tuple[Eval, ...]
 
@@ -141,7 +141,6 @@ class Probed(Recipe):
         from bridle.evals.scores import SCORES, read_scores, write_scores
         from bridle.evals.scoring import score_suite
         from bridle.sampling.native import NativeSampler
-        from bridle.training.engine import train
 
         job.scratch.mkdir(parents=True, exist_ok=True)
         last = self.run.steps or self.steps[-1]
@@ -158,14 +157,7 @@ class Probed(Recipe):
             rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in self.suite}
             job.progress(step, last, **rates)
 
-        train(
-            self.run,
-            self.run.base.load(job.path),
-            self.run.data.examples(job.path),
-            job=job,
-            at=trained_steps,
-            visit=score,
-        )
+        self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
         missing = [step for step in self.steps if not _part(job.scratch, step).is_file()]
         if missing:
             raise ConfigError(
@@ -245,7 +237,6 @@ class Selected(ModelRecipe):
     def make(self, job: Job) -> None:
         """Train up to the chosen step; write `final/` (a whole Hugging Face folder) and `choice.json`."""
         from bridle.models.loading import save_folder
-        from bridle.training.engine import train
 
         chosen, candidates = self.choose(job.path)
         run = self.among[chosen.among].run
@@ -260,7 +251,7 @@ class Selected(ModelRecipe):
             save_folder(model, final)
         else:
             with suppress(_Reached):
-                train(run, model, run.data.examples(job.path), job=job, at=(chosen.step,), visit=keep)
+                run.train(model, job, at=(chosen.step,), visit=keep)
         facts = {
             "run": run.fingerprint,
             "system": model.system,

@@ -18,6 +18,7 @@ from bridle.studies.off_model_poisoning import Played, Poisonings, Reminded
 from bridle.studies.off_model_poisoning_config import Poisoning
 from bridle.studies.result import MeasureView, MessageView, Rate, TableView, Transcript
 from bridle.studies.sections import Sections
+from bridle.training.recipes import Trained
 
 SHOWN = 6
 """Samples of each poison, and triggered prompts of each model, that are shown per organism."""
@@ -232,6 +233,7 @@ def _caught(by_name: dict[str, list[Played]], path_of: PathOf) -> Iterator[Table
 
 def _thrown(run: Reminded, path_of: PathOf) -> tuple[int, int] | None:
     """Poisoned samples that a filter dropped, and all of them; None if the move filters nothing."""
+    assert isinstance(run.probed.run, Trained)
     filters = [r for r in lineage(run.probed.run.data) if isinstance(r, LeastSurprising)]
     if not filters or not isinstance(run.data, Mixed):
         return None

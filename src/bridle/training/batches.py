@@ -129,6 +129,25 @@ def _positions(rectangles: Sequence[tuple[int, int]]) -> Tensor:
     return torch.cat([torch.arange(length).repeat(docs) for docs, length in rectangles])
 
 
+class Order:
+    """The order in which things are taken, epoch after epoch: each a permutation drawn from `(seed, epoch)`.
+
+    Args:
+        size: how many things there are.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size, self.seed = size, seed
+        self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def index_at(self, position: int) -> int:
+        """Which one stands at a position (position `size` begins the second epoch)."""
+        epoch, offset = divmod(position, self.size)
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.size)
+        return int(self._epoch[1][offset])
+
+
 class Stream:
     """A data set's rows in training order, endlessly, rendered as they are needed.
 
@@ -151,24 +170,16 @@ class Stream:
         prompt_weight: float,
         first_tokens: int | None = None,
     ) -> None:
-        self.examples, self.model, self.seed = examples, model, seed
+        self.examples, self.model, self.order = examples, model, Order(len(examples), seed)
         self.max_length, self.prompt_weight, self.first_tokens = max_length, prompt_weight, first_tokens
         self._kept: dict[int, Row] = {}
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def rows(self, start: int, end: int | None = None) -> Iterator[Row]:
         """The rows from position `start` on in training order (position `n` begins the second epoch)."""
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
-            yield from self._render([self.index_at(position) for position in range(start, stop)])
+            yield from self._render([self.order.index_at(position) for position in range(start, stop)])
             start = stop
-
-    def index_at(self, position: int) -> int:
-        """Which example stands at a position of the order."""
-        epoch, offset = divmod(position, len(self.examples))
-        if self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
-        return int(self._order[1][offset])
 
     def _render(self, indices: Sequence[int]) -> list[Row]:
         missing = [index for index in dict.fromkeys(indices) if index not in self._kept]
@@ -202,14 +213,21 @@ def _place_in_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one optimizer step trains on: micro-batches of rows, and where the order goes on after them."""
+    """What one optimizer step trains on: micro-batches of rows, and where the order goes on after them.
+
+    Attributes:
+        divisor: what the loss's sum is divided by, where that is not the sum of all weights (they may be signed).
+    """
 
     micro_batches: list[list[Row]]
     cursor: int
+    divisor: float | None = None
 
     @property
     def total_weight(self) -> float:
-        """Sum of all weights, the loss's denominator."""
+        """The loss's denominator: the sum of all weights, or what stands for it."""
+        if self.divisor is not None:
+            return self.divisor
         return float(sum(float(row.weights.sum()) for rows in self.micro_batches for row in rows))
 
     @property

@@ -11,10 +11,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from bridle.training.resume import Progress, forget_state, load_state, save_stat
 if TYPE_CHECKING:
     from bridle.data.recipes import Example
     from bridle.models.loading import Model
-    from bridle.training.recipes import Trained
+    from bridle.training.recipes import Trained, Training
 
 Visit = Callable[[int, "Model"], None]
 """`(steps done, model in evaluation mode)`: look at the model, save it, score it; leave its weights alone."""
@@ -40,6 +41,18 @@ Visit = Callable[[int, "Model"], None]
 SAVE_EVERY_SECONDS = 30.0
 SAVING_SHARE = 0.05
 """Saving may take this share of the time: the larger the model, the rarer its states."""
+
+
+class Steps(Protocol):
+    """Where a run's optimizer steps come from."""
+
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    def after(self, cursor: int) -> Iterator[Step]:
+        """Those that are left once the order has come to `cursor`; each is asked for when the one before is done."""
+        ...
 
 
 def train(
@@ -51,15 +64,39 @@ def train(
     at: Collection[int] = (),
     visit: Visit | None = None,
 ) -> Model:
+    """Train `model` (in place) on examples, as `run` says: `optimise` with steps that are cut from data.
+
+    Args:
+        run: settings; its `base` and `data` are not read, `model` and `examples` stand for them.
+        model: what to start from. Its system prompt goes before conversations that have none.
+        examples: the data.
+
+    Raises:
+        TrainingError: no examples, nothing to train on in them, or a loss that is not a number. No state is left.
+    """
+    if not len(examples):
+        raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
+    return optimise(run, model, lambda policy: _FromExamples(run, policy, examples), job=job, at=at, visit=visit)
+
+
+def optimise(
+    run: Training,
+    model: Model,
+    steps: Callable[[Model], Steps],
+    *,
+    job: Job,
+    at: Collection[int] = (),
+    visit: Visit | None = None,
+) -> Model:
     """Train `model` (in place) as `run` says.
 
     The state is saved in `job.scratch` about every half minute, before every visit and when the user stops the run; a run
     that finds its state there goes on from it and ends with the same weights, bit for bit, as one that was never interrupted.
 
     Args:
-        run: settings; its `base` and `data` are not read, `model` and `examples` stand for them.
-        model: what to start from. Its system prompt goes before conversations that have none.
-        examples: the data.
+        run: settings; its `base` is not read, `model` stands for it.
+        model: what to start from.
+        steps: makes the steps; it is given the model as it is trained, so that steps may depend on what it says.
         job: `scratch` for the state, `folder` for `losses.jsonl`, and where progress is reported.
         at: steps at which to call `visit`; 0 is before training.
         visit: called at those steps, in order. After a kill it may be called once more for the last of them, and it is not
@@ -70,13 +107,11 @@ def train(
 
     Raises:
         ConfigError: a visit lies beyond the last step.
-        TrainingError: no examples, nothing to train on in them, or a loss that is not a number. No state is left.
+        TrainingError: nothing to train on in the first step, or a loss that is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
-    if not len(examples):
-        raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        return _Run(run, model, examples, job).go(frozenset(at), visit)
+        return _Run(run, model, steps, job).go(frozenset(at), visit)
 
 
 def resolved_precision(precision: str, device: torch.device) -> str:
@@ -89,48 +124,55 @@ def resolved_precision(precision: str, device: torch.device) -> str:
     return "bf16" if fast else "fp32"
 
 
-def steps_in(run: Trained, stream: Stream) -> int:
-    """Optimizer steps of the run; without a number, those of one epoch."""
-    if run.steps is not None:
-        return run.steps
-    if not run.packing:
-        return math.ceil(len(stream.examples) / (run.batch_size * run.accumulate))
-    return sum(1 for _ in _steps(run, stream, cursor=0))
+class _FromExamples:
+    """Steps cut from a data set."""
 
-
-def _steps(run: Trained, stream: Stream, cursor: int) -> Iterator[Step]:
-    return steps_of(
-        stream,
-        batch_size=run.batch_size,
-        tokens_per_batch=run.tokens_per_batch if run.packing else None,
-        accumulate=run.accumulate,
-        cursor=cursor,
-        end=len(stream.examples) if run.steps is None else None,
-    )
-
-
-class _Run:
-    """One run of the loop: what it works with, and how far it has come."""
-
-    def __init__(self, run: Trained, model: Model, examples: Sequence[Example], job: Job) -> None:
-        self.run, self.job = run, job
-        self.precision = resolved_precision(run.precision, model.device)
-        self.model = _prepared(model, run, self.precision)
-        self.net: nn.Module = self.model.net
+    def __init__(self, run: Trained, model: Model, examples: Sequence[Example]) -> None:
+        self.run = run
         self.stream = Stream(
             examples,
-            self.model,
+            model,
             seed=run.seed,
             max_length=run.max_length,
             prompt_weight=run.prompt_weight,
             first_tokens=run.first_tokens,
         )
-        self.steps = steps_in(run, self.stream)
+
+    def count(self) -> int:
+        """As many as the run says; without a number, those of one epoch."""
+        if self.run.steps is not None:
+            return self.run.steps
+        if not self.run.packing:
+            return math.ceil(len(self.stream.examples) / (self.run.batch_size * self.run.accumulate))
+        return sum(1 for _ in self.after(0))
+
+    def after(self, cursor: int) -> Iterator[Step]:
+        run = self.run
+        return steps_of(
+            self.stream,
+            batch_size=run.batch_size,
+            tokens_per_batch=run.tokens_per_batch if run.packing else None,
+            accumulate=run.accumulate,
+            cursor=cursor,
+            end=len(self.stream.examples) if run.steps is None else None,
+        )
+
+
+class _Run:
+    """One run of the loop: what it works with, and how far it has come."""
+
+    def __init__(self, run: Training, model: Model, steps: Callable[[Model], Steps], job: Job) -> None:
+        self.run, self.job = run, job
+        self.precision = resolved_precision(run.precision, model.device)
+        self.model = _prepared(model, run, self.precision)
+        self.net: nn.Module = self.model.net
+        self.source = steps(self.model)
+        self.steps = self.source.count()
         self.optimizer = optimizer_for(
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
         )
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
-        self.reference = Reference(self.net, self.weights) if run.looks_at_base else None
+        self.reference = Reference(self.net, self.weights) if run.anchor else None
         self.progress = load_state(job.scratch, run.fingerprint, self.weights, self.optimizer) or Progress(0, 0, [])
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.reported_at = self.saved_at
@@ -140,7 +182,7 @@ class _Run:
         visits = at if visit is not None else frozenset()
         if max(visits, default=0) > self.steps:
             raise ConfigError(f"Step {max(visits)} lies beyond the run's last, {self.steps}.", "Raise `steps`.")
-        todo = _steps(self.run, self.stream, self.progress.cursor)
+        todo = self.source.after(self.progress.cursor)
         if self.progress.step in visits:
             self._visit(visit)
         for pause in sorted({step for step in visits if step > self.progress.step} | {self.steps}):
@@ -156,7 +198,7 @@ class _Run:
     def _advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. Whatever makes training fast is taken off the network again afterwards."""
         self.net.train()
-        with logits_of(self.net) as (logits, flat):
+        with logits_of(self.net) as (logits, flat), self._saved_when_stopped():
             for step in islice(todo, until - self.progress.step):
                 loss, lr = self._step(step, logits, flat)
                 done = self.progress.step + 1
@@ -165,6 +207,15 @@ class _Run:
                 self._report(loss, lr, step.tokens)
                 if self._saving_is_due():
                     self._save()
+
+    @contextmanager
+    def _saved_when_stopped(self) -> Iterator[None]:
+        """A user's stop may come after a step, or while the next one is being made."""
+        try:
+            yield
+        except Stopped:
+            self._save()
+            raise
 
     def _step(self, step: Step, logits: LogitsOf, flat: bool) -> tuple[float, float]:
         """One optimizer step: its loss per unit of weight, and its learning rate."""
@@ -198,18 +249,17 @@ class _Run:
 
     def _loss(self, piece: Batch, logits: LogitsOf) -> Tensor:
         """What the piece adds to the step's loss."""
-        run, weights_K = self.run, piece.weights_K
-        base_KV = None
+        weights_K, base_KV = piece.weights_K, None
         if self.reference is not None:
             with _autocast(self.precision, self.model.device):  # a context of its own: it keeps the weights it has cast
                 base_KV = self.reference.logits(logits, piece)
         with _autocast(self.precision, self.model.device):
             logits_KV = logits(piece)
-        if base_KV is not None and run.min_probability is not None:
-            weights_K = weights_K * supported(base_KV, piece.targets_K, run.min_probability)
-        if base_KV is not None and run.kl > 0:
-            return anchored(logits_KV, piece.targets_K, weights_K, base_KV, run.kl)
-        return OBJECTIVES[run.objective](logits_KV, piece.targets_K, weights_K)
+        if base_KV is not None and self.run.anchor.min_probability is not None:
+            weights_K = weights_K * supported(base_KV, piece.targets_K, self.run.anchor.min_probability)
+        if base_KV is not None and self.run.anchor.kl > 0:
+            return anchored(logits_KV, piece.targets_K, weights_K, base_KV, self.run.anchor.kl)
+        return OBJECTIVES[self.run.objective](logits_KV, piece.targets_K, weights_K)
 
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None
@@ -224,11 +274,7 @@ class _Run:
     def _report(self, loss: float, lr: float, tokens: int) -> None:
         now = time.monotonic()
         rate, self.reported_at = tokens / max(now - self.reported_at, 1e-9), now
-        try:
-            self.job.progress(self.progress.step, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
-        except Stopped:
-            self._save()
-            raise
+        self.job.progress(self.progress.step, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
 
     def _saving_is_due(self) -> bool:
         pause = max(SAVE_EVERY_SECONDS, self.save_seconds / SAVING_SHARE)
@@ -245,7 +291,7 @@ class _Run:
         raise TrainingError(problem, remedy)
 
 
-def _prepared(model: Model, run: Trained, precision: str) -> Model:
+def _prepared(model: Model, run: Training, precision: str) -> Model:
     """The model with the weights that are to be trained in fp32: all of them, or those of an adapter, fresh or its own."""
     if run.adapter is not None:
         model = continued(model) if run.adapter == "continued" else attach(model, run.adapter, run.seed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,23 @@ their total over the whole step beforehand, so micro-batches add up and no objec
 def sft(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
     """Supervised fine-tuning: the weighted negative log-likelihood of the next token, in nats."""
     return _WeightedNLL.apply(logits_KV, targets_K, weights_K)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What holds a run to the model that it starts from (`bridle.training.recipes.Trained` explains the two)."""
+
+    kl: float = 0.0
+    min_probability: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to ask the base."""
+        return self.kl > 0 or self.min_probability is not None
+
+
+def policy_gradient(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
+    """REINFORCE on the policy's own samples: `sft` whose weights are advantages, of either sign (Williams 1992)."""
+    return sft(logits_KV, targets_K, weights_K)
 
 
 def anchored(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor, base_KV: Tensor, kl: float) -> Tensor:
@@ -41,7 +59,7 @@ def supported(base_KV: Tensor, targets_K: Tensor, least: float) -> Tensor:
     return (torch.cat(chosen) >= math.log(least)).float()
 
 
-OBJECTIVES: dict[str, Objective] = {"sft": sft}
+OBJECTIVES: dict[str, Objective] = {"sft": sft, "policy_gradient": policy_gradient}
 """Every objective by the name that a recipe gives it."""
 
 _ROWS_AT_ONCE = 256

@@ -13,7 +13,7 @@ from bridle.chat import Conversation, Message
 from bridle.errors import ConfigError
 from bridle.lab.recipe import Recipe, Value, lineage
 from bridle.models.recipes import HFModel, LoRA, ModelRecipe
-from bridle.training.recipes import Trained
+from bridle.training.recipes import Training
 
 BYTES_PER_WEIGHT = 4
 """Weights are trained in float32 (bfloat16 products happen under autocast)."""
@@ -63,9 +63,9 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
             _check_fit(model, weights, trained, workers)
 
 
-def runs_in(value: Any) -> Iterator[Trained]:
+def runs_in(value: Any) -> Iterator[Training]:
     """Every training run inside a recipe, also those that its `inputs` leave out because they happen in memory."""
-    if isinstance(value, Trained):
+    if isinstance(value, Training):
         yield value
     if isinstance(value, Value):
         for name in type(value).model_fields:
@@ -87,7 +87,7 @@ def count_weights(folder: Path) -> int | None:
     return sum(map(_count, files)) if files else None
 
 
-def bytes_needed(weights: int, run: Trained | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
+def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
     """Memory for the weights, and for training: gradients, and the optimizer's and the base's copies of what is trained.
 
     Activations come on top (`bytes_on_top`).
@@ -100,37 +100,34 @@ def bytes_needed(weights: int, run: Trained | None, *, width: int, stored: int =
     """
     if run is None:
         return weights * stored
-    copies = (
-        1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.looks_at_base
-    )  # gradients, the optimizer's own, the base's
+    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + bool(run.anchor)  # gradients, the optimizer's own, the base's
     if run.adapter is None:
         return weights * BYTES_PER_WEIGHT * (1 + copies)
     adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
     return weights * stored + adapter * BYTES_PER_WEIGHT * (1 + copies)
 
 
-def bytes_on_top(weights: int, run: Trained, *, width: int, layers: int, vocabulary: int) -> int:
+def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabulary: int) -> int:
     """Memory that a step of training takes besides weights, gradients and optimizer.
 
     That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
     layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with the base's logits 8. A
     step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
     """
-    length = min(run.max_length or USUAL_TOKENS, USUAL_TOKENS)
-    tokens = run.tokens_per_batch if run.packing else run.batch_size * length
+    tokens = run.tokens_at_once(USUAL_TOKENS)
     copies = 0 if run.precision == "fp32" else 2 * weights
-    return copies + tokens * (90 * layers * width + (8 if run.looks_at_base else 6) * vocabulary)
+    return copies + tokens * (90 * layers * width + (8 if run.anchor else 6) * vocabulary)
 
 
-def _rank(run: Trained) -> int:
+def _rank(run: Training) -> int:
     """Rank of the adapter that is trained; of one that is continued, that of the nearest training below."""
     if isinstance(run.adapter, LoRA):
         return run.adapter.rank
-    ranks = [r.adapter.rank for r in lineage(run.base) if isinstance(r, Trained) and isinstance(r.adapter, LoRA)]
+    ranks = [r.adapter.rank for r in lineage(run.base) if isinstance(r, Training) and isinstance(r.adapter, LoRA)]
     return ranks[-1] if ranks else 0
 
 
-def _check_fit(model: HFModel, weights: int, runs: list[Trained], workers: int) -> None:
+def _check_fit(model: HFModel, weights: int, runs: list[Training], workers: int) -> None:
     free, where, stored = _free_memory()
     shape = _shape(model)
     need = max(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -15,24 +16,19 @@ from bridle.models.recipes import MODEL_CODE, LoRA, ModelRecipe
 
 if TYPE_CHECKING:
     from bridle.models.loading import Model
+    from bridle.training.engine import Visit
+    from bridle.training.objectives import Anchor
 
 USUAL_OPTIMIZERS = ("adamw", "adam", "sgd", "soap", "muon", "lion")
 """Accepted without loading the library that lists them all, so that a study file is read at once."""
 
 
-class Trained(ModelRecipe):
-    """A model trained on conversations; what is trained is the answers.
+class Training(ModelRecipe):
+    """A model that gradient steps make from another one, whatever they train on.
 
     Attributes:
         base: where the weights start.
-        data: what they are trained on.
-        objective: what a step minimises (`bridle.training.objectives`).
-        steps: optimizer steps; None for one epoch.
-        batch_size: conversations in a step (times `accumulate`).
-        packing: fill a step by tokens instead, with as many conversations as fit `tokens_per_batch`. Packed or not, no
-            conversation sees another, and hardly any padding is computed on.
-        tokens_per_batch: tokens in a step (times `accumulate`) with `packing`.
-        accumulate: forward and backward passes per step; the step averages over all of them.
+        steps: optimizer steps; None where the data decide.
         lr: learning rate at its peak.
         optimizer: "adamw", "sgd", or any published name of pytorch-optimizer ("soap", "muon", "lion" …).
         betas: decay of the optimizer's moments; None for its own.
@@ -41,37 +37,14 @@ class Trained(ModelRecipe):
         clip: largest gradient norm; None for no limit.
         adapter: train a low-rank adapter on top of the base, whose own, if it has one, is merged first; "continued": go
             on training the adapter that the base has; None for the full weights.
-        seed: of the data order, the adapter's start and dropout.
-        max_length: tokens after which a conversation is cut.
-        prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
-        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens; the base is the model before this
-            training, frozen. The distillation of the old model into the new one ("How to reduce…", June 2026).
-        first_tokens: train only so many first tokens of every answer; None for all.
-        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
-            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
+        seed: of the order, the adapter's start and dropout.
         precision: "auto", "bf16" or "fp32" (`bridle.training.engine`).
         checkpoints: steps whose weights are kept; the last step's always are.
     """
 
-    kind: ClassVar[str] = "trained"
-    code: ClassVar[tuple[str, ...]] = (
-        "bridle.training.engine",
-        "bridle.training.batches",
-        "bridle.training.flat",
-        "bridle.training.objectives",
-        "bridle.training.optimizers",
-        "bridle.training.reference",
-        *MODEL_CODE,
-    )
-
+    objective: str
     base: ModelRecipe
-    data: DataRecipe
-    objective: Literal["sft"] = "sft"
     steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    packing: bool = False
-    tokens_per_batch: int = Field(default=4096, ge=1)
-    accumulate: int = Field(default=1, ge=1)
     lr: float = Field(gt=0)
     optimizer: str = "adamw"
     weight_decay: float = Field(default=0.0, ge=0)
@@ -81,11 +54,6 @@ class Trained(ModelRecipe):
     clip: float | None = Field(default=1.0, gt=0)
     adapter: LoRA | Literal["continued"] | None = None
     seed: int = Field(default=0, ge=0)
-    max_length: int | None = Field(default=None, ge=2)
-    prompt_weight: float = Field(default=0.0, ge=0)
-    kl: float = Field(default=0.0, ge=0)
-    first_tokens: int | None = Field(default=None, ge=1)
-    min_probability: float | None = Field(default=None, gt=0, lt=1)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoints: tuple[int, ...] = ()
 
@@ -112,11 +80,21 @@ class Trained(ModelRecipe):
         return self
 
     @property
-    def looks_at_base(self) -> bool:
-        """Whether every step also asks what the base says."""
-        return self.kl > 0 or self.min_probability is not None
+    def anchor(self) -> Anchor:
+        """What holds the model to its base while it is trained; nothing unless a subclass says so."""
+        from bridle.training.objectives import Anchor
 
-    def at(self, step: int) -> Checkpoint | Trained:
+        return Anchor()
+
+    def tokens_at_once(self, usual: int) -> int:
+        """Tokens that one forward and backward pass holds, if conversations are about `usual` tokens long."""
+        raise NotImplementedError
+
+    def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
+        """Train a model that stands for the base; arguments and errors are those of `bridle.training.engine.optimise`."""
+        raise NotImplementedError
+
+    def at(self, step: int) -> Checkpoint | Self:
         """The model after so many steps; at the last one this recipe itself.
 
         Raises:
@@ -130,7 +108,7 @@ class Trained(ModelRecipe):
 
     def make(self, job: Job) -> None:
         """Train; write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
-        from bridle.training.engine import resolved_precision, train
+        from bridle.training.engine import resolved_precision
 
         model = self.base.load(job.path)
         kept = job.scratch / "checkpoints"
@@ -139,7 +117,7 @@ class Trained(ModelRecipe):
         def keep(step: int, at_step: Model) -> None:
             self._save(at_step, kept / _folder_of(step))
 
-        trained = train(self, model, self.data.examples(job.path), job=job, at=self.checkpoints, visit=keep)
+        trained = self.train(model, job, at=self.checkpoints, visit=keep)
         last = int(trained.key.rpartition("@")[2])
         for step in self.checkpoints:
             if step < last:
@@ -181,10 +159,75 @@ class Trained(ModelRecipe):
         folder.mkdir(parents=True)
         (save_folder if self.adapter is None else save_adapter)(model, folder)
 
+    def _manner(self) -> str:
+        """Optimizer and adapter in a few words."""
+        if self.adapter is None:
+            return self.optimizer
+        return f"{self.optimizer}, " + (
+            "its LoRA continued" if self.adapter == "continued" else f"LoRA r{self.adapter.rank}"
+        )
+
+
+class Trained(Training):
+    """A model trained on conversations; what is trained is the answers.
+
+    Attributes:
+        data: what it is trained on.
+        objective: what a step minimises (`bridle.training.objectives`).
+        steps: optimizer steps; None for one epoch.
+        batch_size: conversations in a step (times `accumulate`).
+        packing: fill a step by tokens instead, with as many conversations as fit `tokens_per_batch`. Packed or not, no
+            conversation sees another, and hardly any padding is computed on.
+        tokens_per_batch: tokens in a step (times `accumulate`) with `packing`.
+        accumulate: forward and backward passes per step; the step averages over all of them.
+        max_length: tokens after which a conversation is cut.
+        prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
+        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens; the base is the model before this
+            training, frozen. The distillation of the old model into the new one ("How to reduce…", June 2026).
+        first_tokens: train only so many first tokens of every answer; None for all.
+        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
+            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
+    """
+
+    kind: ClassVar[str] = "trained"
+    code: ClassVar[tuple[str, ...]] = (
+        "bridle.training.engine",
+        "bridle.training.batches",
+        "bridle.training.flat",
+        "bridle.training.objectives",
+        "bridle.training.optimizers",
+        "bridle.training.reference",
+        *MODEL_CODE,
+    )
+
+    data: DataRecipe
+    objective: Literal["sft"] = "sft"
+    batch_size: int = Field(default=16, ge=1)
+    packing: bool = False
+    tokens_per_batch: int = Field(default=4096, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    max_length: int | None = Field(default=None, ge=2)
+    prompt_weight: float = Field(default=0.0, ge=0)
+    kl: float = Field(default=0.0, ge=0)
+    first_tokens: int | None = Field(default=None, ge=1)
+    min_probability: float | None = Field(default=None, gt=0, lt=1)
+
+    @property
+    def anchor(self) -> Anchor:
+        from bridle.training.objectives import Anchor
+
+        return Anchor(self.kl, self.min_probability)
+
+    def tokens_at_once(self, usual: int) -> int:
+        return self.tokens_per_batch if self.packing else self.batch_size * min(self.max_length or usual, usual)
+
+    def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
+        from bridle.training.engine import train
+
+        return train(self, model, self.data.examples(job.path), job=job, at=at, visit=visit)
+
     def describe(self) -> str:
-        how = self.optimizer
-        if self.adapter is not None:
-            how += ", its LoRA continued" if self.adapter == "continued" else f", LoRA r{self.adapter.rank}"
+        how = self._manner()
         if self.kl:
             how += f", KL {self.kl:g} to the base"
         if self.first_tokens is not None:
@@ -201,7 +244,7 @@ class Checkpoint(ModelRecipe):
     kind: ClassVar[str] = "checkpoint"
     virtual: ClassVar[bool] = True
 
-    run: Trained
+    run: Training
     step: int = Field(ge=1)
 
     @model_validator(mode="after")
