@@ -87,7 +87,7 @@ def _pooled(block: Mitigation, found: Frontiers) -> TableView:
                 title(name),
                 MITIGATIONS[name].about,
                 str(points),
-                Rate.of(found.auc(name), "plain"),
+                Rate.of(found.auc(name, "random"), "plain"),
                 Rate.of(found.auc(name, "fixed"), "plain"),
                 None if name == PLAIN or PLAIN not in found.names else Rate.of(found.gap(name, PLAIN), "plain"),
                 Rate.of(found.removed(name, AFFORDABLE)),
@@ -168,7 +168,7 @@ def _affordable(found: Frontiers) -> CurveView:
         SeriesView(
             name=title(name),
             x=[100 * loss for loss in LOSSES],
-            rates=[Rate.of(found.removed(name, loss)) for loss in LOSSES],
+            rates=[Rate.of(found.removed(name, loss, "fixed")) for loss in LOSSES],
         )
         for name in found.names
     ]
@@ -176,7 +176,7 @@ def _affordable(found: Frontiers) -> CurveView:
         title="What a loss of capability buys",
         caption=(
             "Share of the bad behaviour that each mitigation removes at no more than so much loss of capability: heights of the "
-            f"cross-fitted hulls, averaged over {len(found.groups)} organisms and their seeds."
+            f"cross-fitted hulls, averaged over {len(found.groups)} organisms and their seeds (organisms fixed)."
         ),
         x_label="capability lost at most, %",
         y_label="bad behaviour removed",

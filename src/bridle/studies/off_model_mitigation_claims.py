@@ -56,7 +56,12 @@ class Frontiers:
             self._aucs[name] = auc_table(self.of(name))
         return self._aucs[name]
 
-    def auc(self, name: str, units: Units = "random") -> Estimate:
+    @property
+    def units(self) -> Units:
+        """How organisms are taken where nothing else is said: as random, unless too few took to tell how they vary."""
+        return "random" if len(self.groups) >= FEWEST else "fixed"
+
+    def auc(self, name: str, units: Units | None = None) -> Estimate:
         """The AUC averaged over organisms and seeds."""
         return self.pooled(*self.aucs(name), units)
 
@@ -65,10 +70,10 @@ class Frontiers:
         (values, draws), (others, other_draws) = self.aucs(one), self.aucs(two)
         return self.pooled(values - others, draws - other_draws)
 
-    def removed(self, name: str, loss: float) -> Estimate:
+    def removed(self, name: str, loss: float, units: Units | None = None) -> Estimate:
         """Share of the behaviour that goes at no more than a loss of capability, cross-fitted, over organisms and seeds."""
         read = [frontier.removed_by_seed(loss) for frontier in self.of(name)]
-        return self.pooled(np.stack([values for values, _ in read]), np.stack([draws for _, draws in read]))
+        return self.pooled(np.stack([values for values, _ in read]), np.stack([draws for _, draws in read]), units)
 
     def ends(self, name: str, group: str, strength: str | None = None) -> list[Cell]:
         """The cells of a mitigation, of one strength or of all."""
@@ -78,17 +83,20 @@ class Frontiers:
         """After the last step minus before, averaged over learning rates and organisms (or of one kind of organism)."""
         chosen = self.groups if group is None else [group]
         tables = [self._at_end(kind, name, each, strength) - start(self.results, kind, each) for each in chosen]
-        return self.pooled(*mean_table(np.stack(tables)), "random" if group is None else "fixed")
+        return self.pooled(*mean_table(np.stack(tables)), None if group is None else "fixed")
 
     def between(self, kind: Kind, one: str, two: str, groups: Sequence[str]) -> Estimate:
-        """After the last step of one mitigation minus after that of another."""
-        tables = [self._at_end(kind, one, group) - self._at_end(kind, two, group) for group in groups]
+        """After the last step of one mitigation minus after that of another, each at the strength that is named last."""
+        last = {name: self.ends(name, self.groups[0])[-1].strength for name in (one, two)}
+        tables = [
+            self._at_end(kind, one, group, last[one]) - self._at_end(kind, two, group, last[two]) for group in groups
+        ]
         return self.pooled(*mean_table(np.stack(tables)))
 
-    def pooled(self, values: Array, draws: Array, units: Units = "random") -> Estimate:
+    def pooled(self, values: Array, draws: Array, units: Units | None = None) -> Estimate:
         """An average over organisms, each under several seeds."""
         n = self.results.frontier(self.groups[0], self.names[0]).prompts
-        return mean_over_pairs(values, draws, n=n, pairs=units, unit="organism")
+        return mean_over_pairs(values, draws, n=n, pairs=units or self.units, unit="organism")
 
     def _at_end(self, kind: Kind, name: str, group: str, strength: str | None = None) -> Array:
         """[seeds, prompts], averaged over learning rates and strengths: nothing is selected."""
