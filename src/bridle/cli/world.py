@@ -22,7 +22,7 @@ def build(
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
     workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
 ) -> None:
-    """Pre-train the world's models: some 25 minutes on two cores for those that ship; an interrupted build goes on.
+    """Pre-train the world's models: about an hour on two cores for those that ship; an interrupted build goes on.
 
     Example: bridle world build student --out world
     """
