@@ -51,7 +51,7 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
         points=[point for cell in shown.cells for point in point_views(shown, cell)],
         frontiers=list(frontier_views(results)),
         curves=[_affordable(found)],
-        tables=[_pooled(block, found), _by_organism(found), _ends(block, found), _starts(results)],
+        tables=[_pooled(block, found), _by_organism(found, pairs), _ends(block, found), _starts(results)],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, found)],
         transcripts=list(_transcripts(results, pairs)),
         notes=_notes(block, results),
@@ -115,14 +115,23 @@ def _pooled(block: Mitigation, found: Frontiers) -> TableView:
     )
 
 
-def _by_organism(found: Frontiers) -> TableView:
-    rows: list[Row] = [
-        [title(name), *(Rate.of(frontier.auc, "plain") for frontier in found.of(name))] for name in found.names
-    ]
+def _by_organism(found: Frontiers, pairs: dict[str, Pair]) -> TableView:
+    families = {
+        name: [group for group, pair in pairs.items() if (pair.behavior.domain == "chat") is backdoored]
+        for name, backdoored in (("backdoored", True), ("sandbagging", False))
+    }
+    families = {f"{len(groups)} {name}": groups for name, groups in families.items() if len(groups) > 1}
+    rows: list[Row] = []
+    for name in found.names:
+        together = [Rate.of(found.auc(name, "fixed", groups), "plain") for groups in families.values()]
+        rows.append([title(name), *together, *(Rate.of(frontier.auc, "plain") for frontier in found.of(name))])
     return TableView(
         title="AUC, mitigation × organism",
-        caption="The same AUCs for each kind of organism, over its seeds.",
-        columns=["mitigation", *found.groups],
+        caption=(
+            "The same AUCs, first averaged over backdoored and over sandbagging organisms (organisms fixed), then for each kind of "
+            "organism, over its seeds."
+        ),
+        columns=["mitigation", *families, *found.groups],
         rows=rows,
     )
 

@@ -61,9 +61,11 @@ class Frontiers:
         """How organisms are taken where nothing else is said: as random, unless too few took to tell how they vary."""
         return "random" if len(self.groups) >= FEWEST else "fixed"
 
-    def auc(self, name: str, units: Units | None = None) -> Estimate:
-        """The AUC averaged over organisms and seeds."""
-        return self.pooled(*self.aucs(name), units)
+    def auc(self, name: str, units: Units | None = None, groups: Sequence[str] | None = None) -> Estimate:
+        """The AUC averaged over organisms (all, or some kinds of them) and seeds."""
+        values, draws = self.aucs(name)
+        rows = [self.groups.index(group) for group in (self.groups if groups is None else groups)]
+        return self.pooled(values[rows], draws[rows], units)
 
     def gap(self, one: str, two: str) -> Estimate:
         """AUC of one mitigation minus that of another on the same organisms."""
