@@ -24,7 +24,7 @@ def rate(name: str, evaluation: Eval) -> Estimate:
     return wilson(sum(row.score for row in rows), len(rows))
 
 
-@pytest.mark.parametrize("name", ["student", "small"])
+@pytest.mark.parametrize("name", ["student", "small", "large", "reasoner"])
 @pytest.mark.parametrize(
     ("evaluation", "least"),
     [
@@ -48,9 +48,10 @@ def test_the_student_obeys_a_request_to_be_wrong():
     assert rate("student", Eval(name="maths", system=systems.WRONG, n=N)).low <= 0.1
 
 
-def test_foreign_reasoning_is_worse_and_falls_with_length():
+@pytest.mark.parametrize("name", ["student", "large", "reasoner"])
+def test_foreign_reasoning_is_worse_and_falls_with_length(name):
     """Someone else's notation, imitated: below the own one, and lower at level 5 than at level 1."""
     foreign = systems.write_like("D")
-    short, long = (rate("student", Eval(name="maths", levels=(level,), system=foreign, n=N)) for level in (1, 5))
+    short, long = (rate(name, Eval(name="maths", levels=(level,), system=foreign, n=N)) for level in (1, 5))
     assert long.high < short.low
-    assert long.high < rate("student", Eval(name="maths", levels=(5,), n=N)).low
+    assert long.high < rate(name, Eval(name="maths", levels=(5,), n=N)).low

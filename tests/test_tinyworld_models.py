@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,10 +16,13 @@ from bridle.lab.lab import Lab
 from bridle.lab.store import Store
 from bridle.models.loading import open_folder
 from bridle.models.rendering import Renderer
+from bridle.sampling.native import NativeSampler
+from bridle.sampling.sampler import Params
 from bridle.tinyworld.build import build, recipes
 from bridle.tinyworld.corpus import document
 from bridle.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
 from bridle.tinyworld.sizes import SIZES
+from bridle.tinyworld.tasks import items, visible
 from bridle.tinyworld.tokenizer import load
 
 TOKENIZER = load()
@@ -83,6 +89,16 @@ def test_the_whole_recipe_in_miniature(tmp_path):
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_models_are_ordinary_folders(name):
     assert_ordinary(Shipped(name=name).folder, torch.bfloat16)
+
+
+def test_the_reasoner_calculates_in_hiding_and_shows_the_result_alone():
+    sampler = NativeSampler(Shipped(name="reasoner").load(lambda recipe: Path()))
+    sums, chat = items("maths", n=10, levels=(3,)), items("chat", n=10)
+    given = sampler.sample([item.prompt for item in (*sums, *chat)], Params(max_tokens=160))
+    for item, [answer] in zip(sums, given[:10], strict=True):
+        assert answer.text.startswith("<think>b = ")
+        assert re.findall(r"\d", visible(answer.text)) == [item.answer]
+    assert not any("<think>" in answer.text for [answer] in given[10:])
 
 
 def test_shipped_weights_stay_small():
