@@ -20,14 +20,12 @@ from bridle.studies.off_model_hypotheses import (
     pooled_change,
     slope_on_teacher,
 )
+from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS
+from bridle.studies.off_model_matrix_claims import ENOUGH_STEPS, FALLS, HOLDS, WHY
 from bridle.studies.off_model_noise import Noise, noise_gap
 from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
 
-WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 REDUCE = "How to reduce the capability loss of off-model SFT (June 2026)"
-
-HOLDS, FALLS = 0.07, -0.05
-ENOUGH_STEPS = 16
 
 Test = Callable[[OffModelResults], ClaimResult]
 
@@ -259,5 +257,6 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
         if (cell := results.cell("pirate")) is None
         else within(cell.change(results.reasoning), -0.07, 0.07, "the change after pirate answers"),
     ),
+    *MATRIX_CLAIMS,
 )  # fmt: skip
 """The published statements, in their order."""

@@ -1,0 +1,281 @@
+"""What was published about the whole matrix of students, teachers and benchmarks of off-model SFT, each with its test.
+
+Source: "Why does off-model SFT degrade capabilities?" (May 2026), the table of the change of Olympiads by student and teacher
+and the text around it. Where that has two benchmarks of maths and this study one, its easy and hard levels stand for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import f as f_distribution
+
+from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
+from bridle.evals.scores import Scores
+from bridle.stats import (
+    Array,
+    Estimate,
+    difference_over_seeds,
+    from_draws,
+    independent_difference,
+    mean_over_seeds,
+    prompt_weights,
+)
+from bridle.studies.off_model_hypotheses import largest_fall
+from bridle.studies.off_model_results import AS_ABLE, Cell, OffModelResults, lost, regained
+from bridle.tinyworld.sizes import SIZES
+
+WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
+
+HOLDS, FALLS = 0.07, -0.05
+"""A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
+
+ENOUGH_STEPS = 16
+MATHS = ("maths", "math-500", "olympiads", "gsm8k")
+
+
+def falls_far(results: OffModelResults) -> ClaimResult:
+    """The largest fall is of the published size."""
+    change = largest_fall(results, results.off_model)
+    if change is None:
+        return not_run("an off-model teacher")
+    return at_most(change, -0.3, f"the largest change of {results.reasoning}")
+
+
+def order_of_damage(results: OffModelResults) -> ClaimResult:
+    """Averaged over off-model runs, the reasoning falls more than any other benchmark, and those change alike."""
+    labels = _others(results)
+    if not results.off_model or not labels:
+        return not_run("a second benchmark, or an off-model teacher")
+    change = {label: _pooled(results.off_model, label) for label in (results.reasoning, *labels)}
+    parts = [
+        at_most(
+            independent_difference(change[results.reasoning], change[label]),
+            FALLS,
+            f"the change of {results.reasoning} minus that of {label}",
+        )
+        for label in labels
+    ]
+    parts += [
+        within(
+            independent_difference(change[one], change[two]), -HOLDS, HOLDS, f"the change of {one} minus that of {two}"
+        )
+        for one, two in combinations(labels, 2)
+    ]
+    return all_of(parts)
+
+
+def maths_correlates(results: OffModelResults) -> ClaimResult:
+    """Over pairs of student and teacher, the falls of two benchmarks of maths go together."""
+    cells = results.off_model
+    two = _two_kinds_of_maths(results, cells) if len(cells) >= 4 else None
+    if two is None:
+        return not_run("four pairs of student and teacher, scored on two kinds of maths")
+    one, other, said = two
+    if min(np.ptp(one.mean(axis=1)), np.ptp(other.mean(axis=1))) < 0.05:
+        return not_applicable("all pairs fall alike, so that nothing can correlate")
+    weights = [prompt_weights(table.shape[1], seed=seed).T / table.shape[1] for seed, table in enumerate((one, other))]
+    value = float(_correlation(one.mean(axis=1)[:, None], other.mean(axis=1)[:, None])[0])
+    draws = _correlation(one @ weights[0], other @ weights[1])
+    method = f"bootstrap over prompts; {len(cells)} student-teacher pairs as they are"
+    found = from_draws(value, draws, n=one.shape[1] + other.shape[1], method=method)
+    return at_least(found, 0.7, f"the correlation of the changes of {said}")
+
+
+def _two_kinds_of_maths(results: OffModelResults, cells: Sequence[Cell]) -> tuple[Array, Array, str] | None:
+    """The changes of two kinds, [pairs, prompts], and what they are: two benchmarks, or easy and hard levels of one."""
+    labels = [label for label in cells[0].scores[0].evals if label in MATHS]
+    if len(labels) > 1:
+        return _changes(cells, labels[0]), _changes(cells, labels[1]), f"{labels[0]} and {labels[1]}"
+    levels = cells[0].levels(results.reasoning)
+    if len(levels) < 4:
+        return None
+    hard = np.array([row.level in levels[-2:] for row in cells[0].scores[0].cell(results.reasoning, 0)])
+    change = _changes(cells, results.reasoning)
+    return change[:, ~hard], change[:, hard], f"the hardest two levels of {results.reasoning} and of the others"
+
+
+def _correlation(x: Array, y: Array) -> Array:
+    """Pearson's, of each column, [pairs, draws] → [draws]."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    return np.asarray((x * y).sum(axis=0) / np.maximum(np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0)), 1e-9))
+
+
+def large_students_fall_less(results: OffModelResults) -> ClaimResult:
+    """From teachers as able as both, the largest student falls less than the smallest."""
+    return _by_size(results, able=True)
+
+
+def weak_teachers_hurt_all_sizes(results: OffModelResults) -> ClaimResult:
+    """From teachers weaker than both, the largest student falls as far as the smallest."""
+    return _by_size(results, able=False)
+
+
+def _by_size(results: OffModelResults, able: bool) -> ClaimResult:
+    way = results.cells[0].way
+    students = [name for name in SIZES if any(cell.student == name for cell in results.cells)]
+    kind = "as able as both" if able else "weaker than both"
+    if len(students) < 2:
+        return not_run("two students of the tiny world's sizes")
+    small, large = (
+        {c.teacher: c for c in results.off_model if (c.student, c.way) == (name, way)}
+        for name in (students[0], students[-1])
+    )
+    shared = [
+        name
+        for name in small
+        if name in large and all(_is_able(results, pair[name]) is able for pair in (small, large))
+    ]
+    if not shared:
+        return not_run(f"a teacher {kind}")
+    label = results.reasoning
+    falls = [
+        np.mean([pair[name].array(label, pair[name].last) - pair[name].array(label, 0) for name in shared], axis=0)
+        for pair in (large, small)
+    ]
+    gap = mean_over_seeds(falls[0] - falls[1], bounds=(-2, 2))
+    said = f"the change of {students[-1]} minus that of {students[0]} (teachers {kind}: {', '.join(shared)})"
+    return at_least(gap, 0.05, said) if able else within(gap, -0.1, 0.1, said)
+
+
+def _is_able(results: OffModelResults, cell: Cell) -> bool | None:
+    """Whether the teacher is as able as the student; None where that is not known."""
+    accuracy = results.teacher_accuracy(cell)
+    return None if accuracy is None else accuracy.value >= float(cell.array(results.reasoning, 0).mean()) - AS_ABLE
+
+
+def some_hardly_fall(results: OffModelResults) -> ClaimResult:
+    """There is a student that keeps its reasoning whoever teaches it."""
+    students = list(dict.fromkeys(cell.student for cell in results.off_model))
+    found = []
+    for student in students:
+        cells = [cell for cell in results.off_model if cell.student == student]
+        found.append(
+            all_of([_within_published(results, cell, f"the change of {student} from {cell.teacher}") for cell in cells])
+        )
+    if not found:
+        return not_run("an off-model teacher")
+    order = {"holds": 0, "undecided": 1, "does not hold": 2}
+    return min(found, key=lambda one: order[one.verdict])
+
+
+def _within_published(results: OffModelResults, cell: Cell, what: str) -> ClaimResult:
+    return within(cell.change(results.reasoning), -HOLDS, HOLDS, what)
+
+
+def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
+    """A student that reasons in a hidden block falls too."""
+    cells = [
+        cell
+        for cell in results.off_model
+        if any("</think>" in row.completion for row in cell.scores[0].cell(results.reasoning, 0))
+    ]
+    change = largest_fall(results, cells)
+    if change is None:
+        return not_run("a student with hidden reasoning")
+    return at_most(change, FALLS, f"the largest change of {cells[0].student}")
+
+
+def hard_levels_return(results: OffModelResults) -> ClaimResult:
+    """Few steps on own outputs bring back at least half of what the hardest two levels lost, in every pair that fell."""
+    parts = []
+    for cell in (cell for cell in results.off_model if cell.recovery):
+        levels = cell.levels(results.reasoning)[-2:]
+        hard = _of_levels(cell, results.reasoning, levels)
+        steps = [step for step in cell.recovery[0].steps if step <= ENOUGH_STEPS]
+        if len(levels) == 2 and steps and lost(hard, results.reasoning):
+            what = f"the share of levels {levels[0]} and {levels[1]} regained after {steps[-1]} steps ({cell.student} from "
+            parts.append(at_least(regained(hard, results.reasoning, steps[-1]), 0.5, f"{what}{cell.teacher})"))
+    return all_of(parts) if parts else not_run("recovery of a student that fell at the hardest levels")
+
+
+def _of_levels(cell: Cell, label: str, levels: Sequence[int]) -> Cell:
+    def of(tables: Sequence[Scores]) -> tuple[Scores, ...]:
+        kept = ([row for row in table.rows if row.eval == label and row.level in levels] for table in tables)
+        return tuple(Scores(rows) for rows in kept)
+
+    return replace(cell, scores=of(cell.scores), recovery=of(cell.recovery))
+
+
+def improbable_is_erratic(results: OffModelResults) -> ClaimResult:
+    """The change differs more from seed to seed after the improbable half of the data than after the probable half."""
+    halves = [results.arms.get(f"{half}-perplexity") for half in ("high", "low")]
+    ends = [half.at_end(results.reasoning).mean(axis=1) for half in halves if half is not None]
+    if len(ends) < 2 or len(ends[0]) < 5:
+        return not_run("the halves by perplexity with five seeds, without which there is no spread to speak of")
+    high, low = (float(np.var(each, ddof=1)) for each in ends)
+    if low == 0:
+        return not_applicable("the probable half ends alike with every seed")
+    count = len(ends[0])
+    bottom, top = (float(high / low / f_distribution.ppf(q, count - 1, count - 1)) for q in (0.975, 0.025))
+    found = Estimate(high / low, bottom, top, count, "F distribution, over seeds")
+    return at_least(found, 1.0, "the variance between seeds, improbable half over probable half")
+
+
+def _others(results: OffModelResults) -> list[str]:
+    """The benchmarks that need no long reasoning."""
+    labels = results.cells[0].scores[0].evals
+    return [
+        label for label in labels if label != results.reasoning and label not in MATHS and "answer-only" not in label
+    ]
+
+
+def _pooled(cells: Sequence[Cell], label: str) -> Estimate:
+    """The change at the end, averaged over cells."""
+    after = np.mean([cell.array(label, cell.last) for cell in cells], axis=0)
+    return difference_over_seeds(after, np.mean([cell.array(label, 0) for cell in cells], axis=0))
+
+
+def _changes(cells: Sequence[Cell], label: str) -> Array:
+    """Of each cell, averaged over its seeds, [cells, prompts]."""
+    return np.stack([(cell.array(label, cell.last) - cell.array(label, 0)).mean(axis=0) for cell in cells])
+
+
+CLAIMS: tuple[Claim[OffModelResults], ...] = (
+    Claim(
+        "off-model-sft/falls-far", WHY, "The fall can be some thirty points and more.",
+        "MATH-500 up to −.30, Olympiads up to −.54", falls_far,
+    ),
+    Claim(
+        "off-model-sft/order-of-damage", WHY,
+        "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
+        "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", order_of_damage,
+    ),
+    Claim(
+        "off-model-sft/maths-correlates", WHY, "The changes of two benchmarks of maths correlate over students and teachers.",
+        "MATH and Olympiads: .90", maths_correlates, unit="plain",
+    ),
+    Claim(
+        "off-model-sft/large-students-fall-less", WHY, "From able teachers, larger students fall less.",
+        "from gpt-5.5: 4B −.12, 30B −.11, 235B −.04; from opus-4.7: −.16, −.07, −.03", large_students_fall_less,
+    ),
+    Claim(
+        "off-model-sft/weak-teachers-hurt-all-sizes", WHY, "From a weak teacher, students of all sizes fall alike.",
+        "from llama8b: 4B −.54, 30B −.52, 235B −.53", weak_teachers_hurt_all_sizes,
+    ),
+    Claim(
+        "off-model-sft/some-hardly-fall", WHY, "Some students hardly fall, whoever teaches them.",
+        "llama8b: −.02 to +.02 from every teacher", some_hardly_fall,
+    ),
+    Claim(
+        "off-model-sft/hidden-reasoning-falls", WHY, "It is found in students with their reasoning switched on.",
+        "reasoning on and off was a control; its figures are not quoted here", hidden_reasoning_falls,
+    ),
+    Claim(
+        "off-model-sft/few-steps-restore-hard", WHY, "A few steps on own outputs restore long reasoning as well.",
+        "30B Olympiads .105→.61 in 4–16 steps of 16", hard_levels_return, unit="percent",
+    ),
+    Claim(
+        "off-model-sft/improbable-is-erratic", WHY, "Improbable data move the model erratically (H2).",
+        "no figure", improbable_is_erratic, unit="plain",
+    ),
+    Claim(
+        "off-model-sft/inoculation-helps-large-more", WHY, "Inoculation helps large students more than small ones.",
+        "235B −.53→−.05; 4B −.54→−.47",
+        lambda results: not_run("inoculation of two students: the arms vary the first alone, so it takes a run with each first"),
+    ),
+)  # fmt: skip
+"""The published statements about the matrix, in their order."""

@@ -1,0 +1,136 @@
+"""The claims of `off-model-sft` about its matrix: each comes out either way, or says why it cannot be decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridle.analysis.claims import judge
+from bridle.evals.scores import Score, Scores
+from bridle.studies.off_model_claims import CLAIMS
+from bridle.studies.off_model_hypotheses import findings
+from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
+
+N = 100
+LEVELS = (1, 2, 3, 4, 5)
+
+
+def scores(easy: float, hard: float, step: int | None, others: float = 1.0, said: str = "") -> list[Score]:
+    """Maths of a hundred problems, levels in turn: the hardest two and the others each with their rate; and knowledge."""
+    rows = []
+    for i in range(N):
+        level = LEVELS[i % 5]
+        right = (i // 5 + 0.5) / (N / 5) < (hard if level > 3 else easy)
+        rows.append(
+            Score(step, "maths", f"m/{i}", level, [], said, int(right), True, {"voice": "A" if step == 0 else "B"})
+        )
+        rows.append(Score(step, "knowledge", f"k/{i}", None, [], "", int(i < others * N), True))
+    return rows
+
+
+def cell(
+    student: str, teacher: str, easy: float, hard: float, others: float = 1.0, said: str = "", back: float = 1.0
+) -> Cell:
+    """A student that was always right before; three seeds alike."""
+    run = Scores([*scores(1, 1, 0, said=said), *scores(easy, hard, 60, others, said)])
+    recovery = Scores([*scores(easy, hard, 0, others), *scores(1, back, 16)])
+    return Cell(student, teacher, "LoRA 8", teacher == "self", (0, 1, 2), (run,) * 3, (recovery,) * 3)
+
+
+def matrix(*cells: Cell, able: tuple[str, ...] = ("teacher",)) -> OffModelResults:
+    rate = {True: 1.0, False: 0.3}
+    teachers = {
+        (c.student, c.teacher): Scores(scores(rate[c.teacher in able], rate[c.teacher in able], None)) for c in cells
+    }
+    return OffModelResults("maths", list(cells), teachers, {})
+
+
+def verdict(results: OffModelResults, claim: str) -> str:
+    return next(found.verdict for one, found in judge(CLAIMS, results) if one.id == f"off-model-sft/{claim}")
+
+
+def test_the_published_pattern_holds():
+    results = matrix(
+        cell("small", "teacher", 0.7, 0.5), cell("student", "teacher", 0.95, 0.95),
+        cell("small", "dmitri", 0.3, 0.1), cell("student", "dmitri", 0.3, 0.1),
+    )  # fmt: skip
+    for claim in (
+        "falls-far", "order-of-damage", "maths-correlates", "large-students-fall-less", "weak-teachers-hurt-all-sizes",
+        "few-steps-restore-hard",
+    ):  # fmt: skip
+        assert verdict(results, claim) == "holds", claim
+
+
+def test_and_fails_where_the_opposite_is_found():
+    results = matrix(
+        cell("small", "teacher", 0.9, 0.9, others=0.3, back=0.0), cell("student", "teacher", 0.2, 0.9, others=0.3, back=0.0),
+        cell("small", "dmitri", 0.95, 0.4, others=0.3, back=0.4), cell("student", "dmitri", 0.1, 0.9, others=0.3, back=0.9),
+    )  # fmt: skip
+    for claim in (
+        "order-of-damage", "maths-correlates", "large-students-fall-less", "weak-teachers-hurt-all-sizes",
+        "few-steps-restore-hard", "some-hardly-fall",
+    ):  # fmt: skip
+        assert verdict(results, claim) == "does not hold", claim
+
+
+def test_one_student_that_keeps_everything_is_enough_for_some():
+    fell, kept = cell("small", "teacher", 0.3, 0.1), cell("student", "teacher", 1.0, 1.0)
+    assert verdict(matrix(fell), "some-hardly-fall") == "does not hold"
+    assert verdict(matrix(fell, kept), "some-hardly-fall") == "holds"
+
+
+def test_a_student_with_hidden_reasoning_is_known_by_what_it_writes():
+    assert verdict(matrix(cell("student", "teacher", 0.3, 0.1)), "hidden-reasoning-falls") == "undecided"
+    thinking = "<think>b = 4</think>The answer is 4."
+    assert verdict(matrix(cell("reasoner", "teacher", 0.3, 0.1, said=thinking)), "hidden-reasoning-falls") == "holds"
+    assert (
+        verdict(matrix(cell("reasoner", "teacher", 1, 1, said=thinking)), "hidden-reasoning-falls") == "does not hold"
+    )
+
+
+def test_what_this_run_cannot_say_is_undecided_with_a_reason():
+    results = matrix(cell("student", "teacher", 0.3, 0.1))
+    said = {one.id.partition("/")[2]: found for one, found in judge(CLAIMS, results)}
+    for claim in (
+        "maths-correlates", "large-students-fall-less", "inoculation-helps-large-more", "improbable-is-erratic",
+        "not-the-spectrum", "not-any-training",
+    ):  # fmt: skip
+        assert said[claim].verdict == "undecided" and said[claim].reason.startswith("Not run here: "), claim
+
+
+def arm(name: str, rate: float, **more: object) -> ArmCell:
+    table = Scores([*scores(1, 1, 0), *scores(rate, rate, 60)])
+    return ArmCell(name, {}, (table,) * 3, (0.2,), **more)  # type: ignore[arg-type]
+
+
+def test_a_filter_that_dropped_nothing_shows_nothing():
+    plain = replace(cell("student", "teacher", 0.3, 0.1), answers=960)
+    results = matrix(plain)
+    dropped, idle = (replace(results, arms={"filtered": arm("filtered", 0.1, answers=count)}) for count in (700, 960))
+    assert verdict(dropped, "filtering-does-not-help") != "undecided"
+    [found] = [found for one, found in judge(CLAIMS, idle) if one.id.endswith("filtering-does-not-help")]
+    assert found.verdict == "undecided" and "Not applicable" in found.reason
+
+
+@pytest.mark.parametrize(("rate", "ruling"), [(1.0, "not ruled out"), (0.3, "ruled out")])
+def test_clipping_can_rule_perplexity_out_and_cannot_prove_it(rate: float, ruling: str):
+    results = replace(
+        matrix(cell("student", "teacher", 0.3, 0.1)), arms={"clipped": arm("clipped", rate, trained=(0.95,))}
+    )
+    [found] = [one for one in findings(results) if "without the tokens" in one.what]
+    assert found.ruling == ruling and "(95% left)" in found.what
+
+
+def test_erratic_is_told_by_the_spread_between_five_seeds():
+    def half(name: str, rates: tuple[float, ...]) -> ArmCell:
+        return ArmCell(name, {}, tuple(Scores([*scores(1, 1, 0), *scores(r, r, 60)]) for r in rates), (0.2,))
+
+    wild, calm = (0.0, 0.5, 1.0, 0.2, 0.9, 0.1), (0.5, 0.55, 0.5, 0.55, 0.5, 0.5)
+    base = matrix(cell("student", "teacher", 0.3, 0.1))
+    erratic, opposite = (
+        replace(base, arms={"high-perplexity": half("high", high), "low-perplexity": half("low", low)})
+        for high, low in ((wild, calm), (calm, wild))
+    )
+    assert verdict(erratic, "improbable-is-erratic") == "holds"
+    assert verdict(opposite, "improbable-is-erratic") == "does not hold"
