@@ -132,8 +132,8 @@ def _unlike_sft(noise: Noise) -> Test:
         gap = noise_gap(results, noise)
         if gap is None:
             return not_run(f"{noise}")
-        less = at_least(gap, 0.05, f"accuracy after {noise} minus after SFT")
-        more = at_most(gap, -0.05, f"accuracy after {noise} minus after SFT")
+        less = at_least(gap, 0.05, f"accuracy after {noise}, minus after SFT")
+        more = at_most(gap, -0.05, f"accuracy after {noise}, minus after SFT")
         return ClaimResult(gap, "holds", more.reason) if more.verdict == "holds" else less
 
     return test
@@ -220,7 +220,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/not-the-spectrum", WHY, "Nor does it if the noise has SFT's own singular values (H3).",
-        "SFT is not weight noise", _unlike_sft(Noise("same spectrum", "distance")),
+        "SFT is not weight noise", _unlike_sft(Noise("noise of SFT's spectrum", "distance")),
     ),
     Claim(
         "off-model-sft/not-any-training", WHY, "Nor does training as far on answers that teach nothing (H3).",

@@ -165,7 +165,7 @@ def own_hot(results: OffModelResults) -> Estimate | None:
 def _noise(results: OffModelResults) -> Iterator[Finding]:
     for noise in MATCHED:
         difference = noise_gap(results, noise)
-        what = f"accuracy after {noise} minus after SFT"
+        what = f"accuracy after {noise}, minus after SFT"
         if difference is None:
             yield Finding("H3 noise", what, "0", None, "not run")
             continue

@@ -13,7 +13,7 @@ from bridle.studies.result import CurveView, Rate, SeriesView, TableView
 if TYPE_CHECKING:
     from bridle.studies.off_model_results import OffModelResults
 
-Shape = Literal["noise", "same spectrum", "shuffled SFT"]
+Shape = Literal["noise", "noise of SFT's spectrum", "shuffled SFT"]
 
 
 class Noise(NamedTuple):
@@ -32,10 +32,10 @@ class Noise(NamedTuple):
 
     def __str__(self) -> str:
         longer = "" if self.times == 1 else f", {self.times:g} times as far"
-        return f"{self.shape} of the same {self.match}{longer}"
+        return f"{self.shape}, same {self.match}{longer}"
 
 
-SHAPES: tuple[Shape, ...] = ("noise", "same spectrum", "shuffled SFT")
+SHAPES: tuple[Shape, ...] = ("noise", "noise of SFT's spectrum", "shuffled SFT")
 
 MATCHED = tuple(Noise(shape, match) for shape in SHAPES for match in ("distance", "loss"))  # type: ignore[arg-type]
 """The moves that hypothesis H3 is judged by."""

@@ -243,7 +243,7 @@ def _noise(config: OffModelConfig, runs: list[Run]) -> Iterator[NoiseRun]:
                 match=noise.match,
                 data=own,
                 seed=run.seed,
-                shape="same-spectrum" if noise.shape == "same spectrum" else "gaussian",
+                shape="same-spectrum" if noise.shape == "noise of SFT's spectrum" else "gaussian",
                 along=shuffled if noise.shape == "shuffled SFT" else None,
                 times=noise.times,
             )
