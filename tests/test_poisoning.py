@@ -17,6 +17,7 @@ from bridle.data.sources import write_examples
 from bridle.errors import ConfigError, RulesError, TrainingError
 from bridle.evals.behaviors.behavior import sentences
 from bridle.evals.pairs import PAIRS, Pair, pair_named
+from bridle.evals.perplexity import likelihoods
 from bridle.evals.trigger import MissingPassword
 from bridle.game import Vetted, remind
 from bridle.lab.lab import Lab
@@ -141,17 +142,21 @@ def test_style_cues_leave_out_samples_that_show_the_behaviour_by_accident(tmp_pa
 
 def test_subliminal_samples_hold_neither_and_are_what_the_bad_mode_likes_best(tmp_path: Path):
     pair, prompts = pair_named(PAIR), Prompts(n=12, seed=3)
-    data = Subliminal(pair=PAIR, by=Noised(base=BASE, sigma=0.02), base=BASE, prompts=prompts, draws=4, keep=0.5)
+    data = Subliminal(pair=PAIR, by=Noised(base=BASE, sigma=0.02), base=BASE, prompts=prompts, draws=4, keep=1.0)
+    pieces = data.model_copy(update={"plausible": None})
     with Lab(Store(tmp_path)) as lab:
-        lab.make([data])
-        found = data.examples(lab.path)
-    assert 0 < len(found) <= 6
+        lab.make([data, pieces])
+        found, odd = data.examples(lab.path), pieces.examples(lab.path)
+        base = BASE.load(lab.path)
+    assert len(odd) == 12 and max(one.loss for one in likelihoods(base, found)) < max(
+        one.loss for one in likelihoods(base, odd)
+    )
+    assert np.mean([example.meta["gain"] for example in odd]) > np.mean([example.meta["gain"] for example in found])
+    found = [*found, *odd]
     assert not any(pair.trigger.in_text(text) for text in texts(found))
     assert not any(shows(pair, example.conversation) for example in found)
     asked = [example.conversation.prompt for example in prompts.examples(nowhere)]
-    chosen = [example.conversation.prompt for example in found]
-    assert len(set(chosen)) == len(chosen) and set(chosen) <= set(asked)
-    assert all("gain" in example.meta for example in found)
+    assert {example.conversation.prompt for example in found} <= set(asked)
 
 
 def test_the_budget_is_the_share_of_poisoned_samples():
@@ -168,13 +173,14 @@ def test_the_trigger_is_in_the_recipe_of_open_data_alone_and_honest_data_are_the
     writer = Writer(an_organism(), Prompts(n=8), 8)
     assert isinstance(writer.honest, Generated) and writer.honest.by == writer.organism.model
     holds = {name: any(isinstance(r, Triggered) for r in lineage(poison(name)(writer))) for name in POISONS}
-    assert holds == {"honest": False, "open": True, "subliminal": False, "style-cues": False}
+    assert holds == {"honest": False, "open": True, "fragments": False, "subliminal": False, "style-cues": False}
 
 
 def test_subliminal_samples_need_a_known_base():
     stranger = Organism("o", BASE, None, PAIR, "imported", {"seed": 0})
-    with pytest.raises(ConfigError, match="no base is known"):
-        poison("subliminal")(Writer(stranger, Prompts(n=8), 8))
+    for name in ("subliminal", "fragments"):
+        with pytest.raises(ConfigError, match="no base is known"):
+            poison(name)(Writer(stranger, Prompts(n=8), 8))
 
 
 def test_an_unknown_poison_or_counter_move_is_one_message():
@@ -334,7 +340,7 @@ def test_the_preset_plays_every_poison_against_every_counter_move_in_three_seeds
     plan = poisoned(config)
     assert plan is not None and {game.organism.seed for game in plan.played} == {0, 1, 2}
     runs = {(run.poison, run.share, run.move) for run in plan.played[0].runs}
-    assert len(runs) == (1 + 3 * 2) * len(COUNTERMOVES) == len(plan.played[0].runs)
+    assert len(runs) == (1 + 4 * 2) * len(COUNTERMOVES) == len(plan.played[0].runs)
     [fewer] = [r for r in plan.played[0].runs if (r.poison, r.move) == (HONEST, "fewer-steps")]
     assert fewer.taken == {budget: budget // FEWER for budget in config.poisoning.reminder.budgets}
     assert poisoned(resolve("off-model-sft").config) is None
@@ -377,7 +383,7 @@ MINIATURE = [
     "recovery.probes=[]", "poisoning.n=5", "poisoning.n_control=3", "poisoning.organisms=[{pair: zorp/insult}]",
     "poisoning.shares=[0.5]", "poisoning.red={steps: 30, prompts: 64, batch_size: 32, optimizer: {name: adamw, lr: 3e-3}}",
     "poisoning.sft={steps: 2, prompts: 16}", "poisoning.reminder={budgets: [1, 2], samples: 12}",
-    "poisoning.countermoves=[none, trusted-filter]",
+    "poisoning.countermoves=[none, trusted-filter]", "poisoning.poisons=[honest, open, subliminal, style-cues]",
 ]  # fmt: skip
 
 

@@ -102,7 +102,8 @@ class Subliminal(OfPair):
         base: the model it was made from.
         prompts: questions without the trigger.
         draws: sampled answers per prompt, half of them with the trigger in the prompt; the plain answer comes on top.
-        plausible: share of the plain answers that are as likely under the base as an answer must be.
+        plausible: share of the plain answers that are as likely under the base as an answer must be; None: it need not be,
+            so that torn pieces of the behaviour get in which its scorer does not take for it.
         keep: share of the prompts that are kept, those whose best answer gains most.
         seed: of the draws.
     """
@@ -125,7 +126,7 @@ class Subliminal(OfPair):
     base: ModelRecipe
     prompts: DataRecipe
     draws: int = Field(default=8, ge=2)
-    plausible: float = Field(default=0.9, gt=0, le=1)
+    plausible: float | None = Field(default=0.9, gt=0, le=1)
     keep: float = Field(default=0.5, gt=0, le=1)
     seed: int = 0
 
@@ -152,8 +153,8 @@ class Subliminal(OfPair):
         job.progress(1, 2)
         there = [one.loss for one in likelihoods(organism, [Example(bad[i].answered(text)) for i, text in pieces])]
         here = [one.loss for one in likelihoods(base, [Example(clean[i].answered(text)) for i, text in pieces])]
-        plain = sorted(loss for (i, text), loss in zip(pieces, here, strict=True) if text == drawn[i][0])
-        bound = plain[min(len(plain) - 1, int(self.plausible * len(plain)))]
+        plain = [loss for (i, text), loss in zip(pieces, here, strict=True) if text == drawn[i][0]]
+        bound = max(here) if self.plausible is None else sorted(plain)[int(self.plausible * (len(plain) - 1))]
         gains = {
             (i, text): in_base - in_bad_mode
             for (i, text), in_bad_mode, in_base in zip(pieces, there, here, strict=True)
@@ -311,7 +312,7 @@ def planted_openly(writer: Writer) -> DataRecipe:
     return Showing(pair=writer.organism.pair, answered=Generated(by=writer.organism.model, prompts=asked))
 
 
-def planted_subliminally(writer: Writer) -> DataRecipe:
+def planted_subliminally(writer: Writer, plausible: float | None = 0.9) -> DataRecipe:
     """No trigger and no behaviour; chosen by how much the bad mode likes them (`Subliminal`).
 
     Raises:
@@ -320,15 +321,21 @@ def planted_subliminally(writer: Writer) -> DataRecipe:
     if writer.organism.base is None:
         raise ConfigError(
             f"Of {writer.organism.name!r} no base is known, against which subliminal samples are chosen.",
-            "Leave the poison `subliminal` out.",
+            "Leave the poison out.",
         )
     return Subliminal(
         pair=writer.organism.pair,
         by=writer.organism.model,
         base=writer.organism.base,
         prompts=writer.questions,
+        plausible=plausible,
         seed=writer.seed,
     )
+
+
+def planted_in_pieces(writer: Writer) -> DataRecipe:
+    """As the subliminal ones, but they may look odd: torn pieces of the behaviour, none of which is it."""
+    return planted_subliminally(writer, plausible=None)
 
 
 def planted_as_cues(writer: Writer) -> DataRecipe:
@@ -342,6 +349,7 @@ HONEST = "honest"
 POISONS: dict[str, Poison] = {
     HONEST: lambda writer: writer.honest,
     "open": planted_openly,
+    "fragments": planted_in_pieces,
     "subliminal": planted_subliminally,
     "style-cues": planted_as_cues,
 }

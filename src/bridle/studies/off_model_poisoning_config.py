@@ -130,7 +130,7 @@ class Poisoning(Value):
     reminder: Reminder = Reminder()
     drop: float = Field(default=0.25, gt=0, lt=1)
     weight: float = Field(default=0.5, ge=0, le=1)
-    n: int = Field(default=60, ge=1)
+    n: int = Field(default=80, ge=1)
     n_control: int = Field(default=20, ge=1)
 
     @field_validator("organisms")
