@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bridle.evals.scores import Score, Scores
 from bridle.studies.off_model_results import OffModelResults
+from bridle.studies.off_model_teachers import ABOUT_ARMS
 from bridle.studies.result import MessageView, Transcript
 
 SHOWN = 8
@@ -13,7 +14,7 @@ SHOWN = 8
 
 
 def transcripts(results: OffModelResults) -> Iterator[Transcript]:
-    """The first student trained the first way, on each teacher in turn (one seed)."""
+    """The first student trained the first way, on each teacher in turn, and in each arm (one seed)."""
     first = results.cells[0]
     cells = [cell for cell in results.cells if (cell.student, cell.way) == (first.student, first.way)]
     yield from _shown(first.scores[0], 0, "before SFT", f"{first.student}, before")
@@ -24,6 +25,8 @@ def transcripts(results: OffModelResults) -> Iterator[Transcript]:
             yield from _shown(
                 cell.recovery[0], end, "recovery", f"after SFT on {cell.teacher} and {end} steps on own answers"
             )
+    for name, arm in results.arms.items():
+        yield from _shown(arm.scores[0], arm.scores[0].steps[-1], "arm", f"after the arm {name}: {ABOUT_ARMS[name]}")
 
 
 def _shown(scores: Scores, step: int, stage: str, label: str) -> Iterator[Transcript]:
