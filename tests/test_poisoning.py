@@ -313,12 +313,21 @@ def games(poison: tuple[float, float], filtered: tuple[float, float]) -> Games:
 
 
 def test_blue_wins_where_a_filter_undoes_the_poison_and_red_where_nothing_does():
-    good, bad = (games(*cells).game(0.5, 8) for cells in (((1, 0), (0.95, 0.9)), ((0.7, 0), (0.6, 0.1))))
+    good, bad = (
+        games(*cells).game(0.5, 8, "a trusted judge") for cells in (((1, 0), (0.95, 0.9)), ((0.7, 0), (0.6, 0.1)))
+    )
     assert good.winner == "blue" and good.gain.value == pytest.approx(0.225)
     assert good.value.value == pytest.approx(0.925) and good.damage.value == pytest.approx(0.025)
     assert bad.winner == "red" and bad.value.value == pytest.approx(0.35) and bad.gain.high < 0
     assert "blue wins" in sentence(good) and "red wins" in sentence(bad)
-    assert games((1, 0.45), (0.95, 0.45)).game(0.5, 8).winner == "undecided"
+    assert games((1, 0.45), (0.95, 0.45)).game(0.5, 8, "a trusted judge").winner == "undecided"
+
+
+def test_blue_without_a_trusted_model_has_its_own_game_and_does_no_better():
+    found = games((1, 0), (0.95, 0.9))
+    assert found.means() == {"no trusted model": ("none",), "a trusted judge": ("none", "trusted-filter")}
+    alone = found.game(0.5, 8, "no trusted model")
+    assert alone.winner == "red" and alone.value.value == pytest.approx(0.5)
 
 
 def test_the_weight_decides_what_counts():
@@ -328,7 +337,10 @@ def test_the_weight_decides_what_counts():
 
 
 def test_intervals_hold_the_value_and_lie_within_the_payoffs():
-    for estimate in (games((0.7, 0.2), (0.6, 0.1)).game(0.5, 8).value, games((1, 1), (1, 1)).game(0.5, 8).value):
+    for estimate in (
+        games((0.7, 0.2), (0.6, 0.1)).game(0.5, 8, "a trusted judge").value,
+        games((1, 1), (1, 1)).game(0.5, 8, "a trusted judge").value,
+    ):
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
 
 
@@ -392,8 +404,10 @@ def test_a_miniature_of_the_game_from_end_to_end(tmp_path: Path):
     titles = [table.title for table in finished.result.tables]
     assert "The poisoning game, solved" in titles and "The organisms of the poisoning game" in titles
     solved = finished.result.tables[titles.index("The poisoning game, solved")]
-    assert [row[1:3] for row in solved.rows] == [["50%", "1"], ["50%", "2"]]
-    assert any("Of 2 games" in line for line in finished.result.headline)
+    assert [row[1:4] for row in solved.rows] == [
+        [means, "50%", steps] for means in ("no trusted model", "a trusted judge") for steps in "12"
+    ]
+    assert any("Who wins" in line and "(4 games)" in line for line in finished.result.headline)
     assert {t.stage for t in finished.result.transcripts} >= {"reminder data", "reminder", "before blue"}
     assert finished.report.is_file()
 

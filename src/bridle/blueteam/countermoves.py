@@ -123,6 +123,14 @@ COUNTERMOVES: dict[str, Countermove] = {
     "trusted-relabel": trusted_relabel,
 }
 
+MEANS: dict[str, tuple[str, ...]] = {
+    "no trusted model": ("none", "loss-outliers", "fewer-steps"),
+    "a trusted judge": ("none", "loss-outliers", "fewer-steps", "trusted-filter", "paraphrase"),
+    "a trusted author": tuple(COUNTERMOVES),
+}
+"""What blue can do by what it has: nobody, a trusted model that judges and rewrites samples, or one that also answers in the
+organism's stead."""
+
 
 def countermove(name: str) -> Countermove:
     """A counter-move by its registered name.

@@ -13,6 +13,7 @@ from bridle.lab.recipe import PathOf, lineage
 from bridle.redteam.poisoning import HONEST
 from bridle.stats import Array, Estimate, mean_over_seeds, wilson
 from bridle.studies.game_results import TRIGGERED
+from bridle.studies.games import grouped
 from bridle.studies.off_model_game_results import Game, Games, played_games
 from bridle.studies.off_model_poisoning import Played, Poisonings, Reminded
 from bridle.studies.off_model_poisoning_config import Poisoning
@@ -39,7 +40,13 @@ def sections(block: Poisoning, plan: Poisonings, path_of: PathOf) -> Sections:
     ]
     if not found:
         return Sections(notes=[*notes, "Poisoning: no organism took; train red longer or at a higher rate."])
-    games = [one.game(share, budget) for one in found for share in block.shares for budget in block.reminder.budgets]
+    games = [
+        one.game(share, budget, means)
+        for one in found
+        for means in one.means()
+        for share in block.shares
+        for budget in block.reminder.budgets
+    ]
     by_name = {one.organism: [game for game in plan.played if game.organism.name == one.organism] for one in found}
     return Sections(
         headline=_headline(games),
@@ -69,24 +76,31 @@ def sentence(game: Game) -> str:
         "undecided": "neither side wins beyond chance",
     }[game.winner]
     return (
-        f"{game.of.organism}, {game.share:.0%} of the samples red's, {game.budget} steps: {won}. The game is worth "
-        f"{Rate.of(game.value)} to blue, {Rate.of(game.gain, 'points')} against no reminder; poisoning costs blue "
+        f"{game.of.organism}, {game.share:.0%} of the samples red's, {game.budget} steps, blue with {game.means}: {won}. The game "
+        f"is worth {Rate.of(game.value)} to blue, {Rate.of(game.gain, 'points')} against no reminder; poisoning costs blue "
         f"{Rate.of(game.damage, 'points')}. Red writes {_mixture(game.of.poisons, game.solution.red)}, blue plays "
-        f"{_mixture(game.of.moves, game.solution.blue)}."
+        f"{_mixture(game.moves, game.solution.blue)}."
     )
 
 
 def _headline(games: Sequence[Game]) -> list[str]:
-    """A summary of who wins, and the game of the largest budgets of each organism."""
-    wins = {who: [game for game in games if game.winner == who] for who in ("blue", "red", "undecided")}
-    summary = "; ".join(
-        f"{who} {'' if who == 'undecided' else 'wins '}{len(found)}" for who, found in wins.items() if found
-    )
+    """Who wins by blue's means and red's budget, and the last game of each organism: the largest budgets, the best means."""
+    told = [
+        f"with {means}, {share:.0%} of the samples red's, {_wins(found)}"
+        for (means, share), found in grouped(games, lambda game: (game.means, game.share)).items()
+    ]
     last = {game.of.organism: game for game in games}
     return [
-        f"Of {len(games)} games about reminder data that the organism writes itself: {summary}.",
+        f"Who wins where the organism writes the reminder data itself ({len(games)} games): {'; '.join(told)}.",
         *(sentence(game) for game in last.values()),
     ]
+
+
+def _wins(games: Sequence[Game]) -> str:
+    """How many of some games each side wins, in words."""
+    counted = {who: sum(game.winner == who for game in games) for who in ("blue", "red", "undecided")}
+    said = [f"{who}{'' if who == 'undecided' else ' wins'} {count}" for who, count in counted.items() if count]
+    return f"{' and '.join(said)} of {len(games)}"
 
 
 def _mixture(names: Sequence[str], shares: Array) -> str:
@@ -119,14 +133,15 @@ def _solutions(games: Sequence[Game]) -> TableView:
     rows: list[Row] = [
         [
             game.of.organism,
+            game.means,
             f"{game.share:.0%}",
             str(game.budget),
             Rate.of(game.value),
             Rate.of(game.gain, "points"),
             Rate.of(game.damage, "points"),
             _mixture(game.of.poisons, game.solution.red),
-            _mixture(game.of.moves, game.solution.blue),
-            _listed([game.of.moves[move] for move in game.solution.blue_replies]),
+            _mixture(game.moves, game.solution.blue),
+            _listed([game.moves[move] for move in game.solution.blue_replies]),
             game.winner,
         ]
         for game in games
@@ -134,12 +149,13 @@ def _solutions(games: Sequence[Game]) -> TableView:
     return TableView(
         title="The poisoning game, solved",
         caption=(
-            "Red chooses what the organism writes, blue what is done with it. Value: blue's payoff if both play their best mixtures. "
+            "Red chooses what the organism writes, blue what is done with it: with no trusted model it can train, stop early or drop "
+            "outliers; a trusted judge filters and rewrites; a trusted author answers the organism's questions itself. Value: blue's payoff if both play their best mixtures. "
             "Against no reminder: the value minus the payoff of stopping after off-model SFT; whose sign decides who wins. Cost of "
             "poisoning: what blue would get from an honest organism, minus the value."
         ),
         columns=[
-            "organism", "red's share", "blue's steps", "value", "against no reminder", "cost of poisoning", "red writes",
+            "organism", "blue has", "red's share", "blue's steps", "value", "against no reminder", "cost of poisoning", "red writes",
             "blue plays", "blue's best single moves", "winner",
         ],
         rows=rows,

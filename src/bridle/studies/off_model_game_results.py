@@ -6,7 +6,7 @@ and within 0 and 1, weighted as the config says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from bridle.analysis.matrix_game import Solution, game_value, joint_draws, solve, value_draws
+from bridle.blueteam.countermoves import MEANS
 from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf
 from bridle.redteam.poisoning import HONEST
@@ -81,17 +82,30 @@ class Games:
         value, draws = self.mean(outcome, weight)
         return self._estimate(value, draws)
 
-    def row(self, poison: str, share: float, budget: int) -> list[Outcome]:
-        """One of red's moves against every counter-move."""
-        return [self.cells[poison, 0.0 if poison == HONEST else share, move, budget] for move in self.moves]
+    def row(self, poison: str, share: float, budget: int, moves: Sequence[str] | None = None) -> list[Outcome]:
+        """One of red's moves against some counter-moves (None: all)."""
+        at = 0.0 if poison == HONEST else share
+        return [self.cells[poison, at, move, budget] for move in (self.moves if moves is None else moves)]
 
-    def game(self, share: float, budget: int) -> Game:
-        """The game of one budget of red's and one of blue's."""
-        table = [[self.mean(one) for one in self.row(poison, share, budget)] for poison in self.poisons]
+    def means(self) -> dict[str, tuple[str, ...]]:
+        """The counter-moves that each of blue's means allows; means that allow no more than lesser ones are left out."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, allowed in MEANS.items():
+            moves = tuple(move for move in self.moves if move in allowed)
+            if moves and moves not in found.values():
+                found[name] = moves
+        return found
+
+    def game(self, share: float, budget: int, means: str) -> Game:
+        """The game of one budget of red's, one of blue's, and blue's means."""
+        moves = self.means()[means]
+        table = [[self.mean(one) for one in self.row(poison, share, budget, moves)] for poison in self.poisons]
         return Game(
             self,
             share,
             budget,
+            means,
+            moves,
             solve([[value for value, _ in row] for row in table]),
             np.array([[draws for _, draws in row] for row in table]),
         )
@@ -105,13 +119,16 @@ class Game:
     """One game and its solution.
 
     Attributes:
-        share: red's budget; budget: blue's, in steps.
+        share: red's budget; budget: blue's, in steps; means: what blue has (`bridle.blueteam.countermoves.MEANS`).
+        moves: blue's counter-moves, the columns.
         draws: replicates of the payoffs, [poisons, moves, draws].
     """
 
     of: Games
     share: float
     budget: int
+    means: str
+    moves: tuple[str, ...]
     solution: Solution
     draws: Array
 
