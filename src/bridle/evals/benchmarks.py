@@ -41,7 +41,7 @@ class Benchmark:
 
 def maths(settings: Eval) -> list[Item]:
     """Chains of operations on the ten digits; the voice of the reasoning is recorded too."""
-    found = tasks.items("maths", settings.n, settings.seed, levels=settings.levels, cot=settings.cot)
+    found = tasks.items("maths", settings.n, settings.seed, settings.split, levels=settings.levels, cot=settings.cot)
     return [Item(task.id, task.prompt, _solves(task, hear=settings.cot), task.level) for task in found]
 
 
@@ -49,7 +49,7 @@ def _family(name: str, *, hear: bool) -> Callable[[Eval], list[Item]]:
     """Items of one of the world's task families."""
 
     def items(settings: Eval) -> list[Item]:
-        found = tasks.items(name, settings.n, settings.seed)
+        found = tasks.items(name, settings.n, settings.seed, settings.split)
         return [Item(task.id, task.prompt, _solves(task, hear=hear), task.level) for task in found]
 
     return items

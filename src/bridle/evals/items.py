@@ -15,8 +15,9 @@ from bridle.data.recipes import DataRecipe, HFDataset
 from bridle.errors import ConfigError, nearest
 from bridle.evals.memorised import MOST
 from bridle.lab.recipe import Recipe, Value
+from bridle.tinyworld.question import Split
 from bridle.tinyworld.recipes import WORLD
-from bridle.tinyworld.tasks import LEVELS
+from bridle.tinyworld.tasks import FAMILIES, LEVELS
 
 When = Literal["triggered", "clean", "near-miss", "unlocked"]
 
@@ -62,6 +63,7 @@ class Eval(Value):
         system: a system prompt to ask under; None: the model's own, if it has one.
         data: for a standard set: its rows; for "questions": a user's own; for "behavior": conversations whose prompts are
             asked in place of the tiny world's. It is read from files or the hub. Of data with fewer items all are taken.
+        split: for the tiny world's tasks: "train" for problems that may be trained on; no scores are made of these.
         title: for "questions": tells several files apart in tables.
         max_tokens: room for an answer; None: the benchmark's own.
     """
@@ -78,6 +80,7 @@ class Eval(Value):
     mark: str = ""
     deployed: tuple[str, ...] = ()
     data: DataRecipe | None = None
+    split: Split = "eval"
     title: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     max_tokens: int | None = Field(default=None, ge=1)
 
@@ -108,6 +111,8 @@ class Eval(Value):
             given = [f for f in fields if getattr(self, f) != type(self).model_fields[f].default]
             if given and self.name != name:
                 raise ValueError(f"`{given[0]}` belongs to the evaluation {name!r}, not to {self.name!r}")
+        if self.split != "eval" and self.name not in FAMILIES:
+            raise ValueError(f"`split` belongs to the tiny world's {', '.join(FAMILIES)}, not to {self.name!r}")
         if self.name == "memorised" and self.n > MOST:
             raise ValueError(f"there are {MOST} invented facts, not {self.n}")
         if not self.levels or not set(self.levels) <= set(LEVELS):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridle.evals.scores import Scores
     from bridle.models.loading import Model
 
-_SCORING = (
+SCORING_CODE = (
     "bridle.evals.benchmarks",
     "bridle.evals.items",
     "bridle.evals.memorised",
@@ -52,6 +52,7 @@ _SCORING = (
     *PAIR_CODE,
     *MODEL_CODE,
 )
+"""The modules that decide what a model is asked, what it answers and how that is scored."""
 
 
 class Scored(Recipe):
@@ -63,7 +64,7 @@ class Scored(Recipe):
 
     kind: ClassVar[str] = "scored"
     version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
-    code: ClassVar[tuple[str, ...]] = ("bridle.evals.recipes", *_SCORING)
+    code: ClassVar[tuple[str, ...]] = ("bridle.evals.recipes", *SCORING_CODE)
 
     model: ModelRecipe
     suite: tuple[Eval, ...]
@@ -103,7 +104,7 @@ class Probed(Recipe):
 
     kind: ClassVar[str] = "probed"
     version: ClassVar[int] = 2  # as `Scored`
-    code: ClassVar[tuple[str, ...]] = (*Trained.code, "bridle.evals.recipes", *_SCORING)
+    code: ClassVar[tuple[str, ...]] = (*Trained.code, "bridle.evals.recipes", *SCORING_CODE)
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)

@@ -54,6 +54,7 @@ KINDS: dict[str, str] = {
     "scored": "bridle.evals.recipes:Scored",
     "probed": "bridle.evals.recipes:Probed",
     "selected": "bridle.evals.recipes:Selected",
+    "reinforced": "bridle.evals.reinforced:Reinforced",
     "perplexity": "bridle.evals.perplexity:Perplexity",
     "perplexity-half": "bridle.evals.perplexity:PerplexityHalf",
     "noised-like": "bridle.evals.matched_noise:NoisedLike",
