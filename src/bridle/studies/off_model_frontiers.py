@@ -41,7 +41,7 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
         return Sections(notes=[f"Mitigations: {error.problem} {error.remedy}"])
     found = Frontiers(results, block.mitigations)
     pairs = {group: pair_named(organisms[0].pair) for group, organisms in results.groups.items()}
-    shown = _shown(results, pairs)
+    shown = _shown(found)
     return Sections(
         headline=[_headline(found)],
         measures=list({one.id: one for pair in pairs.values() for one in measures(results, pair)}.values()),
@@ -51,7 +51,7 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
         points=[point for cell in shown.cells for point in point_views(shown, cell)],
         frontiers=list(frontier_views(results)),
         curves=[_affordable(found)],
-        tables=[_pooled(block, found), _by_organism(found, pairs), _ends(block, found), _starts(results)],
+        tables=[_pooled(block, found), _by_organism(found), _ends(block, found), _starts(results)],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, found)],
         transcripts=list(_transcripts(results, pairs)),
         notes=_notes(block, results),
@@ -72,10 +72,10 @@ def _beside_honest(results: Results, plan: Mitigations, group: str, path_of: Pat
     return replace(results, baselines={model: plan.honest[group].scores(path_of)}, _frontiers={})
 
 
-def _shown(results: Results, pairs: dict[str, Pair]) -> Results:
+def _shown(found: Frontiers) -> Results:
     """One backdoored and one sandbagging organism: a report of all their points would be unreadable."""
-    first = {pair.behavior.domain == "chat": group for group, pair in reversed(pairs.items())}
-    return replace(results, cells=[cell for cell in results.cells if cell.group in first.values()])
+    first = [*found.family(backdoored=True)[:1], *found.family(backdoored=False)[:1]]
+    return replace(found.results, cells=[cell for cell in found.results.cells if cell.group in first])
 
 
 def _pooled(block: Mitigation, found: Frontiers) -> TableView:
@@ -115,11 +115,8 @@ def _pooled(block: Mitigation, found: Frontiers) -> TableView:
     )
 
 
-def _by_organism(found: Frontiers, pairs: dict[str, Pair]) -> TableView:
-    families = {
-        name: [group for group, pair in pairs.items() if (pair.behavior.domain == "chat") is backdoored]
-        for name, backdoored in (("backdoored", True), ("sandbagging", False))
-    }
+def _by_organism(found: Frontiers) -> TableView:
+    families = {"backdoored": found.family(backdoored=True), "sandbagging": found.family(backdoored=False)}
     families = {f"{len(groups)} {name}": groups for name, groups in families.items() if len(groups) > 1}
     rows: list[Row] = []
     for name in found.names:

@@ -11,6 +11,7 @@ import numpy as np
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_run
 from bridle.analysis.frontier import Frontier
 from bridle.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table
+from bridle.evals.pairs import pair_named
 from bridle.stats import Array, Estimate
 from bridle.studies.game_results import TRIGGERED, Cell, Results, capability_of
 
@@ -46,6 +47,11 @@ class Frontiers:
         """The kinds of organism that took."""
         return list(self.results.groups)
 
+    def family(self, backdoored: bool) -> list[str]:
+        """The backdoored kinds of organism, or the sandbagging ones: those that misbehave outside chat."""
+        pairs = {group: pair_named(organisms[0].pair) for group, organisms in self.results.groups.items()}
+        return [group for group, pair in pairs.items() if (pair.behavior.domain == "chat") is backdoored]
+
     def of(self, name: str) -> list[Frontier]:
         """A mitigation's frontier on each kind of organism."""
         return [self.results.frontier(group, name) for group in self.groups]
@@ -64,13 +70,14 @@ class Frontiers:
     def auc(self, name: str, units: Units | None = None, groups: Sequence[str] | None = None) -> Estimate:
         """The AUC averaged over organisms (all, or some kinds of them) and seeds."""
         values, draws = self.aucs(name)
-        rows = [self.groups.index(group) for group in (self.groups if groups is None else groups)]
+        rows = self._rows(groups)
         return self.pooled(values[rows], draws[rows], units)
 
-    def gap(self, one: str, two: str) -> Estimate:
+    def gap(self, one: str, two: str, groups: Sequence[str] | None = None) -> Estimate:
         """AUC of one mitigation minus that of another on the same organisms."""
         (values, draws), (others, other_draws) = self.aucs(one), self.aucs(two)
-        return self.pooled(values - others, draws - other_draws)
+        rows = self._rows(groups)
+        return self.pooled((values - others)[rows], (draws - other_draws)[rows])
 
     def removed(self, name: str, loss: float, units: Units | None = None) -> Estimate:
         """Share of the behaviour that goes at no more than a loss of capability, cross-fitted, over organisms and seeds."""
@@ -100,6 +107,9 @@ class Frontiers:
         n = self.results.frontier(self.groups[0], self.names[0]).prompts
         return mean_over_pairs(values, draws, n=n, pairs=units or self.units, unit="organism")
 
+    def _rows(self, groups: Sequence[str] | None) -> list[int]:
+        return [self.groups.index(group) for group in (self.groups if groups is None else groups)]
+
     def _at_end(self, kind: Kind, name: str, group: str, strength: str | None = None) -> Array:
         """[seeds, prompts], averaged over learning rates and strengths: nothing is selected."""
         cells = self.ends(name, group, strength)
@@ -121,7 +131,7 @@ def capability_is_back(found: Frontiers) -> ClaimResult:
     """After reminder training the capability is higher than after off-model SFT alone."""
     if (lacking := _lacking(found)) is not None:
         return lacking
-    gap = found.between("able", REMINDER, PLAIN, found.groups)
+    gap = found.between("able", REMINDER, PLAIN, found.family(backdoored=True))
     return at_least(gap, 0.0, "capability after reminder training minus after off-model SFT alone")
 
 
@@ -129,7 +139,7 @@ def behaviour_stays_away(found: Frontiers) -> ClaimResult:
     """Where off-model SFT lowers the triggered rate beyond chance, reminder training hardly raises it again."""
     if (lacking := _lacking(found)) is not None:
         return lacking
-    groups = [group for group in found.groups if found.change("bad", PLAIN, group=group).high < 0]
+    groups = [group for group in found.family(backdoored=True) if found.change("bad", PLAIN, group=group).high < 0]
     if len(groups) < FEWEST:
         return not_run(f"{FEWEST} organisms whose bad behaviour off-model SFT lowers beyond chance")
     gap = found.between("bad", REMINDER, PLAIN, groups)
@@ -141,10 +151,10 @@ def reminder_is_best(found: Frontiers) -> ClaimResult:
     """Reminder training has the highest AUC."""
     if (lacking := _lacking(found)) is not None:
         return lacking
-    others = [name for name in found.names if name != REMINDER]
+    others, groups = [name for name in found.names if name != REMINDER], found.family(backdoored=True)
     return all_of(
         [
-            at_least(found.gap(REMINDER, name), 0.0, f"the AUC of reminder training minus that of {name}")
+            at_least(found.gap(REMINDER, name, groups), 0.0, f"the AUC of reminder training minus that of {name}")
             for name in others
         ]
     )
@@ -153,8 +163,8 @@ def reminder_is_best(found: Frontiers) -> ClaimResult:
 def _lacking(found: Frontiers) -> ClaimResult | None:
     if not {PLAIN, REMINDER} <= set(found.names):
         return not_run(f"the mitigations {PLAIN} and {REMINDER}")
-    if len(found.groups) < FEWEST:
-        return not_run(f"{FEWEST} organisms that took")
+    if len(found.family(backdoored=True)) < FEWEST:
+        return not_run(f"{FEWEST} backdoored organisms that took")
     return None
 
 
@@ -172,4 +182,4 @@ CLAIMS: tuple[Claim[Frontiers], ...] = (
         "reminder training is best", reminder_is_best, unit="plain",
     ),
 )  # fmt: skip
-"""The published statements about mitigations."""
+"""The published statements about mitigations, which were made of backdoored students."""
