@@ -325,7 +325,8 @@ def test_a_miniature_study_comes_to_a_report(tmp_path: Path, monkeypatch: pytest
     assert finished.report.is_file()
     titles = [table.title for table in result.tables]
     assert "The four hypotheses" in titles and "Context and data" in titles and "Weight noise matched to SFT" in titles
-    assert {"maths", "maths/answer-only"} == {transcript.eval for transcript in result.transcripts}
+    asked = {transcript.eval for transcript in result.transcripts}
+    assert {"maths", "maths/answer-only", f"maths/under {TAG_A}", f"maths/under {TAG_B}"} == asked
     assert len({claim.id for claim in result.claims}) == len(CLAIMS)
 
 
