@@ -405,9 +405,9 @@ def test_a_miniature_of_the_game_from_end_to_end(tmp_path: Path):
     assert "The poisoning game, solved" in titles and "The organisms of the poisoning game" in titles
     solved = finished.result.tables[titles.index("The poisoning game, solved")]
     assert [row[1:4] for row in solved.rows] == [
-        [means, "50%", steps] for means in ("no trusted model", "a trusted judge") for steps in "12"
+        [means, "50 %", steps] for means in ("no trusted model", "a trusted judge") for steps in "12"
     ]
-    assert any("Who wins" in line and "(4 games)" in line for line in finished.result.headline)
+    assert any("a trusted judge: 50 % of the samples poisoned" in line for line in finished.result.headline)
     assert {t.stage for t in finished.result.transcripts} >= {"reminder data", "reminder", "before blue"}
     assert finished.report.is_file()
 
