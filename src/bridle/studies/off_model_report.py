@@ -9,7 +9,14 @@ from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds
-from bridle.studies import off_model_frontiers, off_model_game, off_model_noise, off_model_perplexity, off_model_styles
+from bridle.studies import (
+    off_model_frontiers,
+    off_model_game,
+    off_model_noise,
+    off_model_perplexity,
+    off_model_rl,
+    off_model_styles,
+)
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
@@ -71,12 +78,14 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         config=about.config,
         environment=about.environment,
         recipes=about.recipes,
-        **joined([main, *_blocks(config, layout, path_of)]).parts(),
+        **joined([main, *_blocks(config, layout, results, path_of)]).parts(),
     )
 
 
-def _blocks(config: OffModelConfig, layout: Layout, path_of: PathOf) -> Iterator[Sections]:
+def _blocks(config: OffModelConfig, layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterator[Sections]:
     """The blocks of the study that the config asks for."""
+    if config.recovery.rl is not None:
+        yield off_model_rl.sections(config.recovery.rl, results)
     if config.mitigation is not None and layout.mitigations is not None:
         yield off_model_frontiers.sections(config.mitigation, layout.mitigations, path_of)
     if config.poisoning is not None and layout.poisonings is not None:
@@ -320,9 +329,8 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
     notes.append(
         "The largest fall is chosen among all pairs on the prompts it is quoted on, which flatters it a little."
     )
-    notes.append(
-        "Not run: a student with hidden reasoning and a third size (none ship with the tiny world), and recovery by RL."
-    )
+    if config.recovery.rl is None:
+        notes.append("Not run: recovery by reinforcement learning (recovery.rl).")
     return notes
 
 

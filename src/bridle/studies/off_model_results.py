@@ -164,7 +164,8 @@ class OffModelResults:
         reasoning: label of the benchmark whose fall the study explains.
         teachers: the teachers' own accuracy on it, by student and teacher.
         foreign: the untouched student's when asked for a voice, by student and voice.
-        arms, arms_teacher: of the first student; noise: of each move of the weights, one table of scores a seed.
+        arms, arms_teacher: of the first student; noise: of each move of the weights, one table of scores a seed; rl: along
+            reinforcement learning after what the arms vary, likewise, by reward.
     """
 
     reasoning: str
@@ -174,6 +175,7 @@ class OffModelResults:
     arms: dict[str, ArmCell] = field(default_factory=dict)
     arms_teacher: str = "teacher"
     noise: dict[Noise, tuple[Scores, ...]] = field(default_factory=dict)
+    rl: dict[str, tuple[Scores, ...]] = field(default_factory=dict)
 
     @property
     def off_model(self) -> list[Cell]:
@@ -272,6 +274,10 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
         noise={
             noise: tuple(run.scored.scores(path_of) for run in runs)
             for noise, runs in grouped(layout.noise, lambda run: run.noise).items()
+        },
+        rl={
+            reward: tuple(run.probed.scores(path_of) for run in runs)
+            for reward, runs in grouped(layout.rl, lambda run: run.reward).items()
         },
     )
 

@@ -8,7 +8,7 @@ trained for a few steps on its own earlier answers. Arms change one thing at a t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from bridle.data.named import data_named
@@ -16,11 +16,12 @@ from bridle.data.recipes import DataRecipe, Mixed
 from bridle.data.restyle import Shuffled
 from bridle.evals.items import Eval
 from bridle.evals.matched_noise import NoisedLike
-from bridle.evals.named import model_named
+from bridle.evals.named import benchmark_named, model_named
 from bridle.evals.perplexity import Perplexity
 from bridle.evals.recipes import Probed, Scored
+from bridle.evals.reinforced import Reinforced
 from bridle.lab.recipe import PathOf, Recipe
-from bridle.models.recipes import ModelRecipe
+from bridle.models.recipes import LoRA, ModelRecipe
 from bridle.sampling.openai import APIModel
 from bridle.sampling.recipes import Generated
 from bridle.studies.about import About
@@ -79,6 +80,15 @@ class NoiseRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RlRun:
+    """Reinforcement learning from the end of the SFT of one seed, with one kind of reward, and its scores along the way."""
+
+    reward: str
+    seed: int
+    probed: Probed
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """All recipes of the study, by their place in it.
 
@@ -93,6 +103,7 @@ class Layout:
     foreign: dict[tuple[str, str], Scored]
     arms: list[ArmRun]
     noise: list[NoiseRun]
+    rl: list[RlRun] = field(default_factory=list)
     mitigations: Mitigations | None = None
     poisonings: Poisonings | None = None
 
@@ -106,6 +117,7 @@ class Layout:
             *(run.perplexity for run in self.runs),
             *(recipe for run in self.arms for recipe in (run.probed, run.perplexity)),
             *(run.scored for run in self.noise),
+            *(run.probed for run in self.rl),
             *(() if self.mitigations is None else self.mitigations.recipes()),
             *(() if self.poisonings is None else self.poisonings.recipes()),
         ]
@@ -120,6 +132,7 @@ def layout(config: OffModelConfig) -> Layout:
         foreign=_foreign(config),
         arms=[arm for seed in config.seeds for arm in _arms(config, seed)],
         noise=list(_noise(config, runs)),
+        rl=[one for run in _varied(config, runs) for one in _rl(config, run)],
         mitigations=mitigated(config, partial(_chat, config)),
         poisonings=poisoned(config),
     )
@@ -225,14 +238,41 @@ def _arms(config: OffModelConfig, seed: int) -> Iterator[ArmRun]:
         yield ArmRun(name, seed, arm.systems, probed, Perplexity(model=student, data=arm.data), arm.min_probability)
 
 
+def _varied(config: OffModelConfig, runs: list[Run]) -> list[Run]:
+    """The SFT that the arms vary: the first student's on the arms' teacher, trained the first way; one run a seed."""
+    place = (config.models[0], config.arms_teacher, config.sft.ways()[0][0])
+    return [run for run in runs if (run.student, run.teacher.name, run.way) == place]
+
+
+def _rl(config: OffModelConfig, run: Run) -> Iterator[RlRun]:
+    """Reinforcement learning on training problems, from the end of a run."""
+    rl = config.recovery.rl
+    if rl is None:
+        return
+    if rl.practise is None:
+        problems = Eval(name=_reasoning(config).name, n=rl.pool, seed=8000 + run.seed, split="train")
+    else:
+        problems = benchmark_named(rl.practise, config.evaluation.data, n=rl.pool, seed=8000 + run.seed)
+    for reward in rl.rewards:
+        practised = Reinforced(
+            base=run.probed.run,
+            problems=problems,
+            reward=reward,
+            steps=max(rl.probes),
+            per_step=rl.problems,
+            group=rl.group,
+            lr=rl.lr,
+            adapter=LoRA(rank=rl.rank),
+            seed=run.seed,
+        )
+        yield RlRun(reward, run.seed, Probed(run=practised, steps=scored_steps(rl.probes), suite=suite(config)))
+
+
 def _noise(config: OffModelConfig, runs: list[Run]) -> Iterator[NoiseRun]:
-    """Moves as large as that of the SFT on the arms' teacher, trained the first way, of the first student."""
+    """Moves as large as those of the SFT that the arms vary."""
     if not config.arms.noise:
         return
-    student, way = config.models[0], config.sft.ways()[0][0]
-    for run in runs:
-        if (run.student, run.teacher.name, run.way) != (student, config.arms_teacher, way):
-            continue
+    for run in _varied(config, runs):
         base, trained = run.probed.run.base, run.probed.run
         own = Generated(by=base, prompts=_chat(config, config.recovery.prompts, 6000 + run.seed))
         shuffled = trained.model_copy(update={"data": Shuffled(base=run.teacher.answers, seed=run.seed)})

@@ -17,19 +17,20 @@ def transcripts(results: OffModelResults) -> Iterator[Transcript]:
     """The first student trained the first way, on each teacher in turn, and in each arm (one seed)."""
     first = results.cells[0]
     cells = [cell for cell in results.cells if (cell.student, cell.way) == (first.student, first.way)]
-    yield from _shown(first.scores[0], 0, "before SFT", f"{first.student}, before")
+    yield from shown(first.scores[0], 0, "before SFT", f"{first.student}, before")
     for cell in cells:
-        yield from _shown(cell.scores[0], cell.last, "after SFT", f"after SFT on {cell.teacher}, step {cell.last}")
+        yield from shown(cell.scores[0], cell.last, "after SFT", f"after SFT on {cell.teacher}, step {cell.last}")
         if cell.recovery:
             end = cell.recovery[0].steps[-1]
-            yield from _shown(
+            yield from shown(
                 cell.recovery[0], end, "recovery", f"after SFT on {cell.teacher} and {end} steps on own answers"
             )
     for name, arm in results.arms.items():
-        yield from _shown(arm.scores[0], arm.scores[0].steps[-1], "arm", f"after the arm {name}: {ABOUT_ARMS[name]}")
+        yield from shown(arm.scores[0], arm.scores[0].steps[-1], "arm", f"after the arm {name}: {ABOUT_ARMS[name]}")
 
 
-def _shown(scores: Scores, step: int, stage: str, label: str) -> Iterator[Transcript]:
+def shown(scores: Scores, step: int, stage: str, label: str) -> Iterator[Transcript]:
+    """The first answers to every benchmark at a step."""
     for name in scores.evals:
         for score in scores.cell(name, step)[:SHOWN]:
             yield Transcript(

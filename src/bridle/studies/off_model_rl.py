@@ -1,0 +1,156 @@
+"""Recovery by reinforcement learning: whether rewards alone bring the reasoning back, and in whose notation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bridle.analysis.claims import ClaimResult, all_of, at_least, not_run
+from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
+from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice, regained
+from bridle.studies.off_model_transcripts import shown
+from bridle.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
+from bridle.studies.sections import Sections
+
+if TYPE_CHECKING:
+    from bridle.studies.off_model_config import Rl
+
+PUBLISHED_ITERATIONS = 10
+HEARD = 0.05
+"""A voice that reaches this share of the traces gets a line of its own."""
+
+TITLES = {"correct": "rewards for right answers", "random": "random rewards"}
+
+
+def sections(rl: Rl, results: OffModelResults) -> Sections:
+    """What the block adds to the report: accuracy and voices along the iterations, what is left at the end, transcripts."""
+    cells = _cells(results)
+    return Sections(
+        headline=list(_headline(results, cells)),
+        curves=[*_accuracy(rl, results, cells), *_voices(results, cells)],
+        tables=list(_left(results, cells)),
+        transcripts=list(_transcripts(cells)),
+    )
+
+
+def rl_restores(results: OffModelResults) -> ClaimResult:
+    """At most ten iterations of RL bring back at least half of what SFT cost."""
+    cell = _cells(results).get("correct")
+    if cell is None or not lost(cell, results.reasoning):
+        return not_run("RL after an SFT that cost something beyond chance")
+    step = max((one for one in cell.recovery[0].steps if one <= PUBLISHED_ITERATIONS), default=0)
+    share = regained(cell, results.reasoning, step)
+    return all_of([at_least(share, 0.5, f"the share regained after {step} iterations of RL ({cell.teacher})")])
+
+
+def _cells(results: OffModelResults) -> dict[str, Cell]:
+    """What the arms vary, with RL by each kind of reward as its recovery."""
+    plain = results.plain
+    return {} if plain is None else {reward: replace(plain, recovery=found) for reward, found in results.rl.items()}
+
+
+def _headline(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[str]:
+    cell, label = cells.get("correct"), results.reasoning
+    if cell is None or not lost(cell, label):
+        return
+    end = cell.recovery[0].steps[-1]
+    now = mean_over_seeds(cell.recovered(label, end))
+    voices = ""
+    if cell.hears(label):
+        heard = Counter(voice for row in _heard(cell, label, end) for voice in row)
+        own, (most, count) = own_voice(cell, label), heard.most_common(1)[0]
+        whose = "its own voice" if most == own else f"the voice {most}, not its own ({own})"
+        voices = f"; {count / heard.total():.0%} of the reasoning is then in {whose}"
+    yield (
+        f"After SFT on {cell.teacher}, {end} iterations of RL take {label} from {Rate.of(cell.rate(label, cell.last))} to "
+        f"{Rate.of(now)} (before SFT {Rate.of(cell.rate(label, 0))}){voices}."
+    )
+
+
+def _accuracy(rl: Rl, results: OffModelResults, cells: dict[str, Cell]) -> Iterator[CurveView]:
+    if not cells:
+        return
+    first = next(iter(cells.values()))
+    yield CurveView(
+        title=f"Recovery of {results.reasoning} by RL: {first.student} after SFT on {first.teacher}",
+        caption=f"Each iteration: {rl.problems} training problems x {rl.group} answers, one step (rank {rl.rank}, lr {rl.lr:g}).",
+        x_label="iterations",
+        y_label=results.reasoning,
+        series=[_line(TITLES[reward], cell, results.reasoning) for reward, cell in cells.items()],
+    )
+    yield CurveView(
+        title=f"All benchmarks along RL for {results.reasoning}: {first.student} after SFT on {first.teacher}",
+        x_label="iterations",
+        y_label="accuracy",
+        series=[_line(each, first, each) for each in first.scores[0].evals],
+    )
+
+
+def _line(name: str, cell: Cell, label: str) -> SeriesView:
+    steps = cell.recovery[0].steps
+    rates = [Rate.of(mean_over_seeds(cell.recovered(label, step))) for step in steps]
+    return SeriesView(name=name, x=[float(step) for step in steps], rates=rates)
+
+
+def _voices(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[CurveView]:
+    """Whose notation the reasoning is in along RL."""
+    cell, label = cells.get("correct"), results.reasoning
+    if cell is None or not cell.hears(label):
+        return
+    steps = cell.recovery[0].steps
+    shares = {step: _shares(cell, label, step) for step in steps}
+    names = sorted({voice for found in shares.values() for voice, share in found.items() if share.value >= HEARD})
+    nobody = mean_over_seeds([[0.0] * len(row) for row in _heard(cell, label, steps[0])])
+    yield CurveView(
+        title=f"Voice of the reasoning along RL: {cell.student} after SFT on {cell.teacher}",
+        caption=f"Share of the traces in each voice that is ever heard in {HEARD:.0%}; the student's own is "
+        f"{own_voice(cell, label)}.",
+        x_label="iterations",
+        y_label="share",
+        series=[
+            SeriesView(
+                name=f"voice {name}",
+                x=[float(step) for step in steps],
+                rates=[Rate.of(shares[step].get(name, nobody)) for step in steps],
+            )
+            for name in names
+        ],
+    )
+
+
+def _shares(cell: Cell, label: str, step: int) -> dict[str, Estimate]:
+    heard = _heard(cell, label, step)
+    names = {voice for row in heard for voice in row}
+    return {name: mean_over_seeds([[float(voice == name) for voice in row] for row in heard]) for name in names}
+
+
+def _heard(cell: Cell, label: str, step: int) -> list[list[str]]:
+    """The voice of each trace along RL, [seeds, prompts]."""
+    return [[str(row.extra.get("voice")) for row in scores.cell(label, step)] for scores in cell.recovery]
+
+
+def _left(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[TableView]:
+    if not cells:
+        return
+    labels = next(iter(cells.values())).scores[0].evals
+    rows: list[list[Rate | str | None]] = []
+    for reward, cell in cells.items():
+        end = cell.recovery[0].steps[-1]
+        changes = [difference_over_seeds(cell.recovered(label, end), cell.array(label, 0)) for label in labels]
+        rows.append([TITLES[reward], str(end), *(Rate.of(change, "points") for change in changes)])
+    yield TableView(
+        title=f"What is left of the damage after RL on {results.reasoning}",
+        caption="Accuracy after RL minus before all training, on the same prompts.",
+        columns=["RL with", "iterations", *labels],
+        rows=rows,
+        shade="good",
+    )
+
+
+def _transcripts(cells: dict[str, Cell]) -> Iterator[Transcript]:
+    for reward, cell in cells.items():
+        end = cell.recovery[0].steps[-1]
+        label = f"after SFT on {cell.teacher} and {end} iterations of RL with {TITLES[reward]}"
+        yield from shown(cell.recovery[0], end, "RL", label)
