@@ -126,9 +126,7 @@ MITIGATIONS: dict[str, Mitigation] = {
     "mixed": Mitigation("own answers mixed in", mixed, Strength("own share", (0.1, 0.25), most=0.99)),
     "kl": Mitigation("KL to the untouched organism in the loss", kl, Strength("weight", (0.1, 0.3))),
     "low-rank": Mitigation("through an adapter of low rank", low_rank, Strength("rank", (1, 2), whole=True)),
-    "interpolation": Mitigation(
-        "weights between before and after", interpolation, Strength("way", (0.5, 0.7), most=1)
-    ),
+    "interpolation": Mitigation("weights between before and after", interpolation, Strength("way", (0.5, 0.7), most=1)),
     "early-tokens": Mitigation("only the first tokens trained", early_tokens, Strength("tokens", (2, 5), whole=True)),
     "restyled": Mitigation("the teacher's answers rewritten in the student's style", restyled),
 }
