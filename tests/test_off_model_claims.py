@@ -10,6 +10,7 @@ from bridle.analysis.claims import judge
 from bridle.evals.scores import Score, Scores
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_hypotheses import findings
+from bridle.studies.off_model_noise import Noise
 from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
 
 N = 100
@@ -134,3 +135,17 @@ def test_erratic_is_told_by_the_spread_between_five_seeds():
     )
     assert verdict(erratic, "improbable-is-erratic") == "holds"
     assert verdict(opposite, "improbable-is-erratic") == "does not hold"
+
+
+def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
+    late = cell("student", "teacher", 0.3, 0.1)
+    late = replace(late, recovery=(Scores([*scores(0.3, 0.1, 0), *scores(1, 1, 32)]),) * 3)
+    for claim in ("few-steps-restore", "few-steps-restore-hard"):
+        assert verdict(matrix(late), claim) == "undecided", claim
+
+
+@pytest.mark.parametrize(("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")])
+def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: str):
+    moved = {Noise("noise", "distance"): (Scores(scores(after, after, None)),) * 3}
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), noise=moved)
+    assert verdict(results, "not-noise") == told

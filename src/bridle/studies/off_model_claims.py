@@ -21,12 +21,10 @@ from bridle.studies.off_model_hypotheses import (
     slope_on_teacher,
 )
 from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS
-from bridle.studies.off_model_matrix_claims import ENOUGH_STEPS, FALLS, HOLDS, WHY
+from bridle.studies.off_model_matrix_claims import FALLS, HOLDS, WHY, few_steps
 from bridle.studies.off_model_noise import Noise, noise_gap
 from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
 from bridle.studies.off_model_rl import rl_restores
-
-REDUCE = "How to reduce the capability loss of off-model SFT (June 2026)"
 
 Test = Callable[[OffModelResults], ClaimResult]
 
@@ -98,16 +96,14 @@ def own_outputs_are_safe(results: OffModelResults) -> ClaimResult:
 
 def few_steps_restore(results: OffModelResults) -> ClaimResult:
     """At most 16 steps on own outputs bring back at least half of what was lost, in every pair that fell."""
-    fallen = [cell for cell in results.off_model if cell.recovery and lost(cell, results.reasoning)]
-    if not fallen:
-        return not_run("recovery of a student that fell beyond chance")
     parts = []
-    for cell in fallen:
-        step = max((s for s in cell.recovery[0].steps if s <= ENOUGH_STEPS), default=0)
-        share = regained(cell, results.reasoning, step)
-        what = f"the share regained after {step} steps ({cell.student} from {cell.teacher}, {cell.way})"
-        parts.append(at_least(share, 0.5, what))
-    return all_of(parts)
+    for cell in results.off_model:
+        step = few_steps(cell)
+        if step is not None and lost(cell, results.reasoning):
+            share = regained(cell, results.reasoning, step)
+            what = f"the share regained after {step} steps ({cell.student} from {cell.teacher}, {cell.way})"
+            parts.append(at_least(share, 0.5, what))
+    return all_of(parts) if parts else not_run("a few steps of recovery of a student that fell beyond chance")
 
 
 def perplexity_does_not_explain(results: OffModelResults) -> ClaimResult:
@@ -133,9 +129,9 @@ def _unlike_sft(noise: Noise) -> Test:
         gap = noise_gap(results, noise)
         if gap is None:
             return not_run(f"{noise}")
-        less = at_least(gap, 0.05, f"accuracy after {noise}, minus after SFT")
-        more = at_most(gap, -0.05, f"accuracy after {noise}, minus after SFT")
-        return ClaimResult(gap, "holds", more.reason) if more.verdict == "holds" else less
+        what = f"accuracy after {noise}, minus after SFT"
+        either = at_least(gap, 0.05, what), at_most(gap, -0.05, what)
+        return min(either, key=lambda one: ("holds", "undecided", "does not hold").index(one.verdict))
 
     return test
 

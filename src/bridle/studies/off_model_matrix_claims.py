@@ -182,14 +182,20 @@ def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
 def hard_levels_return(results: OffModelResults) -> ClaimResult:
     """Few steps on own outputs bring back at least half of what the hardest two levels lost, in every pair that fell."""
     parts = []
-    for cell in (cell for cell in results.off_model if cell.recovery):
+    for cell in results.off_model:
         levels = cell.levels(results.reasoning)[-2:]
         hard = _of_levels(cell, results.reasoning, levels)
-        steps = [step for step in cell.recovery[0].steps if step <= ENOUGH_STEPS]
-        if len(levels) == 2 and steps and lost(hard, results.reasoning):
-            what = f"the share of levels {levels[0]} and {levels[1]} regained after {steps[-1]} steps ({cell.student} from "
-            parts.append(at_least(regained(hard, results.reasoning, steps[-1]), 0.5, f"{what}{cell.teacher})"))
+        step = few_steps(cell)
+        if len(levels) == 2 and step is not None and lost(hard, results.reasoning):
+            what = f"the share of levels {levels[0]} and {levels[1]} regained after {step} steps ({cell.student} from "
+            parts.append(at_least(regained(hard, results.reasoning, step), 0.5, f"{what}{cell.teacher})"))
     return all_of(parts) if parts else not_run("recovery of a student that fell at the hardest levels")
+
+
+def few_steps(cell: Cell) -> int | None:
+    """The last step of the recovery that was scored within 16; None where none was."""
+    steps = cell.recovery[0].steps if cell.recovery else []
+    return max((step for step in steps if 0 < step <= ENOUGH_STEPS), default=None)
 
 
 def _of_levels(cell: Cell, label: str, levels: Sequence[int]) -> Cell:
