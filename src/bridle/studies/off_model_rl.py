@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -59,10 +58,9 @@ def _headline(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[str]
     now = mean_over_seeds(cell.recovered(label, end))
     voices = ""
     if cell.hears(label):
-        heard = Counter(voice for row in _heard(cell, label, end) for voice in row)
-        own, (most, count) = own_voice(cell, label), heard.most_common(1)[0]
-        whose = "its own voice" if most == own else f"the voice {most}, not its own ({own})"
-        voices = f"; {count / heard.total():.0%} of the reasoning is then in {whose}"
+        shares = sorted(_shares(cell, label, end).items(), key=lambda found: -found[1].value)
+        told = ", ".join(f"{name} {share.value:.0%}" for name, share in shares if share.value >= HEARD)
+        voices = f"; the reasoning is then in these voices: {told} (its own is {own_voice(cell, label)})"
     yield (
         f"After SFT on {cell.teacher}, {end} iterations of RL take {label} from {Rate.of(cell.rate(label, cell.last))} to "
         f"{Rate.of(now)} (before SFT {Rate.of(cell.rate(label, 0))}){voices}."
