@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PUBLISHED_ITERATIONS = 10
 HEARD = 0.05
-"""A voice that reaches this share of the traces gets a line of its own."""
+"""A voice in less than this share of the traces is not told of."""
 
 TITLES = {"correct": "rewards for right answers", "random": "random rewards"}
 
@@ -28,8 +28,8 @@ def sections(rl: Rl, results: OffModelResults) -> Sections:
     cells = _cells(results)
     return Sections(
         headline=list(_headline(results, cells)),
-        curves=[*_accuracy(rl, results, cells), *_voices(results, cells)],
-        tables=list(_left(results, cells)),
+        curves=list(_accuracy(rl, results, cells)),
+        tables=[*_left(results, cells), *_voices(results, cells)],
         transcripts=list(_transcripts(cells)),
     )
 
@@ -58,9 +58,9 @@ def _headline(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[str]
     now = mean_over_seeds(cell.recovered(label, end))
     voices = ""
     if cell.hears(label):
-        shares = sorted(_shares(cell, label, end).items(), key=lambda found: -found[1].value)
-        told = ", ".join(f"{name} {share.value:.0%}" for name, share in shares if share.value >= HEARD)
-        voices = f"; the reasoning is then in these voices: {told} (its own is {own_voice(cell, label)})"
+        voices = (
+            f"; the reasoning is then in these voices: {_told(cell, label, end)} (its own is {own_voice(cell, label)})"
+        )
     yield (
         f"After SFT on {cell.teacher}, {end} iterations of RL take {label} from {Rate.of(cell.rate(label, cell.last))} to "
         f"{Rate.of(now)} (before SFT {Rate.of(cell.rate(label, 0))}){voices}."
@@ -73,10 +73,15 @@ def _accuracy(rl: Rl, results: OffModelResults, cells: dict[str, Cell]) -> Itera
     first = next(iter(cells.values()))
     yield CurveView(
         title=f"Recovery of {results.reasoning} by RL: {first.student} after SFT on {first.teacher}",
-        caption=f"Each iteration: {rl.problems} training problems x {rl.group} answers, one step (rank {rl.rank}, lr {rl.lr:g}).",
+        caption=f"Each iteration: {rl.problems} training problems x {rl.group} answers, one step (rank {rl.rank}, "
+        f"lr {rl.lr:g}). Seed by seed, since each may find another way.",
         x_label="iterations",
         y_label=results.reasoning,
-        series=[_line(TITLES[reward], cell, results.reasoning) for reward, cell in cells.items()],
+        series=[
+            _line(f"{TITLES[reward]}, seed {seed}", _one_seed(cell, index), results.reasoning)
+            for reward, cell in cells.items()
+            for index, seed in enumerate(cell.seeds)
+        ],
     )
     yield CurveView(
         title=f"All benchmarks along RL for {results.reasoning}: {first.student} after SFT on {first.teacher}",
@@ -92,30 +97,32 @@ def _line(name: str, cell: Cell, label: str) -> SeriesView:
     return SeriesView(name=name, x=[float(step) for step in steps], rates=rates)
 
 
-def _voices(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[CurveView]:
-    """Whose notation the reasoning is in along RL."""
+def _one_seed(cell: Cell, index: int) -> Cell:
+    return replace(cell, recovery=cell.recovery[index : index + 1])
+
+
+def _voices(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[TableView]:
+    """Whose notation the reasoning is in along RL, seed by seed."""
     cell, label = cells.get("correct"), results.reasoning
     if cell is None or not cell.hears(label):
         return
     steps = cell.recovery[0].steps
-    shares = {step: _shares(cell, label, step) for step in steps}
-    names = sorted({voice for found in shares.values() for voice, share in found.items() if share.value >= HEARD})
-    nobody = mean_over_seeds([[0.0] * len(row) for row in _heard(cell, label, steps[0])])
-    yield CurveView(
+    yield TableView(
         title=f"Voice of the reasoning along RL: {cell.student} after SFT on {cell.teacher}",
-        caption=f"Share of the traces in each voice that is ever heard in {HEARD:.0%}; the student's own is "
-        f"{own_voice(cell, label)}.",
-        x_label="iterations",
-        y_label="share",
-        series=[
-            SeriesView(
-                name=f"voice {name}",
-                x=[float(step) for step in steps],
-                rates=[Rate.of(shares[step].get(name, nobody)) for step in steps],
-            )
-            for name in names
+        caption=f"Share of the traces in each voice that has at least {100 * HEARD:.0f} %, right or wrong; the student's own "
+        f"is {own_voice(cell, label)}. A trace that mixes two counts as the one with more signs of it.",
+        columns=["seed", *(f"{step} iterations" for step in steps)],
+        rows=[
+            [str(seed), *(_told(_one_seed(cell, index), label, step) for step in steps)]
+            for index, seed in enumerate(cell.seeds)
         ],
     )
+
+
+def _told(cell: Cell, label: str, step: int) -> str:
+    """The voices of the reasoning at a step, the commonest first."""
+    shares = sorted(_shares(cell, label, step).items(), key=lambda found: -found[1].value)
+    return ", ".join(f"{name} {100 * share.value:.0f} %" for name, share in shares if share.value >= HEARD)
 
 
 def _shares(cell: Cell, label: str, step: int) -> dict[str, Estimate]:
