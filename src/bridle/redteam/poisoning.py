@@ -118,6 +118,12 @@ class Subliminal(OfPair):
         "bridle.sampling.sampler",
         "bridle.redteam.poisoning",
         "bridle.redteam.recipes",
+        "bridle.redteam.organisms",
+        "bridle.data.sources",
+        "bridle.tinyworld.tasks",
+        "bridle.tinyworld.maths",
+        "bridle.tinyworld.knowledge",
+        "bridle.tinyworld.lexicon",
         *PAIR_CODE,
         *MODEL_CODE,
     )

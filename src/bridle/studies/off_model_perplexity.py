@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ IMPROBABLE = 0.01
 SHOWN_TOKENS = 10
 SHOWN_PLACES = 24
 
-Answers = dict[str, Sequence[Likelihood]]
+Answers = Mapping[str, Sequence[Likelihood]]
 
 
 def sections(runs: Sequence[Run], path_of: PathOf) -> tuple[list[TableView], list[CurveView]]:
