@@ -25,7 +25,8 @@ from bridle.lab.recipe import Recipe, lineage
 from bridle.lab.store import Store
 from bridle.models.recipes import Noised, Pruned
 from bridle.redteam.organisms import Organism, red_prompts
-from bridle.redteam.poisoning import CUES, HONEST, POISONS, Showing, StyleCues, Subliminal, Writer, poison, written
+from bridle.redteam.planted import CUES, Showing, StyleCues, Subliminal
+from bridle.redteam.poisoning import HONEST, POISONS, Writer, poison, written
 from bridle.redteam.recipes import Triggered
 from bridle.run import run_study
 from bridle.sampling.paraphrase import Paraphrased
