@@ -21,6 +21,9 @@ Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not ru
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
 
+ALL = 0.95
+"""Where at least so many traces switched style, all of the fall lies in them, whatever caused it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -131,7 +134,8 @@ def _perplexity(results: OffModelResults) -> Iterator[Finding]:
     if hot is None:
         yield Finding(name, what, "at most 0", None, "not run")
     else:
-        yield Finding(name, what, "at most 0", hot, "ruled out" if hot.low > 0 else "not ruled out")
+        ruling = "ruled out" if hot.low > 0 else "not ruled out" if hot.high < ALIKE else "undecided"
+        yield Finding(name, what, "at most 0", hot, ruling)
     yield _clipped(results)
 
 
@@ -179,11 +183,14 @@ def _noise(results: OffModelResults) -> Iterator[Finding]:
 def _style(results: OffModelResults) -> Iterator[Finding]:
     name = "H4 unfamiliar style"
     explained = explained_share(results)
+    what = "share of the fall in traces that switched style"
     if explained is None:
-        yield Finding(name, "share of the fall in traces that switched style", "1", None, "not run", "percent")
+        yield Finding(name, what, "1", None, "not run", "percent")
+    elif not _some_stayed(results):
+        yield Finding(name, f"{what} (nearly all did: it could be nothing else)", "1", explained, "undecided", "percent")
     else:
         ruling: Ruling = "supported" if explained.low >= 0.8 else "ruled out" if explained.high < 0.5 else "undecided"
-        yield Finding(name, "share of the fall in traces that switched style", "1", explained, ruling, "percent")
+        yield Finding(name, what, "1", explained, ruling, "percent")
     kept = kept_voice(results)
     what = "change of accuracy of traces that stayed in the own voice"
     if kept is None:
@@ -214,6 +221,13 @@ def explained_share(results: OffModelResults) -> Estimate | None:
     return Estimate(
         value, low, high, shares[0].n, f"bootstrap over prompts, mean over {len(shares)} student-teacher pairs"
     )
+
+
+def _some_stayed(results: OffModelResults) -> bool:
+    """Whether in some cell that fell more than a few traces are in the student's own voice at the end."""
+    fallen = [cell for cell in results.off_model if lost(cell, results.reasoning)]
+    found = [switching for cell in fallen if (switching := results.switching(cell)) is not None]
+    return any(switching.switched.value < ALL for switching in found)
 
 
 def foretold(results: OffModelResults) -> Estimate | None:
