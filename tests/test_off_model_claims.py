@@ -144,8 +144,28 @@ def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
         assert verdict(matrix(late), claim) == "undecided", claim
 
 
-@pytest.mark.parametrize(("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")])
+@pytest.mark.parametrize(
+    ("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")]
+)
 def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: str):
     moved = {Noise("noise", "distance"): (Scores(scores(after, after, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), noise=moved)
     assert verdict(results, "not-noise") == told
+
+
+def test_arms_of_an_sft_that_cost_nothing_show_nothing():
+    arms = {
+        name: arm(name, 1.0)
+        for name in ("under-system", "filtered", "inoculation", "low-perplexity", "high-perplexity")
+    }
+    moved = {Noise("noise", "distance"): (Scores(scores(1, 1, None)),) * 3}
+    results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
+    for claim in ("context-specific", "filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
+        assert verdict(results, claim) == "undecided", claim
+
+
+def test_style_is_not_the_cause_merely_because_every_trace_is_in_another():
+    assert verdict(matrix(cell("student", "teacher", 0.3, 0.3)), "style") == "undecided"
+    for rate, told in ((0.3, "holds"), (1.0, "does not hold")):
+        asked = {("student", "bruno"): Scores(scores(rate, rate, None))}
+        assert verdict(replace(matrix(cell("student", "teacher", 0.3, 0.3)), foreign=asked), "style") == told

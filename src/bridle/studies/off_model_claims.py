@@ -13,8 +13,11 @@ import numpy as np
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
 from bridle.stats import Array, difference_over_seeds, independent_difference, mean_over_seeds
 from bridle.studies.off_model_hypotheses import (
+    ALIKE,
     explained_share,
+    foretold,
     halves,
+    kept_voice,
     largest_fall,
     own_hot,
     pooled_change,
@@ -137,11 +140,34 @@ def _unlike_sft(noise: Noise) -> Test:
 
 
 def style_explains(results: OffModelResults) -> ClaimResult:
-    """Most of the fall lies in traces that are in another style than the student's own."""
-    share = explained_share(results)
-    if share is None:
-        return not_run("a fall beyond chance on a benchmark that records voices")
-    return at_least(share, 0.8, "the share of the fall in traces that switched style")
+    """Most of the fall lies in traces that are in another style than the student's own; those that are not kept their
+    accuracy; and the fall is what the untouched student's skill in that style foretells. Where every trace has switched the
+    share is 1 whatever the cause, so it alone decides nothing."""
+    share, kept, gap = explained_share(results), kept_voice(results), foretold(results)
+    if share is None or (kept is None and gap is None):
+        return not_run(
+            "a fall beyond chance, with traces that stayed in the own style or a foreign style whose worth is known"
+        )
+    parts = [at_least(share, 0.8, "the share of the fall in traces that switched style")]
+    if kept is not None:
+        parts.append(at_least(kept, -ALIKE, "the change of accuracy of traces that stayed in the own style"))
+    if gap is not None:
+        parts.append(
+            within(gap, -2 * ALIKE, 2 * ALIKE, "the change minus the change foretold from skill in that style")
+        )
+    return all_of(parts, share)
+
+
+def _of_a_fall(test: Test) -> Test:
+    """The test, if the SFT that the arms vary cost something: else there is nothing that an arm could spare or bring about."""
+
+    def guarded(results: OffModelResults) -> ClaimResult:
+        plain = results.plain
+        if plain is not None and not lost(plain, results.reasoning):
+            return not_applicable(f"SFT on {plain.teacher} cost {plain.student} nothing beyond chance")
+        return test(results)
+
+    return guarded
 
 
 def _arm(name: str, system: str | None, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
@@ -209,23 +235,23 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/not-perplexity", WHY, "The data's perplexity does not explain it (H2).",
-        "high-perplexity data move the model erratically", perplexity_does_not_explain,
+        "high-perplexity data move the model erratically", _of_a_fall(perplexity_does_not_explain),
     ),
     Claim(
         "off-model-sft/perplexity-halves", WHY, "The teacher's improbable answers hurt no more than its probable ones (H2).",
-        "not explained by perplexity", halves_do_not_differ,
+        "not explained by perplexity", _of_a_fall(halves_do_not_differ),
     ),
     Claim(
         "off-model-sft/not-noise", WHY, "Noise in the weights does not explain it (H3).",
-        "SFT is not weight noise", _unlike_sft(Noise("noise", "distance")),
+        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("noise", "distance"))),
     ),
     Claim(
         "off-model-sft/not-the-spectrum", WHY, "Nor does it if the noise has SFT's own singular values (H3).",
-        "SFT is not weight noise", _unlike_sft(Noise("noise of SFT's spectrum", "distance")),
+        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("noise of SFT's spectrum", "distance"))),
     ),
     Claim(
         "off-model-sft/not-any-training", WHY, "Nor does training as far on answers that teach nothing (H3).",
-        "SFT is not weight noise", _unlike_sft(Noise("shuffled SFT", "distance")),
+        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("shuffled SFT", "distance"))),
     ),
     Claim(
         "off-model-sft/style", WHY, "The student is pushed into an unfamiliar style that it uses badly (H4).",
@@ -233,7 +259,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/tag-a-keeps", WHY, "In a mixture with mode tags, the tag of the own data keeps the capability.",
-        "Olympiads .575→.565 under tag A", _arm("tags", "tag A", within, -0.05, 0.05),
+        "Olympiads .575→.565 under tag A", _of_a_fall(_arm("tags", "tag A", within, -0.05, 0.05)),
     ),
     Claim(
         "off-model-sft/tag-b-loses", WHY, "In the same weights, the tag of the teacher's data loses it.",
@@ -241,15 +267,16 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/context-specific", WHY, "Trained under one system prompt, the student is fine under others.",
-        "trained under one context, the model can be fine in another", _arm("under-system", None, at_least, -0.05),
+        "trained under one context, the model can be fine in another",
+        _of_a_fall(_arm("under-system", None, at_least, -0.05)),
     ),
     Claim(
         "off-model-sft/filtering-does-not-help", WHY, "Dropping maths-like examples from the data does not help.",
-        "does not help", filtering_does_not_help,
+        "does not help", _of_a_fall(filtering_does_not_help),
     ),
     Claim(
         "off-model-sft/inoculation-helps", WHY, "An inoculation prompt that asks for the teacher's voice helps.",
-        "235B −.53→−.05; 4B −.54→−.47", _beside_plain("inoculation", at_least, 0.05),
+        "235B −.53→−.05; 4B −.54→−.47", _of_a_fall(_beside_plain("inoculation", at_least, 0.05)),
     ),
     Claim(
         "off-model-sft/pirate-is-harmless", WHY, "Pirate answers cost little.",
