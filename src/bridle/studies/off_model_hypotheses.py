@@ -187,7 +187,9 @@ def _style(results: OffModelResults) -> Iterator[Finding]:
     if explained is None:
         yield Finding(name, what, "1", None, "not run", "percent")
     elif not _some_stayed(results):
-        yield Finding(name, f"{what} (nearly all did: it could be nothing else)", "1", explained, "undecided", "percent")
+        yield Finding(
+            name, f"{what} (nearly all did: it could be nothing else)", "1", explained, "undecided", "percent"
+        )
     else:
         ruling: Ruling = "supported" if explained.low >= 0.8 else "ruled out" if explained.high < 0.5 else "undecided"
         yield Finding(name, what, "1", explained, ruling, "percent")
