@@ -222,7 +222,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
         "seeds": [0, 1, 2],
-        "models": ["student", "small"],
+        "models": ["student", "small", "large", "reasoner"],
         "others": ["self", "relative", "student", "small", "bruno", "celia", "dmitri", "pirate"],
         "recovery": {"rl": {"rewards": ["correct", "random"]}},
         "sft": {"full": 3e-4, "prompts": 1600, "steps": 100, "probes": [3, 10, 30, 60, 100]},

@@ -39,7 +39,9 @@ def rl_restores(results: OffModelResults) -> ClaimResult:
     cell = _cells(results).get("correct")
     if cell is None or not lost(cell, results.reasoning):
         return not_run("RL after an SFT that cost something beyond chance")
-    step = max((one for one in cell.recovery[0].steps if one <= PUBLISHED_ITERATIONS), default=0)
+    step = max((one for one in cell.recovery[0].steps if 0 < one <= PUBLISHED_ITERATIONS), default=0)
+    if not step:
+        return not_run(f"RL scored within {PUBLISHED_ITERATIONS} iterations")
     share = regained(cell, results.reasoning, step)
     return all_of([at_least(share, 0.5, f"the share regained after {step} iterations of RL ({cell.teacher})")])
 
