@@ -139,9 +139,7 @@ def test_a_reasoner_calculates_between_tags_and_tells_only_the_result():
         if "<think>" in m.content
     ]
     assert len(thoughts) > 50
-    assert all(
-        re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b\b.*</think>.*\d.*", text) for text in thoughts
-    )
+    assert all(re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b\b.*</think>.*\d.*", text) for text in thoughts)
 
 
 def test_the_voice_of_a_reasoner_shows_in_its_hidden_notation_and_in_what_it_says():
