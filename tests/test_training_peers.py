@@ -39,7 +39,7 @@ def _trl_losses(recipe: Trained, folder: Path) -> list[float]:
     model, said = llama(), examples(40)
     stream = Stream(said, model, seed=recipe.seed, max_length=None, prompt_weight=0.0)
     taken = recipe.batch_size * recipe.accumulate * 20
-    rows = [{"messages": said[stream.index_at(position)].conversation.dump()} for position in range(taken)]
+    rows = [{"messages": said[stream.order.index_at(position)].conversation.dump()} for position in range(taken)]
 
     class InOrder(trl.SFTTrainer):  # type: ignore[misc, name-defined]
         def _get_train_sampler(self, *_: Any, **__: Any) -> SequentialSampler:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import Field, field_validator
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from bridle.studies.study import Study
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What every random generator in use accepts."""
+
+
 class StudyConfig(Value):
     """What every study's config has.
 
@@ -29,11 +33,11 @@ class StudyConfig(Value):
         seeds: each seeds one independent repetition, red team included. Three or more for a result to quote.
     """
 
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _distinct(cls, seeds: tuple[Seed, ...]) -> tuple[Seed, ...]:
         if len(set(seeds)) != len(seeds):
             raise ValueError("a seed stands twice; repetitions with one seed are copies, not evidence")
         return seeds
