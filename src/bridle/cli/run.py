@@ -38,6 +38,10 @@ def run(
         str | None, typer.Option(help="JSON-lines file or hub data set of prompts for both teams.")
     ] = None,
     responses: Annotated[str | None, typer.Option(help="The teacher's stored answers, likewise.")] = None,
+    traces: Annotated[
+        str | None,
+        typer.Option(help="The teacher's stored answers to the first benchmark, likewise (off-model-sft)."),
+    ] = None,
     bench: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +75,14 @@ def run(
         preset,
         [
             *as_overrides(
-                seeds, bench, data, models=model and [model], teacher=teacher, prompts=prompts, responses=responses
+                seeds,
+                bench,
+                data,
+                models=model and [model],
+                teacher=teacher,
+                prompts=prompts,
+                responses=responses,
+                traces=traces,
             ),
             *(set_ or []),
         ],
@@ -91,7 +102,11 @@ def carry_out(
 
     place = Store(store)
     if dry_run:
-        typer.echo(plan_study(resolved, place).text())
+        from bridle.sampling.requests import requests
+
+        plan = plan_study(resolved, place)
+        for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
+            typer.echo(line)
         return None
     from bridle.lab.display import console_display
 

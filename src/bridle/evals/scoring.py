@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from bridle.evals.benchmarks import room
 from bridle.evals.items import Eval, Item
@@ -11,9 +10,6 @@ from bridle.evals.scores import Score
 from bridle.sampling.cache import CachedSampler
 from bridle.sampling.native import NativeSampler
 from bridle.sampling.sampler import Completion, Params
-
-if TYPE_CHECKING:
-    from bridle.models.loading import Model
 
 
 def score_suite(
@@ -45,17 +41,18 @@ def score_suite(
         asked = [questions[index][1].prompt for index in which]
         given = sampler.sample(asked, Params(max_tokens=longest), report)
         answers.update((index, completions[0]) for index, completions in zip(which, given, strict=True))
-    model = _model_of(sampler)
-    return [_judged(model, one, item, answers[index], step) for index, (one, item) in enumerate(questions)]
+    own_system = (sampler if isinstance(sampler, NativeSampler) else sampler.sampler).model.system
+    return [judged(one, item, answers[index], step, own_system) for index, (one, item) in enumerate(questions)]
 
 
-def _model_of(sampler: NativeSampler | CachedSampler) -> Model:
-    return sampler.model if isinstance(sampler, NativeSampler) else sampler.sampler.model
+def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, own_system: str | None = None) -> Score:
+    """One answer, judged.
 
-
-def _judged(model: Model, one: Eval, item: Item, answer: Completion, step: int | None) -> Score:
+    Args:
+        own_system: the system prompt that the model is asked under where the item has none.
+    """
     score, extra = item.judge(answer.text)
-    prompt = item.prompt if item.prompt.system is not None else item.prompt.with_system(model.system)
+    prompt = item.prompt if item.prompt.system is not None else item.prompt.with_system(own_system)
     return Score(
         step=step,
         eval=one.label,

@@ -40,7 +40,7 @@ class StyleJudge:
 
     Attributes:
         accuracy: share of the samples, on prompts held out, whose writer is found; 1/2 is chance.
-        fold: which of the classifiers has not seen a prompt, [prompts].
+        fold: one of the classifiers that have not seen a prompt, [prompts].
         weights: of each classifier, the constant last, [folds, features + 1]; above 0 speaks for the second writer.
     """
 
@@ -58,22 +58,31 @@ class StyleJudge:
         return [bool(one > 0) for one in _margins(_features(texts), self.fold, self.weights)]
 
 
-def learn_styles(first: Sequence[str], second: Sequence[str]) -> StyleJudge | None:
-    """A judge from samples of two writers, the i-th of each in answer to the same prompt; None for fewer than ten prompts.
+def learn_styles(first: Sequence[str], second: Sequence[str | None]) -> StyleJudge | None:
+    """A judge from samples of two writers, the i-th of each in answer to the same prompt.
+
+    Args:
+        second: None for a prompt that the second writer has not answered: nothing is learnt from it.
+
+    Returns:
+        None where fewer than `FEWEST` prompts have two answers.
 
     Raises:
-        ValueError: the writers have not answered the same number of prompts.
+        ValueError: the writers have not been given the same number of prompts.
     """
     if len(first) != len(second):
         raise ValueError(f"needs a text of each writer for every prompt, not {len(first)} and {len(second)}")
-    count = len(first)
+    both = [(at, one, other) for at, (one, other) in enumerate(zip(first, second, strict=True)) if other is not None]
+    count = len(both)
     if count < FEWEST:
         return None
-    fold = np.random.default_rng(0).permutation(count) % FOLDS
-    texts = _features([*first, *second])
-    labels, folds = np.repeat([-1.0, 1.0], count), np.tile(fold, 2)
+    among = np.random.default_rng(0).permutation(count) % FOLDS
+    texts = _features([*(one for _, one, _ in both), *(other for _, _, other in both)])
+    labels, folds = np.repeat([-1.0, 1.0], count), np.tile(among, 2)
     weights = np.stack([_fitted(texts[folds != held_out], labels[folds != held_out]) for held_out in range(FOLDS)])
     right = (_margins(texts, folds, weights) > 0) == (labels > 0)
+    fold = np.zeros(len(first), dtype=np.int64)  # prompts that nothing was learnt from are held out from all
+    fold[[at for at, _, _ in both]] = among
     return StyleJudge(mean_ci(right.reshape(2, count).mean(axis=0)), fold, weights)
 
 

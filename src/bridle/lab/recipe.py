@@ -53,6 +53,8 @@ KINDS: dict[str, str] = {
     "memorised": "bridle.evals.memorised:Memorised",
     "scored": "bridle.evals.recipes:Scored",
     "probed": "bridle.evals.recipes:Probed",
+    "problems": "bridle.evals.answered:Problems",
+    "scored-answers": "bridle.evals.answered:ScoredAnswers",
     "selected": "bridle.evals.recipes:Selected",
     "reinforced": "bridle.evals.reinforced:Reinforced",
     "perplexity": "bridle.evals.perplexity:Perplexity",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from bridle.data.named import data_named
+from bridle.evals.answered import answers_to
+from bridle.evals.items import no_store
 from bridle.evals.named import benchmark_named
 from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
@@ -137,6 +140,8 @@ class OffModelConfig(StudyConfig):
         prompts: a JSON-lines file or hub data set of chat prompts; None: the tiny world's.
         responses: the first teacher's stored answers, likewise; None: it writes them.
         evaluation: the first benchmark is the one whose fall the study explains.
+        traces: the first teacher's stored answers to problems of that benchmark, as `responses`; None: a teacher that is a
+            model is asked.
         mitigation: mitigated SFT of backdoored and sandbagging students; None: left out.
         poisoning: the game about reminder data that an organism writes itself; None: left out.
     """
@@ -150,6 +155,7 @@ class OffModelConfig(StudyConfig):
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
     evaluation: Evaluation = Evaluation(n=150)
+    traces: DataName | None = None
     mitigation: Mitigation | None = None
     poisoning: Poisoning | None = None
 
@@ -159,6 +165,14 @@ class OffModelConfig(StudyConfig):
         if self.arms_teacher not in (self.teacher, *self.others):
             raise ValueError(f"arms.teacher {self.arms_teacher!r} is none of the teachers; add it to `others`")
         return self
+
+    @field_validator("traces")
+    @classmethod
+    def _of_the_benchmark(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None and "evaluation" in info.data:  # one that does not fit was refused already
+            first = info.data["evaluation"].capability()[0]
+            checked(lambda given: answers_to(first, data_named(given), no_store), name)
+        return name
 
     @model_validator(mode="after")
     def _something_to_practise(self) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -91,14 +92,17 @@ def pooled_change(results: OffModelResults, cells: list[Cell]) -> Estimate | Non
 
 
 def slope_on_teacher(results: OffModelResults) -> Estimate | None:
-    """Regression of the change on the teacher's own accuracy over all off-model cells; None for fewer than three teachers."""
-    known = [(cell, results.teachers.get((cell.student, cell.teacher))) for cell in results.off_model]
-    usable = [(cell, scores) for cell, scores in known if scores is not None]
+    """Regression of the change on the teacher's own accuracy over all off-model cells, on the prompts that all teachers have
+    answered; None for fewer than three teachers."""
+    known = [(cell, results.of_teacher(cell)) for cell in results.off_model]
+    usable = [(cell, answers) for cell, answers in known if any(answers)]
     if len({cell.teacher for cell, _ in usable}) < 3:
         return None
     label = results.reasoning
+    common = [all(answers) for answers in zip(*(answers for _, answers in usable), strict=True)]
     change = np.stack([(cell.array(label, cell.last) - cell.array(label, 0)).mean(axis=0) for cell, _ in usable])
-    teacher = np.stack([scores.array(label) for _, scores in usable])
+    change = change[:, common]
+    teacher = np.array([[row.score for row in compress(answers, common) if row] for _, answers in usable], dtype=float)
     if np.ptp(teacher.mean(axis=1)) < ALIKE:
         return None
     weights = prompt_weights(change.shape[1]).T / change.shape[1]

@@ -25,7 +25,7 @@ from bridle.stats import (
     prompt_weights,
 )
 from bridle.studies.off_model_hypotheses import largest_fall
-from bridle.studies.off_model_results import AS_ABLE, Cell, OffModelResults, lost, regained
+from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
 from bridle.tinyworld.sizes import SIZES
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
@@ -125,9 +125,7 @@ def _by_size(results: OffModelResults, able: bool) -> ClaimResult:
         for name in (students[0], students[-1])
     )
     shared = [
-        name
-        for name in small
-        if name in large and all(_is_able(results, pair[name]) is able for pair in (small, large))
+        name for name in small if name in large and all(results.is_able(pair[name]) is able for pair in (small, large))
     ]
     if not shared:
         return not_run(f"a teacher {kind}")
@@ -139,12 +137,6 @@ def _by_size(results: OffModelResults, able: bool) -> ClaimResult:
     gap = mean_over_seeds(falls[0] - falls[1], bounds=(-2, 2))
     said = f"the change of {students[-1]} minus that of {students[0]} (teachers {kind}: {', '.join(shared)})"
     return at_least(gap, 0.05, said) if able else within(gap, -0.1, 0.1, said)
-
-
-def _is_able(results: OffModelResults, cell: Cell) -> bool | None:
-    """Whether the teacher is as able as the student; None where that is not known."""
-    accuracy = results.teacher_accuracy(cell)
-    return None if accuracy is None else accuracy.value >= float(cell.array(results.reasoning, 0).mean()) - AS_ABLE
 
 
 def some_hardly_fall(results: OffModelResults) -> ClaimResult:

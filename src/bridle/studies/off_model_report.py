@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
-from bridle.stats import difference_over_seeds
+from bridle.stats import difference_over_seeds, mean_ci, paired_difference
 from bridle.studies import (
     off_model_frontiers,
     off_model_game,
@@ -53,6 +53,7 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         _matrix(results),
         _levels(results),
         _hypotheses(found),
+        _teachers(results),
         _styles(results),
     ]
     main = Sections(
@@ -193,6 +194,29 @@ def _hypotheses(found: Sequence[Finding]) -> TableView:
         columns=["hypothesis", "measured", "it predicts", "here", "ruling"],
         rows=rows,
     )  # fmt: skip
+
+
+def _teachers(results: OffModelResults) -> TableView | None:
+    """How well the teachers reason themselves, beside their students."""
+    label = results.reasoning
+    pairs = {(cell.student, cell.teacher): results.reasoning_of(cell) for cell in results.off_model}
+    rows: list[Row] = [
+        [
+            f"{student} ← {teacher}",
+            *(Rate.of(mean_ci(one)) for one in scores),
+            Rate.of(paired_difference(*scores), "points"),
+        ]
+        for (student, teacher), scores in pairs.items()
+        if scores is not None
+    ]
+    if not rows:
+        return None
+    return TableView(
+        title=f"The teachers' own {label}",
+        caption="Accuracy of the teacher, and of the student before any SFT, on the prompts that the teacher has answered.",
+        columns=["student ← teacher", "teacher", "student", "difference"],
+        rows=rows,
+    )
 
 
 def _styles(results: OffModelResults) -> TableView | None:

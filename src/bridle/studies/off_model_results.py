@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridle.evals.perplexity import Perplexity
-from bridle.evals.scores import Scores
+from bridle.evals.scores import Score, Scores
 from bridle.lab.recipe import PathOf
 from bridle.stats import (
     Array,
@@ -162,7 +162,7 @@ class OffModelResults:
 
     Attributes:
         reasoning: label of the benchmark whose fall the study explains.
-        teachers: the teachers' own accuracy on it, by student and teacher.
+        teachers: the teachers' own scores on it, or on some of its prompts, by student and teacher.
         foreign: the untouched student's when asked for a voice, by student and voice.
         arms, arms_teacher: of the first student; noise: of each move of the weights, one table of scores a seed; rl: along
             reinforcement learning after what the arms vary, likewise, by reward.
@@ -202,18 +202,32 @@ class OffModelResults:
         """The cell that fell most; where it is quoted, its choice flatters."""
         return min(self.off_model or self.cells, key=lambda cell: cell.change(self.reasoning).value)
 
-    def teacher_accuracy(self, cell: Cell) -> Estimate | None:
+    def of_teacher(self, cell: Cell) -> list[Score | None]:
+        """The teacher's own answers to the benchmark, in the order of the cell's prompts; None for those that it has not
+        answered."""
         scores = self.teachers.get((cell.student, cell.teacher))
-        return None if scores is None else scores.rate(self.reasoning)
+        known = {} if scores is None else {row.item: row for row in scores.cell(self.reasoning)}
+        return [known.get(row.item) for row in cell.scores[0].cell(self.reasoning, 0)]
+
+    def reasoning_of(self, cell: Cell) -> tuple[Array, Array] | None:
+        """Scores of the teacher and of its untouched student, 0 or 1, on the prompts that the teacher has answered, [prompts]
+        each; None where there are no such prompts."""
+        untouched = cell.scores[0].cell(self.reasoning, 0)
+        answers = zip(self.of_teacher(cell), untouched, strict=True)
+        pairs = [(float(teacher.score), float(student.score)) for teacher, student in answers if teacher is not None]
+        if not pairs:
+            return None
+        teachers, students = np.array(pairs).T
+        return teachers, students
+
+    def is_able(self, cell: Cell) -> bool | None:
+        """Whether the teacher reasons as well as the student that it teaches, or better; None where that is not known."""
+        found = self.reasoning_of(cell)
+        return None if found is None else bool(found[0].mean() >= found[1].mean() - AS_ABLE)
 
     def as_able(self) -> list[Cell]:
         """Off-model cells whose teacher reasons as well as the student that it teaches, or better."""
-        found = []
-        for cell in self.off_model:
-            accuracy = self.teacher_accuracy(cell)
-            if accuracy is not None and accuracy.value >= cell.array(self.reasoning, 0).mean() - AS_ABLE:
-                found.append(cell)
-        return found
+        return [cell for cell in self.off_model if self.is_able(cell)]
 
     def expected(self, cell: Cell) -> Array | None:
         """The score to expect from the voice of each trace alone, [seeds, prompts]: the untouched student's on that prompt,

@@ -14,6 +14,7 @@ from functools import partial
 from bridle.data.named import data_named
 from bridle.data.recipes import DataRecipe, Mixed
 from bridle.data.restyle import Shuffled
+from bridle.evals.answered import ScoredAnswers
 from bridle.evals.items import Eval
 from bridle.evals.matched_noise import NoisedLike
 from bridle.evals.named import benchmark_named, model_named
@@ -22,7 +23,6 @@ from bridle.evals.recipes import Probed, Scored
 from bridle.evals.reinforced import Reinforced
 from bridle.lab.recipe import PathOf, Recipe
 from bridle.models.recipes import LoRA, ModelRecipe
-from bridle.sampling.openai import APIModel
 from bridle.sampling.recipes import Generated
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
@@ -93,13 +93,12 @@ class Layout:
     """All recipes of the study, by their place in it.
 
     Attributes:
-        teachers: scores of the teachers themselves, by student and teacher; one behind an API or with stored answers alone
-            has none.
+        teachers: scores of the teachers themselves, by student and teacher; one of stored answers to chat alone has none.
         foreign: the untouched student asked for a voice of the tiny world, by student and voice: how well it reasons in it.
     """
 
     runs: list[Run]
-    teachers: dict[tuple[str, str], Scored]
+    teachers: dict[tuple[str, str], Scored | ScoredAnswers]
     foreign: dict[tuple[str, str], Scored]
     arms: list[ArmRun]
     noise: list[NoiseRun]
@@ -160,8 +159,9 @@ def _chat(config: OffModelConfig, n: int, seed: int) -> DataRecipe:
 
 def _teacher(config: OffModelConfig, student: ModelRecipe, name: str, seed: int) -> Teacher:
     prompts = _chat(config, config.sft.prompts, 5000 + seed)
-    stored = config.responses if name == config.teacher else None
-    return teacher_of(student, name, prompts, None if stored is None else data_named(stored))
+    first = name == config.teacher
+    stored, traces = (data_named(given) if given and first else None for given in (config.responses, config.traces))
+    return teacher_of(student, name, prompts, stored, traces)
 
 
 def _runs(config: OffModelConfig, name: str, seed: int) -> Iterator[Run]:
@@ -195,12 +195,9 @@ def _recovery(config: OffModelConfig, damaged: ModelRecipe, own: DataRecipe, dos
     return Probed(run=run, steps=scored_steps(probes), suite=suite(config))
 
 
-def _teachers(config: OffModelConfig, runs: list[Run]) -> dict[tuple[str, str], Scored]:
-    return {
-        (run.student, run.teacher.name): Scored(model=run.teacher.model, suite=(_reasoning(config),))
-        for run in runs
-        if run.teacher.model is not None and not isinstance(run.teacher.model, APIModel)
-    }
+def _teachers(config: OffModelConfig, runs: list[Run]) -> dict[tuple[str, str], Scored | ScoredAnswers]:
+    found = {(run.student, run.teacher.name): run.teacher.scored(_reasoning(config)) for run in runs}
+    return {place: scored for place, scored in found.items() if scored is not None}
 
 
 def _foreign(config: OffModelConfig) -> dict[tuple[str, str], Scored]:

@@ -21,13 +21,12 @@ OWN = "own"
 
 def heard(results: OffModelResults) -> OffModelResults:
     """The results with voices recorded wherever the two styles can be told apart and nobody recorded them before."""
+    return replace(results, cells=[_heard(results, cell) for cell in results.cells])
+
+
+def _heard(results: OffModelResults, cell: Cell) -> Cell:
     label = results.reasoning
-    cells = [_heard(cell, results.teachers.get((cell.student, cell.teacher)), label) for cell in results.cells]
-    return replace(results, cells=cells)
-
-
-def _heard(cell: Cell, teacher: Scores | None, label: str) -> Cell:
-    judge = None if cell.hears(label) else _judge(cell, teacher, label)
+    judge = None if cell.hears(label) else _judge(results, cell)
     if judge is None:
         return cell
     cell = replace(cell, told_apart=judge.accuracy)
@@ -40,11 +39,12 @@ def _heard(cell: Cell, teacher: Scores | None, label: str) -> Cell:
     )
 
 
-def _judge(cell: Cell, teacher: Scores | None, label: str) -> StyleJudge | None:
-    """None for the on-model control, without traces of the teacher, and for too few prompts."""
-    if cell.on_model or teacher is None:
+def _judge(results: OffModelResults, cell: Cell) -> StyleJudge | None:
+    """None for the on-model control, and for too few traces of the teacher."""
+    if cell.on_model:
         return None
-    return learn_styles(_texts(cell.scores[0].cell(label, 0)), _texts(teacher.cell(label)))
+    answers = [None if row is None else row.completion for row in results.of_teacher(cell)]
+    return learn_styles(_texts(cell.scores[0].cell(results.reasoning, 0)), answers)
 
 
 def _texts(rows: Sequence[Score]) -> list[str]:
@@ -69,10 +69,11 @@ def _called(rows: Sequence[Score], judge: StyleJudge) -> Iterator[tuple[Score, b
     return zip(rows, judge.second(_texts(rows)), strict=True)
 
 
-def agreement(cell: Cell, teacher: Scores | None, label: str) -> tuple[Estimate, Estimate] | None:
+def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate] | None:
     """Where voices are known: the classifier's accuracy on the samples, and the share of the traces at the end, over all
     seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with."""
-    judge = _judge(cell, teacher, label) if cell.hears(label) and cell.told_apart is None else None
+    label = results.reasoning
+    judge = _judge(results, cell) if cell.hears(label) and cell.told_apart is None else None
     if judge is None:
         return None
     own = own_voice(cell, label)
@@ -92,7 +93,7 @@ def sections(results: OffModelResults) -> Iterator[TableView]:
     rows: list[list[Rate | str | None]] = []
     for cell in results.off_model:
         name = f"{cell.student} ← {cell.teacher}, {cell.way}"
-        checked = agreement(cell, results.teachers.get((cell.student, cell.teacher)), label)
+        checked = agreement(results, cell)
         if cell.told_apart is not None:
             said = "voices by the classifier" if cell.hears(label) else "styles cannot be told apart"
             rows.append([name, Rate.of(cell.told_apart), None, said])
@@ -119,7 +120,7 @@ def unheard(results: OffModelResults) -> Iterator[str]:
         if cell.told_apart is not None:
             why = f"its style cannot be told from the student's (accuracy {Rate.of(cell.told_apart)})"
         elif (cell.student, cell.teacher) not in results.teachers:
-            why = f"it has not been asked {results.reasoning}, so its style of reasoning is not known"
+            why = f"its own answers to {results.reasoning} are not known (--traces gives them)"
         else:
             why = f"fewer than {FEWEST} prompts are too few to learn its style from"
         yield f"H4 is not measured for the teacher {cell.teacher} of {cell.student} ({cell.way}): {why}."

@@ -9,9 +9,14 @@ from typing import Annotated, Literal
 from bridle.data.recipes import DataRecipe, Filtered, Mixed, Rule
 from bridle.data.restyle import Restyled, Shuffled, UnderSystem
 from bridle.errors import ConfigError, nearest
+from bridle.evals.answered import Problems, ScoredAnswers
+from bridle.evals.benchmarks import room
+from bridle.evals.items import Eval
 from bridle.evals.named import model_named
 from bridle.evals.perplexity import PerplexityHalf
+from bridle.evals.recipes import Scored
 from bridle.models.recipes import ModelRecipe, Prompted
+from bridle.sampling.openai import APIModel
 from bridle.sampling.recipes import Generated
 from bridle.sampling.sampler import Params
 from bridle.studies.fields import known_to
@@ -67,12 +72,24 @@ class Teacher:
         model: who writes; None: only stored answers are there.
         answers: to the chat prompts.
         on_model: the answers are the student's own.
+        traces: stored answers to the benchmark's problems; None: there are none.
     """
 
     name: str
     model: ModelRecipe | None
     answers: DataRecipe
     on_model: bool = False
+    traces: DataRecipe | None = None
+
+    def scored(self, problems: Eval) -> Scored | ScoredAnswers | None:
+        """How well it reasons itself, by its stored answers or else asked; None where it has left neither these nor a model."""
+        answers = self.traces
+        if answers is None and isinstance(self.model, APIModel):
+            params = Params(max_tokens=room(problems))
+            answers = Generated(by=self.model, prompts=Problems(of=problems), params=params)
+        if answers is not None:
+            return ScoredAnswers(answers=answers, to=problems)
+        return None if self.model is None else Scored(model=self.model, suite=(problems,))
 
 
 def teacher_known(name: str) -> None:
@@ -94,12 +111,18 @@ def teacher_known(name: str) -> None:
 TeacherName = Annotated[str, known_to(teacher_known)]
 
 
-def teacher_of(student: ModelRecipe, name: str, prompts: DataRecipe, stored: DataRecipe | None = None) -> Teacher:
+def teacher_of(
+    student: ModelRecipe,
+    name: str,
+    prompts: DataRecipe,
+    stored: DataRecipe | None = None,
+    traces: DataRecipe | None = None,
+) -> Teacher:
     """The teacher of that name for a student, with its answers to the prompts (or those that are stored)."""
     if stored is not None:
-        return Teacher(name, None, stored)
+        return Teacher(name, None, stored, traces=traces)
     model = _writer(student, name)
-    return Teacher(name, model, Generated(by=model, prompts=prompts), on_model=model == student)
+    return Teacher(name, model, Generated(by=model, prompts=prompts), on_model=model == student, traces=traces)
 
 
 def _writer(student: ModelRecipe, name: str) -> ModelRecipe:
