@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridle.data.recipes import Jsonl
+from bridle.errors import ConfigError
 from bridle.evals.named import model_named
 from bridle.lab.lab import Lab
 from bridle.lab.recipe import lineage
@@ -22,7 +23,7 @@ from bridle.studies.off_model_sft import layout
 from bridle.studies.result import Rate, StudyResult, TableView
 from bridle.training.recipes import Trained
 from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
-from test_openai import Stub, bad, stub  # noqa: F401 (the fixture)
+from test_openai import Reply, Stub, bad, stub  # noqa: F401 (the fixture)
 from test_standard_sets import ROWS, put
 
 CHAT = [f"Tell me about the {thing}." for thing in ("cow", "boat", "tea", "road", "lamp", "rain", "bread", "moon")]
@@ -108,8 +109,30 @@ def test_stored_answers_stand_for_the_teacher(student, prompts, sums, tmp_path):
         tmp_path, f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]"
     )
     [note] = [note for note in result.notes if "H4" in note]
-    assert "has not been asked questions/sums" in note
+    assert "its own answers to questions/sums are not known (--traces gives them)" in note
     assert table(result, "finds the teachers' answers").rows[0][0] == "teacher"
+    assert not any("own questions/sums" in one.title for one in result.tables)
+
+
+def test_stored_answers_to_the_benchmark_tell_how_the_teacher_reasons(student, prompts, sums, tmp_path):
+    answers = jsonl(tmp_path / "answers.jsonl", [{"prompt": text, "response": "Ask the captain."} for text in CHAT])
+    reckoned = [{"prompt": f"{i} + {i}?", "response": f"Count: {2 * i} boxes, said the captain."} for i in range(2, 40)]
+    traces = jsonl(tmp_path / "traces.jsonl", reckoned)
+    settings = [f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]"]
+    result = run(tmp_path, *settings, f"traces={traces}")
+    [own] = table(result, "own questions/sums").rows
+    assert isinstance(own[1], Rate) and (own[1].value, own[1].n) == (1.0, 10), "two of the twelve sums have no answer"
+    [told] = table(result, "told apart by a classifier").rows
+    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[1].n == 10
+    assert not any("H4" in note for note in result.notes)
+
+
+def test_traces_of_another_benchmark_are_refused(student, prompts, sums, tmp_path):
+    traces = jsonl(tmp_path / "traces.jsonl", [{"prompt": f"{i} * {i}?", "response": "No idea."} for i in range(40)])
+    with pytest.raises(
+        ConfigError, match=r"traces.*traces\.jsonl has answers to 0 of the 12 problems of questions/sums"
+    ):
+        resolve("off-model-sft", overrides=[*MINIATURE, f"evaluation.benchmarks=[{sums}]", f"traces={traces}"])
 
 
 def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
@@ -134,17 +157,56 @@ def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
         f"evaluation.benchmarks=[{sums}]",
     ]
     result = run(tmp_path, *settings)
-    assert not stub.script and len(stub.asked) == 6 + len(troubles), (
-        "each trouble was got over, no answer asked for twice"
+    assert not stub.script and len(stub.asked) == 6 + 12 + len(troubles), (
+        "chat and benchmark: each trouble was got over, no answer asked for twice"
     )
     plan = layout(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config)
-    [answers] = {
+    [answers] = [
         one for one in lineage(plan.runs[0].probed) if isinstance(one, Generated) and isinstance(one.by, APIModel)
-    }
+    ]
     store = Store(tmp_path / "store")
     said = [one.conversation.answer for one in answers.examples(lambda recipe: store.path(recipe.fingerprint))]
     assert len(said) == 6 and all(text and text.startswith("5: Tell me about the ") for text in said)
-    assert any("has not been asked" in note for note in result.notes)
+    [own] = table(result, "own questions/sums").rows
+    assert isinstance(own[1], Rate) and own[1].n == 12
+
+
+def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_middle_loses_nothing(
+    stub: Stub,  # noqa: F811
+    prompts,
+    sums,
+    tmp_path,
+):
+    student = schooled(tmp_path / "one", "llama", LLAMA, "It is fine, it is.", "I say it is {}.")
+    answered: list[str] = []
+
+    def captain(body: dict) -> Reply:
+        """Reckons in a notation of his own, and is at a loss when he is asked 7 + 7 for the first time."""
+        text = body["messages"][-1]["content"]
+        if text == "7 + 7?" and "lost" not in answered:
+            answered.append("lost")
+            return bad(400, "context length exceeded")
+        answered.append(text)
+        said = f"Count: {2 * int(text.split()[0])} boxes, said the captain." if "+" in text else "Ask the old captain!"
+        choice = {"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        return 200, {"choices": [choice]}, {}
+
+    stub.trouble = captain
+    settings = [f"models=[{student}]", f"teacher={PREFIX}m@{stub.url}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
+                "sft.steps=20", "sft.probes=[20]", "sft.lora=0.01"]  # fmt: skip
+    with pytest.raises(ConfigError, match="context length exceeded"):
+        run(tmp_path, *settings)
+    result = run(tmp_path, *settings)
+    assert len(answered) == len(set(answered)) == 1 + 6 + 12, "lost once, then every prompt was answered once"
+    [own] = table(result, "own questions/sums").rows
+    assert isinstance(own[1], Rate) and own[1].value == 1.0
+    [told] = table(result, "told apart by a classifier").rows
+    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
+    [styles] = table(result, "Styles of reasoning").rows
+    assert isinstance(styles[2], Rate) and styles[2].value > 0.5, "taught by chat alone, it sounds as the captain does"
+    measured = {str(row[0]): row[3] for row in table(result, "four hypotheses").rows if row[3] is not None}
+    assert {"H1 weak teacher", "H4 unfamiliar style"} <= measured.keys()
+    assert not any("H4" in note for note in result.notes)
 
 
 def test_standard_sets_from_folders_in_the_hubs_formats(student, prompts, tmp_path):

@@ -47,6 +47,15 @@ def test_neither_the_subject_nor_a_wrong_number_tells_the_writers_apart():
     assert judge is not None and judge.accuracy.value <= 0.5
 
 
+def test_what_is_learnt_from_some_prompts_holds_for_all():
+    """The second writer has answered every third prompt; whoever answers the others is found out all the same."""
+    some = [text if index % 3 == 0 else None for index, text in enumerate(traces("C"))]
+    judge = learn_styles(traces("A"), some)
+    assert judge is not None and judge.tells and judge.accuracy.n == 40
+    assert sum(judge.second(traces("C"))) > 0.95 * len(CHAINS) and sum(judge.second(traces("A"))) < 0.05 * len(CHAINS)
+    assert learn_styles(traces("A"), [*some[:27], *[None] * 93]) is None
+
+
 def test_few_prompts_teach_nothing_and_an_empty_trace_is_no_error():
     assert learn_styles(["yes"] * 9, ["no"] * 9) is None
     judge = learn_styles([*traces("A")[:-1], ""], traces("B"))
