@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import TYPE_CHECKING, ClassVar
 
 from bridle.chat import Conversation
@@ -30,7 +31,7 @@ class Problems(DataRecipe):
     of: Eval
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        return [Example(item.prompt, {"item": item.id}) for item in self.of.items()]
+        return [Example(item.prompt) for item in self.of.items()]
 
     def describe(self) -> str:
         return f"the problems of {self.of.label}"
@@ -90,10 +91,11 @@ def answers_to(one: Eval, data: DataRecipe, path_of: PathOf) -> list[tuple[Item,
             answers.setdefault(_asked(example.conversation.prompt), answer)
     found = [(item, answers[_asked(item.prompt)]) for item in items if _asked(item.prompt) in answers]
     if len(found) < min(ENOUGH, len(items)):
+        first = shorten(items[0].prompt.messages[-1].content, 200, placeholder=" …")
         raise ConfigError(
             f"{data.describe()} has answers to {len(found)} of the {len(items)} problems of {one.label}; at least "
             f"{min(ENOUGH, len(items))} are needed.",
-            f"Give answers to problems of it, in its words; the first is {items[0].prompt.messages[-1].content!r}.",
+            f"Give answers to problems of it, in its words; the first is {first!r}.",
         )
     return found
 
