@@ -74,6 +74,7 @@ _STAGES = {
     "probed": "training with probes",
     "selected": "training to the chosen checkpoint",
     "scored": "scoring",
+    "scored-answers": "scoring",
     "generated": "writing data",
 }
 """What the time of each kind of recipe is spent on."""
