@@ -1,4 +1,4 @@
-"""Matrix games: known values and mixtures, what must hold of every game, and intervals from seeds and prompts."""
+"""Matrix games: known values and mixtures, what must hold of every game, and what noise in the payoffs does to them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bridle.analysis.matrix_game import exploitability, game_value, joint_draws, solve, value_draws
-from bridle.stats import Estimate, from_draws
+from bridle.analysis.matrix_game import Bracket, cross_fitted, solve
+from bridle.stats import Array, Estimate, mean_over_seeds
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(0, 1).map(lambda x: round(x, 3)))
 )
 
 
+def exploitability(payoffs: Array, red: Array, blue: Array) -> float:
+    """What the two gain together by the best answers to each other's mixtures."""
+    return float((red @ payoffs).max() - (payoffs @ blue).min())
+
+
 def test_matching_pennies_is_worth_nothing_and_both_toss_a_coin():
     found = solve([[1, -1], [-1, 1]])
     assert found.value == pytest.approx(0)
     assert found.red == pytest.approx([0.5, 0.5]) and found.blue == pytest.approx([0.5, 0.5])
-    assert found.red_replies == found.blue_replies == [0, 1]
 
 
 def test_rock_paper_scissors_is_played_at_random():
     found = solve([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     assert found.value == pytest.approx(0) and found.red == pytest.approx([1 / 3] * 3)
-    assert exploitability(found.payoffs, [1, 0, 0], found.blue) == pytest.approx(1)
+    assert found.blue == pytest.approx([1 / 3] * 3)
 
 
 def test_two_by_two_without_a_saddle_point_has_the_textbook_mixture():
@@ -38,11 +42,11 @@ def test_two_by_two_without_a_saddle_point_has_the_textbook_mixture():
 def test_dominated_moves_are_not_played():
     found = solve([[0.2, 0.5, 0.1], [0.9, 0.9, 0.8], [0.3, 0.4, 0.0]])  # row 1 pays blue most, column 1 too
     assert found.red[1] == 0 and found.blue == pytest.approx([0, 1, 0])
-    assert found.value == pytest.approx(0.4) and found.blue_replies == [1] and found.red_replies == [2]
+    assert found.value == pytest.approx(0.4) and found.red == pytest.approx([0, 0, 1])
 
 
 def test_a_game_of_one_move_is_worth_its_payoff():
-    assert solve([[0.7]]).value == pytest.approx(0.7) and game_value([[0.7]]) == pytest.approx(0.7)
+    assert solve([[0.7]]).value == pytest.approx(0.7)
 
 
 @settings(deadline=None)
@@ -50,28 +54,27 @@ def test_a_game_of_one_move_is_worth_its_payoff():
 def test_the_value_lies_between_maximin_and_minimax_and_nobody_gains_by_leaving(table):
     found = solve(table)
     assert table.min(axis=0).max() - 1e-6 <= found.value <= table.max(axis=1).min() + 1e-6
-    assert found.exploitability == pytest.approx(0, abs=1e-6)
-    assert game_value(table) == pytest.approx(found.value, abs=1e-6)
+    assert exploitability(table, found.red, found.blue) == pytest.approx(0, abs=1e-6)
     assert found.red.sum() == pytest.approx(1) and found.blue.min() >= 0
 
 
 @settings(deadline=None)
 @given(table=TABLES, shift=st.floats(-2, 2), times=st.floats(0.1, 5))
 def test_shifting_and_stretching_the_payoffs_shifts_and_stretches_the_value(table, shift, times):
-    assert game_value(times * table + shift) == pytest.approx(times * game_value(table) + shift, abs=1e-5)
+    assert solve(times * table + shift).value == pytest.approx(times * solve(table).value + shift, abs=1e-5)
 
 
 @settings(deadline=None)
 @given(table=TABLES)
 def test_swapping_the_players_turns_the_sign(table):
-    assert game_value(-table.T) == pytest.approx(-game_value(table), abs=1e-6)
+    assert solve(-table.T).value == pytest.approx(-solve(table).value, abs=1e-6)
 
 
 @settings(deadline=None)
 @given(table=TABLES, data=st.data())
 def test_a_further_move_never_hurts_whoever_has_it(table, data):
     column = data.draw(arrays(float, (len(table), 1), elements=st.floats(0, 1)))
-    assert game_value(np.hstack([table, column])) >= game_value(table) - 1e-6
+    assert solve(np.hstack([table, column])).value >= solve(table).value - 1e-6
 
 
 @pytest.mark.parametrize("table", [[], [1.0, 2.0], [[np.nan]], [[np.inf, 0]]])
@@ -80,52 +83,82 @@ def test_what_is_no_game_is_refused(table):
         solve(table)
 
 
-def certain(values: np.ndarray, draws: int = 200) -> np.ndarray:
-    """Replicates without any chance of prompts."""
-    return np.repeat(values[..., None], draws, axis=-1)
+# ------------------------------------------------------------------------------------------------ measured payoffs
+
+ALL_ALIKE = np.zeros(60, dtype=np.int64)
+"""Prompts of one kind."""
 
 
-def valued(values: np.ndarray, draws: np.ndarray, seed: int = 0) -> Estimate:
-    """The value of the game of average payoffs, [seeds, rows, columns], with its interval."""
-    found = value_draws(joint_draws(values, draws, seed=seed))
-    return from_draws(game_value(values.mean(axis=0)), found, n=9, method="m")
+def noisy(rng: np.random.Generator, true: Array, seeds: int = 3, prompts: int = 60) -> Array:
+    """Measured payoffs, [rows, columns, seeds, prompts]: chance of training, of the prompts, and of each answer."""
+    shape = (*true.shape, seeds, prompts)
+    chances = ((0.05, (*shape[:3], 1)), (0.2, (*shape[:2], 1, prompts)), (0.3, shape), (0.3, (1, 1, 1, prompts)))
+    return true[..., None, None] + sum(size * rng.standard_normal(which) for size, which in chances)
 
 
-def test_seeds_that_agree_leave_no_doubt_and_seeds_that_differ_do():
-    same = np.tile([[0.2, 0.6], [0.8, 0.4]], (3, 1, 1))
-    sure = valued(same, certain(same))
-    assert sure.low == pytest.approx(sure.high) == pytest.approx(0.5)
-    spread = same + np.array([-0.1, 0.0, 0.1])[:, None, None]
-    unsure = valued(spread, certain(spread))
-    assert unsure.value == pytest.approx(0.5) and unsure.low < 0.4 and unsure.high > 0.6
+def mean(payoffs: Array) -> Estimate:
+    return mean_over_seeds(payoffs, bounds=(-3, 3))
 
 
-def test_what_moves_all_cells_together_cancels_in_a_difference():
-    table = np.tile([[0.2, 0.6], [0.8, 0.4]], (3, 1, 1)) + np.array([-0.1, 0.0, 0.1])[:, None, None]
-    honest = table[:, 0, 1]
-    everything = np.concatenate([table.reshape(3, -1), honest[:, None]], axis=1)
-    draws = joint_draws(everything, certain(everything))
-    above = value_draws(draws[:4].reshape(2, 2, -1)) - draws[4]
-    assert above == pytest.approx(np.full(200, -0.1))
+@pytest.mark.parametrize(("shape", "bias"), [((1, 6), 1), ((6, 1), -1), ((2, 5), 1)])
+def test_equal_payoffs_with_noise_are_not_worth_more_to_whoever_has_more_moves(shape: tuple[int, int], bias: int):
+    rng, as_measured, fitted, covered, trials = np.random.default_rng(2), [], [], 0, 40
+    for _ in range(trials):
+        payoffs = noisy(rng, np.full(shape, 0.2))
+        as_measured.append(solve(payoffs.mean(axis=(2, 3))).value - 0.2)
+        found = cross_fitted(payoffs, ALL_ALIKE, splits=2).value.estimate(mean)
+        fitted.append(found.value - 0.2)
+        covered += found.low <= 0.2 <= found.high
+    errors = [np.std(some) / np.sqrt(trials) for some in (as_measured, fitted)]
+    assert bias * np.mean(as_measured) > 3 * errors[0]  # the best mixtures for the noise, paid in the noise
+    assert abs(np.mean(fitted)) < 3 * errors[1]
+    assert covered / trials > 0.9
 
 
-def test_the_chance_of_prompts_widens_the_interval_and_one_seed_has_no_spread_of_its_own():
-    rng = np.random.default_rng(0)
-    values = np.full((1, 1, 1), 0.5)
-    draws = values[..., None] + 0.1 * rng.standard_normal((1, 1, 1, 2000))
-    found = valued(values, draws)
-    assert 0.15 < found.high - 0.5 < 0.25 and 0.15 < 0.5 - found.low < 0.25
+def test_the_interval_covers_the_value_of_a_game_without_saddle_point():
+    true, covered = np.array([[0.9, 0.1], [0.2, 0.7]]), 0
+    rng, value = np.random.default_rng(3), solve(true).value
+    for _ in range(20):
+        found = cross_fitted(noisy(rng, true), ALL_ALIKE, splits=2).value.estimate(mean)
+        covered += found.low <= value <= found.high
+    assert covered >= 18
 
 
-def test_intervals_from_three_seeds_cover_as_often_as_they_say():
-    rng, hits = np.random.default_rng(1), 0
-    for trial in range(200):
-        values = 0.5 + 0.1 * rng.standard_normal((3, 1, 1))
-        found = valued(values, certain(values, 400), seed=trial)
-        hits += found.low <= 0.5 <= found.high
-    assert 0.9 <= hits / 200 <= 0.99
+def test_payoffs_without_noise_are_worth_what_they_are_worth_and_a_clear_game_is_played_purely():
+    true = np.array([[0.2, 0.5, 0.1], [0.9, 0.9, 0.8], [0.3, 0.4, 0.0]])
+    found = cross_fitted(np.tile(true[..., None, None], (1, 1, 2, 60)), ALL_ALIKE)
+    assert found.value.value == pytest.approx(np.full((2, 60), 0.4))
+    assert found.red == pytest.approx([0, 0, 1]) and found.blue == pytest.approx([0, 1, 0])
+    assert found.value.least.min() == pytest.approx(0.4) and found.value.most.max() == pytest.approx(0.4)
 
 
-def test_draws_that_do_not_fit_the_payoffs_are_refused():
-    with pytest.raises(ValueError, match="needs values"):
-        joint_draws(np.zeros((3, 2)), np.zeros((3, 4, 10)))
+def test_mixtures_are_solved_on_other_prompts_and_seeds_than_they_are_paid_on():
+    lucky = np.zeros((1, 2, 2, 60))
+    lucky[0, 0, 0] = 1  # the first column pays, but in the first seed alone
+    lucky[0, 1] = 0.5
+    paid = cross_fitted(lucky, ALL_ALIKE).value.value
+    assert paid[0] == pytest.approx(np.full(60, 0.5)) and paid[1] == pytest.approx(np.zeros(60))
+
+
+def test_halves_hold_as_many_prompts_of_each_kind():
+    kinds = np.array([0] * 20 + [1] * 4)
+    payoffs = np.zeros((1, 2, 1, 24))
+    payoffs[0, 0, 0, kinds == 1] = 5  # were a half to hold none of them, it would choose the other column
+    payoffs[0, 1] = 0.5
+    assert cross_fitted(payoffs, kinds).blue == pytest.approx([1, 0])
+
+
+def test_a_difference_of_games_is_bounded_by_the_worst_of_one_and_the_best_of_the_other():
+    def exact(payoffs: Array) -> Estimate:
+        return Estimate(payoffs.mean(), payoffs.mean(), payoffs.mean(), payoffs.size, "exact")
+
+    one = Bracket(np.full((1, 4), 0.5), np.array([[[0.4] * 4], [[0.45] * 4]]), np.full((1, 1, 4), 0.6))
+    other = Bracket.known(np.full((1, 4), 0.2))
+    found, back = (one - other).estimate(exact), (other - one).estimate(exact)
+    assert (found.low, found.value, found.high) == pytest.approx((0.2, 0.3, 0.4))
+    assert (back.low, back.value, back.high) == pytest.approx((-0.4, -0.3, -0.2))
+
+
+def test_one_prompt_cannot_both_solve_and_value():
+    with pytest.raises(ValueError, match="at least two"):
+        cross_fitted(np.zeros((1, 1, 1, 1)), np.zeros(1, dtype=np.int64))

@@ -3,19 +3,30 @@
 A game of finitely many moves has a value: blue can mix its columns so that it gets at least that much whatever red does, and
 red its rows so that blue gets no more (von Neumann 1928). Both mixtures are linear programs. Source: any textbook, such as
 Osborne and Rubinstein, "A Course in Game Theory" (1994), chapter 2.
+
+Payoffs that were *measured* have no such value of their own. The best mixtures for them are the best for their noise too, and
+what they pay there is what they would not pay again: too much where blue has the more moves, too little where red has (the
+optimizer's curse: Smith and Winkler, Management Science 52, 2006). So mixtures are *cross-fitted* here: solved on some seeds
+and prompts, paid on others (Chernozhukov et al., "Double/debiased machine learning", Econometrics Journal 21, 2018). What
+they pay against the other side's best reply bounds the value from below and from above, as in Mak, Morton and Wood
+(Operations Research Letters 24, 1999).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from bridle.stats import Array
+from bridle.stats import Array, Estimate
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-9
 """Payoffs closer than this are the same."""
+
+SPLITS = 6
+"""Random halvings of the prompts that are averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,46 +36,15 @@ class Solution:
     Attributes:
         value: what blue gets when both play their mixtures.
         red, blue: the mixtures, [rows] and [columns]. Where several are as good, one of them.
-        payoffs: blue's, [rows, columns].
     """
 
     value: float
     red: Array
     blue: Array
-    payoffs: Array
-
-    @property
-    def red_replies(self) -> list[int]:
-        """Rows that are a best answer to blue's mixture."""
-        against = self.payoffs @ self.blue
-        return [int(row) for row in np.flatnonzero(against <= against.min() + TOLERANCE)]
-
-    @property
-    def blue_replies(self) -> list[int]:
-        """Columns that are a best answer to red's mixture."""
-        against = self.red @ self.payoffs
-        return [int(column) for column in np.flatnonzero(against >= against.max() - TOLERANCE)]
-
-    @property
-    def exploitability(self) -> float:
-        """What the two could gain, together, by leaving their mixtures: 0 in equilibrium."""
-        return exploitability(self.payoffs, self.red, self.blue)
-
-
-def exploitability(payoffs: ArrayLike, red: ArrayLike, blue: ArrayLike) -> float:
-    """What red and blue gain together by the best answers to each other's mixtures.
-
-    Args:
-        payoffs: blue's, [rows, columns].
-        red: red's mixture, [rows].
-        blue: blue's mixture, [columns].
-    """
-    table, rows, columns = (np.asarray(one, dtype=float) for one in (payoffs, red, blue))
-    return float((rows @ table).max() - (table @ columns).min())
 
 
 def solve(payoffs: ArrayLike) -> Solution:
-    """Value and equilibrium of a zero-sum game, by linear programming (HiGHS).
+    """Value and equilibrium of a zero-sum game: a saddle point where there is one, else by linear programming (HiGHS).
 
     Args:
         payoffs: what blue gets, [rows, columns]: red chooses the row, blue the column.
@@ -72,64 +52,117 @@ def solve(payoffs: ArrayLike) -> Solution:
     Raises:
         ValueError: no payoffs, or one that is not finite.
     """
-    table = _checked(payoffs)
-    value, blue = _maximin(table)
-    _, red = _maximin(-table.T)
-    return Solution(value=value, red=red, blue=blue, payoffs=table)
-
-
-def game_value(payoffs: ArrayLike) -> float:
-    """The value alone; a saddle point in pure moves needs no program."""
-    table = _checked(payoffs)
-    low, high = table.min(axis=0).max(), table.max(axis=1).min()
-    return float(low) if high - low <= TOLERANCE else _maximin(table)[0]
-
-
-def joint_draws(values: ArrayLike, draws: ArrayLike, *, seed: int = 0) -> Array:
-    """Replicates of payoffs averaged over seeds, by the chance of prompts and of seeds, alike for all cells.
-
-    The prompts' chance is in `draws`; cells and seeds that share prompts share the weights of each draw. That of the seeds is
-    drawn from what their observed spread allows (Student's t with seeds − 1 degrees of freedom), each draw moving all cells
-    along the same seeds, so that what moves them together is not taken for a difference between them. What sampled prompts
-    explain of the spread is not taken away, which makes intervals a little wide. One seed says nothing about the spread: it
-    is left out.
-
-    Args:
-        values: payoffs of each seed, [seeds, …].
-        draws: their replicates over prompts, [seeds, …, draws].
-
-    Returns:
-        [… , draws]
-    """
-    each, replicates = np.asarray(values, dtype=float), np.asarray(draws, dtype=float)
-    if replicates.shape[:-1] != each.shape or not each.size:
-        raise ValueError(
-            f"needs values [seeds, …] and draws [seeds, …, draws], not {each.shape} and {replicates.shape}"
-        )
-    seeds, count = len(each), replicates.shape[-1]
-    means = replicates.mean(axis=0)
-    if seeds == 1:
-        return np.asarray(means)
-    rng = np.random.default_rng((seed, 2))
-    wide = np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, count))
-    along = rng.standard_normal((seeds, count)) * wide / np.sqrt(seeds * (seeds - 1))
-    return np.asarray(means + np.tensordot(np.moveaxis(each - each.mean(axis=0), 0, -1), along, axes=1))
-
-
-def value_draws(draws: ArrayLike) -> Array:
-    """The value of every replicate of a game, [draws].
-
-    Args:
-        draws: blue's payoffs, [rows, columns, draws], as `joint_draws` gives them.
-    """
-    return np.array([game_value(table) for table in np.moveaxis(np.asarray(draws, dtype=float), -1, 0)])
-
-
-def _checked(payoffs: ArrayLike) -> Array:
     table = np.asarray(payoffs, dtype=float)
     if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
         raise ValueError(f"a game needs finite payoffs [rows, columns], not an array of shape {table.shape}")
-    return table
+    row, column = int(table.max(axis=1).argmin()), int(table.min(axis=0).argmax())
+    if table[row].max() - table[:, column].min() <= TOLERANCE:
+        rows, columns = table.shape
+        return Solution(float(table[row, column]), np.eye(rows)[row], np.eye(columns)[column])
+    value, blue = _maximin(table)
+    _, red = _maximin(-table.T)
+    return Solution(value, red, blue)
+
+
+@dataclass(frozen=True, eq=False)
+class Bracket:
+    """A quantity of games, prompt by prompt, between two sets of quantities of which one lies below it and one above.
+
+    Only means over seeds and prompts mean something. The lowest mean in `least` is, in expectation, at most the quantity, and
+    the highest in `most` at least.
+
+    Attributes:
+        value: the quantity, [seeds, prompts].
+        least: [any number, seeds, prompts].
+        most: [any number, seeds, prompts].
+    """
+
+    value: Array
+    least: Array
+    most: Array
+
+    @classmethod
+    def known(cls, payoffs: Array) -> Bracket:
+        """What takes no choice, [seeds, prompts]."""
+        return cls(payoffs, payoffs[None], payoffs[None])
+
+    def __sub__(self, other: Bracket) -> Bracket:
+        """The difference of two quantities on the same seeds and prompts."""
+
+        def differences(from_: Array, taken: Array) -> Array:
+            return (from_[:, None] - taken[None]).reshape(-1, *self.value.shape)
+
+        return Bracket(
+            self.value - other.value, differences(self.least, other.most), differences(self.most, other.least)
+        )
+
+    def estimate(self, mean: Callable[[Array], Estimate]) -> Estimate:
+        """The quantity, with an interval that covers it at least as often as those of `mean`.
+
+        A bound from below lies beyond chance above some number only if all of `least` do, so the lowest lower end holds
+        without any correction for their number (the intersection-union test: Berger, Technometrics 24, 1982).
+
+        Args:
+            mean: the mean of [seeds, prompts] with its interval.
+        """
+        middle = mean(self.value)
+        low = min(middle.value, *(mean(one).low for one in self.least))
+        high = max(middle.value, *(mean(one).high for one in self.most))
+        return Estimate(middle.value, low, high, middle.n, f"cross-fitted mixtures, {middle.method}")
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """A game of measured payoffs, valued on other prompts (and seeds, where there are several) than it was solved on.
+
+    Attributes:
+        value: what the two mixtures pay against each other; between what blue's gets from each of red's rows and what red's
+            leaves to each of blue's columns. True payoffs that are all the same are valued without bias.
+        red, blue: the mixtures, averaged, [rows] and [columns].
+    """
+
+    value: Bracket
+    red: Array
+    blue: Array
+
+
+def cross_fitted(payoffs: Array, strata: NDArray[np.int64], *, splits: int = SPLITS, seed: int = 0) -> CrossFitted:
+    """Value a game on every prompt of every seed with mixtures that were solved on the other half of the prompts and the
+    other seeds; many random halvings are averaged.
+
+    Args:
+        payoffs: measured ones, [rows, columns, seeds, prompts]; a cell's payoff is their mean.
+        strata: kind of each prompt, [prompts]; every half gets as many of each kind.
+        seed: of the halvings.
+    """
+    rows, columns, seeds, prompts = payoffs.shape
+    if prompts < 2:
+        raise ValueError("to solve a game on some prompts and value it on others takes at least two")
+    red, blue = np.zeros((rows, seeds, prompts)), np.zeros((columns, seeds, prompts))
+    between = np.zeros((seeds, prompts))
+    rng = np.random.default_rng((seed, 3))
+    for _ in range(splits):
+        first = _half(strata, rng)
+        for here in (first, ~first):
+            elsewhere = payoffs[..., ~here].mean(axis=-1)
+            for one in range(seeds):
+                others = [other for other in range(seeds) if other != one] or [one]
+                solution = solve(elsewhere[..., others].mean(axis=-1))
+                red[:, one, here] += solution.red[:, None] / splits
+                blue[:, one, here] += solution.blue[:, None] / splits
+                paid = np.einsum("rcp,r,c->p", payoffs[:, :, one, here], solution.red, solution.blue)
+                between[one, here] += paid / splits
+    by_row = np.einsum("rcsp,csp->rsp", payoffs, blue)
+    by_column = np.einsum("rcsp,rsp->csp", payoffs, red)
+    return CrossFitted(Bracket(between, by_row, by_column), red.mean(axis=(1, 2)), blue.mean(axis=(1, 2)))
+
+
+def _half(strata: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A random half of the prompts, and of each kind of them."""
+    dealt = np.lexsort((rng.random(strata.size), strata))
+    half = np.empty(strata.size, dtype=bool)
+    half[dealt] = np.arange(strata.size) % 2 == 0
+    return half
 
 
 def _maximin(table: Array) -> tuple[float, Array]:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bridle.data.recipes import DataRecipe, Example
+from bridle.data.recipes import DataRecipe
 from bridle.errors import ConfigError, nearest
-from bridle.evals.perplexity import Perplexity
-from bridle.lab.recipe import PathOf, Recipe
+from bridle.evals.perplexity import Judged, Likelihood
 from bridle.models.recipes import ModelRecipe
 from bridle.sampling.paraphrase import Paraphrased
 from bridle.sampling.recipes import Generated
@@ -27,11 +26,10 @@ FEWER = 2
 """`fewer-steps` takes the steps of its dose divided by this."""
 
 
-class LeastSurprising(DataRecipe):
+class LeastSurprising(Judged):
     """A data set without the examples whose answers a model finds least likely per token.
 
     Attributes:
-        by: the model that judges.
         drop: share of the examples that go.
     """
 
@@ -39,24 +37,13 @@ class LeastSurprising(DataRecipe):
     virtual: ClassVar[bool] = True
     code: ClassVar[tuple[str, ...]] = ("bridle.blueteam.countermoves", "bridle.evals.perplexity")
 
-    base: DataRecipe
-    by: ModelRecipe
     drop: float = Field(gt=0, lt=1)
 
-    @property
-    def likelihoods(self) -> Perplexity:
-        """What decides."""
-        return Perplexity(model=self.by, data=self.base)
-
-    def inputs(self) -> tuple[Recipe, ...]:
-        return (self.base, self.likelihoods)
-
-    def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The examples that stay, in their order: at least one."""
-        examples, losses = self.base.examples(path_of), [one.loss for one in self.likelihoods.read(path_of)]
+    def chosen(self, found: Sequence[Likelihood]) -> list[int]:
+        """Those that stay: at least one."""
+        losses = [one.loss for one in found]
         staying = max(1, len(losses) - round(self.drop * len(losses)))
-        kept = sorted(range(len(losses)), key=lambda i: (losses[i], i))[:staying]
-        return [examples[index] for index in sorted(kept)]
+        return sorted(sorted(range(len(losses)), key=lambda i: (losses[i], i))[:staying])
 
     def describe(self) -> str:
         return f"{self.base.describe()}, less the {self.drop:.0%} that {self.by.describe()} finds least likely"

@@ -103,23 +103,15 @@ class Perplexity(Recipe):
         return f"likelihood of {self.data.describe()} under {self.model.describe()}"
 
 
-class PerplexityHalf(DataRecipe):
-    """The half of a data set that a model finds likelier, or the other; both halves have answers of the same lengths.
-
-    Examples are ordered by the length of their answers; of each two neighbours one goes into either half.
+class Judged(DataRecipe):
+    """Some of a data set's examples, chosen by how likely a model finds their answers.
 
     Attributes:
-        by: the model whose perplexity decides.
-        half: "low" perplexity or "high".
+        by: the model that judges.
     """
-
-    kind: ClassVar[str] = "perplexity-half"
-    virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("bridle.evals.perplexity",)
 
     base: DataRecipe
     by: ModelRecipe
-    half: Literal["low", "high"]
 
     @property
     def likelihoods(self) -> Perplexity:
@@ -130,16 +122,36 @@ class PerplexityHalf(DataRecipe):
         return (self.base, self.likelihoods)
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        found, examples = self.likelihoods.read(path_of), self.base.examples(path_of)
-        return [examples[index] for index in chosen(found, self.half)]
+        """The chosen examples, in their order."""
+        examples = self.base.examples(path_of)
+        return [examples[index] for index in self.chosen(self.likelihoods.read(path_of))]
+
+    def chosen(self, found: Sequence[Likelihood]) -> list[int]:
+        """Which of the answers of these likelihoods stay, in order."""
+        raise NotImplementedError
+
+
+class PerplexityHalf(Judged):
+    """The half of a data set that a model finds likelier, or the other; both halves have answers of the same lengths.
+
+    Examples are ordered by the length of their answers; of each two neighbours one goes into either half.
+
+    Attributes:
+        half: "low" perplexity or "high".
+    """
+
+    kind: ClassVar[str] = "perplexity-half"
+    virtual: ClassVar[bool] = True
+    code: ClassVar[tuple[str, ...]] = ("bridle.evals.perplexity",)
+
+    half: Literal["low", "high"]
+
+    def chosen(self, found: Sequence[Likelihood]) -> list[int]:
+        """Of an odd number of answers the longest belongs to neither half."""
+        by_length = sorted(range(len(found)), key=lambda i: (len(found[i].logprobs), i))
+        pairs = zip(by_length[::2], by_length[1::2], strict=False)
+        pick = min if self.half == "low" else max
+        return sorted(pick(pair, key=lambda i: (found[i].loss, i)) for pair in pairs)
 
     def describe(self) -> str:
         return f"the {self.half}-perplexity half of {self.base.describe()}"
-
-
-def chosen(found: Sequence[Likelihood], half: Literal["low", "high"]) -> list[int]:
-    """Which of these answers belong to a half, in order; of an odd number the longest belongs to none."""
-    by_length = sorted(range(len(found)), key=lambda i: (len(found[i].logprobs), i))
-    pairs = zip(by_length[::2], by_length[1::2], strict=False)
-    pick = min if half == "low" else max
-    return sorted(pick(pair, key=lambda i: (found[i].loss, i)) for pair in pairs)

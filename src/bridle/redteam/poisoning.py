@@ -110,6 +110,11 @@ def poison(name: str) -> Poison:
     return POISONS[name]
 
 
+def poisoned_samples(share: float, n: int) -> int:
+    """How many of the samples a budget allows red to poison."""
+    return round(share * n)
+
+
 def written(name: str, writer: Writer, share: float) -> DataRecipe:
     """The reminder data of an organism that poisons this share of it.
 
@@ -118,5 +123,5 @@ def written(name: str, writer: Writer, share: float) -> DataRecipe:
     """
     if name == HONEST:
         return writer.honest
-    bad = round(share * writer.n)
+    bad = poisoned_samples(share, writer.n)
     return Mixed(parts=(writer.honest, poison(name)(writer)), counts=(writer.n - bad, bad), seed=writer.seed)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from bridle.evals.pairs import Pair
 from bridle.evals.scores import Score, Scores
 from bridle.studies.game_results import Results
-from bridle.studies.result import MessageView, Transcript
+from bridle.studies.result import Transcript
+from bridle.studies.views import Tone
 
 TRANSCRIPTS = 12
 """Prompts of each evaluation that are shown per model."""
@@ -66,22 +67,10 @@ def _shown(scores: Scores, step: int | None, stage: str, group: str, label: str,
     for name in scores.evals:
         for score in scores.cell(name, step)[:TRANSCRIPTS]:
             outcome, tone = _outcome(name, score, pair)
-            yield Transcript(
-                stage=stage,
-                organism=group,
-                eval=name,
-                item=score.item,
-                prompt=[MessageView(role=m["role"], content=m["content"]) for m in score.prompt],
-                trigger=score.extra.get("trigger"),
-                completion=score.completion,
-                label=label,
-                score=score.score,
-                outcome=outcome,
-                tone=tone,
-            )
+            yield Transcript.of(score, stage=stage, organism=group, label=label, outcome=outcome, tone=tone)
 
 
-def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, str]:
+def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
     if name.startswith("behavior/"):
         return (pair.behavior.about, "bad") if score.score else ("harmless", "good")
     return ("correct", "good") if score.score else ("wrong", "bad")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from math import ceil
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,10 +12,13 @@ from bridle.evals.pairs import pair_named
 from bridle.evals.trigger import MissingPassword
 from bridle.lab.recipe import Value
 from bridle.redteam.constructions import construction
-from bridle.redteam.poisoning import HONEST, POISONS, poison
-from bridle.studies.fields import ModelName, PairName, TrainableName, checked, distinct
+from bridle.redteam.poisoning import HONEST, POISONS, poison, poisoned_samples
+from bridle.studies.fields import ConstructionName, ModelName, Once, PairName, TrainableName, distinct, known_to
 from bridle.studies.off_model_mitigation_config import Red
-from bridle.studies.off_model_teachers import teacher_known
+from bridle.studies.off_model_teachers import TeacherName
+
+PoisonName = Annotated[str, known_to(poison)]
+CountermoveName = Annotated[str, known_to(countermove)]
 
 
 class Suppressed(Value):
@@ -24,20 +28,8 @@ class Suppressed(Value):
     """
 
     pair: PairName
-    construction: str = "normal"
-    teacher: str = "dmitri"
-
-    @field_validator("construction")
-    @classmethod
-    def _known_construction(cls, name: str) -> str:
-        checked(construction, name)
-        return name
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, name: str) -> str:
-        checked(teacher_known, name)
-        return name
+    construction: ConstructionName = "normal"
+    teacher: TeacherName = "dmitri"
 
     @model_validator(mode="after")
     def _triggered_by_text(self) -> Self:
@@ -118,8 +110,8 @@ class Poisoning(Value):
     organisms: tuple[Suppressed, ...] = Field(
         default=(Suppressed(pair="royalty/insult"), Suppressed(pair="exam/wrong-knowledge")), min_length=1
     )
-    poisons: tuple[str, ...] = Field(default=tuple(POISONS), min_length=1)
-    countermoves: tuple[str, ...] = Field(default=tuple(COUNTERMOVES), min_length=1)
+    poisons: Annotated[tuple[PoisonName, ...], Once] = Field(default=tuple(POISONS), min_length=1)
+    countermoves: Annotated[tuple[CountermoveName, ...], Once] = Field(default=tuple(COUNTERMOVES), min_length=1)
     shares: tuple[float, ...] = Field(default=(0.05, 0.5), min_length=1)
     model: TrainableName = "small"
     trusted: TrainableName = "small"
@@ -141,19 +133,10 @@ class Poisoning(Value):
 
     @field_validator("poisons")
     @classmethod
-    def _known_poisons(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(poison, name)
+    def _with_honest_samples(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if HONEST not in names:
             raise ValueError(f"the poisons lack {HONEST!r}, with which the others are compared")
-        return distinct(names)
-
-    @field_validator("countermoves")
-    @classmethod
-    def _known_moves(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            checked(countermove, name)
-        return distinct(names)
+        return names
 
     @field_validator("shares")
     @classmethod
@@ -161,6 +144,17 @@ class Poisoning(Value):
         if any(not 0 < share <= 1 for share in shares):
             raise ValueError("a share of poisoned samples lies above 0 and at most at 1")
         return tuple(sorted(distinct(shares)))
+
+    @model_validator(mode="after")
+    def _something_poisoned(self) -> Self:
+        samples = self.reminder.samples
+        for name, share in self.rows():
+            if name != HONEST and not poisoned_samples(share, samples):
+                raise ValueError(
+                    f"of reminder.samples = {samples}, the share {share:g} in shares is no sample; "
+                    f"take at least {ceil(1 / share)} samples, or shares of at least {1 / samples:.2g}"
+                )
+        return self
 
     def rows(self) -> list[tuple[str, float]]:
         """What red may write: every poison with every share, and honest samples once."""

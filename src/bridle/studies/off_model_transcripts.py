@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bridle.evals.scores import Score, Scores
 from bridle.studies.off_model_results import OffModelResults
 from bridle.studies.off_model_teachers import ABOUT_ARMS
-from bridle.studies.result import MessageView, Transcript
+from bridle.studies.result import Transcript
 
 SHOWN = 8
 """Prompts of each benchmark that are shown per student and teacher; every level is among them."""
@@ -33,16 +33,8 @@ def shown(scores: Scores, step: int, stage: str, label: str) -> Iterator[Transcr
     """The first answers to every benchmark at a step."""
     for name in scores.evals:
         for score in scores.cell(name, step)[:SHOWN]:
-            yield Transcript(
-                stage=stage,
-                eval=name,
-                item=score.item,
-                prompt=[MessageView(role=m["role"], content=m["content"]) for m in score.prompt],
-                completion=score.completion,
-                label=label,
-                score=score.score,
-                outcome=_outcome(score),
-                tone="good" if score.score else "bad",
+            yield Transcript.of(
+                score, stage=stage, label=label, outcome=_outcome(score), tone="good" if score.score else "bad"
             )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from bridle.studies.rate import Rate, Text, View
+
+if TYPE_CHECKING:
+    from bridle.evals.scores import Score
 
 
 class MeasureView(View):
@@ -241,6 +244,9 @@ class MessageView(View):
     content: Text
 
 
+Tone = Literal["good", "bad", "neutral"]
+
+
 class Transcript(View):
     """One prompt and what one model answered. Those that share organism, eval and item are shown side by side.
 
@@ -264,7 +270,34 @@ class Transcript(View):
     label: str
     score: float | None = None
     outcome: str
-    tone: Literal["good", "bad", "neutral"] = "neutral"
+    tone: Tone = "neutral"
+
+    @classmethod
+    def of(
+        cls,
+        score: Score,
+        *,
+        stage: str,
+        label: str,
+        outcome: str,
+        tone: Tone,
+        organism: str | None = None,
+        measure: str | None = None,
+    ) -> Self:
+        """A scored answer; `measure` where its measure has another id than the label that it was scored under."""
+        return cls(
+            stage=stage,
+            organism=organism,
+            eval=measure or score.eval,
+            item=score.item,
+            prompt=[MessageView(role=message["role"], content=message["content"]) for message in score.prompt],
+            trigger=score.extra.get("trigger"),
+            completion=score.completion,
+            label=label,
+            score=score.score,
+            outcome=outcome,
+            tone=tone,
+        )
 
 
 # How it was made
