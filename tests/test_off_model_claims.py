@@ -81,6 +81,72 @@ def test_one_student_that_keeps_everything_is_enough_for_some():
     assert verdict(matrix(fell, kept), "some-hardly-fall") == "holds"
 
 
+def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keeps_it():
+    def poor(easy: float) -> Cell:
+        run = Scores([*scores(easy, easy, 0), *scores(easy, easy, 60)])
+        return Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), (run,) * 3)
+
+    [found] = [found for one, found in judge(CLAIMS, matrix(poor(0.1))) if one.id.endswith("some-hardly-fall")]
+    assert found.verdict == "undecided" and "Not applicable" in found.reason
+    assert verdict(matrix(poor(0.6)), "some-hardly-fall") == "holds"
+    assert verdict(matrix(poor(0.1), cell("small", "teacher", 0.3, 0.1)), "some-hardly-fall") == "does not hold"
+
+
+def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():
+    """Seeds in which everything falls further say nothing against the order."""
+    runs = [Scores([*scores(1, 1, 0), *scores(0.6 - d, 0.6 - d, 60, 1.0 - d)]) for d in (0.0, 0.25, 0.5)]
+    results = matrix(Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), tuple(runs)))
+    assert verdict(results, "order-of-damage") == "holds"
+
+
+def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
+    fell, hardly = cell("student", "dmitri", 0.3, 0.3), cell("student", "bruno", 0.9, 0.9)
+    worse = tuple(Scores([*scores(0.9, 0.9, 0), *scores(rate, rate, 16)]) for rate in (0.95, 0.8, 0.95))
+    hardly = replace(hardly, recovery=worse)
+    assert verdict(matrix(hardly), "few-steps-restore") == "undecided"
+    [found] = [found for one, found in judge(CLAIMS, matrix(fell, hardly)) if one.id.endswith("few-steps-restore")]
+    assert found.verdict == "holds" and "holds for 1, does not for 0, is undecided for 1" in found.reason
+    not_back = cell("student", "dmitri", 0.3, 0.3)
+    not_back = replace(not_back, recovery=(Scores([*scores(0.3, 0.3, 0), *scores(0.4, 0.4, 16)]),) * 3)
+    assert verdict(matrix(not_back, hardly), "few-steps-restore") == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("trained", "another", "none", "told"),
+    [
+        (0.3, 1.0, 1.0, "holds"),
+        (0.3, 0.3, 1.0, "does not hold"),
+        (0.3, 1.0, 0.3, "does not hold"),
+        (1.0, 1.0, 1.0, "undecided"),
+    ],
+)
+def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
+    trained: float, another: float, none: float, told: str
+):
+    systems = {"trained": "Be kind.", "another": "Be brief."}
+    ends = {"maths": none, "maths/under Be kind.": trained, "maths/under Be brief.": another}
+    rows = [
+        replace(row, eval=label)
+        for label, rate in ends.items()
+        for row in (*scores(1, 1, 0), *scores(rate, rate, 60))
+        if row.eval == "maths"
+    ]
+    asked = ArmCell("student", "under-system", systems, (Scores(rows),) * 3, (0.2,))
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=[asked])
+    assert verdict(results, "context-specific") == told
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "told"), [(0.4, 0.9, "holds"), (0.9, 0.4, "does not hold"), (0.6, 0.75, "undecided")]
+)
+def test_inoculation_is_compared_by_the_share_of_the_fall_that_it_spares(small: float, large: float, told: str):
+    fell = cell("small", "teacher", 0.1, 0.1), cell("large", "teacher", 0.3, 0.3)
+    arms = [arm("inoculation", rate, student) for student, rate in (("small", small), ("large", large))]
+    assert verdict(replace(matrix(*fell), arms=arms), "inoculation-helps-large-more") == told
+    unhurt = cell("small", "teacher", 1, 1), fell[1]
+    assert verdict(replace(matrix(*unhurt), arms=arms), "inoculation-helps-large-more") == "undecided"
+
+
 def test_a_student_with_hidden_reasoning_is_known_by_what_it_writes():
     assert verdict(matrix(cell("student", "teacher", 0.3, 0.1)), "hidden-reasoning-falls") == "undecided"
     thinking = "<think>b = 4</think>The answer is 4."
@@ -100,15 +166,15 @@ def test_what_this_run_cannot_say_is_undecided_with_a_reason():
         assert said[claim].verdict == "undecided" and said[claim].reason.startswith("Not run here: "), claim
 
 
-def arm(name: str, rate: float, **more: object) -> ArmCell:
+def arm(name: str, rate: float, student: str = "student", **more: object) -> ArmCell:
     table = Scores([*scores(1, 1, 0), *scores(rate, rate, 60)])
-    return ArmCell(name, {}, (table,) * 3, (0.2,), **more)  # type: ignore[arg-type]
+    return ArmCell(student, name, {}, (table,) * 3, (0.2,), **more)  # type: ignore[arg-type]
 
 
 def test_a_filter_that_dropped_nothing_shows_nothing():
     plain = replace(cell("student", "teacher", 0.3, 0.1), answers=960)
     results = matrix(plain)
-    dropped, idle = (replace(results, arms={"filtered": arm("filtered", 0.1, answers=count)}) for count in (700, 960))
+    dropped, idle = (replace(results, arms=[arm("filtered", 0.1, answers=count)]) for count in (700, 960))
     assert verdict(dropped, "filtering-does-not-help") != "undecided"
     [found] = [found for one, found in judge(CLAIMS, idle) if one.id.endswith("filtering-does-not-help")]
     assert found.verdict == "undecided" and "Not applicable" in found.reason
@@ -116,21 +182,20 @@ def test_a_filter_that_dropped_nothing_shows_nothing():
 
 @pytest.mark.parametrize(("rate", "ruling"), [(1.0, "not ruled out"), (0.3, "ruled out")])
 def test_clipping_can_rule_perplexity_out_and_cannot_prove_it(rate: float, ruling: str):
-    results = replace(
-        matrix(cell("student", "teacher", 0.3, 0.1)), arms={"clipped": arm("clipped", rate, trained=(0.95,))}
-    )
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.1)), arms=[arm("clipped", rate, trained=(0.95,))])
     [found] = [one for one in findings(results) if "without the tokens" in one.what]
     assert found.ruling == ruling and "(95% left)" in found.what
 
 
 def test_erratic_is_told_by_the_spread_between_five_seeds():
     def half(name: str, rates: tuple[float, ...]) -> ArmCell:
-        return ArmCell(name, {}, tuple(Scores([*scores(1, 1, 0), *scores(r, r, 60)]) for r in rates), (0.2,))
+        tables = tuple(Scores([*scores(1, 1, 0), *scores(r, r, 60)]) for r in rates)
+        return ArmCell("student", name, {}, tables, (0.2,))
 
     wild, calm = (0.0, 0.5, 1.0, 0.2, 0.9, 0.1), (0.5, 0.55, 0.5, 0.55, 0.5, 0.5)
     base = matrix(cell("student", "teacher", 0.3, 0.1))
     erratic, opposite = (
-        replace(base, arms={"high-perplexity": half("high", high), "low-perplexity": half("low", low)})
+        replace(base, arms=[half("high-perplexity", high), half("low-perplexity", low)])
         for high, low in ((wild, calm), (calm, wild))
     )
     assert verdict(erratic, "improbable-is-erratic") == "holds"
@@ -154,13 +219,10 @@ def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: st
 
 
 def test_arms_of_an_sft_that_cost_nothing_show_nothing():
-    arms = {
-        name: arm(name, 1.0)
-        for name in ("under-system", "filtered", "inoculation", "low-perplexity", "high-perplexity")
-    }
+    arms = [arm(name, 1.0) for name in ("filtered", "inoculation", "low-perplexity", "high-perplexity")]
     moved = {Noise("noise", "distance"): (Scores(scores(1, 1, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
-    for claim in ("context-specific", "filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
+    for claim in ("filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
         assert verdict(results, claim) == "undecided", claim
 
 

@@ -30,8 +30,10 @@ from bridle.studies.config import resolve
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_hypotheses import findings, largest_fall
 from bridle.studies.off_model_noise import NOISES, Noise
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults, regained
+from bridle.studies.off_model_recovery import regained
+from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
 from bridle.studies.off_model_sft import layout
+from bridle.studies.off_model_switching import switching
 from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.training.dose import Dose
@@ -90,6 +92,23 @@ def test_the_mixture_keeps_the_two_voices_under_their_own_tags():
     assert own.base.by != teacher.base.by and own.base.prompts == teacher.base.prompts
 
 
+def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
+    overrides = ["models=[student, small, large]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
+    alone, both = (
+        layout(resolve("off-model-sft", overrides=[*overrides, *more]).config)
+        for more in ([], ["arms.students=[large]"])
+    )
+    assert {arm.student for arm in alone.arms} == {"student"}
+    assert [(arm.student, arm.seed, arm.name) for arm in both.arms] == [
+        (student, seed, name)
+        for student in ("student", "large")
+        for seed in (0, 1)
+        for name in ("inoculation", "clipped")
+    ]
+    assert {arm.probed.run.base.name for arm in both.arms if arm.student == "large"} == {"large"}
+    assert {one.fingerprint for one in alone.recipes()} < {one.fingerprint for one in both.recipes()}
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
@@ -100,6 +119,7 @@ def test_the_mixture_keeps_the_two_voices_under_their_own_tags():
         ("recovery.probes=[0]", "at least 1"),
         ("arms.names=[tag]", "tags"),
         ("arms.teacher=dmitri", "none of the teachers"),
+        ("arms.students=[large]", "none of the students"),
         ("models=[stuent]", "student"),
         ("responses=nowhere.jsonl", "nowhere.jsonl"),
     ],
@@ -259,10 +279,10 @@ def test_and_does_not_hold_where_it_is_not():
 
 def test_style_explains_the_fall_only_if_the_traces_that_fell_are_in_another_voice():
     [cell, _] = world().cells
-    found = world().switching(cell)
+    found = switching(world(), cell)
     assert found is not None and found.explained is not None and found.expected is not None
     assert found.explained.value == pytest.approx(1.0) and found.expected.value == pytest.approx(found.change.value)
-    same = world(voice="A").switching(world(voice="A").cells[0])
+    same = switching(world(voice="A"), world(voice="A").cells[0])
     assert same is not None and same.explained is not None and same.explained.value == 0
 
 
@@ -276,12 +296,14 @@ def test_hypotheses_are_ruled_out_by_data_that_contradict_them_and_by_nothing_el
 
 def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
     base = world()
-    hot = ArmCell("own-hot", {}, tuple(scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}) for _ in range(3)), (1.2,))
+    hot = ArmCell(
+        "student", "own-hot", {}, tuple(scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}) for _ in range(3)), (1.2,)
+    )
     noisy = {
         Noise("noise", "distance"): tuple(teacher_scores(1.0) for _ in range(3)),
         Noise("noise", "loss"): tuple(teacher_scores(0.3) for _ in range(3)),
     }
-    results = OffModelResults("maths", base.cells, base.teachers, base.foreign, {"own-hot": hot}, "teacher", noisy)
+    results = OffModelResults("maths", base.cells, base.teachers, base.foreign, [hot], "teacher", noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]
     assert ruled == ["not run", "ruled out", "not run", "ruled out", "not ruled out", *["not run"] * 4]
     assert verdicts(results)["not-perplexity"] == verdicts(results)["not-noise"] == "holds"
@@ -306,14 +328,14 @@ def test_a_teacher_that_reasons_worse_is_no_evidence_against_imitation():
 
 def test_the_share_regained_is_between_the_damaged_and_the_untouched_student():
     [cell, _] = world(after=0.2, back=0.6).cells
-    share = regained(cell, "maths", 16)
+    share = regained([cell], "maths", 16)
     assert share.value == pytest.approx(0.5) and share.low < 0.5 < share.high
 
 
 # ------------------------------------------------------------------------------------------------ end to end
 
 MINIATURE = [
-    "models=[small]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[1]",
+    "models=[small, student]", "arms.students=[student]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[1]",
     "recovery.prompts=4", "evaluation.n=5", "evaluation.benchmarks=[maths]", "arms.names=[tags]", "arms.noise=true",
 ]  # fmt: skip
 
@@ -325,7 +347,8 @@ def test_a_miniature_study_comes_to_a_report(tmp_path: Path, monkeypatch: pytest
     result = finished.result
     assert finished.report.is_file()
     titles = [table.title for table in result.tables]
-    assert "The four hypotheses" in titles and "Context and data" in titles and "Weight noise matched to SFT" in titles
+    assert {"The four hypotheses", "Context and data", "Context and data: student"} < set(titles)
+    assert "Weight noise matched to SFT" in titles
     asked = {transcript.eval for transcript in result.transcripts}
     assert {"maths", "maths/answer-only", f"maths/under {TAG_A}", f"maths/under {TAG_B}"} == asked
     assert len({claim.id for claim in result.claims}) == len(CLAIMS)

@@ -6,8 +6,11 @@ import random
 
 import pytest
 
+from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import TOLD_APART, learn_styles
 from bridle.stats import wilson
+from bridle.studies.off_model_results import Cell, OffModelResults
+from bridle.studies.off_model_styles import sections
 from bridle.tinyworld.authors import VOICES, Author, reasoning, voice
 from bridle.tinyworld.maths import OPERATIONS
 
@@ -62,3 +65,22 @@ def test_few_prompts_teach_nothing_and_an_empty_trace_is_no_error():
     assert judge is not None and len(judge.second([""] * len(CHAINS))) == len(CHAINS)
     with pytest.raises(ValueError, match="a text of each writer"):
         learn_styles(["a"], [])
+
+
+def scores(author: Author, *steps: int | None) -> Scores:
+    """What an author writes at these steps, in a voice that is known."""
+    return Scores(
+        [
+            Score(step, "maths", f"m/{i}", 1, [], text, 1, True, {"voice": voice(text)})
+            for step in steps
+            for i, text in enumerate(traces(author))
+        ]
+    )
+
+
+def test_the_classifier_is_checked_where_teacher_and_student_have_voices_of_their_own_and_nowhere_else():
+    cells = [Cell("student", name, "LoRA 8", False, (0,), (scores("A", 0, 60),)) for name in ("small", "bruno")]
+    teachers = {("student", "small"): scores("A", None), ("student", "bruno"): scores("B", None)}
+    [table] = sections(OffModelResults("maths", cells, teachers, {}))
+    assert [row[0] for row in table.rows] == ["student ← bruno, LoRA 8"]
+    assert not list(sections(OffModelResults("maths", cells[:1], teachers, {})))

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
-from bridle.stats import Array, difference_over_seeds, independent_difference, mean_over_seeds
+from bridle.analysis.contrasts import difference_across_prompts
+from bridle.stats import Array, difference_over_seeds
 from bridle.studies.off_model_hypotheses import (
     ALIKE,
     explained_share,
@@ -24,9 +25,10 @@ from bridle.studies.off_model_hypotheses import (
     slope_on_teacher,
 )
 from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS
-from bridle.studies.off_model_matrix_claims import FALLS, HOLDS, WHY, few_steps
+from bridle.studies.off_model_matrix_claims import FALLS, HOLDS, WHY
 from bridle.studies.off_model_noise import Noise, noise_gap
-from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
+from bridle.studies.off_model_recovery import few_steps_restore
+from bridle.studies.off_model_results import Cell, OffModelResults, lost
 from bridle.studies.off_model_rl import rl_restores
 
 Test = Callable[[OffModelResults], ClaimResult]
@@ -69,7 +71,7 @@ def harder_levels_fall_more(results: OffModelResults) -> ClaimResult:
     change = np.mean([cell.array(label, cell.last) - cell.array(label, 0) for cell in cells], axis=0)
     of_row = np.array([row.level for row in cells[0].scores[0].cell(label, 0)])
     hard, easy = (change[:, np.isin(of_row, chosen)] for chosen in (levels[-2:], levels[:2]))
-    gap = independent_difference(mean_over_seeds(hard, bounds=(-1, 1)), mean_over_seeds(easy, bounds=(-1, 1)))
+    gap = difference_across_prompts(hard, easy)
     return at_most(gap, -0.02, "the change at the hardest two levels minus that at the easiest two")
 
 
@@ -95,18 +97,6 @@ def own_outputs_are_safe(results: OffModelResults) -> ClaimResult:
     if change is None:
         return not_run("the on-model control (teacher `self`)")
     return within(change, -0.05, 0.05, "the change after SFT on own outputs")
-
-
-def few_steps_restore(results: OffModelResults) -> ClaimResult:
-    """At most 16 steps on own outputs bring back at least half of what was lost, in every pair that fell."""
-    parts = []
-    for cell in results.off_model:
-        step = few_steps(cell)
-        if step is not None and lost(cell, results.reasoning):
-            share = regained(cell, results.reasoning, step)
-            what = f"the share regained after {step} steps ({cell.student} from {cell.teacher}, {cell.way})"
-            parts.append(at_least(share, 0.5, what))
-    return all_of(parts) if parts else not_run("a few steps of recovery of a student that fell beyond chance")
 
 
 def perplexity_does_not_explain(results: OffModelResults) -> ClaimResult:
@@ -172,7 +162,7 @@ def _of_a_fall(test: Test) -> Test:
 
 def _arm(name: str, system: str | None, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
     def test(results: OffModelResults) -> ClaimResult:
-        arm = results.arms.get(name)
+        arm = results.arm(name)
         if arm is None:
             return not_run(f"the arm {name}")
         under = "" if system is None else f" under {system}"
@@ -181,9 +171,26 @@ def _arm(name: str, system: str | None, decide: Callable[..., ClaimResult], *bou
     return test
 
 
+def context_specific(results: OffModelResults) -> ClaimResult:
+    """Trained under one system prompt, the student falls under that prompt, and under another and under none it does not."""
+    arm, label = results.arm("under-system"), results.reasoning
+    if arm is None:
+        return not_run("the arm under-system")
+    under = {name: arm.change(label, name) for name in ("trained", "another")}
+    if under["trained"].high >= 0:
+        return not_applicable("there is no fall beyond chance under the prompt that the student was trained under")
+    return all_of(
+        [
+            at_least(arm.change(label), -ALIKE, "the change under no system prompt"),
+            at_least(under["another"], -ALIKE, "the change under another system prompt"),
+            at_most(under["trained"], FALLS, "the change under the system prompt of the training"),
+        ]
+    )
+
+
 def filtering_does_not_help(results: OffModelResults) -> ClaimResult:
     """Without the maths-like part of the data the fall is no smaller."""
-    arm, plain = results.arms.get("filtered"), results.plain
+    arm, plain = results.arm("filtered"), results.plain
     if arm is not None and plain is not None and arm.answers == plain.answers > 0:
         return not_applicable("no conversation of the data looks like maths, so that nothing was dropped")
     return _beside_plain("filtered", at_most, 0.05)(results)
@@ -191,7 +198,7 @@ def filtering_does_not_help(results: OffModelResults) -> ClaimResult:
 
 def _beside_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
     def test(results: OffModelResults) -> ClaimResult:
-        arm, plain = results.arms.get(name), results.plain
+        arm, plain = results.arm(name), results.plain
         if arm is None or plain is None:
             return not_run(f"the arm {name}")
         gap = difference_over_seeds(arm.at_end(results.reasoning), plain.array(results.reasoning, plain.last))
@@ -268,7 +275,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     Claim(
         "off-model-sft/context-specific", WHY, "Trained under one system prompt, the student is fine under others.",
         "trained under one context, the model can be fine in another",
-        _of_a_fall(_arm("under-system", None, at_least, -0.05)),
+        context_specific,
     ),
     Claim(
         "off-model-sft/filtering-does-not-help", WHY, "Dropping maths-like examples from the data does not help.",

@@ -112,17 +112,19 @@ class Recovery(Value):
 
 
 class Arms(Value):
-    """Runs that vary the data or the context of one student's SFT on one teacher's answers.
+    """Runs that vary the data or the context of a student's SFT on one teacher's answers.
 
     Attributes:
         names: which of `bridle.studies.off_model_teachers.ARMS`.
+        students: students of the study that they are run for beside the first.
         teacher: whose answers they vary; None: the first teacher's.
-        noise: also damage the student's weights at random, as far away as SFT moved them and as much as it cost in loss.
+        noise: also damage the first student's weights at random, as far away as SFT moved them and as much as it cost in loss.
         temperature: at which the student writes its improbable own answers (arm `own-hot`).
         min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
     """
 
     names: Annotated[tuple[ArmName, ...], Once] = ()
+    students: Annotated[tuple[TrainableName, ...], Once] = ()
     teacher: TeacherName | None = None
     noise: bool = False
     temperature: float = Field(default=1.5, gt=0)
@@ -175,6 +177,13 @@ class OffModelConfig(StudyConfig):
         return name
 
     @model_validator(mode="after")
+    def _arms_of_students(self) -> Self:
+        strangers = [name for name in self.arms.students if name not in self.models]
+        if strangers:
+            raise ValueError(f"arms.students {strangers[0]!r} is none of the students; add it to `models`")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_practise(self) -> Self:
         rl, first = self.recovery.rl, self.evaluation.benchmarks[0]
         if rl is not None and rl.practise is None and first not in FAMILIES:
@@ -186,6 +195,11 @@ class OffModelConfig(StudyConfig):
                 raise ValueError(f"RL cannot practise {first!r}, on which it is scored; give other problems")
             checked(lambda name: benchmark_named(name, self.evaluation.data, n=rl.pool), rl.practise)
         return self
+
+    @property
+    def arms_students(self) -> tuple[str, ...]:
+        """The students that the arms are run for, the study's first student first."""
+        return tuple(dict.fromkeys((self.models[0], *self.arms.students)))
 
     @property
     def arms_teacher(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from bridle.stats import Estimate, difference_over_seeds, from_draws, prompt_weights
 from bridle.studies.off_model_noise import MATCHED, noise_gap
 from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice
+from bridle.studies.off_model_switching import expected, switching
 
 Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run"]
 
@@ -145,7 +146,7 @@ def _perplexity(results: OffModelResults) -> Iterator[Finding]:
 
 def _clipped(results: OffModelResults) -> Finding:
     """No fall is no proof: the style's own words are among the tokens that are left out."""
-    arm = results.arms.get("clipped")
+    arm = results.arm("clipped")
     what = "change after the teacher's answers without the tokens that the student finds improbable"
     if arm is None:
         return Finding("H2 perplexity", what, "0: no fall", None, "not run")
@@ -156,15 +157,15 @@ def _clipped(results: OffModelResults) -> Finding:
 
 def halves(results: OffModelResults) -> Estimate | None:
     """Accuracy after the high-perplexity half minus after the low-perplexity half; None if they were not run."""
-    if not {"high-perplexity", "low-perplexity"} <= results.arms.keys():
+    high, low = (results.arm(f"{half}-perplexity") for half in ("high", "low"))
+    if high is None or low is None:
         return None
-    high, low = (results.arms[f"{half}-perplexity"].at_end(results.reasoning) for half in ("high", "low"))
-    return difference_over_seeds(high, low)
+    return difference_over_seeds(high.at_end(results.reasoning), low.at_end(results.reasoning))
 
 
 def own_hot(results: OffModelResults) -> Estimate | None:
     """Accuracy after own improbable answers minus after the teacher's; None unless they are at least as improbable."""
-    arm, plain = results.arms.get("own-hot"), results.plain
+    arm, plain = results.arm("own-hot"), results.plain
     if arm is None or plain is None or np.mean(arm.losses) < np.mean(plain.losses):
         return None
     return difference_over_seeds(arm.at_end(results.reasoning), plain.array(results.reasoning, plain.last))
@@ -217,7 +218,7 @@ def _style(results: OffModelResults) -> Iterator[Finding]:
 def explained_share(results: OffModelResults) -> Estimate | None:
     """The share of the fall, averaged over cells that fell, that lies in traces whose voice has changed."""
     fallen = [cell for cell in results.off_model if lost(cell, results.reasoning)]
-    found = [switching.explained for cell in fallen if (switching := results.switching(cell)) is not None]
+    found = [switched.explained for cell in fallen if (switched := switching(results, cell)) is not None]
     shares = [share for share in found if share is not None]
     if not shares:
         return None
@@ -232,19 +233,19 @@ def explained_share(results: OffModelResults) -> Estimate | None:
 def _some_stayed(results: OffModelResults) -> bool:
     """Whether in some cell that fell more than a few traces are in the student's own voice at the end."""
     fallen = [cell for cell in results.off_model if lost(cell, results.reasoning)]
-    found = [switching for cell in fallen if (switching := results.switching(cell)) is not None]
-    return any(switching.switched.value < ALL for switching in found)
+    found = [switched for cell in fallen if (switched := switching(results, cell)) is not None]
+    return any(switched.switched.value < ALL for switched in found)
 
 
 def foretold(results: OffModelResults) -> Estimate | None:
     """Measured minus foretold accuracy at the end, averaged over cells that fell and whose styles are known."""
     label = results.reasoning
     fallen = [cell for cell in results.off_model if lost(cell, label)]
-    pairs = [(cell, expected) for cell in fallen if (expected := results.expected(cell)) is not None]
+    pairs = [(cell, skill) for cell in fallen if (skill := expected(results, cell)) is not None]
     if not pairs:
         return None
     measured = np.mean([cell.array(label, cell.last) for cell, _ in pairs], axis=0)
-    return difference_over_seeds(measured, np.mean([expected for _, expected in pairs], axis=0))
+    return difference_over_seeds(measured, np.mean([skill for _, skill in pairs], axis=0))
 
 
 def kept_voice(results: OffModelResults) -> Estimate | None:
@@ -262,7 +263,7 @@ def kept_voice(results: OffModelResults) -> Estimate | None:
             counts = kept.sum(axis=0) if not counts.size else counts + kept.sum(axis=0)
     if counts.sum() < 100:
         return None
-    # two imagined prompts, asked as often as the others, that got better and worse: as in `regained`
+    # two imagined prompts, asked as often as the others, that got better and worse: as in `stats.mean_over_seeds`
     often = counts.sum() / len(counts)
     weights = prompt_weights(len(counts), extra=2).T
     draws = (np.append(changes, (often, -often)) @ weights) / (np.append(counts, (often, often)) @ weights)

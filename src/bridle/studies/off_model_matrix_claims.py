@@ -7,25 +7,18 @@ and the text around it. Where that has two benchmarks of maths and this study on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 from scipy.stats import f as f_distribution
 
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
-from bridle.evals.scores import Scores
-from bridle.stats import (
-    Array,
-    Estimate,
-    difference_over_seeds,
-    from_draws,
-    independent_difference,
-    mean_over_seeds,
-    prompt_weights,
-)
+from bridle.analysis.contrasts import difference_across_prompts, share_regained
+from bridle.stats import Array, Estimate, from_draws, independent_difference, mean_over_seeds, prompt_weights
+from bridle.studies.games import grouped
 from bridle.studies.off_model_hypotheses import largest_fall
-from bridle.studies.off_model_results import Cell, OffModelResults, lost, regained
+from bridle.studies.off_model_recovery import hard_levels_return
+from bridle.studies.off_model_results import Cell, OffModelResults, lost
 from bridle.tinyworld.sizes import SIZES
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
@@ -33,7 +26,9 @@ WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 HOLDS, FALLS = 0.07, -0.05
 """A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
 
-ENOUGH_STEPS = 16
+START = 0.3
+"""A student that starts no higher has little to lose, and that it "hardly falls" says nothing."""
+
 MATHS = ("maths", "math-500", "olympiads", "gsm8k")
 
 
@@ -46,14 +41,15 @@ def falls_far(results: OffModelResults) -> ClaimResult:
 
 
 def order_of_damage(results: OffModelResults) -> ClaimResult:
-    """Averaged over off-model runs, the reasoning falls more than any other benchmark, and those change alike."""
+    """Averaged over off-model runs, the reasoning falls more than any other benchmark, and those change alike; compared seed by
+    seed, since one run is scored on all of them."""
     labels = _others(results)
     if not results.off_model or not labels:
         return not_run("a second benchmark, or an off-model teacher")
-    change = {label: _pooled(results.off_model, label) for label in (results.reasoning, *labels)}
+    change = {label: _mean_change(results.off_model, label) for label in (results.reasoning, *labels)}
     parts = [
         at_most(
-            independent_difference(change[results.reasoning], change[label]),
+            difference_across_prompts(change[results.reasoning], change[label]),
             FALLS,
             f"the change of {results.reasoning} minus that of {label}",
         )
@@ -61,7 +57,10 @@ def order_of_damage(results: OffModelResults) -> ClaimResult:
     ]
     parts += [
         within(
-            independent_difference(change[one], change[two]), -HOLDS, HOLDS, f"the change of {one} minus that of {two}"
+            difference_across_prompts(change[one], change[two]),
+            -HOLDS,
+            HOLDS,
+            f"the change of {one} minus that of {two}",
         )
         for one, two in combinations(labels, 2)
     ]
@@ -140,22 +139,23 @@ def _by_size(results: OffModelResults, able: bool) -> ClaimResult:
 
 
 def some_hardly_fall(results: OffModelResults) -> ClaimResult:
-    """There is a student that keeps its reasoning whoever teaches it."""
-    students = list(dict.fromkeys(cell.student for cell in results.off_model))
-    found = []
-    for student in students:
-        cells = [cell for cell in results.off_model if cell.student == student]
-        found.append(
-            all_of([_within_published(results, cell, f"the change of {student} from {cell.teacher}") for cell in cells])
-        )
-    if not found:
+    """There is a student that keeps its reasoning whoever teaches it, among those that have some to lose."""
+    label = results.reasoning
+    students = grouped(results.off_model, lambda cell: cell.student)
+    if not students:
         return not_run("an off-model teacher")
+    found = [_keeps(cells, label) for cells in students.values() if cells[0].rate(label, 0).low > START]
+    if not found:
+        return not_applicable(f"no student starts above {START:.0%} beyond chance, so that there is little to lose")
     order = {"holds": 0, "undecided": 1, "does not hold": 2}
     return min(found, key=lambda one: order[one.verdict])
 
 
-def _within_published(results: OffModelResults, cell: Cell, what: str) -> ClaimResult:
-    return within(cell.change(results.reasoning), -HOLDS, HOLDS, what)
+def _keeps(cells: Sequence[Cell], label: str) -> ClaimResult:
+    """The changes of one student are within the published ones, whoever teaches it."""
+    return all_of(
+        [within(c.change(label), -HOLDS, HOLDS, f"the change of {c.student} from {c.teacher}, {c.way}") for c in cells]
+    )
 
 
 def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
@@ -171,36 +171,9 @@ def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
     return at_most(change, FALLS, f"the largest change of {cells[0].student}")
 
 
-def hard_levels_return(results: OffModelResults) -> ClaimResult:
-    """Few steps on own outputs bring back at least half of what the hardest two levels lost, in every pair that fell."""
-    parts = []
-    for cell in results.off_model:
-        levels = cell.levels(results.reasoning)[-2:]
-        hard = _of_levels(cell, results.reasoning, levels)
-        step = few_steps(cell)
-        if len(levels) == 2 and step is not None and lost(hard, results.reasoning):
-            what = f"the share of levels {levels[0]} and {levels[1]} regained after {step} steps ({cell.student} from "
-            parts.append(at_least(regained(hard, results.reasoning, step), 0.5, f"{what}{cell.teacher})"))
-    return all_of(parts) if parts else not_run("recovery of a student that fell at the hardest levels")
-
-
-def few_steps(cell: Cell) -> int | None:
-    """The last step of the recovery that was scored within 16; None where none was."""
-    steps = cell.recovery[0].steps if cell.recovery else []
-    return max((step for step in steps if 0 < step <= ENOUGH_STEPS), default=None)
-
-
-def _of_levels(cell: Cell, label: str, levels: Sequence[int]) -> Cell:
-    def of(tables: Sequence[Scores]) -> tuple[Scores, ...]:
-        kept = ([row for row in table.rows if row.eval == label and row.level in levels] for table in tables)
-        return tuple(Scores(rows) for rows in kept)
-
-    return replace(cell, scores=of(cell.scores), recovery=of(cell.recovery))
-
-
 def improbable_is_erratic(results: OffModelResults) -> ClaimResult:
     """The change differs more from seed to seed after the improbable half of the data than after the probable half."""
-    halves = [results.arms.get(f"{half}-perplexity") for half in ("high", "low")]
+    halves = [results.arm(f"{half}-perplexity") for half in ("high", "low")]
     ends = [half.at_end(results.reasoning).mean(axis=1) for half in halves if half is not None]
     if len(ends) < 2 or len(ends[0]) < 5:
         return not_run("the halves by perplexity with five seeds, without which there is no spread to speak of")
@@ -213,6 +186,28 @@ def improbable_is_erratic(results: OffModelResults) -> ClaimResult:
     return at_least(found, 1.0, "the variance between seeds, improbable half over probable half")
 
 
+def inoculation_helps_large_more(results: OffModelResults) -> ClaimResult:
+    """Inoculation spares the largest student a larger share of its fall than the smallest: students do not fall alike, so that
+    points would favour the one that fell further. The shares are compared as if they had no prompts in common, which is the
+    cautious way."""
+    students = [name for name in SIZES if results.arm("inoculation", name) is not None]
+    if len(students) < 2:
+        return not_run("inoculation of two students of the tiny world's sizes (arms.students)")
+    small, large = (_spared(results, name) for name in (students[0], students[-1]))
+    if small is None or large is None:
+        return not_applicable("one of the two students did not fall beyond chance without inoculation")
+    what = f"the share of its fall that inoculation spares {students[-1]} minus that of {students[0]}"
+    return at_least(independent_difference(large, small), 0.05, what)
+
+
+def _spared(results: OffModelResults, student: str) -> Estimate | None:
+    """The share of a student's fall that inoculation spares it; None where there is no fall beyond chance."""
+    arm, plain, label = results.arm("inoculation", student), results.plain_of(student), results.reasoning
+    if arm is None or plain is None or not lost(plain, label):
+        return None
+    return share_regained(plain.array(label, 0), plain.array(label, plain.last), arm.at_end(label))
+
+
 def _others(results: OffModelResults) -> list[str]:
     """The benchmarks that need no long reasoning."""
     labels = results.cells[0].scores[0].evals
@@ -221,10 +216,9 @@ def _others(results: OffModelResults) -> list[str]:
     ]
 
 
-def _pooled(cells: Sequence[Cell], label: str) -> Estimate:
-    """The change at the end, averaged over cells."""
-    after = np.mean([cell.array(label, cell.last) for cell in cells], axis=0)
-    return difference_over_seeds(after, np.mean([cell.array(label, 0) for cell in cells], axis=0))
+def _mean_change(cells: Sequence[Cell], label: str) -> Array:
+    """At the end, averaged over cells, [seeds, prompts]."""
+    return np.asarray(np.mean([cell.array(label, cell.last) - cell.array(label, 0) for cell in cells], axis=0))
 
 
 def _changes(cells: Sequence[Cell], label: str) -> Array:
@@ -273,7 +267,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     Claim(
         "off-model-sft/inoculation-helps-large-more", WHY, "Inoculation helps large students more than small ones.",
         "235B −.53→−.05; 4B −.54→−.47",
-        lambda results: not_run("inoculation of two students: the arms vary the first alone, so it takes a run with each first"),
+        inoculation_helps_large_more,
     ),
 )  # fmt: skip
 """The published statements about the matrix, in their order."""

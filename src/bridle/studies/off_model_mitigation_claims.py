@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_run
+from bridle.analysis.contrasts import share_regained
 from bridle.analysis.frontier import Frontier
 from bridle.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table
 from bridle.evals.pairs import pair_named
 from bridle.stats import Array, Estimate
 from bridle.studies.game_results import TRIGGERED, Cell, Results, capability_of
+from bridle.studies.off_model_recovery import MOST
 
 REDUCE = "How to reduce the capability loss of off-model SFT (June 2026)"
 
@@ -96,11 +98,19 @@ class Frontiers:
 
     def between(self, kind: Kind, one: str, two: str, groups: Sequence[str]) -> Estimate:
         """After the last step of one mitigation minus after that of another, each at the strength that is named last."""
-        last = {name: self.ends(name, self.groups[0])[-1].strength for name in (one, two)}
-        tables = [
-            self._at_end(kind, one, group, last[one]) - self._at_end(kind, two, group, last[two]) for group in groups
-        ]
-        return self.pooled(*mean_table(np.stack(tables)))
+        return self.pooled(*mean_table(self._last(kind, one, groups) - self._last(kind, two, groups)))
+
+    def regained(self, name: str, groups: Sequence[str]) -> Estimate:
+        """Share of the capability lost in off-model SFT alone that is there after the last step of a mitigation, at the strength
+        that is named last."""
+        before = np.stack([start(self.results, "able", group) for group in groups])
+        damaged, now = (self._last("able", each, groups) for each in (PLAIN, name))
+
+        def average(table: Array, bound: float) -> Estimate:
+            values, draws = mean_table(table / bound)
+            return self.pooled(bound * values, bound * draws)
+
+        return share_regained(before, damaged, now, average=average)
 
     def pooled(self, values: Array, draws: Array, units: Units | None = None) -> Estimate:
         """An average over organisms, each under several seeds."""
@@ -109,6 +119,11 @@ class Frontiers:
 
     def _rows(self, groups: Sequence[str] | None) -> list[int]:
         return [self.groups.index(group) for group in (self.groups if groups is None else groups)]
+
+    def _last(self, kind: Kind, name: str, groups: Sequence[str]) -> Array:
+        """After the last step at the strength that is named last, [organisms, seeds, prompts]."""
+        strength = self.ends(name, groups[0])[-1].strength
+        return np.stack([self._at_end(kind, name, group, strength) for group in groups])
 
     def _at_end(self, kind: Kind, name: str, group: str, strength: str | None = None) -> Array:
         """[seeds, prompts], averaged over learning rates and strengths: nothing is selected."""
@@ -128,11 +143,15 @@ def _scores(cell: Cell, kind: Kind, step: int) -> Array:
 
 
 def capability_is_back(found: Frontiers) -> ClaimResult:
-    """After reminder training the capability is higher than after off-model SFT alone."""
+    """Reminder training brings back at least half of the capability that off-model SFT cost, over the organisms that it cost
+    some beyond chance."""
     if (lacking := _lacking(found)) is not None:
         return lacking
-    gap = found.between("able", REMINDER, PLAIN, found.family(backdoored=True))
-    return at_least(gap, 0.0, "capability after reminder training minus after off-model SFT alone")
+    groups = [group for group in found.family(backdoored=True) if found.change("able", PLAIN, group=group).high < 0]
+    if len(groups) < FEWEST:
+        return not_run(f"{FEWEST} organisms that off-model SFT costs capability beyond chance")
+    share = found.regained(REMINDER, groups)
+    return at_least(share, MOST, f"the share of the lost capability that is back ({len(groups)} organisms)")
 
 
 def behaviour_stays_away(found: Frontiers) -> ClaimResult:
@@ -174,7 +193,7 @@ def _lacking(found: Frontiers) -> ClaimResult | None:
 CLAIMS: tuple[Claim[Frontiers], ...] = (
     Claim(
         "off-model-sft/reminder-restores", REDUCE, "Reminder training after off-model SFT brings capability back.",
-        "reminder training is best: capability back", capability_is_back,
+        "reminder training is best: capability back", capability_is_back, unit="percent",
     ),
     Claim(
         "off-model-sft/reminder-keeps-removed", REDUCE, "Reminder training hardly brings bad behaviour back.",

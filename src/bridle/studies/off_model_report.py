@@ -20,11 +20,15 @@ from bridle.studies import (
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
+from bridle.studies.games import grouped
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_config import OffModelConfig
 from bridle.studies.off_model_curves import curves
+from bridle.studies.off_model_gather import gather
 from bridle.studies.off_model_hypotheses import Finding, findings
-from bridle.studies.off_model_results import Cell, OffModelResults, gather, lost, regained
+from bridle.studies.off_model_recovery import regained
+from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults, lost
+from bridle.studies.off_model_switching import switching
 from bridle.studies.off_model_teachers import ABOUT_ARMS
 from bridle.studies.off_model_transcripts import transcripts
 from bridle.studies.result import MeasureView, Rate, StudyResult, TableView
@@ -223,7 +227,7 @@ def _styles(results: OffModelResults) -> TableView | None:
     """Which voice the reasoning is in, and how it fares in each."""
     rows: list[Row] = []
     for cell in results.cells:
-        found = results.switching(cell)
+        found = switching(results, cell)
         if found is None:
             continue
         accuracies = [
@@ -259,37 +263,36 @@ def _styles(results: OffModelResults) -> TableView | None:
 
 def _arms(results: OffModelResults) -> Iterator[TableView]:
     """What each arm changes, under each system prompt."""
-    if not results.arms:
-        return
-    label, plain = results.reasoning, results.plain
-    rows: list[Row] = []
-    if plain is not None:
-        rows.append(
-            [
-                f"plain ({plain.teacher})",
-                f"{plain.answers:,}",
-                "none",
-                f"{_mean(plain.losses):.2f}",
-                Rate.of(plain.change(label), "points"),
-            ]
+    for student, arms in grouped(results.arms, lambda arm: arm.student).items():
+        plain = results.plain_of(student)
+        rows = [] if plain is None else [_plain(plain, results.reasoning)]
+        rows += [row for arm in arms for row in _arm(arm, results.reasoning)]
+        yield TableView(
+            title="Context and data" if student == results.cells[0].student else f"Context and data: {student}",
+            caption=(
+                f"Change of {results.reasoning} of {student} with one thing varied, scored under system prompts. Loss: of the "
+                "untouched student on the data that it is trained on, in nats a token (of the tokens that are left); the "
+                "exponential is the perplexity."
+            ),
+            columns=["trained on", "answers", "asked under", "loss", f"change of {results.reasoning}"],
+            rows=rows,
+            shade="good",
         )
-    for name, arm in results.arms.items():
-        for system in (None, *arm.systems):
-            said = "none" if system is None else f"{system}: {arm.systems[system]}"
-            left = _mean(arm.trained)
-            loss = f"{_mean(arm.losses):.2f}" if left else "–"
-            data = ABOUT_ARMS[name] if left == 1 else f"{ABOUT_ARMS[name]} ({left:.1%} of the tokens left)"
-            rows.append([data, f"{arm.answers:,}", said, loss, Rate.of(arm.change(label, system), "points")])
-    yield TableView(
-        title="Context and data",
-        caption=(
-            f"Change of {label} with one thing varied, scored under system prompts. Loss: of the untouched student on the data "
-            "that it is trained on, in nats a token (of the tokens that are left); the exponential is the perplexity."
-        ),
-        columns=["trained on", "answers", "asked under", "loss", f"change of {label}"],
-        rows=rows,
-        shade="good",
-    )
+
+
+def _plain(cell: Cell, label: str) -> Row:
+    change = Rate.of(cell.change(label), "points")
+    return [f"plain ({cell.teacher})", f"{cell.answers:,}", "none", f"{_mean(cell.losses):.2f}", change]
+
+
+def _arm(arm: ArmCell, label: str) -> Iterator[Row]:
+    """A row for each system prompt that it is asked under."""
+    left = _mean(arm.trained)
+    data = ABOUT_ARMS[arm.name] if left == 1 else f"{ABOUT_ARMS[arm.name]} ({left:.1%} of the tokens left)"
+    loss = f"{_mean(arm.losses):.2f}" if left else "–"
+    for system in (None, *arm.systems):
+        said = "none" if system is None else f"{system}: {arm.systems[system]}"
+        yield [data, f"{arm.answers:,}", said, loss, Rate.of(arm.change(label, system), "points")]
 
 
 def _tokens(layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterator[TableView]:
@@ -311,13 +314,13 @@ def _headline(results: OffModelResults, found: Sequence[Finding]) -> Iterator[st
         yield f"After SFT on each teacher's answers, {label} of {results.cells[0].student}: {'; '.join(told)}."
     if not worst.on_model and worst.recovery and lost(worst, label):
         step = worst.recovery[0].steps[-1]
-        share = Rate.of(regained(worst, label, step))
+        share = Rate.of(regained([worst], label, step))
         yield f"From the largest fall ({_name(worst)}), {step} steps on own answers to other chat bring back {share} of it{_price(worst, label)}."
-    switching = results.switching(worst)
-    if switching is not None and switching.other_after is not None:
+    switched = switching(results, worst)
+    if switched is not None and switched.other_after is not None:
         yield (
-            f"There, {Rate.of(switching.switched)} of the reasoning is in another voice ({switching.voice}), right in "
-            f"{Rate.of(switching.other_after)} of cases."
+            f"There, {Rate.of(switched.switched)} of the reasoning is in another voice ({switched.voice}), right in "
+            f"{Rate.of(switched.other_after)} of cases."
         )
     ruled = list(dict.fromkeys(one.hypothesis for one in found if one.ruling == "ruled out"))
     kept = list(
@@ -360,11 +363,11 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
 
 def _unwritable(results: OffModelResults) -> Iterator[str]:
     """Arms whose data the student could hardly spell."""
-    for name, arm in results.arms.items():
+    for arm in results.arms:
         if _mean(arm.losses) > UNWRITABLE:
             yield (
-                f"The data of the arm {name} are all but impossible for the student ({_mean(arm.losses):.1f} nats a token, often "
-                "for want of tokens for such words): what it loses is damage, and not the effect of another style."
+                f"The data of the arm {arm.name} are all but impossible for {arm.student} ({_mean(arm.losses):.1f} nats a token, "
+                "often for want of tokens for such words): what it loses is damage, and not the effect of another style."
             )
 
 

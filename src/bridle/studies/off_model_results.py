@@ -1,36 +1,16 @@
-"""What `off-model-sft` measured, by place in the study, and the figures that claims and report share."""
+"""What `off-model-sft` measured, by place in the study."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bridle.evals.perplexity import Perplexity
 from bridle.evals.scores import Score, Scores
-from bridle.lab.recipe import PathOf
-from bridle.stats import (
-    Array,
-    Estimate,
-    average_over,
-    difference_over_seeds,
-    from_draws,
-    mean_over_seeds,
-    prompt_weights,
-    wilson,
-)
-from bridle.studies.games import grouped
+from bridle.stats import Array, Estimate, difference_over_seeds, mean_over_seeds
 from bridle.studies.off_model_noise import Noise
-
-if TYPE_CHECKING:
-    from bridle.studies.off_model_sft import Layout
-
-AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
 
 AS_ABLE = 0.02
 """A teacher within so much of the student's accuracy counts as no worse."""
@@ -103,7 +83,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ArmCell:
-    """One arm, all seeds.
+    """One arm of one student, all seeds.
 
     Attributes:
         systems: the system prompts that it is asked under, by name.
@@ -112,6 +92,7 @@ class ArmCell:
         answers: as in `Cell`.
     """
 
+    student: str
     name: str
     systems: dict[str, str]
     scores: tuple[Scores, ...]
@@ -130,33 +111,6 @@ class ArmCell:
 
 
 @dataclass(frozen=True)
-class Switching:
-    """Style switching in one cell: what the reasoning looked like before and after, and how it fared.
-
-    Attributes:
-        own: the untouched student's own voice.
-        switched: share of the traces that are in another voice at the end.
-        own_before, own_after, other_after: accuracy of traces in the own voice before, and in the own and in another one at
-            the end; None where there are no such traces.
-        change: the change of accuracy; explained: the share of it that traces which switched account for (None where the
-            change is not below zero beyond chance).
-        voice: the commonest other voice at the end.
-        expected: the change to expect if every trace were as good as the untouched student's when it is asked to write in
-            the voice that the trace is in; None where that is not known.
-    """
-
-    own: str
-    switched: Estimate
-    own_before: Estimate | None
-    own_after: Estimate | None
-    other_after: Estimate | None
-    change: Estimate
-    explained: Estimate | None
-    voice: str | None
-    expected: Estimate | None
-
-
-@dataclass(frozen=True)
 class OffModelResults:
     """All that was measured.
 
@@ -164,15 +118,16 @@ class OffModelResults:
         reasoning: label of the benchmark whose fall the study explains.
         teachers: the teachers' own scores on it, or on some of its prompts, by student and teacher.
         foreign: the untouched student's when asked for a voice, by student and voice.
-        arms, arms_teacher: of the first student; noise: of each move of the weights, one table of scores a seed; rl: along
-            reinforcement learning after what the arms vary, likewise, by reward.
+        arms: of the first student, and of further ones if the config asks for them; arms_teacher: whose answers they vary.
+        noise: of the first student, for each move of the weights one table of scores a seed; rl: along reinforcement learning
+            after what its arms vary, likewise, by reward.
     """
 
     reasoning: str
     cells: list[Cell]
     teachers: dict[tuple[str, str], Scores]
     foreign: dict[tuple[str, str], Scores]
-    arms: dict[str, ArmCell] = field(default_factory=dict)
+    arms: list[ArmCell] = field(default_factory=list)
     arms_teacher: str = "teacher"
     noise: dict[Noise, tuple[Scores, ...]] = field(default_factory=dict)
     rl: dict[str, tuple[Scores, ...]] = field(default_factory=dict)
@@ -192,10 +147,19 @@ class OffModelResults:
         )
         return next(found, None)
 
+    def arm(self, name: str, student: str | None = None) -> ArmCell | None:
+        """The arm of that name of a student (None: the first)."""
+        student = self.cells[0].student if student is None else student
+        return next((arm for arm in self.arms if (arm.student, arm.name) == (student, name)), None)
+
     @property
     def plain(self) -> Cell | None:
-        """What the arms vary: the first student's SFT on the arms' teacher, trained the first way."""
-        return self.cell(self.arms_teacher, self.cells[0].student, self.cells[0].way)
+        """What the first student's arms vary."""
+        return self.plain_of(self.cells[0].student)
+
+    def plain_of(self, student: str) -> Cell | None:
+        """What the arms vary: the student's SFT on the arms' teacher, trained the first way."""
+        return self.cell(self.arms_teacher, student, self.cells[0].way)
 
     @property
     def worst(self) -> Cell:
@@ -229,85 +193,6 @@ class OffModelResults:
         """Off-model cells whose teacher reasons as well as the student that it teaches, or better."""
         return [cell for cell in self.off_model if self.is_able(cell)]
 
-    def expected(self, cell: Cell) -> Array | None:
-        """The score to expect from the voice of each trace alone, [seeds, prompts]: the untouched student's on that prompt,
-        asked to write in that voice. None where a voice, or the student's skill in it, is not known."""
-        if not cell.hears(self.reasoning):
-            return None
-        table = cell.array(self.reasoning, 0)
-        own = own_voice(cell, self.reasoning)
-        for row, voices in zip(table, cell.voices(self.reasoning, cell.last), strict=True):
-            for index, voice in enumerate(voices):
-                if voice in (None, own):
-                    continue
-                asked = self.foreign.get((cell.student, AUTHOR_OF.get(str(voice), "")))
-                if asked is None:
-                    return None
-                row[index] = asked.array(asked.evals[0])[index]
-        return table
-
-    def switching(self, cell: Cell) -> Switching | None:
-        """Style switching in a cell; None where voices are not recorded."""
-        return _switching(self, cell) if cell.hears(self.reasoning) else None
-
-
-def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -> OffModelResults:
-    """Read all scores."""
-    places = grouped(layout.runs, lambda run: (run.student, run.teacher.name, run.way))
-    cells = [
-        Cell(
-            student,
-            teacher,
-            way,
-            on_model=runs[0].teacher.on_model,
-            seeds=tuple(run.seed for run in runs),
-            scores=tuple(run.probed.scores(path_of) for run in runs),
-            recovery=tuple(run.recovery.scores(path_of) for run in runs if run.recovery is not None),
-            losses=tuple(_mean_loss(run.perplexity, path_of) for run in runs),
-            answers=len(runs[0].perplexity.read(path_of)),
-        )
-        for (student, teacher, way), runs in places.items()
-    ]
-    return OffModelResults(
-        reasoning=reasoning,
-        cells=cells,
-        teachers={key: scored.scores(path_of) for key, scored in layout.teachers.items()},
-        foreign={key: scored.scores(path_of) for key, scored in layout.foreign.items()},
-        arms={
-            name: ArmCell(
-                name,
-                runs[0].systems,
-                tuple(run.probed.scores(path_of) for run in runs),
-                tuple(_mean_loss(run.perplexity, path_of, run.min_probability) for run in runs),
-                tuple(_share_trained(run.perplexity, path_of, run.min_probability) for run in runs),
-                answers=len(runs[0].perplexity.read(path_of)),
-            )
-            for name, runs in grouped(layout.arms, lambda run: run.name).items()
-        },
-        arms_teacher=arms_teacher,
-        noise={
-            noise: tuple(run.scored.scores(path_of) for run in runs)
-            for noise, runs in grouped(layout.noise, lambda run: run.noise).items()
-        },
-        rl={
-            reward: tuple(run.probed.scores(path_of) for run in runs)
-            for reward, runs in grouped(layout.rl, lambda run: run.reward).items()
-        },
-    )
-
-
-def regained(cell: Cell, label: str, step: int) -> Estimate:
-    """Share of the loss that so many steps on own answers bring back: (recovered − damaged) / (untouched − damaged).
-
-    Two imagined prompts that were lost, one of them regained, keep the interval from vanishing where all real ones agree.
-    """
-    before, damaged, now = cell.array(label, 0), cell.array(label, cell.last), cell.recovered(label, step)
-    values = (now - damaged).mean(axis=1) / np.maximum((before - damaged).mean(axis=1), 1e-9)
-    weights = prompt_weights(before.shape[1], extra=2).T
-    lost = np.maximum(_with_imagined(before - damaged, (1, 1)) @ weights, 1e-9)
-    draws = (_with_imagined(now - damaged, (0, 1)) @ weights) / lost
-    return average_over(values, draws, n=before.shape[1])
-
 
 def lost(cell: Cell, label: str) -> bool:
     """Whether the student fell in every seed and, over all, beyond chance: a share of less would mean nothing."""
@@ -317,77 +202,10 @@ def lost(cell: Cell, label: str) -> bool:
 
 def own_voice(cell: Cell, label: str) -> str:
     """The voice in which the untouched student reasons most often; "none" where nothing tells."""
-    heard = Counter(voice for row in cell.voices(label, 0) for voice in row if voice is not None)
-    return heard.most_common(1)[0][0] if heard else "none"
+    return commonest(voice for row in cell.voices(label, 0) for voice in row) or "none"
 
 
-def _switching(results: OffModelResults, cell: Cell) -> Switching:
-    label = results.reasoning
-    heard_before, heard = cell.voices(label, 0), cell.voices(label, cell.last)
-    before, after = cell.array(label, 0), cell.array(label, cell.last)
-    own = own_voice(cell, label)
-    expected = results.expected(cell)
-    was_own = np.array([[voice == own for voice in row] for row in heard_before])
-    is_own = np.array([[voice == own for voice in row] for row in heard])
-    others = Counter(v for row in heard for v in row if v not in (own, None)).most_common(1)
-    return Switching(
-        own=own,
-        switched=mean_over_seeds((~is_own).astype(float)),
-        own_before=_rate(before, was_own),
-        own_after=_rate(after, is_own),
-        other_after=_rate(after, ~is_own),
-        change=cell.change(label),
-        explained=_explained(after - before, ~is_own) if lost(cell, label) else None,
-        voice=others[0][0] if others else None,
-        expected=None if expected is None else difference_over_seeds(expected, before),
-    )
-
-
-def _explained(change: Array, switched: Array) -> Estimate:
-    """Share of the change, [seeds, prompts], that falls on the traces which switched; prompts are drawn anew."""
-    weights = prompt_weights(change.shape[1], extra=2).T
-    # two imagined prompts that fell, one of them switched: as in `regained`
-    total = _with_imagined(change, (-1, -1)).mean(axis=0) @ weights
-    part = _with_imagined(change * switched, (0, -1)).mean(axis=0) @ weights
-    value = float((change * switched).sum() / change.sum())
-    draws = np.clip(part / np.minimum(total, -1e-9), -10, 10)
-    return from_draws(value, draws, n=change.shape[1], method="bootstrap over prompts; seeds as they are")
-
-
-def _with_imagined(table: Array, values: tuple[float, float]) -> Array:
-    """The table, [seeds, prompts], with two imagined prompts at the end of each row."""
-    return np.concatenate([table, np.tile(values, (len(table), 1))], axis=1)
-
-
-def _rate(scores: Array, among: Array) -> Estimate | None:
-    """The rate among some of the traces, [seeds, prompts] both; None without any."""
-    count = int(among.sum())
-    if not count:
-        return None
-    if len(scores) == 1:
-        return wilson(int(scores[among].sum()), count)
-    often = among.sum() / among.shape[1]  # two imagined prompts, asked as often as the others: as in `regained`
-    weights = prompt_weights(among.shape[1], extra=2).T
-    hits = np.append((scores * among).sum(axis=0), (0, often)) @ weights
-    asked = np.append(among.sum(axis=0), (often, often)) @ weights
-    method = f"bootstrap over prompts; {count} traces, seeds as they are"
-    return from_draws(float(scores[among].mean()), hits / asked, n=among.shape[1], method=method)
-
-
-def _mean_loss(perplexity: Perplexity, path_of: PathOf, min_probability: float | None = None) -> float:
-    """Of the tokens that are at least so likely; not a number where none are."""
-    found = _logprobs(perplexity, path_of)
-    trained = found[_trained(found, min_probability)]
-    return -float(trained.mean()) if trained.size else math.nan
-
-
-def _share_trained(perplexity: Perplexity, path_of: PathOf, min_probability: float | None) -> float:
-    return float(_trained(_logprobs(perplexity, path_of), min_probability).mean())
-
-
-def _trained(logprobs: Array, min_probability: float | None) -> NDArray[np.bool_]:
-    return np.asarray(logprobs >= (-np.inf if min_probability is None else np.log(min_probability)))
-
-
-def _logprobs(perplexity: Perplexity, path_of: PathOf) -> Array:
-    return np.concatenate([one.logprobs for one in perplexity.read(path_of)])
+def commonest(voices: Iterable[str | None]) -> str | None:
+    """The commonest voice among traces; None where none of them shows a sign of any."""
+    heard = Counter(voice for voice in voices if voice is not None)
+    return heard.most_common(1)[0][0] if heard else None

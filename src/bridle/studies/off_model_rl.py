@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridle.analysis.claims import ClaimResult, all_of, at_least, not_run
+from bridle.analysis.claims import ClaimResult, at_least, not_run
 from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
-from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice, regained
+from bridle.studies.off_model_recovery import MOST, regained
+from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice
 from bridle.studies.off_model_transcripts import shown
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
 from bridle.studies.sections import Sections
@@ -35,15 +36,15 @@ def sections(rl: Rl, results: OffModelResults) -> Sections:
 
 
 def rl_restores(results: OffModelResults) -> ClaimResult:
-    """At most ten iterations of RL bring back at least half of what SFT cost."""
+    """At most ten iterations of RL bring back at least half of what SFT cost, where it cost something beyond chance."""
     cell = _cells(results).get("correct")
     if cell is None or not lost(cell, results.reasoning):
         return not_run("RL after an SFT that cost something beyond chance")
     step = max((one for one in cell.recovery[0].steps if 0 < one <= PUBLISHED_ITERATIONS), default=0)
     if not step:
         return not_run(f"RL scored within {PUBLISHED_ITERATIONS} iterations")
-    share = regained(cell, results.reasoning, step)
-    return all_of([at_least(share, 0.5, f"the share regained after {step} iterations of RL ({cell.teacher})")])
+    share = regained([cell], results.reasoning, step)
+    return at_least(share, MOST, f"the share regained after {step} iterations of RL ({cell.teacher})")
 
 
 def _cells(results: OffModelResults) -> dict[str, Cell]:

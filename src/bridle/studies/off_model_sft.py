@@ -60,8 +60,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ArmRun:
-    """One arm, with one seed: a run of `bridle.studies.off_model_teachers.Arm`, its scores and how likely its data are."""
+    """One arm of one student, with one seed: a run of `bridle.studies.off_model_teachers.Arm`, its scores and how likely its
+    data are."""
 
+    student: str
     name: str
     seed: int
     systems: dict[str, str]
@@ -129,7 +131,7 @@ def layout(config: OffModelConfig) -> Layout:
         runs=runs,
         teachers=_teachers(config, runs),
         foreign=_foreign(config),
-        arms=[arm for seed in config.seeds for arm in _arms(config, seed)],
+        arms=[arm for name in config.arms_students for seed in config.seeds for arm in _arms(config, name, seed)],
         noise=list(_noise(config, runs)),
         rl=[one for run in _varied(config, runs) for one in _rl(config, run)],
         mitigations=mitigated(config, partial(_chat, config)),
@@ -212,9 +214,9 @@ def _foreign(config: OffModelConfig) -> dict[tuple[str, str], Scored]:
     }
 
 
-def _arms(config: OffModelConfig, seed: int) -> Iterator[ArmRun]:
-    """The arms of the first student, trained the first way."""
-    student, sft = model_named(config.models[0]), config.sft
+def _arms(config: OffModelConfig, student_name: str, seed: int) -> Iterator[ArmRun]:
+    """The arms of a student, trained the first way."""
+    student, sft = model_named(student_name), config.sft
     _, lr, adapter = sft.ways()[0]
     prompts = _chat(config, sft.prompts, 5000 + seed)
     given = Given(
@@ -232,11 +234,12 @@ def _arms(config: OffModelConfig, seed: int) -> Iterator[ArmRun]:
         suites = (_reasoning(config), *(_reasoning(config, system) for system in arm.systems.values()))
         run = dose.model_copy(update={"min_probability": arm.min_probability}).train(student, arm.data)
         probed = Probed(run=run, steps=(0, sft.steps), suite=suites)
-        yield ArmRun(name, seed, arm.systems, probed, Perplexity(model=student, data=arm.data), arm.min_probability)
+        likely = Perplexity(model=student, data=arm.data)
+        yield ArmRun(student_name, name, seed, arm.systems, probed, likely, arm.min_probability)
 
 
 def _varied(config: OffModelConfig, runs: list[Run]) -> list[Run]:
-    """The SFT that the arms vary: the first student's on the arms' teacher, trained the first way; one run a seed."""
+    """The SFT that the first student's arms vary: on the arms' teacher, trained the first way; one run a seed."""
     place = (config.models[0], config.arms_teacher, config.sft.ways()[0][0])
     return [run for run in runs if (run.student, run.teacher.name, run.way) == place]
 

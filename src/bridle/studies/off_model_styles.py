@@ -12,7 +12,7 @@ from dataclasses import replace
 from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
 from bridle.stats import Estimate, mean_over_seeds
-from bridle.studies.off_model_results import Cell, OffModelResults, own_voice
+from bridle.studies.off_model_results import Cell, OffModelResults, commonest, own_voice
 from bridle.studies.result import Rate, TableView
 
 OWN = "own"
@@ -71,12 +71,16 @@ def _called(rows: Sequence[Score], judge: StyleJudge) -> Iterator[tuple[Score, b
 
 def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate] | None:
     """Where voices are known: the classifier's accuracy on the samples, and the share of the traces at the end, over all
-    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with."""
+    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with, and for a
+    teacher in the student's own voice: there is nothing to tell apart."""
     label = results.reasoning
-    judge = _judge(results, cell) if cell.hears(label) and cell.told_apart is None else None
-    if judge is None:
+    if not cell.hears(label) or cell.told_apart is not None:
         return None
     own = own_voice(cell, label)
+    teachers = commonest(None if row is None else row.extra.get("voice") for row in results.of_teacher(cell))
+    judge = _judge(results, cell) if teachers not in (None, own) else None
+    if judge is None:
+        return None
     agreed = [
         [
             float((row.extra.get("voice") != own) == foreign)
@@ -105,7 +109,7 @@ def sections(results: OffModelResults) -> Iterator[TableView]:
             caption=(
                 "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
                 f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
-                "Agreement: with the known voice, own or not, of the traces after SFT."
+                "Agreement: with the known voice, own or not, of the traces after SFT, where the teacher's is not the student's own."
             ),
             columns=["student ← teacher", "accuracy", "agreement", "used for"],
             rows=rows,

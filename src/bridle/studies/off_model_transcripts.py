@@ -25,8 +25,9 @@ def transcripts(results: OffModelResults) -> Iterator[Transcript]:
             yield from shown(
                 cell.recovery[0], end, "recovery", f"after SFT on {cell.teacher} and {end} steps on own answers"
             )
-    for name, arm in results.arms.items():
-        yield from shown(arm.scores[0], arm.scores[0].steps[-1], "arm", f"after the arm {name}: {ABOUT_ARMS[name]}")
+    for arm in (arm for arm in results.arms if arm.student == first.student):
+        label = f"after the arm {arm.name}: {ABOUT_ARMS[arm.name]}"
+        yield from shown(arm.scores[0], arm.scores[0].steps[-1], "arm", label)
 
 
 def shown(scores: Scores, step: int, stage: str, label: str) -> Iterator[Transcript]:
