@@ -54,7 +54,7 @@ class Games:
 
     Attributes:
         weight: of the capability.
-        able, bad: the untouched organism's capability and its rate of the behaviour, which bound the payoffs.
+        able, bad: the least capability and the least rate of the behaviour of an untouched organism: they bound the payoffs.
         unreminded: the suppressed organism without any reminder.
         cells: what each poison and counter-move with each budget leads to.
     """
@@ -198,8 +198,8 @@ def _games(block: Poisoning, name: str, played: list[Played], starts: list[Score
     return Games(
         organism=name,
         weight=block.weight,
-        able=float(np.mean([start.pooled(capability_of(start)) for start in starts])),
-        bad=float(np.mean([start.array(TRIGGERED) for start in starts])),
+        able=min(float(start.pooled(capability_of(start)).mean()) for start in starts),
+        bad=min(float(start.array(TRIGGERED).mean()) for start in starts),
         poisons=block.poisons,
         moves=block.countermoves,
         unreminded=_outcome(starts, [one.suppressed.scores(path_of) for one in played], None),

@@ -44,9 +44,9 @@ def solutions(games: Sequence[Game]) -> TableView:
             "Value: what the two sides' mixtures pay, solved on one half of the prompts (and all seeds but one, where there are "
             "several) and valued on the rest, since the best mixtures for noisy payoffs are the best for their noise too "
             "(cross-fitting: Chernozhukov et al. 2018); its interval runs from the least that blue's mixture is sure of to the most "
-            "that red's leaves to blue. Against no reminder: the value minus the payoff of stopping after off-model SFT; its sign "
-            "decides who wins. Cost of poisoning: the value if red could only write honestly, minus the value; by chance it can "
-            "fall below 0. The mixtures are averages of those solved."
+            "that red's leaves to blue. Against no reminder: the value minus the payoff of stopping after off-model SFT; where its "
+            "interval leaves out 0, a side wins. Cost of poisoning: the value if red could only write honestly, minus the value; by "
+            "chance it can fall below 0. The mixtures are averages of those solved."
         ),
         columns=[
             "organism", "blue has", "red's share", "blue's steps", "winner", "value", "against no reminder", "cost of poisoning", "red writes",
@@ -73,7 +73,8 @@ def _matrix(block: Poisoning, games: Games, budget: int, weight: float | None, w
     without = Rate.of(games.estimate(games.unreminded, weight))
     return TableView(
         title=f"{games.organism}: {what} after {budget} steps",
-        caption=f"Rows: what the organism writes. Columns: what blue does with it. Without any reminder: {without}.",
+        caption=f"Rows: what the organism writes. Columns: what blue does with it. Without any reminder: {without}. "
+        "Above 100 % lies capability that grew, below 0 behaviour that did.",
         columns=["red writes", *games.moves],
         rows=rows,
         shade="good",
