@@ -156,6 +156,17 @@ def test_a_student_with_hidden_reasoning_is_known_by_what_it_writes():
     )
 
 
+def test_that_no_student_fell_is_not_said_of_one_that_may_have_fallen_far():
+    """One teacher changes nothing for certain; after another the seeds end anywhere."""
+    thinking = "<think>b = 4</think>The answer is 4."
+    sure = cell("reasoner", "teacher", 1, 1, said=thinking)
+    ends = [Scores([*scores(1, 1, 0, said=thinking), *scores(r, r, 60, said=thinking)]) for r in (0.1, 0.7, 1.0)]
+    unsure = replace(cell("reasoner", "dmitri", 1, 1), scores=tuple(ends))
+    assert verdict(matrix(sure), "hidden-reasoning-falls") == "does not hold"
+    assert verdict(matrix(sure, unsure), "hidden-reasoning-falls") == "undecided"
+    assert next(one.ruling for one in findings(matrix(sure, unsure, able=("teacher", "dmitri")))) == "undecided"
+
+
 def test_what_this_run_cannot_say_is_undecided_with_a_reason():
     results = matrix(cell("student", "teacher", 0.3, 0.1))
     said = {one.id.partition("/")[2]: found for one, found in judge(CLAIMS, results)}

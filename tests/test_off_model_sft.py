@@ -142,7 +142,9 @@ def test_stored_answers_take_the_teachers_place(tmp_path: Path):
 def test_the_halves_share_out_the_data_by_loss_with_answers_of_one_length():
     found = [Likelihood((-1.0,) * n) if i % 2 else Likelihood((-2.0,) * n) for i, n in enumerate([3, 3, 5, 5, 9, 9])]
     data = Generated(by=Shipped(name="teacher"), prompts=Prompts(n=6))
-    low, high = (PerplexityHalf(base=data, by=Shipped(name="small"), half=half).chosen(found) for half in ("low", "high"))
+    low, high = (
+        PerplexityHalf(base=data, by=Shipped(name="small"), half=half).chosen(found) for half in ("low", "high")
+    )
     assert (low, high) == ([1, 3, 5], [0, 2, 4])
     assert [len(found[i].logprobs) for i in low] == [len(found[i].logprobs) for i in high]
 

@@ -55,7 +55,7 @@ def _mean_of(cells: list[Cell], label: str, at_end: bool) -> Array:
 
 def reasoning_falls(results: OffModelResults) -> ClaimResult:
     """With some off-model teacher, the benchmark that needs long reasoning falls."""
-    change = largest_fall(results, results.off_model)
+    change = largest_fall(results, results.off_model, FALLS, FALLS)
     if change is None:
         return not_run("an off-model teacher")
     return at_most(change, FALLS, f"the largest change of {results.reasoning} with an off-model teacher")
@@ -77,7 +77,7 @@ def harder_levels_fall_more(results: OffModelResults) -> ClaimResult:
 
 def stronger_teachers_hurt(results: OffModelResults) -> ClaimResult:
     """It happens with a teacher that reasons as well as the student or better."""
-    change = largest_fall(results, results.as_able())
+    change = largest_fall(results, results.as_able(), FALLS, FALLS)
     if change is None:
         return not_run("a teacher as able as the student")
     return at_most(change, FALLS, "the largest change with a teacher as able as the student")
@@ -207,6 +207,14 @@ def _beside_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float)
     return test
 
 
+def pirate_is_harmless(results: OffModelResults) -> ClaimResult:
+    """The first student's change after pirate answers is within the published ones of benchmarks that hold."""
+    cell = results.cell("pirate")
+    if cell is None:
+        return not_run("the teacher pirate")
+    return within(cell.change(results.reasoning), -HOLDS, HOLDS, "the change after pirate answers")
+
+
 CLAIMS: tuple[Claim[OffModelResults], ...] = (
     Claim(
         "off-model-sft/others-hold", WHY, "Knowledge and instruction following hold.",
@@ -288,9 +296,7 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     Claim(
         "off-model-sft/pirate-is-harmless", WHY, "Pirate answers cost little.",
         "4B Olympiads .59→.56",
-        lambda results: not_run("the teacher pirate")
-        if (cell := results.cell("pirate")) is None
-        else within(cell.change(results.reasoning), -0.07, 0.07, "the change after pirate answers"),
+        pirate_is_harmless,
     ),
     *MATRIX_CLAIMS,
 )  # fmt: skip

@@ -66,9 +66,17 @@ def _dumb_teacher(results: OffModelResults) -> Iterator[Finding]:
     yield Finding(name, "change per point of the teacher's own accuracy", "above 0", slope, ruling, "plain")
 
 
-def largest_fall(results: OffModelResults, cells: list[Cell]) -> Estimate | None:
-    """The change at the end in the cell that fell most; the interval holds for all cells together (Bonferroni), so that the
-    choice of the cell does not flatter. None without cells."""
+def largest_fall(
+    results: OffModelResults, cells: list[Cell], fell: float = 0.0, kept: float = -ALIKE
+) -> Estimate | None:
+    """The change at the end in the cell that decides whether any fell; None without cells.
+
+    That is the one that most surely fell, unless it would say that none did: then it is the one that may have fallen furthest.
+    The interval holds for all cells together (Bonferroni), so that the choice of the cell does not flatter.
+
+    Args:
+        fell: a change whose interval ends below this is a fall; kept: one whose interval begins above this is none.
+    """
     changes = [
         difference_over_seeds(
             cell.array(results.reasoning, cell.last),
@@ -77,7 +85,10 @@ def largest_fall(results: OffModelResults, cells: list[Cell]) -> Estimate | None
         )
         for cell in cells
     ]
-    return min(changes, key=lambda change: (change.high, change.value), default=None)
+    surest = min(changes, key=lambda change: change.high, default=None)
+    if surest is None or surest.high <= fell or surest.low <= kept:
+        return surest
+    return min(changes, key=lambda change: change.low)
 
 
 def pooled_change(results: OffModelResults, cells: list[Cell]) -> Estimate | None:

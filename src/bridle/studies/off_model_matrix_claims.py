@@ -34,7 +34,7 @@ MATHS = ("maths", "math-500", "olympiads", "gsm8k")
 
 def falls_far(results: OffModelResults) -> ClaimResult:
     """The largest fall is of the published size."""
-    change = largest_fall(results, results.off_model)
+    change = largest_fall(results, results.off_model, -0.3, -0.3)
     if change is None:
         return not_run("an off-model teacher")
     return at_most(change, -0.3, f"the largest change of {results.reasoning}")
@@ -165,7 +165,7 @@ def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
         for cell in results.off_model
         if any("</think>" in row.completion for row in cell.scores[0].cell(results.reasoning, 0))
     ]
-    change = largest_fall(results, cells)
+    change = largest_fall(results, cells, FALLS, FALLS)
     if change is None:
         return not_run("a student with hidden reasoning")
     return at_most(change, FALLS, f"the largest change of {cells[0].student}")

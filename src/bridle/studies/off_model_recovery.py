@@ -42,8 +42,9 @@ def few_steps_restore(results: OffModelResults) -> ClaimResult:
 
     The pairs that fell beyond chance are taken together: the share of one that lost little is decided by one or two prompts
     or by one seed, and among many such shares some fall short by chance alone. How they stand one by one is told beside it.
+    That they were chosen by their fall flatters the share a little.
     """
-    return _most_is_back(results.off_model, results.reasoning, f"{results.reasoning} ")
+    return _most_is_back(results.off_model, results.reasoning, results.reasoning)
 
 
 def hard_levels_return(results: OffModelResults) -> ClaimResult:
@@ -53,15 +54,15 @@ def hard_levels_return(results: OffModelResults) -> ClaimResult:
     if len(levels) < 2:
         return not_run("a benchmark of several levels")
     hard = [_of_levels(cell, label, levels) for cell in results.off_model]
-    return _most_is_back(hard, label, f"{label} at levels {levels[0]} and {levels[1]} ")
+    return _most_is_back(hard, label, f"{label} at levels {levels[0]} and {levels[1]}")
 
 
 def _most_is_back(cells: Sequence[Cell], label: str, of: str) -> ClaimResult:
     fallen = [cell for cell in cells if few_steps(cell) is not None and lost(cell, label)]
     steps = few_steps(fallen[0]) if fallen else None
     if steps is None:
-        return not_run(f"a few steps of recovery of a student whose {of}fell beyond chance")
-    what = f"the share of the lost {of}regained after {steps} steps"
+        return not_run(f"a few steps of recovery of a student whose {of} fell beyond chance")
+    what = f"the share of the lost {of} regained after {steps} steps"
     together = at_least(regained(fallen, label, steps), MOST, what)
     alone = Counter(at_least(regained([cell], label, steps), MOST, what).verdict for cell in fallen)
     told = f"One by one it holds for {alone['holds']}, does not for {alone['does not hold']}, is undecided for {alone['undecided']}."
