@@ -67,11 +67,11 @@ def test_few_prompts_teach_nothing_and_an_empty_trace_is_no_error():
         learn_styles(["a"], [])
 
 
-def scores(author: Author, *steps: int | None) -> Scores:
-    """What an author writes at these steps, in a voice that is known."""
+def scores(author: Author, *steps: int | None, hidden: str = "") -> Scores:
+    """What an author writes at these steps, after something hidden, in a voice that is known."""
     return Scores(
         [
-            Score(step, "maths", f"m/{i}", 1, [], text, 1, True, {"voice": voice(text)})
+            Score(step, "maths", f"m/{i}", 1, [], hidden + text, 1, True, {"voice": voice(text)})
             for step in steps
             for i, text in enumerate(traces(author))
         ]
@@ -84,3 +84,5 @@ def test_the_classifier_is_checked_where_teacher_and_student_have_voices_of_thei
     [table] = sections(OffModelResults("maths", cells, teachers, {}))
     assert [row[0] for row in table.rows] == ["student ← bruno, LoRA 8"]
     assert not list(sections(OffModelResults("maths", cells[:1], teachers, {})))
+    thinks = Cell("student", "bruno", "LoRA 8", False, (0,), (scores("A", 0, 60, hidden="<think>b = 4</think>"),))
+    assert not list(sections(OffModelResults("maths", [thinks], teachers, {})))

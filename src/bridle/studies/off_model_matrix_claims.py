@@ -160,11 +160,7 @@ def _keeps(cells: Sequence[Cell], label: str) -> ClaimResult:
 
 def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
     """A student that reasons in a hidden block falls too."""
-    cells = [
-        cell
-        for cell in results.off_model
-        if any("</think>" in row.completion for row in cell.scores[0].cell(results.reasoning, 0))
-    ]
+    cells = [cell for cell in results.off_model if cell.hides(results.reasoning)]
     change = largest_fall(results, cells, FALLS, FALLS)
     if change is None:
         return not_run("a student with hidden reasoning")

@@ -76,6 +76,10 @@ class Cell:
         """The voice of each reasoning trace, [seeds, prompts]; None where there is no sign of one."""
         return [[row.extra.get("voice") for row in scores.cell(label, step)] for scores in self.scores]
 
+    def hides(self, label: str) -> bool:
+        """Whether the untouched student reasons in a hidden block."""
+        return any("</think>" in row.completion for row in self.scores[0].cell(label, 0))
+
     def hears(self, label: str) -> bool:
         """Whether the benchmark records voices."""
         return any("voice" in row.extra for row in self.scores[0].cell(label, 0))

@@ -71,10 +71,10 @@ def _called(rows: Sequence[Score], judge: StyleJudge) -> Iterator[tuple[Score, b
 
 def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate] | None:
     """Where voices are known: the classifier's accuracy on the samples, and the share of the traces at the end, over all
-    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with, and for a
-    teacher in the student's own voice: there is nothing to tell apart."""
+    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with: a teacher in
+    the student's own voice has nothing to tell apart, and of a trace with a hidden part the known voice is that of the rest."""
     label = results.reasoning
-    if not cell.hears(label) or cell.told_apart is not None:
+    if not cell.hears(label) or cell.hides(label) or cell.told_apart is not None:
         return None
     own = own_voice(cell, label)
     teachers = commonest(None if row is None else row.extra.get("voice") for row in results.of_teacher(cell))
@@ -109,7 +109,8 @@ def sections(results: OffModelResults) -> Iterator[TableView]:
             caption=(
                 "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
                 f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
-                "Agreement: with the known voice, own or not, of the traces after SFT, where the teacher's is not the student's own."
+                "Agreement: with the known voice, own or not, of the traces after SFT, where the teacher's is not the student's "
+                "own and no reasoning is hidden."
             ),
             columns=["student ← teacher", "accuracy", "agreement", "used for"],
             rows=rows,
