@@ -1,6 +1,6 @@
 """How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|areas|replicas|returns
+    python benchmarks/coverage.py rates|pairs|seeds|shares|areas|replicas|returns
 
 Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
 """
@@ -10,14 +10,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import binom
 
+from bridle.analysis.contrasts import share_regained
 from bridle.analysis.frontier import frontier, hull_area
 from bridle.analysis.returns import backdoor_return
-from bridle.stats import mean_over_seeds, prompt_weights, tango, wilson
+from bridle.stats import average_over, mean_over_seeds, prompt_weights, tango, wilson
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]
@@ -186,6 +189,52 @@ def seeds() -> None:
     table("A rate averaged over seeds, 100 prompts: coverage in % (mean width)", header, rows)
 
 
+# ------------------------------------------------------------------------------------------------ shares of a loss
+
+
+def fieller(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
+    found = share_regained(before, damaged, now)
+    return found.low, found.high
+
+
+def mean_of_shares(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
+    """A share for every seed, and their mean, with draws divided likewise."""
+    weights = prompt_weights(before.shape[1]).T
+    part, whole = ((each - damaged) @ weights / len(weights) for each in (now, before))
+    values = (now - damaged).mean(axis=1) / np.maximum((before - damaged).mean(axis=1), 1e-9)
+    found = average_over(values, part / np.maximum(whole, 1e-9), n=before.shape[1])
+    return found.low, found.high
+
+
+def shares() -> None:
+    methods = {"ours (Fieller)": fieller, "mean of the seeds' shares": mean_of_shares}
+    rng, rows, repeats = np.random.default_rng(0), [], 300
+    population = rng.standard_normal(200_000)
+    for loss, share, between in product((0.05, 0.2, 0.6), (0.2, 0.8), (0.0, 0.5)):
+        stages = [(0.95, 0.0), (0.95 - loss, between), (0.95 - loss + share * loss, between)]
+        levels = [(level(rate, np.sqrt(1 + sd**2) * population), sd) for rate, sd in stages]
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+        for _ in range(repeats):
+            hard, luck = rng.standard_normal(100), rng.random(100)  # of the prompts, the same at every stage
+            shifts = [middle + sd * rng.standard_normal((3, 1)) + hard for middle, sd in levels]
+            before, damaged, now = ((luck < 1 / (1 + np.exp(-each))).astype(float) for each in shifts)
+            if before.mean() > damaged.mean():
+                for name, method in methods.items():
+                    found[name].append(method(before, damaged, now))
+        cells = []
+        for ends in found.values():
+            hits = np.mean([low <= share <= high for low, high in ends])
+            cells.append(f"{percent(float(hits))} ({np.median(np.diff(ends)):.2f})")
+        rows.append([f"{loss:g}", f"{share:g}", f"{between:g}", *cells])
+    header = ["lost", "share regained", "sd of seeds (logit)", *methods]
+    table("The share of a loss that comes back, 3 seeds, 100 prompts: coverage in % (median width)", header, rows)
+
+
+def level(rate: float, spread: Array) -> float:
+    """The logit at which the mean over a population with this spread is the rate."""
+    return float(brentq(lambda middle: (1 / (1 + np.exp(-(middle + spread)))).mean() - rate, -12, 12))
+
+
 # ------------------------------------------------------------------------------------------------ frontiers
 
 
@@ -251,7 +300,15 @@ def returns() -> None:
     table("Backdoor return over 7 probed steps: verdicts in %", header, rows)
 
 
-PARTS = {"rates": rates, "pairs": pairs, "seeds": seeds, "areas": areas, "replicas": replicas, "returns": returns}
+PARTS = {
+    "rates": rates,
+    "pairs": pairs,
+    "seeds": seeds,
+    "shares": shares,
+    "areas": areas,
+    "replicas": replicas,
+    "returns": returns,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
