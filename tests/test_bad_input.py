@@ -75,7 +75,7 @@ FILES = {
     "an unknown key in a list": (STUDY + "red: {optimizers: [{name: adamw, lr: 1e-3, lrr: 1}]}\n", "lrr", "did you mean 'lr'"),
     "a mapping where a number belongs": (STUDY + "blue: {steps: {a: 1}}\n", "blue.steps"),
     "a learning rate in words": (STUDY + "blue: {lrs: [fast]}\n", "blue.lrs.0 = 'fast'", "number"),
-    "a negative learning rate": (STUDY + "blue: {lrs: [-1e-3]}\n", "blue.lrs", "above 0"),
+    "a negative learning rate": (STUDY + "blue: {lrs: [-1e-3]}\n", "blue.lrs.0", "greater than 0"),
     "a learning rate that is not a number": (STUDY + "blue: {lrs: [.nan]}\n", "blue.lrs.0"),
     "an infinite learning rate": (STUDY + "reversal: {lr: .inf}\n", "reversal.lr"),
     "no learning rates": (STUDY + "blue: {lrs: []}\n", "blue.lrs", "at least 1 item"),

