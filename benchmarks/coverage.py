@@ -1,6 +1,6 @@
 """How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|shares|areas|replicas|returns
+    python benchmarks/coverage.py rates|pairs|seeds|shares|games|areas|replicas|returns
 
 Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
 """
@@ -19,6 +19,7 @@ from scipy.stats import binom
 
 from bridle.analysis.contrasts import share_regained
 from bridle.analysis.frontier import frontier, hull_area
+from bridle.analysis.matrix_game import cross_fitted, solve
 from bridle.analysis.returns import backdoor_return
 from bridle.stats import average_over, mean_over_seeds, prompt_weights, tango, wilson
 from simulated import SHAPES, exactly, sampled
@@ -134,6 +135,33 @@ def pairs() -> None:
             rows.append([str(n), f"{first} − {second}, r = {correlation}", *cells])
     methods = ["Tango (ours)", "Newcombe 10", "Bonett–Price", "Wald", "percentile bootstrap"]
     table("Paired differences: coverage in %", ["n", "true rates", *methods], rows)
+
+
+# ------------------------------------------------------------------------------------------------ values of games
+
+
+def noisy_game(rng: np.random.Generator, rows: int, columns: int, seeds: int = 3, prompts: int = 60) -> Array:
+    """Measured payoffs that are all 0.2 in truth: chance of training, of the prompts, and of each answer."""
+    shape = (rows, columns, seeds, prompts)
+    chances = ((0.05, (*shape[:3], 1)), (0.2, (*shape[:2], 1, prompts)), (0.3, shape), (0.3, (1, 1, 1, prompts)))
+    return np.asarray(0.2 + sum(size * rng.standard_normal(which) for size, which in chances))
+
+
+def games() -> None:
+    rows, trials = [], 100
+    for shape in ((1, 6), (6, 1), (2, 6), (5, 6)):
+        rng, off, covered = np.random.default_rng(1), [], 0
+        for _ in range(trials):
+            payoffs = noisy_game(rng, *shape)
+            found = cross_fitted(payoffs, np.zeros(60, dtype=np.int64)).value
+            value = found.estimate(lambda paid: mean_over_seeds(paid, bounds=(-3, 3)))
+            off.append((solve(payoffs.mean(axis=(2, 3))).value - 0.2, value.value - 0.2))
+            covered += value.low <= 0.2 <= value.high
+        both = np.array(off)
+        bias = [f"{m:+.3f} ± {e:.3f}" for m, e in zip(both.mean(axis=0), both.std(axis=0) / trials**0.5, strict=True)]
+        rows.append([f"{shape[0]} × {shape[1]}", *bias, percent(covered / trials)])
+    title = f"The value of a game whose payoffs are all alike, 3 seeds, 60 prompts, {trials} games"
+    table(title, ["rows × columns", "bias, solved and valued on the same", "bias, cross-fitted", "coverage, %"], rows)
 
 
 # ------------------------------------------------------------------------------------------------ seeds and prompts
@@ -305,6 +333,7 @@ PARTS = {
     "pairs": pairs,
     "seeds": seeds,
     "shares": shares,
+    "games": games,
     "areas": areas,
     "replicas": replicas,
     "returns": returns,
