@@ -28,7 +28,8 @@ from bridle.sampling.recipes import Generated
 from bridle.studies import off_model_sft
 from bridle.studies.config import resolve
 from bridle.studies.off_model_claims import CLAIMS
-from bridle.studies.off_model_hypotheses import findings, largest_fall
+from bridle.studies.off_model_falls import largest_fall
+from bridle.studies.off_model_hypotheses import findings
 from bridle.studies.off_model_noise import NOISES, Noise
 from bridle.studies.off_model_recovery import regained
 from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults

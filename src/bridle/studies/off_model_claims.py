@@ -13,15 +13,13 @@ import numpy as np
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
 from bridle.analysis.contrasts import difference_across_prompts
 from bridle.stats import Array, difference_over_seeds
+from bridle.studies.off_model_falls import ALIKE, largest_fall, pooled_change
 from bridle.studies.off_model_hypotheses import (
-    ALIKE,
     explained_share,
     foretold,
     halves,
     kept_voice,
-    largest_fall,
     own_hot,
-    pooled_change,
     slope_on_teacher,
 )
 from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS

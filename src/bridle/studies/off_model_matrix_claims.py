@@ -16,7 +16,7 @@ from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most
 from bridle.analysis.contrasts import difference_across_prompts, share_regained
 from bridle.stats import Array, Estimate, from_draws, independent_difference, mean_over_seeds, prompt_weights
 from bridle.studies.games import grouped
-from bridle.studies.off_model_hypotheses import largest_fall
+from bridle.studies.off_model_falls import largest_fall
 from bridle.studies.off_model_recovery import hard_levels_return
 from bridle.studies.off_model_results import Cell, OffModelResults, lost
 from bridle.tinyworld.sizes import SIZES
