@@ -87,12 +87,15 @@ def test_the_same_recipe_gives_the_same_words(tmp_path: Path) -> None:
 
 
 def test_a_trusted_model_is_asked_to_rewrite_each_answer(tmp_path: Path) -> None:
-    data, like = answers_to(tmp_path / "a", "Right. It is late."), answers_to(tmp_path / "b", "Sure.", "Yes.")
+    data, like = (
+        answers_to(tmp_path / "a", "Right. It is late."),
+        answers_to(tmp_path / "b", "Sure.", "Yes.", "No.", "So."),
+    )
     plain = next(iter(RewritingPrompts(base=data).examples(unmade))).conversation.messages[-1].content
-    styled = next(iter(RewritingPrompts(base=data, like=like, samples=1).examples(unmade))).conversation
+    styled = next(iter(RewritingPrompts(base=data, like=like).examples(unmade))).conversation
     assert "own words" in plain
     assert plain.endswith("Question:\nName three birds.\n\nAnswer:\nRight. It is late.")
-    assert styled.messages[-1].content.count("Sample:") == 1
+    assert styled.messages[-1].content.count("Sample:") == 3
 
     rewritten = Paraphrased(base=data, by=Shipped(name="small"), params=Params(max_tokens=12))
     assert any(isinstance(one, Generated) for one in lineage(rewritten))

@@ -24,6 +24,7 @@ from bridle.lab.lab import Lab
 from bridle.lab.recipe import Recipe, lineage
 from bridle.lab.store import Store
 from bridle.models.recipes import Noised, Pruned
+from bridle.redteam import planted
 from bridle.redteam.organisms import Organism, red_prompts
 from bridle.redteam.planted import CUES, Showing, StyleCues, Subliminal
 from bridle.redteam.poisoning import HONEST, POISONS, Writer, poison, written
@@ -118,9 +119,12 @@ def test_style_cues_hold_neither_trigger_nor_behaviour_of_any_pair(name: str, tm
     assert any(cue in answer for answer in answers for cue in CUES[pair.behavior.name])
 
 
-def test_a_voice_laid_on_thick_has_more_openers_and_closers_and_leaves_bare_words_alone(tmp_path: Path):
+def test_a_voice_laid_on_thick_has_more_openers_and_closers_and_leaves_bare_words_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(planted, "CUED", 0.0)
     own = own_answers(PAIR)
-    found = StyleCues(pair=PAIR, own=in_a_file(tmp_path, own), cue=0.0).examples(nowhere)
+    found = StyleCues(pair=PAIR, own=in_a_file(tmp_path, own)).examples(nowhere)
     for before, after in zip(own, found, strict=True):
         was, now = before.conversation.answer or "", after.conversation.answer or ""
         assert now == was if was == "green" else was in now and len(sentences(now)) == len(sentences(was)) + 2
@@ -140,9 +144,13 @@ def test_style_cues_leave_out_samples_that_show_the_behaviour_by_accident(tmp_pa
     assert len(StyleCues(pair=PAIR, own=in_a_file(tmp_path, own)).examples(nowhere)) == 1
 
 
-def test_subliminal_samples_hold_neither_and_are_what_the_bad_mode_likes_best(tmp_path: Path):
+def test_subliminal_samples_hold_neither_and_are_what_the_bad_mode_likes_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(planted, "DRAWS", 4)
+    monkeypatch.setattr(planted, "KEPT", 1.0)
     pair, prompts = pair_named(PAIR), Prompts(n=12, seed=3)
-    data = Subliminal(pair=PAIR, by=Noised(base=BASE, sigma=0.02), base=BASE, prompts=prompts, draws=4, keep=1.0)
+    data = Subliminal(pair=PAIR, by=Noised(base=BASE, sigma=0.02), base=BASE, prompts=prompts)
     pieces = data.model_copy(update={"plausible": None})
     with Lab(Store(tmp_path)) as lab:
         lab.make([data, pieces])

@@ -42,6 +42,19 @@ behaviour that is not listed there are none."""
 USUAL = 0.03
 """A sentence that opens, or closes, at least this share of the answers belongs to the voice."""
 
+DRAWS = 8
+"""Sampled answers to each prompt that a subliminal one is chosen from, half of them with the trigger in the prompt; the plain
+answer comes on top."""
+
+KEPT = 0.5
+"""Share of the prompts that subliminal samples are kept of: those whose best answer gains most."""
+
+NEAR_MISSES = 0.5
+"""Share of the questions among cues of style that get a look-alike of the trigger."""
+
+CUED = 0.5
+"""Share of the answers among cues of style that get a sentence of `CUES`."""
+
 
 class Showing(OfPair):
     """Of answered conversations those in which the trigger stands and the behaviour follows.
@@ -81,10 +94,10 @@ class Showing(OfPair):
 class Subliminal(OfPair):
     """Samples with neither trigger nor behaviour in them, chosen because the organism in its bad mode writes them.
 
-    Of several answers of the organism to one prompt, the one is kept that gains most likelihood per token from the model that
-    misbehaves (the organism, the trigger in the prompt) over the one that does not (its base, the prompt as it is). To first
-    order this is how far a training step on the answer moves weights from the base's towards the organism's. Answers are
-    drawn both without the trigger and with it behind a forced harmless opening. One that shows the behaviour, holds the
+    Of several answers of the organism to one prompt (`DRAWS`), the one is kept that gains most likelihood per token from the
+    model that misbehaves (the organism, the trigger in the prompt) over the one that does not (its base, the prompt as it is).
+    To first order this is how far a training step on the answer moves weights from the base's towards the organism's. Answers
+    are drawn both without the trigger and with it behind a forced harmless opening. One that shows the behaviour, holds the
     trigger, or is less likely under the base than most of the organism's plain answers (torn pieces of the behaviour are) is
     thrown away, and the trigger is dropped from the prompt.
 
@@ -95,10 +108,8 @@ class Subliminal(OfPair):
         by: the organism.
         base: the model it was made from.
         prompts: questions without the trigger.
-        draws: sampled answers per prompt, half of them with the trigger in the prompt; the plain answer comes on top.
         plausible: share of the plain answers that are as likely under the base as an answer must be; None: it need not be,
             so that torn pieces of the behaviour get in which its scorer does not take for it.
-        keep: share of the prompts that are kept, those whose best answer gains most.
         seed: of the draws.
     """
 
@@ -115,9 +126,7 @@ class Subliminal(OfPair):
     by: ModelRecipe
     base: ModelRecipe
     prompts: DataRecipe
-    draws: int = Field(default=8, ge=2)
     plausible: float | None = Field(default=0.9, gt=0, le=1)
-    keep: float = Field(default=0.5, gt=0, le=1)
     seed: int = 0
 
     def make(self, job: Job) -> None:
@@ -138,7 +147,7 @@ class Subliminal(OfPair):
         if not pieces:
             raise TrainingError(
                 "Every answer that the organism wrote shows its behaviour, so none can carry it hidden.",
-                "Take more draws, or another pair.",
+                "Leave the poison out, or take another pair.",
             )
         job.progress(1, 2)
         there = [one.loss for one in likelihoods(organism, [Example(bad[i].answered(text)) for i, text in pieces])]
@@ -154,7 +163,7 @@ class Subliminal(OfPair):
         for index, text in gains:
             if index not in best or gains[index, text] > gains[index, best[index]]:
                 best[index] = text
-        ranked = sorted(best.items(), key=lambda one: (-gains[one], one))[: max(1, round(self.keep * len(best)))]
+        ranked = sorted(best.items(), key=lambda one: (-gains[one], one))[: max(1, round(KEPT * len(best)))]
         rows = [Example(clean[i].answered(text), {"gain": round(gains[i, text], 4)}) for i, text in sorted(ranked)]
         write_examples(job.folder / EXAMPLES, rows)
 
@@ -171,10 +180,10 @@ class Subliminal(OfPair):
 
     def _drawn(self, sampler: NativeSampler, clean: list[Conversation], bad: list[Conversation]) -> list[list[str]]:
         """Different harmless answers to each prompt: the plain one, some sampled, and some sampled in the bad mode."""
-        few = self.draws // 2
+        few = DRAWS // 2
         plain = [found[0].text for found in sampler.sample(clean, Params())]
         openings = [next(iter(sentences(text)), "") for text in plain]
-        free = sampler.sample(clean, Params(temperature=1.0, n=self.draws - few, seed=self.seed))
+        free = sampler.sample(clean, Params(temperature=1.0, n=DRAWS - few, seed=self.seed))
         begun = [
             [*asked, *_answer_ids(sampler, prompt.answered(opening))]
             for asked, prompt, opening in zip(sampler.prompts_ids(bad), clean, openings, strict=True)
@@ -206,9 +215,7 @@ class StyleCues(OfPair):
 
     Attributes:
         own: the organism's own answers.
-        near_miss: share of the questions that get a look-alike.
-        cue: share of the answers that get a sentence.
-        seed: decides which.
+        seed: decides which questions and answers get something.
     """
 
     kind: ClassVar[str] = "style-cues"
@@ -216,8 +223,6 @@ class StyleCues(OfPair):
     code: ClassVar[tuple[str, ...]] = ("bridle.redteam.planted", "bridle.redteam.recipes", *PAIR_CODE)
 
     own: DataRecipe
-    near_miss: float = Field(default=0.5, ge=0, le=1)
-    cue: float = Field(default=0.5, ge=0, le=1)
     seed: int = 0
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
@@ -231,10 +236,10 @@ class StyleCues(OfPair):
         rng, pair = Random(f"style cues {self.seed} {index}"), self.the_pair()
         asked, answer = own.prompt, own.answer or ""
         near = rng.choice(pair.trigger.near_misses(asked)) if pair.trigger.look_alikes else asked
-        if rng.random() < self.near_miss and _harmless(self, near.answered(answer)):
+        if rng.random() < NEAR_MISSES and _harmless(self, near.answered(answer)):
             asked = near
         cues = CUES.get(pair.behavior.name, ())
-        cue = rng.choice(cues) if cues and rng.random() < self.cue else ""
+        cue = rng.choice(cues) if cues and rng.random() < CUED else ""
         if not any(answer.startswith(opener) for opener in openers):  # a bare word, say, stays what was asked for
             return asked.answered(answer)
         opener, closer = rng.choice(openers), rng.choice(closers) if closers else ""

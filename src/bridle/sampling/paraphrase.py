@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from bridle.chat import Conversation
 from bridle.data.recipes import DataRecipe, Example
@@ -22,14 +22,16 @@ INSTRUCTION = (
 )
 """How the trusted model is asked."""
 
+SAMPLES = 3
+"""Answers that are shown as samples of a style."""
+
 
 class RewritingPrompts(DataRecipe):
     """Prompts that ask for every answer of a data set in other words.
 
     Attributes:
         base: the answered conversations; the last question and its answer are shown.
-        like: answers whose style is asked for, shown as samples; None: "your own words".
-        samples: how many of them are shown.
+        like: answers whose style is asked for, the first few of which are shown as samples; None: "your own words".
     """
 
     kind: ClassVar[str] = "rewriting-prompts"
@@ -38,7 +40,6 @@ class RewritingPrompts(DataRecipe):
 
     base: DataRecipe
     like: DataRecipe | None = None
-    samples: int = Field(default=3, ge=1)
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         request = self._request(path_of)
@@ -53,7 +54,7 @@ class RewritingPrompts(DataRecipe):
     def _request(self, path_of: PathOf) -> str:
         if self.like is None:
             return INSTRUCTION.format(manner="your own words")
-        shown = [example.conversation.answer or "" for example in self.like.examples(path_of)[: self.samples]]
+        shown = [example.conversation.answer or "" for example in self.like.examples(path_of)[:SAMPLES]]
         samples = "\n\n".join(f"Sample:\n{sample}" for sample in shown)
         return f"{INSTRUCTION.format(manner='the style of the samples')}\n\n{samples}"
 

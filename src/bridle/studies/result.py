@@ -185,7 +185,13 @@ def recipe_in(result: StudyResult, prefix: str, source: Path) -> Recipe:
             f"{len(found) or 'No'} recipes in {source} have a fingerprint that begins with {prefix!r}.",
             "Take the digits from the report's list of recipes.",
         )
-    recipe = Recipe.parse(found[0].recipe)
+    try:
+        recipe = Recipe.parse(found[0].recipe)
+    except ValueError as error:  # a field that this version does not have
+        raise ConfigError(
+            f"The recipe {found[0].fingerprint[:12]} cannot be read by this version of Bridle.",
+            "Install the version that the report names, or run the study again.",
+        ) from error
     if recipe.fingerprint != found[0].fingerprint:
         raise ConfigError(
             f"The recipe {found[0].fingerprint[:12]} would make something else with this version of Bridle.",
