@@ -21,6 +21,7 @@ from bridle.studies.result import (
     MessageView,
     PointView,
     Rate,
+    RecipeView,
     SeriesView,
     StudyResult,
     TableView,
@@ -277,6 +278,27 @@ def test_hostile_text_is_never_markup() -> None:
     assert texts == HOSTILE
 
 
+def one_in_the_other() -> StudyResult:
+    """A result of two artifacts, of which one was trained from the other."""
+    inner = {"kind": "trained", "base": {"kind": "shipped", "name": "student"}, "lr": 0.1}
+    outer = {"kind": "trained", "base": inner, "lr": 0.2, "note": "<b>"}
+    made = {"kind": "trained", "stage": "blue"}
+    return bare(
+        recipes=[
+            RecipeView(fingerprint="1a", title="first <i>", recipe=inner, command="bridle make 1a", **made),
+            RecipeView(fingerprint="2b", title="second", recipe=outer, command="bridle make 2b", **made),
+        ]
+    )
+
+
+def test_a_recipe_links_to_the_artifacts_that_it_is_made_of() -> None:
+    html = report.render(one_in_the_other())
+    text = html[html.index('id="recipe-2b"') :]
+    text = text[: text.index("</details>")]
+    assert '"base": <a class="recipe" href="#recipe-1a">first &lt;i&gt; (1a)</a>' in text
+    assert '"lr": 0.1' not in text and '"lr": 0.2' in text and "&lt;b&gt;" in text
+
+
 def test_controls_are_pictured_and_markup_is_not_touched() -> None:
     assert visible("a\x1b[31m\u202e<b>\r\n\tx") == "a␛[31m⟨U+202E⟩<b>\n\tx"
 
@@ -371,6 +393,16 @@ def test_pointing_at_a_mark_shows_recipe_step_and_rates_with_intervals(page: Pag
     assert "95 % intervals: paired bootstrap over prompts" in shown
     page.point(2, 2)
     assert page.ask("document.querySelector('.tip').hidden")
+
+
+def test_a_link_between_recipes_opens_the_other_one(page: Page, tmp_path: Path) -> None:
+    opened(page, one_in_the_other(), tmp_path)
+    page.ask("document.querySelector('#recipe-2b a.recipe').click()")
+    page.settle()
+    assert page.ask(
+        "document.querySelector('#recipe-1a').open && document.querySelector('#recipe-1a').closest('.group').open"
+    )
+    assert quiet(page, tmp_path)
 
 
 def test_arrow_keys_read_a_chart(page: Page, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -21,8 +20,9 @@ from markupsafe import Markup
 from bridle.errors import StoreError
 from bridle.lab import disk
 from bridle.report.data import page_data
+from bridle.report.recipes import recipes_by_stage
 from bridle.report.text import duration, unbroken, visible, web_link
-from bridle.studies.result import Rate, RecipeView, StudyResult, TableView
+from bridle.studies.result import Rate, StudyResult, TableView
 
 SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
 """In the order in which they are run; each adds to one shared scope."""
@@ -114,14 +114,6 @@ def trade_offs(result: StudyResult) -> TableView | None:
     )
 
 
-def recipes_by_stage(result: StudyResult) -> dict[str, list[RecipeView]]:
-    """Recipes under their stages, both in order of appearance."""
-    stages: dict[str, list[RecipeView]] = {}
-    for recipe in result.recipes:
-        stages.setdefault(recipe.stage, []).append(recipe)
-    return stages
-
-
 def asset(name: str) -> str:
     """The text of a style sheet, script or template of the reports."""
     return resources.files("bridle.report").joinpath("assets", name).read_text(encoding="utf-8")
@@ -146,7 +138,6 @@ def _templates() -> Environment:
         duration=duration,
         unbroken=unbroken,
         web_link=web_link,
-        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
         dictvalues=lambda d: list(d.values()),
     )
     environment.tests["rate"] = lambda value: isinstance(value, Rate)

@@ -118,6 +118,14 @@ function openRecipe(fingerprint) {
   place.querySelector('summary').focus();
 }
 
+/** A link to a recipe opens it, and the group that it stands in. */
+function followRecipe(event) {
+  const link = event.target.closest('a.recipe');
+  if (!link) return;
+  event.preventDefault();
+  openRecipe(link.hash.slice('#recipe-'.length));
+}
+
 /** Copy buttons take the text of the element before them. */
 function copying(button) {
   button.addEventListener('click', async () => {

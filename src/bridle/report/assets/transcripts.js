@@ -94,3 +94,4 @@ for (const [id, draw] of Object.entries(drawn)) {
 }
 host('points')?.addEventListener('toggle', (event) => fillPoints(event.currentTarget), { once: true });
 document.querySelectorAll('button.copy').forEach(copying);
+document.addEventListener('click', followRecipe);
