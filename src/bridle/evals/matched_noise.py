@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 HALVINGS = 12
 EXAMPLES = 128
+FARTHEST = 64.0
+"""A move that costs too little even at so many times its length is made no longer."""
 
 
 class NoisedLike(ModelRecipe):
     """A model whose weights are moved as far as a run moved them, in another direction than the run's.
 
     Matched by `distance`, every tensor moves as far (Frobenius norm) as the run moved it. Matched by `loss`, those moves are
-    scaled by one factor, until the loss on `data` stands where the run has brought it.
+    scaled by one factor, until the loss on `data` stands where the run has brought it. Not every run has such a match: see
+    `is_match`.
 
     Attributes:
         base: the model before.
@@ -54,14 +57,22 @@ class NoisedLike(ModelRecipe):
     times: float = Field(default=1.0, gt=0)
 
     def load(self, path_of: PathOf) -> Model:
-        before, after = _whole(self.base.load(path_of)), _whole(self.like.load(path_of))
-        steps = self._steps(before, after, path_of)
-        scale = 1.0 if self.match == "distance" else self._scale(before, after, steps, path_of)
+        before, steps, scale = self._move(path_of)
         return _moved(before, steps, scale * self.times).with_key(self.fingerprint)
+
+    def scale(self, path_of: PathOf) -> float:
+        """How many times as far as the run the match moves every tensor. By `loss` this takes some twenty passes over `data`."""
+        return self._move(path_of)[2]
 
     def describe(self) -> str:
         how = f"{self.shape} noise" if self.along is None else f"a move along [{self.along.describe()}]"
         return f"{self.base.describe()} with {how} of the same {self.match} as: {self.like.describe()}"
+
+    def _move(self, path_of: PathOf) -> tuple[Model, dict[str, Tensor], float]:
+        """The model before, for each of its tensors a move as long as the run's, and the factor on those moves."""
+        before, after = _whole(self.base.load(path_of)), _whole(self.like.load(path_of))
+        steps = self._steps(before, after, path_of)
+        return before, steps, 1.0 if self.match == "distance" else self._scale(before, after, steps, path_of)
 
     def _steps(self, before: Model, after: Model, path_of: PathOf) -> dict[str, Tensor]:
         """For each tensor of the weights a move as long as the way from before to after."""
@@ -83,19 +94,25 @@ class NoisedLike(ModelRecipe):
         return steps
 
     def _scale(self, before: Model, after: Model, steps: dict[str, Tensor], path_of: PathOf) -> float:
-        """The factor on the noise at which the loss is that of `after`, by bisection; 0 if it is no higher than before."""
+        """The factor on the noise at which the loss is that of `after`, by bisection; 0 if it is no higher than before, and
+        just below `FARTHEST` if even that is too little."""
         examples = self.data.examples(path_of)[:EXAMPLES]
         wanted = mean_loss(after, examples)
         if mean_loss(before, examples) >= wanted:
             return 0.0
         low, high = 0.0, 1.0
-        while high < 64 and mean_loss(_moved(before, steps, high), examples) < wanted:
+        while high < FARTHEST and mean_loss(_moved(before, steps, high), examples) < wanted:
             low, high = high, 2 * high
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             too_little = mean_loss(_moved(before, steps, middle), examples) < wanted
             low, high = (middle, high) if too_little else (low, middle)
         return (low + high) / 2
+
+
+def is_match(scale: float) -> bool:
+    """Whether a move scaled so far costs what the run cost: the run cost something, and the longest move enough."""
+    return 0 < scale < FARTHEST * (1 - 2.0**-HALVINGS)
 
 
 def _whole(model: Model) -> Model:

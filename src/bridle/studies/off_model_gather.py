@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bridle.evals.matched_noise import NoisedLike
 from bridle.evals.perplexity import Perplexity
 from bridle.lab.recipe import PathOf
 from bridle.stats import Array
@@ -15,7 +16,7 @@ from bridle.studies.games import grouped
 from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_sft import ArmRun, Layout, Run
+    from bridle.studies.off_model_sft import ArmRun, Layout, NoiseRun, Run
 
 
 def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -> OffModelResults:
@@ -32,6 +33,11 @@ def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -
         arms=[_arm(runs, path_of) for runs in arms.values()],
         arms_teacher=arms_teacher,
         noise={noise: tuple(run.scored.scores(path_of) for run in runs) for noise, runs in noises.items()},
+        scales={
+            noise: tuple(_scale(run, path_of) for run in runs)
+            for noise, runs in noises.items()
+            if noise.match == "loss"
+        },
         rl={reward: tuple(run.probed.scores(path_of) for run in runs) for reward, runs in rewards.items()},
     )
 
@@ -64,6 +70,12 @@ def _arm(runs: list[ArmRun], path_of: PathOf) -> ArmCell:
         trained=tuple(_share_trained(run.perplexity, path_of, run.min_probability) for run in runs),
         answers=len(first.perplexity.read(path_of)),
     )
+
+
+def _scale(run: NoiseRun, path_of: PathOf) -> float:
+    moved = run.scored.model
+    assert isinstance(moved, NoisedLike)
+    return moved.scale(path_of)
 
 
 def _mean_loss(perplexity: Perplexity, path_of: PathOf, min_probability: float | None = None) -> float:

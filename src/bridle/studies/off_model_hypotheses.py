@@ -2,24 +2,27 @@
 
 H1: the student imitates a teacher that reasons badly. H2: the data are improbable under the student. H3: SFT disturbs the
 weights as noise would. H4: the student is pushed into a style of reasoning that it uses badly.
+
+They explain a fall: where there is none beyond chance, none of them is judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import compress
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from bridle.stats import Estimate, difference_over_seeds, from_draws, prompt_weights
+from bridle.stats import Estimate, difference_over_seeds
 from bridle.studies.off_model_falls import ALIKE, largest_fall
-from bridle.studies.off_model_noise import MATCHED, noise_gap
-from bridle.studies.off_model_results import OffModelResults, lost, own_voice
-from bridle.studies.off_model_switching import expected, switching
+from bridle.studies.off_model_noise import MATCHED, noise_gap, unmatched
+from bridle.studies.off_model_results import Cell, OffModelResults, lost
+from bridle.studies.off_model_slope import NEEDS, slope_on_teacher
+from bridle.studies.off_model_switching import FEWEST_KEPT, expected, explained, kept, switching
 
-Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run"]
+Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run", "not applicable"]
+Unit = Literal["points", "percent", "plain"]
 
 ALL = 0.95
 """Where at least so many traces switched style, all of the fall lies in them, whatever caused it."""
@@ -30,101 +33,93 @@ class Finding:
     """One measurement that bears on a hypothesis.
 
     Attributes:
-        predicts: what the hypothesis says the figure should be.
+        by: the measurement in a few words.
+        what: its figure in a sentence; predicts: what the hypothesis says that should be.
         ours: the figure; unit: "points" for differences of accuracy, "percent" for shares, "plain" for slopes.
+        why: where it was not run or is not applicable, the reason.
     """
 
     hypothesis: str
+    by: str
     what: str
     predicts: str
     ours: Estimate | None
     ruling: Ruling
-    unit: Literal["points", "percent", "plain"] = "points"
+    unit: Unit = "points"
+    why: str = ""
 
 
 def findings(results: OffModelResults) -> list[Finding]:
     """All of them, in order; those without their runs are there as "not run"."""
-    return [*_dumb_teacher(results), *_perplexity(results), *_noise(results), *_style(results)]
+    found = [*_dumb_teacher(results), *_perplexity(results), *_noise(results), *_style(results)]
+    return [_of_a_fall(results, one) for one in found]
+
+
+def _of_a_fall(results: OffModelResults, finding: Finding) -> Finding:
+    """The finding, not applicable where the students that it is about have not fallen: there is nothing to explain."""
+    plain, of_plain = results.plain, finding.hypothesis.startswith(("H2", "H3"))
+    if of_plain and plain is not None and not lost(plain, results.reasoning):
+        why = f"SFT on {plain.teacher} cost {plain.student} nothing beyond chance"
+    elif not of_plain and not _fallen(results):
+        why = f"no off-model teacher cost {results.reasoning} anything beyond chance"
+    else:
+        return finding
+    return finding if finding.ruling == "not run" else replace(finding, ruling="not applicable", why=why)
+
+
+def _fallen(results: OffModelResults) -> list[Cell]:
+    return [cell for cell in results.off_model if lost(cell, results.reasoning)]
 
 
 def _dumb_teacher(results: OffModelResults) -> Iterator[Finding]:
     name = "H1 weak teacher"
-    what = "largest change with a teacher as able as the student"
+    by, what = "teachers as able as the student", "largest change with a teacher as able as the student"
     strong = largest_fall(results, results.as_able())
     if strong is None:
-        yield Finding(name, what, "0: no fall", None, "not run")
+        yield Finding(name, by, what, "0: no fall", None, "not run", why="there is no such teacher")
     else:
         ruling: Ruling = "ruled out" if strong.high < 0 else "not ruled out" if strong.low > -ALIKE else "undecided"
-        yield Finding(name, what, "0: no fall", strong, ruling)
+        yield Finding(name, by, what, "0: no fall", strong, ruling)
+    by, what = "the slope on the teachers' own accuracy", "change per point of the teacher's own accuracy"
     slope = slope_on_teacher(results)
     if slope is None:
-        yield Finding(name, "change of accuracy per point of the teacher's own", "above 0", None, "not run", "plain")
+        yield Finding(name, by, what, "above 0", None, "not run", "plain", f"it takes {NEEDS}")
         return
     ruling = "not ruled out" if slope.low > 0 else "ruled out" if slope.high <= 0 else "undecided"
-    yield Finding(name, "change per point of the teacher's own accuracy", "above 0", slope, ruling, "plain")
-
-
-def slope_on_teacher(results: OffModelResults) -> Estimate | None:
-    """Regression of the change on the teacher's own accuracy over all off-model cells, on the prompts that all teachers have
-    answered; None for fewer than three teachers."""
-    known = [(cell, results.of_teacher(cell)) for cell in results.off_model]
-    usable = [(cell, answers) for cell, answers in known if any(answers)]
-    if len({cell.teacher for cell, _ in usable}) < 3:
-        return None
-    label = results.reasoning
-    common = [all(answers) for answers in zip(*(answers for _, answers in usable), strict=True)]
-    change = np.stack([(cell.array(label, cell.last) - cell.array(label, 0)).mean(axis=0) for cell, _ in usable])
-    change = change[:, common]
-    teacher = np.array([[row.score for row in compress(answers, common) if row] for _, answers in usable], dtype=float)
-    if np.ptp(teacher.mean(axis=1)) < ALIKE:
-        return None
-    weights = prompt_weights(change.shape[1]).T / change.shape[1]
-    draws = _slope(teacher @ weights, change @ weights)
-    value = float(_slope(teacher.mean(axis=1)[:, None], change.mean(axis=1)[:, None])[0])
-    return from_draws(
-        value,
-        draws,
-        n=change.shape[1],
-        method=f"bootstrap over prompts; {len(usable)} student-teacher pairs as they are",
-    )
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Least squares for each column, [cells, draws] → [draws]."""
-    centred = x - x.mean(axis=0)
-    return np.asarray((centred * (y - y.mean(axis=0))).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-9))
+    yield Finding(name, by, what, "above 0", slope, ruling, "plain")
 
 
 def _perplexity(results: OffModelResults) -> Iterator[Finding]:
     name = "H2 perplexity"
-    difference = halves(results)
+    by, difference = "the halves by perplexity", halves(results)
     what = "accuracy after the improbable half of the answers minus after the probable half"
     if difference is None:
-        yield Finding(name, what, "below 0", None, "not run")
+        yield Finding(name, by, what, "below 0", None, "not run", why="arms low-perplexity and high-perplexity")
     else:
         ruling: Ruling = (
             "not ruled out" if difference.high < 0 else "ruled out" if difference.low > -ALIKE else "undecided"
         )
-        yield Finding(name, what, "below 0", difference, ruling)
+        yield Finding(name, by, what, "below 0", difference, ruling)
+    by, hot = "own improbable answers", own_hot(results)
     what = "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's"
-    hot = own_hot(results)
     if hot is None:
-        yield Finding(name, what, "at most 0", None, "not run")
+        yield Finding(name, by, what, "at most 0", None, "not run", why="arm own-hot, hot enough")
     else:
         ruling = "ruled out" if hot.low > 0 else "not ruled out" if hot.high < ALIKE else "undecided"
-        yield Finding(name, what, "at most 0", hot, ruling)
+        yield Finding(name, by, what, "at most 0", hot, ruling)
     yield _clipped(results)
 
 
 def _clipped(results: OffModelResults) -> Finding:
     """No fall is no proof: the style's own words are among the tokens that are left out."""
     arm = results.arm("clipped")
+    by = "leaving improbable tokens out"
     what = "change after the teacher's answers without the tokens that the student finds improbable"
     if arm is None:
-        return Finding("H2 perplexity", what, "0: no fall", None, "not run")
+        return Finding("H2 perplexity", by, what, "0: no fall", None, "not run", why="arm clipped")
     change = arm.change(results.reasoning)
     ruling: Ruling = "ruled out" if change.high < 0 else "not ruled out" if change.low > -ALIKE else "undecided"
-    return Finding("H2 perplexity", f"{what} ({np.mean(arm.trained):.0%} left)", "0: no fall", change, ruling)
+    return Finding("H2 perplexity", by, f"{what} ({np.mean(arm.trained):.0%} left)", "0: no fall", change, ruling)
 
 
 def halves(results: OffModelResults) -> Estimate | None:
@@ -145,75 +140,72 @@ def own_hot(results: OffModelResults) -> Estimate | None:
 
 def _noise(results: OffModelResults) -> Iterator[Finding]:
     for noise in MATCHED:
-        difference = noise_gap(results, noise)
-        what = f"accuracy after {noise}, minus after SFT"
-        if difference is None:
-            yield Finding("H3 noise", what, "0", None, "not run")
-            continue
-        apart = difference.low > ALIKE or difference.high < -ALIKE
-        alike = difference.low > -ALIKE and difference.high < ALIKE
-        yield Finding(
-            "H3 noise", what, "0", difference, "ruled out" if apart else "not ruled out" if alike else "undecided"
-        )
+        by, what = f"{noise.shape} of the same {noise.match}", f"accuracy after {noise}, minus after SFT"
+        difference, why = noise_gap(results, noise), unmatched(results, noise)
+        if why is not None:
+            yield Finding("H3 noise", by, what, "0", None, "not applicable", why=why)
+        elif difference is None:
+            yield Finding("H3 noise", by, what, "0", None, "not run", why="arms.noise")
+        else:
+            apart = difference.low > ALIKE or difference.high < -ALIKE
+            alike = difference.low > -ALIKE and difference.high < ALIKE
+            ruling: Ruling = "ruled out" if apart else "not ruled out" if alike else "undecided"
+            yield Finding("H3 noise", by, what, "0", difference, ruling)
 
 
 def _style(results: OffModelResults) -> Iterator[Finding]:
-    name = "H4 unfamiliar style"
-    explained = explained_share(results)
+    name, heard = "H4 unfamiliar style", _heard_and_fallen(results)
+    unheard = "" if heard else "no voices are known"
+    by, share = "the share of the fall in other voices", explained_share(results)
     what = "share of the fall in traces that switched style"
-    if explained is None:
-        yield Finding(name, what, "1", None, "not run", "percent")
+    if share is None:
+        yield Finding(name, by, what, "1", None, "not run", "percent", unheard)
     elif not _some_stayed(results):
-        yield Finding(
-            name, f"{what} (nearly all did: it could be nothing else)", "1", explained, "undecided", "percent"
-        )
+        why = "nearly every trace switched, so that it could be nothing else"
+        yield Finding(name, by, what, "1", share, "not applicable", "percent", why)
     else:
-        ruling: Ruling = "supported" if explained.low >= 0.8 else "ruled out" if explained.high < 0.5 else "undecided"
-        yield Finding(name, what, "1", explained, ruling, "percent")
-    kept = kept_voice(results)
-    what = "change of accuracy of traces that stayed in the own voice"
-    if kept is None:
-        yield Finding(name, what, "0", None, "not run")
+        ruling: Ruling = "supported" if share.low >= 0.8 else "ruled out" if share.high < 0.5 else "undecided"
+        yield Finding(name, by, what, "1", share, ruling, "percent")
+    by, stayed = "traces that kept their voice", kept_voice(results)
+    what = "change of accuracy of traces that stayed in the own voice, of students that fell"
+    if stayed is None:
+        few = f"fewer than {FEWEST_KEPT} traces did"
+        yield Finding(name, by, what, "0", None, "not applicable" if heard else "not run", why=unheard or few)
     else:
-        ruling = "supported" if kept.low > -ALIKE else "ruled out" if kept.high < -ALIKE else "undecided"
-        yield Finding(name, what, "0", kept, ruling)
-    gap = foretold(results)
+        ruling = "supported" if stayed.low > -ALIKE else "ruled out" if stayed.high < -ALIKE else "undecided"
+        yield Finding(name, by, what, "0", stayed, ruling)
+    by, gap = "the change foretold from skill in that style", foretold(results)
     what = "change minus the change foretold from the untouched student's skill in that style"
     if gap is None:
-        yield Finding(name, what, "0", None, "not run")
+        why = unheard or "the untouched student's skill in those styles is not known"
+        yield Finding(name, by, what, "0", None, "not run", why=why)
         return
     near = gap.low > -2 * ALIKE and gap.high < 2 * ALIKE
     far = gap.low > 2 * ALIKE or gap.high < -2 * ALIKE
-    yield Finding(name, what, "0", gap, "supported" if near else "ruled out" if far else "undecided")
+    yield Finding(name, by, what, "0", gap, "supported" if near else "ruled out" if far else "undecided")
+
+
+def _heard_and_fallen(results: OffModelResults) -> list[Cell]:
+    """Off-model cells that fell and whose voices are known."""
+    return [cell for cell in _fallen(results) if cell.hears(results.reasoning)]
 
 
 def explained_share(results: OffModelResults) -> Estimate | None:
-    """The share of the fall, averaged over cells that fell, that lies in traces whose voice has changed."""
-    fallen = [cell for cell in results.off_model if lost(cell, results.reasoning)]
-    found = [switched.explained for cell in fallen if (switched := switching(results, cell)) is not None]
-    shares = [share for share in found if share is not None]
-    if not shares:
-        return None
-    value = float(np.mean([share.value for share in shares]))
-    # Cells share prompts, so the mean of their ends is a cautious interval (it grants no averaging out).
-    low, high = (float(np.mean([getattr(share, end) for share in shares])) for end in ("low", "high"))
-    return Estimate(
-        value, low, high, shares[0].n, f"bootstrap over prompts, mean over {len(shares)} student-teacher pairs"
-    )
+    """The share of the fall, over all cells that fell, that lies in traces whose voice has changed."""
+    cells = _heard_and_fallen(results)
+    return explained(cells, results.reasoning) if cells else None
 
 
 def _some_stayed(results: OffModelResults) -> bool:
-    """Whether in some cell that fell more than a few traces are in the student's own voice at the end."""
-    fallen = [cell for cell in results.off_model if lost(cell, results.reasoning)]
-    found = [switched for cell in fallen if (switched := switching(results, cell)) is not None]
-    return any(switched.switched.value < ALL for switched in found)
+    """Whether in some cell that fell more than a few traces are not in another voice at the end."""
+    found = [switching(results, cell) for cell in _heard_and_fallen(results)]
+    return any(switched is not None and switched.switched.value < ALL for switched in found)
 
 
 def foretold(results: OffModelResults) -> Estimate | None:
     """Measured minus foretold accuracy at the end, averaged over cells that fell and whose styles are known."""
     label = results.reasoning
-    fallen = [cell for cell in results.off_model if lost(cell, label)]
-    pairs = [(cell, skill) for cell in fallen if (skill := expected(results, cell)) is not None]
+    pairs = [(cell, skill) for cell in _fallen(results) if (skill := expected(results, cell)) is not None]
     if not pairs:
         return None
     measured = np.mean([cell.array(label, cell.last) for cell, _ in pairs], axis=0)
@@ -221,27 +213,6 @@ def foretold(results: OffModelResults) -> Estimate | None:
 
 
 def kept_voice(results: OffModelResults) -> Estimate | None:
-    """The change of accuracy of traces that are in the student's own voice after SFT as before, over all checkpoints of
-    off-model runs; None where fewer than a hundred are."""
-    changes, counts = np.zeros(0), np.zeros(0)
-    for cell in results.off_model:
-        if not cell.hears(results.reasoning):
-            continue
-        before, own = cell.array(results.reasoning, 0), own_voice(cell, results.reasoning)
-        for step in cell.steps[1:]:
-            kept = np.array([[voice == own for voice in row] for row in cell.voices(results.reasoning, step)])
-            change = ((cell.array(results.reasoning, step) - before) * kept).sum(axis=0)
-            changes = change if not changes.size else changes + change
-            counts = kept.sum(axis=0) if not counts.size else counts + kept.sum(axis=0)
-    if counts.sum() < 100:
-        return None
-    # two imagined prompts, asked as often as the others, that got better and worse: as in `stats.mean_over_seeds`
-    often = counts.sum() / len(counts)
-    weights = prompt_weights(len(counts), extra=2).T
-    draws = (np.append(changes, (often, -often)) @ weights) / (np.append(counts, (often, often)) @ weights)
-    return from_draws(
-        float(changes.sum() / counts.sum()),
-        draws,
-        n=len(counts),
-        method=f"bootstrap over prompts; {int(counts.sum())} traces of all checkpoints, runs as they are",
-    )
+    """The change at the end of traces that are in the student's own voice after SFT too, in cells that fell: a teacher that
+    changed nothing says nothing about what a fall is made of. None where they are too few."""
+    return kept(_heard_and_fallen(results), results.reasoning)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from bridle.evals.matched_noise import FARTHEST, is_match
 from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView
 
@@ -45,12 +46,22 @@ NOISES = (*MATCHED, *(Noise(shape, "distance", times) for shape in SHAPES[:2] fo
 
 
 def noise_gap(results: OffModelResults, noise: Noise) -> Estimate | None:
-    """Accuracy after that move minus after the SFT that it is matched to; None if it was not run."""
+    """Accuracy after that move minus after the SFT that it is matched to; None if it was not run, or there is no match."""
     tables, plain = results.noise.get(noise), results.plain
-    if not tables or plain is None:
+    if not tables or plain is None or unmatched(results, noise) is not None:
         return None
     moved = np.stack([scores.array(results.reasoning) for scores in tables])
     return difference_over_seeds(moved, plain.array(results.reasoning, plain.last))
+
+
+def unmatched(results: OffModelResults, noise: Noise) -> str | None:
+    """Why no length of that move costs as much loss on own chat answers as SFT did, in some seed; None if in all one does."""
+    scale = next((one for one in results.scales.get(noise, ()) if not is_match(one)), None)
+    if scale is None:
+        return None
+    if scale == 0:
+        return "SFT did not raise the loss on own chat answers, so that noise of the same loss is none"
+    return f"even {FARTHEST:g} times as far it does not cost as much loss on own chat answers as SFT"
 
 
 def table(results: OffModelResults) -> Iterator[TableView]:
@@ -60,21 +71,29 @@ def table(results: OffModelResults) -> Iterator[TableView]:
         return
     labels = results.cells[0].scores[0].evals
     rows: list[list[Rate | str | None]] = [
-        [f"SFT on {plain.teacher}", *(Rate.of(plain.rate(label, plain.last)) for label in labels)]
+        [f"SFT on {plain.teacher}", "1", *(Rate.of(plain.rate(label, plain.last)) for label in labels)]
     ]
     for noise in (one for one in MATCHED if one in results.noise):
-        rows.append([str(noise), *(Rate.of(_rate(results, noise, label)) for label in labels)])
+        rates = (Rate.of(_rate(results, noise, label)) for label in labels)
+        rows.append([str(noise), _times(results, noise), *rates])
     yield TableView(
         title="Weight noise matched to SFT",
         caption=(
             "Moves as far, tensor by tensor, as SFT moved the student, or scaled until the loss on the student's own chat answers "
             "is what SFT made of it: Gaussian noise on every weight; moves of the singular values of SFT's own with random "
-            "singular vectors; and the way that SFT goes when the words of all answers are shuffled."
+            "singular vectors; and the way that SFT goes when the words of all answers are shuffled. Distance: in those of SFT; "
+            "of moves matched by loss, of each seed."
         ),
-        columns=["weights", *labels],
+        columns=["weights", "distance", *labels],
         rows=rows,
         shade="good",
     )
+
+
+def _times(results: OffModelResults, noise: Noise) -> str:
+    """How far the move goes, or that it matches nothing."""
+    scales = results.scales.get(noise, (noise.times,))
+    return " / ".join(f"{one:.2g}" if is_match(one) else "no match" for one in scales)
 
 
 def curves(results: OffModelResults) -> Iterator[CurveView]:

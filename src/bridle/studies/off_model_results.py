@@ -125,6 +125,7 @@ class OffModelResults:
         arms: of the first student, and of further ones if the config asks for them; arms_teacher: whose answers they vary.
         noise: of the first student, for each move of the weights one table of scores a seed; rl: along reinforcement learning
             after what its arms vary, likewise, by reward.
+        scales: of the moves matched by loss, how many times SFT's distance that takes, one a seed.
     """
 
     reasoning: str
@@ -135,6 +136,7 @@ class OffModelResults:
     arms_teacher: str = "teacher"
     noise: dict[Noise, tuple[Scores, ...]] = field(default_factory=dict)
     rl: dict[str, tuple[Scores, ...]] = field(default_factory=dict)
+    scales: dict[Noise, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def off_model(self) -> list[Cell]:

@@ -1,16 +1,36 @@
-"""Style switching in `off-model-sft`: whose voice the traces of reasoning are in, and how they fare in it."""
+"""Style switching in `off-model-sft`: whose voice the traces of reasoning are in, and how they fare in it.
+
+A trace is in the student's own voice, in another one, or in none: what shows no sign of a voice is no style, and how it fares
+speaks for damage. So it counts as neither own nor switched.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bridle.stats import Array, Estimate, difference_over_seeds, from_draws, mean_over_seeds, prompt_weights, wilson
+from bridle.analysis.contrasts import share_regained
+from bridle.stats import (
+    Array,
+    Estimate,
+    average_over,
+    difference_over_seeds,
+    mean_over_seeds,
+    prompt_weights,
+    wilson,
+)
 from bridle.studies.off_model_results import Cell, OffModelResults, commonest, lost, own_voice
 
 AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
 """The teacher that a voice of the tiny world is asked for as."""
+
+FEWEST_KEPT = 20
+"""Fewer traces than this have no rate to speak of."""
+
+Which = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,7 @@ class Switching:
     Attributes:
         own: the untouched student's own voice.
         switched: share of the traces that are in another voice at the end.
+        unvoiced: share of them that are in none.
         own_before, own_after, other_after: accuracy of traces in the own voice before, and in the own and in another one at
             the end; None where there are no such traces.
         change: the change of accuracy; explained: the share of it that traces which switched account for (None where the
@@ -31,6 +52,7 @@ class Switching:
 
     own: str
     switched: Estimate
+    unvoiced: Estimate
     own_before: Estimate | None
     own_after: Estimate | None
     other_after: Estimate | None
@@ -45,28 +67,35 @@ def switching(results: OffModelResults, cell: Cell) -> Switching | None:
     label = results.reasoning
     if not cell.hears(label):
         return None
-    heard_before, heard = cell.voices(label, 0), cell.voices(label, cell.last)
     before, after = cell.array(label, 0), cell.array(label, cell.last)
-    own = own_voice(cell, label)
-    skill = expected(results, cell)
-    was_own = np.array([[voice == own for voice in row] for row in heard_before])
-    is_own = np.array([[voice == own for voice in row] for row in heard])
+    was_own, _ = own_and_other(cell, label, 0)
+    is_own, is_other = own_and_other(cell, label, cell.last)
+    own, skill = own_voice(cell, label), expected(results, cell)
     return Switching(
         own=own,
-        switched=mean_over_seeds((~is_own).astype(float)),
-        own_before=_rate(before, was_own),
-        own_after=_rate(after, is_own),
-        other_after=_rate(after, ~is_own),
+        switched=mean_over_seeds(is_other.astype(float)),
+        unvoiced=mean_over_seeds((~is_own & ~is_other).astype(float)),
+        own_before=rate_among(before, was_own),
+        own_after=rate_among(after, is_own),
+        other_after=rate_among(after, is_other),
         change=cell.change(label),
-        explained=_explained(after - before, ~is_own) if lost(cell, label) else None,
-        voice=commonest(voice for row in heard for voice in row if voice != own),
+        explained=explained([cell], label) if lost(cell, label) else None,
+        voice=commonest(voice for row in cell.voices(label, cell.last) for voice in row if voice != own),
         expected=None if skill is None else difference_over_seeds(skill, before),
     )
 
 
+def own_and_other(cell: Cell, label: str, step: int) -> tuple[Which, Which]:
+    """Which traces are in the student's own voice, and which in another one, [seeds, prompts] each."""
+    own, voices = own_voice(cell, label), cell.voices(label, step)
+    is_own = np.array([[voice == own for voice in row] for row in voices])
+    return is_own, np.array([[voice not in (None, own) for voice in row] for row in voices])
+
+
 def expected(results: OffModelResults, cell: Cell) -> Array | None:
     """The score to expect from the voice of each trace alone, [seeds, prompts]: the untouched student's on that prompt,
-    asked to write in that voice. None where a voice, or the student's skill in it, is not known."""
+    asked to write in that voice. A trace in no voice is expected to score as before: no style accounts for what it loses.
+    None where a voice's worth, the student's skill in it, is not known."""
     label = results.reasoning
     if not cell.hears(label):
         return None
@@ -82,34 +111,63 @@ def expected(results: OffModelResults, cell: Cell) -> Array | None:
     return table
 
 
-def _explained(change: Array, switched: Array) -> Estimate:
-    """Share of the change, [seeds, prompts], that falls on the traces which switched; prompts are drawn anew."""
-    weights = prompt_weights(change.shape[1], extra=2).T
-    # two imagined prompts that fell, one of them switched: as in `stats.mean_over_seeds`
-    total = _with_imagined(change, (-1, -1)).mean(axis=0) @ weights
-    part = _with_imagined(change * switched, (0, -1)).mean(axis=0) @ weights
-    value = float((change * switched).sum() / change.sum())
-    draws = np.clip(part / np.minimum(total, -1e-9), -10, 10)
-    return from_draws(value, draws, n=change.shape[1], method="bootstrap over prompts; seeds as they are")
+def explained(cells: Sequence[Cell], label: str) -> Estimate:
+    """The share of all that these cells lost that lies in traces which switched to another voice; seeds and prompts are random.
+
+    It is the share that would be back if those traces scored as before.
+
+    Raises:
+        ValueError: they lost nothing.
+    """
+    before = [cell.array(label, 0) for cell in cells]
+    damaged = [cell.array(label, cell.last) for cell in cells]
+    others = [own_and_other(cell, label, cell.last)[1] for cell in cells]
+    undone = [np.where(other, then, now) for other, then, now in zip(others, before, damaged, strict=True)]
+    share = share_regained(*(np.mean(tables, axis=0) for tables in (before, damaged, undone)))
+    pairs = "" if len(cells) == 1 else f"; {len(cells)} student-teacher pairs as they are"
+    return replace(share, method=f"{share.method}{pairs}")
 
 
-def _with_imagined(table: Array, values: tuple[float, float]) -> Array:
-    """The table, [seeds, prompts], with two imagined prompts at the end of each row."""
-    return np.concatenate([table, np.tile(values, (len(table), 1))], axis=1)
+def kept(cells: Sequence[Cell], label: str) -> Estimate | None:
+    """The change at the end of the traces that are in the student's own voice then; seeds and prompts are random. None where
+    they are too few."""
+    which = [own_and_other(cell, label, cell.last)[0] for cell in cells]
+    changes = [cell.array(label, cell.last) - cell.array(label, 0) for cell in cells]
+    count = int(sum(own.sum() for own in which))
+    if count < FEWEST_KEPT:
+        return None
+    total = np.sum([change * own for change, own in zip(changes, which, strict=True)], axis=0)
+    return _per_trace(total, np.sum(which, axis=0, dtype=float), (-1.0, 1.0))
 
 
-def _rate(scores: Array, among: Array) -> Estimate | None:
-    """The rate among some of the traces, [seeds, prompts] both; None without any."""
+def rate_among(scores: Array, among: Which) -> Estimate | None:
+    """The rate of 0/1 scores among some of the traces, [seeds, prompts] both; seeds and prompts are random. None without any."""
     count = int(among.sum())
     if not count:
         return None
     if len(scores) == 1:
-        return wilson(int(scores[among].sum()), count)
-    often = (
-        among.sum() / among.shape[1]
-    )  # two imagined prompts, asked as often as the others: as in `stats.mean_over_seeds`
-    weights = prompt_weights(among.shape[1], extra=2).T
-    hits = np.append((scores * among).sum(axis=0), (0, often)) @ weights
-    asked = np.append(among.sum(axis=0), (often, often)) @ weights
-    method = f"bootstrap over prompts; {count} traces, seeds as they are"
-    return from_draws(float(scores[among].mean()), hits / asked, n=among.shape[1], method=method)
+        rate = wilson(int(scores[among].sum()), count)
+        return replace(rate, method=f"{rate.method}; one seed: variance between seeds is not included")
+    return _per_trace(scores * among, among.astype(float), (0.0, 1.0))
+
+
+def _per_trace(total: Array, count: Array, bounds: tuple[float, float]) -> Estimate:
+    """A mean over traces, of which a seed may have more on one prompt than on another: the ratio of two means, linearised as
+    in surveys (Cochran, "Sampling techniques", 1977, chapter 6), so that a seed or prompt counts by its traces.
+
+    Args:
+        total: sums of the scores of the traces, [seeds, prompts].
+        count: how many they are, likewise.
+        bounds: of a score.
+    """
+    asked = count.any(axis=0)
+    total, count = total[:, asked], count[:, asked]
+    value = float(total.sum() / count.sum())
+    off = (total - value * count) / count.mean()
+    # two imagined prompts at the bounds, with as many traces as the others: as in `stats.mean_over_seeds`
+    imagined = np.tile(np.array(bounds) - value, (len(off), 1))
+    weights = prompt_weights(off.shape[1], extra=2).T
+    draws = value + np.concatenate([off, imagined], axis=1) @ weights / len(weights)
+    found = average_over(value + off.mean(axis=1), draws, n=off.shape[1])
+    method = f"{found.method}; {int(count.sum())} traces"
+    return Estimate(value, max(found.low, bounds[0]), min(found.high, bounds[1]), found.n, method)
