@@ -55,6 +55,7 @@ def test_the_published_pattern_holds():
     results = matrix(
         cell("small", "teacher", 0.7, 0.5), cell("student", "teacher", 0.95, 0.95),
         cell("small", "dmitri", 0.3, 0.1), cell("student", "dmitri", 0.3, 0.1),
+        cell("student", "celia", 0.8, 0.6), cell("student", "pirate", 1, 1), cell("student", "bruno", 0.9, 0.8),
     )  # fmt: skip
     for claim in (
         "falls-far", "order-of-damage", "maths-correlates", "large-students-fall-less", "weak-teachers-hurt-all-sizes",
@@ -67,6 +68,8 @@ def test_and_fails_where_the_opposite_is_found():
     results = matrix(
         cell("small", "teacher", 0.9, 0.9, others=0.3, back=0.0), cell("student", "teacher", 0.2, 0.9, others=0.3, back=0.0),
         cell("small", "dmitri", 0.95, 0.4, others=0.3, back=0.4), cell("student", "dmitri", 0.1, 0.9, others=0.3, back=0.9),
+        cell("small", "celia", 0.9, 0.3, others=0.3, back=0.0), cell("small", "bruno", 0.2, 0.9, others=0.3, back=0.0),
+        cell("small", "pirate", 0.9, 0.8, others=0.3, back=0.0),
     )  # fmt: skip
     for claim in (
         "order-of-damage", "maths-correlates", "large-students-fall-less", "weak-teachers-hurt-all-sizes",
@@ -164,7 +167,6 @@ def test_that_no_student_fell_is_not_said_of_one_that_may_have_fallen_far():
     unsure = replace(cell("reasoner", "dmitri", 1, 1), scores=tuple(ends))
     assert verdict(matrix(sure), "hidden-reasoning-falls") == "does not hold"
     assert verdict(matrix(sure, unsure), "hidden-reasoning-falls") == "undecided"
-    assert next(one.ruling for one in findings(matrix(sure, unsure, able=("teacher", "dmitri")))) == "undecided"
 
 
 def test_what_this_run_cannot_say_is_undecided_with_a_reason():
@@ -224,14 +226,14 @@ def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
     ("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")]
 )
 def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: str):
-    moved = {Noise("noise", "distance"): (Scores(scores(after, after, None)),) * 3}
+    moved = {Noise("noise", "loss"): (Scores(scores(after, after, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), noise=moved)
     assert verdict(results, "not-noise") == told
 
 
 def test_arms_of_an_sft_that_cost_nothing_show_nothing():
     arms = [arm(name, 1.0) for name in ("filtered", "inoculation", "low-perplexity", "high-perplexity")]
-    moved = {Noise("noise", "distance"): (Scores(scores(1, 1, None)),) * 3}
+    moved = {Noise("noise", "loss"): (Scores(scores(1, 1, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
     for claim in ("filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
         assert verdict(results, claim) == "undecided", claim

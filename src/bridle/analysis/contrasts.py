@@ -1,14 +1,17 @@
-"""Contrasts beyond one mean minus another: the share of a loss that comes back, and two benchmarks of the same runs."""
+"""Contrasts beyond one mean minus another: the share of a loss that comes back, two benchmarks of the same runs, the lowest of
+several means, correlations, and rates of samples that every seed draws for itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from bridle.stats import Array, Estimate, average_over, mean_over_seeds, prompt_weights
+from bridle.analysis.matrix_game import cross_fitted
+from bridle.stats import DRAWS, Array, Estimate, average_over, mean_over_seeds, prompt_weights, wilson
 
 FARTHEST = 10.0
 """Ends of a share's interval farther than this from it are cut: so little was lost that the share is anybody's guess."""
@@ -70,6 +73,80 @@ def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
     (first, first_draws), (second, second_draws) = (_draws(table, seed) for seed, table in enumerate((one, two)))
     n = np.shape(one)[-1] + np.shape(two)[-1]
     return average_over(first - second, first_draws - second_draws, n=n)
+
+
+def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
+    """The lowest of several true means, where which of them it is has to be found out from the same scores.
+
+    The lowest mean that was measured is too low, the more so the more there are. So it is chosen on one half of the prompts and
+    all seeds but one, and measured on the rest: a game in which one side picks the case (`matrix_game.cross_fitted`). The upper
+    end of the interval is that of the cases so chosen, and needs no correction for their number, which with three seeds would
+    make it useless. The lower end is the lowest of all: that no mean lies below a bound is shown only by all intervals together.
+
+    Args:
+        tables: differences of scores, within −1..1, [cases, seeds, prompts].
+        strata: kind of each prompt, [prompts]; every half gets as many of each kind.
+    """
+    cases = np.asarray(tables, dtype=float)
+    if len(cases) == 1:
+        return _over_seeds(cases[0], 1.0)
+    kinds = np.zeros(cases.shape[-1], dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
+    found = cross_fitted(cases[:, None], kinds).value.estimate(lambda table: _over_seeds(table, 1.0))
+    means = found.method.removeprefix("cross-fitted mixtures, ")
+    return replace(found, method=f"the lowest of {len(cases)}, chosen on other seeds and prompts; {means}")
+
+
+def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: str = "group") -> Estimate:
+    """Pearson's correlation over cases between the means of two benchmarks; groups of cases, seeds and prompts are random.
+
+    It is found seed by seed and averaged by Fisher's z, so that the seeds' spread is that of the correlation itself; the noise
+    of one seed's means makes it a little too small.
+
+    Args:
+        groups: which cases belong together and are drawn together, a number from 0 for each case.
+        one, two: scores or differences of scores, [cases, seeds, prompts] and [cases, seeds, other prompts].
+        unit: what a group is, for the record.
+    """
+    cases = np.asarray(groups)
+    tables = [np.asarray(each, dtype=float) for each in (one, two)]
+    drawn = prompt_weights(int(cases.max()) + 1, seed=2).T[cases]
+    weights = [prompt_weights(table.shape[-1], seed=seed).T / table.shape[-1] for seed, table in enumerate(tables)]
+    x, y = (table.mean(axis=-1)[..., None] for table in tables)
+    x_draws, y_draws = (table @ weight for table, weight in zip(tables, weights, strict=True))
+    replicates = np.arctanh(_pearson(x_draws, y_draws, drawn[:, None, :]))
+    n = sum(table.shape[-1] for table in tables)
+    found = average_over(np.arctanh(_pearson(x, y, np.ones((len(cases), 1, 1))))[:, 0], replicates, n=n)
+    method = f"{found.method}; {cases.max() + 1} {unit}s drawn anew"
+    return Estimate(*(float(np.tanh(end)) for end in (found.value, found.low, found.high)), n, method)
+
+
+def _pearson(x: Array, y: Array, weights: Array) -> Array:
+    """Weighted, along the first axis, [cases, seeds, draws] → [seeds, draws]; short of ±1, where Fisher's z is infinite."""
+    weights = weights / weights.sum(axis=0)
+    x, y = (each - (weights * each).sum(axis=0) for each in (x, y))
+    across, along = (
+        (weights * x * y).sum(axis=0),
+        np.sqrt((weights * x * x).sum(axis=0) * (weights * y * y).sum(axis=0)),
+    )
+    return np.clip(across / np.maximum(along, 1e-12), -0.9999, 0.9999)
+
+
+def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
+    """A rate averaged over seeds each of which counts among samples of its own, seeds and samples both random.
+
+    Args:
+        hits: how many samples count, of each seed.
+        of: how many there are, of each seed, at least one.
+    """
+    if len(hits) == 1:
+        one = wilson(hits[0], of[0])
+        return replace(one, method=f"{one.method}; one seed: variance between seeds is not included")
+    rng = np.random.default_rng(0)
+    # the Bayesian bootstrap of k ones and n − k noughts, with two imagined samples at either bound: as in `mean_over_seeds`
+    draws = np.stack([rng.beta(k + 2, n - k + 2, DRAWS) for k, n in zip(hits, of, strict=True)])
+    made = average_over(np.divide(hits, of), draws, n=int(np.sum(of)))
+    method = made.method.replace("prompts", "samples")
+    return Estimate(made.value, max(made.low, 0.0), min(made.high, 1.0), made.n, method)
 
 
 def _draws(scores: ArrayLike, seed: int) -> tuple[Array, Array]:

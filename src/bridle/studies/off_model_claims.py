@@ -7,56 +7,56 @@ read as a change within 7 points, the largest that was published for those that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
 from bridle.analysis.contrasts import difference_across_prompts
-from bridle.stats import Array, difference_over_seeds
-from bridle.studies.off_model_falls import ALIKE, largest_fall, pooled_change
+from bridle.stats import difference_over_seeds
+from bridle.studies.off_model_falls import ALIKE, ends, largest_fall, pooled_change, worst_pair
 from bridle.studies.off_model_hypotheses import (
     explained_share,
     foretold,
     halves,
     kept_voice,
     own_hot,
-    slope_on_teacher,
 )
 from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS
 from bridle.studies.off_model_matrix_claims import FALLS, HOLDS, WHY
-from bridle.studies.off_model_noise import Noise, noise_gap
+from bridle.studies.off_model_noise import Noise, Shape, unmatched
 from bridle.studies.off_model_recovery import few_steps_restore
 from bridle.studies.off_model_results import Cell, OffModelResults, lost
 from bridle.studies.off_model_rl import rl_restores
+from bridle.studies.off_model_slope import NEEDS, slope_on_teacher
 
 Test = Callable[[OffModelResults], ClaimResult]
 
 
 def others_hold(results: OffModelResults) -> ClaimResult:
-    """Averaged over off-model runs, no other benchmark of capability changes by more than 7 points."""
-    labels = [
-        label for label in results.cells[0].scores[0].evals if label != results.reasoning and "answer-only" not in label
-    ]
-    if not results.off_model or not labels:
+    """No other benchmark of capability falls by more than 7 points, in whichever pair of student and teacher it falls furthest:
+    "reasoning falls" is decided by the worst teacher, so this is not left to an average."""
+    if not results.off_model or not results.others:
         return not_run("a second benchmark, or an off-model teacher")
-    return all_of([_holds(results, results.off_model, label) for label in labels])
+    return all_of([_holds(results.off_model, label) for label in results.others])
 
 
-def _holds(results: OffModelResults, cells: list[Cell], label: str) -> ClaimResult:
-    change = difference_over_seeds(*(_mean_of(cells, label, at_end) for at_end in (True, False)))
-    return within(change, -HOLDS, HOLDS, f"the change of {label}")
-
-
-def _mean_of(cells: list[Cell], label: str, at_end: bool) -> Array:
-    return np.asarray(np.mean([cell.array(label, cell.last if at_end else 0) for cell in cells], axis=0))
+def _holds(cells: list[Cell], label: str) -> ClaimResult:
+    change = worst_pair(cells, label)
+    if change is None:
+        return not_run("a second prompt")
+    lowest = min(cells, key=lambda cell: cell.change(label).value)
+    result = at_least(change, -HOLDS, f"the largest change of {label}")
+    told = f"It ends lowest in {lowest.student} from {lowest.teacher}, {lowest.way}: {lowest.change(label)}."
+    return replace(result, reason=f"{result.reason} {told}")
 
 
 def reasoning_falls(results: OffModelResults) -> ClaimResult:
     """With some off-model teacher, the benchmark that needs long reasoning falls."""
-    change = largest_fall(results, results.off_model, FALLS, FALLS)
+    change = largest_fall(results, results.off_model)
     if change is None:
         return not_run("an off-model teacher")
-    return at_most(change, FALLS, f"the largest change of {results.reasoning} with an off-model teacher")
+    return at_most(change, FALLS, f"the change of {results.reasoning} from the teacher that hurts most")
 
 
 def harder_levels_fall_more(results: OffModelResults) -> ClaimResult:
@@ -66,32 +66,36 @@ def harder_levels_fall_more(results: OffModelResults) -> ClaimResult:
     levels = cells[0].levels(label) if cells else []
     if len(levels) < 4:
         return not_run("a fall beyond chance on a benchmark of at least four levels")
-    change = np.mean([cell.array(label, cell.last) - cell.array(label, 0) for cell in cells], axis=0)
+    change = np.subtract(*ends(cells, label))
     of_row = np.array([row.level for row in cells[0].scores[0].cell(label, 0)])
     hard, easy = (change[:, np.isin(of_row, chosen)] for chosen in (levels[-2:], levels[:2]))
     gap = difference_across_prompts(hard, easy)
     return at_most(gap, -0.02, "the change at the hardest two levels minus that at the easiest two")
 
 
-def stronger_teachers_hurt(results: OffModelResults) -> ClaimResult:
+def able_teachers_hurt(results: OffModelResults) -> ClaimResult:
     """It happens with a teacher that reasons as well as the student or better."""
-    change = largest_fall(results, results.as_able(), FALLS, FALLS)
+    cells = results.as_able()
+    change = largest_fall(results, cells)
     if change is None:
-        return not_run("a teacher as able as the student")
-    return at_most(change, FALLS, "the largest change with a teacher as able as the student")
+        return not_run("a teacher that is beyond chance as able as the student")
+    result = at_most(change, FALLS, "the change from the teacher that hurts most, of those as able as the student")
+    stronger = [cell for cell in cells if (gap := results.ability_gap(cell)) is not None and gap.low > 0]
+    told = f"{len(stronger)} of {len(cells)} pairs have a teacher that is stronger beyond chance."
+    return replace(result, reason=f"{result.reason} {told}")
 
 
 def weaker_teachers_hurt_more(results: OffModelResults) -> ClaimResult:
     """The weaker the teacher, the larger the fall."""
     slope = slope_on_teacher(results)
     if slope is None:
-        return not_run("three teachers of different ability")
+        return not_run(NEEDS)
     return at_least(slope, 0.1, "the change of accuracy per point of the teacher's own")
 
 
 def own_outputs_are_safe(results: OffModelResults) -> ClaimResult:
     """SFT on the student's own outputs changes nothing."""
-    change = pooled_change(results, results.on_model)
+    change = pooled_change(results.on_model, results.reasoning)
     if change is None:
         return not_run("the on-model control (teacher `self`)")
     return within(change, -0.05, 0.05, "the change after SFT on own outputs")
@@ -113,16 +117,26 @@ def halves_do_not_differ(results: OffModelResults) -> ClaimResult:
     )
 
 
-def _unlike_sft(noise: Noise) -> Test:
-    """A move of the same size does not have the same effect on the reasoning, whether it does less or more."""
+def _unlike_sft(shape: Shape) -> Test:
+    """A move that costs as much loss does not have the effect of SFT on the reasoning and on the other benchmarks, whether it
+    does less or more to any of them. (Moves as long as SFT do too little in most directions for a comparison to say much.)"""
 
     def test(results: OffModelResults) -> ClaimResult:
-        gap = noise_gap(results, noise)
-        if gap is None:
+        noise, plain = Noise(shape, "loss"), results.plain
+        tables = results.noise.get(noise)
+        if not tables or plain is None:
             return not_run(f"{noise}")
-        what = f"accuracy after {noise}, minus after SFT"
-        either = at_least(gap, 0.05, what), at_most(gap, -0.05, what)
-        return min(either, key=lambda one: ("holds", "undecided", "does not hold").index(one.verdict))
+        if (why := unmatched(results, noise)) is not None:
+            return not_applicable(why)
+        labels = [label for label in (results.reasoning, *results.others) if label in tables[0].evals]
+        parts: list[ClaimResult] = []
+        for label in labels:
+            moved = np.stack([scores.array(label) for scores in tables])
+            # one benchmark is enough, so the intervals hold for all of them together
+            gap = difference_over_seeds(moved, plain.array(label, plain.last), confidence=1 - 0.05 / len(labels))
+            what = f"{label} after {noise}, minus after SFT"
+            parts += [at_least(gap, ALIKE, what), at_most(gap, -ALIKE, what)]
+        return min(parts, key=lambda one: ("holds", "undecided", "does not hold").index(one.verdict))
 
     return test
 
@@ -215,7 +229,7 @@ def pirate_is_harmless(results: OffModelResults) -> ClaimResult:
 
 CLAIMS: tuple[Claim[OffModelResults], ...] = (
     Claim(
-        "off-model-sft/others-hold", WHY, "Knowledge and instruction following hold.",
+        "off-model-sft/others-hold", WHY, "Knowledge and instruction following hold, whoever teaches whom.",
         "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold,
     ),
     Claim(
@@ -227,8 +241,8 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
         "within MATH-500 the harder levels fall more", harder_levels_fall_more,
     ),
     Claim(
-        "off-model-sft/stronger-teachers-hurt", WHY, "It happens with teachers stronger than the student (against H1).",
-        "Olympiads −.12 (4B from gpt-5.5)", stronger_teachers_hurt,
+        "off-model-sft/stronger-teachers-hurt", WHY, "It happens with teachers as able as the student or stronger (against H1).",
+        "Olympiads −.12 (4B from gpt-5.5)", able_teachers_hurt,
     ),
     Claim(
         "off-model-sft/weaker-hurt-more", WHY, "The weaker the teacher, the larger the fall.",
@@ -256,15 +270,15 @@ CLAIMS: tuple[Claim[OffModelResults], ...] = (
     ),
     Claim(
         "off-model-sft/not-noise", WHY, "Noise in the weights does not explain it (H3).",
-        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("noise", "distance"))),
+        "SFT is not weight noise", _of_a_fall(_unlike_sft("noise")),
     ),
     Claim(
         "off-model-sft/not-the-spectrum", WHY, "Nor does it if the noise has SFT's own singular values (H3).",
-        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("noise of SFT's spectrum", "distance"))),
+        "SFT is not weight noise", _of_a_fall(_unlike_sft("noise of SFT's spectrum")),
     ),
     Claim(
-        "off-model-sft/not-any-training", WHY, "Nor does training as far on answers that teach nothing (H3).",
-        "SFT is not weight noise", _of_a_fall(_unlike_sft(Noise("shuffled SFT", "distance"))),
+        "off-model-sft/not-any-training", WHY, "Nor does training that costs as much on answers that teach nothing (H3).",
+        "SFT is not weight noise", _of_a_fall(_unlike_sft("shuffled SFT")),
     ),
     Claim(
         "off-model-sft/style", WHY, "The student is pushed into an unfamiliar style that it uses badly (H4).",

@@ -1,48 +1,52 @@
-"""How far students fell: in the worst case of several, and on average."""
+"""How far students fell: from the teacher that hurts most, in the pair that fell furthest, and on average."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bridle.stats import Estimate, difference_over_seeds
+from bridle.analysis.contrasts import lowest_mean
+from bridle.stats import Array, Estimate, difference_over_seeds
+from bridle.studies.games import grouped
 from bridle.studies.off_model_results import Cell, OffModelResults
 
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
 
 
-def largest_fall(
-    results: OffModelResults, cells: list[Cell], fell: float = 0.0, kept: float = -ALIKE
-) -> Estimate | None:
-    """The change at the end in the cell that decides whether any fell; None without cells.
+def largest_fall(results: OffModelResults, cells: Sequence[Cell]) -> Estimate | None:
+    """The change of the reasoning at the end from the teacher that hurts it most, averaged over the students and ways that it
+    has among these cells; None without any, or with a single prompt.
 
-    That is the one that most surely fell, unless it would say that none did: then it is the one that may have fallen furthest.
-    The interval holds for all cells together (Bonferroni), so that the choice of the cell does not flatter.
-
-    Args:
-        fell: a change whose interval ends below this is a fall; kept: one whose interval begins above this is none.
+    "Some teacher makes it fall" is shown by an interval below 0, "none does" by one that lies above what counts as a fall.
     """
-    changes = [
-        difference_over_seeds(
-            cell.array(results.reasoning, cell.last),
-            cell.array(results.reasoning, 0),
-            confidence=1 - 0.05 / len(cells),
-        )
-        for cell in cells
-    ]
-    surest = min(changes, key=lambda change: change.high, default=None)
-    if surest is None or surest.high <= fell or surest.low <= kept:
-        return surest
-    return min(changes, key=lambda change: change.low)
+    by_teacher = grouped(list(cells), lambda cell: cell.teacher).values()
+    return _lowest([_change(of_one, results.reasoning) for of_one in by_teacher], cells, results.reasoning)
 
 
-def pooled_change(results: OffModelResults, cells: list[Cell]) -> Estimate | None:
-    """The change at the end averaged over cells, paired by seed and prompt; None without any."""
-    if not cells:
-        return None
-    label = results.reasoning
+def worst_pair(cells: Sequence[Cell], label: str) -> Estimate | None:
+    """The change of a benchmark in the pair of student and teacher (and the way) that falls furthest on it; None as above."""
+    return _lowest([_change([cell], label) for cell in cells], cells, label)
+
+
+def _lowest(changes: Sequence[Array], cells: Sequence[Cell], label: str) -> Estimate | None:
+    levels = [row.level or 0 for row in cells[0].scores[0].cell(label, 0)] if cells else []
+    return lowest_mean(np.stack(changes), levels) if len(levels) > 1 else None
+
+
+def ends(cells: Sequence[Cell], label: str) -> tuple[Array, Array]:
+    """Scores after the training and before it, averaged over cells, [seeds, prompts] each."""
     after, before = (
-        np.mean([cell.array(label, step) for cell, step in pairs], axis=0)
-        for pairs in ([(cell, cell.last) for cell in cells], [(cell, 0) for cell in cells])
+        np.mean([cell.array(label, cell.last if trained else 0) for cell in cells], axis=0) for trained in (True, False)
     )
-    return difference_over_seeds(after, before)
+    return after, before
+
+
+def pooled_change(cells: Sequence[Cell], label: str) -> Estimate | None:
+    """The change at the end averaged over cells, paired by seed and prompt; None without any."""
+    return difference_over_seeds(*ends(cells, label)) if cells else None
+
+
+def _change(cells: Sequence[Cell], label: str) -> Array:
+    return np.subtract(*ends(cells, label))

@@ -13,12 +13,13 @@ import numpy as np
 from scipy.stats import f as f_distribution
 
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
-from bridle.analysis.contrasts import difference_across_prompts, share_regained
-from bridle.stats import Array, Estimate, from_draws, independent_difference, mean_over_seeds, prompt_weights
+from bridle.analysis.contrasts import correlation, difference_across_prompts, share_regained
+from bridle.stats import Array, Estimate, independent_difference, mean_over_seeds
 from bridle.studies.games import grouped
-from bridle.studies.off_model_falls import largest_fall
+from bridle.studies.off_model_falls import ends, largest_fall
 from bridle.studies.off_model_recovery import hard_levels_return
-from bridle.studies.off_model_results import Cell, OffModelResults, lost
+from bridle.studies.off_model_results import MATHS, Cell, OffModelResults, lost
+from bridle.studies.off_model_slope import FEWEST
 from bridle.tinyworld.sizes import SIZES
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
@@ -29,24 +30,22 @@ HOLDS, FALLS = 0.07, -0.05
 START = 0.3
 """A student that starts no higher has little to lose, and that it "hardly falls" says nothing."""
 
-MATHS = ("maths", "math-500", "olympiads", "gsm8k")
-
 
 def falls_far(results: OffModelResults) -> ClaimResult:
     """The largest fall is of the published size."""
-    change = largest_fall(results, results.off_model, -0.3, -0.3)
+    change = largest_fall(results, results.off_model)
     if change is None:
         return not_run("an off-model teacher")
-    return at_most(change, -0.3, f"the largest change of {results.reasoning}")
+    return at_most(change, -0.3, f"the change of {results.reasoning} from the teacher that hurts most")
 
 
 def order_of_damage(results: OffModelResults) -> ClaimResult:
     """Averaged over off-model runs, the reasoning falls more than any other benchmark, and those change alike; compared seed by
     seed, since one run is scored on all of them."""
-    labels = _others(results)
+    labels = results.others
     if not results.off_model or not labels:
         return not_run("a second benchmark, or an off-model teacher")
-    change = {label: _mean_change(results.off_model, label) for label in (results.reasoning, *labels)}
+    change = {label: np.subtract(*ends(results.off_model, label)) for label in (results.reasoning, *labels)}
     parts = [
         at_most(
             difference_across_prompts(change[results.reasoning], change[label]),
@@ -70,22 +69,19 @@ def order_of_damage(results: OffModelResults) -> ClaimResult:
 def maths_correlates(results: OffModelResults) -> ClaimResult:
     """Over pairs of student and teacher, the falls of two benchmarks of maths go together."""
     cells = results.off_model
-    two = _two_kinds_of_maths(results, cells) if len(cells) >= 4 else None
+    teachers = list(dict.fromkeys(cell.teacher for cell in cells))
+    two = _two_kinds_of_maths(results, cells) if len(teachers) >= FEWEST else None
     if two is None:
-        return not_run("four pairs of student and teacher, scored on two kinds of maths")
+        return not_run(f"{FEWEST} off-model teachers, with students scored on two kinds of maths")
     one, other, said = two
-    if min(np.ptp(one.mean(axis=1)), np.ptp(other.mean(axis=1))) < 0.05:
+    if min(np.ptp(each.mean(axis=(1, 2))) for each in (one, other)) < 0.05:
         return not_applicable("all pairs fall alike, so that nothing can correlate")
-    weights = [prompt_weights(table.shape[1], seed=seed).T / table.shape[1] for seed, table in enumerate((one, other))]
-    value = float(_correlation(one.mean(axis=1)[:, None], other.mean(axis=1)[:, None])[0])
-    draws = _correlation(one @ weights[0], other @ weights[1])
-    method = f"bootstrap over prompts; {len(cells)} student-teacher pairs as they are"
-    found = from_draws(value, draws, n=one.shape[1] + other.shape[1], method=method)
+    found = correlation([teachers.index(cell.teacher) for cell in cells], one, other, unit="teacher")
     return at_least(found, 0.7, f"the correlation of the changes of {said}")
 
 
 def _two_kinds_of_maths(results: OffModelResults, cells: Sequence[Cell]) -> tuple[Array, Array, str] | None:
-    """The changes of two kinds, [pairs, prompts], and what they are: two benchmarks, or easy and hard levels of one."""
+    """The changes of two kinds, [pairs, seeds, prompts], and what they are: two benchmarks, or easy and hard levels of one."""
     labels = [label for label in cells[0].scores[0].evals if label in MATHS]
     if len(labels) > 1:
         return _changes(cells, labels[0]), _changes(cells, labels[1]), f"{labels[0]} and {labels[1]}"
@@ -94,13 +90,7 @@ def _two_kinds_of_maths(results: OffModelResults, cells: Sequence[Cell]) -> tupl
         return None
     hard = np.array([row.level in levels[-2:] for row in cells[0].scores[0].cell(results.reasoning, 0)])
     change = _changes(cells, results.reasoning)
-    return change[:, ~hard], change[:, hard], f"the hardest two levels of {results.reasoning} and of the others"
-
-
-def _correlation(x: Array, y: Array) -> Array:
-    """Pearson's, of each column, [pairs, draws] → [draws]."""
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    return np.asarray((x * y).sum(axis=0) / np.maximum(np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0)), 1e-9))
+    return change[..., ~hard], change[..., hard], f"the hardest two levels of {results.reasoning} and of the others"
 
 
 def large_students_fall_less(results: OffModelResults) -> ClaimResult:
@@ -129,11 +119,8 @@ def _by_size(results: OffModelResults, able: bool) -> ClaimResult:
     if not shared:
         return not_run(f"a teacher {kind}")
     label = results.reasoning
-    falls = [
-        np.mean([pair[name].array(label, pair[name].last) - pair[name].array(label, 0) for name in shared], axis=0)
-        for pair in (large, small)
-    ]
-    gap = mean_over_seeds(falls[0] - falls[1], bounds=(-2, 2))
+    fall, falls = (np.subtract(*ends([pair[name] for name in shared], label)) for pair in (large, small))
+    gap = mean_over_seeds(fall - falls, bounds=(-2, 2))
     said = f"the change of {students[-1]} minus that of {students[0]} (teachers {kind}: {', '.join(shared)})"
     return at_least(gap, 0.05, said) if able else within(gap, -0.1, 0.1, said)
 
@@ -161,10 +148,10 @@ def _keeps(cells: Sequence[Cell], label: str) -> ClaimResult:
 def hidden_reasoning_falls(results: OffModelResults) -> ClaimResult:
     """A student that reasons in a hidden block falls too."""
     cells = [cell for cell in results.off_model if cell.hides(results.reasoning)]
-    change = largest_fall(results, cells, FALLS, FALLS)
+    change = largest_fall(results, cells)
     if change is None:
         return not_run("a student with hidden reasoning")
-    return at_most(change, FALLS, f"the largest change of {cells[0].student}")
+    return at_most(change, FALLS, f"the change of {cells[0].student} from the teacher that hurts it most")
 
 
 def improbable_is_erratic(results: OffModelResults) -> ClaimResult:
@@ -204,22 +191,9 @@ def _spared(results: OffModelResults, student: str) -> Estimate | None:
     return share_regained(plain.array(label, 0), plain.array(label, plain.last), arm.at_end(label))
 
 
-def _others(results: OffModelResults) -> list[str]:
-    """The benchmarks that need no long reasoning."""
-    labels = results.cells[0].scores[0].evals
-    return [
-        label for label in labels if label != results.reasoning and label not in MATHS and "answer-only" not in label
-    ]
-
-
-def _mean_change(cells: Sequence[Cell], label: str) -> Array:
-    """At the end, averaged over cells, [seeds, prompts]."""
-    return np.asarray(np.mean([cell.array(label, cell.last) - cell.array(label, 0) for cell in cells], axis=0))
-
-
 def _changes(cells: Sequence[Cell], label: str) -> Array:
-    """Of each cell, averaged over its seeds, [cells, prompts]."""
-    return np.stack([(cell.array(label, cell.last) - cell.array(label, 0)).mean(axis=0) for cell in cells])
+    """Of each cell at the end, [cells, seeds, prompts]."""
+    return np.stack([np.subtract(*ends([cell], label)) for cell in cells])
 
 
 CLAIMS: tuple[Claim[OffModelResults], ...] = (

@@ -12,6 +12,7 @@ from bridle.analysis.claims import ClaimResult, at_least, not_run
 from bridle.analysis.contrasts import share_regained
 from bridle.evals.scores import Scores
 from bridle.stats import Estimate
+from bridle.studies.off_model_falls import ends
 from bridle.studies.off_model_results import Cell, OffModelResults, lost
 
 ENOUGH_STEPS = 16
@@ -24,14 +25,8 @@ def regained(cells: Sequence[Cell], label: str, step: int) -> Estimate:
 
     Over several pairs, the share of all that they lost: one that lost little counts for little. Pairs are as they are.
     """
-    before, damaged, now = (
-        np.mean(tables, axis=0)
-        for tables in (
-            [cell.array(label, 0) for cell in cells],
-            [cell.array(label, cell.last) for cell in cells],
-            [cell.recovered(label, step) for cell in cells],
-        )
-    )
+    damaged, before = ends(cells, label)
+    now = np.mean([cell.recovered(label, step) for cell in cells], axis=0)
     share = share_regained(before, damaged, now)
     pairs = "" if len(cells) == 1 else f"; {len(cells)} student-teacher pairs as they are"
     return replace(share, method=f"{share.method}{pairs}")

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bridle.evals.scores import Score, Scores
-from bridle.stats import Array, Estimate, difference_over_seeds, mean_over_seeds
+from bridle.stats import Array, Estimate, difference_over_seeds, mean_over_seeds, paired_difference
 from bridle.studies.off_model_noise import Noise
 
-AS_ABLE = 0.02
-"""A teacher within so much of the student's accuracy counts as no worse."""
+AS_ABLE = 0.05
+"""A teacher that is surely no more than so much less accurate than the student counts as no worse."""
+
+MATHS = ("maths", "math-500", "olympiads", "gsm8k")
+"""Benchmarks that need reasoning, by their names."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,12 @@ class OffModelResults:
     def on_model(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.on_model]
 
+    @property
+    def others(self) -> list[str]:
+        """The benchmarks of capability that need no long reasoning."""
+        labels = self.cells[0].scores[0].evals
+        return [one for one in labels if one not in (self.reasoning, *MATHS) and "answer-only" not in one]
+
     def cell(self, teacher: str, student: str | None = None, way: str | None = None) -> Cell | None:
         """The first cell of that teacher (and student, and way)."""
         found = (
@@ -190,10 +199,16 @@ class OffModelResults:
         teachers, students = np.array(pairs).T
         return teachers, students
 
-    def is_able(self, cell: Cell) -> bool | None:
-        """Whether the teacher reasons as well as the student that it teaches, or better; None where that is not known."""
+    def ability_gap(self, cell: Cell) -> Estimate | None:
+        """The teacher's accuracy minus the untouched student's; None where there are no answers of the teacher's."""
         found = self.reasoning_of(cell)
-        return None if found is None else bool(found[0].mean() >= found[1].mean() - AS_ABLE)
+        return None if found is None else paired_difference(*found)
+
+    def is_able(self, cell: Cell) -> bool | None:
+        """Whether the teacher reasons as well as the student that it teaches, or better: True where its accuracy is beyond
+        chance not lower by more than `AS_ABLE`, False where it is lower beyond chance; else None, nobody can tell."""
+        gap = self.ability_gap(cell)
+        return None if gap is None else True if gap.low >= -AS_ABLE else False if gap.high < 0 else None
 
     def as_able(self) -> list[Cell]:
         """Off-model cells whose teacher reasons as well as the student that it teaches, or better."""
