@@ -19,13 +19,17 @@ from bridle.studies.off_model_falls import ALIKE, largest_fall
 from bridle.studies.off_model_noise import MATCHED, noise_gap, unmatched
 from bridle.studies.off_model_results import Cell, OffModelResults, lost
 from bridle.studies.off_model_slope import NEEDS, slope_on_teacher
-from bridle.studies.off_model_switching import FEWEST_KEPT, expected, explained, kept, switching
+from bridle.studies.off_model_switching import FEWEST_KEPT, expected, explained, kept, own_and_other
 
 Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run", "not applicable"]
 Unit = Literal["points", "percent", "plain"]
 
 ALL = 0.95
 """Where at least so many traces switched style, all of the fall lies in them, whatever caused it."""
+
+MOST = 0.8
+"""A fall that has nothing to do with style lies in traces that switched as often as traces switched; one that has, lies in them
+more often than that, and mostly."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +164,12 @@ def _style(results: OffModelResults) -> Iterator[Finding]:
     what = "share of the fall in traces that switched style"
     if share is None:
         yield Finding(name, by, what, "1", None, "not run", "percent", unheard)
-    elif not _some_stayed(results):
+    elif (switched := _switched(results)) >= ALL:
         why = "nearly every trace switched, so that it could be nothing else"
         yield Finding(name, by, what, "1", share, "not applicable", "percent", why)
     else:
-        ruling: Ruling = "supported" if share.low >= 0.8 else "ruled out" if share.high < 0.5 else "undecided"
+        supported = share.low >= max(MOST, switched)
+        ruling: Ruling = "supported" if supported else "ruled out" if share.high < 0.5 else "undecided"
         yield Finding(name, by, what, "1", share, ruling, "percent")
     by, stayed = "traces that kept their voice", kept_voice(results)
     what = "change of accuracy of traces that stayed in the own voice, of students that fell"
@@ -196,10 +201,10 @@ def explained_share(results: OffModelResults) -> Estimate | None:
     return explained(cells, results.reasoning) if cells else None
 
 
-def _some_stayed(results: OffModelResults) -> bool:
-    """Whether in some cell that fell more than a few traces are not in another voice at the end."""
-    found = [switching(results, cell) for cell in _heard_and_fallen(results)]
-    return any(switched is not None and switched.switched.value < ALL for switched in found)
+def _switched(results: OffModelResults) -> float:
+    """The share of the traces that are in another voice at the end, over all cells that fell."""
+    label = results.reasoning
+    return float(np.mean([own_and_other(cell, label, cell.last)[1] for cell in _heard_and_fallen(results)]))
 
 
 def foretold(results: OffModelResults) -> Estimate | None:

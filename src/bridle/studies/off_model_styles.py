@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
-from bridle.stats import Estimate, mean_over_seeds
+from bridle.stats import Estimate
 from bridle.studies.off_model_results import Cell, OffModelResults, commonest, own_voice
+from bridle.studies.off_model_switching import own_and_other, rate_among
 from bridle.studies.result import Rate, TableView
 
 OWN = "own"
@@ -71,8 +74,9 @@ def _called(rows: Sequence[Score], judge: StyleJudge) -> Iterator[tuple[Score, b
 
 def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate] | None:
     """Where voices are known: the classifier's accuracy on the samples, and the share of the traces at the end, over all
-    seeds, that it calls own or foreign as they are. None where it has nothing to learn from or to be compared with: a teacher in
-    the student's own voice has nothing to tell apart, and of a trace with a hidden part the known voice is that of the rest."""
+    seeds, that it calls own or foreign as they are; those in no voice are neither. None where it has nothing to learn from or to
+    be compared with: a teacher in the student's own voice has nothing to tell apart, and of a trace with a hidden part the known
+    voice is that of the rest."""
     label = results.reasoning
     if not cell.hears(label) or cell.hides(label) or cell.told_apart is not None:
         return None
@@ -81,14 +85,10 @@ def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate]
     judge = _judge(results, cell) if teachers not in (None, own) else None
     if judge is None:
         return None
-    agreed = [
-        [
-            float((row.extra.get("voice") != own) == foreign)
-            for row, foreign in _called(scores.cell(label, cell.last), judge)
-        ]
-        for scores in cell.scores
-    ]
-    return judge.accuracy, mean_over_seeds(agreed)
+    called = np.array([[foreign for _, foreign in _called(s.cell(label, cell.last), judge)] for s in cell.scores])
+    is_own, is_other = own_and_other(cell, label, cell.last)
+    agreed = rate_among((is_other == called).astype(float), is_own | is_other)
+    return None if agreed is None else (judge.accuracy, agreed)
 
 
 def sections(results: OffModelResults) -> Iterator[TableView]:
@@ -109,8 +109,8 @@ def sections(results: OffModelResults) -> Iterator[TableView]:
             caption=(
                 "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
                 f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
-                "Agreement: with the known voice, own or not, of the traces after SFT, where the teacher's is not the student's "
-                "own and no reasoning is hidden."
+                "Agreement: with the known voice, own or not, of the traces after SFT that have one, where the teacher's is not "
+                "the student's own and no reasoning is hidden."
             ),
             columns=["student ← teacher", "accuracy", "agreement", "used for"],
             rows=rows,
