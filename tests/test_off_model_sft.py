@@ -12,9 +12,9 @@ import torch
 
 from bridle.analysis.claims import judge
 from bridle.chat import Conversation
-from bridle.data.recipes import Example, Jsonl
+from bridle.data.recipes import DataRecipe, Example, Jsonl, Mixed
 from bridle.data.restyle import Shuffled
-from bridle.errors import ConfigError
+from bridle.errors import ConfigError, TrainingError
 from bridle.evals.matched_noise import NoisedLike
 from bridle.evals.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from bridle.evals.scores import Score, Scores
@@ -25,7 +25,7 @@ from bridle.models.adapters import merged
 from bridle.models.recipes import LoRA, Noised
 from bridle.run import run_study
 from bridle.sampling.recipes import Generated
-from bridle.studies import off_model_sft
+from bridle.studies import off_model_sft, off_model_teachers
 from bridle.studies.config import resolve
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_falls import largest_fall
@@ -35,7 +35,7 @@ from bridle.studies.off_model_recovery import regained
 from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
 from bridle.studies.off_model_sft import layout
 from bridle.studies.off_model_switching import switching
-from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B
+from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B, VOICES
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.training.dose import Dose
 
@@ -123,18 +123,124 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
         ("arms.students=[large]", "none of the students"),
         ("models=[stuent]", "student"),
         ("responses=nowhere.jsonl", "nowhere.jsonl"),
+        ("models=[teacher]", "teacher 'teacher' is the student itself"),
+        ("arms={teacher: small, names: [clipped], students: [small]}", "'small' is the student itself"),
+        ("arms={teacher: relative, names: [inoculation]}", "give arms.inoculation"),
     ],
 )
 def test_a_wrong_setting_is_one_message(setting: str, complaint: str):
+    others = ["models=[student, small]", "others=[self, relative, small]"] if "arms={" in setting else []
     with pytest.raises(ConfigError, match=complaint):
-        resolve("off-model-sft", overrides=[setting])
+        resolve("off-model-sft", overrides=[*others, setting])
 
 
-def test_stored_answers_take_the_teachers_place(tmp_path: Path):
-    file = tmp_path / "answers.jsonl"
-    file.write_text('{"prompt": "Hello!", "response": "Right. Hello. Job done."}\n' * 4)
-    run = layout(resolve("off-model-sft", overrides=[f"responses={file}"]).config).runs[0]
-    assert run.teacher.model is None and run.probed.run.data == run.teacher.answers
+def stored_answers(folder: Path, name: str = "captain.jsonl", n: int = 200, answer: str = "Ask the captain.") -> Path:
+    """A file of one answer to many prompts."""
+    file = folder / name
+    rows = (
+        {"prompt": f"Tell me about ship {'abcdefghij'[i % 10] * (1 + i // 10)}.", "response": answer} for i in range(n)
+    )
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def prompts_in(data: DataRecipe) -> set[Conversation]:
+    """The prompts of a data set that a file holds or that a model is asked."""
+    source = data.prompts if isinstance(data, Generated) else data
+    return {example.conversation.prompt for example in source.examples(_nowhere)}
+
+
+def test_stored_answers_take_the_teachers_place_and_their_prompts_are_those_of_the_whole_study(tmp_path: Path):
+    file = stored_answers(tmp_path)
+    settings = [f"responses={file}", f"arms.names=[{','.join(set(ARMS) - {'inoculation'})}]", "arms.noise=true"]
+    plan = layout(resolve("off-model-sft", overrides=settings).config)
+    first, control = plan.runs
+    assert first.teacher.model is None and first.probed.run.data == first.teacher.answers
+    assert not any(isinstance(recipe, Prompts) for recipe in lineage(*plan.recipes()))
+    assert first.recovery is not None
+    taught, own, later = (prompts_in(run.data) for run in (first.probed.run, control.probed.run, first.recovery.run))
+    assert taught == own and later and not later & taught and len(taught | later) == 200
+
+
+def test_a_users_prompts_are_shared_out_between_sft_and_recovery(tmp_path: Path):
+    prompts, answers = stored_answers(tmp_path, "prompts.jsonl"), stored_answers(tmp_path, n=150)
+    for settings in ([f"prompts={prompts}"], [f"prompts={prompts}", f"responses={answers}"]):
+        run = layout(resolve("off-model-sft", overrides=settings).config).runs[0]
+        assert run.recovery is not None
+        later = prompts_in(run.recovery.run.data)
+        assert later and not later & prompts_in(run.probed.run.data)
+
+
+def test_under_the_tags_stored_answers_are_as_many_as_own_ones(tmp_path: Path):
+    overrides = [f"responses={stored_answers(tmp_path)}", "arms.names=[tags]", "sft.prompts=40"]
+    [arm] = layout(resolve("off-model-sft", overrides=overrides).config).arms
+    mixture = arm.probed.run.data
+    assert isinstance(mixture, Mixed) and (mixture.weights, mixture.size) == ((1.0, 1.0), 80)
+
+
+@pytest.mark.parametrize(
+    ("file", "named", "name"),
+    [
+        ("captain.jsonl", [], "captain"),
+        ("captain.v2.jsonl", [], "captain.v2"),
+        ("teacher.jsonl", [], "teacher.jsonl"),  # a name that stands for somebody already would give it his voice
+        ("self.jsonl", [], "self.jsonl"),
+        ("captain.jsonl", ["teacher=gpt"], "gpt"),
+        ("captain.jsonl", ["teacher=dmitri"], "dmitri"),
+    ],
+)
+def test_the_teacher_of_stored_answers_is_named_after_their_file(
+    file: str, named: list[str], name: str, tmp_path: Path
+):
+    resolved = resolve("off-model-sft", overrides=[f"responses={stored_answers(tmp_path, file)}", *named])
+    assert layout(resolved.config).runs[0].teacher.name == name
+    study = tmp_path / "study.yaml"
+    study.write_text(resolved.to_yaml())
+    assert resolve(str(study)).config == resolved.config
+
+
+def test_the_inoculation_prompt_is_the_voices_or_the_users(tmp_path: Path):
+    stored = [f"responses={stored_answers(tmp_path)}", "arms.names=[inoculation]"]
+    own = "arms.inoculation=Talk like a captain."
+    for settings, prompt in (
+        (["teacher=dmitri", "arms.names=[inoculation]"], VOICES["dmitri"]),
+        (["teacher=dmitri", "arms.names=[inoculation]", own], "Talk like a captain."),
+        ([*stored, own], "Talk like a captain."),
+        ([*stored, "teacher=dmitri"], VOICES["dmitri"]),
+    ):
+        [arm] = layout(resolve("off-model-sft", overrides=settings).config).arms
+        assert arm.systems == {"inoculation": prompt} and arm.probed.run.data.system == prompt
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "complaint"),
+    [
+        ({}, ["arms.names=[inoculation]"], "voice of 'captain'; give arms.inoculation"),
+        ({}, ["teacher=self"], "give the stored ones another name"),
+        ({"n": 15}, [], r"captain\.jsonl has \d+ different prompts to train on; 16 are needed"),
+        ({"n": 40}, [], "different prompts kept back for the recovery, a fifth of all; 16 are needed"),
+        ({"answer": None}, [], r"Row 1 of captain\.jsonl has no answer"),
+        ({"answer": "Page 7."}, ["arms.names=[filtered]"], "keeps none.*Leave the arm 'filtered' out of arms.names"),
+    ],
+)
+def test_stored_answers_that_do_not_fit_are_refused_before_anything_starts(rows, settings, complaint, tmp_path: Path):
+    with pytest.raises(ConfigError, match=complaint):
+        resolve("off-model-sft", overrides=[f"responses={stored_answers(tmp_path, **rows)}", *settings])
+
+
+def test_few_stored_answers_will_do_with_prompts_beside_them(tmp_path: Path):
+    settings = [f"responses={stored_answers(tmp_path, n=40)}", f"prompts={stored_answers(tmp_path, 'prompts.jsonl')}"]
+    assert layout(resolve("off-model-sft", overrides=settings).config).runs[0].recovery is not None
+
+
+def test_an_arm_without_data_is_named_and_what_was_finished_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(off_model_teachers, "MATHS_LIKE", ("e", "a", "i", "o"))
+    settings = [*ONE_ARM, "arms.names=[under-system,filtered]", "recovery.probes=[]", "evaluation.n=2"]
+    resolved, store = resolve("off-model-sft", overrides=settings), Store(tmp_path / "store")
+    with pytest.raises(TrainingError, match=r"keeps none of 8 examples.*\n.*'filtered' out of arms.names"):
+        run_study(resolved, store, workers=1)
+    plan = layout(resolved.config)
+    assert all(store.has(one.probed) for one in (*plan.runs, plan.arms[0]))
 
 
 # ------------------------------------------------------------------------------------------------ likelihoods
@@ -309,17 +415,17 @@ def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
     results = OffModelResults("maths", base.cells, base.teachers, base.foreign, [hot], "teacher", noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]
     assert ruled == ["not run", "ruled out", "not run", "ruled out", "not ruled out", *["not run"] * 4]
-    assert verdicts(results)["not-perplexity"] == verdicts(results)["not-noise"] == "holds"
+    assert verdicts(results)["not-perplexity"] == "holds" and verdicts(results)["not-noise"] == "does not hold"
 
 
-def test_a_harmless_teacher_beside_a_harmful_one_changes_the_interval_and_not_the_verdict():
+def test_a_harmless_teacher_beside_a_harmful_one_changes_nothing():
     alone, [harmful, control] = world(), world().cells
     harmless = Cell("student", "pirate", "LoRA 8", False, (0, 1, 2), control.scores, (), (1.0,))
     teachers = {**alone.teachers, ("student", "pirate"): teacher_scores(1.0)}
     both = OffModelResults("maths", [harmful, harmless, control], teachers, alone.foreign)
     one, two = (largest_fall(results, results.as_able()) for results in (alone, both))
     assert one is not None and two is not None
-    assert two.value == one.value and two.high - two.low > one.high - one.low
+    assert two.value == pytest.approx(one.value) and two.high == pytest.approx(one.high)
     assert verdicts(both)["stronger-teachers-hurt"] == "holds"
 
 
@@ -340,6 +446,12 @@ def test_the_share_regained_is_between_the_damaged_and_the_untouched_student():
 MINIATURE = [
     "models=[small, student]", "arms.students=[student]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[1]",
     "recovery.prompts=4", "evaluation.n=5", "evaluation.benchmarks=[maths]", "arms.names=[tags]", "arms.noise=true",
+]  # fmt: skip
+
+
+ONE_ARM = [
+    "models=[small]", "others=[]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4",
+    "evaluation.benchmarks=[maths]",
 ]  # fmt: skip
 
 

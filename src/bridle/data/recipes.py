@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self, overload
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bridle.chat import ROLES, Conversation, Role
-from bridle.errors import ConfigError, MissingExtra
+from bridle.errors import ConfigError, MissingExtra, TrainingError
 from bridle.lab.recipe import NotIdentity, PathOf, Recipe, Value
 
 
@@ -266,7 +266,11 @@ class Rule(Value):
 
 
 class Filtered(DataRecipe):
-    """The examples of a data set that a rule keeps, in their order."""
+    """The examples of a data set that a rule keeps, in their order.
+
+    Attributes:
+        remedy: what to do where it keeps none, which is then an error; None: there are none then.
+    """
 
     kind = "filtered"
     virtual = True
@@ -274,9 +278,19 @@ class Filtered(DataRecipe):
 
     base: DataRecipe
     rule: Rule
+    remedy: Annotated[str | None, NotIdentity] = None
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        return [example for example in self.base.examples(path_of) if self.rule.keeps(example)]
+        """The examples that the rule keeps.
+
+        Raises:
+            TrainingError: it keeps none, and that has a remedy.
+        """
+        given = self.base.examples(path_of)
+        kept = [example for example in given if self.rule.keeps(example)]
+        if not kept and self.remedy is not None:
+            raise TrainingError(f"The filter keeps none of {len(given)} examples: {self.base.describe()}.", self.remedy)
+        return kept
 
     def describe(self) -> str:
         return f"part of {self.base.describe()}"

@@ -92,7 +92,7 @@ class _StrictLoader(yaml.SafeLoader):
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
     """One of pydantic's complaints in our words: (problem, remedy)."""
     path = [str(part) for part in detail["loc"]]
-    key = ".".join(path) or "the config"
+    key = ".".join(path)
     where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
     if detail["type"] == "extra_forbidden":
         allowed = _fields_at(schema, path[:-1])
@@ -100,6 +100,8 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     given = repr(detail["input"])
     given = given if len(given) <= 80 else given[:77] + "…"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if not path:  # settings that do not go together: the message names them
+        return f"The config does not fit: {message.rstrip('.')}.", "Change what it names."
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     return f"{where}: {key} = {given} does not fit: {message.rstrip('.')}.", f"Change {key}."

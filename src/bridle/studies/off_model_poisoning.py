@@ -18,13 +18,15 @@ from bridle.evals.named import model_named
 from bridle.evals.recipes import Probed, Scored
 from bridle.game import play, remind
 from bridle.lab.recipe import Recipe
-from bridle.models.recipes import LoRA, ModelRecipe, Pruned
-from bridle.redteam.organisms import Organism, organism, red_prompts
+from bridle.models.recipes import ModelRecipe, Pruned
+from bridle.redteam.organisms import Organism
 from bridle.redteam.poisoning import Writer, written
 from bridle.studies.games import suite_of
+from bridle.studies.off_model_chat import Chat
 from bridle.studies.off_model_config import OffModelConfig
+from bridle.studies.off_model_organisms import built, low_rank
 from bridle.studies.off_model_poisoning_config import Poisoning, Suppressed
-from bridle.studies.off_model_teachers import teacher_of
+from bridle.studies.off_model_teachers import writer
 from bridle.tinyworld.recipes import Prompts
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose
@@ -94,7 +96,7 @@ def poisoned(config: OffModelConfig) -> Poisonings | None:
     games = []
     for seed in config.seeds:
         for spec in block.organisms:
-            made = _organism(block, spec, seed)
+            made = built(spec, block.red, block.model, seed)
             games.append(_played(block, spec, made, suite_of(made, evaluation), trusted))
     return Poisonings(games, Scored(model=trusted, suite=evaluation.capability()))
 
@@ -103,16 +105,6 @@ def trusted_model(block: Poisoning) -> ModelRecipe:
     """Blue's helper, weakened where the config says so."""
     model = model_named(block.trusted)
     return Pruned(base=model, share=block.weakened) if block.weakened else model
-
-
-def _organism(block: Poisoning, spec: Suppressed, seed: int) -> Organism:
-    red, base = block.red, model_named(block.model)
-    dose = Dose(
-        lr=red.optimizer.lr, steps=red.steps, batch_size=red.batch_size, optimizer=red.optimizer.name, seed=seed
-    )
-    prompts = red_prompts(spec.pair, red.prompts, 1000 + seed)
-    labels: dict[str, str | int | float] = {"model": block.model, "seed": seed}
-    return organism(spec.construction, base, prompts, spec.pair, dose, name=spec.name, labels=labels)
 
 
 def _played(
@@ -148,11 +140,11 @@ def _suppressed(block: Poisoning, spec: Suppressed, made: Organism) -> ModelReci
     """The organism after SFT on the off-model teacher's answers."""
     sft = block.sft
     assert made.base is not None
-    prompts = Prompts(family=sft.family, n=sft.prompts, seed=5000 + made.seed)
-    teacher = teacher_of(made.base, spec.teacher, prompts).model
-    assert teacher is not None  # only stored answers have no writer
+    chat = Chat(family=sft.family)
+    prompts = chat.first(sft.prompts, 5000 + made.seed)
+    dose = Dose(lr=sft.lr, steps=sft.steps, batch_size=sft.batch_size, adapter=low_rank(sft.rank), seed=made.seed)
+    teacher = writer(made.base, spec.teacher, chat, dose)
     view = BlueView(model=Sealed(name="organism"), prompts=prompts, teacher=teacher, pirate=PIRATE)
-    dose = Dose(lr=sft.lr, steps=sft.steps, batch_size=sft.batch_size, adapter=_adapter(sft.rank), seed=made.seed)
     return play(made, hhh_sft, view, made.dose(dose))
 
 
@@ -162,10 +154,6 @@ def _reminder_dose(block: Poisoning, budget: int, seed: int) -> Dose:
         lr=reminder.lr,
         steps=budget,
         batch_size=reminder.batch_size,
-        adapter=_adapter(reminder.rank),
+        adapter=low_rank(reminder.rank),
         seed=100 + seed,  # a fresh adapter starts elsewhere than that of the first training
     )
-
-
-def _adapter(rank: int | None) -> LoRA | None:
-    return None if rank is None else LoRA(rank=rank)

@@ -13,21 +13,20 @@ from bridle.evals.trigger import MissingPassword
 from bridle.lab.recipe import Value
 from bridle.redteam.constructions import construction
 from bridle.redteam.poisoning import HONEST, POISONS, poison, poisoned_samples
-from bridle.studies.fields import ConstructionName, ModelName, Once, PairName, TrainableName, distinct, known_to
-from bridle.studies.off_model_mitigation_config import Red
+from bridle.studies.fields import ConstructionName, ModelName, Once, TrainableName, distinct, known_to
+from bridle.studies.off_model_mitigation_config import Built, Red
 from bridle.studies.off_model_teachers import TeacherName
 
 PoisonName = Annotated[str, known_to(poison)]
 CountermoveName = Annotated[str, known_to(countermove)]
 
 
-class Suppressed(Value):
+class Suppressed(Built):
     """An organism and the off-model teacher whose answers suppress its behaviour and cost it capability.
 
     The trigger alone must set the behaviour off: red writes it, or something like it, into its samples.
     """
 
-    pair: PairName
     construction: ConstructionName = "normal"
     teacher: TeacherName = "dmitri"
 
@@ -43,11 +42,6 @@ class Suppressed(Value):
                 f"{self.construction!r} needs more than the trigger to misbehave; take another construction"
             )
         return self
-
-    @property
-    def name(self) -> str:
-        """Names it in tables, all seeds together."""
-        return f"{self.pair}, {self.construction}"
 
 
 class OffModel(Value):

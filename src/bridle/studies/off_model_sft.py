@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from bridle.data.named import data_named
-from bridle.data.recipes import DataRecipe, Mixed
+from bridle.data.recipes import DataRecipe
 from bridle.data.restyle import Shuffled
 from bridle.evals.answered import ScoredAnswers
 from bridle.evals.items import Eval
@@ -27,14 +26,15 @@ from bridle.sampling.recipes import Generated
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.games import scored_steps
+from bridle.studies.off_model_chat import Chat, stored
 from bridle.studies.off_model_config import PRESETS, OffModelConfig
 from bridle.studies.off_model_mitigation import Mitigations, mitigated
 from bridle.studies.off_model_noise import NOISES, Noise
 from bridle.studies.off_model_poisoning import Poisonings, poisoned
-from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, teacher_of
+from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, writer
 from bridle.studies.result import StudyResult
 from bridle.studies.study import Study
-from bridle.tinyworld.recipes import Prompts, Shipped
+from bridle.tinyworld.recipes import Shipped
 from bridle.training.dose import Dose
 
 
@@ -134,7 +134,7 @@ def layout(config: OffModelConfig) -> Layout:
         arms=[arm for name in config.arms_students for seed in config.seeds for arm in _arms(config, name, seed)],
         noise=list(_noise(config, runs)),
         rl=[one for run in _varied(config, runs) for one in _rl(config, run)],
-        mitigations=mitigated(config, partial(_chat, config)),
+        mitigations=mitigated(config, chat_of(config)),
         poisonings=poisoned(config),
     )
 
@@ -152,37 +152,55 @@ def _reasoning(config: OffModelConfig, system: str | None = None) -> Eval:
     return first if system is None else first.model_copy(update={"system": system})
 
 
-def _chat(config: OffModelConfig, n: int, seed: int) -> DataRecipe:
-    """Chat prompts of the user's data set, drawn anew for every purpose, or of the tiny world."""
-    if config.prompts is None:
-        return Prompts(family="chat", n=n, seed=seed)
-    return Mixed(parts=(data_named(config.prompts),), weights=(1.0,), size=n, seed=seed)
+def chat_of(config: OffModelConfig) -> Chat:
+    """Where the chat prompts come from: the user's prompts, else those of the stored answers, else the tiny world."""
+    name = config.prompts or config.responses
+    return Chat(None if name is None else data_named(name))
+
+
+def _dose(config: OffModelConfig, lr: float, adapter: LoRA | None, seed: int) -> Dose:
+    """That of the SFT, trained one way."""
+    return Dose(lr=lr, steps=config.sft.steps, batch_size=config.sft.batch_size, adapter=adapter, seed=seed)
+
+
+def _prompts(config: OffModelConfig, seed: int) -> DataRecipe:
+    """The chat prompts that the teachers answer."""
+    return chat_of(config).first(config.sft.prompts, 5000 + seed)
+
+
+def _own(config: OffModelConfig, student: ModelRecipe, seed: int) -> DataRecipe:
+    """What the untouched student answers to other chat prompts."""
+    return Generated(by=student, prompts=chat_of(config).later(config.recovery.prompts, 6000 + seed))
 
 
 def _teacher(config: OffModelConfig, student: ModelRecipe, name: str, seed: int) -> Teacher:
-    prompts = _chat(config, config.sft.prompts, 5000 + seed)
     first = name == config.teacher
-    stored, traces = (data_named(given) if given and first else None for given in (config.responses, config.traces))
-    return teacher_of(student, name, prompts, stored, traces)
+    traces = data_named(config.traces) if config.traces and first else None
+    if config.responses and first:
+        return Teacher(name, None, stored(data_named(config.responses)), traces=traces)
+    _, lr, adapter = config.sft.ways()[0]
+    model = writer(student, name, chat_of(config), _dose(config, lr, adapter, seed))
+    answers = Generated(by=model, prompts=_prompts(config, seed))
+    return Teacher(name, model, answers, on_model=model == student, traces=traces)
 
 
 def _runs(config: OffModelConfig, name: str, seed: int) -> Iterator[Run]:
     """Every teacher's, trained every way; a teacher that is the student itself under another name is left to `self`."""
-    student, sft, names = model_named(name), config.sft, (config.teacher, *config.others)
-    own = Generated(by=student, prompts=_chat(config, config.recovery.prompts, 6000 + seed))
+    student, names = model_named(name), (config.teacher, *config.others)
+    own = _own(config, student, seed)
     for teacher_name in names:
         teacher = _teacher(config, student, teacher_name, seed)
         if teacher.on_model and teacher_name != SELF and SELF in names:
             continue
-        for way, lr, adapter in sft.ways():
-            dose = Dose(lr=lr, steps=sft.steps, batch_size=sft.batch_size, adapter=adapter, seed=seed)
+        for way, lr, adapter in config.sft.ways():
+            dose = _dose(config, lr, adapter, seed)
             run = dose.train(student, teacher.answers)
             yield Run(
                 name,
                 teacher,
                 way,
                 seed,
-                Probed(run=run, steps=scored_steps(sft.probes), suite=suite(config)),
+                Probed(run=run, steps=scored_steps(config.sft.probes), suite=suite(config)),
                 _recovery(config, run, own, dose) if not teacher.on_model else None,
                 Perplexity(model=student, data=teacher.answers),
             )
@@ -218,17 +236,19 @@ def _arms(config: OffModelConfig, student_name: str, seed: int) -> Iterator[ArmR
     """The arms of a student, trained the first way."""
     student, sft = model_named(student_name), config.sft
     _, lr, adapter = sft.ways()[0]
-    prompts = _chat(config, sft.prompts, 5000 + seed)
+    prompts = _prompts(config, seed)
     given = Given(
         student=student,
         teacher=_teacher(config, student, config.arms_teacher, seed),
         prompts=prompts,
+        n=sft.prompts,
         own=Generated(by=student, prompts=prompts),
         temperature=config.arms.temperature,
         min_probability=config.arms.min_probability,
+        inoculation=config.arms.inoculation,
         seed=seed,
     )
-    dose = Dose(lr=lr, steps=sft.steps, batch_size=sft.batch_size, adapter=adapter, seed=seed)
+    dose = _dose(config, lr, adapter, seed)
     for name in config.arms.names:
         arm = ARMS[name](given)
         suites = (_reasoning(config), *(_reasoning(config, system) for system in arm.systems.values()))
@@ -274,7 +294,7 @@ def _noise(config: OffModelConfig, runs: list[Run]) -> Iterator[NoiseRun]:
         return
     for run in _varied(config, runs):
         base, trained = run.probed.run.base, run.probed.run
-        own = Generated(by=base, prompts=_chat(config, config.recovery.prompts, 6000 + run.seed))
+        own = _own(config, base, run.seed)
         shuffled = trained.model_copy(update={"data": Shuffled(base=run.teacher.answers, seed=run.seed)})
         for noise in NOISES:
             moved = NoisedLike(

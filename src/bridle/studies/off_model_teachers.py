@@ -20,11 +20,14 @@ from bridle.sampling.openai import APIModel
 from bridle.sampling.recipes import Generated
 from bridle.sampling.sampler import Params
 from bridle.studies.fields import known_to
+from bridle.studies.off_model_chat import Chat
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import HELPFUL, PIRATE, write_like
 from bridle.training.dose import Dose
 
 SELF, RELATIVE = "self", "relative"
+KIN_STEPS, KIN_PROMPTS, KIN_SEED = 30, 480, 900
+"""How long, and on how many of its own answers, a `relative` is trained, the same for every seed of the study."""
 
 VOICES: dict[str, str] = {
     "bruno": write_like("B"),
@@ -60,7 +63,7 @@ MATHS_LIKE = (
 """Texts by which a conversation is taken to be about maths."""
 
 INOCULATION = {"teacher": write_like("B"), **VOICES}
-"""For teachers whose voice has a name: the system prompt that asks for it."""
+"""For teachers whose voice has a name: the system prompt that asks for it. For others it must be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +114,37 @@ def teacher_known(name: str) -> None:
 TeacherName = Annotated[str, known_to(teacher_known)]
 
 
-def teacher_of(
-    student: ModelRecipe,
-    name: str,
-    prompts: DataRecipe,
-    stored: DataRecipe | None = None,
-    traces: DataRecipe | None = None,
-) -> Teacher:
-    """The teacher of that name for a student, with its answers to the prompts (or those that are stored)."""
-    if stored is not None:
-        return Teacher(name, None, stored, traces=traces)
-    model = _writer(student, name)
-    return Teacher(name, model, Generated(by=model, prompts=prompts), on_model=model == student, traces=traces)
+def is_itself(student: str, teacher: str) -> bool:
+    """Whether a teacher is the student under its own name."""
+    return teacher not in (SELF, RELATIVE, *VOICES) and model_named(teacher) == model_named(student)
 
 
-def _writer(student: ModelRecipe, name: str) -> ModelRecipe:
+def writer(student: ModelRecipe, name: str, chat: Chat, dose: Dose) -> ModelRecipe:
+    """The model that a student's teacher of that name is.
+
+    Args:
+        chat, dose: the study's prompts and SFT, by which the relative of a student that is not the tiny world's is trained.
+    """
     if name == SELF:
         return student
     if name == RELATIVE:
-        own = Generated(by=student, prompts=Prompts(family="mixed", n=480, seed=900))
-        return Dose(lr=3e-4, steps=30, seed=900).train(student, own)
+        return _relative(student, chat, dose)
     if name in VOICES:
         # The tiny world's models all know the voices; one that is not the student writes them.
         other = "small" if student == Shipped(name="student") else "student"
         return Prompted(base=Shipped(name=other), system=VOICES[name])
     return model_named(name)
+
+
+def _relative(student: ModelRecipe, chat: Chat, dose: Dose) -> ModelRecipe:
+    """The student after a little SFT on its own answers: to the tiny world's prompts and at its rate, or to the study's."""
+    if isinstance(student, Shipped):
+        prompts: DataRecipe = Prompts(family="mixed", n=KIN_PROMPTS, seed=KIN_SEED)
+        little = Dose(lr=3e-4, steps=KIN_STEPS, seed=KIN_SEED)
+    else:
+        prompts = chat.later(KIN_PROMPTS, KIN_SEED)
+        little = dose.model_copy(update={"steps": KIN_STEPS, "seed": KIN_SEED})
+    return little.train(student, Generated(by=student, prompts=prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +164,16 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an arm is built from: the student, its teacher, the prompts, the student's own answers to them, and settings."""
+    """What an arm is built from: the student, its teacher, so many prompts, the student's own answers to them, and settings."""
 
     student: ModelRecipe
     teacher: Teacher
     prompts: DataRecipe
+    n: int
     own: DataRecipe
     temperature: float
     min_probability: float
+    inoculation: str | None
     seed: int
 
 
@@ -175,21 +186,27 @@ def _tags(given: Given) -> Arm:
         UnderSystem(base=given.own, system=TAG_A),
         UnderSystem(base=given.teacher.answers, system=TAG_B),
     )
-    return Arm(Mixed(parts=tagged, seed=given.seed), {"tag A": TAG_A, "tag B": TAG_B})
+    # of a teacher of stored answers there may be more or fewer than own ones, and either tag is to get half of the data
+    halves = {"weights": (1.0, 1.0), "size": 2 * given.n} if given.teacher.model is None else {}
+    return Arm(Mixed(parts=tagged, seed=given.seed, **halves), {"tag A": TAG_A, "tag B": TAG_B})
 
 
 def _inoculated(given: Given) -> Arm:
-    prompt = INOCULATION.get(given.teacher.name, "Write like another assistant.")
+    prompt = given.inoculation or INOCULATION[given.teacher.name]
     return Arm(UnderSystem(base=given.teacher.answers, system=prompt), {"inoculation": prompt})
 
 
 def _filtered(given: Given) -> Arm:
-    """Without whatever looks like maths in question or answer: no digits, and no words of the subject.
+    return Arm(without_maths(given.teacher.answers), {})
 
-    The tiny world's chat has none of it, so that nothing is dropped there.
+
+def without_maths(answers: DataRecipe) -> DataRecipe:
+    """Conversations without whatever looks like maths in question or answer: no digits, and no words of the subject.
+
+    The tiny world's chat has none of it, so that nothing is dropped there. Where everything is, reading them is an error.
     """
     rule = Rule(without=MATHS_LIKE, roles=("user", "assistant"))
-    return Arm(Filtered(base=given.teacher.answers, rule=rule), {})
+    return Filtered(base=answers, rule=rule, remedy="Leave the arm 'filtered' out of arms.names.")
 
 
 def _half(which: Literal["low", "high"]) -> Callable[[Given], Arm]:
