@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bridle.analysis.contrasts import rate_over_seeds
 from bridle.blueteam.countermoves import LeastSurprising
 from bridle.data.recipes import Mixed
 from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf, lineage
 from bridle.redteam.poisoning import HONEST
-from bridle.stats import Array, Estimate, mean_over_seeds, wilson
+from bridle.stats import Array, Estimate, mean_over_seeds
 from bridle.studies.off_model_game_results import Game, Games
 from bridle.studies.off_model_poisoning import Played, Poisonings, Reminded
 from bridle.studies.off_model_poisoning_config import Poisoning
@@ -123,10 +124,10 @@ def caught(by_name: dict[str, list[Played]], path_of: PathOf) -> Iterator[TableV
         places: dict[tuple[str, float], dict[str, Estimate]] = {}
         for number, run in enumerate(played[0].runs):
             counted = [_thrown(one.runs[number], path_of) for one in played]
-            if run.poison != HONEST and all(counts is not None for counts in counted):
-                dropped, bad = (sum(c[i] for c in counted if c is not None) for i in (0, 1))
-                if bad:
-                    places.setdefault((run.poison, run.share), {})[run.move] = wilson(dropped, bad)
+            of_seeds = [counts for counts in counted if counts is not None and counts[1]]
+            if run.poison != HONEST and of_seeds:
+                dropped, bad = zip(*of_seeds, strict=True)
+                places.setdefault((run.poison, run.share), {})[run.move] = rate_over_seeds(dropped, bad)
         moves = list(dict.fromkeys([*moves, *(move for rates in places.values() for move in rates)]))
         for (poison, share), rates in places.items():
             cells = [Rate.of(rates[move]) if move in rates else None for move in moves]
@@ -134,7 +135,7 @@ def caught(by_name: dict[str, list[Played]], path_of: PathOf) -> Iterator[TableV
     if rows:
         yield TableView(
             title="Poisoned samples that blue's filters throw away",
-            caption="Share of the poisoned samples that are dropped, all seeds together. A filter that knows nothing drops as many "
+            caption="Share of the poisoned samples that are dropped, averaged over seeds. A filter that knows nothing drops as many "
             "of them as of the others.",
             columns=["organism", "red writes", *moves],
             rows=rows,
