@@ -21,12 +21,17 @@ from bridle.studies import off_model_teachers
 from bridle.studies.config import resolve
 from bridle.studies.off_model_sft import layout
 from bridle.studies.result import Rate, StudyResult, TableView
+from bridle.tinyworld.recipes import Prompts
 from bridle.training.recipes import Trained
 from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
 from test_openai import Reply, Stub, bad, stub  # noqa: F401 (the fixture)
 from test_standard_sets import ROWS, put
 
-CHAT = [f"Tell me about the {thing}." for thing in ("cow", "boat", "tea", "road", "lamp", "rain", "bread", "moon")]
+THINGS = (
+    *("cow", "boat", "tea", "road", "lamp", "rain", "bread", "moon", "king", "tree", "river", "stone"),
+    *("house", "bridge", "garden", "candle", "mirror", "winter", "summer", "cloud", "sea", "sand", "hill", "bell"),
+)
+CHAT = [f"Tell me about the {thing}." for thing in THINGS]
 
 MINIATURE = [
     "others=[]", "sft.prompts=6", "sft.steps=2", "sft.probes=[2]", "sft.batch_size=4", "recovery.probes=[1]",
@@ -44,7 +49,7 @@ def schooled(folder: Path, architecture: str, template: str, chat: str, sums: st
     tokenizer = tokenizer_for(template)
     tiny_net(architecture, vocabulary=len(tokenizer), width=64).save_pretrained(folder / "raw")
     tokenizer.save_pretrained(folder / "raw")
-    lessons = [{"prompt": text, "response": chat} for text in CHAT]
+    lessons = [{"prompt": text, "response": chat} for text in CHAT[:8]]
     lessons += [{"prompt": f"{i} + {i}?", "response": sums.format(2 * i)} for i in range(12)]
     data = Jsonl(path=jsonl(folder / "lessons.jsonl", lessons))
     run = Trained(base=HFModel(path=str(folder / "raw")), data=data, steps=60, lr=4e-3, precision="fp32")
@@ -88,7 +93,7 @@ def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tm
         tmp_path / "other", "qwen3", CHATML, "Ask the old captain!", "Count: {} boxes, said the captain."
     )
     result = run(tmp_path, f"models=[{student}]", f"teacher={teacher}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
-                 "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=20", "sft.probes=[20]",
+                 "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=60", "sft.probes=[60]",
                  "sft.lora=0.01")  # fmt: skip
     [told] = table(result, "told apart by a classifier").rows
     assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
@@ -103,15 +108,25 @@ def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tm
     assert "of the tokens left" in str(table(result, "Context and data").rows[-1][0])
 
 
-def test_stored_answers_stand_for_the_teacher(student, prompts, sums, tmp_path):
-    answers = jsonl(tmp_path / "answers.jsonl", [{"prompt": text, "response": "Ask the captain."} for text in CHAT])
-    result = run(
-        tmp_path, f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]"
-    )
+def test_stored_answers_stand_for_the_teacher_and_bring_the_prompts(student, sums, tmp_path):
+    answers = jsonl(tmp_path / "captain.jsonl", [{"prompt": text, "response": "Ask the captain."} for text in CHAT])
+    result = run(tmp_path, f"models=[{student}]", f"responses={answers}", f"evaluation.benchmarks=[{sums}]",
+                 "others=[self]", "arms.names=[tags]", "arms.noise=true")  # fmt: skip
     [note] = [note for note in result.notes if "H4" in note]
     assert "its own answers to questions/sums are not known (--traces gives them)" in note
-    assert table(result, "finds the teachers' answers").rows[0][0] == "teacher"
+    likely = table(result, "finds the teachers' answers").rows
+    assert {row[0] for row in likely} >= {"captain", "self"}, "the teacher is named after the file"
     assert not any("own questions/sums" in one.title for one in result.tables)
+    assert not any(recipe.recipe.get("kind") == "prompts" for recipe in result.recipes), "nothing is the tiny world's"
+
+
+def test_the_relative_of_a_users_model_is_trained_as_the_study_trains_and_on_its_prompts(student, prompts, sums):
+    settings = [f"models=[{student}]", "teacher=relative", "others=[]", f"prompts={prompts}", "sft.lora=5e-5"]
+    [run] = layout(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config).runs
+    model = run.teacher.model
+    assert isinstance(model, Trained) and (model.lr, model.adapter, model.steps) == (5e-5, run.probed.run.adapter, 30)
+    assert not any(isinstance(recipe, Prompts) for recipe in lineage(model))
+    assert isinstance(model.data, Generated) and model.data.by == HFModel(path=str(student))
 
 
 def test_stored_answers_to_the_benchmark_tell_how_the_teacher_reasons(student, prompts, sums, tmp_path):
@@ -193,7 +208,7 @@ def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_mid
 
     stub.trouble = captain
     settings = [f"models=[{student}]", f"teacher={PREFIX}m@{stub.url}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
-                "sft.steps=20", "sft.probes=[20]", "sft.lora=0.01"]  # fmt: skip
+                "sft.steps=60", "sft.probes=[60]", "sft.lora=0.01"]  # fmt: skip
     with pytest.raises(ConfigError, match="context length exceeded"):
         run(tmp_path, *settings)
     result = run(tmp_path, *settings)
@@ -205,7 +220,7 @@ def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_mid
     [styles] = table(result, "Styles of reasoning").rows
     assert isinstance(styles[2], Rate) and styles[2].value > 0.5, "taught by chat alone, it sounds as the captain does"
     measured = {str(row[0]): row[3] for row in table(result, "four hypotheses").rows if row[3] is not None}
-    assert {"H1 weak teacher", "H4 unfamiliar style"} <= measured.keys()
+    assert "H4 unfamiliar style" in measured, "of H1 twelve problems are too few: nobody can tell who is the abler"
     assert not any("H4" in note for note in result.notes)
 
 
