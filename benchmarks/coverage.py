@@ -1,6 +1,6 @@
 """How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|shares|games|areas|replicas|returns
+    python benchmarks/coverage.py rates|pairs|seeds|shares|lowest|games|areas|replicas|returns
 
 Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
 """
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-from bridle.analysis.contrasts import share_regained
+from bridle.analysis.contrasts import lowest_mean, share_regained
 from bridle.analysis.frontier import frontier, hull_area
 from bridle.analysis.matrix_game import cross_fitted, solve
 from bridle.analysis.returns import backdoor_return
-from bridle.stats import average_over, mean_over_seeds, prompt_weights, tango, wilson
+from bridle.stats import Estimate, average_over, mean_over_seeds, prompt_weights, tango, wilson
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]
@@ -263,6 +263,42 @@ def level(rate: float, spread: Array) -> float:
     return float(brentq(lambda middle: (1 / (1 + np.exp(-(middle + spread)))).mean() - rate, -12, 12))
 
 
+# ------------------------------------------------------------------------------------------------ the lowest of several means
+
+
+def bonferroni(tables: Array) -> Estimate:
+    """The lowest ends of intervals that all hold together."""
+    found = [mean_over_seeds(table, bounds=(-1, 1), confidence=1 - 0.05 / len(tables)) for table in tables]
+    value, low, high = (min(getattr(each, end) for each in found) for end in ("value", "low", "high"))
+    return Estimate(value, low, high, found[0].n, "Bonferroni")
+
+
+def changes(rng: np.random.Generator, means: Array, spreads: Array) -> Array:
+    """After minus before, [cases, 3 seeds, 100 prompts]; a case has its mean, and its seeds their own spread about it."""
+    rates = 0.7 + means[:, None, None] + spreads[:, None, None] * rng.standard_normal((len(means), 3, 1))
+    hard = np.where(rng.random((len(means), 3, 100)) < 0.5, rng.random(100), rng.random((len(means), 3, 100)))
+    return (hard < np.clip(rates, 0, 1)).astype(float) - (rng.random(100) < 0.7)
+
+
+def lowest() -> None:
+    methods = {"ours": lowest_mean, "Bonferroni": bonferroni}
+    rng, rows = np.random.default_rng(0), []
+    for cases, fall, spread in product((1, 8, 60), (0.0, 0.3), ("0.02", "0.08", "0.02 to 0.15")):
+        means = np.where(np.arange(cases) == 0, -fall, 0.0)
+        calmest, _, wildest = spread.partition(" to ")
+        spreads = np.where(np.arange(cases) % 2, float(wildest or calmest), float(calmest))
+        trials = [changes(rng, means, spreads) for _ in range(100 if cases > 8 else 300)]
+        cells = []
+        for method in methods.values():
+            found = [method(tables) for tables in trials]
+            covered = np.mean([one.low <= -fall <= one.high for one in found])
+            fell = np.mean([one.high < 0 for one in found])
+            cells.append(f"{percent(float(covered))} ({percent(float(fell))})")
+        rows.append([str(cases), f"{fall:g}", spread, *cells])
+    header = ["cases", "fall of one", "sd of seeds", *methods]
+    table("The lowest of several means, 3 seeds, 100 prompts: coverage in % (a fall is found in %)", header, rows)
+
+
 # ------------------------------------------------------------------------------------------------ frontiers
 
 
@@ -333,6 +369,7 @@ PARTS = {
     "pairs": pairs,
     "seeds": seeds,
     "shares": shares,
+    "lowest": lowest,
     "games": games,
     "areas": areas,
     "replicas": replicas,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from bridle.analysis.claims import judge
+from bridle.analysis.claims import ClaimResult, judge
 from bridle.evals.scores import Score, Scores
 from bridle.studies.off_model_claims import CLAIMS
 from bridle.studies.off_model_hypotheses import findings
@@ -47,8 +48,12 @@ def matrix(*cells: Cell, able: tuple[str, ...] = ("teacher",)) -> OffModelResult
     return OffModelResults("maths", list(cells), teachers, {})
 
 
+def judged(results: OffModelResults, claim: str) -> ClaimResult:
+    return next(one.test(results) for one in CLAIMS if one.id == f"off-model-sft/{claim}")
+
+
 def verdict(results: OffModelResults, claim: str) -> str:
-    return next(found.verdict for one, found in judge(CLAIMS, results) if one.id == f"off-model-sft/{claim}")
+    return judged(results, claim).verdict
 
 
 def test_the_published_pattern_holds():
@@ -89,7 +94,7 @@ def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keep
         run = Scores([*scores(easy, easy, 0), *scores(easy, easy, 60)])
         return Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), (run,) * 3)
 
-    [found] = [found for one, found in judge(CLAIMS, matrix(poor(0.1))) if one.id.endswith("some-hardly-fall")]
+    found = judged(matrix(poor(0.1)), "some-hardly-fall")
     assert found.verdict == "undecided" and "Not applicable" in found.reason
     assert verdict(matrix(poor(0.6)), "some-hardly-fall") == "holds"
     assert verdict(matrix(poor(0.1), cell("small", "teacher", 0.3, 0.1)), "some-hardly-fall") == "does not hold"
@@ -107,7 +112,7 @@ def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
     worse = tuple(Scores([*scores(0.9, 0.9, 0), *scores(rate, rate, 16)]) for rate in (0.95, 0.8, 0.95))
     hardly = replace(hardly, recovery=worse)
     assert verdict(matrix(hardly), "few-steps-restore") == "undecided"
-    [found] = [found for one, found in judge(CLAIMS, matrix(fell, hardly)) if one.id.endswith("few-steps-restore")]
+    found = judged(matrix(fell, hardly), "few-steps-restore")
     assert found.verdict == "holds" and "holds for 1, does not for 0, is undecided for 1" in found.reason
     not_back = cell("student", "dmitri", 0.3, 0.3)
     not_back = replace(not_back, recovery=(Scores([*scores(0.3, 0.3, 0), *scores(0.4, 0.4, 16)]),) * 3)
@@ -179,6 +184,130 @@ def test_what_this_run_cannot_say_is_undecided_with_a_reason():
         assert said[claim].verdict == "undecided" and said[claim].reason.startswith("Not run here: "), claim
 
 
+# ------------------------------------------------------------------------------------------------ seeds that differ
+
+
+def luck(
+    rng: np.random.Generator, teacher: str, mean: float, spread: float, student: str = "student", start: float = 1.0
+) -> Cell:
+    """Three seeds, each with its own luck about a mean, each right on prompts of its own."""
+    runs = []
+    for _ in range(3):
+        rate = np.clip(mean + spread * rng.standard_normal(), 0, 1)
+        rows = [*scores(start, start, 0), *scores(1, 1, 60)]
+        runs.append(
+            Scores(
+                [replace(r, score=int(rng.random() < rate)) if (r.step, r.eval) == (60, "maths") else r for r in rows]
+            )
+        )
+    return Cell(student, teacher, "LoRA 8", False, (0, 1, 2), tuple(runs))
+
+
+def eight(rng: np.random.Generator, worst: float, spread: float) -> OffModelResults:
+    """Eight teachers as able as the student, one of which makes it end lower, each with four students."""
+    names = [f"t{i}" for i in range(8)]
+    cells = [luck(rng, name, worst if name == "t3" else 0.98, spread, f"s{i}") for name in names for i in range(4)]
+    return matrix(*cells, able=tuple(names))
+
+
+def test_a_fall_from_one_of_eight_able_teachers_is_found_though_seeds_differ():
+    rng = np.random.default_rng(0)
+    verdicts = [verdict(eight(rng, 0.78, 0.04), "stronger-teachers-hurt") for _ in range(6)]
+    assert verdicts.count("holds") >= 5
+
+
+def test_no_fall_is_found_where_none_of_eight_makes_one():
+    rng = np.random.default_rng(0)
+    verdicts = [verdict(eight(rng, 0.98, 0.04), "stronger-teachers-hurt") for _ in range(6)]
+    assert "holds" not in verdicts
+
+
+def test_a_teacher_of_whose_ability_nobody_can_tell_is_neither_as_able_nor_weaker():
+    one = cell("student", "teacher", 0.5, 0.5)
+    tables = [Scores(scores(*rates, None)) for rates in ((1, 1), (1, 0.97), (0.8, 0.8))]
+    able = [replace(matrix(one), teachers={("student", "teacher"): table}).is_able(one) for table in tables]
+    assert able == [True, None, False]
+    few = Scores([row for row in scores(1, 1, None) if row.eval == "maths"][:20])
+    assert replace(matrix(one), teachers={("student", "teacher"): few}).is_able(one) is None
+
+
+def test_the_able_teachers_that_hurt_are_told_apart_from_stronger_ones():
+    one = cell("student", "teacher", 0.5, 0.5)
+    found = judged(matrix(one), "stronger-teachers-hurt")
+    assert found.verdict == "holds" and "0 of 1 pairs have a teacher that is stronger" in found.reason
+
+
+# ------------------------------------------------------------------------------------------------ other benchmarks
+
+
+def test_others_hold_only_if_they_do_in_the_pair_that_falls_furthest():
+    kept = [cell(f"s{i}", "teacher", 0.3, 0.3) for i in range(9)]
+    assert verdict(matrix(*kept), "others-hold") == "holds"
+    assert verdict(matrix(*kept, cell("small", "dmitri", 0.3, 0.3, others=0.7)), "others-hold") == "does not hold"
+    near = cell("small", "dmitri", 0.3, 0.3, others=0.94)
+    found = judged(matrix(*kept, near), "others-hold")
+    assert found.verdict == "undecided" and "lowest in small from dmitri" in found.reason
+
+
+def test_a_second_benchmark_of_maths_is_no_other_benchmark():
+    def with_olympiads(one: Cell) -> Cell:
+        def also(table: Scores) -> Scores:
+            more = [replace(row, eval="olympiads") for row in table.rows if row.eval == "maths"]
+            return Scores([*table.rows, *more])
+
+        return replace(one, scores=tuple(also(table) for table in one.scores))
+
+    results = matrix(with_olympiads(cell("student", "teacher", 0.3, 0.1)))
+    assert results.others == ["knowledge"] and verdict(results, "others-hold") == "holds"
+    assert verdict(results, "order-of-damage") == "holds"
+
+
+# ------------------------------------------------------------------------------------------------ single statements
+
+TEACHERS = {"a": 1.0, "b": 0.9, "c": 0.7, "d": 0.5, "e": 0.3, "f": 0.1}
+"""How able each teacher is itself."""
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (TEACHERS, "holds"),
+        (dict.fromkeys(TEACHERS, 0.5), "does not hold"),
+        ({"a": 0.6, "b": 0.9, "c": 0.2, "d": 0.9, "e": 0.5, "f": 0.5}, "undecided"),
+    ],
+)
+def test_weaker_teachers_hurt_more_if_falls_follow_the_teachers_own_accuracy(ends: dict[str, float], told: str):
+    cells = [cell("student", name, rate, rate) for name, rate in ends.items()]
+    teachers = {("student", name): Scores(scores(rate, rate, None)) for name, rate in TEACHERS.items()}
+    assert verdict(replace(matrix(*cells), teachers=teachers), "weaker-hurt-more") == told
+
+
+def test_one_weak_teacher_among_equals_does_not_say_that_the_weaker_hurt_more():
+    cells = [cell("student", name, rate, rate) for name, rate in {**dict.fromkeys(TEACHERS, 0.98), "f": 0.1}.items()]
+    teachers = {("student", one.teacher): Scores(scores(1, 1, None)) for one in cells}
+    teachers["student", "f"] = Scores(scores(0.1, 0.1, None))
+    assert verdict(replace(matrix(*cells), teachers=teachers), "weaker-hurt-more") == "undecided"
+
+
+@pytest.mark.parametrize(("rate", "told"), [(1.0, "holds"), (0.7, "does not hold"), (0.93, "undecided")])
+def test_the_pirate_is_harmless_if_the_change_is_within_what_holds(rate: float, told: str):
+    assert verdict(matrix(cell("student", "pirate", rate, rate)), "pirate-is-harmless") == told
+    assert verdict(matrix(cell("student", "teacher", rate, rate)), "pirate-is-harmless") == "undecided"
+
+
+@pytest.mark.parametrize(("rate", "told"), [(0.3, "holds"), (1.0, "does not hold"), (0.92, "undecided")])
+def test_the_other_tag_loses_if_reasoning_falls_under_it(rate: float, told: str):
+    rows = [
+        replace(row, eval=label)
+        for label, end in (("maths", 1.0), ("maths/under <a>", 1.0), ("maths/under <b>", rate))
+        for row in (*scores(1, 1, 0), *scores(end, end, 60))
+        if row.eval == "maths"
+    ]
+    tags = ArmCell("student", "tags", {"tag A": "<a>", "tag B": "<b>"}, (Scores(rows),) * 3, (0.2,))
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=[tags])
+    assert verdict(results, "tag-b-loses") == told and verdict(results, "tag-a-keeps") == "holds"
+
+
 def arm(name: str, rate: float, student: str = "student", **more: object) -> ArmCell:
     table = Scores([*scores(1, 1, 0), *scores(rate, rate, 60)])
     return ArmCell(student, name, {}, (table,) * 3, (0.2,), **more)  # type: ignore[arg-type]
@@ -189,7 +318,7 @@ def test_a_filter_that_dropped_nothing_shows_nothing():
     results = matrix(plain)
     dropped, idle = (replace(results, arms=[arm("filtered", 0.1, answers=count)]) for count in (700, 960))
     assert verdict(dropped, "filtering-does-not-help") != "undecided"
-    [found] = [found for one, found in judge(CLAIMS, idle) if one.id.endswith("filtering-does-not-help")]
+    found = judged(idle, "filtering-does-not-help")
     assert found.verdict == "undecided" and "Not applicable" in found.reason
 
 
