@@ -6,9 +6,8 @@ from dataclasses import replace
 from itertools import compress
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import t as t_distribution
 
+from bridle.analysis.contrasts import jackknifed
 from bridle.stats import Array, Estimate, average_over, independent_difference, prompt_weights
 from bridle.studies.off_model_falls import ALIKE
 from bridle.studies.off_model_results import OffModelResults
@@ -39,7 +38,8 @@ def slope_on_teacher(results: OffModelResults) -> Estimate | None:
         return None
     change = np.stack([cell.array(label, cell.last) - cell.array(label, 0) for cell, _ in usable], axis=1)[..., common]
     found = _over_seeds_and_prompts(teacher, change)
-    spread = _over_teachers(teacher.mean(axis=1), change.mean(axis=(0, 2)), without)
+    able, fell = teacher.mean(axis=1)[:, None], change.mean(axis=(0, 2))[:, None]
+    spread = jackknifed([_slope(able[others], fell[others])[0] for others in without])
     method = f"jackknife over {len(without)} teachers; {found.method}; students as they are"
     return replace(independent_difference(found, Estimate(0.0, -spread, spread, 0, "")), method=method)
 
@@ -51,20 +51,6 @@ def _over_seeds_and_prompts(teacher: Array, change: Array) -> Estimate:
     able = teacher.mean(axis=1)[:, None]
     values = [float(_slope(able, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
     return average_over(values, draws, n=teacher.shape[1])
-
-
-def _over_teachers(able: Array, change: Array, without: list[NDArray[np.bool_]]) -> float:
-    """Half a 95 % interval for the slope of change on ability, [cells] both, if the teachers had been others like these.
-
-    Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11.
-
-    Args:
-        without: for each teacher, which cells are those of the others.
-    """
-    count = len(without)
-    left = np.array([_slope(able[others, None], change[others, None])[0] for others in without])
-    error = np.sqrt((count - 1) / count * ((left - left.mean()) ** 2).sum())
-    return float(t_distribution.ppf(0.975, count - 2) * error)
 
 
 def _slope(x: Array, y: Array) -> Array:
