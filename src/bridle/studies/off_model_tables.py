@@ -106,7 +106,7 @@ def _levels(results: OffModelResults) -> TableView | None:
 
 def voices(results: OffModelResults) -> list[TableView]:
     """What bears on H1 and H4: the teachers themselves, and the styles of reasoning."""
-    return [table for table in (_teachers(results), _styles(results)) if table is not None]
+    return [table for table in (_teachers(results), _styles(results), _explained(results)) if table is not None]
 
 
 def _teachers(results: OffModelResults) -> TableView | None:
@@ -139,19 +139,14 @@ def _styles(results: OffModelResults) -> TableView | None:
         found = switching(results, cell)
         if found is None:
             continue
-        accuracies = [
-            None if one is None else Rate.of(one) for one in (found.own_before, found.own_after, found.other_after)
-        ]
+        by_voice = (found.own_before, found.own_after, found.other_after)
         rows.append(
             [
                 named(cell),
                 f"{found.own} → {found.voice or found.own}",
                 Rate.of(found.switched),
                 Rate.of(found.unvoiced),
-                *accuracies,
-                Rate.of(found.change, "points"),
-                None if found.expected is None else Rate.of(found.expected, "points"),
-                None if found.explained is None else Rate.of(found.explained),
+                *(None if one is None else Rate.of(one) for one in by_voice),
             ]
         )
     if not rows:
@@ -159,18 +154,36 @@ def _styles(results: OffModelResults) -> TableView | None:
     return TableView(
         title="Styles of reasoning",
         caption=(
-            "The voice of the reasoning traces (A, or \"own\", is the student's): share that switched to another, share that shows no "
-            "sign of any (damage and not style: in neither column of accuracy), accuracy by voice before and after, the change of "
-            "accuracy, the change foretold by the untouched student's skill when it is asked to write in the voice that each "
-            "trace is in, and the share of the change that falls on traces which switched. A classifier, where no voices are "
-            "recorded, knows two styles and calls every trace one of them, babble too."
+            'The voice of the reasoning traces (A, or "own", is the student\'s): share that switched to another, share that shows no '
+            "sign of any (damage and not style: in neither column of accuracy), and accuracy by voice before and after. A "
+            "classifier, where no voices are recorded, knows two styles and calls every trace one of them, babble too."
         ),
-        columns=[
-            "student ← teacher", "voice", "switched", "no voice", "own, before", "own, after", "other, after", "change",
-            "foretold", "explained",
-        ],
+        columns=["student ← teacher", "voice", "switched", "no voice", "own, before", "own, after", "other, after"],
         rows=rows,
-    )  # fmt: skip
+    )
+
+
+def _explained(results: OffModelResults) -> TableView | None:
+    """What of the falls style accounts for."""
+    rows: list[Row] = []
+    for cell in results.off_model:
+        found = switching(results, cell)
+        if found is None or found.explained is None:
+            continue
+        foretold = None if found.expected is None else Rate.of(found.expected, "points")
+        rows.append([named(cell), Rate.of(found.change, "points"), foretold, Rate.of(found.explained)])
+    if not rows:
+        return None
+    return TableView(
+        title="What style explains of the falls",
+        caption=(
+            "Of pairs that fell: the change, the change foretold by the untouched student's skill when it is asked to write in the "
+            "voice that each trace is in, and the share of the change that falls on traces which switched. That share says "
+            "something only where many did not."
+        ),
+        columns=["student ← teacher", "change", "foretold", "in traces that switched"],
+        rows=rows,
+    )
 
 
 def arms(results: OffModelResults) -> Iterator[TableView]:
