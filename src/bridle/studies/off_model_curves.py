@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from bridle.stats import Estimate, mean_over_seeds
 from bridle.studies.games import grouped
 from bridle.studies.off_model_results import Cell, OffModelResults, own_voice
+from bridle.studies.off_model_switching import own_and_other
 from bridle.studies.result import CurveView, Rate, SeriesView
 
 
@@ -61,14 +62,16 @@ def _of(results: OffModelResults, cell: Cell) -> Iterator[CurveView]:
             ],
         )
     if cell.hears(label):
-        own = own_voice(cell, label)
+        which = [own_and_other(cell, label, step) for step in steps]
         yield CurveView(
             title=f"Reasoning in another voice: {name}",
-            caption=f"Share of the traces that are not in the student's own voice, {own}; and the accuracy.",
+            caption=f"Share of the traces in another voice than the student's own, {own_voice(cell, label)}, and in none; and the "
+            "accuracy.",
             x_label="SFT steps",
             y_label="share",
             series=[
-                _series("in another voice", steps, [_foreign(cell, label, step, own) for step in steps]),
+                _series("in another voice", steps, [mean_over_seeds(other) for _, other in which]),
+                _series("in no voice", steps, [mean_over_seeds(~own & ~other) for own, other in which]),
                 _series("right", steps, [cell.rate(label, step) for step in steps]),
             ],
         )
@@ -77,10 +80,6 @@ def _of(results: OffModelResults, cell: Cell) -> Iterator[CurveView]:
 def _at_level(cell: Cell, label: str, step: int, level: int) -> Estimate:
     inside = [row.level == level for row in cell.scores[0].cell(label, 0)]
     return mean_over_seeds(cell.array(label, step)[:, inside])
-
-
-def _foreign(cell: Cell, label: str, step: int, own: str) -> Estimate:
-    return mean_over_seeds([[float(voice != own) for voice in row] for row in cell.voices(label, step)])
 
 
 def _series(name: str, steps: Sequence[int], found: Sequence[Estimate]) -> SeriesView:
