@@ -10,7 +10,7 @@ from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import TOLD_APART, learn_styles
 from bridle.stats import wilson
 from bridle.studies.off_model_results import Cell, OffModelResults
-from bridle.studies.off_model_styles import sections
+from bridle.studies.off_model_styles import agreement, sections
 from bridle.tinyworld.authors import VOICES, Author, reasoning, voice
 from bridle.tinyworld.maths import OPERATIONS
 
@@ -86,3 +86,15 @@ def test_the_classifier_is_checked_where_teacher_and_student_have_voices_of_thei
     assert not list(sections(OffModelResults("maths", cells[:1], teachers, {})))
     thinks = Cell("student", "bruno", "LoRA 8", False, (0,), (scores("A", 0, 60, hidden="<think>b = 4</think>"),))
     assert not list(sections(OffModelResults("maths", [thinks], teachers, {})))
+
+
+def test_a_trace_in_no_voice_neither_agrees_nor_disagrees():
+    """After SFT half of the traces are Bruno's and half are babble, which the classifier has to call something."""
+    rows = [
+        Score(60, "maths", f"m/{i}", 1, [], text if i % 2 else "boxes boxes boxes", 1, True, {"voice": "B" if i % 2 else None})
+        for i, text in enumerate(traces("B"))
+    ]  # fmt: skip
+    after = Scores([*scores("A", 0).rows, *rows])
+    results = OffModelResults("maths", [], {("student", "bruno"): scores("B", None)}, {})
+    checked = agreement(results, Cell("student", "bruno", "LoRA 8", False, (0,), (after,)))
+    assert checked is not None and checked[1].value == 1 and checked[1].n == len(CHAINS) // 2

@@ -80,7 +80,7 @@ def _dumb_teacher(results: OffModelResults) -> Iterator[Finding]:
     by, what = "teachers as able as the student", "largest change with a teacher as able as the student"
     strong = largest_fall(results, results.as_able())
     if strong is None:
-        yield Finding(name, by, what, "0: no fall", None, "not run", why="there is no such teacher")
+        yield Finding(name, by, what, "0: no fall", None, "not run", why="no teacher is surely as able")
     else:
         ruling: Ruling = "ruled out" if strong.high < 0 else "not ruled out" if strong.low > -ALIKE else "undecided"
         yield Finding(name, by, what, "0: no fall", strong, ruling)
