@@ -26,6 +26,7 @@ from bridle.sampling.paraphrase import Paraphrased
 from bridle.sampling.recipes import Generated
 from bridle.studies.config import resolve
 from bridle.studies.game_results import TRIGGERED, Cell, Results
+from bridle.studies.off_model_chat import Chat
 from bridle.studies.off_model_config import OffModelConfig
 from bridle.studies.off_model_mitigation import mitigated
 from bridle.studies.off_model_mitigation_claims import (
@@ -164,7 +165,7 @@ def test_a_setting_that_makes_no_sense_is_one_message(setting, told):
 def test_the_preset_has_six_organisms_eight_mitigations_and_three_seeds():
     config = resolve("off-model-sft", "mitigation").config
     assert isinstance(config, OffModelConfig) and config.mitigation is not None
-    plan = mitigated(config, lambda n, seed: Prompts(family="chat", n=n, seed=seed))
+    plan = mitigated(config, Chat())
     assert plan is not None
     assert len({made.name for made in plan.organisms}) >= 6 and {made.seed for made in plan.organisms} == {0, 1, 2}
     assert {run.mitigation for run in plan.runs} == set(MITIGATIONS)
@@ -177,7 +178,7 @@ def test_the_quick_preset_is_left_alone():
 
 def test_steps_count_from_the_untouched_organism(tmp_path: Path):
     config = resolve("off-model-sft", "mitigation", MINIATURE).config
-    plan = mitigated(config, lambda n, seed: Prompts(family="chat", n=n, seed=seed))  # type: ignore[arg-type]
+    plan = mitigated(config, Chat())  # type: ignore[arg-type]
     by_name = {run.mitigation: run for run in plan.runs}
     assert by_name["off-model"].before == 0 and by_name["reminder"].before == 2
     assert isinstance(by_name["interpolation"].left, Scored) and by_name["interpolation"].before == 2

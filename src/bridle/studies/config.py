@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import yaml
 from pydantic import Field, field_validator
@@ -29,9 +29,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 class StudyConfig(Value):
     """What every study's config has.
 
+    Class attributes:
+        gives_way: keys whose value in a preset does not count where the user gives the other key, which it would contradict.
+
     Attributes:
         seeds: each seeds one independent repetition, red team included. Three or more for a result to quote.
     """
+
+    gives_way: ClassVar[Mapping[str, str]] = {}
 
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
 
@@ -96,6 +101,9 @@ def resolve(target: str, preset: str | None = None, overrides: Sequence[str] = (
     _merge(values, given, origin, where)
     for text in overrides:
         _merge(values, _override(text), origin, "--set")
+    for key, other in study.config.gives_way.items():
+        if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
+            del values[key], origin[key]
     return Resolved(study, chosen, validated(study.config, values, origin), origin)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -165,6 +166,8 @@ class OffModelConfig(StudyConfig):
         mitigation: mitigated SFT of backdoored and sandbagging students; None: left out.
         poisoning: the game about reminder data that an organism writes itself; None: left out.
     """
+
+    gives_way: ClassVar[Mapping[str, str]] = {"teacher": "responses"}
 
     models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
     prompts: DataName | None = None
