@@ -182,9 +182,9 @@ def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
     if len(hits) == 1:
         one = wilson(hits[0], of[0])
         return replace(one, method=f"{one.method}; one seed: variance between seeds is not included")
-    rng = np.random.default_rng(0)
-    # the Bayesian bootstrap of k ones and n − k noughts, with two imagined samples at either bound: as in `mean_over_seeds`
-    draws = np.stack([rng.beta(k + 2, n - k + 2, DRAWS) for k, n in zip(hits, of, strict=True)])
+    # the Bayesian bootstrap of k ones and n − k noughts; two imagined samples at either bound, as in `mean_over_seeds`, shared out
+    rng, more = np.random.default_rng(0), 2 / len(hits)
+    draws = np.stack([rng.beta(k + more, n - k + more, DRAWS) for k, n in zip(hits, of, strict=True)])
     made = average_over(np.divide(hits, of), draws, n=int(np.sum(of)))
     method = made.method.replace("prompts", "samples")
     return Estimate(made.value, max(made.low, 0.0), min(made.high, 1.0), made.n, method)
