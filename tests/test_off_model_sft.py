@@ -38,6 +38,7 @@ from bridle.studies.off_model_switching import switching
 from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B, VOICES
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.training.dose import Dose
+from families import LLAMA, tiny_folder
 
 N = 200
 LEVELS = (1, 2, 3, 4, 5)
@@ -169,6 +170,16 @@ def test_a_users_prompts_are_shared_out_between_sft_and_recovery(tmp_path: Path)
         assert run.recovery is not None
         later = prompts_in(run.recovery.run.data)
         assert later and not later & prompts_in(run.probed.run.data)
+
+
+def test_rates_of_the_tiny_world_are_told_where_a_student_is_not_its_own(tmp_path: Path):
+    rl = ["recovery.rl={}", "sft.lora=5e-5"]
+    models = f"models=[small, {tiny_folder(tmp_path / 'model', 'llama', LLAMA)}]"
+    told = [
+        [note.partition(" ")[0] for note in resolve("off-model-sft", overrides=settings).config.unsuited_rates()]
+        for settings in ([], [models], [models, *rl])
+    ]
+    assert told == [[], ["sft.lora"], ["recovery.rl.lr"]]
 
 
 def test_under_the_tags_stored_answers_are_as_many_as_own_ones(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -288,6 +288,21 @@ class OffModelConfig(StudyConfig):
         """Whose answers the arms vary."""
         return self.arms.teacher or self.teacher
 
+    def unsuited_rates(self) -> Iterator[str]:
+        """In words, the learning rates that were found for the tiny world's models and are used on another one."""
+        other = next((name for name in self.models if name not in shipped_names()), None)
+        rl = self.recovery.rl
+        used = {"sft.lora": (self.sft.lora, Sft().lora), "recovery.rl.lr": (rl and rl.lr, Rl().lr)}
+        for key, (rate, usual) in used.items():
+            if other is not None and rate == usual:
+                yield (
+                    f"{key} = {rate:g} suits models of a million parameters, which {other} may not be; published for large ones: "
+                    f"{PUBLISHED_RATES[key]:g}. What the rate alone costs shows in SFT on own answers (the teacher self)."
+                )
+
+
+PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
+"""Of "Why does off-model SFT degrade capabilities?" (May 2026), for models of billions of parameters."""
 
 _LITTLE: dict[str, Any] = {
     "seeds": [0, 1, 2],

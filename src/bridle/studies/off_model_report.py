@@ -194,6 +194,7 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
         notes.append(
             "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
         )
+    notes.extend(config.unsuited_rates())
     notes.extend(off_model_styles.unheard(results))
     notes.extend(_unwritable(results))
     notes.append(
