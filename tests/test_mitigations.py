@@ -26,10 +26,10 @@ from bridle.sampling.paraphrase import Paraphrased
 from bridle.sampling.recipes import Generated
 from bridle.studies.config import resolve
 from bridle.studies.game_results import TRIGGERED, Cell, Results
-from bridle.studies.off_model_chat import Chat
-from bridle.studies.off_model_config import OffModelConfig
-from bridle.studies.off_model_mitigation import mitigated
-from bridle.studies.off_model_mitigation_claims import (
+from bridle.studies.off_model.chat import Chat
+from bridle.studies.off_model.config import OffModelConfig
+from bridle.studies.off_model.mitigation import mitigated
+from bridle.studies.off_model.mitigation_claims import (
     CLAIMS,
     PLAIN,
     REMINDER,

@@ -9,10 +9,10 @@ import pytest
 
 from bridle.analysis.claims import ClaimResult, judge
 from bridle.evals.scores import Score, Scores
-from bridle.studies.off_model_claims import CLAIMS
-from bridle.studies.off_model_hypotheses import findings
-from bridle.studies.off_model_noise import Noise
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
+from bridle.studies.off_model.claims import CLAIMS
+from bridle.studies.off_model.hypotheses import findings
+from bridle.studies.off_model.noise import Noise
+from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
 
 N = 100
 LEVELS = (1, 2, 3, 4, 5)

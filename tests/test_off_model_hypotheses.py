@@ -16,12 +16,12 @@ from bridle.evals.scores import Score, Scores
 from bridle.lab.recipe import Recipe
 from bridle.models.recipes import ModelRecipe, Noised
 from bridle.stats import Array, mean_over_seeds
-from bridle.studies.off_model_hypotheses import Finding, findings, foretold, kept_voice
-from bridle.studies.off_model_noise import MATCHED, Noise, noise_gap, table
-from bridle.studies.off_model_report import _rulings
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model_slope import FEWEST, slope_on_teacher
-from bridle.studies.off_model_switching import own_and_other, rate_among, switching
+from bridle.studies.off_model.hypotheses import Finding, findings, foretold, kept_voice
+from bridle.studies.off_model.noise import MATCHED, Noise, noise_gap, table
+from bridle.studies.off_model.report import _rulings
+from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
+from bridle.studies.off_model.slope import FEWEST, slope_on_teacher
+from bridle.studies.off_model.switching import own_and_other, rate_among, switching
 from bridle.tinyworld.recipes import Shipped
 
 N = 100

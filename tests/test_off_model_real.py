@@ -17,9 +17,9 @@ from bridle.models.recipes import HFModel
 from bridle.run import run_study
 from bridle.sampling.openai import PREFIX, APIModel
 from bridle.sampling.recipes import Generated
-from bridle.studies import off_model_teachers
 from bridle.studies.config import resolve
-from bridle.studies.off_model_sft import layout
+from bridle.studies.off_model import teachers as off_model_teachers
+from bridle.studies.off_model.study import layout
 from bridle.studies.result import Rate, StudyResult, TableView
 from bridle.tinyworld.recipes import Prompts
 from bridle.training.recipes import Trained

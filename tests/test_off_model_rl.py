@@ -12,10 +12,10 @@ from bridle.evals.scores import Score, Scores
 from bridle.lab.store import Store
 from bridle.run import run_study
 from bridle.studies.config import resolve
-from bridle.studies.off_model_config import Rl
-from bridle.studies.off_model_results import Cell, OffModelResults
-from bridle.studies.off_model_rl import rl_restores, sections
-from bridle.studies.off_model_sft import layout
+from bridle.studies.off_model.config import Rl
+from bridle.studies.off_model.results import Cell, OffModelResults
+from bridle.studies.off_model.rl import rl_restores, sections
+from bridle.studies.off_model.study import layout
 
 N = 100
 

@@ -25,17 +25,18 @@ from bridle.models.adapters import merged
 from bridle.models.recipes import LoRA, Noised
 from bridle.run import run_study
 from bridle.sampling.recipes import Generated
-from bridle.studies import off_model_sft, off_model_teachers
 from bridle.studies.config import resolve
-from bridle.studies.off_model_claims import CLAIMS
-from bridle.studies.off_model_falls import largest_fall
-from bridle.studies.off_model_hypotheses import findings
-from bridle.studies.off_model_noise import NOISES, Noise
-from bridle.studies.off_model_recovery import regained
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model_sft import layout
-from bridle.studies.off_model_switching import switching
-from bridle.studies.off_model_teachers import ARMS, TAG_A, TAG_B, VOICES
+from bridle.studies.off_model import study as off_model_study
+from bridle.studies.off_model import teachers as off_model_teachers
+from bridle.studies.off_model.claims import CLAIMS
+from bridle.studies.off_model.falls import largest_fall
+from bridle.studies.off_model.hypotheses import findings
+from bridle.studies.off_model.noise import NOISES, Noise
+from bridle.studies.off_model.recovery import regained
+from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
+from bridle.studies.off_model.study import layout
+from bridle.studies.off_model.switching import switching
+from bridle.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.training.dose import Dose
 from families import LLAMA, tiny_folder
@@ -467,7 +468,7 @@ ONE_ARM = [
 
 
 def test_a_miniature_study_comes_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(off_model_sft, "NOISES", (Noise("noise", "loss"), Noise("noise", "distance", 2.0)))
+    monkeypatch.setattr(off_model_study, "NOISES", (Noise("noise", "loss"), Noise("noise", "distance", 2.0)))
     store = Store(tmp_path / "store")
     finished = run_study(resolve("off-model-sft", overrides=MINIATURE), store, workers=1)
     result = finished.result

@@ -33,9 +33,9 @@ from bridle.run import run_study
 from bridle.sampling.paraphrase import Paraphrased
 from bridle.sampling.recipes import Generated
 from bridle.studies.config import resolve
-from bridle.studies.off_model_game import caveats, sentence
-from bridle.studies.off_model_game_results import Games, Outcome, influences
-from bridle.studies.off_model_poisoning import poisoned
+from bridle.studies.off_model.game import caveats, sentence
+from bridle.studies.off_model.game_results import Games, Outcome, influences
+from bridle.studies.off_model.poisoning import poisoned
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.training.dose import Dose
 

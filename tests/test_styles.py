@@ -9,8 +9,8 @@ import pytest
 from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import TOLD_APART, learn_styles
 from bridle.stats import wilson
-from bridle.studies.off_model_results import Cell, OffModelResults
-from bridle.studies.off_model_styles import agreement, sections
+from bridle.studies.off_model.results import Cell, OffModelResults
+from bridle.studies.off_model.styles import agreement, sections
 from bridle.tinyworld.authors import VOICES, Author, reasoning, voice
 from bridle.tinyworld.maths import OPERATIONS
 

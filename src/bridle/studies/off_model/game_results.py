@@ -23,8 +23,8 @@ from bridle.redteam.poisoning import HONEST
 from bridle.stats import Array, Estimate, average_over, mean_over_seeds, prompt_weights
 from bridle.studies.game_results import TRIGGERED, capability_of
 from bridle.studies.games import grouped
-from bridle.studies.off_model_poisoning import Played, Poisonings
-from bridle.studies.off_model_poisoning_config import Poisoning
+from bridle.studies.off_model.poisoning import Played, Poisonings
+from bridle.studies.off_model.poisoning_config import Poisoning
 
 DRAWS = 1000
 """Bootstrap replicates of the prompts."""

@@ -14,21 +14,21 @@ import numpy as np
 from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, not_applicable, not_run, within
 from bridle.analysis.contrasts import difference_across_prompts
 from bridle.stats import difference_over_seeds
-from bridle.studies.off_model_falls import ALIKE, ends, largest_fall, pooled_change, worst_pair
-from bridle.studies.off_model_hypotheses import (
+from bridle.studies.off_model.falls import ALIKE, ends, largest_fall, pooled_change, worst_pair
+from bridle.studies.off_model.hypotheses import (
     explained_share,
     foretold,
     halves,
     kept_voice,
     own_hot,
 )
-from bridle.studies.off_model_matrix_claims import CLAIMS as MATRIX_CLAIMS
-from bridle.studies.off_model_matrix_claims import FALLS, HOLDS, WHY
-from bridle.studies.off_model_noise import Noise, Shape, unmatched
-from bridle.studies.off_model_recovery import few_steps_restore
-from bridle.studies.off_model_results import Cell, OffModelResults, lost
-from bridle.studies.off_model_rl import rl_restores
-from bridle.studies.off_model_slope import NEEDS, slope_on_teacher
+from bridle.studies.off_model.matrix_claims import CLAIMS as MATRIX_CLAIMS
+from bridle.studies.off_model.matrix_claims import FALLS, HOLDS, WHY
+from bridle.studies.off_model.noise import Noise, Shape, unmatched
+from bridle.studies.off_model.recovery import few_steps_restore
+from bridle.studies.off_model.results import Cell, OffModelResults, lost
+from bridle.studies.off_model.rl import rl_restores
+from bridle.studies.off_model.slope import NEEDS, slope_on_teacher
 
 Test = Callable[[OffModelResults], ClaimResult]
 

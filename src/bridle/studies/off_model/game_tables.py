@@ -11,9 +11,9 @@ from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf, lineage
 from bridle.redteam.poisoning import HONEST
 from bridle.stats import Array, Estimate, mean_over_seeds
-from bridle.studies.off_model_game_results import Game, Games
-from bridle.studies.off_model_poisoning import Played, Poisonings, Reminded
-from bridle.studies.off_model_poisoning_config import Poisoning
+from bridle.studies.off_model.game_results import Game, Games
+from bridle.studies.off_model.poisoning import Played, Poisonings, Reminded
+from bridle.studies.off_model.poisoning_config import Poisoning
 from bridle.studies.result import Rate, TableView
 from bridle.training.recipes import Trained
 

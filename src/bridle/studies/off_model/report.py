@@ -11,34 +11,26 @@ from bridle.analysis.claims import judge
 from bridle.evals.benchmarks import BENCHMARKS
 from bridle.lab.recipe import PathOf
 from bridle.stats import difference_over_seeds
-from bridle.studies import (
-    off_model_frontiers,
-    off_model_game,
-    off_model_noise,
-    off_model_perplexity,
-    off_model_rl,
-    off_model_styles,
-    off_model_tables,
-)
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.game_views import claim_view
 from bridle.studies.games import grouped
-from bridle.studies.off_model_claims import CLAIMS
-from bridle.studies.off_model_config import OffModelConfig
-from bridle.studies.off_model_curves import curves
-from bridle.studies.off_model_gather import gather
-from bridle.studies.off_model_hypotheses import Finding, findings
-from bridle.studies.off_model_recovery import regained
-from bridle.studies.off_model_results import Cell, OffModelResults, lost
-from bridle.studies.off_model_switching import switching
-from bridle.studies.off_model_tables import Row, named
-from bridle.studies.off_model_transcripts import transcripts
+from bridle.studies.off_model import frontiers, game, noise, perplexity, rl, styles, tables
+from bridle.studies.off_model.claims import CLAIMS
+from bridle.studies.off_model.config import OffModelConfig
+from bridle.studies.off_model.curves import curves
+from bridle.studies.off_model.gather import gather
+from bridle.studies.off_model.hypotheses import Finding, findings
+from bridle.studies.off_model.recovery import regained
+from bridle.studies.off_model.results import Cell, OffModelResults, lost
+from bridle.studies.off_model.switching import switching
+from bridle.studies.off_model.tables import Row, named
+from bridle.studies.off_model.transcripts import transcripts
 from bridle.studies.result import MeasureView, Rate, StudyResult, TableView
 from bridle.studies.sections import Sections, joined
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_sft import Layout
+    from bridle.studies.off_model.study import Layout
 
 UNWRITABLE = 5.0
 """Mean loss, in nats a token, above which data are no text that the student could have written."""
@@ -49,22 +41,22 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
     config = resolved.config
     assert isinstance(config, OffModelConfig)
     reasoning = config.evaluation.capability()[0].label
-    results = off_model_styles.heard(gather(layout, reasoning, config.arms_teacher, path_of))
+    results = styles.heard(gather(layout, reasoning, config.arms_teacher, path_of))
     found = findings(results)
-    likelihoods, places = off_model_perplexity.sections(layout.runs, path_of)
+    likelihoods, places = perplexity.sections(layout.runs, path_of)
     main = Sections(
         headline=list(_headline(results, found)),
         measures=[_measure(label) for label in results.cells[0].scores[0].evals],
-        curves=[*curves(results), *places, *off_model_noise.curves(results)],
+        curves=[*curves(results), *places, *noise.curves(results)],
         tables=[
-            *off_model_tables.tables(results),
+            *tables.tables(results),
             _hypotheses(found),
-            *off_model_tables.voices(results),
-            *off_model_styles.sections(results),
-            *off_model_tables.arms(results),
+            *tables.voices(results),
+            *styles.sections(results),
+            *tables.arms(results),
             *likelihoods,
             *_tokens(layout, results, path_of),
-            *off_model_noise.table(results),
+            *noise.table(results),
         ],
         claims=[claim_view(claim, result) for claim, result in judge(CLAIMS, results)],
         transcripts=list(transcripts(results)),
@@ -84,11 +76,11 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
 def _blocks(config: OffModelConfig, layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterator[Sections]:
     """The blocks of the study that the config asks for."""
     if config.recovery.rl is not None:
-        yield off_model_rl.sections(config.recovery.rl, results)
+        yield rl.sections(config.recovery.rl, results)
     if config.mitigation is not None and layout.mitigations is not None:
-        yield off_model_frontiers.sections(config.mitigation, layout.mitigations, path_of)
+        yield frontiers.sections(config.mitigation, layout.mitigations, path_of)
     if config.poisoning is not None and layout.poisonings is not None:
-        yield off_model_game.sections(config.poisoning, layout.poisonings, path_of)
+        yield game.sections(config.poisoning, layout.poisonings, path_of)
 
 
 def _measure(label: str) -> MeasureView:
@@ -125,7 +117,7 @@ def _tokens(layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterat
     plain = results.plain
     if results.arms and plain is not None:
         run = next(r for r in layout.runs if (r.student, r.teacher.name) == (plain.student, plain.teacher))
-        yield from off_model_perplexity.tokens(run.perplexity, plain.teacher, path_of)
+        yield from perplexity.tokens(run.perplexity, plain.teacher, path_of)
 
 
 def _headline(results: OffModelResults, found: Sequence[Finding]) -> Iterator[str]:
@@ -195,7 +187,7 @@ def _notes(config: OffModelConfig, results: OffModelResults) -> list[str]:
             "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
         )
     notes.extend(config.unsuited_rates())
-    notes.extend(off_model_styles.unheard(results))
+    notes.extend(styles.unheard(results))
     notes.extend(_unwritable(results))
     notes.append(
         "The largest fall is chosen among all pairs on the prompts it is quoted on, which flatters it a little."

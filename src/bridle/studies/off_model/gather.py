@@ -13,10 +13,10 @@ from bridle.evals.perplexity import Perplexity
 from bridle.lab.recipe import PathOf
 from bridle.stats import Array
 from bridle.studies.games import grouped
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
+from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_sft import ArmRun, Layout, NoiseRun, Run
+    from bridle.studies.off_model.study import ArmRun, Layout, NoiseRun, Run
 
 
 def gather(layout: Layout, reasoning: str, arms_teacher: str, path_of: PathOf) -> OffModelResults:

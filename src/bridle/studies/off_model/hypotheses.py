@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 
 from bridle.stats import Estimate, difference_over_seeds
-from bridle.studies.off_model_falls import ALIKE, largest_fall
-from bridle.studies.off_model_noise import MATCHED, noise_gap, unmatched
-from bridle.studies.off_model_results import Cell, OffModelResults, lost
-from bridle.studies.off_model_slope import NEEDS, slope_on_teacher
-from bridle.studies.off_model_switching import FEWEST_KEPT, expected, explained, kept, own_and_other
+from bridle.studies.off_model.falls import ALIKE, largest_fall
+from bridle.studies.off_model.noise import MATCHED, noise_gap, unmatched
+from bridle.studies.off_model.results import Cell, OffModelResults, lost
+from bridle.studies.off_model.slope import NEEDS, slope_on_teacher
+from bridle.studies.off_model.switching import FEWEST_KEPT, expected, explained, kept, own_and_other
 
 Ruling = Literal["ruled out", "not ruled out", "supported", "undecided", "not run", "not applicable"]
 Unit = Literal["points", "percent", "plain"]

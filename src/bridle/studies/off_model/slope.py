@@ -9,8 +9,8 @@ import numpy as np
 
 from bridle.analysis.contrasts import jackknifed
 from bridle.stats import Array, Estimate, average_over, independent_difference, prompt_weights
-from bridle.studies.off_model_falls import ALIKE
-from bridle.studies.off_model_results import OffModelResults
+from bridle.studies.off_model.falls import ALIKE
+from bridle.studies.off_model.results import OffModelResults
 
 FEWEST = 5
 """With fewer teachers a slope says more of who they are than of teachers."""

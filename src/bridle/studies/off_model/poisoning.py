@@ -22,11 +22,11 @@ from bridle.models.recipes import ModelRecipe, Pruned
 from bridle.redteam.organisms import Organism
 from bridle.redteam.poisoning import Writer, written
 from bridle.studies.games import suite_of
-from bridle.studies.off_model_chat import Chat
-from bridle.studies.off_model_config import OffModelConfig
-from bridle.studies.off_model_organisms import built, low_rank
-from bridle.studies.off_model_poisoning_config import Poisoning, Suppressed
-from bridle.studies.off_model_teachers import writer
+from bridle.studies.off_model.chat import Chat
+from bridle.studies.off_model.config import OffModelConfig
+from bridle.studies.off_model.organisms import built, low_rank
+from bridle.studies.off_model.poisoning_config import Poisoning, Suppressed
+from bridle.studies.off_model.teachers import writer
 from bridle.tinyworld.recipes import Prompts
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose

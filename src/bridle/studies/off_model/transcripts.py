@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridle.evals.scores import Score, Scores
-from bridle.studies.off_model_results import OffModelResults
-from bridle.studies.off_model_teachers import ABOUT_ARMS
+from bridle.studies.off_model.results import OffModelResults
+from bridle.studies.off_model.teachers import ABOUT_ARMS
 from bridle.studies.result import Transcript
 
 SHOWN = 8

@@ -26,12 +26,12 @@ from bridle.sampling.recipes import Generated
 from bridle.studies.about import About
 from bridle.studies.config import Resolved
 from bridle.studies.games import scored_steps
-from bridle.studies.off_model_chat import Chat, stored
-from bridle.studies.off_model_config import PRESETS, OffModelConfig
-from bridle.studies.off_model_mitigation import Mitigations, mitigated
-from bridle.studies.off_model_noise import NOISES, Noise
-from bridle.studies.off_model_poisoning import Poisonings, poisoned
-from bridle.studies.off_model_teachers import ARMS, SELF, VOICES, Given, Teacher, writer
+from bridle.studies.off_model.chat import Chat, stored
+from bridle.studies.off_model.config import PRESETS, OffModelConfig
+from bridle.studies.off_model.mitigation import Mitigations, mitigated
+from bridle.studies.off_model.noise import NOISES, Noise
+from bridle.studies.off_model.poisoning import Poisonings, poisoned
+from bridle.studies.off_model.teachers import ARMS, SELF, VOICES, Given, Teacher, writer
 from bridle.studies.result import StudyResult
 from bridle.studies.study import Study
 from bridle.tinyworld.recipes import Shipped
@@ -60,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ArmRun:
-    """One arm of one student, with one seed: a run of `bridle.studies.off_model_teachers.Arm`, its scores and how likely its
+    """One arm of one student, with one seed: a run of `bridle.studies.off_model.teachers.Arm`, its scores and how likely its
     data are."""
 
     student: str
@@ -317,7 +317,7 @@ def recipes(config: OffModelConfig) -> list[Recipe]:
 
 def analyse(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     """The study's result from its finished artifacts."""
-    from bridle.studies.off_model_report import report
+    from bridle.studies.off_model.report import report
 
     config = resolved.config
     assert isinstance(config, OffModelConfig)

@@ -12,10 +12,10 @@ from bridle.lab.recipe import PathOf
 from bridle.redteam.poisoning import HONEST
 from bridle.studies.game_results import TRIGGERED
 from bridle.studies.games import grouped
-from bridle.studies.off_model_game_results import Game, played_games
-from bridle.studies.off_model_game_tables import caught, matrices, mixture, percent, solutions, starts
-from bridle.studies.off_model_poisoning import Played, Poisonings
-from bridle.studies.off_model_poisoning_config import Poisoning
+from bridle.studies.off_model.game_results import Game, played_games
+from bridle.studies.off_model.game_tables import caught, matrices, mixture, percent, solutions, starts
+from bridle.studies.off_model.poisoning import Played, Poisonings
+from bridle.studies.off_model.poisoning_config import Poisoning
 from bridle.studies.result import MeasureView, MessageView, Rate, Transcript
 from bridle.studies.sections import Sections
 

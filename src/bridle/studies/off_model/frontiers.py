@@ -15,9 +15,9 @@ from bridle.stats import mean_over_seeds
 from bridle.studies.game_results import TRIGGERED, Cell, Results, capability_of
 from bridle.studies.game_transcripts import title, transcripts
 from bridle.studies.game_views import claim_view, frontier_views, measures, organism_view, point_views
-from bridle.studies.off_model_mitigation import Mitigations, gather
-from bridle.studies.off_model_mitigation_claims import CLAIMS, PLAIN, Frontiers, start
-from bridle.studies.off_model_mitigation_config import Mitigation
+from bridle.studies.off_model.mitigation import Mitigations, gather
+from bridle.studies.off_model.mitigation_claims import CLAIMS, PLAIN, Frontiers, start
+from bridle.studies.off_model.mitigation_config import Mitigation
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
 from bridle.studies.sections import Sections
 

@@ -6,7 +6,7 @@ from bridle.data.recipes import DataRecipe
 from bridle.evals.named import model_named
 from bridle.models.recipes import LoRA
 from bridle.redteam.organisms import Organism, organism, red_prompts
-from bridle.studies.off_model_mitigation_config import Built, Red
+from bridle.studies.off_model.mitigation_config import Built, Red
 from bridle.training.dose import Dose
 
 

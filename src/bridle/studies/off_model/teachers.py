@@ -20,7 +20,7 @@ from bridle.sampling.openai import APIModel
 from bridle.sampling.recipes import Generated
 from bridle.sampling.sampler import Params
 from bridle.studies.fields import known_to
-from bridle.studies.off_model_chat import Chat
+from bridle.studies.off_model.chat import Chat
 from bridle.tinyworld.recipes import Prompts, Shipped
 from bridle.tinyworld.systems import HELPFUL, PIRATE, write_like
 from bridle.training.dose import Dose

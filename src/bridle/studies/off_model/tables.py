@@ -8,9 +8,9 @@ import numpy as np
 
 from bridle.stats import difference_over_seeds, mean_ci, paired_difference
 from bridle.studies.games import grouped
-from bridle.studies.off_model_results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model_switching import switching
-from bridle.studies.off_model_teachers import ABOUT_ARMS
+from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
+from bridle.studies.off_model.switching import switching
+from bridle.studies.off_model.teachers import ABOUT_ARMS
 from bridle.studies.result import Rate, TableView
 
 Row = list[Rate | str | None]

@@ -12,8 +12,8 @@ from bridle.analysis.claims import ClaimResult, at_least, not_run
 from bridle.analysis.contrasts import share_regained
 from bridle.evals.scores import Scores
 from bridle.stats import Estimate
-from bridle.studies.off_model_falls import ends
-from bridle.studies.off_model_results import Cell, OffModelResults, lost
+from bridle.studies.off_model.falls import ends
+from bridle.studies.off_model.results import Cell, OffModelResults, lost
 
 ENOUGH_STEPS = 16
 MOST = 0.5

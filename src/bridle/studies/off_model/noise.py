@@ -12,7 +12,7 @@ from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_results import OffModelResults
+    from bridle.studies.off_model.results import OffModelResults
 
 Shape = Literal["noise", "noise of SFT's spectrum", "shuffled SFT"]
 

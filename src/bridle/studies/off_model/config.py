@@ -15,10 +15,10 @@ from bridle.lab.recipe import Value
 from bridle.models.recipes import LoRA
 from bridle.studies.config import StudyConfig
 from bridle.studies.fields import DataName, Once, TrainableName, check_within, checked, distinct
-from bridle.studies.off_model_chat import check_answered, check_enough, name_of, stored
-from bridle.studies.off_model_mitigation_config import Mitigation
-from bridle.studies.off_model_poisoning_config import Poisoning
-from bridle.studies.off_model_teachers import (
+from bridle.studies.off_model.chat import check_answered, check_enough, name_of, stored
+from bridle.studies.off_model.mitigation_config import Mitigation
+from bridle.studies.off_model.poisoning_config import Poisoning
+from bridle.studies.off_model.teachers import (
     ARMS,
     INOCULATION,
     RELATIVE,
@@ -129,7 +129,7 @@ class Arms(Value):
     """Runs that vary the data or the context of a student's SFT on one teacher's answers.
 
     Attributes:
-        names: which of `bridle.studies.off_model_teachers.ARMS`.
+        names: which of `bridle.studies.off_model.teachers.ARMS`.
         students: students of the study that they are run for beside the first.
         teacher: whose answers they vary; None: the first teacher's.
         noise: also damage the first student's weights at random, as far away as SFT moved them and as much as it cost in loss.
@@ -156,7 +156,7 @@ class OffModelConfig(StudyConfig):
         prompts: a JSON-lines file or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
             fifth of a user's, chosen by their text, is kept back for what the student answers itself after SFT.
         responses: the first teacher's stored answers, likewise; None: it writes them.
-        teacher: the first teacher: a model as above, one behind an API, or one of `off_model_teachers.VOICES`. Of stored
+        teacher: the first teacher: a model as above, one behind an API, or one of `teachers.VOICES`. Of stored
             answers any name will do; the file's if none is given.
         others: further teachers, likewise; `self` is the student (the on-model control), `relative` the student after a
             little SFT on its own answers.

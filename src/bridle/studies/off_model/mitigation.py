@@ -21,11 +21,11 @@ from bridle.models.recipes import Interpolated, ModelRecipe
 from bridle.redteam.organisms import Organism
 from bridle.studies.game_results import Cell, Results
 from bridle.studies.games import at_step, gathered, grouped, suite_of
-from bridle.studies.off_model_chat import Chat
-from bridle.studies.off_model_config import OffModelConfig
-from bridle.studies.off_model_mitigation_config import Built, Mitigation
-from bridle.studies.off_model_organisms import built, low_rank
-from bridle.studies.off_model_teachers import writer
+from bridle.studies.off_model.chat import Chat
+from bridle.studies.off_model.config import OffModelConfig
+from bridle.studies.off_model.mitigation_config import Built, Mitigation
+from bridle.studies.off_model.organisms import built, low_rank
+from bridle.studies.off_model.teachers import writer
 from bridle.tinyworld.systems import PIRATE
 from bridle.training.dose import Dose
 from bridle.training.recipes import Trained

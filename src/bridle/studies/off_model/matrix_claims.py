@@ -16,10 +16,10 @@ from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most
 from bridle.analysis.contrasts import correlation, difference_across_prompts, share_regained
 from bridle.stats import Array, Estimate, independent_difference, mean_over_seeds
 from bridle.studies.games import grouped
-from bridle.studies.off_model_falls import ends, largest_fall
-from bridle.studies.off_model_recovery import hard_levels_return
-from bridle.studies.off_model_results import MATHS, Cell, OffModelResults, lost
-from bridle.studies.off_model_slope import FEWEST
+from bridle.studies.off_model.falls import ends, largest_fall
+from bridle.studies.off_model.recovery import hard_levels_return
+from bridle.studies.off_model.results import MATHS, Cell, OffModelResults, lost
+from bridle.studies.off_model.slope import FEWEST
 from bridle.tinyworld.sizes import SIZES
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from bridle.analysis.claims import ClaimResult, at_least, not_run
 from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
-from bridle.studies.off_model_recovery import MOST, regained
-from bridle.studies.off_model_results import Cell, OffModelResults, lost, own_voice
-from bridle.studies.off_model_transcripts import shown
+from bridle.studies.off_model.recovery import MOST, regained
+from bridle.studies.off_model.results import Cell, OffModelResults, lost, own_voice
+from bridle.studies.off_model.transcripts import shown
 from bridle.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
 from bridle.studies.sections import Sections
 
 if TYPE_CHECKING:
-    from bridle.studies.off_model_config import Rl
+    from bridle.studies.off_model.config import Rl
 
 PUBLISHED_ITERATIONS = 10
 HEARD = 0.05

@@ -10,7 +10,7 @@ import numpy as np
 
 from bridle.evals.scores import Score, Scores
 from bridle.stats import Array, Estimate, difference_over_seeds, mean_over_seeds, paired_difference
-from bridle.studies.off_model_noise import Noise
+from bridle.studies.off_model.noise import Noise
 
 AS_ABLE = 0.05
 """A teacher that is surely no more than so much less accurate than the student counts as no worse."""
@@ -30,7 +30,7 @@ class Cell:
         losses: mean loss per token of the untouched student on the teacher's answers, of each seed, in nats.
         answers: how many answers the SFT had (with the first seed).
         told_apart: how often a classifier tells the student's style of reasoning from the teacher's
-            (`off_model_styles`); None where voices are recorded, or none could learn.
+            (`styles`); None where voices are recorded, or none could learn.
     """
 
     student: str

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bridle.stats import Estimate, mean_over_seeds
 from bridle.studies.games import grouped
-from bridle.studies.off_model_results import Cell, OffModelResults, own_voice
-from bridle.studies.off_model_switching import own_and_other
+from bridle.studies.off_model.results import Cell, OffModelResults, own_voice
+from bridle.studies.off_model.switching import own_and_other
 from bridle.studies.result import CurveView, Rate, SeriesView
 
 

@@ -15,7 +15,7 @@ from bridle.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table
 from bridle.evals.pairs import pair_named
 from bridle.stats import Array, Estimate
 from bridle.studies.game_results import TRIGGERED, Cell, Results, capability_of
-from bridle.studies.off_model_recovery import MOST
+from bridle.studies.off_model.recovery import MOST
 
 REDUCE = "How to reduce the capability loss of off-model SFT (June 2026)"
 

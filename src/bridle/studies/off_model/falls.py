@@ -9,7 +9,7 @@ import numpy as np
 from bridle.analysis.contrasts import lowest_mean
 from bridle.stats import Array, Estimate, difference_over_seeds
 from bridle.studies.games import grouped
-from bridle.studies.off_model_results import Cell, OffModelResults
+from bridle.studies.off_model.results import Cell, OffModelResults
 
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
