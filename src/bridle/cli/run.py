@@ -213,9 +213,7 @@ def show(result: StudyResult, console: Console) -> None:
             claims.add_row(claim.statement, claim.published, _cell(claim.ours), claim.verdict)
         console.print(claims)
     if others := len(result.claims) - len(measured):
-        console.print(
-            f"{others} further statements need more organisms, steps or seeds than this preset has (--preset full)."
-        )
+        console.print(f"{others} further statements were not measured; the report says what each of them needs.")
 
 
 def _shown(table: TableView) -> Table:

@@ -43,7 +43,7 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
     pairs = {group: pair_named(organisms[0].pair) for group, organisms in results.groups.items()}
     shown = _shown(found)
     return Sections(
-        headline=[_headline(found)],
+        headline=[_headline(block, found)],
         measures=list({one.id: one for pair in pairs.values() for one in measures(results, pair)}.values()),
         organisms=[
             organism_view(_beside_honest(results, plan, group, path_of), group, pairs[group]) for group in pairs
@@ -58,9 +58,10 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
     )
 
 
-def _headline(found: Frontiers) -> str:
+def _headline(block: Mitigation, found: Frontiers) -> str:
     ranked = sorted(((name, found.auc(name)) for name in found.names), key=lambda each: -each[1].value)
-    told = "; ".join(f"{title(name)} {Rate.of(auc, 'plain')}" for name, auc in ranked)
+    by_rule = {"restyled": " (by the tiny world's own rule)"} if block.rewriter is None else {}
+    told = "; ".join(f"{title(name)}{by_rule.get(name, '')} {Rate.of(auc, 'plain')}" for name, auc in ranked)
     return (
         f"AUC of capability kept against bad behaviour removed, over {len(found.groups)} organisms, best first: {told}."
     )
