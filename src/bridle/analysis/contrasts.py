@@ -45,7 +45,9 @@ def share_regained(
     Source: Fieller, "Some problems in interval estimation" (1954).
 
     Args:
-        before, damaged, now: scores within 0..1 of the same prompts, all of one shape, [seeds, prompts] or what `average` takes.
+        before: scores within 0..1, [seeds, prompts] or what `average` takes.
+        damaged: of the same prompts after the loss, of the same shape.
+        now: of the same prompts after the recovery, likewise.
         average: the estimate of a mean; by default seeds and prompts are both random.
 
     Raises:
@@ -132,7 +134,8 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
 
     Args:
         groups: which cases belong together, a number from 0 for each case; at least three groups.
-        one, two: scores or differences of scores, [cases, seeds, prompts] and [cases, seeds, other prompts].
+        one: scores or differences of scores, [cases, seeds, prompts].
+        two: likewise, [cases, seeds, other prompts].
         unit: what a group is, for the record.
     """
     cases = np.asarray(groups)

@@ -123,7 +123,8 @@ def writer(student: ModelRecipe, name: str, chat: Chat, dose: Dose) -> ModelReci
     """The model that a student's teacher of that name is.
 
     Args:
-        chat, dose: the study's prompts and SFT, by which the relative of a student that is not the tiny world's is trained.
+        chat: the study's prompts, to which the relative of a student that is not the tiny world's writes its answers.
+        dose: the study's SFT, by which that relative is trained.
     """
     if name == SELF:
         return student
