@@ -209,9 +209,9 @@ def mean_ci(
         raise ValueError(f"needs scores of shape [prompts] within {bounds}, not shape {values.shape}")
     if bounds == (0.0, 1.0) and _is_binary(values):
         return wilson(int(values.sum()), len(values), confidence=confidence)
-    draws = _mean_draws(values[None, :], bounds, pseudo=1, seed=seed)
+    draws = mean_draws(values, bounds, seed=seed)
     return from_draws(
-        float(values.mean()), draws[0], n=len(values), method="bootstrap over prompts", confidence=confidence
+        float(values.mean()), draws, n=len(values), method="bootstrap over prompts", confidence=confidence
     )
 
 
@@ -221,16 +221,19 @@ def from_draws(value: float, draws: Array, *, n: int, method: str, confidence: f
     return Estimate(value, min(float(low), value), max(float(high), value), n, method + _percent(confidence))
 
 
-def _mean_draws(scores: Array, bounds: tuple[float, float], *, pseudo: int, seed: int) -> Array:
-    """Bootstrap replicates of each row's mean, [rows, draws]; the rows share the prompts and so the weights.
+def mean_draws(
+    scores: Array, bounds: tuple[float, float], *, pseudo: int = 1, draws: int = DRAWS, seed: int = 0
+) -> Array:
+    """Bootstrap replicates of means over prompts, [..., draws]; all means share the prompts and so the weights of each draw.
 
     Args:
-        scores: [rows, prompts].
-        pseudo: imagined prompts at each of the two bounds.
+        scores: [..., prompts].
+        bounds: of a score.
+        pseudo: imagined prompts at each of the two bounds: they keep an interval open where all real ones agree.
     """
-    imagined = np.tile(np.repeat(bounds, pseudo), (len(scores), 1))
-    weights = prompt_weights(scores.shape[1], extra=2 * pseudo, seed=seed)
-    return np.asarray(np.concatenate([scores, imagined], axis=1) @ weights.T / weights.shape[1])
+    imagined = np.broadcast_to(np.repeat(bounds, pseudo), (*scores.shape[:-1], 2 * pseudo))
+    weights = prompt_weights(scores.shape[-1], draws=draws, extra=2 * pseudo, seed=seed).T
+    return np.asarray(np.concatenate([scores, imagined], axis=-1) @ weights / len(weights))
 
 
 # ----------------------------------------------------------------------------------------------- seeds and prompts
@@ -287,7 +290,7 @@ def mean_over_seeds(
     table = _seeds_by_prompts(scores)
     if len(table) == 1:
         return _one_seed(mean_ci(table[0], bounds=bounds, confidence=confidence, seed=seed))
-    draws = _mean_draws(table, bounds, pseudo=2 if bounds == (0.0, 1.0) else 1, seed=seed)
+    draws = mean_draws(table, bounds, pseudo=2 if bounds == (0.0, 1.0) else 1, seed=seed)
     made = average_over(table.mean(axis=1), draws, n=table.shape[1], confidence=confidence, seed=seed)
     return Estimate(made.value, max(made.low, bounds[0]), min(made.high, bounds[1]), made.n, made.method)
 

@@ -18,6 +18,7 @@ from bridle.stats import (
     Estimate,
     average_over,
     independent_difference,
+    mean_draws,
     mean_over_seeds,
     prompt_weights,
     wilson,
@@ -194,8 +195,6 @@ def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
 
 
 def _draws(scores: ArrayLike, seed: int) -> tuple[Array, Array]:
-    """Means [seeds] and their replicates over prompts [seeds, draws]; an imagined prompt at each bound, as in `stats`."""
+    """Means [seeds] and their replicates over prompts [seeds, draws]."""
     table = np.atleast_2d(np.asarray(scores, dtype=float))
-    weights = prompt_weights(table.shape[1], extra=2, seed=seed).T
-    imagined = np.tile((-1.0, 1.0), (len(table), 1))
-    return table.mean(axis=1), np.concatenate([table, imagined], axis=1) @ weights / len(weights)
+    return table.mean(axis=1), mean_draws(table, (-1.0, 1.0), seed=seed)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bridle.analysis.frontier import Frontier
-from bridle.stats import Array, Estimate, average_over, prompt_weights
+from bridle.stats import Array, Estimate, average_over, mean_draws
 
 Units = Literal["fixed", "random"]
 
@@ -45,9 +45,7 @@ def mean_table(scores: Array) -> tuple[Array, Array]:
     All pairs and seeds share the weights of each draw. An imagined prompt at each bound keeps the interval open where all
     real ones agree.
     """
-    imagined = np.broadcast_to([-1.0, 1.0], (*scores.shape[:2], 2))
-    weights = prompt_weights(scores.shape[2], extra=2).T
-    return scores.mean(axis=2), np.concatenate([scores, imagined], axis=2) @ weights / len(weights)
+    return scores.mean(axis=2), mean_draws(scores, (-1.0, 1.0))
 
 
 def auc_table(frontiers: Sequence[Frontier]) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ from bridle.studies.off_model.matrix_claims import CLAIMS as MATRIX_CLAIMS
 from bridle.studies.off_model.matrix_claims import FALLS, HOLDS, WHY
 from bridle.studies.off_model.noise import Noise, Shape, unmatched
 from bridle.studies.off_model.recovery import few_steps_restore
-from bridle.studies.off_model.results import Cell, OffModelResults, lost
+from bridle.studies.off_model.results import Cell, OffModelResults, lost, lowest
 from bridle.studies.off_model.rl import rl_restores
 from bridle.studies.off_model.slope import NEEDS, slope_on_teacher
 
@@ -45,9 +45,9 @@ def _holds(cells: list[Cell], label: str) -> ClaimResult:
     change = worst_pair(cells, label)
     if change is None:
         return not_run("a second prompt")
-    lowest = min(cells, key=lambda cell: cell.change(label).value)
+    worst = lowest(cells, label)
     result = at_least(change, -HOLDS, f"the largest change of {label}")
-    told = f"It ends lowest in {lowest.student} from {lowest.teacher}, {lowest.way}: {lowest.change(label)}."
+    told = f"It ends lowest in {worst.student} from {worst.teacher}, {worst.way}: {worst.change(label)}."
     return replace(result, reason=f"{result.reason} {told}")
 
 
@@ -164,10 +164,7 @@ def _of_a_fall(test: Test) -> Test:
     """The test, if the SFT that the arms vary cost something: else there is nothing that an arm could spare or bring about."""
 
     def guarded(results: OffModelResults) -> ClaimResult:
-        plain = results.plain
-        if plain is not None and not lost(plain, results.reasoning):
-            return not_applicable(f"SFT on {plain.teacher} cost {plain.student} nothing beyond chance")
-        return test(results)
+        return test(results) if results.spared is None else not_applicable(results.spared)
 
     return guarded
 

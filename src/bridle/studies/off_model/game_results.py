@@ -20,7 +20,7 @@ from bridle.blueteam.countermoves import MEANS
 from bridle.evals.scores import Scores
 from bridle.lab.recipe import PathOf
 from bridle.redteam.poisoning import HONEST
-from bridle.stats import Array, Estimate, average_over, mean_over_seeds, prompt_weights
+from bridle.stats import Array, Estimate, average_over, mean_draws, mean_over_seeds
 from bridle.studies.game_results import TRIGGERED, capability_of
 from bridle.studies.games import grouped
 from bridle.studies.off_model.poisoning import Played, Poisonings
@@ -96,11 +96,10 @@ class Games:
         draws, ends = np.zeros((len(payoffs), DRAWS)), np.zeros(2)
         for kind, (size, times, bound) in enumerate(zip(self.sizes, self._weights(weight), bounds, strict=True)):
             lowest, highest = bound
-            limits = times * np.array([lowest - highest, highest - lowest] if difference else bound)
-            part = np.hstack([payoffs[:, self.strata == kind], np.tile(limits, (len(payoffs), 1))])
-            share = size / sum(self.sizes)
-            draws += share * part @ prompt_weights(size, draws=DRAWS, seed=kind, extra=2).T / (size + 2)
-            ends += share * limits
+            least, most = (lowest - highest, highest - lowest) if difference else bound
+            limits, share = (times * least, times * most), size / sum(self.sizes)
+            draws += share * mean_draws(payoffs[:, self.strata == kind], limits, draws=DRAWS, seed=kind)
+            ends += share * np.array(limits)
         made = average_over(payoffs.mean(axis=1), draws, n=min(self.sizes))
         return Estimate(made.value, max(made.low, ends[0]), min(made.high, ends[1]), made.n, made.method)
 

@@ -8,7 +8,7 @@ They explain a fall: where there is none beyond chance, none of them is judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,75 +55,95 @@ class Finding:
 
 def findings(results: OffModelResults) -> list[Finding]:
     """All of them, in order; those without their runs are there as "not run"."""
-    found = [*_dumb_teacher(results), *_perplexity(results), *_noise(results), *_style(results)]
-    return [_of_a_fall(results, one) for one in found]
+    nothing = None if _fallen(results) else f"no off-model teacher cost {results.reasoning} anything beyond chance"
+    return [
+        *_of_a_fall(_dumb_teacher(results), nothing),
+        *_of_a_fall(_perplexity(results), results.spared),
+        *_of_a_fall(_noise(results), results.spared),
+        *_of_a_fall(_style(results), nothing),
+    ]
 
 
-def _of_a_fall(results: OffModelResults, finding: Finding) -> Finding:
-    """The finding, not applicable where the students that it is about have not fallen: there is nothing to explain."""
-    plain, of_plain = results.plain, finding.hypothesis.startswith(("H2", "H3"))
-    if of_plain and plain is not None and not lost(plain, results.reasoning):
-        why = f"SFT on {plain.teacher} cost {plain.student} nothing beyond chance"
-    elif not of_plain and not _fallen(results):
-        why = f"no off-model teacher cost {results.reasoning} anything beyond chance"
-    else:
-        return finding
-    return finding if finding.ruling == "not run" else replace(finding, ruling="not applicable", why=why)
+def _of_a_fall(found: Iterable[Finding], why: str | None) -> Iterator[Finding]:
+    """The findings, not applicable where the students that they are about have not fallen, and why: nothing is to be explained."""
+    for one in found:
+        yield one if why is None or one.ruling == "not run" else replace(one, ruling="not applicable", why=why)
 
 
 def _fallen(results: OffModelResults) -> list[Cell]:
     return [cell for cell in results.off_model if lost(cell, results.reasoning)]
 
 
+def _judged(
+    hypothesis: str,
+    by: str,
+    what: str,
+    predicts: str,
+    ours: Estimate | None,
+    rule: Callable[[Estimate], Ruling],
+    lacking: str,
+    unit: Unit = "points",
+) -> Finding:
+    """What the rule makes of the figure; not run, for want of what is lacking, where there is none."""
+    if ours is None:
+        return Finding(hypothesis, by, what, predicts, None, "not run", unit, lacking)
+    return Finding(hypothesis, by, what, predicts, ours, rule(ours), unit)
+
+
+def _by_no_fall(change: Estimate) -> Ruling:
+    """Of a hypothesis that predicts that there is none."""
+    return "ruled out" if change.high < 0 else "not ruled out" if change.low > -ALIKE else "undecided"
+
+
+def _by_rise(slope: Estimate) -> Ruling:
+    return "not ruled out" if slope.low > 0 else "ruled out" if slope.high <= 0 else "undecided"
+
+
+def _by_worse(gap: Estimate) -> Ruling:
+    return "not ruled out" if gap.high < 0 else "ruled out" if gap.low > -ALIKE else "undecided"
+
+
+def _by_no_better(gap: Estimate) -> Ruling:
+    return "ruled out" if gap.low > 0 else "not ruled out" if gap.high < ALIKE else "undecided"
+
+
+def _by_alike(gap: Estimate) -> Ruling:
+    apart = gap.low > ALIKE or gap.high < -ALIKE
+    return "ruled out" if apart else "not ruled out" if gap.low > -ALIKE and gap.high < ALIKE else "undecided"
+
+
+def _by_foretold(gap: Estimate) -> Ruling:
+    near = gap.low > -2 * ALIKE and gap.high < 2 * ALIKE
+    far = gap.low > 2 * ALIKE or gap.high < -2 * ALIKE
+    return "supported" if near else "ruled out" if far else "undecided"
+
+
 def _dumb_teacher(results: OffModelResults) -> Iterator[Finding]:
     name = "H1 weak teacher"
     by, what = "teachers as able as the student", "largest change with a teacher as able as the student"
     strong = largest_fall(results, results.as_able())
-    if strong is None:
-        yield Finding(name, by, what, "0: no fall", None, "not run", why="no teacher is surely as able")
-    else:
-        ruling: Ruling = "ruled out" if strong.high < 0 else "not ruled out" if strong.low > -ALIKE else "undecided"
-        yield Finding(name, by, what, "0: no fall", strong, ruling)
+    yield _judged(name, by, what, "0: no fall", strong, _by_no_fall, "no teacher is surely as able")
     by, what = "the slope on the teachers' own accuracy", "change per point of the teacher's own accuracy"
     slope = slope_on_teacher(results)
-    if slope is None:
-        yield Finding(name, by, what, "above 0", None, "not run", "plain", f"it takes {NEEDS}")
-        return
-    ruling = "not ruled out" if slope.low > 0 else "ruled out" if slope.high <= 0 else "undecided"
-    yield Finding(name, by, what, "above 0", slope, ruling, "plain")
+    yield _judged(name, by, what, "above 0", slope, _by_rise, f"it takes {NEEDS}", "plain")
 
 
 def _perplexity(results: OffModelResults) -> Iterator[Finding]:
     name = "H2 perplexity"
-    by, difference = "the halves by perplexity", halves(results)
-    what = "accuracy after the improbable half of the answers minus after the probable half"
-    if difference is None:
-        yield Finding(name, by, what, "below 0", None, "not run", why="arms low-perplexity and high-perplexity")
-    else:
-        ruling: Ruling = (
-            "not ruled out" if difference.high < 0 else "ruled out" if difference.low > -ALIKE else "undecided"
-        )
-        yield Finding(name, by, what, "below 0", difference, ruling)
-    by, hot = "own improbable answers", own_hot(results)
+    by, what = (
+        "the halves by perplexity",
+        "accuracy after the improbable half of the answers minus after the probable half",
+    )
+    yield _judged(name, by, what, "below 0", halves(results), _by_worse, "arms low-perplexity and high-perplexity")
+    by = "own improbable answers"
     what = "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's"
-    if hot is None:
-        yield Finding(name, by, what, "at most 0", None, "not run", why="arm own-hot, hot enough")
-    else:
-        ruling = "ruled out" if hot.low > 0 else "not ruled out" if hot.high < ALIKE else "undecided"
-        yield Finding(name, by, what, "at most 0", hot, ruling)
-    yield _clipped(results)
-
-
-def _clipped(results: OffModelResults) -> Finding:
-    """No fall is no proof: the style's own words are among the tokens that are left out."""
-    arm = results.arm("clipped")
-    by = "leaving improbable tokens out"
+    yield _judged(name, by, what, "at most 0", own_hot(results), _by_no_better, "arm own-hot, hot enough")
+    # that nothing falls there is no proof: the style's own words are among the tokens that are left out
+    by, arm = "leaving improbable tokens out", results.arm("clipped")
     what = "change after the teacher's answers without the tokens that the student finds improbable"
-    if arm is None:
-        return Finding("H2 perplexity", by, what, "0: no fall", None, "not run", why="arm clipped")
-    change = arm.change(results.reasoning)
-    ruling: Ruling = "ruled out" if change.high < 0 else "not ruled out" if change.low > -ALIKE else "undecided"
-    return Finding("H2 perplexity", by, f"{what} ({np.mean(arm.trained):.0%} left)", "0: no fall", change, ruling)
+    left = "" if arm is None else f" ({np.mean(arm.trained):.0%} left)"
+    change = None if arm is None else arm.change(results.reasoning)
+    yield _judged(name, by, f"{what}{left}", "0: no fall", change, _by_no_fall, "arm clipped")
 
 
 def halves(results: OffModelResults) -> Estimate | None:
@@ -145,16 +165,11 @@ def own_hot(results: OffModelResults) -> Estimate | None:
 def _noise(results: OffModelResults) -> Iterator[Finding]:
     for noise in MATCHED:
         by, what = f"{noise.shape} of the same {noise.match}", f"accuracy after {noise}, minus after SFT"
-        difference, why = noise_gap(results, noise), unmatched(results, noise)
+        why = unmatched(results, noise)
         if why is not None:
             yield Finding("H3 noise", by, what, "0", None, "not applicable", why=why)
-        elif difference is None:
-            yield Finding("H3 noise", by, what, "0", None, "not run", why="arms.noise")
         else:
-            apart = difference.low > ALIKE or difference.high < -ALIKE
-            alike = difference.low > -ALIKE and difference.high < ALIKE
-            ruling: Ruling = "ruled out" if apart else "not ruled out" if alike else "undecided"
-            yield Finding("H3 noise", by, what, "0", difference, ruling)
+            yield _judged("H3 noise", by, what, "0", noise_gap(results, noise), _by_alike, "arms.noise")
 
 
 def _style(results: OffModelResults) -> Iterator[Finding]:
@@ -181,13 +196,8 @@ def _style(results: OffModelResults) -> Iterator[Finding]:
         yield Finding(name, by, what, "0", stayed, ruling)
     by, gap = "the change foretold from skill in that style", foretold(results)
     what = "change minus the change foretold from the untouched student's skill in that style"
-    if gap is None:
-        why = unheard or "the untouched student's skill in those styles is not known"
-        yield Finding(name, by, what, "0", None, "not run", why=why)
-        return
-    near = gap.low > -2 * ALIKE and gap.high < 2 * ALIKE
-    far = gap.low > 2 * ALIKE or gap.high < -2 * ALIKE
-    yield Finding(name, by, what, "0", gap, "supported" if near else "ruled out" if far else "undecided")
+    lacking = unheard or "the untouched student's skill in those styles is not known"
+    yield _judged(name, by, what, "0", gap, _by_foretold, lacking)
 
 
 def _heard_and_fallen(results: OffModelResults) -> list[Cell]:

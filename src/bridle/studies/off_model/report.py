@@ -24,7 +24,7 @@ from bridle.studies.off_model.hypotheses import Finding, findings
 from bridle.studies.off_model.recovery import regained
 from bridle.studies.off_model.results import Cell, OffModelResults, lost
 from bridle.studies.off_model.switching import switching
-from bridle.studies.off_model.tables import Row, named
+from bridle.studies.off_model.tables import Row
 from bridle.studies.off_model.transcripts import transcripts
 from bridle.studies.result import MeasureView, Rate, StudyResult, TableView
 from bridle.studies.sections import Sections, joined
@@ -132,7 +132,7 @@ def _headline(results: OffModelResults, found: Sequence[Finding]) -> Iterator[st
     if not worst.on_model and worst.recovery and lost(worst, label):
         step = worst.recovery[0].steps[-1]
         share = Rate.of(regained([worst], label, step))
-        yield f"From the largest fall ({named(worst)}), {step} steps on own answers to other chat bring back {share} of it{_price(worst, label)}."
+        yield f"From the largest fall ({worst.name}), {step} steps on own answers to other chat bring back {share} of it{_price(worst, label)}."
     switched = switching(results, worst)
     if switched is not None and switched.other_after is not None:
         yield (

@@ -45,6 +45,11 @@ class Cell:
     answers: int = 0
 
     @property
+    def name(self) -> str:
+        """Student, teacher and way, for a row of a table."""
+        return f"{self.student} ← {self.teacher}, {self.way}"
+
+    @property
     def steps(self) -> list[int]:
         return self.scores[0].steps
 
@@ -179,7 +184,15 @@ class OffModelResults:
     @property
     def worst(self) -> Cell:
         """The cell that fell most; where it is quoted, its choice flatters."""
-        return min(self.off_model or self.cells, key=lambda cell: cell.change(self.reasoning).value)
+        return lowest(self.off_model or self.cells, self.reasoning)
+
+    @property
+    def spared(self) -> str | None:
+        """Why no arm can spare, and no cause bring about, what its SFT did: it cost nothing. None where it did, or was not run."""
+        plain = self.plain
+        if plain is None or lost(plain, self.reasoning):
+            return None
+        return f"SFT on {plain.teacher} cost {plain.student} nothing beyond chance"
 
     def of_teacher(self, cell: Cell) -> list[Score | None]:
         """The teacher's own answers to the benchmark, in the order of the cell's prompts; None for those that it has not
@@ -213,6 +226,11 @@ class OffModelResults:
     def as_able(self) -> list[Cell]:
         """Off-model cells whose teacher reasons as well as the student that it teaches, or better."""
         return [cell for cell in self.off_model if self.is_able(cell)]
+
+
+def lowest(cells: Sequence[Cell], label: str) -> Cell:
+    """The cell in which a benchmark ends lowest against its start."""
+    return min(cells, key=lambda cell: (cell.array(label, cell.last) - cell.array(label, 0)).mean(axis=1).mean())
 
 
 def lost(cell: Cell, label: str) -> bool:

@@ -96,13 +96,12 @@ def sections(results: OffModelResults) -> Iterator[TableView]:
     label = results.reasoning
     rows: list[list[Rate | str | None]] = []
     for cell in results.off_model:
-        name = f"{cell.student} ← {cell.teacher}, {cell.way}"
         checked = agreement(results, cell)
         if cell.told_apart is not None:
             said = "voices by the classifier" if cell.hears(label) else "styles cannot be told apart"
-            rows.append([name, Rate.of(cell.told_apart), None, said])
+            rows.append([cell.name, Rate.of(cell.told_apart), None, said])
         elif checked is not None:
-            rows.append([name, Rate.of(checked[0]), Rate.of(checked[1]), "voices are known: a check"])
+            rows.append([cell.name, Rate.of(checked[0]), Rate.of(checked[1]), "voices are known: a check"])
     if rows:
         yield TableView(
             title="Styles told apart by a classifier",

@@ -18,8 +18,8 @@ from bridle.stats import (
     Estimate,
     average_over,
     difference_over_seeds,
+    mean_draws,
     mean_over_seeds,
-    prompt_weights,
     wilson,
 )
 from bridle.studies.off_model.results import Cell, OffModelResults, commonest, lost, own_voice
@@ -164,10 +164,8 @@ def _per_trace(total: Array, count: Array, bounds: tuple[float, float]) -> Estim
     total, count = total[:, asked], count[:, asked]
     value = float(total.sum() / count.sum())
     off = (total - value * count) / count.mean()
-    # two imagined prompts at the bounds, with as many traces as the others: as in `stats.mean_over_seeds`
-    imagined = np.tile(np.array(bounds) - value, (len(off), 1))
-    weights = prompt_weights(off.shape[1], extra=2).T
-    draws = value + np.concatenate([off, imagined], axis=1) @ weights / len(weights)
+    # the imagined prompts at the bounds have as many traces as the others
+    draws = value + mean_draws(off, (bounds[0] - value, bounds[1] - value))
     found = average_over(value + off.mean(axis=1), draws, n=off.shape[1])
     method = f"{found.method}; {int(count.sum())} traces"
     return Estimate(value, max(found.low, bounds[0]), min(found.high, bounds[1]), found.n, method)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from bridle.stats import difference_over_seeds, mean_ci, paired_difference
 from bridle.studies.games import grouped
 from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model.switching import switching
+from bridle.studies.off_model.switching import Switching, switching
 from bridle.studies.off_model.teachers import ABOUT_ARMS
 from bridle.studies.result import Rate, TableView
 
@@ -46,7 +46,7 @@ def _recovered(results: OffModelResults) -> TableView | None:
     labels, steps = cells[0].scores[0].evals, cells[0].recovery[0].steps[-1]
     rows: list[Row] = [
         [
-            named(cell),
+            cell.name,
             *(
                 Rate.of(difference_over_seeds(cell.recovered(label, steps), cell.array(label, 0)), "points")
                 for label in labels
@@ -92,8 +92,7 @@ def _levels(results: OffModelResults) -> TableView | None:
     if not levels:
         return None
     rows: list[Row] = [
-        [named(cell), *(Rate.of(cell.change_at(label, [level]), "points") for level in levels)]
-        for cell in results.cells
+        [cell.name, *(Rate.of(cell.change_at(label, [level]), "points") for level in levels)] for cell in results.cells
     ]
     return TableView(
         title=f"Change of {label} by level",
@@ -106,7 +105,8 @@ def _levels(results: OffModelResults) -> TableView | None:
 
 def voices(results: OffModelResults) -> list[TableView]:
     """What bears on H1 and H4: the teachers themselves, and the styles of reasoning."""
-    return [table for table in (_teachers(results), _styles(results), _explained(results)) if table is not None]
+    found = [(cell, one) for cell in results.cells if (one := switching(results, cell)) is not None]
+    return [table for table in (_teachers(results), _styles(found), _explained(found)) if table is not None]
 
 
 def _teachers(results: OffModelResults) -> TableView | None:
@@ -132,17 +132,14 @@ def _teachers(results: OffModelResults) -> TableView | None:
     )
 
 
-def _styles(results: OffModelResults) -> TableView | None:
+def _styles(switched: Sequence[tuple[Cell, Switching]]) -> TableView | None:
     """Which voice the reasoning is in, and how it fares in each."""
     rows: list[Row] = []
-    for cell in results.cells:
-        found = switching(results, cell)
-        if found is None:
-            continue
+    for cell, found in switched:
         by_voice = (found.own_before, found.own_after, found.other_after)
         rows.append(
             [
-                named(cell),
+                cell.name,
                 f"{found.own} → {found.voice or found.own}",
                 Rate.of(found.switched),
                 Rate.of(found.unvoiced),
@@ -163,15 +160,14 @@ def _styles(results: OffModelResults) -> TableView | None:
     )
 
 
-def _explained(results: OffModelResults) -> TableView | None:
+def _explained(switched: Sequence[tuple[Cell, Switching]]) -> TableView | None:
     """What of the falls style accounts for."""
     rows: list[Row] = []
-    for cell in results.off_model:
-        found = switching(results, cell)
-        if found is None or found.explained is None:
+    for cell, found in switched:
+        if cell.on_model or found.explained is None:
             continue
         foretold = None if found.expected is None else Rate.of(found.expected, "points")
-        rows.append([named(cell), Rate.of(found.change, "points"), foretold, Rate.of(found.explained)])
+        rows.append([cell.name, Rate.of(found.change, "points"), foretold, Rate.of(found.explained)])
     if not rows:
         return None
     return TableView(
@@ -218,8 +214,3 @@ def _arm(arm: ArmCell, label: str) -> Iterator[Row]:
     for system in (None, *arm.systems):
         said = "none" if system is None else f"{system}: {arm.systems[system]}"
         yield [data, f"{arm.answers:,}", said, loss, Rate.of(arm.change(label, system), "points")]
-
-
-def named(cell: Cell) -> str:
-    """A pair of student and teacher, for a row."""
-    return f"{cell.student} ← {cell.teacher}, {cell.way}"
