@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridle.analysis.claims import ClaimResult, at_least, not_run
-from bridle.stats import Estimate, difference_over_seeds, mean_over_seeds
+from bridle.stats import difference_over_seeds, mean_over_seeds
 from bridle.studies.off_model.recovery import MOST, regained
 from bridle.studies.off_model.results import Cell, OffModelResults, lost, own_voice
 from bridle.studies.off_model.transcripts import shown
@@ -123,20 +124,11 @@ def _voices(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[TableV
 
 
 def _told(cell: Cell, label: str, step: int) -> str:
-    """The voices of the reasoning at a step, the commonest first."""
-    shares = sorted(_shares(cell, label, step).items(), key=lambda found: -found[1].value)
-    return ", ".join(f"{name} {100 * share.value:.0f} %" for name, share in shares if share.value >= HEARD)
-
-
-def _shares(cell: Cell, label: str, step: int) -> dict[str, Estimate]:
-    heard = _heard(cell, label, step)
-    names = {voice for row in heard for voice in row}
-    return {name: mean_over_seeds([[float(voice == name) for voice in row] for row in heard]) for name in names}
-
-
-def _heard(cell: Cell, label: str, step: int) -> list[list[str]]:
-    """The voice of each trace along RL, [seeds, prompts]."""
-    return [[str(row.extra.get("voice")) for row in scores.cell(label, step)] for scores in cell.recovery]
+    """The voices of the reasoning at a step of RL, over all seeds, the commonest first."""
+    heard = [str(row.extra.get("voice")) for scores in cell.recovery for row in scores.cell(label, step)]
+    counted = sorted(Counter(heard).items(), key=lambda found: (-found[1], found[0]))
+    shares = [(name, count / len(heard)) for name, count in counted]
+    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares if share >= HEARD)
 
 
 def _left(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[TableView]:
