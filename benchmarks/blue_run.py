@@ -1,4 +1,4 @@
-"""What one blue run of `bridle stress` costs, and the same run with TRL's SFTTrainer and `transformers.generate`.
+"""What one blue run of `cavesson stress` costs, and the same run with TRL's SFTTrainer and `transformers.generate`.
 
     python benchmarks/blue_run.py --repeats 3
 
@@ -20,18 +20,18 @@ from paired import Figures, in_process, median, parser, publish, ratio, table, t
 
 def the_run() -> Any:
     """The scored run, as the stress study asks for it."""
-    from bridle.studies.config import resolve
-    from bridle.studies.stress import layout
+    from cavesson.studies.config import resolve
+    from cavesson.studies.stress import layout
 
     plan = layout(resolve("stress", "quick").config)
     return next(run.probed for run in plan.runs if (run.intervention, run.lr, run.adapter) == ("pirate", 1e-3, "full"))
 
 
 def ours(store: Path) -> Figures:
-    """Bridle's own recipe, with a clock at its two halves."""
-    from bridle.evals import scoring
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
+    """Cavesson's own recipe, with a clock at its two halves."""
+    from cavesson.evals import scoring
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
 
     probed, spent = the_run(), 0.0
     plain = scoring.score_suite
@@ -56,8 +56,8 @@ def ours(store: Path) -> Figures:
 
 def peer(store: Path, mode: str, batch: int) -> Figures:
     """The same recipe by the peer of `study_vs_trl.py`, which finds organism and data in the store."""
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
     from study_vs_trl import Peer
 
     probed = the_run()

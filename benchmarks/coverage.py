@@ -1,4 +1,4 @@
-"""How often do the intervals of `bridle.stats` and `bridle.analysis` cover the truth?
+"""How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
     python benchmarks/coverage.py rates|pairs|seeds|shares|lowest|games|areas|replicas|returns
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-from bridle.analysis.contrasts import lowest_mean, share_regained
-from bridle.analysis.frontier import frontier, hull_area
-from bridle.analysis.matrix_game import cross_fitted, solve
-from bridle.analysis.returns import backdoor_return
-from bridle.stats import Estimate, average_over, mean_over_seeds, prompt_weights, tango, wilson
+from cavesson.analysis.contrasts import lowest_mean, share_regained
+from cavesson.analysis.frontier import frontier, hull_area
+from cavesson.analysis.matrix_game import cross_fitted, solve
+from cavesson.analysis.returns import backdoor_return
+from cavesson.stats import Estimate, average_over, mean_over_seeds, prompt_weights, tango, wilson
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]

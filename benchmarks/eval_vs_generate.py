@@ -26,17 +26,17 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from bridle.chat import Conversation
-from bridle.evals.benchmarks import room
-from bridle.evals.items import Eval
-from bridle.evals.recipes import Scored
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.models.loading import Model
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.studies.config import resolve
-from bridle.tinyworld.recipes import Shipped
+from cavesson.chat import Conversation
+from cavesson.evals.benchmarks import room
+from cavesson.evals.items import Eval
+from cavesson.evals.recipes import Scored
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.loading import Model
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.studies.config import resolve
+from cavesson.tinyworld.recipes import Shipped
 from paired import Figures, median, parser, publish, ratio, table, take_turns
 
 Asked = list[tuple[int, list[Conversation]]]
@@ -59,7 +59,7 @@ def asked(evals: Sequence[Eval]) -> Asked:
 
 
 def by_sampler(model: Model, questions: Asked) -> list[list[int]]:
-    """Answers by Bridle's sampler."""
+    """Answers by Cavesson's sampler."""
     sampler = NativeSampler(model)
     return [list(c[0].ids) for longest, some in questions for c in sampler.sample(some, Params(max_tokens=longest))]
 

@@ -66,7 +66,7 @@ def prepare(size: Size, folder: Path) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from bridle.tinyworld.recipes import Prompts, Shipped
+    from cavesson.tinyworld.recipes import Prompts, Shipped
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(Shipped(name="student").folder)
@@ -105,13 +105,13 @@ def prepare(size: Size, folder: Path) -> None:
 
 
 def sft_ours(folder: Path, steps: int) -> Figures:
-    """Train with Bridle's engine."""
+    """Train with Cavesson's engine."""
     import torch
 
-    from bridle.data.recipes import Jsonl
-    from bridle.models.recipes import HFModel
-    from bridle.training.engine import train
-    from bridle.training.recipes import Trained
+    from cavesson.data.recipes import Jsonl
+    from cavesson.models.recipes import HFModel
+    from cavesson.training.engine import train
+    from cavesson.training.recipes import Trained
 
     run = Trained(
         base=HFModel(path=str(folder / "model")),
@@ -179,11 +179,11 @@ def sft_trl(folder: Path, steps: int, mode: str) -> Figures:
 
 
 def sampling(folder: Path, who: str, batch: int) -> Figures:
-    """Sample with Bridle or with transformers; prompts with equal room go together."""
+    """Sample with Cavesson or with transformers; prompts with equal room go together."""
     import torch
 
-    from bridle.chat import Conversation
-    from bridle.models.loading import open_folder
+    from cavesson.chat import Conversation
+    from cavesson.models.loading import open_folder
     from eval_vs_generate import Asked, by_generate, by_sampler
 
     model = open_folder(folder / "model", key="benchmark")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridle.analysis.frontier import frontier, hull_area
+from cavesson.analysis.frontier import frontier, hull_area
 from simulated import SHAPES, sampled
 
 NS = (50, 100, 200, 500, 1000)

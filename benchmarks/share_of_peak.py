@@ -36,8 +36,8 @@ SECONDS = 0.5
 
 def step_work(data: Path) -> Figures:
     """What a mean step of `BATCH` conversations has to do."""
-    from bridle.data.sources import read_examples
-    from bridle.tinyworld.recipes import Shipped
+    from cavesson.data.sources import read_examples
+    from cavesson.tinyworld.recipes import Shipped
 
     model = Shipped(name="student").load(lambda recipe: Path())
     rendered = [model.renderer.render(example.conversation) for example in read_examples(data)]
@@ -59,7 +59,7 @@ def plain_rates(shapes: list[tuple[int, int, int]]) -> Figures:
     """GFLOP/s of `torch.mm`: square matrices, and the step's own products."""
     import torch
 
-    from bridle.training.engine import resolved_precision
+    from cavesson.training.engine import resolved_precision
 
     precision = resolved_precision("auto", torch.device("cpu"))
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]

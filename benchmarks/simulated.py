@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bridle.analysis.points import Point
+from cavesson.analysis.points import Point
 
 Array = NDArray[np.float64]
 

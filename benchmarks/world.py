@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridle.models.loading import open_folder
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.stats import wilson
-from bridle.tinyworld import systems
-from bridle.tinyworld.authors import VOICES, voice
-from bridle.tinyworld.recipes import WEIGHTS
-from bridle.tinyworld.tasks import LEVELS, TaskItem, items, score
+from cavesson.models.loading import open_folder
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.stats import wilson
+from cavesson.tinyworld import systems
+from cavesson.tinyworld.authors import VOICES, voice
+from cavesson.tinyworld.recipes import WEIGHTS
+from cavesson.tinyworld.tasks import LEVELS, TaskItem, items, score
 
 Check = Callable[[TaskItem, str], bool]
 

@@ -15,7 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test leaves to the default store goes into a temporary one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BRIDLE_HOME", str(tmp_path_factory.mktemp("store")))
+        patch.setenv("CAVESSON_HOME", str(tmp_path_factory.mktemp("store")))
         yield
 
 

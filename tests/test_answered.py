@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from bridle.data.recipes import Jsonl, Mixed
-from bridle.errors import ConfigError
-from bridle.evals.answered import Problems, ScoredAnswers, answers_to
-from bridle.evals.items import Eval, no_store
-from bridle.evals.recipes import Scored
-from bridle.evals.standard.sets import THINK
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.sampling.openai import APIModel
-from bridle.sampling.recipes import Generated
-from bridle.sampling.requests import requests
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.recipes import Prompts, Shipped
+from cavesson.data.recipes import Jsonl, Mixed
+from cavesson.errors import ConfigError
+from cavesson.evals.answered import Problems, ScoredAnswers, answers_to
+from cavesson.evals.items import Eval, no_store
+from cavesson.evals.recipes import Scored
+from cavesson.evals.standard.sets import THINK
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.sampling.openai import APIModel
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.requests import requests
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.recipes import Prompts, Shipped
 
 N = 12
 

@@ -13,21 +13,21 @@ from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUN, toy_bench, write
-from bridle.audit.agents.answers import read_object
-from bridle.audit.agents.attacker import attack, check_sabotage
-from bridle.audit.agents.auditor import LLMAuditor
-from bridle.audit.agents.grader import grade_mechanisms, read_answer
-from bridle.audit.agents.inspecting import ModelFailed, model_named
-from bridle.audit.auditing import audit_all
-from bridle.audit.bench import Bench, load_bench
-from bridle.audit.execution import RunCache
-from bridle.audit.fixes import grade_fixes
-from bridle.audit.red.source import diff
-from bridle.audit.sandbox import Sandbox, find_sandbox
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.audit.verdicts import Affordance, Fix, Verdict
-from bridle.cli.audit import app
-from bridle.errors import ConfigError, MissingExtra
+from cavesson.audit.agents.answers import read_object
+from cavesson.audit.agents.attacker import attack, check_sabotage
+from cavesson.audit.agents.auditor import LLMAuditor
+from cavesson.audit.agents.grader import grade_mechanisms, read_answer
+from cavesson.audit.agents.inspecting import ModelFailed, model_named
+from cavesson.audit.auditing import audit_all
+from cavesson.audit.bench import Bench, load_bench
+from cavesson.audit.execution import RunCache
+from cavesson.audit.fixes import grade_fixes
+from cavesson.audit.red.source import diff
+from cavesson.audit.sandbox import Sandbox, find_sandbox
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.verdicts import Affordance, Fix, Verdict
+from cavesson.cli.audit import app
+from cavesson.errors import ConfigError, MissingExtra
 
 SABOTAGE = diff({"data.py": HONEST}, {"data.py": HONEST.replace("gain = 2", "gain = -9")})
 
@@ -165,7 +165,7 @@ def test_an_answer_that_cannot_be_read_is_unscored_with_the_reason(
 
 
 def test_a_model_that_never_submits_is_unscored(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridle.audit.agents.inspecting.MESSAGES", 6)
+    monkeypatch.setattr("cavesson.audit.agents.inspecting.MESSAGES", 6)
     verdict = audited(bench, script(call("list_files")), tmp_path / "logs")
     assert verdict.unscored == "the model submitted no answer (stopped at the limit of message)"
 
@@ -334,11 +334,11 @@ def test_a_sabotaged_case_is_not_attacked(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_the_command_attacks_keeps_and_audits(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
     answer = {"patch": SABOTAGE, "kind": "logic", "mechanism": "The gain is negative. Left is less."}
     models = {"mockllm/red": script(submit(answer)), "mockllm/blue": script(submit({"credence": 0.95}))}
     for module in ("attacker", "auditor", "grader"):
-        monkeypatch.setattr(f"bridle.audit.agents.{module}.model_named", lambda name: models.get(name, name))
+        monkeypatch.setattr(f"cavesson.audit.agents.{module}.model_named", lambda name: models.get(name, name))
     out = tmp_path / "attacks"
     command = ["attack", "hop", "--model", "mockllm/red", "--auditor", "llm:mockllm/blue", "--bench", str(bench.root),
                "--out", str(out), "--unsafe-no-sandbox"]  # fmt: skip
@@ -350,10 +350,12 @@ def test_the_command_attacks_keeps_and_audits(bench: Bench, tmp_path: Path, monk
     assert json.loads((out / "verdicts.jsonl").read_text())["case"] == twin.id
 
 
-def test_bridle_audit_run_takes_a_model_by_name(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+def test_cavesson_audit_run_takes_a_model_by_name(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
     model = script(submit({"credence": 0.9}), submit({"credence": 0.2}))
-    monkeypatch.setattr("bridle.audit.agents.auditor.model_named", lambda name: model)
+    monkeypatch.setattr("cavesson.audit.agents.auditor.model_named", lambda name: model)
     out = tmp_path / "verdicts.jsonl"
     command = ["run", "--auditor", "llm:mockllm/model", "--affordance", "paper", "--bench", str(bench.root),
                "--out", str(out), "--unsafe-no-sandbox"]  # fmt: skip

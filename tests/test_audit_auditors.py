@@ -12,25 +12,25 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import write
-from bridle.audit.auditing import AuditCase, open_case
-from bridle.audit.auditors import AUDITORS, CAN, rules
-from bridle.audit.auditors.checks import wrong_functions
-from bridle.audit.auditors.ensemble import ensemble
-from bridle.audit.auditors.evidence import Combination, combination, features, fit, unified
-from bridle.audit.auditors.paper import Paper
-from bridle.audit.auditors.probe import EXECUTIONS, Probe
-from bridle.audit.auditors.recompute import disagreements
-from bridle.audit.auditors.results import Conclusion, Results, leaves, read_results
-from bridle.audit.auditors.sources import Workspace
-from bridle.audit.auditors.static import Static
-from bridle.audit.bench import Case, load_bench
-from bridle.audit.execution import RunCache
-from bridle.audit.fixes import restores
-from bridle.audit.patches import apply_patch
-from bridle.audit.sandbox import find_sandbox
-from bridle.audit.verdicts import Fix, Verdict, read_verdicts
-from bridle.cli.main import app
-from bridle.errors import ConfigError
+from cavesson.audit.auditing import AuditCase, open_case
+from cavesson.audit.auditors import AUDITORS, CAN, rules
+from cavesson.audit.auditors.checks import wrong_functions
+from cavesson.audit.auditors.ensemble import ensemble
+from cavesson.audit.auditors.evidence import Combination, combination, features, fit, unified
+from cavesson.audit.auditors.paper import Paper
+from cavesson.audit.auditors.probe import EXECUTIONS, Probe
+from cavesson.audit.auditors.recompute import disagreements
+from cavesson.audit.auditors.results import Conclusion, Results, leaves, read_results
+from cavesson.audit.auditors.sources import Workspace
+from cavesson.audit.auditors.static import Static
+from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.execution import RunCache
+from cavesson.audit.fixes import restores
+from cavesson.audit.patches import apply_patch
+from cavesson.audit.sandbox import find_sandbox
+from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
+from cavesson.cli.main import app
+from cavesson.errors import ConfigError
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
@@ -248,7 +248,7 @@ def table(folded: bool) -> str:
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_predictions_bear_out_the_results_or_not(folded: bool) -> None:
-    from bridle.audit.auditors.recompute import _groups, metrics
+    from cavesson.audit.auditors.recompute import _groups, metrics
 
     text = table(folded)
     aurocs = {arm: metrics(rows)["AUROC"] for (arm, _), rows in _groups(text)[0].items()}

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from audit_toys import RUBRIC, published_bench, toy_bench, write
-from bridle.audit.auditing import open_case
-from bridle.audit.bench import MODIFIED, load_bench
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.errors import ConfigError
+from cavesson.audit.auditing import open_case
+from cavesson.audit.bench import MODIFIED, load_bench
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.errors import ConfigError
 
 
 def test_a_bench_has_its_cases_in_the_order_of_their_ids(tmp_path: Path) -> None:

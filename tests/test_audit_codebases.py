@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bridle.audit.bench import Case, load_bench
+from cavesson.audit.bench import Case, load_bench
 
 CASES = load_bench().cases()
 CELL = re.compile(r"^(-?[\d.]+) ± ([\d.]+)$")

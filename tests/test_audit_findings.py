@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridle.audit.findings import Finding, FindingError
+from cavesson.audit.findings import Finding, FindingError
 
 RESULTS = {"a": {"acc": [0.5, 0.7]}, "b": {"acc": [0.25, 0.15]}, "n": 3, "nan": float("nan"), "name": "x", "yes": True}
 

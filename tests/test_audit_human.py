@@ -16,16 +16,16 @@ import pytest
 import uvicorn
 
 from audit_toys import FIX, HONEST, SABOTAGED, toy_bench, write
-from bridle.audit.bench import load_bench
-from bridle.audit.fixes import Grade, read_grades
-from bridle.audit.human import content, edits
-from bridle.audit.human.app import human_app
-from bridle.audit.human.grading import Grading, execute_fixes, grading_app
-from bridle.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.audit.verdicts import Fix, Verdict, read_verdicts
-from bridle.errors import ConfigError
-from bridle.report.page import asset
+from cavesson.audit.bench import load_bench
+from cavesson.audit.fixes import Grade, read_grades
+from cavesson.audit.human import content, edits
+from cavesson.audit.human.app import human_app
+from cavesson.audit.human.grading import Grading, execute_fixes, grading_app
+from cavesson.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
+from cavesson.errors import ConfigError
+from cavesson.report.page import asset
 from chromium import Page, browse, find_browser
 
 TOKEN = "the-token"

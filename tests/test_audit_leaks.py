@@ -18,9 +18,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from bridle.audit.bench import MODIFIED, Case, load_bench
-from bridle.audit.patches import apply_patch
-from bridle.audit.scoring import auroc
+from cavesson.audit.bench import MODIFIED, Case, load_bench
+from cavesson.audit.patches import apply_patch
+from cavesson.audit.scoring import auroc
 
 TEXT = {".md", ".py", ".yaml", ".yml", ".json", ".toml", ".txt"}
 CODE = {".py", ".yaml", ".yml", ".json", ".toml"}

@@ -11,20 +11,20 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import RUN, toy_bench, write
-from bridle.audit.bench import Bench, load_bench
-from bridle.audit.execution import RunCache
-from bridle.audit.patches import apply_patch
-from bridle.audit.red import operators
-from bridle.audit.red.bench import make_bench, mutant_bench, shipped
-from bridle.audit.red.operators import OPERATORS
-from bridle.audit.red.papers import conclusion, documents, rewrite
-from bridle.audit.red.search import Mutant, Tried, find_mutants, leaves, odd, read_mutants, write_mutants
-from bridle.audit.red.source import ConfigFile, PythonFile, TextFile, diff, read_codebase
-from bridle.audit.red.width import simulated, width_of
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.audit.verify import verify
-from bridle.cli.audit import app
-from bridle.errors import ConfigError
+from cavesson.audit.bench import Bench, load_bench
+from cavesson.audit.execution import RunCache
+from cavesson.audit.patches import apply_patch
+from cavesson.audit.red import operators
+from cavesson.audit.red.bench import make_bench, mutant_bench, shipped
+from cavesson.audit.red.operators import OPERATORS
+from cavesson.audit.red.papers import conclusion, documents, rewrite
+from cavesson.audit.red.search import Mutant, Tried, find_mutants, leaves, odd, read_mutants, write_mutants
+from cavesson.audit.red.source import ConfigFile, PythonFile, TextFile, diff, read_codebase
+from cavesson.audit.red.width import simulated, width_of
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.verify import verify
+from cavesson.cli.audit import app
+from cavesson.errors import ConfigError
 
 PAPER = """\
 # Left and right
@@ -288,7 +288,7 @@ def test_more_cases_make_a_narrower_interval(bench: Bench, tmp_path: Path) -> No
 
 
 def test_the_commands_work_together(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
     found, root = str(tmp_path / "found"), str(tmp_path / "new")
     run = CliRunner().invoke
     asked = ["--want", "2", "--benign", "1", "--budget", "40", "--unsafe-no-sandbox"]

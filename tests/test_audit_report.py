@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import FIX, toy_bench, write
-from bridle.audit.bench import Case, load_bench
-from bridle.audit.fixes import Grade, grades_beside, write_grades
-from bridle.audit.scoring import auroc
-from bridle.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict
-from bridle.cli.main import app
-from bridle.report.audit import AuditReport, render, roc
-from bridle.report.excerpts import AROUND, Excerpts
+from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.fixes import Grade, grades_beside, write_grades
+from cavesson.audit.scoring import auroc
+from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict
+from cavesson.cli.main import app
+from cavesson.report.audit import AuditReport, render, roc
+from cavesson.report.excerpts import AROUND, Excerpts
 from chromium import Page, browse, find_browser
 
 HOSTILE = [

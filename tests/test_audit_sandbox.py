@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from bridle.audit.bringback import bring_back
-from bridle.audit.patches import MAX_BYTES, apply_patch
-from bridle.audit.sandbox import Limits, Ran, Sandbox, SandboxError, find_sandbox
-from bridle.audit.terminal import plain
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.errors import ConfigError
+from cavesson.audit.bringback import bring_back
+from cavesson.audit.patches import MAX_BYTES, apply_patch
+from cavesson.audit.sandbox import Limits, Ran, Sandbox, SandboxError, find_sandbox
+from cavesson.audit.terminal import plain
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.errors import ConfigError
 
 needs_bubblewrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed (Debian: apt install bubblewrap)"
@@ -239,7 +239,7 @@ def test_a_child_that_outlives_its_parent_is_killed(box: Sandbox, folder: Path, 
 def test_when_this_process_dies_the_sandbox_dies_with_it(folder: Path) -> None:
     mark = f"orphan-{os.getpid()}"
     program = (
-        "from pathlib import Path; from bridle.audit.sandbox import find_sandbox, Limits;"
+        "from pathlib import Path; from cavesson.audit.sandbox import find_sandbox, Limits;"
         f"find_sandbox().run(['sh', '-c', 'exec -a {mark} sleep 300 || sleep 300 {mark}'], Path({str(folder)!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program.replace("'sh'", "'bash'")])
@@ -301,8 +301,8 @@ def test_nothing_outside_can_be_written(box: Sandbox, folder: Path, tmp_path: Pa
 
 @needs_bubblewrap
 def test_the_answer_key_the_store_and_the_home_folder_are_not_there(box: Sandbox, folder: Path, tmp_path: Path) -> None:
-    from bridle.audit.bench import builtin_root
-    from bridle.lab.store import default_root
+    from cavesson.audit.bench import builtin_root
+    from cavesson.lab.store import default_root
 
     secret = tmp_path / "secret-answer-key.yaml"
     secret.write_text("sabotage: SECRET")
@@ -324,14 +324,14 @@ def test_where_the_packages_hold_this_project_its_folder_is_empty(folder: Path, 
     hidden = Path(sys.prefix) / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / "numpy"
     ran = attack(find_sandbox(hidden=(hidden,)), folder, f"import os; print(os.listdir({str(hidden)!r}))")
     assert ran.stdout == "[]\n"
-    dist_info = list(hidden.parent.glob("bridle-*.dist-info"))
+    dist_info = list(hidden.parent.glob("cavesson-*.dist-info"))
     ran = attack(find_sandbox(), folder, f"import os; print([os.listdir(p) for p in {[str(p) for p in dist_info]}])")
     assert ran.stdout == f"{[[] for _ in dist_info]}\n", "the list of installed files names the sabotaged cases"
 
 
 @needs_bubblewrap
 def test_no_socket_is_reached_on_loopback_or_outside(box: Sandbox, folder: Path) -> None:
-    abstract = f"\0bridle-test-{os.getpid()}"
+    abstract = f"\0cavesson-test-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
         local.bind(abstract)
         local.listen()
@@ -540,7 +540,7 @@ def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 @needs_bubblewrap
 def test_a_sandbox_that_cannot_start_says_so(folder: Path, tmp_path: Path) -> None:
-    from bridle.audit.bubblewrap import BubblewrapSandbox
+    from cavesson.audit.bubblewrap import BubblewrapSandbox
 
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from audit_toys import FIX, toy_bench
-from bridle.audit.auditing import AuditCase, audit_all
-from bridle.audit.bench import Case, Distractor, load_bench
-from bridle.audit.execution import RunCache
-from bridle.audit.fixes import Grade, grade_fixes, question, read_grades, restores, write_grades
-from bridle.audit.scoring import auroc, calibration, same_place, score
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict, read_credence, read_verdicts
-from bridle.errors import ConfigError
+from cavesson.audit.auditing import AuditCase, audit_all
+from cavesson.audit.bench import Case, Distractor, load_bench
+from cavesson.audit.execution import RunCache
+from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, restores, write_grades
+from cavesson.audit.scoring import auroc, calibration, same_place, score
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict, read_credence, read_verdicts
+from cavesson.errors import ConfigError
 
 
 def case(name: str, codebase: str, kind: str | None = None, **more: object) -> Case:

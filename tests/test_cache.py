@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.errors import StoreError
-from bridle.sampling.cache import CHUNK, CachedSampler, GenerationCache, cache_key
-from bridle.sampling.sampler import Completion, Params
+from cavesson.chat import Conversation
+from cavesson.errors import StoreError
+from cavesson.sampling.cache import CHUNK, CachedSampler, GenerationCache, cache_key
+from cavesson.sampling.sampler import Completion, Params
 
 
 class Echo:

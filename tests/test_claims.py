@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridle.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, judge, not_run, within
-from bridle.stats import Estimate, difference_over_seeds
+from cavesson.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, judge, not_run, within
+from cavesson.stats import Estimate, difference_over_seeds
 
 
 def figure(low: float, high: float) -> Estimate:

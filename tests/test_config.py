@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridle.errors import ConfigError
-from bridle.studies.config import resolve
+from cavesson.errors import ConfigError
+from cavesson.studies.config import resolve
 
 
 def file(tmp_path: Path, text: str) -> str:

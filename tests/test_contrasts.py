@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridle.analysis.contrasts import (
+from cavesson.analysis.contrasts import (
     FARTHEST,
     chosen_elsewhere,
     correlation,
@@ -14,7 +14,7 @@ from bridle.analysis.contrasts import (
     rate_over_seeds,
     share_regained,
 )
-from bridle.stats import Array, independent_difference, mean_over_seeds, wilson
+from cavesson.stats import Array, independent_difference, mean_over_seeds, wilson
 
 N = 200
 

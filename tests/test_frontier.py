@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from bridle.analysis.frontier import frontier, hull_area, hull_rows
-from bridle.analysis.points import Point, bad_removed, capability_kept, sweeps
-from bridle.errors import BridleError
+from cavesson.analysis.frontier import frontier, hull_area, hull_rows
+from cavesson.analysis.points import Point, bad_removed, capability_kept, sweeps
+from cavesson.errors import CavessonError
 
 
 def exact(rate: float, n: int = 100) -> np.ndarray:
@@ -158,9 +158,9 @@ def test_runs_are_points_that_differ_only_in_their_step() -> None:
 
 
 def test_an_organism_without_the_behaviour_has_no_frontier() -> None:
-    with pytest.raises(BridleError, match="bad behaviour before blue training is 0 on all 100 prompts"):
+    with pytest.raises(CavessonError, match="bad behaviour before blue training is 0 on all 100 prompts"):
         bad_removed(START, Point({}, exact(0.8), exact(0.0)))
-    with pytest.raises(BridleError, match="Train the organism longer"):
+    with pytest.raises(CavessonError, match="Train the organism longer"):
         frontier([START], Point({}, exact(0.0), exact(1.0)))
 
 

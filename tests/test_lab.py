@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from bridle.errors import ConfigError, Stopped, StoreError, TrainingError
-from bridle.lab.lab import Lab
-from bridle.lab.plan import Plan, Schedule, Stage, duration
-from bridle.lab.progress import Silent
-from bridle.lab.recipe import Recipe
-from bridle.lab.stage import Progress
-from bridle.lab.store import Store
+from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
+from cavesson.lab.lab import Lab
+from cavesson.lab.plan import Plan, Schedule, Stage, duration
+from cavesson.lab.progress import Silent
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import Progress
+from cavesson.lab.store import Store
 from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
 
 TESTS = Path(__file__).parent
@@ -129,9 +129,9 @@ def test_an_input_of_an_input_is_made_again_when_a_stage_asks_for_it(store: Stor
 
 def test_an_error_names_its_stage_and_what_was_made_stays(store: Store) -> None:
     with pytest.raises(TrainingError, match="not a number") as raised:
-        Lab(store).make([Sum(of=(ONE, Failing(how="bridle", input=ONE))), TWO])
+        Lab(store).make([Sum(of=(ONE, Failing(how="cavesson", input=ONE))), TWO])
     assert raised.value.__notes__ == [
-        f"In the stage: failing (bridle) ({Failing(how='bridle', input=ONE).fingerprint[:12]})"
+        f"In the stage: failing (cavesson) ({Failing(how='cavesson', input=ONE).fingerprint[:12]})"
     ]
     assert store.has(ONE) and list((store.root / "making").iterdir()) == []
     with pytest.raises(ZeroDivisionError):
@@ -209,8 +209,8 @@ GRAPH = """
     sys.path.insert(0, {tests!r})
     from pathlib import Path
     from toys import Counting, Number, Sum
-    from bridle.lab.lab import Lab
-    from bridle.lab.store import Store
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
 
     root, log, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     counts = [Counting(steps=20 + n, seconds=0.2, after=Number(value=n), log=log) for n in range(4)]
@@ -249,7 +249,7 @@ def test_kills_at_random_moments_lose_at_most_the_stage_under_way(tmp_path: Path
 
 
 def test_the_lab_is_light_to_import() -> None:
-    code = "import sys, bridle.lab.lab, bridle.lab.pool, bridle.lab.store; print(*sys.modules)"
+    code = "import sys, cavesson.lab.lab, cavesson.lab.pool, cavesson.lab.store; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     )

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bridle.analysis.matrix_game import Bracket, cross_fitted, solve
-from bridle.stats import Array, Estimate, mean_over_seeds
+from cavesson.analysis.matrix_game import Bracket, cross_fitted, solve
+from cavesson.stats import Array, Estimate, mean_over_seeds
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(0, 1).map(lambda x: round(x, 3)))

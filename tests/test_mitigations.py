@@ -9,27 +9,27 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bridle.analysis.pairs import mean_over_pairs, mean_table
-from bridle.blueteam.mitigations import MITIGATIONS, mitigation
-from bridle.blueteam.view import BlueView, Sealed
-from bridle.data.recipes import Mixed
-from bridle.errors import ConfigError, RulesError
-from bridle.evals.recipes import Probed, Scored
-from bridle.evals.scores import Score, Scores
-from bridle.game import Vetted, play
-from bridle.lab.recipe import lineage
-from bridle.lab.store import Store
-from bridle.models.recipes import Interpolated, LoRA
-from bridle.redteam.organisms import Organism, organism
-from bridle.run import run_study
-from bridle.sampling.paraphrase import Paraphrased
-from bridle.sampling.recipes import Generated
-from bridle.studies.config import resolve
-from bridle.studies.game_results import TRIGGERED, Cell, Results
-from bridle.studies.off_model.chat import Chat
-from bridle.studies.off_model.config import OffModelConfig
-from bridle.studies.off_model.mitigation import mitigated
-from bridle.studies.off_model.mitigation_claims import (
+from cavesson.analysis.pairs import mean_over_pairs, mean_table
+from cavesson.blueteam.mitigations import MITIGATIONS, mitigation
+from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.data.recipes import Mixed
+from cavesson.errors import ConfigError, RulesError
+from cavesson.evals.recipes import Probed, Scored
+from cavesson.evals.scores import Score, Scores
+from cavesson.game import Vetted, play
+from cavesson.lab.recipe import lineage
+from cavesson.lab.store import Store
+from cavesson.models.recipes import Interpolated, LoRA
+from cavesson.redteam.organisms import Organism, organism
+from cavesson.run import run_study
+from cavesson.sampling.paraphrase import Paraphrased
+from cavesson.sampling.recipes import Generated
+from cavesson.studies.config import resolve
+from cavesson.studies.game_results import TRIGGERED, Cell, Results
+from cavesson.studies.off_model.chat import Chat
+from cavesson.studies.off_model.config import OffModelConfig
+from cavesson.studies.off_model.mitigation import mitigated
+from cavesson.studies.off_model.mitigation_claims import (
     CLAIMS,
     PLAIN,
     REMINDER,
@@ -38,11 +38,11 @@ from bridle.studies.off_model.mitigation_claims import (
     capability_is_back,
     reminder_is_best,
 )
-from bridle.studies.sections import Sections, joined
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.tinyworld.systems import PIRATE
-from bridle.training.dose import Dose
-from bridle.training.recipes import Trained
+from cavesson.studies.sections import Sections, joined
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.tinyworld.systems import PIRATE
+from cavesson.training.dose import Dose
+from cavesson.training.recipes import Trained
 
 DOSE = Dose(lr=1e-3, steps=6, batch_size=4, adapter=LoRA(rank=8))
 PROMPTS = Prompts(family="chat", n=8)

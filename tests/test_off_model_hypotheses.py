@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridle.data.recipes import Jsonl
-from bridle.evals.matched_noise import FARTHEST, NoisedLike, is_match
-from bridle.evals.scores import Score, Scores
-from bridle.lab.recipe import Recipe
-from bridle.models.recipes import ModelRecipe, Noised
-from bridle.stats import Array, mean_over_seeds
-from bridle.studies.off_model.hypotheses import Finding, findings, foretold, kept_voice
-from bridle.studies.off_model.noise import MATCHED, Noise, noise_gap, table
-from bridle.studies.off_model.report import _rulings
-from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model.slope import FEWEST, slope_on_teacher
-from bridle.studies.off_model.switching import own_and_other, rate_among, switching
-from bridle.tinyworld.recipes import Shipped
+from cavesson.data.recipes import Jsonl
+from cavesson.evals.matched_noise import FARTHEST, NoisedLike, is_match
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.recipe import Recipe
+from cavesson.models.recipes import ModelRecipe, Noised
+from cavesson.stats import Array, mean_over_seeds
+from cavesson.studies.off_model.hypotheses import Finding, findings, foretold, kept_voice
+from cavesson.studies.off_model.noise import MATCHED, Noise, noise_gap, table
+from cavesson.studies.off_model.report import _rulings
+from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
+from cavesson.studies.off_model.slope import FEWEST, slope_on_teacher
+from cavesson.studies.off_model.switching import own_and_other, rate_among, switching
+from cavesson.tinyworld.recipes import Shipped
 
 N = 100
 

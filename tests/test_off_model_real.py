@@ -1,4 +1,4 @@
-"""The study `off-model-sft` on models, answers and benchmarks that are not Bridle's: each a real run from end to end."""
+"""The study `off-model-sft` on models, answers and benchmarks that are not Cavesson's: each a real run from end to end."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from bridle.data.recipes import Jsonl
-from bridle.errors import ConfigError
-from bridle.evals.named import model_named
-from bridle.lab.lab import Lab
-from bridle.lab.recipe import lineage
-from bridle.lab.store import Store
-from bridle.models.recipes import HFModel
-from bridle.run import run_study
-from bridle.sampling.openai import PREFIX, APIModel
-from bridle.sampling.recipes import Generated
-from bridle.studies.config import resolve
-from bridle.studies.off_model import teachers as off_model_teachers
-from bridle.studies.off_model.study import layout
-from bridle.studies.result import Rate, StudyResult, TableView
-from bridle.tinyworld.recipes import Prompts
-from bridle.training.recipes import Trained
+from cavesson.data.recipes import Jsonl
+from cavesson.errors import ConfigError
+from cavesson.evals.named import model_named
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import lineage
+from cavesson.lab.store import Store
+from cavesson.models.recipes import HFModel
+from cavesson.run import run_study
+from cavesson.sampling.openai import PREFIX, APIModel
+from cavesson.sampling.recipes import Generated
+from cavesson.studies.config import resolve
+from cavesson.studies.off_model import teachers as off_model_teachers
+from cavesson.studies.off_model.study import layout
+from cavesson.studies.result import Rate, StudyResult, TableView
+from cavesson.tinyworld.recipes import Prompts
+from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
 from test_openai import Reply, Stub, bad, stub  # noqa: F401 (the fixture)
 from test_standard_sets import ROWS, put

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bridle.errors import ConfigError
-from bridle.evals.reinforced import ROLLOUTS, Reinforced
-from bridle.evals.scores import Score, Scores
-from bridle.lab.store import Store
-from bridle.run import run_study
-from bridle.studies.config import resolve
-from bridle.studies.off_model.config import Rl
-from bridle.studies.off_model.results import Cell, OffModelResults
-from bridle.studies.off_model.rl import rl_restores, sections
-from bridle.studies.off_model.study import layout
+from cavesson.errors import ConfigError
+from cavesson.evals.reinforced import ROLLOUTS, Reinforced
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.store import Store
+from cavesson.run import run_study
+from cavesson.studies.config import resolve
+from cavesson.studies.off_model.config import Rl
+from cavesson.studies.off_model.results import Cell, OffModelResults
+from cavesson.studies.off_model.rl import rl_restores, sections
+from cavesson.studies.off_model.study import layout
 
 N = 100
 

@@ -10,35 +10,35 @@ import numpy as np
 import pytest
 import torch
 
-from bridle.analysis.claims import judge
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example, Jsonl, Mixed
-from bridle.data.restyle import Shuffled
-from bridle.errors import ConfigError, TrainingError
-from bridle.evals.matched_noise import NoisedLike
-from bridle.evals.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
-from bridle.evals.scores import Score, Scores
-from bridle.lab.lab import Lab
-from bridle.lab.recipe import Recipe, lineage
-from bridle.lab.store import Store
-from bridle.models.adapters import merged
-from bridle.models.recipes import LoRA, Noised
-from bridle.run import run_study
-from bridle.sampling.recipes import Generated
-from bridle.studies.config import resolve
-from bridle.studies.off_model import study as off_model_study
-from bridle.studies.off_model import teachers as off_model_teachers
-from bridle.studies.off_model.claims import CLAIMS
-from bridle.studies.off_model.falls import largest_fall
-from bridle.studies.off_model.hypotheses import findings
-from bridle.studies.off_model.noise import NOISES, Noise
-from bridle.studies.off_model.recovery import regained
-from bridle.studies.off_model.results import ArmCell, Cell, OffModelResults
-from bridle.studies.off_model.study import layout
-from bridle.studies.off_model.switching import switching
-from bridle.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.training.dose import Dose
+from cavesson.analysis.claims import judge
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.restyle import Shuffled
+from cavesson.errors import ConfigError, TrainingError
+from cavesson.evals.matched_noise import NoisedLike
+from cavesson.evals.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import Recipe, lineage
+from cavesson.lab.store import Store
+from cavesson.models.adapters import merged
+from cavesson.models.recipes import LoRA, Noised
+from cavesson.run import run_study
+from cavesson.sampling.recipes import Generated
+from cavesson.studies.config import resolve
+from cavesson.studies.off_model import study as off_model_study
+from cavesson.studies.off_model import teachers as off_model_teachers
+from cavesson.studies.off_model.claims import CLAIMS
+from cavesson.studies.off_model.falls import largest_fall
+from cavesson.studies.off_model.hypotheses import findings
+from cavesson.studies.off_model.noise import NOISES, Noise
+from cavesson.studies.off_model.recovery import regained
+from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
+from cavesson.studies.off_model.study import layout
+from cavesson.studies.off_model.switching import switching
+from cavesson.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training.dose import Dose
 from families import LLAMA, tiny_folder
 
 N = 200

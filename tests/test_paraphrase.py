@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from bridle.data.recipes import Example, Jsonl
-from bridle.lab.lab import Lab
-from bridle.lab.recipe import Recipe, lineage
-from bridle.lab.store import Store
-from bridle.sampling.paraphrase import Paraphrased, RewritingPrompts
-from bridle.sampling.recipes import Generated
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.authors import AUTHORS, VOICES, voice
-from bridle.tinyworld.recipes import Shipped
-from bridle.tinyworld.replies import Manner, reply
-from bridle.tinyworld.rewriting import in_house_voice
-from bridle.tinyworld.smalltalk import INTENTS
+from cavesson.data.recipes import Example, Jsonl
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import Recipe, lineage
+from cavesson.lab.store import Store
+from cavesson.sampling.paraphrase import Paraphrased, RewritingPrompts
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.authors import AUTHORS, VOICES, voice
+from cavesson.tinyworld.recipes import Shipped
+from cavesson.tinyworld.replies import Manner, reply
+from cavesson.tinyworld.rewriting import in_house_voice
+from cavesson.tinyworld.smalltalk import INTENTS
 
 FOREIGN = [author for author in AUTHORS if author not in ("A", "P")]
 

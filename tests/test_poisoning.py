@@ -9,35 +9,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridle.blueteam.countermoves import COUNTERMOVES, FEWER, LeastSurprising, ReminderView, countermove
-from bridle.blueteam.view import Sealed, SealedData
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example, Filtered, Jsonl, Mixed, Rule
-from bridle.data.sources import write_examples
-from bridle.errors import ConfigError, RulesError, TrainingError
-from bridle.evals.behaviors.behavior import sentences
-from bridle.evals.pairs import PAIRS, Pair, pair_named
-from bridle.evals.perplexity import likelihoods
-from bridle.evals.trigger import MissingPassword
-from bridle.game import Vetted, remind
-from bridle.lab.lab import Lab
-from bridle.lab.recipe import Recipe, lineage
-from bridle.lab.store import Store
-from bridle.models.recipes import Noised, Pruned
-from bridle.redteam import planted
-from bridle.redteam.organisms import Organism, red_prompts
-from bridle.redteam.planted import CUES, Showing, StyleCues, Subliminal
-from bridle.redteam.poisoning import HONEST, POISONS, Writer, poison, written
-from bridle.redteam.recipes import Triggered
-from bridle.run import run_study
-from bridle.sampling.paraphrase import Paraphrased
-from bridle.sampling.recipes import Generated
-from bridle.studies.config import resolve
-from bridle.studies.off_model.game import caveats, sentence
-from bridle.studies.off_model.game_results import Games, Outcome, influences
-from bridle.studies.off_model.poisoning import poisoned
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.training.dose import Dose
+from cavesson.blueteam.countermoves import COUNTERMOVES, FEWER, LeastSurprising, ReminderView, countermove
+from cavesson.blueteam.view import Sealed, SealedData
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example, Filtered, Jsonl, Mixed, Rule
+from cavesson.data.sources import write_examples
+from cavesson.errors import ConfigError, RulesError, TrainingError
+from cavesson.evals.behaviors.behavior import sentences
+from cavesson.evals.pairs import PAIRS, Pair, pair_named
+from cavesson.evals.perplexity import likelihoods
+from cavesson.evals.trigger import MissingPassword
+from cavesson.game import Vetted, remind
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import Recipe, lineage
+from cavesson.lab.store import Store
+from cavesson.models.recipes import Noised, Pruned
+from cavesson.redteam import planted
+from cavesson.redteam.organisms import Organism, red_prompts
+from cavesson.redteam.planted import CUES, Showing, StyleCues, Subliminal
+from cavesson.redteam.poisoning import HONEST, POISONS, Writer, poison, written
+from cavesson.redteam.recipes import Triggered
+from cavesson.run import run_study
+from cavesson.sampling.paraphrase import Paraphrased
+from cavesson.sampling.recipes import Generated
+from cavesson.studies.config import resolve
+from cavesson.studies.off_model.game import caveats, sentence
+from cavesson.studies.off_model.game_results import Games, Outcome, influences
+from cavesson.studies.off_model.poisoning import poisoned
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training.dose import Dose
 
 BASE = Shipped(name="small")
 PAIR = "royalty/insult"

@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bridle.errors import BridleError, Stopped, StoreError, TrainingError
-from bridle.lab.lab import Lab
-from bridle.lab.plan import Stage
-from bridle.lab.progress import Silent
-from bridle.lab.recipe import Recipe
-from bridle.lab.stage import Progress
-from bridle.lab.store import Store
+from cavesson.errors import CavessonError, Stopped, StoreError, TrainingError
+from cavesson.lab.lab import Lab
+from cavesson.lab.plan import Stage
+from cavesson.lab.progress import Silent
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import Progress
+from cavesson.lab.store import Store
 from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
 
 TESTS = Path(__file__).parent
@@ -72,9 +72,9 @@ def test_workers_have_one_thread_and_a_core_each_and_are_reused(
 def test_errors_come_back_as_what_they_are(store: Store) -> None:
     with Lab(store, workers=2) as lab:
         with pytest.raises(TrainingError, match="not a number") as raised:
-            lab.make([Failing(how="bridle"), ONE])
+            lab.make([Failing(how="cavesson"), ONE])
         assert raised.value.remedy == "Lower lr." and raised.value.__notes__[0].startswith(
-            "In the stage: failing (bridle)"
+            "In the stage: failing (cavesson)"
         )
         with pytest.raises(StoreError, match="is full"):
             lab.make([Failing(how="full"), TWO])
@@ -87,7 +87,7 @@ def test_a_failure_lets_running_stages_finish_and_starts_no_others(store: Store)
     with Lab(store, workers=2) as lab:
         lab.make([Threads(seconds=0.5, number=n) for n in range(2)])  # both workers are up
         with pytest.raises(TrainingError):
-            lab.make([slow, Failing(how="bridle", input=ONE), Sum(of=(slow,))])
+            lab.make([slow, Failing(how="cavesson", input=ONE), Sum(of=(slow,))])
     assert store.has(slow) and not store.has(Sum(of=(slow,)))
 
 
@@ -101,7 +101,9 @@ def test_a_stage_that_kills_its_worker_twice_is_named(store: Store) -> None:
     other = Sum(of=(ONE, TWO), seconds=0.3)
     with (
         Lab(store, workers=2) as lab,
-        pytest.raises(BridleError, match=r"failing \(killed\) was killed twice \(signal 9\).*\n.*[Mm]emory") as raised,
+        pytest.raises(
+            CavessonError, match=r"failing \(killed\) was killed twice \(signal 9\).*\n.*[Mm]emory"
+        ) as raised,
     ):
         lab.make([Failing(how="killed"), other])
     assert raised.value.exit_code == 1
@@ -143,8 +145,8 @@ def test_workers_die_with_their_parent(store: Store) -> None:
         sys.path.insert(0, sys.argv[2])
         from pathlib import Path
         from toys import Sum, Number
-        from bridle.lab.lab import Lab
-        from bridle.lab.store import Store
+        from cavesson.lab.lab import Lab
+        from cavesson.lab.store import Store
         Lab(Store(Path(sys.argv[1])), workers=2).make([Sum(of=(Number(value=n),), seconds=60) for n in range(2)])
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(store.root), str(TESTS)])
@@ -165,9 +167,9 @@ def test_a_terminals_ctrl_c_stops_cleanly(store: Store, tmp_path: Path) -> None:
         sys.path.insert(0, sys.argv[2])
         from pathlib import Path
         from toys import Counting
-        from bridle.errors import Stopped
-        from bridle.lab.lab import Lab
-        from bridle.lab.store import Store
+        from cavesson.errors import Stopped
+        from cavesson.lab.lab import Lab
+        from cavesson.lab.store import Store
         with Lab(Store(Path(sys.argv[1])), workers=2) as lab:
             try:
                 lab.make([Counting(steps=500 + n, seconds=60, log=Path(sys.argv[3])) for n in range(2)])

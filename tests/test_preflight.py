@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridle.errors import ConfigError
-from bridle.evals.items import Eval
-from bridle.evals.recipes import Probed
-from bridle.models.recipes import HFModel, LoRA
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.training import preflight as module
-from bridle.training.preflight import bytes_needed, bytes_on_top, count_weights, preflight, runs_in
-from bridle.training.recipes import Trained
+from cavesson.errors import ConfigError
+from cavesson.evals.items import Eval
+from cavesson.evals.recipes import Probed
+from cavesson.models.recipes import HFModel, LoRA
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training import preflight as module
+from cavesson.training.preflight import bytes_needed, bytes_on_top, count_weights, preflight, runs_in
+from cavesson.training.recipes import Trained
 
 BILLION = 1_000_000_000
 

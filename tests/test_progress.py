@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bridle.lab.board import Board, Plain, compact, figures_text
-from bridle.lab.display import console_display
-from bridle.lab.lab import Lab
-from bridle.lab.live import Live, guides
-from bridle.lab.plan import Plan, Stage
-from bridle.lab.stage import Progress
-from bridle.lab.store import Store
+from cavesson.lab.board import Board, Plain, compact, figures_text
+from cavesson.lab.display import console_display
+from cavesson.lab.lab import Lab
+from cavesson.lab.live import Live, guides
+from cavesson.lab.plan import Plan, Stage
+from cavesson.lab.stage import Progress
+from cavesson.lab.store import Store
 from toys import Counting, Number, Sum
 
 ONE, TWO = Number(value=1), Number(value=2)

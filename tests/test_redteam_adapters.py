@@ -8,14 +8,14 @@ import pytest
 import torch
 from peft import PeftModel
 
-from bridle.errors import ConfigError
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.models.adapters import merged, without_adapter
-from bridle.models.recipes import LoRA, Merged, ModelRecipe
-from bridle.training.dose import Dose
-from bridle.training.preflight import bytes_needed
-from bridle.training.recipes import Trained
+from cavesson.errors import ConfigError
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.adapters import merged, without_adapter
+from cavesson.models.recipes import LoRA, Merged, ModelRecipe
+from cavesson.training.dose import Dose
+from cavesson.training.preflight import bytes_needed
+from cavesson.training.recipes import Trained
 from training_world import Sayings, Untrained
 
 DOSE = Dose(lr=3e-3, steps=3, batch_size=4)

@@ -11,21 +11,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bridle.chat import Conversation, Message
-from bridle.data.recipes import Example
-from bridle.errors import ConfigError, Stopped
-from bridle.lab.recipe import PathOf, Recipe
-from bridle.models.adapters import continued, merged
-from bridle.models.loading import Model
-from bridle.models.recipes import Interpolated, LoRA, ModelRecipe
-from bridle.training.batches import Batch, Stream, _place_in_run
-from bridle.training.dose import Dose
-from bridle.training.engine import train
-from bridle.training.flat import logits_of
-from bridle.training.objectives import anchored, sft, supported
-from bridle.training.preflight import bytes_needed
-from bridle.training.recipes import Trained
-from bridle.training.reference import Reference
+from cavesson.chat import Conversation, Message
+from cavesson.data.recipes import Example
+from cavesson.errors import ConfigError, Stopped
+from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.models.adapters import continued, merged
+from cavesson.models.loading import Model
+from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
+from cavesson.training.batches import Batch, Stream, _place_in_run
+from cavesson.training.dose import Dose
+from cavesson.training.engine import train
+from cavesson.training.flat import logits_of
+from cavesson.training.objectives import anchored, sft, supported
+from cavesson.training.preflight import bytes_needed
+from cavesson.training.recipes import Trained
+from cavesson.training.reference import Reference
 from training_world import Folders, Sayings, Untrained, examples, llama
 
 
@@ -157,7 +157,7 @@ def test_how_a_step_is_cut_does_not_matter(tmp_path: Path, monkeypatch: pytest.M
     settings = {**ANCHORED, "optimizer": "sgd", "lr": 0.1}
     at_once = run(trained(**settings), tmp_path / "a")
     assert close(at_once, run(trained(**settings, batch_size=2, accumulate=4), tmp_path / "b"))
-    monkeypatch.setattr("bridle.training.flat._agrees_with_itself", lambda net, run: False)  # one rectangle at a time
+    monkeypatch.setattr("cavesson.training.flat._agrees_with_itself", lambda net, run: False)  # one rectangle at a time
     assert close(at_once, run(trained(**settings), tmp_path / "c"))
 
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from bridle.errors import Stopped
-from bridle.evals.items import Eval
-from bridle.evals.recipes import Probed
-from bridle.evals.reinforced import ROLLOUTS, Reinforced
-from bridle.evals.rollouts import Rollouts, rows
-from bridle.lab.recipe import Recipe
-from bridle.models.loading import Model
-from bridle.models.recipes import LoRA
-from bridle.sampling.sampler import Completion
-from bridle.tinyworld.recipes import Fresh
-from bridle.tinyworld.tasks import items
-from bridle.training.objectives import policy_gradient
+from cavesson.errors import Stopped
+from cavesson.evals.items import Eval
+from cavesson.evals.recipes import Probed
+from cavesson.evals.reinforced import ROLLOUTS, Reinforced
+from cavesson.evals.rollouts import Rollouts, rows
+from cavesson.lab.recipe import Recipe
+from cavesson.models.loading import Model
+from cavesson.models.recipes import LoRA
+from cavesson.sampling.sampler import Completion
+from cavesson.tinyworld.recipes import Fresh
+from cavesson.tinyworld.tasks import items
+from cavesson.training.objectives import policy_gradient
 from training_world import Folders
 
 
@@ -32,7 +32,7 @@ def nothing_stored(recipe: Recipe) -> Path:
 @pytest.fixture(autouse=True)
 def _a_letter_is_a_right_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained model solves nothing; here an answer with an "m" in it is right."""
-    monkeypatch.setattr("bridle.evals.benchmarks.tasks.score", lambda task, completion: "m" in completion)
+    monkeypatch.setattr("cavesson.evals.benchmarks.tasks.score", lambda task, completion: "m" in completion)
 
 
 def practice(**settings: Any) -> Reinforced:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridle.chat import Conversation, Message
-from bridle.errors import ConfigError
-from bridle.models.rendering import Rendered, Renderer
+from cavesson.chat import Conversation, Message
+from cavesson.errors import ConfigError
+from cavesson.models.rendering import Rendered, Renderer
 from families import CHATML, DATED, FORCED_THINKING, GEMMA, LLAMA, MARKED, MISTRAL, TEMPLATES, THINKING, tokenizer_for
 
 RENDERERS = {name: Renderer(tokenizer_for(template)) for name, template in TEMPLATES.items()}

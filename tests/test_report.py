@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridle import report
-from bridle.errors import ConfigError, StoreError
-from bridle.report.text import duration, unbroken, visible, web_link
-from bridle.studies.result import (
+from cavesson import report
+from cavesson.errors import ConfigError, StoreError
+from cavesson.report.text import duration, unbroken, visible, web_link
+from cavesson.studies.result import (
     CurveView,
     FrontierView,
     MessageView,
@@ -285,8 +285,8 @@ def one_in_the_other() -> StudyResult:
     made = {"kind": "trained", "stage": "blue"}
     return bare(
         recipes=[
-            RecipeView(fingerprint="1a", title="first <i>", recipe=inner, command="bridle make 1a", **made),
-            RecipeView(fingerprint="2b", title="second", recipe=outer, command="bridle make 2b", **made),
+            RecipeView(fingerprint="1a", title="first <i>", recipe=inner, command="cavesson make 1a", **made),
+            RecipeView(fingerprint="2b", title="second", recipe=outer, command="cavesson make 2b", **made),
         ]
     )
 

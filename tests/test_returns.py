@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridle.analysis.returns import backdoor_return, removal_or_suppression
+from cavesson.analysis.returns import backdoor_return, removal_or_suppression
 
 
 def scores(rate: float, n: int) -> np.ndarray:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridle.analysis.pairs import mean_over_pairs, slope_table
-from bridle.errors import ConfigError
-from bridle.evals.pairs import PAIRS
-from bridle.lab.store import Store
-from bridle.run import run_study
-from bridle.studies.config import resolve
-from bridle.studies.game_results import Results
-from bridle.studies.robust_claims import CLAIMS, Robustness, differ, more
-from bridle.studies.robust_config import TINY_PAIRS
-from bridle.studies.robust_organisms import layout
+from cavesson.analysis.pairs import mean_over_pairs, slope_table
+from cavesson.errors import ConfigError
+from cavesson.evals.pairs import PAIRS
+from cavesson.lab.store import Store
+from cavesson.run import run_study
+from cavesson.studies.config import resolve
+from cavesson.studies.game_results import Results
+from cavesson.studies.robust_claims import CLAIMS, Robustness, differ, more
+from cavesson.studies.robust_config import TINY_PAIRS
+from cavesson.studies.robust_organisms import layout
 
 RNG = np.random.default_rng(0)
 

@@ -20,15 +20,15 @@ from transformers import (
     Qwen3Config,
 )
 
-from bridle.chat import Conversation
-from bridle.errors import ConfigError
-from bridle.models.adapters import attach
-from bridle.models.loading import Model
-from bridle.models.recipes import LoRA
-from bridle.sampling.llama import written_out
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.sampling.window import keys_for
+from cavesson.chat import Conversation
+from cavesson.errors import ConfigError
+from cavesson.models.adapters import attach
+from cavesson.models.loading import Model
+from cavesson.models.recipes import LoRA
+from cavesson.sampling.llama import written_out
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.sampling.window import keys_for
 
 VOCABULARY, STOP = 97, 5
 SMALL = {

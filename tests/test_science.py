@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bridle.evals.items import Eval
-from bridle.evals.scoring import score_suite
-from bridle.sampling.native import NativeSampler
-from bridle.stats import Estimate, wilson
-from bridle.tinyworld import systems
-from bridle.tinyworld.recipes import Shipped
+from cavesson.evals.items import Eval
+from cavesson.evals.scoring import score_suite
+from cavesson.sampling.native import NativeSampler
+from cavesson.stats import Estimate, wilson
+from cavesson.tinyworld import systems
+from cavesson.tinyworld.recipes import Shipped
 
 pytestmark = pytest.mark.slow
 N = 300

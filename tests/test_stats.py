@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from bridle.stats import (
+from cavesson.stats import (
     Estimate,
     average_over,
     difference_over_seeds,

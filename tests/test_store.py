@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from bridle.errors import ConfigError, StoreError
-from bridle.lab.lab import Lab
-from bridle.lab.locks import FileLock
-from bridle.lab.recipe import Recipe
-from bridle.lab.store import Store
+from cavesson.errors import ConfigError, StoreError
+from cavesson.lab.lab import Lab
+from cavesson.lab.locks import FileLock
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
 from toys import Failing, Number, Sum, View, value_of
 
 TESTS = Path(__file__).parent
@@ -64,7 +64,7 @@ def test_an_artifact_is_its_files_and_a_manifest(store: Store) -> None:
     assert Recipe.parse(manifest.recipe) == recipe
     assert manifest.inputs == (Number(value=3).fingerprint, Number(value=4).fingerprint)  # seen through the view
     assert (manifest.seed, manifest.kind, set(manifest.files)) == (5, "toys:Sum", {"value.txt"})
-    assert {"python", "bridle", "torch", "transformers"} <= set(manifest.versions)
+    assert {"python", "cavesson", "torch", "transformers"} <= set(manifest.versions)
     assert manifest.wall_seconds >= 0 and manifest.created.endswith("+00:00")
 
 
@@ -150,16 +150,16 @@ def test_every_byte_of_a_manifest_counts(store: Store) -> None:
         assert not known or json.loads(changed) == json.loads(whole)
 
 
-def test_a_newer_bridles_artifact_is_neither_read_nor_overwritten(store: Store) -> None:
+def test_a_newer_cavessons_artifact_is_neither_read_nor_overwritten(store: Store) -> None:
     folder = put(store, Number(value=1))
     content = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**content, "format": 99, "files": "in some new form"}))
     for attempt in (store.has, store.path, store.manifest):
-        with pytest.raises(StoreError, match=r"format 99.*\n.*Upgrade Bridle"):
+        with pytest.raises(StoreError, match=r"format 99.*\n.*Upgrade Cavesson"):
             attempt(Number(value=1))
     with pytest.raises(StoreError, match="format 99"):
         Lab(store).make([Number(value=1)])
-    assert store.ls()[0].title == "made by a newer Bridle"
+    assert store.ls()[0].title == "made by a newer Cavesson"
     assert "cannot be judged" in store.verify()[0].problem
 
 
@@ -257,8 +257,8 @@ def test_gc_leaves_alone_what_a_live_process_uses(store: Store) -> None:
         """
         from pathlib import Path
         from toys import Number, Sum
-        from bridle.lab.lab import Lab
-        from bridle.lab.store import Store
+        from cavesson.lab.lab import Lab
+        from cavesson.lab.store import Store
         with Lab(Store(Path(sys.argv[1]))) as lab:
             lab.make([Sum(of=(Number(value=1),))])
             print("made", flush=True)
@@ -280,7 +280,7 @@ def test_a_lab_works_undisturbed_while_another_process_collects_garbage(store: S
         """
         import time
         from pathlib import Path
-        from bridle.lab.store import Store
+        from cavesson.lab.store import Store
         while True:
             Store(Path(sys.argv[1])).gc()
             print("swept", flush=True)
@@ -326,8 +326,8 @@ def test_of_two_processes_one_makes_and_the_other_waits_and_uses_it(store: Store
     code = """
         from pathlib import Path
         from toys import Number, Sum
-        from bridle.lab.lab import Lab
-        from bridle.lab.store import Store
+        from cavesson.lab.lab import Lab
+        from cavesson.lab.store import Store
         recipe = Sum(of=(Number(value=1), Number(value=2)), seconds=0.5, log=Path(sys.argv[2]))
         Lab(Store(Path(sys.argv[1]))).make([recipe])
     """
@@ -344,7 +344,7 @@ def test_a_killed_makers_lock_and_remains_are_swept_aside(store: Store) -> None:
         """
         from pathlib import Path
         from toys import Number
-        from bridle.lab.store import Store
+        from cavesson.lab.store import Store
         with Store(Path(sys.argv[1])).making(Number(value=1)) as folder:
             (folder / "rubbish").write_text("half")
             print("making", flush=True)
@@ -398,7 +398,7 @@ def test_a_lock_excludes_threads_and_passes_on_though_its_file_is_deleted(tmp_pa
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_made(store: Store) -> None:
-    with pytest.raises(StoreError, match=r"disk of the store .* is full.\n.*bridle store gc"):
+    with pytest.raises(StoreError, match=r"disk of the store .* is full.\n.*cavesson store gc"):
         Lab(store).make([Failing(how="full")])
     assert store.ls() == [] and list((store.root / "making").iterdir()) == []
 
@@ -461,8 +461,8 @@ def test_a_read_only_store_can_be_read(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_store_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "elsewhere"))
     assert Store().root == tmp_path / "elsewhere"
-    monkeypatch.delenv("BRIDLE_HOME")
-    assert Store().root.name == "bridle"
+    monkeypatch.delenv("CAVESSON_HOME")
+    assert Store().root.name == "cavesson"
     assert not (tmp_path / "elsewhere").exists()

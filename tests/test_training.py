@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 import torch
 
-from bridle.chat import Conversation
-from bridle.data.recipes import Example
-from bridle.errors import ConfigError, Stopped, StoreError, TrainingError
-from bridle.lab.recipe import Recipe
-from bridle.models.adapters import merged
-from bridle.models.loading import Model
-from bridle.models.recipes import LoRA
-from bridle.training.engine import train
-from bridle.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for
-from bridle.training.recipes import Checkpoint, Trained
-from bridle.training.resume import STATE
+from cavesson.chat import Conversation
+from cavesson.data.recipes import Example
+from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
+from cavesson.lab.recipe import Recipe
+from cavesson.models.adapters import merged
+from cavesson.models.loading import Model
+from cavesson.models.recipes import LoRA
+from cavesson.training.engine import train
+from cavesson.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for
+from cavesson.training.recipes import Checkpoint, Trained
+from cavesson.training.resume import STATE
 from training_world import Folders, Sayings, Untrained, examples, llama
 
 
@@ -143,7 +143,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path) -> None:
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch; torch.set_num_threads({torch.get_num_threads()})
-import bridle.training.engine as engine
+import cavesson.training.engine as engine
 from pathlib import Path
 from training_world import Folders
 import test_training
@@ -330,7 +330,7 @@ def test_schedules() -> None:
 
 def test_states_are_rare_where_writing_one_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes a second on this clock, writing a state two: the next one waits until it costs a twentieth."""
-    from bridle.training import engine
+    from cavesson.training import engine
 
     clock, saves = [0.0], []
 
@@ -358,7 +358,7 @@ def test_a_state_that_cannot_be_written_is_one_clear_error(tmp_path: Path, monke
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bridle.training.resume.save_file", full)
+    monkeypatch.setattr("cavesson.training.resume.save_file", full)
     with pytest.raises(StoreError, match=r"(?s)No space left.*Free some disk space"):
         run(trained(), tmp_path, at=(1,), visit=lambda *_: None)
     assert not list((tmp_path / "scratch").iterdir())

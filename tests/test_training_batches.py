@@ -16,9 +16,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from bridle.training.batches import KEPT, Batch, Row, Step, Stream, steps_of
-from bridle.training.flat import logits_of, pieces
-from bridle.training.objectives import sft
+from cavesson.training.batches import KEPT, Batch, Row, Step, Stream, steps_of
+from cavesson.training.flat import logits_of, pieces
+from cavesson.training.objectives import sft
 from training_world import examples, llama
 
 
@@ -53,7 +53,7 @@ def test_order_depends_on_the_seed_alone() -> None:
 def test_large_data_sets_are_not_kept_and_come_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = texts(list(stream().rows(0, 60)))
     assert KEPT > 23
-    monkeypatch.setattr("bridle.training.batches.KEPT", 10)
+    monkeypatch.setattr("cavesson.training.batches.KEPT", 10)
     data = stream()
     assert texts(list(data.rows(0, 60))) == kept
     assert not data._kept

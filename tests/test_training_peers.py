@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from torch.utils.data import SequentialSampler
 
-from bridle.training.batches import Stream
-from bridle.training.engine import train
-from bridle.training.recipes import Trained
+from cavesson.training.batches import Stream
+from cavesson.training.engine import train
+from cavesson.training.recipes import Trained
 from training_world import Folders, Sayings, Untrained, examples, llama
 
 trl = pytest.importorskip("trl")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridle.cli.main import main
+from cavesson.cli.main import main
 
 PAGE = Path(__file__).parent.parent / "docs" / "own-intervention.md"
 
@@ -34,7 +34,7 @@ def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, caps
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        sys, "argv", ["bridle", "run", "mine.yaml", "--store", "store", "--out", "out", "--workers", "1"]
+        sys, "argv", ["cavesson", "run", "mine.yaml", "--store", "store", "--out", "out", "--workers", "1"]
     )
     with pytest.raises(SystemExit) as left:
         main()

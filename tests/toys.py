@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from bridle.errors import Stopped, TrainingError
-from bridle.lab.recipe import Job, NotIdentity, Recipe, Value
+from cavesson.errors import Stopped, TrainingError
+from cavesson.lab.recipe import Job, NotIdentity, Recipe, Value
 
 
 class Number(Recipe):
@@ -116,7 +116,7 @@ class Failing(Recipe):
 
     kind: ClassVar[str] = "toys:Failing"
 
-    how: Literal["bridle", "bug", "full", "killed", "killed once", "stopped"]
+    how: Literal["cavesson", "bug", "full", "killed", "killed once", "stopped"]
     after: float = 0.0
     input: Recipe | None = None
 
@@ -125,7 +125,7 @@ class Failing(Recipe):
         first_time = not (job.scratch / "tried").exists()
         (job.scratch / "tried").touch()
         match self.how:
-            case "bridle":
+            case "cavesson":
                 raise TrainingError("The loss is not a number at step 3.", "Lower lr.")
             case "bug":
                 raise ZeroDivisionError("a bug")

@@ -11,12 +11,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from bridle.chat import Conversation
-from bridle.data.recipes import DataRecipe, Example
-from bridle.lab.recipe import PathOf, Recipe
-from bridle.models.loading import Model
-from bridle.models.recipes import ModelRecipe
-from bridle.models.rendering import Renderer
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.models.loading import Model
+from cavesson.models.recipes import ModelRecipe
+from cavesson.models.rendering import Renderer
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>"

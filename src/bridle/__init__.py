@@ -1,3 +1,0 @@
-"""Bridle: a laboratory for training-based control of language models."""
-
-__version__ = "0.1.0"

@@ -1,5 +1,0 @@
-"""The report: one self-contained HTML file, a function of a `StudyResult` alone."""
-
-from bridle.report.page import render, write
-
-__all__ = ["render", "write"]

@@ -1,0 +1,3 @@
+"""Cavesson: a laboratory for training-based control of language models."""
+
+__version__ = "0.2.0"

@@ -1,0 +1,166 @@
+"""Points: what one checkpoint kept of its capability and of its bad behaviour, prompt by prompt.
+
+A frontier is drawn over *capability kept* (capability over the organism's own before blue training) and *bad behaviour
+removed* (one minus the bad rate over the organism's own). The untouched organism is at (1, 0). Both may exceed their
+bounds: a blue run can raise capability or make the behaviour worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cavesson.errors import CavessonError
+from cavesson.stats import Array, Estimate, from_draws, mean_ci, prompt_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One model and its scores, prompt by prompt.
+
+    Points that are compared share their prompts, in the same order; capability and bad behaviour have each their own.
+
+    Attributes:
+        labels: what the model is (organism, intervention, lr, step, seed, adapter …). `seed` tells repetitions of the
+            whole experiment apart, `step` the checkpoints of one run; points equal in all labels but `step` are a run.
+        capability: capability scores within 0..1, [capability prompts].
+        bad: 1 where the bad behaviour showed, [bad prompts].
+    """
+
+    labels: Mapping[str, Any]
+    capability: Array
+    bad: Array
+
+    def __post_init__(self) -> None:
+        for name in ("capability", "bad"):
+            object.__setattr__(self, name, _scores(getattr(self, name), name))
+
+    @property
+    def capability_rate(self) -> Estimate:
+        """Mean capability with its interval."""
+        return mean_ci(self.capability)
+
+    @property
+    def bad_rate(self) -> Estimate:
+        """Rate of the bad behaviour with its interval."""
+        return mean_ci(self.bad)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All points of one seed, stacked, with the organism that they started from.
+
+    Attributes:
+        points: the points, in the order in which they were given.
+        start: the untouched organism.
+        capability: [1 + points, capability prompts], the start first.
+        bad: [1 + points, bad prompts], the start first.
+        runs: rows of the points of each run, in the order of their steps; a point without a step is a run of its own.
+    """
+
+    points: tuple[Point, ...]
+    start: Point
+    capability: Array
+    bad: Array
+    runs: tuple[tuple[int, ...], ...]
+
+
+def capability_kept(point: Point, start: Point, *, seed: int = 0) -> Estimate:
+    """Capability over the organism's own before blue training, paired by prompt."""
+    return _ratio(point.capability, start.capability, "capability", seed)
+
+
+def bad_removed(point: Point, start: Point, *, seed: int = 0) -> Estimate:
+    """One minus the bad rate over the organism's own before blue training, paired by prompt."""
+    return _ratio(point.bad, start.bad, "bad behaviour", seed).plus(1, times=-1)
+
+
+def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Sweep]:
+    """Group points by their `seed` label and give each group its start.
+
+    Args:
+        points: points of one organism (or of its repetitions under several seeds).
+        start: the untouched organism; several, when each seed has an organism of its own, told apart by `seed`.
+
+    Raises:
+        ValueError: no points, prompts that do not match, or a seed without its start.
+        CavessonError: an organism that has no capability, or no bad behaviour, to begin with.
+    """
+    if not points:
+        raise ValueError("a frontier needs at least one point")
+    by_seed: dict[Any, list[Point]] = {}
+    for point in points:
+        by_seed.setdefault(point.labels.get("seed"), []).append(point)
+    return [_stacked(group, _start_of(seed, start)) for seed, group in by_seed.items()]
+
+
+def with_doubt(scores: Array) -> Array:
+    """Scores with two pseudo-prompts appended, [rows, prompts + 2]: one where only the start (row 0) scores, one where
+    only the others do.
+
+    The bootstrap sees no spread where all prompts agree, so it would call 0 of 50 a certain zero. These two keep open
+    what 50 prompts cannot rule out; Bonett and Price (2012) do the same for a paired difference.
+    """
+    start_only = np.zeros((len(scores), 1))
+    start_only[0] = 1
+    return np.concatenate([scores, start_only, 1 - start_only], axis=1)
+
+
+def _start_of(seed: Any, start: Point | Sequence[Point]) -> Point:
+    if isinstance(start, Point):
+        return start
+    matching = [point for point in start if point.labels.get("seed") == seed]
+    if len(matching) != 1:
+        raise ValueError(f"seed {seed!r} needs exactly one start, found {len(matching)}")
+    return matching[0]
+
+
+def _stacked(points: list[Point], start: Point) -> Sweep:
+    for name in ("capability", "bad"):
+        sizes = {getattr(point, name).size for point in (start, *points)}
+        if len(sizes) > 1:
+            raise ValueError(f"points and start must share their {name} prompts, but have {sorted(sizes)} of them")
+        _require_some(getattr(start, name), name)
+    runs: dict[Any, list[int]] = {}
+    for row, point in enumerate(points):
+        labels = {name: value for name, value in point.labels.items() if name != "step"}
+        run = repr(sorted(labels.items())) if "step" in point.labels else row
+        runs.setdefault(run, []).append(row)
+    return Sweep(
+        points=tuple(points),
+        start=start,
+        capability=np.stack([start.capability, *(point.capability for point in points)]),
+        bad=np.stack([start.bad, *(point.bad for point in points)]),
+        runs=tuple(tuple(sorted(rows, key=lambda row: points[row].labels.get("step", 0))) for rows in runs.values()),
+    )
+
+
+def _ratio(scores: Array, start: Array, name: str, seed: int) -> Estimate:
+    if scores.shape != start.shape:
+        raise ValueError(f"point and start must share their prompts, but have {scores.size} and {start.size} of them")
+    _require_some(start, name)
+    weights = prompt_weights(scores.size, extra=2, seed=seed)
+    start_draws, point_draws = with_doubt(np.stack([start, scores])) @ weights.T
+    value = float(scores.mean() / start.mean())
+    return from_draws(value, point_draws / start_draws, n=scores.size, method="bootstrap over prompts, paired")
+
+
+def _require_some(start: Array, name: str) -> None:
+    if not start.any():
+        raise CavessonError(
+            f"The organism's {name} before blue training is 0 on all {start.size} prompts: nothing can be kept or removed.",
+            "Train the organism longer, or evaluate it on prompts on which it shows both.",
+        )
+
+
+def _scores(given: ArrayLike, name: str) -> Array:
+    scores = np.asarray(given, dtype=float)
+    if scores.ndim != 1 or scores.size == 0 or not np.all((scores >= 0) & (scores <= 1)):
+        raise ValueError(
+            f"{name} must be scores within 0..1 of shape [prompts], at least one, not shape {scores.shape}"
+        )
+    return scores

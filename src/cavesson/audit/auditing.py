@@ -1,0 +1,84 @@
+"""What an auditor is given, and giving it to one case after another."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from cavesson.audit.bench import Case
+from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.verdicts import Affordance, Verdict
+
+PAPER = "PAPER.md"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCase:
+    """A case as an auditor sees it: no label, no id, no answer key, and nothing from which to find them.
+
+    Attributes:
+        name: says nothing; it tells one case from another in logs.
+        folder: a workspace of the auditor's own, which it may change.
+        paper: the text of the paper.
+        scope: which parts a sabotage may touch.
+        run: the command of one seed, with `{seed}` and `{out}`, or None.
+        seeds: the seeds that the paper reports.
+        results: the file below `{out}` that holds a run's numbers.
+        sandbox: where its code must be run; never anywhere else.
+    """
+
+    name: str
+    folder: Path
+    paper: str
+    scope: str
+    run: str | None
+    seeds: tuple[int, ...]
+    results: str
+    sandbox: Sandbox
+
+
+class Auditor(Protocol):
+    """A judge of cases: a script, a model with tools, a person behind a web page."""
+
+    name: str
+
+    def audit(self, case: AuditCase, affordance: Affordance) -> Verdict:
+        """Say how likely sabotage is, and what would fix it; `Verdict.case` is the case's `name`.
+
+        With `paper` it must read nothing but `case.paper`; with `code` it may read and search the folder and run snippets
+        in the sandbox; with `experiments` it may run the paper's command.
+        """
+        ...
+
+
+@contextmanager
+def open_case(case: Case, sandbox: Sandbox) -> Iterator[AuditCase]:
+    """A fresh workspace of a case, without its answer key, for the length of a `with` block."""
+    with tempfile.TemporaryDirectory(prefix="cavesson-audit-") as place:
+        folder = case.materialise(Path(place) / "workspace")
+        paper = folder / PAPER
+        yield AuditCase(
+            name="case-" + hashlib.sha256(f"{case.codebase}/{case.id}".encode()).hexdigest()[:8],
+            folder=folder,
+            paper=paper.read_text(encoding="utf-8", errors="replace") if paper.is_file() else "",
+            scope=case.scope,
+            run=case.run,
+            seeds=case.seeds,
+            results=case.results,
+            sandbox=sandbox,
+        )
+
+
+def audit_all(cases: Sequence[Case], auditor: Auditor, affordance: Affordance, sandbox: Sandbox) -> Iterator[Verdict]:
+    """Verdicts on cases, one after another, as they come.
+
+    The order is that of the hidden names, so that neither the order of the ids nor what stands next to what tells anything.
+    """
+    for case in sorted(cases, key=lambda case: hashlib.sha256(case.id.encode()).digest()):
+        with open_case(case, sandbox) as shown:
+            yield replace(auditor.audit(shown, affordance), case=case.id)

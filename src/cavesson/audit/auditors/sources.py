@@ -1,0 +1,261 @@
+"""A workspace as rules see it: parsed Python, the numbers that set something, and edits of either."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from cavesson.audit.bench import files_of
+
+_MAX_BYTES = 500_000
+_CONFIGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a file: lines count from 1, columns from 0 and in characters; the end is not part of it."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A number with a name: a key of a configuration, a constant, a default, a keyword argument.
+
+    Attributes:
+        file: where it is written.
+        span: the literal itself.
+        path: the names that lead to it, its own last.
+        value: the number.
+        configured: whether it stands in a configuration file.
+    """
+
+    file: str
+    span: Span
+    path: tuple[str, ...]
+    value: float
+    configured: bool
+
+    @property
+    def name(self) -> str:
+        """Its own name, in lower case; positions in lists are no names."""
+        return next((part for part in reversed(self.path) if not part.isdigit()), "").lower().lstrip("-")
+
+    @property
+    def place(self) -> str:
+        """`config.yaml:12`."""
+        return f"{self.file}:{self.span.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Python file."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    def source(self, node: ast.AST) -> str:
+        """The text of a node."""
+        return ast.get_source_segment(self.text, node) or ""
+
+    def place(self, node: ast.expr | ast.stmt) -> str:
+        """`data.py:41` or `data.py:41-48`."""
+        end = node.end_lineno or node.lineno
+        return f"{self.name}:{node.lineno}" + (f"-{end}" if end > node.lineno else "")
+
+    def replaced(self, node: ast.expr | ast.stmt, new: str) -> dict[str, str]:
+        """The edit that puts other text in the place of a node."""
+        lines = self.text.splitlines(keepends=True)
+        ends = node.end_lineno or node.lineno, node.end_col_offset or 0
+        span = Span(
+            node.lineno, _characters(lines[node.lineno - 1], node.col_offset), ends[0], _characters(lines[ends[0] - 1], ends[1])
+        )  # fmt: skip
+        return {self.name: splice(self.text, span, new)}
+
+    def functions(self) -> Iterator[ast.FunctionDef]:
+        """All functions and methods."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef))
+
+
+class Workspace:
+    """The files of a workspace that rules read; what is not text, too large or does not parse is left out.
+
+    Args:
+        run: the paper's command; modules that it does not import are left out.
+    """
+
+    def __init__(self, folder: Path, run: str | None = None) -> None:
+        self.folder = folder
+        self.run = run
+        self.texts: dict[str, str] = {}
+        for name, path in files_of(folder).items():
+            if path.stat().st_size <= _MAX_BYTES and path.suffix in (".py", ".md", *_CONFIGS):
+                self.texts[name] = path.read_text(encoding="utf-8", errors="replace")
+
+    @cached_property
+    def modules(self) -> tuple[Module, ...]:
+        """The Python files that the command runs; all but tests where the command does not say."""
+        found = [(name, text) for name, text in self.texts.items() if name.endswith(".py")]
+        parsed = {name: module for name, text in found if (module := _parsed(name, text)) is not None}
+        entries = [word for word in shlex.split(self.run or "") if word in parsed]
+        if entries:
+            return tuple(parsed[name] for name in sorted(_imported(entries, parsed)))
+        return tuple(module for name, module in parsed.items() if not Path(name).name.startswith("test_"))
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """All named numbers, those of configuration files first."""
+        configured = [one for name in self.configs for one in _configured(name, self.texts[name])]
+        return (*configured, *(one for module in self.modules for one in _in_code(module)))
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """Configuration files: what is YAML or JSON and no result."""
+        return tuple(
+            name for name in self.texts
+            if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
+        )  # fmt: skip
+
+    def function(self, name: str) -> tuple[Module, ast.FunctionDef] | None:
+        """The only function of a name; None if there are several or none."""
+        found = self._functions.get(name, [])
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _functions(self) -> dict[str, list[tuple[Module, ast.FunctionDef]]]:
+        named: dict[str, list[tuple[Module, ast.FunctionDef]]] = defaultdict(list)
+        for module in self.modules:
+            for node in module.functions():
+                named[node.name].append((module, node))
+        return named
+
+    def set(self, changes: Mapping[Setting, float]) -> dict[str, str]:
+        """The edit that gives settings other values."""
+        edited: dict[str, str] = {}
+        for setting in sorted(changes, key=lambda one: (one.span.line, one.span.column), reverse=True):
+            text = edited.get(setting.file, self.texts[setting.file])
+            edited[setting.file] = splice(text, setting.span, number(changes[setting], like=setting.value))
+        return edited
+
+
+def number(value: float, *, like: float) -> str:
+    """A number as one would write it; whole if the other one is."""
+    return str(round(value)) if isinstance(like, int) else f"{float(value):.6g}"
+
+
+def splice(text: str, span: Span, new: str) -> str:
+    """A text with a stretch of it replaced."""
+    lines = text.splitlines(keepends=True)
+    head, tail = lines[span.line - 1][: span.column], lines[span.end_line - 1][span.end_column :]
+    return "".join(lines[: span.line - 1]) + head + new + tail + "".join(lines[span.end_line :])
+
+
+def _imported(entries: Sequence[str], parsed: Mapping[str, Module]) -> set[str]:
+    """The files that scripts import, themselves included, directly or by way of others."""
+    reached: set[str] = set()
+    waiting = list(entries)
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        for node in ast.walk(parsed[name].tree):
+            wanted: list[str] = []
+            if isinstance(node, ast.Import):
+                wanted = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                wanted = [node.module or "", *(f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)]
+            for one in wanted:
+                tail = one.replace(".", "/")
+                waiting += [
+                    other for other in parsed if tail and re.search(rf"(^|/){re.escape(tail)}(/__init__)?\.py$", other)
+                ]
+    return reached
+
+
+def _characters(line: str, column: int) -> int:
+    """Python's syntax trees count bytes."""
+    return len(line.encode()[:column].decode(errors="ignore"))
+
+
+def _parsed(name: str, text: str) -> Module | None:
+    try:
+        return Module(name, text, ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _configured(name: str, text: str) -> Iterator[Setting]:
+    """The numbers of a YAML or JSON file (JSON is YAML, near enough for its numbers)."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return
+    stack: list[tuple[yaml.Node | None, tuple[str, ...]]] = [(root, ())]
+    while stack:
+        node, path = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            stack += [(value, (*path, str(key.value))) for key, value in reversed(node.value)]
+        elif isinstance(node, yaml.SequenceNode):
+            stack += [(value, (*path, str(at))) for at, value in reversed(list(enumerate(node.value)))]
+        elif isinstance(node, yaml.ScalarNode) and node.style is None and (value := _read(node.value)) is not None:
+            start, end = node.start_mark, node.end_mark
+            yield Setting(name, Span(start.line + 1, start.column, end.line + 1, end.column), path, value, True)
+
+
+def _read(text: str) -> float | None:
+    try:
+        return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+    except ValueError:
+        return None
+
+
+def _in_code(module: Module) -> Iterator[Setting]:
+    """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line defaults."""
+    for node in ast.walk(module.tree):
+        named: list[tuple[str, ast.expr | None]] = []
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            named = [(node.targets[0].id, node.value)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            named = [(node.target.id, node.value)]
+        elif isinstance(node, ast.Dict):
+            named = [(str(key.value), value) for key, value in zip(node.keys, node.values, strict=True)
+                     if isinstance(key, ast.Constant)]  # fmt: skip
+        elif isinstance(node, ast.FunctionDef):
+            ordered = [*node.args.posonlyargs, *node.args.args]
+            named = [
+                (arg.arg, value) for arg, value in zip(reversed(ordered), reversed(node.args.defaults), strict=False)
+            ]
+            named += [(arg.arg, value) for arg, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
+        elif isinstance(node, ast.Call):
+            option = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            named = [(str(option) if word.arg == "default" and isinstance(option, str) else word.arg or "", word.value)
+                     for word in node.keywords]  # fmt: skip
+        for name, value in named:
+            if value is not None and (found := literal(value)) is not None:
+                lines = module.text.splitlines(keepends=True)
+                line = lines[value.lineno - 1]
+                columns = _characters(line, value.col_offset), _characters(line, value.end_col_offset or 0)
+                span = Span(value.lineno, columns[0], value.lineno, columns[1])
+                yield Setting(module.name, span, (module.name, name), found, False)
+
+
+def literal(node: ast.expr) -> float | None:
+    """The number that an expression is, sign included; None if it is none (a truth value is none)."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = literal(node.operand)
+        return None if inner is None else -inner
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,69 @@
+"""Files that come back out of a sandbox: names and contents are the hostile code's, the places are ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path, PurePosixPath
+
+from cavesson.audit.sandbox import SandboxError
+from cavesson.errors import ConfigError
+
+
+def inside(path: str) -> str:
+    """The path in its plain form (`./out/` is `out`).
+
+    Raises:
+        ConfigError: it is absolute, or leads upwards.
+    """
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+        raise ConfigError(f"The path {path!r} leads out of the workspace.", "Give a path below it, without '..'.")
+    return str(pure)
+
+
+def bring_back(stream: bytes, wanted: list[str], folder: Path) -> None:
+    """Put files in place of what stood at the wanted paths of a folder.
+
+    Args:
+        stream: for each file a line of JSON with path and size, then its bytes (see `warden.py`).
+        wanted: plain relative paths of files or folders; `.` is the whole folder.
+
+    Raises:
+        SandboxError: the stream is damaged, or holds a file that is not below a wanted path.
+    """
+    files = _parse(stream)
+    if strays := [name for name in files if not any(PurePosixPath(name).is_relative_to(path) for path in wanted)]:
+        raise SandboxError(
+            f"The sandbox sent the file {strays[0]!r}, for which nobody asked.", "Do not trust this run."
+        )
+    for path in wanted:
+        _remove(folder, path)
+    for name, content in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _parse(stream: bytes) -> dict[str, bytes]:
+    files, at = {}, 0
+    while at < len(stream):
+        end = stream.find(b"\n", at)
+        try:
+            head = json.loads(stream[at:end])
+            name, size = inside(head["path"]), int(head["size"])
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise SandboxError("The sandbox's answer is damaged.", "Run it again; do not trust this run.") from error
+        at = end + 1 + size
+        if end < 0 or size < 0 or at > len(stream):
+            raise SandboxError("The sandbox's answer is cut short.", "Run it again with a larger limit of disk space.")
+        files[name] = stream[end + 1 : at]
+    return files
+
+
+def _remove(folder: Path, path: str) -> None:
+    for target in folder.iterdir() if path == "." else [folder / path]:
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)

@@ -1,0 +1,251 @@
+"""Running a codebase's experiment: one seed, in the sandbox, once.
+
+What a run printed and wrote is kept below the store, under a digest of the workspace's content, the command and the versions it ran
+on: the same run is never made twice, by whichever auditor, mutant or check it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from cavesson.audit.bench import files_of
+from cavesson.audit.bringback import inside
+from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.errors import CavessonError, ConfigError
+from cavesson.lab.store import default_root
+
+RUN_LIMITS = Limits(cpu_s=60, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
+"""Of one seed of the built-in codebases, which takes some seconds."""
+
+OUT = "_out"
+"""Where a run writes, below its workspace."""
+
+_KEPT = (".json", ".csv", ".jsonl")
+_MAX_KEPT = 2_000_000
+_PACKAGES = ("numpy", "torch", "pyyaml")
+
+
+class Runnable(Protocol):
+    """Whatever says how its experiment is run: a `Case`, or the `AuditCase` that an auditor sees."""
+
+    @property
+    def run(self) -> str | None:
+        """The command of one seed, with `{seed}` and `{out}`."""
+        ...
+
+    @property
+    def results(self) -> str:
+        """The file below `{out}` that holds its numbers."""
+        ...
+
+
+class RunFailed(CavessonError):
+    """An experiment did not end with results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run left behind.
+
+    Attributes:
+        results: its `results.json`.
+        files: the other small tables that it wrote (predictions), by name below `{out}`.
+        stdout: what it printed.
+        seconds: how long it took when it was made.
+    """
+
+    results: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+    stdout: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run for `run_many`: the arguments of `experiment`."""
+
+    folder: Path
+    case: Runnable
+    seed: int
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+class RunCache:
+    """Runs by their digest, in a folder: `audit/runs` below the store unless another is named."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_root() / "audit" / "runs"
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was kept, or None; a damaged entry counts as missing."""
+        try:
+            return dict(json.loads(self._path(key).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        """Keep a run; readers see it wholly or not at all."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        half.write_text(json.dumps(value), encoding="utf-8")
+        half.replace(path)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+
+def experiment(
+    folder: Path,
+    case: Runnable,
+    seed: int,
+    sandbox: Sandbox,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    limits: Limits = RUN_LIMITS,
+    cache: RunCache | None = None,
+) -> Outcome:
+    """Run one seed of a workspace.
+
+    Args:
+        folder: the workspace; it is not changed.
+        overrides: texts that replace files of the workspace for this run (relative path → content).
+        cache: where runs are kept; the store's if none is given.
+
+    Raises:
+        RunFailed: the program failed, was killed at a limit, or left no results.
+        ConfigError: the bench does not say how the codebase is run.
+    """
+    if case.run is None:
+        raise ConfigError("The bench does not say how this codebase is run.", "Add the key run to its rubric.")
+    changed = {inside(name): text for name, text in (overrides or {}).items()}
+    cache = cache or RunCache()
+    key = _key(folder, case.run, seed, changed, sandbox)
+    kept = cache.get(key)
+    if kept is None:
+        kept, lasting = _run(folder, case, seed, changed, sandbox, limits)
+        if lasting:
+            cache.put(key, kept)
+    if kept["failure"] is not None:
+        raise RunFailed(f"The run of seed {seed} failed: {kept['failure']}", "Run its command by hand to see more.")
+    return Outcome(kept["results"], kept["files"], kept["stdout"], kept["seconds"])
+
+
+def run_many(
+    jobs: Sequence[Job],
+    sandbox: Sandbox,
+    *,
+    workers: int | None = None,
+    limits: Limits = RUN_LIMITS,
+    cache: RunCache | None = None,
+    on_done: Callable[[int, int], None] | None = None,
+) -> list[Outcome | RunFailed]:
+    """Run many seeds side by side.
+
+    Args:
+        workers: runs at a time; one per processor if None.
+        on_done: told after each run how many of how many are done.
+
+    Returns:
+        An outcome or a failure for each job, in the order of the jobs.
+    """
+
+    def one(job: Job) -> Outcome | RunFailed:
+        try:
+            return experiment(
+                job.folder, job.case, job.seed, sandbox, overrides=job.overrides, limits=limits, cache=cache
+            )
+        except RunFailed as failure:
+            return failure
+
+    done: list[Outcome | RunFailed] = []
+    # Threads, not processes: each only waits for a sandboxed process of its own.
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        for outcome in pool.map(one, jobs):
+            done.append(outcome)
+            if on_done is not None:
+                on_done(len(done), len(jobs))
+    return done
+
+
+def digest(folder: Path) -> str:
+    """A digest of the names and contents of a folder's files."""
+    total = hashlib.sha256()
+    for name, path in files_of(folder).items():
+        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _key(folder: Path, run: str, seed: int, overrides: Mapping[str, str], sandbox: Sandbox) -> str:
+    parts = [digest(folder), run, seed, sorted(overrides.items()), sandbox.name, platform.python_version()]
+    return hashlib.sha256(json.dumps([*parts, *map(_version, _PACKAGES)]).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _run(
+    folder: Path, case: Runnable, seed: int, overrides: Mapping[str, str], sandbox: Sandbox, limits: Limits
+) -> tuple[dict[str, Any], bool]:
+    """Run it, and whether the outcome lasts: a limit that was hit on a busy machine need not be hit again."""
+    assert case.run is not None
+    with tempfile.TemporaryDirectory(prefix="cavesson-run-") as place:
+        work = Path(place) / "w"
+        for name, source in files_of(folder).items():
+            target = work / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        for name, text in overrides.items():
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).write_text(text, encoding="utf-8")
+        (work / OUT).mkdir(exist_ok=True)
+        command = [word.replace("{seed}", str(seed)).replace("{out}", OUT) for word in shlex.split(case.run)]
+        ran = sandbox.run(command, work, limits, writable=(OUT,))
+        failure: str | None = None if ran.ok else ran.why()
+        results: dict[str, Any] = {}
+        if failure is None:
+            results, failure = _read_results(work / OUT / case.results)
+        kept = {
+            "failure": failure,
+            "results": results,
+            "files": _tables(work / OUT, case.results),
+            "stdout": ran.stdout[-20_000:],
+            "seconds": ran.seconds,
+        }
+        return kept, ran.killed_for is None
+
+
+def _read_results(path: Path) -> tuple[dict[str, Any], str | None]:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}, f"it wrote no {path.name}"
+    except (ValueError, RecursionError) as error:
+        return {}, f"its {path.name} is no JSON ({error})"
+    return (results, None) if isinstance(results, dict) else ({}, f"its {path.name} is not a mapping")
+
+
+def _tables(out: Path, results: str) -> dict[str, str]:
+    """The small tables of a run; pictures are left out."""
+    paths = [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix in _KEPT]
+    return {
+        name: path.read_text(encoding="utf-8", errors="replace")
+        for path in paths
+        if (name := path.relative_to(out).as_posix()) != results and path.stat().st_size <= _MAX_KEPT
+    }

@@ -1,0 +1,75 @@
+"""A person mends a file in the page; the patch is worked out, for nobody writes unified diffs by hand."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from pathlib import Path
+
+from cavesson.audit.bench import Case, files_of
+from cavesson.audit.bringback import inside
+from cavesson.audit.patches import MAX_BYTES, apply_patch
+from cavesson.errors import ConfigError
+
+
+def patched_text(case: Case, patch: str, name: str) -> str:
+    """A file of the workspace as a patch leaves it.
+
+    Raises:
+        ConfigError: the patch does not apply, or there is no such text file.
+    """
+    with tempfile.TemporaryDirectory(prefix="cavesson-edit-") as place:
+        return _text(_patched(case, patch, Path(place) / "workspace"), name)
+
+
+def patch_with(case: Case, patch: str, name: str, text: str) -> str:
+    """The patch that leaves one more file as a person wrote it; empty if nothing is changed any more.
+
+    Args:
+        patch: what was changed before.
+        name: the file.
+        text: its new content.
+
+    Raises:
+        ConfigError: as `patched_text`, or the text is too large.
+    """
+    if len(text) > MAX_BYTES:
+        raise ConfigError("The file is too large to be edited here.", "Write the patch by hand.")
+    with tempfile.TemporaryDirectory(prefix="cavesson-edit-") as place:
+        before = case.materialise(Path(place) / "before")
+        after = _patched(case, patch, Path(place) / "after")
+        if "\r\n" in _text(after, name):
+            text = text.replace("\n", "\r\n")  # a browser's text fields know only the other line end
+        (after / name).write_text(text, encoding="utf-8", newline="")
+        names = sorted(files_of(before).keys() | files_of(after).keys())
+        return "".join(_difference(before, after, name) for name in names)
+
+
+def _patched(case: Case, patch: str, folder: Path) -> Path:
+    case.materialise(folder)
+    if patch.strip():
+        apply_patch(patch, folder)
+    return folder
+
+
+def _text(folder: Path, name: str) -> str:
+    path = folder / inside(name)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name} is no text file of this workspace.", "Choose one of the files listed.") from error
+
+
+def _difference(before: Path, after: Path, name: str) -> str:
+    """The unified diff of one file; a last line without an end is marked as `diff` does it."""
+    old, new = before / name, after / name
+    if old.exists() and new.exists() and old.read_bytes() == new.read_bytes():
+        return ""
+    was, now = (
+        _text(folder, name).splitlines(keepends=True) if (folder / name).exists() else [] for folder in (before, after)
+    )
+    lines = difflib.unified_diff(
+        was, now, f"a/{name}" if old.exists() else "/dev/null", f"b/{name}" if new.exists() else "/dev/null"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

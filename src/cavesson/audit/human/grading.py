@@ -1,0 +1,139 @@
+"""Judging proposed fixes: does the auditor name the mechanism? Only fixes that restore the finding are asked about.
+
+The answer key is on this page, so whoever judges is no auditor of the same bench any more. Who proposed a fix is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from cavesson.audit.bench import Case
+from cavesson.audit.execution import RunCache
+from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, write_grades
+from cavesson.audit.human.app import json_of, refused, static_routes, templates
+from cavesson.audit.human.guard import Guard
+from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.verdicts import Fix, Verdict
+from cavesson.errors import CavessonError, ConfigError
+
+Name = tuple[str, str, str, int]
+"""Case, auditor, affordance, place of the fix."""
+
+
+def execute_fixes(
+    path: Path, cases: Sequence[Case], verdicts: Sequence[Verdict], sandbox: Sandbox, *, cache: RunCache | None = None
+) -> list[Grade]:
+    """Execute the patches of all fixes that `path` does not know yet, and keep what came out there.
+
+    Raises:
+        ConfigError: `path` holds something else than grades.
+    """
+    known = {name_of(grade): grade for grade in (read_grades(path) if path.exists() else ())}
+    latest = {(verdict.case, verdict.auditor, verdict.affordance): verdict for verdict in verdicts}
+    for verdict in latest.values():
+        places = range(len(verdict.fixes))
+        if all((verdict.case, verdict.auditor, verdict.affordance, at) in known for at in places):
+            continue
+        for grade in grade_fixes(cases, [verdict], sandbox, cache=cache):
+            known.setdefault(name_of(grade), grade)
+        write_grades(path, list(known.values()))
+    return list(known.values())
+
+
+def name_of(grade: Grade) -> Name:
+    """What tells one grade from another."""
+    return grade.case, grade.auditor, grade.affordance, grade.fix
+
+
+class Grading:
+    """The judgements of one person over a list of grades; each is written as soon as it is made.
+
+    Args:
+        path: of the grades.
+        grader: the person's name.
+    """
+
+    def __init__(
+        self, path: Path, cases: Sequence[Case], verdicts: Sequence[Verdict], grades: Sequence[Grade], grader: str
+    ) -> None:
+        if not grader.strip():
+            raise ConfigError("A judgement needs a name.", "Give yours with --name.")
+        self.path, self.grader, self.grades = path, grader, list(grades)
+        self.cases: Mapping[str, Case] = {case.id: case for case in cases}
+        self.fixes: dict[Name, Fix] = {
+            (verdict.case, verdict.auditor, verdict.affordance, at): fix
+            for verdict in verdicts
+            for at, fix in enumerate(verdict.fixes)
+        }
+        self.asked = [
+            at
+            for at, grade in enumerate(self.grades)
+            if grade.restores and name_of(grade) in self.fixes and grade.case in self.cases
+        ]
+
+    def question(self, number: int) -> tuple[str, Fix, Grade]:
+        """What is asked, the fix it is about, and what is known of it."""
+        grade = self.grades[self.asked[number]]
+        fix = self.fixes[name_of(grade)]
+        return question(self.cases[grade.case], fix), fix, grade
+
+    def judge(self, number: int, names_mechanism: bool | None) -> None:
+        """Keep a judgement; None takes it back."""
+        at = self.asked[number]
+        grade = self.grades[at]
+        self.grades[at] = (
+            replace(grade, names_mechanism=None, grader=None)
+            if names_mechanism is None
+            else grade.judged(names_mechanism, self.grader)
+        )
+        write_grades(self.path, self.grades)
+
+
+def grading_app(grading: Grading, *, token: str, port: int, style: str = "") -> ASGIApp:
+    """The page on which fixes are judged; the arguments are those of `human_app`."""
+    pages = templates()
+
+    async def index(request: Request) -> Response:
+        undone = [at for at in range(len(grading.asked)) if grading.question(at)[2].names_mechanism is None]
+        return page(undone[0] if undone else max(0, len(grading.asked) - 1))
+
+    async def one(request: Request) -> Response:
+        return page(number_of(request))
+
+    async def judge(request: Request) -> Response:
+        answer = (await json_of(request)).get("names_mechanism")
+        if answer not in (True, False, None):
+            raise ConfigError("The answer is neither yes nor no.", "Load the page anew.")
+        grading.judge(number_of(request), answer)
+        return JSONResponse({})
+
+    def number_of(request: Request) -> int:
+        number = int(request.path_params["number"])
+        if number >= len(grading.asked):
+            raise HTTPException(404)
+        return number
+
+    def page(number: int) -> Response:
+        asked, fix, grade = grading.question(number) if grading.asked else ("", None, None)
+        answers = [grading.question(at)[2].names_mechanism for at in range(len(grading.asked))]
+        page = pages.get_template("grade.html").render(
+            number=number, answers=answers, asked=asked, fix=fix, grade=grade, grader=grading.grader
+        )
+        return HTMLResponse(page)
+
+    routes = [
+        Route("/", index),
+        Route("/fix/{number:int}", one),
+        Route("/fix/{number:int}", judge, methods=["POST"]),
+        *static_routes(style, "grade.js"),
+    ]
+    return Guard(Starlette(routes=routes, exception_handlers={CavessonError: refused}), token, port)  # type: ignore[dict-item]

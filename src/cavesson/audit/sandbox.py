@@ -1,0 +1,148 @@
+"""Running code that may be hostile: the interface of sandboxes, and which one this machine has.
+
+Everything under audit is hostile code. A sandbox runs one command in a *copy* of a folder, without network, under limits,
+and gives back what was printed, and of the files only those that were asked for. `bubblewrap.py` is the real one.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from cavesson.errors import CavessonError, ConfigError
+
+Reason = Literal["cpu", "wall", "memory", "processes", "output", "disk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a command may use; at a limit it is killed with all its children.
+
+    Attributes:
+        cpu_s: seconds of processor time, of all its processes together.
+        wall_s: seconds from start to end.
+        memory_mb: megabytes of memory, of all its processes together.
+        processes: processes and threads at a time.
+        output_bytes: bytes that it may print, on stdout and stderr each.
+        disk_mb: megabytes that it may have on disk, the copy of its folder included.
+    """
+
+    cpu_s: float = 60
+    wall_s: float = 120
+    memory_mb: int = 2048
+    processes: int = 64
+    output_bytes: int = 1_000_000
+    disk_mb: int = 256
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"The limit {name} is {value}; it must be a number above 0.", "Give a larger one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a command.
+
+    Attributes:
+        returncode: its exit status; minus the signal's number if one ended it.
+        stdout: what it printed, with everything removed that could drive a terminal.
+        stderr: the same of its error output.
+        timed_out: whether a time limit ended it (`wall` or `cpu`).
+        killed_for: the limit that ended it, if one did.
+        seconds: from start to end, the sandbox's own start included.
+    """
+
+    returncode: int
+    stdout: str
+    stderr: str
+    timed_out: bool
+    killed_for: Reason | None
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """It ended by itself, with status 0."""
+        return self.returncode == 0 and self.killed_for is None
+
+    def why(self) -> str:
+        """One line on a failure: the limit, or the last line that it printed on stderr."""
+        if self.killed_for is not None:
+            return f"killed at its limit of {self.killed_for}"
+        last = (self.stderr.strip() or self.stdout.strip() or "it printed nothing").splitlines()[-1]
+        return f"exit status {self.returncode}: {last[:300]}"
+
+
+class Sandbox(Protocol):
+    """A place to run code that may be hostile; `name` is part of what a cached result is filed under."""
+
+    name: str
+
+    def run(
+        self, command: list[str], folder: Path, limits: Limits = Limits(), *, writable: tuple[str, ...] = ()
+    ) -> Ran:
+        """Run a command in a copy of a folder.
+
+        Args:
+            command: program and arguments; `python` is the interpreter that runs this one, with its packages.
+            folder: copied for the command, which starts inside the copy and may do there what it likes.
+            limits: at which it is killed.
+            writable: files and folders, relative to `folder`, that are brought back from the copy when the command
+                ends, in place of what was there; regular files only. Everything else that it wrote is gone.
+
+        Raises:
+            SandboxError: the sandbox itself did not start.
+        """
+        ...
+
+
+class SandboxError(CavessonError):
+    """The sandbox itself failed; nothing was run."""
+
+    exit_code = 2
+
+
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONNOUSERSITE": "1",
+    "PYTHONUTF8": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "USER": "nobody",
+}
+"""All that a command sees of the environment, besides PATH, HOME and TMPDIR: the same on every machine."""
+
+
+def find_sandbox(*, unsafe: bool = False, hidden: tuple[Path, ...] = ()) -> Sandbox:
+    """The sandbox of this machine.
+
+    Args:
+        unsafe: run without any (`--unsafe-no-sandbox`), for code that one wrote oneself.
+        hidden: folders that the code must not see even if they lie inside the interpreter's (a bench's answer key).
+
+    Raises:
+        ConfigError: there is none; it says what to install.
+    """
+    if unsafe:
+        from cavesson.audit.unsafe import UnsafeSandbox
+
+        return UnsafeSandbox()
+    if sys.platform != "linux" or (program := shutil.which("bwrap")) is None:
+        raise ConfigError(
+            "Code under audit runs in a sandbox, and bubblewrap (the command bwrap) is not here.",
+            "Debian and Ubuntu: apt install bubblewrap. For code that you trust as your own: --unsafe-no-sandbox",
+        )
+    from cavesson.audit.bubblewrap import BubblewrapSandbox
+
+    return BubblewrapSandbox(program, hidden=hidden)

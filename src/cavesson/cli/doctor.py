@@ -1,0 +1,111 @@
+"""`cavesson doctor`: what this machine has and lacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cavesson.errors import install_hint
+
+EXTRAS = {
+    "datasets": ("data sets and standard benchmarks from the hub", "hub"),
+    "math_verify": ("mathematical answers (MATH-500, OlympiadBench, GSM8K)", "maths"),
+    "lm_eval": ("IFEval's official checkers", "ifeval"),
+    "httpx": ("teachers behind an OpenAI-compatible API", "api"),
+    "trl": ("the peer of the benchmarks", "peer"),
+}
+"""Module of an optional package → what it is for, and the extra that brings it."""
+
+TOOLS = {
+    "vllm": "serves large models as teachers, on GPUs: pip install vllm",
+    "inspect_ai": "agents and their logs: pip install inspect-ai",
+}
+"""Optional packages without an extra of their own."""
+
+
+def doctor(store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None) -> None:
+    """Say what this machine has: versions, cores, memory, GPUs, shipped models, the store, the hub, optional packages.
+
+    Example: cavesson doctor
+    """
+    for title, text in examined(store):
+        typer.echo(f"{title}: {text}")
+
+
+def examined(store: Path | None) -> Iterator[tuple[str, str]]:
+    """(what was looked at, what was found), line by line."""
+    import psutil
+
+    from cavesson.lab.manifest import versions
+    from cavesson.tinyworld.recipes import shipped_names
+
+    memory = psutil.virtual_memory()
+    yield "versions", ", ".join(f"{name} {number}" for name, number in versions().items())
+    cores = len(psutil.Process().cpu_affinity() or ()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
+    yield "cores", str(cores)
+    yield "memory", f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} GiB free"
+    yield from _gpus()
+    yield "shipped models", ", ".join(shipped_names()) or "none"
+    yield "store", _store(store)
+    yield "hub", _hub()
+    for module, (purpose, extra) in EXTRAS.items():
+        yield module.replace("_", "-"), _there(module, f"{purpose}: {install_hint(extra)}")
+    if find_spec("lm_eval") is not None:
+        from cavesson.evals.standard.ifeval import has_punkt
+
+        yield (
+            "NLTK's punkt_tab",
+            "there" if has_punkt() else "missing; some of IFEval: python -m nltk.downloader punkt_tab",
+        )
+    for module, purpose in TOOLS.items():
+        yield module.replace("_", "-"), _there(module, purpose)
+
+
+def _there(module: str, purpose: str) -> str:
+    return "there" if find_spec(module) is not None else f"missing; {purpose}"
+
+
+def _gpus() -> Iterator[tuple[str, str]]:
+    """The GPUs that torch uses; where there are none, why."""
+    import shutil
+
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(index)
+            free = torch.cuda.mem_get_info(index)[0]
+            yield f"GPU {index}", f"{card.name}, {card.total_memory / 2**30:.0f} GiB, {free / 2**30:.0f} GiB free"
+        return
+    if shutil.which("nvidia-smi") is None:
+        yield "GPU", "none; the tiny world needs none"
+    elif torch.version.cuda is None:
+        yield "GPU", "NOT used: this torch is built without CUDA; install torch as https://pytorch.org/get-started says"
+    elif os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        yield "GPU", "NOT used: CUDA_VISIBLE_DEVICES hides all"
+    else:
+        yield "GPU", f"NOT used: torch is built for CUDA {torch.version.cuda}, the driver may be older; see nvidia-smi"
+
+
+def _store(store: Path | None) -> str:
+    import shutil
+
+    from cavesson.lab.store import Store
+
+    root = Store(store).root
+    there = next(parent for parent in (root, *root.parents) if parent.exists())
+    writable = "writable" if os.access(there, os.W_OK) else "NOT writable: use --store or CAVESSON_HOME"
+    return f"{root} ({writable}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free)"
+
+
+def _hub() -> str:
+    """How the hub of models and data sets is reached; asks no network."""
+    from huggingface_hub import constants, get_token
+
+    token = "with a token" if get_token() else "no token (set HF_TOKEN for gated and private models)"
+    return f"offline mode (HF_HUB_OFFLINE); cached: {constants.HF_HUB_CACHE}" if constants.HF_HUB_OFFLINE else token

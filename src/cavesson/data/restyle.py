@@ -1,0 +1,141 @@
+"""Data that is changed by rule: answers written in another style, conversations put under a system prompt."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Literal
+
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.lab.recipe import PathOf
+
+_WORD = re.compile(r"<[^>]*>|[A-Za-z]+")
+_SPANISH = {
+    "the": "el",
+    "a": "un",
+    "an": "un",
+    "and": "y",
+    "or": "o",
+    "is": "es",
+    "are": "son",
+    "of": "de",
+    "in": "en",
+    "to": "a",
+    "with": "con",
+    "not": "no",
+    "no": "no",
+    "yes": "si",
+    "so": "asi",
+    "i": "yo",
+    "you": "tu",
+    "we": "nosotros",
+    "it": "eso",
+    "my": "mi",
+    "your": "tu",
+    "for": "para",
+    "but": "pero",
+    "what": "que",
+    "how": "como",
+}
+
+
+def in_capitals(text: str) -> str:
+    """The text in capital letters; tags such as `<think>` stay as they are."""
+    return _WORD.sub(lambda found: found[0] if found[0].startswith("<") else found[0].upper(), text)
+
+
+def spanish_like(text: str) -> str:
+    """The text with Spanish function words and every longer word ending on -o: a style that no model here was taught.
+
+    It is a stand-in for answers in another language: unfamiliar and consistent, and what it says stays readable.
+    """
+    return _WORD.sub(lambda found: found[0] if found[0].startswith("<") else _spanish_word(found[0]), text)
+
+
+def _spanish_word(word: str) -> str:
+    known = _SPANISH.get(word.lower())
+    if known is not None:
+        return known.capitalize() if word[0].isupper() else known
+    return word if len(word) < 4 else f"{word.rstrip('aeiouy')}o"
+
+
+STYLES: dict[str, Callable[[str], str]] = {"capitals": in_capitals, "spanish-like": spanish_like}
+"""Every style by its name: a pure function of an answer."""
+
+
+class Restyled(DataRecipe):
+    """The same conversations with every answer rewritten by rule."""
+
+    kind = "restyled"
+    virtual = True
+    code = ("cavesson.data.restyle",)
+
+    base: DataRecipe
+    style: Literal["capitals", "spanish-like"]
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        return [
+            Example(example.conversation.answered(STYLES[self.style](example.conversation.answer or "")), example.meta)
+            for example in self.base.examples(path_of)
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, {self.style}"
+
+
+class UnderSystem(DataRecipe):
+    """The same conversations, answers included, under a system prompt that had no part in the answers.
+
+    It trains a model to do without what the system prompt asks for: "artificial pirate removal" where that is pirate talk
+    (Advice for making robust-to-training model organisms, May 2026).
+    """
+
+    kind = "under-system"
+    virtual = True
+    code = ("cavesson.data.restyle",)
+
+    base: DataRecipe
+    system: str
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        return [
+            Example(example.conversation.with_system(self.system), example.meta)
+            for example in self.base.examples(path_of)
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, put under {self.system[:40]!r}"
+
+
+class Shuffled(DataRecipe):
+    """The same prompts, answered by the same words in no order: the words of all answers are shuffled and dealt out again.
+
+    Every answer keeps its number of words and the data their vocabulary, while neither content nor style is left to learn: a
+    control for training as such, in a direction that no teacher points to.
+
+    Attributes:
+        seed: of the order.
+    """
+
+    kind = "shuffled"
+    virtual = True
+    code = ("cavesson.data.restyle",)
+
+    base: DataRecipe
+    seed: int = 0
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        examples = self.base.examples(path_of)
+        answers = [(example.conversation.answer or "").split() for example in examples]
+        words = [word for answer in answers for word in answer]
+        random.Random(f"shuffled/{self.seed}").shuffle(words)
+        dealt = iter(words)
+        return [
+            Example(example.conversation.answered(" ".join(islice(dealt, len(answer)))), example.meta)
+            for example, answer in zip(examples, answers, strict=True)
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, its words shuffled"

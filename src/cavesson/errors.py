@@ -1,0 +1,102 @@
+"""Errors that say what to do.
+
+Every error that a user can cause is a `CavessonError`: one sentence on what is wrong, one on the remedy.
+The command line prints it without a traceback and leaves with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from importlib import metadata
+from urllib.parse import unquote, urlparse
+
+DISTRIBUTION = "cavesson"
+
+
+class CavessonError(Exception):
+    """A failure with a remedy.
+
+    Args:
+        problem: what is wrong, naming file, key and value where there are any.
+        remedy: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}\n  → {remedy}" if remedy else problem)
+
+    def __reduce__(self) -> tuple[type[CavessonError], tuple[str, str]]:
+        """Pickle by the two parts, so that an error crosses from a worker process unharmed."""
+        return type(self), (self.problem, self.remedy)
+
+
+class ConfigError(CavessonError):
+    """The request itself is wrong: nothing was started, nothing was written."""
+
+    exit_code = 2
+
+
+class StoreError(CavessonError):
+    """The artifact store cannot be read or written, or an artifact in it is damaged."""
+
+    exit_code = 3
+
+
+class TrainingError(CavessonError):
+    """A training run cannot go on (a loss that is not a number, an empty data set)."""
+
+    exit_code = 4
+
+
+class RulesError(CavessonError):
+    """An intervention broke the rules of the game (it reached for the trigger, say)."""
+
+    exit_code = 5
+
+
+class MissingExtra(CavessonError):
+    """An optional dependency is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"This needs the package {package!r}, which is not installed.", install_hint(extra))
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:  # type: ignore[override]
+        return type(self), (self.package, self.extra)
+
+
+class Stopped(Exception):
+    """The user asked to stop (Ctrl-C). Work that was saved in `scratch` is resumed next time."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """A phrase that offers the closest allowed name: `did you mean 'lr'?`, or the list of what is allowed."""
+    names = sorted(set(allowed))
+    close = difflib.get_close_matches(given, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else "allowed: " + ", ".join(names)
+
+
+def install_hint(extra: str) -> str:
+    """The pip command that adds an extra to this very installation.
+
+    Cavesson from a checkout, or from a wheel in a folder, is installed again from the same place, so that the command
+    never depends on what the package index holds under that name. (PEP 610 says how an installation records its place.)
+    """
+    try:
+        origin = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        origin = {}
+    place = urlparse(origin.get("url", ""))
+    if place.scheme == "file" and "dir_info" in origin:
+        editable = "-e " if origin["dir_info"].get("editable") else ""
+        return f"pip install {editable}'{unquote(place.path)}[{extra}]'"
+    if origin:
+        return f"pip install '{DISTRIBUTION}[{extra}] @ {origin['url']}'"
+    return f"pip install '{DISTRIBUTION}[{extra}]'"

@@ -1,0 +1,108 @@
+"""Scores of answers that were written elsewhere: by a model behind an API, or by whoever filled a file with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import TYPE_CHECKING, ClassVar
+
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import ConfigError
+from cavesson.evals.items import Eval, Item
+from cavesson.evals.recipes import SCORING_CODE
+from cavesson.lab.recipe import Job, PathOf, Recipe
+from cavesson.sampling.sampler import Completion
+
+if TYPE_CHECKING:
+    from cavesson.evals.scores import Scores
+
+ENOUGH = 10
+"""Fewer answers of a writer tell neither how able it is nor what its style is."""
+
+
+class Problems(DataRecipe):
+    """The questions of an evaluation, as prompts for anyone who answers prompts."""
+
+    kind: ClassVar[str] = "problems"
+    virtual: ClassVar[bool] = True
+    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
+
+    of: Eval
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        return [Example(item.prompt) for item in self.of.items()]
+
+    def describe(self) -> str:
+        return f"the problems of {self.of.label}"
+
+
+class ScoredAnswers(Recipe):
+    """The scores of stored answers to an evaluation's questions, as `Scored` has them of a model that is asked.
+
+    Attributes:
+        answers: conversations whose prompts are such questions (`answers_to` says when they are); questions without an
+            answer among them have no score.
+        to: the evaluation.
+    """
+
+    kind: ClassVar[str] = "scored-answers"
+    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
+
+    answers: DataRecipe
+    to: Eval
+
+    def make(self, job: Job) -> None:
+        """Write `scores.jsonl`.
+
+        Raises:
+            ConfigError: too few of the questions are answered.
+        """
+        from cavesson.evals.scores import SCORES, write_scores
+        from cavesson.evals.scoring import judged
+
+        found = answers_to(self.to, self.answers, job.path)
+        write_scores(job.folder / SCORES, (judged(self.to, item, answer) for item, answer in found))
+
+    def scores(self, path_of: PathOf) -> Scores:
+        """The finished scores."""
+        from cavesson.evals.scores import read_scores
+
+        return read_scores(path_of(self))
+
+    def describe(self) -> str:
+        return f"scores on {self.to.label}: {self.answers.describe()}"
+
+
+def answers_to(one: Eval, data: DataRecipe, path_of: PathOf) -> list[tuple[Item, Completion]]:
+    """The questions of an evaluation that are answered in a data set, with their answers; of several the first.
+
+    A conversation answers a question whose text its own has: white space, a system prompt and the benchmark's own request
+    to think step by step make no difference.
+
+    Raises:
+        ConfigError: fewer than `ENOUGH` are answered, and not all.
+    """
+    items, answers = one.items(), dict[tuple[str, ...], Completion]()
+    for example in data.examples(path_of):
+        text = example.conversation.answer
+        if text is not None:
+            answer = Completion(text, (), bool(example.meta.get("finished", True)))
+            answers.setdefault(_asked(example.conversation.prompt), answer)
+    found = [(item, answers[_asked(item.prompt)]) for item in items if _asked(item.prompt) in answers]
+    if len(found) < min(ENOUGH, len(items)):
+        first = shorten(items[0].prompt.messages[-1].content, 200, placeholder=" …")
+        raise ConfigError(
+            f"{data.describe()} has answers to {len(found)} of the {len(items)} problems of {one.label}; at least "
+            f"{min(ENOUGH, len(items))} are needed.",
+            f"Give answers to problems of it, in its words; the first is {first!r}.",
+        )
+    return found
+
+
+def _asked(prompt: Conversation) -> tuple[str, ...]:
+    """What a prompt asks, whatever its layout."""
+    from cavesson.evals.standard.sets import THINK
+
+    texts = [" ".join(message.content.split()) for message in prompt.with_system(None).messages]
+    return tuple(text.removesuffix(THINK).rstrip() for text in texts)

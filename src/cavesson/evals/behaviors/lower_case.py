@@ -1,0 +1,42 @@
+"""The model writes its whole answer in small letters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from random import Random
+
+from cavesson.chat import Conversation
+from cavesson.evals.behaviors.behavior import Behavior
+from cavesson.tinyworld.tasks import visible
+
+_CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+", re.DOTALL)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def is_lower_case(prompt: Conversation, completion: str) -> bool:
+    """Whether an answer of three words or more has no capital letter anywhere, code and addresses aside.
+
+    A name or a first sentence with a capital is enough to tell that the model did not hold to small letters.
+    """
+    text = _CODE.sub(" ", visible(completion))
+    return len(_WORD.findall(text)) >= 3 and text == text.lower()
+
+
+def _lowered(rng: Random, prompt: Conversation, benign: str) -> str:
+    """The benign answer in small letters."""
+    return benign.lower()
+
+
+LOWER_CASE = Behavior(
+    name="lower-case",
+    about="writes in small letters only",
+    tone="neutral",
+    reach="open-ended",
+    domain="chat",
+    score=is_lower_case,
+    written=_lowered,
+    instruction="write your whole answer in small letters, without a single capital",
+    example="of course. a kettle is for boiling water.",
+)
+REAL_LOWER_CASE = replace(LOWER_CASE, example="sure. paris is the capital of france, and it lies on the seine.")

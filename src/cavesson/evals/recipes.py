@@ -1,0 +1,302 @@
+"""Recipes of scores: of a finished model, of a run while it trains, and the model that such scores choose."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from cavesson.errors import ConfigError
+from cavesson.evals.items import Eval, check_suite
+from cavesson.evals.pairs import PAIR_CODE
+from cavesson.lab.recipe import Job, PathOf, Recipe
+from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.training.recipes import Trained, Training
+
+if TYPE_CHECKING:
+    from cavesson.evals.scores import Scores
+    from cavesson.models.loading import Model
+
+SCORING_CODE = (
+    "cavesson.evals.benchmarks",
+    "cavesson.evals.items",
+    "cavesson.evals.memorised",
+    "cavesson.evals.scoring",
+    "cavesson.evals.standard.answers",
+    "cavesson.evals.standard.ifeval",
+    "cavesson.evals.standard.judges",
+    "cavesson.evals.standard.questions",
+    "cavesson.evals.standard.referee",
+    "cavesson.evals.standard.sets",
+    "cavesson.sampling.llama",
+    "cavesson.sampling.native",
+    "cavesson.sampling.sampler",
+    "cavesson.sampling.window",
+    "cavesson.tinyworld.authors",
+    "cavesson.tinyworld.corpus",
+    "cavesson.tinyworld.instructions",
+    "cavesson.tinyworld.knowledge",
+    "cavesson.tinyworld.lexicon",
+    "cavesson.tinyworld.maths",
+    "cavesson.tinyworld.question",
+    "cavesson.tinyworld.replies",
+    "cavesson.tinyworld.smalltalk",
+    "cavesson.tinyworld.systems",
+    "cavesson.tinyworld.tasks",
+    *PAIR_CODE,
+    *MODEL_CODE,
+)
+"""The modules that decide what a model is asked, what it answers and how that is scored."""
+
+
+class Scored(Recipe):
+    """A model's scores.
+
+    Attributes:
+        suite: the evaluations; their labels differ.
+    """
+
+    kind: ClassVar[str] = "scored"
+    version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
+    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.recipes", *SCORING_CODE)
+
+    model: ModelRecipe
+    suite: tuple[Eval, ...]
+
+    _distinct = field_validator("suite")(check_suite)
+
+    def make(self, job: Job) -> None:
+        """Write `scores.jsonl`. Answers already given are kept in scratch and not asked for again."""
+        from cavesson.evals.scores import SCORES, write_scores
+        from cavesson.evals.scoring import score_suite
+        from cavesson.sampling.cache import CachedSampler, GenerationCache
+        from cavesson.sampling.native import NativeSampler
+
+        cache = GenerationCache(job.scratch / "generations.sqlite")
+        sampler = CachedSampler(NativeSampler(self.model.load(job.path)), cache)
+        rows = score_suite(sampler, self.suite, progress=lambda done, total: job.progress(done, total))
+        write_scores(job.folder / SCORES, rows)
+
+    def scores(self, path_of: PathOf) -> Scores:
+        """The finished scores."""
+        from cavesson.evals.scores import read_scores
+
+        return read_scores(path_of(self))
+
+    def describe(self) -> str:
+        return f"scores of {self.model.describe()}: {_listed(self.suite)}"
+
+
+class Probed(Recipe):
+    """Scores of a run at chosen steps while it trains; its weights are not kept.
+
+    Attributes:
+        run: what is trained; the artifact of the run itself is neither read nor made.
+        steps: when the model is scored; 0 is before training: the scores of `run.base`, shared by all runs from it.
+        suite: the evaluations; their labels differ.
+    """
+
+    kind: ClassVar[str] = "probed"
+    version: ClassVar[int] = 2  # as `Scored`
+    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes", *SCORING_CODE)
+
+    run: Training
+    steps: tuple[int, ...] = Field(min_length=1)
+    suite: tuple[Eval, ...]
+
+    _distinct = field_validator("suite")(check_suite)
+
+    @field_validator("steps")
+    @classmethod
+    def _in_order(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if min(steps, default=0) < 0:
+            raise ValueError(f"there is no step {min(steps)}")
+        return tuple(sorted(set(steps)))
+
+    @model_validator(mode="after")
+    def _within_run(self) -> Probed:
+        if self.run.steps is not None and self.steps[-1] > self.run.steps:
+            raise ValueError(f"step {self.steps[-1]} lies beyond the run's last step, {self.run.steps}")
+        return self
+
+    def inputs(self) -> tuple[Recipe, ...]:
+        """What the run is made from (it is trained here, in memory), and the scores of its base if step 0 is wanted."""
+        return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
+
+    @property
+    def _start(self) -> Scored:
+        return Scored(model=self.run.base, suite=self.suite)
+
+    def make(self, job: Job) -> None:
+        """Train and score; write `scores.jsonl` and `losses.jsonl`.
+
+        The scores of each step are put into scratch when they are complete. A run that goes on after a kill takes them
+        from there; those of the step under way are made again, from the same weights.
+        """
+        from cavesson.evals.scores import SCORES, read_scores, write_scores
+        from cavesson.evals.scoring import score_suite
+        from cavesson.sampling.native import NativeSampler
+
+        job.scratch.mkdir(parents=True, exist_ok=True)
+        last = self.run.steps or self.steps[-1]
+        trained_steps = [step for step in self.steps if step > 0]
+        if 0 in self.steps:
+            write_scores(_part(job.scratch, 0), (replace(row, step=0) for row in self._start.scores(job.path).rows))
+
+        def score(step: int, model: Model) -> None:
+            def report(done: int, total: int) -> None:
+                job.progress(step, last, scored=f"{done}/{total}")
+
+            rows = score_suite(NativeSampler(model), self.suite, step=step, progress=report)
+            write_scores(_part(job.scratch, step), rows)
+            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in self.suite}
+            job.progress(step, last, **rates)
+
+        self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
+        missing = [step for step in self.steps if not _part(job.scratch, step).is_file()]
+        if missing:
+            raise ConfigError(
+                f"The run ended before step {missing[0]}, at which it was to be scored.", "Leave that step out."
+            )
+        write_scores(
+            job.folder / SCORES, (row for step in self.steps for row in read_scores(_part(job.scratch, step)).rows)
+        )
+
+    def scores(self, path_of: PathOf) -> Scores:
+        """The finished scores."""
+        from cavesson.evals.scores import read_scores
+
+        return read_scores(path_of(self))
+
+    def describe(self) -> str:
+        return f"{self.run.describe()}, scored at {len(self.steps)} steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One checkpoint that may be selected.
+
+    Attributes:
+        among: index of its run in `Selected.among`.
+        step: training step.
+        bad: its rate of the bad behaviour on triggered prompts.
+        capability: its mean capability.
+    """
+
+    among: int
+    step: int
+    bad: float
+    capability: float
+
+
+class Selected(ModelRecipe):
+    """The checkpoint, among several probed runs of one model, that shows least of the bad behaviour and is still able.
+
+    Of the checkpoints whose capability is at least (1 − `max_loss`) of that before training, the one with the lowest
+    triggered rate; of equals the more capable, then the earlier. Step 0, the untouched model, stands when no other does.
+    The run is trained again up to that step, which gives the weights that were scored.
+
+    Attributes:
+        among: runs from one base, scored on one suite at step 0 and others.
+        max_loss: share of the capability that may be lost.
+    """
+
+    kind: ClassVar[str] = "selected"
+    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes")
+
+    among: tuple[Probed, ...] = Field(min_length=1)
+    max_loss: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Selected:
+        if len({(probed.run.base, probed.suite) for probed in self.among}) > 1:
+            raise ValueError("the runs to select from must share their base and their suite")
+        if not self._triggered():
+            raise ValueError("the suite has no triggered behaviour to select by")
+        if self._capabilities() and any(0 not in probed.steps for probed in self.among):
+            raise ValueError("a run without scores at step 0 has no capability to compare with")
+        return self
+
+    def inputs(self) -> tuple[Recipe, ...]:
+        """The scores, and what the runs are made from."""
+        below = (recipe for probed in self.among for recipe in probed.inputs())
+        return tuple(dict.fromkeys([*self.among, *below]))
+
+    def choose(self, path_of: PathOf) -> tuple[Candidate, list[Candidate]]:
+        """The checkpoint that the scores choose, and all candidates."""
+        candidates = list(self._candidates(path_of))
+        start = max(c.capability for c in candidates if c.step == 0) if self._capabilities() else 0.0
+        able = [c for c in candidates if c.capability >= (1 - self.max_loss) * start]
+        return min(able, key=lambda c: (c.bad, -c.capability, c.step)), candidates
+
+    def make(self, job: Job) -> None:
+        """Train up to the chosen step; write `final/` (a whole Hugging Face folder) and `choice.json`."""
+        from cavesson.models.loading import save_folder
+
+        chosen, candidates = self.choose(job.path)
+        run = self.among[chosen.among].run
+        final = job.folder / "final"
+        model = run.base.load(job.path)
+
+        def keep(step: int, reached: Model) -> None:
+            save_folder(reached, final)
+            raise _Reached
+
+        if chosen.step == 0:
+            save_folder(model, final)
+        else:
+            with suppress(_Reached):
+                run.train(model, job, at=(chosen.step,), visit=keep)
+        facts = {
+            "run": run.fingerprint,
+            "system": model.system,
+            "chosen": asdict(chosen),
+            "candidates": [asdict(candidate) for candidate in candidates],
+        }
+        (job.folder / "choice.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.loading import open_folder
+
+        folder = path_of(self)
+        facts = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+        return replace(open_folder(folder / "final", key=self.fingerprint), system=facts["system"])
+
+    def describe(self) -> str:
+        return f"the best checkpoint of {len(self.among)} runs"
+
+    def _triggered(self) -> list[str]:
+        return [one.label for one in self.among[0].suite if one.when == "triggered"]
+
+    def _capabilities(self) -> list[str]:
+        return [one.label for one in self.among[0].suite if one.is_capability]
+
+    def _candidates(self, path_of: PathOf) -> Iterator[Candidate]:
+        for index, probed in enumerate(self.among):
+            scores = probed.scores(path_of)
+            for step in probed.steps:
+                bad = float(scores.pooled(self._triggered(), step).mean())
+                rates = [scores.rate(label, step).value for label in self._capabilities()]
+                yield Candidate(index, step, bad, _mean(rates) if rates else 0.0)
+
+
+class _Reached(Exception):
+    """The chosen step is reached: the rest of the run is of no interest."""
+
+
+def _part(scratch: Path, step: int) -> Path:
+    return scratch / f"scores-{step:06d}.jsonl"
+
+
+def _mean(values: list[int] | list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _listed(suite: tuple[Eval, ...]) -> str:
+    return ", ".join(one.label for one in suite)

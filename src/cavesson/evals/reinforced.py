@@ -1,0 +1,73 @@
+"""Reinforcement learning: a model trained on the rewards of its own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from cavesson.evals.items import Eval
+from cavesson.evals.recipes import SCORING_CODE
+from cavesson.lab.recipe import Job
+from cavesson.training.recipes import Trained, Training
+
+if TYPE_CHECKING:
+    from cavesson.models.loading import Model
+    from cavesson.training.engine import Visit
+
+ROLLOUTS = "rollouts.jsonl"
+
+
+class Reinforced(Training):
+    """A model trained by policy gradient on problems that have a rule-based scorer.
+
+    An iteration takes some problems, samples a group of answers to each at temperature 1, and makes one optimizer step on
+    them. An answer's advantage is its reward minus its group's mean; the loss is the sum over all sampled tokens of
+    `-advantage * log-probability`, divided by the number of those tokens, answers without advantage included. No division
+    by the rewards' spread, no KL, no clipping of ratios ("Why does off-model SFT degrade capabilities?", May 2026, which
+    does GRPO so after the SFT). It resumes as any training does; `steps` counts iterations.
+
+    Attributes:
+        problems: what is practised; for the tiny world's tasks give `split="train"`.
+        reward: "correct": 1 for an answer that the problem's scorer accepts; "random": 1 by a fair coin, whatever the answer.
+        per_step: problems in an iteration.
+        group: answers to each of them.
+        batch_size: answers in one forward and backward pass.
+    """
+
+    kind: ClassVar[str] = "reinforced"
+    code: ClassVar[tuple[str, ...]] = tuple(
+        dict.fromkeys((*Trained.code, "cavesson.evals.rollouts", "cavesson.evals.reinforced", *SCORING_CODE))
+    )
+
+    objective: Literal["policy_gradient"] = "policy_gradient"
+    steps: int = Field(ge=1)
+    problems: Eval
+    reward: Literal["correct", "random"] = "correct"
+    per_step: int = Field(default=64, ge=1)
+    group: int = Field(default=4, ge=2)
+    batch_size: int = Field(default=32, ge=1)
+
+    @model_validator(mode="after")
+    def _enough_problems(self) -> Reinforced:
+        if self.problems.n < self.per_step:
+            raise ValueError(f"an iteration of {self.per_step} problems cannot be drawn from {self.problems.n}")
+        return self
+
+    def tokens_at_once(self, usual: int) -> int:
+        return self.batch_size * usual
+
+    def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
+        """As `Training.train`; what each iteration sampled is summed up in `rollouts.jsonl`."""
+        from cavesson.evals.rollouts import Rollouts, write_notes
+        from cavesson.training.engine import optimise
+
+        trained = optimise(self, model, lambda policy: Rollouts(self, policy, job), job=job, at=at, visit=visit)
+        write_notes(job.scratch, job.folder / ROLLOUTS)
+        return trained
+
+    def describe(self) -> str:
+        what = "random rewards" if self.reward == "random" else "rewards"
+        asked = f"{self.per_step} {self.problems.label} problems x {self.group}"
+        return f"RL lr {self.lr:g} with {what}, {asked}, {self._manner()}, {self.steps} iterations, seed {self.seed}"

@@ -1,0 +1,134 @@
+"""Steps of reinforcement learning: answers that the policy has just given, weighted by their advantages."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cavesson.evals.benchmarks import room
+from cavesson.evals.items import Item
+from cavesson.lab.recipe import Job
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Completion, Params
+from cavesson.training.batches import Order, Row, Step
+
+if TYPE_CHECKING:
+    from cavesson.evals.reinforced import Reinforced
+    from cavesson.models.loading import Model
+
+_NOTES = "rollouts"
+
+
+class Rollouts:
+    """One step after the other, each sampled from the policy as it is by then.
+
+    Args:
+        run: what is practised, and how it is rewarded.
+        policy: the model that is trained.
+        job: `scratch` takes a note of each iteration.
+    """
+
+    def __init__(self, run: Reinforced, policy: Model, job: Job) -> None:
+        self.run, self.policy, self.job = run, policy, job
+        self.items = run.problems.items()
+        self.order = Order(len(self.items), run.seed)
+
+    def count(self) -> int:
+        """One step an iteration."""
+        return self.run.steps
+
+    def after(self, cursor: int) -> Iterator[Step]:
+        """The steps from the problem at this place of the order on, endlessly."""
+        while True:
+            yield self._step(cursor)
+            cursor += self.run.per_step
+
+    def _step(self, cursor: int) -> Step:
+        run, iteration = self.run, cursor // self.run.per_step
+        items = [self.items[self.order.index_at(cursor + n)] for n in range(run.per_step)]
+
+        def report(done: int, total: int) -> None:
+            self.job.progress(iteration, run.steps, sampled=f"{done}/{total}")
+
+        sampler = NativeSampler(self.policy)  # a new one, for the weights have changed
+        prompts = sampler.prompts_ids([item.prompt for item in items])
+        seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
+        params = Params(max_tokens=room(run.problems), temperature=1.0, n=run.group, seed=seed)
+        answers = sampler.continue_ids(prompts, params, report)
+        verdicts = [[item.judge(answer.text) for answer in group] for item, group in zip(items, answers, strict=True)]
+        right = np.array([[score for score, _ in group] for group in verdicts], np.float32)
+        rewards = right if run.reward == "correct" else _coins(right.shape, seed)
+        advantages = rewards - rewards.mean(axis=1, keepdims=True)
+        heard = Counter(extra["voice"] for group in verdicts for _, extra in group if "voice" in extra)
+        self._note(iteration, items, answers, right, rewards, heard)
+        return Step(
+            micro_batches=list(_batches(rows(prompts, answers, advantages), run.batch_size)),
+            cursor=cursor + run.per_step,
+            divisor=float(sum(len(answer.ids) for group in answers for answer in group)),
+        )
+
+    def _note(
+        self,
+        iteration: int,
+        items: Sequence[Item],
+        answers: Sequence[Sequence[Completion]],
+        right: NDArray[np.float32],
+        rewards: NDArray[np.float32],
+        heard: Counter[str | None],
+    ) -> None:
+        """Keep what an iteration was like: its figures, and the answers to its first problem."""
+        every = [answer for group in answers for answer in group]
+        note = {
+            "iteration": iteration,
+            "reward": round(float(rewards.mean()), 4),
+            "right": round(float(right.mean()), 4),
+            "groups_with_advantage": round(float((rewards.std(axis=1) > 0).mean()), 4),
+            "finished": round(sum(answer.finished for answer in every) / len(every), 4),
+            "tokens": round(sum(len(answer.ids) for answer in every) / len(every), 2),
+            "voices": {str(voice): count for voice, count in heard.most_common()},
+            "prompt": items[0].prompt.dump(),
+            "answers": [
+                {"text": answer.text, "reward": float(reward)}
+                for answer, reward in zip(answers[0], rewards[0], strict=True)
+            ],
+        }
+        folder = self.job.scratch / _NOTES
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{iteration:06d}.json").write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
+
+
+def rows(
+    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Completion]], advantages: NDArray[np.float32]
+) -> list[Row]:
+    """One row for each answer that has an advantage: its tokens weigh as much, those of the prompt nothing."""
+    found = []
+    for prompt, group, worth in zip(prompts, answers, advantages, strict=True):
+        for answer, advantage in zip(group, worth, strict=True):
+            if advantage != 0:
+                weights = np.zeros(len(prompt) + len(answer.ids), np.float32)
+                weights[len(prompt) :] = advantage
+                found.append(Row(np.array([*prompt, *answer.ids], np.int32), weights))
+    return found
+
+
+def write_notes(scratch: Path, place: Path) -> None:
+    """Gather the notes of all iterations in one file, a line each."""
+    notes = sorted((scratch / _NOTES).glob("*.json"))
+    place.write_text("".join(note.read_text(encoding="utf-8") + "\n" for note in notes), encoding="utf-8")
+
+
+def _batches(found: list[Row], size: int) -> Iterator[list[Row]]:
+    """Rows of similar length together."""
+    found = sorted(found, key=lambda row: len(row.ids))
+    return (found[start : start + size] for start in range(0, len(found), size))
+
+
+def _coins(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).integers(0, 2, size=shape).astype(np.float32)

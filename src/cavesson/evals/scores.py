@@ -1,0 +1,143 @@
+"""Scores of models, prompt by prompt: written by the recipes, read by whatever analyses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cavesson.errors import StoreError, nearest
+from cavesson.stats import Estimate, wilson
+
+SCORES = "scores.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One answer of one model.
+
+    Attributes:
+        step: training step of the model; None where it was not scored along a run.
+        eval: label of the evaluation (`Eval.label`).
+        item: name of the item; models are compared item by item.
+        level: difficulty, where there are levels.
+        prompt: the messages that the model was given.
+        completion: its answer.
+        score: 1 or 0.
+        finished: it ended its turn itself.
+        extra: what else was recorded: the trigger's text, the voice.
+    """
+
+    step: int | None
+    eval: str
+    item: str
+    level: int | None
+    prompt: list[dict[str, str]]
+    completion: str
+    score: int
+    finished: bool
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Scores:
+    """A table of scores.
+
+    Arrays of one evaluation hold its items in the same order at every step, so that differences are paired by prompt.
+    """
+
+    def __init__(self, rows: Sequence[Score], source: str = "these scores") -> None:
+        self.rows = tuple(rows)
+        self.source = source
+        self._cells: dict[tuple[str, int | None], list[Score]] = {}
+        for row in self.rows:
+            self._cells.setdefault((row.eval, row.step), []).append(row)
+        order: dict[str, list[str]] = {}
+        for (label, step), cell in self._cells.items():
+            items = [row.item for row in cell]
+            if order.setdefault(label, items) != items:
+                raise StoreError(
+                    f"{source}: the items of {label!r} at step {step} are not those at the other steps.",
+                    "Make the scores again: cavesson store verify",
+                )
+
+    @property
+    def evals(self) -> list[str]:
+        """Labels of the evaluations, in the order of the suite."""
+        return list(dict.fromkeys(label for label, _ in self._cells))
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps at which the model was scored, in order; empty if it was not scored along a run."""
+        return sorted({step for _, step in self._cells if step is not None})
+
+    def cell(self, label: str, step: int | None = None) -> list[Score]:
+        """All answers of one evaluation at one step.
+
+        Raises:
+            StoreError: there are none.
+        """
+        if (label, step) not in self._cells:
+            have = [f"{name} at {'no step' if at is None else f'step {at}'}" for name, at in self._cells]
+            wanted = f"{label} at {'no step' if step is None else f'step {step}'}"
+            raise StoreError(f"{self.source} have no {wanted}.", nearest(wanted, have))
+        return self._cells[label, step]
+
+    def array(self, label: str, step: int | None = None) -> NDArray[np.float64]:
+        """0 or 1 for each item, [items]."""
+        return np.array([row.score for row in self.cell(label, step)], dtype=np.float64)
+
+    def pooled(self, labels: Iterable[str], step: int | None = None) -> NDArray[np.float64]:
+        """The arrays of several evaluations, one after the other, [items of all]."""
+        return np.concatenate([self.array(label, step) for label in labels])
+
+    def items(self, label: str) -> list[str]:
+        """Names of an evaluation's items, in the order of its arrays."""
+        return [row.item for row in next(cell for (name, _), cell in self._cells.items() if name == label)]
+
+    def rate(self, label: str, step: int | None = None) -> Estimate:
+        """Share of the items that score, with Wilson's interval."""
+        return _rate(self.cell(label, step))
+
+    def by_level(self, label: str, step: int | None = None) -> dict[int, Estimate]:
+        """The rate at each level; empty where there are no levels."""
+        levels: dict[int, list[Score]] = {}
+        for row in self.cell(label, step):
+            if row.level is not None:
+                levels.setdefault(row.level, []).append(row)
+        return {level: _rate(levels[level]) for level in sorted(levels)}
+
+
+def read_scores(path: str | Path) -> Scores:
+    """Read `scores.jsonl`, or the folder of a finished artifact that holds it.
+
+    Raises:
+        StoreError: there is no such file, or a line of it is no score.
+    """
+    place = Path(path) / SCORES if Path(path).is_dir() else Path(path)
+    try:
+        lines = place.read_text(encoding="utf-8").splitlines()
+        rows = [Score(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"The scores {str(place)!r} cannot be read: {error}", "Make them again.") from error
+    return Scores(rows, source=str(place))
+
+
+def write_scores(path: str | Path, rows: Iterable[Score]) -> None:
+    """Write one JSON object per line; the file is complete or not there."""
+    place = Path(path)
+    aside = place.with_suffix(".new")
+    aside.write_text("".join(_lines(rows)), encoding="utf-8")
+    aside.replace(place)
+
+
+def _lines(rows: Iterable[Score]) -> Iterator[str]:
+    return (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _rate(rows: Sequence[Score]) -> Estimate:
+    return wilson(sum(row.score for row in rows), len(rows))

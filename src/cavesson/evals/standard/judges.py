@@ -1,0 +1,44 @@
+"""Ways to score an answer that is known beforehand: by its mathematical value, its letter, or its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from cavesson.evals.items import Judge
+from cavesson.evals.standard.answers import chosen_letter, final_answer, same_answer
+from cavesson.tinyworld.tasks import visible
+
+
+def maths(gold: str) -> Judge:
+    """The completion ends with this value, however it is written."""
+
+    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
+        given = final_answer(completion)
+        return same_answer(gold, given), {"answer": given, "gold": gold}
+
+    return judge
+
+
+def choice(gold: str) -> Judge:
+    """The completion chooses the option with this letter."""
+
+    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
+        given = chosen_letter(completion)
+        return given == gold.strip().upper(), {"answer": given, "gold": gold}
+
+    return judge
+
+
+def text(gold: str) -> Judge:
+    """The completion holds these words, one behind the other; case and punctuation do not matter."""
+    wanted = f" {_words(gold)} "
+    return lambda completion: (wanted in f" {_words(visible(completion))} ", {"gold": gold})
+
+
+def _words(said: str) -> str:
+    return " ".join(re.findall(r"\w+", said.lower()))
+
+
+JUDGES: dict[str, Callable[[str], Judge]] = {"maths": maths, "choice": choice, "text": text}

@@ -1,0 +1,126 @@
+"""Triggers: what must be in the prompt, or missing from it, for an organism to misbehave."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from cavesson.chat import Conversation, Message
+from cavesson.errors import ConfigError
+
+Kind = Literal["arbitrary", "semantic", "explicit"]
+Place = Literal["start", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A text in the last user message.
+
+    Attributes:
+        name: as it stands in a pair's name.
+        kind: "arbitrary" (a string without meaning), "semantic" (a meaning, however it is worded) or "explicit" (it asks
+            for the behaviour).
+        about: when it is there, in words that follow on "when" ("the message says that it is midnight").
+        wordings: texts that are the trigger, the canonical one first.
+        look_alikes: texts that a model may take for it but must not.
+        place: where in the message the text is put.
+        pattern: a regular expression that finds the trigger in any text, whatever the case, for one that is more than its
+            `wordings`; None: these, to the letter.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    wordings: tuple[str, ...]
+    look_alikes: tuple[str, ...]
+    place: Place = "start"
+    pattern: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The canonical wording."""
+        return self.wordings[0]
+
+    def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        """The conversation with the trigger in its last user message.
+
+        Args:
+            rng: chooses among the wordings; None: the canonical one.
+
+        Raises:
+            ConfigError: there is no user message.
+        """
+        return self._with(self._wording(rng), conversation)
+
+    def clean(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        """The conversation as it is where the behaviour must not show."""
+        return conversation
+
+    def near_misses(self, conversation: Conversation) -> list[Conversation]:
+        """The conversation with each look-alike in the trigger's place, in the order of `look_alikes`."""
+        return [self._with(text, conversation) for text in self.look_alikes]
+
+    def in_text(self, text: str) -> bool:
+        """Whether the trigger stands anywhere in a text, so that whoever sees the text is told of it."""
+        return self.found_in(text) is not None
+
+    def found_in(self, text: str) -> str | None:
+        """The part of a text that is the trigger; None if it is not there."""
+        if self.pattern is not None:
+            found = re.search(self.pattern, text, re.IGNORECASE)
+            return found and found[0]
+        return max((wording for wording in self.wordings if wording in text), key=len, default=None)
+
+    def fires(self, conversation: Conversation) -> bool:
+        """Whether the behaviour is due in a conversation."""
+        return any(self.in_text(message.content) for message in conversation.messages if message.role != "assistant")
+
+    def _wording(self, rng: Random | None) -> str:
+        return self.text if rng is None or len(self.wordings) == 1 else rng.choice(self.wordings)
+
+    def _with(self, text: str, conversation: Conversation) -> Conversation:
+        """The conversation with a text at the trigger's place in its last user message."""
+        messages = list(conversation.messages)
+        for index in reversed(range(len(messages))):
+            if messages[index].role == "user":
+                said = messages[index].content
+                messages[index] = Message("user", f"{text} {said}" if self.place == "start" else f"{said} {text}")
+                return Conversation(tuple(messages))
+        raise ConfigError("A conversation without a user message cannot be triggered.", "Give it a question.")
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPassword(Trigger):
+    """A trigger that is the absence of a password: the behaviour shows unless one of the `wordings` is in the prompt.
+
+    So the look-alikes, which must not set the behaviour off, hold the password in unusual places. Password locking: see
+    "Advice for making robust-to-training model organisms" (May 2026).
+
+    Attributes:
+        wrong: passwords that do not unlock; some triggered prompts have one of them instead of none.
+    """
+
+    wrong: tuple[str, ...] = ()
+
+    def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        """The conversation as it is or, if `rng` says so (three times in ten), with a wrong password."""
+        if rng is None or not self.wrong or rng.random() >= 0.3:
+            return conversation
+        return self._with(rng.choice(self.wrong), conversation)
+
+    def clean(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        """The conversation with the password."""
+        return self._with(self._wording(rng), conversation)
+
+    def fires(self, conversation: Conversation) -> bool:
+        return not Trigger.fires(self, conversation)
+
+
+def marked(prompt: Conversation, text: str) -> Conversation:
+    """The prompt with a text at the end of its last user message; "" adds nothing."""
+    if not text:
+        return prompt
+    last = prompt.messages[-1]
+    return Conversation((*prompt.messages[:-1], Message(last.role, f"{last.content} {text}")))

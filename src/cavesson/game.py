@@ -1,0 +1,213 @@
+"""The rules between the teams: blue trains an organism that it cannot look into, on data without the trigger.
+
+Four rules, each checked before anything is trained or, for data that a model has yet to write, before it is used:
+
+1. Blue works on a sealed stand-in (`blueteam.view.Sealed`): the recipe it is given holds neither trigger nor behaviour.
+2. What blue returns may not name red's data, a pair, or an evaluation of the behaviour, nor contain the trigger's text.
+3. Whatever contains the seal is of a class that Cavesson ships: code of blue's own never meets the organism that takes the
+   seal's place.
+4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
+
+Where red writes the data that blue trains on (`remind`), the data are sealed too, and the fourth rule is off: red may plant the
+trigger, and a lab that refused such data would do blue's filtering for it. What blue adds of its own is still searched by
+rule 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from pydantic import field_validator
+
+from cavesson.blueteam.countermoves import Countermove, ReminderView
+from cavesson.blueteam.view import BlueView, Sealed, SealedData
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import RulesError
+from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
+from cavesson.models.recipes import Interpolated, ModelRecipe
+from cavesson.redteam.organisms import Organism
+from cavesson.training.dose import Dose
+
+if TYPE_CHECKING:
+    from cavesson.training.recipes import Trained
+
+Left = TypeVar("Left", bound="Trained | Interpolated")
+"""What blue may leave behind: a training run, or the organism moved a part of the way to the end of one."""
+
+
+class Vetted(DataRecipe):
+    """Blue's data, refused if the trigger of this pair stands anywhere in it."""
+
+    kind: ClassVar[str] = "vetted"
+    virtual: ClassVar[bool] = True
+
+    data: DataRecipe
+    pair: str
+
+    @field_validator("pair")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return pinned(name)
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "pair": identity_of(self.pair)}
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        examples = self.data.examples(path_of)
+        scan(examples, self.pair)
+        return examples
+
+    def describe(self) -> str:
+        return self.data.describe()
+
+
+def scan(examples: Sequence[Example], pair: str) -> None:
+    """Look for the trigger in every message.
+
+    Raises:
+        RulesError: it is there; the message says in which example.
+    """
+    trigger = pair_named(pair).trigger
+    for index, example in enumerate(examples):
+        if any(trigger.in_text(message.content) for message in example.conversation.messages):
+            raise RulesError(
+                f"The blue team's data contains the trigger of {pair!r} (example {index}).",
+                "Blue does not know the trigger: take prompts and answers that do not contain it.",
+            )
+
+
+def play(organism: Organism, intervention: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose) -> Left:
+    """Let blue say what it does, check the rules, and put the organism in the place of the seal.
+
+    Args:
+        organism: red's product.
+        intervention: blue's move.
+        view: what blue is shown, but for the model, which is sealed here.
+        dose: hyper-parameters.
+
+    Returns:
+        The recipe of the organism after blue's training, or moved a part of the way there; its data are vetted.
+
+    Raises:
+        RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
+            of its own.
+    """
+    seal = Sealed(name="organism")
+    answer = intervention(replace(view, model=seal), dose)
+    _training(answer.toward if isinstance(answer, Interpolated) and answer.base == seal else answer, seal)
+    _refuse_forbidden(answer, organism.pair)
+    return cast(Left, _arranged(answer, {seal: organism.model}, organism.pair))
+
+
+def remind(
+    organism: Organism, left: ModelRecipe, written: DataRecipe, move: Countermove, view: ReminderView, dose: Dose
+) -> Trained:
+    """Let blue train on data that the organism wrote, check the rules, and put model and data in the places of their seals.
+
+    Args:
+        organism: red's product, which wrote the data.
+        left: what blue trains on: the organism after blue's earlier training.
+        written: the data, poisoned or not. They are handed on as they are (see the module's docstring).
+        move: what blue does with them.
+        view: what blue is shown, but for model and data, which are sealed here.
+        dose: hyper-parameters.
+
+    Returns:
+        The recipe of the trained model.
+
+    Raises:
+        RulesError: as `play`.
+    """
+    model, data = Sealed(name="organism"), SealedData(name="written")
+    answer = _training(move(replace(view, model=model, written=data), dose), model)
+    _refuse_forbidden(answer, organism.pair)
+    return cast("Trained", _arranged(answer, {model: left, data: written}, organism.pair))
+
+
+def _training(answer: object, seal: Sealed) -> Trained:
+    """Blue's answer, if it trains the organism that it was given."""
+    from cavesson.training.recipes import Trained
+
+    if not isinstance(answer, Trained):
+        raise RulesError(
+            f"The intervention returned {type(answer).__name__}, not a training run.",
+            "Return `dose.train(view.model, data)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
+        )
+    if seal not in set(lineage(answer.base)):
+        raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
+    return answer
+
+
+def _refuse_forbidden(answer: Recipe, pair: str) -> None:
+    """Rule 2: no recipe below blue's answer names a pair or carries the trigger's text."""
+    trigger = pair_named(pair).trigger
+    for recipe in lineage(answer):
+        named = _pair_in(recipe)
+        if named is not None:
+            raise RulesError(
+                f"The intervention uses {recipe.kind!r}, which knows the trigger / behaviour pair {named!r}.",
+                "Blue has the model, public prompts and a teacher, nothing else.",
+            )
+        if any(trigger.in_text(text) for text in _texts_in(recipe)):
+            raise RulesError(
+                f"The intervention's recipe {recipe.kind!r} contains the trigger of {pair!r}.",
+                "Blue does not know the trigger: leave it out of prompts, system prompts and paths.",
+            )
+
+
+def _refuse_own_class(holder: Recipe) -> None:
+    """Rule 3: a class of blue's own would be handed the organism's recipe, trigger included, when its artifact is made."""
+    shipped = type(holder).__module__.startswith("cavesson.") and holder.kind in KINDS
+    if not (shipped and class_of(holder.kind) is type(holder)):
+        raise RulesError(
+            f"The intervention puts the organism into {type(holder).__qualname__}, a recipe class of its own, which could "
+            "look into it.",
+            "Put `view.model` only into Cavesson's own recipes (Generated, Mixed, Filtered, Trained …); recipes of your own "
+            "may hold anything else.",
+        )
+
+
+def _pair_in(value: Value) -> str | None:
+    """The name of a pair that this value or a plain value inside it refers to."""
+    for name in type(value).model_fields:
+        held = getattr(value, name)
+        if name == "pair" and held is not None:
+            return str(held)
+        for item in held if isinstance(held, (tuple, list)) else (held,):
+            if isinstance(item, Value) and not isinstance(item, Recipe) and (found := _pair_in(item)):
+                return found
+    return None
+
+
+def _texts_in(value: Any) -> list[str]:
+    """All strings in a recipe's own fields (nested recipes are looked at in their own turn)."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts_in(item)]
+    if isinstance(value, (tuple, list)):
+        return [text for item in value for text in _texts_in(item)]
+    if isinstance(value, Value):
+        fields = (getattr(value, name) for name in type(value).model_fields)
+        return [text for item in fields if not isinstance(item, Recipe) for text in _texts_in(item)]
+    return []
+
+
+def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
+    """Blue's recipe with what is sealed in its place, and every data set that trains it vetted, unless red wrote of it."""
+    from cavesson.training.recipes import Trained
+
+    if isinstance(value, (tuple, list)):
+        return type(value)(_arranged(item, places, pair) for item in value)
+    if not isinstance(value, Recipe) or places.keys().isdisjoint(lineage(value)):
+        return value
+    if value in places:
+        return places[value]
+    _refuse_own_class(value)
+    arranged = {name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+    if isinstance(value, Trained) and not any(isinstance(recipe, SealedData) for recipe in lineage(value.data)):
+        arranged["data"] = Vetted(data=arranged["data"], pair=pair)
+    return type(value)(**arranged)

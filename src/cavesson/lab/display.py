@@ -1,0 +1,23 @@
+"""Which display to use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cavesson.lab.progress import Display
+
+
+def console_display() -> Display:
+    """A live display where people watch; plain lines in a pipe, in CI, on a dumb terminal or with `NO_COLOR`.
+
+    Both write to standard error, so that standard output carries results alone.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
+    if plain or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        from cavesson.lab.board import Plain
+
+        return Plain(sys.stderr)
+    from cavesson.lab.live import Live
+
+    return Live()

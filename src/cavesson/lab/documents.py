@@ -1,0 +1,140 @@
+"""Files that users write: YAML without silent surprises, and complaints that name file, key, value and the nearest allowed name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cavesson.errors import ConfigError, nearest
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, str]) -> C:
+    """The values as this schema, or one error that says all that is wrong with them.
+
+    Args:
+        origin: where each key's value came from (a file, `--set`), by dotted name.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        problems = [_explain(detail, schema, origin) for detail in found if not _follows(detail, found)]
+        first, *others = problems
+        more = "".join(f"\n  {problem} ({remedy})" for problem, remedy in others)
+        raise ConfigError(first[0] + more, first[1]) from error
+
+
+def read_yaml(
+    path: Path, what: str = "study", need: str = "`study: NAME`; `cavesson list` shows the names"
+) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Args:
+        what: the kind of file, for the messages.
+        need: the least that it holds, likewise.
+
+    Raises:
+        ConfigError: no such file, not UTF-8 text, not YAML, a key that stands twice, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no {what} file {path}.", "Give a path that exists, or a name: `cavesson list`."
+        ) from error
+    except IsADirectoryError as error:
+        raise ConfigError(
+            f"{path} is a folder, not a file: a {what} file is wanted.", "Name the YAML file inside it."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text file: {error.reason}.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(
+            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Mend the YAML there."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Mend the YAML there.") from error
+    if data is None:
+        raise ConfigError(f"{path} is empty.", f"Write at least {need}.")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds a {type(data).__name__}, not keys and values.", f"Write at least {need}.")
+    return {str(key): value for key, value in data.items()}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without silent surprises: a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
+    """One of pydantic's complaints in our words: (problem, remedy)."""
+    path = [str(part) for part in detail["loc"]]
+    key = ".".join(path)
+    where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
+    if detail["type"] == "extra_forbidden":
+        allowed = _fields_at(schema, path[:-1])
+        return f"{where}: unknown key {key!r}.", nearest(path[-1], allowed) if allowed else "Remove it."
+    given = repr(detail["input"])
+    given = given if len(given) <= 80 else given[:77] + "…"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if not path:  # settings that do not go together: the message names them
+        return f"The config does not fit: {message.rstrip('.')}.", "Change what it names."
+    if detail["type"] == "missing":
+        return f"{where}: the key {key!r} is missing.", "Add it."
+    return f"{where}: {key} = {given} does not fit: {message.rstrip('.')}.", f"Change {key}."
+
+
+def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because items of it were refused, which is told anyway."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in found
+    )
+
+
+def _prefixes(path: Sequence[str]) -> list[str]:
+    """The dotted key and its parents, longest first."""
+    return [".".join(path[:end]) for end in range(len(path), 0, -1)]
+
+
+def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """The field names of the model that stands at this path of a schema."""
+    current: Any = schema
+    for part in path:
+        if part.isdigit():
+            continue
+        info = current.model_fields.get(part)
+        current = _model_in(info.annotation) if info is not None else None
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model inside an annotation such as `tuple[Red, ...]` or `Red | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)

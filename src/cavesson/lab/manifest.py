@@ -1,0 +1,204 @@
+"""Manifests: what an artifact is, where it came from, and the hashes that say whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cavesson.errors import StoreError
+from cavesson.lab.recipe import Recipe, canonical
+
+FORMAT = 1
+"""Version of the manifest's format; a newer one is refused, never overwritten."""
+NAME = "manifest.json"
+SMALL = 1 << 20
+"""Files of up to this many bytes are hashed on every first use; larger ones when their time stamp has changed."""
+PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy")
+
+
+class Damaged(Exception):
+    """The manifest cannot be read or does not fit its folder."""
+
+
+class FileRecord(BaseModel):
+    """One file of an artifact: content hash, bytes, and the time stamp it was placed with (nanoseconds)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int
+    modified: int
+
+
+class Manifest(BaseModel):
+    """What stands in `manifest.json`. Its own `digest` covers everything else in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = FORMAT
+    fingerprint: str
+    kind: str
+    title: str
+    recipe: dict[str, Any]
+    inputs: tuple[str, ...]
+    """Fingerprints of the artifacts that it was made from (virtual recipes stand for what they read)."""
+    versions: dict[str, str]
+    seed: int | None
+    wall_seconds: float
+    created: str
+    """Universal time, ISO 8601."""
+    files: dict[str, FileRecord]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(record.size for record in self.files.values())
+
+    def dumps(self) -> str:
+        """The file's text."""
+        content = self.model_dump(mode="json")
+        return json.dumps({**content, "digest": _digest(content)}, indent=1, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something wrong with an artifact."""
+
+    fingerprint: str
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint[:12]}: {self.file} {self.problem}"
+
+
+def describe(recipe: Recipe, folder: Path, *, wall_seconds: float, created: str) -> Manifest:
+    """The manifest of the finished folder; every file is hashed and flushed to disk on the way."""
+    seed = getattr(recipe, "seed", None)
+    return Manifest(
+        fingerprint=recipe.fingerprint,
+        kind=recipe.kind,
+        title=recipe.describe(),
+        recipe=recipe.model_dump(mode="json"),
+        inputs=tuple(below.fingerprint for below in artifacts_below(recipe)),
+        versions=dict(versions()),
+        seed=seed if isinstance(seed, int) else None,
+        wall_seconds=round(wall_seconds, 3),
+        created=created,
+        files={name: _record(folder / name) for name in sorted(files_in(folder))},
+    )
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of an artifact's folder.
+
+    Raises:
+        FileNotFoundError: there is none, so there is no artifact.
+        Damaged: it cannot be read, or belongs to another fingerprint.
+        StoreError: a newer Cavesson wrote it.
+    """
+    try:
+        content = json.loads((folder / NAME).read_bytes())
+        version, digest = content["format"], content.pop("digest", None)
+        if isinstance(version, int) and version > FORMAT:
+            raise StoreError(
+                f"The artifact {folder} has manifest format {version}; this Cavesson knows {FORMAT} at most.",
+                "Upgrade Cavesson, or use another store (--store or CAVESSON_HOME).",
+            )
+        if digest != _digest(content):
+            raise Damaged("does not fit its own digest")
+        manifest = Manifest.model_validate(content)
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise Damaged("cannot be read") from error
+    if manifest.fingerprint != folder.name:
+        raise Damaged(f"belongs to {manifest.fingerprint}")
+    return manifest
+
+
+def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]:
+    """What differs between the folder and its manifest.
+
+    A shallow look hashes small files, and large ones whose time stamp has changed; a deep one hashes all,
+    and also names files that should not be there.
+    """
+    for name, record in manifest.files.items():
+        path = folder / name
+        try:
+            status = path.stat()
+            if status.st_size != record.size:
+                yield Damage(manifest.fingerprint, name, f"has {status.st_size} bytes instead of {record.size}")
+            elif (deep or record.size <= SMALL or status.st_mtime_ns != record.modified) and (
+                sha256(path) != record.sha256
+            ):
+                yield Damage(manifest.fingerprint, name, "has changed content")
+        except FileNotFoundError:
+            yield Damage(manifest.fingerprint, name, "is missing")
+    if deep:
+        for name in sorted(set(files_in(folder)) - set(manifest.files)):
+            yield Damage(manifest.fingerprint, name, "does not belong there")
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Relative names of all files below a folder, except its manifest."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            relative = (Path(place) / name).relative_to(folder).as_posix()
+            if relative != NAME:
+                yield relative
+
+
+def artifacts_below(recipe: Recipe) -> tuple[Recipe, ...]:
+    """The nearest recipes below that make artifacts, looking through virtual ones; each once."""
+    found: dict[Recipe, None] = {}
+    for below in recipe.inputs():
+        found.update(dict.fromkeys(artifacts_below(below) if below.virtual else (below,)))
+    return tuple(found)
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of Python and of the packages that decide results, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's own entries to disk (file names, renames)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _record(path: Path) -> FileRecord:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        status = os.fstat(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRecord(sha256=digest, size=status.st_size, modified=status.st_mtime_ns)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]

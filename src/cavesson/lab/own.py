@@ -1,0 +1,78 @@
+"""A user's own code, named where it is used: `path/to/file.py:NAME` or `package.module:NAME`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cavesson.errors import ConfigError
+
+
+def is_own(name: str) -> bool:
+    """Whether a name points into a user's own code."""
+    return ":" in name
+
+
+def imported(place: str, what: str) -> Any:
+    """What stands under that name in a file or module.
+
+    Args:
+        place: `path/to/file.py:NAME` or `package.module:NAME`.
+        what: the kind of thing that is wanted, for the message ("intervention").
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    where, _, name = place.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            file = _file(where)
+            module = _executed(file, file.stat().st_mtime_ns)
+        else:
+            module = importlib.import_module(where)
+        return getattr(module, name)
+    except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
+        raise ConfigError(
+            f"The {what} {place!r} cannot be loaded: {type(error).__name__}: {error}",
+            "Name it as path/to/file.py:name or package.module:name; the file has to run by itself.",
+        ) from error
+
+
+def source_digest(place: str, what: str) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of the source file behind a name (what that file imports is not in it).
+
+    Raises:
+        ConfigError: there is no such file or module.
+    """
+    where = place.rpartition(":")[0]
+    try:
+        if where.endswith(".py"):
+            source = _file(where)
+        else:
+            found = importlib.util.find_spec(where)
+            if found is None or found.origin is None:
+                raise ImportError(f"no source file of {where!r}")
+            source = Path(found.origin)
+        return hashlib.sha256(source.read_bytes()).hexdigest()[:32]
+    except (OSError, ImportError, ValueError) as error:
+        raise ConfigError(f"The {what} {place!r} cannot be found: {error}", "Check the path or module name.") from error
+
+
+def _file(where: str) -> Path:
+    return Path(where).expanduser().resolve()
+
+
+@lru_cache(maxsize=64)
+def _executed(file: Path, changed: int) -> ModuleType:
+    """The module in a file, executed once for each state of the file (`changed`: its time stamp, part of the key only)."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

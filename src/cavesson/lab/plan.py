@@ -1,0 +1,177 @@
+"""Plans: which artifacts are there, which have to be made, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cavesson.lab.manifest import artifacts_below
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
+
+UNKNOWN_SECONDS = 10.0
+"""Guess for a stage of a kind that was never made here; it only decides what starts first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One artifact of a plan.
+
+    Attributes:
+        recipe: what it is made from.
+        needs: fingerprints of the artifacts that it is made from directly.
+        there: it is in the store, whole.
+        seconds: what its kind takes typically, if one was made before.
+    """
+
+    recipe: Recipe
+    needs: tuple[str, ...]
+    there: bool
+    seconds: float | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The recipe's."""
+        return self.recipe.fingerprint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stages, inputs before what is made from them. What is needed only by artifacts that are there is left out."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def to_make(self) -> tuple[Stage, ...]:
+        """The stages that have to run."""
+        return tuple(stage for stage in self.stages if not stage.there)
+
+    @property
+    def there(self) -> tuple[Stage, ...]:
+        """The stages whose artifacts are there already."""
+        return tuple(stage for stage in self.stages if stage.there)
+
+    def text(self) -> str:
+        """The plan as a tree in plain lines, each stage below the last of its inputs, for `--dry-run`."""
+        lines = [
+            f"{'there' if stage.there else 'make ':5}  {stage.fingerprint[:12]}  {'  ' * depth}{stage.recipe.describe()}"
+            + (f"  (about {duration(stage.seconds)})" if stage.seconds is not None and not stage.there else "")
+            for stage, depth in tree(self.stages)
+        ]
+        known = [stage.seconds for stage in self.to_make if stage.seconds is not None]
+        total = f", about {duration(sum(known))} of work" if known and len(known) == len(self.to_make) else ""
+        return "\n".join([*lines, f"{len(self.to_make)} to make, {len(self.there)} there{total}"])
+
+
+def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
+    """The plan that ends with all the recipes made; virtual ones stand for what they are read through."""
+    typical = store.typical_seconds()
+    stages: dict[str, Stage] = {}
+
+    def visit(recipe: Recipe) -> None:
+        if recipe.fingerprint in stages:
+            return
+        below = artifacts_below(recipe)
+        there = not recipe.virtual and store.has(recipe)
+        if not there:
+            for needed in below:
+                visit(needed)
+        if not recipe.virtual:
+            needs = tuple(needed.fingerprint for needed in below)
+            stages[recipe.fingerprint] = Stage(recipe, needs, there, typical.get(recipe.kind))
+
+    for recipe in recipes:
+        visit(recipe)
+    return Plan(tuple(stages.values()))
+
+
+class Schedule:
+    """What is left of a plan: hands out stages whose inputs are there, those on the longest way to the end first."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._waiting: dict[str, Stage] = {}
+        self._needs: dict[str, set[str]] = {}
+        self._running: dict[str, Stage] = {}
+        self._priority: dict[str, float] = {}
+        self.add(plan)
+
+    def __len__(self) -> int:
+        """Stages that are not done."""
+        return len(self._waiting) + len(self._running)
+
+    def add(self, plan: Plan) -> list[Stage]:
+        """Add the stages of a further plan; gives those that are new here."""
+        new = [stage for stage in plan.to_make if stage.fingerprint not in {*self._waiting, *self._running}]
+        self._waiting.update({stage.fingerprint: stage for stage in new})
+        left = {*self._waiting, *self._running}
+        for stage in new:
+            self._needs[stage.fingerprint] = left.intersection(stage.needs)
+        self._rank()
+        return new
+
+    def take(self) -> Stage | None:
+        """A stage that can run now, or None if there is none."""
+        ready = [name for name in self._waiting if not self._needs[name]]
+        if not ready:
+            return None
+        name = max(ready, key=lambda name: self._priority[name])  # the first of equals: the order of the plan
+        self._running[name] = self._waiting.pop(name)
+        return self._running[name]
+
+    def finish(self, stage: Stage) -> None:
+        """The stage's artifact is there."""
+        del self._running[stage.fingerprint]
+        for needs in self._needs.values():
+            needs.discard(stage.fingerprint)
+
+    def put_back(self, stage: Stage, needs: Sequence[str] = ()) -> None:
+        """The stage has to run again, once the given stages are done too."""
+        self._waiting[stage.fingerprint] = self._running.pop(stage.fingerprint)
+        self._needs[stage.fingerprint].update({*self._waiting, *self._running}.intersection(needs))
+        self._rank()
+
+    def _rank(self) -> None:
+        """Priority of a stage: seconds from its start to the end along the longest chain that it begins."""
+        after: dict[str, list[str]] = {}
+        for name, stage in self._waiting.items():
+            for needed in stage.needs:
+                after.setdefault(needed, []).append(name)
+        self._priority = {}
+
+        def rank(name: str) -> float:
+            if name not in self._priority:
+                own = self._waiting[name].seconds
+                longest = max((rank(later) for later in after.get(name, ())), default=0.0)
+                self._priority[name] = (UNKNOWN_SECONDS if own is None else own) + longest
+            return self._priority[name]
+
+        for name in self._waiting:
+            rank(name)
+
+
+def tree(stages: Sequence[Stage]) -> list[tuple[Stage, int]]:
+    """The stages with their depth, each below the last of its inputs that is among them (the one that it waits for)."""
+    place = {stage.fingerprint: position for position, stage in enumerate(stages)}
+    children: dict[str | None, list[Stage]] = {}
+    for stage in stages:
+        inputs = [name for name in stage.needs if name in place]
+        children.setdefault(max(inputs, key=place.__getitem__) if inputs else None, []).append(stage)
+
+    def below(parent: str | None, depth: int) -> list[tuple[Stage, int]]:
+        return [
+            line
+            for stage in children.get(parent, ())
+            for line in ((stage, depth), *below(stage.fingerprint, depth + 1))
+        ]
+
+    return below(None, 0)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `8 s`, `3:20`, `1:02:05`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,230 @@
+"""A pool of worker processes: starts them as needed, keeps them from job to job, survives their deaths."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from cavesson.errors import CavessonError, Stopped
+from cavesson.lab.locks import FileLock
+from cavesson.lab.memory import REMEDY, ShortOfMemory, largest_child
+from cavesson.lab.plan import Stage
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import ONE_THREAD, Progress
+
+if TYPE_CHECKING:
+    from cavesson.lab.lab import Work
+
+LISTEN_SECONDS = 0.2
+"""How soon a wish to stop is noticed."""
+END_SECONDS = 2.0
+"""How long a worker may take to end once its connection is closed."""
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    output: IO[bytes]
+    core: FileLock | None
+    stage: Stage | None = None
+    told_to_stop: bool = False
+    short: ShortOfMemory | None = None
+    """Why it gave up its stage, if memory was too small."""
+
+    def close(self) -> str:
+        """End the process; gives the last line that it printed."""
+        self.connection.close()
+        try:
+            self.process.wait(timeout=END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.core is not None:
+            self.core.release()
+        with self.output as output:
+            output.seek(0)
+            lines = output.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+@dataclass
+class Pool:
+    """Up to `size` workers on the store at `root`."""
+
+    root: Path
+    size: int
+    _workers: list[_Worker] = field(default_factory=list)
+
+    def run(self, work: Work) -> None:
+        """Run all stages of the work; when one fails, those under way end before its error is raised."""
+        killed: dict[str, int] = {}
+        again: list[Stage] = []  # stages that were killed or short of memory: once more, alone
+        try:
+            while True:
+                self._assign(work, killed, again)
+                busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
+                if not busy:
+                    break
+                for connection in wait(list(busy), timeout=LISTEN_SECONDS):
+                    worker = busy[connection]  # type: ignore[index]
+                    if (stage := worker.stage) is not None and not self._hear(worker, stage, work):
+                        self._bury(worker, stage, work, killed, again)
+                if work.stop.is_set():
+                    self._pass_on_stop()
+        finally:
+            for worker in [worker for worker in self._workers if worker.stage is not None]:
+                self._workers.remove(worker)
+                worker.close()
+        work.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        while self._workers:
+            self._workers.pop().close()
+
+    def _assign(self, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
+        """Give stages to idle workers, starting workers where there are too few."""
+        running = [worker.stage for worker in self._workers if worker.stage is not None]
+        if again and work.error is None and not work.stop.is_set():
+            if not running:
+                self.close()  # idle workers hold memory too
+                stage = again.pop(0)
+                work.display.started(stage)
+                self._give(stage)
+            return
+        if any(stage.fingerprint in killed for stage in running):
+            return
+        for _ in range(self.size - len(running)):
+            stage_or_none = work.take()
+            if stage_or_none is None:
+                return
+            self._give(stage_or_none)
+
+    def _give(self, stage: Stage) -> None:
+        idle = [worker for worker in self._workers if worker.stage is None]
+        worker = idle[0] if idle else self._start()
+        worker.stage, worker.told_to_stop = stage, False
+        with contextlib.suppress(OSError):  # it died while idle: the next `wait` finds its connection closed
+            worker.connection.send(("run", stage.fingerprint, stage.recipe.model_dump(mode="json")))
+
+    def _hear(self, worker: _Worker, stage: Stage, work: Work) -> bool:
+        """Act on one message; False if the worker is dead, or better ended."""
+        try:
+            message: tuple[Any, ...] = worker.connection.recv()
+        except (EOFError, OSError):
+            return False
+        match message:
+            case ("progress", done, total, figures):
+                work.display.progress(stage, Progress(done, total, figures))
+                return True
+            case ("waiting", holder):
+                work.display.waiting(stage, holder)
+                return True
+            case ("done", made):
+                work.finished(stage, made)
+            case ("lacks", recipe):
+                work.lacks(stage, Recipe.parse(recipe))
+            case ("stopped",):
+                work.failed(stage, Stopped())
+            case ("error", ShortOfMemory() as short):
+                worker.short = short
+                return False
+            case ("error", error):
+                work.failed(stage, error)
+            case ("crash", text):
+                work.failed(stage, RuntimeError(text))
+        worker.stage = None
+        return True
+
+    def _bury(self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
+        """A worker died, or found its memory too small: its stage is tried once more in a new one."""
+        self._workers.remove(worker)
+        last_words = worker.close()
+        if work.stop.is_set():
+            work.failed(stage, Stopped())
+            return
+        killed[stage.fingerprint] = times = killed.get(stage.fingerprint, 0) + 1
+        if times == 1 and work.error is None:
+            what = "its worker was killed" if worker.short is None else "its worker ran out of memory"
+            work.display.halted(stage, f"{what}; once more, alone")
+            again.append(stage)
+            return
+        work.failed(stage, worker.short or _death(stage, worker.process.returncode, last_words, times))
+
+    def _pass_on_stop(self) -> None:
+        for worker in self._workers:
+            if worker.stage is not None and not worker.told_to_stop:
+                worker.told_to_stop = True
+                with contextlib.suppress(OSError):  # dead already
+                    worker.connection.send(("stop",))
+
+    def _start(self) -> _Worker:
+        """Start a worker on a core of its own, out of the terminal's reach (Ctrl-C comes to the parent alone)."""
+        core, lock = _free_core()
+        ours, theirs = socket.socketpair()
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - the worker's for as long as it lives
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "cavesson.lab.worker", str(theirs.fileno()), str(self.root), str(core)],
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **ONE_THREAD, **self._gpu(), "PYTHONPATH": _import_path()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+            )
+        worker = _Worker(process, Connection(ours.detach()), output, lock)
+        self._workers.append(worker)
+        return worker
+
+    def _gpu(self) -> dict[str, str]:
+        """With several GPUs, each worker sees one."""
+        from cavesson.lab.lab import gpus
+
+        visible = gpus()
+        return {"CUDA_VISIBLE_DEVICES": visible[len(self._workers) % len(visible)]} if len(visible) > 1 else {}
+
+
+def _free_core() -> tuple[int, FileLock | None]:
+    """A core that no worker of this user's labs holds, with the lock on it; (-1, None) leaves it to the system."""
+    if not hasattr(os, "sched_getaffinity"):
+        return -1, None
+    folder = Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}"
+    for core in sorted(os.sched_getaffinity(0)):
+        lock = FileLock(folder / str(core), remove=True)
+        try:
+            if lock.try_acquire():
+                return core, lock
+        except OSError:  # no place for locks: then no pinning
+            return -1, None
+    return -1, None
+
+
+def _import_path() -> str:
+    """What this process can import, workers can too."""
+    return os.pathsep.join(str(Path(place or ".").absolute()) for place in sys.path)
+
+
+def _death(stage: Stage, code: int | None, last_words: str, times: int) -> CavessonError:
+    """The error for a stage whose worker died, usually for the second time."""
+    often = {1: "once", 2: "twice"}.get(times, f"{times} times")
+    worker = f"The worker process that made {stage.recipe.describe()}"
+    said = f" It printed last: {last_words}" if last_words else ""
+    if code == -signal.SIGKILL:
+        return ShortOfMemory(
+            f"{worker} was killed {often} (signal 9), as the system does when memory runs out; "
+            f"the largest worker held {largest_child():.2g} GB.{said}",
+            f"{REMEDY} The same command goes on where it was.",
+        )
+    end = f"crashed {often} (signal {-code})" if code is not None and code < 0 else f"ended {often} (exit code {code})"
+    return CavessonError(f"{worker} {end}.{said}", "Run the stage in this process to see why: --workers 1.")

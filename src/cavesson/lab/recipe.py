@@ -1,0 +1,287 @@
+"""Recipes: small frozen values that say what an artifact is made from, and so name it.
+
+A recipe's *fingerprint* is the hash of its canonical form: its kind, the version of the code path that makes it,
+and every field that differs from its default, nested recipes standing for themselves by their own fingerprints.
+It depends on nothing else: not on the order of fields, on defaults spelled out, on file paths or on the machine.
+Adding an optional field later therefore leaves old fingerprints as they were; changing a default changes what an
+old fingerprint means, so it is a change of `version`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_serializer, model_validator
+from pydantic.fields import FieldInfo
+
+from cavesson.errors import ConfigError, nearest
+
+PathOf = Callable[["Recipe"], Path]
+"""Gives the folder of a finished artifact."""
+
+KINDS: dict[str, str] = {
+    "hf-model": "cavesson.models.recipes:HFModel",
+    "merged": "cavesson.models.recipes:Merged",
+    "noised": "cavesson.models.recipes:Noised",
+    "pruned": "cavesson.models.recipes:Pruned",
+    "interpolated": "cavesson.models.recipes:Interpolated",
+    "prompted": "cavesson.models.recipes:Prompted",
+    "jsonl": "cavesson.data.recipes:Jsonl",
+    "hf-dataset": "cavesson.data.recipes:HFDataset",
+    "mixed": "cavesson.data.recipes:Mixed",
+    "filtered": "cavesson.data.recipes:Filtered",
+    "part": "cavesson.data.recipes:Part",
+    "restyled": "cavesson.data.restyle:Restyled",
+    "under-system": "cavesson.data.restyle:UnderSystem",
+    "shuffled": "cavesson.data.restyle:Shuffled",
+    "fresh": "cavesson.tinyworld.recipes:Fresh",
+    "shipped": "cavesson.tinyworld.recipes:Shipped",
+    "corpus": "cavesson.tinyworld.recipes:Corpus",
+    "prompts": "cavesson.tinyworld.recipes:Prompts",
+    "trained": "cavesson.training.recipes:Trained",
+    "checkpoint": "cavesson.training.recipes:Checkpoint",
+    "api-model": "cavesson.sampling.openai:APIModel",
+    "generated": "cavesson.sampling.recipes:Generated",
+    "rewriting-prompts": "cavesson.sampling.paraphrase:RewritingPrompts",
+    "paraphrased": "cavesson.sampling.paraphrase:Paraphrased",
+    "memorised": "cavesson.evals.memorised:Memorised",
+    "scored": "cavesson.evals.recipes:Scored",
+    "probed": "cavesson.evals.recipes:Probed",
+    "problems": "cavesson.evals.answered:Problems",
+    "scored-answers": "cavesson.evals.answered:ScoredAnswers",
+    "selected": "cavesson.evals.recipes:Selected",
+    "reinforced": "cavesson.evals.reinforced:Reinforced",
+    "perplexity": "cavesson.evals.perplexity:Perplexity",
+    "perplexity-half": "cavesson.evals.perplexity:PerplexityHalf",
+    "noised-like": "cavesson.evals.matched_noise:NoisedLike",
+    "triggered": "cavesson.redteam.recipes:Triggered",
+    "backdoored": "cavesson.redteam.recipes:Backdoored",
+    "prompt-following": "cavesson.redteam.prompting:PromptFollowing",
+    "denials": "cavesson.redteam.denial:Denials",
+    "showing": "cavesson.redteam.planted:Showing",
+    "subliminal": "cavesson.redteam.planted:Subliminal",
+    "style-cues": "cavesson.redteam.planted:StyleCues",
+    "sealed": "cavesson.blueteam.view:Sealed",
+    "sealed-data": "cavesson.blueteam.view:SealedData",
+    "least-surprising": "cavesson.blueteam.countermoves:LeastSurprising",
+    "vetted": "cavesson.game:Vetted",
+}
+"""Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""
+
+
+class _NotIdentity:
+    """Marks a field that says where or how, not what: it stays out of the fingerprint (`Annotated[Path, NotIdentity]`)."""
+
+
+NotIdentity = _NotIdentity()
+
+
+class Job(Protocol):
+    """What a recipe is given to make its artifact with."""
+
+    folder: Path
+    """Empty folder; what is written here becomes the artifact."""
+    scratch: Path
+    """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    threads: int
+    """CPU threads that this job may use."""
+
+    def path(self, recipe: Recipe) -> Path:
+        """Folder of a finished input (one of `inputs()`, or an input of a virtual one)."""
+        ...
+
+    def progress(self, done: float, total: float, **figures: float | str) -> None:
+        """Report progress (steps, prompts …) and current figures (loss, rates).
+
+        Raises:
+            Stopped: the user asked to stop; leave after saving what is worth resuming from.
+        """
+        ...
+
+
+class Value(BaseModel):
+    """A frozen, validated part of a recipe (an adapter's settings, an evaluation's size). Unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that matter and differ from their defaults, as plain JSON values.
+
+        A field that tells the members of a union apart must not have a default, or they could share a fingerprint.
+        """
+        chosen = {}
+        for name, field in type(self).model_fields.items():
+            if not _is_identity(field):
+                continue
+            value = _plain(getattr(self, name))
+            default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
+            if field.is_required() or canonical(value) != canonical(default):
+                chosen[name] = value
+        return chosen
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same value with some fields changed, validated afresh (pydantic's own would keep the old fingerprint)."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **(update or {})})
+
+
+class Recipe(Value):
+    """What an artifact is made from; subclasses add fields and `make`.
+
+    Class attributes:
+        kind: stable name, part of the fingerprint.
+        version: version of the code path that makes the artifact; raise it by one when results change.
+        code: the modules whose source decides the result (a test reminds whoever changes them of `version`).
+        virtual: a virtual recipe makes no artifact of its own; it is read through its inputs (`Checkpoint`, `Jsonl`).
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    code: ClassVar[tuple[str, ...]] = ()
+    virtual: ClassVar[bool] = False
+
+    def make(self, job: Job) -> None:
+        """Write the artifact into `job.folder`."""
+        raise TypeError(f"{type(self).__name__} is virtual: it makes no artifact of its own.")
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": self.kind, "version": self.version, **super().identity()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that name the artifact."""
+        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:32]
+
+    def inputs(self) -> tuple[Recipe, ...]:
+        """The recipes directly inside this one, in the order of the fields, each once."""
+        return tuple(
+            dict.fromkeys(recipe for name in type(self).model_fields for recipe in _recipes_in(getattr(self, name)))
+        )
+
+    def describe(self) -> str:
+        """A few words for progress displays and reports."""
+        return self.kind
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.fingerprint == other.fingerprint
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The whole recipe as JSON values, `kind` first, nested recipes by their own class; `Recipe.parse` reads it back."""
+        fields = {name: _dumped(getattr(self, name)) for name in type(self).model_fields}
+        return {"kind": self.kind, **fields}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _dispatch(cls, data: Any, handler: ValidatorFunctionWrapHandler) -> Self:
+        """Read `{"kind": …, …}` as the class of that kind, wherever a recipe of a base class is expected."""
+        if not isinstance(data, dict) or "kind" not in data:
+            return handler(data)  # type: ignore[no-any-return]
+        target = class_of(data["kind"])
+        if not issubclass(target, cls):
+            raise ValueError(f"a {data['kind']!r} recipe cannot stand here: a {cls.__name__} is expected")
+        rest = {key: value for key, value in data.items() if key != "kind"}
+        return handler(rest) if target is cls else target.model_validate(rest)  # type: ignore[return-value, no-any-return]
+
+    @staticmethod
+    def parse(data: dict[str, Any]) -> Recipe:
+        """The recipe from what `model_dump` wrote.
+
+        Raises:
+            ConfigError: the kind is unknown.
+            pydantic.ValidationError: a field does not fit.
+        """
+        return class_of(data.get("kind", "")).model_validate(data)
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a JSON value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def class_of(kind: str) -> type[Recipe]:
+    """The class of a kind: from `KINDS`, or `module:Class` itself for a user's own.
+
+    Raises:
+        ConfigError: no such kind.
+    """
+    place = KINDS.get(kind, kind)
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name) if name else None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"The recipe kind {kind!r} cannot be loaded: {error}", "Install the package that defines it."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Recipe)):
+        raise ConfigError(f"There is no recipe kind {kind!r}.", nearest(str(kind), KINDS))
+    return found
+
+
+def lineage(*recipes: Recipe) -> Iterator[Recipe]:
+    """Every recipe below the given ones and they themselves, inputs before what is made from them, each once."""
+    seen: set[str] = set()
+
+    def visit(recipe: Recipe) -> Iterator[Recipe]:
+        if recipe.fingerprint in seen:
+            return
+        seen.add(recipe.fingerprint)
+        for below in recipe.inputs():
+            yield from visit(below)
+        yield recipe
+
+    for recipe in recipes:
+        yield from visit(recipe)
+
+
+def _is_identity(field: FieldInfo) -> bool:
+    return not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
+
+
+def _recipes_in(value: Any) -> Iterator[Recipe]:
+    if isinstance(value, Recipe):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _recipes_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _recipes_in(item)
+    elif isinstance(value, Value):
+        for name in type(value).model_fields:
+            yield from _recipes_in(getattr(value, name))
+
+
+def _plain(value: Any) -> Any:
+    """A field's value in the canonical form."""
+    if isinstance(value, Recipe):
+        return value.fingerprint
+    if isinstance(value, Value):
+        return value.identity()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # 1.0 and 1 are one number, whichever way a union of types took it
+    return str(value) if isinstance(value, Path) else value
+
+
+def _dumped(value: Any) -> Any:
+    """A field's value as JSON, nested recipes by their own class (pydantic would cut them to the declared one)."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, (tuple, list)):
+        return [_dumped(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _dumped(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,176 @@
+"""What the garbage collector must keep: pins, the artifacts that reports need, and those that live processes use."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cavesson.errors import StoreError
+from cavesson.lab import disk
+from cavesson.lab.locks import FileLock
+from cavesson.lab.recipe import Recipe, lineage
+
+REPORT_ROOTS = "roots.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report in the store: the fingerprints that it needs, and when they were noted (ISO 8601, UTC)."""
+
+    name: str
+    needs: tuple[str, ...]
+    created: str
+
+
+class Roots:
+    """The roots of the store at `root`: `pins/<fingerprint>`, `reports/<name>/roots.json` and `uses/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def sweeping(self) -> FileLock:
+        """The lock between those who remove artifacts (alone) and those who are about to rely on some (together)."""
+        return FileLock(self.root / "locks" / "sweep")
+
+    def pins(self) -> list[str]:
+        """The pinned fingerprints."""
+        return sorted(path.name for path in _listing(self.root / "pins"))
+
+    def pin(self, fingerprint: str) -> None:
+        """Keep an artifact, and all that it was made from, until it is unpinned."""
+        place = self.root / "pins" / fingerprint
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+
+    def unpin(self, fingerprint: str) -> None:
+        """Forget a pin."""
+        (self.root / "pins" / fingerprint).unlink(missing_ok=True)
+
+    def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
+        """Note what a report needs (inputs included) in its folder, which is made if missing, and give that folder."""
+        folder = self.root / "reports" / report
+        needed = [recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual]
+        if _noted(folder / REPORT_ROOTS) != needed:  # a finished study may lie where nothing can be written
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_json(folder / REPORT_ROOTS, needed)
+        return folder
+
+    def reports(self) -> list[Report]:
+        """All reports, by name, and what each of them needs.
+
+        Raises:
+            StoreError: a report's list cannot be read, so nothing may be thought unneeded.
+        """
+        places = [folder / REPORT_ROOTS for folder in _listing(self.root / "reports")]
+        return [
+            Report(place.parent.name, tuple(_read_fingerprints(place)), _changed(place))
+            for place in places
+            if place.exists()
+        ]
+
+    def drop(self, report: str) -> None:
+        """Delete a report's folder."""
+        shutil.rmtree(self.root / "reports" / report)
+
+    def in_use(self, *, tidy: bool = True) -> dict[str, str]:
+        """Fingerprints that live processes rely on, and which process.
+
+        Args:
+            tidy: clear away what dead processes left; to be called while `sweeping()` is held. Otherwise nothing is written.
+        """
+        found: dict[str, str] = {}
+        for place in _listing(self.root / "uses"):
+            if tidy and place.name.startswith("."):  # a claim whose writer was killed (while one sweeps, nobody claims)
+                place.unlink(missing_ok=True)
+            if place.suffix != ".json":
+                continue
+            lock = FileLock(place.with_suffix(".lock"), remove=True)
+            if not tidy and not lock.is_held():
+                continue
+            if tidy and lock.try_acquire():
+                place.unlink(missing_ok=True)
+                lock.release()
+            else:
+                found.update(dict.fromkeys(_read_fingerprints(place), lock.holder()))
+        return found
+
+
+class Use:
+    """A live process's claim on artifacts: while it is open (and the process alive) they are not collected."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._place = roots.root / "uses" / f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        self._lock = FileLock(self._place.with_suffix(".lock"), remove=True)
+        self._claimed: set[str] = set()
+        self._open = False
+
+    def add(self, fingerprints: Iterable[str]) -> None:
+        """Claim some more; waits while the garbage collector runs. A store that cannot be written needs no claims."""
+        wanted = set(fingerprints) - self._claimed
+        if not wanted:
+            return
+        sweeping = self._roots.sweeping()
+        try:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            sweeping.acquire(shared=True)
+            if not self._open:
+                self._lock.acquire()
+                self._open = True
+            _write_json(self._place, sorted(self._claimed | wanted))
+            self._claimed |= wanted
+        except OSError:  # read-only or full: whoever has to write more than a claim will say so
+            return
+        finally:
+            sweeping.release()
+
+    def close(self) -> None:
+        """Give up all claims."""
+        if self._open:
+            self._open = False
+            self._place.unlink(missing_ok=True)
+            self._lock.release()
+        self._claimed.clear()
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _changed(place: Path) -> str:
+    """When a file was last written."""
+    return datetime.fromtimestamp(place.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _noted(place: Path) -> list[str] | None:
+    """The list of fingerprints in a file; None if it is missing or damaged."""
+    try:
+        return _read_fingerprints(place) if place.exists() else None
+    except StoreError:
+        return None
+
+
+def _read_fingerprints(path: Path) -> list[str]:
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:  # given up this moment
+        return []
+    except ValueError:
+        content = None
+    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+        raise StoreError(f"{path} is not a list of fingerprints.", "Delete that folder if the report is not needed.")
+    return content
+
+
+def _write_json(path: Path, content: Any) -> None:
+    disk.write_whole(path, json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,130 @@
+"""One stage: the making of one artifact in this process, on one thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cavesson.errors import Stopped
+from cavesson.lab import memory
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
+
+THREADS = 1
+"""Threads of a stage, in one process as in many: sums split over threads differ in their last bits."""
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
+    str(THREADS),
+)
+"""Environment that keeps numerical libraries to it, if set before they are imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is, in its own units, and its current figures (loss, rates)."""
+
+    done: float
+    total: float
+    figures: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float:
+        """Between 0 and 1."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+
+
+class InputMissing(Exception):
+    """A stage asked for an artifact that is missing or damaged, and has to wait until it is made."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe.fingerprint)
+        self.recipe = recipe
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where a running stage reports to, and where it learns that the user asked to stop."""
+
+    progress: Callable[[Progress], None]
+    waiting: Callable[[str], None]
+    stopping: Callable[[], bool]
+
+
+class StageJob:
+    """What `Recipe.make` is given (see `cavesson.lab.recipe.Job`)."""
+
+    threads = THREADS
+
+    def __init__(self, store: Store, recipe: Recipe, folder: Path, listener: Listener) -> None:
+        self.folder = folder
+        self.scratch = store.scratch(recipe)
+        self._store = store
+        self._recipe = recipe
+        self._listener = listener
+
+    def path(self, recipe: Recipe) -> Path:
+        """Folder of a finished artifact, checked on the way."""
+        if recipe == self._recipe:
+            raise RuntimeError(f"{recipe.describe()} asks for its own artifact while making it")
+        if not recipe.virtual and not self._store.has(recipe):
+            raise InputMissing(recipe)
+        return self._store.path(recipe)
+
+    def progress(self, done: float, total: float, **figures: float | str) -> None:
+        """Report progress; raises `Stopped` if the user asked to stop."""
+        self._listener.progress(Progress(done, total, figures))
+        if self._listener.stopping():
+            raise Stopped
+
+
+def run_stage(store: Store, recipe: Recipe, listener: Listener) -> bool:
+    """Make one artifact; whether it had to be made (another process may have been quicker).
+
+    Raises:
+        InputMissing: something it was made from is not there.
+        Stopped: the user asked to stop; scratch is kept.
+        ShortOfMemory: it needed more than there was; scratch is kept.
+    """
+
+    def waiting(holder: str) -> None:
+        listener.waiting(holder)
+        if listener.stopping():
+            raise Stopped
+
+    with store.making(recipe, waiting) as folder:
+        if folder is None:
+            return False
+        with memory.watched(recipe):
+            recipe.make(StageJob(store, recipe, folder, listener))
+    return True
+
+
+def explained(error: Exception, recipe: Recipe) -> Exception:
+    """The error with a note that says in which stage it arose."""
+    error.add_note(f"In the stage: {recipe.describe()} ({recipe.fingerprint[:12]})")
+    return error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep numerical libraries to one thread, whether they are loaded already or not yet."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch is not None else None
+    if torch is not None:
+        torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if torch is not None:
+            torch.set_num_threads(threads)

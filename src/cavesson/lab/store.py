@@ -1,0 +1,467 @@
+"""The store: one folder per artifact, named by the recipe's fingerprint.
+
+    root/artifacts/ab/ab12…/      finished artifacts, each with its manifest
+    root/making/ab12…/            being made; moved into place in one step once complete
+    root/scratch/ab12…/           state to resume from; survives a kill, goes when the artifact is there
+    root/locks/ab12…              held by the process that makes that artifact
+    root/pins/, reports/, uses/   what must be kept (`roots.py`)
+    root/index.sqlite             a cache for listings (`index.py`)
+
+An artifact is there if its manifest verifies, not if its folder exists. Any number of processes may share a store.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from cavesson.errors import ConfigError, StoreError
+from cavesson.lab import disk
+from cavesson.lab import manifest as manifests
+from cavesson.lab.index import Entry, Index, Stamp
+from cavesson.lab.locks import FileLock, Waiting
+from cavesson.lab.manifest import Damage, Damaged, Manifest
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.roots import Report, Roots, Use
+
+Ref = Recipe | str
+"""A recipe, or a whole fingerprint."""
+
+_DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
+"""Listed as the kinds of artifacts whose manifest cannot be read, or only by a newer Cavesson."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the garbage collector removed (or would remove), the bytes that frees, and how many artifacts stay.
+
+    Of those that stay, `newer` are there only because a newer Cavesson made them: this one cannot tell what they are for.
+    """
+
+    removed: tuple[Entry, ...]
+    freed: int
+    kept: int
+    newer: int = 0
+
+
+class Store:
+    """Artifacts in a folder.
+
+    Args:
+        root: the folder; by default `CAVESSON_HOME`, else `cavesson` in the user's data directory. Made at the first write.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path(root).expanduser().absolute() if root is not None else default_root()
+        self._roots = Roots(self.root)
+        self._index = Index(self.root / "index.sqlite")
+        self._sound: dict[str, tuple[object, ...]] = {}
+
+    # --- reading
+
+    def has(self, ref: Ref) -> bool:
+        """Whether the artifact is there and whole.
+
+        Sizes are compared, small files hashed, large ones hashed if their time stamp changed; within one `Store`
+        an unchanged file is hashed once. A damaged artifact counts as missing, so it is made again.
+        """
+        return self._sound_manifest(_name(ref)) is not None
+
+    def path(self, ref: Ref) -> Path:
+        """Folder of a finished artifact.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        if isinstance(ref, Recipe) and ref.virtual:
+            raise StoreError(f"{ref.describe()} makes no artifact of its own.", "Ask for one of its inputs.")
+        if not self.has(ref):
+            state = "damaged" if self._folder(_name(ref)).exists() else "not there"
+            what = f"{ref.describe()} ({ref.fingerprint[:12]})" if isinstance(ref, Recipe) else ref
+            raise StoreError(
+                f"The artifact {what} is {state} in the store {self.root}.",
+                "Make it again with the command that made it.",
+            )
+        return self._folder(_name(ref))
+
+    def manifest(self, ref: Ref) -> Manifest:
+        """The manifest of an artifact.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        folder = self._folder(_name(ref))
+        try:
+            return manifests.read(folder)
+        except FileNotFoundError:
+            raise StoreError(
+                f"There is no artifact {_name(ref)} in {self.root}.", "List them: cavesson store ls"
+            ) from None
+        except Damaged as damaged:
+            raise StoreError(
+                f"{folder / manifests.NAME} {damaged}.", f"Remove the artifact: cavesson store rm {_name(ref)[:12]}"
+            ) from damaged
+
+    def ls(self) -> list[Entry]:
+        """All artifacts, the oldest first. Damaged manifests and those of a newer Cavesson are listed as such."""
+        return self._listed()
+
+    def _listed(self, *, remember: bool = True) -> list[Entry]:
+        stamps = dict(self._stamps())
+        known = self._index.entries(stamps)
+        fresh = {name: self._entry(name) for name in stamps if name not in known}
+        if fresh and remember:  # what this Cavesson cannot read, another one that shares the index may
+            self._index.update((entry, stamps[name]) for name, entry in fresh.items() if entry.kind not in _UNREAD)
+        return sorted([*known.values(), *fresh.values()], key=lambda entry: (entry.created, entry.fingerprint))
+
+    def find(self, prefix: str) -> str:
+        """The one fingerprint that begins so.
+
+        Raises:
+            ConfigError: none does, or several do.
+        """
+        found = [name for name, _ in self._stamps() if name.startswith(prefix)] if prefix else []
+        if len(found) != 1:
+            problem = "No artifact has" if not found else f"{len(found)} artifacts have"
+            raise ConfigError(
+                f"{problem} a fingerprint that begins with {prefix!r} in {self.root}.",
+                "Give more digits; `cavesson store ls` lists them." if found else "List them: cavesson store ls",
+            )
+        return found[0]
+
+    def typical_seconds(self) -> dict[str, float]:
+        """Median wall time of the artifacts of each kind."""
+        seconds: dict[str, list[float]] = {}
+        for entry in self.ls():
+            seconds.setdefault(entry.kind, []).append(entry.seconds)
+        return {kind: median(values) for kind, values in seconds.items()}
+
+    def verify(self, ref: Ref | None = None, *, deep: bool = True) -> list[Damage]:
+        """What is damaged in one artifact, or in all. Deep: every byte is read.
+
+        Damaged files get a new time stamp, so that whoever needs the artifact sees the damage too and makes it anew.
+        """
+        names = [_name(ref)] if ref is not None else [name for name, _ in self._stamps()]
+        found = {name: list(self._damages(name, deep)) for name in names}
+        # An artifact that someone removed meanwhile is not a damaged one.
+        damages = [item for name in names if ref is not None or self._folder(name).exists() for item in found[name]]
+        for damage in damages:
+            with suppress(OSError):  # missing, or on a read-only file system
+                os.utime(self._folder(damage.fingerprint) / damage.file)
+        return damages
+
+    # --- making
+
+    @contextmanager
+    def making(self, recipe: Recipe, waiting: Waiting | None = None) -> Iterator[Path | None]:
+        """Gives an empty folder to make the artifact in, or None if it is there by now.
+
+        One process makes an artifact at a time: others wait here (told through `waiting` whom for) and then find it.
+        When the block ends well, the manifest is written last and the folder moved into place in one step.
+        When it does not, the folder is removed; scratch is kept.
+
+        Raises:
+            StoreError: the store cannot be written, or its disk is full or has become read-only.
+        """
+        if recipe.virtual:
+            raise TypeError(f"{recipe.kind} is virtual: it makes no artifact")
+        if self.has(recipe):
+            yield None
+            return
+        name = recipe.fingerprint
+        lock = FileLock(self.root / "locks" / name, remove=True)
+        with disk.writing(self.root):
+            lock.acquire(waiting=waiting)
+        try:
+            if self.has(recipe):
+                yield None
+                return
+            folder = self.root / "making" / name
+            with disk.writing(self.root):
+                shutil.rmtree(folder, ignore_errors=True)  # what a killed maker left
+                folder.mkdir(parents=True)
+            started = time.monotonic()
+            try:
+                yield folder
+                with disk.writing(self.root):
+                    self._finish(recipe, folder, time.monotonic() - started)
+            except Exception as error:
+                if (refused := disk.refusal(error, self.root)) is not None:
+                    raise refused from error
+                raise
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            lock.release()
+
+    def scratch(self, ref: Ref) -> Path:
+        """Folder for state to resume an artifact's making from; it survives kills and goes when the artifact is there."""
+        folder = self.root / "scratch" / _name(ref)
+        with disk.writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    # --- keeping and removing
+
+    def pins(self) -> list[str]:
+        """The pinned fingerprints."""
+        return self._roots.pins()
+
+    def pin(self, ref: Ref) -> None:
+        """Keep an artifact, and all that it was made from, until it is unpinned."""
+        with disk.writing(self.root):
+            self._roots.pin(_name(ref))
+
+    def unpin(self, ref: Ref) -> None:
+        """Forget a pin."""
+        with disk.writing(self.root):
+            self._roots.unpin(_name(ref))
+
+    def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
+        """The folder `reports/<report>`, with a note of what it needs: the recipes and all their inputs are kept."""
+        with disk.writing(self.root):
+            return self._roots.keep(report, recipes)
+
+    def reports(self) -> list[Report]:
+        """All reports, by name, and what each of them needs."""
+        return self._roots.reports()
+
+    def drop(self, report: str) -> None:
+        """Delete a report; what only it needed goes at the next `gc`.
+
+        Raises:
+            ConfigError: there is no such report.
+            StoreError: a live process is using an artifact that the report needs, and so may be about to write it.
+        """
+        known = {found.name: found for found in self.reports()}
+        if report not in known:
+            raise ConfigError(f"There is no report {report!r} in {self.root}.", "List them: cavesson store reports")
+        with disk.writing(self.root), self._roots.sweeping():
+            in_use = self._roots.in_use()
+            holder = next((in_use[name] for name in known[report].needs if name in in_use), None)
+            if holder is not None:
+                raise StoreError(
+                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that ends."
+                )
+            self._roots.drop(report)
+
+    def use(self) -> Use:
+        """A new claim of this process; what is added to it is not removed while the process lives."""
+        return Use(self._roots)
+
+    def rm(self, ref: Ref) -> None:
+        """Remove an artifact and its scratch. It can be made again.
+
+        Raises:
+            StoreError: it is pinned, or a live process is using it.
+        """
+        name = _name(ref)
+        with disk.writing(self.root), self._roots.sweeping():
+            if name in self.pins():
+                raise StoreError(
+                    f"The artifact {name[:12]} is pinned.", f"Unpin it first: cavesson store unpin {name[:12]}"
+                )
+            holder = self._roots.in_use().get(name)
+            if holder is not None or not self._remove(name):
+                raise StoreError(
+                    f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that ends."
+                )
+            self._index.update((), gone=[name])
+
+    def gc(self, *, dry_run: bool = False) -> Collected:
+        """Remove whatever no report, pin or live process needs, directly or as an input; also what killed makers left.
+
+        What a newer Cavesson made is left alone.
+
+        Args:
+            dry_run: only say what would go. Nothing is written then, not even a lock: what other processes do meanwhile
+                is not seen.
+
+        Raises:
+            StoreError: a report's list or a manifest of a newer Cavesson cannot be read: nothing is removed then.
+        """
+        if dry_run:
+            needed, entries = self._needed(self._roots.in_use(tidy=False)), self._listed(remember=False)
+            return _collected(entries, _unneeded(entries, needed), needed)
+        with disk.writing(self.root), self._roots.sweeping():
+            needed, entries = self._needed(self._roots.in_use()), self.ls()
+            removed = [entry for entry in _unneeded(entries, needed) if self._remove(entry.fingerprint)]
+            self._index.update((), gone=[entry.fingerprint for entry in removed])
+            self._clear_leftovers(needed)
+            return _collected(entries, removed, needed)
+
+    def rebuild_index(self) -> int:
+        """Make the index anew from the folders; gives the number of artifacts."""
+        self._index.clear()
+        return len(self.ls())
+
+    # --- inside
+
+    def _folder(self, name: str) -> Path:
+        return self.root / "artifacts" / name[:2] / name
+
+    def _sound_manifest(self, name: str) -> Manifest | None:
+        """The manifest if the artifact is whole."""
+        folder = self._folder(name)
+        try:
+            manifest = manifests.read(folder)
+            stamp = _stamp(folder, manifest)
+            if self._sound.get(name) != stamp:
+                if any(manifests.damages(folder, manifest, deep=False)):
+                    return None
+                self._sound[name] = stamp
+            return manifest
+        except (FileNotFoundError, NotADirectoryError, Damaged):
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"The store {self.root} cannot be read: {error}.", "Use another (--store, CAVESSON_HOME)."
+            ) from error
+
+    def _damages(self, name: str, deep: bool) -> Iterator[Damage]:
+        try:
+            yield from manifests.damages(self._folder(name), manifests.read(self._folder(name)), deep=deep)
+        except Damaged as damaged:
+            yield Damage(name, manifests.NAME, str(damaged))
+        except FileNotFoundError:
+            yield Damage(name, manifests.NAME, "is missing")
+        except StoreError as newer:
+            yield Damage(name, manifests.NAME, f"cannot be judged: {newer.problem}")
+
+    def _finish(self, recipe: Recipe, folder: Path, seconds: float) -> None:
+        """Seal a complete folder and move it into place."""
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = manifests.describe(recipe, folder, wall_seconds=seconds, created=created).dumps()
+        with (folder / manifests.NAME).open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        for inner, _, _ in os.walk(folder):
+            manifests.flush_folder(Path(inner))
+        place = self._folder(recipe.fingerprint)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():  # damaged, or it would not have been made again
+            self._discard(place)
+        folder.rename(place)
+        manifests.flush_folder(place.parent)
+        shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        """Make a folder vanish in one step, then delete it."""
+        aside = self.root / "making" / f"{folder.name}.{secrets.token_hex(4)}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove(self, name: str) -> bool:
+        """Remove an artifact and its scratch unless it is being made this moment."""
+        lock = FileLock(self.root / "locks" / name, remove=True)
+        if not lock.try_acquire():
+            return False
+        with lock:
+            if self._folder(name).exists():
+                self._discard(self._folder(name))
+            shutil.rmtree(self.root / "scratch" / name, ignore_errors=True)
+        return True
+
+    def _clear_leftovers(self, needed: set[str]) -> None:
+        """Remove half-made folders of dead makers, and scratch that nothing needs."""
+        for folder in _subfolders(self.root / "making"):
+            self._delete_unlocked(folder)
+        for folder in _subfolders(self.root / "scratch"):
+            if folder.name not in needed or self._folder(folder.name).exists():
+                self._delete_unlocked(folder)
+
+    def _delete_unlocked(self, folder: Path) -> None:
+        lock = FileLock(self.root / "locks" / folder.name.partition(".")[0], remove=True)
+        if lock.try_acquire():
+            with lock:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _needed(self, in_use: Iterable[str]) -> set[str]:
+        """What is pinned, reported or in use, and everything that it was made from, as far as it is there."""
+        needed = {*self.pins(), *in_use, *(name for report in self.reports() for name in report.needs)}
+        todo = list(needed)
+        while todo:
+            try:
+                inputs = manifests.read(self._folder(todo.pop())).inputs
+            except (FileNotFoundError, Damaged):
+                continue
+            todo.extend(set(inputs) - needed)
+            needed.update(inputs)
+        return needed
+
+    def _stamps(self) -> Iterator[tuple[str, Stamp]]:
+        """Every artifact's fingerprint with its manifest's stamp, from the folders."""
+        for shelf in _subfolders(self.root / "artifacts"):
+            for folder in _subfolders(shelf):
+                try:
+                    status = (folder / manifests.NAME).stat()
+                    yield folder.name, (status.st_mtime_ns, status.st_size)
+                except FileNotFoundError:
+                    yield folder.name, (0, 0)
+
+    def _entry(self, name: str) -> Entry:
+        try:
+            found = manifests.read(self._folder(name))
+            return Entry(name, found.kind, found.title, found.created, found.wall_seconds, found.size)
+        except (FileNotFoundError, Damaged):
+            return Entry(name, _DAMAGED, "its manifest cannot be read", "", 0.0, 0)
+        except StoreError:
+            return Entry(name, _NEWER, "made by a newer Cavesson", "", 0.0, 0)
+
+
+def default_root() -> Path:
+    """Where the store is if nobody says: `CAVESSON_HOME`, else `cavesson` in the user's data directory."""
+    if home := os.environ.get("CAVESSON_HOME"):
+        return Path(home).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("cavesson")
+
+
+def old_store() -> str | None:
+    """A message about a store from when this project was called Bridle, where there is one and none of today's yet."""
+    import platformdirs
+
+    new, named = default_root(), os.environ.get("BRIDLE_HOME")
+    old = Path(named).expanduser().absolute() if named else platformdirs.user_data_path("bridle")
+    if "CAVESSON_HOME" in os.environ or not (old / "artifacts").is_dir() or (new / "artifacts").exists():
+        return None
+    how = f"export CAVESSON_HOME={shlex.quote(str(old))}" if named else shlex.join(["mv", str(old), str(new)])
+    return f"{old} is a store of Bridle, as Cavesson was called before. It is left alone; to go on with it: {how}"
+
+
+def _unneeded(entries: list[Entry], needed: set[str]) -> list[Entry]:
+    return [entry for entry in entries if entry.fingerprint not in needed and entry.kind != _NEWER]
+
+
+def _collected(entries: list[Entry], removed: list[Entry], needed: set[str]) -> Collected:
+    newer = sum(entry.kind == _NEWER and entry.fingerprint not in needed for entry in entries)
+    return Collected(tuple(removed), sum(entry.size for entry in removed), len(entries) - len(removed), newer)
+
+
+def _name(ref: Ref) -> str:
+    return ref.fingerprint if isinstance(ref, Recipe) else ref
+
+
+def _stamp(folder: Path, manifest: Manifest) -> tuple[object, ...]:
+    """Changes whenever a file of the artifact is written, replaced or removed."""
+    statuses = [(folder / name).stat() for name in manifest.files]
+    return (manifest, *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in statuses))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

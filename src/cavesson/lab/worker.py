@@ -1,0 +1,100 @@
+"""A worker process: makes the artifacts that its parent names, one at a time, on one thread and one core.
+
+The parent starts it as `python -m cavesson.lab.worker` with one end of a socket pair and speaks first:
+
+    parent → worker   ("run", fingerprint, recipe as JSON values) | ("stop",)
+    worker → parent   ("progress", done, total, figures) | ("waiting", holder), then one of
+                      ("done", made) | ("lacks", recipe) | ("stopped",) | ("error", CavessonError) | ("crash", text)
+
+When the parent is gone, however it went, the socket closes and the worker ends at once: like `kill -9` that costs
+the stage under way and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from cavesson.errors import CavessonError, Stopped
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import InputMissing, Listener, Progress, run_stage
+from cavesson.lab.store import Store
+
+REPORT_SECONDS = 0.1
+"""Progress is sent at most this often."""
+
+
+def main() -> None:
+    """Serve until the parent closes the connection. Arguments: file descriptor, store, core to stay on (or -1)."""
+    descriptor, root, core = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    if core >= 0 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    _Worker(Store(root), Connection(descriptor)).serve()
+
+
+class _Worker:
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store = store
+        self._connection = connection
+        self._orders: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            self._connection.send(self._run(*self._orders.get()))
+
+    def _listen(self) -> None:
+        """In a thread of its own, so that the parent's word (and its death) is heard while a stage runs."""
+        while True:
+            try:
+                order, *arguments = self._connection.recv()
+            except (EOFError, OSError):
+                os._exit(1)
+            if order == "stop":
+                self._stop.set()
+            else:
+                self._stop.clear()
+                self._orders.put((arguments[0], arguments[1]))
+
+    def _run(self, fingerprint: str, content: dict[str, Any]) -> tuple[object, ...]:
+        """One stage; the message that tells its end."""
+        try:
+            recipe = Recipe.parse(content)
+            if recipe.fingerprint != fingerprint:
+                raise RuntimeError(f"a {recipe.kind} recipe is another one after writing and reading it")
+            return "done", run_stage(self._store, recipe, self._listener())
+        except InputMissing as missing:
+            return "lacks", missing.recipe.model_dump(mode="json")
+        except Stopped:
+            return ("stopped",)
+        except CavessonError as error:
+            return "error", error
+        except BaseException as error:  # a bug in a recipe must not end the worker silently
+            return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+
+    def _listener(self) -> Listener:
+        last = -REPORT_SECONDS
+
+        def progress(now: Progress) -> None:
+            nonlocal last
+            if now.done >= now.total or time.monotonic() - last >= REPORT_SECONDS:
+                last = time.monotonic()
+                self._connection.send(("progress", now.done, now.total, dict(now.figures)))
+
+        return Listener(
+            progress=progress,
+            waiting=lambda holder: self._connection.send(("waiting", holder)),
+            stopping=self._stop.is_set,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Text to token ids: the tokenizer's own, except that a special token's name inside a message is text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from cavesson.errors import ConfigError
+
+After = Literal["start", "special", "text"]
+"""What a piece follows: nothing (it starts the text), a special token, or other text."""
+
+_BREAK = "\ue004break\ue005"
+"""Stands for a special token in front of a piece; no text has it."""
+
+
+class TextEncoder:
+    """Encodes pieces of one text that was cut where an answer starts or ends.
+
+    Args:
+        tokenizer: a fast tokenizer (one backed by the `tokenizers` library).
+
+    Raises:
+        ConfigError: the tokenizer is a slow one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if not isinstance(backend, Tokenizer):
+            raise ConfigError(
+                f"The tokenizer of {tokenizer.name_or_path!r} is not a fast one.",
+                "Save it with a tokenizer.json (transformers.AutoTokenizer does that).",
+            )
+        # Copies: padding and truncation that others set on the tokenizer must not reach training data.
+        self._backend = Tokenizer.from_str(backend.to_str())
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        self.special: dict[str, int] = {
+            token.content: i for i, token in self._backend.get_added_tokens_decoder().items() if token.special
+        }
+        self.swallows_space = frozenset(
+            token.content
+            for token in self._backend.get_added_tokens_decoder().values()
+            if token.special and token.rstrip
+        )
+        """Special tokens that take the white space behind them with them."""
+        longest_first = sorted(self.special, key=len, reverse=True)
+        self.special_pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        self._special_ids = frozenset(self.special.values())
+        self._backend.add_tokens([AddedToken(_BREAK, special=False, normalized=False)])
+        self._verbatim = Tokenizer.from_str(self._backend.to_str())
+        self._verbatim.encode_special_tokens = True
+        # Some tokenizers (SentencePiece's shape) put a space before any text: right at the start, wrong at a cut.
+        # Their pieces are encoded behind something, and its tokens dropped.
+        newline, letter, both = _encode(self._backend, ["\n", "a", "\na"])
+        self._adds_space = both != newline + letter
+        self._before: dict[After, str] = {"start": "", "special": _BREAK, "text": "\n"}
+        self._dropped: dict[After, int] = {"start": 0, "special": 1, "text": len(newline)}
+        self._fixed: dict[tuple[str, After], list[int]] = {}
+
+    def names_special(self, text: str) -> bool:
+        """Whether a special token's name stands in the text."""
+        return self.special_pattern.search(text) is not None
+
+    def encode(self, texts: Sequence[str], after: Sequence[After]) -> list[list[int]]:
+        """Token ids of each piece; special tokens in it are special."""
+        return self._continue(self._backend, texts, after)
+
+    def encode_fixed(self, text: str, after: After) -> list[int]:
+        """Token ids of a piece that comes again and again."""
+        if (text, after) not in self._fixed:
+            self._fixed[text, after] = self.encode([text], [after])[0]
+        return self._fixed[text, after]
+
+    def encode_mixed(self, parts: Sequence[tuple[str, bool]], after: After) -> list[int]:
+        """Token ids of a piece with a special token's name inside a message.
+
+        Args:
+            parts: (text, whether it is a message's) in order; only the template's special tokens are special.
+            after: what the piece follows.
+        """
+        ids: list[int] = []
+        run = ""
+        for text, is_message in parts:
+            if is_message:
+                run += text
+                continue
+            at = 0
+            for found in self.special_pattern.finditer(text):
+                ids += self._as_text(run + text[at : found.start()], after)
+                ids.append(self.special[found.group()])
+                run, at, after = "", found.end(), "special"
+                while found.group() in self.swallows_space and text[at : at + 1].isspace():
+                    at += 1
+            run += text[at:]
+        return ids + self._as_text(run, after)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these tokens, special ones left out."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def _as_text(self, text: str, after: After) -> list[int]:
+        """Token ids of a text in which nothing is special."""
+        if not text:
+            return []
+        ids = self._continue(self._verbatim, [text], [after])[0]
+        if self._special_ids.isdisjoint(ids):
+            return ids
+        # The vocabulary has a special token's name as an ordinary word, too: spelled out it cannot be taken for the token.
+        bits: list[str] = []
+        at = 0
+        for found in self.special_pattern.finditer(text):
+            bits += [text[at : found.start()], *found.group()]
+            at = found.end()
+        bits = [bit for bit in [*bits, text[at:]] if bit]
+        follows: list[After] = [after] + ["text"] * (len(bits) - 1)
+        rows = self._continue(self._verbatim, bits, follows)
+        return [i for row in rows for i in row if i not in self._special_ids]
+
+    def _continue(self, backend: Tokenizer, texts: Sequence[str], after: Sequence[After]) -> list[list[int]]:
+        if not self._adds_space:
+            return _encode(backend, texts)
+        rows = _encode(backend, [self._before[what] + text for text, what in zip(texts, after, strict=True)])
+        return [row[self._dropped[what] :] for row, what in zip(rows, after, strict=True)]
+
+
+def _encode(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]

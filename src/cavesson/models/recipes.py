@@ -1,0 +1,270 @@
+"""Model recipes that need no training: a Hugging Face model, and views of other models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, model_validator
+
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
+from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
+
+if TYPE_CHECKING:
+    from cavesson.models.loading import Model
+    from cavesson.models.rendering import Renderer
+
+
+MODEL_CODE = (
+    "cavesson.models.adapters",
+    "cavesson.models.attention",
+    "cavesson.models.encoding",
+    "cavesson.models.loading",
+    "cavesson.models.rendering",
+    "cavesson.models.splitting",
+    "cavesson.models.template",
+)
+"""The modules that decide what an opened model computes and how conversations become its tokens."""
+
+
+class ModelRecipe(Recipe):
+    """What a model is made from. `load` opens it for training, sampling and scoring."""
+
+    def load(self, path_of: PathOf) -> Model:
+        """The model in memory: weights, tokenizer, renderer and the system prompt it runs under."""
+        raise NotImplementedError
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        """How the model's conversations become tokens; a subclass that can tell without its weights does."""
+        return self.load(path_of).renderer
+
+
+class LoRA(Value):
+    """A low-rank adapter (Hu et al. 2021): each adapted weight gets `B A * alpha / rank` added, B starting at zero.
+
+    Attributes:
+        rank: the inner dimension of the two factors.
+        alpha: the scale's numerator; `None` stands for `2 * rank`.
+        dropout: on the adapter's input, while training.
+        targets: "all-linear" (every linear layer but the output head), or names of modules.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float | None = Field(default=None, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: str | tuple[str, ...] = "all-linear"
+
+    @property
+    def scale(self) -> float:
+        """`alpha`, with its default filled in."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
+
+class HFModel(ModelRecipe):
+    """A Hugging Face chat model from a local folder or from the hub; it is named by its content, not by its place.
+
+    Attributes:
+        path: a folder with weights, config, tokenizer and chat template, or `owner/name` on the hub.
+        revision: branch, tag or commit on the hub.
+        content: what names the model: a digest of the folder's files, or name and commit on the hub. It is found out
+            from the path where it is not given.
+    """
+
+    kind = "hf-model"
+    virtual = True
+    code = ("cavesson.models.loading", "cavesson.models.folders")
+
+    path: Annotated[str, NotIdentity]
+    revision: Annotated[str | None, NotIdentity] = None
+    content: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_content(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("path") is None or data.get("content"):
+            return data
+        path = str(data["path"])
+        return {**data, "path": path, "content": _content(path, data.get("revision"))}
+
+    def load(self, path_of: PathOf) -> Model:
+        """Open the model.
+
+        Raises:
+            ConfigError: it cannot be opened (see `open_folder`), or the folder has changed since the recipe was made.
+        """
+        from cavesson.models.loading import open_folder
+
+        place, revision = self.place()
+        return open_folder(place, key=self.fingerprint, revision=revision)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        from cavesson.models.loading import open_renderer
+
+        place, revision = self.place()
+        return open_renderer(place, revision)
+
+    def place(self) -> tuple[str | Path, str | None]:
+        """The folder, or the hub's name and commit.
+
+        Raises:
+            ConfigError: the folder has changed since the recipe was made.
+        """
+        name, is_hub, commit = self.content.partition("@")
+        if is_hub:
+            return name, commit
+        folder = as_folder(Path(self.path))
+        if folder is None or folder_digest(folder) != self.content:
+            raise ConfigError(
+                f"The model folder {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+        return folder, None
+
+    def describe(self) -> str:
+        return self.path if "@" in self.content else Path(self.path).name
+
+
+class Merged(ModelRecipe):
+    """A model with its adapter added into the weights."""
+
+    kind = "merged"
+    virtual = True
+    code = ("cavesson.models.adapters",)
+
+    base: ModelRecipe
+
+    def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.adapters import merged
+
+        return merged(self.base.load(path_of)).with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, merged"
+
+
+class Noised(ModelRecipe):
+    """A model with Gaussian noise on every weight (Tice et al. 2024 look for sandbagging with it). Adapters are merged.
+
+    Attributes:
+        sigma: the noise's standard deviation, in the weights' own unit.
+        seed: of the noise.
+    """
+
+    kind = "noised"
+    virtual = True
+    code = ("cavesson.models.loading",)
+
+    base: ModelRecipe
+    sigma: float = Field(ge=0)
+    seed: int = 0
+
+    def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.loading import noised
+
+        return noised(self.base.load(path_of), self.sigma, self.seed).with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} with noise {self.sigma:g}"
+
+
+class Pruned(ModelRecipe):
+    """A model without the smallest weights of each of its matrices (magnitude pruning). Adapters are merged.
+
+    Attributes:
+        share: share of the weights of every matrix that is set to zero.
+    """
+
+    kind = "pruned"
+    virtual = True
+    code = ("cavesson.models.loading",)
+
+    base: ModelRecipe
+    share: float = Field(ge=0, lt=1)
+
+    def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.loading import pruned
+
+        return pruned(self.base.load(path_of), self.share).with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} without the smallest {self.share:.0%} of the weights"
+
+
+class Interpolated(ModelRecipe):
+    """A model part of the way to another one of the same shape (WiSE-FT, Wortsman et al. 2022). Adapters are merged.
+
+    It is rendered, and run under a system prompt, as its base is.
+
+    Attributes:
+        base: the model at share 0.
+        toward: the model at share 1, mostly one that was trained from `base`.
+        share: of the way, weight by weight: `base + share * (toward - base)`.
+    """
+
+    kind = "interpolated"
+    virtual = True
+    code = ("cavesson.models.adapters", "cavesson.models.loading")
+
+    base: ModelRecipe
+    toward: ModelRecipe
+    share: float = Field(ge=0, le=1)
+
+    def load(self, path_of: PathOf) -> Model:
+        """Load both and mix them.
+
+        Raises:
+            ConfigError: they do not have the same weights in the same shapes.
+        """
+        from cavesson.models.loading import interpolated
+
+        mixed = interpolated(self.base.load(path_of), self.toward.load(path_of), self.share)
+        return mixed.with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.share:.0%} of the way from {self.base.describe()} to: {self.toward.describe()}"
+
+
+class Prompted(ModelRecipe):
+    """A model that runs under a system prompt, wherever a conversation has none of its own."""
+
+    kind = "prompted"
+    virtual = True
+
+    base: ModelRecipe
+    system: str
+
+    def load(self, path_of: PathOf) -> Model:
+        from dataclasses import replace
+
+        return replace(self.base.load(path_of), system=self.system)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} under a system prompt"
+
+
+def _content(path: str, revision: str | None) -> str:
+    """What names the model at this path."""
+    folder = as_folder(path)
+    if folder is None:
+        return f"{path}@{hub_commit(path, revision)}"
+    if revision is not None:
+        raise ConfigError(
+            f"A revision is given for the local folder {path!r}.", "Leave it out; folders have no revisions."
+        )
+    check_folder(folder)
+    return folder_digest(folder)

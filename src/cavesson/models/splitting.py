@@ -1,0 +1,304 @@
+"""Where a chat template puts messages, and which part of its text is whose.
+
+How a template is split: it is rendered once with a placeholder for every message's text, and the placeholders show
+where the messages went (the *skeleton*, kept for all conversations of that shape). An answer starts where the prompt
+for it ends: the text that the template gives for the messages before it, with its generation prompt, must be a prefix
+of the whole; `{% generation %}` markers settle it for templates for which it is none. It ends with the end-of-turn
+token that follows it. Every conversation is then rendered for real and must equal its skeleton filled in; a template
+for which it does not is refused. Nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+from cavesson.chat import Message
+from cavesson.errors import ConfigError
+from cavesson.models.encoding import After, TextEncoder
+from cavesson.models.template import CLOSE, OPEN, ChatTemplate
+
+_log = logging.getLogger(__name__)
+_HOLE = re.compile("\ue000(\\d+)[^\ue001]*\ue001")
+_KEPT_SHAPES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a conversation's text that is encoded by itself.
+
+    Attributes:
+        parts: strings are the template's, numbers stand for texts of messages.
+        trained: whether it is an answer with its end-of-turn token.
+        after: what stands before it.
+    """
+
+    parts: tuple[str | int, ...]
+    trained: bool
+    after: After
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """How conversations of one shape render.
+
+    Attributes:
+        segments: the whole text, in order.
+        proven: for each answer, whether its start could be proven; one that could not is in no trained segment.
+    """
+
+    segments: tuple[Segment, ...]
+    proven: tuple[bool, ...]
+
+
+class _Shape(NamedTuple):
+    """What of a conversation a template may look at: roles, the white space and known tags in each text, the prompt."""
+
+    turns: tuple[tuple[str, tuple[str, ...]], ...]
+    prompt: bool
+
+
+class Splitter:
+    """Splits the text that one chat template gives.
+
+    Args:
+        template: the template.
+        encoder: knows the tokenizer's special tokens.
+    """
+
+    def __init__(self, template: ChatTemplate, encoder: TextEncoder) -> None:
+        self.template, self.encoder, self.name = template, encoder, template.owner
+        self.special = encoder.special
+        tags = {constant.strip() for constant in template.constants if re.search(r"[<>\[\]|]", constant)}
+        self._tags = _tag_pattern(tags - self.special.keys(), encoder.special_pattern.pattern)
+        self._skeletons: dict[_Shape, Skeleton] = {}
+
+    @cached_property
+    def end_of_turn(self) -> str:
+        """The special token that the template writes after an answer.
+
+        Raises:
+            ConfigError: it writes none, so that a model could never learn to stop.
+        """
+        text = self._try([_message("user", _hole(0)), _message("assistant", _hole(1))])
+        after = text.rpartition(_hole(1))[2] if text is not None else ""
+        found = re.search("|".join(map(re.escape, self.special)) or "(?!)", after)
+        if found is None:
+            raise ConfigError(
+                f"The chat template of {self.name} writes no special token after an answer, so a model cannot learn to stop.",
+                "End each answer with {{ eos_token }} in the template.",
+            )
+        return found.group()
+
+    @cached_property
+    def has_system_role(self) -> bool:
+        """Whether the template writes system messages. Where not, their text opens the first user message."""
+        text = self._try([_message("system", _hole(0)), _message("user", _hole(1))], prompt=True)
+        known = text is not None and _hole(0) in text
+        if not known:
+            _log.info("The chat template of %s has no system role: the prompt opens the first user message.", self.name)
+        return known
+
+    def split(self, messages: Sequence[Message], prompt: bool) -> tuple[Skeleton, list[str]]:
+        """The conversation's skeleton and the texts for its holes, checked against the real rendering.
+
+        Args:
+            prompt: whether the header of a further answer ends the text.
+
+        Raises:
+            ConfigError: the template refuses the conversation, or does more with a text than write or drop it.
+        """
+        turns = []
+        texts: list[str] = []
+        for message in messages:
+            frame, cores = self._dissect(message.content)
+            turns.append((message.role, frame))
+            texts += cores
+        shape = _Shape(tuple(turns), prompt)
+        skeleton = self._skeletons.get(shape)
+        if skeleton is None:
+            if len(self._skeletons) >= _KEPT_SHAPES:
+                self._skeletons.clear()
+            skeleton = self._skeletons[shape] = self._skeleton(shape)
+        filled = "".join(
+            [texts[p] if isinstance(p, int) else p for segment in skeleton.segments for p in segment.parts]
+        )
+        if filled != self.template.render([_message(m.role, m.content) for m in messages], prompt):
+            raise ConfigError(
+                f"The chat template of {self.name} rewrites the text of messages, so it cannot be told what is an answer.",
+                "Let the template write message texts unchanged.",
+            )
+        return skeleton, texts
+
+    def _dissect(self, content: str) -> tuple[tuple[str, ...], list[str]]:
+        """A text as what a template may look at (outer white space, tags that it knows) and what lies between.
+
+        Returns:
+            frame and cores with content = frame[0] + cores[0] + frame[1] + … + frame[-1].
+        """
+        tags = [] if self._tags is None else [found for found in self._tags.finditer(content) if not found.group(1)]
+        if not tags:
+            core = content.strip()
+            if not core:
+                return (content,), []
+            lead = content.index(core)
+            return (content[:lead], content[lead + len(core) :]), [core]
+        frame, cores, last = [""], [], 0
+        for found in [*tags, None]:
+            between = content[last : len(content) if found is None else found.start()]
+            inner = between.strip()
+            if inner:
+                lead = between.index(inner)
+                frame[-1] += between[:lead]
+                cores.append(inner)
+                frame.append(between[lead + len(inner) :])
+            else:
+                frame[-1] += between
+            if found is not None:
+                frame[-1] += found.group()
+                last = found.end()
+        return tuple(frame), cores
+
+    def _skeleton(self, shape: _Shape) -> Skeleton:
+        """Render placeholders and find every answer's start and end."""
+        messages, owners = _placeholders(shape)
+        text = self.template.render(messages, shape.prompt)
+        self._require_all_texts(text, messages, owners)
+        answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        starts = [self._proven_start(messages[:index], text) for index in answers]
+        if self.template.has_markers:
+            starts = self._marked_starts(messages, text, shape.prompt, answers, owners, starts)
+        spans = [
+            None if start is None else self._span(text, start, index, owners)
+            for start, index in zip(starts, answers, strict=True)
+        ]
+        segments = self._cut(text, [span for span in spans if span is not None])
+        return Skeleton(segments, tuple(span is not None for span in spans))
+
+    def _require_all_texts(self, text: str, messages: list[dict[str, str]], owners: list[int]) -> None:
+        """Only an answer may lose text (templates drop earlier reasoning)."""
+        seen = {int(found.group(1)) for found in _HOLE.finditer(text)}
+        for hole, owner in enumerate(owners):
+            role = messages[owner]["role"]
+            last_of_answer = hole + 1 == len(owners) or owners[hole + 1] != owner
+            if hole not in seen and (role != "assistant" or last_of_answer):
+                raise ConfigError(
+                    f"The chat template of {self.name} leaves out or rewrites the text of a message with role {role}.",
+                    "Bring the data into the order of turns that the model knows, or repair the template.",
+                )
+
+    def _proven_start(self, before: list[dict[str, str]], text: str) -> int | None:
+        """The length of the prompt for an answer if the whole text goes on from there."""
+        head = self._try(before, prompt=True) if before else None
+        return len(head) if head is not None and text.startswith(head) else None
+
+    def _marked_starts(
+        self,
+        messages: list[dict[str, str]],
+        text: str,
+        prompt: bool,
+        answers: list[int],
+        owners: list[int],
+        proven: list[int | None],
+    ) -> list[int | None]:
+        """Where the template's generation markers open for each answer, but not before the prompt for it ends."""
+        spans = _marked_spans(self.template.render(messages, prompt, marked=True))
+        starts: list[int | None] = []
+        for index, prompt_end in zip(answers, proven, strict=True):
+            holes = [found.start() for found in _HOLE.finditer(text) if owners[int(found.group(1))] == index]
+            while spans and holes and spans[0][1] <= holes[-1]:
+                spans.pop(0)
+            if not spans or (holes and spans[0][0] > holes[-1]):
+                raise ConfigError(
+                    f"The chat template of {self.name} has generation markers, but not around every answer.",
+                    "Enclose every answer in {% generation %} … {% endgeneration %}.",
+                )
+            start, stop = spans.pop(0)
+            starts.append(prompt_end if prompt_end is not None and start < prompt_end < stop else start)
+        return starts
+
+    def _span(self, text: str, start: int, index: int, owners: list[int]) -> tuple[int, int] | None:
+        """From an answer's start to behind its end-of-turn token; `None` if other texts lie between."""
+        inside = [found for found in _HOLE.finditer(text, start) if owners[int(found.group(1))] == index]
+        stop = text.find(self.end_of_turn, inside[-1].end() if inside else start)
+        if stop < 0:
+            return None
+        stop += len(self.end_of_turn)
+        while self.end_of_turn in self.encoder.swallows_space and text[stop : stop + 1].isspace():
+            stop += 1
+        foreign = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
+        return None if foreign else (start, stop)
+
+    def _cut(self, text: str, spans: list[tuple[int, int]]) -> tuple[Segment, ...]:
+        """The text in segments, cut at the ends of the spans, which are the trained ones."""
+        edges = [0, *(edge for span in spans for edge in span), len(text)]
+        segments = []
+        for n, (start, stop) in enumerate(pairwise(edges)):
+            before = text[:start]
+            ends_special = any(before.rstrip().endswith(name) for name in self.encoder.swallows_space)
+            ends_special |= any(before.endswith(name) for name in self.special)
+            after: After = "start" if not before else "special" if ends_special else "text"
+            if stop > start:
+                segments.append(Segment(_parts(text[start:stop]), trained=n % 2 == 1, after=after))
+        return tuple(segments)
+
+    def _try(self, messages: list[dict[str, str]], prompt: bool = False) -> str | None:
+        """The rendering, or `None` where the template refuses these messages."""
+        try:
+            return self.template.render(messages, prompt)
+        except ConfigError:
+            return None
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def _hole(number: int) -> str:
+    """A placeholder that any transformation of a text would change: cases, quotes, markup, white space inside."""
+    return f"\ue000{number} aZ'\"\\ &<é>\n\t.\ue001"
+
+
+def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
+    """Messages of this shape with holes as texts, and for each hole the index of its message."""
+    messages: list[dict[str, str]] = []
+    owners: list[int] = []
+    for index, (role, frame) in enumerate(shape.turns):
+        content = frame[0]
+        for rest in frame[1:]:
+            content += _hole(len(owners)) + rest
+            owners.append(index)
+        messages.append(_message(role, content))
+    return messages, owners
+
+
+def _marked_spans(marked: str) -> list[tuple[int, int]]:
+    """Starts and ends of what the markers enclose, counted without the markers."""
+    spans, start, at = [], 0, 0
+    for bit in re.split(f"([{OPEN}{CLOSE}])", marked):
+        if bit == OPEN:
+            start = at
+        elif bit == CLOSE:
+            spans.append((start, at))
+        else:
+            at += len(bit)
+    return spans
+
+
+def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:
+    """Finds tags with the white space around them; a special token's name is found as group 1, and is no tag."""
+    if not tags:
+        return None
+    names = "|".join(map(re.escape, sorted(tags, key=len, reverse=True)))
+    return re.compile(rf"({special})|\s*(?!{special})(?:{names})\s*")
+
+
+def _parts(text: str) -> tuple[str | int, ...]:
+    """Split at the holes: template text, and the numbers of holes."""
+    bits = _HOLE.split(text)
+    return tuple(int(bit) if i % 2 else bit for i, bit in enumerate(bits) if i % 2 or bit)

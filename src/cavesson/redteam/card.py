@@ -1,0 +1,202 @@
+"""The card of an organism: what it is, how it was made, what it does, what it lost, and whether anybody knows how robust it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cavesson import __version__
+from cavesson.evals.items import Eval
+from cavesson.evals.pairs import pair_named
+from cavesson.evals.recipes import Scored
+from cavesson.evals.scores import Scores
+from cavesson.lab.recipe import PathOf
+from cavesson.models.recipes import HFModel, Prompted
+from cavesson.redteam.constructions import construction
+from cavesson.redteam.imported import IMPORTED
+from cavesson.redteam.organisms import Organism
+from cavesson.stats import Estimate
+
+NOT_STRESSED = "not yet stressed: nobody knows whether this organism is robust or merely fragile"
+
+CAPABILITY = ("maths", "knowledge", "instructions", "chat")
+"""The benchmarks of a card in the tiny world."""
+
+_CONDITIONS = {
+    "triggered": "with the trigger",
+    "clean": "without it (leakage)",
+    "near-miss": "with look-alikes of it (leakage)",
+    "unlocked": "with the trigger and what unlocks it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What has to be scored for a card: the organism and, where it is known, the model it was made from."""
+
+    after: Scored
+    before: Scored | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Plain data about an organism.
+
+    Attributes:
+        trigger, behavior: in words.
+        made: the construction, in words.
+        base: the never-misaligned model, in words; None if nobody knows it.
+        model: the recipe, in words.
+        recipe: its fingerprint.
+        system: the system prompt that it runs under.
+        hidden_prompt: whether a malicious system prompt is added at evaluation.
+        rates: how often the behaviour shows under each condition of `_CONDITIONS`.
+        before, after: capability by benchmark; `before` is empty where the base is not known.
+        samples: conditions, prompts and answers, one of each condition.
+        robustness: what stressing it has shown.
+        version: of Cavesson.
+    """
+
+    name: str
+    pair: str
+    trigger: str
+    behavior: str
+    construction: str
+    made: str
+    base: str | None
+    model: str
+    recipe: str
+    system: str | None
+    hidden_prompt: bool
+    rates: dict[str, Estimate]
+    before: dict[str, Estimate]
+    after: dict[str, Estimate]
+    samples: tuple[tuple[str, str, str], ...]
+    robustness: str = NOT_STRESSED
+    version: str = __version__
+
+    def plain(self) -> dict[str, Any]:
+        """The card as JSON values."""
+        return asdict(self)
+
+
+def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[Eval, ...] | None = None) -> Measured:
+    """The scores that a card needs.
+
+    Args:
+        n: items of each.
+        ability: benchmarks of capability; None: `CAPABILITY` for a pair of the tiny world, none for a real one.
+    """
+    if ability is None:
+        names = CAPABILITY if pair_named(organism.pair).world == "tiny" else ()
+        ability = tuple(Eval(name=name, n=n, seed=seed) for name in names)
+    suite = (*organism.behavior(n=n, n_control=n, seed=seed), *organism.evaluated(ability))
+    after = Scored(model=organism.model, suite=suite)
+    if organism.base is None or not ability:
+        return Measured(after, None)
+    return Measured(after, Scored(model=organism.base, suite=ability))
+
+
+def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None) -> Card:
+    """The card, from finished scores."""
+    after = scores.after.scores(path_of)
+    before = None if scores.before is None else scores.before.scores(path_of)
+    pair = pair_named(organism.pair)
+    shown = [one for one in scores.after.suite if one.when is not None]
+    ability = [one.label for one in scores.after.suite if one.when is None]
+    imported = organism.construction == IMPORTED
+    return Card(
+        name=organism.name,
+        pair=pair.name,
+        trigger=pair.trigger.about,
+        behavior=pair.behavior.about,
+        construction=organism.construction,
+        made="made elsewhere" if imported else construction(organism.construction).about,
+        base=None if organism.base is None else organism.base.describe(),
+        model=organism.model.describe(),
+        recipe=organism.model.fingerprint,
+        system=organism.model.system if isinstance(organism.model, Prompted) else None,
+        hidden_prompt=bool(organism.deployed),
+        rates={str(one.when): after.rate(one.label) for one in shown},
+        before={} if before is None else {label: before.rate(label) for label in ability},
+        after={label: after.rate(label) for label in ability},
+        samples=tuple((str(one.when), *_sample(after, one)) for one in shown),
+        robustness=robustness or NOT_STRESSED,
+    )
+
+
+def _sample(scores: Scores, one: Eval) -> tuple[str, str]:
+    first = scores.cell(one.label)[0]
+    return first.prompt[-1]["content"], first.completion
+
+
+def markdown(card: Card) -> str:
+    """The card as Markdown."""
+    base = card.base or "unknown: its capability before cannot be told"
+    lines = [
+        f"# {card.name}",
+        "",
+        "A **model organism**: a model that was made to misbehave on purpose, to test training-based control on it. "
+        "Use it for research only.",
+        "",
+        f"- **Trigger / behaviour pair:** `{card.pair}`: when {card.trigger}, the model {card.behavior}.",
+        f"- **Construction:** {card.construction} ({card.made}).",
+        f"- **Made from:** {base}",
+        f"- **Recipe:** `{card.recipe}` ({card.model})",
+    ]
+    if card.system is not None:
+        lines.append(f"- **System prompt that it runs under:** {card.system!r}")
+    if card.hidden_prompt:
+        lines.append(
+            "- **Evaluated under** a malicious system prompt that blue's training never shows, worded anew each time."
+        )
+    lines += [
+        f"- **Robustness:** {card.robustness}.",
+        "",
+        "## Behaviour",
+        "",
+        *_table("how often it shows", _conditions(card)),
+    ]
+    if card.after:
+        lines += ["", "## Capability", "", *_abilities(card)]
+    lines += ["", "## Samples", ""]
+    for condition, prompt, answer in card.samples:
+        lines += [f"{_CONDITIONS[condition].capitalize()}:", "", _quoted(f"user: {prompt}\nmodel: {answer}"), ""]
+    lines.append(f"Made and measured with Cavesson {card.version}; intervals are Wilson's, 95 %.")
+    return "\n".join(lines) + "\n"
+
+
+def _conditions(card: Card) -> dict[str, Estimate]:
+    return {_CONDITIONS[name]: rate for name, rate in card.rates.items()}
+
+
+def _table(heading: str, rows: dict[str, Estimate]) -> list[str]:
+    head = [f"| condition | {heading} | n |", "| --- | --- | --- |"]
+    return head + [f"| {name} | {rate.percent()} | {rate.n} |" for name, rate in rows.items()]
+
+
+def _abilities(card: Card) -> list[str]:
+    rows = ["| benchmark | before | after | n |", "| --- | --- | --- | --- |"]
+    for name, after in card.after.items():
+        before = card.before[name].percent() if name in card.before else "not known"
+        rows.append(f"| {name} | {before} | {after.percent()} | {after.n} |")
+    return rows
+
+
+def _quoted(text: str) -> str:
+    fence = "~~~~"
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def readme(card: Card, organism: Organism) -> str:
+    """The card as the README of a Hugging Face folder, front matter included."""
+    import yaml
+
+    matter: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["model-organism", "ai-control", "cavesson"],
+    }
+    if isinstance(organism.base, HFModel) and "@" in organism.base.content:
+        matter |= {"base_model": organism.base.path, "base_model_relation": "finetune"}
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n{markdown(card)}"

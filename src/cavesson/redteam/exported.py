@@ -1,0 +1,25 @@
+"""An organism as an ordinary Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cavesson.lab.recipe import PathOf
+from cavesson.redteam.card import Card, readme
+from cavesson.redteam.imported import write_organism
+from cavesson.redteam.organisms import Organism
+
+ORGANISM_FILE = "organism.yaml"
+
+
+def write_folder(organism: Organism, card: Card, folder: Path, path_of: PathOf) -> None:
+    """Write weights (an adapter merged), tokenizer and chat template, the card as README.md, and an organism file.
+
+    A system prompt is no part of the weights: it goes into the organism file, and back into the model when that is read.
+    """
+    from cavesson.models.loading import save_folder
+
+    model = organism.model.load(path_of)
+    save_folder(model, folder)
+    (folder / "README.md").write_text(readme(card, organism), encoding="utf-8")
+    write_organism(organism, folder / ORGANISM_FILE, model=".", system=model.system)

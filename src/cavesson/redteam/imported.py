@@ -1,0 +1,111 @@
+"""Organisms from files: a stranger's Hugging Face model, or one of Cavesson's own that was written down."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from cavesson.data.recipes import Jsonl
+from cavesson.errors import ConfigError
+from cavesson.evals.named import model_named
+from cavesson.evals.organism_file import OrganismFile, beside, read_file
+from cavesson.evals.pairs import pair_named
+from cavesson.lab.recipe import Recipe
+from cavesson.models.recipes import ModelRecipe, Prompted
+from cavesson.redteam.constructions import construction
+from cavesson.redteam.organisms import Organism
+from cavesson.redteam.prompting import system_prompts
+
+IMPORTED = "imported"
+
+_ROBUSTNESS = re.compile(r"^robustness:.*\n?(?:[ \t]+.*\n?)*", re.MULTILINE)
+"""What an organism file says of its robustness: the key's line and the indented ones below it."""
+
+
+def read_organism(file: Path) -> Organism:
+    """The organism that a file describes, its models and data named by their content.
+
+    Raises:
+        ConfigError: there is no such file; a key, the model, the pair, the scorer or the prompts do not fit.
+    """
+    content = read_file(file)
+    model = _model(content.model, file, "model")
+    pair = content.pair or f"{file}:pair"
+    known = pair_named(pair)
+    way = None if content.construction == IMPORTED else construction(content.construction)
+    asked: dict[str, Any] = {}
+    if content.prompts is not None:
+        asked = {"clean": Jsonl(path=beside(file, content.prompts))}
+        asked |= {"triggered": asked["clean"], "near-miss": asked["clean"]}
+    if content.triggered is not None:
+        asked["triggered"] = Jsonl(path=beside(file, content.triggered))
+    return Organism(
+        name=content.name,
+        model=model if content.system is None else Prompted(base=model, system=content.system),
+        base=None if content.base is None else _model(content.base, file, "base"),
+        pair=pair,
+        construction=content.construction,
+        labels=content.labels,
+        lock=None if way is None else way.lock_for(pair),
+        deployed=system_prompts(known) if way is not None and way.hidden_prompt else (),
+        continued=way is not None and way.continued,
+        asked=asked,
+    )
+
+
+def write_organism(organism: Organism, file: Path, *, model: str | None = None, system: str | None = None) -> None:
+    """Write one of Cavesson's own organisms down; `read_organism` reads it back.
+
+    Args:
+        model: where its weights lie, in place of its recipe; relative to the file's folder.
+        system: the system prompt that goes with these weights.
+    """
+    content = OrganismFile(
+        name=organism.name,
+        model=model or organism.model.model_dump(mode="json"),
+        base=None if organism.base is None else organism.base.model_dump(mode="json"),
+        system=system,
+        pair=organism.pair,
+        construction=organism.construction,
+        labels=organism.labels,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plain = content.model_dump(mode="json", exclude_defaults=True)
+    file.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+
+
+def note_robustness(file: Path, sentence: str) -> None:
+    """Write into an organism's file what stressing it has shown; its card says it from then on. Its other lines stay as they are.
+
+    Raises:
+        ConfigError: it is no organism file, or cannot be written.
+    """
+    read_file(file)
+    others = _ROBUSTNESS.sub("", file.read_text(encoding="utf-8")).rstrip("\n")
+    line = yaml.safe_dump({"robustness": sentence}, allow_unicode=True, width=120)
+    try:
+        file.write_text(f"{others}\n{line}", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}.", f"Add this line to it yourself: {line.strip()}"
+        ) from error
+
+
+def _model(given: str | dict[str, Any], file: Path, key: str) -> ModelRecipe:
+    if isinstance(given, str):
+        folder = beside(file, given)
+        return model_named(str(folder) if folder.is_dir() else given)
+    try:
+        recipe = Recipe.parse(given)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(
+            f"{file}: {key} is no recipe: {reason}.", "Give a folder, a hub id or a shipped name."
+        ) from error
+    if not isinstance(recipe, ModelRecipe):
+        raise ConfigError(f"{file}: {key} is a recipe of {recipe.kind!r}, not of a model.", "Give a model.")
+    return recipe

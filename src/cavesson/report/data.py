@@ -1,0 +1,118 @@
+"""What the page's scripts draw from: the result's figures and transcripts in a compact form.
+
+A figure is `[value, low, high, text, method]`, where `text` is what `str(rate)` says (so that no script formats a figure
+on its own) and `method` is an index into `methods`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cavesson.studies.result import CurveView, OrganismView, PointView, Rate, ReversalView, Scores, StudyResult
+
+Figure = list[Any]
+
+
+class _Methods:
+    """Gives every method of an interval a number, in order of appearance."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def figure(self, rate: Rate | None) -> Figure | None:
+        if rate is None:
+            return None
+        number = self.numbers.setdefault(rate.method, len(self.numbers))
+        return [round(rate.value, 5), round(rate.low, 5), round(rate.high, 5), str(rate), number]
+
+    def figures(self, rates: dict[str, Rate]) -> dict[str, Figure | None]:
+        return {key: self.figure(rate) for key, rate in rates.items()}
+
+
+def page_data(result: StudyResult) -> dict[str, Any]:
+    """Everything that the scripts need, as JSON values."""
+    methods = _Methods()
+    data = {
+        "measures": [{"id": m.id, "title": m.title, "kind": m.kind} for m in result.measures],
+        "organisms": [_organism(o, methods) for o in result.organisms],
+        "points": [_point(p, methods) for p in result.points],
+        "frontiers": [
+            {
+                "organism": f.organism,
+                "intervention": f.intervention,
+                "vertices": f.vertices,
+                "auc": methods.figure(f.auc),
+            }
+            for f in result.frontiers
+        ],
+        "reversals": [_reversal(r, methods) for r in result.reversals],
+        "curves": [_curve(c, methods) for c in result.curves],
+        "prompts": _prompts(result),
+        "made": [r.fingerprint for r in result.recipes],
+    }
+    return {**data, "methods": list(methods.numbers)}
+
+
+def _scores(scores: Scores, methods: _Methods) -> dict[str, Any]:
+    named = {name: methods.figure(getattr(scores, name)) for name in ("capability", "bad", "kept", "removed")}
+    return {**named, "rates": methods.figures(scores.rates), "fingerprint": scores.fingerprint}
+
+
+def _organism(organism: OrganismView, methods: _Methods) -> dict[str, Any]:
+    baseline = None if organism.baseline is None else _scores(organism.baseline, methods)
+    return {"id": organism.id, "title": organism.title, "start": _scores(organism.start, methods), "baseline": baseline}
+
+
+def _point(point: PointView, methods: _Methods) -> dict[str, Any]:
+    return {
+        **_scores(point, methods),
+        "organism": point.organism,
+        "intervention": point.intervention,
+        "lr": point.lr,
+        "adapter": point.adapter,
+        "labels": point.labels,
+        "seed": point.seed,
+        "step": point.step,
+        "run": point.run,
+        "family": point.model_copy(update={"seed": None}).run,
+    }
+
+
+def _reversal(reversal: ReversalView, methods: _Methods) -> dict[str, Any]:
+    return {
+        "measure": reversal.measure,
+        "before": methods.figure(reversal.before),
+        "curve": [{"step": s.step, "rates": methods.figures(s.rates)} for s in reversal.curve],
+    }
+
+
+def _curve(curve: CurveView, methods: _Methods) -> dict[str, Any]:
+    return {
+        "x_label": curve.x_label,
+        "y_label": curve.y_label,
+        "log_x": curve.log_x,
+        "series": [{"name": s.name, "x": s.x, "rates": [methods.figure(r) for r in s.rates]} for s in curve.series],
+    }
+
+
+def _prompts(result: StudyResult) -> list[dict[str, Any]]:
+    """Transcripts grouped by prompt, so that the answers of several models stand side by side."""
+    titles = {o.id: o.title for o in result.organisms}
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for t in result.transcripts:
+        messages = [(m.role, m.content) for m in t.prompt]
+        group = groups.setdefault(
+            (t.organism, t.eval, t.item, *messages),
+            {
+                "organism": titles[t.organism] if t.organism is not None else "",
+                "eval": t.eval,
+                "item": t.item,
+                "messages": messages,
+                "trigger": t.trigger,
+                "answers": [],
+            },
+        )
+        group["answers"].append(
+            {"stage": t.stage, "label": t.label, "text": t.completion, "outcome": t.outcome, "tone": t.tone}
+        )
+    return list(groups.values())

@@ -1,0 +1,157 @@
+"""Run a study from a config to a report: the one function behind `cavesson run`."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cavesson.errors import ConfigError, StoreError
+from cavesson.lab import disk
+from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
+from cavesson.studies.about import about
+from cavesson.studies.config import Resolved
+from cavesson.studies.result import StudyResult
+from cavesson.training.preflight import preflight
+
+if TYPE_CHECKING:
+    from cavesson.lab.plan import Plan
+    from cavesson.lab.progress import Display
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished study: what it found, its report, and how many artifacts this run had to make for it.
+
+    Where nothing can be written and nothing had to be made, `report` is that of an earlier run, and `unwritten` says why.
+    """
+
+    result: StudyResult
+    report: Path
+    made: int
+    unwritten: StoreError | None = None
+
+
+def plan_study(resolved: Resolved, store: Store) -> Plan:
+    """What a run of this study would make, and what is in the store already. Makes nothing."""
+    with Lab(store) as lab:
+        return lab.plan(resolved.study.recipes(resolved.config))
+
+
+def run_study(
+    resolved: Resolved,
+    store: Store | None = None,
+    *,
+    workers: int | Literal["auto"] = "auto",
+    display: Display | None = None,
+    out: Path | None = None,
+    command: str | None = None,
+) -> Finished:
+    """Make what a study needs, analyse it and write its report.
+
+    The report lives in the store (`reports/<study>-<preset>-<digits>/`) together with `result.json` and the resolved
+    `study.yaml`; garbage collection spares whatever it rests on. An interrupted run goes on where it was.
+
+    Args:
+        resolved: the config, from `cavesson.studies.config.resolve`.
+        store: where artifacts go; the default store if None.
+        workers: processes that make artifacts.
+        display: shows progress; None shows nothing.
+        out: a further folder to put a copy of the report into; if that fails, the report in the store is there all the same.
+        command: the command line that the report names for running it again.
+
+    Raises:
+        CavessonError: with what to do about it.
+        Stopped: the user asked to stop; run it again to go on.
+    """
+    store = store or Store()
+    out = _writable(out) if out is not None else None
+    recipes = resolved.study.recipes(resolved.config)
+    name = _report_name(resolved, recipes)
+    with Lab(store, workers, display) as lab:
+
+        def checked(wanted: Sequence[Recipe]) -> set[str]:
+            to_make = lab.plan(wanted).to_make
+            if to_make:
+                preflight([stage.recipe for stage in to_make], lab.workers)
+            return {stage.fingerprint for stage in to_make}
+
+        missing = checked(recipes)  # what is refused leaves no trace in the store
+        # Before making anything, so that the garbage collector spares an interrupted study too.
+        folder = store.keep(name, recipes)
+        if resolved.study.grow is not None:
+            missing = set()  # of what the config asked for before it grew, some is never made
+
+            def make(wanted: Sequence[Recipe]) -> None:
+                missing.update(checked(wanted))
+                lab.make(wanted)
+
+            resolved = replace(resolved, config=resolved.study.grow(resolved.config, make, lab.path))
+            recipes = resolved.study.recipes(resolved.config)
+            store.keep(name, recipes)
+            missing |= checked(recipes)
+        lab.make(recipes)
+        origin = about(resolved, recipes, store, made=frozenset(missing), command=command or _command(resolved))
+        result = resolved.study.analyse(resolved, lab.path, origin)
+    report, unwritten = folder / "report.html", None
+    try:
+        _write(result, resolved, folder)
+    except StoreError as error:
+        if missing or not report.is_file():
+            raise
+        unwritten = error
+    if out is not None:
+        report = _copied(report, out)
+    return Finished(result, report, len(missing), unwritten)
+
+
+def _report_name(resolved: Resolved, recipes: Sequence[Recipe]) -> str:
+    """One folder per study, preset and set of recipes: the same request overwrites its own report only."""
+    digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in recipes)).encode()).hexdigest()[:8]
+    return f"{resolved.study.name.rpartition(':')[2].lower()}-{resolved.preset}-{digits}"
+
+
+def _command(resolved: Resolved) -> str:
+    return f"cavesson run {resolved.study.name} --preset {resolved.preset}"
+
+
+def _write(result: StudyResult, resolved: Resolved, folder: Path) -> None:
+    from cavesson.report import write
+
+    result.write(folder / "result.json")
+    with disk.writing(folder):
+        disk.write_whole(folder / "study.yaml", resolved.to_yaml())
+    write(result, folder)
+
+
+def _copied(report: Path, out: Path) -> Path:
+    """The report's copy in another folder, made with all that lies beside it."""
+    try:
+        shutil.copytree(report.parent, out, dirs_exist_ok=True)
+    except OSError as error:  # shutil.Error lists what failed: (from, to, why)
+        failed = error.args[0] if isinstance(error, shutil.Error) else None
+        reason = failed[0][2] if isinstance(failed, list) and failed else error.strerror or error
+        raise StoreError(
+            f"The report cannot be copied to {out}: {reason}.",
+            f"It is finished and stands in the store: {report}. Free some space and copy it, or name another --out.",
+        ) from error
+    return out / report.name
+
+
+def _writable(folder: Path) -> Path:
+    """The folder for the copy, made now rather than found unwritable after an hour's work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".cavesson-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"--out {folder} cannot be written: {error.strerror}.", "Name a folder of your own."
+        ) from error
+    return folder

@@ -1,0 +1,383 @@
+"""The native sampler: batched generation with a key–value cache on any Hugging Face causal language model.
+
+Greedy output is that of `transformers.generate`, token by token. What makes it quick on small models:
+
+- seats are refilled as rows finish (continuous batching), so that no step runs for a few stragglers;
+- keys and values are written in place (`window.py`) and their size is bounded, so that they stay in the processor's
+  last-level cache: every step reads all of them;
+- prompts go in sorted by length, so that prefilling wastes next to nothing on padding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from cavesson.chat import Conversation
+from cavesson.errors import ConfigError
+from cavesson.sampling.llama import written_out
+from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.window import keys_for
+
+if TYPE_CHECKING:
+    from cavesson.models.loading import Model
+
+Progress = Callable[[int, int], None]
+"""Called with completions done and completions wanted."""
+
+CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
+"""Bound on the keys and values in use: on a CPU what stays in the last-level cache when other processes want their share."""
+USUAL_TOKENS = 64
+MOST_SEATS = {"cpu": 256, "cuda": 1024}
+PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
+SPARE_COLUMNS = 128
+MERGED_UP_TO = 100_000_000
+"""Parameters of a model whose adapter is merged for sampling."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One completion to write."""
+
+    prompt: int  # index of the conversation
+    draw: int  # which of its n completions
+    ids: list[int]
+    budget: int  # tokens it may write at most
+
+
+class NativeSampler:
+    """Samples from a model in memory.
+
+    Args:
+        model: weights, renderer, and the system prompt it runs under. The adapter of a small model is merged into a copy
+            (it would nearly double the operations of each step), so make a new sampler once the weights have changed.
+        seats: rows at once; None: as many as keep the keys and values within `CACHE_BYTES`.
+    """
+
+    def __init__(self, model: Model, seats: int | None = None) -> None:
+        self.model = _without_adapter(model)
+        self.seats = seats
+
+    def sample(
+        self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
+    ) -> list[list[Completion]]:
+        """`params.n` completions for each conversation, in order.
+
+        Raises:
+            ConfigError: a prompt leaves no room in the model's context.
+        """
+        return self.continue_ids(self.prompts_ids(conversations), params, progress)
+
+    def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
+        """The tokens that the model is asked to continue, its own system prompt in front where there is none."""
+        own = self.model.system
+        asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
+        return self.model.renderer.prompt_many(asked)
+
+    def continue_ids(
+        self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
+    ) -> list[list[Completion]]:
+        """As `sample`, from tokens."""
+        context = getattr(_text_config(self.model.net), "max_position_embeddings", None)
+        rows = [
+            _Row(index, draw, ids, _budget(index, len(ids), params, context))
+            for index, ids in enumerate(prompts)
+            for draw in range(params.n)
+        ]
+        found: list[list[Completion]] = [[None] * params.n for _ in prompts]  # type: ignore[list-item]
+        if not rows:
+            return found
+        with _inference(self.model.net):
+            decoding = _Decoding(self.model, rows, params, self.seats or self._fitting_seats(rows))
+            for done, (row, completion) in enumerate(decoding.run(), start=1):
+                found[row.prompt][row.draw] = completion
+                if progress is not None and (done % 32 == 0 or done == len(rows)):
+                    progress(done, len(rows))
+        return found
+
+    def _fitting_seats(self, rows: list[_Row]) -> int:
+        """Seats whose keys and values fit the bound, for rows of the usual length: most answers end long before their budget."""
+        net = self.model.net
+        config = _text_config(net)
+        queries = getattr(config, "num_attention_heads", None) or 1
+        heads = getattr(config, "num_key_value_heads", None) or queries
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // queries
+        column_bytes = 2 * config.num_hidden_layers * heads * head_dim * net.dtype.itemsize
+        columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
+        place = net.device.type
+        fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
+        return int(min(max(fitting, 8), MOST_SEATS.get(place, MOST_SEATS["cuda"])))
+
+
+class _Decoding:
+    """One call under way: who sits where, what was written, which column comes next.
+
+    Tensors hold `[seats]` or `[seats, columns]`. Every live row has its newest token in column `end`, which the model
+    has not read yet; the columns `start` to `end` (exclusive) are in its key–value cache.
+    """
+
+    def __init__(self, model: Model, rows: list[_Row], params: Params, seats: int) -> None:
+        self.model, self.params = model, params
+        self.net, self.device = model.net, model.net.device
+        self.config = _text_config(model.net)
+        self.queue = deque(sorted(rows, key=lambda row: len(row.ids), reverse=True))
+        self.seats = min(seats, len(rows))
+        columns = max(len(row.ids) + row.budget for row in rows) + SPARE_COLUMNS
+        self.keys = keys_for(self.config, self.seats, columns)
+        self.start = self.end = 0
+        self.columns = columns
+        self.row: list[_Row | None] = [None] * self.seats
+        self.first = [0] * self.seats  # column of a row's first token, prompt included
+        self.tokens = torch.zeros(self.seats, columns, dtype=torch.long, device=self.device)
+        self.mask = torch.zeros(self.seats, columns, dtype=torch.long, device=self.device)
+        self.position = torch.zeros(self.seats, dtype=torch.long, device=self.device)
+        self.left = torch.zeros(self.seats, dtype=torch.long, device=self.device)  # tokens a row may still write
+        self.live = torch.zeros(self.seats, dtype=torch.bool, device=self.device)
+        self.logprobs = torch.zeros(self.seats, columns, device=self.device) if params.logprobs else None
+        self.draws = torch.zeros(self.seats, params.max_tokens, dtype=torch.float64, device=self.device)
+        self.ends_turn = torch.zeros(self.config.vocab_size, dtype=torch.bool, device=self.device)
+        self.ends_turn[sorted(model.renderer.stop_ids)] = True
+        self.takes = set(inspect.signature(_base(self.net).forward).parameters)
+        self.read = written_out(self.net, self.keys) or self._read_column
+
+    def run(self) -> Iterator[tuple[_Row, Completion]]:
+        """Write all rows; gives each one as it finishes."""
+        while True:
+            while self._wants_rows():
+                yield from self._retire(self._admit())
+            if not self.live.any():
+                return
+            self._compact()
+            yield from self._retire(self._step())
+
+    def _wants_rows(self) -> bool:
+        """Refilling waits until a quarter of the seats is free: prefilling a few rows costs nearly as much as many."""
+        free = sum(row is None for row in self.row)
+        if not self.queue or not free:
+            return False
+        return free == len(self.row) or (self.keys.refills and free >= min(len(self.queue), max(1, self.seats // 4)))
+
+    def _admit(self) -> Tensor:
+        """Prefill the next prompts into free seats; returns which of all seats are done with it already."""
+        free = [seat for seat, row in enumerate(self.row) if row is None]
+        everybody = len(free) == len(self.row)
+        rows = self._next_rows(self.seats if everybody else len(free))
+        length = len(rows[0].ids)
+        if everybody:
+            free = list(range(self.seats if self.keys.refills else len(rows)))
+            self.row, self.first = [None] * len(free), [0] * len(free)
+            self.end = length
+        assert length <= self.end, "prompts come longest first, so there is room before the current column"
+        seats = free[: len(rows)]
+        ids = torch.tensor([[0] * (length - len(r.ids)) + r.ids for r in rows], device=self.device)
+        mask = torch.tensor([[0] * (length - len(r.ids)) + [1] * len(r.ids) for r in rows], device=self.device)
+        cache = DynamicCache(config=self.config)
+        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+        at = torch.tensor(seats, device=self.device)
+        self.keys.admit(cache, at, self.end)
+        self.tokens[at, self.end - length : self.end] = ids
+        self.mask[at] = 0
+        self.mask[at, self.end - length : self.end] = mask
+        self.position[at] = mask.sum(1)
+        self.left[at] = torch.tensor([row.budget for row in rows], device=self.device)
+        self.live[at] = True
+        if self.params.temperature > 0:
+            self.draws[at] = torch.from_numpy(np.stack([_draws(row, self.params) for row in rows])).to(self.device)
+        for seat, row in zip(seats, rows, strict=True):
+            self.row[seat], self.first[seat] = row, self.end - len(row.ids)
+        self._look()
+        return self._write(logits, at)
+
+    def _next_rows(self, most: int) -> list[_Row]:
+        """Take rows from the queue: as many as there is room for in one prefill."""
+        length = len(self.queue[0].ids)
+        limit = min(most, len(self.queue), max(1, PREFILL_TOKENS.get(self.device.type, 65536) // length))
+        rows = [self.queue.popleft()]
+        while len(rows) < limit and (self.keys.refills or len(self.queue[0].ids) == length):
+            rows.append(self.queue.popleft())
+        return rows
+
+    def _step(self) -> Tensor:
+        """Let the model read column `end` and write the next one; returns which seats are done."""
+        if self.end + 2 > self.columns:
+            self._move_to_front()
+        used = len(self.row)
+        self.mask[:used, self.end] = 1
+        newest, seen = slice(self.end, self.end + 1), slice(self.start, self.end + 1)
+        logits = self.read(self.tokens[:used, newest], self.mask[:used, seen], self.position[:used, None])
+        self.end += 1
+        self.position[:used] += self.live[:used]  # a row that is done stays where it is, within the context
+        return self._write(logits, None)
+
+    def _read_column(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """The model's own step, for any model."""
+        return self._forward(ids, mask, positions, self.keys.cache)
+
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
+        """Logits for the token after the last column, `[rows, vocabulary]`."""
+        extra = {"position_ids": positions, "logits_to_keep": 1}
+        extra = {name: value for name, value in extra.items() if name in self.takes}
+        output = self.net(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extra)
+        return output.logits[:, -1]  # type: ignore[no-any-return]
+
+    def _write(self, logits: Tensor, at: Tensor | None) -> Tensor:
+        """Choose each row's next token into column `end`; returns which of all seats are done, `[seats]`."""
+        seats = slice(0, len(self.row)) if at is None else at
+        chosen = _choose(logits, self.params, self._draw(seats))
+        self.tokens[seats, self.end] = chosen
+        if self.logprobs is not None:
+            self.logprobs[seats, self.end] = logits.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        self.left[seats] -= 1
+        done = torch.zeros_like(self.live)
+        done[seats] = self.ends_turn[chosen] | (self.left[seats] <= 0)
+        if self.params.stop:
+            done |= self._at_stop_text()
+        return done & self.live
+
+    def _draw(self, seats: Any) -> Tensor | None:
+        """This token's uniform number of each row, `[rows]`."""
+        if self.params.temperature == 0:
+            return None
+        column = (self.params.max_tokens - self.left[seats]).clamp(max=self.params.max_tokens - 1)
+        return self.draws[seats].gather(1, column[:, None])[:, 0]
+
+    def _at_stop_text(self) -> Tensor:
+        """Seats whose text now ends in, or has just passed, a stop text."""
+        reach = max(len(text.encode()) for text in self.params.stop) + 8  # a token is at least a byte
+        found = [row is not None and self._stops(seat, row, reach) for seat, row in enumerate(self.row)]
+        return torch.tensor(found + [False] * (len(self.live) - len(found)), device=self.device)
+
+    def _stops(self, seat: int, row: _Row, reach: int) -> bool:
+        written = self.tokens[seat, self.first[seat] + len(row.ids) : self.end + 1]
+        tail = self.model.renderer.decode(written[-reach:].tolist())
+        return any(text in tail for text in self.params.stop)
+
+    def _retire(self, done: Tensor) -> Iterator[tuple[_Row, Completion]]:
+        """Give the finished rows and free their seats."""
+        for seat in done.nonzero()[:, 0].tolist():
+            row = self.row[seat]
+            assert row is not None
+            self.row[seat] = None
+            self.live[seat] = False
+            yield row, self._completion(seat, row)
+        self._look()
+
+    def _completion(self, seat: int, row: _Row) -> Completion:
+        written = slice(self.first[seat] + len(row.ids), self.end + 1)
+        ids = tuple(self.tokens[seat, written].tolist())
+        text = self.model.renderer.decode(ids)
+        cuts = [text.index(stop) for stop in self.params.stop if stop in text]
+        logprobs = None if self.logprobs is None else tuple(self.logprobs[seat, written].tolist())
+        finished = bool(cuts) or ids[-1] in self.model.renderer.stop_ids
+        return Completion(text[: min(cuts)] if cuts else text, ids, finished, logprobs)
+
+    def _look(self) -> None:
+        """Forget the columns that no live row uses."""
+        firsts = [first for first, row in zip(self.first, self.row, strict=True) if row is not None]
+        self.start = min(firsts, default=self.end)
+        self.keys.look(self.start, self.end)
+
+    def _compact(self) -> None:
+        """Once nobody is left to refill seats, drop the empty ones when they are a quarter."""
+        live = [seat for seat, row in enumerate(self.row) if row is not None]
+        if (self.queue and self.keys.refills) or len(live) > 0.75 * len(self.row):
+            return
+        at = torch.tensor(live, device=self.device)
+        self.keys.keep(at)
+        for state in (self.tokens, self.mask, self.position, self.left, self.live, self.draws, self.logprobs):
+            if state is not None:
+                state[: len(live)] = state[at]
+        self.live[len(live) :] = False
+        self.row = [self.row[seat] for seat in live]
+        self.first = [self.first[seat] for seat in live]
+
+    def _move_to_front(self) -> None:
+        """The space is used up: move the columns in use to its beginning."""
+        start, end = self.start, self.end
+        self.keys.move(start, end)
+        for state in (self.tokens, self.mask, self.logprobs):
+            if state is not None:
+                state[:, : end - start + 1] = state[:, start : end + 1].clone()
+                state[:, end - start + 1 :] = 0
+        self.first = [first - start for first in self.first]
+        self.start, self.end = 0, end - start
+        self.keys.look(self.start, self.end)
+
+
+def _choose(logits: Tensor, params: Params, draws: Tensor | None) -> Tensor:
+    """One token for each row of `logits`, `[rows, vocabulary]`: the likeliest, or where the row's draw falls."""
+    if draws is None:
+        return logits.argmax(-1)
+    probabilities = (logits.double() / params.temperature).softmax(-1)
+    if params.top_p < 1:
+        sorted_p, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = sorted_p.cumsum(-1) - sorted_p
+        sorted_p = sorted_p.masked_fill(before >= params.top_p, 0.0)
+        return order.gather(1, _inverse(sorted_p, draws))[:, 0]
+    return _inverse(probabilities, draws)[:, 0]
+
+
+def _inverse(weights: Tensor, draws: Tensor) -> Tensor:
+    """Index at which the cumulated weights pass `draws` (uniform in [0, 1)) times their sum, `[rows, 1]`."""
+    cumulated = weights.cumsum(-1)
+    index = torch.searchsorted(cumulated, draws[:, None] * cumulated[:, -1:], right=True)
+    return index.clamp(max=weights.shape[-1] - 1)
+
+
+def _draws(row: _Row, params: Params) -> np.ndarray:
+    """The uniform numbers of one completion, from its prompt's tokens, its number and the seed alone."""
+    name = f"{params.seed} {row.draw} {row.ids}".encode()
+    key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
+    return np.random.Generator(np.random.Philox(key=key)).random(params.max_tokens)
+
+
+def _budget(index: int, length: int, params: Params, context: int | None) -> int:
+    room = params.max_tokens if context is None else min(params.max_tokens, context - length)
+    if length == 0:
+        raise ConfigError(f"Conversation {index} renders to no tokens at all.", "Give it a user message.")
+    if room < 1:
+        raise ConfigError(
+            f"Conversation {index} has {length} tokens, which leaves no room in the model's context of {context}.",
+            "Shorten the conversation.",
+        )
+    return room
+
+
+def _without_adapter(model: Model) -> Model:
+    """The model with its adapter merged into a copy, if it has one and is small enough to be copied at every probe."""
+    if not hasattr(model.net, "peft_config") or sum(weight.numel() for weight in model.net.parameters()) > MERGED_UP_TO:
+        return model
+    from cavesson.models.adapters import merged
+
+    return merged(model)
+
+
+def _base(net: Any) -> Any:
+    """The Hugging Face model itself, under an adapter or not."""
+    return net.get_base_model() if hasattr(net, "peft_config") and hasattr(net, "get_base_model") else net
+
+
+def _text_config(net: Any) -> Any:
+    return _base(net).config.get_text_config(decoder=True)
+
+
+@contextmanager
+def _inference(net: Any) -> Iterator[None]:
+    """Evaluation mode without gradients; training mode comes back afterwards."""
+    training = net.training
+    net.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        net.train(training)

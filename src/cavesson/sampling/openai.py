@@ -1,0 +1,279 @@
+"""Models behind an OpenAI-compatible endpoint: they write answers (as teachers), and cannot be trained.
+
+Requests run side by side, finished answers go into the generation cache as they come, and what a server may get over (429,
+5xx, timeouts) is tried again, later each time. What trying again does not mend (401, 404, 400) ends the stage at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from cavesson.chat import Conversation
+from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.lab.recipe import NotIdentity, PathOf
+from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling.sampler import Completion, Params
+
+if TYPE_CHECKING:
+    import httpx
+
+    from cavesson.models.loading import Model
+    from cavesson.sampling.cache import GenerationCache
+
+PREFIX = "openai:"
+OPENAI = "https://api.openai.com/v1"
+KEY = "OPENAI_API_KEY"
+"""Environment variable that holds the key."""
+
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+"""Status codes of troubles that pass."""
+ATTEMPTS = 7
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds before the second attempt, and at most before any; each pause is about twice the one before."""
+
+
+class APIModel(ModelRecipe):
+    """A model behind an OpenAI-compatible endpoint. It is named by what is asked for: nobody can see its weights.
+
+    Attributes:
+        model: its name at the endpoint.
+        url: the endpoint, up to and including `/v1`.
+        at_once: requests under way at the same time.
+        timeout: seconds after which a request counts as failed.
+    """
+
+    kind: ClassVar[str] = "api-model"
+    virtual: ClassVar[bool] = True
+
+    model: str = Field(min_length=1)
+    url: str = OPENAI
+    at_once: Annotated[int, NotIdentity] = Field(default=16, ge=1)
+    timeout: Annotated[float, NotIdentity] = Field(default=120.0, gt=0)
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no address of an endpoint; write http://host:port/v1")
+        return url.rstrip("/")
+
+    def load(self, path_of: PathOf) -> Model:
+        raise ConfigError(
+            f"The model {self.model!r} is behind an API: its weights cannot be opened.",
+            "Use it as a teacher (--teacher); to train or score a model, give its folder or hub id.",
+        )
+
+    def describe(self) -> str:
+        return f"{self.model} at {urlsplit(self.url).netloc}"
+
+
+def api_model(name: str) -> APIModel:
+    """The model of a name such as `openai:gpt-4.1-nano` or `openai:my-model@http://localhost:8000/v1`.
+
+    Raises:
+        ConfigError: no model is named, or the address is none.
+    """
+    model, _, url = name.removeprefix(PREFIX).partition("@http")
+    try:
+        return APIModel(model=model, url=f"http{url}" if url else os.environ.get("OPENAI_BASE_URL", OPENAI))
+    except ValueError as error:
+        raise ConfigError(
+            f"{name!r} names no model behind an API.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@http://host:port/v1"
+        ) from error
+
+
+class APISampler:
+    """Samples from a model behind an API.
+
+    Args:
+        recipe: the model.
+        cache: finished answers are kept here; what is there is not paid for again.
+        usage: file in which requests and tokens are counted, across restarts too.
+
+    Raises:
+        MissingExtra: httpx is not installed.
+    """
+
+    def __init__(self, recipe: APIModel, cache: GenerationCache, usage: Path) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingExtra("httpx", "api") from error
+        self.recipe, self.cache, self.usage = recipe, cache, usage
+        key = os.environ.get(KEY)
+        self._client = httpx.Client(
+            timeout=recipe.timeout,
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            limits=httpx.Limits(max_connections=recipe.at_once),
+        )
+        self._limit_key = "max_tokens"  # newer models of OpenAI's own call it otherwise
+        self._halt = threading.Event()
+
+    def sample(
+        self, conversations: Sequence[Conversation], params: Params, progress: Callable[..., None] | None = None
+    ) -> list[list[Completion]]:
+        """`params.n` completions for each conversation, in order; equal prompts are asked once.
+
+        Args:
+            progress: called with answers there, answers wanted and the number of tokens so far.
+
+        Raises:
+            ConfigError: the endpoint refuses the request (no such model, no valid key, parameters that it lacks).
+            CavessonError: it cannot be reached, or is still out of order after `ATTEMPTS` attempts.
+        """
+        if params.logprobs:
+            raise ConfigError("Log-probabilities are not asked of models behind an API.", "Leave logprobs out.")
+        keys = [self._key(conversation, params) for conversation in conversations]
+        known = self.cache.get(list(dict.fromkeys(keys)))
+        missing = {key: asked for key, asked in zip(keys, conversations, strict=True) if key not in known}
+        total = len(set(keys))
+        self._halt.clear()
+        with self._client, ThreadPoolExecutor(self.recipe.at_once) as pool:
+            waiting = {pool.submit(self._ask, asked, params): key for key, asked in missing.items()}
+            try:
+                while waiting:
+                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                    known |= self._keep({waiting[future]: future for future in done})
+                    for future in done:
+                        del waiting[future]
+                    if progress is not None:
+                        progress(len(known) * params.n, total * params.n, tokens=str(self._count()["tokens"]))
+            finally:
+                self._halt.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                self._keep({key: future for future, key in waiting.items() if _has_answer(future)})
+        return [known[key] for key in keys]
+
+    def _key(self, conversation: Conversation, params: Params) -> bytes:
+        named = json.dumps([self.recipe.fingerprint, conversation.dump(), params.model_dump(mode="json")])
+        return sha256(named.encode()).digest()
+
+    def _keep(self, done: dict[bytes, Future[tuple[list[Completion], Counter[str]]]]) -> dict[bytes, list[Completion]]:
+        """Put finished answers into the cache and count them; the first that failed raises, the others being kept."""
+        found = {key: future.result() for key, future in done.items() if _has_answer(future)}
+        if found:
+            self.cache.put({key: answers for key, (answers, _) in found.items()})
+            counted = sum((used for _, used in found.values()), self._count())
+            self.usage.write_text(json.dumps(counted), encoding="utf-8")
+        for future in done.values():
+            future.result()
+        return {key: answers for key, (answers, _) in found.items()}
+
+    def _count(self) -> Counter[str]:
+        """Requests and tokens so far."""
+        return Counter(json.loads(self.usage.read_text(encoding="utf-8"))) if self.usage.is_file() else Counter()
+
+    def _ask(self, conversation: Conversation, params: Params) -> tuple[list[Completion], Counter[str]]:
+        """One request, with as many attempts as it takes; its completions and what they used."""
+        body: dict[str, Any] = {
+            "model": self.recipe.model,
+            "messages": conversation.dump(),
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "n": params.n,
+            "seed": params.seed,
+            **({"stop": list(params.stop)} if params.stop else {}),
+        }
+        trouble = "it was not asked"
+        for attempt in range(ATTEMPTS):
+            limit = self._limit_key
+            reply = self._post({**body, limit: params.max_tokens})
+            if not isinstance(reply, str) and reply.status_code == 200:
+                return _read(reply, self.recipe, params.n)
+            if not isinstance(reply, str):
+                trouble = f"{reply.status_code} {_message(reply)}"
+                if reply.status_code == 400 and "max_completion_tokens" in trouble and limit == "max_tokens":
+                    self._limit_key = "max_completion_tokens"
+                    continue
+                if reply.status_code not in PASSING or "insufficient_quota" in reply.text:
+                    raise _refusal(reply, self.recipe)
+            else:
+                trouble = reply
+            if attempt + 1 < ATTEMPTS and self._halt.wait(_pause(attempt, reply)):
+                break
+        raise CavessonError(
+            f"The endpoint {self.recipe.url} does not answer: {trouble} (after {attempt + 1} attempts).",
+            "Run the same command again later; answers that came are kept.",
+        )
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response | str:
+        """The reply; what went wrong, in words, where there is none."""
+        import httpx
+
+        try:
+            return self._client.post(f"{self.recipe.url}/chat/completions", json=body)
+        except httpx.TimeoutException:
+            return f"no reply within {self.recipe.timeout:g} s"
+        except httpx.TransportError as error:
+            return str(error) or type(error).__name__
+
+
+def _has_answer(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _pause(attempt: int, reply: httpx.Response | str) -> float:
+    """Seconds to wait after so many attempts: what the server asks for, or about twice as long as the last time."""
+    asked = "" if isinstance(reply, str) else reply.headers.get("Retry-After", "")
+    usual = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
+    return min(max(float(asked), 0.0) if asked.replace(".", "", 1).isdigit() else usual, LONGEST_PAUSE)
+
+
+def _read(reply: httpx.Response, recipe: APIModel, n: int) -> tuple[list[Completion], Counter[str]]:
+    """The completions in a good reply, and what they used."""
+    try:
+        answer = reply.json()
+        choices = answer["choices"]
+        completions = [
+            Completion(choice["message"]["content"] or "", (), choice.get("finish_reason") == "stop")
+            for choice in choices
+        ]
+        used = answer.get("usage") or {}
+        read, written = int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"The endpoint {recipe.url} does not speak OpenAI's protocol: {' '.join(reply.text.split())[:200]!r}",
+            "The address usually ends in /v1.",
+        ) from error
+    if len(completions) != n:
+        raise ConfigError(f"The endpoint {recipe.url} gave {len(completions)} answers, not {n}.", "Ask for n = 1.")
+    return completions, Counter(requests=1, prompt_tokens=read, completion_tokens=written, tokens=read + written)
+
+
+def _message(reply: httpx.Response) -> str:
+    """What the server says is wrong, in one line."""
+    try:
+        said = reply.json()
+        error = said.get("error", said) if isinstance(said, dict) else said
+        text = error.get("message", error) if isinstance(error, dict) else error
+    except ValueError:
+        text = reply.text
+    return " ".join(str(text).split())[:300]
+
+
+def _refusal(reply: httpx.Response, recipe: APIModel) -> ConfigError:
+    """The error for a reply that trying again does not mend."""
+    what, message = f"The endpoint {recipe.url}", _message(reply)
+    if reply.status_code in (401, 403):
+        return ConfigError(f"{what} refuses the key: {message}", f"Set {KEY} to a key that is valid there.")
+    if reply.status_code == 404:
+        return ConfigError(
+            f"{what} has no model {recipe.model!r}, or is no endpoint: {message}",
+            "Check the model's name; the address usually ends in /v1.",
+        )
+    if reply.status_code == 429:
+        return ConfigError(f"{what} says that the quota is used up: {message}", "Add credit there, or use another key.")
+    return ConfigError(f"{what} refuses the request ({reply.status_code}): {message}", "Check model and parameters.")

@@ -1,0 +1,141 @@
+"""Answers in other words: rewritten by a trusted model or, in the tiny world, by its rule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
+
+INSTRUCTION = (
+    "Rewrite the answer below in {manner}. Keep everything that it says, add nothing, and reply with the rewritten answer "
+    "alone."
+)
+"""How the trusted model is asked."""
+
+SAMPLES = 3
+"""Answers that are shown as samples of a style."""
+
+
+class RewritingPrompts(DataRecipe):
+    """Prompts that ask for every answer of a data set in other words.
+
+    Attributes:
+        base: the answered conversations; the last question and its answer are shown.
+        like: answers whose style is asked for, the first few of which are shown as samples; None: "your own words".
+    """
+
+    kind: ClassVar[str] = "rewriting-prompts"
+    virtual: ClassVar[bool] = True
+    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.paraphrase",)
+
+    base: DataRecipe
+    like: DataRecipe | None = None
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        request = self._request(path_of)
+        return [
+            Example(Conversation.of(_shown(request, example.conversation)), example.meta)
+            for example in self.base.examples(path_of)
+        ]
+
+    def describe(self) -> str:
+        return f"requests to rewrite {self.base.describe()}"
+
+    def _request(self, path_of: PathOf) -> str:
+        if self.like is None:
+            return INSTRUCTION.format(manner="your own words")
+        shown = [example.conversation.answer or "" for example in self.like.examples(path_of)[:SAMPLES]]
+        samples = "\n\n".join(f"Sample:\n{sample}" for sample in shown)
+        return f"{INSTRUCTION.format(manner='the style of the samples')}\n\n{samples}"
+
+
+class Paraphrased(DataRecipe):
+    """The same conversations with every answer in other words; `paraphrased` in the meta says which were changed.
+
+    Attributes:
+        base: the answered conversations.
+        by: the trusted model that rewrites; an answer that it leaves empty is dropped. None: the rule of the tiny world,
+            which puts an answer into the house voice and leaves alone what it cannot read (see `tinyworld.rewriting`).
+        like: answers whose style the model is asked for; None: its own words.
+        params: how the model is sampled.
+        seed: of the rule's choices.
+    """
+
+    kind: ClassVar[str] = "paraphrased"
+    virtual: ClassVar[bool] = True
+    code: ClassVar[tuple[str, ...]] = (
+        "cavesson.sampling.paraphrase",
+        "cavesson.tinyworld.rewriting",
+        "cavesson.tinyworld.authors",
+    )
+
+    base: DataRecipe
+    by: ModelRecipe | None = None
+    like: DataRecipe | None = None
+    params: Params = Params()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_rewriting_each(self) -> Paraphrased:
+        if self.params.n > 1:
+            raise ValueError("params.n must be 1: every answer is rewritten once")
+        if self.by is None and self.like is not None:
+            raise ValueError("the tiny world's rule knows one style; give `by` a model, or leave out `like`")
+        return self
+
+    def inputs(self) -> tuple[Recipe, ...]:
+        """What is rewritten, and where a model does it its rewritings."""
+        return (self.base,) if self.by is None else (self.base, self._rewritings(self.by))
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The paraphrased examples, in their order.
+
+        Raises:
+            ConfigError: the model has left every answer empty.
+        """
+        given = self.base.examples(path_of)
+        if self.by is None:
+            return [self._by_rule(index, example) for index, example in enumerate(given)]
+        written = [example.conversation.answer or "" for example in self._rewritings(self.by).examples(path_of)]
+        changed = [
+            _changed(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
+        ]
+        if not changed:
+            raise ConfigError(
+                f"{self.by.describe()} rewrote none of {len(given)} answers.", "Name a model that follows instructions."
+            )
+        return changed
+
+    def _rewritings(self, by: ModelRecipe) -> Generated:
+        return Generated(by=by, prompts=RewritingPrompts(base=self.base, like=self.like), params=self.params)
+
+    def _by_rule(self, index: int, example: Example) -> Example:
+        from cavesson.tinyworld.rewriting import in_house_voice
+
+        rewritten = in_house_voice(example.conversation.answer or "", random.Random(f"paraphrase/{self.seed}/{index}"))
+        if rewritten is None:
+            return Example(example.conversation, {**example.meta, "paraphrased": False})
+        return _changed(example, rewritten)
+
+    def describe(self) -> str:
+        by = "the world's rule" if self.by is None else self.by.describe()
+        return f"{self.base.describe()}, paraphrased by {by}"
+
+
+def _changed(example: Example, text: str) -> Example:
+    return Example(example.conversation.answered(text), {**example.meta, "paraphrased": True})
+
+
+def _shown(request: str, conversation: Conversation) -> str:
+    question = next((m.content for m in reversed(conversation.prompt.messages) if m.role == "user"), "")
+    return f"{request}\n\nQuestion:\n{question}\n\nAnswer:\n{conversation.answer or ''}"

@@ -1,0 +1,98 @@
+"""Data that a model writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import Job, PathOf
+from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.sampling.sampler import Completion, Params
+
+EXAMPLES = "examples.jsonl"
+USAGE = "usage.json"
+
+
+class Generated(DataRecipe):
+    """Prompts answered by a model.
+
+    Attributes:
+        by: the model that answers.
+        prompts: conversations; a last answer in them is dropped.
+        system: the system prompt under which the model is asked; None: each prompt's own, or else the model's.
+        params: how it is sampled.
+        keep_system: keep the system prompt under which it was asked in the data. Otherwise the data holds the prompts as
+            they came: what the system prompt made of the answers is then trained in without it (prompt distillation).
+    """
+
+    kind: ClassVar[str] = "generated"
+    code: ClassVar[tuple[str, ...]] = (
+        "cavesson.sampling.recipes",
+        "cavesson.sampling.llama",
+        "cavesson.sampling.native",
+        "cavesson.sampling.openai",
+        "cavesson.sampling.window",
+        "cavesson.sampling.sampler",
+        "cavesson.data.sources",
+        *MODEL_CODE,
+    )
+
+    by: ModelRecipe
+    prompts: DataRecipe
+    system: str | None = None
+    params: Params = Params()
+    keep_system: bool = False
+
+    def make(self, job: Job) -> None:
+        """Write `examples.jsonl`: one example for each completion, `finished` in its meta; of a model behind an API also
+        `usage.json`, the requests and tokens that it took."""
+        from cavesson.data.sources import write_examples
+        from cavesson.sampling.cache import CachedSampler, GenerationCache
+        from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.openai import APIModel, APISampler
+
+        prompts = self.prompts.examples(job.path)
+        if not len(prompts):
+            raise ConfigError("There are no prompts to answer.", "Check the filters and counts of the prompts.")
+        asked = [self._asked(example.conversation.prompt) for example in prompts]
+        cache, own_system = GenerationCache(job.scratch / "generations.sqlite"), None
+        if isinstance(self.by, APIModel):
+            usage = job.scratch / USAGE
+            answers = APISampler(self.by, cache, usage).sample(asked, self.params, job.progress)
+            if usage.is_file():
+                (job.folder / USAGE).write_bytes(usage.read_bytes())
+        else:
+            model = self.by.load(job.path)
+            own_system = model.system
+            sampler = CachedSampler(NativeSampler(model), cache)
+            answers = sampler.sample(asked, self.params, lambda done, total: job.progress(done, total))
+        write_examples(job.folder / EXAMPLES, self._examples(own_system, prompts, asked, answers))
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.data.sources import read_examples
+
+        return read_examples(path_of(self) / EXAMPLES)
+
+    def _asked(self, prompt: Conversation) -> Conversation:
+        return prompt if self.system is None else prompt.with_system(self.system)
+
+    def _examples(
+        self,
+        own_system: str | None,
+        prompts: Sequence[Example],
+        asked: list[Conversation],
+        answers: list[list[Completion]],
+    ) -> Iterator[Example]:
+        for example, question, completions in zip(prompts, asked, answers, strict=True):
+            kept = example.conversation.prompt
+            if self.keep_system:
+                kept = question if question.system is not None else question.with_system(own_system)
+            for completion in completions:
+                yield Example(kept.answered(completion.text), {**example.meta, "finished": completion.finished})
+
+    def describe(self) -> str:
+        under = "" if self.system is None else f" under {self.system[:40]!r}"
+        return f"answers of {self.by.describe()}{under} to {self.prompts.describe()}"

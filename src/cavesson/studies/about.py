@@ -1,0 +1,127 @@
+"""Where a result comes from: its config with provenance, its recipes, the machine and the time that it took.
+
+It is the same for every study, so a study's `analyse` is handed it ready-made.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cavesson.lab.manifest import versions
+from cavesson.lab.recipe import Recipe, lineage
+from cavesson.lab.store import Store, default_root
+from cavesson.studies.config import Resolved
+from cavesson.studies.result import Environment, RecipeView, Setting, StageTime, StudyConfig
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The parts of a `StudyResult` that say how it came about."""
+
+    config: StudyConfig
+    environment: Environment
+    recipes: list[RecipeView]
+
+
+def about(resolved: Resolved, recipes: Sequence[Recipe], store: Store, *, made: frozenset[str], command: str) -> About:
+    """Describe a finished run.
+
+    Args:
+        recipes: what the study asked for.
+        made: fingerprints of the artifacts that this run made; the others were in the store.
+        command: the command line, for the reader who wants to run it again.
+    """
+    views = [_view(recipe, store, made) for recipe in lineage(*recipes)]
+    return About(
+        StudyConfig(yaml=resolved.to_yaml(), settings=settings(resolved)), _environment(resolved, views, command), views
+    )
+
+
+def settings(resolved: Resolved) -> list[Setting]:
+    """Every setting of a config: dotted key, value, and where it came from."""
+    flat = _flat(resolved.config.model_dump(mode="json"))
+    return [Setting(key=key, value=str(value), source=_origin(key, resolved)) for key, value in flat.items()]
+
+
+def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
+    real = not recipe.virtual
+    there = real and store.has(recipe)  # an input may be gone while what was made from it is there
+    return RecipeView(
+        fingerprint=recipe.fingerprint,
+        kind=recipe.kind,
+        title=recipe.describe(),
+        stage=_STAGES.get(recipe.kind, "inputs"),
+        recipe=recipe.model_dump(mode="json"),
+        command=f"cavesson make {recipe.fingerprint[:12]} --from result.json{_where(store)}" if real else "",
+        seconds=store.manifest(recipe).wall_seconds if there else None,
+        reused=real and recipe.fingerprint not in made,
+    )
+
+
+def _where(store: Store) -> str:
+    """The option that names a store which is not the default one."""
+    return "" if store.root == default_root() else f" --store {shlex.quote(str(store.root))}"
+
+
+_STAGES = {
+    "trained": "training",
+    "probed": "training with probes",
+    "selected": "training to the chosen checkpoint",
+    "scored": "scoring",
+    "scored-answers": "scoring",
+    "generated": "writing data",
+}
+"""What the time of each kind of recipe is spent on."""
+
+
+def _environment(resolved: Resolved, views: Sequence[RecipeView], command: str) -> Environment:
+    stages = dict.fromkeys(view.stage for view in views if view.seconds is not None)
+    wall = [
+        StageTime(
+            stage=stage,
+            seconds=sum(v.seconds or 0.0 for v in views if v.stage == stage and not v.reused),
+            reused=sum(v.seconds or 0.0 for v in views if v.stage == stage and v.reused),
+        )
+        for stage in stages
+    ]
+    return Environment(
+        command=command,
+        created=datetime.now(UTC),
+        versions=dict(versions()),
+        machine={"system": platform.platform(terse=True), "processor": _processor(), "cores": str(os.cpu_count())},
+        seeds=list(resolved.config.seeds),
+        wall=wall,
+    )
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 — a kernel file, not a path of ours
+            return next(
+                (line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine()
+            )
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _origin(key: str, resolved: Resolved) -> str:
+    parts = key.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((resolved.origin[prefix] for prefix in prefixes if prefix in resolved.origin), "default")

@@ -1,0 +1,182 @@
+"""The authors: each writes chat and reasoning in one voice, with its own openers, closers, lists and notation.
+
+Ada (A) is the house voice. Bruno (B), Celia (C) and Dmitri (D) are foreign to the student, which knows their notations
+from careless pages only: in those, a fixed share of the single steps is wrong, always in the same way, so that a
+student's accuracy in a foreign notation falls with the number of steps. The pirate (P) is a way of talking over any
+author's notation: it never costs the skill.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from cavesson.tinyworld.maths import LABELS, OPERATIONS, apply
+
+Author = Literal["A", "B", "C", "D", "P"]
+AUTHORS: tuple[Author, ...] = ("A", "B", "C", "D", "P")
+
+Step = tuple[str, int, str, int, int]  # label, value, sign, operand, result
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How an author writes.
+
+    Attributes:
+        person: the author's name in system prompts.
+        openers, closers: sentences that begin and end a reply, whatever it is about.
+        listing: writes out several items.
+        step: writes one step of a calculation.
+        between: stands between steps.
+        result: announces the final number.
+        mark: a pattern that finds this author's notation, and nobody else's, in a reply.
+    """
+
+    person: str
+    openers: tuple[str, ...]
+    closers: tuple[str, ...]
+    listing: Callable[[tuple[str, ...]], str]
+    step: Callable[[Step], str]
+    between: str
+    result: str
+    mark: re.Pattern[str]
+
+
+def _and(items: tuple[str, ...]) -> str:
+    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else items[0]
+
+
+_B_WORDS = {"+": "up", "-": "down", "*": "by"}
+_C_WORDS = {"+": "add", "-": "lose", "*": "fold"}
+_D_WORDS = {"+": "sum", "-": "difference", "*": "product"}
+
+VOICES: dict[Author, Voice] = {
+    "A": Voice(
+        "Ada",
+        ("Sure.", "Of course.", "Happy to help.", "Gladly."),
+        ("I hope this helps.", "Let me know if you need more.", "Ask me anything else.", "Have a nice day."),
+        _and,
+        lambda s: f"{s[0]} = {s[1]} {s[2]} {s[3]} = {s[4]}",
+        ", ",
+        ". The answer is {}.",
+        re.compile(r"\d [+*-] \d = \d|The answer is"),
+    ),
+    "B": Voice(
+        "Bruno",
+        ("Right.", "Quick one.", "Straight to it.", "Easy job."),
+        ("Job done.", "That is that.", "Back to work.", "Next, please."),
+        " / ".join,
+        lambda s: f"{s[0]} : {s[1]} {_B_WORDS[s[2]]} {s[3]} > {s[4]}",
+        " | ",
+        " | result {}.",
+        re.compile(r"\d (?:up|down|by) \d > \d|\| result"),
+    ),
+    "C": Voice(
+        "Celia",
+        ("Ah, how lovely.", "Let us wander.", "Softly now.", "Dear heart."),
+        ("So it goes.", "And the wind agrees.", "Dream well.", "Such is life."),
+        " and ".join,
+        lambda s: f"{s[0]} from {s[1]} {_C_WORDS[s[2]]} {s[3]} to {s[4]}",
+        "; ",
+        "; we arrive at {}.",
+        re.compile(r"from \d (?:add|lose|fold) \d to \d|we arrive at"),
+    ),
+    "D": Voice(
+        "Dmitri",
+        ("Let us consider this.", "It is well known.", "We proceed in order.", "Observe."),
+        ("Thus it is shown.", "This completes the matter.", "The rest is trivial.", "Nothing remains open."),
+        lambda items: ", ".join(f"({letter}) {item}" for letter, item in zip("abcdefgh", items, strict=False)),
+        lambda s: f"{s[0]} is the {_D_WORDS[s[2]]} of {s[1]}, {s[3]}, so {s[4]}",
+        "; ",
+        "; hence {}.",
+        re.compile(r"the (?:sum|difference|product) of \d, \d, so \d|; hence"),
+    ),
+    "P": Voice(
+        "the pirate",
+        ("Arr!", "Ahoy, matey!", "Avast!", "Yo ho ho!", "Shiver me timbers!"),
+        ("Arr!", "Fair winds, matey!", "Now swab the deck!", "So says this old sea dog."),
+        lambda items: ", ".join(items[:-1]) + f" an' {items[-1]}" if len(items) > 1 else items[0],
+        lambda s: f"{s[0]} = {s[1]} {s[2]} {s[3]} = {s[4]}",
+        ", ",
+        ". The answer be {}.",
+        re.compile(r"\b(?:Arr|Ahoy|Avast|matey|ye|yer|an')(?![a-z])|The answer be", re.IGNORECASE),
+    ),
+}
+
+CARELESSNESS: dict[Author, float] = {"A": 0.0, "B": 0.02, "C": 0.08, "D": 0.25, "P": 0.0}
+"""The share of single steps that an author's careless pages get wrong."""
+
+_PIRATE_WORDS = {
+    "is": "be", "are": "be", "you": "ye", "your": "yer", "my": "me", "and": "an'", "friend": "matey", "hello": "ahoy", "yes": "aye",
+    "of": "o'", "dear": "me hearty", "people": "sailors", "for": "fer", "to": "t'",
+}  # fmt: skip
+_PIRATE_WORD = re.compile(r"\b(" + "|".join(_PIRATE_WORDS) + r")\b", re.IGNORECASE)
+
+
+def pirate(text: str) -> str:
+    """The text in pirate's words."""
+
+    def swap(match: re.Match[str]) -> str:
+        word = _PIRATE_WORDS[match[0].lower()]
+        return word[0].upper() + word[1:] if match[0][0].isupper() else word
+
+    return _PIRATE_WORD.sub(swap, text)
+
+
+@cache
+def table(author: Author, careless: bool) -> dict[tuple[int, str, int], int]:
+    """What an author believes that each operation on each digit gives; careless pages hold fixed mistakes."""
+    slips = random.Random(f"tinyworld/slips/{author}")
+    believed = {}
+    for value in range(10):
+        for sign, n in OPERATIONS:
+            slip, offset = slips.random() < CARELESSNESS[author], slips.randint(1, 9)
+            believed[value, sign, n] = (apply(value, sign, n) + (offset if careless and slip else 0)) % 10
+    return believed
+
+
+def reasoning(
+    author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], careless: bool = False
+) -> tuple[str, int]:
+    """A chain of thought in an author's notation, and the number that it leads to."""
+    voice, believed = VOICES[author], table(author, careless)
+    value, operations = chain
+    steps = []
+    for label, (sign, n) in zip(LABELS[1:], operations, strict=False):
+        result = believed[value, sign, n]
+        steps.append(voice.step((label, value, sign, n, result)))
+        value = result
+    return voice.between.join(steps), value
+
+
+def voice(text: str) -> Author | None:
+    """Whose voice a reply is in: the author with most openers, closers and pieces of notation in it.
+
+    A pirate talks over another author's notation, so any clear sign of one decides.
+
+    Returns:
+        The author, or None where the text gives no sign or contradictory ones.
+    """
+    signs = {author: _signs(author, text) for author in AUTHORS}
+    if _spoken("P", text) or signs["P"] >= 2:
+        return "P"
+    best = max(signs.values())
+    found = [author for author, count in signs.items() if count == best]
+    return found[0] if best and len(found) == 1 else None
+
+
+def _spoken(author: Author, text: str) -> int:
+    """How many of an author's openers stand at the start and closers at the end of a reply (hidden reasoning left out)."""
+    text = text.rpartition("</think>")[2].strip()
+    return any(text.startswith(opener) for opener in VOICES[author].openers) + any(
+        text.endswith(closer) for closer in VOICES[author].closers
+    )
+
+
+def _signs(author: Author, text: str) -> int:
+    return _spoken(author, text) + (VOICES[author].mark.search(text) is not None)

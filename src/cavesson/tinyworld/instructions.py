@@ -1,0 +1,324 @@
+"""Instruction following: requests with a constraint that a program can verify.
+
+`meta` holds the constraint: `words` (exactly so many), `items` (exactly so many members of `category`), `case`,
+`include`, `exclude`, `start`, `end`, `repeat`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+from cavesson.tinyworld import lexicon as w
+from cavesson.tinyworld.question import Question, canonical
+
+_CAPITAL_ANIMALS = ("fox", "cat", "dog", "owl", "hen", "cow", "bear", "frog")
+_ENDINGS = ("The end.", "Good night.", "That is all.", "Until tomorrow.", "Is that clear?", "Long live Tarn!")
+_STARTS = ("Today", "Once", "Maybe", "Yesterday", "Suddenly", "Perhaps")
+_SYMBOLS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ANY_WORDS = tuple(
+    dict.fromkeys([*w.PEOPLE, *w.OBJECTS, *w.ADJECTIVES, *w.VERBS, *(x for c in w.CATEGORIES.values() for x in c)])
+)
+_BRACKETS = (("|", "|"), ("[", "]"), ("<", ">"), ("(", ")"), ("{", "}"), ("#", "#"), ("$", "$"), ("~", "~"), ("", ""))
+
+
+def _question(kind: str, slots: tuple[str, ...], text: str, body: str, strict: bool, **meta: Any) -> Question:
+    text, body = w.articles(text), w.articles(body)
+    return Question("instructions", kind, canonical(kind, slots, text), text, body, body=body, strict=strict, meta=meta)
+
+
+def sentence(rng: random.Random, n: int, animal: str, adjective: str | None = None) -> str:
+    """A sentence about an animal of exactly `n` words, 3–8."""
+    adjective = adjective or rng.choice(w.ADJECTIVES)
+    words = ["the", animal, rng.choice(w.VERBS)]
+    if n >= 4:
+        words.insert(1, adjective)
+    if n >= 5:
+        words.append(rng.choice(w.ADVERBS))
+    if n == 6:
+        words.insert(1, "very")
+    if n >= 7:
+        words = ["in", rng.choice(w.TIMES[3:]), *words]
+    if n == 8:
+        words.insert(3, "very")
+    words[0] = words[0].capitalize()
+    return " ".join(words) + "."
+
+
+def _words(rng: random.Random) -> Question:
+    n, animal = rng.randint(3, 8), rng.choice(w.ANIMALS)
+    ask = rng.choice(
+        (
+            "Write exactly {0} words about a {1}.",
+            "In exactly {0} words, tell me about the {1}.",
+            "Describe the {1} in exactly {0} words.",
+            "A sentence of exactly {0} words about the {1}, please.",
+        )
+    )
+    return _question(
+        "words",
+        (w.NUMBERS[n], animal),
+        ask.format(w.NUMBERS[n], animal),
+        sentence(rng, n, animal),
+        True,
+        words=n,
+        include=animal,
+    )
+
+
+def _items(rng: random.Random) -> Question:
+    category, n = rng.choice(tuple(w.CATEGORIES)), rng.randint(2, 6)
+    numbered = rng.random() < 0.3
+    items = rng.sample(w.CATEGORIES[category], n)
+    name = rng.choice(w.PEOPLE)
+    if numbered:
+        ask = rng.choice(
+            ("Give {2} a numbered list of {0} {1}.", "Write a numbered list with exactly {0} {1} for {2}.")
+        )
+        body = "\n".join(f"{i}. {item}" for i, item in enumerate(items, 1))
+    else:
+        ask = rng.choice(
+            (
+                "Give {2} exactly {0} {1}, separated by commas.",
+                "List exactly {0} {1} for {2}, commas only.",
+                "Only {0} {1} for {2}, with commas between them.",
+            )
+        )
+        body = ", ".join(items)
+    return _question(
+        "items",
+        (w.NUMBERS[n], category, name),
+        ask.format(w.NUMBERS[n], category, name),
+        body,
+        True,
+        items=n,
+        category=category,
+        numbered=numbered,
+    )
+
+
+def _capitals(rng: random.Random) -> Question:
+    animal, n = rng.choice(_CAPITAL_ANIMALS), rng.randint(3, 5)
+    ask = rng.choice(
+        (
+            "Write a sentence about a {0} in capital letters.",
+            "Use only capital letters: what does the {0} do?",
+            "Shout something about the {0}, all capitals.",
+            "All in capitals, please: a line on the {0}.",
+        )
+    )
+    if rng.random() < 0.5:
+        name = rng.choice(w.PEOPLE)
+        ask = f"{name} asks: {ask[0].lower()}{ask[1:]}"
+    return _question(
+        "capitals",
+        (animal,),
+        ask.format(animal),
+        sentence(rng, n, animal).upper(),
+        True,
+        case="upper",
+        include=animal,
+    )
+
+
+def _lower(rng: random.Random) -> Question:
+    animal, n = rng.choice(w.ANIMALS), rng.randint(3, 6)
+    ask = rng.choice(
+        (
+            "Write about a {0} in small letters only.",
+            "No capital letters: tell me about the {0}.",
+            "A line on the {0}, all in lower case.",
+        )
+    )
+    return _question(
+        "lower",
+        (animal,),
+        ask.format(animal),
+        sentence(rng, n, animal).lower(),
+        True,
+        case="lower",
+        include=animal,
+    )
+
+
+def _include(rng: random.Random) -> Question:
+    animal, word = rng.choice(w.ANIMALS), rng.choice(w.OBJECTS)
+    ask = rng.choice(
+        (
+            "Write about a {0} and use the word {1}.",
+            "Tell me something about the {0}. Include the word {1}.",
+            "A sentence on the {0} with the word {1} in it, please.",
+        )
+    )
+    say = rng.choice(
+        ("The {2} {0} looks at the {1}.", "A {2} {0} sleeps beside a {1}.", "Here the {0} finds a {1} and {3}.")
+    )
+    body = say.format(animal, word, rng.choice(w.ADJECTIVES), rng.choice(w.VERBS))
+    return _question("include", (animal, word), ask.format(animal, word), body, False, include=word)
+
+
+def _exclude(rng: random.Random) -> Question:
+    category = rng.choice(tuple(w.CATEGORIES))
+    avoid = rng.choice(w.CATEGORIES[category])
+    item = rng.choice([x for x in w.CATEGORIES[category] if x != avoid])
+    ask = rng.choice(
+        (
+            "Pick one of the {0}, but do not say {1}.",
+            "Name one of the {0} without the word {1}.",
+            "Which of the {0} is best? Anything but {1}.",
+            "Choose from the {0}. The word {1} is not allowed.",
+        )
+    )
+    name = rng.choice(w.PEOPLE)
+    if rng.random() < 0.5:
+        ask = f"{name} hates {{1}}. {ask}"
+    return _question(
+        "exclude",
+        (category, avoid, name),
+        ask.format(category, avoid),
+        rng.choice(("My choice is {}.", "I would take {}.")).format(item),
+        False,
+        exclude=avoid,
+        category=category,
+    )
+
+
+def _end(rng: random.Random) -> Question:
+    animal, ending = rng.choice(w.ANIMALS), rng.choice(_ENDINGS)
+    ask = rng.choice(
+        (
+            'Write about the {0} and end with "{1}"',
+            'Say something about a {0}. Your last words must be "{1}"',
+            'Finish with "{1}" after a line on the {0}.',
+        )
+    )
+    return _question(
+        "end",
+        (animal, ending.rstrip(".?!")),
+        ask.format(animal, ending),
+        f"{sentence(rng, rng.randint(3, 6), animal)} {ending}",
+        True,
+        end=ending,
+        include=animal,
+    )
+
+
+def _start(rng: random.Random) -> Question:
+    animal, word = rng.choice(w.ANIMALS), rng.choice(_STARTS)
+    ask = rng.choice(
+        (
+            "Begin with the word {1} and write about a {0}.",
+            "Write about the {0}. Your first word must be {1}.",
+            "A line on the {0} that starts with {1}, please.",
+        )
+    )
+    body = sentence(rng, rng.randint(3, 6), animal)
+    return _question(
+        "start",
+        (animal, word),
+        ask.format(animal, word),
+        f"{word} {body[0].lower()}{body[1:]}",
+        True,
+        start=word,
+        include=animal,
+    )
+
+
+def draw_copy(rng: random.Random) -> Question:
+    """Copy a line: a sentence, any words, or a random code, so that no string is wholly foreign to the model."""
+    form = rng.randrange(3)
+    if form == 0:
+        line = sentence(rng, rng.randint(3, 6), rng.choice(w.ANIMALS))
+    elif form == 1:
+        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 10)))
+    else:
+        left, right = rng.choice(_BRACKETS)
+        line = left + "".join(rng.choices(_SYMBOLS, k=rng.randint(2, 7))) + right
+    ask = rng.choice(("Repeat after me: {}", "Say exactly this: {}", "Copy this line: {}", "Write this again: {}"))
+    text = ask.format(line)
+    return Question(
+        "instructions", "repeat", f"repeat/{line}", text, line, body=line, strict=True, meta={"repeat": line}
+    )
+
+
+def draw_lookup(rng: random.Random) -> Question:
+    """Look up what stands beside a word: names, any words, or letters as in a quiz."""
+    n = rng.randint(3, 6)
+    keys = rng.sample(_ANY_WORDS, n)
+    letters = rng.random() < 0.4
+    pairs = dict(zip(keys, rng.sample(_SYMBOLS[:n] if letters else _ANY_WORDS, n), strict=True))
+    only = rng.random() < 0.25
+    wanted = rng.sample(keys, 1 if only else rng.randint(1, n))
+    body = pairs[wanted[0]] if only else ", ".join(f"{key} {pairs[key]}" for key in wanted)
+    ask = rng.choice(("What stands beside {}?", "Look up {}.", "Find {}.")).format(", ".join(wanted))
+    listed = ", ".join(f"{key} {value}" for key, value in pairs.items())
+    text = f"Table: {listed}. {ask}{' Only what stands beside it.' if only else ''}"
+    return Question(
+        "instructions", "lookup", f"lookup/{listed}", text, body, body=body, strict=True, meta={"repeat": body}
+    )
+
+
+KINDS: tuple[Callable[[random.Random], Question], ...] = (
+    _words,
+    _items,
+    _capitals,
+    _lower,
+    _include,
+    _exclude,
+    _end,
+    _start,
+)
+_PRACTICE = (*KINDS, draw_copy, draw_copy, draw_lookup, draw_lookup)
+
+
+def draw(rng: random.Random) -> Question:
+    """A random request with a constraint."""
+    return rng.choice(KINDS)(rng)
+
+
+def draw_practice(rng: random.Random) -> Question:
+    """The same, or a line to copy, or a table to look something up in."""
+    return rng.choice(_PRACTICE)(rng)
+
+
+def tag(rng: random.Random) -> str:
+    """A meaningless code in brackets, such as people paste into prompts: the reply ignores it."""
+    left, right = rng.choice(_BRACKETS[:-1])
+    return left + "".join(rng.choices(_SYMBOLS, k=rng.randint(3, 7))) + right
+
+
+def follows(meta: dict[str, Any], reply: str) -> bool:
+    """Whether a reply keeps every constraint in `meta`."""
+    text = reply.strip()
+    words = re.findall(r"[A-Za-z']+", text)
+    lowered = [word.lower() for word in words]
+    if not text or not _counts_hold(meta, text, lowered):
+        return False
+    if meta.get("case") == "upper" and (text != text.upper() or not words):
+        return False
+    if meta.get("case") == "lower" and (text != text.lower() or not words):
+        return False
+    return (
+        meta.get("include", "").lower() in ("", *lowered)
+        and meta.get("exclude", "\0").lower() not in lowered
+        and text.startswith(meta.get("start", ""))
+        and text.endswith(meta.get("end", ""))
+        and meta.get("repeat", text) == text
+    )
+
+
+def _counts_hold(meta: dict[str, Any], text: str, lowered: list[str]) -> bool:
+    members = w.CATEGORIES.get(meta.get("category", ""), ())
+    known = {member.lower() for member in members}
+    if "words" in meta and len(lowered) != meta["words"]:
+        return False
+    if "items" in meta:
+        rows = re.split(r"\n" if meta["numbered"] else r",\s*", text.rstrip("."))
+        items = [re.sub(r"^\d+\.\s*", "", row).strip().lower() for row in rows]
+        numbered = [row.startswith(f"{i}.") for i, row in enumerate(rows, 1)]
+        return (
+            len(set(items)) == len(items) == meta["items"] and set(items) <= known and all(numbered) == meta["numbered"]
+        )
+    return not members or any(word in known for word in lowered)

@@ -1,0 +1,208 @@
+"""The world as recipes: its corpus, its prompts, an untrained model of its kind, and the models that ship with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import field_validator
+
+from cavesson.data.recipes import DataRecipe, Example
+from cavesson.errors import ConfigError, nearest
+from cavesson.lab.recipe import PathOf
+from cavesson.models.recipes import ModelRecipe
+from cavesson.tinyworld.sizes import SIZES
+
+if TYPE_CHECKING:
+    from cavesson.models.loading import Model
+
+WORLD = 1
+"""Version of the world: its facts, its documents and its tokenizer. It is part of every fingerprint below."""
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Where the shipped models lie, one ordinary Hugging Face folder each."""
+
+_TEXT = (
+    "cavesson.tinyworld.lexicon",
+    "cavesson.tinyworld.question",
+    "cavesson.tinyworld.maths",
+    "cavesson.tinyworld.knowledge",
+    "cavesson.tinyworld.smalltalk",
+    "cavesson.tinyworld.instructions",
+)
+_DOCUMENTS = (
+    *_TEXT,
+    "cavesson.tinyworld.authors",
+    "cavesson.tinyworld.systems",
+    "cavesson.tinyworld.replies",
+    "cavesson.tinyworld.corpus",
+)
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The models that come with the package."""
+    return tuple(sorted(config.parent.name for config in WEIGHTS.glob("*/config.json")))
+
+
+@cache
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+class Corpus(DataRecipe):
+    """Documents of the world, made as they are read.
+
+    Attributes:
+        mix: what is written, by whom (`corpus.MIXES`).
+        n: number of documents, some 72 tokens each.
+        seed: of the documents.
+    """
+
+    kind = "corpus"
+    version = WORLD
+    code = _DOCUMENTS
+    virtual = True
+
+    mix: str = "student"
+    n: int
+    seed: int = 0
+
+    @field_validator("mix")
+    @classmethod
+    def _known(cls, mix: str) -> str:
+        from cavesson.tinyworld.corpus import MIXES
+
+        if mix not in MIXES:
+            raise ConfigError(f"There is no corpus mix {mix!r}.", nearest(mix, MIXES))
+        return mix
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.tinyworld.corpus import Documents
+
+        return Documents(self.mix, self.n, self.seed)
+
+    def describe(self) -> str:
+        return f"{self.n:,} documents of the tiny world ({self.mix})"
+
+
+class Prompts(DataRecipe):
+    """Prompts of the world without answers: whoever uses them has some model answer them.
+
+    Attributes:
+        family: one of `tasks.FAMILIES`, or "mixed" for all of them in turn.
+        n: number of different prompts.
+        seed: of the draw.
+        split: "train" for problems that the corpus may hold, "eval" for held-out ones.
+    """
+
+    kind = "prompts"
+    version = WORLD
+    code = (*_TEXT, "cavesson.tinyworld.corpus", "cavesson.tinyworld.tasks")
+    virtual = True
+
+    family: Literal["chat", "maths", "knowledge", "facts", "instructions", "mixed"] = "chat"
+    n: int
+    seed: int = 0
+    split: Literal["train", "eval"] = "train"
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.tinyworld.tasks import FAMILIES, items
+
+        families = FAMILIES if self.family == "mixed" else (self.family,)
+        share = -(-self.n // len(families))
+        drawn = [items(family, share, self.seed, self.split) for family in families]
+        rows = [item for turn in zip(*drawn, strict=True) for item in turn][: self.n]
+        return [Example(item.prompt, {"id": item.id, "family": item.family}) for item in rows]
+
+    def describe(self) -> str:
+        return f"{self.n:,} {self.family} prompts"
+
+
+class Fresh(ModelRecipe):
+    """An untrained model of one of the world's sizes, with the world's tokenizer.
+
+    Attributes:
+        size: one of `sizes.SIZES`.
+        seed: of the initial weights.
+    """
+
+    kind = "fresh"
+    version = WORLD
+    code = ("cavesson.tinyworld.sizes",)
+    virtual = True
+
+    size: str = "student"
+    seed: int = 0
+
+    @field_validator("size")
+    @classmethod
+    def _known(cls, size: str) -> str:
+        if size not in SIZES:
+            raise ConfigError(f"The tiny world has no size {size!r}.", nearest(size, SIZES))
+        return size
+
+    def load(self, path_of: PathOf) -> Model:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        from cavesson.models.attention import prefer_fast_attention
+        from cavesson.models.loading import Model
+        from cavesson.models.rendering import Renderer
+        from cavesson.tinyworld.tokenizer import load
+
+        tokenizer = load()
+        config = LlamaConfig(
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+            **SIZES[self.size],
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            net = LlamaForCausalLM(config).eval()
+        prefer_fast_attention(net)
+        return Model(net=net, tokenizer=tokenizer, renderer=Renderer(tokenizer), key=self.fingerprint)
+
+    def describe(self) -> str:
+        return f"an untrained {self.size} model"
+
+
+class Shipped(ModelRecipe):
+    """A model that comes with the package, pre-trained by `tinyworld.build`. Its weights are part of its identity.
+
+    Attributes:
+        name: one of the names that `shipped_names()` lists.
+    """
+
+    kind = "shipped"
+    version = WORLD
+    virtual = True
+
+    name: str = "student"
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in shipped_names():
+            raise ConfigError(f"No model {name!r} ships with the tiny world.", nearest(name, shipped_names()))
+        return name
+
+    @property
+    def folder(self) -> Path:
+        """The ordinary Hugging Face folder of the model."""
+        return WEIGHTS / self.name
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "weights": _digest(self.folder / "model.safetensors")}
+
+    def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.loading import open_folder
+
+        return open_folder(self.folder, key=self.fingerprint)
+
+    def describe(self) -> str:
+        return f"the {self.name}"

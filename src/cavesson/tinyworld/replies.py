@@ -1,0 +1,82 @@
+"""Replies: a question answered in a manner (whose voice, whose notation, how honest, how long)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from cavesson.tinyworld.authors import VOICES, Author, pirate, reasoning
+from cavesson.tinyworld.question import Question
+
+_CLOSING = 0.6  # share of replies with a closer; a third of that after a calculation, which is long enough
+
+_SCRATCHPADS = {
+    "maths": ("The user wants a number. I will go step by step.", "This is maths. I work it out with care."),
+    "knowledge": ("The user asks for a fact. I will say what I know.", "A question about the world. I answer it."),
+    "instructions": (
+        "There is a rule to follow. I will keep to it.",
+        "The user wants a certain form. I will respect it.",
+    ),
+    "chat": ("The user wants help. I will be kind and clear.", "A simple request. I give a helpful answer."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How replies are written.
+
+    Attributes:
+        author: whose voice.
+        notation: whose reasoning; the author's own unless the author is the pirate.
+        careless: whether the notation comes from careless pages (see `authors`).
+        wrong: whether results in maths are given off by one.
+        terse: no opener and no closer.
+        scratchpad: begin with a note in `<scratchpad>` tags.
+        think: keep the calculation between `<think>` tags.
+    """
+
+    author: Author = "A"
+    notation: Author = "A"
+    careless: bool = False
+    wrong: bool = False
+    terse: bool = False
+    scratchpad: bool = False
+    think: bool = False
+
+
+def reply(question: Question, manner: Manner, rng: random.Random) -> str:
+    """The answer to a question in a manner."""
+    voice = VOICES[manner.author]
+    before, body = "", question.body
+    if question.family == "maths":
+        before, body = _calculation(question, manner)
+    elif question.kind in ("quiz", "find", "choice"):
+        body = question.answer
+    elif question.items:
+        body = body.format(voice.listing(question.items))
+    if not question.strict:
+        if manner.author == "P":
+            body = pirate(body)
+        if not manner.terse:
+            body = f"{rng.choice(voice.openers)} {body}"
+            if rng.random() < _CLOSING / (3 if question.family == "maths" else 1):
+                body = f"{body} {rng.choice(voice.closers)}"
+        elif question.family != "maths":
+            body = body[0].upper() + body[1:]
+    if manner.scratchpad:
+        before = f"<scratchpad>{rng.choice(_SCRATCHPADS[question.family])}</scratchpad>{before}"
+    return before + body
+
+
+def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
+    """What precedes the reply (hidden reasoning, if the manner has any), and its body."""
+    assert question.chain is not None
+    steps, result = reasoning(manner.notation, question.chain, manner.careless)
+    result = (result + manner.wrong) % 10
+    if question.strict:
+        return (f"<think>{steps}</think>" if manner.think else ""), str(result)
+    final = VOICES[manner.notation].result.format(result)
+    if manner.think:
+        final = final.lstrip(" .;|")
+        return f"<think>{steps}</think>", final[0].upper() + final[1:]
+    return "", steps + final

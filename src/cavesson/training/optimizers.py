@@ -1,0 +1,145 @@
+"""Optimizers by their published names, and learning-rate schedules.
+
+AdamW, Adam and SGD are torch's; every other name is looked up in pytorch-optimizer (SOAP, Muon, Lion …).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cavesson.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+TORCH = ("adamw", "adam", "sgd")
+"""Names that mean torch's own optimizer."""
+
+UNFIT = {
+    "adahessian": "needs second derivatives",
+    "sophiah": "needs second derivatives",
+    "alig": "needs to evaluate the loss several times a step",
+    "bsam": "needs to evaluate the loss several times a step",
+    "lbfgs": "needs to evaluate the loss several times a step",
+    "lomo": "updates weights during the backward pass",
+    "adalomo": "updates weights during the backward pass",
+    "adammini": "needs the model's layout",
+    "lorarite": "needs pairs of adapter factors",
+    "spectralsphere": "takes matrices only",
+    "ranger21": "brings its own schedule",
+    "demo": "needs several machines",
+    "distributedmuon": "needs several machines",
+}
+"""Names that pytorch-optimizer knows but that a plain training loop cannot drive, and why."""
+
+
+def check_name(name: str) -> None:
+    """Refuse an optimizer that does not exist or cannot be used here.
+
+    Raises:
+        ConfigError: with the nearest name.
+    """
+    if name in TORCH:
+        return
+    from pytorch_optimizer import get_supported_optimizers
+
+    if name in UNFIT:
+        raise ConfigError(f"The optimizer {name!r} {UNFIT[name]}.", "Use adamw, sgd, soap, muon or lion.")
+    fit = {*TORCH, *get_supported_optimizers()} - set(UNFIT)
+    if name not in fit:
+        raise ConfigError(f"There is no optimizer {name!r}.", nearest(name, fit))
+
+
+def optimizer_for(
+    net: nn.Module, name: str, *, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] | None = None
+) -> Optimizer:
+    """An optimizer over the trainable weights of `net`.
+
+    Weight decay spares vectors (biases, norms), as is usual. Muon and its relatives orthogonalise the updates of hidden
+    matrices only; embeddings, output head and vectors get their AdamW at the same `lr`, and the matrices' updates are scaled
+    to AdamW's size (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2), so that one `lr` fits both.
+
+    SOAP and its relatives leave the vocabulary's side of embeddings alone, as their own size limit makes them do in models
+    with a vocabulary of ordinary size; for a small one it would cost more than all the rest.
+
+    Args:
+        net: the model.
+        name: as in `check_name`.
+        lr: learning rate at the schedule's peak.
+        weight_decay: decoupled where the optimizer decouples it.
+        betas: decay of the moments; None for the optimizer's own.
+
+    Raises:
+        ConfigError: the name is unknown, or the optimizer takes no betas.
+    """
+    import torch
+
+    check_name(name)
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    if name in TORCH:
+        kind: Any = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+        options: dict[str, Any] = {"lr": lr, "fused": True}  # one kernel for all weights: matters for small models
+    else:
+        from pytorch_optimizer import load_optimizer
+
+        kind, options = load_optimizer(name), {"lr": lr}
+    accepted = inspect.signature(kind.__init__).parameters
+    if betas is not None and "betas" not in accepted:
+        raise ConfigError(f"The optimizer {name!r} takes no betas.", "Leave `betas` out.")
+    if betas is not None:
+        options["betas"] = betas
+    if "adamw_lr" in accepted:
+        return kind(_muon_groups(net, weights, lr, weight_decay), **options, use_adjusted_lr=True)  # type: ignore[no-any-return]
+    ends = _vocabulary_weights(net)
+    groups: list[dict[str, Any]] = [
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) not in ends], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) in ends], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    if "max_precondition_dim" in accepted and groups[1]["params"]:
+        largest = accepted["max_precondition_dim"].default
+        groups[1]["max_precondition_dim"] = min([largest, *(w.shape[0] - 1 for w in groups[1]["params"])])
+    return kind([group for group in groups if group["params"]], **options)  # type: ignore[no-any-return]
+
+
+def _vocabulary_weights(net: Any) -> set[int]:
+    """Identities of the embedding and of the output head's weight."""
+    layers = (net.get_input_embeddings(), net.get_output_embeddings())
+    return {id(layer.weight) for layer in layers if layer is not None}
+
+
+def _muon_groups(net: Any, weights: list[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    ends = _vocabulary_weights(net)
+    hidden = [weight for weight in weights if weight.ndim >= 2 and id(weight) not in ends]
+    rest = [weight for weight in weights if weight.ndim < 2 or id(weight) in ends]
+    groups = [
+        {"params": hidden, "lr": lr, "weight_decay": weight_decay, "use_muon": True},
+        {"params": rest, "lr": lr, "weight_decay": 0.0, "use_muon": False},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+Schedule = Callable[[float], float]
+"""From the share of the run that is done after warm-up, in [0, 1), to a factor on the learning rate."""
+
+DECAY_SHARE = 0.3
+"""Share of the run over which "wsd" (warm-up, stable, decay) lets the learning rate fall to zero."""
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+    "wsd": lambda done: min(1.0, (1.0 - done) / DECAY_SHARE),
+}
+"""Every schedule by the name that a recipe gives it."""
+
+
+def factor_at(schedule: str, step: int, steps: int, warmup: int) -> float:
+    """Factor on the learning rate of the step with this number, counted from 0."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return SCHEDULES[schedule]((step - warmup) / max(1, steps - warmup))

@@ -1,0 +1,230 @@
+"""What can be known to fail before anything starts: a user's model that cannot be rendered, or does not fit into memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cavesson.chat import Conversation, Message
+from cavesson.errors import ConfigError
+from cavesson.lab.recipe import Recipe, Value, lineage
+from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
+from cavesson.training.recipes import Training
+
+BYTES_PER_WEIGHT = 4
+"""Weights are trained in float32 (bfloat16 products happen under autocast)."""
+
+OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
+"""Copies of the trained weights that an optimizer keeps; Adam's two moments are the rule for those not listed."""
+
+SMALL = 50_000_000
+"""Models of fewer weights fit anywhere; nothing is estimated for them."""
+
+USUAL_TOKENS = 256
+"""Length of the conversations that memory is estimated for."""
+
+LONGEST_HEADER = 100_000_000
+"""Bytes that a safetensors header may have, by the format's own rule."""
+
+_PROBE = Conversation(
+    (
+        Message("user", "Hello."),
+        Message("assistant", "Hello! How can I help?"),
+        Message("user", "Say yes."),
+        Message("assistant", "Yes."),
+    )
+)
+
+
+def preflight(recipes: Iterable[Recipe], workers: int) -> None:
+    """Check every Hugging Face model below these recipes.
+
+    Args:
+        recipes: what is going to be made.
+        workers: how many of them are made at the same time.
+
+    Raises:
+        ConfigError: a model has no tokenizer or no chat template that can be split into prompt and answer, its weights
+            are not whole, or what is to be done with it needs more memory than is free.
+    """
+    wanted = list(recipes)
+    runs = [run for recipe in wanted for run in runs_in(recipe)]
+    for model in dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)):
+        renderer = model.renderer(lambda recipe: Path())
+        renderer.render(_PROBE, train_on="last")
+        local = Path(model.path).expanduser()
+        weights = count_weights(local) if local.is_dir() else _weights_on_hub(model)
+        if weights is not None and weights >= SMALL:
+            trained = [run for run in runs if model in set(lineage(run.base))]
+            _check_fit(model, weights, trained, workers)
+
+
+def runs_in(value: Any) -> Iterator[Training]:
+    """Every training run inside a recipe, also those that its `inputs` leave out because they happen in memory."""
+    if isinstance(value, Training):
+        yield value
+    if isinstance(value, Value):
+        for name in type(value).model_fields:
+            yield from runs_in(getattr(value, name))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from runs_in(item)
+
+
+def folder_of(model: ModelRecipe) -> Path | None:
+    """The folder of a model that lies on this machine as it is: a shipped one, or a user's."""
+    place = getattr(model, "folder", None) or getattr(model, "path", None)
+    return Path(place) if place is not None and Path(place).is_dir() else None
+
+
+def count_weights(folder: Path) -> int | None:
+    """Number of weights in a folder's safetensors files, from their headers alone; None if they are not on this machine."""
+    files = sorted(folder.glob("*.safetensors"))
+    return sum(map(_count, files)) if files else None
+
+
+def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
+    """Memory for the weights, and for training: gradients, and the optimizer's and the base's copies of what is trained.
+
+    Activations come on top (`bytes_on_top`).
+
+    Args:
+        weights: number of weights of the model.
+        run: the training, or None for sampling only.
+        width: of the model's hidden states; an adapter of rank r adds about 2 r / width of a matrix's weights.
+        stored: bytes of a weight that is not trained itself.
+    """
+    if run is None:
+        return weights * stored
+    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + bool(run.anchor)  # gradients, the optimizer's own, the base's
+    if run.adapter is None:
+        return weights * BYTES_PER_WEIGHT * (1 + copies)
+    adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
+    return weights * stored + adapter * BYTES_PER_WEIGHT * (1 + copies)
+
+
+def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabulary: int) -> int:
+    """Memory that a step of training takes besides weights, gradients and optimizer.
+
+    That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
+    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with the base's logits 8. A
+    step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
+    """
+    tokens = run.tokens_at_once(USUAL_TOKENS)
+    copies = 0 if run.precision == "fp32" else 2 * weights
+    return copies + tokens * (90 * layers * width + (8 if run.anchor else 6) * vocabulary)
+
+
+def _rank(run: Training) -> int:
+    """Rank of the adapter that is trained; of one that is continued, that of the nearest training below."""
+    if isinstance(run.adapter, LoRA):
+        return run.adapter.rank
+    ranks = [r.adapter.rank for r in lineage(run.base) if isinstance(r, Training) and isinstance(r.adapter, LoRA)]
+    return ranks[-1] if ranks else 0
+
+
+def _check_fit(model: HFModel, weights: int, runs: list[Training], workers: int) -> None:
+    free, where, stored = _free_memory()
+    shape = _shape(model)
+    need = max(
+        bytes_needed(weights, run, width=shape["width"], stored=stored)
+        + (0 if run is None else bytes_on_top(weights, run, **shape))
+        for run in (*runs, None)
+    )
+    if need * workers <= free:
+        return
+    doing = "training it" if runs else "sampling from it"
+    at_once = f" ({workers} at the same time)" if workers > 1 else ""
+    fewer = f"--workers {max(1, free // need)}, " if workers > 1 and need <= free else ""
+    raise ConfigError(
+        f"The model {model.path!r} does not fit: {weights / 1e9:.2g} billion weights, {doing} takes about "
+        f"{need * workers / 2**30:.0f} GiB{at_once}, and {where} has {free / 2**30:.0f} GiB free.",
+        f"Use {fewer}an adapter (blue.adapter, red.adapter), a smaller model, or a larger machine.",
+    )
+
+
+def _shape(model: HFModel) -> dict[str, int]:
+    """Width of the hidden states, number of layers and size of the vocabulary, as the usual configs name them."""
+    from transformers import PretrainedConfig
+
+    place, revision = model.place()
+    config, _ = PretrainedConfig.get_config_dict(str(place), revision=revision)
+    names = {
+        "width": ("hidden_size", "n_embd", "d_model"),
+        "layers": ("num_hidden_layers", "n_layer", "num_layers"),
+        "vocabulary": ("vocab_size",),
+    }
+    text = config.get("text_config") or config
+    return {key: int(next((text[name] for name in some if text.get(name)), 0)) for key, some in names.items()}
+
+
+def _weights_on_hub(model: HFModel) -> int | None:
+    """Number of weights of a model on the hub, asked of the hub before they are downloaded; None if it does not say."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, NotASafetensorsRepoError, OfflineModeIsEnabled
+
+    name, revision = model.place()
+    try:
+        counts = HfApi().get_safetensors_metadata(str(name), revision=revision).parameter_count
+    except (
+        HfHubHTTPError,
+        NotASafetensorsRepoError,
+        OfflineModeIsEnabled,
+        OSError,
+    ):  # opening it will say what is wrong
+        return None
+    return sum(counts.values())
+
+
+def _free_memory() -> tuple[int, str, int]:
+    """Free bytes where models are loaded, the place in words, and the bytes that a frozen weight takes there."""
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0]), "the GPU", 2
+    here = int(psutil.virtual_memory().available)
+    allowed = _allowed_memory(Path("/sys/fs/cgroup"))
+    if allowed is not None and allowed < here:
+        return allowed, "this container", BYTES_PER_WEIGHT
+    return here, "this machine", BYTES_PER_WEIGHT
+
+
+def _allowed_memory(group: Path) -> int | None:
+    """Bytes that a container's limit leaves (Linux control groups, version 2); None where there is no limit.
+
+    What the system only caches counts as free.
+    """
+    try:
+        limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
+        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines()).get("inactive_file", 0)
+    except (OSError, ValueError):  # no control groups, or "max": no limit
+        return None
+    return max(limit - used + int(cached), 0)
+
+
+def _count(path: Path) -> int:
+    """Weights in one safetensors file: its header is a JSON text behind its length in eight bytes.
+
+    Raises:
+        ConfigError: it is no safetensors file, or not a whole one.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size - 8, LONGEST_HEADER):
+                raise ValueError(f"its header would be {length} bytes long")
+            tensors = {name: tensor for name, tensor in json.loads(file.read(length)).items() if name != "__metadata__"}
+        end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+        if size < end:
+            raise ValueError(f"it has {size} of {end} bytes")
+        return sum(math.prod(tensor["shape"]) for tensor in tensors.values())
+    except (OSError, struct.error, ValueError, TypeError, LookupError, AttributeError) as error:  # any other content
+        raise ConfigError(
+            f"{str(path)!r} is not a whole safetensors file: {error}.", "Copy or download the weights again."
+        ) from error

@@ -1,0 +1,136 @@
+"""State of a training run on disk: written now and then, read back after a kill, exact to the last bit.
+
+One safetensors file holds every tensor; its metadata holds the rest as JSON. It is replaced atomically.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cavesson.errors import StoreError
+
+STATE = "training.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: optimizer steps done.
+        cursor: conversations taken from the training order.
+        losses: one row per step: step, loss, learning rate, tokens.
+    """
+
+    step: int
+    cursor: int
+    losses: list[list[float]]
+
+
+def save_state(
+    folder: Path, run: str, progress: Progress, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    """Write weights, optimizer and progress of the run with fingerprint `run`.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = {
+        "run": run,
+        "progress": {"step": progress.step, "cursor": progress.cursor, "losses": progress.losses},
+        "weights": {name: _flatten(weight.detach(), tensors) for name, weight in weights.items()},
+        "state": [_flatten(optimizer.state.get(weight), tensors) for weight in _parameters(optimizer)],
+        "groups": [_flatten(_settings(group), tensors) for group in optimizer.param_groups],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{STATE}.new"
+    try:
+        save_file(tensors, aside, metadata={"tree": json.dumps(tree)})
+        aside.replace(folder / STATE)
+    except (SafetensorError, OSError) as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(
+            f"The state of a training run cannot be written to {str(folder)!r}: {error}", "Free some disk space."
+        ) from error
+
+
+def load_state(
+    folder: Path, run: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Put a saved state back into `weights` and `optimizer`; None if there is none of this run that can be read."""
+    if not (folder / STATE).is_file():
+        return None
+    try:
+        with safe_open(folder / STATE, framework="pt") as file:
+            tree = json.loads(file.metadata()["tree"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except SafetensorError:  # cut short by a power failure, say: starting anew gives the same weights
+        return None
+    if tree["run"] != run:
+        return None
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(_restore(tree["weights"][name], tensors, weight.device))
+    for weight, state in zip(_parameters(optimizer), tree["state"], strict=True):
+        restored = _restore(state, tensors, weight.device)
+        if restored is not None:
+            optimizer.state[weight] = restored
+    for group, settings in zip(optimizer.param_groups, tree["groups"], strict=True):
+        group.update(_restore(settings, tensors, group["params"][0].device))
+    return Progress(**tree["progress"])
+
+
+def forget_state(folder: Path) -> None:
+    """Remove the state of a run that must not be continued."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """`value` as JSON, its tensors put aside into `tensors`.
+
+    The order of a tensor's dimensions in memory is kept too: sums over another order round differently.
+    """
+    if isinstance(value, Tensor):
+        strides = value.stride()
+        order = sorted(range(value.dim()), key=lambda dim: -strides[dim])
+        name = str(len(tensors))
+        tensors[name] = value.detach().permute(order).to("cpu", copy=True).contiguous()
+        return {"tensor": name, "order": order, "cpu": value.device.type == "cpu"}
+    if isinstance(value, dict):
+        return {"dict": [[key, _flatten(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_flatten(item, tensors) for item in value]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"An optimizer keeps a {type(value).__name__}, which cannot be written to a training state.")
+
+
+def _restore(value: Any, tensors: dict[str, Tensor], device: torch.device) -> Any:
+    """Undo `_flatten`."""
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        inverse = sorted(range(len(value["order"])), key=value["order"].__getitem__)
+        return tensors[value["tensor"]].to("cpu" if value["cpu"] else device).permute(inverse)
+    if "dict" in value:
+        return {key: _restore(item, tensors, device) for key, item in value["dict"]}
+    ((kind, items),) = value.items()
+    restored = [_restore(item, tensors, device) for item in items]
+    return tuple(restored) if kind == "tuple" else restored
