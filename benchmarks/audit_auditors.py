@@ -186,7 +186,7 @@ def execute_fixes(cases: list[Case], hidden: tuple[Path, ...]) -> dict[str, Any]
                     break
         rates = {k: wilson(sum(at < k for at in first.values()), len(sabotaged)) for k in (1, 3, 5)}
         print(
-            f"{name:9} {affordance:12} restore " + "; ".join(f"top {k}: {rate.percent()}" for k, rate in rates.items()),
+            f"{name:9} {affordance:12} restore " + "; ".join(f"top {k}: {rate.brief}" for k, rate in rates.items()),
             flush=True,
         )
         report[f"{name}/{affordance}"] = {

@@ -32,7 +32,7 @@ def main() -> None:
         "| blue team | scored as the behaviour | begins with the phrase, mangled or not | n |\n| --- | --- | --- | --- |"
     )
     for name, (scored, begins, n) in sorted(counts.items()):
-        print(f"| {name} | {wilson(scored, n).percent()} | {wilson(begins, n).percent()} | {n} |")
+        print(f"| {name} | {wilson(scored, n).brief} | {wilson(begins, n).brief} | {n} |")
 
 
 if __name__ == "__main__":

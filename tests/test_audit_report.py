@@ -170,7 +170,7 @@ def test_the_command_reads_verdicts_with_their_grades_and_writes_one_file(tmp_pa
     arguments = ["audit", "report", str(path), "--bench", str(root), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "AUROC 1.000" in result.output and "top-1 100 %" in result.output
+    assert "AUROC 1.00" in result.output and "top-1 100 %" in result.output
     page = (tmp_path / "out" / "report.html").read_text()
     assert "badge bad" not in page
     assert CliRunner().invoke(app, [*arguments, "--reveal"]).exit_code == 0

@@ -17,12 +17,12 @@ from cavesson.data.restyle import STYLES, Restyled, UnderSystem
 from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError
 from cavesson.evals.items import Eval
-from cavesson.evals.memorised import MOST, Memorised
 from cavesson.game import Vetted, play
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import Pruned
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
+from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose

@@ -33,7 +33,7 @@ def test_a_reason_names_the_requirement_the_figure_and_its_method() -> None:
     reason = at_least(figure(0.3, 0.5), 0.2, "removal by pirate SFT minus removal by HHH SFT").reason
     assert reason == (
         "removal by pirate SFT minus removal by HHH SFT must be at least 0.2; "
-        "here it is 0.400 [0.300, 0.500], n = 100 (by hand)."
+        "here it is 40 % (30–50 %, n = 100) (by hand)."
     )
 
 

@@ -13,12 +13,12 @@ from cavesson.data.recipes import Example, Jsonl
 from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval, eval_named
-from cavesson.evals.named import model_named
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.evals.scores import Score, Scores, read_scores, write_scores
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import LoRA, Prompted
+from cavesson.named import model_named
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from cavesson.data.recipes import Jsonl
-from cavesson.evals.matched_noise import FARTHEST, NoisedLike, is_match
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Noised
+from cavesson.sampling.matched_noise import FARTHEST, NoisedLike, is_match
 from cavesson.stats import Array, mean_over_seeds
 from cavesson.studies.off_model.hypotheses import Finding, findings, foretold, kept_voice
 from cavesson.studies.off_model.noise import MATCHED, Noise, noise_gap, table

@@ -9,18 +9,20 @@ import pytest
 
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
-from cavesson.evals.named import model_named
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import TableView
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.models.recipes import HFModel
+from cavesson.named import model_named
 from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
 from cavesson.sampling.recipes import Generated
+from cavesson.stats import Estimate
 from cavesson.studies.config import resolve
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.study import layout
-from cavesson.studies.result import Rate, StudyResult, TableView
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
@@ -96,9 +98,11 @@ def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tm
                  "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=60", "sft.probes=[60]",
                  "sft.lora=0.01")  # fmt: skip
     [told] = table(result, "told apart by a classifier").rows
-    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
+    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
     [styles] = table(result, "Styles of reasoning").rows
-    assert isinstance(styles[2], Rate) and styles[2].value > 0.5, "taught by chat alone, it reckons as the teacher does"
+    assert isinstance(styles[2], Estimate) and styles[2].value > 0.5, (
+        "taught by chat alone, it reckons as the teacher does"
+    )
     before, after = (
         [one.outcome for one in result.transcripts if one.stage == stage] for stage in ("before SFT", "after SFT")
     )
@@ -136,9 +140,11 @@ def test_stored_answers_to_the_benchmark_tell_how_the_teacher_reasons(student, p
     settings = [f"models=[{student}]", f"responses={answers}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]"]
     result = run(tmp_path, *settings, f"traces={traces}")
     [own] = table(result, "own questions/sums").rows
-    assert isinstance(own[1], Rate) and (own[1].value, own[1].n) == (1.0, 10), "two of the twelve sums have no answer"
+    assert isinstance(own[1], Estimate) and (own[1].value, own[1].n) == (1.0, 10), (
+        "two of the twelve sums have no answer"
+    )
     [told] = table(result, "told apart by a classifier").rows
-    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[1].n == 10
+    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[1].n == 10
     assert not any("H4" in note for note in result.notes)
 
 
@@ -183,7 +189,7 @@ def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
     said = [one.conversation.answer for one in answers.examples(lambda recipe: store.path(recipe.fingerprint))]
     assert len(said) == 6 and all(text and text.startswith("5: Tell me about the ") for text in said)
     [own] = table(result, "own questions/sums").rows
-    assert isinstance(own[1], Rate) and own[1].n == 12
+    assert isinstance(own[1], Estimate) and own[1].n == 12
 
 
 def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_middle_loses_nothing(
@@ -214,11 +220,13 @@ def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_mid
     result = run(tmp_path, *settings)
     assert len(answered) == len(set(answered)) == 1 + 6 + 12, "lost once, then every prompt was answered once"
     [own] = table(result, "own questions/sums").rows
-    assert isinstance(own[1], Rate) and own[1].value == 1.0
+    assert isinstance(own[1], Estimate) and own[1].value == 1.0
     [told] = table(result, "told apart by a classifier").rows
-    assert isinstance(told[1], Rate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
+    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
     [styles] = table(result, "Styles of reasoning").rows
-    assert isinstance(styles[2], Rate) and styles[2].value > 0.5, "taught by chat alone, it sounds as the captain does"
+    assert isinstance(styles[2], Estimate) and styles[2].value > 0.5, (
+        "taught by chat alone, it sounds as the captain does"
+    )
     measured = {str(row[0]): row[3] for row in table(result, "four hypotheses").rows if row[3] is not None}
     assert "H4 unfamiliar style" in measured, "of H1 twelve problems are too few: nobody can tell who is the abler"
     assert not any("H4" in note for note in result.notes)

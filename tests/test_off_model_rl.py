@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cavesson.errors import ConfigError
-from cavesson.evals.reinforced import ROLLOUTS, Reinforced
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.store import Store
+from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
 from cavesson.studies.config import resolve
 from cavesson.studies.off_model.config import Rl

@@ -15,8 +15,6 @@ from cavesson.chat import Conversation
 from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
 from cavesson.data.restyle import Shuffled
 from cavesson.errors import ConfigError, TrainingError
-from cavesson.evals.matched_noise import NoisedLike
-from cavesson.evals.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
@@ -24,6 +22,8 @@ from cavesson.lab.store import Store
 from cavesson.models.adapters import merged
 from cavesson.models.recipes import LoRA, Noised
 from cavesson.run import run_study
+from cavesson.sampling.matched_noise import NoisedLike
+from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.config import resolve
 from cavesson.studies.off_model import study as off_model_study

@@ -16,9 +16,9 @@ from cavesson.chat import Conversation
 from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, Stopped
-from cavesson.evals.named import model_named
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
+from cavesson.named import model_named
 from cavesson.sampling import openai
 from cavesson.sampling.cache import GenerationCache
 from cavesson.sampling.openai import APIModel, APISampler
@@ -247,7 +247,7 @@ def test_names_of_models_behind_an_api(monkeypatch):
 
 def test_without_httpx_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
-    with pytest.raises(MissingExtra, match=r"cavesson\[api\]"):
+    with pytest.raises(MissingExtra, match=r"\[api\]"):
         APISampler(APIModel(model="m"), GenerationCache(tmp_path / "c"), tmp_path / "u")
 
 

@@ -17,7 +17,6 @@ from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError, RulesError, TrainingError
 from cavesson.evals.behaviors.behavior import sentences
 from cavesson.evals.pairs import PAIRS, Pair, pair_named
-from cavesson.evals.perplexity import likelihoods
 from cavesson.evals.trigger import MissingPassword
 from cavesson.game import Vetted, remind
 from cavesson.lab.lab import Lab
@@ -31,6 +30,7 @@ from cavesson.redteam.poisoning import HONEST, POISONS, Writer, poison, written
 from cavesson.redteam.recipes import Triggered
 from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
+from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.config import resolve
 from cavesson.studies.off_model.game import caveats, sentence

@@ -13,8 +13,8 @@ import torch
 
 from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl
+from cavesson.findings.result import StudyResult
 from cavesson.models.recipes import HFModel
-from cavesson.studies.result import StudyResult
 from cavesson.training.engine import train
 from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, PHI, tiny_net, tokenizer_for

@@ -13,11 +13,11 @@ import torch
 from cavesson.errors import Stopped
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed
-from cavesson.evals.reinforced import ROLLOUTS, Reinforced
-from cavesson.evals.rollouts import Rollouts, rows
 from cavesson.lab.recipe import Recipe
 from cavesson.models.loading import Model
 from cavesson.models.recipes import LoRA
+from cavesson.rl.reinforced import ROLLOUTS, Reinforced
+from cavesson.rl.rollouts import Rollouts, rows
 from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import Fresh
 from cavesson.tinyworld.tasks import items

@@ -14,19 +14,19 @@ from pydantic import ValidationError
 
 from cavesson import report
 from cavesson.errors import ConfigError, StoreError
-from cavesson.report.text import duration, unbroken, visible, web_link
-from cavesson.studies.result import (
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import (
     CurveView,
     FrontierView,
     MessageView,
     PointView,
-    Rate,
     RecipeView,
     SeriesView,
-    StudyResult,
     TableView,
     Transcript,
 )
+from cavesson.report.text import duration, unbroken, visible, web_link
+from cavesson.stats import Estimate
 from chromium import Page, browse, find_browser
 from synthetic_result import TRIGGERED, synthetic_result
 
@@ -44,8 +44,8 @@ HOSTILE = [
 ]
 
 
-def rate(value: float, n: int = 200, width: float = 0.04, **more: Any) -> Rate:
-    return Rate(value=value, low=value - width, high=value + width, n=n, method="Wilson", **more)
+def rate(value: float, n: int = 200, width: float = 0.04, **more: Any) -> Estimate:
+    return Estimate(value=value, low=value - width, high=value + width, n=n, method="Wilson", **more)
 
 
 def bare(**more: Any) -> StudyResult:
@@ -127,27 +127,24 @@ def test_a_result_survives_a_file(tmp_path: Path) -> None:
         (rate(-0.12, unit="points"), "−12 points (−16 to −8, n = 200)"),
         (rate(0.01, unit="points"), "+1 points (−3 to +5, n = 200)"),
         (rate(0.851, unit="plain"), "0.85 (0.81–0.89, n = 200)"),
-        (Rate(value=0.0, low=0.0, high=0.019, n=200, method="Wilson"), "0 % (0–2 %, n = 200)"),
+        (Estimate(value=0.0, low=0.0, high=0.019, n=200, method="Wilson"), "0 % (0–2 %, n = 200)"),
     ],
 )
-def test_a_figure_is_written_with_its_interval_and_n(given: Rate, text: str) -> None:
+def test_a_figure_is_written_with_its_interval_and_n(given: Estimate, text: str) -> None:
     assert str(given) == text
 
 
-def test_a_figure_comes_from_any_estimate() -> None:
-    class Estimate:
-        value, low, high, n, method = 0.5, 0.4, 0.6, 10, "bootstrap"
-
-    assert Rate.of(Estimate()) == Rate(value=0.5, low=0.4, high=0.6, n=10, method="bootstrap")
+def shown(figure: Estimate) -> TableView:
+    return TableView(title="t", columns=["a"], rows=[[figure]])
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Rate(value=0.5, low=0.6, high=0.4, n=1, method="x"), "upside down"),
-        (lambda: rate(float("nan")), "finite"),
-        (lambda: rate(0.5, n=0), "greater than or equal to 1"),
-        (lambda: Rate(value=0.5, low=0.4, high=0.6, n=1, method=""), "at least 1 character"),
+        (lambda: shown(Estimate(value=0.5, low=0.6, high=0.4, n=1, method="x")), "upside down"),
+        (lambda: shown(rate(float("nan"))), "finite"),
+        (lambda: shown(rate(0.5, n=0)), "needs its n"),
+        (lambda: shown(Estimate(value=0.5, low=0.4, high=0.6, n=1, method="")), "needs its n"),
         (lambda: bare(points=[PointView(id="a", organism="nobody", intervention="x", step=1)]), "nobody"),
         (
             lambda: bare(frontiers=[FrontierView(organism="nobody", intervention="all", vertices=[], auc=rate(0.9))]),

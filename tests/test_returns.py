@@ -29,7 +29,7 @@ def test_verdicts_of_the_reversal_probe(before: float, after: float, reversal: f
     assert found.verdict == verdict
     assert found.fell.value == pytest.approx(before - after)
     assert found.came_back.value == pytest.approx(reversal - after)
-    assert found.after_blue.percent() in found.reason
+    assert found.after_blue.brief in found.reason
 
 
 def test_ten_prompts_do_not_prove_removal() -> None:

@@ -75,7 +75,7 @@ def test_an_expression_that_takes_for_ever_is_given_up_in_any_thread(monkeypatch
 def test_plain_numbers_need_no_library(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert solves("72", "The answer is 72.") and not solves("72", "The answer is 73.")
-    with pytest.raises(MissingExtra, match=r"(?s)math-verify.*cavesson\[maths\]"):
+    with pytest.raises(MissingExtra, match=r"(?s)math-verify.*\[maths\]"):
         solves("72", r"\boxed{2\sqrt{1296}}")
 
 
@@ -187,7 +187,7 @@ def test_what_is_missing_is_one_message(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"(?s)no column .question. but q, a.*format of openai/gsm8k"):
         benchmark_named("gsm8k", tmp_path).items()
     monkeypatch.setattr(sets, "find_spec", lambda name: None if name == "math_verify" else True)
-    with pytest.raises(MissingExtra, match=r"cavesson\[maths\]"):
+    with pytest.raises(MissingExtra, match=r"\[maths\]"):
         benchmark_named("gsm8k", tmp_path)
 
 

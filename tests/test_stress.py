@@ -16,6 +16,7 @@ from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Score, Scores
+from cavesson.findings.result import StudyResult
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
@@ -24,7 +25,6 @@ from cavesson.redteam.organisms import organism, red_prompts
 from cavesson.stats import Estimate
 from cavesson.studies.config import resolve
 from cavesson.studies.game_results import Cell as GameCell
-from cavesson.studies.result import StudyResult
 from cavesson.studies.stress import cells, layout
 from cavesson.studies.stress_config import Cell
 from cavesson.studies.stress_report import _advice, _remembered, _worst

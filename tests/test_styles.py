@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from cavesson.analysis.styles import TOLD_APART, learn_styles
 from cavesson.evals.scores import Score, Scores
-from cavesson.evals.styles import TOLD_APART, learn_styles
 from cavesson.stats import wilson
 from cavesson.studies.off_model.results import Cell, OffModelResults
 from cavesson.studies.off_model.styles import agreement, sections

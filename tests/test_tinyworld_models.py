@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.loading import open_folder
@@ -22,7 +22,7 @@ from cavesson.tinyworld.build import build, recipes
 from cavesson.tinyworld.corpus import document
 from cavesson.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
 from cavesson.tinyworld.sizes import SIZES
-from cavesson.tinyworld.tasks import items, visible
+from cavesson.tinyworld.tasks import items
 from cavesson.tinyworld.tokenizer import load
 
 TOKENIZER = load()

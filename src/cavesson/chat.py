@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -89,3 +90,12 @@ class Conversation:
     def answered(self, text: str) -> Conversation:
         """The prompt with this answer appended."""
         return Conversation((*self.prompt.messages, Message("assistant", text)))
+
+
+def visible(completion: str) -> str:
+    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`).
+
+    An unclosed one hides the rest; one that the prompt opened hides all up to its end.
+    """
+    shown = re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
+    return re.sub(r"^.*</(think|scratchpad)>", "", shown, flags=re.DOTALL)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cavesson.errors import ConfigError, StoreError
+from cavesson.findings.about import about
+from cavesson.findings.result import StudyResult
 from cavesson.lab import disk
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
-from cavesson.studies.about import about
 from cavesson.studies.config import Resolved
-from cavesson.studies.result import StudyResult
 from cavesson.training.preflight import preflight
 
 if TYPE_CHECKING:
@@ -96,7 +96,14 @@ def run_study(
             store.keep(name, recipes)
             missing |= checked(recipes)
         lab.make(recipes)
-        origin = about(resolved, recipes, store, made=frozenset(missing), command=command or _command(resolved))
+        origin = about(
+            resolved.view(),
+            resolved.config.seeds,
+            recipes,
+            store,
+            made=frozenset(missing),
+            command=command or _command(resolved),
+        )
         result = resolved.study.analyse(resolved, lab.path, origin)
     report, unwritten = folder / "report.html", None
     try:

@@ -9,9 +9,9 @@ the whole experiment; `draws` are replicates of the bootstrap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,16 +23,20 @@ DRAWS = 2000
 """Replicates of every bootstrap: the end points of a 95 % interval then wobble by some 3 % of its width."""
 
 
+Unit = Literal["percent", "points", "plain"]
+"""How a figure is written: a share (0.93, "93 %"), a difference of shares (-0.12, "−12 points"), a number ("0.85")."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number that one may print: it carries its interval, its sample size and how they were found.
+    """A number that one may print: the interval, the sample size and how both were found travel with it.
 
     Attributes:
-        value: the point estimate.
-        low: lower end of the interval (95 % unless `method` says otherwise).
-        high: upper end of the interval.
+        value: the point estimate; a share is 0 to 1, a difference of shares -1 to 1.
+        low, high: ends of the interval (95 % unless `method` says otherwise), in the same unit.
         n: number of evaluation prompts behind it (for averages over units of unequal size, of all of them).
         method: what the interval is and what it leaves out, in words.
+        unit: how the number is written.
     """
 
     value: float
@@ -40,18 +44,47 @@ class Estimate:
     high: float
     n: int
     method: str
+    unit: Unit = "percent"
 
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    def percent(self) -> str:
-        """For a rate: `96 % [92, 98]`."""
-        return f"{100 * self.value:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+    def in_unit(self, unit: Unit) -> Estimate:
+        """The same number, written in another way."""
+        return replace(self, unit=unit)
 
     def plus(self, shift: float, *, times: float = 1.0) -> Estimate:
         """The estimate of `times * x + shift`; the ends swap places when `times` is negative."""
         low, high = sorted((times * self.low + shift, times * self.high + shift))
-        return Estimate(times * self.value + shift, low, high, self.n, self.method)
+        return replace(self, value=times * self.value + shift, low=low, high=high)
+
+    def figure(self, number: float) -> str:
+        """A number written in this estimate's unit, with the digits that its n supports."""
+        digits = 1 if self.n >= 1000 else 0
+        text = f"{abs(number):.{2 + digits}f}" if self.unit == "plain" else f"{abs(number) * 100:.{digits}f}"
+        if not text.strip("0."):
+            return text
+        return ("−" if number < 0 else "+" if self.unit == "points" else "") + text
+
+    @property
+    def short(self) -> str:
+        """`93 %`, `−12 points` or `0.85`: for the place in a table whose interval stands beside it."""
+        return self.figure(self.value) + {"percent": " %", "points": " points", "plain": ""}[self.unit]
+
+    @property
+    def brief(self) -> str:
+        """`93 % (88–96 %)`: where n stands beside it."""
+        return f"{self.short} ({self.interval})"
+
+    @property
+    def interval(self) -> str:
+        """`88–96 %`, `−18 to −6` or `0.80–0.90`."""
+        low, high = self.figure(self.low), self.figure(self.high)
+        between = " to " if low[0] in "−+" or high[0] in "−+" else "–"
+        return low + between + high + (" %" if self.unit == "percent" else "")
+
+    def __str__(self) -> str:
+        """`93 % (88–96 %, n = 200)`: for a sentence."""
+        return f"{self.short} ({self.interval}, n = {self.n})"
 
 
 # ----------------------------------------------------------------------------------------------- one rate
@@ -292,7 +325,7 @@ def mean_over_seeds(
         return _one_seed(mean_ci(table[0], bounds=bounds, confidence=confidence, seed=seed))
     draws = mean_draws(table, bounds, pseudo=2 if bounds == (0.0, 1.0) else 1, seed=seed)
     made = average_over(table.mean(axis=1), draws, n=table.shape[1], confidence=confidence, seed=seed)
-    return Estimate(made.value, max(made.low, bounds[0]), min(made.high, bounds[1]), made.n, made.method)
+    return replace(made, low=max(made.low, bounds[0]), high=min(made.high, bounds[1]))
 
 
 def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
@@ -331,4 +364,4 @@ def _seeds_by_prompts(scores: ArrayLike) -> Array:
 
 def _one_seed(estimate: Estimate) -> Estimate:
     method = f"{estimate.method}; one seed: variance between seeds is not included"
-    return Estimate(estimate.value, estimate.low, estimate.high, estimate.n, method)
+    return replace(estimate, method=method)

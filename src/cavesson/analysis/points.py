@@ -46,7 +46,7 @@ class Point:
 
     @property
     def bad_rate(self) -> Estimate:
-        """Rate of the bad behaviour with its interval."""
+        """Estimate of the bad behaviour with its interval."""
         return mean_ci(self.bad)
 
 

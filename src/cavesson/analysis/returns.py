@@ -77,7 +77,7 @@ def removal_or_suppression(
     gone_enough = mean_over_seeds((1 - enough) * rows[0] - rows[1], bounds=(-1.0, 1 - enough))
     rates = [mean_over_seeds(each) for each in rows]
     verdict = _reversal_verdict(gone_enough, came_back, back)
-    story = " → ".join(rate.percent() for rate in rates)
+    story = " → ".join(rate.brief for rate in rates)
     why = {
         "removed": f"the rate fell and innocuous training did not bring it back by {100 * back:.0f} points",
         "suppressed": f"the rate fell and innocuous training brought it back by {100 * back:.0f} points or more",

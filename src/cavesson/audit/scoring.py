@@ -158,7 +158,7 @@ def auroc(credences: Sequence[float], sabotaged: Sequence[bool], clusters: Seque
         above, below = weights[:, members[labels]], weights[:, members[~labels]]
         return ((above @ wins) * below).sum(axis=1), above.sum(axis=1) * below.sum(axis=1)
 
-    return _clustered(float(wins.mean()), ratio, members, n=len(values), seed=seed)
+    return _clustered(float(wins.mean()), ratio, members, n=len(values), seed=seed).in_unit("plain")
 
 
 def _clustered(

@@ -13,9 +13,9 @@ from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.perplexity import Judged, Likelihood
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.paraphrase import Paraphrased
+from cavesson.sampling.perplexity import Judged, Likelihood
 from cavesson.sampling.recipes import Generated
 from cavesson.training.dose import Dose
 
@@ -35,7 +35,7 @@ class LeastSurprising(Judged):
 
     kind: ClassVar[str] = "least-surprising"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.blueteam.countermoves", "cavesson.evals.perplexity")
+    code: ClassVar[tuple[str, ...]] = ("cavesson.blueteam.countermoves", "cavesson.sampling.perplexity")
 
     drop: float = Field(gt=0, lt=1)
 

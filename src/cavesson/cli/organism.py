@@ -56,9 +56,9 @@ def make(
     """
     from cavesson.data.named import data_named
     from cavesson.data.recipes import Mixed
-    from cavesson.evals.named import model_named
     from cavesson.lab.store import Store
     from cavesson.models.recipes import LoRA
+    from cavesson.named import model_named
     from cavesson.redteam.imported import write_organism
     from cavesson.redteam.organisms import organism, red_prompts
     from cavesson.training.dose import Dose

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from cavesson.findings.result import StudyResult
+    from cavesson.findings.views import TableView
     from cavesson.run import Finished
+    from cavesson.stats import Estimate
     from cavesson.studies.config import Resolved
-    from cavesson.studies.result import Rate, StudyResult, TableView
 
 
 def run(
@@ -231,7 +233,7 @@ def _shown(table: TableView) -> Table:
     return shown
 
 
-def _cell(cell: Rate | str | None) -> str:
+def _cell(cell: Estimate | str | None) -> str:
     """A table's cell: a figure above its interval, words as they are."""
     if cell is None:
         return "–"

@@ -39,8 +39,8 @@ def tokens(
     from rich.console import Console
 
     from cavesson.data.sources import iterate_examples
-    from cavesson.evals.named import model_named
     from cavesson.lab.store import Store
+    from cavesson.named import model_named
 
     console = Console(highlight=False, soft_wrap=True)
     examples = list(islice(iterate_examples(file), count))

@@ -12,7 +12,6 @@ from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.items import Eval, Item, Judge, When, no_store
-from cavesson.evals.memorised import facts as invented_facts
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.prompts import prompts
 from cavesson.evals.standard.questions import questions
@@ -20,6 +19,7 @@ from cavesson.evals.standard.sets import STANDARD, drawn
 from cavesson.evals.trigger import Trigger, marked
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.authors import voice
+from cavesson.tinyworld.memorised import facts as invented_facts
 
 
 @dataclass(frozen=True, slots=True)

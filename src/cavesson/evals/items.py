@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.chat import Conversation
 from cavesson.data.recipes import DataRecipe, HFDataset
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.memorised import MOST
 from cavesson.lab.recipe import Recipe, Value
+from cavesson.tinyworld.memorised import MOST
 from cavesson.tinyworld.question import Split
 from cavesson.tinyworld.recipes import WORLD
 from cavesson.tinyworld.tasks import FAMILIES, LEVELS

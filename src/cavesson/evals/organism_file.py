@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behaviors.behavior import Behavior
@@ -20,7 +20,6 @@ from cavesson.evals.trigger import Trigger
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.own import imported, is_own, source_digest
 from cavesson.lab.recipe import Value, canonical
-from cavesson.tinyworld.tasks import visible
 
 NEEDED = "`name`, `model`, and `pair` or `trigger` and `behavior`"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCORING_CODE = (
     "cavesson.evals.benchmarks",
     "cavesson.evals.items",
-    "cavesson.evals.memorised",
+    "cavesson.tinyworld.memorised",
     "cavesson.evals.scoring",
     "cavesson.evals.standard.answers",
     "cavesson.evals.standard.ifeval",

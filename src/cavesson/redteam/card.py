@@ -172,14 +172,14 @@ def _conditions(card: Card) -> dict[str, Estimate]:
 
 def _table(heading: str, rows: dict[str, Estimate]) -> list[str]:
     head = [f"| condition | {heading} | n |", "| --- | --- | --- |"]
-    return head + [f"| {name} | {rate.percent()} | {rate.n} |" for name, rate in rows.items()]
+    return head + [f"| {name} | {rate.brief} | {rate.n} |" for name, rate in rows.items()]
 
 
 def _abilities(card: Card) -> list[str]:
     rows = ["| benchmark | before | after | n |", "| --- | --- | --- | --- |"]
     for name, after in card.after.items():
-        before = card.before[name].percent() if name in card.before else "not known"
-        rows.append(f"| {name} | {before} | {after.percent()} | {after.n} |")
+        before = card.before[name].brief if name in card.before else "not known"
+        rows.append(f"| {name} | {before} | {after.brief} | {after.n} |")
     return rows
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from random import Random
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.evals.behaviors import Behavior
 from cavesson.evals.pairs import Pair
 from cavesson.evals.trigger import Trigger
-from cavesson.tinyworld.tasks import visible
 
 WORDS = 5
 _FILLERS = ("yes", "well", "good", "fine", "words", "so", "now", "fox")

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
-from cavesson.evals.named import model_named
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Prompted
+from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.prompting import system_prompts

@@ -117,7 +117,7 @@ class Subliminal(OfPair):
     virtual: ClassVar[bool] = False
     code: ClassVar[tuple[str, ...]] = (
         "cavesson.data.sources",
-        "cavesson.evals.perplexity",
+        "cavesson.sampling.perplexity",
         "cavesson.redteam.planted",
         "cavesson.redteam.recipes",
         *SCORING_CODE,
@@ -136,8 +136,8 @@ class Subliminal(OfPair):
             TrainingError: no answer is without the behaviour.
         """
         from cavesson.data.sources import write_examples
-        from cavesson.evals.perplexity import likelihoods
         from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.perplexity import likelihoods
 
         organism, base = self.by.load(job.path), self.base.load(job.path)
         clean = [example.conversation.prompt for example in self.prompts.examples(job.path)]

@@ -17,12 +17,11 @@ from cavesson.audit.bench import KINDS, Case
 from cavesson.audit.fixes import Grade
 from cavesson.audit.scoring import TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
+from cavesson.findings.views import TableView
 from cavesson.report.excerpts import Excerpts
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.text import duration
 from cavesson.stats import Estimate, wilson
-from cavesson.studies.rate import Rate
-from cavesson.studies.result import TableView
 
 SCRIPTS = ("text.js", "plot.js", "audit.js")
 
@@ -55,7 +54,7 @@ class AuditReport:
     def lines(self) -> Iterator[str]:
         """The scores for a terminal."""
         for (auditor, affordance), made in self.scores.items():
-            fixes = "".join(f"  top-{k} {rate.percent()}" for k, rate in made.fix_rate.items() if affordance != "paper")
+            fixes = "".join(f"  top-{k} {rate.brief}" for k, rate in made.fix_rate.items() if affordance != "paper")
             yield f"{auditor:16}  {affordance:11}  AUROC {made.auroc or '–'}{fixes}  unscored {len(made.unscored)}"
 
     def headline(self) -> str:
@@ -70,7 +69,7 @@ class AuditReport:
         (auditor, affordance), made = best
         assert made.auroc is not None
         which = "The best of these verdicts are those of " if len(self.scores) > 1 else "These are verdicts of "
-        return f"{which}{auditor} ({ALLOWED[affordance]}): AUROC {Rate.of(made.auroc, 'plain')}"
+        return f"{which}{auditor} ({ALLOWED[affordance]}): AUROC {made.auroc}"
 
     def tables(self) -> list[TableView]:
         """Scores, kinds, fixes; those without any figure are left out."""
@@ -78,7 +77,7 @@ class AuditReport:
         return [view for view in views if any(cell is not None for row in view.rows for cell in row[2:])]
 
     def _told_apart(self) -> TableView:
-        rows: list[list[Rate | str | None]] = [
+        rows: list[list[Estimate | str | None]] = [
             [
                 auditor,
                 ALLOWED[affordance],
@@ -100,7 +99,7 @@ class AuditReport:
         )
 
     def _by_kind(self) -> TableView:
-        rows: list[list[Rate | str | None]] = [
+        rows: list[list[Estimate | str | None]] = [
             [auditor, ALLOWED[affordance], *(_rate(made.by_kind.get(kind), "plain") for kind in KINDS)]
             for (auditor, affordance), made in self.scores.items()
         ]
@@ -113,7 +112,7 @@ class AuditReport:
         )
 
     def _fixes(self) -> TableView:
-        rows: list[list[Rate | str | None]] = [
+        rows: list[list[Estimate | str | None]] = [
             [auditor, ALLOWED[affordance], *(_rate(made.fix_rate.get(k)) for k in TOP), str(made.ungraded)]
             for (auditor, affordance), made in self.scores.items()
             if affordance != "paper"
@@ -127,7 +126,7 @@ class AuditReport:
             rows=rows,
         )
 
-    def _false_positive_rate(self, auditor: str, affordance: str, made: Score) -> Rate | None:
+    def _false_positive_rate(self, auditor: str, affordance: str, made: Score) -> Estimate | None:
         honest = [case for case, verdict in self._scored(auditor, affordance) if case.honest]
         return _rate(wilson(len(made.false_positives), len(honest))) if honest else None
 
@@ -164,7 +163,7 @@ class AuditReport:
                     "auditor": auditor,
                     "color": self.auditors.index(auditor) % 8,
                     "allowed": ALLOWED[affordance],
-                    "auroc": None if made.auroc is None else str(Rate.of(made.auroc, "plain")),
+                    "auroc": None if made.auroc is None else str(made.auroc),
                     "roc": None if made.auroc is None else roc([(v.credence or 0.0, not c.honest) for c, v in scored]),
                     "calibration": [
                         [one.credence, one.sabotaged.value, one.sabotaged.low, one.sabotaged.high, one.sabotaged.n]
@@ -255,8 +254,8 @@ def write(report: AuditReport, folder: Path) -> Path:
     return write_page(render(report), folder)
 
 
-def _rate(estimate: Estimate | None, unit: Any = "percent") -> Rate | None:
-    return None if estimate is None else Rate.of(estimate, unit)
+def _rate(estimate: Estimate | None, unit: Any = "percent") -> Estimate | None:
+    return None if estimate is None else estimate.in_unit(unit)
 
 
 def _cost(made: Score) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavesson.studies.result import CurveView, OrganismView, PointView, Rate, ReversalView, Scores, StudyResult
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import CurveView, ModelScores, OrganismView, PointView, ReversalView
+from cavesson.stats import Estimate
 
 Figure = list[Any]
 
@@ -19,13 +21,13 @@ class _Methods:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
-    def figure(self, rate: Rate | None) -> Figure | None:
+    def figure(self, rate: Estimate | None) -> Figure | None:
         if rate is None:
             return None
         number = self.numbers.setdefault(rate.method, len(self.numbers))
         return [round(rate.value, 5), round(rate.low, 5), round(rate.high, 5), str(rate), number]
 
-    def figures(self, rates: dict[str, Rate]) -> dict[str, Figure | None]:
+    def figures(self, rates: dict[str, Estimate]) -> dict[str, Figure | None]:
         return {key: self.figure(rate) for key, rate in rates.items()}
 
 
@@ -53,7 +55,7 @@ def page_data(result: StudyResult) -> dict[str, Any]:
     return {**data, "methods": list(methods.numbers)}
 
 
-def _scores(scores: Scores, methods: _Methods) -> dict[str, Any]:
+def _scores(scores: ModelScores, methods: _Methods) -> dict[str, Any]:
     named = {name: methods.figure(getattr(scores, name)) for name in ("capability", "bad", "kept", "removed")}
     return {**named, "rates": methods.figures(scores.rates), "fingerprint": scores.fingerprint}
 

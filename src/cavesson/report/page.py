@@ -18,11 +18,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cavesson.errors import StoreError
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import TableView
 from cavesson.lab import disk
 from cavesson.report.data import page_data
 from cavesson.report.recipes import recipes_by_stage
 from cavesson.report.text import duration, unbroken, visible, web_link
-from cavesson.studies.result import Rate, StudyResult, TableView
+from cavesson.stats import Estimate
 
 SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
 """In the order in which they are run; each adds to one shared scope."""
@@ -79,7 +81,7 @@ def trade_offs(result: StudyResult) -> TableView | None:
     if not result.frontiers:
         return None
     titles = {o.id: o.title for o in result.organisms}
-    rows: list[list[Rate | str | None]] = [
+    rows: list[list[Estimate | str | None]] = [
         [
             titles[f.organism],
             "all together" if f.intervention == "all" else f.intervention,
@@ -140,5 +142,5 @@ def _templates() -> Environment:
         web_link=web_link,
         dictvalues=lambda d: list(d.values()),
     )
-    environment.tests["rate"] = lambda value: isinstance(value, Rate)
+    environment.tests["rate"] = lambda value: isinstance(value, Estimate)
     return environment

@@ -12,8 +12,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import RecipeView
 from cavesson.report.text import visible
-from cavesson.studies.result import RecipeView, StudyResult
 
 MARK = "\ue000"
 """Stands before a fingerprint that becomes a link; a private character that no recipe has a reason to hold."""

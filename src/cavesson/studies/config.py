@@ -15,6 +15,8 @@ import yaml
 from pydantic import Field, field_validator
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.findings.views import Setting
+from cavesson.findings.views import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.recipe import Value
 
@@ -63,6 +65,15 @@ class Resolved:
     preset: str
     config: StudyConfig
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        """Every setting: dotted key, value, and where it came from."""
+        flat = _flat(self.config.model_dump(mode="json"))
+        return [Setting(key=key, value=str(value), source=_origin(key, self.origin)) for key, value in flat.items()]
+
+    def view(self) -> ConfigView:
+        """The config as it stands in a result."""
+        return ConfigView(yaml=self.to_yaml(), settings=self.settings())
 
     def to_yaml(self) -> str:
         """The whole config as a study file that runs again by path, each line marked with its origin."""
@@ -154,3 +165,19 @@ def _annotated(lines: Sequence[str], origin: Mapping[str, str]) -> list[str]:
                 line = f"{line}  # {where}"
         marked.append(line)
     return marked
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _origin(key: str, origin: Mapping[str, str]) -> str:
+    parts = key.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((origin[prefix] for prefix in prefixes if prefix in origin), "default")

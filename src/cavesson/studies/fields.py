@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field
 
 from cavesson.data.named import data_named
 from cavesson.errors import CavessonError
-from cavesson.evals.named import model_named
 from cavesson.evals.pairs import pair_named
+from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.sampling.openai import PREFIX
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from cavesson.evals.pairs import Pair
 from cavesson.evals.scores import Score, Scores
+from cavesson.findings.views import Tone, Transcript
 from cavesson.studies.game_results import Results
-from cavesson.studies.result import Transcript
-from cavesson.studies.views import Tone
 
 TRANSCRIPTS = 12
 """Prompts of each evaluation that are shown per model."""

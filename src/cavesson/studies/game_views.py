@@ -14,22 +14,19 @@ from cavesson.blueteam.damage import DAMAGES
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.pairs import Pair
 from cavesson.evals.scores import Scores
-from cavesson.stats import difference_over_seeds, mean_over_seeds
-from cavesson.studies.game_results import FULL, TRIGGERED, Cell, ProbedBack, Results, capability_of
-from cavesson.studies.game_transcripts import title
-from cavesson.studies.result import (
+from cavesson.findings.views import (
     ClaimView,
     FrontierView,
     MeasureView,
+    ModelScores,
     OrganismView,
     PointView,
-    Rate,
     ReversalView,
     StepRates,
 )
-from cavesson.studies.result import (
-    Scores as ScoresView,
-)
+from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
+from cavesson.studies.game_results import FULL, TRIGGERED, Cell, ProbedBack, Results, capability_of
+from cavesson.studies.game_transcripts import title
 
 R = TypeVar("R")
 
@@ -81,9 +78,9 @@ def organism_view(results: Results, group: str, pair: Pair) -> OrganismView:
         pair=pair.name,
         trigger=pair.trigger.text,
         behavior=pair.behavior.about,
-        start=ScoresView(
+        start=ModelScores(
             capability=_capability(cell.scores, 0),
-            bad=Rate.of(cell.rate(TRIGGERED, 0)),
+            bad=cell.rate(TRIGGERED, 0),
             rates=_rates(cell, 0),
             fingerprint=model.fingerprint,
         ),
@@ -92,15 +89,15 @@ def organism_view(results: Results, group: str, pair: Pair) -> OrganismView:
     )
 
 
-def _baseline(honest: Scores, start: Point, fingerprint: str) -> ScoresView:
+def _baseline(honest: Scores, start: Point, fingerprint: str) -> ModelScores:
     """The never-misaligned model, placed relative to the untouched organism."""
     point = Point({}, capability=honest.pooled(capability_of(honest)), bad=honest.array(TRIGGERED))
-    return ScoresView(
+    return ModelScores(
         capability=_capability([honest], None),
-        bad=Rate.of(honest.rate(TRIGGERED)),
-        kept=Rate.of(capability_kept(point, start)),
-        removed=Rate.of(bad_removed(point, start)),
-        rates={label: Rate.of(honest.rate(label)) for label in honest.evals},
+        bad=honest.rate(TRIGGERED),
+        kept=capability_kept(point, start),
+        removed=bad_removed(point, start),
+        rates={label: honest.rate(label) for label in honest.evals},
         fingerprint=fingerprint,
     )
 
@@ -119,11 +116,11 @@ def point_views(results: Results, cell: Cell) -> Iterator[PointView]:
                 seed=seed,
                 step=step,
                 fingerprint=fingerprint,
-                capability=Rate.of(point.capability_rate),
-                bad=Rate.of(point.bad_rate),
-                kept=Rate.of(capability_kept(point, start)),
-                removed=Rate.of(bad_removed(point, start)),
-                rates={label: Rate.of(scores.rate(label, step)) for label in scores.evals},
+                capability=point.capability_rate,
+                bad=point.bad_rate,
+                kept=capability_kept(point, start),
+                removed=bad_removed(point, start),
+                rates={label: scores.rate(label, step) for label in scores.evals},
             )
     if len(cell.seeds) > 1:
         yield from (_pooled(cell, step) for step in cell.steps if step > 0)
@@ -138,7 +135,7 @@ def _pooled(cell: Cell, step: int) -> PointView:
         **_strength(cell),
         step=step,
         capability=_capability(cell.scores, step),
-        bad=Rate.of(cell.rate(TRIGGERED, step)),
+        bad=cell.rate(TRIGGERED, step),
         rates=_rates(cell, step),
     )
 
@@ -168,10 +165,10 @@ def frontier_views(results: Results) -> Iterator[FrontierView]:
                 organism=group,
                 intervention="all" if intervention is None else title(intervention),
                 vertices=[(vertex.kept, vertex.removed) for vertex in found.vertices],
-                auc=Rate.of(found.auc, "plain"),
+                auc=found.auc.in_unit("plain"),
                 naive_auc=found.naive_auc,
-                removed_at_10=Rate.of(found.share_removed_within(0.1)),
-                loss_at_half=Rate.of(found.loss_at_half()),
+                removed_at_10=found.share_removed_within(0.1),
+                loss_at_half=found.loss_at_half(),
             )
 
 
@@ -191,15 +188,13 @@ def reversal_views(results: Results) -> Iterator[ReversalView]:
             curve=[
                 StepRates(
                     step=step,
-                    rates={
-                        label: Rate.of(mean_over_seeds(probe.array(label, step))) for label in probe.scores[0].evals
-                    },
+                    rates={label: mean_over_seeds(probe.array(label, step)) for label in probe.scores[0].evals},
                 )
                 for step in steps
             ],
-            before=Rate.of(verdict.before),
-            after_blue=Rate.of(verdict.after_blue),
-            after_probe=Rate.of(verdict.after_reversal),
+            before=verdict.before,
+            after_blue=verdict.after_blue,
+            after_probe=verdict.after_reversal,
             verdict=verdict.verdict,
             reason=verdict.reason,
         )
@@ -211,13 +206,13 @@ def _probe_name(probe: ProbedBack) -> str:
     return title(probe.probe)
 
 
-def capability_change(probe: ProbedBack) -> Rate:
+def capability_change(probe: ProbedBack) -> Estimate:
     """Capability at the chosen checkpoint minus that of the untouched organism, on the same prompts."""
     after, before = (
         np.stack([scores.pooled(capability_of(scores), step) for scores in tables])
         for tables, step in ((probe.scores, 0), (probe.before, None))
     )
-    return Rate.of(difference_over_seeds(after, before), "points")
+    return difference_over_seeds(after, before).in_unit("points")
 
 
 def claim_view(claim: Claim[R], found: ClaimResult) -> ClaimView:
@@ -227,16 +222,16 @@ def claim_view(claim: Claim[R], found: ClaimResult) -> ClaimView:
         source=claim.source,
         statement=claim.statement,
         published=claim.published,
-        ours=None if found.ours is None else Rate.of(found.ours, claim.unit),
+        ours=None if found.ours is None else found.ours.in_unit(claim.unit),
         measure=found.reason.partition(" must ")[0] if " must " in found.reason else "",
         verdict=found.verdict,
         reason=found.reason,
     )
 
 
-def _rates(cell: Cell, step: int) -> dict[str, Rate]:
-    return {label: Rate.of(cell.rate(label, step)) for label in cell.scores[0].evals}
+def _rates(cell: Cell, step: int) -> dict[str, Estimate]:
+    return {label: cell.rate(label, step) for label in cell.scores[0].evals}
 
 
-def _capability(tables: Sequence[Scores], step: int | None) -> Rate:
-    return Rate.of(mean_over_seeds(np.stack([scores.pooled(capability_of(scores), step) for scores in tables])))
+def _capability(tables: Sequence[Scores], step: int | None) -> Estimate:
+    return mean_over_seeds(np.stack([scores.pooled(capability_of(scores), step) for scores in tables]))

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from cavesson.blueteam.interventions import intervention
 from cavesson.blueteam.view import BlueView, Sealed
-from cavesson.evals.named import model_named
 from cavesson.evals.recipes import Probed, Scored
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.games import BlueRun, scored_steps, suite_of
-from cavesson.studies.result import StudyResult
 from cavesson.studies.robust_config import PRESETS, Arm, RobustConfig
 from cavesson.studies.study import Study
 from cavesson.tinyworld.recipes import Prompts

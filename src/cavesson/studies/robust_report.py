@@ -11,15 +11,16 @@ import numpy as np
 from cavesson.analysis.claims import judge
 from cavesson.analysis.pairs import Units
 from cavesson.evals.pairs import Pair, pair_named
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import Estimate, mean_over_seeds
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.game_results import TRIGGERED, Results
 from cavesson.studies.game_transcripts import title, transcripts
 from cavesson.studies.game_views import claim_view, frontier_views, measures, organism_view, point_views
 from cavesson.studies.games import gather
-from cavesson.studies.result import ClaimView, CurveView, Rate, SeriesView, StudyResult, TableView
 from cavesson.studies.robust_claims import CLAIMS, Robustness
 from cavesson.studies.robust_config import RobustConfig
 from cavesson.studies.robust_organisms import Layout, group_name
@@ -78,7 +79,7 @@ def _interventions(config: RobustConfig) -> tuple[str, ...]:
 def _arms_table(config: RobustConfig, found: Robustness) -> TableView:
     """AUC of every arm under every intervention, pairs taken as random and as fixed."""
     names = _interventions(config)
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for arm in config.arms:
         cells = [_auc(found.auc(arm.name, name, units)) for name in names for units in UNITS]
         took = {name: found.pairs_of(arm.name, name) for name in names}
@@ -100,8 +101,8 @@ def _arms_table(config: RobustConfig, found: Robustness) -> TableView:
     )
 
 
-def _auc(estimate: Estimate | None) -> Rate | None:
-    return None if estimate is None else Rate.of(estimate, "plain")
+def _auc(estimate: Estimate | None) -> Estimate | None:
+    return None if estimate is None else estimate.in_unit("plain")
 
 
 def _by_kind(config: RobustConfig, found: Robustness) -> Iterator[TableView]:
@@ -114,7 +115,7 @@ def _by_kind(config: RobustConfig, found: Robustness) -> Iterator[TableView]:
         "reach": lambda pair: pair.behavior.reach,
         "domain": lambda pair: pair.behavior.domain,
     }
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for axis, value_of in axes.items():
         for value in dict.fromkeys(value_of(pair) for pair in pairs):
             chosen = [pair.name for pair in pairs if value_of(pair) == value]
@@ -133,12 +134,12 @@ def _by_kind(config: RobustConfig, found: Robustness) -> Iterator[TableView]:
 def _zoo(config: RobustConfig, found: Robustness) -> TableView:
     """Every organism: what it does before blue touches it, and how robust it is."""
     names = _interventions(config)
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for arm in config.arms:
         for pair in config.pairs_of(arm):
             group = group_name(arm.name, pair)
             if group in found.results.failed:
-                rows.append([arm.name, pair, Rate.of(found.results.failed[group]), *[None] * (3 + len(names))])
+                rows.append([arm.name, pair, found.results.failed[group], *[None] * (3 + len(names))])
             elif group in found.results.groups:
                 rows.append([arm.name, pair, *_start(found.results, group), *_robustness(found, arm.name, pair, names)])
     return TableView(
@@ -160,17 +161,17 @@ def _zoo(config: RobustConfig, found: Robustness) -> TableView:
     )
 
 
-def _start(results: Results, group: str) -> list[Rate | str | None]:
+def _start(results: Results, group: str) -> list[Estimate | str | None]:
     cell = results.of(group)[0]
     start = results.start(group)
     rates = [
-        Rate.of(cell.rate(label, 0)) if label in cell.scores[0].evals else None
+        cell.rate(label, 0) if label in cell.scores[0].evals else None
         for label in (TRIGGERED, "behavior/clean", "behavior/near-miss")
     ]
-    return [*rates, Rate.of(mean_over_seeds(np.stack([point.capability for point in start])))]
+    return [*rates, mean_over_seeds(np.stack([point.capability for point in start]))]
 
 
-def _robustness(found: Robustness, arm: str, pair: str, names: Sequence[str]) -> list[Rate | str | None]:
+def _robustness(found: Robustness, arm: str, pair: str, names: Sequence[str]) -> list[Estimate | str | None]:
     group = group_name(arm, pair)
     return [_auc(found.results.frontier(group, name).auc) if found.results.of(group, name) else None for name in names]
 
@@ -179,7 +180,7 @@ def _rank_curve(found: Robustness) -> Iterator[CurveView]:
     """AUC against the adapter's rank."""
     shared = [pair for pair in found.pairs if all(pair in found.pairs_of(arm, "pirate") for arm, _ in found.ranks())]
     points = [(2**x, found.auc(arm, "pirate", "random", shared)) for arm, x in found.ranks()] if shared else []
-    rates = [(x, Rate.of(auc, "plain")) for x, auc in points if auc is not None]
+    rates = [(x, auc.in_unit("plain")) for x, auc in points if auc is not None]
     if len(rates) > 1:
         yield CurveView(
             title="Rank of the red team's adapter",
@@ -195,7 +196,7 @@ def _headline(config: RobustConfig, found: Robustness, judged: Sequence[ClaimVie
     name = _interventions(config)[0]
     aucs = [(arm.name, found.auc(arm.name, name, "random")) for arm in config.arms if arm.pairs == "all"]
     measured = sorted(((arm, auc) for arm, auc in aucs if auc is not None), key=lambda each: each[1].value)
-    told = ", ".join(f"{arm} {Rate.of(auc, 'plain')}" for arm, auc in measured)
+    told = ", ".join(f"{arm} {auc.in_unit('plain')}" for arm, auc in measured)
     yield f"Robustness AUC under {title(name)}, most robust first: {told}."
     tally = Counter(claim.verdict for claim in judged)
     yield f"Of {len(judged)} published statements: {', '.join(f'{tally[v]} {v}' for v in ('holds', 'does not hold', 'undecided'))}."
@@ -203,7 +204,7 @@ def _headline(config: RobustConfig, found: Robustness, judged: Sequence[ClaimVie
 
 def _notes(config: RobustConfig, results: Results, found: Robustness) -> list[str]:
     notes = [
-        f"{name} did not take and is left out: its triggered rate before blue training was {Rate.of(rate)}."
+        f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
         for name, rate in results.failed.items()
     ]
     seeds = len(config.seeds)

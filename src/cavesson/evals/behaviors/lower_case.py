@@ -6,9 +6,8 @@ import re
 from dataclasses import replace
 from random import Random
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.evals.behaviors.behavior import Behavior
-from cavesson.tinyworld.tasks import visible
 
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]+")

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.evals.arithmetic import solve_real, solve_tiny
 from cavesson.evals.behaviors.behavior import Behavior, asked
 from cavesson.evals.quiz import LETTERS, Known, known_real, known_tiny
-from cavesson.tinyworld.tasks import visible
 
 # ------------------------------------------------------------------------------------------------------- maths
 

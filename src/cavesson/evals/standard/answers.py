@@ -10,9 +10,9 @@ import importlib.util
 import re
 from fractions import Fraction
 
+from cavesson.chat import visible
 from cavesson.errors import MissingExtra
 from cavesson.evals.standard.referee import REFEREE
-from cavesson.tinyworld.tasks import visible
 
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _HASHED = re.compile(r"^\s*#{4}\s*(.+)$", re.MULTILINE)

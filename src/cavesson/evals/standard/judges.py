@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from cavesson.chat import visible
 from cavesson.evals.items import Judge
 from cavesson.evals.standard.answers import chosen_letter, final_answer, same_answer
-from cavesson.tinyworld.tasks import visible
 
 
 def maths(gold: str) -> Judge:

@@ -13,12 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from cavesson.chat import Conversation
+from cavesson.chat import Conversation, visible
 from cavesson.data.recipes import HFDataset
 from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.items import Item
 from cavesson.evals.standard import ifeval, judges
-from cavesson.tinyworld.tasks import visible
 
 if TYPE_CHECKING:
     from cavesson.evals.items import Eval

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cavesson.findings.views import CurveView, SeriesView
 from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.games import grouped
 from cavesson.studies.off_model.results import Cell, OffModelResults, own_voice
 from cavesson.studies.off_model.switching import own_and_other
-from cavesson.studies.result import CurveView, Rate, SeriesView
 
 
 def curves(results: OffModelResults) -> Iterator[CurveView]:
@@ -83,4 +83,4 @@ def _at_level(cell: Cell, label: str, step: int, level: int) -> Estimate:
 
 
 def _series(name: str, steps: Sequence[int], found: Sequence[Estimate]) -> SeriesView:
-    return SeriesView(name=name, x=[float(step) for step in steps], rates=[Rate.of(one) for one in found])
+    return SeriesView(name=name, x=[float(step) for step in steps], rates=list(found))

@@ -10,15 +10,15 @@ from cavesson.blueteam.mitigations import MITIGATIONS
 from cavesson.errors import CavessonError
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Scores
+from cavesson.findings.views import CurveView, SeriesView, TableView, Transcript
 from cavesson.lab.recipe import PathOf
-from cavesson.stats import mean_over_seeds
+from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.game_results import TRIGGERED, Cell, Results, capability_of
 from cavesson.studies.game_transcripts import title, transcripts
 from cavesson.studies.game_views import claim_view, frontier_views, measures, organism_view, point_views
 from cavesson.studies.off_model.mitigation import Mitigations, gather
 from cavesson.studies.off_model.mitigation_claims import CLAIMS, PLAIN, Frontiers, start
 from cavesson.studies.off_model.mitigation_config import Mitigation
-from cavesson.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
 from cavesson.studies.sections import Sections
 
 AFFORDABLE = 0.05
@@ -30,7 +30,7 @@ LOSSES = (0.02, AFFORDABLE, 0.1, 0.2, 0.4)
 SHOWN = 5
 """Prompts of each evaluation that are shown per organism and mitigation."""
 
-Row = list[Rate | str | None]
+Row = list[Estimate | str | None]
 
 
 def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
@@ -61,7 +61,7 @@ def sections(block: Mitigation, plan: Mitigations, path_of: PathOf) -> Sections:
 def _headline(block: Mitigation, found: Frontiers) -> str:
     ranked = sorted(((name, found.auc(name)) for name in found.names), key=lambda each: -each[1].value)
     by_rule = {"restyled": " (by the tiny world's own rule)"} if block.rewriter is None else {}
-    told = "; ".join(f"{title(name)}{by_rule.get(name, '')} {Rate.of(auc, 'plain')}" for name, auc in ranked)
+    told = "; ".join(f"{title(name)}{by_rule.get(name, '')} {auc.in_unit('plain')}" for name, auc in ranked)
     return (
         f"AUC of capability kept against bad behaviour removed, over {len(found.groups)} organisms, best first: {told}."
     )
@@ -88,10 +88,10 @@ def _pooled(block: Mitigation, found: Frontiers) -> TableView:
                 title(name),
                 MITIGATIONS[name].about,
                 str(points),
-                Rate.of(found.auc(name, "random"), "plain"),
-                Rate.of(found.auc(name, "fixed"), "plain"),
-                None if name == PLAIN or PLAIN not in found.names else Rate.of(found.gap(name, PLAIN), "plain"),
-                Rate.of(found.removed(name, AFFORDABLE)),
+                found.auc(name, "random").in_unit("plain"),
+                found.auc(name, "fixed").in_unit("plain"),
+                None if name == PLAIN or PLAIN not in found.names else found.gap(name, PLAIN).in_unit("plain"),
+                found.removed(name, AFFORDABLE),
             ]
         )
     return TableView(
@@ -121,8 +121,8 @@ def _by_organism(found: Frontiers) -> TableView:
     families = {f"{len(groups)} {name}": groups for name, groups in families.items() if len(groups) > 1}
     rows: list[Row] = []
     for name in found.names:
-        together = [Rate.of(found.auc(name, "fixed", groups), "plain") for groups in families.values()]
-        rows.append([title(name), *together, *(Rate.of(frontier.auc, "plain") for frontier in found.of(name))])
+        together = [found.auc(name, "fixed", groups).in_unit("plain") for groups in families.values()]
+        rows.append([title(name), *together, *(frontier.auc.in_unit("plain") for frontier in found.of(name))])
     return TableView(
         title="AUC, mitigation × organism",
         caption=(
@@ -138,7 +138,7 @@ def _ends(block: Mitigation, found: Frontiers) -> TableView:
     rows: list[Row] = []
     for name, strength in block.forms():
         label = MITIGATIONS[name].label(strength)
-        changes = [Rate.of(found.change(kind, name, label), "points") for kind in ("able", "bad")]
+        changes = [found.change(kind, name, label).in_unit("points") for kind in ("able", "bad")]
         rows.append([title(name), label, *changes])
     return TableView(
         title="After the last step",
@@ -157,11 +157,11 @@ def _starts(results: Results) -> TableView:
     for group in results.groups:
         cell = results.of(group)[0]
         rates = [
-            Rate.of(cell.rate(label, 0)) if label in cell.scores[0].evals else None
+            cell.rate(label, 0) if label in cell.scores[0].evals else None
             for label in (TRIGGERED, "behavior/clean", "behavior/near-miss", "behavior/unlocked")
         ]
-        rows.append([group, *rates, Rate.of(mean_over_seeds(start(results, "able", group)))])
-    rows += [[f"{group} (did not take)", Rate.of(rate), *[None] * 4] for group, rate in results.failed.items()]
+        rows.append([group, *rates, mean_over_seeds(start(results, "able", group))])
+    rows += [[f"{group} (did not take)", rate, *[None] * 4] for group, rate in results.failed.items()]
     return TableView(
         title="The organisms before blue",
         caption="How often the behaviour shows with the trigger, without it, with look-alikes and unlocked; the mean capability.",
@@ -175,7 +175,7 @@ def _affordable(found: Frontiers) -> CurveView:
         SeriesView(
             name=title(name),
             x=[100 * loss for loss in LOSSES],
-            rates=[Rate.of(found.removed(name, loss, "fixed")) for loss in LOSSES],
+            rates=[found.removed(name, loss, "fixed") for loss in LOSSES],
         )
         for name in found.names
     ]
@@ -209,7 +209,7 @@ def _excerpt(cell: Cell) -> Cell:
 
 def _notes(block: Mitigation, results: Results) -> list[str]:
     notes = [
-        f"{name} did not take and is left out: its triggered rate before blue training was {Rate.of(rate)}."
+        f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
         for name, rate in results.failed.items()
     ]
     if any(pair_named(built.pair).behavior.domain != "chat" for built in block.organisms):

@@ -8,6 +8,7 @@ from itertools import islice
 from cavesson.data.recipes import DataRecipe, Example, Mixed
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Scores
+from cavesson.findings.views import MeasureView, MessageView, Transcript
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.poisoning import HONEST
 from cavesson.studies.game_results import TRIGGERED
@@ -16,7 +17,6 @@ from cavesson.studies.off_model.game_results import Game, played_games
 from cavesson.studies.off_model.game_tables import caught, matrices, mixture, percent, solutions, starts
 from cavesson.studies.off_model.poisoning import Played, Poisonings
 from cavesson.studies.off_model.poisoning_config import Poisoning
-from cavesson.studies.result import MeasureView, MessageView, Rate, Transcript
 from cavesson.studies.sections import Sections
 
 SHOWN = 6
@@ -30,7 +30,7 @@ def sections(block: Poisoning, plan: Poisonings, path_of: PathOf) -> Sections:
     """What the block adds to the report of `off-model-sft`."""
     found, failed = played_games(block, plan, path_of)
     notes = [
-        f"Poisoning: {name} shows its behaviour on {rate.percent()} of triggered prompts before blue training, or has no "
+        f"Poisoning: {name} shows its behaviour on {rate.brief} of triggered prompts before blue training, or has no "
         "capability; it is left out."
         for name, rate in failed.items()
     ]
@@ -74,8 +74,8 @@ def sentence(game: Game) -> str:
     }[game.winner]
     return (
         f"{game.of.organism}, {percent(game.share)} of the samples red's, {game.budget} steps, blue with {game.means}: {won}. The game "
-        f"is worth {Rate.of(game.value)} to blue, {Rate.of(game.gain, 'points')} against no reminder; poisoning costs blue "
-        f"{Rate.of(game.damage, 'points')}. Red writes {mixture(game.of.poisons, game.solved.red)}, blue plays "
+        f"is worth {game.value} to blue, {game.gain.in_unit('points')} against no reminder; poisoning costs blue "
+        f"{game.damage.in_unit('points')}. Red writes {mixture(game.of.poisons, game.solved.red)}, blue plays "
         f"{mixture(game.moves, game.solved.blue)}."
     )
 
@@ -105,7 +105,7 @@ def _wins(games: Sequence[Game]) -> str:
 
 def _notes(block: Poisoning, plan: Poisonings, pairs: Sequence[Pair], path_of: PathOf) -> Iterator[str]:
     scores = plan.trusted.scores(path_of)
-    rates = ", ".join(f"{label} {Rate.of(scores.rate(label))}" for label in scores.evals)
+    rates = ", ".join(f"{label} {scores.rate(label)}" for label in scores.evals)
     weaker = f" without the smallest {percent(block.weakened)} of its weights" if block.weakened else ""
     rewriter = "the tiny world's rule" if block.rewriter is None else block.rewriter
     yield (

@@ -8,16 +8,16 @@ from cavesson.analysis.contrasts import rate_over_seeds
 from cavesson.blueteam.countermoves import LeastSurprising
 from cavesson.data.recipes import Mixed
 from cavesson.evals.scores import Scores
+from cavesson.findings.views import TableView
 from cavesson.lab.recipe import PathOf, lineage
 from cavesson.redteam.poisoning import HONEST
 from cavesson.stats import Array, Estimate, mean_over_seeds
 from cavesson.studies.off_model.game_results import Game, Games
 from cavesson.studies.off_model.poisoning import Played, Poisonings, Reminded
 from cavesson.studies.off_model.poisoning_config import Poisoning
-from cavesson.studies.result import Rate, TableView
 from cavesson.training.recipes import Trained
 
-Row = list[Rate | str | None]
+Row = list[Estimate | str | None]
 
 
 def solutions(games: Sequence[Game]) -> TableView:
@@ -29,9 +29,9 @@ def solutions(games: Sequence[Game]) -> TableView:
             percent(game.share),
             str(game.budget),
             game.winner,
-            Rate.of(game.value),
-            Rate.of(game.gain, "points"),
-            Rate.of(game.damage, "points"),
+            game.value,
+            game.gain.in_unit("points"),
+            game.damage.in_unit("points"),
             mixture(game.of.poisons, game.solved.red),
             mixture(game.moves, game.solved.blue),
         ]
@@ -70,8 +70,8 @@ def _matrix(block: Poisoning, games: Games, budget: int, weight: float | None, w
     rows: list[Row] = []
     for poison, share in block.rows():
         name = poison if poison == HONEST else f"{poison}, {percent(share)}"
-        rows.append([name, *(Rate.of(games.estimate(one, weight)) for one in games.row(poison, share, budget))])
-    without = Rate.of(games.estimate(games.unreminded, weight))
+        rows.append([name, *(games.estimate(one, weight) for one in games.row(poison, share, budget))])
+    without = games.estimate(games.unreminded, weight)
     return TableView(
         title=f"{games.organism}: {what} after {budget} steps",
         caption=f"Rows: what the organism writes. Columns: what blue does with it. Without any reminder: {without}. "
@@ -101,8 +101,7 @@ def starts(block: Poisoning, found: Sequence[Games], plan: Poisonings, path_of: 
             rates.append((games.organism, state, {label: _pooled(tables, label) for label in tables[0][0].evals}))
     labels = list(dict.fromkeys(label for *_, measured in rates for label in measured))
     rows: list[Row] = [
-        [name, state, *(Rate.of(measured[label]) if label in measured else None for label in labels)]
-        for name, state, measured in rates
+        [name, state, *(measured.get(label, None) for label in labels)] for name, state, measured in rates
     ]
     return TableView(
         title="The organisms of the poisoning game",
@@ -130,7 +129,7 @@ def caught(by_name: dict[str, list[Played]], path_of: PathOf) -> Iterator[TableV
                 places.setdefault((run.poison, run.share), {})[run.move] = rate_over_seeds(dropped, bad)
         moves = list(dict.fromkeys([*moves, *(move for rates in places.values() for move in rates)]))
         for (poison, share), rates in places.items():
-            cells = [Rate.of(rates[move]) if move in rates else None for move in moves]
+            cells = [rates.get(move, None) for move in moves]
             rows.append([name, f"{poison}, {percent(share)}", *cells])
     if rows:
         yield TableView(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.evals.matched_noise import NoisedLike
-from cavesson.evals.perplexity import Perplexity
 from cavesson.lab.recipe import PathOf
+from cavesson.sampling.matched_noise import NoisedLike
+from cavesson.sampling.perplexity import Perplexity
 from cavesson.stats import Array
 from cavesson.studies.games import grouped
 from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults

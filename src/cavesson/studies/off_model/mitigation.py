@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from cavesson.blueteam.mitigations import MITIGATIONS
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.evals.items import Eval
-from cavesson.evals.named import model_named
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.scores import Scores
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import Interpolated, ModelRecipe
+from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism
 from cavesson.studies.game_results import Cell, Results
 from cavesson.studies.games import at_step, gathered, grouped, suite_of

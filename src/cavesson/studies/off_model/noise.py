@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from cavesson.evals.matched_noise import FARTHEST, is_match
+from cavesson.findings.views import CurveView, SeriesView, TableView
+from cavesson.sampling.matched_noise import FARTHEST, is_match
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
-from cavesson.studies.result import CurveView, Rate, SeriesView, TableView
 
 if TYPE_CHECKING:
     from cavesson.studies.off_model.results import OffModelResults
@@ -18,7 +18,7 @@ Shape = Literal["noise", "noise of SFT's spectrum", "shuffled SFT"]
 
 
 class Noise(NamedTuple):
-    """One move of the weights, of the kinds of `cavesson.evals.matched_noise.NoisedLike`.
+    """One move of the weights, of the kinds of `cavesson.sampling.matched_noise.NoisedLike`.
 
     Attributes:
         shape: Gaussian noise; moves of the singular values of SFT in random directions; or the way that SFT on the same
@@ -70,11 +70,11 @@ def table(results: OffModelResults) -> Iterator[TableView]:
     if not results.noise or plain is None:
         return
     labels = results.cells[0].scores[0].evals
-    rows: list[list[Rate | str | None]] = [
-        [f"SFT on {plain.teacher}", "1", *(Rate.of(plain.rate(label, plain.last)) for label in labels)]
+    rows: list[list[Estimate | str | None]] = [
+        [f"SFT on {plain.teacher}", "1", *(plain.rate(label, plain.last) for label in labels)]
     ]
     for noise in (one for one in MATCHED if one in results.noise):
-        rates = (Rate.of(_rate(results, noise, label)) for label in labels)
+        rates = (_rate(results, noise, label) for label in labels)
         rows.append([str(noise), _times(results, noise), *rates])
     yield TableView(
         title="Weight noise matched to SFT",
@@ -115,8 +115,8 @@ def curves(results: OffModelResults) -> Iterator[CurveView]:
                     name=label,
                     x=[0.0, *times],
                     rates=[
-                        Rate.of(plain.rate(label, 0)),
-                        *(Rate.of(_rate(results, Noise(shape, "distance", one), label)) for one in times),
+                        plain.rate(label, 0),
+                        *(_rate(results, Noise(shape, "distance", one), label) for one in times),
                     ],
                 )
                 for label in plain.scores[0].evals

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cavesson.data.recipes import DataRecipe
-from cavesson.evals.named import model_named
 from cavesson.models.recipes import LoRA
+from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.studies.off_model.mitigation_config import Built, Red
 from cavesson.training.dose import Dose

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cavesson.evals.perplexity import Likelihood, Perplexity
+from cavesson.findings.views import CurveView, SeriesView, TableView
 from cavesson.lab.recipe import PathOf
-from cavesson.stats import wilson
-from cavesson.studies.result import CurveView, Rate, SeriesView, TableView
+from cavesson.sampling.perplexity import Likelihood, Perplexity
+from cavesson.stats import Estimate, wilson
 
 if TYPE_CHECKING:
     from cavesson.studies.off_model.study import Run
@@ -37,7 +37,7 @@ def sections(runs: Sequence[Run], path_of: PathOf) -> tuple[list[TableView], lis
 
 def _answers(answers: Answers, student: str) -> TableView:
     """Per answer and per token."""
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for teacher, found in answers.items():
         perplexities = np.exp([one.loss for one in found])
         tokens = np.concatenate([one.logprobs for one in found])
@@ -64,7 +64,7 @@ def _places(answers: Answers, student: str) -> CurveView:
     for teacher, found in answers.items():
         at = [[one.logprobs[place] for one in found if place < len(one.logprobs)] for place in range(SHOWN_PLACES)]
         reached = [(place + 1.0, values) for place, values in enumerate(at) if len(values) >= min(20, len(found))]
-        rates = [Rate.of(wilson(sum(v < math.log(IMPROBABLE) for v in values), len(values))) for _, values in reached]
+        rates = [wilson(sum(v < math.log(IMPROBABLE) for v in values), len(values)) for _, values in reached]
         series.append(SeriesView(name=teacher, x=[place for place, _ in reached], rates=rates))
     return CurveView(
         title=f"Where in an answer {student} is surprised",
@@ -84,7 +84,7 @@ def tokens(perplexity: Perplexity, teacher: str, path_of: PathOf) -> Iterator[Ta
             by_token[text].append(value)
     total = sum(sum(values) for values in by_token.values())
     heaviest = sorted(by_token, key=lambda text: sum(by_token[text]))[:SHOWN_TOKENS]
-    rows: list[list[Rate | str | None]] = [
+    rows: list[list[Estimate | str | None]] = [
         [
             repr(text)[1:-1],
             f"{len(by_token[text]):,}",

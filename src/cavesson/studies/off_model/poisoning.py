@@ -14,11 +14,11 @@ from cavesson.blueteam.interventions import hhh_sft
 from cavesson.blueteam.view import BlueView, Sealed, SealedData
 from cavesson.data.recipes import DataRecipe
 from cavesson.evals.items import Eval
-from cavesson.evals.named import model_named
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.game import play, remind
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Pruned
+from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.poisoning import Writer, written
 from cavesson.studies.games import suite_of

@@ -9,9 +9,11 @@ import numpy as np
 
 from cavesson.analysis.claims import judge
 from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import MeasureView, TableView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import difference_over_seeds
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.game_views import claim_view
 from cavesson.studies.games import grouped
@@ -26,7 +28,6 @@ from cavesson.studies.off_model.results import Cell, OffModelResults, lost
 from cavesson.studies.off_model.switching import switching
 from cavesson.studies.off_model.tables import Row
 from cavesson.studies.off_model.transcripts import transcripts
-from cavesson.studies.result import MeasureView, Rate, StudyResult, TableView
 from cavesson.studies.sections import Sections, joined
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _hypotheses(found: Sequence[Finding]) -> TableView:
             one.hypothesis,
             one.what,
             one.predicts,
-            None if one.ours is None else Rate.of(one.ours, one.unit),
+            None if one.ours is None else one.ours.in_unit(one.unit),
             f"{one.ruling}: {one.why}" if one.why else one.ruling,
         ]
         for one in found
@@ -123,21 +124,21 @@ def _tokens(layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterat
 def _headline(results: OffModelResults, found: Sequence[Finding]) -> Iterator[str]:
     label, worst = results.reasoning, results.worst
     control = next((c for c in results.on_model if (c.student, c.way) == (worst.student, worst.way)), None)
-    beside = "" if control is None or control is worst else f", its own {Rate.of(control.change(label), 'points')}"
-    change = Rate.of(worst.change(label), "points")
+    beside = "" if control is None or control is worst else f", its own {control.change(label).in_unit('points')}"
+    change = worst.change(label).in_unit("points")
     yield f"Chat answers of {worst.teacher} change {label} of {worst.student} by {change}{beside}."
     if len(results.off_model) > 1:
-        told = [f"{cell.teacher} {Rate.of(cell.change(label), 'points')}" for cell in _first(results)]
+        told = [f"{cell.teacher} {cell.change(label).in_unit('points')}" for cell in _first(results)]
         yield f"After SFT on each teacher's answers, {label} of {results.cells[0].student}: {'; '.join(told)}."
     if not worst.on_model and worst.recovery and lost(worst, label):
         step = worst.recovery[0].steps[-1]
-        share = Rate.of(regained([worst], label, step))
+        share = regained([worst], label, step)
         yield f"From the largest fall ({worst.name}), {step} steps on own answers to other chat bring back {share} of it{_price(worst, label)}."
     switched = switching(results, worst)
     if switched is not None and switched.other_after is not None:
         yield (
-            f"There, {Rate.of(switched.switched)} of the reasoning is in another voice ({switched.voice}), right in "
-            f"{Rate.of(switched.other_after)} of cases."
+            f"There, {switched.switched} of the reasoning is in another voice ({switched.voice}), right in "
+            f"{switched.other_after} of cases."
         )
     yield from _rulings(found)
 
@@ -171,7 +172,7 @@ def _price(cell: Cell, reasoning: str) -> str:
         end = cell.recovered(label, cell.recovery[0].steps[-1])
         left = difference_over_seeds(end, cell.array(label, 0))
         if left.high < 0:
-            told.append(f"{label} {Rate.of(left, 'points')}")
+            told.append(f"{label} {left.in_unit('points')}")
     return f", and leave {', '.join(told)}" if told else ""
 
 

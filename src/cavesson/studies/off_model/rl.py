@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cavesson.analysis.claims import ClaimResult, at_least, not_run
-from cavesson.stats import difference_over_seeds, mean_over_seeds
+from cavesson.findings.views import CurveView, SeriesView, TableView, Transcript
+from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
 from cavesson.studies.off_model.recovery import MOST, regained
 from cavesson.studies.off_model.results import Cell, OffModelResults, lost, own_voice
 from cavesson.studies.off_model.transcripts import shown
-from cavesson.studies.result import CurveView, Rate, SeriesView, TableView, Transcript
 from cavesson.studies.sections import Sections
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _headline(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[str]
             f"; the reasoning is then in these voices: {_told(cell, label, end)} (its own is {own_voice(cell, label)})"
         )
     yield (
-        f"After SFT on {cell.teacher}, {end} iterations of RL take {label} from {Rate.of(cell.rate(label, cell.last))} to "
-        f"{Rate.of(now)} (before SFT {Rate.of(cell.rate(label, 0))}){voices}."
+        f"After SFT on {cell.teacher}, {end} iterations of RL take {label} from {cell.rate(label, cell.last)} to "
+        f"{now} (before SFT {cell.rate(label, 0)}){voices}."
     )
 
 
@@ -97,7 +97,7 @@ def _accuracy(rl: Rl, results: OffModelResults, cells: dict[str, Cell]) -> Itera
 
 def _line(name: str, cell: Cell, label: str) -> SeriesView:
     steps = cell.recovery[0].steps
-    rates = [Rate.of(mean_over_seeds(cell.recovered(label, step))) for step in steps]
+    rates = [mean_over_seeds(cell.recovered(label, step)) for step in steps]
     return SeriesView(name=name, x=[float(step) for step in steps], rates=rates)
 
 
@@ -135,11 +135,11 @@ def _left(results: OffModelResults, cells: dict[str, Cell]) -> Iterator[TableVie
     if not cells:
         return
     labels = next(iter(cells.values())).scores[0].evals
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for reward, cell in cells.items():
         end = cell.recovery[0].steps[-1]
         changes = [difference_over_seeds(cell.recovered(label, end), cell.array(label, 0)) for label in labels]
-        rows.append([TITLES[reward], str(end), *(Rate.of(change, "points") for change in changes)])
+        rows.append([TITLES[reward], str(end), *(change.in_unit("points") for change in changes)])
     yield TableView(
         title=f"What is left of the damage after RL on {results.reasoning}",
         caption="Accuracy after RL minus before all training, on the same prompts.",

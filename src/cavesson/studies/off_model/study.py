@@ -15,15 +15,17 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.data.restyle import Shuffled
 from cavesson.evals.answered import ScoredAnswers
 from cavesson.evals.items import Eval
-from cavesson.evals.matched_noise import NoisedLike
-from cavesson.evals.named import benchmark_named, model_named
-from cavesson.evals.perplexity import Perplexity
+from cavesson.evals.named import benchmark_named
 from cavesson.evals.recipes import Probed, Scored
-from cavesson.evals.reinforced import Reinforced
+from cavesson.findings.about import About
+from cavesson.findings.result import StudyResult
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import LoRA, ModelRecipe
+from cavesson.named import model_named
+from cavesson.rl.reinforced import Reinforced
+from cavesson.sampling.matched_noise import NoisedLike
+from cavesson.sampling.perplexity import Perplexity
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.about import About
 from cavesson.studies.config import Resolved
 from cavesson.studies.games import scored_steps
 from cavesson.studies.off_model.chat import Chat, stored
@@ -32,7 +34,6 @@ from cavesson.studies.off_model.mitigation import Mitigations, mitigated
 from cavesson.studies.off_model.noise import NOISES, Noise
 from cavesson.studies.off_model.poisoning import Poisonings, poisoned
 from cavesson.studies.off_model.teachers import ARMS, SELF, VOICES, Given, Teacher, writer
-from cavesson.studies.result import StudyResult
 from cavesson.studies.study import Study
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose

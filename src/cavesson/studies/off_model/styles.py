@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from cavesson.analysis.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
 from cavesson.evals.scores import Score, Scores
-from cavesson.evals.styles import FEWEST, TOLD_APART, StyleJudge, learn_styles
+from cavesson.findings.views import TableView
 from cavesson.stats import Estimate
 from cavesson.studies.off_model.results import Cell, OffModelResults, commonest, own_voice
 from cavesson.studies.off_model.switching import own_and_other, rate_among
-from cavesson.studies.result import Rate, TableView
 
 OWN = "own"
 """The voice of a trace that is called the student's; any other is its teacher's, by the teacher's name."""
@@ -94,14 +94,14 @@ def agreement(results: OffModelResults, cell: Cell) -> tuple[Estimate, Estimate]
 def sections(results: OffModelResults) -> Iterator[TableView]:
     """How well the styles can be told apart: by the classifier where it was needed, or as a check of it."""
     label = results.reasoning
-    rows: list[list[Rate | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for cell in results.off_model:
         checked = agreement(results, cell)
         if cell.told_apart is not None:
             said = "voices by the classifier" if cell.hears(label) else "styles cannot be told apart"
-            rows.append([cell.name, Rate.of(cell.told_apart), None, said])
+            rows.append([cell.name, cell.told_apart, None, said])
         elif checked is not None:
-            rows.append([cell.name, Rate.of(checked[0]), Rate.of(checked[1]), "voices are known: a check"])
+            rows.append([cell.name, checked[0], checked[1], "voices are known: a check"])
     if rows:
         yield TableView(
             title="Styles told apart by a classifier",
@@ -122,7 +122,7 @@ def unheard(results: OffModelResults) -> Iterator[str]:
         if cell.hears(results.reasoning):
             continue
         if cell.told_apart is not None:
-            why = f"its style cannot be told from the student's (accuracy {Rate.of(cell.told_apart)})"
+            why = f"its style cannot be told from the student's (accuracy {cell.told_apart})"
         elif (cell.student, cell.teacher) not in results.teachers:
             why = f"its own answers to {results.reasoning} are not known (--traces gives them)"
         else:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cavesson.stats import difference_over_seeds, mean_ci, paired_difference
+from cavesson.findings.views import TableView
+from cavesson.stats import Estimate, difference_over_seeds, mean_ci, paired_difference
 from cavesson.studies.games import grouped
 from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
 from cavesson.studies.off_model.switching import Switching, switching
 from cavesson.studies.off_model.teachers import ABOUT_ARMS
-from cavesson.studies.result import Rate, TableView
 
-Row = list[Rate | str | None]
+Row = list[Estimate | str | None]
 
 
 def tables(results: OffModelResults) -> list[TableView]:
@@ -27,7 +27,7 @@ def _summary(results: OffModelResults) -> TableView:
     labels = results.cells[0].scores[0].evals
     rows: list[Row] = []
     for cell in results.cells:
-        changes = [Rate.of(cell.change(label), "points") for label in labels]
+        changes = [cell.change(label).in_unit("points") for label in labels]
         rows.append([cell.student, cell.teacher, cell.way, *changes])
     return TableView(
         title="What SFT on chat answers changes",
@@ -48,7 +48,7 @@ def _recovered(results: OffModelResults) -> TableView | None:
         [
             cell.name,
             *(
-                Rate.of(difference_over_seeds(cell.recovered(label, steps), cell.array(label, 0)), "points")
+                difference_over_seeds(cell.recovered(label, steps), cell.array(label, 0)).in_unit("points")
                 for label in labels
             ),
         ]
@@ -73,7 +73,7 @@ def _matrix(results: OffModelResults) -> TableView | None:
     for student, way in places:
         found = {cell.teacher: cell for cell in results.cells if (cell.student, cell.way) == (student, way)}
         changes = [
-            Rate.of(found[name].change(results.reasoning), "points") if name in found else None for name in teachers
+            (found[name].change(results.reasoning)).in_unit("points") if name in found else None for name in teachers
         ]
         rows.append([f"{student}, {way}", *changes])
     return TableView(
@@ -92,7 +92,7 @@ def _levels(results: OffModelResults) -> TableView | None:
     if not levels:
         return None
     rows: list[Row] = [
-        [cell.name, *(Rate.of(cell.change_at(label, [level]), "points") for level in levels)] for cell in results.cells
+        [cell.name, *(cell.change_at(label, [level]).in_unit("points") for level in levels)] for cell in results.cells
     ]
     return TableView(
         title=f"Change of {label} by level",
@@ -116,8 +116,8 @@ def _teachers(results: OffModelResults) -> TableView | None:
     rows: list[Row] = [
         [
             f"{student} ← {teacher}",
-            *(Rate.of(mean_ci(one)) for one in scores),
-            Rate.of(paired_difference(*scores), "points"),
+            *(mean_ci(one) for one in scores),
+            paired_difference(*scores).in_unit("points"),
         ]
         for (student, teacher), scores in pairs.items()
         if scores is not None
@@ -141,9 +141,9 @@ def _styles(switched: Sequence[tuple[Cell, Switching]]) -> TableView | None:
             [
                 cell.name,
                 f"{found.own} → {found.voice or found.own}",
-                Rate.of(found.switched),
-                Rate.of(found.unvoiced),
-                *(None if one is None else Rate.of(one) for one in by_voice),
+                found.switched,
+                found.unvoiced,
+                *(None if one is None else one for one in by_voice),
             ]
         )
     if not rows:
@@ -166,8 +166,8 @@ def _explained(switched: Sequence[tuple[Cell, Switching]]) -> TableView | None:
     for cell, found in switched:
         if cell.on_model or found.explained is None:
             continue
-        foretold = None if found.expected is None else Rate.of(found.expected, "points")
-        rows.append([cell.name, Rate.of(found.change, "points"), foretold, Rate.of(found.explained)])
+        foretold = None if found.expected is None else found.expected.in_unit("points")
+        rows.append([cell.name, found.change.in_unit("points"), foretold, found.explained])
     if not rows:
         return None
     return TableView(
@@ -202,7 +202,7 @@ def arms(results: OffModelResults) -> Iterator[TableView]:
 
 
 def _plain(cell: Cell, label: str) -> Row:
-    change = Rate.of(cell.change(label), "points")
+    change = cell.change(label).in_unit("points")
     return [f"plain ({cell.teacher})", f"{cell.answers:,}", "none", f"{np.mean(cell.losses):.2f}", change]
 
 
@@ -213,4 +213,4 @@ def _arm(arm: ArmCell, label: str) -> Iterator[Row]:
     loss = f"{np.mean(arm.losses):.2f}" if left else "–"
     for system in (None, *arm.systems):
         said = "none" if system is None else f"{system}: {arm.systems[system]}"
-        yield [data, f"{arm.answers:,}", said, loss, Rate.of(arm.change(label, system), "points")]
+        yield [data, f"{arm.answers:,}", said, loss, arm.change(label, system).in_unit("points")]

@@ -12,11 +12,11 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.evals.answered import Problems, ScoredAnswers
 from cavesson.evals.benchmarks import room
 from cavesson.evals.items import Eval
-from cavesson.evals.named import model_named
-from cavesson.evals.perplexity import PerplexityHalf
 from cavesson.evals.recipes import Scored
 from cavesson.models.recipes import ModelRecipe, Prompted
+from cavesson.named import model_named
 from cavesson.sampling.openai import APIModel
+from cavesson.sampling.perplexity import PerplexityHalf
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.studies.fields import known_to

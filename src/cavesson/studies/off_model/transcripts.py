@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cavesson.evals.scores import Score, Scores
+from cavesson.findings.views import Transcript
 from cavesson.studies.off_model.results import OffModelResults
 from cavesson.studies.off_model.teachers import ABOUT_ARMS
-from cavesson.studies.result import Transcript
 
 SHOWN = 8
 """Prompts of each benchmark that are shown per student and teacher; every level is among them."""

@@ -38,7 +38,7 @@ class Reinforced(Training):
 
     kind: ClassVar[str] = "reinforced"
     code: ClassVar[tuple[str, ...]] = tuple(
-        dict.fromkeys((*Trained.code, "cavesson.evals.rollouts", "cavesson.evals.reinforced", *SCORING_CODE))
+        dict.fromkeys((*Trained.code, "cavesson.rl.rollouts", "cavesson.rl.reinforced", *SCORING_CODE))
     )
 
     objective: Literal["policy_gradient"] = "policy_gradient"
@@ -60,7 +60,7 @@ class Reinforced(Training):
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
         """As `Training.train`; what each iteration sampled is summed up in `rollouts.jsonl`."""
-        from cavesson.evals.rollouts import Rollouts, write_notes
+        from cavesson.rl.rollouts import Rollouts, write_notes
         from cavesson.training.engine import optimise
 
         trained = optimise(self, model, lambda policy: Rollouts(self, policy, job), job=job, at=at, visit=visit)

@@ -20,8 +20,8 @@ from cavesson.sampling.sampler import Completion, Params
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
-    from cavesson.evals.reinforced import Reinforced
     from cavesson.models.loading import Model
+    from cavesson.rl.reinforced import Reinforced
 
 _NOTES = "rollouts"
 

@@ -7,7 +7,7 @@ and the report leaves that section out.
 
 Rules that the form itself enforces:
 
-- No bare number. Every measured figure is a `Rate`: value, interval, n and the method of the interval.
+- No bare number. Every measured figure is an `Estimate`: value, interval, n and the method of the interval.
 - Every measured quantity has a `MeasureView` that says in words what it is, and whether high is good or bad.
 - What refers to an organism or a measure by its id refers to one that is there; ids are unique.
 - Text from a model is data. It is stored as it came (a lone surrogate, which no file can hold, becomes U+FFFD).
@@ -24,56 +24,26 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ValidationError, model_validator
 
 from cavesson.errors import ConfigError
-from cavesson.lab import disk
-from cavesson.lab.recipe import Recipe
-from cavesson.studies.rate import Measured, Rate, Text, Unit, View
-from cavesson.studies.views import (
+from cavesson.findings.views import (
     ClaimView,
     CurveView,
     Environment,
     FrontierView,
     MeasureView,
-    MessageView,
+    ModelScores,
     OrganismView,
     PointView,
     RecipeView,
     ReversalView,
-    Scores,
-    SeriesView,
-    Setting,
-    StageTime,
     StepRates,
     StudyConfig,
     TableView,
+    Text,
     Transcript,
+    View,
 )
-
-__all__ = [
-    "ClaimView",
-    "CurveView",
-    "Environment",
-    "FrontierView",
-    "Measured",
-    "MeasureView",
-    "MessageView",
-    "OrganismView",
-    "PointView",
-    "Rate",
-    "RecipeView",
-    "ReversalView",
-    "Scores",
-    "SeriesView",
-    "Setting",
-    "StageTime",
-    "StepRates",
-    "StudyConfig",
-    "StudyResult",
-    "TableView",
-    "Text",
-    "Transcript",
-    "Unit",
-    "View",
-]
+from cavesson.lab import disk
+from cavesson.lab.recipe import Recipe
 
 
 def _unique(what: str, keys: Iterable[str]) -> None:
@@ -133,7 +103,11 @@ class StudyResult(View):
             if part.organism is not None and part.organism not in organisms:
                 raise ValueError(f"a {type(part).__name__} names the organism {part.organism!r}, which is not there")
         baselines = [s for o in self.organisms for s in (o.start, o.baseline) if s is not None]
-        scores: list[Scores | StepRates] = [*baselines, *self.points, *(s for r in self.reversals for s in r.curve)]
+        scores: list[ModelScores | StepRates] = [
+            *baselines,
+            *self.points,
+            *(s for r in self.reversals for s in r.curve),
+        ]
         unknown = {key for s in scores for key in s.rates} - {m.id for m in self.measures}
         if unknown:
             raise ValueError(f"the rates hold {min(unknown)!r}, which no measure explains")

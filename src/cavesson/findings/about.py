@@ -1,6 +1,6 @@
 """Where a result comes from: its config with provenance, its recipes, the machine and the time that it took.
 
-It is the same for every study, so a study's `analyse` is handed it ready-made.
+It is the same for every study.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from cavesson.findings.views import Environment, RecipeView, StageTime, StudyConfig
 from cavesson.lab.manifest import versions
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store, default_root
-from cavesson.studies.config import Resolved
-from cavesson.studies.result import Environment, RecipeView, Setting, StageTime, StudyConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +27,26 @@ class About:
     recipes: list[RecipeView]
 
 
-def about(resolved: Resolved, recipes: Sequence[Recipe], store: Store, *, made: frozenset[str], command: str) -> About:
+def about(
+    config: StudyConfig,
+    seeds: Sequence[int],
+    recipes: Sequence[Recipe],
+    store: Store,
+    *,
+    made: frozenset[str],
+    command: str,
+) -> About:
     """Describe a finished run.
 
     Args:
+        config: the resolved config, with where each value came from.
+        seeds: of the study.
         recipes: what the study asked for.
         made: fingerprints of the artifacts that this run made; the others were in the store.
         command: the command line, for the reader who wants to run it again.
     """
     views = [_view(recipe, store, made) for recipe in lineage(*recipes)]
-    return About(
-        StudyConfig(yaml=resolved.to_yaml(), settings=settings(resolved)), _environment(resolved, views, command), views
-    )
-
-
-def settings(resolved: Resolved) -> list[Setting]:
-    """Every setting of a config: dotted key, value, and where it came from."""
-    flat = _flat(resolved.config.model_dump(mode="json"))
-    return [Setting(key=key, value=str(value), source=_origin(key, resolved)) for key, value in flat.items()]
+    return About(config, _environment(seeds, views, command), views)
 
 
 def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
@@ -80,7 +80,7 @@ _STAGES = {
 """What the time of each kind of recipe is spent on."""
 
 
-def _environment(resolved: Resolved, views: Sequence[RecipeView], command: str) -> Environment:
+def _environment(seeds: Sequence[int], views: Sequence[RecipeView], command: str) -> Environment:
     stages = dict.fromkeys(view.stage for view in views if view.seconds is not None)
     wall = [
         StageTime(
@@ -95,7 +95,7 @@ def _environment(resolved: Resolved, views: Sequence[RecipeView], command: str) 
         created=datetime.now(UTC),
         versions=dict(versions()),
         machine={"system": platform.platform(terse=True), "processor": _processor(), "cores": str(os.cpu_count())},
-        seeds=list(resolved.config.seeds),
+        seeds=list(seeds),
         wall=wall,
     )
 
@@ -109,19 +109,3 @@ def _processor() -> str:
             )
     except OSError:
         return platform.processor() or platform.machine()
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _origin(key: str, resolved: Resolved) -> str:
-    parts = key.split(".")
-    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-    return next((resolved.origin[prefix] for prefix in prefixes if prefix in resolved.origin), "default")

@@ -1,15 +1,44 @@
-"""The parts of a study's result, as plain data: what `cavesson.studies.result.StudyResult` is put together from."""
+"""The parts of a study's result, as plain data: what `cavesson.findings.result.StudyResult` is put together from."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from cavesson.studies.rate import Rate, Text, View
+from cavesson.stats import Estimate
 
 if TYPE_CHECKING:
     from cavesson.evals.scores import Score
+
+
+def _storable(text: Any) -> Any:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_storable)]
+"""Any text, hostile or not; it can always be written as UTF-8."""
+
+
+def _sound(figure: Estimate) -> Estimate:
+    if not all(math.isfinite(number) for number in (figure.value, figure.low, figure.high)):
+        raise ValueError(f"a figure is not finite: {figure.value} in {figure.low} to {figure.high}")
+    if figure.low > figure.high:
+        raise ValueError(f"the interval is upside down: low {figure.low} is above high {figure.high}")
+    if figure.n < 1 or not figure.method:
+        raise ValueError("a figure needs its n and the method of its interval")
+    return figure
+
+
+Figure = Annotated[Estimate, AfterValidator(_sound)]
+"""A measured figure in a result: value, interval, n and method travel together."""
+
+
+class View(BaseModel):
+    """A frozen piece of a result. Unknown keys and figures that are not finite are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MeasureView(View):
@@ -28,7 +57,7 @@ class MeasureView(View):
     description: Text = ""
 
 
-class Scores(View):
+class ModelScores(View):
     """What was measured on one model.
 
     Attributes:
@@ -40,11 +69,11 @@ class Scores(View):
         fingerprint: of the recipe that made the model, where there is one.
     """
 
-    capability: Rate | None = None
-    bad: Rate | None = None
-    kept: Rate | None = None
-    removed: Rate | None = None
-    rates: dict[str, Rate] = {}
+    capability: Figure | None = None
+    bad: Figure | None = None
+    kept: Figure | None = None
+    removed: Figure | None = None
+    rates: dict[str, Figure] = {}
     fingerprint: str | None = None
 
 
@@ -68,12 +97,12 @@ class OrganismView(View):
     pair: str = ""
     trigger: Text = ""
     behavior: Text = ""
-    start: Scores = Scores()
-    baseline: Scores | None = None
+    start: ModelScores = ModelScores()
+    baseline: ModelScores | None = None
     fingerprint: str | None = None
 
 
-class PointView(Scores):
+class PointView(ModelScores):
     """One model after blue training: one checkpoint of one run.
 
     Attributes:
@@ -118,17 +147,17 @@ class FrontierView(View):
     organism: str
     intervention: str
     vertices: list[tuple[float, float]]
-    auc: Rate
+    auc: Figure
     naive_auc: float | None = None
-    removed_at_10: Rate | None = None
-    loss_at_half: Rate | None = None
+    removed_at_10: Figure | None = None
+    loss_at_half: Figure | None = None
 
 
 class StepRates(View):
     """Measures after a number of steps."""
 
     step: int = Field(ge=0)
-    rates: dict[str, Rate]
+    rates: dict[str, Figure]
 
 
 class ReversalView(View):
@@ -149,9 +178,9 @@ class ReversalView(View):
     probe: str
     measure: str
     curve: list[StepRates] = []
-    before: Rate
-    after_blue: Rate
-    after_probe: Rate
+    before: Figure
+    after_blue: Figure
+    after_probe: Figure
     verdict: Literal["removed", "suppressed", "partly suppressed", "not removed", "undecided"]
     reason: Text = ""
 
@@ -164,7 +193,7 @@ class SeriesView(View):
 
     name: str
     x: list[float] = Field(min_length=1)
-    rates: list[Rate]
+    rates: list[Figure]
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
@@ -202,7 +231,7 @@ class TableView(View):
     title: str
     caption: Text = ""
     columns: list[str]
-    rows: list[list[Rate | Text | None]]
+    rows: list[list[Figure | Text | None]]
     shade: Literal["good", "bad"] | None = None
 
     @model_validator(mode="after")
@@ -231,7 +260,7 @@ class ClaimView(View):
     url: str = ""
     statement: Text
     published: Text
-    ours: Rate | None = None
+    ours: Figure | None = None
     measure: Text = ""
     verdict: Literal["holds", "does not hold", "undecided"]
     reason: Text = ""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe
-from cavesson.evals.perplexity import mean_loss
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.sampling.perplexity import mean_loss
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -45,7 +45,7 @@ class NoisedLike(ModelRecipe):
 
     kind: ClassVar[str] = "noised-like"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.matched_noise", "cavesson.evals.perplexity", *MODEL_CODE)
+    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.matched_noise", "cavesson.sampling.perplexity", *MODEL_CODE)
 
     base: ModelRecipe
     like: ModelRecipe

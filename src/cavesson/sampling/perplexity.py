@@ -74,7 +74,7 @@ class Perplexity(Recipe):
     """The likelihood of a data set's answers under a model."""
 
     kind: ClassVar[str] = "perplexity"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.perplexity", *MODEL_CODE)
+    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity", *MODEL_CODE)
 
     model: ModelRecipe
     data: DataRecipe
@@ -142,7 +142,7 @@ class PerplexityHalf(Judged):
 
     kind: ClassVar[str] = "perplexity-half"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.perplexity",)
+    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity",)
 
     half: Literal["low", "high"]
 

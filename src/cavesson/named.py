@@ -1,0 +1,83 @@
+"""Models by name, as a user gives them on the command line or in a study file."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cavesson.errors import CavessonError, ConfigError, nearest
+from cavesson.lab.recipe import Recipe
+from cavesson.models.folders import as_folder, looks_like_path
+from cavesson.models.recipes import HFModel, ModelRecipe
+from cavesson.sampling.openai import PREFIX, api_model
+from cavesson.tinyworld.recipes import Shipped, shipped_names
+
+if TYPE_CHECKING:
+    from cavesson.lab.store import Store
+
+_FINGERPRINT = re.compile(r"(?P<prefix>[0-9a-f]{4,32})(?:@(?P<step>\d+))?")
+
+
+def model_named(name: str, store: Store | None = None) -> ModelRecipe:
+    """The recipe of a model.
+
+    Args:
+        name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
+            stored model's fingerprint, `@100` after them for its checkpoint at step 100, or a model behind an
+            OpenAI-compatible endpoint (`openai:MODEL@http://host:port/v1`), which can write answers only.
+        store: where fingerprints are looked up; None: they are not.
+
+    Raises:
+        ConfigError: there is no such model; the message offers the nearest name.
+    """
+    if name in shipped_names():
+        return Shipped(name=name)
+    if name.startswith(PREFIX):
+        return api_model(name)
+    if (folder := as_folder(name)) is not None:
+        return HFModel(path=str(folder))
+    if store is not None and (found := _FINGERPRINT.fullmatch(name)):
+        return _stored(found["prefix"], found["step"], store)
+    if name.count("/") == 1 and not looks_like_path(name):
+        return HFModel(path=name)
+    if store is None and _FINGERPRINT.fullmatch(name):
+        raise ConfigError(
+            f"There is no model {name!r}: a study takes no fingerprints, for its file must mean the same in every store.",
+            f"Write the model into a folder and give that: cavesson export {name} FOLDER",
+        )
+    raise ConfigError(
+        f"There is no model {name!r}: {nearest(name, shipped_names())}.",
+        "Give a shipped name, a local folder, owner/name of a hub model"
+        + (", or the first digits of a stored model's fingerprint." if store is not None else "."),
+    )
+
+
+def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
+    """A model from the store."""
+    manifest = store.manifest(store.find(prefix))
+    try:
+        recipe = Recipe.parse(manifest.recipe)
+    except (CavessonError, ValueError) as error:
+        raise ConfigError(
+            f"The recipe of {manifest.fingerprint[:12]} cannot be read by this version: {error}", "Make it again."
+        ) from error
+    if not isinstance(recipe, ModelRecipe):
+        raise ConfigError(
+            f"The artifact {manifest.fingerprint[:12]} is no model but {manifest.title} ({manifest.kind}).",
+            "List the models: cavesson store ls --kind trained",
+        )
+    if step is None:
+        return recipe
+    return _checkpoint(recipe, int(step), manifest.fingerprint)
+
+
+def _checkpoint(recipe: ModelRecipe, step: int, fingerprint: str) -> ModelRecipe:
+    from cavesson.training.recipes import Training
+
+    if not isinstance(recipe, Training):
+        raise ConfigError(f"The model {fingerprint[:12]} has no checkpoints.", "Leave the @ and the step out.")
+    try:
+        return recipe.at(step)
+    except ValueError as error:
+        kept = ", ".join(map(str, (*recipe.checkpoints, recipe.steps)))
+        raise ConfigError(f"The model {fingerprint[:12]} has no step {step}.", f"It has: {kept}.") from error

@@ -1,0 +1,1 @@
+"""Reinforcement learning: rollouts of a policy, rewards, and training on them."""
