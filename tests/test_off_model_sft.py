@@ -25,7 +25,6 @@ from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model import study as off_model_study
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.claims import CLAIMS
@@ -37,6 +36,7 @@ from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
 from cavesson.studies.off_model.study import layout
 from cavesson.studies.off_model.switching import switching
 from cavesson.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from families import LLAMA, tiny_folder

@@ -106,7 +106,9 @@ def run_study(
             made=frozenset(missing),
             command=command or _command(resolved),
         )
-        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(resolved, lab.path, origin)
+        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(
+            resolved, lab.path, origin
+        )
     report, unwritten = folder / "report.html", None
     try:
         _write(result, resolved, folder)
