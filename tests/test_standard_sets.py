@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from cavesson.evals.named import benchmark_named
 from datasets import Dataset
 
 from cavesson.cli.evaluate import suite_of
@@ -15,7 +16,6 @@ from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl, Part
 from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.items import Eval
-from cavesson.evals.named import benchmark_named
 from cavesson.evals.standard import ifeval, sets
 from cavesson.evals.standard.answers import chosen_letter, final_answer, solves
 from cavesson.evals.standard.sets import STANDARD, drawn
