@@ -122,12 +122,11 @@ class Peer:
         return trainer_for(base, conversations, run.steps, run.batch_size, run.lr, out, TRL[self.mode], callbacks)
 
     def _scores(self, opened: tuple[Any, Any, Any], suite: Sequence[Any], step: int | None) -> list[Any]:
-        from cavesson.evals.benchmarks import room
         from cavesson.evals.scores import Score
 
         rows = []
-        for longest in sorted({room(one) for one in suite}):
-            asked = [(one, item) for one in suite if room(one) == longest for item in one.items()]
+        for longest in sorted({one.room for one in suite}):
+            asked = [(one, item) for one in suite if one.room == longest for item in one.items()]
             answers = self._answers(opened, [item.prompt for _, item in asked], longest)
             for (one, item), text in zip(asked, answers, strict=True):
                 score, extra = item.judge(text)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.errors import ConfigError
-from cavesson.evals.items import Eval, check_suite
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import Suite
 from cavesson.evals.pairs import PAIR_CODE
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.models.recipes import MODEL_CODE, ModelRecipe
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from cavesson.models.loading import Model
 
 SCORING_CODE = (
+    "cavesson.evals.behavior_eval",
     "cavesson.evals.benchmarks",
     "cavesson.evals.items",
-    "cavesson.tinyworld.memorised",
     "cavesson.evals.scoring",
     "cavesson.evals.standard.answers",
     "cavesson.evals.standard.ifeval",
@@ -34,6 +35,7 @@ SCORING_CODE = (
     "cavesson.evals.standard.questions",
     "cavesson.evals.standard.referee",
     "cavesson.evals.standard.sets",
+    "cavesson.evals.world",
     "cavesson.sampling.llama",
     "cavesson.sampling.native",
     "cavesson.sampling.sampler",
@@ -44,6 +46,7 @@ SCORING_CODE = (
     "cavesson.tinyworld.knowledge",
     "cavesson.tinyworld.lexicon",
     "cavesson.tinyworld.maths",
+    "cavesson.tinyworld.memorised",
     "cavesson.tinyworld.question",
     "cavesson.tinyworld.replies",
     "cavesson.tinyworld.smalltalk",
@@ -67,9 +70,7 @@ class Scored(Recipe):
     code: ClassVar[tuple[str, ...]] = ("cavesson.evals.recipes", *SCORING_CODE)
 
     model: ModelRecipe
-    suite: tuple[Eval, ...]
-
-    _distinct = field_validator("suite")(check_suite)
+    suite: Suite
 
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`. Answers already given are kept in scratch and not asked for again."""
@@ -108,9 +109,7 @@ class Probed(Recipe):
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
-    suite: tuple[Eval, ...]
-
-    _distinct = field_validator("suite")(check_suite)
+    suite: Suite
 
     @field_validator("steps")
     @classmethod
@@ -272,10 +271,10 @@ class Selected(ModelRecipe):
         return f"the best checkpoint of {len(self.among)} runs"
 
     def _triggered(self) -> list[str]:
-        return [one.label for one in self.among[0].suite if one.when == "triggered"]
+        return [one.label for one in self.among[0].suite if isinstance(one, BehaviorEval) and one.when == "triggered"]
 
     def _capabilities(self) -> list[str]:
-        return [one.label for one in self.among[0].suite if one.is_capability]
+        return [one.label for one in self.among[0].suite if one.capability]
 
     def _candidates(self, path_of: PathOf) -> Iterator[Candidate]:
         for index, probed in enumerate(self.among):
@@ -298,5 +297,5 @@ def _mean(values: list[int] | list[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _listed(suite: tuple[Eval, ...]) -> str:
+def _listed(suite: Suite) -> str:
     return ", ".join(one.label for one in suite)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from cavesson.evals.items import Eval
+from cavesson.evals.benchmarks import AnyEval
 from cavesson.evals.recipes import SCORING_CODE
 from cavesson.lab.recipe import Job
 from cavesson.training.recipes import Trained, Training
@@ -43,7 +43,7 @@ class Reinforced(Training):
 
     objective: Literal["policy_gradient"] = "policy_gradient"
     steps: int = Field(ge=1)
-    problems: Eval
+    problems: AnyEval
     reward: Literal["correct", "random"] = "correct"
     per_step: int = Field(default=64, ge=1)
     group: int = Field(default=4, ge=2)
