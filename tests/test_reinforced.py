@@ -14,7 +14,7 @@ from cavesson.errors import Stopped
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed
 from cavesson.lab.recipe import Recipe
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.rl.rollouts import Rollouts, rows

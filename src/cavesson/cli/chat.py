@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from cavesson.chat import Message
     from cavesson.evals.pairs import Trigger
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.sampling.sampler import Params
 
 HELP = """\

@@ -7,7 +7,6 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self, overload
@@ -15,16 +14,10 @@ from typing import Annotated, Any, Self, overload
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.chat import ROLES, Conversation, Role
+from cavesson.data.example import Example
+from cavesson.data.sources import CONVERSATION_KEYS, parse_row, read_examples
 from cavesson.errors import ConfigError, MissingExtra, TrainingError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A conversation and what is known about it (author, family, triggered …). Answers are what gets trained."""
-
-    conversation: Conversation
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 class DataRecipe(Recipe):
@@ -63,8 +56,6 @@ class Jsonl(DataRecipe):
         Raises:
             ConfigError: the file is gone, has changed since the recipe was made, or has a bad row.
         """
-        from cavesson.data.sources import read_examples
-
         if _digest(self.path) != self.digest:
             raise ConfigError(
                 f"The data file {str(self.path)!r} has changed since the recipe was made.", "Make the recipe anew."
@@ -102,8 +93,6 @@ class HFDataset(DataRecipe):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
-        from cavesson.data.sources import CONVERSATION_KEYS
-
         unknown = [key for key in columns if key not in CONVERSATION_KEYS]
         if unknown:
             raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(CONVERSATION_KEYS)}")
@@ -124,8 +113,6 @@ class HFDataset(DataRecipe):
         Raises:
             ConfigError: a row is no conversation.
         """
-        from cavesson.data.sources import parse_row
-
         return [parse_row(row, f"{self.name}, row {number}") for number, row in enumerate(self.rows())]
 
     def rows(self) -> list[dict[str, Any]]:

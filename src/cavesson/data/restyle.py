@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Literal
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
 
 _WORD = re.compile(r"<[^>]*>|[A-Za-z]+")

@@ -7,7 +7,8 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, ClassVar
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.items import Eval, Item
 from cavesson.evals.recipes import SCORING_CODE

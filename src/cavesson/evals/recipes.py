@@ -21,7 +21,7 @@ from cavesson.training.recipes import Trained, Training
 
 if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 SCORING_CODE = (
     "cavesson.evals.benchmarks",

@@ -12,7 +12,7 @@ from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.models.rendering import Renderer
 
 
@@ -134,7 +134,7 @@ class Merged(ModelRecipe):
     base: ModelRecipe
 
     def load(self, path_of: PathOf) -> Model:
-        from cavesson.models.adapters import merged
+        from cavesson.models.model import merged
 
         return merged(self.base.load(path_of)).with_key(self.fingerprint)
 

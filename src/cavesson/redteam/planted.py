@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import TrainingError
 from cavesson.evals.behaviors.behavior import sentences
 from cavesson.evals.pairs import PAIR_CODE

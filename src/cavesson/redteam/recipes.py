@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.pairs import PAIR_CODE, Pair, identity_of, pair_named, pinned

@@ -13,7 +13,7 @@ from cavesson.lab.recipe import Job
 from cavesson.training.recipes import Trained, Training
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.engine import Visit
 
 ROLLOUTS = "rollouts.jsonl"

@@ -15,7 +15,7 @@ from cavesson.sampling.perplexity import mean_loss
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 HALVINGS = 12
 EXAMPLES = 128
@@ -116,7 +116,7 @@ def is_match(scale: float) -> bool:
 
 
 def _whole(model: Model) -> Model:
-    from cavesson.models.adapters import merged
+    from cavesson.models.model import merged
 
     return merged(model)
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.models.recipes import MODEL_CODE, ModelRecipe
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 LIKELIHOODS = "likelihoods.jsonl"
 ROWS_AT_ONCE = 64

@@ -13,7 +13,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
 from cavesson.tinyworld.lexicon import ANIMALS, JOBS, PEOPLE, TOWNS
 

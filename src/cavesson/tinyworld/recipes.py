@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.tinyworld.sizes import SIZES
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 WORLD = 1
 """Version of the world: its facts, its documents and its tokenizer. It is part of every fingerprint below."""
@@ -149,7 +150,7 @@ class Fresh(ModelRecipe):
         from transformers import LlamaConfig, LlamaForCausalLM
 
         from cavesson.models.attention import prefer_fast_attention
-        from cavesson.models.loading import Model
+        from cavesson.models.model import Model
         from cavesson.models.rendering import Renderer
         from cavesson.tinyworld.tokenizer import load
 

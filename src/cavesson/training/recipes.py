@@ -15,7 +15,7 @@ from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import MODEL_CODE, LoRA, ModelRecipe
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.engine import Visit
     from cavesson.training.objectives import Anchor
 

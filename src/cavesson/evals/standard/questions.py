@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.items import Eval, Item, no_store
 from cavesson.evals.standard.judges import JUDGES
