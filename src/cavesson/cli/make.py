@@ -22,8 +22,8 @@ def make(
     """
     from cavesson.cli.run import number_of
     from cavesson.findings.result import StudyResult, recipe_in
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
 
     recipe = recipe_in(StudyResult.read(source), fingerprint, source)
@@ -44,8 +44,8 @@ def export(
     Example: cavesson export ab57f9e4b66e@100 organism
     """
     from cavesson.errors import ConfigError
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.models.loading import save_folder
     from cavesson.named import model_named

@@ -167,8 +167,8 @@ def _measured(
 ) -> Card:
     """The organism's card, what is missing for it made first."""
     from cavesson.cli.run import number_of
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.redteam.card import card_of, measured
 
     scores = measured(organism, n=n, ability=_ability(bench, n))

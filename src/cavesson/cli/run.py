@@ -110,7 +110,7 @@ def carry_out(
         for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
             typer.echo(line)
         return None
-    from cavesson.lab.display import console_display
+    from cavesson.lab.show.console import console_display
 
     finished = run_study(
         resolved,

@@ -28,8 +28,8 @@ def build(
     """
     from cavesson.cli.run import number_of
     from cavesson.errors import ConfigError, nearest
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.tinyworld import build as world
     from cavesson.tinyworld.recipes import shipped_names
