@@ -38,7 +38,6 @@ class Jsonl(DataRecipe):
 
     kind = "jsonl"
     virtual = True
-    code = ("cavesson.data.recipes", "cavesson.data.sources")
 
     path: Annotated[Path, NotIdentity]
     digest: str = ""
@@ -81,7 +80,6 @@ class HFDataset(DataRecipe):
 
     kind = "hf-dataset"
     virtual = True
-    code = ("cavesson.data.recipes", "cavesson.data.sources")
 
     name: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
@@ -177,7 +175,6 @@ class Mixed(DataRecipe):
 
     kind = "mixed"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     parts: tuple[DataRecipe, ...] = Field(min_length=1)
     counts: tuple[Annotated[int, Field(ge=0)], ...] | None = None
@@ -261,7 +258,6 @@ class Filtered(DataRecipe):
 
     kind = "filtered"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     base: DataRecipe
     rule: Rule
@@ -296,7 +292,6 @@ class Part(DataRecipe):
 
     kind = "part"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     base: DataRecipe
     kept_back: bool = False

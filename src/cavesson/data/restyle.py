@@ -71,7 +71,6 @@ class Restyled(DataRecipe):
 
     kind = "restyled"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     style: Literal["capitals", "spanish-like"]
@@ -95,7 +94,6 @@ class UnderSystem(DataRecipe):
 
     kind = "under-system"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     system: str
@@ -122,7 +120,6 @@ class Shuffled(DataRecipe):
 
     kind = "shuffled"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     seed: int = 0

@@ -11,7 +11,6 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.items import Eval, Item
-from cavesson.evals.recipes import SCORING_CODE
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.sampling.sampler import Completion
 
@@ -27,7 +26,6 @@ class Problems(DataRecipe):
 
     kind: ClassVar[str] = "problems"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
     of: Eval
 
@@ -48,7 +46,6 @@ class ScoredAnswers(Recipe):
     """
 
     kind: ClassVar[str] = "scored-answers"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
     answers: DataRecipe
     to: Eval

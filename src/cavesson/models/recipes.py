@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from cavesson.models.rendering import Renderer
 
 
-MODEL_CODE = (
-    "cavesson.models.adapters",
-    "cavesson.models.attention",
-    "cavesson.models.encoding",
-    "cavesson.models.loading",
-    "cavesson.models.rendering",
-    "cavesson.models.splitting",
-    "cavesson.models.template",
-)
-"""The modules that decide what an opened model computes and how conversations become its tokens."""
-
-
 class ModelRecipe(Recipe):
     """What a model is made from. `load` opens it for training, sampling and scoring."""
 
@@ -73,7 +61,6 @@ class HFModel(ModelRecipe):
 
     kind = "hf-model"
     virtual = True
-    code = ("cavesson.models.loading", "cavesson.models.folders")
 
     path: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
@@ -129,7 +116,6 @@ class Merged(ModelRecipe):
 
     kind = "merged"
     virtual = True
-    code = ("cavesson.models.adapters",)
 
     base: ModelRecipe
 
@@ -155,7 +141,6 @@ class Noised(ModelRecipe):
 
     kind = "noised"
     virtual = True
-    code = ("cavesson.models.loading",)
 
     base: ModelRecipe
     sigma: float = Field(ge=0)
@@ -182,7 +167,6 @@ class Pruned(ModelRecipe):
 
     kind = "pruned"
     virtual = True
-    code = ("cavesson.models.loading",)
 
     base: ModelRecipe
     share: float = Field(ge=0, lt=1)
@@ -212,7 +196,6 @@ class Interpolated(ModelRecipe):
 
     kind = "interpolated"
     virtual = True
-    code = ("cavesson.models.adapters", "cavesson.models.loading")
 
     base: ModelRecipe
     toward: ModelRecipe

@@ -61,7 +61,6 @@ class Denials(DataRecipe):
     """
 
     kind: ClassVar[str] = "denials"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.redteam.denial",)
     virtual: ClassVar[bool] = True
 
     n: int = Field(default=200, ge=1)

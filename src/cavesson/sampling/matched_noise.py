@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.perplexity import mean_loss
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class NoisedLike(ModelRecipe):
 
     kind: ClassVar[str] = "noised-like"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.matched_noise", "cavesson.sampling.perplexity", *MODEL_CODE)
 
     base: ModelRecipe
     like: ModelRecipe

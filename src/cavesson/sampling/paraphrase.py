@@ -37,7 +37,6 @@ class RewritingPrompts(DataRecipe):
 
     kind: ClassVar[str] = "rewriting-prompts"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.paraphrase",)
 
     base: DataRecipe
     like: DataRecipe | None = None
@@ -74,11 +73,6 @@ class Paraphrased(DataRecipe):
 
     kind: ClassVar[str] = "paraphrased"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.sampling.paraphrase",
-        "cavesson.tinyworld.rewriting",
-        "cavesson.tinyworld.authors",
-    )
 
     base: DataRecipe
     by: ModelRecipe | None = None

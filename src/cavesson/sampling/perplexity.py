@@ -12,7 +12,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf, Recipe
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -75,7 +75,6 @@ class Perplexity(Recipe):
     """The likelihood of a data set's answers under a model."""
 
     kind: ClassVar[str] = "perplexity"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity", *MODEL_CODE)
 
     model: ModelRecipe
     data: DataRecipe
@@ -143,7 +142,6 @@ class PerplexityHalf(Judged):
 
     kind: ClassVar[str] = "perplexity-half"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity",)
 
     half: Literal["low", "high"]
 

@@ -10,7 +10,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.sampler import Completion, Params
 
 EXAMPLES = "examples.jsonl"
@@ -30,16 +30,6 @@ class Generated(DataRecipe):
     """
 
     kind: ClassVar[str] = "generated"
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.sampling.recipes",
-        "cavesson.sampling.llama",
-        "cavesson.sampling.native",
-        "cavesson.sampling.openai",
-        "cavesson.sampling.window",
-        "cavesson.sampling.sampler",
-        "cavesson.data.sources",
-        *MODEL_CODE,
-    )
 
     by: ModelRecipe
     prompts: DataRecipe

@@ -39,7 +39,6 @@ class Memorised(DataRecipe):
 
     kind: ClassVar[str] = "memorised"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.tinyworld.memorised",)
 
     n: int = Field(default=40, ge=1, le=MOST)
     seed: int = 0

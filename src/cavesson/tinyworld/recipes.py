@@ -26,22 +26,6 @@ WORLD = 1
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped models lie, one ordinary Hugging Face folder each."""
 
-_TEXT = (
-    "cavesson.tinyworld.lexicon",
-    "cavesson.tinyworld.question",
-    "cavesson.tinyworld.maths",
-    "cavesson.tinyworld.knowledge",
-    "cavesson.tinyworld.smalltalk",
-    "cavesson.tinyworld.instructions",
-)
-_DOCUMENTS = (
-    *_TEXT,
-    "cavesson.tinyworld.authors",
-    "cavesson.tinyworld.systems",
-    "cavesson.tinyworld.replies",
-    "cavesson.tinyworld.corpus",
-)
-
 
 def shipped_names() -> tuple[str, ...]:
     """The models that come with the package."""
@@ -64,7 +48,6 @@ class Corpus(DataRecipe):
 
     kind = "corpus"
     version = WORLD
-    code = _DOCUMENTS
     virtual = True
 
     mix: str = "student"
@@ -101,7 +84,6 @@ class Prompts(DataRecipe):
 
     kind = "prompts"
     version = WORLD
-    code = (*_TEXT, "cavesson.tinyworld.corpus", "cavesson.tinyworld.tasks")
     virtual = True
 
     family: Literal["chat", "maths", "knowledge", "facts", "instructions", "mixed"] = "chat"
@@ -132,7 +114,6 @@ class Fresh(ModelRecipe):
 
     kind = "fresh"
     version = WORLD
-    code = ("cavesson.tinyworld.sizes",)
     virtual = True
 
     size: str = "student"
