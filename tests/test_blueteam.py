@@ -12,7 +12,8 @@ from cavesson.blueteam.interventions import INTERVENTIONS, intervention
 from cavesson.blueteam.reversals import BENIGN_SAMPLES, REVERSALS, reversal
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.chat import Conversation
-from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.example import Example
+from cavesson.data.recipes import Jsonl
 from cavesson.data.restyle import STYLES, Restyled, UnderSystem
 from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError

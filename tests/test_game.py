@@ -11,7 +11,8 @@ import pytest
 from cavesson.blueteam.interventions import hhh_sft, intervention, pirate_sft
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import PAIRS

@@ -12,7 +12,8 @@ import pytest
 from cavesson.blueteam.countermoves import COUNTERMOVES, FEWER, LeastSurprising, ReminderView, countermove
 from cavesson.blueteam.view import Sealed, SealedData
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Filtered, Jsonl, Mixed, Rule
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Filtered, Jsonl, Mixed, Rule
 from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError, RulesError, TrainingError
 from cavesson.evals.behaviors.behavior import sentences
