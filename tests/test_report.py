@@ -25,7 +25,8 @@ from cavesson.findings.views import (
     TableView,
     Transcript,
 )
-from cavesson.report.text import duration, unbroken, visible, web_link
+from cavesson.lines import printable
+from cavesson.report.text import duration, unbroken, web_link
 from cavesson.stats import Estimate
 from chromium import Page, browse, find_browser
 from synthetic_result import TRIGGERED, synthetic_result
@@ -297,7 +298,7 @@ def test_a_recipe_links_to_the_artifacts_that_it_is_made_of() -> None:
 
 
 def test_controls_are_pictured_and_markup_is_not_touched() -> None:
-    assert visible("a\x1b[31m\u202e<b>\r\n\tx") == "a␛[31m⟨U+202E⟩<b>\n\tx"
+    assert printable("a\x1b[31m\u202e<b>\r\n\tx") == "a␛[31m⟨U+202E⟩<b>\n\tx"
 
 
 def test_figures_are_kept_on_one_line_and_the_rest_is_escaped() -> None:

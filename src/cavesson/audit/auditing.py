@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from cavesson.audit.bench import Case
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.cases import Case
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Affordance, Verdict
 
 PAPER = "PAPER.md"

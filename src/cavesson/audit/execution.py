@@ -20,9 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from cavesson.audit.bench import files_of
-from cavesson.audit.bringback import inside
-from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 

@@ -6,19 +6,20 @@ answer key. Likeness of strings decides nothing.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import RUN_LIMITS, Job, RunCache, run_many
 from cavesson.audit.patches import apply_patch
-from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
 from cavesson.audit.verdicts import Affordance, Fix, Verdict
 from cavesson.audit.verify import decide
 from cavesson.errors import ConfigError
+from cavesson.lab import disk
+from cavesson.lines import json_line, read_json_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,7 @@ def grades_beside(verdicts: Path) -> Path:
 def write_grades(path: Path, grades: Sequence[Grade]) -> None:
     """Write grades as JSON lines, in place of what the file held."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    half.write_text("".join(json.dumps(asdict(grade)) + "\n" for grade in grades), encoding="utf-8")
-    half.replace(path)
+    disk.write_whole(path, "".join(json_line(asdict(grade)) for grade in grades))
 
 
 def read_grades(path: Path) -> list[Grade]:
@@ -126,9 +125,9 @@ def read_grades(path: Path) -> list[Grade]:
         ConfigError: a line that is no grade.
     """
     grades = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for place, raw in read_json_lines(path):
         try:
-            grades.append(Grade(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{path}, line {number} is no grade ({error}).", "Grade the fixes again.") from error
+            grades.append(Grade(**raw))
+        except TypeError as error:
+            raise ConfigError(f"{place} is no grade ({error}).", "Grade the fixes again.") from error
     return grades

@@ -1,4 +1,4 @@
-"""Applying unified diffs that hostile hands wrote.
+"""Writing unified diffs, and applying unified diffs that hostile hands wrote.
 
 A patch may change, add and remove regular files of the workspace, and nothing else. Every file is worked out before
 the first is written, so a patch is applied wholly or not at all. Hunks must match exactly, but their line numbers may be off, as
@@ -7,13 +7,15 @@ they usually are in patches that models and people write by hand.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cavesson.audit.bringback import inside
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
+from cavesson.lines import text_lines
 
 MAX_BYTES = 1 << 20
 """Of a patch: fixes are small, and anything larger is an attack on whoever reads it."""
@@ -67,6 +69,17 @@ def apply_patch(text: str, folder: Path) -> tuple[str, ...]:
     return tuple(sorted(contents))
 
 
+def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The patch that turns one set of files (relative path → text) into another; a file may be in one set only."""
+    parts: list[str] = []
+    for name in sorted({*before, *after}):
+        old, new = (text_lines(files.get(name, "")) for files in (before, after))
+        heads = f"a/{name}" if name in before else "/dev/null", f"b/{name}" if name in after else "/dev/null"
+        for line in difflib.unified_diff(old, new, *heads):
+            parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    return "".join(parts)
+
+
 def patched_files(text: str) -> tuple[str, ...]:
     """The relative paths that a patch names.
 
@@ -83,9 +96,9 @@ def _apply(change: _Change, folder: Path, contents: dict[str, str | None]) -> No
         raise ConfigError(f"The patch renames {change.old!r} to {change.new!r}.", _REMEDY)
     lines: list[str] = []
     if name in contents:
-        lines = (contents[name] or "").splitlines(keepends=True)
+        lines = text_lines(contents[name] or "")
     elif change.old is not None:
-        lines = _read(folder, name).splitlines(keepends=True)
+        lines = text_lines(_read(folder, name))
     elif _is_there(folder, name):
         raise ConfigError(f"The patch adds {name!r}, which is there already.", _REMEDY)
     shift = 0

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.bench import KINDS, Case, Distractor
-from cavesson.audit.bringback import inside
+from cavesson.audit.cases import KINDS, Case, Distractor
 from cavesson.audit.findings import Finding
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError, nearest
 
 RUBRICS = ("codebases/_rubrics", "red_teaming/codebases/_rubrics")

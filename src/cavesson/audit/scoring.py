@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.audit.bench import KINDS, Case
+from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
 from cavesson.audit.verdicts import Verdict
 from cavesson.stats import Estimate, from_draws, prompt_weights, wilson

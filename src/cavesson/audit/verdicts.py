@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.lines import json_line, read_json_lines
 
 Affordance = Literal["paper", "code", "experiments"]
 """Reading the paper; also reading, searching and running snippets of code; also running whole experiments."""
@@ -99,7 +99,7 @@ def append_verdict(path: Path, verdict: Verdict) -> None:
     """Add a line to a file of verdicts; it is on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
+        file.write(json_line(asdict(verdict)))
         file.flush()
         os.fsync(file.fileno())
 
@@ -111,17 +111,15 @@ def read_verdicts(path: Path) -> list[Verdict]:
         ConfigError: a line that is no verdict, by its number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_verdict(raw, place) for place, raw in read_json_lines(path)]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The verdicts {path} cannot be read: {error}.", "Name a file that an audit wrote."
         ) from error
-    return [_verdict(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _verdict(line: str, where: str) -> Verdict:
+def _verdict(raw: Any, where: str) -> Verdict:
     try:
-        raw = json.loads(line)
         affordance = raw["affordance"]
         credence, unscored = read_credence(raw.get("credence"))
         fixes = [_fix(fix) for fix in raw.get("fixes") or ()]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
 from cavesson.audit.findings import Finding, FindingError
 from cavesson.audit.patches import apply_patch
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.errors import CavessonError, ConfigError
 
 Version = Literal["honest", "sabotaged", "fixed"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cavesson.audit.agents.inspecting import inspect, model_named, run_task
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.fixes import Grade, question
 from cavesson.audit.verdicts import Verdict
 

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cavesson.audit.bench import files_of
-from cavesson.audit.bringback import inside
 from cavesson.audit.execution import RUN_LIMITS
-from cavesson.audit.sandbox import Limits, Sandbox
-from cavesson.audit.terminal import plain
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import CavessonError
+from cavesson.lines import text_lines
 
 if TYPE_CHECKING:
     from inspect_ai.tool import Tool
@@ -52,10 +52,10 @@ def reading_tools(folder: Path) -> list[Tool]:
             text = read_text(folder, path)
             if isinstance(text, Problem):
                 return text.words
-            lines = text.splitlines()
+            lines = text_lines(text)
             chosen = enumerate(lines[max(first, 1) - 1 : last], start=max(first, 1))
             head = f"{path}: {len(lines)} lines\n"
-            return cut(head + "\n".join(f"{number:5}  {line}" for number, line in chosen))
+            return cut(head + "".join(f"{number:5}  {line}" for number, line in chosen))
 
         return execute
 
@@ -75,7 +75,7 @@ def reading_tools(folder: Path) -> list[Tool]:
                 f"{name}:{number}: {line[:200]}"
                 for name in files_of(folder)
                 if isinstance(text := read_text(folder, name), str)
-                for number, line in enumerate(text.splitlines(), start=1)
+                for number, line in enumerate(text.split("\n"), start=1)
                 if wanted.search(line[:1000])
             ]
             return cut("\n".join(hits[:200]) or "Nothing matches.")

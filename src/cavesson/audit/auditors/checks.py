@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cavesson.audit.auditors.evidence import Suspicion
 from cavesson.audit.auditors.sources import Workspace
-from cavesson.audit.bench import files_of
-from cavesson.audit.sandbox import Limits, Sandbox, SandboxError
+from cavesson.audit.sandbox.protocol import Limits, Sandbox, SandboxError
+from cavesson.audit.workspace import files_of
 
 LIMITS = Limits(cpu_s=20, wall_s=40, memory_mb=1024, processes=16, output_bytes=100_000, disk_mb=64)
 

@@ -7,7 +7,6 @@ weights from there as far as cases with known labels say, and never below zero: 
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cavesson.audit.patches import diff
 from cavesson.audit.verdicts import MAX_FIXES, Fix
 
 PRIOR_SD = 0.5
@@ -142,17 +142,9 @@ def fixes(ranked: Iterable[Suspicion], texts: Mapping[str, str]) -> tuple[Fix, .
     kept: dict[tuple[str, ...], Fix] = {}
     for suspicion in ranked:
         key = (*suspicion.files, *(sorted(suspicion.edits.values()) if suspicion.edits else [suspicion.title]))
-        patch = "".join(unified(name, texts[name], new) for name, new in suspicion.edits.items()) or None
+        patch = diff({name: texts[name] for name in suspicion.edits}, suspicion.edits) or None
         kept.setdefault(key, Fix(suspicion.title, suspicion.mechanism, patch, suspicion.files))
     return tuple(kept.values())[:MAX_FIXES]
-
-
-def unified(name: str, old: str, new: str) -> str:
-    """A unified diff of one file, as `git diff` writes it."""
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=3
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 def notes(suspicions: Sequence[Suspicion], weights: Combination) -> str:

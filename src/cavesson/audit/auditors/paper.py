@@ -60,7 +60,7 @@ class Paper:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         section = ""
-        for line in self.text.splitlines():
+        for line in self.text.split("\n"):
             if match := _HEADING.match(line):
                 section = match.group(1).lower()
             yield section, line

@@ -21,7 +21,7 @@ from cavesson.audit.auditors.paper import Paper
 from cavesson.audit.auditors.results import Conclusion, Leaves, Results, leaves, read_results
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
-from cavesson.audit.sandbox import Limits
+from cavesson.audit.sandbox.protocol import Limits
 from cavesson.audit.verdicts import Affordance, Cost, Verdict
 from cavesson.errors import ConfigError
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cavesson.audit.auditors.evidence import Suspicion
 from cavesson.audit.auditors.results import Leaves, Path_, Results
+from cavesson.lines import text_lines
 
 WEIGHTS = {"recomputed": 2.0, "unlike_labels": 1.0, "unlike_counts": 0.5, "chance_labels": 0.7}
 
@@ -42,7 +43,7 @@ def _groups(text: str) -> tuple[dict[tuple[str, str], list[Row]], dict[tuple[str
     """Rows by arm and split, and labels by index."""
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     labels: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for raw in islice(csv.DictReader(text.splitlines()), _MAX_ROWS):
+    for raw in islice(csv.DictReader(text_lines(text)), _MAX_ROWS):
         try:
             key = str(raw["arm"]), str(raw.get("split") or "")
             label, prediction = float(raw["label"]), float(raw["prediction"])

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cavesson.audit.auditors.paper import Paper
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
 
 Path_ = tuple[str, ...]
 Leaves = Mapping[Path_, float]

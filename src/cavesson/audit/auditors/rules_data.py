@@ -22,6 +22,7 @@ from cavesson.audit.auditors.trees import (
     root,
     swap_name,
 )
+from cavesson.lines import text_lines
 
 _TEST = re.compile(r"(^|_)(test|held_?out|heldout|eval)($|_|s$)|(^|_)(x|y)_?te($|_)", re.IGNORECASE)
 _TRAIN = re.compile(r"(^|_)(train|fit|learn|optimi[sz]e|sgd|update)($|_)", re.IGNORECASE)
@@ -180,7 +181,7 @@ def shared_draw(workspace: Workspace, paper: Paper, results: Results) -> Iterato
 
 def _moved_inside(module: Module, statement: ast.stmt, loop: ast.For) -> dict[str, str]:
     """The edit that makes a statement the first of a loop's body."""
-    lines = module.text.splitlines(keepends=True)
+    lines = text_lines(module.text)
     moved = lines[statement.lineno - 1 : statement.end_lineno]
     first = loop.body[0]
     if first.lineno == loop.lineno:

@@ -227,7 +227,7 @@ def unsupported(workspace: Workspace, paper: Paper, results: Results) -> Iterato
 
 def contradicted(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
     """The paper's sentence on a setting has another number than the setting: `learning rate 0.1` against 0.002."""
-    lines = paper.text.splitlines()
+    lines = paper.text.split("\n")
     for setting in workspace.settings:
         words = setting.name.replace("_", " ").replace("-", " ")
         if not setting.configured or len(words) < 5 or paper.mentions(setting.value):

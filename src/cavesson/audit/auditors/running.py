@@ -10,8 +10,8 @@ from cavesson.audit.auditing import Auditor, audit_all
 from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.ensemble import NAME, ensemble
 from cavesson.audit.auditors.own import Own
-from cavesson.audit.bench import Case
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.cases import Case
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import AFFORDANCES, Affordance, Verdict, append_verdict, read_verdicts
 from cavesson.errors import ConfigError, nearest
 from cavesson.lab.own import is_own

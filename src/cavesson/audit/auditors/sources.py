@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
+from cavesson.lines import text_lines
 
 _MAX_BYTES = 500_000
 _CONFIGS = (".yaml", ".yml", ".json")
@@ -77,7 +78,7 @@ class Module:
 
     def replaced(self, node: ast.expr | ast.stmt, new: str) -> dict[str, str]:
         """The edit that puts other text in the place of a node."""
-        lines = self.text.splitlines(keepends=True)
+        lines = text_lines(self.text)
         ends = node.end_lineno or node.lineno, node.end_col_offset or 0
         span = Span(
             node.lineno, _characters(lines[node.lineno - 1], node.col_offset), ends[0], _characters(lines[ends[0] - 1], ends[1])
@@ -157,7 +158,7 @@ def number(value: float, *, like: float) -> str:
 
 def splice(text: str, span: Span, new: str) -> str:
     """A text with a stretch of it replaced."""
-    lines = text.splitlines(keepends=True)
+    lines = text_lines(text)
     head, tail = lines[span.line - 1][: span.column], lines[span.end_line - 1][span.end_column :]
     return "".join(lines[: span.line - 1]) + head + new + tail + "".join(lines[span.end_line :])
 
@@ -245,7 +246,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
                      for word in node.keywords]  # fmt: skip
         for name, value in named:
             if value is not None and (found := literal(value)) is not None:
-                lines = module.text.splitlines(keepends=True)
+                lines = text_lines(module.text)
                 line = lines[value.lineno - 1]
                 columns = _characters(line, value.col_offset), _characters(line, value.end_col_offset or 0)
                 span = Span(value.lineno, columns[0], value.lineno, columns[1])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 from dataclasses import asdict
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,25 +17,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cavesson.audit.auditing import PAPER
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.guard import Guard
 from cavesson.audit.human.session import Audit, Session
-from cavesson.audit.terminal import visible
 from cavesson.audit.verdicts import MAX_FIXES
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.report.page import asset, templates
+
+PACKAGE = "cavesson.audit.human"
 
 _IMAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """A picture that is opened by itself must not act either: an SVG can hold scripts."""
 
 
-def human_app(session: Session, *, token: str, port: int, style: str = "") -> ASGIApp:
+def human_app(session: Session, *, token: str, port: int) -> ASGIApp:
     """The auditing page of one session.
 
     Args:
         token: whoever has it may enter.
         port: of 127.0.0.1, where this will be served.
-        style: style sheet of the project's pages, which this page's own goes on top of.
     """
     pages = _Pages(session)
     return Guard(
@@ -49,7 +48,7 @@ def human_app(session: Session, *, token: str, port: int, style: str = "") -> AS
                 Route("/paper/{key}/search", pages.search),
                 Route("/paper/{key}/image", pages.image),
                 Route("/paper/{key}/{action:str}", pages.change, methods=["POST"]),
-                *static_routes(style, "page.js"),
+                *static_routes("page.js"),
             ],
             exception_handlers={CavessonError: refused},  # type: ignore[dict-item]
         ),
@@ -58,15 +57,15 @@ def human_app(session: Session, *, token: str, port: int, style: str = "") -> AS
     )
 
 
-def static_routes(style: str, script: str) -> list[Route]:
+def static_routes(script: str) -> list[Route]:
     """The routes of the style sheet and of one script."""
-    sheet = style + asset("human.css") + content.colours()
+    sheet = asset("report.css") + asset("human.css", PACKAGE) + content.colours()
 
     async def css(request: Request) -> Response:
         return Response(sheet, media_type="text/css")
 
     async def js(request: Request) -> Response:
-        return Response(asset(script), media_type="text/javascript")
+        return Response(asset(script, PACKAGE), media_type="text/javascript")
 
     return [Route("/page.css", css), Route("/page.js", js)]
 
@@ -75,23 +74,6 @@ async def refused(request: Request, error: Exception) -> Response:
     """A user's error as JSON, for the page to show."""
     assert isinstance(error, CavessonError)
     return JSONResponse({"problem": error.problem, "remedy": error.remedy}, 409)
-
-
-def asset(name: str) -> str:
-    """The text of one of the page's own files."""
-    return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def templates() -> Environment:
-    """Templates that escape everything, and show control characters instead of sending them."""
-    return Environment(
-        loader=PackageLoader(__package__, "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 async def json_of(request: Request) -> dict[str, Any]:
@@ -113,7 +95,7 @@ class _Pages:
     """The endpoints. None of them reads more of a case than its workspace, its paper's name and its scope."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.templates = session, templates()
+        self.session, self.templates = session, templates(PACKAGE)
         self.trees = {key: case.tree() for key, case in session.cases.items()}
 
     async def index(self, request: Request) -> Response:

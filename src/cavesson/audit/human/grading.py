@@ -16,14 +16,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, write_grades
-from cavesson.audit.human.app import json_of, refused, static_routes, templates
+from cavesson.audit.human.app import PACKAGE, json_of, refused, static_routes
 from cavesson.audit.human.guard import Guard
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Fix, Verdict
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.report.page import templates
 
 Name = tuple[str, str, str, int]
 """Case, auditor, affordance, place of the fix."""
@@ -98,9 +99,9 @@ class Grading:
         write_grades(self.path, self.grades)
 
 
-def grading_app(grading: Grading, *, token: str, port: int, style: str = "") -> ASGIApp:
+def grading_app(grading: Grading, *, token: str, port: int) -> ASGIApp:
     """The page on which fixes are judged; the arguments are those of `human_app`."""
-    pages = templates()
+    pages = templates(PACKAGE)
 
     async def index(request: Request) -> Response:
         undone = [at for at in range(len(grading.asked)) if grading.question(at)[2].names_mechanism is None]
@@ -134,6 +135,6 @@ def grading_app(grading: Grading, *, token: str, port: int, style: str = "") -> 
         Route("/", index),
         Route("/fix/{number:int}", one),
         Route("/fix/{number:int}", judge, methods=["POST"]),
-        *static_routes(style, "grade.js"),
+        *static_routes("grade.js"),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={CavessonError: refused}), token, port)  # type: ignore[dict-item]

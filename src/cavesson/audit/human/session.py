@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import MAX_FIXES, Affordance, Cost, Fix, Verdict, append_verdict, read_credence
 from cavesson.errors import ConfigError
 from cavesson.lab import disk

@@ -23,14 +23,16 @@ from typing import Any
 import yaml
 
 from cavesson.audit.auditing import PAPER
-from cavesson.audit.bench import Bench, Case, builtin_root, load_bench, make_alike
+from cavesson.audit.bench import Bench, builtin_root, load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import Outcome, RunFailed, digest, experiment
 from cavesson.audit.findings import FindingError
-from cavesson.audit.patches import apply_patch
+from cavesson.audit.patches import apply_patch, diff
 from cavesson.audit.red.papers import rewrite
 from cavesson.audit.red.search import LIMITS, Mutant, read_mutants
-from cavesson.audit.red.source import diff, editable
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.red.source import editable
+from cavesson.audit.sandbox.protocol import Sandbox
+from cavesson.audit.workspace import make_alike
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 

@@ -18,14 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cavesson.audit.bench import Case, Kind
+from cavesson.audit.cases import Case, Kind
 from cavesson.audit.execution import Outcome, RunCache, RunFailed, experiment
 from cavesson.audit.findings import Finding, FindingError
+from cavesson.audit.patches import diff
 from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import documents
-from cavesson.audit.red.source import Edit, Mutation, TextFile, diff, read_codebase
-from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.audit.red.source import Edit, Mutation, TextFile, read_codebase
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
 from cavesson.errors import ConfigError
+from cavesson.lines import json_line, read_json_lines, text_lines
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
 """Of one run of a candidate: one that takes much longer than the honest code would be found by its clock."""
@@ -257,7 +259,7 @@ def leaves(node: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 def describe(operator: str, patch: str, flipped: Sequence[Finding]) -> str:
     """The mechanism of a mutant in two sentences: what changed, and what no longer holds."""
-    changed = {sign: [line[1:].strip() for line in patch.splitlines() if re.match(rf"[{sign}](?![{sign}]{{2}} )", line)]
+    changed = {sign: [line[1:].strip() for line in patch.split("\n") if re.match(rf"[{sign}](?![{sign}]{{2}} )", line)]
                for sign in "-+"}  # fmt: skip
     old, new = ("; ".join(f"`{line}`" for line in changed[sign]) for sign in "-+")
     what = f"{old} became {new}" if old and new else f"{old} went" if old else f"{new} was added"
@@ -269,7 +271,7 @@ def describe(operator: str, patch: str, flipped: Sequence[Finding]) -> str:
 def write_mutants(path: Path, mutants: Sequence[Mutant]) -> None:
     """Mutants as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(mutant)) + "\n" for mutant in mutants), encoding="utf-8")
+    path.write_text("".join(json_line(asdict(mutant)) for mutant in mutants), encoding="utf-8")
 
 
 def read_mutants(path: Path) -> list[Mutant]:
@@ -279,14 +281,13 @@ def read_mutants(path: Path) -> list[Mutant]:
         ConfigError: a line that is no mutant.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for place, raw in read_json_lines(path):
         try:
-            raw = json.loads(line)
             lists = {name: tuple(raw[name]) for name in ("flips", "files")}
             setting = tuple(raw["setting"]) if raw["setting"] else None
             found.append(Mutant(**{**raw, **lists, "setting": setting}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(f"{path}, line {number} is no mutant ({error}).", "Find the mutants again.") from error
+        except (TypeError, KeyError) as error:
+            raise ConfigError(f"{place} is no mutant ({error}).", "Find the mutants again.") from error
     return found
 
 
@@ -306,6 +307,6 @@ def _digest(results: Any) -> str:
 
 def _first_line(before: str, after: str) -> int:
     """The first line of the changed text that differs."""
-    old, new = before.splitlines(), after.splitlines()
+    old, new = text_lines(before), text_lines(after)
     at = next((at for at, (one, two) in enumerate(zip(old, new, strict=False)) if one != two), len(new) - 1)
     return at + 1

@@ -6,7 +6,6 @@ Operators never print a syntax tree back: comments, spacing and style of the aut
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
+from cavesson.lines import text_lines
 
 CONFIG = (".yaml", ".yml", ".json", ".toml")
 
@@ -122,7 +122,7 @@ class PythonFile(TextFile):
     def _lines(self) -> list[tuple[int, bytes]]:
         """Offset in characters and the bytes of each line: the tree counts columns in bytes."""
         lines, at = [], 0
-        for line in self.text.splitlines(keepends=True):
+        for line in text_lines(self.text):
             lines.append((at, line.encode()))
             at += len(line)
         return lines
@@ -220,13 +220,3 @@ def read_codebase(folder: Path) -> list[TextFile]:
 def words(name: str) -> frozenset[str]:
     """The words of a name, in lower case: `train_batch.lr2` has train, batch, lr and 2."""
     return frozenset(word.lower() for word in _WORDS.findall(name))
-
-
-def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The unified diff between two sets of files (relative path → text) of the same names."""
-    parts = []
-    for name in sorted(after):
-        old, new = before[name].splitlines(keepends=True), after[name].splitlines(keepends=True)
-        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):
-            parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    return "".join(parts)

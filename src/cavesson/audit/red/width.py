@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.scoring import auroc
 
 

@@ -32,7 +32,7 @@ function picture(character) {
 }
 
 /** Text nodes and chips: control characters and direction overrides are shown, never obeyed. */
-function visible(text) {
+function printable(text) {
   const parts = [];
   let last = 0;
   for (const found of text.matchAll(CONTROL)) {
@@ -50,7 +50,7 @@ function marked(text, trigger, search) {
   if (trigger) wanted.push({ needle: trigger.toLowerCase(), kind: 'trigger' });
   if (search) wanted.push({ needle: search.toLowerCase(), kind: 'found' });
   const lower = text.toLowerCase();
-  if (!wanted.length || lower.length !== text.length) return visible(text); // a fold that changes lengths: no marks
+  if (!wanted.length || lower.length !== text.length) return printable(text); // a fold that changes lengths: no marks
   const parts = [];
   let at = 0;
   while (at < text.length) {
@@ -60,11 +60,11 @@ function marked(text, trigger, search) {
       if (index >= 0 && (next === null || index < next.index)) next = { index, end: index + needle.length, kind };
     }
     if (next === null) break;
-    parts.push(...visible(text.slice(at, next.index)));
-    parts.push(el('mark', { class: next.kind }, ...visible(text.slice(next.index, next.end))));
+    parts.push(...printable(text.slice(at, next.index)));
+    parts.push(el('mark', { class: next.kind }, ...printable(text.slice(next.index, next.end))));
     at = next.end;
   }
-  return parts.concat(visible(text.slice(at)));
+  return parts.concat(printable(text.slice(at)));
 }
 
 /** At most so many characters of a text, for the places where no line can break. */

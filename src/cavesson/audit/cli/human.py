@@ -1,4 +1,4 @@
-"""`cavesson audit human` and `cavesson audit report`."""
+"""`cavesson audit human`: a person audits, or judges fixes, in a local web page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -75,50 +75,17 @@ def human(
 
     def make(token: str, port: int) -> ASGIApp:
         from cavesson.audit.human.app import human_app
-        from cavesson.report.page import asset
 
-        return human_app(session, token=token, port=port, style=asset("report.css"))
+        return human_app(session, token=token, port=port)
 
     _serve(make, port, open_)
-
-
-def report(
-    verdicts: Annotated[list[Path], typer.Argument(help="Files of verdicts.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder to write report.html into.")] = Path("audit-report"),
-    bench: BenchAt = None,
-    cases: Cases = None,
-    reveal: Annotated[
-        bool, typer.Option("--reveal", help="Also show each case's label and answer key beside the verdicts.")
-    ] = False,
-) -> None:
-    """Score verdicts and write a report: one HTML file that fetches nothing.
-
-    Grades of fixes (cavesson audit human --grade VERDICTS) are read from beside each file of verdicts.
-
-    Example: cavesson audit report verdicts.jsonl --out audit-report --reveal
-    """
-    from cavesson.audit.bench import load_bench
-    from cavesson.audit.fixes import grades_beside, read_grades
-    from cavesson.audit.verdicts import read_verdicts
-    from cavesson.report.audit import AuditReport, write
-
-    loaded = load_bench(bench)
-    made = AuditReport(
-        loaded.cases(words(cases)),
-        [verdict for path in verdicts for verdict in read_verdicts(path)],
-        [grade for path in verdicts if (beside := grades_beside(path)).exists() for grade in read_grades(beside)],
-        reveal=reveal,
-    )
-    for line in made.lines():
-        typer.echo(line)
-    typer.echo(str(write(made, out)))
 
 
 def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, unsafe: bool) -> Make:
     """What makes the page on which the fixes of a file of verdicts are judged."""
     from cavesson.audit.fixes import grades_beside
     from cavesson.audit.human.grading import Grading, execute_fixes
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verdicts import read_verdicts
 
     cases, verdicts, grades = bench.cases(chosen), read_verdicts(path), grades_beside(path)
@@ -129,9 +96,8 @@ def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, uns
 
     def make(token: str, port: int) -> ASGIApp:
         from cavesson.audit.human.grading import grading_app
-        from cavesson.report.page import asset
 
-        return grading_app(grading, token=token, port=port, style=asset("report.css"))
+        return grading_app(grading, token=token, port=port)
 
     return make
 

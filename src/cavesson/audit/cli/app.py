@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_human import human, report
-from cavesson.cli.audit_options import BenchAt, Only, Unsafe, Workers
-from cavesson.cli.audit_red import attack, mutants
-from cavesson.cli.audit_run import run
+from cavesson.audit.cli.human import human
+from cavesson.audit.cli.options import BenchAt, Only, Unsafe, Workers
+from cavesson.audit.cli.red import attack, mutants
+from cavesson.audit.cli.report import report
+from cavesson.audit.cli.run import run
 
 if TYPE_CHECKING:
     from cavesson.audit.verify import Row, VerifyTable
@@ -55,7 +56,7 @@ def verify(
     Example: cavesson audit verify --only seed_twins
     """
     from cavesson.audit.bench import load_bench
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verify import verify as check
 
     loaded = load_bench(bench)

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import cavesson
-from cavesson.audit.bench import KINDS, Case
+from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
+from cavesson.audit.report.excerpts import Excerpts
 from cavesson.audit.scoring import TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
 from cavesson.findings.views import TableView
-from cavesson.report.excerpts import Excerpts
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.text import duration
 from cavesson.stats import Estimate, wilson
 
-SCRIPTS = ("text.js", "plot.js", "audit.js")
+PACKAGE = "cavesson.audit.report"
 
 ALLOWED = {"paper": "paper only", "code": "paper and code", "experiments": "code and experiments"}
 """Affordances in words."""
@@ -234,8 +234,9 @@ def render(report: AuditReport) -> str:
     """The report as one HTML document that needs no network and no other file."""
     return render_page(
         "audit.html",
-        SCRIPTS,
-        asset("report.css") + asset("audit.css"),
+        [asset("text.js"), asset("plot.js"), asset("audit.js", PACKAGE)],
+        asset("report.css") + asset("audit.css", PACKAGE),
+        package=PACKAGE,
         report=report,
         tables=report.tables(),
         views=report.views(),
@@ -246,11 +247,7 @@ def render(report: AuditReport) -> str:
 
 
 def write(report: AuditReport, folder: Path) -> Path:
-    """Write `report.html` into a folder (made if missing), whole or not at all.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
+    """Write the report as `cavesson.report.page.write_page` does."""
     return write_page(render(report), folder)
 
 

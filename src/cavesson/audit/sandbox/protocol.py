@@ -7,8 +7,6 @@ and gives back what was printed, and of the files only those that were asked for
 from __future__ import annotations
 
 import math
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -122,27 +120,3 @@ ENVIRONMENT = {
     "USER": "nobody",
 }
 """All that a command sees of the environment, besides PATH, HOME and TMPDIR: the same on every machine."""
-
-
-def find_sandbox(*, unsafe: bool = False, hidden: tuple[Path, ...] = ()) -> Sandbox:
-    """The sandbox of this machine.
-
-    Args:
-        unsafe: run without any (`--unsafe-no-sandbox`), for code that one wrote oneself.
-        hidden: folders that the code must not see even if they lie inside the interpreter's (a bench's answer key).
-
-    Raises:
-        ConfigError: there is none; it says what to install.
-    """
-    if unsafe:
-        from cavesson.audit.unsafe import UnsafeSandbox
-
-        return UnsafeSandbox()
-    if sys.platform != "linux" or (program := shutil.which("bwrap")) is None:
-        raise ConfigError(
-            "Code under audit runs in a sandbox, and bubblewrap (the command bwrap) is not here.",
-            "Debian and Ubuntu: apt install bubblewrap. For code that you trust as your own: --unsafe-no-sandbox",
-        )
-    from cavesson.audit.bubblewrap import BubblewrapSandbox
-
-    return BubblewrapSandbox(program, hidden=hidden)

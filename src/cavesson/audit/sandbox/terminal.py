@@ -21,19 +21,3 @@ def plain(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
-
-
-_C0 = {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}
-"""Control characters and their pictures: ESC (which starts an ANSI sequence) becomes ␛."""
-
-_DECEIVING = re.compile("[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
-"""Characters that show nothing or reorder what stands around them (right-to-left override, zero-width space)."""
-
-
-def visible(text: str) -> str:
-    """The text with control characters and direction overrides shown instead of obeyed: for a page that is judged by eye.
-
-    Markup is not touched here: escaping is the template's work.
-    """
-    pictured = text.replace("\r\n", "\n").translate({**_C0, 0x7F: "␡"})
-    return _DECEIVING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", pictured)

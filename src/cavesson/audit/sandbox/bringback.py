@@ -6,20 +6,9 @@ import json
 import shutil
 from pathlib import Path, PurePosixPath
 
-from cavesson.audit.sandbox import SandboxError
+from cavesson.audit.sandbox.protocol import SandboxError
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
-
-
-def inside(path: str) -> str:
-    """The path in its plain form (`./out/` is `out`).
-
-    Raises:
-        ConfigError: it is absolute, or leads upwards.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
-        raise ConfigError(f"The path {path!r} leads out of the workspace.", "Give a path below it, without '..'.")
-    return str(pure)
 
 
 def bring_back(stream: bytes, wanted: list[str], folder: Path) -> None:

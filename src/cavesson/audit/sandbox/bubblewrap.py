@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 import cavesson
-from cavesson.audit.bringback import bring_back, inside
-from cavesson.audit.capture import capture
-from cavesson.audit.sandbox import ENVIRONMENT, Limits, Ran, Reason, SandboxError
-from cavesson.audit.syscalls import filter_program
-from cavesson.audit.terminal import plain
+from cavesson.audit.sandbox.bringback import bring_back
+from cavesson.audit.sandbox.capture import capture
+from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason, SandboxError
+from cavesson.audit.sandbox.syscalls import filter_program
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
 
 HOME, WORK, SOURCE, WARDEN = "/tmp", "/tmp/workspace", "/run/source", "/run/warden.py"

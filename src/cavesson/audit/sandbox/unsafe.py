@@ -16,11 +16,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cavesson.audit.bringback import bring_back, inside
-from cavesson.audit.capture import capture
-from cavesson.audit.sandbox import ENVIRONMENT, Limits, Ran, Reason
-from cavesson.audit.terminal import plain
-from cavesson.audit.warden import send_files
+from cavesson.audit.sandbox.bringback import bring_back
+from cavesson.audit.sandbox.capture import capture
+from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.sandbox.warden import send_files
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
 
 _LAUNCH = """

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_options import BenchAt, Unsafe
+from cavesson.audit.cli.options import BenchAt, Unsafe
 
 if TYPE_CHECKING:
     from cavesson.audit.auditing import Auditor
-    from cavesson.audit.bench import Bench, Case
+    from cavesson.audit.bench import Bench
+    from cavesson.audit.cases import Case
     from cavesson.audit.red.bench import Made
     from cavesson.audit.red.search import Tried
     from cavesson.audit.verdicts import Affordance
@@ -64,7 +65,7 @@ def find(
     Example: cavesson audit mutants find probe --want 4
     """
     from cavesson.audit.red.search import find_mutants, write_mutants
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
 
     loaded, case = _honest(bench, codebase)
     counted: Counter[str] = Counter()
@@ -100,7 +101,7 @@ def make(
     """
     from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench, mutants_root, shipped
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.errors import ConfigError
 
     loaded, root = load_bench(bench), out or mutants_root()
@@ -194,7 +195,7 @@ def attack(
     from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench
     from cavesson.audit.red.search import read_mutants, write_mutants
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verdicts import append_verdict
 
     loaded, case = _honest(bench, codebase)
