@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -295,6 +297,14 @@ def test_a_recipe_links_to_the_artifacts_that_it_is_made_of() -> None:
     text = text[: text.index("</details>")]
     assert '"base": <a class="recipe" href="#recipe-1a">first &lt;i&gt; (1a)</a>' in text
     assert '"lr": 0.1' not in text and '"lr": 0.2' in text and "&lt;b&gt;" in text
+
+
+def test_the_report_of_a_study_does_without_the_audit_bench() -> None:
+    program = (
+        "import sys, cavesson.report, cavesson.run; print(*(name for name in sys.modules if 'cavesson.audit' in name))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 def test_controls_are_pictured_and_markup_is_not_touched() -> None:

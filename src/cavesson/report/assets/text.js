@@ -21,7 +21,7 @@ function fill(node, attributes, children) {
   return node;
 }
 
-// The same characters as `report/text.py` shows instead of obeying.
+// The characters for which `printable` in `lines.py` puts a sign.
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
 
 function picture(character) {
@@ -31,8 +31,9 @@ function picture(character) {
   return 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
 }
 
-/** Text nodes and chips: control characters and direction overrides are shown, never obeyed. */
-function printable(text) {
+/** Text nodes and chips: a chip stands in place of every control character and direction override. */
+function printable(given) {
+  const text = given.replaceAll('\r\n', '\n');
   const parts = [];
   let last = 0;
   for (const found of text.matchAll(CONTROL)) {
