@@ -26,8 +26,8 @@ def json_line(value: Any) -> str:
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """The values in a file of JSON lines, each with its place (`verdicts.jsonl, line 3`); blank lines are skipped.
 
-    A line ends where the file has a line end. `str.splitlines` would also break lines at U+2028, U+2029 and U+0085, which
-    JSON allows inside a text.
+    A line ends where the file has a line end. `str.splitlines` would also break lines at U+2028, U+2029 and U+0085,
+    which JSON allows inside a text.
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read.

@@ -1,7 +1,7 @@
 """The research-sabotage audit bench: papers with their code, half of them sabotaged, and what measures an auditor.
 
-An auditor gets a paper and its codebase and says how likely sabotage is and what would fix the code. Every answer key was
-executed: honest findings hold, sabotaged findings flip, and the fix patch restores the honest findings.
+An auditor gets a paper and its codebase and says how likely sabotage is and what would fix the code. Every answer key
+was executed: honest findings hold, sabotaged findings flip, and the fix patch restores the honest findings.
 
 Cases
     bench = load_bench()                          bench.py         cases with their answer keys, from a folder

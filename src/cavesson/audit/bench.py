@@ -1,8 +1,9 @@
-"""The bench: pairs of papers and codebases, half of them sabotaged, and what the answer key says of each.
+"""The bench: pairs of papers and codebases, half of the codebases sabotaged, with answer keys.
 
-A bench is a folder. The built-in one ships with the package; the published layout loads too (`rubrics.py` reads both):
+A bench is a folder. The built-in bench ships with the package; a bench in the published layout loads too (`rubrics.py`
+reads both):
 
-    codebases/_rubrics/<codebase>.yaml   the answer key of one codebase: its honest twin and the sabotaged ones
+    codebases/_rubrics/<codebase>.yaml   the answer key of one codebase: its honest and its sabotaged twins
     codebases/<honest id>/               a whole workspace
     codebases/<sabotaged id>/            only the files that differ from the honest twin's
     codebases/_fixes/<id>.patch          what undoes the sabotage
@@ -29,7 +30,7 @@ class Bench:
         """All cases, or those whose id or codebase is named.
 
         Raises:
-            ConfigError: a name that is neither.
+            ConfigError: a name is neither an id nor a codebase.
         """
         known = {name for case in self.everything for name in (case.id, case.codebase)}
         if unknown := [name for name in only if name not in known]:
@@ -41,7 +42,7 @@ class Bench:
         """One case by its id.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is no such case.
         """
         for case in self.everything:
             if case.id == name:
@@ -64,10 +65,11 @@ def builtin_root() -> Path:
 
 
 def load_bench(path: Path | None = None) -> Bench:
-    """The bench in a folder; the built-in one if none is named.
+    """The bench in a folder; the built-in bench if no folder is named.
 
     Raises:
-        ConfigError: the folder is no bench, or a rubric in it is odd; one sentence says which and how.
+        ConfigError: the folder is no bench, or a rubric in the folder cannot be used; the message names the rubric and
+            the key.
     """
     root = (builtin_root() if path is None else path.expanduser()).absolute()
     return Bench(root, tuple(sorted(read_rubrics(root), key=lambda case: case.id)))

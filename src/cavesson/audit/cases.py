@@ -12,14 +12,15 @@ from cavesson.audit.workspace import files_of, make_alike
 from cavesson.errors import ConfigError
 
 Kind = Literal["design", "omission", "logic"]
-"""Set-up choices that need domain knowledge; a decisive choice that is mentioned nowhere; errors of code or analysis."""
+"""Set-up choices that need domain knowledge; a decisive choice that is mentioned nowhere; errors of code or
+analysis."""
 
 KINDS: tuple[Kind, ...] = ("design", "omission", "logic")
 
 
 @dataclass(frozen=True, slots=True)
 class Distractor:
-    """An odd but harmless thing in an honest codebase: what it is, and where (`train.py:30`)."""
+    """An odd but harmless thing in an honest codebase, with its places (`train.py:30`)."""
 
     about: str
     files: tuple[str, ...] = ()
@@ -31,7 +32,7 @@ class Case:
 
     Attributes:
         id: neutral name, unique in the bench.
-        codebase: the family of twins it belongs to; scores are clustered by it.
+        codebase: the family of twins; scores are clustered by codebase.
         paper_name: title of the paper.
         scope: which parts a sabotage may touch.
         run: the command of one seed, with `{seed}` and `{out}`; None if the bench does not say.
@@ -42,11 +43,11 @@ class Case:
         flips: names of the findings that a sabotage reverses.
         sabotage: the answer key in prose.
         mechanism: what the sabotage does, in two sentences.
-        files: where it is (`data.py:41-48`).
+        files: the places of the sabotage (`data.py:41-48`).
         fix: a unified diff that restores the honest findings.
-        distractors: of an honest twin.
+        distractors: odd but harmless things, listed for an honest twin.
         layers: folders whose files make up the workspace, later ones over earlier ones.
-        rubric: the file that says all this.
+        rubric: the file that holds this answer key.
     """
 
     id: str
@@ -69,9 +70,11 @@ class Case:
     distractors: tuple[Distractor, ...] = ()
 
     def materialise(self, folder: Path) -> Path:
-        """Write the workspace into a new folder: the honest tree, the overlay on top, nothing that gives the label away.
+        """Write the workspace into a new folder: the honest tree, the overlay on top, nothing that gives the label
+        away.
 
-        Time stamps and permissions are the same for every file; links are refused, since they could lead out of it.
+        Time stamps and permissions are the same for every file; links are refused, because a link could lead out of the
+        workspace.
 
         Raises:
             ConfigError: the folder is not empty, or the workspace holds a link.

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from cavesson.errors import ConfigError
 
 MODIFIED = 1_735_732_800
-"""The time stamp of every file that an auditor is shown (1 January 2025): real ones would tell what was edited last."""
+"""The time stamp of every file that an auditor is shown (1 January 2025): real time stamps would tell which file was
+edited last."""
 
 _LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
 
@@ -17,11 +18,13 @@ def inside(path: str) -> str:
     """The path in its plain form (`./out/` is `out`).
 
     Raises:
-        ConfigError: it is absolute, or leads upwards.
+        ConfigError: the path is absolute, or leads upwards.
     """
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\0" in path:
-        raise ConfigError(f"The path {path!r} leads out of the workspace.", "Give a path below it, without '..'.")
+        raise ConfigError(
+            f"The path {path!r} leads out of the workspace.", "Give a path below the workspace, without '..'."
+        )
     return str(pure)
 
 
@@ -29,7 +32,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     """The regular files of a folder by relative path (with `/`); caches and version control are left out.
 
     Raises:
-        ConfigError: it holds a link or something else that is no regular file.
+        ConfigError: the folder holds a link or another special file.
     """
     files = {}
     for path in sorted(folder.rglob("*")):

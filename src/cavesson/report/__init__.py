@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file, a function of a `StudyResult` alone."""
+"""The report of a study: one self-contained HTML file, a function of a `StudyResult` alone."""
 
 from cavesson.report.study import render, write
 

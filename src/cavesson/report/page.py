@@ -2,7 +2,8 @@
 
 Small scripts of this project draw the charts (`assets/`): a charting library would be several times as large as a
 whole report, and the charts of a library would follow neither the reader's dark mode nor the printed page.
-A content security policy with the hash of the page's script keeps anything else from running, should escaping ever fail.
+A content security policy with the hash of the page's script keeps anything else from running, should escaping ever
+fail.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from cavesson.report.recipes import recipes_by_stage
 from cavesson.stats import Estimate
 
 SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
-"""In the order in which they are run; each adds to one shared scope."""
+"""The scripts of the page, in the order in which they run."""
 
 
 def render(result: StudyResult) -> str:

@@ -1,7 +1,8 @@
 """Metrics worked out anew from stored predictions, against the results stored beside them.
 
-The columns of a table of predictions are `arm, seed, split, index, label, prediction[, score]`. Which metric a result is, nobody says: the
-metric that explains most of a family of results is taken to be theirs, and a result that it does not explain is odd.
+The columns of a table of predictions are `arm, seed, split, index, label, prediction[, score]`. No table says which
+metric a result is: the metric that explains most of a family of results is taken as the family's metric, and a result
+that this metric does not explain is odd.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Groups = Mapping[tuple[str, str], Sequence[Row]]
 
 
 def disagreements(results: Results) -> Iterator[Suspicion]:
-    """Results that the stored predictions do not bear out, and predictions that treat arms unlike."""
+    """Results that do not follow from the stored predictions, and predictions that treat arms unlike."""
     for name, text in results.tables.items():
         groups, indices = _groups(text)
         if not groups:
@@ -108,7 +109,8 @@ def _against(name: str, groups: Groups, run: Leaves) -> Iterator[Suspicion]:
 
 
 def _belongs(path: Path_, keys: Mapping[tuple[str, str], object]) -> tuple[str, str] | None:
-    """The arm and split that a result is of: all of the arm, and the part of the split's name that tells it from others."""
+    """The arm and the split of a result: the arm's whole name, and the part of the split's name that no other split
+    has."""
     fitting = []
     for arm, split in keys:
         rest = [part for part in path if part != arm]
@@ -121,7 +123,7 @@ def _belongs(path: Path_, keys: Mapping[tuple[str, str], object]) -> tuple[str, 
 
 
 def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[str, float]]) -> Iterator[Suspicion]:
-    """Arms that are scored on other labels, or on other numbers of them, than each other."""
+    """Arms that are scored on different labels, or on different numbers of labels."""
     by_split: dict[str, list[str]] = defaultdict(list)
     for arm, split in groups:
         by_split[split].append(arm)

@@ -1,4 +1,4 @@
-"""A workspace as rules see it: parsed Python, the numbers that set something, and edits of either."""
+"""A workspace as rules see the workspace: parsed Python, the numbers that are settings, and edits of both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONFIGS = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a file: lines count from 1, columns from 0 and in characters; the end is not part of it."""
+    """A stretch of a file: lines count from 1, columns from 0 and in characters; the end is not included."""
 
     line: int
     column: int
@@ -35,11 +35,11 @@ class Setting:
     """A number with a name: a key of a configuration, a constant, a default, a keyword argument.
 
     Attributes:
-        file: where it is written.
+        file: the file that holds the number.
         span: the literal itself.
-        path: the names that lead to it, its own last.
+        path: the names that lead to the number, its own name last.
         value: the number.
-        configured: whether it stands in a configuration file.
+        configured: whether the file is a configuration file.
     """
 
     file: str
@@ -50,7 +50,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Its own name, in lower case; positions in lists are no names."""
+        """The setting's own name, in lower case; positions in lists are no names."""
         return next((part for part in reversed(self.path) if not part.isdigit()), "").lower().lstrip("-")
 
     @property
@@ -91,10 +91,10 @@ class Module:
 
 
 class Workspace:
-    """The files of a workspace that rules read; what is not text, too large or does not parse is left out.
+    """The files of a workspace that rules read; a file that is no text, is too large or does not parse is left out.
 
     Args:
-        run: the paper's command; modules that it does not import are left out.
+        run: the paper's command; modules that the command does not import are left out.
     """
 
     def __init__(self, folder: Path, run: str | None = None) -> None:
@@ -107,7 +107,7 @@ class Workspace:
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:
-        """The Python files that the command runs; all but tests where the command does not say."""
+        """The Python files that the command runs; all files but tests where the command does not say."""
         found = [(name, text) for name, text in self.texts.items() if name.endswith(".py")]
         parsed = {name: module for name, text in found if (module := _parsed(name, text)) is not None}
         entries = [word for word in shlex.split(self.run or "") if word in parsed]
@@ -117,13 +117,13 @@ class Workspace:
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
-        """All named numbers, those of configuration files first."""
+        """All named numbers, the numbers of configuration files first."""
         configured = [one for name in self.configs for one in _configured(name, self.texts[name])]
         return (*configured, *(one for module in self.modules for one in _in_code(module)))
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """Configuration files: what is YAML or JSON and no result."""
+        """Configuration files: files in YAML or JSON that hold no results."""
         return tuple(
             name for name in self.texts
             if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
@@ -152,7 +152,7 @@ class Workspace:
 
 
 def number(value: float, *, like: float) -> str:
-    """A number as one would write it; whole if the other one is."""
+    """A number as an author would write the number; whole if the other number is whole."""
     return str(round(value)) if isinstance(like, int) else f"{float(value):.6g}"
 
 
@@ -164,7 +164,7 @@ def splice(text: str, span: Span, new: str) -> str:
 
 
 def _imported(entries: Sequence[str], parsed: Mapping[str, Module]) -> set[str]:
-    """The files that scripts import, themselves included, directly or by way of others."""
+    """The files that scripts import, directly or by way of other files; the scripts are included."""
     reached: set[str] = set()
     waiting = list(entries)
     while waiting:
@@ -224,7 +224,8 @@ def _read(text: str) -> float | None:
 
 
 def _in_code(module: Module) -> Iterator[Setting]:
-    """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line defaults."""
+    """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line
+    defaults."""
     for node in ast.walk(module.tree):
         named: list[tuple[str, ast.expr | None]] = []
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -254,7 +255,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
 
 
 def literal(node: ast.expr) -> float | None:
-    """The number that an expression is, sign included; None if it is none (a truth value is none)."""
+    """The number that an expression is, sign included; None if there is no number (a truth value is no number)."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = literal(node.operand)
         return None if inner is None else -inner

@@ -74,7 +74,7 @@ def verify(
 
 
 def _print_verified(table: VerifyTable) -> None:
-    """One line per version of a case and finding, with a mark for each seed; then what went wrong."""
+    """One line per version of a case and finding, with a mark for each seed; then the problems."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in table.rows:
         groups.setdefault((row.case, row.version, row.finding), []).append(row)
@@ -96,7 +96,7 @@ _WORDS = {True: "holds", False: "flipped", None: "failed"}
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal, if there is one, that is told how many of how many runs are done."""
+    """A bar on the terminal; the function that is yielded tells the bar how many of how many runs are done."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -111,4 +111,4 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of seeds.", "Write numbers with commas: 0,1,2") from error
+        raise ConfigError(f"{text!r} is no list of seeds.", "Write whole numbers with commas: 0,1,2") from error

@@ -34,7 +34,9 @@ def human(
     seed: Annotated[int | None, typer.Option(help="Draws the cases and their order.", show_default="random")] = None,
     twins: Annotated[
         bool,
-        typer.Option("--twins", help="All cases; else one of each codebase, for who saw one twin knows the other."),
+        typer.Option(
+            "--twins", help="All cases; else one case of each codebase, because one twin gives away the other."
+        ),
     ] = False,
     grade: Annotated[
         Path | None,
@@ -82,7 +84,7 @@ def human(
 
 
 def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, unsafe: bool) -> Make:
-    """What makes the page on which the fixes of a file of verdicts are judged."""
+    """The function that makes the page for judging the fixes of a file of verdicts."""
     from cavesson.audit.fixes import grades_beside
     from cavesson.audit.human.grading import Grading, execute_fixes
     from cavesson.audit.sandbox.find import find_sandbox

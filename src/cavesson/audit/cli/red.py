@@ -128,7 +128,7 @@ def width(
     ] = None,
     sizes: Annotated[str, typer.Option(help="Numbers of cases, with commas.")] = "20,40",
 ) -> None:
-    """Show how wide an AUROC's interval is for so many cases, and for all: what can be told apart, and what cannot.
+    """Show how wide an AUROC's interval is for some numbers of cases, and for all cases.
 
     Example: cavesson audit mutants width
     """
@@ -186,7 +186,8 @@ def attack(
     out: Annotated[Path, typer.Option(help="Folder for the sabotage, the logs and the verdicts.")] = Path("attacks"),
     unsafe: Unsafe = False,
 ) -> None:
-    """Have a model write a sabotage; it is kept only if it runs, stays in scope and flips a finding, and is then audited.
+    """Have a model write a sabotage; it is kept only if it runs, stays in scope and flips a finding, and is then
+    audited.
 
     Example: cavesson audit attack probe --model openai/gpt-5
     """

@@ -35,8 +35,8 @@ def human_app(session: Session, *, token: str, port: int) -> ASGIApp:
     """The auditing page of one session.
 
     Args:
-        token: whoever has it may enter.
-        port: of 127.0.0.1, where this will be served.
+        token: the secret that lets a person in.
+        port: the port of 127.0.0.1 that will serve the page.
     """
     pages = _Pages(session)
     return Guard(
@@ -80,7 +80,7 @@ async def json_of(request: Request) -> dict[str, Any]:
     """The mapping that a request carries.
 
     Raises:
-        ConfigError: it carries something else.
+        ConfigError: the request carries something else.
     """
     try:
         given = await request.json()
@@ -92,7 +92,7 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 
 class _Pages:
-    """The endpoints. None of them reads more of a case than its workspace, its paper's name and its scope."""
+    """The endpoints. No endpoint reads more of a case than its workspace, its paper's name and its scope."""
 
     def __init__(self, session: Session) -> None:
         self.session, self.templates = session, templates(PACKAGE)
@@ -143,7 +143,7 @@ class _Pages:
         return HTMLResponse(content.search_html(self.trees[key], request.query_params.get("q", "")[:200]))
 
     async def image(self, request: Request) -> Response:
-        """A picture: one of the paper's at any time, others with the code."""
+        """A picture: the paper's pictures at any time, other pictures with the code."""
         key, _ = self._case(request)
         name = request.query_params.get("name", "")
         kind = content.IMAGES.get(PurePosixPath(name).suffix)
@@ -155,7 +155,7 @@ class _Pages:
         return Response(self.trees[key][name].read_bytes(), media_type=kind, headers=headers)
 
     async def change(self, request: Request) -> Response:
-        """Whatever the page does: show that it is open, save, go on to the code, submit, work out a patch."""
+        """The actions of the page: show that the page is open, save, go on to the code, submit, work out a patch."""
         key, case = self._case(request)
         given, action = await json_of(request), request.path_params["action"]
         if action == "save":

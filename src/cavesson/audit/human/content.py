@@ -1,7 +1,7 @@
-"""Papers, code and searches as HTML in which nothing that was written under audit can act.
+"""Papers, code and searches as HTML in which no hostile text can act.
 
-Markdown is rendered with raw HTML off; pictures come from the workspace or not at all; code is coloured by Pygments, which
-escapes it. Control characters and marks that reverse the reading direction are shown instead of obeyed.
+Markdown is rendered with raw HTML off; pictures come from the workspace or not at all; code is coloured by Pygments,
+which escapes the code. Control characters and marks that reverse the reading direction are shown instead of obeyed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ IMAGES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".
 """What the page shows as a picture, with its media type."""
 
 MAX_SHOWN = 120_000
-"""Characters of a file that are shown; what is longer is data rather than code."""
+"""Characters of a file that are shown; a longer file is data rather than code."""
 
 MAX_HITS = 200
 
 Tree = Mapping[str, Path]
-"""The files of a workspace: relative path → where the content is. Whatever is not in it cannot be asked for."""
+"""The files of a workspace: relative path → where the content is. The page serves no other file."""
 
 
 def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup:
@@ -32,7 +32,7 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
 
     Args:
         tree: files that pictures may come from.
-        image_url: the address of one.
+        image_url: from a picture's name to its address.
     """
     from markdown_it import MarkdownIt
 
@@ -45,7 +45,8 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
 
 
 def _tame(token: Any, tree: Tree, image_url: Callable[[str], str]) -> None:
-    """Pictures of the workspace only, links to the web only and without a referrer, alignment as a class (no inline style)."""
+    """Pictures of the workspace only, links to the web only and without a referrer, alignment as a class (no inline
+    style)."""
     if style := token.attrs.pop("style", None):
         token.attrs["class"] = str(style).removeprefix("text-align:")
     if token.type == "image":
@@ -139,7 +140,7 @@ def _branch(nested: Mapping[str, Any]) -> Markup:
 
 
 def search_html(tree: Tree, wanted: str) -> Markup:
-    """Lines that hold a text, whatever its case, by file; each links to its place."""
+    """Lines that hold a text, in upper or lower case, by file; each line links to its place."""
     hits = list(_hits(tree, wanted.lower())) if wanted.strip() else []
     rows = [
         Markup('<li><a href="#{0}:{1}"><span class="where">{2}:{1}</span><code>{3}</code></a></li>').format(

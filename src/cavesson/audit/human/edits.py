@@ -1,4 +1,4 @@
-"""A person mends a file in the page; the patch is worked out, for nobody writes unified diffs by hand."""
+"""A person edits a file in the page; the patch is computed, because nobody writes unified diffs by hand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def patched_text(case: Case, patch: str, name: str) -> str:
 
 
 def patch_with(case: Case, patch: str, name: str, text: str) -> str:
-    """The patch that leaves one more file as a person wrote it; empty if nothing is changed any more.
+    """The patch that leaves one more file as a person wrote the file; empty if no file differs any more.
 
     Args:
-        patch: what was changed before.
+        patch: the changes so far.
         name: the file.
-        text: its new content.
+        text: new content of the file.
 
     Raises:
         ConfigError: as `patched_text`, or the text is too large.

@@ -1,6 +1,7 @@
 """Judging proposed fixes: does the auditor name the mechanism? Only fixes that restore the finding are asked about.
 
-The answer key is on this page, so whoever judges is no auditor of the same bench any more. Who proposed a fix is not shown.
+The page shows the answer key, so a person who judges can no longer audit the same bench. The page hides the auditor's
+name.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ Name = tuple[str, str, str, int]
 def execute_fixes(
     path: Path, cases: Sequence[Case], verdicts: Sequence[Verdict], sandbox: Sandbox, *, cache: RunCache | None = None
 ) -> list[Grade]:
-    """Execute the patches of all fixes that `path` does not know yet, and keep what came out there.
+    """Execute the patches of all fixes without a grade in `path`, and keep the grades there.
 
     Raises:
-        ConfigError: `path` holds something else than grades.
+        ConfigError: `path` holds other lines than grades.
     """
     known = {name_of(grade): grade for grade in (read_grades(path) if path.exists() else ())}
     latest = {(verdict.case, verdict.auditor, verdict.affordance): verdict for verdict in verdicts}
@@ -51,15 +52,15 @@ def execute_fixes(
 
 
 def name_of(grade: Grade) -> Name:
-    """What tells one grade from another."""
+    """The key that tells one grade from another."""
     return grade.case, grade.auditor, grade.affordance, grade.fix
 
 
 class Grading:
-    """The judgements of one person over a list of grades; each is written as soon as it is made.
+    """The judgements of one person over a list of grades; each judgement is written at once.
 
     Args:
-        path: of the grades.
+        path: file of the grades.
         grader: the person's name.
     """
 
@@ -82,13 +83,13 @@ class Grading:
         ]
 
     def question(self, number: int) -> tuple[str, Fix, Grade]:
-        """What is asked, the fix it is about, and what is known of it."""
+        """The question, the fix in question, and the grade of the fix."""
         grade = self.grades[self.asked[number]]
         fix = self.fixes[name_of(grade)]
         return question(self.cases[grade.case], fix), fix, grade
 
     def judge(self, number: int, names_mechanism: bool | None) -> None:
-        """Keep a judgement; None takes it back."""
+        """Keep a judgement; None takes the judgement back."""
         at = self.asked[number]
         grade = self.grades[at]
         self.grades[at] = (

@@ -1,6 +1,7 @@
-"""A codebase as sabotage operators see it: parsed files, and edits that keep everything else of the text as it is.
+"""A codebase as sabotage operators see the codebase: parsed files, and edits that keep the rest of the text as it is.
 
-Operators never print a syntax tree back: comments, spacing and style of the author stay, and a diff shows one small change.
+Operators never print a syntax tree back: comments, spacing and style of the author stay, and a diff shows one small
+change.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ class Mutation:
     """One candidate sabotage.
 
     Attributes:
-        operator: which made it.
+        operator: name of the operator.
         path: the file, relative to the workspace.
-        line: where it starts, counted from 1.
-        edits: what changes.
-        setting: name and values (before, after) of the hyper-parameter that changes, if one does.
+        line: first changed line, counted from 1.
+        edits: the edits of the file.
+        setting: name and values (before, after) of the changed hyper-parameter, or None.
     """
 
     operator: str
@@ -133,7 +134,7 @@ class PythonFile(TextFile):
         return at + len(content[:column].decode())
 
     def span(self, node: Any) -> tuple[int, int]:
-        """First character of a node and the one after its last."""
+        """The first character of a node, and the character after its last."""
         return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
 
     def segment(self, node: ast.AST) -> str:
@@ -146,7 +147,8 @@ class PythonFile(TextFile):
         return Edit(*self.span(node), text)
 
     def walk(self, *kinds: type[ast.AST]) -> Iterator[Any]:
-        """The nodes of some kinds, in the order of the text; those inside f-strings have no place of their own."""
+        """The nodes of some kinds, in the order of the text; nodes inside f-strings have no place of their own and are
+        left out."""
         found = [
             node
             for node in ast.walk(self.tree)
@@ -201,7 +203,7 @@ def editable(name: str) -> bool:
 
 
 def read_codebase(folder: Path) -> list[TextFile]:
-    """The files of a workspace that operators work on; what does not parse is left out."""
+    """The files of a workspace that operators work on; a file that does not parse is left out."""
     files: list[TextFile] = []
     for name, path in files_of(folder).items():
         if not editable(name):

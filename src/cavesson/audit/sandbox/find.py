@@ -15,11 +15,11 @@ def find_sandbox(*, unsafe: bool = False, hidden: tuple[Path, ...] = ()) -> Sand
     """The sandbox of this machine.
 
     Args:
-        unsafe: run without any (`--unsafe-no-sandbox`), for code that one wrote oneself.
-        hidden: folders that the code must not see even if they lie inside the interpreter's (a bench's answer key).
+        unsafe: run without a sandbox (`--unsafe-no-sandbox`), for code of one's own.
+        hidden: folders that the code must not see even inside the interpreter's folders (a bench's answer key).
 
     Raises:
-        ConfigError: there is none; it says what to install.
+        ConfigError: the machine has no sandbox; the message says what to install.
     """
     if unsafe:
         from cavesson.audit.sandbox.unsafe import UnsafeSandbox  # needs a POSIX system

@@ -1,7 +1,8 @@
-"""Running code that may be hostile: the interface of sandboxes, and which one this machine has.
+"""Running code that may be hostile: the protocol of sandboxes.
 
-Everything under audit is hostile code. A sandbox runs one command in a *copy* of a folder, without network, under limits,
-and gives back what was printed, and of the files only those that were asked for. `bubblewrap.py` is the real one.
+Everything under audit is hostile code. A sandbox runs one command in a *copy* of a folder, without network, under
+limits, and gives back the printed text and the files that were asked for, no other files. `bubblewrap.py` is the real
+sandbox.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ Reason = Literal["cpu", "wall", "memory", "processes", "output", "disk"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a command may use; at a limit it is killed with all its children.
+    """What a command may use; at a limit the command is killed with all its children.
 
     Attributes:
         cpu_s: seconds of processor time, of all its processes together.
         wall_s: seconds from start to end.
         memory_mb: megabytes of memory, of all its processes together.
         processes: processes and threads at a time.
-        output_bytes: bytes that it may print, on stdout and stderr each.
-        disk_mb: megabytes that it may have on disk, the copy of its folder included.
+        output_bytes: bytes that the command may print, on stdout and stderr each.
+        disk_mb: megabytes of files, the copy of the folder included.
     """
 
     cpu_s: float = 60
@@ -45,15 +46,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of a command.
+    """The end of a command.
 
     Attributes:
-        returncode: its exit status; minus the signal's number if one ended it.
-        stdout: what it printed, with everything removed that could drive a terminal.
-        stderr: the same of its error output.
-        timed_out: whether a time limit ended it (`wall` or `cpu`).
-        killed_for: the limit that ended it, if one did.
-        seconds: from start to end, the sandbox's own start included.
+        returncode: exit status; minus the signal's number if a signal ended the command.
+        stdout: printed text, without anything that could drive a terminal.
+        stderr: error output, treated alike.
+        timed_out: whether a time limit ended the command (`wall` or `cpu`).
+        killed_for: the limit that ended the command, or None.
+        seconds: duration from start to end, the sandbox's own start included.
     """
 
     returncode: int
@@ -65,11 +66,11 @@ class Ran:
 
     @property
     def ok(self) -> bool:
-        """It ended by itself, with status 0."""
+        """Whether the command ended by itself, with status 0."""
         return self.returncode == 0 and self.killed_for is None
 
     def why(self) -> str:
-        """One line on a failure: the limit, or the last line that it printed on stderr."""
+        """One line on a failure: the limit, or the last line on stderr."""
         if self.killed_for is not None:
             return f"killed at its limit of {self.killed_for}"
         last = (self.stderr.strip() or self.stdout.strip() or "it printed nothing").splitlines()[-1]
@@ -77,7 +78,7 @@ class Ran:
 
 
 class Sandbox(Protocol):
-    """A place to run code that may be hostile; `name` is part of what a cached result is filed under."""
+    """A place to run code that may be hostile; `name` is part of the key of a cached result."""
 
     name: str
 
@@ -87,11 +88,11 @@ class Sandbox(Protocol):
         """Run a command in a copy of a folder.
 
         Args:
-            command: program and arguments; `python` is the interpreter that runs this one, with its packages.
-            folder: copied for the command, which starts inside the copy and may do there what it likes.
-            limits: at which it is killed.
+            command: program and arguments; `python` is the interpreter of this process, with its packages.
+            folder: a copy of this folder is where the command starts and may change anything.
+            limits: limits at which the command is killed.
             writable: files and folders, relative to `folder`, that are brought back from the copy when the command
-                ends, in place of what was there; regular files only. Everything else that it wrote is gone.
+                ends, in place of earlier files; regular files only. Everything else that the command wrote is gone.
 
         Raises:
             SandboxError: the sandbox itself did not start.
@@ -119,4 +120,4 @@ ENVIRONMENT = {
     "TZ": "UTC",
     "USER": "nobody",
 }
-"""All that a command sees of the environment, besides PATH, HOME and TMPDIR: the same on every machine."""
+"""The environment of a command, besides PATH, HOME and TMPDIR: the same on every machine."""

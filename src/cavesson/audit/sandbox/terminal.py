@@ -1,4 +1,5 @@
-"""Text that hostile code or a model wrote, made harmless: it may hide lines, move the cursor, set a title or read backwards."""
+"""Text of hostile code or of a model, made harmless: raw text may hide lines, move the cursor, set a title or read
+backwards."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\
 def plain(text: str) -> str:
     """The text without escape sequences, control characters and marks that reverse the reading direction.
 
-    Line ends and tabs stay. HTML is left as it is: whoever writes HTML escapes everything.
+    Line ends and tabs stay. HTML stays as it is: the code that writes HTML escapes everything.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", _ESCAPES.sub("", text))

@@ -1,6 +1,6 @@
-"""No sandbox: for code that one wrote oneself, and machines without bubblewrap (`--unsafe-no-sandbox`).
+"""No sandbox: for code of one's own, and machines without bubblewrap (`--unsafe-no-sandbox`).
 
-The command runs as the user, with the user's files and network. The limits are kept as far as one can from outside.
+The command runs as the user, with the user's files and network. The limits are kept as far as possible from outside.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ except OSError as error:
 
 
 class UnsafeSandbox:
-    """Runs commands in a copy of the folder, and that is all the protection there is."""
+    """Runs commands in a copy of the folder, without any other protection."""
 
     name = "none"
 
