@@ -30,7 +30,7 @@ app.add_typer(mutants, name="mutants")
 def list_cases(
     bench: BenchAt = None,
     only: Only = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Also show which are sabotaged, and how.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Also show which cases are sabotaged, and how.")] = False,
 ) -> None:
     """List the cases of a bench.
 

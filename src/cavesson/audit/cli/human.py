@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 def human(
     bench: BenchAt = None,
     cases: Cases = None,
-    out: Annotated[Path, typer.Option(help="Folder of the session; one that exists is resumed.")] = Path("human-audit"),
+    out: Annotated[Path, typer.Option(help="Folder of the session; an existing session is resumed.")] = Path(
+        "human-audit"
+    ),
     name: Annotated[
-        str | None, typer.Option(help="Who audits or judges, as it stands in the verdicts.", show_default="human")
+        str | None, typer.Option(help="Name of the person, for the verdicts and grades.", show_default="human")
     ] = None,
     paper_minutes: Annotated[
-        float | None, typer.Option(min=0, help="For each paper alone; 0 leaves that step out.", show_default="15")
+        float | None,
+        typer.Option(min=0, help="Minutes for each paper alone; 0 leaves the step out.", show_default="15"),
     ] = None,
     code_minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="For each paper with its code.", show_default="105")
+        float | None, typer.Option(min=0.1, help="Minutes for each paper with its code.", show_default="105")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the cases and their order.", show_default="random")] = None,
     twins: Annotated[
@@ -42,7 +45,7 @@ def human(
         Path | None,
         typer.Option(
             metavar="VERDICTS",
-            help="Judge the fixes of these verdicts instead: execute their patches, then ask of each that restores the "
+            help="Judge the fixes of these verdicts instead: execute their patches, then ask of each fix that restores the "
             "finding whether it names the mechanism. Shows answer keys.",
         ),
     ] = None,
@@ -109,7 +112,7 @@ def _serve(make: Make, port: int, open_: bool) -> None:
 
     def announce(address: str) -> None:
         typer.echo(address)
-        typer.echo("Ctrl-C ends it; everything is saved.", err=True)
+        typer.echo("Ctrl-C ends the server; everything is saved.", err=True)
         if open_:
             import webbrowser
 

@@ -172,22 +172,26 @@ def width(
 
 def attack(
     codebase: Annotated[str, typer.Argument(help="A codebase, or an honest case.")],
-    model: Annotated[str, typer.Option(help="Who writes the sabotage; a name of Inspect's, such as openai/gpt-5.")],
+    model: Annotated[
+        str, typer.Option(help="Model that writes the sabotage, by Inspect's name, such as openai/gpt-5.")
+    ],
     auditor: Annotated[
         list[str] | None,
         typer.Option(
-            "--auditor", help="Who audits it: static, probe, llm:MODEL; may be repeated.", show_default="static, probe"
+            "--auditor",
+            help="Auditor of the sabotage: static, probe, llm:MODEL; may be repeated.",
+            show_default="static, probe",
         ),
     ] = None,
     judge: Annotated[
-        str | None, typer.Option(help="A model that says whether it stays in scope.", show_default="rules alone")
+        str | None,
+        typer.Option(help="Model that says whether the sabotage stays in scope.", show_default="rules alone"),
     ] = None,
     bench: BenchAt = None,
     out: Annotated[Path, typer.Option(help="Folder for the sabotage, the logs and the verdicts.")] = Path("attacks"),
     unsafe: Unsafe = False,
 ) -> None:
-    """Have a model write a sabotage; it is kept only if it runs, stays in scope and flips a finding, and is then
-    audited.
+    """Have a model write a sabotage, check that the sabotage runs, stays in scope and flips a finding, and audit it.
 
     Example: cavesson audit attack probe --model openai/gpt-5
     """

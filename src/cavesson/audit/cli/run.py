@@ -26,7 +26,7 @@ def run(
     ] = "code,experiments",
     cases: Cases = None,
     bench: BenchAt = None,
-    out: Annotated[Path, typer.Option(help="Verdicts, one a line; what is there already is not done again.")] = Path(
+    out: Annotated[Path, typer.Option(help="File of verdicts, one a line; audits with a verdict are left out.")] = Path(
         "verdicts.jsonl"
     ),
     unsafe: Unsafe = False,
