@@ -11,7 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from cavesson import __version__
-from cavesson.cli import audit, organism, store, world
+from cavesson.audit.cli.app import app as audit
+from cavesson.cli import organism, store, world
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
@@ -61,7 +62,7 @@ app.command()(doctor)
 app.add_typer(store.app, name="store")
 app.add_typer(world.app, name="world")
 app.add_typer(organism.app, name="organism")
-app.add_typer(audit.app, name="audit")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:
