@@ -37,10 +37,10 @@ from cavesson.studies.redblue import (
     kind,
     kinds,
     point,
-    probes,
     runs,
     sample,
     steps,
+    trained,
 )
 
 TRANSCRIPTS = 12
@@ -50,7 +50,7 @@ TRANSCRIPTS = 12
 def shown(m: Measured) -> Iterator[Any]:
     """Everything about the organisms and what blue did to them, but for tables and claims."""
     pair = _pair(m)
-    labels = set(runs(m)[0].evals())
+    labels = set(trained(m).evals)
     yield from (measure for measure in behaviors(pair) if measure.id in labels)
     for name, of in kinds(m).items():
         yield organism_view(m, name, of)
@@ -203,7 +203,7 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in probes(m):
+    for place in [place for found in m.by("probe").values() for place in found]:
         along = place.steps()
         verdict = removal_or_suppression(
             before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table
