@@ -23,6 +23,7 @@ from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
+from cavesson.redteam.constructions import LORA
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, Estimate, independent_difference
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
@@ -187,24 +188,18 @@ def grid(config: RobustConfig) -> list[Cell]:
 def _organism(config: RobustConfig, arm: Arm, pair: str, seed: int) -> Organism:
     red, model = config.red, arm.model or config.model
     optimizer, steps, adapter = arm.optimizer or red.optimizer, arm.steps or red.steps, arm.adapter or red.adapter
-    rank = {} if adapter is None else {"rank": adapter.rank}
+    rank = {"rank": (adapter or LORA).rank} if arm.construction == "merged-lora" else {}
     return organism(
         arm.construction,
         model_named(model),
         config.for_red(pair, red.prompts, seed),
         pair,
         red.dose(
-            optimizer.lr,
-            seed,
-            optimizer=optimizer.name,
-            steps=steps,
-            adapter=adapter,
-            weight_decay=arm.weight_decay,
+            optimizer.lr, seed, optimizer=optimizer.name, steps=steps, adapter=adapter, weight_decay=arm.weight_decay
         ),
         name=f"{arm.name} · {pair}",
         labels={
             "arm": arm.name,
-            "construction": arm.construction,
             "model": model,
             "optimizer": optimizer.name,
             "weight decay": arm.weight_decay,
@@ -274,7 +269,7 @@ def _compared(decide: Callable[..., ClaimResult], one: Game, two: Game) -> Test:
 
 
 def _named(game: Game) -> str:
-    return f"{game[0]} organisms under {title(game[1])}"
+    return f"{game[0]} under {title(game[1])}"
 
 
 more = partial(_compared, partial(at_least, bound=0.0))
@@ -288,14 +283,14 @@ no_difference = partial(_compared, partial(within, low=-NO_EFFECT, high=NO_EFFEC
 
 
 def ranks(m: Measured) -> dict[int, str]:
-    """Arms of merged LoRA organisms by the rank of red's adapter, rising; red trains them all alike, as the study says.
+    """Arms of merged LoRA organisms by the rank of red's adapter, rising; in all else red trains as the study says.
 
     Raises:
         NotRun: there are none.
     """
     red = m.config.red
-    as_usual = {"optimizer": red.optimizer.name, "weight decay": 0.0, "red steps": red.steps, "model": m.config.model}
-    found = m.where(construction="merged-lora", rank=lambda _: True, **as_usual).by("rank")
+    usual = {"model": m.config.model, "optimizer": red.optimizer.name, "weight decay": 0.0, "red steps": red.steps}
+    found = m.where(**usual, rank=lambda _: True).by("rank")
     return {rank: of.values("arm")[0] for rank, of in sorted(found.items())}
 
 
@@ -436,20 +431,15 @@ def over_pairs(m: Measured) -> TableView | None:
     def mean(name: str, units: Units, arm: Arm) -> Estimate:
         return auc([*frontiers(m, arm.name, name).values()], units)
 
+    columns = {f"{title(n)}, pairs {units}": partial(mean, n, units) for n in config.interventions for units in UNITS}
+
     return table(
         "Robustness AUC over pairs",
         "0.5: the behaviour goes only in proportion to the capability (most robust); 1: it goes for free. Cross-fitted hulls, "
         "averaged over the pairs whose organism took. Pairs random: the interval is for pairs like these; pairs fixed: for "
         "these pairs. They differ in nothing but the interval.",
         {arm.name: arm for arm in config.arms},
-        {
-            "pairs that took": pairs_that_took,
-            **{
-                f"{title(name)}, pairs {units}": partial(mean, name, units)
-                for name in config.interventions
-                for units in UNITS
-            },
-        },
+        {"pairs that took": pairs_that_took, **columns},
         first="organism",
     )
 
@@ -474,10 +464,7 @@ def by_kind_of_pair(m: Measured) -> TableView | None:
         f"By kind of pair ({arm} organisms, {title(name)})",
         "The same AUCs, averaged over the pairs of one kind.",
         rows,
-        {
-            "pairs": lambda found: str(len(found)),
-            **{f"pairs {units}": partial(auc, pairs=units) for units in UNITS},
-        },
+        {"pairs": lambda found: str(len(found)), **{f"pairs {units}": partial(auc, pairs=units) for units in UNITS}},
         first="kind",
     )
 
@@ -530,8 +517,9 @@ def one_pair(m: Measured) -> Iterator[Any]:
 
 def _first_pair(m: Measured) -> str:
     """The first pair of the config on which some organism took."""
+    pairs: Sequence[str] = (*m.config.pairs, *m.config.few)
     on = {pair for _, pair in m.by("arm", "pair")}
-    return next(pair for pair in (*m.config.pairs, *m.config.few) if pair in on)
+    return next(pair for pair in pairs if pair in on)
 
 
 def notes(m: Measured) -> Iterator[Note]:
