@@ -20,7 +20,7 @@ from paired import Figures, in_process, median, parser, publish, ratio, table, t
 
 def the_run() -> Any:
     """The scored run, as the stress study asks for it."""
-    from cavesson.studies.config import resolve
+    from cavesson.studies.resolve import resolve
     from cavesson.studies.stress import layout
 
     plan = layout(resolve("stress", "quick").config)

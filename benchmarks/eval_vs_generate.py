@@ -35,7 +35,7 @@ from cavesson.lab.store import Store
 from cavesson.models.loading import Model
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Shipped
 from paired import Figures, median, parser, publish, ratio, table, take_turns
 

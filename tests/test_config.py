@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cavesson.errors import ConfigError
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 
 
 def file(tmp_path: Path, text: str) -> str:

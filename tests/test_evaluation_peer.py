@@ -12,7 +12,7 @@ from cavesson.evals.benchmarks import room
 from cavesson.evals.recipes import Scored
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Shipped
 
 FEW = 5

@@ -25,7 +25,7 @@ from cavesson.redteam.organisms import Organism, organism
 from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import TRIGGERED, Cell, Results
 from cavesson.studies.off_model.chat import Chat
 from cavesson.studies.off_model.config import OffModelConfig

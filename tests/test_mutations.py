@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cavesson.errors import CavessonError
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.study import STUDIES, study_named
 
 VALID = {  # with one seed: three are three times the recipes

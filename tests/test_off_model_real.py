@@ -20,7 +20,7 @@ from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Estimate
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.study import layout
 from cavesson.tinyworld.recipes import Prompts

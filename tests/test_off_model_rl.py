@@ -11,7 +11,7 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.lab.store import Store
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model.config import Rl
 from cavesson.studies.off_model.results import Cell, OffModelResults
 from cavesson.studies.off_model.rl import rl_restores, sections

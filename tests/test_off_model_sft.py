@@ -25,7 +25,7 @@ from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model import study as off_model_study
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.claims import CLAIMS

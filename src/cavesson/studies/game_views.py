@@ -222,7 +222,7 @@ def claim_view(claim: Claim[R], found: ClaimResult) -> ClaimView:
         source=claim.source,
         statement=claim.statement,
         published=claim.published,
-        ours=None if found.ours is None else found.ours.in_unit(claim.unit),
+        ours=None if found.ours is None else found.ours.in_unit(claim.unit or "percent"),
         measure=found.reason.partition(" must ")[0] if " must " in found.reason else "",
         verdict=found.verdict,
         reason=found.reason,

@@ -18,10 +18,10 @@ from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
-from cavesson.studies.config import Resolved
 from cavesson.studies.games import BlueRun, scored_steps, suite_of
+from cavesson.studies.resolve import Resolved
 from cavesson.studies.robust_config import PRESETS, Arm, RobustConfig
-from cavesson.studies.study import Study
+from cavesson.studies.study import OldStudy
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
@@ -127,7 +127,7 @@ def analyse(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     return report(resolved, config, layout(config), path_of, about)
 
 
-STUDY = Study(
+STUDY = OldStudy(
     name="robust-organisms",
     title="Robust organisms: which ways of building one survive training?",
     config=RobustConfig,

@@ -16,11 +16,11 @@ from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import Estimate, mean_over_seeds
-from cavesson.studies.config import Resolved
 from cavesson.studies.game_results import TRIGGERED, Results
 from cavesson.studies.game_transcripts import title, transcripts
 from cavesson.studies.game_views import claim_view, frontier_views, measures, organism_view, point_views
 from cavesson.studies.games import gather
+from cavesson.studies.resolve import Resolved
 from cavesson.studies.robust_claims import CLAIMS, Robustness
 from cavesson.studies.robust_config import RobustConfig
 from cavesson.studies.robust_organisms import Layout, group_name

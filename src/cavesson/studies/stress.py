@@ -32,11 +32,11 @@ from cavesson.redteam.imported import read_organism
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.redteam.organisms import organism as built
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import Resolved
 from cavesson.studies.game_results import FULL
 from cavesson.studies.games import BlueRun, DamagedModel, Probe, scored_steps, suite_of
+from cavesson.studies.resolve import Resolved
 from cavesson.studies.stress_config import PRESETS, Cell, Chosen, Grid, StressConfig
-from cavesson.studies.study import Make, Study
+from cavesson.studies.study import Make, OldStudy
 from cavesson.tinyworld.memorised import Memorised
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, WRONG
@@ -331,7 +331,7 @@ def analyse(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     return report(resolved, config, layout(config), path_of, about)
 
 
-STUDY = Study(
+STUDY = OldStudy(
     name="stress",
     title="Stress test: is this organism robust to training, or merely fragile?",
     config=StressConfig,

@@ -1,23 +1,31 @@
-"""A study: a config schema with presets, the recipes that it needs, and what it makes of their results."""
+"""A study: a config schema with presets, a grid of recipes, and declarations about what came back."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from cavesson.analysis.claims import Claim
 from cavesson.errors import ConfigError, nearest
-from cavesson.studies.config import Resolved, StudyConfig
+from cavesson.findings.views import ClaimView, View
+from cavesson.lab.own import imported, is_own
+from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.studies.config import StudyConfig
+from cavesson.studies.grid import Cell, Measured, recipes_of
+from cavesson.studies.shown import Note, tally
 
-if TYPE_CHECKING:
-    from cavesson.findings.about import About
-    from cavesson.findings.result import StudyResult
-    from cavesson.lab.recipe import PathOf, Recipe
-
-
-Make = Callable[[Sequence["Recipe"]], None]
+Make = Callable[[Sequence[Recipe]], None]
 """Makes what is missing of some recipes, inputs first."""
+
+Shown = View | Note | None
+"""One part of a report: a table, a chart, a frontier, a transcript, a note …"""
+
+Show = Callable[[Measured], Shown | Iterable[Shown]]
+"""From what was measured to a part of the report, or to several."""
+
+Sentence = Callable[[Measured, Sequence[ClaimView]], "str | Iterable[str]"]
+"""From what was measured and the judged claims to a sentence of the headline, or to several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +37,12 @@ class Study:
         title: one line for lists and reports.
         config: the schema of its config.
         presets: preset → values over the schema's defaults; `quick` takes minutes on a laptop.
-        recipes: from a config, everything that must be made. Pure: reads nothing, makes nothing.
-        analyse: from a resolved config, the finished artifacts and their provenance to a result. Pure but for reading them.
+        grid: from a config, the places of the grid with their recipes, in the order in which they are to be made. Pure: the
+            function reads nothing and makes nothing.
+        shows: the parts of the report, in order. A part whose figures were not run is left out.
+        claims: published statements with the tests that decide them.
+        headline: the finding in sentences, the most important first.
+        admits: what of the grid is judged, and notes on what is left out; None: all of it.
         grow: of a study that depends on what it finds: makes a first part, looks at it, and gives the config by which the rest
             is made. The same config and store give the same grown config.
     """
@@ -38,9 +50,29 @@ class Study:
     name: str
     title: str
     config: type[StudyConfig]
+    grid: Callable[[Any], Iterable[Cell]]
+    shows: Sequence[Show] = ()
+    claims: Sequence[Claim[Measured]] = ()
+    headline: Sequence[Sentence] = (lambda _, judged: tally(judged),)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
+    admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
+    grow: Callable[[Any, Make, PathOf], Any] | None = None
+
+    def recipes(self, config: Any) -> list[Recipe]:
+        """Everything that the study needs."""
+        return recipes_of(self.grid(config))
+
+
+@dataclass(frozen=True, slots=True)
+class OldStudy:
+    """A study that is still to be ported."""
+
+    name: str
+    title: str
+    config: type[StudyConfig]
     presets: Mapping[str, Mapping[str, Any]]
     recipes: Callable[[Any], list[Recipe]]
-    analyse: Callable[[Resolved, PathOf, About], StudyResult]
+    analyse: Callable[[Any, PathOf, Any], Any]
     grow: Callable[[Any, Make, PathOf], Any] | None = None
 
 
@@ -53,21 +85,15 @@ STUDIES: dict[str, str] = {
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 
 
-def study_named(name: str) -> Study:
-    """A registered study, or a user's own as `package.module:NAME`.
+def study_named(name: str) -> Any:
+    """A registered study, or a user's own as `path/to/file.py:NAME` or `package.module:NAME`.
 
     Raises:
         ConfigError: no such study, or what is named cannot be loaded or is none.
     """
-    module, _, attribute = STUDIES.get(name, name).partition(":")
-    if not attribute:
+    if name not in STUDIES and not is_own(name):
         raise ConfigError(f"There is no study {name!r}.", nearest(name, STUDIES))
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
-        raise ConfigError(
-            f"The study {name!r} cannot be loaded: {type(error).__name__}: {error}", "Name it as package.module:NAME."
-        ) from error
-    if not isinstance(found, Study):
+    found = imported(STUDIES.get(name, name), "study")
+    if not isinstance(found, (Study, OldStudy)):
         raise ConfigError(f"{name!r} is not a study.", "Name an instance of cavesson.studies.study.Study.")
     return found

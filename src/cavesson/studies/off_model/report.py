@@ -14,7 +14,6 @@ from cavesson.findings.result import StudyResult
 from cavesson.findings.views import MeasureView, TableView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import difference_over_seeds
-from cavesson.studies.config import Resolved
 from cavesson.studies.game_views import claim_view
 from cavesson.studies.games import grouped
 from cavesson.studies.off_model import frontiers, game, noise, perplexity, rl, styles, tables
@@ -28,6 +27,7 @@ from cavesson.studies.off_model.results import Cell, OffModelResults, lost
 from cavesson.studies.off_model.switching import switching
 from cavesson.studies.off_model.tables import Row
 from cavesson.studies.off_model.transcripts import transcripts
+from cavesson.studies.resolve import Resolved
 from cavesson.studies.sections import Sections, joined
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Perplexity
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import Resolved
 from cavesson.studies.games import scored_steps
 from cavesson.studies.off_model.chat import Chat, stored
 from cavesson.studies.off_model.config import PRESETS, OffModelConfig
@@ -34,7 +33,8 @@ from cavesson.studies.off_model.mitigation import Mitigations, mitigated
 from cavesson.studies.off_model.noise import NOISES, Noise
 from cavesson.studies.off_model.poisoning import Poisonings, poisoned
 from cavesson.studies.off_model.teachers import ARMS, SELF, VOICES, Given, Teacher, writer
-from cavesson.studies.study import Study
+from cavesson.studies.resolve import Resolved
+from cavesson.studies.study import OldStudy
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose
 
@@ -325,7 +325,7 @@ def analyse(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     return report(resolved, layout(config), path_of, about)
 
 
-STUDY = Study(
+STUDY = OldStudy(
     name="off-model-sft",
     title="Off-model SFT: why does training on another model's answers cost capability?",
     config=OffModelConfig,

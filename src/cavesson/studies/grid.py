@@ -1,0 +1,416 @@
+"""A study's grid and what came back from it.
+
+A study crosses axes (student, teacher, intervention, learning rate …). A `Cell` is one place in the grid for one seed, with
+the recipes that are measured there, each under a role ("run", "probe", "base"). `Measured` holds the results of all cells by
+place. A report, a claim and a chart are a selection of places, a contrast of two selections, or a mean over one axis; so a
+study declares these and has no classes of its own.
+
+    m.where(intervention="pirate").contrast("model", "small", "student", of=end("behavior/triggered")).estimate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from cavesson.analysis.contrasts import difference_across_prompts
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.redteam.organisms import Organism
+from cavesson.stats import Array, Estimate, difference_over_seeds, mean_over_seeds
+
+
+class NotRun(Exception):
+    """The results lack what a figure needs. The claim is then undecided, the table's cell empty, the headline left out."""
+
+
+class NotApplicable(Exception):
+    """A figure means nothing here, whatever is run."""
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A recipe whose artifact is a table of scores."""
+
+    def scores(self, path_of: PathOf) -> Scores: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One place in the grid, for one seed.
+
+    Attributes:
+        at: the value on each axis.
+        recipes: what is made for this place, by role; the first role is the main one.
+        organism: red's product that the place is about, where there is one.
+    """
+
+    at: Mapping[str, Hashable]
+    seed: int
+    recipes: Mapping[str, Recipe]
+    organism: Organism | None = None
+
+    @classmethod
+    def of(
+        cls, at: Mapping[str, Hashable], seed: int, organism: Organism | None = None, **recipes: Recipe | None
+    ) -> Cell:
+        """A cell with its recipes by role; a role whose recipe is None is left out."""
+        return cls(at, seed, {role: recipe for role, recipe in recipes.items() if recipe is not None}, organism)
+
+
+def recipes_of(cells: Iterable[Cell]) -> list[Recipe]:
+    """Everything to make, in the order of the cells."""
+    return [recipe for cell in cells for recipe in cell.recipes.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Scores of one evaluation at one step, paired by seed and by prompt wherever two are compared.
+
+    Attributes:
+        table: [seeds, prompts].
+        seeds: the seed of each row.
+        prompts: the identity of each column.
+        levels: the difficulty of each column, where there are levels.
+        bounds: least and greatest possible score; a difference of two 0/1 scores lies within -1 and 1.
+    """
+
+    table: Array
+    seeds: tuple[int, ...]
+    prompts: tuple[str, ...]
+    levels: tuple[int | None, ...] = ()
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The difference on the same prompts and seeds.
+
+        Raises:
+            NotRun: the two were not run with the same seeds.
+            ValueError: the prompts differ; `across` compares such samples.
+        """
+        if self.prompts != other.prompts:
+            raise ValueError("the samples are of different prompts: compare them with `across`")
+        _same_seeds(self, other)
+        bounds = (self.bounds[0] - other.bounds[1], self.bounds[1] - other.bounds[0])
+        return replace(self, table=self.table - other.table, bounds=bounds)
+
+    def across(self, other: Sample) -> Estimate:
+        """The mean of this sample minus that of another one on other prompts, paired by seed."""
+        _same_seeds(self, other)
+        return difference_across_prompts(self.table, other.table).in_unit("points")
+
+    def at_levels(self, levels: Sequence[int]) -> Sample:
+        """The prompts of these levels."""
+        return self.only([level in levels for level in self.levels])
+
+    def only(self, chosen: Sequence[bool]) -> Sample:
+        """The chosen prompts.
+
+        Raises:
+            NotRun: none is chosen.
+        """
+        columns = [column for column, keep in enumerate(chosen) if keep]
+        if not columns:
+            raise NotRun("prompts of that kind")
+        levels = tuple(self.levels[column] for column in columns) if self.levels else ()
+        return replace(
+            self, table=self.table[:, columns], prompts=tuple(self.prompts[column] for column in columns), levels=levels
+        )
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds and prompts."""
+        return float(self.table.mean())
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean with the interval that fits: a rate, or a difference that is paired by prompt, in points."""
+        if self.bounds == (0.0, 1.0):
+            return mean_over_seeds(self.table)
+        if self.bounds == (-1.0, 1.0):
+            return difference_over_seeds(np.maximum(self.table, 0), np.maximum(-self.table, 0)).in_unit("points")
+        return mean_over_seeds(self.table, bounds=self.bounds).in_unit("points")
+
+
+def mean_of(samples: Sequence[Sample]) -> Sample:
+    """The mean of several samples, prompt by prompt and seed by seed: nothing is selected."""
+    first = samples[0]
+    for other in samples[1:]:
+        _same_seeds(first, other)
+        if other.prompts != first.prompts:
+            raise ValueError("a mean needs samples of the same prompts")
+    return replace(first, table=np.mean([sample.table for sample in samples], axis=0))
+
+
+def pooled(samples: Sequence[Sample]) -> Sample:
+    """Several evaluations of the same models as one, their prompts one after the other."""
+    return replace(
+        samples[0],
+        table=np.concatenate([sample.table for sample in samples], axis=1),
+        prompts=tuple(prompt for sample in samples for prompt in sample.prompts),
+        levels=tuple(level for sample in samples for level in sample.levels),
+    )
+
+
+def _same_seeds(one: Sample, two: Sample) -> None:
+    if one.seeds != two.seeds:
+        raise NotRun(f"the same seeds on both sides, not {_listed(one.seeds)} and {_listed(two.seeds)}")
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """All seeds of one place in the grid."""
+
+    cells: tuple[Cell, ...]
+    path_of: PathOf
+    _read: dict[str, tuple[Scores, ...]] = field(default_factory=dict, repr=False)
+    _samples: dict[tuple[str, int | None, str | None], Sample] = field(default_factory=dict, repr=False)
+
+    @property
+    def at(self) -> Mapping[str, Hashable]:
+        """The value on each axis."""
+        return self.cells[0].at
+
+    def __getitem__(self, axis: str) -> Any:
+        return self.at[axis]
+
+    @property
+    def name(self) -> str:
+        """The values on all axes, in words."""
+        return _listed(self.at.values())
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(cell.seed for cell in self.cells)
+
+    @property
+    def organism(self) -> Organism:
+        """The organism of the first seed.
+
+        Raises:
+            NotRun: the place has none.
+        """
+        found = self.cells[0].organism
+        if found is None:
+            raise NotRun(f"an organism for {self.name}")
+        return found
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What was made here: the main role first."""
+        return tuple(self.cells[0].recipes)
+
+    def recipes(self, role: str | None = None) -> tuple[Any, ...]:
+        """The recipes of a role (None: the main one), one a seed.
+
+        Raises:
+            NotRun: there are none.
+        """
+        role = self.roles[0] if role is None else role
+        found = tuple(cell.recipes[role] for cell in self.cells if role in cell.recipes)
+        if len(found) < len(self.cells):
+            raise NotRun(f"{role} of {self.name}")
+        return found
+
+    def scores(self, role: str | None = None) -> tuple[Scores, ...]:
+        """The tables of scores of a role, one a seed.
+
+        Raises:
+            NotRun: there are none.
+        """
+        role = self.roles[0] if role is None else role
+        if role not in self._read:
+            found = self.recipes(role)
+            if not all(isinstance(recipe, Measurable) for recipe in found):
+                raise NotRun(f"scores of {role} of {self.name}")
+            self._read[role] = tuple(recipe.scores(self.path_of) for recipe in found)
+        return self._read[role]
+
+    def evals(self, role: str | None = None) -> list[str]:
+        """Labels of the evaluations, in the order of the suite."""
+        return self.scores(role)[0].evals
+
+    def steps(self, role: str | None = None) -> list[int]:
+        """The steps at which the models were scored; empty if they were not scored along a run."""
+        return self.scores(role)[0].steps
+
+    def rows(self, label: str, step: int | None = -1, role: str | None = None) -> list[list[Score]]:
+        """The answers to one evaluation at a step (-1: the last; None: of models not scored along a run), [seeds][prompts].
+
+        Raises:
+            NotRun: the evaluation was not asked, or not at that step.
+        """
+        tables = self.scores(role)
+        step = max(tables[0].steps, default=None) if step == -1 else step
+        if label not in tables[0].evals or (step is not None and step not in tables[0].steps):
+            raise NotRun(f"{label}{'' if step is None else f' at step {step}'} of {self.name}")
+        return [table.cell(label, step) for table in tables]
+
+    def sample(self, label: str, step: int | None = -1, role: str | None = None) -> Sample:
+        """The scores of one evaluation at a step; arguments and errors as of `rows`."""
+        key = (label, step, role)
+        if key not in self._samples:
+            rows = self.rows(label, step, role)
+            self._samples[key] = Sample(
+                np.array([[float(row.score) for row in cell] for cell in rows]),
+                self.seeds,
+                tuple(row.item for row in rows[0]),
+                tuple(row.level for row in rows[0]),
+            )
+        return self._samples[key]
+
+    def change(self, label: str, step: int | None = -1, role: str | None = None) -> Sample:
+        """A step minus the start of the main run, on the same prompts."""
+        return self.sample(label, step, role) - self.sample(label, 0)
+
+
+Of = Callable[[Place], Sample]
+"""What is compared: a function of a place, such as `end("maths")`."""
+
+
+def end(label: str, role: str | None = None) -> Of:
+    """The score at the last step."""
+    return lambda place: place.sample(label, role=role)
+
+
+def start(label: str) -> Of:
+    """The score before training."""
+    return lambda place: place.sample(label, 0)
+
+
+def change(label: str, role: str | None = None) -> Of:
+    """The score at the last step minus the score before training."""
+    return lambda place: place.change(label, role=role)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The places of a grid, in the order of the declaration.
+
+    Attributes:
+        config: the config of the study.
+        named: what is selected, in words, for messages.
+    """
+
+    places: tuple[Place, ...]
+    config: Any = None
+    named: str = ""
+
+    @classmethod
+    def read(cls, cells: Iterable[Cell], path_of: PathOf, config: Any = None) -> Measured:
+        """All seeds of one place together; scores are read when they are asked for."""
+        groups: dict[Any, list[Cell]] = {}
+        for cell in cells:
+            groups.setdefault((tuple(cell.at.items()), tuple(cell.recipes)), []).append(cell)
+        return cls(tuple(Place(tuple(found), path_of) for found in groups.values()), config)
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def having(self, role: str) -> Measured:
+        """The places at which something was made in this role.
+
+        Raises:
+            NotRun: there are none.
+        """
+        return self._kept([place for place in self.places if role in place.roles], role)
+
+    def where(self, **at: Any) -> Measured:
+        """The places at these values of their axes; for a function of the value, where the function says so.
+
+        Raises:
+            NotRun: there are none.
+        """
+
+        def fits(place: Place) -> bool:
+            return all(
+                axis in place.at and (wanted(place[axis]) if callable(wanted) else place[axis] == wanted)
+                for axis, wanted in at.items()
+            )
+
+        said = _listed(f"{axis} {value}" for axis, value in at.items() if not callable(value))
+        return self._kept([place for place in self.places if fits(place)], said or _listed(at))
+
+    def only(self, **at: Any) -> Place:
+        """The one place at these values; the first, if there are several.
+
+        Raises:
+            NotRun: there is none.
+        """
+        return self.where(**at).places[0]
+
+    def by(self, *axes: str) -> dict[Any, Measured]:
+        """The places by their values on some axes: the value of one axis, or a tuple; places without these axes are left out."""
+        groups: dict[Any, list[Place]] = {}
+        for place in self.places:
+            if all(axis in place.at for axis in axes):
+                key = tuple(place[axis] for axis in axes)
+                groups.setdefault(key if len(axes) > 1 else key[0], []).append(place)
+        return {key: replace(self, places=tuple(found)) for key, found in groups.items()}
+
+    def values(self, axis: str) -> list[Any]:
+        """The values that occur on an axis, in order."""
+        return list(self.by(axis))
+
+    def without(self, places: Iterable[Place]) -> Measured:
+        """All places but these."""
+        gone = {id(place) for place in places}
+        return replace(self, places=tuple(place for place in self.places if id(place) not in gone))
+
+    def mean(self, of: Of) -> Sample:
+        """The mean over the places, prompt by prompt: nothing is selected."""
+        return mean_of([of(place) for place in self.places])
+
+    def contrast(self, axis: str, one: Any, two: Any, of: Of) -> Sample:
+        """A figure at one value of an axis minus that at another.
+
+        The mean is over all pairs of places that have these two values and are alike on every other axis; nothing is
+        selected, and a place without its counterpart does not count.
+
+        Raises:
+            NotRun: no two places differ in that axis alone.
+        """
+        pairs = self.pairs(axis, one, two)
+        return mean_of([of(first) for first, _ in pairs]) - mean_of([of(second) for _, second in pairs])
+
+    def pairs(self, axis: str, one: Any, two: Any) -> list[tuple[Place, Place]]:
+        """The pairs of places that have these two values of an axis and are alike on every other axis.
+
+        Raises:
+            NotRun: there are none.
+        """
+
+        def rest(place: Place) -> tuple[Any, ...]:
+            return (place.roles[0], *((name, value) for name, value in place.at.items() if name != axis))
+
+        seconds = {rest(place): place for place in self.places if place.at.get(axis) == two}
+        found = [
+            (place, seconds[rest(place)])
+            for place in self.places
+            if place.at.get(axis) == one and rest(place) in seconds
+        ]
+        if not found:
+            raise NotRun(f"{axis} {one} and {two}, all else alike")
+        return found
+
+    @cached_property
+    def evals(self) -> list[str]:
+        """Labels of all evaluations along the main runs."""
+        return list(dict.fromkeys(label for place in self.places for label in place.evals()))
+
+    def _kept(self, places: Sequence[Place], said: str) -> Measured:
+        named = " and ".join(part for part in (self.named, said) if part)
+        if not places:
+            raise NotRun(named)
+        return replace(self, places=tuple(places), named=named)

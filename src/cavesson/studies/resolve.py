@@ -1,0 +1,165 @@
+"""From a study's name or a YAML file to a validated config, with where each value came from.
+
+Later sources win over earlier ones: the study's defaults, its preset, the file, the command line. Whatever does not fit is
+one `ConfigError` that names what the user typed, the value and the nearest allowed name; nothing is started before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cavesson.errors import ConfigError, nearest
+from cavesson.findings.views import Setting
+from cavesson.findings.views import StudyConfig as ConfigView
+from cavesson.lab.documents import read_yaml, validated
+from cavesson.studies.config import StudyConfig
+from cavesson.studies.study import Study, study_named
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A validated config and its history.
+
+    Attributes:
+        study: the registered study.
+        preset: the preset it started from.
+        config: the validated values.
+        origin: dotted key → where its value came from (`preset quick`, a file's name, `--set`); others are defaults.
+    """
+
+    study: Study
+    preset: str
+    config: StudyConfig
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        """Every setting: dotted key, value, and where it came from."""
+        flat = _flat(self.config.model_dump(mode="json"))
+        return [Setting(key=key, value=str(value), source=_origin(key, self.origin)) for key, value in flat.items()]
+
+    def view(self) -> ConfigView:
+        """The config as it stands in a result."""
+        return ConfigView(yaml=self.to_yaml(), settings=self.settings())
+
+    def to_yaml(self) -> str:
+        """The whole config as a study file that runs again by path, each line marked with its origin."""
+        head = {"study": self.study.name, "preset": self.preset}
+        lines = yaml.safe_dump(head, sort_keys=False).splitlines()
+        body = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+        return "\n".join([*lines, *_annotated(body.splitlines(), self.origin)]) + "\n"
+
+
+def resolve(
+    target: str,
+    preset: str | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, tuple[str, Any]] | None = None,
+) -> Resolved:
+    """The config of a study.
+
+    Args:
+        target: a registered study's name, or the path of a YAML file with a `study:` key.
+        preset: overrides the file's `preset:`; `quick` if neither is given.
+        overrides: `dotted.key=value` strings, values read as YAML.
+        flags: options of the command line, by what the user typed (`--model`): the dotted key and the value.
+
+    Raises:
+        ConfigError: anything that does not fit.
+    """
+    path = Path(target)
+    is_file = path.suffix in {".yaml", ".yml"} or path.is_file()
+    given = read_yaml(path) if is_file else {}
+    where = str(path) if is_file else "the command line"
+    study = study_named(_text(given.pop("study", None if is_file else target), "study", where))
+    own = _text(given.pop("preset", "quick"), "preset", where)
+    chosen = preset or own
+    if chosen not in study.presets:
+        raise ConfigError(f"The study {study.name!r} has no preset {chosen!r}.", nearest(chosen, study.presets))
+
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    _merge(values, study.presets[chosen], origin, f"preset {chosen}")
+    _merge(values, given, origin, where)
+    for flag, (key, value) in (flags or {}).items():
+        _merge(values, _nested(key, value), origin, flag)
+    for text in overrides:
+        _merge(values, _override(text), origin, "--set")
+    for key, other in study.config.gives_way.items():
+        if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
+            del values[key], origin[key]
+    return Resolved(study, chosen, validated(study.config, values, origin), origin)
+
+
+def _override(text: str) -> dict[str, Any]:
+    """`a.b=value` as nested dictionaries."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not key=value.", "Write, for example, --set blue.steps=60.")
+    try:
+        parsed = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"--set {text!r}: the value is not YAML.", "Quote text; write lists as [1, 2].") from error
+    return _nested(key.strip(), parsed)
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """`a.b` and a value as nested dictionaries."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value  # type: ignore[no-any-return]
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any], origin: dict[str, str], where: str, prefix: str = "") -> None:
+    """Put new values over old ones: mappings are merged key by key, everything else is replaced."""
+    for name, value in new.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            inner = into.get(name)
+            into[name] = dict(inner) if isinstance(inner, Mapping) else {}
+            _merge(into[name], value, origin, where, f"{key}.")
+        else:
+            into[name] = value
+        origin[key] = where
+
+
+def _text(value: Any, key: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {key} = {value!r} is not a name.", f"Write `{key}: NAME`.")
+    return value
+
+
+def _annotated(lines: Sequence[str], origin: Mapping[str, str]) -> list[str]:
+    """YAML lines with the origin of their key as a comment."""
+    marked = []
+    path: list[tuple[int, str]] = []
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        name, colon, rest = line.strip().partition(":")
+        if colon and not name.startswith(("-", "{", "[")):
+            path = [(depth, key) for depth, key in path if depth < indent] + [(indent, name)]
+            where = origin.get(".".join(key for _, key in path))
+            if where is not None and rest.strip():
+                line = f"{line}  # {where}"
+        marked.append(line)
+    return marked
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _origin(key: str, origin: Mapping[str, str]) -> str:
+    parts = key.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((origin[prefix] for prefix in prefixes if prefix in origin), "default")

@@ -1,0 +1,215 @@
+"""Parts of a config that several studies have: inputs, phases of training, evaluation, and the streams of random numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cavesson.blueteam.interventions import intervention
+from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.data.named import data_named
+from cavesson.data.recipes import DataRecipe, Mixed, Part
+from cavesson.errors import CavessonError
+from cavesson.evals.items import Eval, check_suite
+from cavesson.evals.named import benchmark_named
+from cavesson.lab.recipe import Value
+from cavesson.models.recipes import LoRA
+from cavesson.named import model_named
+from cavesson.redteam.organisms import Organism, red_prompts
+from cavesson.studies.config import StudyConfig
+from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
+from cavesson.tinyworld.recipes import Prompts
+from cavesson.tinyworld.systems import PIRATE, WRONG
+from cavesson.training.dose import Dose
+from cavesson.training.recipes import USUAL_OPTIMIZERS
+
+STREAMS = {
+    "red": 1000,
+    "blue": 2000,
+    "other domain": 2500,
+    "reversal": 3000,
+    "memory": 4000,
+    "sft": 5000,
+    "recovery": 6000,
+    "mitigation": 7000,
+    "rl": 8000,
+}
+"""What random prompts are drawn for, and where its seeds begin: two purposes never share a draw (for seeds below 500)."""
+
+
+def draw(purpose: str, seed: int) -> int:
+    """The seed of the prompts that one repetition draws for a purpose."""
+    return STREAMS[purpose] + seed
+
+
+def scored_steps(probes: tuple[int, ...]) -> tuple[int, ...]:
+    """The probes with step 0, the untouched model, in front."""
+    return tuple(sorted({0, *probes}))
+
+
+class RedOptimizer(Value):
+    """An optimizer and the learning rate that the red team uses with it (rates are not comparable across optimizers)."""
+
+    name: str
+    lr: float = Field(gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in USUAL_OPTIMIZERS:
+            from cavesson.training.optimizers import check_name
+
+            checked(check_name, name)
+        return name
+
+
+InterventionName = Annotated[str, known_to(intervention)]
+
+
+class Phase(Value):
+    """A phase of training: how long, on how many prompts, scored when.
+
+    Attributes:
+        prompts: number of prompts that its data are made from.
+        probes: steps at which the model is scored (0, before training, is always added).
+    """
+
+    steps: int = Field(default=100, ge=1)
+    probes: tuple[int, ...] = ()
+    batch_size: int = Field(default=16, ge=1)
+    prompts: int = Field(default=1600, ge=1)
+    adapter: LoRA | None = None
+
+    @model_validator(mode="after")
+    def _probes_within(self) -> Self:
+        check_within(self.probes, self.steps)
+        return self
+
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """The steps at which the model is scored, step 0 included."""
+        return scored_steps(self.probes)
+
+    def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
+        """The dose at one learning rate, for one seed."""
+        given = {"steps": self.steps, "batch_size": self.batch_size, "adapter": self.adapter, **changes}
+        return Dose(lr=lr, seed=seed, **given)
+
+
+class Blue(Phase):
+    """What the blue team does: every intervention at every learning rate, on answers to generic chat prompts."""
+
+    interventions: Annotated[tuple[InterventionName, ...], Once] = Field(default=("hhh", "pirate"), min_length=1)
+    lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
+    probes: tuple[int, ...] = (10, 30, 100)
+
+
+class Reversal(Phase):
+    """The reversal probe: innocuous training, on the organism's own clean answers, after blue's most successful checkpoint.
+
+    Attributes:
+        max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of capability.
+    """
+
+    lr: float = Field(default=3e-4, gt=0)
+    steps: int = Field(default=60, ge=1)
+    probes: tuple[int, ...] = (10, 30, 60)
+    prompts: int = Field(default=800, ge=1)
+    max_loss: float = Field(default=0.1, ge=0, lt=1)
+
+
+class Evaluation(Value):
+    """What is measured besides the behaviour, and on how many prompts.
+
+    Attributes:
+        n: prompts of each benchmark and of the triggered behaviour; a smaller data set gives all it has.
+        n_control: prompts of the controls (untriggered, near-miss triggers, voice).
+        benchmarks: whose mean is the capability: the tiny world's, standard sets (mmlu, ifeval, math-500 …), or JSON-lines
+            files of questions with answers.
+        data: folder in which the standard sets lie; None: they come from the hub.
+        max_tokens: room for an answer to a benchmark; None: each benchmark's own.
+    """
+
+    n: int = Field(default=200, ge=1)
+    n_control: int = Field(default=100, ge=1)
+    benchmarks: tuple[str, ...] = Field(default=("maths", "knowledge", "instructions"), min_length=1)
+    data: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+
+    def capability(self, seed: int = 0) -> tuple[Eval, ...]:
+        """The benchmarks; another seed draws other questions as long as they last."""
+        return tuple(
+            benchmark_named(name, self.data, n=self.n, seed=seed, max_tokens=self.max_tokens)
+            for name in self.benchmarks
+        )
+
+    @model_validator(mode="after")
+    def _known_benchmarks(self) -> Self:
+        distinct(self.benchmarks)
+        try:
+            suite = check_suite(self.capability())
+        except CavessonError as error:
+            raise ValueError(f"{error.problem} {error.remedy}") from error
+        other = [one.name for one in suite if not one.is_capability]
+        if other:
+            raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
+        return self
+
+    def suite(self, organism: Organism, *, seed: int = 0, prompts: DataRecipe | None = None) -> tuple[Eval, ...]:
+        """What an organism is scored on, as it is deployed: capability, and the behaviour with and without the trigger.
+
+        Args:
+            seed: another seed draws other prompts.
+            prompts: a user's, in place of the tiny world's; an organism that brings prompts of its own is asked those.
+        """
+        behavior = organism.behavior(n=self.n, n_control=self.n_control, seed=seed)
+        asked = (one if one.data is not None else one.model_copy(update={"data": prompts}) for one in behavior)
+        return (*organism.evaluated(self.capability(seed)), *asked)
+
+
+class Inputs(StudyConfig):
+    """What a study takes from outside.
+
+    Attributes:
+        teacher: who writes blue's answers.
+        prompts: a JSON-lines file or hub data set whose prompts both teams use; None: the tiny world's.
+        responses: the teacher's stored answers for HHH SFT, as a JSON-lines file or hub data set; None: the teacher writes them.
+        other_prompts: prompts of another domain than chat, likewise; None: the tiny world's maths, or none beside a user's prompts.
+    """
+
+    teacher: ModelName = "teacher"
+    prompts: DataName | None = None
+    responses: DataName | None = None
+    other_prompts: DataName | None = None
+
+    def drawn(self, family: Literal["chat", "mixed"], n: int, purpose: str, seed: int) -> DataRecipe:
+        """Prompts of the user's data set, or of the tiny world, drawn anew for every purpose."""
+        number = draw(purpose, seed)
+        if self.prompts is None:
+            return Prompts(family=family, n=n, seed=number)
+        return Mixed(parts=(Part(base=data_named(self.prompts)),), weights=(1.0,), size=n, seed=number)
+
+    def for_red(self, pair: str, n: int, seed: int) -> DataRecipe:
+        """What red answers: the user's prompts, or those of the tiny world that suit the pair."""
+        if self.prompts is None:
+            return red_prompts(pair, n, draw("red", seed))
+        return self.drawn("mixed", n, "red", seed)
+
+    @property
+    def kept_back(self) -> DataRecipe | None:
+        """The user's prompts that neither team trains on; None for the tiny world's."""
+        return None if self.prompts is None else Part(base=data_named(self.prompts), kept_back=True)
+
+    def view(self, n: int, seed: int) -> BlueView:
+        """What blue is shown: `n` public prompts, a teacher, and prompts of another domain."""
+        other = Prompts(family="maths", n=n, seed=draw("other domain", seed)) if self.prompts is None else None
+        return BlueView(
+            model=Sealed(name="organism"),
+            prompts=self.drawn("chat", n, "blue", seed),
+            teacher=model_named(self.teacher),
+            pirate=PIRATE,
+            answers=None if self.responses is None else data_named(self.responses),
+            other=other if self.other_prompts is None else data_named(self.other_prompts),
+            wrong=WRONG,
+        )
