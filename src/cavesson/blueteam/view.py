@@ -17,14 +17,10 @@ from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
 from cavesson.sampling.recipes import Generated
-from cavesson.tinyworld.recipes import Prompts
 from cavesson.tinyworld.systems import PIRATE, WRONG
 
 if TYPE_CHECKING:
     from cavesson.models.loading import Model
-
-APART = 500
-"""The tiny world's prompts of another domain have the seed of its chat prompts plus this."""
 
 
 class Sealed(ModelRecipe):
@@ -162,15 +158,12 @@ def blue_view(
         prompts: public prompts, unanswered.
         teacher: writes answers.
         answers: the teacher's stored answers; None: the teacher writes them.
-        other: prompts of another domain; None: maths of the tiny world where `prompts` are the tiny world's, else none.
-        rewriter, written, trusted, drop: see `BlueView`.
+        other, rewriter, written, trusted, drop: see `BlueView`.
         model: what blue trains where that is not the organism itself (a model that blue trained before); the game seals it.
 
     Raises:
         ConfigError: there is no model or data set of a name.
     """
-    if other is None and isinstance(prompts, Prompts):
-        other = Prompts(family="maths", n=prompts.n, seed=prompts.seed + APART)
     return BlueView(
         model=model,
         prompts=prompts,
