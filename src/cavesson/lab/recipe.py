@@ -69,7 +69,7 @@ KINDS: dict[str, str] = {
     "style-cues": "cavesson.redteam.planted:StyleCues",
     "sealed": "cavesson.blueteam.view:Sealed",
     "sealed-data": "cavesson.blueteam.view:SealedData",
-    "least-surprising": "cavesson.blueteam.countermoves:LeastSurprising",
+    "least-surprising": "cavesson.blueteam.written:LeastSurprising",
     "vetted": "cavesson.game:Vetted",
 }
 """Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""

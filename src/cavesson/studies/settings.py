@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.blueteam.interventions import intervention
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.view import BlueView, blue_view
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
@@ -15,13 +15,11 @@ from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
-from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
 from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
-from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
 from cavesson.training.recipes import USUAL_OPTIMIZERS
 
@@ -209,12 +207,9 @@ class Inputs(StudyConfig):
     def view(self, n: int, seed: int) -> BlueView:
         """What blue is shown: `n` public prompts, a teacher, and prompts of another domain."""
         other = Prompts(family="maths", n=n, seed=draw("other domain", seed)) if self.prompts is None else None
-        return BlueView(
-            model=Sealed(name="organism"),
-            prompts=self.drawn("chat", n, "blue", seed),
-            teacher=model_named(self.teacher),
-            pirate=PIRATE,
-            answers=None if self.responses is None else data_named(self.responses),
-            other=other if self.other_prompts is None else data_named(self.other_prompts),
-            wrong=WRONG,
+        return blue_view(
+            self.drawn("chat", n, "blue", seed),
+            self.teacher,
+            answers=self.responses,
+            other=self.other_prompts or other,
         )
