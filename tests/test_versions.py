@@ -24,6 +24,7 @@ import pytest
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import KINDS, Recipe, Value, class_of
 from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling import native
 
 RECORD = Path(__file__).with_name("code_versions.json")
 REFRESH = "python tests/test_versions.py"
@@ -31,11 +32,19 @@ REFRESH = "python tests/test_versions.py"
 
 def code_hash(recipe: type[Recipe]) -> str:
     """Hash of the code that decides what this recipe makes."""
-    sources = {name: inspect.getsource(importlib.import_module(name)) for name in recipe.code}
+    sources = {name: source_of(name) for name in recipe.code}
     sources |= {
         f"class {part.__qualname__}": textwrap.dedent(inspect.getsource(part))
         for part in (recipe, *shared_by(recipe), *values_in(recipe))
     }
+    return hash_of(sources)
+
+
+def source_of(module: str) -> str:
+    return inspect.getsource(importlib.import_module(module))
+
+
+def hash_of(sources: dict[str, str]) -> str:
     text = "\n".join(f"{name}: {meaning(ast.parse(source))}" for name, source in sorted(sources.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -77,18 +86,30 @@ def meaning(node: Any) -> str:
 
 
 def entry(kind: str) -> dict[str, int | str]:
+    if kind == NATIVE:
+        return {"version": native.VERSION, "code": hash_of({name: source_of(name) for name in NATIVE_CODE})}
     recipe = class_of(kind)
     return {"version": recipe.version, "code": code_hash(recipe)}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+NATIVE = "the native sampler"
+NATIVE_CODE = (
+    "cavesson.models.rendering",
+    "cavesson.sampling.llama",
+    "cavesson.sampling.native",
+    "cavesson.sampling.window",
+)
+"""Its completions are kept by stores' caches, under its own version."""
+
+
+@pytest.mark.parametrize("kind", [NATIVE, *sorted(KINDS)])
 def test_code_that_decides_results_changes_with_its_version(kind: str) -> None:
     recorded, now = json.loads(RECORD.read_text()).get(kind), entry(kind)
     assert recorded is not None, f"{kind!r} is new: {REFRESH}"
     if now["code"] != recorded["code"]:
-        name = class_of(kind).__name__
+        where = "cavesson.sampling.native.VERSION" if kind == NATIVE else f"{class_of(kind).__name__}.version"
         assert now["version"] != recorded["version"], (
-            f"code behind {name} changed: raise {name}.version by one if its artifacts change by it; then (or if not) {REFRESH}"
+            f"code behind {kind} changed: raise {where} by one if what it makes changes by it; then (or if not) {REFRESH}"
         )
     assert now == recorded, f"the version of {kind!r} changed: {REFRESH}"
 
@@ -123,7 +144,8 @@ UNNAMED = {
     "cavesson.lab.recipe",
     "cavesson.evals.scores",  # how scores are written and counted, not what they are
     "cavesson.models.folders",  # which files are a model
-    "cavesson.sampling.cache",  # has a version of its own
+    "cavesson.sampling.cache",  # gives what the sampler gave
+    "cavesson.sampling.journal",
     "cavesson.training.resume",  # tests compare resumed runs with others to the last bit
 }
 """Modules that do not decide what an artifact holds. Nor do `recipes`: each class in them has an entry of its own."""
@@ -155,4 +177,4 @@ def test_settings_inside_a_recipe_count() -> None:
 
 
 if __name__ == "__main__":
-    RECORD.write_text(json.dumps({kind: entry(kind) for kind in sorted(KINDS)}, indent=1) + "\n")
+    RECORD.write_text(json.dumps({kind: entry(kind) for kind in [*sorted(KINDS), NATIVE]}, indent=1) + "\n")
