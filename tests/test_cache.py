@@ -160,6 +160,12 @@ def test_a_full_cache_forgets_what_was_used_longest_ago(tmp_path):
     assert known == [0, *range(known[1], 3000)], "and the newest"
 
 
+def test_a_cache_of_no_size_keeps_nothing_and_comes_to_an_end(tmp_path):
+    cache = GenerationCache(tmp_path / "cache", most=0)
+    cache.put({key_of(1): answer(1)})
+    assert cache.get([key_of(1)]) == {}
+
+
 # ------------------------------------------------------------------------------------------------ faults
 
 

@@ -62,7 +62,7 @@ class GenerationCache:
                 some = keys[start : start + _MARKS]
                 which = f"WHERE key IN ({','.join('?' * len(some))})"
                 for key, packed in db.execute(f"SELECT key, completions FROM generations {which}", some).fetchall():
-                    with suppress(ValueError):  # what was damaged is not known
+                    with suppress(ValueError, TypeError):  # what was damaged is not known
                         found[key] = _unpack(key, packed)
                 db.execute(f"UPDATE generations SET used = {_NOW} {which}", some)
 
@@ -76,9 +76,9 @@ class GenerationCache:
             [(now,)] = db.execute(f"SELECT {_NOW}")
             rows = [(key, _pack(key, answers), now) for key, answers in completions.items()]
             db.executemany("INSERT OR REPLACE INTO generations VALUES (?, ?, ?)", rows)
-            while _held(db) > self.most:
-                some = "SELECT key FROM generations ORDER BY used LIMIT 1 + (SELECT count(*) FROM generations) / 16"
-                db.execute(f"DELETE FROM generations WHERE key IN ({some})")
+            some = "SELECT key FROM generations ORDER BY used LIMIT 1 + (SELECT count(*) FROM generations) / 16"
+            while _held(db) > self.most and db.execute(f"DELETE FROM generations WHERE key IN ({some})").rowcount:
+                pass
 
         self._try(keep)
 
