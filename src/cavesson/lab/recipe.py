@@ -89,6 +89,8 @@ class Job(Protocol):
     """Empty folder; what is written here becomes the artifact."""
     scratch: Path
     """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    cache: Path
+    """Folder that all jobs of the store share, at the same time too; it may be missing, read-only or emptied at any moment."""
     threads: int
     """CPU threads that this job may use."""
 
