@@ -102,7 +102,7 @@ class Folders:
     seen: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.folder, self.scratch = self.root / "artifact", self.root / "scratch"
+        self.folder, self.scratch, self.cache = (self.root / name for name in ("artifact", "scratch", "cache"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir(parents=True, exist_ok=True)
 

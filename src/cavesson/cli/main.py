@@ -19,6 +19,7 @@ from cavesson.cli.evaluate import evaluate
 from cavesson.cli.make import export, make
 from cavesson.cli.run import list_everything, run
 from cavesson.cli.stress import stress
+from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
 
@@ -50,7 +51,7 @@ def cavesson(
         typer.echo(f"note: {note}", err=True)
 
 
-app.command()(run)
+app.command(cls=StudyCommand)(run)
 app.command()(stress)
 app.command("list")(list_everything)
 app.command()(chat)

@@ -69,7 +69,7 @@ KINDS: dict[str, str] = {
     "style-cues": "cavesson.redteam.planted:StyleCues",
     "sealed": "cavesson.blueteam.view:Sealed",
     "sealed-data": "cavesson.blueteam.view:SealedData",
-    "least-surprising": "cavesson.blueteam.countermoves:LeastSurprising",
+    "least-surprising": "cavesson.blueteam.written:LeastSurprising",
     "vetted": "cavesson.game:Vetted",
 }
 """Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""
@@ -89,6 +89,8 @@ class Job(Protocol):
     """Empty folder; what is written here becomes the artifact."""
     scratch: Path
     """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    cache: Path
+    """Folder that all jobs of the store share, at the same time too; it may be missing, read-only or emptied at any moment."""
     threads: int
     """CPU threads that this job may use."""
 
