@@ -21,7 +21,9 @@ from cavesson.rl.rollouts import Rollouts, rows
 from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import Fresh
 from cavesson.tinyworld.tasks import items
-from cavesson.training.objectives import policy_gradient
+from cavesson.training.batches import Batch, Row
+from cavesson.training.forward import Forward
+from cavesson.training.objectives import PolicyGradient
 from training_world import Folders
 
 
@@ -63,7 +65,8 @@ def test_answers_weigh_what_they_are_better_than_their_group() -> None:
 
 def test_the_gradient_raises_what_was_better_and_lowers_what_was_worse() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
-    policy_gradient(logits, torch.tensor([0, 1]), torch.tensor([0.5, -0.5])).backward()  # type: ignore[no-untyped-call]
+    batch = Batch.of([Row(np.array([2, 0, 1], np.int32), np.array([0, 0.5, -0.5], np.float32))])
+    PolicyGradient()(Forward(batch, lambda _: logits), batch).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[0, 1] and logits.grad[1, 1] > 0 > logits.grad[1, 0]
 

@@ -17,6 +17,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.models.recipes import Interpolated, LoRA
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Anchored
 
 if TYPE_CHECKING:
     from cavesson.training.recipes import Trained
@@ -96,12 +97,12 @@ def mixed(view: BlueView, dose: Dose, strength: float) -> Trained:
 
 def kl(view: BlueView, dose: Dose, strength: float) -> Trained:
     """With `strength` times the KL divergence from the untouched organism added to the loss."""
-    return off_model(view, dose.model_copy(update={"kl": strength}))
+    return dose.train(view.model, view.plain, objective=Anchored(kl=strength))
 
 
 def low_rank(view: BlueView, dose: Dose, strength: float) -> Trained:
     """Through a fresh adapter of rank `strength`."""
-    return off_model(view, dose.model_copy(update={"adapter": LoRA(rank=int(strength))}))
+    return dose.train(view.model, view.plain, adapter=LoRA(rank=int(strength)))
 
 
 def interpolation(view: BlueView, dose: Dose, strength: float) -> Interpolated:
@@ -111,7 +112,7 @@ def interpolation(view: BlueView, dose: Dose, strength: float) -> Interpolated:
 
 def early_tokens(view: BlueView, dose: Dose, strength: float) -> Trained:
     """Only the first `strength` tokens of every answer are trained."""
-    return off_model(view, dose.model_copy(update={"first_tokens": int(strength)}))
+    return dose.train(view.model, view.plain, first_tokens=int(strength))
 
 
 def restyled(view: BlueView, dose: Dose, strength: float) -> Trained:

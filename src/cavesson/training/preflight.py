@@ -100,7 +100,9 @@ def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int 
     """
     if run is None:
         return weights * stored
-    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + bool(run.anchor)  # gradients, the optimizer's own, the base's
+    copies = (
+        1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.objective.needs_base
+    )  # gradients, the optimizer's own, the base's
     if run.adapter is None:
         return weights * BYTES_PER_WEIGHT * (1 + copies)
     adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
@@ -111,12 +113,13 @@ def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabu
     """Memory that a step of training takes besides weights, gradients and optimizer.
 
     That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
-    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with the base's logits 8. A
+    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with logits of the base or a teacher 8. A
     step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
     """
     tokens = run.tokens_at_once(USUAL_TOKENS)
     copies = 0 if run.precision == "fp32" else 2 * weights
-    return copies + tokens * (90 * layers * width + (8 if run.anchor else 6) * vocabulary)
+    asked = run.objective.needs_base or run.objective.teacher is not None
+    return copies + tokens * (90 * layers * width + (8 if asked else 6) * vocabulary)
 
 
 def _rank(run: Training) -> int:
