@@ -118,6 +118,24 @@ def test_a_stopped_run_resumes_to_the_same_bits(adapter: LoRA | None, when: str,
     )
 
 
+def test_a_penalty_holds_the_policy_to_the_model_that_it_was(tmp_path: Path) -> None:
+    settings = {"steps": 4, "per_step": 12, "group": 8, "lr": 1e-2}
+    start = practice().base.load(nothing_stored)
+    gone = {}
+    for kl in (0.0, 100.0):
+        model = run(practice(objective=PolicyGradient(kl=kl), **settings), Folders(tmp_path / str(kl)))
+        pairs = zip(logits(start), logits(model), strict=True)
+        gone[kl] = sum(float((before.exp() * (before - after)).sum()) for before, after in pairs)
+    assert gone[100.0] < 0.8 * gone[0.0]  # the first step is the same: nothing has moved yet
+    assert practice(objective=PolicyGradient(kl=0.0)).fingerprint == practice().fingerprint
+
+
+def logits(model: Model) -> torch.Tensor:
+    """Log-probabilities after each of a few tokens."""
+    with torch.no_grad():
+        return model.net(input_ids=torch.arange(5, 45)[None]).logits[0].log_softmax(-1)
+
+
 def test_it_is_made_loaded_and_probed_like_any_training(tmp_path: Path) -> None:
     recipe = practice(checkpoints=(1,), adapter=LoRA(rank=2))
     job = Folders(tmp_path / "made")

@@ -152,7 +152,9 @@ class Trained(Training, OnData):
     data: DataRecipe
 
     def tokens_at_once(self, usual: int) -> int:
-        return self.tokens_per_batch if self.packing else self.batch_size * min(self.max_length or usual, usual)
+        if self.packing:
+            return self.tokens_per_batch
+        return self.batch_size * min(self.max_length or usual, usual) * (2 if self.objective.pairs else 1)
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
         from cavesson.training.engine import train
