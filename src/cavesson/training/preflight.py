@@ -53,14 +53,22 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
+    counts: dict[Recipe, int] = {}
     for model in dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)):
         renderer = model.renderer(lambda recipe: Path())
         renderer.render(_PROBE, train_on="last")
         local = Path(model.path).expanduser()
-        weights = count_weights(local) if local.is_dir() else _weights_on_hub(model)
-        if weights is not None and weights >= SMALL:
+        counts[model] = (count_weights(local) if local.is_dir() else _weights_on_hub(model)) or 0
+    for model, weights in counts.items():
+        if isinstance(model, HFModel) and weights >= SMALL:
             trained = [run for run in runs if model in set(lineage(run.base))]
-            _check_fit(model, weights, trained, workers)
+            taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
+            _check_fit(model, weights, taught, workers)
+
+
+def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
+    """The model that stands beside the trained one in memory, if any."""
+    return () if run.objective.teacher is None else (run.objective.teacher,)
 
 
 def runs_in(value: Any) -> Iterator[Training]:
@@ -130,11 +138,13 @@ def _rank(run: Training) -> int:
     return ranks[-1] if ranks else 0
 
 
-def _check_fit(model: HFModel, weights: int, runs: list[Training], workers: int) -> None:
+def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers: int) -> None:
+    """Refuse a model that needs more memory than is free; `runs` train the model, each beside a teacher of so many weights."""
     free, where, stored = _free_memory()
     shape = _shape(model)
     need = max(
         bytes_needed(weights, run, width=shape["width"], stored=stored)
+        + (0 if run is None else runs[run] * stored)
         + (0 if run is None else bytes_on_top(weights, run, **shape))
         for run in (*runs, None)
     )
