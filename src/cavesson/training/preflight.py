@@ -53,17 +53,18 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
+    models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
     counts: dict[Recipe, int] = {}
-    for model in dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)):
+    for model in models:
         renderer = model.renderer(lambda recipe: Path())
         renderer.render(_PROBE, train_on="last")
         local = Path(model.path).expanduser()
         counts[model] = (count_weights(local) if local.is_dir() else _weights_on_hub(model)) or 0
-    for model, weights in counts.items():
-        if isinstance(model, HFModel) and weights >= SMALL:
+    for model in models:
+        if counts[model] >= SMALL:
             trained = [run for run in runs if model in set(lineage(run.base))]
             taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
-            _check_fit(model, weights, taught, workers)
+            _check_fit(model, counts[model], taught, workers)
 
 
 def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
