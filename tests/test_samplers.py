@@ -14,7 +14,8 @@ from cavesson.evals.recipes import Scored
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
-from cavesson.models.adapters import attach, merged
+from cavesson.models.adapters import attach
+from cavesson.models.model import merged
 from cavesson.models.recipes import LoRA, Noised
 from cavesson.sampling import choice
 from cavesson.sampling.cache import CachedSampler
