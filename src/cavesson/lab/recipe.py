@@ -37,6 +37,7 @@ KINDS: dict[str, str] = {
     "mixed": "cavesson.data.recipes:Mixed",
     "filtered": "cavesson.data.recipes:Filtered",
     "part": "cavesson.data.recipes:Part",
+    "preferences": "cavesson.data.preferences:Preferences",
     "restyled": "cavesson.data.restyle:Restyled",
     "under-system": "cavesson.data.restyle:UnderSystem",
     "shuffled": "cavesson.data.restyle:Shuffled",
