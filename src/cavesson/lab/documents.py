@@ -1,4 +1,4 @@
-"""Files that users write: YAML without silent surprises, and complaints that name file, key, value and the nearest allowed name."""
+"""Files that users write: strict YAML, and errors that name file, key, value and the nearest allowed name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ C = TypeVar("C", bound=BaseModel)
 
 
 def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, str]) -> C:
-    """The values as this schema, or one error that says all that is wrong with them.
+    """The values, checked against a schema.
 
     Args:
         origin: where each key's value came from (a file, `--set`), by dotted name.
+
+    Raises:
+        ConfigError: some values do not fit; the one error lists every problem.
     """
     try:
         return schema.model_validate(values)
@@ -38,7 +41,7 @@ def read_yaml(
 
     Args:
         what: the kind of file, for the messages.
-        need: the least that it holds, likewise.
+        need: the least that such a file holds, for the messages.
 
     Raises:
         ConfigError: no such file, not UTF-8 text, not YAML, a key that stands twice, or not a mapping.
@@ -90,7 +93,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
-    """One of pydantic's complaints in our words: (problem, remedy)."""
+    """One of pydantic's errors in our words: (problem, remedy)."""
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
     where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
@@ -111,7 +114,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
 
 
 def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is called too short only because items of it were refused, which is told anyway."""
+    """Whether a list is called too short only because some of its items were refused; those items have their own errors."""
     loc = detail["loc"]
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in found
