@@ -87,9 +87,7 @@ class Roots:
         """
         found: dict[str, str] = {}
         for place in _listing(self.root / "uses"):
-            if tidy and place.name.startswith(
-                "."
-            ):  # a half-written claim of a killed process (`sweeping()` blocks live ones)
+            if tidy and place.name.startswith("."):  # half-written by a killed process: `sweeping()` blocks others
                 place.unlink(missing_ok=True)
             if place.suffix != ".json":
                 continue
