@@ -1,4 +1,4 @@
-"""Examples in files: one JSON object per line."""
+"""Reading and writing of examples as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CONVERSATION_KEYS = ("messages", "prompt", "response", "system")
 """The keys that make up a conversation; every other key of a row is kept in `Example.meta`."""
 
 PAIR_KEYS = ("chosen", "rejected")
-"""The keys of a row with two answers, of which one is preferred; a row with one of them alone keeps it in `Example.meta`."""
+"""The keys of a row with a preferred and a rejected answer; a row with only one of the keys keeps it in `Example.meta`."""
 
 
 def read_examples(path: str | Path) -> list[Example]:
     """Read a JSONL file of conversations; see `parse_row` for the rows. Blank lines are skipped.
 
     Raises:
-        ConfigError: the file is missing, or a line is no JSON object or no conversation (it names the line).
+        ConfigError: the file is missing, or a line is not a JSON object or not a conversation; the message names the line.
     """
     return list(iterate_examples(path))
 
@@ -45,7 +45,7 @@ def iterate_examples(path: str | Path) -> Iterator[Example]:
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
-    """Write conversations and what is known about them, one JSON object per line; returns their number."""
+    """Write examples, one JSON object per line; returns the number of examples."""
     count = 0
     with Path(path).open("w", encoding="utf-8", newline="\n") as out:
         for example in examples:
@@ -63,15 +63,15 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
 def parse_row(row: Mapping[str, Any], where: str) -> Example:
     """An example from a row: `{"messages": […]}` or `{"prompt": …, "response"?: …, "system"?: …}`.
 
-    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. Its answers are texts, or lists of
-    messages as the hub's data sets have them: the answer alone or, where the row has no prompt, the whole conversation.
+    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. The two answers are texts, or lists of
+    messages as in data sets on the hub: the answer alone or, in a row without a prompt, the whole conversation.
 
     Args:
-        row: further keys go into the example's `meta`; a key `meta` that holds an object is spread out.
-        where: names the row in messages.
+        row: the row. Further keys go into the example's `meta`; the entries of an object under the key `meta` do, too.
+        where: name of the row, for messages.
 
     Raises:
-        ConfigError: neither shape fits.
+        ConfigError: the row has none of these shapes.
     """
     is_pair = all(row.get(key) is not None for key in PAIR_KEYS) and row.get("messages") is None
     taken = (*CONVERSATION_KEYS, "meta", *(PAIR_KEYS if is_pair else ()))
