@@ -16,7 +16,7 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
-from cavesson.analysis.returns import backdoor_return
+from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
 from cavesson.blueteam.damage import DAMAGES
 from cavesson.blueteam.interventions import intervention
 from cavesson.data.recipes import DataRecipe
@@ -35,6 +35,9 @@ TRIGGERED = "behavior/triggered"
 
 FULL = "full"
 """Names full-weight training among adapters."""
+
+BEST = "all"
+"""Stands for the best of all interventions where a name of one is asked for."""
 
 FEWEST = 3
 """Prompts on which an organism must show the behaviour for there to be something to remove."""
@@ -90,12 +93,17 @@ def probe_cell(
     """One reversal probe: innocuous training from blue's most successful checkpoint.
 
     Args:
-        intervention: whose checkpoint it is; "all": the best of all interventions.
+        intervention: whose checkpoint it is, or `BEST`.
         probe: name of the innocuous training.
         before: the untouched organism on the probe's own prompts.
     """
     at = {**axes_of(organism), "intervention": intervention, "probe": probe}
     return Cell.of(at, organism.seed, organism, probe=probed, before=before, selected=selected)
+
+
+def base_cell(organism: Organism, base: Scored) -> Cell:
+    """The never-misaligned model that an organism was made from."""
+    return Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=base)
 
 
 def base_cells(
@@ -111,7 +119,7 @@ def base_cells(
             organism.name, organism.base, organism.base, organism.pair, organism.construction, organism.labels
         )
         scored = Scored(model=organism.base, suite=evaluation.suite(plain, prompts=prompts))
-        yield Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=scored)
+        yield base_cell(organism, scored)
 
 
 # ----------------------------------------------------------------------------------------------- readings
@@ -262,6 +270,12 @@ def capability_change(place: Place) -> Sample:
     labels = capability_of(place.evals())
     after = pooled([place.sample(label, 0) for label in labels])
     return after - pooled([before(place, label) for label in labels])
+
+
+def reversal(place: Place) -> Reversal:
+    """Whether what blue left had removed the behaviour or suppressed it, by a reversal probe."""
+    after = place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
+    return removal_or_suppression(before(place, TRIGGERED).table, *(found.table for found in after))
 
 
 def chosen(place: Place) -> list[tuple[float, int]]:

