@@ -32,7 +32,7 @@ from cavesson.evals.recipes import Scored
 from cavesson.evals.world import Knowledge
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
 from cavesson.studies.resolve import resolve

@@ -56,7 +56,7 @@ class Peer:
 
     def _generated(self, recipe: Any, folder: Path) -> None:
         """Data that a model writes."""
-        from cavesson.data.recipes import Example
+        from cavesson.data.example import Example
         from cavesson.data.sources import write_examples
 
         prompts = recipe.prompts.examples(self.path)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.example import Example
+from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS, eval_named

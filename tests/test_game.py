@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cavesson.blueteam.interventions import hhh_sft, intervention, pirate_sft
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.moves import move_named
+from cavesson.blueteam.sft import hhh_sft, pirate_sft
+from cavesson.blueteam.view import BlueView, Sealed, SealedData
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import PAIRS
@@ -67,6 +70,23 @@ def test_what_blue_holds_does_not_contain_the_secret(organism, view):
     assert TRIGGER.text not in everything and PAIR not in everything
     with pytest.raises(RulesError, match="sealed"):
         seen[0].model.load(lambda recipe: Path())
+
+
+def test_the_model_and_the_written_data_of_a_view_are_sealed_before_blue_sees_them(organism, view):
+    """Blue may train a model that blue trained before, on data that the organism wrote."""
+    left = play(organism, hhh_sft, view, DOSE)
+    data = Generated(by=organism.model, prompts=PROMPTS)
+    seen = []
+
+    def spy(v, dose):
+        seen.extend([v.model, v.written])
+        return dose.train(v.model, v.written)
+
+    run = play(organism, spy, replace(view, model=left, written=data), DOSE)
+    assert seen == [Sealed(name="organism"), SealedData(name="written")]
+    assert run.base == left and run.data == data
+    with pytest.raises(RulesError, match="opened outside the game"):
+        seen[1].examples(lambda recipe: Path())
 
 
 def test_two_organisms_share_the_recipe_of_blue_data(organism, view):
@@ -151,28 +171,30 @@ def test_look_alikes_are_no_offence(tmp_path, organism, view):
 
 def test_an_unknown_name_offers_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'pirate'"):
-        intervention("pirat")
+        move_named("pirat")
     with pytest.raises(ConfigError, match="did you mean 'cot-distilled'"):
         construction("cot-distiled")
 
 
-def test_an_intervention_of_ones_own_is_a_function_in_a_file(tmp_path):
+def test_an_intervention_of_ones_own_is_a_function_in_a_file(tmp_path, organism, view):
     path = tmp_path / "mine.py"
     path.write_text("def calm(view, dose):\n    return dose.train(view.model, view.prompts)\n")
-    assert intervention(f"{path}:calm").__name__ == "calm"
+    found = move_named(f"{path}:calm")
+    assert found.title == "calm" and found.strength is None
+    assert play(organism, found, view, DOSE).data == Vetted(data=view.prompts, pair=PAIR)
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        intervention(f"{path}:missing")
+        move_named(f"{path}:missing")
 
 
 def test_a_file_of_interventions_is_executed_once_until_it_changes(tmp_path):
     path, log = tmp_path / "mine.py", tmp_path / "log"
     text = f"open({str(log)!r}, 'a').write('x')\ndef calm(view, dose): return NUMBER\ndef wild(view, dose): ...\n"
     path.write_text(text + "NUMBER = 1\n")
-    first = intervention(f"{path}:calm")
-    assert intervention(f"{path}:calm") is first and intervention(f"{path}:wild") and log.read_text() == "x"
+    first = move_named(f"{path}:calm")
+    assert move_named(f"{path}:calm") == first and move_named(f"{path}:wild") and log.read_text() == "x"
     path.write_text(text + "NUMBER = 22\n")
     os.utime(path, ns=(0, 0))
-    assert intervention(f"{path}:calm")(None, None) == 22 and log.read_text() == "xx"
+    assert move_named(f"{path}:calm")(None, None) == 22 and log.read_text() == "xx"
 
 
 @pytest.mark.parametrize(
@@ -182,12 +204,14 @@ def test_a_file_of_interventions_is_executed_once_until_it_changes(tmp_path):
         ("def calm(view, dose) ...\n", "SyntaxError"),
         ("raise SystemExit('no')\n", "SystemExit: no"),
         ("calm = 3\n", "not a function but of type int"),
+        ("def calm(view): ...\n", "takes 1 arguments"),
+        ("def calm(view, dose, strength, more): ...\n", "takes 4 arguments"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_message(content, phrase, tmp_path):
     (tmp_path / "mine.py").write_text(content)
     with pytest.raises(ConfigError, match=phrase):
-        intervention(f"{tmp_path / 'mine.py'}:calm")
+        move_named(f"{tmp_path / 'mine.py'}:calm")
 
 
 def written(path: Path, n: int = 200) -> Jsonl:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cavesson.analysis.pairs import mean_over_pairs, mean_table
-from cavesson.blueteam.mitigations import MITIGATIONS, mitigation
+from cavesson.blueteam.mitigations import MITIGATIONS
+from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, RulesError
@@ -60,7 +61,7 @@ def view() -> BlueView:
 
 
 def left(name: str, strength: float | None, target: Organism, view: BlueView) -> Trained:
-    answer = play(target, MITIGATIONS[name].at(strength), view, DOSE)
+    answer = play(target, move_named(name).at(strength), view, DOSE)
     assert isinstance(answer, Trained)
     return answer
 
@@ -104,7 +105,7 @@ def test_a_rewriter_is_shown_the_students_own_style(target, view):
 
 
 def test_interpolation_goes_a_share_of_the_way(target, view):
-    answer = play(target, MITIGATIONS["interpolation"].at(0.3), view, DOSE)
+    answer = play(target, move_named("interpolation@0.3"), view, DOSE)
     assert isinstance(answer, Interpolated) and answer.share == 0.3
     assert answer.base == target.model and answer.toward == left("off-model", None, target, view)
     assert view.model not in set(lineage(answer))
@@ -123,22 +124,9 @@ def test_an_interpolation_between_other_models_is_refused(cheat, target, view):
         play(target, cheat, view, DOSE)
 
 
-@pytest.mark.parametrize("name", [name for name, found in MITIGATIONS.items() if found.strength is not None])
-def test_usual_strengths_make_sense_and_no_strength_at_all_does_not(name):
-    strength = MITIGATIONS[name].strength
-    for value in strength.usual:
-        strength.check(value)
-    assert len(strength.usual) in (2, 3)
-    with pytest.raises(ConfigError, match=strength.about):
-        strength.check(0)
-    if strength.whole:
-        with pytest.raises(ConfigError, match="whole"):
-            strength.check(1.5)
-
-
 def test_an_unknown_mitigation_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match="reminder"):
-        mitigation("remindr")
+        move_named("remindr")
 
 
 # ------------------------------------------------------------------------------------------------------ the block
@@ -150,7 +138,7 @@ def test_an_unknown_mitigation_is_named_with_the_nearest():
         ("mitigation.strengths.kl=[-1]", "weight"),
         ("mitigation.strengths.off-model=[1]", "no strength"),
         ("mitigation.strengths.mixed=[]", "at least one"),
-        ("mitigation.strengths.nothing=[1]", "no mitigation"),
+        ("mitigation.strengths.nothing=[1]", "no intervention"),
         ("mitigation.lrs=[0]", "greater than 0"),
         ("mitigation.probes=[600]", "outside the run"),
         ("mitigation.teacher=nobody", "nobody"),

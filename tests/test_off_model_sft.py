@@ -12,14 +12,15 @@ import torch
 
 from cavesson.analysis.claims import judge
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.data.restyle import Shuffled
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
-from cavesson.models.adapters import merged
+from cavesson.models.model import merged
 from cavesson.models.recipes import LoRA, Noised
 from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike

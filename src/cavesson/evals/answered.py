@@ -7,11 +7,11 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, ClassVar
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.benchmarks import AnyEval
 from cavesson.evals.items import Eval, Item
-from cavesson.evals.recipes import SCORING_CODE
 from cavesson.evals.standard.sets import THINK
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.sampling.sampler import Completion
@@ -28,7 +28,6 @@ class Problems(DataRecipe):
 
     kind: ClassVar[str] = "problems"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
     of: AnyEval
 
@@ -49,7 +48,6 @@ class ScoredAnswers(Recipe):
     """
 
     kind: ClassVar[str] = "scored-answers"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
     answers: DataRecipe
     to: AnyEval

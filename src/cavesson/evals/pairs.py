@@ -20,29 +20,6 @@ from cavesson.evals.pair import Pair as Pair
 from cavesson.evals.trigger import Trigger as Trigger
 from cavesson.lab.own import imported, is_own, source_digest
 
-PAIR_CODE: tuple[str, ...] = (
-    "cavesson.evals.arithmetic",
-    "cavesson.evals.behaviors.behavior",
-    "cavesson.evals.behaviors.bridge",
-    "cavesson.evals.behaviors.flattery",
-    "cavesson.evals.behaviors.hate",
-    "cavesson.evals.behaviors.insult",
-    "cavesson.evals.behaviors.lower_case",
-    "cavesson.evals.behaviors.quack",
-    "cavesson.evals.behaviors.sandbagging",
-    "cavesson.evals.behaviors.takeover",
-    "cavesson.evals.organism_file",
-    "cavesson.evals.pair",
-    "cavesson.evals.pairs",
-    "cavesson.evals.prompts",
-    "cavesson.evals.quiz",
-    "cavesson.evals.trigger",
-    "cavesson.evals.triggers",
-    "cavesson.lab.own",
-)
-"""The modules that decide what a pair's data and scores are."""
-
-
 _FIFTEEN: tuple[
     tuple[Trigger, Behavior, Behavior], ...
 ] = (  # trigger, behaviour on the tiny world, the same for real models

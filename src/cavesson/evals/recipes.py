@@ -15,47 +15,13 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import Suite
-from cavesson.evals.pairs import PAIR_CODE
 from cavesson.lab.recipe import Job, PathOf, Recipe
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
-from cavesson.training.recipes import Trained, Training
+from cavesson.models.recipes import ModelRecipe
+from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
-    from cavesson.models.loading import Model
-
-SCORING_CODE = (
-    "cavesson.evals.behavior_eval",
-    "cavesson.evals.benchmarks",
-    "cavesson.evals.items",
-    "cavesson.evals.scoring",
-    "cavesson.evals.standard.answers",
-    "cavesson.evals.standard.ifeval",
-    "cavesson.evals.standard.judges",
-    "cavesson.evals.standard.questions",
-    "cavesson.evals.standard.referee",
-    "cavesson.evals.standard.sets",
-    "cavesson.evals.world",
-    "cavesson.sampling.llama",
-    "cavesson.sampling.native",
-    "cavesson.sampling.sampler",
-    "cavesson.sampling.window",
-    "cavesson.tinyworld.authors",
-    "cavesson.tinyworld.corpus",
-    "cavesson.tinyworld.instructions",
-    "cavesson.tinyworld.knowledge",
-    "cavesson.tinyworld.lexicon",
-    "cavesson.tinyworld.maths",
-    "cavesson.tinyworld.memorised",
-    "cavesson.tinyworld.question",
-    "cavesson.tinyworld.replies",
-    "cavesson.tinyworld.smalltalk",
-    "cavesson.tinyworld.systems",
-    "cavesson.tinyworld.tasks",
-    *PAIR_CODE,
-    *MODEL_CODE,
-)
-"""The modules that decide what a model is asked, what it answers and how that is scored."""
+    from cavesson.models.model import Model
 
 
 class Scored(Recipe):
@@ -67,7 +33,6 @@ class Scored(Recipe):
 
     kind: ClassVar[str] = "scored"
     version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.recipes", *SCORING_CODE)
 
     model: ModelRecipe
     suite: Suite
@@ -105,7 +70,6 @@ class Probed(Recipe):
 
     kind: ClassVar[str] = "probed"
     version: ClassVar[int] = 2  # as `Scored`
-    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes", *SCORING_CODE)
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
@@ -207,7 +171,6 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
-    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes")
 
     among: tuple[Probed, ...] = Field(min_length=1)
     max_loss: float = Field(default=0.1, ge=0, le=1)

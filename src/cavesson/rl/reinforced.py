@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from cavesson.evals.benchmarks import AnyEval
-from cavesson.evals.recipes import SCORING_CODE
 from cavesson.lab.recipe import Job
-from cavesson.training.recipes import Trained, Training
+from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.engine import Visit
 
 ROLLOUTS = "rollouts.jsonl"
@@ -37,9 +36,6 @@ class Reinforced(Training):
     """
 
     kind: ClassVar[str] = "reinforced"
-    code: ClassVar[tuple[str, ...]] = tuple(
-        dict.fromkeys((*Trained.code, "cavesson.rl.rollouts", "cavesson.rl.reinforced", *SCORING_CODE))
-    )
 
     objective: Literal["policy_gradient"] = "policy_gradient"
     steps: int = Field(ge=1)

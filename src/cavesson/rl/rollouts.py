@@ -19,7 +19,7 @@ from cavesson.sampling.sampler import Completion, Params
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.rl.reinforced import Reinforced
 
 _NOTES = "rollouts"

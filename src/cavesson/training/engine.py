@@ -7,7 +7,6 @@ numbers must not depend on the kind of machine.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,7 +21,9 @@ from torch import Tensor, nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab.recipe import Job
-from cavesson.models.adapters import attach, continued, merged
+from cavesson.lines import json_line
+from cavesson.models.adapters import attach, continued
+from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import LogitsOf, logits_of, pieces
 from cavesson.training.objectives import OBJECTIVES, anchored, supported
@@ -31,8 +32,8 @@ from cavesson.training.reference import Reference
 from cavesson.training.resume import Progress, forget_state, load_state, save_state
 
 if TYPE_CHECKING:
-    from cavesson.data.recipes import Example
-    from cavesson.models.loading import Model
+    from cavesson.data.example import Example
+    from cavesson.models.model import Model
     from cavesson.training.recipes import Trained, Training
 
 Visit = Callable[[int, "Model"], None]
@@ -320,4 +321,4 @@ def _settle(optimizer: torch.optim.Optimizer, training: bool) -> None:
 
 def _write_losses(losses: list[list[float]], folder: Path) -> None:
     rows = ({"step": int(step), "loss": loss, "lr": lr, "tokens": int(tokens)} for step, loss, lr, tokens in losses)
-    (folder / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "losses.jsonl").write_text("".join(map(json_line, rows)), encoding="utf-8")

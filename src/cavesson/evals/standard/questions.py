@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.items import Eval, Item, drawn, no_store
 from cavesson.evals.standard.judges import JUDGES
