@@ -17,18 +17,23 @@ from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
 from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
-from cavesson.blueteam.damage import DAMAGES
 from cavesson.blueteam.interventions import intervention
+from cavesson.blueteam.move import run_of
+from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
+from cavesson.blueteam.view import blue_view
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.game import play
 from cavesson.redteam.organisms import Organism
+from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.settings import Blue, Evaluation, Inputs
+from cavesson.training.dose import Dose
 from cavesson.training.preflight import count_weights, folder_of
 
 TRIGGERED = "behavior/triggered"
@@ -88,16 +93,32 @@ def damaged_cell(organism: Organism, damage: str, strength: float, start: Scored
 
 
 def probe_cell(
-    organism: Organism, intervention: str, probe: str, probed: Probed, before: Scored, selected: Selected
+    organism: Organism,
+    intervention: str,
+    probe: str,
+    selected: Selected,
+    *,
+    prompts: DataRecipe,
+    teacher: str,
+    dose: Dose,
+    steps: tuple[int, ...],
+    suite: tuple[Eval, ...],
 ) -> Cell:
     """One reversal probe: innocuous training from blue's most successful checkpoint.
 
     Args:
         intervention: whose checkpoint it is, or `BEST`.
         probe: name of the innocuous training.
-        before: the untouched organism on the probe's own prompts.
+        selected: that checkpoint.
+        prompts: what the probe's answers are written to: without the trigger.
+        steps: where the probe is scored.
+        suite: on which prompts: others than those that chose the checkpoint.
     """
     at = {**axes_of(organism), "intervention": intervention, "probe": probe}
+    view = blue_view(prompts, teacher, written=Generated(by=organism.model, prompts=prompts), model=selected)
+    run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
+    probed = Probed(run=run, steps=steps, suite=suite)
+    before = Scored(model=organism.model, suite=suite)
     return Cell.of(at, organism.seed, organism, probe=probed, before=before, selected=selected)
 
 

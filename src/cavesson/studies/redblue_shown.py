@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cavesson.analysis.points import Point, bad_removed, capability_kept
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Score
 from cavesson.findings.views import (

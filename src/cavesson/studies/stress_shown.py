@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
 from cavesson.errors import CavessonError
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Scores
