@@ -45,6 +45,7 @@ from cavesson.studies.fields import (
     checked,
     known_to,
 )
+from cavesson.studies.flags import Option
 from cavesson.studies.grid import Cell, Measured, recipes_of
 from cavesson.studies.redblue import BEST, FULL, axes_of, base_cell, damaged_cell, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
@@ -214,11 +215,11 @@ class Build(Value):
     """How the organism is built here.
 
     Attributes:
-        construction: one of Cavesson's; None: the model that is named is the organism already.
+        construction: how (`cavesson list constructions`); None: the model that is named is the organism already.
         prompts: prompts of the red team's data.
     """
 
-    construction: ConstructionName | None = "normal"
+    construction: Annotated[ConstructionName | None, Option("--construction")] = "normal"
     optimizer: RedOptimizer = RedOptimizer(name="adamw", lr=1e-3)
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -232,7 +233,7 @@ class StressConfig(Inputs):
     Attributes:
         organism: an organism file (`cavesson organism import`); it stands in place of model, pair, base and build.
         model: what red starts from, or, without a construction, the organism itself.
-        pair: trigger / behaviour pair.
+        pair: trigger / behaviour pair of the model (`cavesson list pairs`).
         base: the never-misaligned model to compare with; None: `model` where the organism is built here, else none.
     """
 
@@ -261,21 +262,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "seeds": [0, 1, 2],
         "battery": {
             "interventions": [
-                "pirate",
-                "hhh",
-                "capitals",
-                "spanish-like",
-                "other-domain",
-                "pirate-removal",
-                "sandbagging-removal",
-                "self",
+                "pirate", "hhh", "capitals", "spanish-like", "other-domain", "pirate-removal", "sandbagging-removal", "self"
             ],
             "steps": 200,
             "probes": [10, 30, 100, 200],
         },
         "evaluation": {"n": 200, "n_control": 100},
     },
-}
+}  # fmt: skip
 
 # ----------------------------------------------------------------------------------------------- grid
 
