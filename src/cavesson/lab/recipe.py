@@ -37,6 +37,7 @@ KINDS: dict[str, str] = {
     "mixed": "cavesson.data.recipes:Mixed",
     "filtered": "cavesson.data.recipes:Filtered",
     "part": "cavesson.data.recipes:Part",
+    "preferences": "cavesson.data.preferences:Preferences",
     "restyled": "cavesson.data.restyle:Restyled",
     "under-system": "cavesson.data.restyle:UnderSystem",
     "shuffled": "cavesson.data.restyle:Shuffled",
@@ -89,6 +90,8 @@ class Job(Protocol):
     """Empty folder; what is written here becomes the artifact."""
     scratch: Path
     """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    cache: Path
+    """Folder that all jobs of the store share, at the same time too; it may be missing, read-only or emptied at any moment."""
     threads: int
     """CPU threads that this job may use."""
 

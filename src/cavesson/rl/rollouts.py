@@ -7,22 +7,40 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.evals.items import Item
+from cavesson.evals.items import Eval, Item
 from cavesson.lab.recipe import Job
-from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Completion, Params
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
-    from cavesson.rl.reinforced import Reinforced
 
 _NOTES = "rollouts"
+
+
+class Practice(Protocol):
+    """What is practised, and how answers are rewarded: a `Reinforced` run."""
+
+    @property
+    def problems(self) -> Eval: ...
+    @property
+    def reward(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def per_step(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 class Rollouts:
@@ -34,7 +52,7 @@ class Rollouts:
         job: `scratch` takes a note of each iteration.
     """
 
-    def __init__(self, run: Reinforced, policy: Model, job: Job) -> None:
+    def __init__(self, run: Practice, policy: Model, job: Job) -> None:
         self.run, self.policy, self.job = run, policy, job
         self.items = run.problems.items()
         self.order = Order(len(self.items), run.seed)
@@ -53,10 +71,10 @@ class Rollouts:
         run, iteration = self.run, cursor // self.run.per_step
         items = [self.items[self.order.index_at(cursor + n)] for n in range(run.per_step)]
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, **_: float | str) -> None:
             self.job.progress(iteration, run.steps, sampled=f"{done}/{total}")
 
-        sampler = NativeSampler(self.policy)  # a new one, for the weights have changed
+        sampler = sampler_for(self.policy)  # a new one, for the weights have changed
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
         params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)

@@ -14,14 +14,14 @@ from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
-from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
 from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
-from cavesson.training.recipes import USUAL_OPTIMIZERS
+from cavesson.training.hyper import DataRegimen
+from cavesson.training.optimizers import check_name
 
 STREAMS = {
     "red": 1000,
@@ -56,18 +56,15 @@ class RedOptimizer(Value):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in USUAL_OPTIMIZERS:
-            from cavesson.training.optimizers import check_name
-
-            checked(check_name, name)
+        checked(check_name, name)
         return name
 
 
 InterventionName = Annotated[str, known_to(intervention)]
 
 
-class Course(Value):
-    """A course of training: how long, on how many prompts, scored when; what is trained is said elsewhere.
+class Phase(DataRegimen):
+    """A phase of training: how, on how many prompts, scored when. Every option of a training is an option of the phase.
 
     Attributes:
         prompts: number of prompts that its data are made from.
@@ -76,7 +73,6 @@ class Course(Value):
 
     steps: int = Field(default=100, ge=1)
     probes: tuple[int, ...] = ()
-    batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=1600, ge=1)
 
     @model_validator(mode="after")
@@ -90,18 +86,9 @@ class Course(Value):
         return scored_steps(self.probes)
 
     def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
-        """The dose at one learning rate, for one seed."""
-        return Dose(lr=lr, seed=seed, **{"steps": self.steps, "batch_size": self.batch_size, **changes})
-
-
-class Phase(Course):
-    """A course of training in which one kind of adapter, or all weights, are trained."""
-
-    adapter: LoRA | None = None
-
-    def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
-        """The dose at one learning rate, for one seed."""
-        return super().dose(lr, seed, **{"adapter": self.adapter, **changes})
+        """The dose at one learning rate, for one seed, or with a few of its settings changed."""
+        settings = {name: getattr(self, name) for name in DataRegimen.model_fields}
+        return Dose(**{**settings, "lr": lr, "seed": seed, **changes})
 
 
 class Blue(Phase):

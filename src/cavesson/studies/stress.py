@@ -49,7 +49,7 @@ from cavesson.studies.flags import Option
 from cavesson.studies.grid import Cell, Measured, recipes_of
 from cavesson.studies.redblue import BEST, FULL, axes_of, base_cell, damaged_cell, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
-from cavesson.studies.settings import Course, Evaluation, Inputs, InterventionName, RedOptimizer, scored_steps
+from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, scored_steps
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, beyond, check_start, most_successful, title_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
@@ -124,7 +124,7 @@ class Damaged(Value):
         return self
 
 
-class Battery(Course):
+class Battery(Phase):
     """What the blue team tries: every intervention at every rate of every grid.
 
     Attributes:
@@ -159,6 +159,8 @@ class Battery(Course):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.adapter is not None:
+            raise ValueError("every grid says itself what it trains; write the adapter into battery.grids")
         for one in (*self.added, *([] if self.chosen is None else [self.chosen])):
             if one.grid >= len(self.grids) or one.intervention not in self.interventions:
                 raise ValueError(f"{one.intervention!r} on grid {one.grid} is none of the battery's attempts")
