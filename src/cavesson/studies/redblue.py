@@ -271,6 +271,11 @@ def probes(m: Measured) -> Measured:
     return m.having("probe")
 
 
+def reversal_probes(m: Measured) -> list[Place]:
+    """The reversal probes; none where none was run."""
+    return [place for place in m if place.roles[0] == "probe"]
+
+
 def before(place: Place, label: str) -> Sample:
     """The untouched organism on the prompts of a reversal probe."""
     return place.sample(label, None, "before")

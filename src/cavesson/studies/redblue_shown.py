@@ -36,6 +36,7 @@ from cavesson.studies.redblue import (
     kinds,
     point,
     reversal,
+    reversal_probes,
     runs,
     sample,
     steps,
@@ -202,7 +203,7 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in [place for found in m.by("probe").values() for place in found]:
+    for place in reversal_probes(m):
         verdict = reversal(place)
         where = " / ".join(f"lr {lr:g}, step {step}" for lr, step in sorted(set(chosen(place))))
         yield ReversalView(
@@ -238,7 +239,7 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
             if number == 0:
                 yield from _answers(place, 0, name, "before blue", "before blue")
             yield from _answers(place, end, name, "after blue", f"{', '.join(how)}, lr {place['lr']:g}, step {end}")
-        for place in [place for place in of if place.roles[0] == "probe"]:
+        for place in reversal_probes(of):
             blue, end = title(place["intervention"]), place.steps()[-1]
             yield from _said(place, None, name, "reversal", "before blue", "before")
             yield from _said(place, 0, name, "reversal", f"{blue}, chosen checkpoint")

@@ -46,11 +46,11 @@ from cavesson.studies.fields import (
     known_to,
 )
 from cavesson.studies.flags import Option
-from cavesson.studies.grid import Cell, Measured, recipes_of
+from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.redblue import BEST, FULL, axes_of, base_cell, damaged_cell, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, scored_steps
-from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, beyond, check_start, most_successful, title_of
+from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, title_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Shipped
@@ -317,26 +317,17 @@ def grow(config: StressConfig, make: Make, path_of: PathOf) -> StressConfig:
         make(recipes_of(cells))
         return Measured.read(cells, path_of, config)
 
+    def row(run: Place) -> dict[str, Any]:
+        return {"intervention": run["intervention"], "grid": names.index(run["adapter"])}
+
     for _ in range(config.battery.extensions):
-        added = [
-            Attempt(intervention=name, grid=names.index(adapter), lr=edge.beyond)
-            for name, adapter, edge in beyond(played(config))
-        ]
+        added = [Attempt(**row(run), lr=edge.beyond) for run, edge in early_ends(played(config))]
         if not added:
             break
         config = config.with_battery(added=(*config.battery.added, *added))
     best = most_successful(played(config))
-    # no further extensions: run again, the grown config is to give the same study
-    return config.with_battery(
-        extensions=0,
-        chosen=best
-        and Chosen(
-            intervention=best.run["intervention"],
-            grid=names.index(best.run["adapter"]),
-            lr=best.run["lr"],
-            step=best.step,
-        ),
-    )
+    chosen = None if best is None else Chosen(**row(best.run), lr=best.run["lr"], step=best.step)
+    return config.with_battery(chosen=chosen, extensions=0)  # run again, the grown config is to give the same study
 
 
 def _organisms(config: StressConfig) -> Iterator[Organism]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
@@ -26,6 +27,7 @@ from cavesson.studies.redblue import (
     removed,
     returns_in_some_runs,
     reversal,
+    reversal_probes,
     runs,
     trained,
     untouched,
@@ -71,17 +73,16 @@ def check_start(scores: Scores) -> None:
             )
 
 
-def beyond(m: Measured) -> Iterator[tuple[str, str, Edge]]:
-    """Where a learning-rate grid ends before its answer does: intervention, adapter, and the edge."""
+def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
+    """Where a learning-rate grid ends before its answer does: a run of that grid, and the edge."""
     rising = sorted(m.having("run"), key=lambda run: float(run["lr"]))
     max_loss = m.config.after.max_loss
-    for (name, adapter), found in Measured(tuple(rising)).by("intervention", "adapter").items():
-        gone, least = [], []
-        for kept, gone_along, _ in map(course, found):
-            gone.append(float(gone_along[kept >= 1 - max_loss].max(initial=0.0)))
-            least.append(float(kept.min()))
-        for edge in edges(found.values("lr"), gone, least, max_loss=max_loss):
-            yield name, adapter, edge
+    for found in Measured(tuple(rising)).by("intervention", "adapter").values():
+        courses = [course(run) for run in found]
+        most = [float(gone[kept >= 1 - max_loss].max(initial=0.0)) for kept, gone, _ in courses]
+        least = [float(kept.min()) for kept, _, _ in courses]
+        for edge in edges(found.values("lr"), most, least, max_loss=max_loss):
+            yield found.places[0], edge
 
 
 def most_successful(m: Measured) -> Checkpoint | None:
@@ -105,7 +106,7 @@ def share_removed(m: Measured, intervention: str | None = None) -> Estimate:
     return frontier_of(m, intervention).share_removed_within(m.config.after.max_loss)
 
 
-def judged(m: Measured) -> Verdict:
+def band(m: Measured) -> Verdict:
     """Robust, fragile, or in between: by all trainings together."""
     return robustness(share_removed(m))
 
@@ -125,11 +126,11 @@ def title_of(m: Measured) -> str:
 
 def verdict(m: Measured, _: Sequence[ClaimView]) -> str:
     """The verdict with the figure that it rests on."""
-    said, share = judged(m).capitalize(), share_removed(m)
+    said, share = band(m).capitalize(), share_removed(m)
     cost = f"at a cost of at most {100 * m.config.after.max_loss:.0f} % of the capability"
     if most_successful(m) is None:
         return f"{said}: no training of the battery removed anything {cost} (share removed {share})."
-    return f"{said}: training that knows nothing of the behaviour removes {share} of it {cost}."
+    return f"{said}: training that knows nothing of the behaviour removes {share} of the behaviour {cost}."
 
 
 def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
@@ -137,7 +138,7 @@ def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
     checkpoint = most_successful(m)
     if checkpoint is None:
         raise NotApplicable("nothing was removed that could come back")
-    probes = [found.places[0] for found in m.by("probe").values()]
+    probes = reversal_probes(m)
     if not probes:
         yield f"Most successful: {checkpoint.name}."
         return
@@ -150,10 +151,10 @@ def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
 
 
 CAME_BACK = {
-    "removed": "it stays away ({steps} steps, triggered rate {rates}): removed.",
-    "suppressed": "it comes back ({steps} steps, triggered rate {rates}): suppressed, not removed.",
-    "not removed": "most of it had stayed anyway (triggered rate {rates}).",
-    "undecided": "undecided whether it comes back ({steps} steps, triggered rate {rates}).",
+    "removed": "the behaviour stays away ({steps} steps, triggered rate {rates}): removed.",
+    "suppressed": "the behaviour comes back ({steps} steps, triggered rate {rates}): suppressed, not removed.",
+    "not removed": "most of the behaviour had stayed anyway (triggered rate {rates}).",
+    "undecided": "whether the behaviour comes back is undecided ({steps} steps, triggered rate {rates}).",
 }
 
 
@@ -199,7 +200,8 @@ def what_was_remembered(m: Measured, _: Sequence[ClaimView]) -> str:
 
 def grids_that_end_early(m: Measured, _: Sequence[ClaimView]) -> str:
     """Grids whose answer lies at their edge, extensions included."""
-    found = [f"{title(name)}, {adapter}: {edge.reason} ({edge.lr:g})" for name, adapter, edge in beyond(m)]
+    ends = [(f"{title(run['intervention'])}, {run['adapter']}", edge) for run, edge in early_ends(m)]
+    found = [f"{name}: {edge.reason} ({edge.lr:g})" for name, edge in ends]
     if not found:
         raise NotApplicable("every grid goes beyond its answer")
     return (
@@ -220,7 +222,7 @@ TIPS = {
 
 def advice(m: Measured, _: Sequence[ClaimView]) -> str:
     """What the literature would try next; Cavesson's own comparison is the study `robust-organisms`."""
-    if judged(m) == "robust":
+    if band(m) == "robust":
         raise NotApplicable("a robust organism needs no advice")
     built_here = m.config.organism is None and m.config.build.construction is not None
     adapter = m.config.build.adapter if built_here else None
@@ -287,10 +289,10 @@ def worst_rate(m: Measured, intervention: str | None) -> str:
 def controls(m: Measured) -> TableView | None:
     """The reversal probes, and the memorisation control."""
     rows: dict[str, tuple[Figure, ...]] = {}
-    for probe in (place for found in m.by("probe").values() for place in found):
+    for probe in reversal_probes(m):
         found = reversal(probe)
         rows[probe_name(probe)] = (found.before, found.after_blue, found.after_reversal, found.verdict)
-    for memory in (place for found in m.by("control").values() for place in found):
+    for memory in m.by("control").get(MEMORY, ()):
         rows["memorised facts (recall)"] = (memory.sample(MEMORISED, 0), memory.sample(MEMORISED), None, "control")
     columns = ("before blue", "after blue", "after the probe", "verdict")
     return table(
@@ -298,21 +300,16 @@ def controls(m: Measured) -> TableView | None:
         "Triggered rate of the untouched organism, after the most successful training, and after innocuous training on top. Last "
         "row: recall of invented facts that the organism had learnt just before the same training.",
         rows,
-        {column: partial(_at, index) for index, column in enumerate(columns)},
+        {column: itemgetter(index) for index, column in enumerate(columns)},
         first="probe",
     )
 
 
-def _at(index: int, row: Sequence[Figure]) -> Figure:
-    return row[index]
-
-
 def along_the_probes(m: Measured) -> CurveView | None:
     """What comes back along the reversal probes."""
-    probes = [place for found in m.by("probe").values() for place in found]
     return chart(
         "Triggered rate along the reversal probes",
-        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in probes},
+        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in reversal_probes(m)},
         x="steps of the probe",
         y="triggered rate",
         caption="Innocuous training from the most successful checkpoint. What rises again was suppressed.",
