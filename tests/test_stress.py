@@ -84,6 +84,7 @@ def test_a_grid_that_only_destroys_is_not_extended():
         ("battery.damages=[{name: noise, strengths: [-1]}]", "-1 is no sigma"),
         ("after.probes=[own-voise]", "own-voice"),
         ("battery.probes=[200]", "outside the run"),
+        ("battery.adapter={rank: 4}", "battery.grids"),
         ("battery.chosen={intervention: pirate, grid: 7, lr: 1e-3, step: 1}", "grid 7"),
         ("memory.facts=100000", "384"),
         ("build.construction=norml", "normal"),
