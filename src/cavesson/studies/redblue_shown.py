@@ -50,7 +50,7 @@ TRANSCRIPTS = 12
 def shown(m: Measured) -> Iterator[Any]:
     """Everything about the organisms and what blue did to them, but for tables and claims."""
     pair = _pair(m)
-    labels = set(runs(m)[0].evals())
+    labels = set(trained(m).evals)
     yield from (measure for measure in behaviors(pair) if measure.id in labels)
     for name, of in kinds(m).items():
         yield organism_view(m, name, of)
