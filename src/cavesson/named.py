@@ -23,9 +23,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
 
     Args:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
-            stored model's fingerprint, `@100` after them for its checkpoint at step 100, or a model behind an
+            stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@http://host:port/v1`), which writes answers and cannot be trained.
-        store: where fingerprints are looked up; None: they are not.
+        store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:
         ConfigError: there is no such model; the message offers the nearest name.
@@ -53,7 +53,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
 
 
 def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
-    """A model from the store."""
+    """The recipe of a model in the store, or of its checkpoint at a step."""
     manifest = store.manifest(store.find(prefix))
     try:
         recipe = Recipe.parse(manifest.recipe)

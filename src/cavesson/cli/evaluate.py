@@ -108,7 +108,7 @@ def suite_of(
     """The evaluations that the options ask for.
 
     Raises:
-        ConfigError: an evaluation or a level that does not exist, or one named twice.
+        ConfigError: an evaluation or a level does not exist, or an evaluation is named twice.
     """
     from cavesson.errors import ConfigError
     from cavesson.evals.benchmarks import benchmark_named, check_suite
@@ -139,7 +139,7 @@ def suite_of(
 
 
 def table_of(scores: Scores, title: str) -> Table:
-    """Rates with intervals, levels below their evaluation."""
+    """A table of rates with intervals; levels stand below their evaluation."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")

