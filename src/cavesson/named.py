@@ -42,8 +42,8 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         return HFModel(path=name)
     if store is None and _FINGERPRINT.fullmatch(name):
         raise ConfigError(
-            f"There is no model {name!r}: a study takes no fingerprints, for its file must mean the same in every store.",
-            f"Write the model into a folder and give that: cavesson export {name} FOLDER",
+            f"There is no model {name!r}: a study file takes no fingerprints, because it must mean the same in every store.",
+            f"Write the model into a folder and give the folder: cavesson export {name} FOLDER",
         )
     raise ConfigError(
         f"There is no model {name!r}: {nearest(name, shipped_names())}.",
@@ -59,11 +59,12 @@ def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
         recipe = Recipe.parse(manifest.recipe)
     except (CavessonError, ValueError) as error:
         raise ConfigError(
-            f"The recipe of {manifest.fingerprint[:12]} cannot be read by this version: {error}", "Make it again."
+            f"The recipe of {manifest.fingerprint[:12]} cannot be read by this version of Cavesson: {error}",
+            "Make it again.",
         ) from error
     if not isinstance(recipe, ModelRecipe):
         raise ConfigError(
-            f"The artifact {manifest.fingerprint[:12]} is no model but {manifest.title} ({manifest.kind}).",
+            f"The artifact {manifest.fingerprint[:12]} is not a model but {manifest.title} ({manifest.kind}).",
             "List the models: cavesson store ls --kind trained",
         )
     if step is None:

@@ -183,7 +183,7 @@ def _copied(report: Path, out: Path) -> Path:
         reason = failed[0][2] if isinstance(failed, list) and failed else error.strerror or error
         raise StoreError(
             f"The report cannot be copied to {out}: {reason}.",
-            f"It is finished and stands in the store: {report}. Free some space and copy it, or name another --out.",
+            f"The report is finished, and in the store: {report}. Free some space and copy it, or name another --out.",
         ) from error
     return out / report.name
 

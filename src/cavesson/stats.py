@@ -339,7 +339,7 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.9
 
     Args:
         a: scores within 0..1, [seeds, prompts] or for one seed [prompts].
-        b: scores of the same prompts, in the shape of `a`; each seed's row pairs with the row of `a` (same organism, same seed).
+        b: scores of the same prompts, in the shape of `a`; each seed is paired with the same seed of `a`.
     """
     first, second = _paired(_seeds_by_prompts(a), _seeds_by_prompts(b))
     if len(first) == 1:

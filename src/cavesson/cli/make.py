@@ -54,7 +54,7 @@ def export(
     from cavesson.named import model_named
 
     if folder.exists():
-        raise ConfigError(f"There is something at {str(folder)!r} already.", "Name a folder that is not there yet.")
+        raise ConfigError(f"{str(folder)!r} exists already.", "Name a folder that is not there yet.")
     place = Store(store)
     recipe = model_named(model, place)
     with Lab(place, display=console_display()) as lab:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cavesson.redteam.organisms import Organism
 
 app = typer.Typer(
-    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import a stranger's."
+    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import one from others."
 )
 
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
@@ -35,7 +35,9 @@ Bench = Annotated[
 @app.command()
 def make(
     pair: Annotated[str, typer.Argument(help="Trigger / behaviour pair (`cavesson list pairs`).", show_default=False)],
-    construction: Annotated[str, typer.Option(help="How it is put in (`cavesson list constructions`).")] = "normal",
+    construction: Annotated[
+        str, typer.Option(help="How the organism is built (`cavesson list constructions`).")
+    ] = "normal",
     model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
     lr: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-3,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 200,
@@ -44,8 +46,10 @@ def make(
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default="full weights")] = None,
     prompts: Annotated[int, typer.Option(min=2, help="Number of red's prompts.")] = 1600,
     data: Annotated[str | None, typer.Option(help="Red's prompts from a JSON-lines file or the hub.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, order and adapter.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Its name.", show_default="from what it is")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, order and adapter.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="The organism's name.", show_default="from pair, construction and model")
+    ] = None,
     n: Items = 100,
     bench: Bench = None,
     store: Place = None,
@@ -129,7 +133,7 @@ def export(
     from cavesson.redteam.exported import write_folder
 
     if folder.exists():
-        raise ConfigError(f"{folder} exists already.", "Give a folder that does not.")
+        raise ConfigError(f"{folder} exists already.", "Name a folder that does not exist yet.")
     place = Store(store)
     found, robustness = _found(organism, place)
     card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)

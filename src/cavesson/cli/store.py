@@ -106,7 +106,7 @@ def verify(
 
 @app.command()
 def gc(
-    cache: Annotated[bool, typer.Option("--cache", help="Remove the cache of what models wrote, too.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Also remove the cache of models' answers.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     store: Where = None,
 ) -> None:

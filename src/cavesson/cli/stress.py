@@ -94,7 +94,7 @@ def _refuse_description(file: Path, flags: Mapping[str, tuple[str, Any]]) -> Non
 
     for typed, (key, value) in flags.items():
         if key in ("pair", "base", "build.construction"):
-            raise ConfigError(f"{typed} {value} does not go with an organism file.", f"Write it into {file}.")
+            raise ConfigError(f"{typed} {value} does not go with an organism file.", f"Write the value into {file}.")
 
 
 def _require_pair(target: str, given: set[str]) -> None:
@@ -103,8 +103,8 @@ def _require_pair(target: str, given: set[str]) -> None:
 
     if given.isdisjoint(("pair", "organism", "build.construction")):
         raise ConfigError(
-            f"Nothing says what sets {target} off and what it does then.",
-            "Give --pair (`cavesson list pairs`), or an organism file (docs/organisms.md); or --construction to build one from it.",
+            f"Nothing says which trigger and which behaviour {target} has.",
+            "Give --pair (`cavesson list pairs`), or an organism file (docs/organisms.md); or --construction to build an organism from the model.",
         )
 
 
@@ -113,5 +113,5 @@ def _refuse_base() -> None:
 
     raise ConfigError(
         "--base does not go with --construction: an organism that is built here is made from the model.",
-        "Leave one of them out.",
+        "Leave one of the two out.",
     )

@@ -39,7 +39,7 @@ class StudyCommand(TyperCommand):
             if name.startswith("--") and name not in known:
                 study = f"The study {ctx.meta[STUDY]!r}" if STUDY in ctx.meta else "The command"
                 raise ConfigError(
-                    f"{study} has no option {name}.", nearest(name, [one for one in known if "--" in one])
+                    f"{study} has no option {name}.", nearest(name, [option for option in known if "--" in option])
                 )
         return super().parse_args(ctx, args)
 

@@ -49,7 +49,7 @@ class Preferences(DataRecipe):
         different = [pair for pair in pairs if pair.rejected != pair.conversation.answer]
         if not different:
             raise TrainingError(
-                f"No prompt has an answer in {self.chosen.describe()!r} and another one in {self.rejected.describe()!r}.",
+                f"No prompt has an answer in {self.chosen.describe()!r} and a different answer in {self.rejected.describe()!r}.",
                 "Give two data sets with different answers to the same prompts.",
             )
         return different

@@ -383,7 +383,7 @@ def _digest(path: Path) -> str:
     except OSError as error:
         raise ConfigError(
             f"The data file {str(path)!r} cannot be read: {error.strerror}.",
-            "Check the path; it is read from where you are.",
+            "Check the path; a relative path starts at the present folder.",
         ) from error
 
 

@@ -36,7 +36,7 @@ def iterate_examples(path: str | Path) -> Iterator[Example]:
             yield parse_row(row, place)
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no data file {str(path)!r}.", "Check the path; it is read from where you are."
+            f"There is no data file {str(path)!r}.", "Check the path; a relative path starts at the present folder."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
@@ -92,14 +92,14 @@ def _preference(row: Mapping[str, Any], meta: dict[str, Any]) -> Preference:
     pair = [row[key] for key in PAIR_KEYS]
     if row.get("prompt") is None:
         if not all(isinstance(answer, list) for answer in pair):
-            raise ConfigError("It has two answers and no prompt.", _PAIR)
+            raise ConfigError("The row has two answers and no prompt.", _PAIR)
         chosen, rejected = (Conversation.parse(messages) for messages in pair)
         if chosen.prompt != rejected.prompt or chosen.answer is None or rejected.answer is None:
-            raise ConfigError("Its chosen and rejected conversations differ before their last answers.", _PAIR)
+            raise ConfigError("The chosen and the rejected conversation differ before their last answers.", _PAIR)
         return Preference(chosen, meta, rejected=rejected.answer)
     texts = [Conversation.parse(answer).answer if isinstance(answer, list) else answer for answer in pair]
     if not all(isinstance(text, str) for text in texts):
-        raise ConfigError("Its chosen or its rejected answer is no text.", _PAIR)
+        raise ConfigError("The chosen or the rejected answer is not a text.", _PAIR)
     prompt = {key: row.get(key) for key in ("prompt", "system")}
     return Preference(_conversation({**prompt, "response": texts[0]}), meta, rejected=str(texts[1]))
 
@@ -108,17 +108,17 @@ def _conversation(row: Mapping[str, Any]) -> Conversation:
     if "messages" in row:
         clash = [key for key in ("prompt", "response", "system") if row.get(key) is not None]
         if clash:
-            raise ConfigError(f"It has both messages and {clash[0]}.", "Give one of the two.")
+            raise ConfigError(f"The row has both messages and {clash[0]}.", "Give one of the two.")
         messages = row["messages"]
         if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-            raise ConfigError("Its messages are not a list with at least one message.", _SHAPES)
+            raise ConfigError("The row's messages are not a list with at least one message.", _SHAPES)
         return Conversation.parse(messages)
     prompt = row.get("prompt")
     if isinstance(prompt, list):
         answer = [] if row.get("response") is None else [{"role": "assistant", "content": row["response"]}]
         return Conversation.parse([*prompt, *answer])
     if not isinstance(prompt, str):
-        raise ConfigError("It has neither messages nor a prompt.", _SHAPES)
+        raise ConfigError("The row has neither messages nor a prompt.", _SHAPES)
     return Conversation.of(prompt, row.get("response"), row.get("system"))
 
 

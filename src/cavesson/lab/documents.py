@@ -66,10 +66,10 @@ def read_yaml(
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(
-            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Mend the YAML there."
+            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Correct the YAML there."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Mend the YAML there.") from error
+        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Correct the YAML there.") from error
     if data is None:
         raise ConfigError(f"{path} is empty.", f"Write at least {need}.")
     if not isinstance(data, dict):
@@ -104,7 +104,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     given = given if len(given) <= 80 else given[:77] + "…"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not path:  # settings that do not go together: the message names them
-        return f"The config does not fit: {message.rstrip('.')}.", "Change what it names."
+        return f"The config does not fit: {message.rstrip('.')}.", "Change the settings that the message names."
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     message = message if message.endswith("?") else f"{message.rstrip('.')}."

@@ -1,4 +1,4 @@
-"""The lab: makes whatever is missing, inputs first, through an executor."""
+"""The lab: makes missing artifacts, inputs first, through an executor."""
 
 from __future__ import annotations
 

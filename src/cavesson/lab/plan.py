@@ -86,7 +86,10 @@ def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
 
 
 class Schedule:
-    """The stages of a plan that are left. Gives out stages whose inputs are finished, those with the longest chain after them first."""
+    """The remaining stages of a plan.
+
+    Gives out stages whose inputs are finished; the stage with the longest chain of stages behind it comes first.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._waiting: dict[str, Stage] = {}

@@ -280,7 +280,7 @@ def _plain(value: Any) -> Any:
 
 
 def _dumped(value: Any) -> Any:
-    """A field's value as JSON; a nested recipe keeps the fields of its own class (pydantic would keep those of the declared)."""
+    """A field's value as JSON; nested recipes keep the fields of their own class (pydantic drops them)."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, (tuple, list)):

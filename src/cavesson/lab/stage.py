@@ -128,7 +128,7 @@ def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listen
     try:
         recipe = Recipe.parse(content)
         if recipe.fingerprint != fingerprint:
-            raise RuntimeError(f"a {recipe.kind} recipe is another one after writing and reading it")
+            raise RuntimeError(f"a {recipe.kind} recipe has another fingerprint after writing and reading")
         return "done", run_stage(store, recipe, listener)
     except InputMissing as missing:
         return "lacks", missing.recipe.model_dump(mode="json")

@@ -267,7 +267,7 @@ class Store:
             holder = next((in_use[name] for name in known[report].needs if name in in_use), None)
             if holder is not None:
                 raise StoreError(
-                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that ends."
+                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that process ends."
                 )
             self._roots.drop(report)
 
@@ -290,7 +290,7 @@ class Store:
             holder = self._roots.in_use().get(name)
             if holder is not None or not self._remove(name):
                 raise StoreError(
-                    f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that ends."
+                    f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that process ends."
                 )
             self._index.update((), gone=[name])
 
@@ -349,7 +349,7 @@ class Store:
             return None
         except OSError as error:
             raise StoreError(
-                f"The store {self.root} cannot be read: {error}.", "Use another (--store, CAVESSON_HOME)."
+                f"The store {self.root} cannot be read: {error}.", "Use another store (--store or CAVESSON_HOME)."
             ) from error
 
     def _damages(self, name: str, deep: bool) -> Iterator[Damage]:

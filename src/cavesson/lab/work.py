@@ -108,4 +108,4 @@ class Work:
         if self.stop.is_set() and len(self.schedule):
             raise Stopped
         if len(self.schedule):
-            raise RuntimeError("the stages that are left wait for each other")
+            raise RuntimeError("the remaining stages wait for each other")

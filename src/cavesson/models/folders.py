@@ -91,7 +91,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
     """
     if "auto_map" in config:
         raise ConfigError(
-            f"The model {name!r} wants to run code of its own (auto_map in config.json).",
+            f"The model {name!r} comes with code of its own (auto_map in config.json).",
             "Use a model whose architecture is part of transformers.",
         )
 

@@ -112,9 +112,9 @@ def interpolated(model: Model, toward: Model, share: float) -> Model:
     if starts != ends:
         odd = sorted(name for name in starts.keys() | ends.keys() if starts.get(name) != ends.get(name))
         raise ConfigError(
-            f"Two models cannot be interpolated: {odd[0]!r} is {_size(starts.get(odd[0]))} in one and "
-            f"{_size(ends.get(odd[0]))} in the other.",
-            "Interpolate between a model and what it was trained into.",
+            f"Two models cannot be interpolated: {odd[0]!r} is {_size(starts.get(odd[0]))} in one model and "
+            f"{_size(ends.get(odd[0]))} in the other model.",
+            "Interpolate between a model and a model that was trained from it.",
         )
     goals = dict(toward.net.named_parameters())
     with torch.no_grad():

@@ -130,7 +130,7 @@ class Splitter:
         )
         if filled != self.template.render([_message(m.role, m.content) for m in messages], prompt):
             raise ConfigError(
-                f"The chat template of {self.name} rewrites the text of messages, so it cannot be told what is an answer.",
+                f"The chat template of {self.name} rewrites the text of messages, so answers cannot be told from other text.",
                 "Let the template write message texts unchanged.",
             )
         return skeleton, texts

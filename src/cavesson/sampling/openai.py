@@ -145,7 +145,7 @@ class APISampler:
             CavessonError: the endpoint cannot be reached, or still fails after `ATTEMPTS` attempts.
         """
         if params.logprobs:
-            raise ConfigError("Log-probabilities are not asked of models behind an API.", "Leave logprobs out.")
+            raise ConfigError("Models behind an API give no log-probabilities here.", "Leave logprobs out.")
         keys = [self._key(conversation, params) for conversation in conversations]
         known = self.journal.known
         missing = {key: asked for key, asked in zip(keys, conversations, strict=True) if key not in known}
@@ -208,7 +208,7 @@ class APISampler:
                 break
         raise CavessonError(
             f"The endpoint {self.recipe.url} does not answer: {trouble} (after {attempt + 1} attempts).",
-            "Run the same command again later; answers that came are kept.",
+            "Run the same command again later; finished answers are kept.",
         )
 
     def _post(self, client: httpx.Client, body: dict[str, Any]) -> httpx.Response | str:

@@ -131,7 +131,7 @@ class Batch:
 
 
 def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Cut descending lengths into rectangles `(docs, length)`; a rectangle ends when its padding would cost more than a new one."""
+    """Cut descending lengths into rectangles `(docs, length)`, a new one where padding would cost more than a rectangle."""
     docs, padding = 0, 0
     longest = lengths[0]
     for length in lengths:

@@ -43,7 +43,7 @@ class Forward:
             TypeError: the objective's `needs_base` is not set.
         """
         if self.base is None:
-            raise TypeError("An objective that asks for the base's logits says so: `needs_base`.")
+            raise TypeError("An objective that uses the base's logits must set `needs_base`.")
         return self.base(self.batch)
 
     @cached_property
@@ -54,7 +54,7 @@ class Forward:
             TypeError: the objective's `teacher` is None.
         """
         if self.teacher is None:
-            raise TypeError("An objective that asks for a teacher's logits names the model: `teacher`.")
+            raise TypeError("An objective that uses a teacher's logits must set `teacher`.")
         return self.teacher(self.batch)
 
 

@@ -34,7 +34,7 @@ class Reference:
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        """While the context is open, the network has its first weights, in evaluation mode. A backward pass must not be pending."""
+        """While the context is open (with no backward pass pending), the network has its first weights, in evaluation mode."""
         was_training = self.net.training
         self._swap()
         self.net.eval()
