@@ -133,7 +133,7 @@ def test_the_short_llama_step_is_the_models_own(llama):
             keys, read = keys_for(llama.config, rows, 64), DynamicCache(config=llama.config)
             llama(ids[:, :-1], mask[:, :-1], positions[:, :-1], read, use_cache=True)
             keys.admit(read, torch.arange(rows), 30)
-            keys.look(10, 30)
+            keys.use_columns(10, 30)
             if step == "the short one":
                 logits.append(llama_step(llama, keys)(ids[:, -1:], mask, positions[:, -1:]))
             else:

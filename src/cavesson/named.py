@@ -37,7 +37,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     if (folder := as_folder(name)) is not None:
         return HFModel(path=str(folder))
     if store is not None and (found := _FINGERPRINT.fullmatch(name)):
-        return _stored(found["prefix"], found["step"], store)
+        return _model_in_store(found["prefix"], found["step"], store)
     if name.count("/") == 1 and not looks_like_path(name):
         return HFModel(path=name)
     if store is None and _FINGERPRINT.fullmatch(name):
@@ -52,7 +52,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     )
 
 
-def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
+def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:
     """The recipe of a model in the store, or of its checkpoint at a step."""
     manifest = store.manifest(store.find(prefix))
     try:

@@ -85,7 +85,7 @@ def run_study(
         Stopped: the user asked to stop; the same call goes on where it was.
     """
     store = store or Store()
-    out = _writable(out) if out is not None else None
+    out = _make_folder(out) if out is not None else None
     recipes = resolved.study.recipes(resolved.config)
     name = _report_name(resolved, recipes)
     trackers = {kind: tracker_named(kind)(out or store.report(name), name) for kind in track}
@@ -134,7 +134,7 @@ def run_study(
             raise
         unwritten = error
     if out is not None:
-        report = _copied(report, out)
+        report = _copy(report, out)
     return Finished(result, report, len(missing), unwritten)
 
 
@@ -174,7 +174,7 @@ def _write(result: StudyResult, resolved: Resolved, folder: Path) -> None:
     write(result, folder)
 
 
-def _copied(report: Path, out: Path) -> Path:
+def _copy(report: Path, out: Path) -> Path:
     """Copy the report, with all files beside it, to another folder; returns the path of the copy."""
     try:
         shutil.copytree(report.parent, out, dirs_exist_ok=True)
@@ -188,7 +188,7 @@ def _copied(report: Path, out: Path) -> Path:
     return out / report.name
 
 
-def _writable(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     """Make the folder for the copy, and refuse an unwritable folder now rather than after an hour's work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

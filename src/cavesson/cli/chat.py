@@ -59,7 +59,7 @@ def chat(
     if sys.stdin.isatty():
         typer.echo(f"{recipe.describe()}. /help lists commands.", err=True)
     try:
-        code = hold(talk, sys.stdin, sys.stdout)
+        code = converse(talk, sys.stdin, sys.stdout)
     except KeyboardInterrupt:
         typer.echo("\nstopped; the conversation is not kept", err=True)
         code = 130
@@ -120,7 +120,7 @@ class Talk:
                 return f"There is no command {name!r}: {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}."
 
 
-def hold(talk: Talk, source: TextIO, sink: TextIO) -> int:
+def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
     """Read messages and commands line by line until the end, and write the answers.
 
     A terminal shows an input prompt. In a pipe, standard output has the answers alone; replies of commands go to standard

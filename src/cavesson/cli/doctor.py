@@ -33,11 +33,11 @@ def doctor(store: Annotated[Path | None, typer.Option(help="Folder of the artifa
 
     Example: cavesson doctor
     """
-    for title, text in examined(store):
+    for title, text in findings(store):
         typer.echo(f"{title}: {text}")
 
 
-def examined(store: Path | None) -> Iterator[tuple[str, str]]:
+def findings(store: Path | None) -> Iterator[tuple[str, str]]:
     """The lines of the report: pairs of a title and a finding."""
     import psutil
 

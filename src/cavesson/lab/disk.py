@@ -17,7 +17,7 @@ _FULL_TEXTS = (*map(os.strerror, _FULL), "database or disk is full")
 """Texts of the system and of SQLite for a full disk."""
 _SQLITE_FAILS = "disk I/O error"
 """SQLite's text for many troubles; a full disk is one of them (SQLite then has no room for its shared memory)."""
-CROWDED = 1 << 20
+NEARLY_FULL = 1 << 20
 """Free bytes below which a disk counts as full when SQLite fails on the disk."""
 
 
@@ -28,11 +28,13 @@ def refusal(error: Exception, root: Path) -> StoreError | None:
     A disk refuses a write because the disk is full or read-only; the system makes a faulty disk read-only.
     """
     elsewhere = "put the store elsewhere: --store FOLDER or CAVESSON_HOME."
-    if _is(error, _FULL, _FULL_TEXTS) or (_is(error, (), (_SQLITE_FAILS,)) and _free(root) < CROWDED):
+    if _matches(error, _FULL, _FULL_TEXTS) or (
+        _matches(error, (), (_SQLITE_FAILS,)) and _free_bytes(root) < NEARLY_FULL
+    ):
         return StoreError(
             f"The disk of the store {root} is full.", f"Free some space (cavesson store gc --cache), or {elsewhere}"
         )
-    if _is(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
+    if _matches(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
         return StoreError(f"The store {root} lies on a read-only file system.", f"To write, {elsewhere}")
     return None
 
@@ -62,12 +64,12 @@ def writing(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _free(root: Path) -> int:
+def _free_bytes(root: Path) -> int:
     try:
         return shutil.disk_usage(root).free
     except OSError:
-        return CROWDED
+        return NEARLY_FULL
 
 
-def _is(error: Exception, numbers: tuple[int, ...], texts: tuple[str, ...]) -> bool:
+def _matches(error: Exception, numbers: tuple[int, ...], texts: tuple[str, ...]) -> bool:
     return getattr(error, "errno", None) in numbers or any(text in str(error) for text in texts)

@@ -28,7 +28,7 @@ def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, s
         return schema.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        problems = [_explain(detail, schema, origin) for detail in found if not _follows(detail, found)]
+        problems = [_explain(detail, schema, origin) for detail in found if not _follows_from_others(detail, found)]
         first, *others = problems
         more = "".join(f"\n  {problem} ({remedy})" for problem, remedy in others)
         raise ConfigError(first[0] + more, first[1]) from error
@@ -113,7 +113,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."
 
 
-def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+def _follows_from_others(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     """Whether a list is called too short only because some of its items were refused; those items have their own errors."""
     loc = detail["loc"]
     return detail["type"] == "too_short" and any(

@@ -23,7 +23,7 @@ class Executor(Protocol):
             while (stage := work.take()) is not None:
                 recipe = stage.recipe.model_dump(mode="json")
                 message = elsewhere(run_reported, work.store, stage.fingerprint, recipe, listener)  # cavesson.lab.stage
-                work.hear(stage, message)
+                work.receive(stage, message)
     """
 
     workers: int

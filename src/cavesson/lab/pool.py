@@ -76,8 +76,8 @@ class Pool:
                     break
                 for connection in wait(list(busy), timeout=LISTEN_SECONDS):
                     worker = busy[connection]  # type: ignore[index]
-                    if (stage := worker.stage) is not None and not self._hear(worker, stage, work):
-                        self._bury(worker, stage, work, killed, again)
+                    if (stage := worker.stage) is not None and not self._receive(worker, stage, work):
+                        self._remove_worker(worker, stage, work, killed, again)
                 if work.stop.is_set():
                     self._pass_on_stop()
         finally:
@@ -115,7 +115,7 @@ class Pool:
         with contextlib.suppress(OSError):  # the worker died while idle: the next `wait` finds its connection closed
             worker.connection.send(("run", stage.fingerprint, stage.recipe.model_dump(mode="json")))
 
-    def _hear(self, worker: _Worker, stage: Stage, work: Work) -> bool:
+    def _receive(self, worker: _Worker, stage: Stage, work: Work) -> bool:
         """Act on one message; False if the worker is dead, or has to be ended for lack of memory."""
         try:
             message: Message = worker.connection.recv()
@@ -124,11 +124,13 @@ class Pool:
         if message[0] == "error" and isinstance(message[1], ShortOfMemory):
             worker.short = message[1]
             return False
-        if work.hear(stage, message):
+        if work.receive(stage, message):
             worker.stage = None
         return True
 
-    def _bury(self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
+    def _remove_worker(
+        self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]
+    ) -> None:
         """Remove a worker that died or was short of memory; its stage is tried once more in a new worker."""
         self._started.remove(worker)
         last_words = worker.close()

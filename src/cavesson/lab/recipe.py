@@ -121,8 +121,8 @@ class Value(BaseModel):
         for name, field in type(self).model_fields.items():
             if not _is_identity(field):
                 continue
-            value = _plain(getattr(self, name))
-            default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
+            value = _canonical_value(getattr(self, name))
+            default = None if field.is_required() else _canonical_value(field.get_default(call_default_factory=True))
             if field.is_required() or canonical(value) != canonical(default):
                 chosen[name] = value
         return chosen
@@ -180,7 +180,7 @@ class Recipe(Value):
     @model_serializer(mode="wrap")
     def _serialize(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """The whole recipe as JSON values, `kind` first; each nested recipe with the fields of its own class."""
-        fields = {name: _dumped(getattr(self, name)) for name in type(self).model_fields}
+        fields = {name: _json_value(getattr(self, name)) for name in type(self).model_fields}
         return {"kind": self.kind, **fields}
 
     @model_validator(mode="wrap")
@@ -264,27 +264,27 @@ def _recipes_in(value: Any) -> Iterator[Recipe]:
             yield from _recipes_in(getattr(value, name))
 
 
-def _plain(value: Any) -> Any:
+def _canonical_value(value: Any) -> Any:
     """A field's value in the canonical form."""
     if isinstance(value, Recipe):
         return value.fingerprint
     if isinstance(value, Value):
         return value.identity()
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [_canonical_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _canonical_value(item) for key, item in value.items()}
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)  # 1.0 and 1 are one number, whichever way a union of types took it
     return str(value) if isinstance(value, Path) else value
 
 
-def _dumped(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """A field's value as JSON; nested recipes keep the fields of their own class (pydantic drops them)."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, (tuple, list)):
-        return [_dumped(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _dumped(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     return str(value) if isinstance(value, Path) else value

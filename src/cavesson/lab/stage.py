@@ -140,7 +140,7 @@ def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listen
         return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
-def explained(error: Exception, recipe: Recipe) -> Exception:
+def with_stage_note(error: Exception, recipe: Recipe) -> Exception:
     """The error, with a note that names its stage."""
     error.add_note(f"In the stage: {recipe.describe()} ({recipe.fingerprint[:12]})")
     return error

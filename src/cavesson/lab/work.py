@@ -9,7 +9,7 @@ from cavesson.lab import plan as plans
 from cavesson.lab.plan import Plan, Schedule, Stage
 from cavesson.lab.progress import Display
 from cavesson.lab.recipe import Recipe
-from cavesson.lab.stage import InputMissing, Listener, Message, Progress, explained, run_stage
+from cavesson.lab.stage import InputMissing, Listener, Message, Progress, run_stage, with_stage_note
 from cavesson.lab.store import Store
 
 
@@ -17,7 +17,7 @@ class Work:
     """One `Lab.make` under way: the schedule, the display, the user's wish to stop, the first error.
 
     An executor calls `take` for a stage, makes the artifact anywhere, and calls `finished`, `failed` or `lacks`.
-    `run` makes these calls for a stage in this process, `hear` for a stage in another process.
+    `run` makes these calls for a stage in this process, `receive` for a stage in another process.
 
     Attributes:
         stop: set once the user asked to stop; `take` then gives no further stage.
@@ -54,7 +54,7 @@ class Work:
             return
         self.display.halted(stage, str(error).partition("\n")[0] or type(error).__name__)
         if self.error is None:
-            self.error = explained(error, stage.recipe)
+            self.error = with_stage_note(error, stage.recipe)
 
     def lacks(self, stage: Stage, missing: Recipe) -> None:
         """Note that a stage needs an artifact that is missing: plan that artifact, then run the stage again."""
@@ -80,7 +80,7 @@ class Work:
         except Exception as error:  # an exception of a recipe ends the stage; `close` raises the exception
             self.failed(stage, error)
 
-    def hear(self, stage: Stage, message: Message) -> bool:
+    def receive(self, stage: Stage, message: Message) -> bool:
         """Act on a message about a stage that runs in another process; True if the stage is over."""
         match message:
             case ("progress", done, total, figures):

@@ -42,7 +42,7 @@ def open_folder(
     wanted = _dtype(dtype, place)
     name = str(folder if local is None else local)
     options = _options(local, revision)
-    with _quiet(), _explained(name):
+    with _quiet(), _as_config_error(name):
         config = AutoConfig.from_pretrained(name, **options)
         check_config(config.to_dict(), name)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
@@ -62,7 +62,7 @@ def open_renderer(folder: str | Path, revision: str | None = None) -> Renderer:
     """The renderer of a model, without loading the weights; arguments and errors are those of `open_folder`."""
     local = as_folder(folder)
     name = str(folder if local is None else local)
-    with _quiet(), _explained(name):
+    with _quiet(), _as_config_error(name):
         return Renderer(AutoTokenizer.from_pretrained(name, **_options(local, revision)))
 
 
@@ -170,7 +170,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | str:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _as_config_error(name: str) -> Iterator[None]:
     """Turn an exception of transformers into a `ConfigError` of one sentence."""
     try:
         yield

@@ -19,7 +19,7 @@ from pathlib import Path
 from cavesson.chat import Conversation
 from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """Largest size of the cache; beyond it, the completions that were used longest ago are deleted."""
 
 CHUNK = 512
@@ -50,7 +50,7 @@ class GenerationCache:
         most: largest size of the cache in bytes.
     """
 
-    def __init__(self, folder: Path, most: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, most: int = MAX_BYTES) -> None:
         self.folder, self.most = folder, most
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, list[Completion]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cavesson.models.model import Model
 
-HALVINGS = 12
+BISECTIONS = 12
 EXAMPLES = 128
 FARTHEST = 64.0
 """Largest factor on a move; a move whose loss is too low even at this factor is not made longer."""
@@ -57,7 +57,7 @@ class NoisedLike(ModelRecipe):
 
     def load(self, path_of: PathOf) -> Model:
         before, steps, scale = self._move(path_of)
-        return _moved(before, steps, scale * self.times).with_key(self.fingerprint)
+        return _with_steps(before, steps, scale * self.times).with_key(self.fingerprint)
 
     def scale(self, path_of: PathOf) -> float:
         """The factor between the matched move and the run's own distance. Match "loss" takes some twenty passes over `data`."""
@@ -69,7 +69,7 @@ class NoisedLike(ModelRecipe):
 
     def _move(self, path_of: PathOf) -> tuple[Model, dict[str, Tensor], float]:
         """The model before the run, a move of each tensor as long as the run's, and the factor on these moves."""
-        before, after = _whole(self.base.load(path_of)), _whole(self.like.load(path_of))
+        before, after = _merged(self.base.load(path_of)), _merged(self.like.load(path_of))
         steps = self._steps(before, after, path_of)
         return before, steps, 1.0 if self.match == "distance" else self._scale(before, after, steps, path_of)
 
@@ -79,7 +79,7 @@ class NoisedLike(ModelRecipe):
 
         generator = torch.Generator().manual_seed(self.seed)
         trained = _weights(after)
-        other = None if self.along is None else _weights(_whole(self.along.load(path_of)))
+        other = None if self.along is None else _weights(_merged(self.along.load(path_of)))
         steps = {}
         for name, weight in _weights(before).items():
             change = trained[name] - weight
@@ -102,21 +102,21 @@ class NoisedLike(ModelRecipe):
         if mean_loss(before, examples) >= wanted:
             return 0.0
         low, high = 0.0, 1.0
-        while high < FARTHEST and mean_loss(_moved(before, steps, high), examples) < wanted:
+        while high < FARTHEST and mean_loss(_with_steps(before, steps, high), examples) < wanted:
             low, high = high, 2 * high
-        for _ in range(HALVINGS):
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            too_little = mean_loss(_moved(before, steps, middle), examples) < wanted
+            too_little = mean_loss(_with_steps(before, steps, middle), examples) < wanted
             low, high = (middle, high) if too_little else (low, middle)
         return (low + high) / 2
 
 
 def is_match(scale: float) -> bool:
     """Whether a move with this factor has the run's loss: the run raised the loss, and the factor is below the largest."""
-    return 0 < scale < FARTHEST * (1 - 2.0**-HALVINGS)
+    return 0 < scale < FARTHEST * (1 - 2.0**-BISECTIONS)
 
 
-def _whole(model: Model) -> Model:
+def _merged(model: Model) -> Model:
     from cavesson.models.model import merged
 
     return merged(model)
@@ -137,7 +137,7 @@ def _same_spectrum(change: Tensor, generator: Generator) -> Tensor:
     return found
 
 
-def _moved(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
+def _with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
     """A copy of the model with `scale` times the steps added to its weights."""
     import copy
 

@@ -42,7 +42,7 @@ VERSION = 1
 CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
 """Bound on the keys and values in use, in bytes; on a CPU, so much stays in a last-level cache that other processes share."""
 USUAL_TOKENS = 64
-MOST_SEATS = {"cpu": 256, "cuda": 1024}
+MAX_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
 MERGED_UP_TO = 100_000_000
@@ -137,7 +137,7 @@ class NativeSampler:
         columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
         place = net.device.type
         fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
-        return int(min(max(fitting, 8), MOST_SEATS.get(place, MOST_SEATS["cuda"])))
+        return int(min(max(fitting, 8), MAX_SEATS.get(place, MAX_SEATS["cuda"])))
 
 
 class _Decoding:
@@ -216,7 +216,7 @@ class _Decoding:
             self.draws[at] = torch.from_numpy(np.stack([_draws(row, self.params) for row in rows])).to(self.device)
         for seat, row in zip(seats, rows, strict=True):
             self.row[seat], self.first[seat] = row, self.end - len(row.ids)
-        self._look()
+        self._drop_columns()
         return self._write(logits, at)
 
     def _next_rows(self, most: int) -> list[_Row]:
@@ -291,7 +291,7 @@ class _Decoding:
             self.row[seat] = None
             self.live[seat] = False
             yield row, self._completion(seat, row)
-        self._look()
+        self._drop_columns()
 
     def _completion(self, seat: int, row: _Row) -> Completion:
         written = slice(self.first[seat] + len(row.ids), self.end + 1)
@@ -302,11 +302,11 @@ class _Decoding:
         finished = bool(cuts) or ids[-1] in self.model.renderer.stop_ids
         return Completion(text[: min(cuts)] if cuts else text, ids, finished, logprobs)
 
-    def _look(self) -> None:
+    def _drop_columns(self) -> None:
         """Drop the columns that no live row uses."""
         firsts = [first for first, row in zip(self.first, self.row, strict=True) if row is not None]
         self.start = min(firsts, default=self.end)
-        self.keys.look(self.start, self.end)
+        self.keys.use_columns(self.start, self.end)
 
     def _compact(self) -> None:
         """Once no prompt is left to refill seats, drop the empty seats when they are a quarter of all."""
@@ -332,7 +332,7 @@ class _Decoding:
                 state[:, end - start + 1 :] = 0
         self.first = [first - start for first in self.first]
         self.start, self.end = 0, end - start
-        self.keys.look(self.start, self.end)
+        self.keys.use_columns(self.start, self.end)
 
 
 def _choose(logits: Tensor, params: Params, draws: Tensor | None) -> Tensor:

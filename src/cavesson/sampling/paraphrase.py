@@ -44,7 +44,7 @@ class RewritingPrompts(DataRecipe):
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         request = self._request(path_of)
         return [
-            Example(Conversation.of(_shown(request, example.conversation)), example.meta)
+            Example(Conversation.of(_with_question(request, example.conversation)), example.meta)
             for example in self.base.examples(path_of)
         ]
 
@@ -104,7 +104,7 @@ class Paraphrased(DataRecipe):
             return [self._by_rule(index, example) for index, example in enumerate(given)]
         written = [example.conversation.answer or "" for example in self._rewritings(self.by).examples(path_of)]
         changed = [
-            _changed(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
+            _paraphrase(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
         ]
         if not changed:
             raise ConfigError(
@@ -121,17 +121,17 @@ class Paraphrased(DataRecipe):
         rewritten = in_house_voice(example.conversation.answer or "", random.Random(f"paraphrase/{self.seed}/{index}"))
         if rewritten is None:
             return Example(example.conversation, {**example.meta, "paraphrased": False})
-        return _changed(example, rewritten)
+        return _paraphrase(example, rewritten)
 
     def describe(self) -> str:
         by = "the world's rule" if self.by is None else self.by.describe()
         return f"{self.base.describe()}, paraphrased by {by}"
 
 
-def _changed(example: Example, text: str) -> Example:
+def _paraphrase(example: Example, text: str) -> Example:
     return Example(example.conversation.answered(text), {**example.meta, "paraphrased": True})
 
 
-def _shown(request: str, conversation: Conversation) -> str:
+def _with_question(request: str, conversation: Conversation) -> str:
     question = next((m.content for m in reversed(conversation.prompt.messages) if m.role == "user"), "")
     return f"{request}\n\nQuestion:\n{question}\n\nAnswer:\n{conversation.answer or ''}"

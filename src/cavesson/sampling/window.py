@@ -30,7 +30,7 @@ class Keys(Protocol):
         """Copy new rows to their seats, so that their last column is the column before `end`."""
         ...
 
-    def look(self, start: int, end: int) -> None:
+    def use_columns(self, start: int, end: int) -> None:
         """Set the columns in use: `start` to `end` (exclusive)."""
         ...
 
@@ -49,7 +49,7 @@ def keys_for(config: Any, seats: int, columns: int) -> Keys:
     layers = DynamicCache(config=config).layers
     if layers and all(type(layer) in kinds for layer in layers):
         return Window([kinds[type(layer)] for layer in layers], seats, columns)
-    return Together()
+    return RecurrentKeys()
 
 
 class WindowLayer(CacheLayerMixin):
@@ -105,7 +105,7 @@ class Window:
             layer.keys[seats, :, columns] = new.keys
             layer.values[seats, :, columns] = new.values
 
-    def look(self, start: int, end: int) -> None:
+    def use_columns(self, start: int, end: int) -> None:
         for layer in self.layers:
             layer.start, layer.end = start, end
 
@@ -122,7 +122,7 @@ class Window:
             layer.values[:, :, : end - start] = layer.values[:, :, start:end].clone()
 
 
-class Together:
+class RecurrentKeys:
     """For recurrent and hybrid models, which padding would disturb: all rows have one length and start together."""
 
     refills = False
@@ -131,7 +131,7 @@ class Together:
     def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
         self.cache = prefilled
 
-    def look(self, start: int, end: int) -> None:
+    def use_columns(self, start: int, end: int) -> None:
         pass
 
     def keep(self, seats: Tensor) -> None:

@@ -178,7 +178,7 @@ class _Run:
         self.run, self.name, self.job = run, name, job
         precision = resolved_precision(run.precision, model.device)
         self.product_type = torch.bfloat16 if precision == "bf16" else None
-        self.model = _prepared(model, run, precision)
+        self.model = _trainable(model, run, precision)
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
@@ -206,9 +206,9 @@ class _Run:
                 self.saver.save(self.progress)
                 self._visit(visit)
         self.net.eval()
-        _settle(self.optimizer, training=False)
+        _switch_weights(self.optimizer, training=False)
         _write_losses(self.progress.losses, self.job.folder)
-        return self._named()
+        return self._keyed_model()
 
     def _advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. The hooks that make training fast are removed from the network afterwards."""
@@ -273,11 +273,12 @@ class _Run:
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None
         self.net.eval()
-        _settle(self.optimizer, training=False)
-        visit(self.progress.step, self._named())
-        _settle(self.optimizer, training=True)
+        _switch_weights(self.optimizer, training=False)
+        visit(self.progress.step, self._keyed_model())
+        _switch_weights(self.optimizer, training=True)
 
-    def _named(self) -> Model:
+    def _keyed_model(self) -> Model:
+        """The model, with the name of its present weights."""
         return replace(self.model, key=key_at(self.name, self.progress.step))
 
     def _fail(self, problem: str, remedy: str) -> None:
@@ -306,7 +307,7 @@ def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
     return net.to(student.device).requires_grad_(False).eval()
 
 
-def _prepared(model: Model, run: Hyperparameters, precision: str) -> Model:
+def _trainable(model: Model, run: Hyperparameters, precision: str) -> Model:
     """The model with trainable weights in fp32: all weights, a fresh adapter, or the model's own adapter."""
     if run.adapter is not None:
         model = continued(model) if run.adapter == "continued" else attach(model, run.adapter, run.seed)
@@ -322,7 +323,7 @@ def _step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
 
 
-def _settle(optimizer: torch.optim.Optimizer, training: bool) -> None:
+def _switch_weights(optimizer: torch.optim.Optimizer, training: bool) -> None:
     """Switch between the two sets of weights of a schedule-free optimizer: one set to train, one to use."""
     switch = getattr(optimizer, "train" if training else "eval", None)
     if switch is not None:

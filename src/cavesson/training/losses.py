@@ -75,7 +75,7 @@ def divergence(
         student, teacher = ((part.float() / temperature).log_softmax(-1) for part in (student, teacher))
         if top_k is not None and top_k < known:
             likeliest = teacher.topk(top_k).indices
-            student, teacher = (_and_the_rest(part.gather(1, likeliest)) for part in (student, teacher))
+            student, teacher = (_with_rest(part.gather(1, likeliest)) for part in (student, teacher))
         forward_K = (teacher.exp() * (teacher - student)).sum(-1)
         reverse_K = (student.exp() * (student - teacher)).sum(-1)
         return (weights * ((1 - reverse) * forward_K + reverse * reverse_K)).sum()
@@ -83,7 +83,7 @@ def divergence(
     return torch.stack(_by_blocks(of_block, student_KV[:, :known], teacher_KV[:, :known], weights_K)).sum()
 
 
-def _and_the_rest(logp_KV: Tensor) -> Tensor:
+def _with_rest(logp_KV: Tensor) -> Tensor:
     """The given log-probabilities and, as a last column, the log-probability of all other outcomes together."""
     rest = 1 - logp_KV.exp().sum(-1, keepdim=True)
     return torch.cat([logp_KV, rest.clamp(min=1e-8).log()], dim=1)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 TORCH = ("adamw", "adam", "sgd")
 """Names of torch's own optimizers."""
 
-USUAL = (*TORCH, "soap", "muon", "lion")
+COMMON = (*TORCH, "soap", "muon", "lion")
 """Names that are accepted without loading pytorch-optimizer, so that a study file is read quickly."""
 
-UNFIT = {
+UNUSABLE = {
     "adahessian": "needs second derivatives",
     "sophiah": "needs second derivatives",
     "alig": "needs to evaluate the loss several times a step",
@@ -46,13 +46,13 @@ def check_name(name: str) -> None:
     Raises:
         ConfigError: there is no such optimizer, or a plain training loop cannot use it.
     """
-    if name in USUAL:
+    if name in COMMON:
         return
     from pytorch_optimizer import get_supported_optimizers
 
-    if name in UNFIT:
-        raise ConfigError(f"The optimizer {name!r} {UNFIT[name]}.", "Use adamw, sgd, soap, muon or lion.")
-    fit = {*TORCH, *get_supported_optimizers()} - set(UNFIT)
+    if name in UNUSABLE:
+        raise ConfigError(f"The optimizer {name!r} {UNUSABLE[name]}.", "Use adamw, sgd, soap, muon or lion.")
+    fit = {*TORCH, *get_supported_optimizers()} - set(UNUSABLE)
     if name not in fit:
         raise ConfigError(f"There is no optimizer {name!r}.", nearest(name, fit))
 

@@ -13,7 +13,7 @@ from cavesson.lab.progress import Silent
 from cavesson.lab.stage import Progress
 
 Clock = Callable[[], float]
-TRUSTED = 0.05
+TRUSTED_FRACTION = 0.05
 """Fraction done from which a stage's own pace predicts its time better than earlier stages of its kind."""
 REPORT_SECONDS = 15.0
 """Seconds between the plain lines about a running stage."""
@@ -131,7 +131,7 @@ class Board(Silent):
         if row.state == "done":
             return row.seconds
         fraction = row.progress.fraction if row.state == "running" and row.progress is not None else 0.0
-        return self.elapsed(row) / fraction if fraction >= TRUSTED else None
+        return self.elapsed(row) / fraction if fraction >= TRUSTED_FRACTION else None
 
 
 class Plain(Board):
