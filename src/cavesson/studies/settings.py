@@ -67,8 +67,8 @@ class RedOptimizer(Value):
 InterventionName = Annotated[str, known_to(intervention)]
 
 
-class Phase(Value):
-    """A phase of training: how long, on how many prompts, scored when.
+class Course(Value):
+    """A course of training: how long, on how many prompts, scored when; what is trained is said elsewhere.
 
     Attributes:
         prompts: number of prompts that its data are made from.
@@ -79,7 +79,6 @@ class Phase(Value):
     probes: tuple[int, ...] = ()
     batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=1600, ge=1)
-    adapter: LoRA | None = None
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:
@@ -93,8 +92,17 @@ class Phase(Value):
 
     def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
         """The dose at one learning rate, for one seed."""
-        given = {"steps": self.steps, "batch_size": self.batch_size, "adapter": self.adapter, **changes}
-        return Dose(lr=lr, seed=seed, **given)
+        return Dose(lr=lr, seed=seed, **{"steps": self.steps, "batch_size": self.batch_size, **changes})
+
+
+class Phase(Course):
+    """A course of training in which one kind of adapter, or all weights, are trained."""
+
+    adapter: LoRA | None = None
+
+    def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
+        """The dose at one learning rate, for one seed."""
+        return super().dose(lr, seed, **{"adapter": self.adapter, **changes})
 
 
 class Blue(Phase):
