@@ -1,4 +1,4 @@
-"""What is read off the runs of `off-model-sft`, the four explanations of the damage, and the published statements.
+"""The four explanations of the damage, and the published statements about it, each with the test that decides it here.
 
 H1: the student imitates a teacher that reasons badly. H2: the data are improbable under the student. H3: SFT disturbs the
 weights as noise would. H4: the student is pushed into a style of reasoning that it uses badly. They explain a degradation: where
@@ -8,15 +8,16 @@ nothing degraded beyond chance, none of them is judged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 from scipy.stats import f as f_distribution
 
 from cavesson.analysis.claims import (
+    Claim,
     ClaimResult,
     Verdict,
     above,
@@ -27,546 +28,66 @@ from cavesson.analysis.claims import (
     below,
     within,
 )
-from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation, lowest_mean, share_regained, slope
-from cavesson.analysis.styles import StyleJudge, learn_styles
-from cavesson.analysis.traces import Which, mean_per_trace
-from cavesson.evals.scores import Score
-from cavesson.sampling.matched_noise import FARTHEST, is_match
-from cavesson.stats import Array, Estimate, difference_over_seeds, independent_difference, paired_difference
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, change, end, start
-from cavesson.studies.off_model.arms import ARMS, MATCHED, PLAIN, Move, Shape
+from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation
+from cavesson.stats import Array, Estimate, difference_over_seeds, independent_difference
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, change
+from cavesson.studies.off_model.arms import MATCHED, PLAIN, Move, Shape
 from cavesson.studies.off_model.grid import rl_role
+from cavesson.studies.off_model.readings import (
+    ALIKE,
+    MATHS,
+    ability_gap,
+    able_teachers,
+    answers,
+    arm,
+    benchmarks,
+    beside_plain,
+    beyond_skill,
+    degraded,
+    degraded_plain,
+    degraded_runs,
+    halves,
+    hardest_pair,
+    hardest_teacher,
+    hides_reasoning,
+    is_able,
+    kept_style,
+    last_within,
+    levels_of,
+    lowest,
+    matched,
+    moved,
+    noise_gap,
+    off_model,
+    others,
+    own_and_other,
+    own_hot,
+    plain,
+    reasoning,
+    regained,
+    runs,
+    share_back,
+    share_in_switched,
+    slope_on_teacher,
+    styled,
+    under,
+    varied,
+)  # fmt: skip
 from cavesson.studies.shown import claim, tried
 from cavesson.tinyworld.sizes import SIZES
 
-ALIKE = 0.05
-"""Differences of accuracy below this count as none."""
+WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 
-HOLDS, FALLS = 0.07, -0.05
-"""A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
-
-MOST = 0.5
-"""Most of a loss is back with this share of it."""
-
-MATHS = ("maths", "math-500", "olympiads", "gsm8k")
-"""Benchmarks that need reasoning, by their names."""
-
+Figure = Callable[[Measured], Estimate]
+Rule = Callable[[Estimate, str], ClaimResult]
 Test = Callable[[Measured], ClaimResult]
-
-# ----------------------------------------------------------------------------------------------- places
-
-
-def reasoning(m: Measured) -> str:
-    """Label of the benchmark whose degradation the study explains."""
-    return m.places[0].evals()[0]
-
-
-def others(m: Measured) -> list[str]:
-    """The benchmarks of capability that need no long reasoning.
-
-    Raises:
-        NotRun: there are none.
-    """
-    apart = (reasoning(m), *MATHS)
-    found = [label for label in m.places[0].evals() if label not in apart and "answer-only" not in label]
-    if not found:
-        raise NotRun("a second benchmark")
-    return found
-
-
-def runs(m: Measured) -> Measured:
-    """The SFT of every student on every teacher, arms left out."""
-    return m.where(arm=PLAIN)
-
-
-def off_model(m: Measured) -> Measured:
-    """The runs on another model's answers."""
-    return m.where(data="off-model", arm=PLAIN)
-
-
-def varied(m: Measured, student: str | None = None) -> Measured:
-    """The run that the arms of a student (None: of the first) vary: the SFT on the arms' teacher, trained the first way."""
-    first = m.places[0]
-    return m.where(student=student or first["student"], teacher=m.config.arms_teacher, way=first["way"], arm=PLAIN)
-
-
-def plain(m: Measured) -> Place:
-    """The run that the first student's arms vary."""
-    return varied(m).places[0]
-
-
-def arm(m: Measured, name: str, student: str | None = None) -> Place:
-    """An arm of a student (None: of the first)."""
-    return m.only(student=student or m.places[0]["student"], arm=name)
-
-
-def asked_under(place: Place, name: str) -> str:
-    """The label of the reasoning under one of an arm's system prompts, by the name of the prompt."""
-    labels = dict(zip(ARMS[place["arm"]].asked, place.evals()[1:], strict=True))
-    if name not in labels:
-        raise NotRun(f"the arm {place['arm']} under {name}")
-    return labels[name]
-
-
-def name_of(place: Place) -> str:
-    """Student, teacher and way, for a row of a table."""
-    return f"{place['student']} ← {place['teacher']}, {place['way']}"
-
-
-def levels_of(place: Place) -> list[int]:
-    """The levels of the reasoning benchmark; empty if it has none."""
-    return sorted({level for level in place.sample(place.evals()[0], 0).levels if level is not None})
-
-
-# ----------------------------------------------------------------------------------------------- degradation
-
-
-def degraded(found: Sample) -> bool:
-    """Whether a score fell in every seed and, over all, beyond chance: a share of less would mean nothing."""
-    return bool(np.all(found.table.mean(axis=1) < 0)) and found.estimate.high < 0
-
-
-def degraded_among(m: Measured, otherwise: str) -> Measured:
-    """The runs whose reasoning degraded: only there is something to explain, to spare or to bring about.
-
-    Raises:
-        NotApplicable: none did; `otherwise` says who cost nothing.
-    """
-    label = reasoning(m)
-    found = tuple(place for place in m if degraded(place.change(label)))
-    if not found:
-        raise NotApplicable(otherwise)
-    return replace(m, places=found)
-
-
-def degraded_runs(m: Measured) -> Measured:
-    """The off-model runs that degraded."""
-    return degraded_among(off_model(m), f"no off-model teacher cost {reasoning(m)} anything beyond chance")
-
-
-def degraded_plain(m: Measured, student: str | None = None) -> Measured:
-    """The run that the arms vary, if it degraded."""
-    found = varied(m, student)
-    [place] = found
-    return degraded_among(found, f"SFT on {place['teacher']} cost {place['student']} nothing beyond chance")
-
-
-def _of_degradation(test: Test) -> Test:
-    """The test, if the SFT that the arms vary cost something: else there is nothing that an arm could spare or bring about."""
-
-    def guarded(m: Measured) -> ClaimResult:
-        degraded_plain(m)
-        return test(m)
-
-    return guarded
-
-
-def hardest_teacher(m: Measured) -> Estimate:
-    """The change of the reasoning from the teacher that hurts most, averaged over the students and ways of each teacher.
-
-    "Some teacher degrades it" is shown by an interval below 0, "none does" by one that lies above what counts as a degradation.
-    """
-    label = reasoning(m)
-    return _lowest([of_one.mean(change(label)) for of_one in m.by("teacher").values()])
-
-
-def hardest_pair(m: Measured, label: str) -> Estimate:
-    """The change of a benchmark in the pair of student and teacher (and the way) that falls furthest on it."""
-    return _lowest([place.change(label) for place in m])
-
-
-def _lowest(changes: Sequence[Sample]) -> Estimate:
-    """The lowest of several changes, which is chosen on other seeds and prompts than it is measured on."""
-    if len(changes[0].prompts) < 2:
-        raise NotRun("a second prompt")
-    tables, levels = np.stack([one.table for one in changes]), [level or 0 for level in changes[0].levels]
-    return lowest_mean(tables, levels).in_unit("points")
-
-
-def lowest(m: Measured, label: str) -> Place:
-    """The place in which a benchmark ends lowest against its start; where its figure is quoted, the choice flatters."""
-    return min(m, key=lambda place: float(place.change(label).table.mean(axis=1).mean()))
-
-
-def worst(m: Measured) -> Place:
-    """The run that degraded most, off-model if there is one."""
-    try:
-        return lowest(off_model(m), reasoning(m))
-    except NotRun:
-        return lowest(runs(m), reasoning(m))
-
-
-def share_back(m: Measured, now: Of, levels: Sequence[int] | None = None) -> Estimate:
-    """Share of what the runs lost that `now` has again: (now − damaged) / (untouched − damaged), by Fieller's interval.
-
-    Over several runs, the share of all that they lost: one that lost little counts for little. Runs are as they are.
-
-    Args:
-        levels: only the prompts of these.
-    """
-    label = reasoning(m)
-    before, damaged, again = (
-        found if levels is None else found.at_levels(levels) for found in map(m.mean, (start(label), end(label), now))
-    )
-    share = share_regained(before.table, damaged.table, again.table)
-    pairs = "" if len(m) == 1 else f"; {len(m)} student-teacher pairs as they are"
-    return replace(share, method=f"{share.method}{pairs}")
-
-
-def regained(m: Measured, step: int, role: str = "recovery", levels: Sequence[int] | None = None) -> Estimate:
-    """The share that so many steps of recovery bring back."""
-    return share_back(m, lambda place: place.sample(reasoning(m), step, role), levels)
-
-
-def last_within(place: Place, role: str, most: int) -> int:
-    """The last step of a recovery that was scored, of those up to a number.
-
-    Raises:
-        NotRun: none was.
-    """
-    found = [step for step in place.steps(role) if 0 < step <= most]
-    if not found:
-        raise NotRun(f"{role} scored within {most} steps")
-    return max(found)
-
-
-# ----------------------------------------------------------------------------------------------- teachers
-
-AS_ABLE = 0.05
-"""A teacher that is surely no more than so much less accurate than the student counts as no worse."""
-
-NEEDS = f"{FEWEST_GROUPS} teachers or more whose accuracies still differ whichever of them is left out"
-
-
-def teachers_answers(place: Place) -> list[Score | None]:
-    """The teacher's own answers to the reasoning benchmark, in the order of the prompts; None where it has not answered.
-
-    Raises:
-        NotRun: the teacher was not asked.
-    """
-    label = place.evals()[0]
-    known = {row.item: row for row in place.rows(label, None, "teacher")[0]}
-    return [known.get(item) for item in place.sample(label, 0).prompts]
-
-
-def both_on(place: Place) -> tuple[Array, Array]:
-    """Scores of the teacher and of its untouched student on the prompts that the teacher has answered, [prompts] each."""
-    untouched = place.sample(place.evals()[0], 0).table[0]
-    pairs = [(row.score, ours) for row, ours in zip(teachers_answers(place), untouched, strict=True) if row is not None]
-    if not pairs:
-        raise NotRun(f"answers of {place['teacher']} to the problems of {place['student']}")
-    teachers, students = np.array(pairs, dtype=float).T
-    return teachers, students
-
-
-def ability_gap(place: Place) -> Estimate:
-    """The teacher's accuracy minus the untouched student's."""
-    return paired_difference(*both_on(place)).in_unit("points")
-
-
-def is_able(place: Place) -> bool | None:
-    """Whether the teacher reasons as well as the student, or better: True where its accuracy is beyond chance not lower by more
-    than `AS_ABLE`, False where it is lower beyond chance; else None, nobody can tell."""
-    gap = tried(partial(ability_gap, place))
-    if not isinstance(gap, Estimate):
-        return None
-    return True if gap.low >= -AS_ABLE else False if gap.high < 0 else None
-
-
-def able_teachers(m: Measured) -> Measured:
-    """Off-model runs whose teacher reasons as well as its student, or better."""
-    return off_model(m).those(
-        lambda place: is_able(place) is True, "a teacher that is beyond chance as able as the student"
-    )
-
-
-def slope_on_teacher(m: Measured) -> Estimate:
-    """Regression of the change on the teacher's own accuracy over all off-model runs, on the prompts that all teachers answered."""
-    label = reasoning(m)
-    known = {place: answers for place in off_model(m) if any(answers := _answers_or_none(place))}
-    common = [all(answers) for answers in zip(*known.values(), strict=True)]
-    teacher = np.array([[row.score for row, kept in zip(answers, common, strict=True) if row and kept] for answers in known.values()], dtype=float)  # fmt: skip
-    changes = [place.change(label).table[:, common] for place in known]
-    found = None
-    if changes:
-        found = slope([place["teacher"] for place in known], teacher, np.stack(changes, axis=1), apart=ALIKE, unit="teacher")  # fmt: skip
-    if found is None:
-        raise NotRun(NEEDS)
-    return replace(found, method=f"{found.method}; students as they are").in_unit("plain")
-
-
-def _answers_or_none(place: Place) -> list[Score | None]:
-    try:
-        return teachers_answers(place)
-    except NotRun:
-        return []
-
-
-# ----------------------------------------------------------------------------------------------- styles of reasoning
-#
-# A trace is in the student's own style, in another one, or in none: what shows no sign of a style is no style, and how it fares
-# speaks for damage. Where styles are not recorded, a classifier that has learnt from the untouched student and the teacher
-# calls every trace one or the other.
-
-OWN = "own"
-"""The style of a trace that the classifier calls the student's; any other is its teacher's, by the teacher's name."""
-
-AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
-"""The style that a student is asked for, by the letter that the tiny world records."""
-
-FEWEST_KEPT = 20
-"""Fewer traces than this have no rate to speak of."""
-
-Styles = list[list[str | None]]
-"""The style of each trace, [seeds][prompts]; None where there is no sign of one."""
-
-
-def records_styles(place: Place) -> bool:
-    """Whether the reasoning benchmark records styles."""
-    return any("voice" in row.extra for row in place.rows(place.evals()[0], 0)[0])
-
-
-def hides_reasoning(place: Place) -> bool:
-    """Whether the untouched student reasons in a hidden block."""
-    return any("</think>" in row.completion for row in place.rows(place.evals()[0], 0)[0])
-
-
-@lru_cache(maxsize=1024)
-def style_judge(place: Place) -> StyleJudge:
-    """Tells the student's style from its teacher's, by what both wrote before any SFT.
-
-    Raises:
-        NotRun: the run is the on-model control, or too few traces of the teacher are known.
-    """
-    if place["data"] == "on-model":
-        raise NotRun("another teacher than the student")
-    untouched = [row.completion for row in place.rows(place.evals()[0], 0)[0]]
-    judge = learn_styles(untouched, [None if row is None else row.completion for row in teachers_answers(place)])
-    if judge is None:
-        raise NotRun(f"enough answers of {place['teacher']} to learn its style from")
-    return judge
-
-
-def called(place: Place, step: int = -1) -> Which:
-    """Which traces the classifier calls the teacher's, [seeds, prompts]."""
-    judge = style_judge(place)
-    return np.array([judge.second([row.completion for row in rows]) for rows in place.rows(place.evals()[0], step)])
-
-
-@lru_cache(maxsize=4096)
-def styles_at(place: Place, step: int = -1, role: str | None = None) -> Styles:
-    """The styles of the reasoning at a step.
-
-    Raises:
-        NotRun: nobody knows them.
-    """
-    rows = place.rows(place.evals()[0], step, role)
-    if records_styles(place):
-        return [[row.extra.get("voice") for row in of_seed] for of_seed in rows]
-    judge = style_judge(place)
-    if not judge.tells:
-        raise NotRun(f"a style of {place['teacher']} that can be told from {place['student']}'s")
-    return [
-        [
-            (place["teacher"] if foreign else OWN) if row.completion.strip() else None
-            for row, foreign in zip(of_seed, judge.second([row.completion for row in of_seed]), strict=True)
-        ]
-        for of_seed in rows
-    ]
-
-
-def has_styles(place: Place) -> bool:
-    """Whether the styles of a run are known."""
-    try:
-        return bool(styles_at(place, 0))
-    except NotRun:
-        return False
-
-
-def own_style(place: Place) -> str:
-    """The style in which the untouched student reasons most often; "none" where nothing tells."""
-    return commonest(style for row in styles_at(place, 0) for style in row) or "none"
-
-
-def commonest(styles: Iterable[str | None]) -> str | None:
-    """The commonest style among traces; None where none of them shows a sign of any."""
-    found = Counter(style for style in styles if style is not None)
-    return found.most_common(1)[0][0] if found else None
-
-
-def own_and_other(place: Place, step: int = -1) -> tuple[Which, Which]:
-    """Which traces are in the student's own style, and which in another one, [seeds, prompts] each."""
-    own, styles = own_style(place), styles_at(place, step)
-    is_own = np.array([[style == own for style in row] for row in styles])
-    return is_own, np.array([[style not in (None, own) for style in row] for row in styles])
-
-
-def expected(m: Measured, place: Place) -> Sample:
-    """The score to expect from the style of each trace alone: the untouched student's on that prompt, asked to write in that style.
-
-    A trace in no style is expected to score as before: no style accounts for what it loses.
-
-    Raises:
-        NotRun: the student's skill in a style is not known.
-    """
-    before, own = place.sample(place.evals()[0], 0), own_style(place)
-    table = before.table.copy()
-    for row, styles in zip(table, styles_at(place), strict=True):
-        for index, style in enumerate(styles):
-            if style not in (None, own):
-                asked = m.only(**{"asked for": AUTHOR_OF.get(str(style), style), "student": place["student"]})
-                row[index] = asked.sample(asked.evals()[0], None).table[0, index]
-    return replace(before, table=table)
-
-
-def in_switched(m: Measured) -> Estimate:
-    """The share of all that these runs lost that lies in traces which switched to another style.
-
-    It is the share that would be back if those traces scored as before.
-    """
-
-    def undone(place: Place) -> Sample:
-        before, after = place.sample(reasoning(m), 0), place.sample(reasoning(m))
-        return replace(after, table=np.where(own_and_other(place)[1], before.table, after.table))
-
-    return share_back(m, undone)
-
-
-def _styled(m: Measured) -> Measured:
-    """The degraded runs whose styles are known."""
-    return degraded_runs(m).those(has_styles, "known styles")
-
-
-def share_in_switched(m: Measured) -> Estimate:
-    """The share of the degradation, over all runs that degraded, that lies in traces whose style has changed."""
-    return in_switched(_styled(m))
-
-
-def kept_style(m: Measured) -> Estimate:
-    """The change of the traces that are in the student's own style at the end too, in runs that degraded.
-
-    A teacher that changed nothing says nothing about what a degradation is made of. Seeds and prompts are random.
-    """
-    found = _styled(m)
-    which = [own_and_other(place)[0] for place in found]
-    if sum(int(own.sum()) for own in which) < FEWEST_KEPT:
-        raise NotApplicable(f"fewer than {FEWEST_KEPT} traces did")
-    changes = [place.change(reasoning(m)).table for place in found]
-    total = np.sum([one * own for one, own in zip(changes, which, strict=True)], axis=0)
-    return mean_per_trace(total, np.sum(which, axis=0, dtype=float), (-1.0, 1.0)).in_unit("points")
-
-
-def beyond_skill(m: Measured) -> Estimate:
-    """Measured minus foretold accuracy at the end, averaged over runs that degraded and whose styles' worth is known."""
-
-    def foretold(place: Place) -> bool:
-        return has_styles(place) and tried(lambda: expected(m, place)) is not None
-
-    found = degraded_runs(m).those(foretold, "the untouched student's skill in those styles")
-    return (found.mean(end(reasoning(m))) - found.mean(partial(expected, m))).estimate
-
-
-# ----------------------------------------------------------------------------------------------- arms and moves
-
-
-def beside_plain(m: Measured, name: str) -> Estimate:
-    """Accuracy after an arm minus after the plain SFT on the same teacher."""
-    return _between(m, name, PLAIN)
-
-
-def halves(m: Measured) -> Estimate:
-    """Accuracy after the improbable half of the answers minus after the probable half."""
-    return _between(m, "high-perplexity", "low-perplexity")
-
-
-def _between(m: Measured, one: str, two: str) -> Estimate:
-    return m.where(student=m.places[0]["student"]).contrast("arm", one, two, end(reasoning(m))).estimate
-
-
-def own_hot(m: Measured) -> Estimate:
-    """Accuracy after own improbable answers minus after the teacher's, if the own are at least as improbable."""
-    if mean_loss(arm(m, "own-hot")) < mean_loss(plain(m)):
-        raise NotRun("own answers sampled as improbable as the teacher's")
-    return beside_plain(m, "own-hot")
-
-
-def under(m: Measured, name: str, system: str | None = None) -> Sample:
-    """The change of the reasoning after an arm, asked under one of its system prompts (None: under none)."""
-    place = arm(m, name)
-    return place.change(reasoning(m)) if system is None else _change_of(place, asked_under(place, system))
-
-
-def _change_of(place: Place, label: str) -> Sample:
-    return place.sample(label) - place.sample(label, 0)
-
-
-@lru_cache(maxsize=4096)
-def trained_tokens(place: Place) -> tuple[tuple[float, float], ...]:
-    """Of each seed: the untouched student's mean loss on the tokens that are trained, in nats (not a number without any), and
-    their share of all tokens."""
-    found = []
-    for perplexity, probed in zip(place.recipes("perplexity"), place.recipes(), strict=True):
-        tokens = np.concatenate([one.logprobs for one in perplexity.read(place.path_of)])
-        least = getattr(probed.run, "min_probability", None)
-        kept = tokens[tokens >= (-np.inf if least is None else np.log(least))]
-        found.append((-float(kept.mean()) if kept.size else np.nan, kept.size / tokens.size))
-    return tuple(found)
-
-
-def mean_loss(place: Place) -> float:
-    """The untouched student's loss on the tokens that are trained, in nats a token."""
-    return float(np.mean([loss for loss, _ in trained_tokens(place)]))
-
-
-def share_trained(place: Place) -> float:
-    """The share of all tokens that are trained."""
-    return float(np.mean([share for _, share in trained_tokens(place)]))
-
-
-def answers(place: Place) -> int:
-    """How many answers the SFT had (with the first seed)."""
-    return len(place.recipes("perplexity")[0].read(place.path_of))
-
-
-def scales(m: Measured, move: Move) -> tuple[float, ...]:
-    """How far the moves of each seed go, in distances of SFT."""
-    if move.match == "distance":
-        return (move.times,)
-    return tuple(recipe.model.scale(plain(m).path_of) for recipe in plain(m).recipes(str(move)))
-
-
-def moved(m: Measured, move: Move, label: str) -> Sample:
-    """The score after a move of the weights."""
-    return plain(m).sample(label, None, str(move))
-
-
-def matched(m: Measured, move: Move) -> None:
-    """Nothing, if the move costs as much loss on own chat answers as SFT did, with every seed.
-
-    Raises:
-        NotApplicable: no length of the move does.
-    """
-    missed = [scale for scale in scales(m, move) if move.match == "loss" and not is_match(scale)]
-    if missed and missed[0] == 0:
-        raise NotApplicable("SFT did not raise the loss on own chat answers, so that noise of the same loss is none")
-    if missed:
-        raise NotApplicable(f"even {FARTHEST:g} times as far it does not cost as much loss on own chat answers as SFT")
-
-
-def noise_gap(m: Measured, move: Move) -> Estimate:
-    """Accuracy after a move minus after the SFT that the move is matched to."""
-    label = reasoning(m)
-    found = moved(m, move, label) - plain(m).sample(label)
-    matched(m, move)
-    return found.estimate
-
 
 # ----------------------------------------------------------------------------------------------- hypotheses
 
 FOR: Mapping[Verdict, str] = {"holds": "not ruled out", "does not hold": "ruled out"}
 AGAINST: Mapping[Verdict, str] = {"holds": "ruled out", "does not hold": "not ruled out"}
 SUPPORTS: Mapping[Verdict, str] = {"holds": "supported", "does not hold": "ruled out"}
-"""What a hypothesis is said to be: of a measurement that holds, the hypothesis survives, falls, or is supported."""
+"""What becomes of a hypothesis: the measurement is what the hypothesis predicts, is what it excludes, or speaks for it."""
 
 ALL = 0.95
 """Where at least so many traces switched style, all of the degradation lies in them, whatever caused it."""
@@ -575,16 +96,17 @@ MOSTLY = 0.8
 """A degradation that has nothing to do with style lies in traces that switched as often as traces switched; one that has, lies in
 them more often than that, and mostly."""
 
-WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 
-
-def _explained(
-    figure: Callable[[Measured], Estimate],
-    rule: Callable[[Estimate, str], ClaimResult],
+def _measure(
+    by: str,
     what: str,
+    predicts: str,
+    figure: Figure,
+    rule: Rule,
+    says: Mapping[Verdict, str],
     applies: Callable[[Measured], object] = degraded_plain,
-) -> Test:
-    """The rule on a figure; not applicable, though the figure is shown, where nothing degraded."""
+) -> Claim[Measured]:
+    """One measurement that bears on a hypothesis; not applicable, though the figure is shown, where nothing degraded."""
 
     def test(m: Measured) -> ClaimResult:
         found = figure(m)
@@ -594,103 +116,88 @@ def _explained(
             raise NotApplicable(str(why), found) from None
         return rule(found, what)
 
-    return test
+    return claim(by, what, predicts, test, source=WHY, says=says)
 
 
-def _without_improbable(m: Measured) -> ClaimResult:
-    """That nothing degrades is no proof: the style's own words are among the tokens that are left out."""
-    left = f"{share_trained(arm(m, 'clipped')):.0%}"
-    what = f"change after the teacher's answers without the tokens that the student finds improbable ({left} left)"
-    return _explained(lambda m: under(m, "clipped").estimate, partial(_is_below, ALIKE), what)(m)
+def _is_below(found: Estimate, what: str) -> ClaimResult:
+    return below(found, ALIKE, what)
 
 
-def _in_switched_traces(m: Measured) -> ClaimResult:
-    found, what = share_in_switched(m), "share of the fall in traces that switched style"
-    switched = float(np.mean([own_and_other(place)[1] for place in _styled(m)]))
-    if switched >= ALL:
-        raise NotApplicable("nearly every trace switched, so that it could be nothing else", found)
+def _is_above(found: Estimate, what: str) -> ClaimResult:
+    return above(found, ALIKE, what)
+
+
+def _within(tolerance: float) -> Rule:
+    return lambda found, what: within(found, -tolerance, tolerance, what)
+
+
+def _at_least(bound: float) -> Rule:
+    return lambda found, what: at_least(found, bound, what)
+
+
+def _by_share(found: Estimate, what: str, switched: float) -> ClaimResult:
+    """Whether most of a degradation lies in traces that switched style, and more of it than of the traces."""
     supported = at_least(found, max(MOSTLY, switched), what)
     return supported if supported.verdict == "holds" or found.high < 0.5 else replace(supported, verdict="undecided")
 
 
-def _is_below(none_within: float, found: Estimate, what: str) -> ClaimResult:
-    return below(found, none_within, what)
+def share_of_switched(m: Measured) -> ClaimResult:
+    """The share of the degradation in traces that switched, beside the share of the traces that did."""
+    found, what = share_in_switched(m), "share of the fall in traces that switched style"
+    switched = float(np.mean([own_and_other(place)[1] for place in styled(m)]))
+    if switched >= ALL:
+        raise NotApplicable("nearly every trace switched, so that it could be nothing else", found)
+    return _by_share(found, what, switched)
 
 
-def _within(tolerance: float, found: Estimate, what: str) -> ClaimResult:
-    return within(found, -tolerance, tolerance, what)
-
-
-def _noise(move: Move) -> Test:
-    return _explained(lambda m: noise_gap(m, move), partial(_within, ALIKE), f"accuracy after {move}, minus after SFT")
-
-
-_measures = partial(claim, source=WHY)
-
-HYPOTHESES = {
+HYPOTHESES: Mapping[str, Sequence[Claim[Measured]]] = {
     "H1 weak teacher": (
-        _measures(
+        _measure(
             "teachers as able as the student", "largest change with a teacher as able as the student", "0: no fall",
-            _explained(
-                lambda m: hardest_teacher(able_teachers(m)), partial(_is_below, ALIKE),
-                "largest change with a teacher as able as the student", degraded_runs,
-            ), says=AGAINST,
+            lambda m: hardest_teacher(able_teachers(m)), _is_below, AGAINST, degraded_runs,
         ),
-        _measures(
+        _measure(
             "the slope on the teachers' own accuracy", "change per point of the teacher's own accuracy", "above 0",
-            _explained(
-                slope_on_teacher, lambda found, what: at_least(found, 0, what),
-                "change per point of the teacher's own accuracy", degraded_runs,
-            ), says=FOR,
+            slope_on_teacher, _at_least(0), FOR, degraded_runs,
         ),
     ),
     "H2 perplexity": (
-        _measures(
+        _measure(
             "the halves by perplexity",
             "accuracy after the improbable half of the answers minus after the probable half", "below 0",
-            _explained(
-                halves, partial(_is_below, ALIKE),
-                "accuracy after the improbable half of the answers minus after the probable half",
-            ), says=FOR,
+            halves, _is_below, FOR,
         ),
-        _measures(
+        _measure(
             "own improbable answers",
             "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's", "at most 0",
-            _explained(
-                own_hot, lambda found, what: above(found, ALIKE, what),
-                "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's",
-            ), says=AGAINST,
+            own_hot, _is_above, AGAINST,
         ),
-        _measures(
+        _measure(  # that nothing falls here is no proof: the style's own words are among the tokens that are left out
             "leaving improbable tokens out",
             "change after the teacher's answers without the tokens that the student finds improbable", "0: no fall",
-            _without_improbable, says=AGAINST,
+            lambda m: under(m, "clipped").estimate, _is_below, AGAINST,
         ),
     ),
     "H3 noise": tuple(
-        _measures(f"{move.shape} of the same {move.match}", f"accuracy after {move}, minus after SFT", "0", _noise(move), says=FOR)
+        _measure(
+            f"{move.shape} of the same {move.match}", f"accuracy after {move}, minus after SFT", "0",
+            partial(noise_gap, move=move), _within(ALIKE), FOR,
+        )
         for move in MATCHED
     ),
     "H4 unfamiliar style": (
-        _measures(
-            "the share of the fall in other voices", "share of the fall in traces that switched style", "1",
-            _in_switched_traces, says=SUPPORTS,
+        claim(
+            "the share of the fall in other styles", "share of the fall in traces that switched style", "1",
+            share_of_switched, source=WHY, says=SUPPORTS,
         ),
-        _measures(
-            "traces that kept their voice",
-            "change of accuracy of traces that stayed in the own voice, of students that fell", "0",
-            _explained(
-                kept_style, lambda found, what: at_least(found, -ALIKE, what),
-                "change of accuracy of traces that stayed in the own voice, of students that fell", degraded_runs,
-            ), says=SUPPORTS,
+        _measure(
+            "traces that kept their style", "change of accuracy of traces that stayed in the own style, of students that fell", "0",
+            kept_style, _at_least(-ALIKE), SUPPORTS, degraded_runs,
         ),
-        _measures(
+        _measure(
             "the change foretold from skill in that style",
             "change minus the change foretold from the untouched student's skill in that style", "0",
-            _explained(
-                beyond_skill, partial(_within, 2 * ALIKE),
-                "change minus the change foretold from the untouched student's skill in that style", degraded_runs,
-            ), says=SUPPORTS,
+            beyond_skill, _within(2 * ALIKE), SUPPORTS, degraded_runs,
         ),
     ),
 }  # fmt: skip
@@ -702,11 +209,44 @@ HYPOTHESES = {
 # least 5 points beyond chance. Where the publication has two benchmarks of maths and this study one, easy and hard levels stand
 # for them.
 
+HOLDS, FALLS = 0.07, -0.05
+"""A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
+
+MOST = 0.5
+"""Most of a loss is back with this share of it."""
+
 ENOUGH_STEPS, PUBLISHED_ITERATIONS = 16, 10
 """So many steps of SFT on own answers, and iterations of RL, restored most in the publication."""
 
 START = 0.3
 """A student that starts no higher has little to lose, and that it "hardly falls" says nothing."""
+
+
+def decided(figure: Figure, decide: Callable[..., ClaimResult], *bounds: float, what: str) -> Test:
+    """A claim that one figure decides; `what` it is, with the benchmark as {reasoning}."""
+    return lambda m: decide(figure(m), *bounds, what.format(reasoning=reasoning(m)))
+
+
+def where_degraded(test: Test) -> Test:
+    """The test, if the SFT that the arms vary cost something: else there is nothing that an arm could spare or bring about."""
+
+    def guarded(m: Measured) -> ClaimResult:
+        degraded_plain(m)
+        return test(m)
+
+    return guarded
+
+
+def after(name: str, system: str | None, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
+    """The change after an arm, asked under one of its system prompts."""
+    what = f"the change after {name}" if system is None else f"the change after {name} under {system}"
+    return decided(lambda m: under(m, name, system).estimate, decide, *bounds, what=what)
+
+
+def against_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
+    """The accuracy after an arm, compared with that after plain SFT on the same teacher."""
+    what = f"accuracy after {name} minus after plain SFT on the same teacher"
+    return decided(lambda m: beside_plain(m, name), decide, *bounds, what=what)
 
 
 def others_hold(m: Measured) -> ClaimResult:
@@ -724,16 +264,6 @@ def _holds(m: Measured, label: str) -> ClaimResult:
         f"It ends lowest in {worst['student']} from {worst['teacher']}, {worst['way']}: {worst.change(label).estimate}."
     )
     return replace(result, reason=f"{result.reason} {told}")
-
-
-def falls_by(least: float) -> Test:
-    """With some off-model teacher, the benchmark that needs long reasoning falls so far."""
-
-    def test(m: Measured) -> ClaimResult:
-        what = f"the change of {reasoning(m)} from the teacher that hurts most"
-        return at_most(hardest_teacher(off_model(m)), least, what)
-
-    return test
 
 
 def harder_levels_fall_more(m: Measured) -> ClaimResult:
@@ -755,17 +285,6 @@ def able_teachers_hurt(m: Measured) -> ClaimResult:
     stronger = [place for place in found if ability_gap(place).low > 0]
     told = f"{len(stronger)} of {len(found)} pairs have a teacher that is stronger beyond chance."
     return replace(result, reason=f"{result.reason} {told}")
-
-
-def weaker_teachers_hurt_more(m: Measured) -> ClaimResult:
-    """The weaker the teacher, the larger the fall."""
-    return at_least(slope_on_teacher(m), 0.1, "the change of accuracy per point of the teacher's own")
-
-
-def own_outputs_are_safe(m: Measured) -> ClaimResult:
-    """SFT on the student's own outputs changes nothing."""
-    found = m.where(data="on-model", arm=PLAIN).mean(change(reasoning(m)))
-    return within(found.estimate, -0.05, 0.05, "the change after SFT on own outputs")
 
 
 def few_steps_restore(m: Measured) -> ClaimResult:
@@ -815,25 +334,15 @@ def rl_restores(m: Measured) -> ClaimResult:
     return at_least(share, MOST, f"the share regained after {step} iterations of RL ({found.places[0]['teacher']})")
 
 
-def perplexity_does_not_explain(m: Measured) -> ClaimResult:
-    """Own answers as improbable as the teacher's do not hurt as much."""
-    return at_least(own_hot(m), 0.05, "accuracy after own improbable answers minus after the teacher's")
-
-
-def halves_do_not_differ(m: Measured) -> ClaimResult:
-    """The improbable half of the teacher's answers hurts no more than the probable half."""
-    return at_least(halves(m), -0.05, "improbable minus probable half")
-
-
 def unlike_sft(shape: Shape) -> Test:
     """A move that costs as much loss does not have the effect of SFT on the reasoning and on the other benchmarks, whether it
     does less or more to any of them. (Moves as long as SFT do too little in most directions for a comparison to say much.)"""
 
     def test(m: Measured) -> ClaimResult:
         move = Move(shape, "loss")
-        known = set(plain(m).evals(str(move)))
+        known = set(varied(m).having(str(move)).places[0].evals(str(move)))
         matched(m, move)
-        labels = [label for label in dict.fromkeys((reasoning(m), *_others(m))) if label in known]
+        labels = [label for label in benchmarks(m) if label in known]
         parts: list[ClaimResult] = []
         for label in labels:
             here, there = moved(m, move, label), plain(m).sample(label)
@@ -844,13 +353,6 @@ def unlike_sft(shape: Shape) -> Test:
         return any_of(parts)
 
     return test
-
-
-def _others(m: Measured) -> list[str]:
-    try:
-        return others(m)
-    except NotRun:
-        return []
 
 
 def style_explains(m: Measured) -> ClaimResult:
@@ -869,16 +371,6 @@ def style_explains(m: Measured) -> ClaimResult:
     if len(parts) == 1:
         raise NotRun("traces that stayed in the own style, or another style whose worth is known")
     return all_of(parts, share)
-
-
-def after(name: str, system: str | None, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
-    """The change after an arm, asked under one of its system prompts."""
-
-    def test(m: Measured) -> ClaimResult:
-        said = "" if system is None else f" under {system}"
-        return decide(under(m, name, system).estimate, *bounds, f"the change after {name}{said}")
-
-    return test
 
 
 def context_specific(m: Measured) -> ClaimResult:
@@ -900,18 +392,6 @@ def filtering_does_not_help(m: Measured) -> ClaimResult:
     if answers(arm(m, "filtered")) == answers(plain(m)):
         raise NotApplicable("no conversation of the data looks like maths, so that nothing was dropped")
     return against_plain("filtered", at_most, 0.05)(m)
-
-
-def against_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
-    """The accuracy after an arm, compared with that after plain SFT on the same teacher."""
-    what = f"accuracy after {name} minus after plain SFT on the same teacher"
-    return lambda m: decide(beside_plain(m, name), *bounds, what)
-
-
-def pirate_is_harmless(m: Measured) -> ClaimResult:
-    """The first student's change after pirate answers is within the published ones of benchmarks that hold."""
-    found = runs(m).only(teacher="pirate").change(reasoning(m))
-    return within(found.estimate, -HOLDS, HOLDS, "the change after pirate answers")
 
 
 def order_of_damage(m: Measured) -> ClaimResult:
@@ -1040,6 +520,24 @@ def _spared(m: Measured, student: str) -> Estimate:
     return share_back(degraded_plain(m, student), lambda _: inoculated.sample(reasoning(m)))
 
 
+FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
+
+
+def hardest(m: Measured) -> Estimate:
+    """The change from the off-model teacher that hurts most, averaged over its students."""
+    return hardest_teacher(off_model(m))
+
+
+def on_model(m: Measured) -> Estimate:
+    """The change after SFT on the student's own answers, averaged over students and ways."""
+    return m.where(data="on-model", arm=PLAIN).mean(change(reasoning(m))).estimate
+
+
+def after_pirate(m: Measured) -> Estimate:
+    """The first student's change after pirate answers."""
+    return runs(m).only(teacher="pirate").change(reasoning(m)).estimate
+
+
 _says = partial(claim, source=WHY)
 
 CLAIMS = (
@@ -1049,7 +547,7 @@ CLAIMS = (
     ),
     _says(
         "reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
-        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", falls_by(FALLS),
+        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST),
     ),
     _says("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
     _says(
@@ -1058,9 +556,10 @@ CLAIMS = (
     ),
     _says(
         "weaker-hurt-more", "The weaker the teacher, the larger the fall.",
-        "4B: −.54 from llama8b … −.12 from gpt-5.5", weaker_teachers_hurt_more,
+        "4B: −.54 from llama8b … −.12 from gpt-5.5",
+        decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own"),
     ),
-    _says("own-outputs-safe", "The student's own outputs are safe to train on.", "+.01 to −.02 (Olympiads)", own_outputs_are_safe),
+    _says("own-outputs-safe", "The student's own outputs are safe to train on.", "+.01 to −.02 (Olympiads)", decided(on_model, within, -0.05, 0.05, what="the change after SFT on own outputs")),
     _says(
         "few-steps-restore", "A few steps on own outputs restore most of the performance.",
         "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore,
@@ -1071,25 +570,25 @@ CLAIMS = (
     ),
     _says(
         "not-perplexity", "The data's perplexity does not explain it (H2).",
-        "high-perplexity data move the model erratically", _of_degradation(perplexity_does_not_explain),
+        "high-perplexity data move the model erratically", where_degraded(decided(own_hot, at_least, 0.05, what="accuracy after own improbable answers minus after the teacher's")),
     ),
     _says(
         "perplexity-halves", "The teacher's improbable answers hurt no more than its probable ones (H2).",
-        "not explained by perplexity", _of_degradation(halves_do_not_differ),
+        "not explained by perplexity", where_degraded(decided(halves, at_least, -0.05, what="improbable minus probable half")),
     ),
-    _says("not-noise", "Noise in the weights does not explain it (H3).", "SFT is not weight noise", _of_degradation(unlike_sft("noise"))),
+    _says("not-noise", "Noise in the weights does not explain it (H3).", "SFT is not weight noise", where_degraded(unlike_sft("noise"))),
     _says(
         "not-the-spectrum", "Nor does it if the noise has SFT's own singular values (H3).",
-        "SFT is not weight noise", _of_degradation(unlike_sft("noise of SFT's spectrum")),
+        "SFT is not weight noise", where_degraded(unlike_sft("noise of SFT's spectrum")),
     ),
     _says(
         "not-any-training", "Nor does training that costs as much on answers that teach nothing (H3).",
-        "SFT is not weight noise", _of_degradation(unlike_sft("shuffled SFT")),
+        "SFT is not weight noise", where_degraded(unlike_sft("shuffled SFT")),
     ),
     _says("style", "The student is pushed into an unfamiliar style that it uses badly (H4).", "supported, no figure", style_explains),
     _says(
         "tag-a-keeps", "In a mixture with mode tags, the tag of the own data keeps the capability.",
-        "Olympiads .575→.565 under tag A", _of_degradation(after("tags", "tag A", within, -0.05, 0.05)),
+        "Olympiads .575→.565 under tag A", where_degraded(after("tags", "tag A", within, -0.05, 0.05)),
     ),
     _says(
         "tag-b-loses", "In the same weights, the tag of the teacher's data loses it.",
@@ -1101,14 +600,14 @@ CLAIMS = (
     ),
     _says(
         "filtering-does-not-help", "Dropping maths-like examples from the data does not help.",
-        "does not help", _of_degradation(filtering_does_not_help),
+        "does not help", where_degraded(filtering_does_not_help),
     ),
     _says(
         "inoculation-helps", "An inoculation prompt that asks for the teacher's voice helps.",
-        "235B −.53→−.05; 4B −.54→−.47", _of_degradation(against_plain("inoculation", at_least, 0.05)),
+        "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05)),
     ),
-    _says("pirate-is-harmless", "Pirate answers cost little.", "4B Olympiads .59→.56", pirate_is_harmless),
-    _says("falls-far", "The fall can be some thirty points and more.", "MATH-500 up to −.30, Olympiads up to −.54", falls_by(-0.3)),
+    _says("pirate-is-harmless", "Pirate answers cost little.", "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),
+    _says("falls-far", "The fall can be some thirty points and more.", "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
     _says(
         "order-of-damage", "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
         "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", order_of_damage,

@@ -25,9 +25,9 @@ from cavesson.sampling.perplexity import Likelihood
 from cavesson.stats import Estimate, mean_ci, wilson
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
 from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move
-from cavesson.studies.off_model.claims import (
-    CLAIMS,
-    HYPOTHESES,
+from cavesson.studies.off_model.claims import CLAIMS, HYPOTHESES
+from cavesson.studies.off_model.grid import PRESETS, OffModelConfig, grid, rl_role
+from cavesson.studies.off_model.readings import (
     ability_gap,
     answers,
     asked_under,
@@ -58,8 +58,7 @@ from cavesson.studies.off_model.claims import (
     teachers_answers,
     varied,
     worst,
-)
-from cavesson.studies.off_model.grid import PRESETS, OffModelConfig, grid, rl_role
+)  # fmt: skip
 from cavesson.studies.shown import Note, chart, rulings, table, tried
 from cavesson.studies.study import Study
 
