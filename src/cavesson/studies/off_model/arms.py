@@ -182,7 +182,7 @@ def _restyled(style: Literal["capitals", "spanish-like"]) -> Callable[[Given], V
 ARMS: dict[str, Arm] = {
     "under-system": Arm("the teacher's answers under a system prompt", _under_system, ("trained", "another")),
     "tags": Arm("own answers under tag A, the teacher's under tag B", _tags, ("tag A", "tag B")),
-    "inoculation": Arm("the teacher's answers under a prompt that asks for its voice", _inoculated, ("inoculation",)),
+    "inoculation": Arm("the teacher's answers under a prompt that asks for its style", _inoculated, ("inoculation",)),
     "filtered": Arm(
         "the teacher's answers without whatever looks like maths",
         lambda given: Varied(without_maths(given.teacher.answers)),

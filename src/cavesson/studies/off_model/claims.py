@@ -603,7 +603,7 @@ CLAIMS = (
         "does not help", where_degraded(filtering_does_not_help),
     ),
     _says(
-        "inoculation-helps", "An inoculation prompt that asks for the teacher's voice helps.",
+        "inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
         "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05)),
     ),
     _says("pirate-is-harmless", "Pirate answers cost little.", "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),

@@ -149,7 +149,7 @@ class Arms(Value):
         noise: also damage the first student's weights at random, as far away as SFT moved them and as much as it cost in loss.
         temperature: at which the student writes its improbable own answers (arm `own-hot`).
         min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
-        inoculation: the system prompt of the arm of that name; None: the one that asks for the teacher's voice, where that has
+        inoculation: the system prompt of the arm of that name; None: the one that asks for the teacher's style, where that has
             a name.
     """
 
@@ -195,7 +195,7 @@ class OffModelConfig(StudyConfig):
     @model_validator(mode="before")
     @classmethod
     def _named_after_the_file(cls, given: Any) -> Any:
-        """The teacher of stored answers that nobody has named. A name that means another would give it that one's voice."""
+        """The teacher of stored answers that nobody has named. A name that means another would give it the style of the other."""
         if not isinstance(given, dict) or given.get("teacher") is not None:
             return given
         responses, others = given.get("responses"), given.get("others")
@@ -240,7 +240,7 @@ class OffModelConfig(StudyConfig):
     def _prompt_of_inoculation(self) -> Self:
         if "inoculation" in self.arms.names and self.arms.inoculation is None and self.arms_teacher not in INOCULATION:
             raise ValueError(
-                f"for the arm 'inoculation' nobody knows how to ask for the voice of {self.arms_teacher!r}; give "
+                f"for the arm 'inoculation' nobody knows how to ask for the style of {self.arms_teacher!r}; give "
                 "arms.inoculation a system prompt that does, or leave the arm out of arms.names"
             )
         return self

@@ -106,13 +106,13 @@ def worst_curves(m: Measured) -> Iterator[CurveView | None]:
     )
     if has_styles(place):
         yield chart(
-            f"Reasoning in another voice: {name}",
+            f"Reasoning in another style: {name}",
             {
-                "in another voice": (steps, lambda step: _share(place, step, own_and_other(place, step)[1])),
-                "in no voice": (steps, lambda step: _share(place, step, ~np.logical_or(*own_and_other(place, step)))),
+                "in another style": (steps, lambda step: _share(place, step, own_and_other(place, step)[1])),
+                "in no style": (steps, lambda step: _share(place, step, ~np.logical_or(*own_and_other(place, step)))),
                 "right": along(place, label),
             },
-            caption=f"Share of the traces in another voice than the student's own, {own_style(place)}, and in none; and the "
+            caption=f"Share of the traces in another style than the student's own, {own_style(place)}, and in none; and the "
             "accuracy.",
             x="SFT steps",
             y="share",
@@ -225,14 +225,14 @@ def styles(m: Measured) -> Iterator[TableView | None]:
     known = [place for place in runs(m) if has_styles(place)]
     yield table(
         "Styles of reasoning",
-        'The voice of the reasoning traces (A, or "own", is the student\'s): share that switched to another, share that shows no '
-        "sign of any (damage and not style: in neither column of accuracy), and accuracy by voice before and after. A "
-        "classifier, where no voices are recorded, knows two styles and calls every trace one of them, babble too.",
+        'The style of the reasoning traces (A, or "own", is the student\'s): share that switched to another, share that shows no '
+        "sign of any (damage and not style: in neither column of accuracy), and accuracy by style before and after. A "
+        "classifier, where no styles are recorded, knows two styles and calls every trace one of them, babble too.",
         {name_of(place): place for place in known},
         {
-            "voice": lambda place: f"{own_style(place)} → {_other_style(place)}",
+            "style": lambda place: f"{own_style(place)} → {_other_style(place)}",
             "switched": lambda place: _share(place, -1, own_and_other(place)[1]),
-            "no voice": lambda place: _share(place, -1, ~np.logical_or(*own_and_other(place))),
+            "no style": lambda place: _share(place, -1, ~np.logical_or(*own_and_other(place))),
             "own, before": lambda place: _rate_in(place, 0, 0),
             "own, after": lambda place: _rate_in(place, -1, 0),
             "other, after": lambda place: _rate_in(place, -1, 1),
@@ -242,7 +242,7 @@ def styles(m: Measured) -> Iterator[TableView | None]:
     yield table(
         "What style explains of the falls",
         "Of pairs that fell: the change, the change foretold by the untouched student's skill when it is asked to write in the "
-        "voice that each trace is in, and the share of the change that falls on traces which switched. That share says "
+        "style that each trace is in, and the share of the change that falls on traces which switched. That share says "
         "something only where many did not.",
         {name_of(place): place for place in known if place["data"] == "off-model" and degraded(place.change(label))},
         {
@@ -256,7 +256,7 @@ def styles(m: Measured) -> Iterator[TableView | None]:
         "Styles told apart by a classifier",
         "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
         f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
-        "Agreement: with the known voice, own or not, of the traces after SFT that have one, where the teacher's is not "
+        "Agreement: with the known style, own or not, of the traces after SFT that have one, where the teacher's is not "
         "the student's own and no reasoning is hidden.",
         {name_of(place): place for place in off_model(m) if tried(partial(_told_apart, place)) is not None},
         {"accuracy": _told_apart, "agreement": _agreement, "used for": _used_for},
@@ -302,8 +302,8 @@ def _agreement(place: Place) -> Estimate | None:
 
 def _used_for(place: Place) -> str:
     if records_styles(place):
-        return "voices are known: a check"
-    return "voices by the classifier" if has_styles(place) else "styles cannot be told apart"
+        return "styles are known: a check"
+    return "styles by the classifier" if has_styles(place) else "styles cannot be told apart"
 
 
 # ----------------------------------------------------------------------------------------------- arms, likelihoods, noise
@@ -525,8 +525,8 @@ def rl(m: Measured) -> Iterator[Any]:
     )
     if "correct" in roles and has_styles(place):
         yield table(
-            f"Voice of the reasoning along RL: {whose}",
-            f"Share of the traces in each voice that has at least {100 * TOLD:.0f} %, right or wrong; the student's own "
+            f"Style of the reasoning along RL: {whose}",
+            f"Share of the traces in each style that has at least {100 * TOLD:.0f} %, right or wrong; the student's own "
             f"is {own_style(place)}. A trace that mixes two counts as the one with more signs of it.",
             {str(seed): row for row, seed in enumerate(place.seeds)},
             {
@@ -584,7 +584,7 @@ def _answers(place: Place, step: int, role: str | None, stage: str, label: str) 
 
 def _outcome(score: Score, style: str | None) -> str:
     said, style = "correct" if score.score else "wrong", score.extra.get("voice") or style
-    return said if style is None else f"{said}, in voice {style}"
+    return said if style is None else f"{said}, in style {style}"
 
 
 UNWRITABLE = 5.0
@@ -647,8 +647,8 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
         )
     if has_styles(place) and (right := _rate_in(place, -1, 1)) is not None:
         switched = _share(place, -1, own_and_other(place)[1]).estimate
-        yield f"There, {switched} of the reasoning is in another voice ({_other_style(place)}), right in {right} of cases."
-    yield from _rulings(m)
+        yield f"There, {switched} of the reasoning is in another style ({_other_style(place)}), right in {right} of cases."
+    yield from rulings_told(m)
 
 
 def _price(place: Place, label: str) -> str:
@@ -658,28 +658,26 @@ def _price(place: Place, label: str) -> str:
     return f", and leave {', '.join(told)}" if told else ""
 
 
-def _rulings(m: Measured) -> Iterator[str]:
+def rulings_told(m: Measured) -> Iterator[str]:
     """What became of each hypothesis, and by which measurement."""
-    decided, reasons = False, set()
-    for name, measures in HYPOTHESES.items():
-        by: dict[str, list[str]] = defaultdict(list)
-        for one in measures:
-            found = one.test(m)
-            if found.measure:
-                by[one.ruling(found)].append(one.id)
-            else:
-                reasons.add(found.reason)
-        if by["ruled out"] or by["supported"]:
-            decided = True
-            parts = {
-                "ruled out by": by["ruled out"],
-                "supported by": by["supported"],
-                "not by": [*by["undecided"], *by["not ruled out"]],
-            }
-            told = "; ".join(f"{verb} {', '.join(ids)}" for verb, ids in parts.items() if ids)
-            yield f"{name}: {told}."
-    if not decided:
-        yield "No hypothesis is decided here."
+    found = {name: [(one.id, one.ruling(ruled), ruled) for one in measures if (ruled := one.test(m))] for name, measures in HYPOTHESES.items()}  # fmt: skip
+    told = []
+    for name, rows in found.items():
+        by = {verb: [id for id, ruling, ruled in rows if ruled.measure and ruling in said] for verb, said in BY.items()}
+        if by["ruled out by"] or by["supported by"]:
+            told.append(f"{name}: {'; '.join(f'{verb} {_listed(ids)}' for verb, ids in by.items() if ids)}.")
+    if not told:
+        why = {one.reason for rows in found.values() for *_, one in rows if one.ours is not None and not one.measure}
+        told.append(" ".join(["No hypothesis is decided here.", *(why if len(why) == 1 else ())]))
+    yield from told
+
+
+BY = {"ruled out by": ("ruled out",), "supported by": ("supported",), "not by": ("undecided", "not ruled out")}
+"""How a headline tells of rulings."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def rl_headline(m: Measured, judged: Sequence[ClaimView]) -> str | None:
@@ -690,7 +688,7 @@ def rl_headline(m: Measured, judged: Sequence[ClaimView]) -> str | None:
     last, styles = place.steps(role)[-1], ""
     if has_styles(place):
         told = _told([style for row in styles_at(place, last, role) for style in row])
-        styles = f"; the reasoning is then in these voices: {told} (its own is {own_style(place)})"
+        styles = f"; the reasoning is then in these styles: {told} (its own is {own_style(place)})"
     return (
         f"After SFT on {place['teacher']}, {last} iterations of RL take {label} from {place.sample(label).estimate} to "
         f"{place.sample(label, last, role).estimate} (before SFT {place.sample(label, 0).estimate}){styles}."
