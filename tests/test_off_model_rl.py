@@ -101,8 +101,8 @@ def test_the_published_recovery_is_judged_by_the_share_regained() -> None:
 
 def test_the_report_says_how_far_rl_came_and_in_whose_style() -> None:
     m = results(0.85).measured
-    told = rl_headline(m, [])
-    assert told is not None and told.endswith("the reasoning is then in these styles: C 100 % (its own is A).")
+    [told] = shown_by([rl_headline], m, [])
+    assert told.endswith("the reasoning is then in these styles: C 100 % (its own is A).")
     parts = list(shown_by([rl], m))
     assert "rewards for right answers, seed 0" in [line.name for line in parts[0].series]
     assert ["0", "D 100 %", "C 100 %"] in [row for part in parts if isinstance(part, TableView) for row in part.rows]

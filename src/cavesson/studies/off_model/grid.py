@@ -409,6 +409,7 @@ def _runs(config: OffModelConfig, name: str, seed: int) -> Iterator[Cell]:
             yield Cell.of(
                 _place(name, teacher, way, PLAIN),
                 seed,
+                None,
                 run=Probed(run=trained, steps=config.sft.scored, suite=suites),
                 recovery=recovery,
                 perplexity=Perplexity(model=student, data=teacher.answers),

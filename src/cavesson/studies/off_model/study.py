@@ -23,8 +23,8 @@ from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
 from cavesson.sampling.matched_noise import is_match
 from cavesson.sampling.perplexity import Likelihood
 from cavesson.stats import Estimate, mean_ci, wilson
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
-from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, change
+from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move, Shape
 from cavesson.studies.off_model.claims import CLAIMS, HYPOTHESES
 from cavesson.studies.off_model.grid import PRESETS, OffModelConfig, grid, rl_role
 from cavesson.studies.off_model.readings import (
@@ -35,6 +35,7 @@ from cavesson.studies.off_model.readings import (
     called,
     commonest,
     degraded,
+    degraded_plain,
     expected,
     has_styles,
     hides_reasoning,
@@ -58,7 +59,7 @@ from cavesson.studies.off_model.readings import (
     teachers_answers,
     varied,
     worst,
-)  # fmt: skip
+)
 from cavesson.studies.shown import Note, chart, rulings, table, tried
 from cavesson.studies.study import Study
 
@@ -99,7 +100,7 @@ def worst_curves(m: Measured) -> Iterator[CurveView | None]:
     )
     yield chart(
         f"{label} by level: {name}",
-        {f"level {level}": (steps, partial(_at_level, place, level)) for level in levels_of(place)},
+        {f"level {level}": (steps, partial(_at_level, along(place, label)[1], level)) for level in levels_of(place)},
         caption="The higher the level, the longer the chain of steps.",
         x="SFT steps",
         y=label,
@@ -119,10 +120,6 @@ def worst_curves(m: Measured) -> Iterator[CurveView | None]:
         )
 
 
-def _at_level(place: Place, level: int, step: int) -> Sample:
-    return place.sample(place.evals()[0], step).at_levels([level])
-
-
 def _share(place: Place, step: int, which: Which) -> Sample:
     """The share of the traces at a step that are meant."""
     return replace(place.sample(place.evals()[0], step), table=which.astype(float))
@@ -138,7 +135,7 @@ def changes(m: Measured) -> Iterator[TableView | None]:
         "What SFT on chat answers changes",
         "Accuracy at the end of SFT minus before, on the same prompts. Teacher `self`: the on-model control.",
         {(place["student"], place["teacher"], place["way"]): place for place in runs(m)},
-        {each: lambda place, each=each: place.change(each) for each in labels},
+        {each: change(each) for each in labels},
         first=("student", "teacher", "trained"),
         shade="good",
     )
@@ -149,10 +146,7 @@ def changes(m: Measured) -> Iterator[TableView | None]:
             f"Change of {label}, student × teacher",
             "Final minus start. A student that is its own teacher stands under `self`.",
             {f"{student}, {way}": of for (student, way), of in places.items()},
-            {
-                teacher: lambda of, teacher=teacher: of.only(teacher=teacher).change(label)
-                for teacher in runs(m).values("teacher")
-            },
+            {teacher: partial(_from_teacher, teacher) for teacher in runs(m).values("teacher")},
             first="student",
             shade="good",
         )
@@ -160,13 +154,19 @@ def changes(m: Measured) -> Iterator[TableView | None]:
         f"Change of {label} by level",
         "Final minus start; the higher the level, the longer the chain of steps.",
         {name_of(place): place for place in runs(m)},
-        {
-            f"level {level}": lambda place, level=level: place.change(label).at_levels([level])
-            for level in levels_of(m.places[0])
-        },
+        {f"level {level}": partial(_at_level, change(label), level) for level in levels_of(m.places[0])},
         first="student ← teacher",
         shade="good",
     )
+
+
+def _from_teacher(teacher: str, of: Measured) -> Sample:
+    return of.only(teacher=teacher).change(reasoning(of))
+
+
+def _at_level(of: Callable[[Any], Sample], level: int, thing: Any) -> Sample:
+    """A figure of the prompts of one level."""
+    return of(thing).at_levels([level])
 
 
 def _recovered(m: Measured, labels: Sequence[str]) -> TableView | None:
@@ -178,7 +178,7 @@ def _recovered(m: Measured, labels: Sequence[str]) -> TableView | None:
         "What is left of it after training on own answers",
         f"Accuracy after {last} further steps on the student's own answers, minus before all training.",
         recovered,
-        {each: lambda place, each=each: place.change(each, last, "recovery") for each in labels},
+        {each: change(each, "recovery") for each in labels},
         first="student ← teacher",
         shade="good",
     )
@@ -450,10 +450,7 @@ def noise(m: Measured) -> Iterator[TableView | CurveView | None]:
         "singular vectors; and the way that SFT goes when the words of all answers are shuffled. Distance: in those of SFT; "
         "of moves matched by loss, of each seed.",
         rows,
-        {
-            label: lambda move, label=label: place.sample(label) if move is None else moved(m, move, label)
-            for label in labels
-        },
+        {label: partial(_after_move, m, label) for label in labels},
         first=("weights", "distance"),
         shade="good",
     )
@@ -474,7 +471,12 @@ def _distance(m: Measured, move: Move) -> str:
     return " / ".join(f"{one:.2g}" if is_match(one) else "no match" for one in scales(m, move))
 
 
-def _so_far(m: Measured, shape: Any, label: str, times: float) -> Sample:
+def _after_move(m: Measured, label: str, move: Move | None) -> Sample:
+    """The score after a move of the weights; None: after the SFT that the moves are matched to."""
+    return plain(m).sample(label) if move is None else moved(m, move, label)
+
+
+def _so_far(m: Measured, shape: Shape, label: str, times: float) -> Sample:
     return moved(m, Move(shape, "distance", times), label) if times else plain(m).sample(label, 0)
 
 
@@ -499,7 +501,7 @@ def rl(m: Measured) -> Iterator[Any]:
         {
             f"{REWARDS[reward]}, seed {seed}": (
                 place.steps(role),
-                lambda step, role=role, seed=seed: place.sample(label, step, role).by_seed[seed],
+                partial(_of_seed, along(place, label, role)[1], seed),
             )
             for reward, role in roles.items()
             for seed in place.seeds
@@ -519,7 +521,7 @@ def rl(m: Measured) -> Iterator[Any]:
         f"What is left of the damage after RL on {label}",
         "Accuracy after RL minus before all training, on the same prompts.",
         {(REWARDS[reward], str(place.steps(role)[-1])): role for reward, role in roles.items()},
-        {each: lambda role, each=each: place.change(each, role=role) for each in place.evals()},
+        {each: partial(_changed, place, each) for each in place.evals()},
         first=("RL with", "iterations"),
         shade="good",
     )
@@ -529,12 +531,21 @@ def rl(m: Measured) -> Iterator[Any]:
             f"Share of the traces in each style that has at least {100 * TOLD:.0f} %, right or wrong; the student's own "
             f"is {own_style(place)}. A trace that mixes two counts as the one with more signs of it.",
             {str(seed): row for row, seed in enumerate(place.seeds)},
-            {
-                f"{step} iterations": lambda row, step=step: _told(styles_at(place, step, roles["correct"])[row])
-                for step in place.steps(roles["correct"])
-            },
+            {f"{step} iterations": partial(_styles_told, place, step) for step in place.steps(roles["correct"])},
             first="seed",
         )
+
+
+def _of_seed(of: Callable[[int], Sample], seed: int, step: int) -> Sample:
+    return of(step).by_seed[seed]
+
+
+def _changed(place: Place, label: str, role: str) -> Sample:
+    return place.change(label, role=role)
+
+
+def _styles_told(place: Place, step: int, row: int) -> str:
+    return _told(styles_at(place, step, rl_role("correct"))[row])
 
 
 def _told(styles: Sequence[str | None]) -> str:
@@ -680,18 +691,17 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def rl_headline(m: Measured, judged: Sequence[ClaimView]) -> str | None:
-    """How far RL came, and in whose style."""
-    place, label, role = plain(m), reasoning(m), rl_role("correct")
-    if role not in place.roles or not degraded(place.change(label)):
-        return None
-    last, styles = place.steps(role)[-1], ""
+def rl_headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
+    """How far RL came, and in whose style, where SFT cost something."""
+    label, role = reasoning(m), rl_role("correct")
+    place = degraded_plain(m).having(role).places[0]
+    last, said = place.steps(role)[-1], ""
     if has_styles(place):
         told = _told([style for row in styles_at(place, last, role) for style in row])
-        styles = f"; the reasoning is then in these styles: {told} (its own is {own_style(place)})"
-    return (
+        said = f"; the reasoning is then in these styles: {told} (its own is {own_style(place)})"
+    yield (
         f"After SFT on {place['teacher']}, {last} iterations of RL take {label} from {place.sample(label).estimate} to "
-        f"{place.sample(label, last, role).estimate} (before SFT {place.sample(label, 0).estimate}){styles}."
+        f"{place.sample(label, last, role).estimate} (before SFT {place.sample(label, 0).estimate}){said}."
     )
 
 
