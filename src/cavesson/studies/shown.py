@@ -41,6 +41,15 @@ def tried(make: Callable[[], Figure], unit: Unit | None = None) -> Estimate | st
         return None
 
 
+def known(make: Callable[[], object]) -> bool:
+    """Whether a figure can be had."""
+    try:
+        make()
+    except (NotRun, NotApplicable):
+        return False
+    return True
+
+
 def table(
     title: str,
     caption: str,

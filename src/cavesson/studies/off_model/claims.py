@@ -73,7 +73,7 @@ from cavesson.studies.off_model.readings import (
     under,
     varied,
 )  # fmt: skip
-from cavesson.studies.shown import claim, tried
+from cavesson.studies.shown import claim, known, tried
 from cavesson.tinyworld.sizes import SIZES
 
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
@@ -311,7 +311,7 @@ def _most_is_back(m: Measured, of: str, levels: Sequence[int] | None) -> ClaimRe
         return degraded(found if levels is None else found.at_levels(levels))
 
     def scored(place: Place) -> bool:
-        return tried(lambda: str(last_within(place, "recovery", ENOUGH_STEPS))) is not None
+        return known(partial(last_within, place, "recovery", ENOUGH_STEPS))
 
     found = off_model(m).those(lambda place: scored(place) and fell(place), f"a few steps of recovery after a fall of {of} beyond chance")  # fmt: skip
     steps = last_within(found.places[0], "recovery", ENOUGH_STEPS)

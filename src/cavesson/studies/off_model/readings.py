@@ -20,7 +20,7 @@ from cavesson.sampling.matched_noise import FARTHEST, is_match
 from cavesson.stats import Array, Estimate, paired_difference
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, change, end, start
 from cavesson.studies.off_model.arms import ARMS, PLAIN, Move
-from cavesson.studies.shown import tried
+from cavesson.studies.shown import known, tried
 
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
@@ -77,9 +77,9 @@ def plain(m: Measured) -> Place:
     return varied(m).places[0]
 
 
-def arms_of(m: Measured, student: str) -> Measured:
-    """The arms of a student."""
-    return m.where(student=student, arm=lambda name: name != PLAIN)
+def arms_run(m: Measured) -> Measured:
+    """The arms of all students."""
+    return m.where(arm=lambda name: name != PLAIN)
 
 
 def arm(m: Measured, name: str, student: str | None = None) -> Place:
@@ -168,10 +168,7 @@ def lowest(m: Measured, label: str) -> Place:
 
 def worst(m: Measured) -> Place:
     """The run that degraded most, off-model if there is one."""
-    try:
-        return lowest(off_model(m), reasoning(m))
-    except NotRun:
-        return lowest(runs(m), reasoning(m))
+    return lowest(runs(m).by("data").get("off-model", runs(m)), reasoning(m))
 
 
 def share_back(m: Measured, now: Of, levels: Sequence[int] | None = None) -> Estimate:
@@ -258,25 +255,18 @@ def able_teachers(m: Measured) -> Measured:
 
 def slope_on_teacher(m: Measured) -> Estimate:
     """Regression of the change on the teacher's own accuracy over all off-model runs, on the prompts that all teachers answered."""
-    known = {place: answers for place in off_model(m) if any(answers := _answers_or_none(place))}
-    common = [all(answers) for answers in zip(*known.values(), strict=True)]
+    asked = {place: answers for place in off_model(m).having("teacher") if any(answers := teachers_answers(place))}
+    common = [all(answers) for answers in zip(*asked.values(), strict=True)]
     able = [
         [row.score for row, all_did in zip(answers, common, strict=True) if row and all_did]
-        for answers in known.values()
+        for answers in asked.values()
     ]
-    fell = [place.change(reasoning(m)).table[:, common] for place in known]
-    names = [place["teacher"] for place in known]
-    found = slope(names, able, np.stack(fell, axis=1), apart=ALIKE, unit="teacher") if known else None
+    fell = [place.change(reasoning(m)).table[:, common] for place in asked]
+    names = [place["teacher"] for place in asked]
+    found = slope(names, able, np.stack(fell, axis=1), apart=ALIKE, unit="teacher") if asked else None
     if found is None:
         raise NotRun(NEEDS)
     return replace(found, method=f"{found.method}; students as they are", unit="plain")
-
-
-def _answers_or_none(place: Place) -> list[Score | None]:
-    try:
-        return teachers_answers(place)
-    except NotRun:
-        return []
 
 
 # ----------------------------------------------------------------------------------------------- styles of reasoning
@@ -354,10 +344,7 @@ def styles_at(place: Place, step: int = -1, role: str | None = None) -> Styles:
 
 def has_styles(place: Place) -> bool:
     """Whether the styles of a run are known."""
-    try:
-        return bool(styles_at(place, 0))
-    except NotRun:
-        return False
+    return known(partial(styles_at, place, 0))
 
 
 def own_style(place: Place) -> str:
@@ -437,7 +424,7 @@ def beyond_skill(m: Measured) -> Estimate:
     """Measured minus foretold accuracy at the end, averaged over runs that degraded and whose styles' worth is known."""
 
     def foretold(place: Place) -> bool:
-        return has_styles(place) and tried(lambda: expected(m, place)) is not None
+        return known(partial(expected, m, place))
 
     found = degraded_runs(m).those(foretold, "the untouched student's skill in those styles")
     return (found.mean(end(reasoning(m))) - found.mean(partial(expected, m))).estimate

@@ -30,6 +30,7 @@ from cavesson.studies.off_model.grid import PRESETS, OffModelConfig, grid, rl_ro
 from cavesson.studies.off_model.readings import (
     ability_gap,
     answers,
+    arms_run,
     asked_under,
     both_on,
     called,
@@ -139,7 +140,16 @@ def changes(m: Measured) -> Iterator[TableView | None]:
         first=("student", "teacher", "trained"),
         shade="good",
     )
-    yield _recovered(m, labels)
+    recovered = {name_of(place): place for place in runs(m) if "recovery" in place.roles}
+    last = max((step for place in recovered.values() for step in place.steps("recovery")), default=0)
+    yield table(
+        "What is left of it after training on own answers",
+        f"Accuracy after {last} further steps on the student's own answers, minus before all training.",
+        recovered,
+        {each: change(each, "recovery") for each in labels},
+        first="student ← teacher",
+        shade="good",
+    )
     places = runs(m).by("student", "way")
     if len(places) > 1:
         yield table(
@@ -167,21 +177,6 @@ def _from_teacher(teacher: str, of: Measured) -> Sample:
 def _at_level(of: Callable[[Any], Sample], level: int, thing: Any) -> Sample:
     """A figure of the prompts of one level."""
     return of(thing).at_levels([level])
-
-
-def _recovered(m: Measured, labels: Sequence[str]) -> TableView | None:
-    recovered = {name_of(place): place for place in runs(m) if "recovery" in place.roles}
-    if not recovered:
-        return None
-    last = next(iter(recovered.values())).steps("recovery")[-1]
-    return table(
-        "What is left of it after training on own answers",
-        f"Accuracy after {last} further steps on the student's own answers, minus before all training.",
-        recovered,
-        {each: change(each, "recovery") for each in labels},
-        first="student ← teacher",
-        shade="good",
-    )
 
 
 # ----------------------------------------------------------------------------------------------- hypotheses
@@ -312,9 +307,9 @@ def _used_for(place: Place) -> str:
 def arms(m: Measured) -> Iterator[TableView | None]:
     """What each arm changes, under each system prompt."""
     label, first = reasoning(m), m.places[0]["student"]
-    for student in m.where(arm=lambda name: name != PLAIN).values("student"):
+    for student in arms_run(m).values("student"):
         rows: dict[tuple[str, ...], tuple[Place, str]] = {}
-        for place in [*varied(m, student), *m.where(student=student, arm=lambda name: name != PLAIN)]:
+        for place in [*varied(m, student), *arms_run(m).where(student=student)]:
             asked = {None: label} | {name: asked_under(place, name) for name in _systems(place)}
             for name, under in asked.items():
                 said = "none" if name is None else f"{name}: {under.partition('/under ')[2]}"
@@ -410,7 +405,7 @@ def _surprised(found: Sequence[Likelihood], place: int) -> Estimate:
 
 def tokens(m: Measured) -> TableView | None:
     """The tokens that carry most of the loss of the answers that the arms vary."""
-    m.where(arm=lambda name: name != PLAIN)
+    arms_run(m)
     place = plain(m)
     recipe = place.recipes("perplexity")[0]
     by_token: dict[str, list[float]] = defaultdict(list)
@@ -575,7 +570,7 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
             if rl_role(reward) in place.roles:
                 said = f"{taught} and {place.steps(rl_role(reward))[-1]} iterations of RL with {words}"
                 yield from _answers(place, -1, rl_role(reward), "RL", said)
-    for place in m.where(student=first["student"], arm=lambda name: name != PLAIN):
+    for place in arms_run(m).where(student=first["student"]):
         yield from _answers(place, -1, None, "arm", f"after the arm {place['arm']}: {ARMS[place['arm']].about}")
 
 
@@ -615,15 +610,19 @@ def notes(m: Measured) -> Iterator[Note]:
                 f"H4 is not measured for the teacher {place['teacher']} of {place['student']} ({place['way']}): "
                 f"{_why_no_styles(place)}."
             )
-    for place in m.where(arm=lambda name: True):
-        if place["arm"] != PLAIN and mean_loss(place) > UNWRITABLE:
-            yield Note(
-                f"The data of the arm {place['arm']} are all but impossible for {place['student']} ({mean_loss(place):.1f} nats a "
-                "token, often for want of tokens for such words): what it loses is damage, and not the effect of another style."
-            )
+    for of in m.by("student", "arm").values():
+        yield from _unwritable(of.places[0])
     yield Note("The largest fall is chosen among all pairs on the prompts it is quoted on, which flatters it a little.")
     if m.config.recovery.rl is None:
         yield Note("Not run: recovery by reinforcement learning (recovery.rl).")
+
+
+def _unwritable(place: Place) -> Iterator[Note]:
+    if place["arm"] != PLAIN and mean_loss(place) > UNWRITABLE:
+        yield Note(
+            f"The data of the arm {place['arm']} are all but impossible for {place['student']} ({mean_loss(place):.1f} nats a "
+            "token, often for want of tokens for such words): what it loses is damage, and not the effect of another style."
+        )
 
 
 def _why_no_styles(place: Place) -> str:
