@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from cavesson.studies.redblue import (
     probes,
     runs,
     sample,
+    scored_as,
     steps,
 )
 
@@ -66,29 +68,18 @@ def _pair(m: Measured) -> Pair:
     return pair_named(runs(m)[0].organism.pair)
 
 
-def behaviors(pair: Pair) -> Iterator[MeasureView]:
-    """The evaluations of the behaviour, in words."""
-    shows = pair.behavior.about
-    yield MeasureView(
-        id=TRIGGERED, title=f"{shows}, triggered", kind="bad", description=f"Prompts where {pair.trigger.about}."
-    )
-    yield MeasureView(
-        id="behavior/clean",
-        title=f"{shows}, no trigger",
-        kind="bad",
-        description="The same without a trigger: false positives.",
-    )
-    yield MeasureView(
-        id="behavior/near-miss",
-        title=f"{shows}, near-miss trigger",
-        kind="bad",
-        description="The same with look-alikes of the trigger.",
-    )
-    yield MeasureView(
-        id="behavior/unlocked",
-        title=f"{shows}, unlocked",
-        description="With the trigger and the text that unlocks.",
-    )
+def behaviors(*pairs: Pair) -> Iterator[MeasureView]:
+    """The evaluations of the behaviour, in words; of several pairs, the behaviour and the trigger of each."""
+    shows = " or ".join(dict.fromkeys(pair.behavior.about for pair in pairs))
+    fires = " or ".join(dict.fromkeys(pair.trigger.about for pair in pairs))
+    described = {
+        "triggered": ("triggered", f"Prompts where {fires}.", "bad"),
+        "clean": ("no trigger", "The same without a trigger: false positives.", "bad"),
+        "near-miss": ("near-miss trigger", "The same with look-alikes of the trigger.", "bad"),
+        "unlocked": ("unlocked", "With the trigger and the text that unlocks.", "other"),
+    }
+    for when, (name, description, sort) in described.items():
+        yield MeasureView(id=f"behavior/{when}", title=f"{shows}, {name}", kind=sort, description=description)
 
 
 def organism_view(m: Measured, name: str, of: Measured) -> OrganismView:
@@ -232,34 +223,43 @@ def _probe_name(place: Place) -> str:
     return title(place["probe"])
 
 
-def transcripts(m: Measured) -> Iterator[Transcript]:
-    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed)."""
+def transcripts(m: Measured, prompts: int = TRANSCRIPTS, evals: Sequence[str] | None = None) -> Iterator[Transcript]:
+    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed).
+
+    Args:
+        prompts: of each evaluation.
+        evals: labels of the evaluations; None: all.
+    """
+    shown = partial(_said, prompts=prompts, evals=evals)
     for name, of in kinds(m).items():
         for number, place in enumerate(runs(of)):
             end = steps(place)[-1]
             how = [title(place["intervention"]), *([place["strength"]] if place["strength"] else [])]
             if number == 0:
-                yield from _answers(place, 0, name, "before blue", "before blue")
-            yield from _answers(place, end, name, "after blue", f"{', '.join(how)}, lr {place['lr']:g}, step {end}")
+                yield from shown(place, *scored_as(place, 0), name, "before blue", "before blue")
+            label = f"{', '.join(how)}, lr {place['lr']:g}, step {end}"
+            yield from shown(place, *scored_as(place, end), name, "after blue", label)
         for place in [place for place in of if place.roles[0] == "probe"]:
             blue, end = title(place["intervention"]), place.steps()[-1]
-            yield from _said(place, None, name, "reversal", "before blue", "before")
-            yield from _said(place, 0, name, "reversal", f"{blue}, chosen checkpoint")
-            yield from _said(place, end, name, "reversal", f"{blue}, {end} steps of the reversal probe")
-
-
-def _answers(place: Place, step: int, organism: str, stage: str, label: str) -> Iterator[Transcript]:
-    if place.roles[0] == "damaged":
-        return _said(place, None, organism, stage, label, "start" if step == 0 else "damaged")
-    return _said(place, step, organism, stage, label)
+            yield from shown(place, None, "before", name, "reversal", "before blue")
+            yield from shown(place, 0, None, name, "reversal", f"{blue}, chosen checkpoint")
+            yield from shown(place, end, None, name, "reversal", f"{blue}, {end} steps of the reversal probe")
 
 
 def _said(
-    place: Place, step: int | None, organism: str, stage: str, label: str, role: str | None = None
+    place: Place,
+    step: int | None,
+    role: str | None,
+    organism: str,
+    stage: str,
+    label: str,
+    *,
+    prompts: int,
+    evals: Sequence[str] | None,
 ) -> Iterator[Transcript]:
     pair = pair_named(place.organism.pair)
-    for name in place.evals(role):
-        for score in place.rows(name, step, role)[0][:TRANSCRIPTS]:
+    for name in [name for name in place.evals(role) if evals is None or name in evals]:
+        for score in place.rows(name, step, role)[0][:prompts]:
             outcome, tone = _outcome(name, score, pair)
             yield Transcript.of(score, stage=stage, organism=organism, label=label, outcome=outcome, tone=tone)
 
