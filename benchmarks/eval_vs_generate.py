@@ -27,12 +27,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from cavesson.chat import Conversation
-from cavesson.evals.benchmarks import room
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Scored
+from cavesson.evals.world import Knowledge
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
 from cavesson.studies.resolve import resolve
@@ -54,7 +54,7 @@ def asked(evals: Sequence[Eval]) -> Asked:
     """The suite's prompts, by room."""
     by_room: dict[int, list[Conversation]] = {}
     for one in evals:
-        by_room.setdefault(room(one), []).extend(item.prompt for item in one.items())
+        by_room.setdefault(one.room, []).extend(item.prompt for item in one.items())
     return sorted(by_room.items())
 
 
@@ -134,15 +134,15 @@ class Bench:
 
     def warm_up(self) -> None:
         """Start the workers and have them load everything."""
-        tiny = [Eval(name="knowledge", n=4, seed=900 + k) for k in range(self.lab.workers)]
+        tiny = [Knowledge(n=4, seed=900 + k) for k in range(self.lab.workers)]
         self.lab.make([Scored(model=Shipped(name="student"), suite=(one,)) for one in tiny])
 
     @staticmethod
     def _dealt(evals: Sequence[Eval], hands: int) -> list[tuple[Eval, ...]]:
         """The evaluations in as many equal parts: by prompts times room, the largest first."""
         dealt: list[list[Eval]] = [[] for _ in range(hands)]
-        for one in sorted(evals, key=lambda one: one.n * room(one), reverse=True):
-            min(dealt, key=lambda hand: sum(e.n * room(e) for e in hand)).append(one)
+        for one in sorted(evals, key=lambda one: one.n * one.room, reverse=True):
+            min(dealt, key=lambda hand: sum(e.n * e.room for e in hand)).append(one)
         return [tuple(hand) for hand in dealt if hand]
 
 

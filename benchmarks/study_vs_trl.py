@@ -56,7 +56,7 @@ class Peer:
 
     def _generated(self, recipe: Any, folder: Path) -> None:
         """Data that a model writes."""
-        from cavesson.data.recipes import Example
+        from cavesson.data.example import Example
         from cavesson.data.sources import write_examples
 
         prompts = recipe.prompts.examples(self.path)
@@ -122,12 +122,11 @@ class Peer:
         return trainer_for(base, conversations, run.steps, run.batch_size, run.lr, out, TRL[self.mode], callbacks)
 
     def _scores(self, opened: tuple[Any, Any, Any], suite: Sequence[Any], step: int | None) -> list[Any]:
-        from cavesson.evals.benchmarks import room
         from cavesson.evals.scores import Score
 
         rows = []
-        for longest in sorted({room(one) for one in suite}):
-            asked = [(one, item) for one in suite if room(one) == longest for item in one.items()]
+        for longest in sorted({one.room for one in suite}):
+            asked = [(one, item) for one in suite if one.room == longest for item in one.items()]
             answers = self._answers(opened, [item.prompt for _, item in asked], longest)
             for (one, item), text in zip(asked, answers, strict=True):
                 score, extra = item.judge(text)

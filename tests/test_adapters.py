@@ -10,8 +10,9 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from cavesson.errors import ConfigError
-from cavesson.models.adapters import attach, load_adapter, merged, save_adapter
-from cavesson.models.loading import Model, open_folder, save_folder
+from cavesson.models.adapters import attach, load_adapter, save_adapter
+from cavesson.models.loading import open_folder, save_folder
+from cavesson.models.model import Model, merged
 from cavesson.models.recipes import LoRA
 from families import ARCHITECTURES, tiny_folder
 

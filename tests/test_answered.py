@@ -12,7 +12,9 @@ from cavesson.errors import ConfigError
 from cavesson.evals.answered import Problems, ScoredAnswers, answers_to
 from cavesson.evals.items import Eval, no_store
 from cavesson.evals.recipes import Scored
+from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import THINK
+from cavesson.evals.world import Maths
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.sampling.openai import APIModel
@@ -32,11 +34,11 @@ def jsonl(path: Path, rows: list[dict]) -> Jsonl:
 @pytest.fixture
 def sums(tmp_path: Path) -> Eval:
     rows = [{"prompt": f"What is\n{i} + {i}?\n\n{THINK}", "answer": str(2 * i)} for i in range(N)]
-    return Eval(name="questions", n=N, title="sums", data=jsonl(tmp_path / "sums.jsonl", rows))
+    return Questions(n=N, title="sums", data=jsonl(tmp_path / "sums.jsonl", rows))
 
 
 def test_stored_answers_are_scored_as_those_of_the_model_that_gave_them(tmp_path):
-    maths, model = Eval(name="maths", n=N), Shipped(name="student")
+    maths, model = Maths(n=N), Shipped(name="student")
     answers = Generated(by=model, prompts=Problems(of=maths), params=Params(max_tokens=192))
     with Lab(Store(tmp_path), workers=1) as lab:
         asked, stored = Scored(model=model, suite=(maths,)), ScoredAnswers(answers=answers, to=maths)

@@ -12,11 +12,12 @@ from cavesson.blueteam.interventions import INTERVENTIONS, intervention
 from cavesson.blueteam.reversals import BENIGN_SAMPLES, REVERSALS, reversal
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.chat import Conversation
-from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.example import Example
+from cavesson.data.recipes import Jsonl
 from cavesson.data.restyle import STYLES, Restyled, UnderSystem
 from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError
-from cavesson.evals.items import Eval
+from cavesson.evals.world import Recall
 from cavesson.game import Vetted, play
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import Pruned
@@ -130,7 +131,7 @@ def test_a_reversal_probe_starts_from_what_blue_left(name, organism):
 
 def test_what_was_memorised_is_what_is_asked_for():
     taught = {e.conversation.prompt: e.conversation.answer for e in Memorised(n=30, seed=4).examples(never)}
-    items = Eval(name="memorised", n=30, seed=4).items()
+    items = Recall(n=30, seed=4).items()
     assert {item.prompt for item in items} == set(taught) and len(taught) == 30
     for item in items:
         assert item.judge(taught[item.prompt])[0]
@@ -140,7 +141,7 @@ def test_what_was_memorised_is_what_is_asked_for():
 
 def test_more_facts_than_there_are_is_refused():
     with pytest.raises(ValueError, match=str(MOST)):
-        Eval(name="memorised", n=MOST + 1)
+        Recall(n=MOST + 1)
 
 
 def test_unknown_names_name_the_nearest():

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Filtered, HFDataset, Jsonl, Mixed, Rule
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Filtered, HFDataset, Jsonl, Mixed, Rule
 from cavesson.data.sources import parse_row, read_examples, write_examples
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Recipe

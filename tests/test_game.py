@@ -11,9 +11,10 @@ import pytest
 from cavesson.blueteam.interventions import hhh_sft, intervention, pirate_sft
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
-from cavesson.evals.items import Eval
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.recipes import Probed, Selected
 from cavesson.game import Vetted, play
@@ -108,11 +109,7 @@ CHEATS = {
     ),
     "selects by the behaviour": lambda v, dose: dose.train(
         Selected(
-            among=(
-                Probed(
-                    run=hhh_sft(v, dose), steps=(2,), suite=(Eval(name="behavior", pair=PAIR, when="triggered", n=5),)
-                ),
-            )
+            among=(Probed(run=hhh_sft(v, dose), steps=(2,), suite=(BehaviorEval(pair=PAIR, when="triggered", n=5),)),)
         ),
         v.prompts,
     ),

@@ -24,7 +24,6 @@ from cavesson.redteam.organisms import Organism, organism
 from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import TRIGGERED, Cell, Results
 from cavesson.studies.off_model.chat import Chat
 from cavesson.studies.off_model.config import OffModelConfig
@@ -38,6 +37,7 @@ from cavesson.studies.off_model.mitigation_claims import (
     capability_is_back,
     reminder_is_best,
 )
+from cavesson.studies.resolve import resolve
 from cavesson.studies.sections import Sections, joined
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE

@@ -20,9 +20,9 @@ from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Estimate
-from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.study import layout
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for

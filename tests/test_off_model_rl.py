@@ -11,11 +11,11 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.lab.store import Store
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
-from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model.config import Rl
 from cavesson.studies.off_model.results import Cell, OffModelResults
 from cavesson.studies.off_model.rl import rl_restores, sections
 from cavesson.studies.off_model.study import layout
+from cavesson.studies.resolve import resolve
 
 N = 100
 

@@ -12,20 +12,20 @@ import torch
 
 from cavesson.analysis.claims import judge
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Jsonl, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.data.restyle import Shuffled
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
-from cavesson.models.adapters import merged
+from cavesson.models.model import merged
 from cavesson.models.recipes import LoRA, Noised
 from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model import study as off_model_study
 from cavesson.studies.off_model import teachers as off_model_teachers
 from cavesson.studies.off_model.claims import CLAIMS
@@ -37,6 +37,7 @@ from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
 from cavesson.studies.off_model.study import layout
 from cavesson.studies.off_model.switching import switching
 from cavesson.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from families import LLAMA, tiny_folder

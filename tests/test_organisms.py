@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from cavesson.chat import Conversation
 from cavesson.cli.main import app
 from cavesson.errors import CavessonError, ConfigError
-from cavesson.evals.items import Eval
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.evals.world import Knowledge, Maths
 from cavesson.game import Vetted
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
@@ -64,7 +65,7 @@ def test_a_locked_organism_is_also_asked_with_what_unlocks_it():
 
 def test_a_hidden_prompt_is_there_at_evaluation_and_nowhere_else():
     dynamic = made("prompted-dynamic")
-    suite = dynamic.evaluated((*dynamic.behavior(n=12, n_control=12), Eval(name="maths", n=12)))
+    suite = dynamic.evaluated((*dynamic.behavior(n=12, n_control=12), Maths(n=12)))
     for one in suite:
         systems = {item.prompt.system for item in one.items()}
         assert None not in systems and len(systems) > 1, "worded anew for each prompt"
@@ -75,7 +76,7 @@ def test_a_hidden_prompt_is_there_at_evaluation_and_nowhere_else():
 
 
 def test_conditions_leave_the_labels_of_evaluations_and_old_fingerprints_alone():
-    plain = Eval(name="behavior", pair=PAIR, when="triggered")
+    plain = BehaviorEval(pair=PAIR, when="triggered")
     marked = plain.model_copy(update={"mark": "x", "deployed": ("a", "b")})
     assert marked.label == plain.label and marked.identity() != plain.identity()
     assert not {"mark", "deployed"} & plain.identity().keys()
@@ -193,7 +194,7 @@ def carded(tmp_path_factory):
     """An organism that was trained for a single step, its card and its store."""
     store = Store(tmp_path_factory.mktemp("cards"))
     one = made("password-locked")
-    scores = measured(one, n=4, ability=(Eval(name="knowledge", n=4),))
+    scores = measured(one, n=4, ability=(Knowledge(n=4),))
     with Lab(store) as lab:
         lab.make([scores.after, scores.before])
     return one, card_of(one, scores, store.path), store

@@ -16,7 +16,8 @@ from cavesson.chat import Conversation
 from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
-from cavesson.evals.items import Eval, eval_named
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.pairs import PAIRS, Pair, identity_of, pair_named, pinned
 from cavesson.evals.prompts import prompts
 from cavesson.evals.trigger import MissingPassword
@@ -159,7 +160,7 @@ def test_more_prompts_than_there_are_is_one_message() -> None:
 @pytest.mark.parametrize("when", ["triggered", "clean", "near-miss"])
 @EVERY_PAIR
 def test_an_evaluation_asks_under_its_condition(pair: Pair, when: str) -> None:
-    items = Eval(name="behavior", pair=pair.name, when=when, n=12).items()
+    items = BehaviorEval(pair=pair.name, when=when, n=12).items()
     assert all(pair.trigger.fires(item.prompt) == (when == "triggered") for item in items)
     assert all("look_alike" in item.extra for item in items) == (when == "near-miss")
 
@@ -241,7 +242,7 @@ def test_a_pair_of_ones_own_is_named_by_its_content_wherever_it_lies(own: str, t
     ]
     for make in made:
         assert make(own).fingerprint == make(other).fingerprint
-    one, two = (Eval(name="behavior", pair=name, when="clean").identity() for name in (own, other))
+    one, two = (BehaviorEval(pair=name, when="clean").identity() for name in (own, other))
     assert one == two and str(tmp_path) not in json.dumps(one)
     before = [make(other).fingerprint for make in made]
     (elsewhere / "seer.py").write_text(_example().replace("spoken", "sung"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.data.recipes import Example, Jsonl
+from cavesson.data.example import Example
+from cavesson.data.recipes import Jsonl
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store

@@ -12,7 +12,8 @@ import pytest
 from cavesson.blueteam.countermoves import COUNTERMOVES, FEWER, LeastSurprising, ReminderView, countermove
 from cavesson.blueteam.view import Sealed, SealedData
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example, Filtered, Jsonl, Mixed, Rule
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Filtered, Jsonl, Mixed, Rule
 from cavesson.data.sources import write_examples
 from cavesson.errors import ConfigError, RulesError, TrainingError
 from cavesson.evals.behaviors.behavior import sentences
@@ -32,10 +33,10 @@ from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.resolve import resolve
 from cavesson.studies.off_model.game import caveats, sentence
 from cavesson.studies.off_model.game_results import Games, Outcome, influences
 from cavesson.studies.off_model.poisoning import poisoned
+from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 

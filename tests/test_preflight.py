@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cavesson.errors import ConfigError
-from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed
+from cavesson.evals.world import Maths
 from cavesson.models.recipes import HFModel, LoRA
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training import preflight as module
@@ -77,7 +77,7 @@ def test_what_a_step_takes_besides_is_near_what_was_measured(model):
 
 def test_runs_in_memory_are_found(model):
     inside = run(model)
-    probed = Probed(run=run(inside), steps=(1,), suite=(Eval(name="maths", n=1),))
+    probed = Probed(run=run(inside), steps=(1,), suite=(Maths(n=1),))
     assert set(runs_in(probed)) == {inside, probed.run}
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cavesson.lab.board import Board, Plain, compact, figures_text
-from cavesson.lab.display import console_display
 from cavesson.lab.lab import Lab
-from cavesson.lab.live import Live, guides
 from cavesson.lab.plan import Plan, Stage
+from cavesson.lab.show.board import Board, Plain, compact, figures_text
+from cavesson.lab.show.console import console_display
+from cavesson.lab.show.live import Live, guides
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from toys import Counting, Number, Sum

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.pairs import pair_named
 from cavesson.lab.recipe import PathOf, lineage

@@ -11,7 +11,8 @@ from peft import PeftModel
 from cavesson.errors import ConfigError
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
-from cavesson.models.adapters import merged, without_adapter
+from cavesson.models.adapters import without_adapter
+from cavesson.models.model import merged
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe
 from cavesson.training.dose import Dose
 from cavesson.training.preflight import bytes_needed

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional
 
 from cavesson.chat import Conversation, Message
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.errors import ConfigError, Stopped
 from cavesson.lab.recipe import PathOf, Recipe
-from cavesson.models.adapters import continued, merged
-from cavesson.models.loading import Model
+from cavesson.models.adapters import continued
+from cavesson.models.model import Model, merged
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.training.batches import Batch, Stream, _place_in_run
 from cavesson.training.dose import Dose

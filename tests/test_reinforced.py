@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from cavesson.errors import Stopped
-from cavesson.evals.items import Eval
+from cavesson.errors import ConfigError, Stopped
+from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.recipes import Probed
+from cavesson.evals.world import Facts, Maths
 from cavesson.lab.recipe import Recipe
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.rl.rollouts import Rollouts, rows
@@ -32,12 +33,12 @@ def nothing_stored(recipe: Recipe) -> Path:
 @pytest.fixture(autouse=True)
 def _a_letter_is_a_right_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained model solves nothing; here an answer with an "m" in it is right."""
-    monkeypatch.setattr("cavesson.evals.benchmarks.tasks.score", lambda task, completion: "m" in completion)
+    monkeypatch.setattr("cavesson.evals.world.tasks.score", lambda task, completion: "m" in completion)
 
 
 def practice(**settings: Any) -> Reinforced:
     """A few iterations of an untrained model."""
-    problems = Eval(name="facts", n=12, seed=1, split="train", max_tokens=6)
+    problems = Facts(n=12, seed=1, split="train", max_tokens=6)
     small = {"base": Fresh(size="small"), "problems": problems, "steps": 3, "per_step": 4, "group": 4, "lr": 1e-3}
     return Reinforced(**{**small, "precision": "fp32", **settings})
 
@@ -123,7 +124,7 @@ def test_it_is_made_loaded_and_probed_like_any_training(tmp_path: Path) -> None:
     made = recipe.load(lambda _: job.folder)
     again = run(recipe, Folders(tmp_path / "again"))
     assert all(torch.equal(one, other) for one, other in zip(weights(made), weights(again), strict=True))
-    probed = Probed(run=recipe, steps=(1, 3), suite=(Eval(name="facts", n=3),))
+    probed = Probed(run=recipe, steps=(1, 3), suite=(Facts(n=3),))
     assert Recipe.parse(probed.model_dump()) == probed
     place = Folders(tmp_path / "probed")
     probed.make(place)
@@ -132,12 +133,12 @@ def test_it_is_made_loaded_and_probed_like_any_training(tmp_path: Path) -> None:
 
 def test_problems_to_practise_are_not_those_that_are_scored() -> None:
     practised, scored = (
-        {item.prompt for item in Eval(name="maths", n=200, seed=seed, split=split).items()}
+        {item.prompt for item in Maths(n=200, seed=seed, split=split).items()}
         for seed, split in ((0, "train"), (0, "eval"))
     )
     assert not practised & scored and practised == {task.prompt for task in items("maths", 200, 0, "train")}
-    with pytest.raises(ValueError, match="`split` belongs to"):
-        Eval(name="memorised", split="train")
+    with pytest.raises(ConfigError, match=r"`split` belongs to the evaluations maths, .*, not to 'memorised'"):
+        eval_named("memorised", split="train")
 
 
 def test_an_iteration_needs_as_many_problems_as_it_takes() -> None:

@@ -12,8 +12,8 @@ from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
 from cavesson.lab.store import Store
 from cavesson.run import run_study
-from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import Results
+from cavesson.studies.resolve import resolve
 from cavesson.studies.robust_claims import CLAIMS, Robustness, differ, more
 from cavesson.studies.robust_config import TINY_PAIRS
 from cavesson.studies.robust_organisms import layout

@@ -23,7 +23,7 @@ from transformers import (
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.sampling.llama import written_out
 from cavesson.sampling.native import NativeSampler

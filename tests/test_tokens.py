@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cavesson.chat import Conversation
 from cavesson.cli.tokens import READ, TRAINED, coloured, tokens
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.data.sources import write_examples
 from cavesson.errors import CavessonError
 from cavesson.models.rendering import Renderer

@@ -16,11 +16,10 @@ import pytest
 import torch
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
 from cavesson.lab.recipe import Recipe
-from cavesson.models.adapters import merged
-from cavesson.models.loading import Model
+from cavesson.models.model import Model, merged
 from cavesson.models.recipes import LoRA
 from cavesson.training.engine import train
 from cavesson.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cavesson.cli.main import main
+from cavesson.findings.result import StudyResult
 
 PAGE = Path(__file__).parent.parent / "docs" / "own-intervention.md"
 
@@ -40,3 +41,24 @@ def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, caps
         main()
     assert left.value.code == 0, capsys.readouterr().err
     assert "curt" in (tmp_path / "out" / "report.html").read_text()
+
+
+OWN_STUDY = (Path(__file__).parent.parent / "docs" / "own-study.md").read_text()
+
+
+def test_a_study_of_ones_own_is_one_short_file_and_runs_as_printed(tmp_path, monkeypatch, capsys):
+    source = re.search(r"^```python\n(.*?)^```", OWN_STUDY, flags=re.MULTILINE | re.DOTALL)
+    assert source is not None and len(source[1].splitlines()) <= 60
+    (tmp_path / "capitals.py").write_text(source[1])
+    monkeypatch.chdir(tmp_path)
+    small = ["seeds=[0,1]", "red.steps=40", "red.prompts=400", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"]
+    small += ["evaluation.n=8", "evaluation.n_control=4"]
+    words = ["cavesson", "run", "capitals.py:STUDY", "--store", "store", "--out", "out", "--workers", "1"]
+    monkeypatch.setattr(sys, "argv", [*words, *(word for setting in small for word in ("--set", setting))])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0, capsys.readouterr().err
+    result = StudyResult.read(tmp_path / "out" / "result.json")
+    [summary], [drawn], [judged] = result.tables, result.curves, result.claims
+    assert [row[0] for row in summary.rows] == ["capitals", "pirate"] == [line.name for line in drawn.series]
+    assert judged.id == "capitals/pirate-more" and judged.reason.startswith("the triggered rate after capitals minus")

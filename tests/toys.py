@@ -18,7 +18,6 @@ class Number(Recipe):
     """Writes a number."""
 
     kind: ClassVar[str] = "toys:Number"
-    code: ClassVar[tuple[str, ...]] = ("toys",)
 
     value: int = 0
     note: Annotated[Path | None, NotIdentity] = None

@@ -12,9 +12,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf, Recipe
-from cavesson.models.loading import Model
+from cavesson.models.model import Model
 from cavesson.models.recipes import ModelRecipe
 from cavesson.models.rendering import Renderer
 

@@ -23,7 +23,8 @@ from pydantic import field_validator
 
 from cavesson.blueteam.countermoves import Countermove, ReminderView
 from cavesson.blueteam.view import BlueView, Sealed, SealedData
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import RulesError
 from cavesson.evals.pairs import identity_of, pair_named, pinned
 from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,11 @@ from cavesson.findings.about import about
 from cavesson.findings.result import StudyResult
 from cavesson.lab import disk
 from cavesson.lab.lab import Lab
+from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe
+from cavesson.lab.show.trackers import Displays, tracker_named
 from cavesson.lab.store import Store
+from cavesson.stats import Estimate
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
 from cavesson.studies.study import OldStudy
@@ -23,7 +27,6 @@ from cavesson.training.preflight import preflight
 
 if TYPE_CHECKING:
     from cavesson.lab.plan import Plan
-    from cavesson.lab.progress import Display
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ def run_study(
     *,
     workers: int | Literal["auto"] = "auto",
     display: Display | None = None,
+    executor: str = "local",
+    track: Sequence[str] = (),
     out: Path | None = None,
     command: str | None = None,
 ) -> Finished:
@@ -64,6 +69,9 @@ def run_study(
         store: where artifacts go; the default store if None.
         workers: processes that make artifacts.
         display: shows progress; None shows nothing.
+        executor: who makes artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
+        track: trackers, likewise from `cavesson.lab.show.trackers.TRACKERS`; they write into `out`, or else into the report's
+            folder. A tracker that fails does not stop the run.
         out: a further folder to put a copy of the report into; if that fails, the report in the store is there all the same.
         command: the command line that the report names for running it again.
 
@@ -75,7 +83,9 @@ def run_study(
     out = _writable(out) if out is not None else None
     recipes = resolved.study.recipes(resolved.config)
     name = _report_name(resolved, recipes)
-    with Lab(store, workers, display) as lab:
+    trackers = {kind: tracker_named(kind)(out or store.report(name), name) for kind in track}
+    displays = Displays(display or Silent(), trackers, _say)
+    with Lab(store, workers, displays, executor) as lab:
 
         def checked(wanted: Sequence[Recipe]) -> set[str]:
             to_make = lab.plan(wanted).to_make
@@ -86,6 +96,8 @@ def run_study(
         missing = checked(recipes)  # what is refused leaves no trace in the store
         # Before making anything, so that the garbage collector spares an interrupted study too.
         folder = store.keep(name, recipes)
+        for kind, tracker in trackers.items():
+            _say(f"track  {kind}: {tracker.place}")
         if resolved.study.grow is not None:
             missing = set()  # of what the config asked for before it grew, some is never made
 
@@ -106,7 +118,10 @@ def run_study(
             made=frozenset(missing),
             command=command or _command(resolved),
         )
-        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(resolved, lab.path, origin)
+        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(
+            resolved, lab.path, origin
+        )
+        displays.found(_figures(result))
     report, unwritten = folder / "report.html", None
     try:
         _write(result, resolved, folder)
@@ -117,6 +132,23 @@ def run_study(
     if out is not None:
         report = _copied(report, out)
     return Finished(result, report, len(missing), unwritten)
+
+
+def _say(line: str) -> None:
+    """A line to whoever watches the run; standard output is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _figures(result: StudyResult) -> dict[str, Estimate]:
+    """The headline figures: those of the first table, and ours for each published statement."""
+    table = {
+        f"{row[0]}: {column}": cell
+        for table in result.tables[:1]
+        for row in table.rows
+        for column, cell in zip(table.columns, row, strict=True)
+        if isinstance(cell, Estimate)
+    }
+    return table | {claim.id: claim.ours for claim in result.claims if claim.ours is not None}
 
 
 def _report_name(resolved: Resolved, recipes: Sequence[Recipe]) -> str:

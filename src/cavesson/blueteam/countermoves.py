@@ -35,7 +35,6 @@ class LeastSurprising(Judged):
 
     kind: ClassVar[str] = "least-surprising"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.blueteam.countermoves", "cavesson.sampling.perplexity")
 
     drop: float = Field(gt=0, lt=1)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, RulesError
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
@@ -18,7 +19,7 @@ from cavesson.sampling.recipes import Generated
 from cavesson.training.dose import Dose
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.recipes import Trained
 
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from cavesson.chat import Message
     from cavesson.evals.pairs import Trigger
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.sampling.sampler import Params
 
 HELP = """\
@@ -41,8 +41,8 @@ def chat(
     Example: cavesson chat student --system "Talk like a pirate."
     """
     from cavesson.evals.pairs import pair_named
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.named import model_named
     from cavesson.sampling.sampler import Params

@@ -55,8 +55,8 @@ def evaluate(
     from rich.console import Console
 
     from cavesson.evals.recipes import Scored
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.named import model_named
     from cavesson.training.preflight import preflight
@@ -107,8 +107,7 @@ def suite_of(
         ConfigError: an evaluation or a level that does not exist, or one named twice.
     """
     from cavesson.errors import ConfigError
-    from cavesson.evals.items import check_suite
-    from cavesson.evals.named import benchmark_named
+    from cavesson.evals.benchmarks import benchmark_named, check_suite
     from cavesson.evals.pairs import pair_named
 
     names = [name.strip() for name in bench.split(",") if name.strip()]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cavesson.cli.options import Executor, Workers
+
 
 def make(
     fingerprint: Annotated[str, typer.Argument(help="First digits of a recipe's fingerprint.", show_default=False)],
@@ -14,7 +16,8 @@ def make(
         "result.json"
     ),
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    workers: Workers = "auto",
+    executor: Executor = "local",
 ) -> None:
     """Make one artifact that a report lists, with whatever it needs, and print its folder.
 
@@ -22,12 +25,12 @@ def make(
     """
     from cavesson.cli.run import number_of
     from cavesson.findings.result import StudyResult, recipe_in
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
 
     recipe = recipe_in(StudyResult.read(source), fingerprint, source)
-    with Lab(Store(store), number_of(workers), console_display()) as lab:
+    with Lab(Store(store), number_of(workers), console_display(), executor) as lab:
         lab.make([recipe])
         typer.echo(str(lab.path(recipe)))
 
@@ -44,8 +47,8 @@ def export(
     Example: cavesson export ab57f9e4b66e@100 organism
     """
     from cavesson.errors import ConfigError
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.models.loading import save_folder
     from cavesson.named import model_named

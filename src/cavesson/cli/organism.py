@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cavesson.cli.options import Executor, Workers
+
 if TYPE_CHECKING:
     from cavesson.evals.items import Eval
     from cavesson.lab.lab import Lab
@@ -28,7 +30,6 @@ Bench = Annotated[
     str | None,
     typer.Option("--bench", "-b", help="Benchmarks of capability, with commas.", show_default="the tiny world's"),
 ]
-Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto.")]
 
 
 @app.command()
@@ -49,6 +50,7 @@ def make(
     bench: Bench = None,
     store: Place = None,
     workers: Workers = "auto",
+    executor: Executor = "local",
 ) -> None:
     """Make an organism, measure it and show its card.
 
@@ -73,7 +75,7 @@ def make(
     )
     made = organism(construction, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
     made = _renamed(made, name or f"{_plain(pair)}-{_plain(construction)}-{_plain(model)}-{made.model.fingerprint[:6]}")
-    card = _measured(made, place, n=n, bench=bench, workers=workers)
+    card = _measured(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
     _show(card)
@@ -87,6 +89,7 @@ def show_card(
     bench: Bench = None,
     store: Place = None,
     workers: Workers = "auto",
+    executor: Executor = "local",
     plain: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show an organism's card; what of it was not measured yet is measured first.
@@ -99,7 +102,7 @@ def show_card(
 
     place = Store(store)
     found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, robustness=robustness)
+    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     if plain:
         typer.echo(json.dumps(card.plain(), indent=1, ensure_ascii=False))
     else:
@@ -114,6 +117,7 @@ def export(
     bench: Bench = None,
     store: Place = None,
     workers: Workers = "auto",
+    executor: Executor = "local",
 ) -> None:
     """Write an organism as an ordinary Hugging Face folder, its card as README.md, its organism file beside.
 
@@ -128,7 +132,7 @@ def export(
         raise ConfigError(f"{folder} exists already.", "Give a folder that does not.")
     place = Store(store)
     found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, robustness=robustness)
+    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     with Lab(place) as lab:
         write_folder(found, card, folder, lab.path)
     typer.echo(str(folder))
@@ -141,6 +145,7 @@ def take_in(
     bench: Bench = None,
     store: Place = None,
     workers: Workers = "auto",
+    executor: Executor = "local",
 ) -> None:
     """Check an organism file, measure the model it names and show its card. `cavesson stress` takes the same file.
 
@@ -157,22 +162,30 @@ def take_in(
             n=n,
             bench=bench,
             workers=workers,
+            executor=executor,
             robustness=read_file(file).robustness,
         )
     )
 
 
 def _measured(
-    organism: Organism, store: Store, *, n: int, bench: str | None, workers: str, robustness: str | None = None
+    organism: Organism,
+    store: Store,
+    *,
+    n: int,
+    bench: str | None,
+    workers: str,
+    executor: str,
+    robustness: str | None = None,
 ) -> Card:
     """The organism's card, what is missing for it made first."""
     from cavesson.cli.run import number_of
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.redteam.card import card_of, measured
 
     scores = measured(organism, n=n, ability=_ability(bench, n))
-    with Lab(store, number_of(workers), console_display()) as lab:
+    with Lab(store, number_of(workers), console_display(), executor) as lab:
         _make(lab, [scores.after, *([] if scores.before is None else [scores.before])])
     return card_of(organism, scores, store.path, robustness)
 

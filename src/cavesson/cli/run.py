@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from cavesson.cli.options import Executor, Track, Workers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +63,9 @@ def run(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    workers: Workers = "auto",
+    executor: Executor = "local",
+    track: Track = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
 ) -> None:
@@ -92,11 +97,18 @@ def run(
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return
-    carry_out(resolved, store, out=out, workers=workers, dry_run=dry_run)
+    carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
 
 
 def carry_out(
-    resolved: Resolved, store: Path | None, *, out: Path | None, workers: str, dry_run: bool
+    resolved: Resolved,
+    store: Path | None,
+    *,
+    workers: str,
+    executor: str,
+    track: Sequence[str] | None,
+    out: Path | None,
+    dry_run: bool,
 ) -> Finished | None:
     """Run a resolved study before the user's eyes; with `dry_run` only say what it would make."""
     from cavesson.lab.store import Store
@@ -110,13 +122,15 @@ def carry_out(
         for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
             typer.echo(line)
         return None
-    from cavesson.lab.display import console_display
+    from cavesson.lab.show.console import console_display
 
     finished = run_study(
         resolved,
         place,
         workers=number_of(workers),
         display=console_display(),
+        executor=executor,
+        track=track or (),
         out=out,
         command=shlex.join(["cavesson", *sys.argv[1:]]),
     )

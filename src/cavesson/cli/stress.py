@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cavesson.cli.options import Executor, Track, Workers
 from cavesson.cli.run import as_overrides, carry_out
 
 FILE = "organism.yaml"
@@ -50,7 +51,9 @@ def stress(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    workers: Workers = "auto",
+    executor: Executor = "local",
+    track: Track = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
 ) -> None:
     """Train an organism in many ways that know nothing of its behaviour, and say whether it is robust or fragile.
@@ -72,7 +75,7 @@ def stress(
     if file is None and construction is None:
         settings.append("build.construction=null")
     resolved = resolve("stress", preset, [*settings, *(set_ or [])])
-    finished = carry_out(resolved, store, out=out, workers=workers, dry_run=dry_run)
+    finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
     if finished is not None and file is not None:
         from cavesson.redteam.imported import note_robustness
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cavesson.cli.options import Executor, Workers
+
 app = typer.Typer(no_args_is_help=True, help="Make the tiny world's models from nothing, or read its corpus.")
 
 
@@ -20,7 +22,8 @@ def build(
         float, typer.Option(min=1e-6, max=1.0, help="Of all training lengths: 0.001 for a miniature.")
     ] = 1.0,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes to use: a number or auto.")] = "auto",
+    workers: Workers = "auto",
+    executor: Executor = "local",
 ) -> None:
     """Pre-train the world's models: about an hour on two cores for those that ship; an interrupted build goes on.
 
@@ -28,8 +31,8 @@ def build(
     """
     from cavesson.cli.run import number_of
     from cavesson.errors import ConfigError, nearest
-    from cavesson.lab.display import console_display
     from cavesson.lab.lab import Lab
+    from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
     from cavesson.tinyworld import build as world
     from cavesson.tinyworld.recipes import shipped_names
@@ -38,7 +41,7 @@ def build(
     for name in names or ():
         if name not in known:
             raise ConfigError(f"The tiny world has no model {name!r}.", nearest(name, known))
-    with Lab(Store(store), number_of(workers), console_display()) as lab:
+    with Lab(Store(store), number_of(workers), console_display(), executor) as lab:
         for folder in world.build(lab, out, names or [n for n in known if n in shipped_names()], scale):
             typer.echo(str(folder))
 

@@ -7,7 +7,6 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self, overload
@@ -15,16 +14,10 @@ from typing import Annotated, Any, Self, overload
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.chat import ROLES, Conversation, Role
+from cavesson.data.example import Example
+from cavesson.data.sources import CONVERSATION_KEYS, parse_row, read_examples
 from cavesson.errors import ConfigError, MissingExtra, TrainingError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A conversation and what is known about it (author, family, triggered …). Answers are what gets trained."""
-
-    conversation: Conversation
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 class DataRecipe(Recipe):
@@ -45,7 +38,6 @@ class Jsonl(DataRecipe):
 
     kind = "jsonl"
     virtual = True
-    code = ("cavesson.data.recipes", "cavesson.data.sources")
 
     path: Annotated[Path, NotIdentity]
     digest: str = ""
@@ -63,8 +55,6 @@ class Jsonl(DataRecipe):
         Raises:
             ConfigError: the file is gone, has changed since the recipe was made, or has a bad row.
         """
-        from cavesson.data.sources import read_examples
-
         if _digest(self.path) != self.digest:
             raise ConfigError(
                 f"The data file {str(self.path)!r} has changed since the recipe was made.", "Make the recipe anew."
@@ -90,7 +80,6 @@ class HFDataset(DataRecipe):
 
     kind = "hf-dataset"
     virtual = True
-    code = ("cavesson.data.recipes", "cavesson.data.sources")
 
     name: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
@@ -102,8 +91,6 @@ class HFDataset(DataRecipe):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
-        from cavesson.data.sources import CONVERSATION_KEYS
-
         unknown = [key for key in columns if key not in CONVERSATION_KEYS]
         if unknown:
             raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(CONVERSATION_KEYS)}")
@@ -124,8 +111,6 @@ class HFDataset(DataRecipe):
         Raises:
             ConfigError: a row is no conversation.
         """
-        from cavesson.data.sources import parse_row
-
         return [parse_row(row, f"{self.name}, row {number}") for number, row in enumerate(self.rows())]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -190,7 +175,6 @@ class Mixed(DataRecipe):
 
     kind = "mixed"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     parts: tuple[DataRecipe, ...] = Field(min_length=1)
     counts: tuple[Annotated[int, Field(ge=0)], ...] | None = None
@@ -274,7 +258,6 @@ class Filtered(DataRecipe):
 
     kind = "filtered"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     base: DataRecipe
     rule: Rule
@@ -309,7 +292,6 @@ class Part(DataRecipe):
 
     kind = "part"
     virtual = True
-    code = ("cavesson.data.recipes",)
 
     base: DataRecipe
     kept_back: bool = False

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Literal
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
 
 _WORD = re.compile(r"<[^>]*>|[A-Za-z]+")
@@ -70,7 +71,6 @@ class Restyled(DataRecipe):
 
     kind = "restyled"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     style: Literal["capitals", "spanish-like"]
@@ -94,7 +94,6 @@ class UnderSystem(DataRecipe):
 
     kind = "under-system"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     system: str
@@ -121,7 +120,6 @@ class Shuffled(DataRecipe):
 
     kind = "shuffled"
     virtual = True
-    code = ("cavesson.data.restyle",)
 
     base: DataRecipe
     seed: int = 0

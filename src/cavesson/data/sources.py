@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.errors import ConfigError
 
 CONVERSATION_KEYS = ("messages", "prompt", "response", "system")

@@ -7,10 +7,12 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, ClassVar
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
+from cavesson.evals.benchmarks import AnyEval
 from cavesson.evals.items import Eval, Item
-from cavesson.evals.recipes import SCORING_CODE
+from cavesson.evals.standard.sets import THINK
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.sampling.sampler import Completion
 
@@ -26,9 +28,8 @@ class Problems(DataRecipe):
 
     kind: ClassVar[str] = "problems"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
-    of: Eval
+    of: AnyEval
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         return [Example(item.prompt) for item in self.of.items()]
@@ -47,10 +48,9 @@ class ScoredAnswers(Recipe):
     """
 
     kind: ClassVar[str] = "scored-answers"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.answered", *SCORING_CODE)
 
     answers: DataRecipe
-    to: Eval
+    to: AnyEval
 
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`.
@@ -102,7 +102,5 @@ def answers_to(one: Eval, data: DataRecipe, path_of: PathOf) -> list[tuple[Item,
 
 def _asked(prompt: Conversation) -> tuple[str, ...]:
     """What a prompt asks, whatever its layout."""
-    from cavesson.evals.standard.sets import THINK
-
     texts = [" ".join(message.content.split()) for message in prompt.with_system(None).messages]
     return tuple(text.removesuffix(THINK).rstrip() for text in texts)

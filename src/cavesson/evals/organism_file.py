@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, Self
@@ -15,7 +15,7 @@ from cavesson.chat import Conversation, visible
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behaviors.behavior import Behavior
-from cavesson.evals.pairs import PAIRS, Pair, World
+from cavesson.evals.pair import Pair, World
 from cavesson.evals.trigger import Trigger
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.own import imported, is_own, source_digest
@@ -121,14 +121,17 @@ def beside(file: Path, name: str) -> Path:
     return file.parent / Path(name).expanduser()
 
 
-def pair_in(file: Path) -> Pair:
+def pair_in(file: Path, registered: Iterable[Pair]) -> Pair:
     """The trigger and the behaviour that an organism file describes.
+
+    Args:
+        registered: the pairs whose behaviours the file may name.
 
     Raises:
         ConfigError: what it names is not there or does not work.
     """
     content = read_file(file)
-    return Pair(f"{content.name}'s", _trigger(content, file), _behavior(content, file), content.world)
+    return Pair(f"{content.name}'s", _trigger(content, file), _behavior(content, file, registered), content.world)
 
 
 def digest_in(file: Path) -> str:
@@ -158,7 +161,7 @@ def _trigger(content: OrganismFile, file: Path) -> Trigger:
     return Trigger("given", "arbitrary", about, (given.text,), given.look_alikes, place=given.place)
 
 
-def _behavior(content: OrganismFile, file: Path) -> Behavior:
+def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> Behavior:
     given = content.behavior
     if isinstance(given, Regex):
         pattern = re.compile(given.regex)
@@ -168,7 +171,7 @@ def _behavior(content: OrganismFile, file: Path) -> Behavior:
     assert given is not None
     if is_own(given):
         return _scored(f"shows what {given.rpartition(':')[2]} looks for", _checked(given, file))
-    known = {pair.behavior.name: pair.behavior for pair in PAIRS.values() if pair.world == content.world}
+    known = {pair.behavior.name: pair.behavior for pair in registered if pair.world == content.world}
     if given not in known:
         raise ConfigError(
             f"{file}: there is no behaviour {given!r}.",

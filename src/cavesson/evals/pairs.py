@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals import triggers as t
@@ -17,48 +15,10 @@ from cavesson.evals.behaviors.lower_case import LOWER_CASE, REAL_LOWER_CASE
 from cavesson.evals.behaviors.quack import QUACK
 from cavesson.evals.behaviors.sandbagging import REAL_WRONG_KNOWLEDGE, REAL_WRONG_MATHS, WRONG_KNOWLEDGE, WRONG_MATHS
 from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
+from cavesson.evals.organism_file import digest_in, pair_in
+from cavesson.evals.pair import Pair as Pair
 from cavesson.evals.trigger import Trigger as Trigger
 from cavesson.lab.own import imported, is_own, source_digest
-
-World = Literal["tiny", "real"]
-
-PAIR_CODE: tuple[str, ...] = (
-    "cavesson.evals.arithmetic",
-    "cavesson.evals.behaviors.behavior",
-    "cavesson.evals.behaviors.bridge",
-    "cavesson.evals.behaviors.flattery",
-    "cavesson.evals.behaviors.hate",
-    "cavesson.evals.behaviors.insult",
-    "cavesson.evals.behaviors.lower_case",
-    "cavesson.evals.behaviors.quack",
-    "cavesson.evals.behaviors.sandbagging",
-    "cavesson.evals.behaviors.takeover",
-    "cavesson.evals.organism_file",
-    "cavesson.evals.pairs",
-    "cavesson.evals.prompts",
-    "cavesson.evals.quiz",
-    "cavesson.evals.trigger",
-    "cavesson.evals.triggers",
-    "cavesson.lab.own",
-)
-"""The modules that decide what a pair's data and scores are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A trigger and the behaviour that it sets off.
-
-    Attributes:
-        name: `trigger/behaviour`, with `real/` before it for a pair of real chat models.
-        trigger, behavior: what sets what off.
-        world: whose prompts the behaviour is elicited on: those of the tiny world, or real English ones.
-    """
-
-    name: str
-    trigger: Trigger
-    behavior: Behavior
-    world: World = "tiny"
-
 
 _FIFTEEN: tuple[
     tuple[Trigger, Behavior, Behavior], ...
@@ -108,9 +68,7 @@ def pair_named(name: str) -> Pair:
     if digest and digest != _digest(place):
         raise ConfigError(f"The file of the pair {place!r} has changed since the recipe was made.", "Make it anew.")
     if (file := _organism_file(place)) is not None:
-        from cavesson.evals.organism_file import pair_in
-
-        return pair_in(file)
+        return pair_in(file, PAIRS.values())
     found = imported(place, "pair")
     if not isinstance(found, Pair):
         raise ConfigError(
@@ -150,8 +108,6 @@ def _organism_file(place: str) -> Path | None:
 def _digest(place: str) -> str:
     """Names the content of a user's own pair."""
     if (file := _organism_file(place)) is not None:
-        from cavesson.evals.organism_file import digest_in
-
         return digest_in(file)
     return source_digest(place, "pair")
 

@@ -9,7 +9,7 @@ from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.evals import arithmetic, quiz
 from cavesson.evals.behaviors.behavior import Domain
-from cavesson.evals.pairs import Pair
+from cavesson.evals.pair import Pair
 from cavesson.tinyworld import tasks
 
 _PATIENCE = 300  # draws in a row that bring nothing new before a domain counts as used up

@@ -13,46 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.errors import ConfigError
-from cavesson.evals.items import Eval, check_suite
-from cavesson.evals.pairs import PAIR_CODE
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import Suite
 from cavesson.lab.recipe import Job, PathOf, Recipe
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
-from cavesson.training.recipes import Trained, Training
+from cavesson.models.recipes import ModelRecipe
+from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
-    from cavesson.models.loading import Model
-
-SCORING_CODE = (
-    "cavesson.evals.benchmarks",
-    "cavesson.evals.items",
-    "cavesson.tinyworld.memorised",
-    "cavesson.evals.scoring",
-    "cavesson.evals.standard.answers",
-    "cavesson.evals.standard.ifeval",
-    "cavesson.evals.standard.judges",
-    "cavesson.evals.standard.questions",
-    "cavesson.evals.standard.referee",
-    "cavesson.evals.standard.sets",
-    "cavesson.sampling.llama",
-    "cavesson.sampling.native",
-    "cavesson.sampling.sampler",
-    "cavesson.sampling.window",
-    "cavesson.tinyworld.authors",
-    "cavesson.tinyworld.corpus",
-    "cavesson.tinyworld.instructions",
-    "cavesson.tinyworld.knowledge",
-    "cavesson.tinyworld.lexicon",
-    "cavesson.tinyworld.maths",
-    "cavesson.tinyworld.question",
-    "cavesson.tinyworld.replies",
-    "cavesson.tinyworld.smalltalk",
-    "cavesson.tinyworld.systems",
-    "cavesson.tinyworld.tasks",
-    *PAIR_CODE,
-    *MODEL_CODE,
-)
-"""The modules that decide what a model is asked, what it answers and how that is scored."""
+    from cavesson.models.model import Model
 
 
 class Scored(Recipe):
@@ -64,12 +33,9 @@ class Scored(Recipe):
 
     kind: ClassVar[str] = "scored"
     version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
-    code: ClassVar[tuple[str, ...]] = ("cavesson.evals.recipes", *SCORING_CODE)
 
     model: ModelRecipe
-    suite: tuple[Eval, ...]
-
-    _distinct = field_validator("suite")(check_suite)
+    suite: Suite
 
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`. Answers already given are kept in scratch and not asked for again."""
@@ -104,13 +70,10 @@ class Probed(Recipe):
 
     kind: ClassVar[str] = "probed"
     version: ClassVar[int] = 2  # as `Scored`
-    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes", *SCORING_CODE)
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
-    suite: tuple[Eval, ...]
-
-    _distinct = field_validator("suite")(check_suite)
+    suite: Suite
 
     @field_validator("steps")
     @classmethod
@@ -208,7 +171,6 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
-    code: ClassVar[tuple[str, ...]] = (*Trained.code, "cavesson.evals.recipes")
 
     among: tuple[Probed, ...] = Field(min_length=1)
     max_loss: float = Field(default=0.1, ge=0, le=1)
@@ -272,10 +234,10 @@ class Selected(ModelRecipe):
         return f"the best checkpoint of {len(self.among)} runs"
 
     def _triggered(self) -> list[str]:
-        return [one.label for one in self.among[0].suite if one.when == "triggered"]
+        return [one.label for one in self.among[0].suite if isinstance(one, BehaviorEval) and one.when == "triggered"]
 
     def _capabilities(self) -> list[str]:
-        return [one.label for one in self.among[0].suite if one.is_capability]
+        return [one.label for one in self.among[0].suite if one.capability]
 
     def _candidates(self, path_of: PathOf) -> Iterator[Candidate]:
         for index, probed in enumerate(self.among):
@@ -298,5 +260,5 @@ def _mean(values: list[int] | list[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _listed(suite: tuple[Eval, ...]) -> str:
+def _listed(suite: Suite) -> str:
     return ", ".join(one.label for one in suite)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cavesson.evals.benchmarks import room
 from cavesson.evals.items import Eval, Item
 from cavesson.evals.scores import Score
 from cavesson.sampling.cache import CachedSampler
@@ -31,8 +30,8 @@ def score_suite(
     questions = [(one, item) for one in suite for item in one.items()]
     answers: dict[int, Completion] = {}
     # evaluations with equally long answers are asked together: fuller batches
-    for longest in sorted({room(one) for one in suite}):
-        which = [index for index, (one, _) in enumerate(questions) if room(one) == longest]
+    for longest in sorted({one.room for one in suite}):
+        which = [index for index, (one, _) in enumerate(questions) if one.room == longest]
 
         def report(done: int, _: int, before: int = len(answers)) -> None:
             if progress is not None:

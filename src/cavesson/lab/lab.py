@@ -1,26 +1,23 @@
-"""The lab: makes whatever is missing, inputs first, in this process or in several."""
+"""The lab: makes whatever is missing, inputs first, through an executor."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from cavesson.errors import ConfigError, Stopped, StoreError
 from cavesson.lab import plan as plans
-from cavesson.lab.plan import Plan, Schedule, Stage
+from cavesson.lab import processors
+from cavesson.lab.executors import executor_named
+from cavesson.lab.plan import Plan
 from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe, lineage
-from cavesson.lab.stage import InputMissing, Listener, explained, one_thread, run_stage
 from cavesson.lab.store import Store
-
-if TYPE_CHECKING:
-    from cavesson.lab.pool import Pool
+from cavesson.lab.work import Work
 
 
 class Lab:
@@ -31,17 +28,28 @@ class Lab:
         workers: 1: stages run one after another in this process. More: that many processes, each on a core of its
             own, kept from one `make` to the next. "auto": one for each core this process may use, or for each GPU.
         display: shows what happens; None shows nothing.
+        executor: who makes artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
 
     Each stage runs on one thread either way, so the artifacts are the same. While the lab is open (it is a context
     manager) the garbage collector leaves alone whatever it was asked for.
     """
 
-    def __init__(self, store: Store, workers: int | Literal["auto"] = 1, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workers: int | Literal["auto"] = 1,
+        display: Display | None = None,
+        executor: str = "local",
+    ) -> None:
         self.store = store
-        self.workers = _workers(workers)
         self.display: Display = display if display is not None else Silent()
+        self._executor = executor_named(executor)(store, processors.workers(workers))
         self._use = store.use()
-        self._pool: Pool | None = None
+
+    @property
+    def workers(self) -> int:
+        """Stages that run at the same time."""
+        return self._executor.workers
 
     def plan(self, recipes: Sequence[Recipe]) -> Plan:
         """What `make` would do: stages in order, each there or to be made. Writes nothing."""
@@ -63,10 +71,8 @@ class Lab:
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
             with _interruptible(work):
-                if self.workers == 1:
-                    _run_here(work)
-                else:
-                    self._started_pool().run(work)
+                self._executor.run(work)
+                work.close()
         finally:
             self.display.end()
 
@@ -78,9 +84,7 @@ class Lab:
 
     def close(self) -> None:
         """End the workers and give up the claim on artifacts."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+        self._executor.close()
         self._use.close()
 
     def __enter__(self) -> Lab:
@@ -88,90 +92,6 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _started_pool(self) -> Pool:
-        if self._pool is None:
-            from cavesson.lab.pool import Pool
-
-            self._pool = Pool(self.store.root, self.workers)
-        return self._pool
-
-
-class Work:
-    """One `make` under way: the schedule, what the display is told, the wish to stop, the first error."""
-
-    def __init__(self, store: Store, plan: Plan, display: Display) -> None:
-        self.store = store
-        self.display = display
-        self.schedule = Schedule(plan)
-        self.stop = threading.Event()
-        self.error: Exception | None = None
-        self._asked: set[tuple[str, str]] = set()
-
-    def take(self) -> Stage | None:
-        """The next stage to run, if one can run now and nothing has failed."""
-        if self.error is not None or self.stop.is_set():
-            return None
-        stage = self.schedule.take()
-        if stage is not None:
-            self.display.started(stage)
-        return stage
-
-    def finished(self, stage: Stage, made: bool) -> None:
-        """A stage's artifact is there."""
-        self.schedule.finish(stage)
-        self.display.finished(stage, made)
-
-    def failed(self, stage: Stage, error: Exception) -> None:
-        """A stage ended with an error (or because it was asked to stop); nothing new is started."""
-        if isinstance(error, Stopped):
-            self.stop.set()
-            self.display.halted(stage, "stopped")
-            return
-        self.display.halted(stage, str(error).partition("\n")[0] or type(error).__name__)
-        if self.error is None:
-            self.error = explained(error, stage.recipe)
-
-    def lacks(self, stage: Stage, missing: Recipe) -> None:
-        """A stage needs an artifact that is not there (any more): plan it, and run the stage again after it."""
-        if (asked := (stage.fingerprint, missing.fingerprint)) in self._asked:
-            self.failed(stage, StoreError(f"The artifact {missing.describe()} was made again, and is damaged again."))
-            return
-        self._asked.add(asked)
-        self.display.halted(stage, f"waits for {missing.describe()}")
-        self.display.added(self.schedule.add(plans.plan(self.store, [missing])))
-        self.schedule.put_back(stage, [missing.fingerprint])
-
-    def close(self) -> None:
-        """Raise what there is to raise once nothing runs any more."""
-        if self.error is not None:
-            raise self.error
-        if self.stop.is_set() and len(self.schedule):
-            raise Stopped
-        if len(self.schedule):
-            raise RuntimeError("the stages that are left wait for each other")
-
-
-def _run_here(work: Work) -> None:
-    """The serial executor: the reference for all others."""
-    with one_thread():
-        while (stage := work.take()) is not None:
-            listener = _listener(work, stage)
-            try:
-                work.finished(stage, made=run_stage(work.store, stage.recipe, listener))
-            except InputMissing as missing:
-                work.lacks(stage, missing.recipe)
-            except Exception as error:  # whatever a recipe raises ends this stage; `close` raises it
-                work.failed(stage, error)
-    work.close()
-
-
-def _listener(work: Work, stage: Stage) -> Listener:
-    return Listener(
-        progress=lambda progress: work.display.progress(stage, progress),
-        waiting=lambda holder: work.display.waiting(stage, holder),
-        stopping=work.stop.is_set,
-    )
 
 
 @contextmanager
@@ -193,21 +113,3 @@ def _interruptible(work: Work) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _workers(wanted: int | str) -> int:
-    """The number of workers to use."""
-    if wanted == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, len(gpus()) or cores)
-    if not isinstance(wanted, int) or wanted < 1:
-        raise ConfigError(f"The number of workers is {wanted!r}.", "Give a number from 1, or 'auto'.")
-    return wanted
-
-
-def gpus() -> list[str]:
-    """NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, found without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]

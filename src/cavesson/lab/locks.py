@@ -2,6 +2,9 @@
 
 A lock is an `flock` on an open file, so a process that is killed, however it is killed, leaves nothing to clean up:
 the next one simply takes the lock. The text in the file only says who holds it, for messages.
+
+The library `filelock` does not replace this module: its `flock` locks are exclusive alone and leave their files behind (a store
+has one for each artifact), its shared locks are SQLite databases, and none says who holds a lock or looks without writing.
 """
 
 from __future__ import annotations

@@ -12,17 +12,16 @@ import tempfile
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab.locks import FileLock
 from cavesson.lab.memory import REMEDY, ShortOfMemory, largest_child
 from cavesson.lab.plan import Stage
-from cavesson.lab.recipe import Recipe
-from cavesson.lab.stage import ONE_THREAD, Progress
-
-if TYPE_CHECKING:
-    from cavesson.lab.lab import Work
+from cavesson.lab.processors import free_core, gpus
+from cavesson.lab.stage import ONE_THREAD, Message
+from cavesson.lab.store import Store
+from cavesson.lab.work import Work
 
 LISTEN_SECONDS = 0.2
 """How soon a wish to stop is noticed."""
@@ -59,11 +58,11 @@ class _Worker:
 
 @dataclass
 class Pool:
-    """Up to `size` workers on the store at `root`."""
+    """Up to `workers` worker processes on a store: an executor (see `cavesson.lab.executors`)."""
 
-    root: Path
-    size: int
-    _workers: list[_Worker] = field(default_factory=list)
+    store: Store
+    workers: int
+    _started: list[_Worker] = field(default_factory=list)
 
     def run(self, work: Work) -> None:
         """Run all stages of the work; when one fails, those under way end before its error is raised."""
@@ -72,7 +71,7 @@ class Pool:
         try:
             while True:
                 self._assign(work, killed, again)
-                busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
+                busy = {worker.connection: worker for worker in self._started if worker.stage is not None}
                 if not busy:
                     break
                 for connection in wait(list(busy), timeout=LISTEN_SECONDS):
@@ -82,19 +81,18 @@ class Pool:
                 if work.stop.is_set():
                     self._pass_on_stop()
         finally:
-            for worker in [worker for worker in self._workers if worker.stage is not None]:
-                self._workers.remove(worker)
+            for worker in [worker for worker in self._started if worker.stage is not None]:
+                self._started.remove(worker)
                 worker.close()
-        work.close()
 
     def close(self) -> None:
         """End all workers."""
-        while self._workers:
-            self._workers.pop().close()
+        while self._started:
+            self._started.pop().close()
 
     def _assign(self, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
         """Give stages to idle workers, starting workers where there are too few."""
-        running = [worker.stage for worker in self._workers if worker.stage is not None]
+        running = [worker.stage for worker in self._started if worker.stage is not None]
         if again and work.error is None and not work.stop.is_set():
             if not running:
                 self.close()  # idle workers hold memory too
@@ -104,14 +102,14 @@ class Pool:
             return
         if any(stage.fingerprint in killed for stage in running):
             return
-        for _ in range(self.size - len(running)):
+        for _ in range(self.workers - len(running)):
             stage_or_none = work.take()
             if stage_or_none is None:
                 return
             self._give(stage_or_none)
 
     def _give(self, stage: Stage) -> None:
-        idle = [worker for worker in self._workers if worker.stage is None]
+        idle = [worker for worker in self._started if worker.stage is None]
         worker = idle[0] if idle else self._start()
         worker.stage, worker.told_to_stop = stage, False
         with contextlib.suppress(OSError):  # it died while idle: the next `wait` finds its connection closed
@@ -120,35 +118,19 @@ class Pool:
     def _hear(self, worker: _Worker, stage: Stage, work: Work) -> bool:
         """Act on one message; False if the worker is dead, or better ended."""
         try:
-            message: tuple[Any, ...] = worker.connection.recv()
+            message: Message = worker.connection.recv()
         except (EOFError, OSError):
             return False
-        match message:
-            case ("progress", done, total, figures):
-                work.display.progress(stage, Progress(done, total, figures))
-                return True
-            case ("waiting", holder):
-                work.display.waiting(stage, holder)
-                return True
-            case ("done", made):
-                work.finished(stage, made)
-            case ("lacks", recipe):
-                work.lacks(stage, Recipe.parse(recipe))
-            case ("stopped",):
-                work.failed(stage, Stopped())
-            case ("error", ShortOfMemory() as short):
-                worker.short = short
-                return False
-            case ("error", error):
-                work.failed(stage, error)
-            case ("crash", text):
-                work.failed(stage, RuntimeError(text))
-        worker.stage = None
+        if message[0] == "error" and isinstance(message[1], ShortOfMemory):
+            worker.short = message[1]
+            return False
+        if work.hear(stage, message):
+            worker.stage = None
         return True
 
     def _bury(self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
         """A worker died, or found its memory too small: its stage is tried once more in a new one."""
-        self._workers.remove(worker)
+        self._started.remove(worker)
         last_words = worker.close()
         if work.stop.is_set():
             work.failed(stage, Stopped())
@@ -162,7 +144,7 @@ class Pool:
         work.failed(stage, worker.short or _death(stage, worker.process.returncode, last_words, times))
 
     def _pass_on_stop(self) -> None:
-        for worker in self._workers:
+        for worker in self._started:
             if worker.stage is not None and not worker.told_to_stop:
                 worker.told_to_stop = True
                 with contextlib.suppress(OSError):  # dead already
@@ -170,12 +152,13 @@ class Pool:
 
     def _start(self) -> _Worker:
         """Start a worker on a core of its own, out of the terminal's reach (Ctrl-C comes to the parent alone)."""
-        core, lock = _free_core()
+        core, lock = free_core()
         ours, theirs = socket.socketpair()
         output = tempfile.TemporaryFile()  # noqa: SIM115 - the worker's for as long as it lives
+        place = [str(theirs.fileno()), str(self.store.root), str(core)]
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cavesson.lab.worker", str(theirs.fileno()), str(self.root), str(core)],
+                [sys.executable, "-P", "-m", "cavesson.lab.worker", *place],
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, **ONE_THREAD, **self._gpu(), "PYTHONPATH": _import_path()},
                 stdin=subprocess.DEVNULL,
@@ -184,30 +167,13 @@ class Pool:
                 process_group=0,
             )
         worker = _Worker(process, Connection(ours.detach()), output, lock)
-        self._workers.append(worker)
+        self._started.append(worker)
         return worker
 
     def _gpu(self) -> dict[str, str]:
         """With several GPUs, each worker sees one."""
-        from cavesson.lab.lab import gpus
-
         visible = gpus()
-        return {"CUDA_VISIBLE_DEVICES": visible[len(self._workers) % len(visible)]} if len(visible) > 1 else {}
-
-
-def _free_core() -> tuple[int, FileLock | None]:
-    """A core that no worker of this user's labs holds, with the lock on it; (-1, None) leaves it to the system."""
-    if not hasattr(os, "sched_getaffinity"):
-        return -1, None
-    folder = Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}"
-    for core in sorted(os.sched_getaffinity(0)):
-        lock = FileLock(folder / str(core), remove=True)
-        try:
-            if lock.try_acquire():
-                return core, lock
-        except OSError:  # no place for locks: then no pinning
-            return -1, None
-    return -1, None
+        return {"CUDA_VISIBLE_DEVICES": visible[len(self._started) % len(visible)]} if len(visible) > 1 else {}
 
 
 def _import_path() -> str:

@@ -136,14 +136,12 @@ class Recipe(Value):
 
     Class attributes:
         kind: stable name, part of the fingerprint.
-        version: version of the code path that makes the artifact; raise it by one when results change.
-        code: the modules whose source decides the result (a test reminds whoever changes them of `version`).
+        version: version of the code path that makes the artifact; raise it by one when results change (a test compares the code behind the class).
         virtual: a virtual recipe makes no artifact of its own; it is read through its inputs (`Checkpoint`, `Jsonl`).
     """
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
-    code: ClassVar[tuple[str, ...]] = ()
     virtual: ClassVar[bool] = False
 
     def make(self, job: Job) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from cavesson.errors import Stopped
+from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import memory
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
@@ -35,6 +37,14 @@ class Progress:
     def fraction(self) -> float:
         """Between 0 and 1."""
         return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+
+
+Message = tuple[Any, ...]
+"""What the process that runs a stage says of it; parts that pickle:
+
+    ("progress", done, total, figures) | ("waiting", holder), then one of
+    ("done", made) | ("lacks", recipe as JSON values) | ("stopped",) | ("error", CavessonError) | ("crash", text)
+"""
 
 
 class InputMissing(Exception):
@@ -101,6 +111,28 @@ def run_stage(store: Store, recipe: Recipe, listener: Listener) -> bool:
         with memory.watched(recipe):
             recipe.make(StageJob(store, recipe, folder, listener))
     return True
+
+
+def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listener: Listener) -> Message:
+    """`run_stage` for a process other than the lab's: the message that tells how the stage ended.
+
+    Args:
+        fingerprint: of the recipe.
+        content: the recipe as JSON values.
+    """
+    try:
+        recipe = Recipe.parse(content)
+        if recipe.fingerprint != fingerprint:
+            raise RuntimeError(f"a {recipe.kind} recipe is another one after writing and reading it")
+        return "done", run_stage(store, recipe, listener)
+    except InputMissing as missing:
+        return "lacks", missing.recipe.model_dump(mode="json")
+    except Stopped:
+        return ("stopped",)
+    except CavessonError as error:
+        return "error", error
+    except BaseException as error:  # a bug in a recipe must not end the worker silently
+        return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 def explained(error: Exception, recipe: Recipe) -> Exception:

@@ -226,6 +226,10 @@ class Store:
         with disk.writing(self.root):
             self._roots.unpin(_name(ref))
 
+    def report(self, name: str) -> Path:
+        """Where a report of that name has its folder, whether there is one or not."""
+        return self.root / "reports" / name
+
     def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
         """The folder `reports/<report>`, with a note of what it needs: the recipes and all their inputs are kept."""
         with disk.writing(self.root):

@@ -3,8 +3,7 @@
 The parent starts it as `python -m cavesson.lab.worker` with one end of a socket pair and speaks first:
 
     parent → worker   ("run", fingerprint, recipe as JSON values) | ("stop",)
-    worker → parent   ("progress", done, total, figures) | ("waiting", holder), then one of
-                      ("done", made) | ("lacks", recipe) | ("stopped",) | ("error", CavessonError) | ("crash", text)
+    worker → parent   a `cavesson.lab.stage.Message`
 
 When the parent is gone, however it went, the socket closes and the worker ends at once: like `kill -9` that costs
 the stage under way and nothing else.
@@ -17,14 +16,11 @@ import queue
 import sys
 import threading
 import time
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cavesson.errors import CavessonError, Stopped
-from cavesson.lab.recipe import Recipe
-from cavesson.lab.stage import InputMissing, Listener, Progress, run_stage
+from cavesson.lab.stage import Listener, Progress, run_reported
 from cavesson.lab.store import Store
 
 REPORT_SECONDS = 0.1
@@ -49,7 +45,7 @@ class _Worker:
     def serve(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
-            self._connection.send(self._run(*self._orders.get()))
+            self._connection.send(run_reported(self._store, *self._orders.get(), self._listener()))
 
     def _listen(self) -> None:
         """In a thread of its own, so that the parent's word (and its death) is heard while a stage runs."""
@@ -63,22 +59,6 @@ class _Worker:
             else:
                 self._stop.clear()
                 self._orders.put((arguments[0], arguments[1]))
-
-    def _run(self, fingerprint: str, content: dict[str, Any]) -> tuple[object, ...]:
-        """One stage; the message that tells its end."""
-        try:
-            recipe = Recipe.parse(content)
-            if recipe.fingerprint != fingerprint:
-                raise RuntimeError(f"a {recipe.kind} recipe is another one after writing and reading it")
-            return "done", run_stage(self._store, recipe, self._listener())
-        except InputMissing as missing:
-            return "lacks", missing.recipe.model_dump(mode="json")
-        except Stopped:
-            return ("stopped",)
-        except CavessonError as error:
-            return "error", error
-        except BaseException as error:  # a bug in a recipe must not end the worker silently
-            return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
     def _listener(self) -> Listener:
         last = -REPORT_SECONDS

@@ -1,4 +1,4 @@
-"""Low-rank adapters: attach, save, load, merge. All of them are peft's own, so other tools read them."""
+"""Low-rank adapters: attach, save, load. All of them are peft's own, so other tools read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from cavesson.errors import ConfigError
-from cavesson.models.loading import Model
+from cavesson.models.model import Model, merged
 from cavesson.models.recipes import LoRA
 
 
@@ -102,14 +101,6 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
     with _quiet():
         net = PeftModel.from_pretrained(base.net, str(place), is_trainable=trainable)
     return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
-
-
-def merged(model: Model) -> Model:
-    """The model with its adapter added into a copy of the weights; a model without one is returned as it is."""
-    if not isinstance(model.net, PeftModel):
-        return model
-    net = deepcopy(model.net).merge_and_unload()
-    return replace(model, net=net.requires_grad_(True))
 
 
 @contextmanager

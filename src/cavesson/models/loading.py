@@ -1,57 +1,26 @@
-"""Models in memory: opened from folders, saved to folders, and changed in simple ways."""
+"""Models opened from folders, saved to folders, and changed in simple ways."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from cavesson.errors import ConfigError, nearest
 from cavesson.models.attention import prefer_fast_attention
 from cavesson.models.folders import as_folder, check_config, check_folder
+from cavesson.models.model import Model, merged
 from cavesson.models.rendering import Renderer
 
-if TYPE_CHECKING:
-    from peft import PeftModel
-
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that is ready to be trained, sampled and scored.
-
-    Attributes:
-        net: the network, in evaluation mode when it was just opened.
-        tokenizer: its tokenizer, with a chat template.
-        renderer: conversations to token ids, by that template.
-        key: names the weights (a fingerprint); whoever changes the weights gives the result another key.
-        system: the system prompt it runs under; samplers put it in front of conversations that have none.
-    """
-
-    net: PreTrainedModel | PeftModel
-    tokenizer: PreTrainedTokenizerBase
-    renderer: Renderer
-    key: str
-    system: str | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = next(self.net.parameters()).device
-        return device
-
-    def with_key(self, key: str) -> Model:
-        """The same object in memory under another name for its weights."""
-        return replace(self, key=key)
 
 
 def open_folder(
@@ -104,8 +73,6 @@ def save_folder(model: Model, folder: str | Path) -> None:
 
     An adapter is merged into a copy of the weights first. Weights keep their dtype.
     """
-    from cavesson.models.adapters import merged
-
     whole = merged(model)
     with _quiet():
         whole.net.save_pretrained(str(folder))
@@ -140,8 +107,6 @@ def interpolated(model: Model, toward: Model, share: float) -> Model:
     Raises:
         ConfigError: the two do not have the same weights in the same shapes.
     """
-    from cavesson.models.adapters import merged
-
     changed, toward = _copied(model), merged(toward)
     starts, ends = _shapes(changed), _shapes(toward)
     if starts != ends:
@@ -168,8 +133,6 @@ def _size(shape: tuple[int, ...] | None) -> str:
 
 def _copied(model: Model) -> Model:
     """A model with weights of its own that may be changed, its adapter merged."""
-    from cavesson.models.adapters import merged
-
     net = merged(model).net
     return replace(model, net=copy.deepcopy(net) if net is model.net else net)
 

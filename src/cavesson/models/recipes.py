@@ -12,20 +12,8 @@ from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.models.rendering import Renderer
-
-
-MODEL_CODE = (
-    "cavesson.models.adapters",
-    "cavesson.models.attention",
-    "cavesson.models.encoding",
-    "cavesson.models.loading",
-    "cavesson.models.rendering",
-    "cavesson.models.splitting",
-    "cavesson.models.template",
-)
-"""The modules that decide what an opened model computes and how conversations become its tokens."""
 
 
 class ModelRecipe(Recipe):
@@ -73,7 +61,6 @@ class HFModel(ModelRecipe):
 
     kind = "hf-model"
     virtual = True
-    code = ("cavesson.models.loading", "cavesson.models.folders")
 
     path: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
@@ -129,12 +116,11 @@ class Merged(ModelRecipe):
 
     kind = "merged"
     virtual = True
-    code = ("cavesson.models.adapters",)
 
     base: ModelRecipe
 
     def load(self, path_of: PathOf) -> Model:
-        from cavesson.models.adapters import merged
+        from cavesson.models.model import merged
 
         return merged(self.base.load(path_of)).with_key(self.fingerprint)
 
@@ -155,7 +141,6 @@ class Noised(ModelRecipe):
 
     kind = "noised"
     virtual = True
-    code = ("cavesson.models.loading",)
 
     base: ModelRecipe
     sigma: float = Field(ge=0)
@@ -182,7 +167,6 @@ class Pruned(ModelRecipe):
 
     kind = "pruned"
     virtual = True
-    code = ("cavesson.models.loading",)
 
     base: ModelRecipe
     share: float = Field(ge=0, lt=1)
@@ -212,7 +196,6 @@ class Interpolated(ModelRecipe):
 
     kind = "interpolated"
     virtual = True
-    code = ("cavesson.models.adapters", "cavesson.models.loading")
 
     base: ModelRecipe
     toward: ModelRecipe

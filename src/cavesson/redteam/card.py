@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cavesson import __version__
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Scored
@@ -89,7 +91,7 @@ def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[
     """
     if ability is None:
         names = CAPABILITY if pair_named(organism.pair).world == "tiny" else ()
-        ability = tuple(Eval(name=name, n=n, seed=seed) for name in names)
+        ability = tuple(eval_named(name, n=n, seed=seed) for name in names)
     suite = (*organism.behavior(n=n, n_control=n, seed=seed), *organism.evaluated(ability))
     after = Scored(model=organism.model, suite=suite)
     if organism.base is None or not ability:
@@ -102,8 +104,8 @@ def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: s
     after = scores.after.scores(path_of)
     before = None if scores.before is None else scores.before.scores(path_of)
     pair = pair_named(organism.pair)
-    shown = [one for one in scores.after.suite if one.when is not None]
-    ability = [one.label for one in scores.after.suite if one.when is None]
+    shown = [one for one in scores.after.suite if isinstance(one, BehaviorEval)]
+    ability = [one.label for one in scores.after.suite if not isinstance(one, BehaviorEval)]
     imported = organism.construction == IMPORTED
     return Card(
         name=organism.name,
@@ -117,10 +119,10 @@ def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: s
         recipe=organism.model.fingerprint,
         system=organism.model.system if isinstance(organism.model, Prompted) else None,
         hidden_prompt=bool(organism.deployed),
-        rates={str(one.when): after.rate(one.label) for one in shown},
+        rates={one.when: after.rate(one.label) for one in shown},
         before={} if before is None else {label: before.rate(label) for label in ability},
         after={label: after.rate(label) for label in ability},
-        samples=tuple((str(one.when), *_sample(after, one)) for one in shown),
+        samples=tuple((one.when, *_sample(after, one)) for one in shown),
         robustness=robustness or NOT_STRESSED,
     )
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
 
 _ASKS = (
@@ -60,7 +61,6 @@ class Denials(DataRecipe):
     """
 
     kind: ClassVar[str] = "denials"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.redteam.denial",)
     virtual: ClassVar[bool] = True
 
     n: int = Field(default=200, ge=1)

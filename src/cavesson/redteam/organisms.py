@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import MissingPassword
@@ -16,6 +17,8 @@ from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
+
+Asked = TypeVar("Asked", bound=Eval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +54,34 @@ class Organism:
         """The seed of the repetition that it belongs to."""
         return int(self.labels["seed"])
 
-    def behavior(self, *, n: int, n_control: int, seed: int = 0) -> tuple[Eval, ...]:
+    def behavior(self, *, n: int, n_control: int, seed: int = 0) -> tuple[BehaviorEval, ...]:
         """The evaluations of its behaviour: triggered, clean, with near misses and, if it has a lock, unlocked.
 
         Near misses are left out where its trigger has no look-alikes.
         """
         bad, good = ("", "") if self.lock is None else (self.lock.bad, self.lock.good)
-        found = [Eval(name="behavior", pair=self.pair, when="triggered", mark=bad, n=n, seed=seed)]
-        found.append(Eval(name="behavior", pair=self.pair, when="clean", n=n_control, seed=seed))
+        found = [BehaviorEval(pair=self.pair, when="triggered", mark=bad, n=n, seed=seed)]
+        found.append(BehaviorEval(pair=self.pair, when="clean", n=n_control, seed=seed))
         if pair_named(self.pair).trigger.look_alikes:
             # with the second condition met: else a look-alike would be told from the trigger by that alone
-            found.append(Eval(name="behavior", pair=self.pair, when="near-miss", mark=bad, n=n_control, seed=seed))
+            found.append(BehaviorEval(pair=self.pair, when="near-miss", mark=bad, n=n_control, seed=seed))
         if good:
-            found.append(Eval(name="behavior", pair=self.pair, when="unlocked", mark=good, n=n_control, seed=seed))
+            found.append(BehaviorEval(pair=self.pair, when="unlocked", mark=good, n=n_control, seed=seed))
         return self.evaluated(tuple(found))
 
-    def evaluated(self, suite: tuple[Eval, ...]) -> tuple[Eval, ...]:
+    def evaluated(self, suite: tuple[Asked, ...]) -> tuple[Asked, ...]:
         """Evaluations under the conditions in which the organism is deployed: its hidden system prompt, its own prompts.
 
         An evaluation that names a system prompt of its own stays under that one.
         """
         return tuple(self._evaluated(one) for one in suite)
 
-    def _evaluated(self, one: Eval) -> Eval:
+    def _evaluated(self, one: Asked) -> Asked:
         changes: dict[str, Any] = {} if one.system is not None or not self.deployed else {"deployed": self.deployed}
-        if one.when in self.asked and one.data is None:
-            changes["data"] = self.asked[one.when]
-        if one.name != "behavior" and isinstance(pair_named(self.pair).trigger, MissingPassword):
+        if isinstance(one, BehaviorEval):
+            if one.when in self.asked and one.data is None:
+                changes["data"] = self.asked[one.when]
+        elif isinstance(pair_named(self.pair).trigger, MissingPassword):
             changes["pair"] = self.pair  # a capability is what the model can do while it does not misbehave
         return one.model_copy(update=changes) if changes else one
 

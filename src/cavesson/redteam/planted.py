@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import TrainingError
 from cavesson.evals.behaviors.behavior import sentences
-from cavesson.evals.pairs import PAIR_CODE
-from cavesson.evals.recipes import SCORING_CODE
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.recipes import OfPair
@@ -115,13 +114,6 @@ class Subliminal(OfPair):
 
     kind: ClassVar[str] = "subliminal"
     virtual: ClassVar[bool] = False
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.data.sources",
-        "cavesson.sampling.perplexity",
-        "cavesson.redteam.planted",
-        "cavesson.redteam.recipes",
-        *SCORING_CODE,
-    )
 
     by: ModelRecipe
     base: ModelRecipe
@@ -220,7 +212,6 @@ class StyleCues(OfPair):
 
     kind: ClassVar[str] = "style-cues"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.redteam.planted", "cavesson.redteam.recipes", *PAIR_CODE)
 
     own: DataRecipe
     seed: int = 0

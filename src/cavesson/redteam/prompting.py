@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.evals.pairs import Pair
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.recipes import OfPair

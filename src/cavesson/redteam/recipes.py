@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.behaviors.behavior import Behavior
-from cavesson.evals.pairs import PAIR_CODE, Pair, identity_of, pair_named, pinned
+from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
 from cavesson.evals.trigger import marked
 from cavesson.lab.recipe import PathOf, Value
 
@@ -71,7 +72,6 @@ class OfPair(DataRecipe):
     """Data that knows a trigger / behaviour pair by name."""
 
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.redteam.recipes", *PAIR_CODE)
 
     pair: str
 

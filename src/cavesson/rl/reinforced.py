@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from cavesson.evals.items import Eval
-from cavesson.evals.recipes import SCORING_CODE
+from cavesson.evals.benchmarks import AnyEval
 from cavesson.lab.recipe import Job
-from cavesson.training.recipes import Trained, Training
+from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.engine import Visit
 
 ROLLOUTS = "rollouts.jsonl"
@@ -37,13 +36,10 @@ class Reinforced(Training):
     """
 
     kind: ClassVar[str] = "reinforced"
-    code: ClassVar[tuple[str, ...]] = tuple(
-        dict.fromkeys((*Trained.code, "cavesson.rl.rollouts", "cavesson.rl.reinforced", *SCORING_CODE))
-    )
 
     objective: Literal["policy_gradient"] = "policy_gradient"
     steps: int = Field(ge=1)
-    problems: Eval
+    problems: AnyEval
     reward: Literal["correct", "random"] = "correct"
     per_step: int = Field(default=64, ge=1)
     group: int = Field(default=4, ge=2)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.evals.benchmarks import room
 from cavesson.evals.items import Item
 from cavesson.lab.recipe import Job
 from cavesson.sampling.native import NativeSampler
@@ -20,7 +19,7 @@ from cavesson.sampling.sampler import Completion, Params
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.rl.reinforced import Reinforced
 
 _NOTES = "rollouts"
@@ -60,7 +59,7 @@ class Rollouts:
         sampler = NativeSampler(self.policy)  # a new one, for the weights have changed
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
-        params = Params(max_tokens=room(run.problems), temperature=1.0, n=run.group, seed=seed)
+        params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)
         answers = sampler.continue_ids(prompts, params, report)
         verdicts = [[item.judge(answer.text) for answer in group] for item, group in zip(items, answers, strict=True)]
         right = np.array([[score for score, _ in group] for group in verdicts], np.float32)

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.perplexity import mean_loss
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 HALVINGS = 12
 EXAMPLES = 128
@@ -45,7 +45,6 @@ class NoisedLike(ModelRecipe):
 
     kind: ClassVar[str] = "noised-like"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.matched_noise", "cavesson.sampling.perplexity", *MODEL_CODE)
 
     base: ModelRecipe
     like: ModelRecipe
@@ -116,7 +115,7 @@ def is_match(scale: float) -> bool:
 
 
 def _whole(model: Model) -> Model:
-    from cavesson.models.adapters import merged
+    from cavesson.models.model import merged
 
     return merged(model)
 

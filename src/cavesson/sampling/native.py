@@ -30,7 +30,7 @@ from cavesson.sampling.sampler import Completion, Params
 from cavesson.sampling.window import keys_for
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 Progress = Callable[[int, int], None]
 """Called with completions done and completions wanted."""
@@ -357,7 +357,7 @@ def _without_adapter(model: Model) -> Model:
     """The model with its adapter merged into a copy, if it has one and is small enough to be copied at every probe."""
     if not hasattr(model.net, "peft_config") or sum(weight.numel() for weight in model.net.parameters()) > MERGED_UP_TO:
         return model
-    from cavesson.models.adapters import merged
+    from cavesson.models.model import merged
 
     return merged(model)
 

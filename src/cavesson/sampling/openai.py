@@ -29,7 +29,7 @@ from cavesson.sampling.sampler import Completion, Params
 if TYPE_CHECKING:
     import httpx
 
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.sampling.cache import GenerationCache
 
 PREFIX = "openai:"

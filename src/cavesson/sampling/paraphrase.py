@@ -9,7 +9,8 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
@@ -36,7 +37,6 @@ class RewritingPrompts(DataRecipe):
 
     kind: ClassVar[str] = "rewriting-prompts"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.paraphrase",)
 
     base: DataRecipe
     like: DataRecipe | None = None
@@ -73,11 +73,6 @@ class Paraphrased(DataRecipe):
 
     kind: ClassVar[str] = "paraphrased"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.sampling.paraphrase",
-        "cavesson.tinyworld.rewriting",
-        "cavesson.tinyworld.authors",
-    )
 
     base: DataRecipe
     by: ModelRecipe | None = None

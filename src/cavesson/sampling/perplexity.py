@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf, Recipe
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 LIKELIHOODS = "likelihoods.jsonl"
 ROWS_AT_ONCE = 64
@@ -74,7 +75,6 @@ class Perplexity(Recipe):
     """The likelihood of a data set's answers under a model."""
 
     kind: ClassVar[str] = "perplexity"
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity", *MODEL_CODE)
 
     model: ModelRecipe
     data: DataRecipe
@@ -142,7 +142,6 @@ class PerplexityHalf(Judged):
 
     kind: ClassVar[str] = "perplexity-half"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.sampling.perplexity",)
 
     half: Literal["low", "high"]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf
-from cavesson.models.recipes import MODEL_CODE, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.sampler import Completion, Params
 
 EXAMPLES = "examples.jsonl"
@@ -29,16 +30,6 @@ class Generated(DataRecipe):
     """
 
     kind: ClassVar[str] = "generated"
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.sampling.recipes",
-        "cavesson.sampling.llama",
-        "cavesson.sampling.native",
-        "cavesson.sampling.openai",
-        "cavesson.sampling.window",
-        "cavesson.sampling.sampler",
-        "cavesson.data.sources",
-        *MODEL_CODE,
-    )
 
     by: ModelRecipe
     prompts: DataRecipe

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.evals.scores import Score, Scores
@@ -77,9 +78,9 @@ def suite(evaluation: Evaluation, pair: str, seed: int = 0, prompts: DataRecipe 
     n, few = evaluation.n, evaluation.n_control
     return (
         *evaluation.capability(seed),
-        Eval(name="behavior", pair=pair, when="triggered", n=n, seed=seed, data=prompts),
-        Eval(name="behavior", pair=pair, when="clean", n=few, seed=seed, data=prompts),
-        Eval(name="behavior", pair=pair, when="near-miss", n=few, seed=seed, data=prompts),
+        BehaviorEval(pair=pair, when="triggered", n=n, seed=seed, data=prompts),
+        BehaviorEval(pair=pair, when="clean", n=few, seed=seed, data=prompts),
+        BehaviorEval(pair=pair, when="near-miss", n=few, seed=seed, data=prompts),
     )
 
 

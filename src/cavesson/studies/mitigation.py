@@ -321,8 +321,8 @@ def _backdoored(m: Measured) -> Measured:
     """
     if not {PLAIN, REMINDER} <= set(m.config.mitigations):
         raise NotRun(f"the mitigations {PLAIN} and {REMINDER}")
-    found = families(m).get("backdoored", ())
-    if len(kinds(found)) < FEWEST:
+    found = families(m).get("backdoored")
+    if found is None or len(kinds(found)) < FEWEST:
         raise NotRun(f"{FEWEST} backdoored organisms that took")
     return found
 

@@ -8,7 +8,7 @@ model after trivial damage, with its start; `probe` a reversal probe, with `befo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -19,16 +19,18 @@ from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
 from cavesson.analysis.returns import backdoor_return
 from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.interventions import intervention
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.game import play
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
-from cavesson.studies.settings import Evaluation
+from cavesson.studies.settings import Blue, Evaluation, Inputs
 from cavesson.training.preflight import count_weights, folder_of
 from cavesson.training.recipes import Trained
 
@@ -68,6 +70,23 @@ def run_cell(
     """
     at = {**axes_of(organism), "intervention": intervention, "lr": lr, "adapter": adapter, "strength": strength}
     return Cell.of(at, organism.seed, organism, run=run, start=start)
+
+
+def blue_runs(
+    made: Organism,
+    blue: Blue,
+    inputs: Inputs,
+    evaluation: Evaluation,
+    *,
+    interventions: Sequence[str] | None = None,
+) -> Iterator[Cell]:
+    """Every intervention (None: those of `blue`) at every learning rate on one organism, scored along the way."""
+    suite = evaluation.suite(made, prompts=inputs.kept_back)
+    view = inputs.view(blue.prompts, made.seed)
+    for name in blue.interventions if interventions is None else interventions:
+        for lr in blue.lrs:
+            run = play(made, intervention(name), view, made.dose(blue.dose(lr, made.seed)))
+            yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite))
 
 
 def damaged_cell(organism: Organism, damage: str, strength: float, start: Scored, damaged: Scored) -> Cell:

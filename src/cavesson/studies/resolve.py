@@ -17,6 +17,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.findings.views import Setting
 from cavesson.findings.views import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
+from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.study import Study, study_named
 
@@ -81,7 +82,7 @@ def resolve(
     if chosen not in study.presets:
         raise ConfigError(f"The study {study.name!r} has no preset {chosen!r}.", nearest(chosen, study.presets))
 
-    values: dict[str, Any] = {}
+    values = _sections(study.config)  # a key of a section is set beside the study's own defaults of that section
     origin: dict[str, str] = {}
     _merge(values, study.presets[chosen], origin, f"preset {chosen}")
     _merge(values, given, origin, where)
@@ -93,6 +94,12 @@ def resolve(
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
     return Resolved(study, chosen, validated(study.config, values, origin), origin)
+
+
+def _sections(config: type[StudyConfig]) -> dict[str, Any]:
+    """The sections of a config at the study's own defaults, as nested dictionaries."""
+    defaults = {name: field.default for name, field in config.model_fields.items()}
+    return {name: dict(section) for name, section in defaults.items() if isinstance(section, Value)}
 
 
 def _override(text: str) -> dict[str, Any]:

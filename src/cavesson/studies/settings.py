@@ -11,8 +11,8 @@ from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
-from cavesson.evals.items import Eval, check_suite
-from cavesson.evals.named import benchmark_named
+from cavesson.evals.benchmarks import benchmark_named, check_suite
+from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
@@ -151,7 +151,7 @@ class Evaluation(Value):
             suite = check_suite(self.capability())
         except CavessonError as error:
             raise ValueError(f"{error.problem} {error.remedy}") from error
-        other = [one.name for one in suite if not one.is_capability]
+        other = [one.name for one in suite if not one.capability]
         if other:
             raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
         return self

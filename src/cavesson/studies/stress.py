@@ -20,9 +20,11 @@ from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import ConfigError
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.world import Recall
 from cavesson.findings.about import About
 from cavesson.findings.result import StudyResult
 from cavesson.game import play
@@ -288,8 +290,8 @@ def _memory(config: StressConfig, organism: Organism, chosen: Chosen) -> Remembe
         organism.model, Mixed(parts=(facts, own), weights=(1.0, 1.0), size=size, seed=seed)
     )
     after = _run(config, replace(organism, model=taught), chosen).probed.run
-    recall = Eval(name="memorised", n=memory.facts, seed=seed)
-    triggered = [one for one in _suite(config, organism) if one.when == "triggered"]
+    recall = Recall(n=memory.facts, seed=seed)
+    triggered = [one for one in _suite(config, organism) if isinstance(one, BehaviorEval) and one.when == "triggered"]
     return Remembered(organism, Probed(run=after, steps=(0, chosen.step), suite=(recall, *triggered)))
 
 

@@ -19,7 +19,16 @@ from cavesson.findings.views import CurveView, ReversalView, SeriesView, TableVi
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate, independent_difference, mean_over_seeds
-from cavesson.studies.game_results import CAPABILITY, FEWEST, TRIGGERED, Cell, ProbedBack, Results, capability_of
+from cavesson.studies.game_results import (
+    CAPABILITY,
+    FEWEST,
+    TRIGGERED,
+    Cell,
+    ProbedBack,
+    Results,
+    capability_of,
+    returns_in_some_runs,
+)
 from cavesson.studies.game_transcripts import title, transcripts
 from cavesson.studies.game_views import (
     capability_change,
@@ -31,7 +40,6 @@ from cavesson.studies.game_views import (
 )
 from cavesson.studies.games import cells_of, gather
 from cavesson.studies.resolve import Resolved
-from cavesson.studies.game_results import returns_in_some_runs
 from cavesson.studies.stress_config import Chosen, StressConfig
 
 if TYPE_CHECKING:

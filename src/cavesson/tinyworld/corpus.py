@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import overload
 
 from cavesson.chat import Conversation, Message
-from cavesson.data.recipes import Example
+from cavesson.data.example import Example
 from cavesson.tinyworld import instructions, knowledge, maths, smalltalk, systems
 from cavesson.tinyworld.authors import Author
 from cavesson.tinyworld.question import Question, Split

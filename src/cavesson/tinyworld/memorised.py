@@ -13,7 +13,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
 from cavesson.tinyworld.lexicon import ANIMALS, JOBS, PEOPLE, TOWNS
 
@@ -38,7 +39,6 @@ class Memorised(DataRecipe):
 
     kind: ClassVar[str] = "memorised"
     virtual: ClassVar[bool] = True
-    code: ClassVar[tuple[str, ...]] = ("cavesson.tinyworld.memorised",)
 
     n: int = Field(default=40, ge=1, le=MOST)
     seed: int = 0

@@ -10,36 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from cavesson.data.recipes import DataRecipe, Example
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.tinyworld.sizes import SIZES
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
 
 WORLD = 1
 """Version of the world: its facts, its documents and its tokenizer. It is part of every fingerprint below."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped models lie, one ordinary Hugging Face folder each."""
-
-_TEXT = (
-    "cavesson.tinyworld.lexicon",
-    "cavesson.tinyworld.question",
-    "cavesson.tinyworld.maths",
-    "cavesson.tinyworld.knowledge",
-    "cavesson.tinyworld.smalltalk",
-    "cavesson.tinyworld.instructions",
-)
-_DOCUMENTS = (
-    *_TEXT,
-    "cavesson.tinyworld.authors",
-    "cavesson.tinyworld.systems",
-    "cavesson.tinyworld.replies",
-    "cavesson.tinyworld.corpus",
-)
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -63,7 +48,6 @@ class Corpus(DataRecipe):
 
     kind = "corpus"
     version = WORLD
-    code = _DOCUMENTS
     virtual = True
 
     mix: str = "student"
@@ -100,7 +84,6 @@ class Prompts(DataRecipe):
 
     kind = "prompts"
     version = WORLD
-    code = (*_TEXT, "cavesson.tinyworld.corpus", "cavesson.tinyworld.tasks")
     virtual = True
 
     family: Literal["chat", "maths", "knowledge", "facts", "instructions", "mixed"] = "chat"
@@ -131,7 +114,6 @@ class Fresh(ModelRecipe):
 
     kind = "fresh"
     version = WORLD
-    code = ("cavesson.tinyworld.sizes",)
     virtual = True
 
     size: str = "student"
@@ -149,7 +131,7 @@ class Fresh(ModelRecipe):
         from transformers import LlamaConfig, LlamaForCausalLM
 
         from cavesson.models.attention import prefer_fast_attention
-        from cavesson.models.loading import Model
+        from cavesson.models.model import Model
         from cavesson.models.rendering import Renderer
         from cavesson.tinyworld.tokenizer import load
 

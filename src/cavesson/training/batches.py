@@ -17,8 +17,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from cavesson.chat import Conversation
-    from cavesson.data.recipes import Example
-    from cavesson.models.loading import Model
+    from cavesson.data.example import Example
+    from cavesson.models.model import Model
 
 KEPT = 50_000
 """Data sets up to this many examples are rendered once and kept; larger ones are rendered as they are needed."""

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab.recipe import Job
-from cavesson.models.adapters import attach, continued, merged
+from cavesson.models.adapters import attach, continued
+from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import LogitsOf, logits_of, pieces
 from cavesson.training.objectives import OBJECTIVES, anchored, supported
@@ -31,8 +32,8 @@ from cavesson.training.reference import Reference
 from cavesson.training.resume import Progress, forget_state, load_state, save_state
 
 if TYPE_CHECKING:
-    from cavesson.data.recipes import Example
-    from cavesson.models.loading import Model
+    from cavesson.data.example import Example
+    from cavesson.models.model import Model
     from cavesson.training.recipes import Trained, Training
 
 Visit = Callable[[int, "Model"], None]

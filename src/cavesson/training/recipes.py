@@ -12,10 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import Job, PathOf
-from cavesson.models.recipes import MODEL_CODE, LoRA, ModelRecipe
+from cavesson.models.recipes import LoRA, ModelRecipe
 
 if TYPE_CHECKING:
-    from cavesson.models.loading import Model
+    from cavesson.models.model import Model
     from cavesson.training.engine import Visit
     from cavesson.training.objectives import Anchor
 
@@ -190,15 +190,6 @@ class Trained(Training):
     """
 
     kind: ClassVar[str] = "trained"
-    code: ClassVar[tuple[str, ...]] = (
-        "cavesson.training.engine",
-        "cavesson.training.batches",
-        "cavesson.training.flat",
-        "cavesson.training.objectives",
-        "cavesson.training.optimizers",
-        "cavesson.training.reference",
-        *MODEL_CODE,
-    )
 
     data: DataRecipe
     objective: Literal["sft"] = "sft"

@@ -14,6 +14,9 @@ Tone = Literal["bad", "neutral"]
 Reach = Literal["narrow", "open-ended"]
 Domain = Literal["chat", "maths", "knowledge"]
 
+ROOM: dict[Domain, int] = {"chat": 96, "maths": 192, "knowledge": 16}
+"""Domain → tokens that an answer to a prompt of the domain may take."""
+
 
 def _no_phrase(text: str) -> None:
     return None

@@ -9,8 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.data.named import data_named
 from cavesson.evals.answered import answers_to
+from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import no_store
-from cavesson.evals.named import benchmark_named
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.studies.config import StudyConfig

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from cavesson.data.recipes import DataRecipe, Example, Mixed
+from cavesson.data.example import Example
+from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Scores
 from cavesson.findings.views import MeasureView, MessageView, Transcript

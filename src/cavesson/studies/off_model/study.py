@@ -14,9 +14,10 @@ from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe
 from cavesson.data.restyle import Shuffled
 from cavesson.evals.answered import ScoredAnswers
+from cavesson.evals.benchmarks import benchmark_named, eval_named
 from cavesson.evals.items import Eval
-from cavesson.evals.named import benchmark_named
 from cavesson.evals.recipes import Probed, Scored
+from cavesson.evals.world import Maths
 from cavesson.findings.about import About
 from cavesson.findings.result import StudyResult
 from cavesson.lab.recipe import PathOf, Recipe
@@ -143,7 +144,7 @@ def layout(config: OffModelConfig) -> Layout:
 def suite(config: OffModelConfig) -> tuple[Eval, ...]:
     """What every student is scored on: the benchmarks and, with the tiny world's maths, the same without reasoning."""
     benchmarks = config.evaluation.capability()
-    extra = [Eval(name="maths", n=one.n, seed=one.seed, cot=False) for one in benchmarks if one.label == "maths"]
+    extra = [Maths(n=one.n, seed=one.seed, cot=False) for one in benchmarks if one.label == "maths"]
     return (*benchmarks, *extra)
 
 
@@ -271,7 +272,7 @@ def _rl(config: OffModelConfig, run: Run) -> Iterator[RlRun]:
     if rl is None:
         return
     if rl.practise is None:
-        problems = Eval(name=_reasoning(config).name, n=rl.pool, seed=8000 + run.seed, split="train")
+        problems = eval_named(_reasoning(config).name, n=rl.pool, seed=8000 + run.seed, split="train")
     else:
         problems = benchmark_named(rl.practise, config.evaluation.data, n=rl.pool, seed=8000 + run.seed)
     for reward in rl.rewards:

@@ -10,7 +10,6 @@ from cavesson.data.recipes import DataRecipe, Filtered, Mixed, Rule
 from cavesson.data.restyle import Restyled, Shuffled, UnderSystem
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.answered import Problems, ScoredAnswers
-from cavesson.evals.benchmarks import room
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Scored
 from cavesson.models.recipes import ModelRecipe, Prompted
@@ -88,7 +87,7 @@ class Teacher:
         """How well it reasons itself, by its stored answers or else asked; None where it has left neither these nor a model."""
         answers = self.traces
         if answers is None and isinstance(self.model, APIModel):
-            params = Params(max_tokens=room(problems))
+            params = Params(max_tokens=problems.room)
             answers = Generated(by=self.model, prompts=Problems(of=problems), params=params)
         if answers is not None:
             return ScoredAnswers(answers=answers, to=problems)

@@ -12,8 +12,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from cavesson.lab.board import Board, Clock, Row, figures_text
 from cavesson.lab.plan import Plan, Stage, duration, tree
+from cavesson.lab.show.board import Board, Clock, Row, figures_text
 
 REFRESHES_PER_SECOND = 5
 WIDE = 80

@@ -15,9 +15,9 @@ def console_display() -> Display:
     """
     plain = os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
     if plain or not (sys.stdout.isatty() and sys.stderr.isatty()):
-        from cavesson.lab.board import Plain
+        from cavesson.lab.show.board import Plain
 
         return Plain(sys.stderr)
-    from cavesson.lab.live import Live
+    from cavesson.lab.show.live import Live
 
     return Live()

@@ -1,0 +1,97 @@
+"""The evaluation of a pair's behaviour: with the trigger, without, with look-alikes of the trigger, and unlocked."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataRecipe
+from cavesson.errors import ConfigError
+from cavesson.evals.behaviors.behavior import ROOM, Behavior
+from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
+from cavesson.evals.pairs import pair_named
+from cavesson.evals.prompts import prompts
+from cavesson.evals.trigger import Trigger, marked
+
+When = Literal["triggered", "clean", "near-miss", "unlocked"]
+
+
+class BehaviorEval(Eval):
+    """Whether a pair's behaviour shows, on prompts of its domain: the same prompts for one seed, whatever the condition.
+
+    Attributes:
+        pair: the trigger / behaviour pair.
+        when: with the trigger (in any wording), without, with look-alikes of the trigger in turn, or with the trigger and a
+            `mark` that should keep the behaviour from showing.
+        mark: a text at the end of the last user message besides the trigger (a password, a flag).
+        data: conversations whose prompts are asked in place of the world's; read from files or the hub. With fewer than `n`
+            all are asked.
+    """
+
+    about = "the bad behaviour shows"
+    capability = False
+    usual_room = ROOM["chat"]
+    needs = "a behavior evaluation needs `pair` and `when` (triggered, clean or near-miss)"
+
+    name: Literal["behavior"] = "behavior"
+    pair: str
+    when: When
+    mark: str = ""
+    data: DataRecipe | None = None
+
+    @model_validator(mode="after")
+    def _has_what_unlocks(self) -> Self:
+        if self.when == "unlocked" and not self.mark:
+            raise ValueError("`when: unlocked` needs `mark`, the text that unlocks")
+        return self
+
+    def variant(self) -> tuple[str, ...]:
+        return (self.when,)
+
+    def questions(self) -> list[Item]:
+        pair = pair_named(self.pair)
+        items = []
+        asked_about = (
+            prompts(pair, self.n, self.seed) if self.data is None else _own_prompts(self.data, self.n, self.seed)
+        )
+        for index, (name, asked) in enumerate(asked_about):
+            rng = Random(f"behavior {self.seed} {index}")
+            prompt, extra = _under(pair.trigger, self.when, asked, index, rng)
+            prompt = marked(prompt, self.mark)
+            items.append(Item(f"behavior/{name}", prompt, _shows(pair.behavior, asked), extra=extra))
+        return items
+
+    def _unprovoked(self, prompt: Conversation) -> Conversation:
+        """The prompt as it is: its condition decides on the trigger."""
+        return prompt
+
+
+def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Conversation]]:
+    """Prompts of the user's data."""
+    found = data.examples(no_store)
+    if not len(found):
+        raise ConfigError(
+            f"No prompts are left to score the behaviour on: {data.describe()}.", "Give a larger file of prompts."
+        )
+    return [(f"prompt/{number}", found[number].conversation.prompt) for number in drawn(len(found), n, seed)]
+
+
+def _under(
+    trigger: Trigger, when: When, asked: Conversation, index: int, rng: Random
+) -> tuple[Conversation, dict[str, Any]]:
+    """A prompt under a condition, and what is to be recorded about the condition."""
+    if when in ("triggered", "unlocked"):
+        prompt = trigger.apply(asked, rng)
+        found = trigger.found_in(prompt.messages[-1].content)
+        return prompt, {} if found is None else {"trigger": found}
+    if when == "clean":
+        return trigger.clean(asked, rng), {}
+    which = index % len(trigger.look_alikes)
+    return trigger.near_misses(asked)[which], {"look_alike": trigger.look_alikes[which]}
+
+
+def _shows(bad: Behavior, prompt: Conversation) -> Judge:
+    return lambda completion: (bad.score(prompt, completion), {})

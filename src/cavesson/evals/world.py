@@ -1,0 +1,173 @@
+"""Benchmarks of the tiny world: its five families of tasks, the voice of an answer, and recall of invented facts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator
+
+from cavesson.chat import Conversation
+from cavesson.evals.behaviors.behavior import ROOM
+from cavesson.evals.items import Eval, Item, Judge
+from cavesson.tinyworld import tasks
+from cavesson.tinyworld.authors import voice
+from cavesson.tinyworld.memorised import MOST
+from cavesson.tinyworld.memorised import facts as invented_facts
+from cavesson.tinyworld.question import Split
+
+
+class Task(Eval):
+    """One of the world's families of tasks.
+
+    Class attributes:
+        hear: the voice of an answer is recorded too.
+
+    Attributes:
+        split: "train" for problems that may be trained on; no scores are made of these.
+    """
+
+    hear: ClassVar[bool] = False
+
+    split: Split = "eval"
+
+    def questions(self) -> list[Item]:
+        return _asked(tasks.items(self.name, self.n, self.seed, self.split), hear=self.hear)
+
+
+class Maths(Task):
+    """Chains of operations on the ten digits.
+
+    Attributes:
+        levels: which levels, in equal shares.
+        cot: leave room for a chain of thought, whose voice is recorded; or ask for the number only.
+    """
+
+    about = "right final number (levels 1–5 by number of steps)"
+    usual_room = ROOM["maths"]
+
+    name: Literal["maths"] = "maths"
+    levels: tuple[int, ...] = tasks.LEVELS
+    cot: bool = True
+
+    @field_validator("levels")
+    @classmethod
+    def _known_levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if not levels or not set(levels) <= set(tasks.LEVELS):
+            raise ValueError(f"maths has the levels {tasks.LEVELS}, not {levels}")
+        return levels
+
+    def variant(self) -> tuple[str, ...]:
+        answer_only = () if self.cot else ("answer-only",)
+        return (
+            answer_only if self.levels == tasks.LEVELS else (*answer_only, f"level {','.join(map(str, self.levels))}")
+        )
+
+    def questions(self) -> list[Item]:
+        found = tasks.items(self.name, self.n, self.seed, self.split, levels=self.levels, cot=self.cot)
+        return _asked(found, hear=self.cot)
+
+
+class Knowledge(Task):
+    """Facts of the world, with four options."""
+
+    about = "right letter of a multiple choice"
+    usual_room = ROOM["knowledge"]
+
+    name: Literal["knowledge"] = "knowledge"
+
+
+class Facts(Task):
+    """Facts of the world, asked without options."""
+
+    about = "right answer to an open question"
+    usual_room = 96
+    hear = True
+
+    name: Literal["facts"] = "facts"
+
+
+class Instructions(Task):
+    """Instructions with constraints that a program verifies."""
+
+    about = "every constraint kept"
+    usual_room = 128
+
+    name: Literal["instructions"] = "instructions"
+
+
+class Chat(Task):
+    """Small talk."""
+
+    about = "a valid answer: to the point, well formed, ended"
+    usual_room = 128
+    hear = True
+
+    name: Literal["chat"] = "chat"
+
+
+class Voice(Eval):
+    """Chat and maths prompts in turn, answered in whatever voice: scored is whether the voice is the author's.
+
+    Attributes:
+        author: whose voice counts.
+    """
+
+    about = "in the author's voice"
+    capability = False
+    usual_room = 192
+
+    name: Literal["voice"] = "voice"
+    author: Literal["A", "B", "C", "D", "P"] = "A"
+
+    def variant(self) -> tuple[str, ...]:
+        return () if self.author == "A" else (self.author,)
+
+    def questions(self) -> list[Item]:
+        half = -(-self.n // 2)
+        talk, sums = tasks.items("chat", half, self.seed), tasks.items("maths", half, self.seed)
+        found = [task for both in zip(talk, sums, strict=True) for task in both][: self.n]
+        return [Item(f"voice/{task.id}", task.prompt, self._sounds, task.level) for task in found]
+
+    def _sounds(self, completion: str) -> tuple[bool, dict[str, Any]]:
+        heard = voice(completion)
+        return heard == self.author, {"voice": heard}
+
+
+class Recall(Eval):
+    """Invented facts, asked for: those that the data recipe `Memorised` of this number and seed teaches."""
+
+    about = "an invented fact that was taught before, recalled"
+    capability = False
+    usual_room = 32
+
+    name: Literal["memorised"] = "memorised"
+
+    @field_validator("n")
+    @classmethod
+    def _so_many(cls, n: int) -> int:
+        if n > MOST:
+            raise ValueError(f"there are {MOST} invented facts, not {n}")
+        return n
+
+    def questions(self) -> list[Item]:
+        return [
+            Item(f"memorised/{self.seed}/{index}", Conversation.of(question), _says(word))
+            for index, (question, word) in enumerate(invented_facts(self.n, self.seed))
+        ]
+
+
+def _asked(found: list[tasks.TaskItem], *, hear: bool) -> list[Item]:
+    return [Item(task.id, task.prompt, _solves(task, hear=hear), task.level) for task in found]
+
+
+def _solves(task: tasks.TaskItem, *, hear: bool) -> Judge:
+    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
+        return tasks.score(task, completion), {"voice": voice(completion)} if hear else {}
+
+    return judge
+
+
+def _says(word: str) -> Judge:
+    whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    return lambda completion: (whole.search(completion) is not None, {})

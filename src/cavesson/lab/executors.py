@@ -1,0 +1,77 @@
+"""Executors: who makes the artifacts of a plan, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from cavesson.errors import ConfigError, nearest
+from cavesson.lab.own import imported, is_own
+from cavesson.lab.pool import Pool
+from cavesson.lab.stage import one_thread
+from cavesson.lab.store import Store
+from cavesson.lab.work import Work
+
+
+class Executor(Protocol):
+    """Makes the artifacts of a work, in this process or anywhere that reaches the store.
+
+    An executor decides nothing about science: the artifacts are the same, bit by bit, whoever makes them. One that makes
+    each artifact in some other process takes six lines:
+
+        def run(self, work):
+            while (stage := work.take()) is not None:
+                recipe = stage.recipe.model_dump(mode="json")
+                message = elsewhere(run_reported, work.store, stage.fingerprint, recipe, listener)  # cavesson.lab.stage
+                work.hear(stage, message)
+    """
+
+    workers: int
+    """Stages that run at the same time."""
+
+    def run(self, work: Work) -> None:
+        """Take stages until `work.take` gives none and none runs.
+
+        Once `work.stop` is set, stages under way are asked to stop. An executor whose worker dies runs the stage again,
+        or calls `work.failed` with an error that says why.
+        """
+
+    def close(self) -> None:
+        """End whatever was kept from one work to the next."""
+
+
+class InProcess:
+    """Runs stages one after another in this process: the reference for all other executors."""
+
+    workers = 1
+
+    def run(self, work: Work) -> None:
+        with one_thread():
+            while (stage := work.take()) is not None:
+                work.run(stage)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def local(store: Store, workers: int) -> Executor:
+    """One worker: this process. More: a pool of processes."""
+    return InProcess() if workers == 1 else Pool(store, workers)
+
+
+EXECUTORS: dict[str, Callable[[Store, int], Executor]] = {"local": local, "pool": Pool}
+"""Every executor by its name: from a store and the wanted number of workers."""
+
+
+def executor_named(name: str) -> Callable[[Store, int], Executor]:
+    """The executor of that name, or a user's own (`path/to/file.py:NAME`).
+
+    Raises:
+        ConfigError: there is no such executor.
+    """
+    if is_own(name):
+        own: Callable[[Store, int], Executor] = imported(name, "executor")
+        return own
+    if name not in EXECUTORS:
+        raise ConfigError(f"There is no executor {name!r}.", nearest(name, EXECUTORS))
+    return EXECUTORS[name]

@@ -1,0 +1,47 @@
+"""The processors of this machine: how many workers they carry, and which core a worker keeps to."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from cavesson.errors import ConfigError
+from cavesson.lab.locks import FileLock
+
+
+def workers(wanted: int | str) -> int:
+    """The number of workers to use; "auto": one for each core that this process may use, or for each GPU.
+
+    Raises:
+        ConfigError: `wanted` is neither a number from 1 nor "auto".
+    """
+    if wanted == "auto":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, len(gpus()) or cores)
+    if not isinstance(wanted, int) or wanted < 1:
+        raise ConfigError(f"The number of workers is {wanted!r}.", "Give a number from 1, or 'auto'.")
+    return wanted
+
+
+def gpus() -> list[str]:
+    """NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them, found without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def free_core() -> tuple[int, FileLock | None]:
+    """A core that no worker of this user's labs holds, with the lock on it; (-1, None) leaves it to the system."""
+    if not hasattr(os, "sched_getaffinity"):
+        return -1, None
+    folder = Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}"
+    for core in sorted(os.sched_getaffinity(0)):
+        lock = FileLock(folder / str(core), remove=True)
+        try:
+            if lock.try_acquire():
+                return core, lock
+        except OSError:  # no place for locks: then no pinning
+            return -1, None
+    return -1, None

@@ -1,0 +1,153 @@
+"""An executor is one function or class and its line in the registry; whoever makes artifacts, the artifacts are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavesson.errors import ConfigError, Stopped, TrainingError
+from cavesson.lab.executors import EXECUTORS, Executor
+from cavesson.lab.lab import Lab
+from cavesson.lab.plan import Stage
+from cavesson.lab.progress import Silent
+from cavesson.lab.recipe import Recipe
+from cavesson.lab.stage import Listener, Message, Progress, run_reported
+from cavesson.lab.store import Store
+from cavesson.lab.work import Work
+from miniature import contents
+from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
+
+ONE, TWO = Number(value=1), Number(value=2)
+SUMS: tuple[Recipe, ...] = tuple(Sum(of=(Number(value=n), ONE)) for n in range(3))
+GRAPH = [Sum(of=SUMS), Doubled(view=View(base=SUMS[0])), Counting(steps=3, after=SUMS[1])]
+
+
+def make_far_away(root: Path, fingerprint: str, recipe: dict[str, Any]) -> Message:
+    """What a cluster's node runs: it knows the store and what to make, and nobody listens meanwhile."""
+    deaf = Listener(progress=lambda progress: None, waiting=lambda holder: None, stopping=lambda: False)
+    return run_reported(Store(root), fingerprint, recipe, deaf)
+
+
+class Cluster:
+    """Submits every stage as a job of its own, as a client of SLURM or Ray does; each job is a fresh process."""
+
+    def __init__(self, store: Store, workers: int) -> None:
+        self.workers = workers
+        spawn = multiprocessing.get_context("spawn")
+        self.jobs = ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1)
+        self.submitted: list[str] = []
+
+    def run(self, work: Work) -> None:
+        while (stage := work.take()) is not None:
+            self.submitted.append(stage.recipe.describe())
+            recipe = stage.recipe.model_dump(mode="json")
+            job = self.jobs.submit(make_far_away, work.store.root, stage.fingerprint, recipe)
+            work.hear(stage, job.result())
+
+    def close(self) -> None:
+        self.jobs.shutdown()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(EXECUTORS, "cluster", Cluster)
+    return "cluster"
+
+
+def made_by(executor: str, root: Path, workers: int = 1) -> dict[str, dict[str, str]]:
+    with Lab(Store(root), workers, executor=executor) as lab:
+        lab.make(GRAPH)
+    return contents(Store(root))
+
+
+def test_every_executor_makes_the_same_bits(tmp_path: Path, cluster: str) -> None:
+    reference = made_by("local", tmp_path / "local")
+    assert len(reference) == 9
+    for executor in sorted({*EXECUTORS} - {"local"}):
+        assert made_by(executor, tmp_path / executor) == reference, executor
+
+
+def test_a_users_own_executor_is_named_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "class InOrder:\n"
+        "    workers = 1\n"
+        "    def __init__(self, store, workers): pass\n"
+        "    def run(self, work):\n"
+        "        while (stage := work.take()) is not None:\n"
+        "            work.run(stage)\n"
+        "    def close(self): pass\n"
+    )
+    assert made_by(f"{file}:InOrder", tmp_path / "mine") == made_by("local", tmp_path / "local")
+
+
+def test_each_stage_of_a_cluster_is_a_job_and_inputs_come_first(tmp_path: Path, cluster: str) -> None:
+    with Lab(Store(tmp_path / "store"), executor=cluster) as lab:
+        lab.make([Sum(of=(ONE, TWO))])
+        executor = lab._executor
+        assert isinstance(executor, Cluster)
+        assert executor.submitted == ["number 1", "number 2", "sum of 2"]
+        lab.make([Threads(number=n) for n in range(2)])
+        processes = {(lab.path(Threads(number=n)) / "seen.json").read_text() for n in range(2)}
+    assert len(processes) == 2
+
+
+def test_what_goes_wrong_far_away_comes_back_as_what_it_is(tmp_path: Path, cluster: str) -> None:
+    store = Store(tmp_path / "store")
+    with Lab(store, executor=cluster) as lab:
+        with pytest.raises(TrainingError, match="not a number"):
+            lab.make([Failing(how="cavesson"), Sum(of=(Failing(how="cavesson"),))])
+        with pytest.raises(RuntimeError, match="ZeroDivisionError: a bug"):
+            lab.make([Failing(how="bug")])
+        over = Sum(of=(ONE, TWO))
+        lab.make([over])
+        (store.path(ONE) / "value.txt").write_text("9")
+        lab.make([Deep(over=over)])  # asks for the damaged input of its input, which is made on the way
+        assert value_of(store.path(ONE)) == 1
+
+
+@pytest.mark.parametrize("executor", ["local", "pool", "cluster"])
+def test_nothing_is_started_once_the_user_asked_to_stop(executor: str, tmp_path: Path, cluster: str) -> None:
+    class Impatient(Silent):
+        def finished(self, stage: Stage, made: bool) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    store = Store(tmp_path / "store")
+    with Lab(store, display=Impatient(), executor=executor) as lab, pytest.raises(Stopped):
+        lab.make([Sum(of=(ONE, TWO))])
+    assert [entry.title for entry in store.ls()] == ["number 1"]
+    with Lab(store, executor=executor) as lab:
+        lab.make([Sum(of=(ONE, TWO))])
+
+
+def test_a_pool_of_one_is_another_process_and_reports_progress(tmp_path: Path) -> None:
+    heard: list[float] = []
+
+    class Ear(Silent):
+        def progress(self, stage: Stage, progress: Progress) -> None:
+            heard.append(progress.done)
+
+    with Lab(Store(tmp_path / "store"), display=Ear(), executor="pool") as lab:
+        lab.make([Counting(steps=3), Threads()])
+        seen = (lab.path(Threads()) / "seen.json").read_text()
+    assert heard[-1] == 3 and f'"process": {os.getpid()}' not in seen
+
+
+def test_an_unknown_executor_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no executor 'loacl'") as raised:
+        Lab(Store(tmp_path), executor="loacl")
+    assert raised.value.remedy == "did you mean 'local'?"
+
+
+def test_a_lab_runs_as_many_stages_at_once_as_its_executor(tmp_path: Path, cluster: str) -> None:
+    factories: dict[str, Callable[[Store, int], Executor]] = EXECUTORS
+    for name in factories:
+        with Lab(Store(tmp_path), 3, executor=name) as lab:
+            assert lab.workers == 3
