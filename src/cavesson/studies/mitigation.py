@@ -334,7 +334,10 @@ def capability_is_back(m: Measured) -> ClaimResult:
     most = float(weights.max())
     try:
         share = share_regained(
-            before * weights, damaged * weights, now * weights, average=lambda table, bound: average(found, table, bound * most)
+            before * weights,
+            damaged * weights,
+            now * weights,
+            average=lambda table, bound: average(found, table, bound * most),
         )
     except ValueError:
         raise NotApplicable("of the organisms that lost capability on some prompts, none did on the others") from None
@@ -477,7 +480,10 @@ def affordable(m: Measured) -> CurveView | None:
     """What can be removed at no more than a loss of capability."""
     return chart(
         "What a loss of capability buys",
-        {words: (LOSSES, lambda loss, name=name: removed(m, name, loss / 100, "fixed")) for words, name in _names(m).items()},
+        {
+            words: (LOSSES, lambda loss, name=name: removed(m, name, loss / 100, "fixed"))
+            for words, name in _names(m).items()
+        },
         x="capability lost at most, %",
         y="bad behaviour removed",
         caption="Share of the bad behaviour that each mitigation removes at no more than so much loss of capability: heights of the "

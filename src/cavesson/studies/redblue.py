@@ -154,7 +154,7 @@ def kinds(m: Measured) -> dict[str, Measured]:
     """The runs and probes of each kind of organism."""
     found: dict[str, list[Place]] = {}
     for place in m:
-        if "base of" not in place.at:
+        if place.cells[0].organism is not None:
             found.setdefault(kind(place), []).append(place)
     return {name: replace(m, places=tuple(places), named=name) for name, places in found.items()}
 
@@ -344,7 +344,7 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
         f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
         for name, rate in failed.items()
     ]
-    gone = [place for place in m if "base of" not in place.at and kind(place) in failed]
+    gone = [place for name, of in kinds(m).items() if name in failed for place in of]
     return m.without(gone), notes
 
 

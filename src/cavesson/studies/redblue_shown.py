@@ -230,7 +230,7 @@ def transcripts(m: Measured, prompts: int = TRANSCRIPTS, evals: Sequence[str] | 
         prompts: of each evaluation.
         evals: labels of the evaluations; None: all.
     """
-    shown = partial(_said, prompts=prompts, evals=evals)
+    shown = partial(said, prompts=prompts, evals=evals)
     for name, of in kinds(m).items():
         for number, place in enumerate(runs(of)):
             end = steps(place)[-1]
@@ -246,7 +246,7 @@ def transcripts(m: Measured, prompts: int = TRANSCRIPTS, evals: Sequence[str] | 
             yield from shown(place, end, None, name, "reversal", f"{blue}, {end} steps of the reversal probe")
 
 
-def _said(
+def said(
     place: Place,
     step: int | None,
     role: str | None,
@@ -254,9 +254,10 @@ def _said(
     stage: str,
     label: str,
     *,
-    prompts: int,
-    evals: Sequence[str] | None,
+    prompts: int = TRANSCRIPTS,
+    evals: Sequence[str] | None = None,
 ) -> Iterator[Transcript]:
+    """A few prompts of every evaluation, and what the first seed's model of a role answered at a step."""
     pair = pair_named(place.organism.pair)
     for name in [name for name in place.evals(role) if evals is None or name in evals]:
         for score in place.rows(name, step, role)[0][:prompts]:
