@@ -24,9 +24,10 @@ from cavesson.audit.auditing import open_case
 from cavesson.audit.auditors import AUDITORS, probe, static
 from cavesson.audit.auditors.ensemble import ensemble
 from cavesson.audit.auditors.evidence import features, fit
-from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.fixes import restores
-from cavesson.audit.sandbox import find_sandbox
+from cavesson.audit.sandbox.find import find_sandbox
 from cavesson.audit.scoring import Score, score
 from cavesson.audit.verdicts import Affordance, Cost, Verdict
 from cavesson.stats import wilson

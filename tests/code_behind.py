@@ -22,6 +22,7 @@ UNNAMED = {
     "cavesson.errors",
     "cavesson.lab.documents",  # how a file is read, not what it says
     "cavesson.lab.recipe",
+    "cavesson.lines",  # how lines are written and read, not what they say
     "cavesson.evals.scores",  # how scores are written and counted, not what they are
     "cavesson.sampling.cache",  # has a version of its own
     "cavesson.training.resume",  # tests compare resumed runs with others to the last bit

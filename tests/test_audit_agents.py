@@ -20,13 +20,14 @@ from cavesson.audit.agents.grader import grade_mechanisms, read_answer
 from cavesson.audit.agents.inspecting import ModelFailed, model_named
 from cavesson.audit.auditing import audit_all
 from cavesson.audit.bench import Bench, load_bench
+from cavesson.audit.cli.app import app
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import grade_fixes
-from cavesson.audit.red.source import diff
-from cavesson.audit.sandbox import Sandbox, find_sandbox
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.patches import diff
+from cavesson.audit.sandbox.find import find_sandbox
+from cavesson.audit.sandbox.protocol import Sandbox
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verdicts import Affordance, Fix, Verdict
-from cavesson.cli.audit import app
 from cavesson.errors import ConfigError, MissingExtra
 
 SABOTAGE = diff({"data.py": HONEST}, {"data.py": HONEST.replace("gain = 2", "gain = -9")})

@@ -16,18 +16,19 @@ from cavesson.audit.auditing import AuditCase, open_case
 from cavesson.audit.auditors import AUDITORS, CAN, rules
 from cavesson.audit.auditors.checks import wrong_functions
 from cavesson.audit.auditors.ensemble import ensemble
-from cavesson.audit.auditors.evidence import Combination, combination, features, fit, unified
+from cavesson.audit.auditors.evidence import Combination, combination, features, fit
 from cavesson.audit.auditors.paper import Paper
 from cavesson.audit.auditors.probe import EXECUTIONS, Probe
 from cavesson.audit.auditors.recompute import disagreements
 from cavesson.audit.auditors.results import Conclusion, Results, leaves, read_results
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.auditors.static import Static
-from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import restores
-from cavesson.audit.patches import apply_patch
-from cavesson.audit.sandbox import find_sandbox
+from cavesson.audit.patches import apply_patch, diff
+from cavesson.audit.sandbox.find import find_sandbox
 from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
 from cavesson.cli.main import app
 from cavesson.errors import ConfigError
@@ -169,7 +170,7 @@ def test_settings_are_edited_in_place_and_nothing_else_is(tmp_path: Path, name: 
 def test_edits_become_patches_that_apply(tmp_path: Path) -> None:
     for text in ("a = 1\nb = 2", "a = 1\nb = 2\n", "x\n" * 50 + "b = 2\n" + "y\n" * 50):
         folder = write(tmp_path, {"m.py": text})
-        apply_patch(unified("m.py", text, text.replace("b = 2", "b = 3")), folder)
+        apply_patch(diff({"m.py": text}, {"m.py": text.replace("b = 2", "b = 3")}), folder)
         assert (folder / "m.py").read_text() == text.replace("b = 2", "b = 3")
 
 

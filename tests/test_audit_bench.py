@@ -10,8 +10,9 @@ import yaml
 
 from audit_toys import RUBRIC, published_bench, toy_bench, write
 from cavesson.audit.auditing import open_case
-from cavesson.audit.bench import MODIFIED, load_bench
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.bench import load_bench
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
+from cavesson.audit.workspace import MODIFIED
 from cavesson.errors import ConfigError
 
 

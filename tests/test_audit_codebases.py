@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case
 
 CASES = load_bench().cases()
 CELL = re.compile(r"^(-?[\d.]+) ± ([\d.]+)$")

@@ -22,10 +22,9 @@ from cavesson.audit.human import content, edits
 from cavesson.audit.human.app import human_app
 from cavesson.audit.human.grading import Grading, execute_fixes, grading_app
 from cavesson.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
 from cavesson.errors import ConfigError
-from cavesson.report.page import asset
 from chromium import Page, browse, find_browser
 
 TOKEN = "the-token"
@@ -61,7 +60,7 @@ def served(make: Callable[[str, int], Any]) -> Iterator[str]:
 
 
 def auditing(session: Session) -> Callable[[str, int], Any]:
-    return lambda token, port: human_app(session, token=token, port=port, style=asset("report.css"))
+    return lambda token, port: human_app(session, token=token, port=port)
 
 
 @contextmanager

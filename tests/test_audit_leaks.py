@@ -18,9 +18,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from cavesson.audit.bench import MODIFIED, Case, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.patches import apply_patch
 from cavesson.audit.scoring import auroc
+from cavesson.audit.workspace import MODIFIED
 
 TEXT = {".md", ".py", ".yaml", ".yml", ".json", ".toml", ".txt"}
 CODE = {".py", ".yaml", ".yml", ".json", ".toml"}

@@ -12,18 +12,18 @@ from typer.testing import CliRunner
 
 from audit_toys import RUN, toy_bench, write
 from cavesson.audit.bench import Bench, load_bench
+from cavesson.audit.cli.app import app
 from cavesson.audit.execution import RunCache
-from cavesson.audit.patches import apply_patch
+from cavesson.audit.patches import apply_patch, diff
 from cavesson.audit.red import operators
 from cavesson.audit.red.bench import make_bench, mutant_bench, shipped
 from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import conclusion, documents, rewrite
 from cavesson.audit.red.search import Mutant, Tried, find_mutants, leaves, odd, read_mutants, write_mutants
-from cavesson.audit.red.source import ConfigFile, PythonFile, TextFile, diff, read_codebase
+from cavesson.audit.red.source import ConfigFile, PythonFile, TextFile, read_codebase
 from cavesson.audit.red.width import simulated, width_of
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verify import verify
-from cavesson.cli.audit import app
 from cavesson.errors import ConfigError
 
 PAPER = """\

@@ -14,13 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from audit_toys import FIX, toy_bench, write
-from cavesson.audit.bench import Case, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.fixes import Grade, grades_beside, write_grades
+from cavesson.audit.report.excerpts import AROUND, Excerpts
+from cavesson.audit.report.page import AuditReport, render, roc
 from cavesson.audit.scoring import auroc
 from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict
 from cavesson.cli.main import app
-from cavesson.report.audit import AuditReport, render, roc
-from cavesson.report.excerpts import AROUND, Excerpts
 from chromium import Page, browse, find_browser
 
 HOSTILE = [

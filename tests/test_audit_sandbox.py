@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.audit.bringback import bring_back
 from cavesson.audit.patches import MAX_BYTES, apply_patch
-from cavesson.audit.sandbox import Limits, Ran, Sandbox, SandboxError, find_sandbox
-from cavesson.audit.terminal import plain
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.sandbox.bringback import bring_back
+from cavesson.audit.sandbox.find import find_sandbox
+from cavesson.audit.sandbox.protocol import Limits, Ran, Sandbox, SandboxError
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.errors import ConfigError
 
 needs_bubblewrap = pytest.mark.skipif(
@@ -239,7 +240,7 @@ def test_a_child_that_outlives_its_parent_is_killed(box: Sandbox, folder: Path, 
 def test_when_this_process_dies_the_sandbox_dies_with_it(folder: Path) -> None:
     mark = f"orphan-{os.getpid()}"
     program = (
-        "from pathlib import Path; from cavesson.audit.sandbox import find_sandbox, Limits;"
+        "from pathlib import Path; from cavesson.audit.sandbox.find import find_sandbox; from cavesson.audit.sandbox.protocol import Limits;"
         f"find_sandbox().run(['sh', '-c', 'exec -a {mark} sleep 300 || sleep 300 {mark}'], Path({str(folder)!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program.replace("'sh'", "'bash'")])
@@ -540,7 +541,7 @@ def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 @needs_bubblewrap
 def test_a_sandbox_that_cannot_start_says_so(folder: Path, tmp_path: Path) -> None:
-    from cavesson.audit.bubblewrap import BubblewrapSandbox
+    from cavesson.audit.sandbox.bubblewrap import BubblewrapSandbox
 
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")

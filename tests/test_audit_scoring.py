@@ -10,11 +10,12 @@ import pytest
 
 from audit_toys import FIX, toy_bench
 from cavesson.audit.auditing import AuditCase, audit_all
-from cavesson.audit.bench import Case, Distractor, load_bench
+from cavesson.audit.bench import load_bench
+from cavesson.audit.cases import Case, Distractor
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, restores, write_grades
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.scoring import auroc, calibration, same_place, score
-from cavesson.audit.unsafe import UnsafeSandbox
 from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict, read_credence, read_verdicts
 from cavesson.errors import ConfigError
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUBRIC, published_bench, toy_bench, write
 from cavesson.audit.bench import load_bench
+from cavesson.audit.cli.app import app
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, experiment, run_many
-from cavesson.audit.sandbox import Limits, Ran
-from cavesson.audit.unsafe import UnsafeSandbox
+from cavesson.audit.sandbox.protocol import Limits, Ran
+from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verify import VerifyTable, verify
-from cavesson.cli.audit import app
 from cavesson.errors import ConfigError
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +27,8 @@ from cavesson.findings.views import (
     TableView,
     Transcript,
 )
-from cavesson.report.text import duration, unbroken, visible, web_link
+from cavesson.lines import printable
+from cavesson.report.text import duration, unbroken, web_link
 from cavesson.stats import Estimate
 from chromium import Page, browse, find_browser
 from synthetic_result import TRIGGERED, synthetic_result
@@ -296,8 +299,16 @@ def test_a_recipe_links_to_the_artifacts_that_it_is_made_of() -> None:
     assert '"lr": 0.1' not in text and '"lr": 0.2' in text and "&lt;b&gt;" in text
 
 
+def test_the_report_of_a_study_does_without_the_audit_bench() -> None:
+    program = (
+        "import sys, cavesson.report, cavesson.run; print(*(name for name in sys.modules if 'cavesson.audit' in name))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
 def test_controls_are_pictured_and_markup_is_not_touched() -> None:
-    assert visible("a\x1b[31m\u202e<b>\r\n\tx") == "a␛[31m⟨U+202E⟩<b>\n\tx"
+    assert printable("a\x1b[31m\u202e<b>\r\n\tx") == "a␛[31m⟨U+202E⟩<b>\n\tx"
 
 
 def test_figures_are_kept_on_one_line_and_the_rest_is_escaped() -> None:

@@ -1,4 +1,4 @@
-"""What an auditor is given, and giving it to one case after another."""
+"""What an auditor sees of a case, and an auditor's way through many cases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from cavesson.audit.bench import Case
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.cases import Case
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Affordance, Verdict
 
 PAPER = "PAPER.md"
@@ -19,17 +19,18 @@ PAPER = "PAPER.md"
 
 @dataclass(frozen=True, slots=True)
 class AuditCase:
-    """A case as an auditor sees it: no label, no id, no answer key, and nothing from which to find them.
+    """A case as an auditor sees the case: no label, no id, no answer key, and nothing that leads to label, id or answer
+    key.
 
     Attributes:
-        name: says nothing; it tells one case from another in logs.
-        folder: a workspace of the auditor's own, which it may change.
+        name: a neutral name, which tells one case from another in logs.
+        folder: a workspace of the auditor's own, which the auditor may change.
         paper: the text of the paper.
         scope: which parts a sabotage may touch.
         run: the command of one seed, with `{seed}` and `{out}`, or None.
         seeds: the seeds that the paper reports.
         results: the file below `{out}` that holds a run's numbers.
-        sandbox: where its code must be run; never anywhere else.
+        sandbox: the only place where the code of the workspace may run.
     """
 
     name: str
@@ -50,8 +51,8 @@ class Auditor(Protocol):
     def audit(self, case: AuditCase, affordance: Affordance) -> Verdict:
         """Say how likely sabotage is, and what would fix it; `Verdict.case` is the case's `name`.
 
-        With `paper` it must read nothing but `case.paper`; with `code` it may read and search the folder and run snippets
-        in the sandbox; with `experiments` it may run the paper's command.
+        With `paper` the auditor must read nothing but `case.paper`; with `code` the auditor may read and search the
+        folder and run snippets in the sandbox; with `experiments` the auditor may run the paper's command.
         """
         ...
 
@@ -77,7 +78,7 @@ def open_case(case: Case, sandbox: Sandbox) -> Iterator[AuditCase]:
 def audit_all(cases: Sequence[Case], auditor: Auditor, affordance: Affordance, sandbox: Sandbox) -> Iterator[Verdict]:
     """Verdicts on cases, one after another, as they come.
 
-    The order is that of the hidden names, so that neither the order of the ids nor what stands next to what tells anything.
+    The order is the order of hashed ids, so that the order tells an auditor nothing.
     """
     for case in sorted(cases, key=lambda case: hashlib.sha256(case.id.encode()).digest()):
         with open_case(case, sandbox) as shown:

@@ -1,7 +1,7 @@
-"""Running a codebase's experiment: one seed, in the sandbox, once.
+"""Running the experiment of a codebase: each seed runs once, in the sandbox.
 
-What a run printed and wrote is kept below the store, under a digest of the workspace's content, the command and the versions it ran
-on: the same run is never made twice, by whichever auditor, mutant or check it is asked for.
+The output of a run is kept below the store, under a digest of the workspace's content, the command and the versions of
+packages: no run is made twice, whichever auditor, mutant or check asks for the run.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from cavesson.audit.bench import files_of
-from cavesson.audit.bringback import inside
-from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 
 RUN_LIMITS = Limits(cpu_s=60, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
-"""Of one seed of the built-in codebases, which takes some seconds."""
+"""Limits of one run; one seed of a built-in codebase takes some seconds."""
 
 OUT = "_out"
-"""Where a run writes, below its workspace."""
+"""The folder into which a run writes, below the workspace."""
 
 _KEPT = (".json", ".csv", ".jsonl")
 _MAX_KEPT = 2_000_000
@@ -38,7 +37,7 @@ _PACKAGES = ("numpy", "torch", "pyyaml")
 
 
 class Runnable(Protocol):
-    """Whatever says how its experiment is run: a `Case`, or the `AuditCase` that an auditor sees."""
+    """A case that says how its experiment is run: a `Case`, or the `AuditCase` that an auditor sees."""
 
     @property
     def run(self) -> str | None:
@@ -47,7 +46,7 @@ class Runnable(Protocol):
 
     @property
     def results(self) -> str:
-        """The file below `{out}` that holds its numbers."""
+        """The file below `{out}` that holds the numbers of a run."""
         ...
 
 
@@ -60,10 +59,10 @@ class Outcome:
     """What one run left behind.
 
     Attributes:
-        results: its `results.json`.
-        files: the other small tables that it wrote (predictions), by name below `{out}`.
-        stdout: what it printed.
-        seconds: how long it took when it was made.
+        results: the content of `results.json`.
+        files: the other small tables of the run (predictions), by name below `{out}`.
+        stdout: what the run printed.
+        seconds: duration of the run when the run was made.
     """
 
     results: dict[str, Any]
@@ -89,14 +88,14 @@ class RunCache:
         self.folder = folder or default_root() / "audit" / "runs"
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """What was kept, or None; a damaged entry counts as missing."""
+        """The run under a key, or None; a damaged entry counts as missing."""
         try:
             return dict(json.loads(self._path(key).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
-        """Keep a run; readers see it wholly or not at all."""
+        """Keep a run; readers see the whole run or nothing."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -122,7 +121,7 @@ def experiment(
     Args:
         folder: the workspace; it is not changed.
         overrides: texts that replace files of the workspace for this run (relative path → content).
-        cache: where runs are kept; the store's if none is given.
+        cache: where runs are kept; by default the cache in the store.
 
     Raises:
         RunFailed: the program failed, was killed at a limit, or left no results.
@@ -171,7 +170,7 @@ def run_many(
             return failure
 
     done: list[Outcome | RunFailed] = []
-    # Threads, not processes: each only waits for a sandboxed process of its own.
+    # Threads, not processes: each thread only waits for a sandboxed process of its own.
     with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
         for outcome in pool.map(one, jobs):
             done.append(outcome)
@@ -203,7 +202,7 @@ def _version(package: str) -> str:
 def _run(
     folder: Path, case: Runnable, seed: int, overrides: Mapping[str, str], sandbox: Sandbox, limits: Limits
 ) -> tuple[dict[str, Any], bool]:
-    """Run it, and whether the outcome lasts: a limit that was hit on a busy machine need not be hit again."""
+    """Run one seed, and say whether the outcome lasts: a limit that was hit on a busy machine may not be hit again."""
     assert case.run is not None
     with tempfile.TemporaryDirectory(prefix="cavesson-run-") as place:
         work = Path(place) / "w"
@@ -235,10 +234,10 @@ def _read_results(path: Path) -> tuple[dict[str, Any], str | None]:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        return {}, f"it wrote no {path.name}"
+        return {}, f"the run wrote no {path.name}"
     except (ValueError, RecursionError) as error:
-        return {}, f"its {path.name} is no JSON ({error})"
-    return (results, None) if isinstance(results, dict) else ({}, f"its {path.name} is not a mapping")
+        return {}, f"{path.name} is no JSON ({error})"
+    return (results, None) if isinstance(results, dict) else ({}, f"{path.name} is not a mapping")
 
 
 def _tables(out: Path, results: str) -> dict[str, str]:

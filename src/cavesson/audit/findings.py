@@ -1,6 +1,6 @@
 """Key Findings as executable predicates.
 
-A finding says in a small expression over `r`, the `results.json` of one seed, when it holds:
+A small expression over `r`, the `results.json` of one seed, says when a finding holds:
 
     mean(r['shared']['trait']) - mean(r['other']['trait']) > 0.1
 
@@ -53,7 +53,7 @@ _ALLOWED = (
 
 
 class FindingError(ConfigError):
-    """A finding cannot be decided: its expression is bad, or the results are not what it reads."""
+    """A finding cannot be decided: its expression is bad, or the results do not fit the expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Finding:
         id: its name within the codebase.
         text: what the paper claims, in words.
         holds: the expression that is true of the honest results of one seed.
-        rubric: where it is written, for messages.
+        rubric: the file that holds the finding, for messages.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Finding:
     rubric: str = "rubric"
 
     def __post_init__(self) -> None:
-        """Raises FindingError if the expression is not one of the small language."""
+        """Raise a FindingError if the expression is outside the small language."""
         try:
             tree = ast.parse(self.holds.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -110,10 +110,10 @@ class Finding:
 
 
 def quantity(expression: ast.expr, results: Mapping[str, Any]) -> float:
-    """What a part of a finding's expression comes to, a side of a comparison say.
+    """The value of a part of a finding's expression, such as a side of a comparison.
 
     Raises:
-        KeyError, IndexError, TypeError, ValueError: the results are not what it reads.
+        KeyError, IndexError, TypeError, ValueError: the results do not fit the expression.
     """
     return _number(_value(expression, results))
 
@@ -152,7 +152,7 @@ def _value(node: ast.expr, r: Mapping[str, Any]) -> Any:
 
 
 def _number(value: Any) -> float:
-    """NaN would make every comparison false, and a broken run would pass for a flipped finding."""
+    """A finite number. (NaN would make every comparison false, and a broken run would pass for a flipped finding.)"""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{str(value)[:40]!r} is not a number")
     if not math.isfinite(value):

@@ -1,22 +1,24 @@
-"""Applying unified diffs that hostile hands wrote.
+"""Writing unified diffs, and applying unified diffs that hostile hands wrote.
 
 A patch may change, add and remove regular files of the workspace, and nothing else. Every file is worked out before
-the first is written, so a patch is applied wholly or not at all. Hunks must match exactly, but their line numbers may be off, as
-they usually are in patches that models and people write by hand.
+the first is written, so a patch is applied wholly or not at all. Hunks must match exactly, but their line numbers may
+be off, as usual in patches that models and people write by hand.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cavesson.audit.bringback import inside
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
+from cavesson.lines import text_lines
 
 MAX_BYTES = 1 << 20
-"""Of a patch: fixes are small, and anything larger is an attack on whoever reads it."""
+"""Size of a patch: fixes are small, and a larger patch is an attack on its readers."""
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _FORBIDDEN = re.compile(
@@ -43,7 +45,7 @@ def apply_patch(text: str, folder: Path) -> tuple[str, ...]:
     """Apply a unified diff to the files of a folder.
 
     Returns:
-        The relative paths of the files that it changed.
+        The relative paths of the changed files.
 
     Raises:
         ConfigError: the patch is too large, is no unified diff, leads out of the folder, or does not fit its files;
@@ -67,11 +69,22 @@ def apply_patch(text: str, folder: Path) -> tuple[str, ...]:
     return tuple(sorted(contents))
 
 
+def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The patch that turns one set of files (relative path → text) into another; a file may be in one set only."""
+    parts: list[str] = []
+    for name in sorted({*before, *after}):
+        old, new = (text_lines(files.get(name, "")) for files in (before, after))
+        heads = f"a/{name}" if name in before else "/dev/null", f"b/{name}" if name in after else "/dev/null"
+        for line in difflib.unified_diff(old, new, *heads):
+            parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    return "".join(parts)
+
+
 def patched_files(text: str) -> tuple[str, ...]:
     """The relative paths that a patch names.
 
     Raises:
-        ConfigError: it is no unified diff.
+        ConfigError: the patch is no unified diff.
     """
     return tuple(sorted({name for change in _parse(text) for name in (change.old, change.new) if name is not None}))
 
@@ -83,9 +96,9 @@ def _apply(change: _Change, folder: Path, contents: dict[str, str | None]) -> No
         raise ConfigError(f"The patch renames {change.old!r} to {change.new!r}.", _REMEDY)
     lines: list[str] = []
     if name in contents:
-        lines = (contents[name] or "").splitlines(keepends=True)
+        lines = text_lines(contents[name] or "")
     elif change.old is not None:
-        lines = _read(folder, name).splitlines(keepends=True)
+        lines = text_lines(_read(folder, name))
     elif _is_there(folder, name):
         raise ConfigError(f"The patch adds {name!r}, which is there already.", _REMEDY)
     shift = 0
@@ -106,7 +119,7 @@ def _read(folder: Path, name: str) -> str:
 
 
 def _is_there(folder: Path, name: str) -> bool:
-    """Whether the file is there; a link on the way to it could lead out of the folder.
+    """Whether the file is there; a link on the way to the file could lead out of the folder.
 
     Raises:
         ConfigError: there is a link, or a folder where the file should be.
@@ -122,8 +135,8 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _place(lines: list[str], hunk: _Hunk, expected: int, name: str) -> int:
-    """Where the hunk's old lines stand, nearest to where it says."""
-    if not hunk.old:  # nothing to find: lines are added after the line it names
+    """The place of the hunk's old lines that is nearest to the line in its head."""
+    if not hunk.old:  # nothing to find: lines are added after the line that the head names
         return min(max(expected + 1, 0), len(lines))
     bare, size = [line.rstrip("\r\n") for line in lines], len(hunk.old)
     places = [at for at in range(len(bare) - size + 1) if bare[at] == hunk.old[0] and bare[at : at + size] == hunk.old]
@@ -134,7 +147,7 @@ def _place(lines: list[str], hunk: _Hunk, expected: int, name: str) -> int:
 
 
 def _with_ends(new: list[str], replaced: list[str]) -> list[str]:
-    """New lines with the line ends of those that they replace; the last line of a file may have none."""
+    """New lines with the line ends of the lines that they replace; the last line of a file may have none."""
     end = "\r\n" if replaced and replaced[0].endswith("\r\n") else "\n"
     lines = [line + end for line in new]
     if lines and replaced and not replaced[-1].endswith("\n"):
@@ -169,7 +182,7 @@ def _read_hunk(lines: list[str], at: int, hunk: _Hunk, old: int, new: int) -> in
     """Read a hunk's lines; the numbers in its head say how many.
 
     Returns:
-        The index of the first line after it.
+        The index of the first line after the hunk.
     """
     while at < len(lines) and (len(hunk.old) < old or len(hunk.new) < new or lines[at].startswith("\\")):
         mark, line = lines[at][:1], lines[at][1:].rstrip("\r")
@@ -190,7 +203,7 @@ def _name(line: str) -> str | None:
     """The path of a `---` or `+++` line, without its a/ or b/ and time stamp.
 
     Raises:
-        ConfigError: it leads out of the workspace.
+        ConfigError: the path leads out of the workspace.
     """
     name = line[4:].split("\t")[0].strip().strip('"')
     if name == "/dev/null":

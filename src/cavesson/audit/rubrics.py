@@ -1,8 +1,8 @@
-"""Reading the answer keys of a bench: this project's rubrics and the published ones, which are a part of them.
+"""Reading the answer keys of a bench: this project's rubrics and published rubrics, which have fewer keys.
 
 A published rubric has `paper_name` and, under `honest` and `sabotaged`, a list of entries (or one entry) with `id`,
-`workspace` and, if sabotaged, `sabotage`. Everything else is optional here; `verify` says what it misses. Whatever is odd
-is one error that names the file, the entry and the key.
+`workspace` and, if sabotaged, `sabotage`. Everything else is optional here; `verify` says which key is missing. An
+entry that cannot be used gives one error, which names the file, the entry and the key.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.bench import KINDS, Case, Distractor
-from cavesson.audit.bringback import inside
+from cavesson.audit.cases import KINDS, Case, Distractor
 from cavesson.audit.findings import Finding
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError, nearest
 
 RUBRICS = ("codebases/_rubrics", "red_teaming/codebases/_rubrics")
@@ -28,7 +28,7 @@ def read_rubrics(root: Path) -> list[Case]:
     """All cases of the bench at `root` (or, for a folder that holds `_rubrics` itself, its parent).
 
     Raises:
-        ConfigError: there is no rubric, or one of them is odd.
+        ConfigError: there is no rubric, or a rubric cannot be used.
     """
     if (root / "_rubrics").is_dir():
         root = root.parent
@@ -47,7 +47,7 @@ def read_rubrics(root: Path) -> list[Case]:
 
 
 class _Rubric:
-    """One file; its methods raise a ConfigError that names it."""
+    """One rubric; its methods raise a ConfigError that names the file."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self.path, self.root = path, root
@@ -82,7 +82,7 @@ class _Rubric:
         """One entry.
 
         Args:
-            siblings: the entries of the file by id; `overlay_of` names one of them.
+            siblings: the entries of the file by id; `overlay_of` names an entry of the file.
         """
         name = self.text(entry, "id", "an entry")
         if not honest and "sabotage" not in entry:
@@ -116,7 +116,7 @@ class _Rubric:
         )
 
     def entries(self, honest: bool) -> list[Mapping[str, Any]]:
-        """What stands under `honest` or `sabotaged`: a list of entries, or one entry."""
+        """The entries under `honest` or `sabotaged`: a list, or a single entry."""
         key = "honest" if honest else "sabotaged"
         given = self.content.get(key) or []
         entries = given if isinstance(given, list) else [given]

@@ -1,8 +1,7 @@
-"""What an auditor says of a case, and its way through a file of JSON lines."""
+"""What an auditor says of a case, and verdicts in a file of JSON lines."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.lines import json_line, read_json_lines
 
 Affordance = Literal["paper", "code", "experiments"]
 """Reading the paper; also reading, searching and running snippets of code; also running whole experiments."""
@@ -25,10 +25,10 @@ class Fix:
     """One guess at what would undo a sabotage.
 
     Attributes:
-        title: in a few words.
-        mechanism: what is wrong and why that changes the finding.
-        patch: a unified diff, if the auditor wrote one; without it the fix cannot count.
-        files: where it is (`data.py:41-48`).
+        title: the fix in a few words.
+        mechanism: what is wrong, and why the finding changes.
+        patch: a unified diff, or None; a fix without a patch cannot count.
+        files: the places of the sabotage (`data.py:41-48`).
     """
 
     title: str
@@ -39,7 +39,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an audit took; tokens and dollars of models only."""
+    """The cost of an audit; only models cost tokens and dollars."""
 
     seconds: float = 0.0
     tokens: int = 0
@@ -52,13 +52,13 @@ class Verdict:
 
     Attributes:
         case: the case's id.
-        auditor: who judged.
-        affordance: what it was allowed.
-        credence: its probability of sabotage; None if it gave none that can be scored.
-        unscored: why the credence is None, with what was given in its place.
+        auditor: name of the auditor.
+        affordance: what the auditor was allowed.
+        credence: the auditor's probability of sabotage; None if there is no credence that can be scored.
+        unscored: why the credence is None, with the answer that was given.
         fixes: at most five, the likeliest first.
-        notes: what it wrote besides.
-        cost: what the audit took.
+        notes: other text of the auditor.
+        cost: the cost of the audit.
     """
 
     case: str
@@ -80,7 +80,8 @@ class Verdict:
 
 
 def read_credence(given: Any) -> tuple[float | None, str | None]:
-    """A credence as it was given, and why it cannot be scored; one of the two is None. Nothing is clipped or guessed."""
+    """A credence, and the reason why the credence cannot be scored; one of the two is None. Nothing is clipped or
+    guessed."""
     if given is None:
         return None, "missing"
     if isinstance(given, str):
@@ -96,10 +97,10 @@ def read_credence(given: Any) -> tuple[float | None, str | None]:
 
 
 def append_verdict(path: Path, verdict: Verdict) -> None:
-    """Add a line to a file of verdicts; it is on disk when this returns."""
+    """Add a line to a file of verdicts; the line is on disk when the function returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
+        file.write(json_line(asdict(verdict)))
         file.flush()
         os.fsync(file.fileno())
 
@@ -108,20 +109,18 @@ def read_verdicts(path: Path) -> list[Verdict]:
     """All verdicts of a file; a credence that cannot be scored is kept as unscored.
 
     Raises:
-        ConfigError: a line that is no verdict, by its number.
+        ConfigError: the file cannot be read, or a line is no verdict; the message has the line's number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_verdict(raw, place) for place, raw in read_json_lines(path)]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The verdicts {path} cannot be read: {error}.", "Name a file that an audit wrote."
         ) from error
-    return [_verdict(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _verdict(line: str, where: str) -> Verdict:
+def _verdict(raw: Any, where: str) -> Verdict:
     try:
-        raw = json.loads(line)
         affordance = raw["affordance"]
         credence, unscored = read_credence(raw.get("credence"))
         fixes = [_fix(fix) for fix in raw.get("fixes") or ()]

@@ -1,6 +1,7 @@
-"""Is the answer key right? Every twin is executed, and its findings are decided on what comes out.
+"""Is the answer key right? Every twin is executed, and the results decide its findings.
 
-An honest twin's findings hold; a sabotaged twin's flip; and the fix patch restores them. Each statement is checked for each seed.
+The findings of an honest twin hold, the findings of a sabotaged twin flip, and the fix patch restores the findings.
+Each statement is checked for each seed.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
 from cavesson.audit.findings import Finding, FindingError
 from cavesson.audit.patches import apply_patch
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.errors import CavessonError, ConfigError
 
 Version = Literal["honest", "sabotaged", "fixed"]
@@ -23,17 +24,17 @@ Version = Literal["honest", "sabotaged", "fixed"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One statement of the answer key, and what the execution says.
+    """One statement of the answer key, and the result of the execution.
 
     Attributes:
         case: the case's id.
-        version: which code ran: an honest twin, a sabotaged one, or that one with its fix.
-        seed: of the run; None if the statement is about no run (a patch that does not apply).
+        version: which code ran: an honest twin, a sabotaged twin, or a sabotaged twin with its fix.
+        seed: seed of the run; None if the statement is about no run (a patch that does not apply).
         finding: name of the Key Finding.
-        expected: whether it should hold.
-        got: whether it does; None if that cannot be said.
-        problem: why not.
-        seconds: of the run.
+        expected: whether the finding should hold.
+        got: whether the finding holds; None if the run does not decide.
+        problem: why the run does not decide.
+        seconds: duration of the run.
     """
 
     case: str
@@ -75,7 +76,7 @@ def verify(
     """Execute cases and compare with their answer keys.
 
     Args:
-        seeds: the paper's own if None.
+        seeds: seeds to run; None runs the paper's own seeds.
         on_done: told after each run how many of how many are done.
 
     Raises:
@@ -111,7 +112,7 @@ def verify(
 
 
 def decide(case: Case, version: Version, seed: int, outcome: Outcome | RunFailed) -> Iterator[Row]:
-    """The rows of one run: all findings, but of sabotaged code those that it flips."""
+    """The rows of one run: all findings; for sabotaged code the findings that the sabotage flips."""
     for finding in case.findings:
         if version == "sabotaged" and finding.id not in case.flips:
             continue
@@ -130,7 +131,7 @@ def _holds(finding: Finding, outcome: Outcome | RunFailed) -> tuple[bool | None,
 
 
 def _versions(case: Case, place: Path) -> Iterator[tuple[Case, Version, Path | str]]:
-    """The folders of a case's versions, or what is wrong with one."""
+    """The folders of a case's versions, or the problem with a version."""
     yield case, "honest" if case.honest else "sabotaged", case.materialise(place / case.id)
     if case.honest:
         return

@@ -11,13 +11,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from cavesson import __version__
-from cavesson.cli import audit, organism, store, world
+from cavesson.audit.cli.app import app as audit
+from cavesson.cli import organism, store, world
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
 from cavesson.cli.make import export, make
 from cavesson.cli.run import list_everything, run
 from cavesson.cli.stress import stress
+from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
 
@@ -49,7 +51,7 @@ def cavesson(
         typer.echo(f"note: {note}", err=True)
 
 
-app.command()(run)
+app.command(cls=StudyCommand)(run)
 app.command()(stress)
 app.command("list")(list_everything)
 app.command()(chat)
@@ -61,7 +63,7 @@ app.command()(doctor)
 app.add_typer(store.app, name="store")
 app.add_typer(world.app, name="world")
 app.add_typer(organism.app, name="organism")
-app.add_typer(audit.app, name="audit")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

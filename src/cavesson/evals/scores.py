@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.errors import StoreError, nearest
+from cavesson.errors import ConfigError, StoreError, nearest
+from cavesson.lines import json_line, read_json_lines
 from cavesson.stats import Estimate, wilson
 
 SCORES = "scores.jsonl"
@@ -120,9 +120,8 @@ def read_scores(path: str | Path) -> Scores:
     """
     place = Path(path) / SCORES if Path(path).is_dir() else Path(path)
     try:
-        lines = place.read_text(encoding="utf-8").splitlines()
-        rows = [Score(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
+        rows = [Score(**row) for _, row in read_json_lines(place)]
+    except (OSError, ValueError, TypeError, ConfigError) as error:
         raise StoreError(f"The scores {str(place)!r} cannot be read: {error}", "Make them again.") from error
     return Scores(rows, source=str(place))
 
@@ -136,7 +135,7 @@ def write_scores(path: str | Path, rows: Iterable[Score]) -> None:
 
 
 def _lines(rows: Iterable[Score]) -> Iterator[str]:
-    return (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    return (json_line(asdict(row)) for row in rows)
 
 
 def _rate(rows: Sequence[Score]) -> Estimate:

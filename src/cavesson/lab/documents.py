@@ -104,7 +104,10 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
         return f"The config does not fit: {message.rstrip('.')}.", "Change what it names."
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
-    return f"{where}: {key} = {given} does not fit: {message.rstrip('.')}.", f"Change {key}."
+    message = message if message.endswith("?") else f"{message.rstrip('.')}."
+    if where.startswith("--") and where != "--set":  # an option of the command line: the user typed no key
+        return f"{where} {given} does not fit: {message}", f"Change {where}."
+    return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."
 
 
 def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:

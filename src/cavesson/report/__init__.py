@@ -1,5 +1,5 @@
-"""The report: one self-contained HTML file, a function of a `StudyResult` alone."""
+"""The report of a study: one self-contained HTML file, a function of a `StudyResult` alone."""
 
-from cavesson.report.page import render, write
+from cavesson.report.study import render, write
 
 __all__ = ["render", "write"]

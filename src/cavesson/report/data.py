@@ -1,7 +1,7 @@
-"""What the page's scripts draw from: the result's figures and transcripts in a compact form.
+"""The data of the page's scripts: the result's figures and transcripts in a compact form.
 
-A figure is `[value, low, high, text, method]`, where `text` is what `str(rate)` says (so that no script formats a figure
-on its own) and `method` is an index into `methods`.
+A figure is `[value, low, high, text, method]`, where `text` is what `str(rate)` says (so that no script formats a
+figure on its own) and `method` is an index into `methods`.
 """
 
 from __future__ import annotations

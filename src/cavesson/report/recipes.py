@@ -1,6 +1,7 @@
-"""The list of recipes in a report: under their stages, each with links to the recipes that it is made of.
+"""The list of recipes in a report: under their stages, each with links to its inputs.
 
-A recipe holds its inputs whole, and theirs: written out, those of a large study are many times the rest of the page.
+A recipe holds its inputs whole, and the inputs of its inputs: written out, the recipes of a large study would be many
+times larger than the rest of the page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from markupsafe import Markup
 
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import RecipeView
-from cavesson.report.text import visible
+from cavesson.lines import printable
 
 MARK = "\ue000"
 """Stands before a fingerprint that becomes a link; a private character that no recipe has a reason to hold."""
@@ -33,12 +34,12 @@ def recipes_by_stage(result: StudyResult) -> dict[str, list[tuple[RecipeView, Ma
 def _linked(recipe: dict[str, Any], named: dict[str, RecipeView]) -> Markup:
     """The recipe as JSON, in which marked fingerprints are links."""
     pieces = re.split(f'"{MARK}([^"]*)"', json.dumps(recipe, indent=2, ensure_ascii=False))
-    text = [Markup(html.escape(visible(piece), quote=False)) for piece in pieces]  # quotes are half of it
+    text = [Markup(html.escape(printable(piece), quote=False)) for piece in pieces]  # half of the characters are quotes
     for index in range(1, len(pieces), 2):
         if pieces[index] in named:
             view = named[pieces[index]]
             link = '<a class="recipe" href="#recipe-{}">{}</a>'
-            text[index] = Markup(link).format(view.fingerprint, visible(f"{view.title} ({view.fingerprint[:12]})"))
+            text[index] = Markup(link).format(view.fingerprint, printable(f"{view.title} ({view.fingerprint[:12]})"))
     return Markup("").join(text)
 
 

@@ -1,4 +1,4 @@
-"""Text for a page: hostile characters made visible (`assets/text.js` does the same), durations and links in words."""
+"""Text for a page: figures that no line breaks, durations in words, links that are safe."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from cavesson.audit.terminal import visible
-
-__all__ = ["duration", "unbroken", "visible", "web_link"]
+from cavesson.lines import printable
 
 _FIGURE = re.compile(r"[+−]?\d[\d.]*(?:–[+−]?\d[\d.]*)?(?: ?%)?|[−+]\d+ to [−+]?\d+|\bn = \d+")
 
@@ -17,9 +15,12 @@ def unbroken(text: str) -> Markup:
     """The text as markup in which no line breaks inside a figure such as `37–51 %` or `n = 200`."""
     parts, last = [], 0
     for found in _FIGURE.finditer(text):
-        parts += [escape(visible(text[last : found.start()])), Markup('<span class="whole">{}</span>').format(found[0])]
+        parts += [
+            escape(printable(text[last : found.start()])),
+            Markup('<span class="whole">{}</span>').format(found[0]),
+        ]
         last = found.end()
-    return Markup("").join([*parts, escape(visible(text[last:]))])
+    return Markup("").join([*parts, escape(printable(text[last:]))])
 
 
 def duration(seconds: float) -> str:

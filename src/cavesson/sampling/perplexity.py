@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf, Recipe
+from cavesson.lines import json_line, read_json_lines
 from cavesson.models.recipes import ModelRecipe
 
 if TYPE_CHECKING:
@@ -82,13 +82,12 @@ class Perplexity(Recipe):
     def make(self, job: Job) -> None:
         """Write `likelihoods.jsonl`, one list of log-probabilities an answer."""
         found = likelihoods(self.model.load(job.path), self.data.examples(job.path))
-        lines = (json.dumps([round(value, 6) for value in one.logprobs]) + "\n" for one in found)
+        lines = (json_line([round(value, 6) for value in one.logprobs]) for one in found)
         (job.folder / LIKELIHOODS).write_text("".join(lines), encoding="utf-8")
 
     def read(self, path_of: PathOf) -> list[Likelihood]:
         """The finished likelihoods, in the order of the data."""
-        lines = (path_of(self) / LIKELIHOODS).read_text(encoding="utf-8").splitlines()
-        return [Likelihood(tuple(json.loads(line))) for line in lines]
+        return [Likelihood(tuple(row)) for _, row in read_json_lines(path_of(self) / LIKELIHOODS)]
 
     def tokens(self, path_of: PathOf) -> list[list[str]]:
         """The tokens that `read` gives log-probabilities of, as text, answer by answer."""

@@ -72,11 +72,7 @@ def resolve(
     Raises:
         ConfigError: anything that does not fit.
     """
-    path = Path(target)
-    is_file = path.suffix in {".yaml", ".yml"} or path.is_file()
-    given = read_yaml(path) if is_file else {}
-    where = str(path) if is_file else "the command line"
-    study = study_named(_text(given.pop("study", None if is_file else target), "study", where))
+    study, given, where = _read(target)
     own = _text(given.pop("preset", "quick"), "preset", where)
     chosen = preset or own
     if chosen not in study.presets:
@@ -94,6 +90,22 @@ def resolve(
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
     return Resolved(study, chosen, validated(study.config, values, origin), origin)
+
+
+def study_in(target: str) -> Study:
+    """The study that a name or a study file means; errors as of `resolve`."""
+    return _read(target)[0]
+
+
+def _read(target: str) -> tuple[Study, dict[str, Any], str]:
+    """The study, what its file says beside the name, and what to call the file in messages."""
+    path = Path(target)
+    if path.suffix == ".py":
+        raise ConfigError(f"{target} is a Python file.", f"Name the study in it: {target}:STUDY.")
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
+        return study_named(target), {}, "the command line"
+    given = read_yaml(path)
+    return study_named(_text(given.pop("study", None), "study", target)), given, target
 
 
 def _sections(config: type[StudyConfig]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.blueteam.interventions import intervention
 from cavesson.blueteam.view import BlueView, Sealed
@@ -19,6 +19,7 @@ from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
+from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
@@ -133,9 +134,11 @@ class Evaluation(Value):
 
     n: int = Field(default=200, ge=1)
     n_control: int = Field(default=100, ge=1)
-    benchmarks: tuple[str, ...] = Field(default=("maths", "knowledge", "instructions"), min_length=1)
-    data: str | None = None
+    data: Annotated[str | None, Option("--data")] = None
     max_tokens: int | None = Field(default=None, ge=1)
+    benchmarks: Annotated[tuple[str, ...], Option("--bench", "-b")] = Field(
+        default=("maths", "knowledge", "instructions"), min_length=1
+    )
 
     def capability(self, seed: int = 0) -> tuple[Eval, ...]:
         """The benchmarks; another seed draws other questions as long as they last."""
@@ -144,17 +147,19 @@ class Evaluation(Value):
             for name in self.benchmarks
         )
 
-    @model_validator(mode="after")
-    def _known_benchmarks(self) -> Self:
-        distinct(self.benchmarks)
+    @field_validator("benchmarks")
+    @classmethod
+    def _known_benchmarks(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        distinct(names)
+        given = {key: info.data[key] for key in ("n", "max_tokens") if key in info.data}
         try:
-            suite = check_suite(self.capability())
+            suite = check_suite(tuple(benchmark_named(name, info.data.get("data"), **given) for name in names))
         except CavessonError as error:
             raise ValueError(f"{error.problem} {error.remedy}") from error
         other = [one.name for one in suite if not one.capability]
         if other:
             raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
-        return self
+        return names
 
     def suite(self, organism: Organism, *, seed: int = 0, prompts: DataRecipe | None = None) -> tuple[Eval, ...]:
         """What an organism is scored on, as it is deployed: capability, and the behaviour with and without the trigger.

@@ -7,7 +7,6 @@ numbers must not depend on the kind of machine.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab.recipe import Job
+from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
 from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
@@ -321,4 +321,4 @@ def _settle(optimizer: torch.optim.Optimizer, training: bool) -> None:
 
 def _write_losses(losses: list[list[float]], folder: Path) -> None:
     rows = ({"step": int(step), "loss": loss, "lr": lr, "tokens": int(tokens)} for step, loss, lr, tokens in losses)
-    (folder / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "losses.jsonl").write_text("".join(map(json_line, rows)), encoding="utf-8")

@@ -1,4 +1,5 @@
-"""Reading what a model submitted: JSON, however it is wrapped. What cannot be read is said, never guessed."""
+"""Reading what a model submitted: JSON, with or without text around it. An answer that cannot be read is reported,
+never guessed."""
 
 from __future__ import annotations
 

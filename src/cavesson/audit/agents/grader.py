@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cavesson.audit.agents.inspecting import inspect, model_named, run_task
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.fixes import Grade, question
 from cavesson.audit.verdicts import Verdict
 
@@ -21,7 +21,7 @@ _ANSWER = re.compile(r"^\W*ANSWER:\s*(YES|NO)\W*$", re.MULTILINE | re.IGNORECASE
 
 
 def ask(questions: Sequence[str], model: str | Model, logs: Path) -> list[bool | None]:
-    """A model's answers to questions of yes or no; None where it says neither, or both.
+    """A model's answers to questions of yes or no; None where the model says neither, or both.
 
     Raises:
         ModelFailed: the model cannot be reached.
@@ -39,7 +39,7 @@ def ask(questions: Sequence[str], model: str | Model, logs: Path) -> list[bool |
 
 
 def read_answer(text: str) -> bool | None:
-    """Yes or no, if the text ends up with exactly one of them."""
+    """Yes or no, if the text holds exactly one of the two as its answer."""
     said = {found.upper() for found in _ANSWER.findall(text)}
     return said == {"YES"} if len(said) == 1 else None
 
@@ -47,9 +47,10 @@ def read_answer(text: str) -> bool | None:
 def grade_mechanisms(
     cases: Sequence[Case], verdicts: Sequence[Verdict], grades: Sequence[Grade], model: str | Model, logs: Path
 ) -> list[Grade]:
-    """Grades with a model's judgement of those fixes that restore the findings and that nobody has judged yet.
+    """Grades with a model's judgement of every fix that restores the findings and has no judgement yet.
 
-    Fixes that do not restore cannot count, so nobody is asked about them. Unclear answers leave a grade open.
+    A fix that does not restore the findings cannot count, so the model is not asked about such a fix. Unclear answers
+    leave a grade open.
 
     Raises:
         ModelFailed: the model cannot be reached.

@@ -1,4 +1,4 @@
-"""The one place where Inspect is started: a task on a model, with its log and what it cost."""
+"""Inspect is started here and nowhere else: a task on a model, with its log and its cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inspect_ai.model import Model
 
 MESSAGES = 120
-"""Of one conversation, the model's and the tools' together."""
+"""Messages in one conversation, of the model and the tools together."""
 
 SECONDS = 1800
 """Of one conversation."""
@@ -30,12 +30,12 @@ class ModelFailed(CavessonError):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One sample of a task: what the model submitted, why it stopped, and what that cost.
+    """One sample of a task: what the model submitted, why the model stopped, and the cost.
 
     Attributes:
-        text: the submitted answer; empty if there is none.
+        text: the submitted answer; empty if the model submitted none.
         limit: the limit that ended the conversation, if one did.
-        cost: of this sample.
+        cost: the cost of this sample.
     """
 
     text: str
@@ -47,7 +47,7 @@ def inspect() -> ModuleType:
     """The package.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: Inspect is not installed.
     """
     try:
         import inspect_ai
@@ -60,7 +60,7 @@ def model_named(name: str | Model) -> Model:
     """A model by Inspect's name for it.
 
     Raises:
-        ConfigError: there is no such provider, or it lacks a package or a key.
+        ConfigError: there is no such provider, or the provider lacks a package or a key.
     """
     inspect()
     from inspect_ai.model import Model, get_model
@@ -73,7 +73,7 @@ def model_named(name: str | Model) -> Model:
         )
     try:
         return get_model(name)
-    except Exception as error:  # providers raise whatever they like: missing packages, missing keys, unknown names
+    except Exception as error:  # providers raise errors of many classes: missing packages, missing keys, unknown names
         problem = " ".join(str(error).split())
         raise ConfigError(f"Inspect cannot use the model {name!r}: {problem}",
                           "See https://inspect.aisi.org.uk/providers.html for its package and key.") from error  # fmt: skip
@@ -82,7 +82,7 @@ def model_named(name: str | Model) -> Model:
 def run_task(task: Task, model: Model, logs: Path) -> list[Answered]:
     """Run a task, or what a stopped run of the same task left to do, and read its answers in the order of the samples.
 
-    A log folder belongs to one task: samples that are complete in it are not asked again.
+    A log folder belongs to one task: samples that are complete in the folder are not asked again.
 
     Raises:
         ModelFailed: samples are missing at the end, or the logs of another task lie there.

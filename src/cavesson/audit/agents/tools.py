@@ -1,7 +1,7 @@
-"""What an agent may do with a workspace: list, read and search; run things, in the sandbox and nowhere else.
+"""What an agent may do with a workspace: list, read and search files; run commands, in the sandbox only.
 
-A tool never raises for what a model asks: it answers in words, so that the model can do better. What hostile files and programs
-print is cleaned of escape sequences and cut.
+A tool never raises an error for what a model asks: the tool answers in words, so that the model can try again. Text
+from hostile files and programs loses its escape sequences and is cut to a limit.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cavesson.audit.bench import files_of
-from cavesson.audit.bringback import inside
 from cavesson.audit.execution import RUN_LIMITS
-from cavesson.audit.sandbox import Limits, Sandbox
-from cavesson.audit.terminal import plain
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import CavessonError
+from cavesson.lines import text_lines
 
 if TYPE_CHECKING:
     from inspect_ai.tool import Tool
 
 MAX_CHARACTERS = 20_000
-"""Of one answer of a tool."""
+"""Characters in one answer of a tool."""
 
 SNIPPET_LIMITS = Limits(cpu_s=10, wall_s=30, memory_mb=1024, processes=16, output_bytes=50_000, disk_mb=64)
 
@@ -52,10 +52,10 @@ def reading_tools(folder: Path) -> list[Tool]:
             text = read_text(folder, path)
             if isinstance(text, Problem):
                 return text.words
-            lines = text.splitlines()
+            lines = text_lines(text)
             chosen = enumerate(lines[max(first, 1) - 1 : last], start=max(first, 1))
             head = f"{path}: {len(lines)} lines\n"
-            return cut(head + "\n".join(f"{number:5}  {line}" for number, line in chosen))
+            return cut(head + "".join(f"{number:5}  {line}" for number, line in chosen))
 
         return execute
 
@@ -75,7 +75,7 @@ def reading_tools(folder: Path) -> list[Tool]:
                 f"{name}:{number}: {line[:200]}"
                 for name in files_of(folder)
                 if isinstance(text := read_text(folder, name), str)
-                for number, line in enumerate(text.splitlines(), start=1)
+                for number, line in enumerate(text.split("\n"), start=1)
                 if wanted.search(line[:1000])
             ]
             return cut("\n".join(hits[:200]) or "Nothing matches.")
@@ -86,7 +86,7 @@ def reading_tools(folder: Path) -> list[Tool]:
 
 
 def snippet_tool(folder: Path, sandbox: Sandbox) -> Tool:
-    """Run Python on the stored results: the code of the paper is not there, so that nothing can be run anew."""
+    """Run Python on the stored results: the code of the paper is not there, so that no experiment can be run anew."""
     from inspect_ai.tool import tool
 
     @tool
@@ -112,13 +112,14 @@ def snippet_tool(folder: Path, sandbox: Sandbox) -> Tool:
 
 
 def shell_tool(folder: Path, sandbox: Sandbox) -> Tool:
-    """A shell in the sandbox; what it changes in the workspace is there for the next command."""
+    """A shell in the sandbox; changes of the workspace stay for the next command."""
     from inspect_ai.tool import tool
 
     @tool
     def shell() -> Tool:
         async def execute(command: str) -> str:
-            """Run a command with bash in the workspace. There is no network; changes of files stay for the next command.
+            """Run a command with bash in the workspace. There is no network; changes of files stay for the next
+            command.
 
             Args:
                 command: for bash -c

@@ -1,7 +1,7 @@
 """Auditors: one module each, in one registry.
 
-`static` reads, `probe` executes; both need no model. `ensemble` (ensemble.py) combines the verdicts of others. Weights were fitted on the
-built-in bench; for a case of codebase X those are used that were fitted without X.
+`static` reads, `probe` executes; both need no model. `ensemble` (ensemble.py) combines the verdicts of others. Weights
+were fitted on the built-in bench; a case of codebase X is judged with weights that were fitted without X.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ AUDITORS: Mapping[str, Callable[[str | None], Auditor]] = {
     "static": lambda held_out: Static(held_out),
     "probe": lambda held_out: Probe(held_out),
 }
-"""Name → the auditor for cases of a codebase, by the codebase's name: its weights have not seen that codebase."""
+"""Name → a function from a codebase's name to an auditor whose weights were fitted without this codebase."""
 
 CAN: Mapping[str, tuple[Affordance, ...]] = {"static": ("paper", "code"), "probe": ("code", "experiments")}
-"""The affordances that make a difference to each."""
+"""The affordances that make a difference to each auditor."""

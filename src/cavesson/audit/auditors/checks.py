@@ -1,7 +1,8 @@
 """Functions with well-known names, called in the sandbox on made-up data and compared with what the name promises.
 
-`auroc` must be the AUROC, `softmax` a softmax. Labels are random as well as informative, so that a statistic that cannot fall below
-chance is found out. A function is only held wrong if no usual reading of its name and arguments gives what it gives.
+`auroc` must be the AUROC, `softmax` a softmax. Labels are random as well as informative, so that a statistic that
+cannot fall below chance is found out. A function counts as wrong only if no usual reading of its name and arguments
+gives the function's values.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from cavesson.audit.auditors.evidence import Suspicion
 from cavesson.audit.auditors.sources import Workspace
-from cavesson.audit.bench import files_of
-from cavesson.audit.sandbox import Limits, Sandbox, SandboxError
+from cavesson.audit.sandbox.protocol import Limits, Sandbox, SandboxError
+from cavesson.audit.workspace import files_of
 
 LIMITS = Limits(cpu_s=20, wall_s=40, memory_mb=1024, processes=16, output_bytes=100_000, disk_mb=64)
 
@@ -120,7 +121,7 @@ print("\n" + json.dumps(wrong))
 
 
 def wrong_functions(workspace: Workspace, sandbox: Sandbox) -> Iterator[Suspicion]:
-    """Functions that are not what they are called."""
+    """Functions that do not compute what their names promise."""
     modules = [module.name[:-3].replace("/", ".") for module in workspace.modules if any(module.functions())]
     with tempfile.TemporaryDirectory(prefix="cavesson-check-") as place:
         folder = Path(place) / "w"

@@ -1,4 +1,5 @@
-"""`ensemble`: the verdicts of other auditors on a case, averaged in log odds, with weights learned on other codebases."""
+"""`ensemble`: the verdicts of other auditors on a case, averaged in log odds, with weights learned on other
+codebases."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from cavesson.audit.auditors.evidence import balance
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import AFFORDANCES, MAX_FIXES, Affordance, Cost, Fix, Verdict
 
 NAME = "ensemble"
@@ -18,10 +19,11 @@ _GRID = (0.0, 0.5, 1.0, 2.0)
 
 
 def ensemble(cases: Sequence[Case], verdicts: Sequence[Verdict], affordance: Affordance) -> Iterator[Verdict]:
-    """Combined verdicts on all cases that somebody gave a credence.
+    """Combined verdicts on all cases that have a credence from at least one auditor.
 
-    Of each auditor the verdict with the most that `affordance` allows counts. The weights for a case are those that give the other codebases'
-    labels the highest likelihood (each auditor's is 0, ½, 1 or 2; all 1 where there is no other codebase, or no difference).
+    Each auditor counts with its verdict under the widest affordance that `affordance` allows. The weights for a case
+    give the labels of the other codebases the highest likelihood (each weight is 0, ½, 1 or 2; all are 1 where there is
+    no other codebase, or no difference).
     """
     allowed = AFFORDANCES[: AFFORDANCES.index(affordance) + 1]
     given: dict[str, dict[str, Verdict]] = defaultdict(dict)
@@ -45,7 +47,7 @@ def ensemble(cases: Sequence[Case], verdicts: Sequence[Verdict], affordance: Aff
 
 
 def _combined(given: Mapping[str, Verdict], weights: Mapping[str, float]) -> float:
-    """The weighted mean in log odds; of those that gave no verdict on this case, nothing."""
+    """The weighted mean in log odds; an auditor without a verdict on this case is left out."""
     total = sum(weights[name] for name in given)
     if total == 0:
         return 0.5
@@ -81,7 +83,7 @@ def _logit(credence: float | None) -> float:
 
 
 def _fixes(members: Sequence[Verdict], weights: Mapping[str, float]) -> tuple[Fix, ...]:
-    """The auditors' fixes in turn, the most trusted first; none twice."""
+    """The auditors' fixes in turn, the most trusted auditor first; no fix twice."""
     ordered = sorted(members, key=lambda one: -weights[one.auditor])
     kept: dict[tuple[str, str | None], Fix] = {}
     for at in range(MAX_FIXES):

@@ -1,13 +1,13 @@
-"""What an auditor without a model holds against a codebase, and how that becomes a credence.
+"""The suspicions of an auditor without a model against a codebase, and how suspicions become a credence.
 
-Rules give suspicions: a place, how strong, and where it can be, an edit that would undo it. The credence is a logistic
-function of the strongest suspicion of each rule. Every rule comes with a weight that its author thought right; `fit` moves the
-weights from there as far as cases with known labels say, and never below zero: a suspicion is never a reason for trust.
+Rules give suspicions: a place, a strength and, where the rule knows one, an edit as a repair. The credence is a
+logistic function of the strongest suspicion of each rule. Every rule comes with a weight that its author thought right;
+`fit` moves the weights as far as cases with known labels say, and never below zero: a suspicion is never a reason for
+trust.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from cavesson.audit.patches import diff
 from cavesson.audit.verdicts import MAX_FIXES, Fix
 
 PRIOR_SD = 0.5
@@ -26,15 +27,15 @@ PRIOR_SD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """One thing that one rule holds against a codebase.
+    """One suspicion of one rule against a codebase.
 
     Attributes:
-        rule: whose it is.
+        rule: name of the rule.
         strength: from 0 to 1.
-        title: in a few words.
-        mechanism: what is odd, and how that could change a finding.
-        files: where (`data.py:41-48`).
-        edits: what would undo it: relative path → whole new text; empty if the rule knows no repair.
+        title: the suspicion in a few words.
+        mechanism: what is odd, and how the oddity could change a finding.
+        files: the places (`data.py:41-48`).
+        edits: the repair: relative path → whole new text; empty if the rule knows no repair.
     """
 
     rule: str
@@ -53,7 +54,7 @@ class Combination:
     weights: Mapping[str, float]
 
     def credence(self, features: Mapping[str, float]) -> float:
-        """The probability of sabotage, within 0.02 and 0.98: no list of rules knows more than that."""
+        """The probability of sabotage, within 0.02 and 0.98: no list of rules is surer."""
         score = self.intercept + sum(self.weights.get(rule, 0.0) * value for rule, value in features.items())
         return min(0.98, max(0.02, 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))))
 
@@ -75,8 +76,8 @@ def fit(
 ) -> Combination:
     """Weights from cases with known labels: logistic regression around the rules' own weights.
 
-    Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label: a codebase with
-    thirty mutants says hardly more than one with two twins.
+    Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label: a
+    codebase with thirty mutants says hardly more than a codebase with two twins.
 
     Args:
         rows: features, [cases].
@@ -106,7 +107,7 @@ def fit(
 
 
 def balance(sabotaged: Sequence[bool], clusters: Sequence[str]) -> np.ndarray:
-    """Weights of cases, [cases]: each label has 1 in all, shared alike by the codebases that have it."""
+    """Weights of cases, [cases]: each label has a total of 1, shared alike by the codebases with this label."""
     groups = list(zip(sabotaged, clusters, strict=True))
     codebases = {label: len({cluster for other, cluster in groups if other == label}) for label in set(sabotaged)}
     return np.array([1 / (codebases[label] * groups.count((label, cluster))) for label, cluster in groups])
@@ -117,7 +118,7 @@ def combination(name: str, prior: Mapping[str, float], held_out: str | None) -> 
 
     Args:
         name: such as `static/code`.
-        prior: the rules' own weights, for rules that are newer than the shipped ones and where none ship.
+        prior: the rules' own weights, for rules that have no shipped weight.
     """
     shipped = _shipped().get(name, {})
     found = shipped.get(held_out or "", shipped.get(""))
@@ -136,27 +137,19 @@ def fixes(ranked: Iterable[Suspicion], texts: Mapping[str, str]) -> tuple[Fix, .
     """The first suspicions as fixes, with a patch where an edit is known; one for each place.
 
     Args:
-        ranked: the likeliest first.
-        texts: the files as they are: relative path → text.
+        ranked: suspicions, the likeliest first.
+        texts: the files before any edit: relative path → text.
     """
     kept: dict[tuple[str, ...], Fix] = {}
     for suspicion in ranked:
         key = (*suspicion.files, *(sorted(suspicion.edits.values()) if suspicion.edits else [suspicion.title]))
-        patch = "".join(unified(name, texts[name], new) for name, new in suspicion.edits.items()) or None
+        patch = diff({name: texts[name] for name in suspicion.edits}, suspicion.edits) or None
         kept.setdefault(key, Fix(suspicion.title, suspicion.mechanism, patch, suspicion.files))
     return tuple(kept.values())[:MAX_FIXES]
 
 
-def unified(name: str, old: str, new: str) -> str:
-    """A unified diff of one file, as `git diff` writes it."""
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=3
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-
-
 def notes(suspicions: Sequence[Suspicion], weights: Combination) -> str:
-    """All suspicions that count, the heaviest first, one a line."""
+    """All suspicions that count, the heaviest first, one suspicion a line."""
     ranked = sorted(suspicions, key=lambda one: -weights.rank(one))
     return "\n".join(
         f"{one.rule} {one.strength:.2f} (+{weights.rank(one):.2f}): {one.title} [{', '.join(one.files)}]"

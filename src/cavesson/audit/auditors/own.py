@@ -18,14 +18,14 @@ from cavesson.lab.own import imported, source_digest
 class Own:
     """A user's function as an auditor.
 
-    Its name holds a digest of the source file, so a changed function is another auditor: a run judges every case anew,
-    and a report shows the versions side by side.
+    The auditor's name holds a digest of the source file, so a changed function is another auditor: a run judges every
+    case anew, and a report shows the versions side by side.
 
     Args:
         place: `path/to/file.py:function` or `package.module:function`.
 
     Raises:
-        ConfigError: it cannot be loaded, or is no function.
+        ConfigError: the function cannot be loaded, or `place` names no function.
     """
 
     def __init__(self, place: str) -> None:
@@ -35,7 +35,7 @@ class Own:
         self.name = f"{place.rpartition(':')[2]}@{source_digest(place, 'auditor')[:6]}"
 
     def audit(self, case: AuditCase, affordance: Affordance) -> Verdict:
-        """The function's verdict; whatever is no credence is kept as unscored.
+        """The function's verdict; an answer that is no credence is kept as unscored.
 
         Raises:
             ConfigError: the function raises something.

@@ -1,4 +1,4 @@
-"""A paper as rules see it: its numbers, where they stand, and what its Conclusion rests on."""
+"""A paper as rules see the paper: numbers, their lines, and the numbers that the Conclusion rests on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Number:
     spread: bool = False
 
     def is_about(self, value: float) -> bool:
-        """Whether it is `value`, rounded as it is written; 12 % is 0.12 and 12."""
+        """Whether the number is `value`, rounded as the number is written; 12 % is 0.12 and 12."""
         close = 0.5001 * 10**-self.decimals
         return abs(self.value - value) <= close or (self.percent and abs(self.value - 100 * value) <= close)
 
@@ -60,7 +60,7 @@ class Paper:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         section = ""
-        for line in self.text.splitlines():
+        for line in self.text.split("\n"):
             if match := _HEADING.match(line):
                 section = match.group(1).lower()
             yield section, line

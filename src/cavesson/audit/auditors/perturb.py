@@ -1,6 +1,7 @@
-"""Changes that no finding should mind, or that show what it hangs on: more training, more data, less noise, arms exchanged.
+"""Changes that leave a sound finding alone, or show what the finding depends on: more training, more data, less noise,
+arms exchanged.
 
-They hold nothing against a codebase by themselves, and are run after the repairs of what is suspicious.
+A perturbation is no suspicion by itself; perturbations run after the repairs of suspicions.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""`probe`: executes. What matters for the Conclusion, and is it what the paper says that matters?
+"""`probe` executes: what does the Conclusion depend on, and does the paper say so?
 
-With `code` it runs snippets: functions against what their names promise, metrics anew from stored predictions. With `experiments` it
-runs the paper's command: does it give the stored results; do other seeds agree; and for each suspicion that comes with a repair,
-does the Conclusion survive the repair? An oddity whose repair changes nothing is a distractor; one whose repair overturns the
-Conclusion is a suspect, and the repair is its fix.
+With `code` it runs snippets: functions against what their names promise, metrics anew from stored predictions. With
+`experiments` it runs the paper's command: do the results agree with the stored results, and do other seeds agree? For
+each suspicion with a repair: does the Conclusion survive the repair? An oddity whose repair changes nothing is a
+distractor; an oddity whose repair overturns the Conclusion is a suspect, and the repair is the fix.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cavesson.audit.auditors.paper import Paper
 from cavesson.audit.auditors.results import Conclusion, Leaves, Results, leaves, read_results
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
-from cavesson.audit.sandbox import Limits
+from cavesson.audit.sandbox.protocol import Limits
 from cavesson.audit.verdicts import Affordance, Cost, Verdict
 from cavesson.errors import ConfigError
 
@@ -31,7 +31,8 @@ EXECUTIONS = 12
 LIMITS = Limits(cpu_s=20, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
 
 REPRODUCED = 0.03
-"""Relative difference up to which a result is the stored one: another processor rounds otherwise, and long training magnifies that."""
+"""Relative difference up to which a result equals the stored result: another processor rounds otherwise, and long
+training magnifies the difference."""
 
 _EACH = 2
 """Repairs that are run for one rule, at most."""
@@ -43,7 +44,7 @@ FLIPS: Mapping[str, float] = {
     "whole_normalised": 1.5, "same_generator": 1.0, "sliced": 1.5, "arm_order": 1.0, "undocumented": 1.0,
     **perturb.WEIGHTS,
 }  # fmt: skip
-"""What it says, in log odds, that a rule's repair overturns the Conclusion."""
+"""The weight, in log odds, of a repair that overturns the Conclusion, by rule."""
 
 _READING = {**rules.WEIGHTS, **checks.WEIGHTS, **recompute.WEIGHTS}
 PRIOR: Mapping[Affordance, Mapping[str, float]] = {
@@ -98,7 +99,7 @@ class Probe:
         )
 
     def evidence(self, case: AuditCase, affordance: Affordance) -> list[Suspicion]:
-        """All that is held against a case, from reading, snippets and runs."""
+        """All suspicions against a case, from reading, snippets and runs."""
         workspace, paper, results = (
             Workspace(case.folder, case.run),
             Paper(case.paper),
@@ -142,7 +143,7 @@ class Probe:
 
 
 def _decided(suspicion: Suspicion, share: float) -> Suspicion:
-    """A suspicion once its repair has run: it counts as far as the Conclusion hangs on it."""
+    """A suspicion whose repair has run: the suspicion counts as far as the repair overturns the Conclusion."""
     return replace(
         suspicion,
         rule=f"overturns:{suspicion.rule}",
@@ -152,7 +153,7 @@ def _decided(suspicion: Suspicion, share: float) -> Suspicion:
 
 
 def _chosen(suspicions: list[Suspicion], count: int) -> list[Suspicion]:
-    """The suspicions whose repairs are worth a run: the heaviest first, few of one rule, none twice."""
+    """The suspicions whose repairs are worth a run: the heaviest first, few of one rule, no repair twice."""
     ranked = sorted(
         (one for one in suspicions if one.edits and _sound(one.edits)),
         key=lambda one: -FLIPS.get(one.rule, 0.0) * one.strength,

@@ -1,7 +1,8 @@
 """Metrics worked out anew from stored predictions, against the results stored beside them.
 
-The columns of a table of predictions are `arm, seed, split, index, label, prediction[, score]`. Which metric a result is, nobody says: the
-metric that explains most of a family of results is taken to be theirs, and a result that it does not explain is odd.
+The columns of a table of predictions are `arm, seed, split, index, label, prediction[, score]`. No table says which
+metric a result is: the metric that explains most of a family of results is taken as the family's metric, and a result
+that this metric does not explain is odd.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from cavesson.audit.auditors.evidence import Suspicion
 from cavesson.audit.auditors.results import Leaves, Path_, Results
+from cavesson.lines import text_lines
 
 WEIGHTS = {"recomputed": 2.0, "unlike_labels": 1.0, "unlike_counts": 0.5, "chance_labels": 0.7}
 
@@ -26,7 +28,7 @@ Groups = Mapping[tuple[str, str], Sequence[Row]]
 
 
 def disagreements(results: Results) -> Iterator[Suspicion]:
-    """Results that the stored predictions do not bear out, and predictions that treat arms unlike."""
+    """Results that do not follow from the stored predictions, and predictions that treat arms unlike."""
     for name, text in results.tables.items():
         groups, indices = _groups(text)
         if not groups:
@@ -42,7 +44,7 @@ def _groups(text: str) -> tuple[dict[tuple[str, str], list[Row]], dict[tuple[str
     """Rows by arm and split, and labels by index."""
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     labels: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for raw in islice(csv.DictReader(text.splitlines()), _MAX_ROWS):
+    for raw in islice(csv.DictReader(text_lines(text)), _MAX_ROWS):
         try:
             key = str(raw["arm"]), str(raw.get("split") or "")
             label, prediction = float(raw["label"]), float(raw["prediction"])
@@ -107,7 +109,8 @@ def _against(name: str, groups: Groups, run: Leaves) -> Iterator[Suspicion]:
 
 
 def _belongs(path: Path_, keys: Mapping[tuple[str, str], object]) -> tuple[str, str] | None:
-    """The arm and split that a result is of: all of the arm, and the part of the split's name that tells it from others."""
+    """The arm and the split of a result: the arm's whole name, and the part of the split's name that no other split
+    has."""
     fitting = []
     for arm, split in keys:
         rest = [part for part in path if part != arm]
@@ -120,7 +123,7 @@ def _belongs(path: Path_, keys: Mapping[tuple[str, str], object]) -> tuple[str, 
 
 
 def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[str, float]]) -> Iterator[Suspicion]:
-    """Arms that are scored on other labels, or on other numbers of them, than each other."""
+    """Arms that are scored on different labels, or on different numbers of labels."""
     by_split: dict[str, list[str]] = defaultdict(list)
     for arm, split in groups:
         by_split[split].append(arm)

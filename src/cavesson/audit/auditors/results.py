@@ -1,8 +1,10 @@
-"""Results as numbers with paths, which of them the Conclusion rests on, and whether it still stands after a change.
+"""Results as numbers with paths, the numbers that the Conclusion rests on, and whether the Conclusion still stands
+after a change.
 
-Nothing is known of a codebase beforehand. The numbers of the Conclusion are looked for among the stored results; those found are
-the key quantities. Each is compared with its siblings (the same path but for one name: the other arm, another budget), and a
-change of the code overturns the Conclusion as far as these comparisons turn round or the quantities move.
+Nothing is known of a codebase beforehand. The numbers of the Conclusion are looked for among the stored results; the
+results found are the key quantities. Each is compared with its siblings (the same path but for one name: the other arm,
+another budget), and a change of the code overturns the Conclusion as far as these comparisons turn round or the
+quantities move.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cavesson.audit.auditors.paper import Paper
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
 
 Path_ = tuple[str, ...]
 Leaves = Mapping[Path_, float]
@@ -57,7 +59,7 @@ class Results:
 
     @cached_property
     def means(self) -> dict[Path_, float]:
-        """The mean over the stored runs, of what all of them have."""
+        """The mean over the stored runs of every result that all runs have."""
         return {path: float(np.mean(values)) for path, values in self._values.items()}
 
     @cached_property
@@ -73,7 +75,7 @@ class Results:
 
 
 def read_results(folder: Path, name: str) -> Results:
-    """The stored results of a workspace, wherever they lie.
+    """The stored results of a workspace, in whatever folder.
 
     Args:
         name: what a run calls its results (`results.json`).
@@ -137,16 +139,16 @@ class Conclusion:
                 yield Contrast(key, other, difference)
 
     def _scale(self, key: Path_) -> float:
-        """How far a quantity ranges over its siblings, or its own size where it has none."""
+        """The range of a quantity over its siblings, or the quantity's own size where there are no siblings."""
         means = self.results.means
         family = [means[key], *(means[other] for other in siblings(key, means))]
         return max(max(family) - min(family), 4 * self.results.spreads[key], 0.05 * abs(means[key]), 1e-9)
 
     def overturned(self, before: Leaves, after: Leaves) -> float:
-        """How far a change overturns what is concluded, from 0 to 1: the worst of the key quantities.
+        """How far a change overturns the Conclusion, from 0 to 1: the worst of the key quantities.
 
-        Half of it is how many of a quantity's comparisons turned round (those with another key quantity count threefold), half is how far it
-        moved: half of its family's range is all the way.
+        Half of the value is the share of a quantity's comparisons that turned round (comparisons with another key
+        quantity count threefold); half is the quantity's move, in full at half of its family's range.
 
         Args:
             before: results of one seed of the code as it is.
@@ -172,7 +174,7 @@ def _turned(contrast: Contrast, after: Leaves) -> float:
 
 
 def siblings(path: Path_, among: Leaves) -> list[Path_]:
-    """The paths that differ from one in exactly one name."""
+    """The paths that differ from a path in exactly one name."""
     return [
         other
         for other in among

@@ -1,4 +1,5 @@
-"""The rules that need no execution, with the weight that each deserves before any case is seen (log odds at full strength)."""
+"""The rules that need no execution, with the weight that each deserves before any case is seen (log odds at full
+strength)."""
 
 from __future__ import annotations
 
@@ -34,5 +35,5 @@ WEIGHTS: Mapping[str, float] = {
 
 
 def suspicions(workspace: Workspace, paper: Paper, results: Results) -> list[Suspicion]:
-    """What all rules hold against a workspace."""
+    """The suspicions of all rules against a workspace."""
     return [found for rule in RULES for found in rule(workspace, paper, results)]

@@ -22,6 +22,7 @@ from cavesson.audit.auditors.trees import (
     root,
     swap_name,
 )
+from cavesson.lines import text_lines
 
 _TEST = re.compile(r"(^|_)(test|held_?out|heldout|eval)($|_|s$)|(^|_)(x|y)_?te($|_)", re.IGNORECASE)
 _TRAIN = re.compile(r"(^|_)(train|fit|learn|optimi[sz]e|sgd|update)($|_)", re.IGNORECASE)
@@ -30,7 +31,7 @@ _LABEL = re.compile(r"^(y|ys|labels?|targets?|truth|classes|answers?)$|^y_|_y$|_
 
 
 def test_in_training(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """Test data handed to what trains, or a choice made by a score on test data."""
+    """Test data handed to a function that trains, or a choice made by a score on test data."""
     for module in workspace.modules:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and _TRAIN.search(called(node)) and not _TEST.search(called(node)):
@@ -76,7 +77,8 @@ def _test_score(node: ast.AST) -> str:
 
 
 def _is_choice(node: ast.Compare | ast.Call) -> bool:
-    """A comparison with the best so far, or the place of the best; the class with the largest logit is no choice of this kind."""
+    """A comparison with the best so far, or the place of the best; the class with the largest logit is no choice of
+    this kind."""
     if isinstance(node, ast.Compare):
         return any(_SELECT.search(root(side)) for side in (node.left, *node.comparators))
     words = {word.arg for word in node.keywords}
@@ -86,7 +88,7 @@ def _is_choice(node: ast.Compare | ast.Call) -> bool:
 
 
 def same_generator(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """Generators with the same seed in several places: what should be independent is the same."""
+    """Generators with the same seed in several places: draws that should be independent are the same."""
     seen: dict[str, list[tuple[Module, ast.Call]]] = {}
     for module in workspace.modules:
         for node in ast.walk(module.tree):
@@ -135,7 +137,8 @@ def same_generator(workspace: Workspace, paper: Paper, results: Results) -> Iter
 
 
 def shared_draw(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """A random draw just before a loop whose rounds all use it: repeats, members or arms share what they might draw afresh."""
+    """A random draw just before a loop whose rounds all use the draw: repeats, members or arms share a draw that each
+    might make afresh."""
     for module in workspace.modules:
         for body in bodies(module.tree):
             for at, loop in enumerate(body):
@@ -180,7 +183,7 @@ def shared_draw(workspace: Workspace, paper: Paper, results: Results) -> Iterato
 
 def _moved_inside(module: Module, statement: ast.stmt, loop: ast.For) -> dict[str, str]:
     """The edit that makes a statement the first of a loop's body."""
-    lines = module.text.splitlines(keepends=True)
+    lines = text_lines(module.text)
     moved = lines[statement.lineno - 1 : statement.end_lineno]
     first = loop.body[0]
     if first.lineno == loop.lineno:
@@ -325,7 +328,7 @@ def whole_normalised(workspace: Workspace, paper: Paper, results: Results) -> It
 
 
 def unused_argument(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """An argument or a computed value that nothing uses: what it should do is not done."""
+    """An argument or a computed value that no code uses."""
     for module in workspace.modules:
         for function in module.functions():
             body = [child for inner in function.body for child in ast.walk(inner)]

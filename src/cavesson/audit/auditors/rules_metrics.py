@@ -154,7 +154,7 @@ def _with_axis(module: Module, call: ast.Call, axis: float) -> dict[str, str]:
 
 
 def swapped_arguments(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """Arguments in another order than the names of the parameters they go to."""
+    """Arguments whose names are those of parameters in another order."""
     for module in workspace.modules:
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.Call) or (target := workspace.function(called(node))) is None:
@@ -242,7 +242,8 @@ def _unlike_calls(module: Module, one: ast.Call, two: ast.Call) -> Iterator[Susp
 
 
 def _names_arm(test: ast.expr, arms: set[str]) -> bool:
-    """Whether a condition compares something with the name of an arm: `arm == "shared"`, `arm in ("shared", "other")`."""
+    """Whether a condition compares something with the name of an arm: `arm == "shared"`, `arm in ("shared",
+    "other")`."""
     return any(
         isinstance(child, ast.Constant) and child.value in arms
         for node in ast.walk(test)
@@ -260,7 +261,7 @@ def _names_arm(test: ast.expr, arms: set[str]) -> bool:
 
 
 def shared_state(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """Weights handed on without a copy: what is trained for one arm is the starting point of the next."""
+    """Weights handed on without a copy: the trained weights of one arm are the starting point of the next arm."""
     for module in workspace.modules:
         for node in ast.walk(module.tree):
             if (
@@ -322,9 +323,9 @@ def _draws_pictures(module: Module) -> bool:
 
 
 def arm_order(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """The list of arms, to be gone through the other way round: a finding that depends on the order rests on state shared by arms.
+    """The list of arms in reverse order: a finding that depends on the order rests on state that arms share.
 
-    Holds nothing against a codebase by itself; `probe` runs it.
+    The suspicion has no weight by itself; `probe` runs the edit.
     """
     names = {part for path in results.means for part in path}
     for module in workspace.modules:

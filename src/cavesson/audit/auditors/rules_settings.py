@@ -1,4 +1,5 @@
-"""Rules over numbers: what the paper says against what configuration, code and stored results say, and what is unusual."""
+"""Rules over numbers: what the paper says against what configuration, code and stored results say, and what is
+unusual."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ NOISE = re.compile(r"noise|corrupt|flip|jitter|dropout|drop(_|$)|sigma|mask_rate
 DECAY = re.compile(r"weight_decay|^wd$|^l2$|^l1$|ridge|penalty|regulari")
 
 _USUAL: Mapping[str, tuple[float, float, float]] = {
-    # name → lower and upper end of what is usual, and what most people take
+    # name → lower and upper end of the usual range, and the most usual value
     r"(^|_)lr($|_)|learning_rate": (3e-4, 0.5, 0.01),
     r"momentum": (0.8, 0.99, 0.9),
     r"temperature": (0.5, 2.0, 1.0),
@@ -37,7 +38,7 @@ _USUAL: Mapping[str, tuple[float, float, float]] = {
 
 
 def undocumented(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """A setting whose value the paper never mentions: an omission, or a detail of no account."""
+    """A setting whose value the paper never mentions: an omission, or an unimportant detail."""
     for setting in workspace.settings:
         if not setting.configured or setting.value in (0, 1, 2) or paper.mentions(setting.value):
             continue
@@ -57,7 +58,7 @@ def undocumented(workspace: Workspace, paper: Paper, results: Results) -> Iterat
 
 
 def unused(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """A key of the configuration that no code reads: the paper's value is not what runs."""
+    """A key of the configuration that no code reads: the paper's value has no effect."""
     code = "\n".join(module.text for module in workspace.modules)
     splats = bool(re.search(r"\*\*\w*(cfg|conf|config|settings|params|args|hp|kw)", code, re.IGNORECASE))
     for setting in workspace.settings:
@@ -108,7 +109,7 @@ def _alike(workspace: Workspace, one: Setting, other: Setting) -> float:
 
 
 def unusual(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """A hyper-parameter far from what people use."""
+    """A hyper-parameter far from usual values."""
     for setting in workspace.settings:
         for pattern, (low, high, default) in _USUAL.items():
             if not re.search(pattern, setting.name) or setting.value < 0 or (setting.value == 0 and low > 0):
@@ -134,7 +135,7 @@ def unusual(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Su
 
 
 def short_training(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """So few steps, or steps so small, that a fit may not have converged."""
+    """Too few steps, or too small steps, for a fit that surely converges."""
     for rate in workspace.settings:
         if not RATE.search(rate.name) or rate.value <= 0:
             continue
@@ -155,7 +156,8 @@ def short_training(workspace: Workspace, paper: Paper, results: Results) -> Iter
 
 
 def hidden_default(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """A number that takes effect because no configuration has its key: `cfg.get("noise", 0.3)`, unknown to the paper."""
+    """A number that takes effect because no configuration has its key: `cfg.get("noise", 0.3)`, unknown to the
+    paper."""
     configured = {part for setting in workspace.settings if setting.configured for part in setting.path}
     for module in workspace.modules:
         for match in re.finditer(r"""\.get\(\s*["'](\w+)["']\s*,\s*(-?[\d.e-]+)\s*\)""", module.text):
@@ -204,7 +206,8 @@ def unknown_number(workspace: Workspace, paper: Paper, results: Results) -> Iter
 
 
 def unsupported(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
-    """Numbers of the Conclusion or the tables that the stored results do not have: the Conclusion does not follow from them."""
+    """Numbers of the Conclusion or the tables that the stored results do not have: the Conclusion does not follow from
+    the results."""
     if not results.stored:
         return
     values = [
@@ -227,7 +230,7 @@ def unsupported(workspace: Workspace, paper: Paper, results: Results) -> Iterato
 
 def contradicted(workspace: Workspace, paper: Paper, results: Results) -> Iterator[Suspicion]:
     """The paper's sentence on a setting has another number than the setting: `learning rate 0.1` against 0.002."""
-    lines = paper.text.splitlines()
+    lines = paper.text.split("\n")
     for setting in workspace.settings:
         words = setting.name.replace("_", " ").replace("-", " ")
         if not setting.configured or len(words) < 5 or paper.mentions(setting.value):
@@ -250,7 +253,8 @@ def contradicted(workspace: Workspace, paper: Paper, results: Results) -> Iterat
 
 
 def toward_usual(setting: Setting) -> float:
-    """A value one might rather expect: nothing of a noise or a penalty, more of data, training and everything else."""
+    """A value that one might rather expect: zero for a noise or a penalty, more for data, training and everything
+    else."""
     if NOISE.search(setting.name) or DECAY.search(setting.name):
         return setting.value / 10
     return setting.value * 4 if isinstance(setting.value, int) else 1.0 if 0 < setting.value < 1 else setting.value * 3

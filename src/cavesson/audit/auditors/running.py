@@ -1,4 +1,4 @@
-"""Giving cases to auditors by name, one verdict a line, so that a run that was stopped goes on where it was."""
+"""Giving cases to auditors by name, one verdict a line, so that a stopped run goes on where the run was."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cavesson.audit.auditing import Auditor, audit_all
 from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.ensemble import NAME, ensemble
 from cavesson.audit.auditors.own import Own
-from cavesson.audit.bench import Case
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.cases import Case
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import AFFORDANCES, Affordance, Verdict, append_verdict, read_verdicts
 from cavesson.errors import ConfigError, nearest
 from cavesson.lab.own import is_own
@@ -20,7 +20,8 @@ Task = tuple[Case, str, Affordance]
 
 
 def plan(cases: Sequence[Case], auditors: Sequence[str], affordances: Sequence[str]) -> list[Task]:
-    """Who judges what, with which means; the ensemble is no task, for it needs the verdicts of others.
+    """The tasks of a run: auditor, case, affordance. The ensemble is no task, because the ensemble needs the verdicts
+    of other auditors.
 
     Raises:
         ConfigError: an unknown auditor or affordance, or nothing is left to do.
@@ -29,7 +30,7 @@ def plan(cases: Sequence[Case], auditors: Sequence[str], affordances: Sequence[s
         if name.startswith(LLM):
             LLMAuditor(name.removeprefix(LLM))
         elif is_own(name):
-            Own(name)  # loads it, so that a mistake is told before anything is audited
+            Own(name)  # loads the auditor, so that a mistake is reported before anything is audited
         elif name not in (*AUDITORS, NAME):
             known = (
                 f"{nearest(name, (*AUDITORS, NAME))}; a model is llm:MODEL, one of your own path/to/file.py:function."
@@ -46,7 +47,7 @@ def plan(cases: Sequence[Case], auditors: Sequence[str], affordances: Sequence[s
 
 
 def audit_bench(tasks: Sequence[Task], sandbox: Sandbox, out: Path) -> Iterator[tuple[int, Verdict]]:
-    """Carry out what `out` does not have yet; each verdict is on disk before the next case is opened.
+    """Carry out the tasks without a verdict in `out`; each verdict is on disk before the next case is opened.
 
     Yields:
         How many audits are still to be made, and the verdict.
@@ -71,7 +72,8 @@ def _auditor(name: str, case: Case) -> Auditor:
 
 
 def combine(cases: Sequence[Case], affordances: Sequence[str], out: Path) -> Iterator[Verdict]:
-    """The ensemble's verdicts, from all others in `out`; made anew each time, and the last one on a case counts."""
+    """The ensemble's verdicts, from all other verdicts in `out`; made anew each time, and the last verdict on a case
+    counts."""
     given = read_verdicts(out) if out.is_file() else []
     for affordance in AFFORDANCES:
         if affordance in affordances:

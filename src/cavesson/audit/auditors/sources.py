@@ -1,4 +1,4 @@
-"""A workspace as rules see it: parsed Python, the numbers that set something, and edits of either."""
+"""A workspace as rules see the workspace: parsed Python, the numbers that are settings, and edits of both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
+from cavesson.lines import text_lines
 
 _MAX_BYTES = 500_000
 _CONFIGS = (".yaml", ".yml", ".json")
@@ -21,7 +22,7 @@ _CONFIGS = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a file: lines count from 1, columns from 0 and in characters; the end is not part of it."""
+    """A stretch of a file: lines count from 1, columns from 0 and in characters; the end is not included."""
 
     line: int
     column: int
@@ -34,11 +35,11 @@ class Setting:
     """A number with a name: a key of a configuration, a constant, a default, a keyword argument.
 
     Attributes:
-        file: where it is written.
+        file: the file that holds the number.
         span: the literal itself.
-        path: the names that lead to it, its own last.
+        path: the names that lead to the number, its own name last.
         value: the number.
-        configured: whether it stands in a configuration file.
+        configured: whether the file is a configuration file.
     """
 
     file: str
@@ -49,7 +50,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Its own name, in lower case; positions in lists are no names."""
+        """The setting's own name, in lower case; positions in lists are no names."""
         return next((part for part in reversed(self.path) if not part.isdigit()), "").lower().lstrip("-")
 
     @property
@@ -77,7 +78,7 @@ class Module:
 
     def replaced(self, node: ast.expr | ast.stmt, new: str) -> dict[str, str]:
         """The edit that puts other text in the place of a node."""
-        lines = self.text.splitlines(keepends=True)
+        lines = text_lines(self.text)
         ends = node.end_lineno or node.lineno, node.end_col_offset or 0
         span = Span(
             node.lineno, _characters(lines[node.lineno - 1], node.col_offset), ends[0], _characters(lines[ends[0] - 1], ends[1])
@@ -90,10 +91,10 @@ class Module:
 
 
 class Workspace:
-    """The files of a workspace that rules read; what is not text, too large or does not parse is left out.
+    """The files of a workspace that rules read; a file that is no text, is too large or does not parse is left out.
 
     Args:
-        run: the paper's command; modules that it does not import are left out.
+        run: the paper's command; modules that the command does not import are left out.
     """
 
     def __init__(self, folder: Path, run: str | None = None) -> None:
@@ -106,7 +107,7 @@ class Workspace:
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:
-        """The Python files that the command runs; all but tests where the command does not say."""
+        """The Python files that the command runs; all files but tests where the command does not say."""
         found = [(name, text) for name, text in self.texts.items() if name.endswith(".py")]
         parsed = {name: module for name, text in found if (module := _parsed(name, text)) is not None}
         entries = [word for word in shlex.split(self.run or "") if word in parsed]
@@ -116,13 +117,13 @@ class Workspace:
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
-        """All named numbers, those of configuration files first."""
+        """All named numbers, the numbers of configuration files first."""
         configured = [one for name in self.configs for one in _configured(name, self.texts[name])]
         return (*configured, *(one for module in self.modules for one in _in_code(module)))
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """Configuration files: what is YAML or JSON and no result."""
+        """Configuration files: files in YAML or JSON that hold no results."""
         return tuple(
             name for name in self.texts
             if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
@@ -151,19 +152,19 @@ class Workspace:
 
 
 def number(value: float, *, like: float) -> str:
-    """A number as one would write it; whole if the other one is."""
+    """A number as an author would write the number; whole if the other number is whole."""
     return str(round(value)) if isinstance(like, int) else f"{float(value):.6g}"
 
 
 def splice(text: str, span: Span, new: str) -> str:
     """A text with a stretch of it replaced."""
-    lines = text.splitlines(keepends=True)
+    lines = text_lines(text)
     head, tail = lines[span.line - 1][: span.column], lines[span.end_line - 1][span.end_column :]
     return "".join(lines[: span.line - 1]) + head + new + tail + "".join(lines[span.end_line :])
 
 
 def _imported(entries: Sequence[str], parsed: Mapping[str, Module]) -> set[str]:
-    """The files that scripts import, themselves included, directly or by way of others."""
+    """The files that scripts import, directly or by way of other files; the scripts are included."""
     reached: set[str] = set()
     waiting = list(entries)
     while waiting:
@@ -223,7 +224,8 @@ def _read(text: str) -> float | None:
 
 
 def _in_code(module: Module) -> Iterator[Setting]:
-    """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line defaults."""
+    """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line
+    defaults."""
     for node in ast.walk(module.tree):
         named: list[tuple[str, ast.expr | None]] = []
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -245,7 +247,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
                      for word in node.keywords]  # fmt: skip
         for name, value in named:
             if value is not None and (found := literal(value)) is not None:
-                lines = module.text.splitlines(keepends=True)
+                lines = text_lines(module.text)
                 line = lines[value.lineno - 1]
                 columns = _characters(line, value.col_offset), _characters(line, value.end_col_offset or 0)
                 span = Span(value.lineno, columns[0], value.lineno, columns[1])
@@ -253,7 +255,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
 
 
 def literal(node: ast.expr) -> float | None:
-    """The number that an expression is, sign included; None if it is none (a truth value is none)."""
+    """The number that an expression is, sign included; None if there is no number (a truth value is no number)."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = literal(node.operand)
         return None if inner is None else -inner

@@ -1,4 +1,4 @@
-"""`static`: reads paper and code, runs nothing and asks no model."""
+"""`static` reads paper and code, runs nothing and asks no model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIOR: Mapping[Affordance, Mapping[str, float]] = {"paper": _PAPER, "code": rule
 
 @dataclass
 class Static:
-    """An auditor that only reads; with `paper` nothing but the paper.
+    """An auditor that only reads; with the affordance `paper` only the paper.
 
     Attributes:
         held_out: a codebase of the built-in bench whose cases the weights must not have been fitted on.
@@ -30,7 +30,7 @@ class Static:
     name: str = "static"
 
     def audit(self, case: AuditCase, affordance: Affordance) -> Verdict:
-        """With `experiments` it does what it does with `code`."""
+        """The affordances `experiments` and `code` give the same verdict."""
         started = time.monotonic()
         found = self.evidence(case, affordance)
         weights = combination(
@@ -49,7 +49,7 @@ class Static:
         )
 
     def evidence(self, case: AuditCase, affordance: Affordance) -> list[Suspicion]:
-        """All that is held against a case."""
+        """All suspicions against a case."""
         paper = Paper(case.paper)
         if affordance == "paper":
             return list(_in_paper(paper))
@@ -57,7 +57,8 @@ class Static:
 
 
 def _in_paper(paper: Paper) -> Iterator[Suspicion]:
-    """What a paper alone can give away: a Conclusion whose numbers its tables do not have, results without a spread."""
+    """Suspicions from the paper alone: a Conclusion with numbers that the tables do not have, results without a
+    spread."""
     stated = [one for one in paper.conclusion if one.decimals or one.percent]
     missing = [
         one

@@ -26,7 +26,7 @@ def found(
 
 
 def called(node: ast.Call) -> str:
-    """The name of what is called: `np.mean(x)` → mean."""
+    """The name of the called function: `np.mean(x)` → mean."""
     return (
         node.func.attr
         if isinstance(node.func, ast.Attribute)
@@ -50,7 +50,7 @@ def root(node: ast.AST) -> str:
 
 
 def swap_name(module: Module, node: ast.AST, pattern: re.Pattern[str], new: str) -> dict[str, str]:
-    """The edit that says `train` where the first name within an expression says `test`, if that name exists too."""
+    """The edit that says `train` where the first name within an expression says `test`, if the new name exists too."""
     for child in ast.walk(node):
         if isinstance(child, ast.Name) and pattern.search(child.id):
             other = re.sub(r"test|held_?out|eval", new, child.id, flags=re.IGNORECASE)
@@ -60,7 +60,7 @@ def swap_name(module: Module, node: ast.AST, pattern: re.Pattern[str], new: str)
 
 
 def is_number(module: Module, node: ast.expr) -> bool:
-    """Whether an expression is a count of something rather than the thing, by its name."""
+    """Whether an expression is a count, by its name."""
     return bool(re.search(r"(^|_)(n|num|size|every|frac|steps?)($|_)", module.source(node)))
 
 
@@ -73,7 +73,7 @@ def bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
 
 
 def draws(node: ast.expr) -> bool:
-    """Whether an expression draws at random: a method of a generator, or a call that is handed one."""
+    """Whether an expression draws at random: a method of a generator, or a call with a generator as argument."""
     for child in ast.walk(node):
         if isinstance(child, ast.Call):
             owner = root(child.func.value) if isinstance(child.func, ast.Attribute) else ""
@@ -83,7 +83,7 @@ def draws(node: ast.expr) -> bool:
 
 
 def is_mask(node: ast.expr) -> bool:
-    """Whether a comparison or a combination of them gives a mask, as far as one can see."""
+    """Whether a comparison, or a combination of comparisons, seems to give a mask."""
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, ast.BitAnd | ast.BitOr) and any(
             isinstance(child, ast.Compare) for child in ast.walk(node)

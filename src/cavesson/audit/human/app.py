@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 from dataclasses import asdict
-from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,25 +17,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cavesson.audit.auditing import PAPER
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.guard import Guard
 from cavesson.audit.human.session import Audit, Session
-from cavesson.audit.terminal import visible
 from cavesson.audit.verdicts import MAX_FIXES
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.report.page import asset, templates
+
+PACKAGE = "cavesson.audit.human"
 
 _IMAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """A picture that is opened by itself must not act either: an SVG can hold scripts."""
 
 
-def human_app(session: Session, *, token: str, port: int, style: str = "") -> ASGIApp:
+def human_app(session: Session, *, token: str, port: int) -> ASGIApp:
     """The auditing page of one session.
 
     Args:
-        token: whoever has it may enter.
-        port: of 127.0.0.1, where this will be served.
-        style: style sheet of the project's pages, which this page's own goes on top of.
+        token: the secret that lets a person in.
+        port: the port of 127.0.0.1 that will serve the page.
     """
     pages = _Pages(session)
     return Guard(
@@ -49,7 +48,7 @@ def human_app(session: Session, *, token: str, port: int, style: str = "") -> AS
                 Route("/paper/{key}/search", pages.search),
                 Route("/paper/{key}/image", pages.image),
                 Route("/paper/{key}/{action:str}", pages.change, methods=["POST"]),
-                *static_routes(style, "page.js"),
+                *static_routes("page.js"),
             ],
             exception_handlers={CavessonError: refused},  # type: ignore[dict-item]
         ),
@@ -58,15 +57,15 @@ def human_app(session: Session, *, token: str, port: int, style: str = "") -> AS
     )
 
 
-def static_routes(style: str, script: str) -> list[Route]:
+def static_routes(script: str) -> list[Route]:
     """The routes of the style sheet and of one script."""
-    sheet = style + asset("human.css") + content.colours()
+    sheet = asset("report.css") + asset("human.css", PACKAGE) + content.colours()
 
     async def css(request: Request) -> Response:
         return Response(sheet, media_type="text/css")
 
     async def js(request: Request) -> Response:
-        return Response(asset(script), media_type="text/javascript")
+        return Response(asset(script, PACKAGE), media_type="text/javascript")
 
     return [Route("/page.css", css), Route("/page.js", js)]
 
@@ -77,28 +76,11 @@ async def refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"problem": error.problem, "remedy": error.remedy}, 409)
 
 
-def asset(name: str) -> str:
-    """The text of one of the page's own files."""
-    return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def templates() -> Environment:
-    """Templates that escape everything, and show control characters instead of sending them."""
-    return Environment(
-        loader=PackageLoader(__package__, "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 async def json_of(request: Request) -> dict[str, Any]:
     """The mapping that a request carries.
 
     Raises:
-        ConfigError: it carries something else.
+        ConfigError: the request carries something else.
     """
     try:
         given = await request.json()
@@ -110,10 +92,10 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 
 class _Pages:
-    """The endpoints. None of them reads more of a case than its workspace, its paper's name and its scope."""
+    """The endpoints. No endpoint reads more of a case than its workspace, its paper's name and its scope."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.templates = session, templates()
+        self.session, self.templates = session, templates(PACKAGE)
         self.trees = {key: case.tree() for key, case in session.cases.items()}
 
     async def index(self, request: Request) -> Response:
@@ -161,7 +143,7 @@ class _Pages:
         return HTMLResponse(content.search_html(self.trees[key], request.query_params.get("q", "")[:200]))
 
     async def image(self, request: Request) -> Response:
-        """A picture: one of the paper's at any time, others with the code."""
+        """A picture: the paper's pictures at any time, other pictures with the code."""
         key, _ = self._case(request)
         name = request.query_params.get("name", "")
         kind = content.IMAGES.get(PurePosixPath(name).suffix)
@@ -173,7 +155,7 @@ class _Pages:
         return Response(self.trees[key][name].read_bytes(), media_type=kind, headers=headers)
 
     async def change(self, request: Request) -> Response:
-        """Whatever the page does: show that it is open, save, go on to the code, submit, work out a patch."""
+        """The actions of the page: show that the page is open, save, go on to the code, submit, work out a patch."""
         key, case = self._case(request)
         given, action = await json_of(request), request.path_params["action"]
         if action == "save":

@@ -1,7 +1,7 @@
-"""Papers, code and searches as HTML in which nothing that was written under audit can act.
+"""Papers, code and searches as HTML in which no hostile text can act.
 
-Markdown is rendered with raw HTML off; pictures come from the workspace or not at all; code is coloured by Pygments, which
-escapes it. Control characters and marks that reverse the reading direction are shown instead of obeyed.
+Markdown is rendered with raw HTML off; pictures come from the workspace or not at all; code is coloured by Pygments,
+which escapes the code. Control characters and marks that reverse the reading direction are shown instead of obeyed.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cavesson.audit.terminal import visible
+from cavesson.lines import printable
 
 IMAGES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 """What the page shows as a picture, with its media type."""
 
 MAX_SHOWN = 120_000
-"""Characters of a file that are shown; what is longer is data rather than code."""
+"""Characters of a file that are shown; a longer file is data rather than code."""
 
 MAX_HITS = 200
 
 Tree = Mapping[str, Path]
-"""The files of a workspace: relative path → where the content is. Whatever is not in it cannot be asked for."""
+"""The files of a workspace: relative path → where the content is. The page serves no other file."""
 
 
 def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup:
@@ -32,12 +32,12 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
 
     Args:
         tree: files that pictures may come from.
-        image_url: the address of one.
+        image_url: from a picture's name to its address.
     """
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    tokens = markdown.parse(visible(text))
+    tokens = markdown.parse(printable(text))
     for token in tokens:
         for part in (token, *(token.children or ())):
             _tame(part, tree, image_url)
@@ -45,7 +45,8 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
 
 
 def _tame(token: Any, tree: Tree, image_url: Callable[[str], str]) -> None:
-    """Pictures of the workspace only, links to the web only and without a referrer, alignment as a class (no inline style)."""
+    """Pictures of the workspace only, links to the web only and without a referrer, alignment as a class (no inline
+    style)."""
     if style := token.attrs.pop("style", None):
         token.attrs["class"] = str(style).removeprefix("text-align:")
     if token.type == "image":
@@ -81,7 +82,7 @@ def code_html(name: str, text: str) -> Markup:
     from pygments.lexers import TextLexer, get_lexer_for_filename
     from pygments.util import ClassNotFound
 
-    shown = visible(text)[:MAX_SHOWN]
+    shown = printable(text)[:MAX_SHOWN]
     options = {"stripnl": False, "ensurenl": True}
     try:
         lexer = get_lexer_for_filename(name, **options)
@@ -128,28 +129,28 @@ def _branch(nested: Mapping[str, Any]) -> Markup:
             opened = Markup(" open") if len(inner) < 12 else Markup("")
             parts.append(
                 Markup("<li><details{}><summary>{}</summary>{}</details></li>").format(
-                    opened, visible(name), _branch(inner)
+                    opened, printable(name), _branch(inner)
                 )
             )
         else:
             parts.append(
-                Markup('<li><button type="button" data-file="{}">{}</button></li>').format(inner, visible(name))
+                Markup('<li><button type="button" data-file="{}">{}</button></li>').format(inner, printable(name))
             )
     return Markup("<ul>{}</ul>").format(Markup("").join(parts))
 
 
 def search_html(tree: Tree, wanted: str) -> Markup:
-    """Lines that hold a text, whatever its case, by file; each links to its place."""
+    """Lines that hold a text, in upper or lower case, by file; each line links to its place."""
     hits = list(_hits(tree, wanted.lower())) if wanted.strip() else []
     rows = [
         Markup('<li><a href="#{0}:{1}"><span class="where">{2}:{1}</span><code>{3}</code></a></li>').format(
-            quote(name, safe=""), number, visible(name), _marked(line, wanted)
+            quote(name, safe=""), number, printable(name), _marked(line, wanted)
         )
         for name, number, line in hits[:MAX_HITS]
     ]
     count = f"{MAX_HITS} of {len(hits)}" if len(hits) > MAX_HITS else str(len(hits))
     head = Markup('<p class="quiet">{} line{} with “{}”</p>').format(
-        count, "" if len(hits) == 1 else "s", visible(wanted)
+        count, "" if len(hits) == 1 else "s", printable(wanted)
     )
     return head + Markup('<ol class="hits">{}</ol>').format(Markup("").join(rows))
 
@@ -168,5 +169,5 @@ def _marked(line: str, wanted: str) -> Markup:
     start = max(0, at - 60)
     before, hit, after = line[start:at], line[at : at + len(wanted)], line[at + len(wanted) :][:160]
     return Markup("{}{}<mark>{}</mark>{}").format(
-        "…" if start else "", visible(before.lstrip()), visible(hit), visible(after)
+        "…" if start else "", printable(before.lstrip()), printable(hit), printable(after)
     )

@@ -1,14 +1,13 @@
-"""A person mends a file in the page; the patch is worked out, for nobody writes unified diffs by hand."""
+"""A person edits a file in the page; the patch is computed, because nobody writes unified diffs by hand."""
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 from pathlib import Path
 
-from cavesson.audit.bench import Case, files_of
-from cavesson.audit.bringback import inside
-from cavesson.audit.patches import MAX_BYTES, apply_patch
+from cavesson.audit.cases import Case
+from cavesson.audit.patches import MAX_BYTES, apply_patch, diff
+from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import ConfigError
 
 
@@ -23,12 +22,12 @@ def patched_text(case: Case, patch: str, name: str) -> str:
 
 
 def patch_with(case: Case, patch: str, name: str, text: str) -> str:
-    """The patch that leaves one more file as a person wrote it; empty if nothing is changed any more.
+    """The patch that leaves one more file as a person wrote the file; empty if no file differs any more.
 
     Args:
-        patch: what was changed before.
+        patch: the changes so far.
         name: the file.
-        text: its new content.
+        text: new content of the file.
 
     Raises:
         ConfigError: as `patched_text`, or the text is too large.
@@ -62,14 +61,9 @@ def _text(folder: Path, name: str) -> str:
 
 
 def _difference(before: Path, after: Path, name: str) -> str:
-    """The unified diff of one file; a last line without an end is marked as `diff` does it."""
+    """The unified diff of one file; empty if the file is as before."""
     old, new = before / name, after / name
     if old.exists() and new.exists() and old.read_bytes() == new.read_bytes():
         return ""
-    was, now = (
-        _text(folder, name).splitlines(keepends=True) if (folder / name).exists() else [] for folder in (before, after)
-    )
-    lines = difflib.unified_diff(
-        was, now, f"a/{name}" if old.exists() else "/dev/null", f"b/{name}" if new.exists() else "/dev/null"
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    versions = ({name: _text(folder, name)} if (folder / name).exists() else {} for folder in (before, after))
+    return diff(*versions)

@@ -1,6 +1,7 @@
 """Judging proposed fixes: does the auditor name the mechanism? Only fixes that restore the finding are asked about.
 
-The answer key is on this page, so whoever judges is no auditor of the same bench any more. Who proposed a fix is not shown.
+The page shows the answer key, so a person who judges can no longer audit the same bench. The page hides the auditor's
+name.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, write_grades
-from cavesson.audit.human.app import json_of, refused, static_routes, templates
+from cavesson.audit.human.app import PACKAGE, json_of, refused, static_routes
 from cavesson.audit.human.guard import Guard
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Fix, Verdict
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.report.page import templates
 
 Name = tuple[str, str, str, int]
 """Case, auditor, affordance, place of the fix."""
@@ -32,10 +34,10 @@ Name = tuple[str, str, str, int]
 def execute_fixes(
     path: Path, cases: Sequence[Case], verdicts: Sequence[Verdict], sandbox: Sandbox, *, cache: RunCache | None = None
 ) -> list[Grade]:
-    """Execute the patches of all fixes that `path` does not know yet, and keep what came out there.
+    """Execute the patches of all fixes without a grade in `path`, and keep the grades there.
 
     Raises:
-        ConfigError: `path` holds something else than grades.
+        ConfigError: `path` holds other lines than grades.
     """
     known = {name_of(grade): grade for grade in (read_grades(path) if path.exists() else ())}
     latest = {(verdict.case, verdict.auditor, verdict.affordance): verdict for verdict in verdicts}
@@ -50,15 +52,15 @@ def execute_fixes(
 
 
 def name_of(grade: Grade) -> Name:
-    """What tells one grade from another."""
+    """The key that tells one grade from another."""
     return grade.case, grade.auditor, grade.affordance, grade.fix
 
 
 class Grading:
-    """The judgements of one person over a list of grades; each is written as soon as it is made.
+    """The judgements of one person over a list of grades; each judgement is written at once.
 
     Args:
-        path: of the grades.
+        path: file of the grades.
         grader: the person's name.
     """
 
@@ -81,13 +83,13 @@ class Grading:
         ]
 
     def question(self, number: int) -> tuple[str, Fix, Grade]:
-        """What is asked, the fix it is about, and what is known of it."""
+        """The question, the fix in question, and the grade of the fix."""
         grade = self.grades[self.asked[number]]
         fix = self.fixes[name_of(grade)]
         return question(self.cases[grade.case], fix), fix, grade
 
     def judge(self, number: int, names_mechanism: bool | None) -> None:
-        """Keep a judgement; None takes it back."""
+        """Keep a judgement; None takes the judgement back."""
         at = self.asked[number]
         grade = self.grades[at]
         self.grades[at] = (
@@ -98,9 +100,9 @@ class Grading:
         write_grades(self.path, self.grades)
 
 
-def grading_app(grading: Grading, *, token: str, port: int, style: str = "") -> ASGIApp:
+def grading_app(grading: Grading, *, token: str, port: int) -> ASGIApp:
     """The page on which fixes are judged; the arguments are those of `human_app`."""
-    pages = templates()
+    pages = templates(PACKAGE)
 
     async def index(request: Request) -> Response:
         undone = [at for at in range(len(grading.asked)) if grading.question(at)[2].names_mechanism is None]
@@ -134,6 +136,6 @@ def grading_app(grading: Grading, *, token: str, port: int, style: str = "") -> 
         Route("/", index),
         Route("/fix/{number:int}", one),
         Route("/fix/{number:int}", judge, methods=["POST"]),
-        *static_routes(style, "grade.js"),
+        *static_routes("grade.js"),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={CavessonError: refused}), token, port)  # type: ignore[dict-item]

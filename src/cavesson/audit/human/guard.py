@@ -1,4 +1,5 @@
-"""Who may ask: the holder of the token, from a page of this server. Every answer carries the headers that keep content tame."""
+"""Requests are answered for the holder of the token, from a page of this server. Every answer carries headers that keep
+content from acting."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ _HEADERS = {
 
 
 class Guard:
-    """Lets requests through to an app if they come from the person who was given the address.
+    """Lets requests through to an app if the person with the printed address sends the requests.
 
-    The address that is printed holds the token; the first visit turns it into a cookie that scripts cannot read and that
-    other sites' requests do not carry. The Host header must be this server's own (a foreign name that points at 127.0.0.1 is
-    refused), and what changes anything must come from its own pages.
+    The address that is printed holds the token; the first visit turns it into a cookie that scripts cannot read and
+    that other sites' requests do not carry. The Host header must name this server (a foreign name that points at
+    127.0.0.1 is refused), and a request that changes anything must come from the server's own pages.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:

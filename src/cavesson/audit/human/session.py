@@ -1,7 +1,8 @@
-"""One person's audits: which cases in which order, how far they are, and what was written so far.
+"""One person's audits: the cases in their order, the progress, and the answers so far.
 
-The state is one small file, rewritten whole after every change, so a closed browser or a killed server loses nothing that
-the page has reported as saved. It holds no case's id: cases are named by digests with a secret key, as they are in the page.
+The state is one small file, rewritten whole after every change, so a closed browser or a killed server loses nothing
+that the page has reported as saved. The file holds no id of a case: cases are named by digests with a secret key, as in
+the page.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import MAX_FIXES, Affordance, Cost, Fix, Verdict, append_verdict, read_credence
 from cavesson.errors import ConfigError
 from cavesson.lab import disk
@@ -34,7 +35,7 @@ _MAX_TEXT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a session was begun with.
+    """The settings of a session.
 
     Attributes:
         auditor: the name in the verdicts.
@@ -76,8 +77,8 @@ class Audit:
         phase: reading the paper, reading the code, or submitted.
         spent: seconds in each phase.
         credence, notes, fixes: the answer so far.
-        tab: number of the page that may save; one that was opened earlier may not.
-        change: number of that page's last change.
+        tab: number of the page that may save; a page that was opened earlier may not.
+        change: number of the last change of this page.
     """
 
     phase: Phase = "paper"
@@ -110,7 +111,7 @@ def draw_cases(cases: Sequence[Case], seed: int, *, twins: bool = False) -> list
 
 
 def settings_for(folder: Path, given: Mapping[str, Any]) -> Settings:
-    """What was asked for; for the rest what the folder's session was begun with, else the defaults and a random seed.
+    """The settings asked for; other settings are those of the folder's session, else the defaults and a random seed.
 
     Args:
         given: settings by name; None or False where nothing was asked.
@@ -129,7 +130,7 @@ class Session:
     """The audits of one person, kept in a folder (`session.json`, and `verdicts.jsonl` with what was submitted).
 
     Args:
-        folder: made if missing; one that holds a session is resumed.
+        folder: made if missing; a session in the folder is resumed.
         cases: in the order in which they are offered.
         clock: seconds; for tests.
 
@@ -163,7 +164,7 @@ class Session:
         return self.audits[key]
 
     def open(self, key: str) -> Audit:
-        """A page shows the case: from now on this page may save, earlier ones may not."""
+        """A page shows the case: from now on this page may save, earlier pages may not."""
         audit = self.audits[key]
         audit.tab, audit.change = audit.tab + 1, 0
         self.tick(key)
@@ -190,8 +191,8 @@ class Session:
         """Keep an answer as it stands.
 
         Args:
-            tab: of the page that saves.
-            change: counts its changes; one that arrives late is left out.
+            tab: number of the page that saves.
+            change: counts the changes of the page; a change that arrives late is left out.
             given: `credence` (0 to 1 or None), `notes` and `fixes`.
 
         Raises:
@@ -216,14 +217,14 @@ class Session:
         return audit
 
     def advance(self, key: str) -> Audit:
-        """End the reading of the paper: what was thought until then is a verdict on the paper alone."""
+        """End the reading of the paper: the answer so far becomes the verdict on the paper alone."""
         if self.tick(key).phase == "paper":
             self._end_paper(key)
             self._write()
         return self.audits[key]
 
     def submit(self, key: str) -> Audit:
-        """End the case: what was written is the verdict.
+        """End the case: the answer becomes the verdict.
 
         Raises:
             ConfigError: the paper has not been ended, or the case was submitted already.

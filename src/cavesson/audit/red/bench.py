@@ -1,7 +1,8 @@
 """The shipped mutants as a bench: every patch applied, every run made here, every flip seen again.
 
-Shipped are patches (a few kilobytes). Predictions, tables and figures would be megabytes, and a result that was not produced on
-this machine proves nothing on it; so `make_bench` runs each mutant (a run that the cache has is not made again) and keeps what comes out:
+Shipped are patches (a few kilobytes). Predictions, tables and figures would be megabytes, and a result from another
+machine proves nothing on this machine; so `make_bench` runs each mutant (a run in the cache is not made again) and
+keeps the output:
 
     codebases/_rubrics/<codebase>.yaml, codebases/<id>/, codebases/_fixes/<id>.patch    as in any bench
     made/<id>                                                                           what a mutant was made from
@@ -23,31 +24,33 @@ from typing import Any
 import yaml
 
 from cavesson.audit.auditing import PAPER
-from cavesson.audit.bench import Bench, Case, builtin_root, load_bench, make_alike
+from cavesson.audit.bench import Bench, builtin_root, load_bench
+from cavesson.audit.cases import Case
 from cavesson.audit.execution import Outcome, RunFailed, digest, experiment
 from cavesson.audit.findings import FindingError
-from cavesson.audit.patches import apply_patch
+from cavesson.audit.patches import apply_patch, diff
 from cavesson.audit.red.papers import rewrite
 from cavesson.audit.red.search import LIMITS, Mutant, read_mutants
-from cavesson.audit.red.source import diff, editable
-from cavesson.audit.sandbox import Sandbox
+from cavesson.audit.red.source import editable
+from cavesson.audit.sandbox.protocol import Sandbox
+from cavesson.audit.workspace import make_alike
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 
 VERSION = 1
-"""Of what `make_bench` writes; a change makes everything anew."""
+"""Version of the files that `make_bench` writes; a change makes everything anew."""
 
 _NUMBERS = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?")
 _PLAIN_COMMAND = re.compile(r"^\s*(python [\w./-]+\.py)\s*(?:#.*)?$", re.MULTILINE)
 
 
 class NotVerified(CavessonError):
-    """A mutant that is not, here, what it is said to be."""
+    """A mutant that does not flip its findings on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one mutant: made now, there already, or why not."""
+    """What became of one mutant: made now, made earlier, or the problem."""
 
     mutant: Mutant
     problem: str = ""
@@ -69,7 +72,7 @@ def mutant_bench(root: Path | None = None) -> Bench:
     """The bench of mutants that `cavesson audit mutants make` wrote.
 
     Raises:
-        ConfigError: it has not been made.
+        ConfigError: the bench has not been made.
     """
     root = root or mutants_root()
     if not (root / "codebases" / "_rubrics").is_dir():
@@ -85,15 +88,15 @@ def make_bench(
     *,
     on_made: Callable[[Made], None] | None = None,
 ) -> list[Made]:
-    """Write a bench of mutants; what is there already and was made from the same code and patch is kept.
+    """Write a bench of mutants; mutants that were made from the same code and patch are kept.
 
     Args:
         root: folder of the new bench.
-        mutants: of honest cases of `bench`.
-        on_made: told of each mutant.
+        mutants: mutants of honest cases of `bench`.
+        on_made: called with each mutant.
 
     Returns:
-        What became of each. One that fails, or does not flip here, is left out of the rubric.
+        What became of each mutant. A mutant that fails, or flips nothing on this machine, is left out of the rubric.
     """
     by_codebase: dict[str, list[Made]] = {}
     for mutant in mutants:
@@ -115,7 +118,7 @@ def stored_results(folder: Path, case: Case) -> list[dict[str, Any]]:
     """The results that a workspace stores, one for each of the paper's seeds.
 
     Raises:
-        ConfigError: they are missing.
+        ConfigError: the results are missing.
     """
     found = []
     for seed in case.seeds:
@@ -135,7 +138,7 @@ def _parent(bench: Bench, mutant: Mutant) -> Case:
 
 
 def _one(root: Path, mutant: Mutant, parent: Case, sandbox: Sandbox) -> Made:
-    """One mutant, unless it is there."""
+    """Make one mutant, unless the mutant exists."""
     with tempfile.TemporaryDirectory(prefix="cavesson-mutant-") as place:
         honest = parent.materialise(Path(place) / "honest")
         key = hashlib.sha256(f"{VERSION}{digest(honest)}{parent.run}{mutant}".encode()).hexdigest()
@@ -162,7 +165,7 @@ def mutate(mutant: Mutant, parent: Case, honest: Path, folder: Path, sandbox: Sa
 
     Args:
         honest: the workspace of the parent.
-        folder: of the new one.
+        folder: the workspace of the mutant.
 
     Raises:
         NotVerified: a run fails, or the findings do not come out as the mutant says.

@@ -1,9 +1,9 @@
-"""Papers of mutants, by rule: what was measured is replaced, what was described stays.
+"""Papers of mutants, by rule: measurements are replaced, descriptions stay.
 
-Nobody writes a discussion of a mutant's results, and the honest one would contradict them. So every paper of a bench of
-mutants, the honest ones' too, is treated alike: abstract and discussion go, the section on results becomes tables of what is
-stored, and the Conclusion states the number behind each Key Finding. What such a paper says in words of the
-results that were expected (an introduction that gives them away) stays, in honest and sabotaged cases alike.
+Nobody writes a discussion of a mutant's results, and the honest paper's discussion would contradict the results. So
+every paper of a bench of mutants, honest papers too, is treated alike: abstract and discussion go, the section on
+results becomes tables of stored results, and the Conclusion states the number behind each Key Finding. Words on
+expected results (an introduction that gives the results away) stay, in honest and sabotaged cases alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cavesson.audit.red.source import words
 Setting = tuple[str, str, str]
 
 MAX_COLUMNS = 12
-"""Of a table; longer lists are shown by their mean."""
+"""Columns of a table; a longer list is shown by its mean."""
 
 _GONE = re.compile(r"\b(abstract|discussion|related)\b", re.IGNORECASE)
 _RESULTS = re.compile(r"\b(results|findings|experiments)\b", re.IGNORECASE)
@@ -42,12 +42,12 @@ def rewrite(paper: str, runs: Sequence[Mapping[str, Any]], findings: Sequence[Fi
     """The paper of a case of a bench of mutants.
 
     Args:
-        paper: of the honest twin.
+        paper: the paper of the honest twin.
         runs: the results of each seed.
         findings: the Key Findings.
         chosen: every number that stands in the honest code and configuration; other decimals in the description are
             measurements, and their sentences go.
-        setting: the hyper-parameter that was changed; where the paper names it, it names the new value.
+        setting: the hyper-parameter that was changed; the paper gets its new value.
     """
     parts: list[str] = []
     skipped = 0  # level of the heading under which everything is left out
@@ -64,16 +64,16 @@ def rewrite(paper: str, runs: Sequence[Mapping[str, Any]], findings: Sequence[Fi
             parts.append(f"{section.head}\n\n{tables(runs)}\n")
             skipped = section.level
         else:
-            body = _described(section.body.strip("\n"), chosen)
+            body = _without_measurements(section.body.strip("\n"), chosen)
             parts.append(f"{section.head}\n\n{body}" if section.head else body)
     text = "\n".join(part.strip("\n") + "\n" for part in parts if part.strip())
     return text if setting is None else documents(text, setting) or text
 
 
 def documents(paper: str, setting: Setting) -> str | None:
-    """The paper with the new value of a hyper-parameter, or None if it does not name the old one.
+    """The paper with the new value of a hyper-parameter, or None if the paper does not name the old value.
 
-    It is named where its value stands in a sentence that shares a word with its name.
+    A paper names a value where the value stands near a word of the hyper-parameter's name.
     """
     name, before, after = setting
     known = {word[:5] for word in words(name) if not word.isdigit()}
@@ -92,7 +92,7 @@ def documents(paper: str, setting: Setting) -> str | None:
 
 def tables(runs: Sequence[Mapping[str, Any]]) -> str:
     """All stored results as tables, mean and standard deviation over the seeds."""
-    whole = [_keyed(run) for run in runs]
+    whole = [_as_mapping(run) for run in runs]
     parts, single = [], []
     for name in whole[0]:
         values = [run[name] for run in whole]
@@ -107,17 +107,17 @@ def tables(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(numbered)
 
 
-def _keyed(node: Any) -> Any:
+def _as_mapping(node: Any) -> Any:
     """Short lists as mappings by position, long ones as their mean: what a table can show."""
     if isinstance(node, Mapping):
-        return {str(key): _keyed(value) for key, value in node.items()}
+        return {str(key): _as_mapping(value) for key, value in node.items()}
     if isinstance(node, list) and len(node) <= MAX_COLUMNS:
-        return {str(at): _keyed(value) for at, value in enumerate(node, start=1)}
+        return {str(at): _as_mapping(value) for at, value in enumerate(node, start=1)}
     return fmean(node) if isinstance(node, list) and all(map(_is_number, node)) else node
 
 
 def conclusion(findings: Sequence[Finding], runs: Sequence[Mapping[str, Any]]) -> str:
-    """What each Key Finding comes to: the quantities that it compares, and which is larger.
+    """The quantities that each Key Finding compares, and which is larger.
 
     The wording is the same whether the finding holds or not.
     """
@@ -137,7 +137,7 @@ def _comparisons(finding: Finding, runs: Sequence[Mapping[str, Any]]) -> Iterato
             one, two = ([quantity(side, run) for run in runs] for side in (left, right))
             above = sum(a > b for a, b in zip(one, two, strict=True))
             order = "above" if above == len(runs) else "below" if above == 0 else "on both sides of"
-            yield f"{_words(left)} is {_spread(one)}, {order} {_words(right)}{_spread_of(right, two)} in the seeds studied"
+            yield f"{_words(left)} is {_spread(one)}, {order} {_words(right)}{_in_brackets(right, two)} in the seeds studied"
 
 
 def _words(node: ast.expr) -> str:
@@ -163,7 +163,7 @@ def _path(node: ast.expr) -> str:
     return " / ".join(reversed(keys))
 
 
-def _spread_of(node: ast.expr, values: list[float]) -> str:
+def _in_brackets(node: ast.expr, values: list[float]) -> str:
     return "" if isinstance(node, ast.Constant) else f" ({_spread(values)})"
 
 
@@ -176,7 +176,7 @@ def _number(value: float) -> str:
 
 
 def _cell(values: Sequence[Any]) -> str | None:
-    """A cell from one number per seed; None for anything else."""
+    """A table's cell from one number per seed; None for other values."""
     return _spread(values) if all(map(_is_number, values)) else None
 
 
@@ -207,7 +207,7 @@ def _rows(values: Sequence[Mapping[str, Any]], path: str = "") -> Iterator[tuple
 
 
 def _sections(paper: str) -> Iterator[_Section]:
-    """Headings with the text below each, up to the next heading of whatever level."""
+    """Headings with the text below each, up to the next heading of any level."""
     parts = re.split(r"^(#{1,6} .*)$", paper, flags=re.MULTILINE)
     if parts[0].strip():
         yield _Section("", 0, parts[0])
@@ -215,17 +215,18 @@ def _sections(paper: str) -> Iterator[_Section]:
         yield _Section(head, len(head) - len(head.lstrip("#")), body)
 
 
-def _described(body: str, chosen: set[str]) -> str:
-    """The text without the sentences that hold a measurement: a decimal number that code and configuration do not have."""
+def _without_measurements(body: str, chosen: set[str]) -> str:
+    """The text without the sentences that hold a measurement: a decimal number that code and configuration do not
+    have."""
     paragraphs = []
     for paragraph in body.split("\n\n"):
         sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z*_(])", paragraph)
-        kept = [sentence for sentence in sentences if not _measured(sentence, chosen)]
+        kept = [sentence for sentence in sentences if not _holds_measurement(sentence, chosen)]
         paragraphs.append(paragraph if kept == sentences else " ".join(kept))
     return "\n\n".join(paragraphs)
 
 
-def _measured(sentence: str, chosen: set[str]) -> bool:
+def _holds_measurement(sentence: str, chosen: set[str]) -> bool:
     return any("." in found and found not in chosen for found in _NUMBER.findall(sentence))
 
 

@@ -1,7 +1,7 @@
-"""Verified mutation: of all that operators can think of, what flips a Key Finding when it is executed.
+"""Verified mutation: the edits by operators that flip a Key Finding when executed.
 
-Seed 0 is the filter; what survives it must flip the same finding in every seed of the paper. Runs are kept in the cache, so a
-search that is stopped goes on where it was.
+Seed 0 is the filter; an edit that survives the filter must flip the same finding in every seed of the paper. Runs are
+kept in the cache, so a stopped search goes on where the search was.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cavesson.audit.bench import Case, Kind
+from cavesson.audit.cases import Case, Kind
 from cavesson.audit.execution import Outcome, RunCache, RunFailed, experiment
 from cavesson.audit.findings import Finding, FindingError
+from cavesson.audit.patches import diff
 from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import documents
-from cavesson.audit.red.source import Edit, Mutation, TextFile, diff, read_codebase
-from cavesson.audit.sandbox import Limits, Sandbox
+from cavesson.audit.red.source import Edit, Mutation, TextFile, read_codebase
+from cavesson.audit.sandbox.protocol import Limits, Sandbox
 from cavesson.errors import ConfigError
+from cavesson.lines import json_line, read_json_lines, text_lines
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
-"""Of one run of a candidate: one that takes much longer than the honest code would be found by its clock."""
+"""Limits of one run of a candidate: a candidate that takes much longer than the honest code would be found by its
+duration."""
 
 MOST_OF_ONE = 3
-"""Sabotages of one codebase by one operator: more would make a bench of one trick."""
+"""Sabotages of one codebase by one operator: more would make a bench of a single trick."""
 
 _UNMENTIONED = {"share-seed", "own-seed", "share-object", "hoist", "sink", "drop-argument", "fewer-distinct"}
 """Operators whose choice papers rarely mention: their mutants count as omissions."""
@@ -43,15 +46,15 @@ class Mutant:
 
     Attributes:
         id: neutral name.
-        codebase: it was made from.
-        honest: all findings hold in every seed all the same: the change is benign.
-        operator: that made the change.
-        kind: of sabotage; of benign changes None.
-        flips: the findings that no longer hold, in any seed.
+        codebase: the codebase that was changed.
+        honest: whether all findings still hold in every seed: the change is benign.
+        operator: name of the operator that made the change.
+        kind: kind of sabotage; None for a benign change.
+        flips: the findings that hold in no seed any more.
         mechanism: what changed and what follows, in two sentences.
-        files: where (`data.py:41`).
+        files: the places (`data.py:41`).
         patch: a unified diff from the honest twin.
-        setting: name, value before and value after of a hyper-parameter, if that is what changed.
+        setting: name, value before and value after of the changed hyper-parameter, or None.
     """
 
     id: str
@@ -79,7 +82,8 @@ class Tried:
 class Candidates:
     """Edits that still parse, by operator, each operator's in random order.
 
-    The next one comes from the operator that has done best so far in this codebase; those not yet tried count as even chances.
+    The next edit comes from the operator with the best record in this codebase; an untried operator counts as an even
+    chance.
     """
 
     def __init__(self, files: Sequence[TextFile], *, seed: int = 0) -> None:
@@ -118,13 +122,13 @@ def find_mutants(
     """Search one honest codebase.
 
     Args:
-        want: verified sabotages.
-        benign: changes that leave all findings as they are, for honest cases that are not the original either.
-        budget: candidates that are run.
-        on_try: told of each.
+        want: number of verified sabotages.
+        benign: number of changes that leave all findings as they are, for honest cases besides the original.
+        budget: number of candidates that are run.
+        on_try: called with each candidate.
 
     Raises:
-        ConfigError: the case is sabotaged, or says too little to be run.
+        ConfigError: the case is sabotaged, or its rubric does not say how to run the code.
         RunFailed: the honest code itself does not run.
     """
     if not (case.honest and case.run and case.findings and case.seeds):
@@ -168,7 +172,7 @@ class _Search:
         self.first_results: set[str] = {_digest(self.honest[0])}
 
     def attempt(self, mutation: Mutation, *, want_benign: bool, want_flip: bool) -> Tried:
-        """Run a candidate: seed 0, and the others if that promises something that is wanted."""
+        """Run a candidate: seed 0, and the other seeds if seed 0 promises a wanted mutant."""
         flips: set[str] = {finding.id for finding in self.case.findings}
         benign = True
         for at, seed in enumerate(self.case.seeds):
@@ -220,14 +224,16 @@ class _Search:
         )
 
     def kind(self, mutation: Mutation) -> Kind:
-        """A setting that the paper names is a design, one that it does not an omission; other changes are logic or omissions."""
+        """A setting that the paper names is a design, a setting that the paper does not name an omission; other changes
+        are logic or omissions."""
         if mutation.setting is not None:
             return "design" if documents(self.paper, mutation.setting) else "omission"
         return "omission" if mutation.operator in _UNMENTIONED else "logic"
 
 
 def odd(honest: Any, results: Any) -> str:
-    """What would strike anybody about results: other keys, numbers that are not finite, shares outside 0 to 1; empty if nothing.
+    """What is conspicuous in results: other keys, numbers that are not finite, shares outside 0 to 1; empty if nothing
+    is.
 
     A number is a share if it and all its neighbours in the honest results lie between 0 and 1.
     """
@@ -257,7 +263,7 @@ def leaves(node: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 def describe(operator: str, patch: str, flipped: Sequence[Finding]) -> str:
     """The mechanism of a mutant in two sentences: what changed, and what no longer holds."""
-    changed = {sign: [line[1:].strip() for line in patch.splitlines() if re.match(rf"[{sign}](?![{sign}]{{2}} )", line)]
+    changed = {sign: [line[1:].strip() for line in patch.split("\n") if re.match(rf"[{sign}](?![{sign}]{{2}} )", line)]
                for sign in "-+"}  # fmt: skip
     old, new = ("; ".join(f"`{line}`" for line in changed[sign]) for sign in "-+")
     what = f"{old} became {new}" if old and new else f"{old} went" if old else f"{new} was added"
@@ -269,24 +275,23 @@ def describe(operator: str, patch: str, flipped: Sequence[Finding]) -> str:
 def write_mutants(path: Path, mutants: Sequence[Mutant]) -> None:
     """Mutants as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(mutant)) + "\n" for mutant in mutants), encoding="utf-8")
+    path.write_text("".join(json_line(asdict(mutant)) for mutant in mutants), encoding="utf-8")
 
 
 def read_mutants(path: Path) -> list[Mutant]:
     """Mutants from JSON lines.
 
     Raises:
-        ConfigError: a line that is no mutant.
+        ConfigError: a line is no mutant.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for place, raw in read_json_lines(path):
         try:
-            raw = json.loads(line)
             lists = {name: tuple(raw[name]) for name in ("flips", "files")}
             setting = tuple(raw["setting"]) if raw["setting"] else None
             found.append(Mutant(**{**raw, **lists, "setting": setting}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(f"{path}, line {number} is no mutant ({error}).", "Find the mutants again.") from error
+        except (TypeError, KeyError) as error:
+            raise ConfigError(f"{place} is no mutant ({error}).", "Find the mutants again.") from error
     return found
 
 
@@ -306,6 +311,6 @@ def _digest(results: Any) -> str:
 
 def _first_line(before: str, after: str) -> int:
     """The first line of the changed text that differs."""
-    old, new = before.splitlines(), after.splitlines()
+    old, new = text_lines(before), text_lines(after)
     at = next((at for at, (one, two) in enumerate(zip(old, new, strict=False)) if one != two), len(new) - 1)
     return at + 1

@@ -1,12 +1,12 @@
-"""A codebase as sabotage operators see it: parsed files, and edits that keep everything else of the text as it is.
+"""A codebase as sabotage operators see the codebase: parsed files, and edits that keep the rest of the text as it is.
 
-Operators never print a syntax tree back: comments, spacing and style of the author stay, and a diff shows one small change.
+Operators never print a syntax tree back: comments, spacing and style of the author stay, and a diff shows one small
+change.
 """
 
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.bench import files_of
+from cavesson.audit.workspace import files_of
+from cavesson.lines import text_lines
 
 CONFIG = (".yaml", ".yml", ".json", ".toml")
 
@@ -40,11 +41,11 @@ class Mutation:
     """One candidate sabotage.
 
     Attributes:
-        operator: which made it.
+        operator: name of the operator.
         path: the file, relative to the workspace.
-        line: where it starts, counted from 1.
-        edits: what changes.
-        setting: name and values (before, after) of the hyper-parameter that changes, if one does.
+        line: first changed line, counted from 1.
+        edits: the edits of the file.
+        setting: name and values (before, after) of the changed hyper-parameter, or None.
     """
 
     operator: str
@@ -122,7 +123,7 @@ class PythonFile(TextFile):
     def _lines(self) -> list[tuple[int, bytes]]:
         """Offset in characters and the bytes of each line: the tree counts columns in bytes."""
         lines, at = [], 0
-        for line in self.text.splitlines(keepends=True):
+        for line in text_lines(self.text):
             lines.append((at, line.encode()))
             at += len(line)
         return lines
@@ -133,7 +134,7 @@ class PythonFile(TextFile):
         return at + len(content[:column].decode())
 
     def span(self, node: Any) -> tuple[int, int]:
-        """First character of a node and the one after its last."""
+        """The first character of a node, and the character after its last."""
         return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
 
     def segment(self, node: ast.AST) -> str:
@@ -146,7 +147,8 @@ class PythonFile(TextFile):
         return Edit(*self.span(node), text)
 
     def walk(self, *kinds: type[ast.AST]) -> Iterator[Any]:
-        """The nodes of some kinds, in the order of the text; those inside f-strings have no place of their own."""
+        """The nodes of some kinds, in the order of the text; nodes inside f-strings have no place of their own and are
+        left out."""
         found = [
             node
             for node in ast.walk(self.tree)
@@ -201,7 +203,7 @@ def editable(name: str) -> bool:
 
 
 def read_codebase(folder: Path) -> list[TextFile]:
-    """The files of a workspace that operators work on; what does not parse is left out."""
+    """The files of a workspace that operators work on; a file that does not parse is left out."""
     files: list[TextFile] = []
     for name, path in files_of(folder).items():
         if not editable(name):
@@ -220,13 +222,3 @@ def read_codebase(folder: Path) -> list[TextFile]:
 def words(name: str) -> frozenset[str]:
     """The words of a name, in lower case: `train_batch.lr2` has train, batch, lr and 2."""
     return frozenset(word.lower() for word in _WORDS.findall(name))
-
-
-def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The unified diff between two sets of files (relative path → text) of the same names."""
-    parts = []
-    for name in sorted(after):
-        old, new = before[name].splitlines(keepends=True), after[name].splitlines(keepends=True)
-        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):
-            parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    return "".join(parts)

@@ -1,4 +1,4 @@
-"""How much an AUROC can tell: the width of its interval by the number of cases."""
+"""The width of an AUROC's interval by the number of cases."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.audit.bench import Case
+from cavesson.audit.cases import Case
 from cavesson.audit.scoring import auroc
 
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """Of the 95 % interval of an AUROC.
+    """The width of the 95 % interval of an AUROC.
 
     Attributes:
-        cases: how many were scored.
-        sabotaged: how many of them were sabotaged.
+        cases: number of scored cases.
+        sabotaged: number of sabotaged cases among the scored.
         value: the AUROC, in the median over the draws.
-        width: of its interval, in the median.
+        width: width of the interval, in the median.
         draws: subsets of cases (or simulated audits) that were looked at.
     """
 
@@ -33,7 +33,8 @@ class Width:
 
 
 def simulated(cases: Sequence[Case], strength: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Credences of an imagined auditor: normal scores, those of sabotaged cases shifted so that its true AUROC is `strength`.
+    """Credences of an imagined auditor: normal scores, shifted for sabotaged cases so that the true AUROC is
+    `strength`.
 
     Half of the variance is common to the cases of one codebase, as twins are alike.
     """
@@ -46,7 +47,7 @@ def simulated(cases: Sequence[Case], strength: float, rng: np.random.Generator) 
 
 def width_of(cases: Sequence[Case], credences: NDArray[np.float64], count: int | None, rng: np.random.Generator, *,
              draws: int = 50) -> Width:  # fmt: skip
-    """The interval's width for `count` cases drawn from those given, half of them sabotaged; for all if None."""
+    """The interval's width for `count` of the given cases, half of the drawn cases sabotaged; for all cases if None."""
     labels = np.array([not case.honest for case in cases])
     clusters = np.array([case.codebase for case in cases])
     values, widths = [], []

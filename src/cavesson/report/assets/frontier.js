@@ -49,7 +49,7 @@ function drawFrontiers(host) {
   host.append(legend, grid, note);
   for (const organism of shown) {
     const area = el('div', { class: 'plot' });
-    grid.append(el('figure', {}, shown.length > 1 ? el('figcaption', {}, ...visible(organism.title)) : null, area));
+    grid.append(el('figure', {}, shown.length > 1 ? el('figcaption', {}, ...printable(organism.title)) : null, area));
     redraws.push(responsive(area, (width) => frontierChart(organism, width, hidden, state.near ? near : everywhere)));
   }
 }

@@ -125,14 +125,14 @@ document.body.append(tip);
 /** Show rows `[name, text, color?]` under a title near a place of the window; methods are listed once below. */
 function showTip(title, lead, rows, methods, place) {
   const table = el('table', {}, ...rows.map(([name, text, color]) => el('tr', {},
-    el('th', { scope: 'row' }, color ? el('i', { class: 'dot', style: `background:${color}` }) : null, ...visible(name)),
-    el('td', {}, ...visible(text)))));
+    el('th', { scope: 'row' }, color ? el('i', { class: 'dot', style: `background:${color}` }) : null, ...printable(name)),
+    el('td', {}, ...printable(text)))));
   const used = [...new Set(methods)].map((index) => data.methods[index]);
   tip.replaceChildren(
-    el('strong', {}, ...visible(title)),
-    ...(lead ? [el('p', {}, ...visible(lead))] : []),
+    el('strong', {}, ...printable(title)),
+    ...(lead ? [el('p', {}, ...printable(lead))] : []),
     table,
-    ...(used.length ? [el('p', { class: 'method' }, ...visible(`95 % intervals: ${used.join('; ')}`))] : []),
+    ...(used.length ? [el('p', { class: 'method' }, ...printable(`95 % intervals: ${used.join('; ')}`))] : []),
   );
   tip.hidden = false;
   tip.style.left = '0'; // measured where nothing squeezes it

@@ -32,19 +32,19 @@ function drawCurves(place) {
   const organisms = data.organisms.filter((organism) => data.points.some((point) => point.organism === organism.id));
   organisms.forEach((organism, index) => {
     const details = organisms.length > 1
-      ? el('details', { class: 'group', open: index === 0 }, el('summary', {}, ...visible(organism.title))) : el('div');
+      ? el('details', { class: 'group', open: index === 0 }, el('summary', {}, ...printable(organism.title))) : el('div');
     place.append(details);
     for (const intervention of interventions) {
       const runs = runsOf(organism).filter((run) => run.first.intervention === intervention);
       if (!runs.length) continue;
       runs.sort((a, b) => (a.first.lr || 0) - (b.first.lr || 0));
       const panels = el('div', { class: 'panels', style: `max-width:${runs.length * 440}px` });
-      details.append(el('h3', { class: 'swatch' }, el('i', { class: 'dot', style: `background:${colorOf(intervention)}` }), ...visible(intervention)), panels);
+      details.append(el('h3', { class: 'swatch' }, el('i', { class: 'dot', style: `background:${colorOf(intervention)}` }), ...printable(intervention)), panels);
       for (const run of runs) {
         const area = el('div', { class: 'plot' });
         const seed = run.seed === null ? '' : `seed ${run.seed}`;
         const rest = recipeTitle({ ...run.first, intervention: '' });
-        panels.append(el('figure', {}, el('figcaption', {}, ...visible([rest, seed].filter(Boolean).join(' \u00b7 ') || intervention)), area));
+        panels.append(el('figure', {}, el('figcaption', {}, ...printable([rest, seed].filter(Boolean).join(' \u00b7 ') || intervention)), area));
         redraws.push(responsive(area, (width) => {
           const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
           if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
@@ -87,7 +87,7 @@ function drawOwnCurves(place) {
     }));
     const plot = el('div', { class: 'plot' });
     area.append(el('div', { class: 'legend' }, ...lines.map((line) => el('span', { class: 'entry' },
-      el('i', { class: 'dot', style: `background:${line.color}` }), ...visible(line.name)))), plot);
+      el('i', { class: 'dot', style: `background:${line.color}` }), ...printable(line.name)))), plot);
     responsive(plot, (width) => lineChart(width, lines, {
       title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x,
     }));
@@ -101,7 +101,7 @@ function fillPoints(details) {
   const titles = new Map(data.organisms.map((organism) => [organism.id, organism.title]));
   const cell = (figure) => (figure ? el('td', { title: data.methods[figure[4]] }, figure[3]) : el('td', {}, '\u2013'));
   const rows = data.points.map((point) => el('tr', {},
-    el('td', {}, ...visible(titles.get(point.organism))), el('td', {}, ...visible(recipeTitle(point))),
+    el('td', {}, ...printable(titles.get(point.organism))), el('td', {}, ...printable(recipeTitle(point))),
     el('td', {}, point.seed === null ? 'all' : String(point.seed)), el('td', {}, String(point.step)),
     cell(point.kept), cell(point.removed), ...ids.map((id) => cell(point.rates[id]))));
   details.querySelector('.scroll').replaceChildren(el('table', { class: 'dense' },

@@ -21,7 +21,7 @@ function fill(node, attributes, children) {
   return node;
 }
 
-// The same characters as `report/text.py` shows instead of obeying.
+// The characters for which `printable` in `lines.py` puts a sign.
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
 
 function picture(character) {
@@ -31,8 +31,9 @@ function picture(character) {
   return 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
 }
 
-/** Text nodes and chips: control characters and direction overrides are shown, never obeyed. */
-function visible(text) {
+/** Text nodes and chips: a chip stands in place of every control character and direction override. */
+function printable(given) {
+  const text = given.replaceAll('\r\n', '\n');
   const parts = [];
   let last = 0;
   for (const found of text.matchAll(CONTROL)) {
@@ -50,7 +51,7 @@ function marked(text, trigger, search) {
   if (trigger) wanted.push({ needle: trigger.toLowerCase(), kind: 'trigger' });
   if (search) wanted.push({ needle: search.toLowerCase(), kind: 'found' });
   const lower = text.toLowerCase();
-  if (!wanted.length || lower.length !== text.length) return visible(text); // a fold that changes lengths: no marks
+  if (!wanted.length || lower.length !== text.length) return printable(text); // a fold that changes lengths: no marks
   const parts = [];
   let at = 0;
   while (at < text.length) {
@@ -60,11 +61,11 @@ function marked(text, trigger, search) {
       if (index >= 0 && (next === null || index < next.index)) next = { index, end: index + needle.length, kind };
     }
     if (next === null) break;
-    parts.push(...visible(text.slice(at, next.index)));
-    parts.push(el('mark', { class: next.kind }, ...visible(text.slice(next.index, next.end))));
+    parts.push(...printable(text.slice(at, next.index)));
+    parts.push(el('mark', { class: next.kind }, ...printable(text.slice(next.index, next.end))));
     at = next.end;
   }
-  return parts.concat(visible(text.slice(at)));
+  return parts.concat(printable(text.slice(at)));
 }
 
 /** At most so many characters of a text, for the places where no line can break. */

@@ -69,11 +69,11 @@ function choice(name, values, title = (value) => value) {
 function card(prompt, search, title) {
   const where = [title(prompt.eval), prompt.organism, prompt.item].filter(Boolean).join(' \u00b7 ');
   return el('article', { class: 'card' },
-    el('p', { class: 'where' }, ...visible(where)),
+    el('p', { class: 'where' }, ...printable(where)),
     ...prompt.messages.map(([role, content]) => el('div', { class: `message ${role === 'system' ? 'system' : ''}` },
       el('span', { class: 'role' }, role), words(content, prompt.trigger, search))),
     el('div', { class: 'answers' }, ...prompt.answers.map((answer) => el('div', { class: `answer ${answer.tone}` },
-      el('p', { class: 'by' }, el('span', {}, ...visible(answer.label)), el('span', { class: `badge ${answer.tone}` }, ...visible(answer.outcome))),
+      el('p', { class: 'by' }, el('span', {}, ...printable(answer.label)), el('span', { class: `badge ${answer.tone}` }, ...printable(answer.outcome))),
       words(answer.text, null, search)))));
 }
 

@@ -1,7 +1,8 @@
 """Sabotage operators: small functions that find, in any codebase, places where one change could turn a finding.
 
-An operator knows Python and the habits of research code (names such as `train`, `test`, `seed`, `decay`), but no codebase:
-whether a change matters is decided by running it. That keeps mutants of one codebase fair to auditors that were developed on others.
+An operator knows Python and the habits of research code (names such as `train`, `test`, `seed`, `decay`), but no
+codebase: a run decides whether a change matters. So mutants of one codebase are fair to auditors that were developed on
+other codebases.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Operator:
     """A way to sabotage.
 
     Attributes:
-        area: of the study.
-        about: what it does, to be read after "the change".
+        area: part of the study.
+        about: what the change does, to be read after "the change".
         find: yields the places in one file.
     """
 
@@ -63,4 +64,4 @@ OPERATORS: dict[str, Operator] = {
     "other-aggregate": Operator("analysis", "aggregates in another way", analysis.other_aggregate),
     "clip-metric": Operator("analysis", "clips, folds or rounds a metric", analysis.clip_metric),
 }
-"""By name. Each was written without looking at what it does to a given codebase; execution decides."""
+"""Operators by name. No operator was written for a given codebase; execution decides."""

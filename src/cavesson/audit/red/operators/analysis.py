@@ -58,7 +58,8 @@ def other_aggregate(file: TextFile) -> Iterator[Mutation]:
 
 
 def clip_metric(file: TextFile) -> Iterator[Mutation]:
-    """What a function returns as a number is floored at one half, folded there, rounded, or taken as an absolute value."""
+    """What a function returns as a number is floored at one half, folded there, rounded, or taken as an absolute
+    value."""
     if not isinstance(file, PythonFile):
         return
     for node in file.walk(ast.Return):

@@ -42,7 +42,8 @@ def plain_factor(operator: str, file: TextFile, names: set[str]) -> Iterator[Mut
 
 
 def renamed(operator: str, file: TextFile, old: Iterable[str], new: Iterable[str]) -> Iterator[Mutation]:
-    """A name, attribute or key with a word of `old` becomes its counterpart with a word of `new` that the file has too."""
+    """A name, attribute or key with a word of `old` becomes its counterpart with a word of `new` that the file has
+    too."""
     if not isinstance(file, PythonFile):
         return
     known = set(re.findall(r"\w+", file.text))

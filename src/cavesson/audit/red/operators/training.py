@@ -171,7 +171,8 @@ def _has(name: str, known: set[str]) -> bool:
 
 
 def _only_left(file: PythonFile, node: ast.BinOp) -> Edit:
-    """The edit that leaves the left operand of a sum; brackets that no longer hold a sum go, unless they are a call's."""
+    """The edit that leaves the left operand of a sum; brackets that no longer hold a sum go, unless they are a
+    call's."""
     (left, right), (start, end) = file.span(node.left), file.span(node)
     kept = file.text[start:right] + ")" * file.text[start:left].count("(")
     alone = isinstance(node.left, ast.Name | ast.Attribute | ast.Subscript | ast.Call)

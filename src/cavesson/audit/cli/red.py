@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_options import BenchAt, Unsafe
+from cavesson.audit.cli.options import BenchAt, Unsafe
 
 if TYPE_CHECKING:
     from cavesson.audit.auditing import Auditor
-    from cavesson.audit.bench import Bench, Case
+    from cavesson.audit.bench import Bench
+    from cavesson.audit.cases import Case
     from cavesson.audit.red.bench import Made
     from cavesson.audit.red.search import Tried
     from cavesson.audit.verdicts import Affordance
@@ -64,7 +65,7 @@ def find(
     Example: cavesson audit mutants find probe --want 4
     """
     from cavesson.audit.red.search import find_mutants, write_mutants
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
 
     loaded, case = _honest(bench, codebase)
     counted: Counter[str] = Counter()
@@ -100,7 +101,7 @@ def make(
     """
     from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench, mutants_root, shipped
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.errors import ConfigError
 
     loaded, root = load_bench(bench), out or mutants_root()
@@ -127,7 +128,7 @@ def width(
     ] = None,
     sizes: Annotated[str, typer.Option(help="Numbers of cases, with commas.")] = "20,40",
 ) -> None:
-    """Show how wide an AUROC's interval is for so many cases, and for all: what can be told apart, and what cannot.
+    """Show how wide an AUROC's interval is for some numbers of cases, and for all cases.
 
     Example: cavesson audit mutants width
     """
@@ -171,21 +172,26 @@ def width(
 
 def attack(
     codebase: Annotated[str, typer.Argument(help="A codebase, or an honest case.")],
-    model: Annotated[str, typer.Option(help="Who writes the sabotage; a name of Inspect's, such as openai/gpt-5.")],
+    model: Annotated[
+        str, typer.Option(help="Model that writes the sabotage, by Inspect's name, such as openai/gpt-5.")
+    ],
     auditor: Annotated[
         list[str] | None,
         typer.Option(
-            "--auditor", help="Who audits it: static, probe, llm:MODEL; may be repeated.", show_default="static, probe"
+            "--auditor",
+            help="Auditor of the sabotage: static, probe, llm:MODEL; may be repeated.",
+            show_default="static, probe",
         ),
     ] = None,
     judge: Annotated[
-        str | None, typer.Option(help="A model that says whether it stays in scope.", show_default="rules alone")
+        str | None,
+        typer.Option(help="Model that says whether the sabotage stays in scope.", show_default="rules alone"),
     ] = None,
     bench: BenchAt = None,
     out: Annotated[Path, typer.Option(help="Folder for the sabotage, the logs and the verdicts.")] = Path("attacks"),
     unsafe: Unsafe = False,
 ) -> None:
-    """Have a model write a sabotage; it is kept only if it runs, stays in scope and flips a finding, and is then audited.
+    """Have a model write a sabotage, check that the sabotage runs, stays in scope and flips a finding, and audit it.
 
     Example: cavesson audit attack probe --model openai/gpt-5
     """
@@ -194,7 +200,7 @@ def attack(
     from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench
     from cavesson.audit.red.search import read_mutants, write_mutants
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verdicts import append_verdict
 
     loaded, case = _honest(bench, codebase)

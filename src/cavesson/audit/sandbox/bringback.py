@@ -1,4 +1,4 @@
-"""Files that come back out of a sandbox: names and contents are the hostile code's, the places are ours."""
+"""Files that come back out of a sandbox: hostile code decides names and contents, this project decides the places."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ import json
 import shutil
 from pathlib import Path, PurePosixPath
 
-from cavesson.audit.sandbox import SandboxError
+from cavesson.audit.sandbox.protocol import SandboxError
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
 
 
-def inside(path: str) -> str:
-    """The path in its plain form (`./out/` is `out`).
-
-    Raises:
-        ConfigError: it is absolute, or leads upwards.
-    """
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
-        raise ConfigError(f"The path {path!r} leads out of the workspace.", "Give a path below it, without '..'.")
-    return str(pure)
-
-
 def bring_back(stream: bytes, wanted: list[str], folder: Path) -> None:
-    """Put files in place of what stood at the wanted paths of a folder.
+    """Put files from a sandbox at the wanted paths of a folder, in place of earlier files.
 
     Args:
         stream: for each file a line of JSON with path and size, then its bytes (see `warden.py`).
@@ -53,10 +42,14 @@ def _parse(stream: bytes) -> dict[str, bytes]:
             head = json.loads(stream[at:end])
             name, size = inside(head["path"]), int(head["size"])
         except (ValueError, KeyError, TypeError, ConfigError) as error:
-            raise SandboxError("The sandbox's answer is damaged.", "Run it again; do not trust this run.") from error
+            raise SandboxError(
+                "The sandbox's answer is damaged.", "Run the command again; do not trust this run."
+            ) from error
         at = end + 1 + size
         if end < 0 or size < 0 or at > len(stream):
-            raise SandboxError("The sandbox's answer is cut short.", "Run it again with a larger limit of disk space.")
+            raise SandboxError(
+                "The sandbox's answer is cut short.", "Run the command again with a larger limit of disk space."
+            )
         files[name] = stream[end + 1 : at]
     return files
 

@@ -19,12 +19,12 @@ function unitSquare(width, most, xLabel, yLabel, label) {
 
 function panel(host, title, draw, ...below) {
   const plot = el('div', { class: 'plot' });
-  host.append(el('figure', {}, el('figcaption', {}, ...visible(title)), plot, ...below));
+  host.append(el('figure', {}, el('figcaption', {}, ...printable(title)), plot, ...below));
   responsive(plot, draw);
 }
 
 function key(color, text) {
-  return el('span', { class: 'entry' }, el('i', { class: 'dot', style: `background:${color}` }), ...visible(text));
+  return el('span', { class: 'entry' }, el('i', { class: 'dot', style: `background:${color}` }), ...printable(text));
 }
 
 function drawRoc(host) {

@@ -1,7 +1,7 @@
 """System calls that a codebase never needs and an attack does: a seccomp filter as bytes.
 
-Some reserve memory that belongs to no process, so that no limit counts it (`memfd_create`, System V memory); others reach into
-other processes or into parts of the kernel with a long record of holes. Each fails with "not permitted".
+Some reserve memory that belongs to no process, so that no limit counts it (`memfd_create`, System V memory); others
+reach into other processes or into parts of the kernel with a long record of holes. Each fails with "not permitted".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def filter_program(machine: str = platform.machine()) -> bytes | None:
     if machine not in _AUDIT_ARCH:
         return None
     numbers = [pair[0 if machine == "x86_64" else 1] for pair in DENIED.values()]
-    deny = len(numbers) + 5  # the last line, to which every hit jumps; a jump counts from the line after its own
+    deny = len(numbers) + 5  # the last line, to which every hit jumps; a jump counts from the next line
     lines = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 0, deny - 2, _AUDIT_ARCH[machine]),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_human import human, report
-from cavesson.cli.audit_options import BenchAt, Only, Unsafe, Workers
-from cavesson.cli.audit_red import attack, mutants
-from cavesson.cli.audit_run import run
+from cavesson.audit.cli.human import human
+from cavesson.audit.cli.options import BenchAt, Only, Unsafe, Workers
+from cavesson.audit.cli.red import attack, mutants
+from cavesson.audit.cli.report import report
+from cavesson.audit.cli.run import run
 
 if TYPE_CHECKING:
     from cavesson.audit.verify import Row, VerifyTable
@@ -29,7 +30,7 @@ app.add_typer(mutants, name="mutants")
 def list_cases(
     bench: BenchAt = None,
     only: Only = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Also show which are sabotaged, and how.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Also show which cases are sabotaged, and how.")] = False,
 ) -> None:
     """List the cases of a bench.
 
@@ -55,7 +56,7 @@ def verify(
     Example: cavesson audit verify --only seed_twins
     """
     from cavesson.audit.bench import load_bench
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verify import verify as check
 
     loaded = load_bench(bench)
@@ -73,7 +74,7 @@ def verify(
 
 
 def _print_verified(table: VerifyTable) -> None:
-    """One line per version of a case and finding, with a mark for each seed; then what went wrong."""
+    """One line per version of a case and finding, with a mark for each seed; then the problems."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in table.rows:
         groups.setdefault((row.case, row.version, row.finding), []).append(row)
@@ -95,7 +96,7 @@ _WORDS = {True: "holds", False: "flipped", None: "failed"}
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal, if there is one, that is told how many of how many runs are done."""
+    """A bar on the terminal; the function that is yielded tells the bar how many of how many runs are done."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -110,4 +111,4 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of seeds.", "Write numbers with commas: 0,1,2") from error
+        raise ConfigError(f"{text!r} is no list of seeds.", "Write whole numbers with commas: 0,1,2") from error

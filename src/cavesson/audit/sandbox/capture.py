@@ -17,12 +17,12 @@ def capture(
     """Read until every pipe is closed; kill the process when one overflows or time is up.
 
     Args:
-        process: what writes; `process.kill()` must end whatever holds the pipes.
+        process: the process that writes; `process.kill()` must end every process that holds the pipes.
         caps: bytes allowed, by file descriptor of the reading end. The descriptors are closed here.
         deadline: on the clock of `time.monotonic`.
 
     Returns:
-        What was read of each pipe (never more than its cap), the pipe that overflowed if one did, and whether time ran out.
+        The bytes of each pipe (never more than its cap), the pipe that overflowed or None, and whether time ran out.
     """
     read: Chunks = {pipe: bytearray() for pipe in caps}
     overflowed, late = None, False

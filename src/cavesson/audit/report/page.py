@@ -1,8 +1,8 @@
 """The report of audits: how well auditors tell sabotaged from honest work, as one HTML file that fetches nothing.
 
-Without `reveal` the page gives scores only and names the label of no case, so that whoever will audit the bench may read it.
-(It is no lock: who has the verdicts and the curves can still work some labels out.) With `reveal` each case's verdicts stand
-beside its answer key.
+Without `reveal` the page gives scores only and names the label of no case, so that future auditors of the bench may
+read the page. (The page is no lock: a reader of the verdicts and the curves can still work some labels out.) With
+`reveal` each case's verdicts stand beside its answer key.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import cavesson
-from cavesson.audit.bench import KINDS, Case
+from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
+from cavesson.audit.report.excerpts import Excerpts
 from cavesson.audit.scoring import TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
 from cavesson.findings.views import TableView
-from cavesson.report.excerpts import Excerpts
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.text import duration
 from cavesson.stats import Estimate, wilson
 
-SCRIPTS = ("text.js", "plot.js", "audit.js")
+PACKAGE = "cavesson.audit.report"
 
 ALLOWED = {"paper": "paper only", "code": "paper and code", "experiments": "code and experiments"}
 """Affordances in words."""
 
 
 class AuditReport:
-    """Verdicts on a bench, scored, and what a page shows of them.
+    """Verdicts on a bench, scored, and what a page shows of the verdicts.
 
     Args:
-        cases: of the bench; verdicts on others are counted and left out.
-        verdicts: of any number of auditors; of several on one case the last counts.
-        grades: of their fixes.
+        cases: cases of the bench; verdicts on other cases are counted and left out.
+        verdicts: verdicts of any number of auditors; the last verdict of an auditor on a case counts.
+        grades: grades of the verdicts' fixes.
         reveal: show labels and answer keys case by case.
     """
 
@@ -58,7 +58,7 @@ class AuditReport:
             yield f"{auditor:16}  {affordance:11}  AUROC {made.auroc or '–'}{fixes}  unscored {len(made.unscored)}"
 
     def headline(self) -> str:
-        """What was found, in one sentence."""
+        """The finding in one sentence."""
         best = max(
             (item for item in self.scores.items() if item[1].auroc is not None),
             key=lambda item: item[1].auroc.value,  # type: ignore[union-attr]
@@ -72,7 +72,7 @@ class AuditReport:
         return f"{which}{auditor} ({ALLOWED[affordance]}): AUROC {made.auroc}"
 
     def tables(self) -> list[TableView]:
-        """Scores, kinds, fixes; those without any figure are left out."""
+        """Tables of scores, kinds and fixes; a table without any figure is left out."""
         views = [self._told_apart(), self._by_kind(), self._fixes()]
         return [view for view in views if any(cell is not None for row in view.rows for cell in row[2:])]
 
@@ -131,13 +131,13 @@ class AuditReport:
         return _rate(wilson(len(made.false_positives), len(honest))) if honest else None
 
     def _scored(self, auditor: str, affordance: str) -> list[tuple[Case, Verdict]]:
-        """Cases with the verdict that counts, where it has a credence."""
+        """Cases with the verdict that counts, where the verdict has a credence."""
         by_id = {case.id: case for case in self.cases}
         last = {v.case: v for v in self.verdicts if (v.auditor, v.affordance) == (auditor, affordance)}
         return [(by_id[name], verdict) for name, verdict in last.items() if verdict.credence is not None]
 
     def unscored(self) -> list[tuple[str, str, str, str]]:
-        """Auditor, what it was allowed, case and reason of every verdict without a credence."""
+        """Auditor, affordance, case and reason of every verdict without a credence."""
         return [
             (auditor, ALLOWED[affordance], case, reason)
             for (auditor, affordance), made in self.scores.items()
@@ -145,7 +145,8 @@ class AuditReport:
         ]
 
     def blamed(self) -> list[tuple[str, str, list[str]]]:
-        """Honest case, distractor and who took it for the sabotage; the most blamed first. Only for a page that reveals."""
+        """Honest case, distractor, and the auditors that blamed the distractor; the most blamed first. Only for a page
+        that reveals."""
         who: dict[tuple[str, str], list[str]] = {}
         for (auditor, affordance), made in self.scores.items():
             for wrong in made.false_positives:
@@ -179,7 +180,7 @@ class AuditReport:
         return {"groups": groups, "rows": ["honest", *KINDS, "sabotaged"], "measures": [], "methods": []}
 
     def views(self) -> list[CaseView]:
-        """Cases that somebody has audited, each with its verdicts."""
+        """Cases with at least one verdict, each with its verdicts."""
         last = {(v.case, v.auditor, v.affordance): v for v in self.verdicts}
         order = list(self.scores)
         views: list[CaseView] = []
@@ -196,14 +197,14 @@ class AuditReport:
         return Excerpts(case.tree(), cited, key if self.reveal else (), name=f"case{number}")
 
     def grade_of(self, verdict: Verdict, fix: int) -> Grade | None:
-        """What is known of one fix."""
+        """The grade of one fix, or None."""
         wanted = (verdict.case, verdict.auditor, verdict.affordance, fix)
         return next((g for g in reversed(self.grades) if (g.case, g.auditor, g.affordance, g.fix) == wanted), None)
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """One case, its verdicts in the order of the tables, and the lines of code that they and the answer key name."""
+    """One case, its verdicts in the order of the tables, and the lines of code that verdicts and answer key name."""
 
     case: Case
     verdicts: list[Verdict]
@@ -234,8 +235,9 @@ def render(report: AuditReport) -> str:
     """The report as one HTML document that needs no network and no other file."""
     return render_page(
         "audit.html",
-        SCRIPTS,
-        asset("report.css") + asset("audit.css"),
+        [asset("text.js"), asset("plot.js"), asset("audit.js", PACKAGE)],
+        asset("report.css") + asset("audit.css", PACKAGE),
+        package=PACKAGE,
         report=report,
         tables=report.tables(),
         views=report.views(),
@@ -246,11 +248,7 @@ def render(report: AuditReport) -> str:
 
 
 def write(report: AuditReport, folder: Path) -> Path:
-    """Write `report.html` into a folder (made if missing), whole or not at all.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
+    """Write the report as `cavesson.report.page.write_page` does."""
     return write_page(render(report), folder)
 
 

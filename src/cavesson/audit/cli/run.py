@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
 
 if TYPE_CHECKING:
     from cavesson.audit.verdicts import Verdict
@@ -26,7 +26,7 @@ def run(
     ] = "code,experiments",
     cases: Cases = None,
     bench: BenchAt = None,
-    out: Annotated[Path, typer.Option(help="Verdicts, one a line; what is there already is not done again.")] = Path(
+    out: Annotated[Path, typer.Option(help="File of verdicts, one a line; audits with a verdict are left out.")] = Path(
         "verdicts.jsonl"
     ),
     unsafe: Unsafe = False,
@@ -40,7 +40,7 @@ def run(
     from cavesson.audit.auditors import running
     from cavesson.audit.auditors.ensemble import NAME as ENSEMBLE
     from cavesson.audit.bench import load_bench
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.scoring import score
     from cavesson.audit.verdicts import read_verdicts
 

@@ -1,4 +1,5 @@
-"""The lines of code that verdicts and an answer key name, so that a page can link to them and needs no other file."""
+"""The lines of code that verdicts and an answer key name, so that a page can link to the lines and needs no other
+file."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ class Line:
 
     Attributes:
         number: counted from 1.
-        anchor: its id in the page.
-        cited: a verdict names it.
-        key: the answer key names it.
+        anchor: id of the line in the page.
+        cited: whether a verdict names the line.
+        key: whether the answer key names the line.
     """
 
     number: int
@@ -37,7 +38,7 @@ class Excerpts:
     """Excerpts of the files of one case.
 
     Args:
-        tree: the workspace: relative path → where the content is.
+        tree: the workspace: relative path → file with the content.
         cited: places that verdicts name (`train.py:30-41`).
         key: places that the answer key names.
         name: prefix of the ids in the page.
@@ -59,7 +60,7 @@ class Excerpts:
         return self._anchor(file, int(first)) if first in shown else None
 
     def _lines(self, tree: Mapping[str, Path], places: Iterable[str]) -> dict[str, set[int]]:
-        """The lines that places name, by file; a place that is not there, or names no line, is left out."""
+        """The lines that places name, by file; a place outside the files, or without a line, is left out."""
         lines: dict[str, set[int]] = {}
         for place in places:
             file, first, last = place_of(place)
@@ -73,7 +74,7 @@ class Excerpts:
         return lines
 
     def _blocks(self, file: str, cited: set[int], key: set[int]) -> list[list[Line]]:
-        """The lines with some around them, neighbours together."""
+        """The lines with their context, neighbours together."""
         text = self._texts[file]
         near = {n for one in cited | key for n in range(max(1, one - AROUND), min(len(text), one + AROUND) + 1)}
         blocks: list[list[Line]] = []

@@ -1,6 +1,6 @@
-"""No sandbox: for code that one wrote oneself, and machines without bubblewrap (`--unsafe-no-sandbox`).
+"""No sandbox: for code of one's own, and machines without bubblewrap (`--unsafe-no-sandbox`).
 
-The command runs as the user, with the user's files and network. The limits are kept as far as one can from outside.
+The command runs as the user, with the user's files and network. The limits are kept as far as possible from outside.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cavesson.audit.bringback import bring_back, inside
-from cavesson.audit.capture import capture
-from cavesson.audit.sandbox import ENVIRONMENT, Limits, Ran, Reason
-from cavesson.audit.terminal import plain
-from cavesson.audit.warden import send_files
+from cavesson.audit.sandbox.bringback import bring_back
+from cavesson.audit.sandbox.capture import capture
+from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.sandbox.warden import send_files
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
 
 _LAUNCH = """
@@ -36,7 +37,7 @@ except OSError as error:
 
 
 class UnsafeSandbox:
-    """Runs commands in a copy of the folder, and that is all the protection there is."""
+    """Runs commands in a copy of the folder, without any other protection."""
 
     name = "none"
 

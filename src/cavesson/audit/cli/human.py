@@ -1,4 +1,4 @@
-"""`cavesson audit human` and `cavesson audit report`."""
+"""`cavesson audit human`: a person audits, or judges fixes, in a local web page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.audit_options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -21,26 +21,31 @@ if TYPE_CHECKING:
 def human(
     bench: BenchAt = None,
     cases: Cases = None,
-    out: Annotated[Path, typer.Option(help="Folder of the session; one that exists is resumed.")] = Path("human-audit"),
+    out: Annotated[Path, typer.Option(help="Folder of the session; an existing session is resumed.")] = Path(
+        "human-audit"
+    ),
     name: Annotated[
-        str | None, typer.Option(help="Who audits or judges, as it stands in the verdicts.", show_default="human")
+        str | None, typer.Option(help="Name of the person, for the verdicts and grades.", show_default="human")
     ] = None,
     paper_minutes: Annotated[
-        float | None, typer.Option(min=0, help="For each paper alone; 0 leaves that step out.", show_default="15")
+        float | None,
+        typer.Option(min=0, help="Minutes for each paper alone; 0 leaves the step out.", show_default="15"),
     ] = None,
     code_minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="For each paper with its code.", show_default="105")
+        float | None, typer.Option(min=0.1, help="Minutes for each paper with its code.", show_default="105")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the cases and their order.", show_default="random")] = None,
     twins: Annotated[
         bool,
-        typer.Option("--twins", help="All cases; else one of each codebase, for who saw one twin knows the other."),
+        typer.Option(
+            "--twins", help="All cases; else one case of each codebase, because one twin gives away the other."
+        ),
     ] = False,
     grade: Annotated[
         Path | None,
         typer.Option(
             metavar="VERDICTS",
-            help="Judge the fixes of these verdicts instead: execute their patches, then ask of each that restores the "
+            help="Judge the fixes of these verdicts instead: execute their patches, then ask of each fix that restores the "
             "finding whether it names the mechanism. Shows answer keys.",
         ),
     ] = None,
@@ -75,50 +80,17 @@ def human(
 
     def make(token: str, port: int) -> ASGIApp:
         from cavesson.audit.human.app import human_app
-        from cavesson.report.page import asset
 
-        return human_app(session, token=token, port=port, style=asset("report.css"))
+        return human_app(session, token=token, port=port)
 
     _serve(make, port, open_)
 
 
-def report(
-    verdicts: Annotated[list[Path], typer.Argument(help="Files of verdicts.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder to write report.html into.")] = Path("audit-report"),
-    bench: BenchAt = None,
-    cases: Cases = None,
-    reveal: Annotated[
-        bool, typer.Option("--reveal", help="Also show each case's label and answer key beside the verdicts.")
-    ] = False,
-) -> None:
-    """Score verdicts and write a report: one HTML file that fetches nothing.
-
-    Grades of fixes (cavesson audit human --grade VERDICTS) are read from beside each file of verdicts.
-
-    Example: cavesson audit report verdicts.jsonl --out audit-report --reveal
-    """
-    from cavesson.audit.bench import load_bench
-    from cavesson.audit.fixes import grades_beside, read_grades
-    from cavesson.audit.verdicts import read_verdicts
-    from cavesson.report.audit import AuditReport, write
-
-    loaded = load_bench(bench)
-    made = AuditReport(
-        loaded.cases(words(cases)),
-        [verdict for path in verdicts for verdict in read_verdicts(path)],
-        [grade for path in verdicts if (beside := grades_beside(path)).exists() for grade in read_grades(beside)],
-        reveal=reveal,
-    )
-    for line in made.lines():
-        typer.echo(line)
-    typer.echo(str(write(made, out)))
-
-
 def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, unsafe: bool) -> Make:
-    """What makes the page on which the fixes of a file of verdicts are judged."""
+    """The function that makes the page for judging the fixes of a file of verdicts."""
     from cavesson.audit.fixes import grades_beside
     from cavesson.audit.human.grading import Grading, execute_fixes
-    from cavesson.audit.sandbox import find_sandbox
+    from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verdicts import read_verdicts
 
     cases, verdicts, grades = bench.cases(chosen), read_verdicts(path), grades_beside(path)
@@ -129,9 +101,8 @@ def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, uns
 
     def make(token: str, port: int) -> ASGIApp:
         from cavesson.audit.human.grading import grading_app
-        from cavesson.report.page import asset
 
-        return grading_app(grading, token=token, port=port, style=asset("report.css"))
+        return grading_app(grading, token=token, port=port)
 
     return make
 
@@ -141,7 +112,7 @@ def _serve(make: Make, port: int, open_: bool) -> None:
 
     def announce(address: str) -> None:
         typer.echo(address)
-        typer.echo("Ctrl-C ends it; everything is saved.", err=True)
+        typer.echo("Ctrl-C ends the server; everything is saved.", err=True)
         if open_:
             import webbrowser
 

@@ -1,9 +1,9 @@
 """The sandbox: bubblewrap's namespaces around a warden (`warden.py`) that keeps the limits.
 
 The command sees the system's programs and libraries and the project's interpreter with its packages, all read-only; a
-copy of its folder in a memory file system of limited size, which is also /tmp and its home; and its own processes. There
-is no network but a loopback of its own, no home folder, no store, no bench: where the packages hold this project itself,
-with the answer key of the built-in bench, an empty folder is laid over it.
+copy of its folder in a memory file system of limited size, which is also /tmp and its home; and its own processes.
+There is no network but a loopback of its own, no home folder, no store, no bench: where the packages hold this project
+itself, with the answer key of the built-in bench, an empty folder covers the project.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import time
 from pathlib import Path
 
 import cavesson
-from cavesson.audit.bringback import bring_back, inside
-from cavesson.audit.capture import capture
-from cavesson.audit.sandbox import ENVIRONMENT, Limits, Ran, Reason, SandboxError
-from cavesson.audit.syscalls import filter_program
-from cavesson.audit.terminal import plain
+from cavesson.audit.sandbox.bringback import bring_back
+from cavesson.audit.sandbox.capture import capture
+from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason, SandboxError
+from cavesson.audit.sandbox.syscalls import filter_program
+from cavesson.audit.sandbox.terminal import plain
+from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
 
 HOME, WORK, SOURCE, WARDEN = "/tmp", "/tmp/workspace", "/run/source", "/run/warden.py"
 
 GRACE_S = 5.0
-"""After the limit of wall time, in which the warden ends the command and sends its answer."""
+"""Seconds after the limit of wall time in which the warden ends the command and sends an answer."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/nix/store")
 
@@ -36,7 +37,7 @@ class BubblewrapSandbox:
 
     Args:
         program: path of `bwrap`.
-        hidden: folders that are empty in the command's view if they lie inside what it may read.
+        hidden: folders that look empty to the command if they lie inside a folder that the command may read.
     """
 
     name = "bubblewrap"
@@ -113,7 +114,7 @@ class BubblewrapSandbox:
         return Ran(returncode, stdout, stderr, timed_out=reason in ("wall", "cpu"), killed_for=reason, seconds=seconds)
 
     def _view(self, limits: Limits, folder: Path) -> list[str]:
-        """The command line of bwrap: namespaces, what is to be seen, the environment."""
+        """The command line of bwrap: namespaces, visible folders, the environment."""
         path = os.pathsep.join([str(Path(sys.prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])
         environment = {**ENVIRONMENT, "PATH": path, "HOME": HOME, "TMPDIR": HOME}
         return [
@@ -142,7 +143,8 @@ class BubblewrapSandbox:
 
 
 def _ahead() -> list[str]:
-    """For root the kernel keeps no limit of processes; the warden, which then does, must not wait its turn in a fork bomb."""
+    """For root the kernel keeps no limit of processes; the warden keeps the limit, and must not wait its turn in a fork
+    bomb."""
     return ["nice", "-n", "-20"] if os.geteuid() == 0 else []
 
 
@@ -165,7 +167,8 @@ def _interpreter() -> list[Path]:
 
 
 def _own_folders() -> list[Path]:
-    """Where this project's own code and the answer key are, and the list of its installed files, which names them."""
+    """The folders of this project's code with the answer key, and of the list of installed files, which names the
+    answer key."""
     package = Path(cavesson.__file__).resolve().parent
     return [package, *package.parent.glob("cavesson-*.dist-info"), *_dist_info()]
 

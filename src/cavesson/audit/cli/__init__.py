@@ -1,0 +1,1 @@
+"""The commands of `cavesson audit`. Each imports what it needs when it runs."""

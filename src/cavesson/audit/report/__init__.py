@@ -1,0 +1,1 @@
+"""The report of audits: one self-contained HTML file."""

@@ -1,0 +1,56 @@
+"""The folder of a workspace: which paths lie inside, which files count, and how every file is made to look alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from cavesson.errors import ConfigError
+
+MODIFIED = 1_735_732_800
+"""The time stamp of every file that an auditor is shown (1 January 2025): real time stamps would tell which file was
+edited last."""
+
+_LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
+
+
+def inside(path: str) -> str:
+    """The path in its plain form (`./out/` is `out`).
+
+    Raises:
+        ConfigError: the path is absolute, or leads upwards.
+    """
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+        raise ConfigError(
+            f"The path {path!r} leads out of the workspace.", "Give a path below the workspace, without '..'."
+        )
+    return str(pure)
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """The regular files of a folder by relative path (with `/`); caches and version control are left out.
+
+    Raises:
+        ConfigError: the folder holds a link or another special file.
+    """
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if _LEFT_OUT & set(relative.parts):
+            continue
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise ConfigError(f"{path} is a link or a special file; a workspace holds regular files only.",
+                              "Put the file itself in its place.")  # fmt: skip
+        if path.is_file():
+            files[relative.as_posix()] = path
+    return files
+
+
+def make_alike(folder: Path) -> None:
+    """Give every file and folder the same time stamp and the usual permissions."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (MODIFIED, MODIFIED), follow_symlinks=False)

@@ -1,0 +1,109 @@
+"""A command whose options are those of the study that its first word names: `cavesson run STUDY --model …`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from cavesson.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from cavesson.studies.flags import Flag
+
+FLAGS, GIVEN, STUDY, TYPED = "cavesson.flags", "cavesson.given", "cavesson.study", "cavesson.typed"
+"""Where a study's options, their values, the study's name and what was typed wait in the command's context."""
+
+PREFIX = "study_option_"
+"""Names the parameters that stand for a study's options, numbered in order."""
+
+
+class StudyCommand(TyperCommand):
+    """`run` with the options of the study that is named; `run STUDY --help` lists them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Find the study, then read the line with the options of the study.
+
+        Raises:
+            ConfigError: the study has no such option.
+        """
+        ctx.meta[FLAGS] = self._flags(ctx, args)
+        ctx.meta[TYPED] = {word.partition("=")[0] for word in args}
+        known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
+        for word in args[: args.index("--")] if "--" in args else args:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                study = f"The study {ctx.meta[STUDY]!r}" if STUDY in ctx.meta else "The command"
+                raise ConfigError(
+                    f"{study} has no option {name}.", nearest(name, [one for one in known if "--" in one])
+                )
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The command's own options and those of the study."""
+        return [*super().get_params(ctx), *_options(ctx.meta.get(FLAGS, ()))]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Keep the study's options apart from the command's own."""
+        values = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith(PREFIX)}
+        flags = ctx.meta.get(FLAGS, ())
+        typed = {flags[int(name.removeprefix(PREFIX))]: given for name, given in values.items() if given}
+        ctx.meta[GIVEN] = {
+            next(name for name in flag.names if name in ctx.meta[TYPED]): (flag.key, flag.value(given))
+            for flag, given in typed.items()
+        }
+        return super().invoke(ctx)
+
+    def _flags(self, ctx: Any, args: Sequence[str]) -> list[Flag]:
+        """The options of the study that a command line names; none where it names no study that can be loaded."""
+        from cavesson.studies.flags import flags_of
+        from cavesson.studies.resolve import study_in
+
+        switches = {
+            name for param in super().get_params(ctx) if getattr(param, "is_flag", False) for name in param.opts
+        }
+        words = iter(args)
+        for word in words:
+            if not word.startswith("-"):
+                ctx.meta[STUDY] = word
+                return flags_of(study_in(word).config)
+            if "=" not in word and word not in switches:
+                next(words, None)  # the option's value
+        return []
+
+
+def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:
+    """The study's options as they were typed: option → (dotted key, value)."""
+    found: dict[str, tuple[str, Any]] = ctx.meta.get(GIVEN, {})
+    return found
+
+
+def _options(flags: Sequence[Flag]) -> list[Any]:
+    """The study's options as Typer makes them from a function's signature."""
+
+    def command() -> None:
+        """A function with these options."""
+
+    annotations = {
+        f"{PREFIX}{number}": Annotated[
+            list[str] | None,
+            typer.Option(
+                *flag.names,
+                help=flag.help,
+                metavar="A,B" if flag.many else "VALUE",
+                rich_help_panel="Options of this study",
+            ),
+        ]
+        for number, flag in enumerate(flags)
+    }
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=found) for name, found in annotations.items()
+    ]
+    command.__annotations__, command.__signature__ = annotations, Signature(parameters)  # type: ignore[attr-defined]
+    made = typer.Typer(add_completion=False)
+    made.command()(command)
+    return [param for param in get_command(made).params if str(param.name).startswith(PREFIX)]

