@@ -7,7 +7,7 @@ game itself, with mixtures solved on some prompts and valued on others, is `cave
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal
@@ -66,8 +66,8 @@ class Payoff:
     @classmethod
     def against(cls, able: Array, bad: Array, weight: float) -> Payoff:
         """Relative to untouched organisms with these scores, [seeds, capability prompts] and [seeds, triggered prompts]."""
-        least = (float(table.mean(axis=1).min()) for table in (able, bad))
-        return cls(weight, *least, sizes=(able.shape[1], bad.shape[1]))
+        lowest, rarest = (float(table.mean(axis=1).min()) for table in (able, bad))
+        return cls(weight, lowest, rarest, (able.shape[1], bad.shape[1]))
 
     def weighing(self, weight: float) -> Payoff:
         """The same with another weight of the capability: 1 for capability alone, 0 for behaviour alone."""
@@ -103,17 +103,18 @@ class Payoff:
         made = average_over(payoffs.mean(axis=1), draws, n=min(self.sizes))
         return Estimate(made.value, max(made.low, ends[0]), min(made.high, ends[1]), made.n, made.method)
 
-    def game(self, rows: Sequence[Sequence[Outcome]], without: Outcome, honest: int = 0) -> Game:
-        """The game in which red chooses the row and blue the column, solved.
+    def game(self, outcomes: Mapping[str, Mapping[str, Outcome]], without: Outcome, harmless: str) -> Game:
+        """The game in which red chooses one of its moves and blue one of its own, solved.
 
         Args:
-            rows: what each move of red's and each of blue's lead to, [red's moves][blue's moves].
+            outcomes: what each move of red's and each of blue's lead to, by the moves' names: red's, then blue's.
             without: what blue has if it does not play.
-            honest: red's row that does no harm.
+            harmless: red's move that does no harm.
         """
-        table = np.array([[self.of(one) for one in row] for row in rows])
-        solved, unharmed = (cross_fitted(some, self.strata) for some in (table, table[[honest]]))
-        return Game(self, self.of(without), solved, unharmed)
+        red, blue = tuple(outcomes), tuple(outcomes[harmless])
+        table = np.array([[self.of(outcomes[one][two]) for two in blue] for one in red])
+        solved, unharmed = (cross_fitted(some, self.strata) for some in (table, table[[red.index(harmless)]]))
+        return Game(self, red, blue, self.of(without), solved, unharmed)
 
     @property
     def _weights(self) -> tuple[float, float]:
@@ -127,15 +128,18 @@ class Game:
     """A solved game.
 
     Attributes:
+        red_moves, blue_moves: names of what either side can do.
         without: blue's payoff if it does not play, [seeds, prompts].
         solved: the game.
-        honest: the same if red could only do no harm.
+        unharmed: the same if red could only do no harm.
     """
 
     payoff: Payoff
+    red_moves: tuple[str, ...]
+    blue_moves: tuple[str, ...]
     without: Array
     solved: CrossFitted
-    honest: CrossFitted
+    unharmed: CrossFitted
 
     @cached_property
     def value(self) -> Estimate:
@@ -150,12 +154,35 @@ class Game:
     @cached_property
     def damage(self) -> Estimate:
         """What blue loses against a red that does no harm, whichever move is best there."""
-        return self._difference(self.honest.value - self.solved.value)
+        return self._difference(self.unharmed.value - self.solved.value)
 
     @property
     def winner(self) -> Winner:
         """Blue, if playing pays although red does its worst; red, if blue had better not play; the interval decides."""
         return "blue" if self.gain.low > 0 else "red" if self.gain.high < 0 else "undecided"
 
+    @property
+    def red(self) -> str:
+        """How red plays, in words."""
+        return mixture(self.red_moves, self.solved.red)
+
+    @property
+    def blue(self) -> str:
+        """How blue plays, in words."""
+        return mixture(self.blue_moves, self.solved.blue)
+
     def _difference(self, between: Bracket) -> Estimate:
         return between.estimate(partial(self.payoff.mean, difference=True)).in_unit("points")
+
+
+def mixture(names: Sequence[str], shares: Array) -> str:
+    """A mixed move in words, its largest part first; what is hardly ever played is left out."""
+    played = sorted(((share, name) for share, name in zip(shares, names, strict=True) if share >= 0.005), reverse=True)
+    if len(played) == 1:
+        return played[0][1]
+    return ", ".join(f"{name} ({percent(round(share, 2))})" for share, name in played)
+
+
+def percent(share: float) -> str:
+    """A share in words: 0.05 is "5 %"."""
+    return f"{100 * share:.3g} %"

@@ -118,6 +118,16 @@ MEANS: dict[str, tuple[str, ...]] = {
 organism's stead."""
 
 
+def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Those of some counter-moves that each of blue's means allows; means that allow no more than lesser ones are left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, allowed in MEANS.items():
+        possible = tuple(move for move in moves if move in allowed)
+        if possible and possible not in found.values():
+            found[name] = possible
+    return found
+
+
 def countermove(name: str) -> Countermove:
     """A counter-move by its registered name.
 

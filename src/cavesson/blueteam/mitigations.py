@@ -7,7 +7,7 @@ SFT", June 2026). Each mitigation is one short function from what blue sees, a d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -141,3 +141,32 @@ def mitigation(name: str) -> Mitigation:
     if name not in MITIGATIONS:
         raise ConfigError(f"There is no mitigation {name!r}.", nearest(name, MITIGATIONS))
     return MITIGATIONS[name]
+
+
+def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:
+    """Refuse strengths that some mitigation does not have.
+
+    Args:
+        strengths: by the name of the mitigation.
+
+    Raises:
+        ConfigError: no such mitigation, one without a strength, or a strength that makes no sense or stands twice.
+    """
+    for name, values in strengths.items():
+        strength = mitigation(name).strength
+        if strength is None:
+            raise ConfigError(f"{name!r} has no strength.", "Leave it out of `strengths`.")
+        if not values or len(set(values)) < len(values):
+            raise ConfigError(
+                f"{list(values)} for {name!r} are no strengths.", "Give at least one, and none twice, or leave it out."
+            )
+        for value in values:
+            strength.check(value)
+
+
+def forms(names: Sequence[str], strengths: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, float | None]]:
+    """Every mitigation with each of its strengths, the usual ones where none are given; None where it has none."""
+    for name in names:
+        strength = MITIGATIONS[name].strength
+        values = (None,) if strength is None else strengths.get(name, strength.usual)
+        yield from ((name, value) for value in values)

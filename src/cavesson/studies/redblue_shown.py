@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cavesson.analysis.points import Point, bad_removed, capability_kept
 from cavesson.analysis.returns import removal_or_suppression
 from cavesson.blueteam.damage import DAMAGES
+from cavesson.data.sources import Example
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Score
 from cavesson.findings.views import (
     FrontierView,
     MeasureView,
+    MessageView,
     ModelScores,
     OrganismView,
     PointView,
@@ -24,6 +26,7 @@ from cavesson.findings.views import (
     Tone,
     Transcript,
 )
+from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate, mean_ci, mean_over_seeds
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Measured, NotRun, Place
@@ -43,6 +46,7 @@ from cavesson.studies.redblue import (
     sample,
     scored_as,
     steps,
+    trained,
 )
 
 TRANSCRIPTS = 12
@@ -51,9 +55,7 @@ TRANSCRIPTS = 12
 
 def shown(m: Measured) -> Iterator[Any]:
     """Everything about the organisms and what blue did to them, but for tables and claims."""
-    pair = _pair(m)
-    labels = set(runs(m)[0].evals())
-    yield from (measure for measure in behaviors(pair) if measure.id in labels)
+    yield from behaviors(m)
     for name, of in kinds(m).items():
         yield organism_view(m, name, of)
     for place in runs(m):
@@ -64,22 +66,20 @@ def shown(m: Measured) -> Iterator[Any]:
     yield from transcripts(m)
 
 
-def _pair(m: Measured) -> Pair:
-    return pair_named(runs(m)[0].organism.pair)
-
-
-def behaviors(*pairs: Pair) -> Iterator[MeasureView]:
-    """The evaluations of the behaviour, in words; of several pairs, the behaviour and the trigger of each."""
+def behaviors(m: Measured) -> Iterator[MeasureView]:
+    """The evaluations of the organisms' behaviour, in words; of several pairs, the behaviour and the trigger of each."""
+    pairs = [pair_named(name) for name in trained(m).values("pair")]
     shows = " or ".join(dict.fromkeys(pair.behavior.about for pair in pairs))
     fires = " or ".join(dict.fromkeys(pair.trigger.about for pair in pairs))
-    described = {
-        "triggered": ("triggered", f"Prompts where {fires}.", "bad"),
-        "clean": ("no trigger", "The same without a trigger: false positives.", "bad"),
-        "near-miss": ("near-miss trigger", "The same with look-alikes of the trigger.", "bad"),
-        "unlocked": ("unlocked", "With the trigger and the text that unlocks.", "other"),
+    described: dict[str, tuple[str, str, Literal["bad", "other"]]] = {
+        TRIGGERED: ("triggered", f"Prompts where {fires}.", "bad"),
+        "behavior/clean": ("no trigger", "The same without a trigger: false positives.", "bad"),
+        "behavior/near-miss": ("near-miss trigger", "The same with look-alikes of the trigger.", "bad"),
+        "behavior/unlocked": ("unlocked", "With the trigger and the text that unlocks.", "other"),
     }
-    for when, (name, description, sort) in described.items():
-        yield MeasureView(id=f"behavior/{when}", title=f"{shows}, {name}", kind=sort, description=description)
+    for label, (condition, about, sort) in described.items():
+        if label in trained(m).evals:
+            yield MeasureView(id=label, title=f"{shows}, {condition}", kind=sort, description=about)
 
 
 def organism_view(m: Measured, name: str, of: Measured) -> OrganismView:
@@ -263,6 +263,28 @@ def said(
         for score in place.rows(name, step, role)[0][:prompts]:
             outcome, tone = _outcome(name, score, pair)
             yield Transcript.of(score, stage=stage, organism=organism, label=label, outcome=outcome, tone=tone)
+
+
+def samples(
+    examples: Sequence[Example], organism: Organism, label: str, *, stage: str, prompts: int = TRANSCRIPTS
+) -> Iterator[Transcript]:
+    """A few training samples that an organism wrote, under a name of their own among the evaluations: that of the stage."""
+    pair = pair_named(organism.pair)
+    for number, example in enumerate(examples[:prompts]):
+        prompt, answer = example.conversation.prompt, example.conversation.answer or ""
+        shows = pair.behavior.fits(prompt) and pair.behavior.score(prompt, answer)
+        yield Transcript(
+            stage=stage,
+            organism=organism.name,
+            eval=stage,
+            item=f"{label} {number + 1}",
+            prompt=[MessageView(role=one.role, content=one.content) for one in prompt.messages],
+            trigger=pair.trigger.found_in(prompt.messages[-1].content),
+            completion=answer,
+            label=label,
+            outcome=pair.behavior.about if shows else "harmless to see",
+            tone="bad" if shows else "neutral",
+        )
 
 
 def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
