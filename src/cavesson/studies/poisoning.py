@@ -174,8 +174,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "poisons": [HONEST, "open", "style-cues"],
         "countermoves": ["none", "trusted-filter", "trusted-relabel"],
         "shares": [0.5],
-        "reminder": {"budgets": [16], "samples": 256},
-        "evaluation": {"n": 60},
     },
     "full": {"seeds": [0, 1, 2]},
 }

@@ -11,7 +11,7 @@ import numpy as np
 from cavesson.analysis.points import Point, bad_removed, capability_kept
 from cavesson.analysis.returns import removal_or_suppression
 from cavesson.blueteam.damage import DAMAGES
-from cavesson.data.sources import Example
+from cavesson.data.example import Example
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Score
 from cavesson.findings.views import (
