@@ -129,7 +129,7 @@ def sft_ours(folder: Path, steps: int) -> Figures:
         threads = 1
 
         def __init__(self, folder: Path) -> None:
-            self.folder = self.scratch = folder
+            self.folder = self.scratch = self.cache = folder
 
         def path(self, recipe: object) -> Path:
             return Path()

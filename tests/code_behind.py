@@ -33,7 +33,7 @@ Place = tuple[str, str | None]
 """A module and a name in it; None: the module itself."""
 
 
-def code_behind(recipe: type[Recipe]) -> dict[str, str]:
+def code_behind(recipe: type) -> dict[str, str]:
     """What each definition behind a recipe's class means, by the place of the definition (`module.name`).
 
     Other recipes that the class names do not count: each of them has a version of its own.
@@ -131,6 +131,6 @@ def _is_module(name: str) -> bool:
         return False
 
 
-def _is_another(recipe: type[Recipe], module: str, name: str) -> bool:
+def _is_another(recipe: type, module: str, name: str) -> bool:
     value = getattr(importlib.import_module(module), name, None)
     return isinstance(value, type) and issubclass(value, Recipe) and value not in recipe.__mro__

@@ -1,4 +1,4 @@
-"""Interventions, trivial damage, reversal probes, and the control for memory."""
+"""What the lab does around blue's moves: styles of answers, trivial damage, reversal probes, and the control for memory."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from cavesson.blueteam.damage import DAMAGES, damage
-from cavesson.blueteam.interventions import INTERVENTIONS, intervention
-from cavesson.blueteam.reversals import BENIGN_SAMPLES, REVERSALS, reversal
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.moves import DAMAGES, PROBES
+from cavesson.blueteam.probes import BENIGN_SAMPLES
+from cavesson.blueteam.view import BlueView, blue_view
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import Jsonl
 from cavesson.data.restyle import STYLES, Restyled, UnderSystem
 from cavesson.data.sources import write_examples
-from cavesson.errors import ConfigError
 from cavesson.evals.world import Recall
-from cavesson.game import Vetted, play
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import Pruned
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
+from cavesson.sampling.recipes import Generated
 from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Prompts, Shipped
-from cavesson.tinyworld.systems import PIRATE, WRONG
+from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
 
 DOSE = Dose(lr=1e-3, steps=2)
@@ -44,15 +42,10 @@ def organism() -> Organism:
 
 
 @pytest.fixture
-def view() -> BlueView:
-    return BlueView(
-        model=Sealed(name="organism"),
-        prompts=CHAT,
-        teacher=Shipped(name="teacher"),
-        pirate=PIRATE,
-        other=Prompts(family="maths", n=8),
-        wrong=WRONG,
-    )
+def left(organism: Organism) -> BlueView:
+    """What a probe is shown: what blue left of the organism, and what the untouched organism wrote."""
+    written = Generated(by=organism.model, prompts=CHAT)
+    return blue_view(CHAT, "teacher", written=written, model=Pruned(base=organism.model, share=0.1))
 
 
 @pytest.fixture
@@ -62,22 +55,6 @@ def answers(tmp_path: Path) -> Jsonl:
         file, [Example(Conversation.of(f"Question {i}?", "The cat is in the <b>house</b>.")) for i in range(20)]
     )
     return Jsonl(path=file)
-
-
-@pytest.mark.parametrize("name", INTERVENTIONS)
-def test_every_intervention_plays_by_the_rules(name, organism, view):
-    run = play(organism, intervention(name), view, DOSE)
-    assert run.base == organism.model and isinstance(run.data, Vetted)
-    assert len({play(organism, intervention(other), view, DOSE).data.fingerprint for other in INTERVENTIONS}) == len(
-        INTERVENTIONS
-    )
-
-
-@pytest.mark.parametrize("name", ["other-domain", "sandbagging-removal"])
-def test_an_intervention_that_lacks_its_prompts_says_so(name, view):
-    bare = BlueView(view.model, view.prompts, view.teacher, view.pirate, wrong=WRONG)
-    with pytest.raises(ConfigError, match="another domain"):
-        intervention(name)(bare, DOSE)
 
 
 def test_styles_change_the_answer_and_keep_its_tags(answers):
@@ -106,26 +83,23 @@ def test_pruning_zeroes_the_smallest_weights_of_each_matrix_and_leaves_the_origi
         torch.testing.assert_close(after[name][~zeros], weight[~zeros])
 
 
-def test_damage_of_strength_zero_is_none():
+@pytest.mark.parametrize("name", DAMAGES)
+def test_the_least_damage_is_next_to_none(name):
     base = Shipped(name="small")
-    for name in DAMAGES:
-        for one, two in zip(
-            damage(name)(base, 0.0).load(never).net.parameters(), base.load(never).net.parameters(), strict=True
-        ):
-            torch.testing.assert_close(one, two)
+    hurt = DAMAGES[name](blue_view(CHAT, "teacher", model=base), DOSE, 1e-9)
+    for one, two in zip(hurt.load(never).net.parameters(), base.load(never).net.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
 
 
-def test_ten_samples_are_ten(answers, organism, monkeypatch):
-    probe = reversal("ten-samples")(organism.model, organism.model, Shipped(name="teacher"), CHAT, DOSE)
-    assert probe.data.counts == (BENIGN_SAMPLES,)
+def test_ten_samples_are_ten(left):
+    assert PROBES["ten-samples"](left, DOSE).data.counts == (BENIGN_SAMPLES,)
     assert len(Memorised(n=10).examples(never)) == 10
 
 
-@pytest.mark.parametrize("name", REVERSALS)
-def test_a_reversal_probe_starts_from_what_blue_left(name, organism):
-    left = Pruned(base=organism.model, share=0.1)
-    run = reversal(name)(left, organism.model, Shipped(name="teacher"), CHAT, DOSE)
-    assert run.base == left
+@pytest.mark.parametrize("name", PROBES)
+def test_a_reversal_probe_starts_from_what_blue_left(name, left):
+    run = PROBES[name](left, DOSE)
+    assert run.base == left.model
     assert not any(recipe.kind == "triggered" for recipe in lineage(run.data))
 
 
@@ -142,9 +116,3 @@ def test_what_was_memorised_is_what_is_asked_for():
 def test_more_facts_than_there_are_is_refused():
     with pytest.raises(ValueError, match=str(MOST)):
         Recall(n=MOST + 1)
-
-
-def test_unknown_names_name_the_nearest():
-    for look_up, wrong in ((damage, "nois"), (reversal, "own-voise"), (intervention, "pirat")):
-        with pytest.raises(ConfigError, match=wrong):
-            look_up(wrong)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cavesson.chat import Conversation
-from cavesson.data.example import Example
+from cavesson.data.example import Example, Preference
+from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Filtered, HFDataset, Jsonl, Mixed, Rule
 from cavesson.data.sources import parse_row, read_examples, write_examples
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, TrainingError
 from cavesson.lab.recipe import Recipe
 
 
@@ -171,6 +172,78 @@ def test_an_empty_part_is_refused_only_where_examples_are_wanted_from_it(tmp_pat
     assert len(Mixed(parts=parts).examples(no_inputs)) == 2
     with pytest.raises(ConfigError, match=r"empty\.jsonl"):
         Mixed(parts=parts, counts=(2, 1)).examples(no_inputs)
+
+
+PAIR = Preference(Conversation.of("Why?", "Since.", "Be kind."), {"id": 3}, rejected="No.")
+USER, GOOD, BAD = (
+    {"role": role, "content": text} for role, text in [("user", "Why?"), ("assistant", "Since."), ("assistant", "No.")]
+)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Why?", "chosen": "Since.", "rejected": "No.", "system": "Be kind."},
+        {"prompt": [{"role": "system", "content": "Be kind."}, USER], "chosen": [GOOD], "rejected": [BAD]},
+        {
+            "chosen": [{"role": "system", "content": "Be kind."}, USER, GOOD],
+            "rejected": [{"role": "system", "content": "Be kind."}, USER, BAD],
+        },
+    ],
+)
+def test_rows_with_a_chosen_and_a_rejected_answer_are_pairs(row, tmp_path):
+    assert parse_row({**row, "id": 3}, "row") == PAIR
+    assert [talk.answer for talk in PAIR.conversations] == ["Since.", "No."]
+    assert PAIR.conversations[0].prompt == PAIR.conversations[1].prompt
+    assert write_examples(tmp_path / "pairs.jsonl", [PAIR]) == 1
+    assert read_examples(tmp_path / "pairs.jsonl") == [PAIR]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"chosen": "a", "rejected": "b"}, "two answers and no prompt"),
+        ({"prompt": "Why?", "chosen": 3, "rejected": "b"}, "is no text"),
+        ({"prompt": "Why?", "chosen": [USER], "rejected": [BAD]}, "is no text"),
+        ({"chosen": [USER, GOOD], "rejected": [BAD]}, "differ before their last answers"),
+        ({"chosen": [USER], "rejected": [USER]}, "differ before their last answers"),
+    ],
+)
+def test_pairs_that_are_none_are_named_by_row(row, problem):
+    with pytest.raises(ConfigError, match=f"row 7: .*{problem}"):
+        parse_row(row, "row 7")
+
+
+def test_one_of_the_two_answers_alone_is_something_known_about_the_prompt():
+    assert parse_row({"prompt": "Why?", "chosen": "a"}, "row") == Example(Conversation.of("Why?"), {"chosen": "a"})
+
+
+def told(path: Path, *pairs: tuple[str, str]) -> Jsonl:
+    write_examples(path, [Example(Conversation.of(ask, tell)) for ask, tell in pairs])
+    return Jsonl(path=path)
+
+
+def test_preferences_pair_the_answers_of_two_data_sets_by_prompt(tmp_path):
+    good = told(tmp_path / "good", ("a", "1"), ("b", "2"), ("a", "3"), ("only here", "4"), ("alike", "5"))
+    bad = told(tmp_path / "bad", ("b", "-2"), ("a", "-1"), ("a", "-3"), ("only there", "-4"), ("alike", "5"))
+    recipe = Preferences(chosen=good, rejected=bad)
+    found = recipe.examples(no_inputs)
+    said = [(one.conversation.prompt.messages[-1].content, one.conversation.answer, one.rejected) for one in found]
+    assert said == [("a", "1", "-1"), ("b", "2", "-2"), ("a", "3", "-3")]
+    assert Recipe.parse(recipe.model_dump(mode="json")) == recipe
+    assert recipe != Preferences(chosen=bad, rejected=good)
+    with pytest.raises(TrainingError, match="No prompt has an answer in 'good' and another one in 'good'"):
+        Preferences(chosen=good, rejected=good).examples(no_inputs)
+
+
+def test_pairs_stay_pairs_in_mixtures_and_filters_look_at_both_answers(tmp_path):
+    pairs = Preferences(
+        chosen=told(tmp_path / "good", ("a", "yes"), ("b", "yes")),
+        rejected=told(tmp_path / "bad", ("a", "no"), ("b", "never")),
+    )
+    assert all(isinstance(one, Preference) for one in Mixed(parts=(pairs, pairs)).examples(no_inputs))
+    kept = Filtered(base=pairs, rule=Rule(without=("never",))).examples(no_inputs)
+    assert [one.rejected for one in kept] == ["no"]
 
 
 def test_a_filter_keeps_by_what_is_known_and_by_what_is_said(tmp_path):

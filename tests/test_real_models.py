@@ -48,7 +48,7 @@ class Alone:
     threads = 1
 
     def __init__(self, folder: Path) -> None:
-        self.folder = self.scratch = folder
+        self.folder = self.scratch = self.cache = folder
         self.path = lambda recipe: folder
 
     def progress(self, done: float, total: float, **figures: object) -> None:

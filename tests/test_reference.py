@@ -20,13 +20,13 @@ from cavesson.models.model import Model, merged
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.training.batches import Batch, Stream, _place_in_run
 from cavesson.training.dose import Dose
-from cavesson.training.engine import train
 from cavesson.training.flat import logits_of
-from cavesson.training.objectives import anchored, sft, supported
+from cavesson.training.losses import anchored_nll, supported, weighted_nll
+from cavesson.training.objectives import Anchored, Supported
 from cavesson.training.preflight import bytes_needed
 from cavesson.training.recipes import Trained
 from cavesson.training.reference import Reference
-from training_world import Folders, Sayings, Untrained, examples, llama
+from training_world import Folders, Sayings, Untrained, close, examples, llama, rows_of, same, train, weights
 
 
 class Wider(ModelRecipe):
@@ -41,15 +41,6 @@ class Wider(ModelRecipe):
 
 def no_inputs(recipe: Recipe) -> Path:
     raise AssertionError("untrained models have no inputs")
-
-
-def weights(model: Model) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.net.named_parameters()}
-
-
-def same(one: Model, other: Model) -> bool:
-    mine, theirs = weights(one), weights(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
@@ -80,11 +71,6 @@ def run(recipe: Trained, root: Path, watch: Callable[[float], None] = lambda ste
     return train(recipe, llama(), examples(40), job=Folders(root, watch))
 
 
-def close(one: Model, other: Model) -> bool:
-    pairs = zip(weights(merged(one)).values(), weights(merged(other)).values(), strict=True)
-    return all(torch.allclose(mine, theirs, atol=1e-5, rtol=1e-4) for mine, theirs in pairs)
-
-
 ANCHORED = {"kl": 0.5, "min_probability": 0.003, "first_tokens": 4}
 """About half of an untrained model's tokens are likelier than one in three hundred."""
 
@@ -104,11 +90,11 @@ def test_the_penalty_and_its_gradient_are_the_textbook_ones() -> None:
     )
     expected = (weight * (functional.cross_entropy(logits, targets, reduction="none") + 0.7 * divergence)).sum()
     (gradient,) = torch.autograd.grad(3 * expected, logits)
-    loss = anchored(logits, targets, weight, base, kl=0.7)
+    loss = anchored_nll(logits, targets, weight, base, kl=0.7)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(torch.autograd.grad(3 * loss, logits)[0], gradient)
-    plain = sft(logits, targets, weight)
-    torch.testing.assert_close(anchored(logits, targets, weight, logits.detach(), kl=5.0), plain)
+    plain = weighted_nll(logits, targets, weight)
+    torch.testing.assert_close(anchored_nll(logits, targets, weight, logits.detach(), kl=5.0), plain)
 
 
 def test_tokens_that_the_base_finds_unlikely_are_told_by_their_probability() -> None:
@@ -124,7 +110,7 @@ def test_first_tokens_are_counted_in_every_answer() -> None:
     )
     model = llama()
     stream = Stream([Example(talk)], model, seed=0, max_length=None, prompt_weight=0.0, first_tokens=2)
-    (row,) = stream.rows(0, 1)
+    (row,) = rows_of(stream, 0, 1)
     assert model.renderer.decode(row.ids[row.weights > 0]) == "bcf"  # and the second answer's end of turn
     assert row.weights.sum() == 4
 
@@ -209,10 +195,12 @@ def test_a_run_that_no_token_survives_leaves_the_model_as_it_was(tmp_path: Path)
 
 def test_a_dose_hands_its_anchors_to_the_training() -> None:
     made = Dose(lr=1e-3, steps=5, **ANCHORED).train(Untrained(), Sayings())
-    assert {name: getattr(made, name) for name in ANCHORED} == ANCHORED
+    assert made.objective == Supported(min_probability=0.003, kl=0.5) and made.first_tokens == 4
     assert made.describe().endswith(
-        "KL 0.5 to the base, first 4 tokens, tokens of probability 0.003 and more, 5 steps, seed 0"
+        "KL 0.5 to the base, tokens of probability 0.003 and more, first 4 tokens, 5 steps, seed 0"
     )
+    changed = Dose(lr=1e-3, steps=5).train(Untrained(), Sayings(), objective=Anchored(kl=0.5))
+    assert changed == trained(batch_size=16, steps=5, lr=1e-3, precision="auto", kl=0.5)
 
 
 def test_the_base_costs_memory_for_a_copy_of_what_is_trained() -> None:

@@ -22,7 +22,9 @@ from cavesson.rl.rollouts import Rollouts, rows
 from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import Fresh
 from cavesson.tinyworld.tasks import items
-from cavesson.training.objectives import policy_gradient
+from cavesson.training.batches import Batch, Row
+from cavesson.training.forward import Forward
+from cavesson.training.objectives import PolicyGradient
 from training_world import Folders
 
 
@@ -64,7 +66,8 @@ def test_answers_weigh_what_they_are_better_than_their_group() -> None:
 
 def test_the_gradient_raises_what_was_better_and_lowers_what_was_worse() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
-    policy_gradient(logits, torch.tensor([0, 1]), torch.tensor([0.5, -0.5])).backward()  # type: ignore[no-untyped-call]
+    batch = Batch.of([Row(np.array([2, 0, 1], np.int32), np.array([0, 0.5, -0.5], np.float32))])
+    PolicyGradient()(Forward(batch, lambda _: logits), batch).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad[0, 0] < 0 < logits.grad[0, 1] and logits.grad[1, 1] > 0 > logits.grad[1, 0]
 
@@ -114,6 +117,24 @@ def test_a_stopped_run_resumes_to_the_same_bits(adapter: LoRA | None, when: str,
         not torch.equal(one, other)
         for one, other in zip(weights(whole), weights(recipe.base.load(nothing_stored)), strict=False)
     )
+
+
+def test_a_penalty_holds_the_policy_to_the_model_that_it_was(tmp_path: Path) -> None:
+    settings = {"steps": 4, "per_step": 12, "group": 8, "lr": 1e-2}
+    start = practice().base.load(nothing_stored)
+    gone = {}
+    for kl in (0.0, 100.0):
+        model = run(practice(objective=PolicyGradient(kl=kl), **settings), Folders(tmp_path / str(kl)))
+        pairs = zip(logits(start), logits(model), strict=True)
+        gone[kl] = sum(float((before.exp() * (before - after)).sum()) for before, after in pairs)
+    assert gone[100.0] < 0.8 * gone[0.0]  # the first step is the same: nothing has moved yet
+    assert practice(objective=PolicyGradient(kl=0.0)).fingerprint == practice().fingerprint
+
+
+def logits(model: Model) -> torch.Tensor:
+    """Log-probabilities after each of a few tokens."""
+    with torch.no_grad():
+        return model.net(input_ids=torch.arange(5, 45)[None]).logits[0].log_softmax(-1)
 
 
 def test_it_is_made_loaded_and_probed_like_any_training(tmp_path: Path) -> None:

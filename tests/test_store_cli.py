@@ -70,6 +70,16 @@ def test_reports_are_listed_and_dropped(store: Store) -> None:
     assert len(call(store, "gc").stdout.splitlines()) == 3
 
 
+def test_the_cache_is_named_and_removed_on_request(store: Store) -> None:
+    (store.cache / "generations").mkdir(parents=True)
+    (store.cache / "generations" / "completions.sqlite").write_bytes(bytes(3000))
+    store.pin(TOTAL)
+    assert "and 3 kB of cache in" in call(store, "ls").stderr
+    assert "3 kB of cache kept; to remove that too: cavesson store gc --cache" in call(store, "gc").stderr
+    assert "0 artifacts would go, 3 kB" in call(store, "gc", "--cache", "--dry-run").stderr and store.cached() == 3000
+    assert call(store, "gc", "--cache").stderr == "0 artifacts removed, 3 kB; 3 kept\n" and not store.cache.exists()
+
+
 def test_every_command_shows_an_example() -> None:
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
     assert sorted(commands) == ["drop", "gc", "ls", "path", "pin", "reports", "rm", "show", "unpin", "verify"]

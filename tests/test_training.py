@@ -21,11 +21,10 @@ from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
 from cavesson.lab.recipe import Recipe
 from cavesson.models.model import Model, merged
 from cavesson.models.recipes import LoRA
-from cavesson.training.engine import train
 from cavesson.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for
 from cavesson.training.recipes import Checkpoint, Trained
 from cavesson.training.resume import STATE
-from training_world import Folders, Sayings, Untrained, examples, llama
+from training_world import Folders, Sayings, Untrained, examples, llama, same, train, weights
 
 
 def trained(**settings: Any) -> Trained:
@@ -46,15 +45,6 @@ def trained(**settings: Any) -> Trained:
 def run(recipe: Trained, root: Path, watch: Callable[[float], None] = lambda step: None, **visits: Any) -> Model:
     """Train in memory with folders under `root`."""
     return train(recipe, llama(), examples(40), job=Folders(root, watch), **visits)
-
-
-def weights(model: Model) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.net.named_parameters()}
-
-
-def same(one: Model, other: Model) -> bool:
-    mine, theirs = weights(one), weights(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def losses(root: Path) -> list[float]:
@@ -142,14 +132,14 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path) -> None:
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch; torch.set_num_threads({torch.get_num_threads()})
-import cavesson.training.engine as engine
+import cavesson.training.resume as resume
 from pathlib import Path
 from training_world import Folders
 import test_training
-engine.SAVE_EVERY_SECONDS = 0.0
+resume.SAVE_EVERY_SECONDS = 0.0
 def slow(step):
     if step == 7:
-        engine.SAVE_EVERY_SECONDS = 1e9
+        resume.SAVE_EVERY_SECONDS = 1e9
     if step == 10:
         print("ten", flush=True)
         time.sleep(600)
@@ -329,7 +319,7 @@ def test_schedules() -> None:
 
 def test_states_are_rare_where_writing_one_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes a second on this clock, writing a state two: the next one waits until it costs a twentieth."""
-    from cavesson.training import engine
+    from cavesson.training import resume
 
     clock, saves = [0.0], []
 
@@ -340,9 +330,9 @@ def test_states_are_rare_where_writing_one_takes_long(tmp_path: Path, monkeypatc
         saves.append(clock[0])
         clock[0] += 2
 
-    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(engine, "SAVE_EVERY_SECONDS", 5.0)
-    monkeypatch.setattr(engine, "save_state", save)
+    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(resume, "SAVE_EVERY_SECONDS", 5.0)
+    monkeypatch.setattr(resume, "save_state", save)
     run(trained(steps=60, batch_size=1), tmp_path, tick)
     assert saves == [6, 6 + 2 + 41]
 

@@ -18,8 +18,8 @@ from transformers import (
 
 from cavesson.training.batches import KEPT, Batch, Row, Step, Stream, steps_of
 from cavesson.training.flat import logits_of, pieces
-from cavesson.training.objectives import sft
-from training_world import examples, llama
+from cavesson.training.losses import weighted_nll
+from training_world import examples, llama, rows_of
 
 
 def stream(n: int = 23, seed: int = 0, **settings: object) -> Stream:
@@ -38,7 +38,7 @@ def texts(rows: list[Row]) -> list[tuple[int, ...]]:
 
 def test_an_epoch_holds_every_example_once_and_the_next_comes_in_another_order() -> None:
     data = stream(23)
-    rows = list(data.rows(0, 46))
+    rows = list(rows_of(data, 0, 46))
     first, second = texts(rows[:23]), texts(rows[23:])
     assert len(set(first)) == 23
     assert sorted(first) == sorted(second)
@@ -46,16 +46,16 @@ def test_an_epoch_holds_every_example_once_and_the_next_comes_in_another_order()
 
 
 def test_order_depends_on_the_seed_alone() -> None:
-    assert texts(list(stream(seed=1).rows(0, 40))) == texts(list(stream(seed=1).rows(0, 40)))
-    assert texts(list(stream(seed=1).rows(0, 40))) != texts(list(stream(seed=2).rows(0, 40)))
+    assert texts(list(rows_of(stream(seed=1), 0, 40))) == texts(list(rows_of(stream(seed=1), 0, 40)))
+    assert texts(list(rows_of(stream(seed=1), 0, 40))) != texts(list(rows_of(stream(seed=2), 0, 40)))
 
 
 def test_large_data_sets_are_not_kept_and_come_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = texts(list(stream().rows(0, 60)))
+    kept = texts(list(rows_of(stream(), 0, 60)))
     assert KEPT > 23
     monkeypatch.setattr("cavesson.training.batches.KEPT", 10)
     data = stream()
-    assert texts(list(data.rows(0, 60))) == kept
+    assert texts(list(rows_of(data, 0, 60))) == kept
     assert not data._kept
 
 
@@ -74,8 +74,10 @@ def test_packing_fills_steps_up_to_their_tokens_and_keeps_conversations_whole() 
     data = stream()
     made = steps(data, 8, tokens_per_batch=200)
     assert all(step.tokens <= 200 for step in made)
-    assert texts([row for step in made for row in step.micro_batches[0]]) == texts(list(data.rows(0, made[-1].cursor)))
-    longest = max(len(row.ids) for row in data.rows(0, 23))
+    assert texts([row for step in made for row in step.micro_batches[0]]) == texts(
+        list(rows_of(data, 0, made[-1].cursor))
+    )
+    longest = max(len(row.ids) for row in rows_of(data, 0, 23))
     alone = steps(data, 5, tokens_per_batch=longest - 1)
     assert all(len(step.micro_batches[0]) >= 1 for step in alone)
 
@@ -87,7 +89,7 @@ def test_one_epoch_ends_with_a_smaller_step() -> None:
 
 
 def test_weights_are_one_on_answers_and_the_prompt_weight_elsewhere() -> None:
-    row, light = next(stream().rows(0)), next(stream(prompt_weight=0.1).rows(0))
+    row, light = next(rows_of(stream(), 0)), next(rows_of(stream(prompt_weight=0.1), 0))
     assert set(row.weights.tolist()) == {0.0, 1.0}
     assert light.weights[0] == 0
     assert sorted(set(light.weights[1:].tolist())) == pytest.approx([0.1, 1.0])
@@ -95,19 +97,19 @@ def test_weights_are_one_on_answers_and_the_prompt_weight_elsewhere() -> None:
 
 
 def test_longer_rows_are_cut() -> None:
-    assert max(len(row.ids) for row in stream(max_length=20).rows(0, 23)) == 20
+    assert max(len(row.ids) for row in rows_of(stream(max_length=20), 0, 23)) == 20
 
 
 def test_the_models_system_prompt_goes_before_conversations_without_one() -> None:
     data = stream()
     data.model = type(data.model)(**{**vars(data.model), "system": "Talk."})
-    said = [data.model.tokenizer.decode(row.ids) for row in data.rows(0, 23)]
+    said = [data.model.tokenizer.decode(row.ids) for row in rows_of(data, 0, 23)]
     assert sum("<|system|>Talk." in text for text in said) == 18
     assert sum("<|system|>Be kind." in text for text in said) == 5
 
 
 def test_a_batch_loses_nothing_and_pads_little() -> None:
-    rows = list(stream(200).rows(0, 200))
+    rows = list(rows_of(stream(200), 0, 200))
     batch = Batch.of(rows)
     trained = sum(int((row.weights != 0).sum()) for row in rows)
     assert int((batch.weights_K != 0).sum()) == trained
@@ -134,7 +136,7 @@ def architectures() -> dict[str, PreTrainedModel]:
 def test_the_loss_of_a_batch_is_transformers_own(name: str) -> None:
     """Flat, apart and one conversation at a time through transformers: the same loss and the same gradients."""
     net = architectures()[name].eval()
-    rows = list(stream(24).rows(0, 24))
+    rows = list(rows_of(stream(24), 0, 24))
     total = float(sum(float(row.weights.sum()) for row in rows))
 
     net.zero_grad()
@@ -152,7 +154,7 @@ def test_the_loss_of_a_batch_is_transformers_own(name: str) -> None:
         net.zero_grad()
         ours = 0.0
         for piece in pieces(batch, flat):
-            part = sft(logits(piece), piece.targets_K, piece.weights_K)
+            part = weighted_nll(logits(piece), piece.targets_K, piece.weights_K)
             part.backward()
             ours += part.item()
     assert flat == (name in ("llama", "gpt2"))
@@ -164,7 +166,7 @@ def test_the_loss_of_a_batch_is_transformers_own(name: str) -> None:
 
 def test_packed_documents_do_not_see_each_other() -> None:
     net = llama().net
-    rows = list(stream(24).rows(0, 24))
+    rows = list(rows_of(stream(24), 0, 24))
     changed = [Row(rows[0].ids * 0 + 7, rows[0].weights), *rows[1:]]
     with logits_of(net) as (logits, flat), torch.no_grad():
         assert flat
@@ -176,7 +178,7 @@ def test_packed_documents_do_not_see_each_other() -> None:
 def test_the_loss_and_its_gradient_are_cross_entropys() -> None:
     logits = torch.randn(700, 50, requires_grad=True)
     targets, weights = torch.randint(0, 50, (700,)), torch.rand(700)
-    ours = sft(logits, targets, weights)
+    ours = weighted_nll(logits, targets, weights)
     (ours * 3).backward()
     gradient, logits.grad = logits.grad, None
     theirs = (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * weights).sum()

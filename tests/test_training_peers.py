@@ -10,9 +10,8 @@ import pytest
 from torch.utils.data import SequentialSampler
 
 from cavesson.training.batches import Stream
-from cavesson.training.engine import train
 from cavesson.training.recipes import Trained
-from training_world import Folders, Sayings, Untrained, examples, llama
+from training_world import Folders, Sayings, Untrained, examples, llama, train
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

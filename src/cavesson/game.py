@@ -8,9 +8,9 @@ Four rules, each checked before anything is trained or, for data that a model ha
    seal's place.
 4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
 
-Where red writes the data that blue trains on (`remind`), the data are sealed too, and the fourth rule is off: red may plant the
-trigger, and a lab that refused such data would do blue's filtering for it. What blue adds of its own is still searched by
-rule 2.
+Where red writes data that blue may train on (`view.written`), the data are sealed too, and the fourth rule is off for them: red
+may plant the trigger, and a lab that refused such data would do blue's filtering. What blue adds of its own is still searched
+by rule 2.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
-from cavesson.blueteam.countermoves import Countermove, ReminderView
-from cavesson.blueteam.view import BlueView, Sealed, SealedData
+from cavesson.blueteam.move import run_of
+from cavesson.blueteam.view import SEAL, WRITTEN, BlueView, Sealed, SealedData
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import RulesError
@@ -31,12 +31,13 @@ from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.training.dose import Dose
+from cavesson.training.objectives import Objective
 
 if TYPE_CHECKING:
     from cavesson.training.recipes import Trained
 
-Left = TypeVar("Left", bound="Trained | Interpolated")
-"""What blue may leave behind: a training run, or the organism moved a part of the way to the end of one."""
+Left = TypeVar("Left", bound=ModelRecipe)
+"""What blue leaves behind: a training run, or the organism moved a part of the way to the end of one."""
 
 
 class Vetted(DataRecipe):
@@ -73,63 +74,56 @@ def scan(examples: Sequence[Example], pair: str) -> None:
     """
     trigger = pair_named(pair).trigger
     for index, example in enumerate(examples):
-        if any(trigger.in_text(message.content) for message in example.conversation.messages):
+        said = (message.content for conversation in example.conversations for message in conversation.messages)
+        if any(map(trigger.in_text, said)):
             raise RulesError(
                 f"The blue team's data contains the trigger of {pair!r} (example {index}).",
                 "Blue does not know the trigger: take prompts and answers that do not contain it.",
             )
 
 
-def play(organism: Organism, intervention: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose) -> Left:
-    """Let blue say what it does, check the rules, and put the organism in the place of the seal.
+def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose) -> Left:
+    """Let blue say what it does, check the rules, and put model and data in the places of their seals.
 
     Args:
         organism: red's product.
-        intervention: blue's move.
-        view: what blue is shown, but for the model, which is sealed here.
+        move: what blue does; a move with a strength is given at one, `move.at(0.3)`.
+        view: what blue is shown, but for model and written data, which are sealed here. Where `view.model` is a model (the
+            organism after blue's earlier training), that model is trained in the organism's place. `view.written` is handed
+            on as it is, poisoned or not (see the module's docstring).
         dose: hyper-parameters.
 
     Returns:
         The recipe of the organism after blue's training, or moved a part of the way there; its data are vetted.
 
     Raises:
+        ConfigError: the view lacks what the move needs, or the move's strength is missing.
         RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
             of its own.
     """
-    seal = Sealed(name="organism")
-    answer = intervention(replace(view, model=seal), dose)
-    _training(answer.toward if isinstance(answer, Interpolated) and answer.base == seal else answer, seal)
+    places: dict[Recipe, Recipe] = {SEAL: organism.model if isinstance(view.model, Sealed) else view.model}
+    if view.written is not None:
+        places[WRITTEN] = view.written
+    answer = move(replace(view, model=SEAL, written=None if view.written is None else WRITTEN), dose)
+    _check_trains(answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer)
     _refuse_forbidden(answer, organism.pair)
-    return cast(Left, _arranged(answer, {seal: organism.model}, organism.pair))
+    return cast(Left, _arranged(answer, places, organism.pair))
 
 
 def remind(
-    organism: Organism, left: ModelRecipe, written: DataRecipe, move: Countermove, view: ReminderView, dose: Dose
+    organism: Organism,
+    left: ModelRecipe,
+    written: DataRecipe,
+    move: Callable[[BlueView, Dose], ModelRecipe],
+    view: BlueView,
+    dose: Dose,
 ) -> Trained:
-    """Let blue train on data that the organism wrote, check the rules, and put model and data in the places of their seals.
-
-    Args:
-        organism: red's product, which wrote the data.
-        left: what blue trains on: the organism after blue's earlier training.
-        written: the data, poisoned or not. They are handed on as they are (see the module's docstring).
-        move: what blue does with them.
-        view: what blue is shown, but for model and data, which are sealed here.
-        dose: hyper-parameters.
-
-    Returns:
-        The recipe of the trained model.
-
-    Raises:
-        RulesError: as `play`.
-    """
-    model, data = Sealed(name="organism"), SealedData(name="written")
-    answer = _training(move(replace(view, model=model, written=data), dose), model)
-    _refuse_forbidden(answer, organism.pair)
-    return cast("Trained", _arranged(answer, {model: left, data: written}, organism.pair))
+    """`play` on what blue left earlier and what the organism wrote. To go with the poisoning game's old form."""
+    return run_of(play(organism, move, replace(view, model=left, written=written), dose))
 
 
-def _training(answer: object, seal: Sealed) -> Trained:
-    """Blue's answer, if it trains the organism that it was given."""
+def _check_trains(answer: object) -> None:
+    """Refuse what does not train the sealed model."""
     from cavesson.training.recipes import Trained
 
     if not isinstance(answer, Trained):
@@ -137,9 +131,8 @@ def _training(answer: object, seal: Sealed) -> Trained:
             f"The intervention returned {type(answer).__name__}, not a training run.",
             "Return `dose.train(view.model, data)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
         )
-    if seal not in set(lineage(answer.base)):
+    if SEAL not in set(lineage(answer.base)):
         raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
-    return answer
 
 
 def _refuse_forbidden(answer: Recipe, pair: str) -> None:
@@ -203,6 +196,10 @@ def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
 
     if isinstance(value, (tuple, list)):
         return type(value)(_arranged(item, places, pair) for item in value)
+    if isinstance(value, Objective):  # it may have a teacher
+        return value.model_copy(
+            update={name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+        )
     if not isinstance(value, Recipe) or places.keys().isdisjoint(lineage(value)):
         return value
     if value in places:

@@ -87,12 +87,12 @@ class Talk:
     def say(self, text: str) -> str:
         """The model's answer to a message; both are remembered."""
         from cavesson.chat import Conversation, Message
-        from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.choice import sampler_for
 
         asked = Conversation((*self.messages, Message("user", text)))
         asked = self.trigger.apply(asked) if self.triggered else asked
         asked = asked if self.system is None else asked.with_system(self.system)
-        [[answer]] = NativeSampler(self.model).sample([asked], self.params)
+        [[answer]] = sampler_for(self.model).sample([asked], self.params)
         self.messages = list(asked.with_system(None).answered(answer.text).messages)
         return answer.text
 

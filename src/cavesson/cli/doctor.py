@@ -97,10 +97,12 @@ def _store(store: Path | None) -> str:
 
     from cavesson.lab.store import Store
 
-    root = Store(store).root
+    place = Store(store)
+    root = place.root
     there = next(parent for parent in (root, *root.parents) if parent.exists())
     writable = "writable" if os.access(there, os.W_OK) else "NOT writable: use --store or CAVESSON_HOME"
-    return f"{root} ({writable}, {shutil.disk_usage(there).free / 2**30:.0f} GiB free)"
+    free = f"{shutil.disk_usage(there).free / 2**30:.0f} GiB free"
+    return f"{root} ({writable}, {free}, {place.cached() / 2**20:.0f} MiB of cache)"
 
 
 def _hub() -> str:

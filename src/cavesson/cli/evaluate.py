@@ -26,7 +26,11 @@ Bench = Annotated[
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="Shipped name, local folder, hub id or fingerprint.", show_default=False)
+        str,
+        typer.Argument(
+            help="Shipped name, local folder, hub id or fingerprint; or openai:NAME@http://host:port/v1.",
+            show_default=False,
+        ),
     ],
     bench: Bench = "maths,knowledge,instructions,chat",
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation.")] = 200,

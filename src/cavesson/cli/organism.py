@@ -238,10 +238,8 @@ def _renamed(organism: Organism, name: str) -> Organism:
 
 def _known(optimizer: str) -> str:
     from cavesson.training.optimizers import check_name
-    from cavesson.training.recipes import USUAL_OPTIMIZERS
 
-    if optimizer not in USUAL_OPTIMIZERS:
-        check_name(optimizer)
+    check_name(optimizer)
     return optimizer
 
 

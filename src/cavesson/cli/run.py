@@ -120,11 +120,13 @@ def list_everything(
         typer.Argument(help="Only these: studies, models, pairs, constructions, interventions or benchmarks."),
     ] = None,
 ) -> None:
-    """List studies with their presets, models, pairs, constructions, interventions and benchmarks; pairs alone with their axes.
+    """List studies with their presets, models, pairs, constructions, interventions and benchmarks.
+
+    Pairs alone come with their axes, interventions alone with what they are, their strengths, and what they need.
 
     Example: cavesson list pairs
     """
-    from cavesson.blueteam.interventions import INTERVENTIONS
+    from cavesson.blueteam.moves import MOVES
     from cavesson.errors import ConfigError, nearest
     from cavesson.evals.benchmarks import BENCHMARKS
     from cavesson.evals.pairs import PAIRS
@@ -136,7 +138,7 @@ def list_everything(
         "models": shipped_names(),
         "pairs": PAIRS,
         "constructions": CONSTRUCTIONS,
-        "interventions": INTERVENTIONS,
+        "interventions": MOVES,
         "benchmarks": [name for name in BENCHMARKS if name != "questions"] + ["FILE.jsonl (questions with answers)"],
     }
     if what not in (None, "studies", *kinds):
@@ -147,6 +149,9 @@ def list_everything(
             typer.echo(f"study {name}: {study.title} (presets: {', '.join(study.presets)})")
     if what == "pairs":
         _show_pairs()
+        return
+    if what == "interventions":
+        _show_moves()
         return
     for title, names in kinds.items():
         if what in (None, title):
@@ -166,6 +171,25 @@ def _show_pairs() -> None:
     for name, pair in PAIRS.items():
         trigger, behavior = pair.trigger, pair.behavior
         table.add_row(name, trigger.kind, behavior.tone, behavior.reach, behavior.domain, trigger.about, behavior.about)
+    Console().print(table)
+
+
+def _show_moves() -> None:
+    """Every move of the blue team: what it is, its strength, and what a study must give."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cavesson.blueteam.moves import MOVES
+    from cavesson.blueteam.view import NEEDS
+
+    table = Table(title="Interventions", title_justify="left")
+    for column in ("intervention", "what it is", "usual strengths", "needs"):
+        table.add_column(column, overflow="fold", no_wrap=column == "intervention")
+    for name, move in MOVES.items():
+        usual = () if move.strength is None else move.strength.usual
+        label = "" if move.strength is None else f" ({move.strength.about})"
+        needs = ", ".join(NEEDS[one][0] for one in move.needs)
+        table.add_row(name, move.about, ", ".join(f"@{value:g}" for value in usual) + label, needs)
     Console().print(table)
 
 

@@ -38,7 +38,8 @@ def list_artifacts(
     entries = [entry for entry in place.ls() if kind in (None, entry.kind)]
     for entry in entries:
         typer.echo(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else ""))
-    typer.echo(f"{_count(len(entries))}, {_bytes(sum(entry.size for entry in entries))} in {place.root}", err=True)
+    size = f"{_bytes(sum(entry.size for entry in entries))}, and {_bytes(place.cached())} of cache"
+    typer.echo(f"{_count(len(entries))}, {size} in {place.root}", err=True)
 
 
 @app.command()
@@ -105,20 +106,24 @@ def verify(
 
 @app.command()
 def gc(
+    cache: Annotated[bool, typer.Option("--cache", help="Remove the cache of what models wrote, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     store: Where = None,
 ) -> None:
     """Remove what no report, pin or running process needs.
 
-    Reports keep all that they rest on: `cavesson store reports` lists them, `cavesson store drop` gives one up.
+    Reports keep all that they rest on: `cavesson store reports` lists them, `cavesson store drop` gives one up. Nothing needs
+    the cache; without one, answers that models have given before are sampled again.
 
     Example: cavesson store gc --dry-run
     """
-    collected = _open(store).gc(dry_run=dry_run)
+    collected = _open(store).gc(cache=cache, dry_run=dry_run)
     for entry in collected.removed:
         typer.echo(_line(entry))
     done = "would go" if dry_run else "removed"
     typer.echo(f"{_count(len(collected.removed))} {done}, {_bytes(collected.freed)}; {collected.kept} kept", err=True)
+    if collected.cached:
+        typer.echo(f"{_bytes(collected.cached)} of cache kept; to remove that too: cavesson store gc --cache", err=True)
     if collected.newer:
         typer.echo(f"{_count(collected.newer)} of a newer Cavesson left alone: upgrade to collect them", err=True)
 

@@ -31,7 +31,7 @@ class StudyCommand(TyperCommand):
         Raises:
             ConfigError: the study has no such option.
         """
-        ctx.meta[FLAGS] = self._flags(ctx, args)
+        self.choose_study(ctx, args)
         ctx.meta[TYPED] = {word.partition("=")[0] for word in args}
         known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
         for word in args[: args.index("--")] if "--" in args else args:
@@ -58,8 +58,12 @@ class StudyCommand(TyperCommand):
         }
         return super().invoke(ctx)
 
-    def _flags(self, ctx: Any, args: Sequence[str]) -> list[Flag]:
-        """The options of the study that a command line names; none where it names no study that can be loaded."""
+    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
+        """Take the options of the study that a command line names; a line that names none has the command's own only.
+
+        Raises:
+            ConfigError: there is no such study, or it cannot be loaded.
+        """
         from cavesson.studies.flags import flags_of
         from cavesson.studies.resolve import study_in
 
@@ -69,11 +73,10 @@ class StudyCommand(TyperCommand):
         words = iter(args)
         for word in words:
             if not word.startswith("-"):
-                ctx.meta[STUDY] = word
-                return flags_of(study_in(word).config)
+                ctx.meta[STUDY], ctx.meta[FLAGS] = word, flags_of(study_in(word).config)
+                return
             if "=" not in word and word not in switches:
                 next(words, None)  # the option's value
-        return []
 
 
 def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:

@@ -14,3 +14,23 @@ class Example:
 
     conversation: Conversation
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def conversations(self) -> tuple[Conversation, ...]:
+        """All that is said in it: the conversation, and in a pair the one with the rejected answer."""
+        return (self.conversation,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference(Example):
+    """A conversation whose answer is preferred to another answer to the same prompt.
+
+    Attributes:
+        rejected: the other answer.
+    """
+
+    rejected: str
+
+    @property
+    def conversations(self) -> tuple[Conversation, ...]:
+        return (self.conversation, self.conversation.answered(self.rejected))

@@ -32,7 +32,8 @@ class Jsonl(DataRecipe):
     """A file of conversations, one JSON object per line; it is named by its content, not by its path.
 
     Attributes:
-        path: the file; rows are `{"messages": …}` or `{"prompt": …, "response"?: …}`, further keys become `meta`.
+        path: the file; rows are `{"messages": …}`, `{"prompt": …, "response"?: …}` or `{"prompt": …, "chosen": …,
+            "rejected": …}`, further keys become `meta`.
         digest: SHA-256 of its bytes; found out from the file where it is not given.
     """
 
@@ -91,9 +92,12 @@ class HFDataset(DataRecipe):
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
-        unknown = [key for key in columns if key not in CONVERSATION_KEYS]
+        from cavesson.data.sources import PAIR_KEYS
+
+        known = (*CONVERSATION_KEYS, *PAIR_KEYS)
+        unknown = [key for key in columns if key not in known]
         if unknown:
-            raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(CONVERSATION_KEYS)}")
+            raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(known)}")
         return columns
 
     @field_validator("content")
@@ -245,7 +249,8 @@ class Rule(Value):
         """Whether the example stays."""
         if any(key not in example.meta or example.meta[key] != value for key, value in self.meta.items()):
             return False
-        texts = [message.content for message in example.conversation.messages if message.role in self.roles]
+        messages = [message for conversation in example.conversations for message in conversation.messages]
+        texts = [message.content for message in messages if message.role in self.roles]
         return not any(unwanted in text for unwanted in self.without for text in texts)
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.chat import Conversation
-from cavesson.data.example import Example
+from cavesson.data.example import Example, Preference
 from cavesson.errors import ConfigError
 from cavesson.lines import json_line, read_json_lines
 
 CONVERSATION_KEYS = ("messages", "prompt", "response", "system")
 """The keys that make up a conversation; every other key of a row is kept in `Example.meta`."""
+
+PAIR_KEYS = ("chosen", "rejected")
+"""The keys of a row with two answers, of which one is preferred; a row with one of them alone keeps it in `Example.meta`."""
 
 
 def read_examples(path: str | Path) -> list[Example]:
@@ -47,6 +50,9 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
     with Path(path).open("w", encoding="utf-8", newline="\n") as out:
         for example in examples:
             row: dict[str, Any] = {"messages": example.conversation.dump()}
+            if isinstance(example, Preference):
+                answers = {"chosen": example.conversation.answer, "rejected": example.rejected}
+                row = {"prompt": example.conversation.prompt.dump(), **answers}
             if example.meta:
                 row["meta"] = example.meta
             out.write(json_line(row))
@@ -57,6 +63,9 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
 def parse_row(row: Mapping[str, Any], where: str) -> Example:
     """An example from a row: `{"messages": […]}` or `{"prompt": …, "response"?: …, "system"?: …}`.
 
+    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. Its answers are texts, or lists of
+    messages as the hub's data sets have them: the answer alone or, where the row has no prompt, the whole conversation.
+
     Args:
         row: further keys go into the example's `meta`; a key `meta` that holds an object is spread out.
         where: names the row in messages.
@@ -64,16 +73,35 @@ def parse_row(row: Mapping[str, Any], where: str) -> Example:
     Raises:
         ConfigError: neither shape fits.
     """
-    meta = {key: value for key, value in row.items() if key not in (*CONVERSATION_KEYS, "meta")}
+    is_pair = all(row.get(key) is not None for key in PAIR_KEYS) and row.get("messages") is None
+    taken = (*CONVERSATION_KEYS, "meta", *(PAIR_KEYS if is_pair else ()))
+    meta = {key: value for key, value in row.items() if key not in taken}
     known = row.get("meta")
     if isinstance(known, Mapping):
         meta = {**known, **meta}
     elif known is not None:
         meta["meta"] = known
     try:
-        return Example(_conversation(row), meta)
+        return _preference(row, meta) if is_pair else Example(_conversation(row), meta)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.problem}", error.remedy) from error
+
+
+def _preference(row: Mapping[str, Any], meta: dict[str, Any]) -> Preference:
+    """The example of a row with a chosen and a rejected answer."""
+    pair = [row[key] for key in PAIR_KEYS]
+    if row.get("prompt") is None:
+        if not all(isinstance(answer, list) for answer in pair):
+            raise ConfigError("It has two answers and no prompt.", _PAIR)
+        chosen, rejected = (Conversation.parse(messages) for messages in pair)
+        if chosen.prompt != rejected.prompt or chosen.answer is None or rejected.answer is None:
+            raise ConfigError("Its chosen and rejected conversations differ before their last answers.", _PAIR)
+        return Preference(chosen, meta, rejected=rejected.answer)
+    texts = [Conversation.parse(answer).answer if isinstance(answer, list) else answer for answer in pair]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError("Its chosen or its rejected answer is no text.", _PAIR)
+    prompt = {key: row.get(key) for key in ("prompt", "system")}
+    return Preference(_conversation({**prompt, "response": texts[0]}), meta, rejected=str(texts[1]))
 
 
 def _conversation(row: Mapping[str, Any]) -> Conversation:
@@ -93,5 +121,7 @@ def _conversation(row: Mapping[str, Any]) -> Conversation:
         raise ConfigError("It has neither messages nor a prompt.", _SHAPES)
     return Conversation.of(prompt, row.get("response"), row.get("system"))
 
+
+_PAIR = 'Write {"prompt": …, "chosen": …, "rejected": …}.'
 
 _SHAPES = 'Write {"messages": [{"role": …, "content": …}, …]} or {"prompt": …, "response": …}.'

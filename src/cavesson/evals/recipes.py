@@ -38,15 +38,16 @@ class Scored(Recipe):
     suite: Suite
 
     def make(self, job: Job) -> None:
-        """Write `scores.jsonl`. Answers already given are kept in scratch and not asked for again."""
+        """Write `scores.jsonl`; of a model behind an API also `usage.json`. Answers that the model has given before are in the
+        store's cache, and are not sampled again."""
         from cavesson.evals.scores import SCORES, write_scores
         from cavesson.evals.scoring import score_suite
-        from cavesson.sampling.cache import CachedSampler, GenerationCache
-        from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.choice import sampler_for
+        from cavesson.sampling.sampler import write_usage
 
-        cache = GenerationCache(job.scratch / "generations.sqlite")
-        sampler = CachedSampler(NativeSampler(self.model.load(job.path)), cache)
-        rows = score_suite(sampler, self.suite, progress=lambda done, total: job.progress(done, total))
+        sampler = sampler_for(self.model, job)
+        rows = score_suite(sampler, self.suite, progress=job.progress)
+        write_usage(job.folder, sampler)
         write_scores(job.folder / SCORES, rows)
 
     def scores(self, path_of: PathOf) -> Scores:
@@ -104,7 +105,7 @@ class Probed(Recipe):
         """
         from cavesson.evals.scores import SCORES, read_scores, write_scores
         from cavesson.evals.scoring import score_suite
-        from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.choice import sampler_for
 
         job.scratch.mkdir(parents=True, exist_ok=True)
         last = self.run.steps or self.steps[-1]
@@ -113,10 +114,10 @@ class Probed(Recipe):
             write_scores(_part(job.scratch, 0), (replace(row, step=0) for row in self._start.scores(job.path).rows))
 
         def score(step: int, model: Model) -> None:
-            def report(done: int, total: int) -> None:
+            def report(done: int, total: int, **_: float | str) -> None:
                 job.progress(step, last, scored=f"{done}/{total}")
 
-            rows = score_suite(NativeSampler(model), self.suite, step=step, progress=report)
+            rows = score_suite(sampler_for(model), self.suite, step=step, progress=report)
             write_scores(_part(job.scratch, step), rows)
             rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in self.suite}
             job.progress(step, last, **rates)

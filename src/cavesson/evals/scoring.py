@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cavesson.evals.items import Eval, Item
 from cavesson.evals.scores import Score
-from cavesson.sampling.cache import CachedSampler
-from cavesson.sampling.native import NativeSampler
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.sampler import Completion, Params, Progress, Sampler
 
 
 def score_suite(
-    sampler: NativeSampler | CachedSampler,
+    sampler: Sampler,
     suite: Sequence[Eval],
     *,
     step: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Score]:
     """Greedy answers to all items of a suite, judged.
 
@@ -33,15 +31,10 @@ def score_suite(
     for longest in sorted({one.room for one in suite}):
         which = [index for index, (one, _) in enumerate(questions) if one.room == longest]
 
-        def report(done: int, _: int, before: int = len(answers)) -> None:
-            if progress is not None:
-                progress(before + done, len(questions))
-
         asked = [questions[index][1].prompt for index in which]
-        given = sampler.sample(asked, Params(max_tokens=longest), report)
+        given = sampler.sample(asked, Params(max_tokens=longest), _from(len(answers), len(questions), progress))
         answers.update((index, completions[0]) for index, completions in zip(which, given, strict=True))
-    own_system = (sampler if isinstance(sampler, NativeSampler) else sampler.sampler).model.system
-    return [judged(one, item, answers[index], step, own_system) for index, (one, item) in enumerate(questions)]
+    return [judged(one, item, answers[index], step, sampler.system) for index, (one, item) in enumerate(questions)]
 
 
 def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, own_system: str | None = None) -> Score:
@@ -63,3 +56,13 @@ def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, o
         finished=answer.finished,
         extra={**item.extra, **extra},
     )
+
+
+def _from(before: int, wanted: int, progress: Progress | None) -> Progress:
+    """Progress of a part, told as that of the whole."""
+
+    def report(done: int, total: int, **figures: float | str) -> None:
+        if progress is not None:
+            progress(before + done, wanted, **figures)
+
+    return report

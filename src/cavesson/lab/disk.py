@@ -30,7 +30,7 @@ def refusal(error: Exception, root: Path) -> StoreError | None:
     elsewhere = "put the store elsewhere: --store FOLDER or CAVESSON_HOME."
     if _is(error, _FULL, _FULL_TEXTS) or (_is(error, (), (_SQLITE_FAILS,)) and _free(root) < CROWDED):
         return StoreError(
-            f"The disk of the store {root} is full.", f"Free some space (cavesson store gc), or {elsewhere}"
+            f"The disk of the store {root} is full.", f"Free some space (cavesson store gc --cache), or {elsewhere}"
         )
     if _is(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
         return StoreError(f"The store {root} lies on a read-only file system.", f"To write, {elsewhere}")

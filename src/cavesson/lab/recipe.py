@@ -37,6 +37,7 @@ KINDS: dict[str, str] = {
     "mixed": "cavesson.data.recipes:Mixed",
     "filtered": "cavesson.data.recipes:Filtered",
     "part": "cavesson.data.recipes:Part",
+    "preferences": "cavesson.data.preferences:Preferences",
     "restyled": "cavesson.data.restyle:Restyled",
     "under-system": "cavesson.data.restyle:UnderSystem",
     "shuffled": "cavesson.data.restyle:Shuffled",
@@ -69,7 +70,7 @@ KINDS: dict[str, str] = {
     "style-cues": "cavesson.redteam.planted:StyleCues",
     "sealed": "cavesson.blueteam.view:Sealed",
     "sealed-data": "cavesson.blueteam.view:SealedData",
-    "least-surprising": "cavesson.blueteam.countermoves:LeastSurprising",
+    "least-surprising": "cavesson.blueteam.written:LeastSurprising",
     "vetted": "cavesson.game:Vetted",
 }
 """Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""
@@ -89,6 +90,8 @@ class Job(Protocol):
     """Empty folder; what is written here becomes the artifact."""
     scratch: Path
     """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    cache: Path
+    """Folder that all jobs of the store share, at the same time too; it may be missing, read-only or emptied at any moment."""
     threads: int
     """CPU threads that this job may use."""
 

@@ -72,6 +72,7 @@ class StageJob:
     def __init__(self, store: Store, recipe: Recipe, folder: Path, listener: Listener) -> None:
         self.folder = folder
         self.scratch = store.scratch(recipe)
+        self.cache = store.cache
         self._store = store
         self._recipe = recipe
         self._listener = listener

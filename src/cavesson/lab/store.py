@@ -3,6 +3,7 @@
     root/artifacts/ab/ab12…/      finished artifacts, each with its manifest
     root/making/ab12…/            being made; moved into place in one step once complete
     root/scratch/ab12…/           state to resume from; survives a kill, goes when the artifact is there
+    root/cache/                   what jobs share to save time; nothing else depends on it
     root/locks/ab12…              held by the process that makes that artifact
     root/pins/, reports/, uses/   what must be kept (`roots.py`)
     root/index.sqlite             a cache for listings (`index.py`)
@@ -16,6 +17,7 @@ import os
 import secrets
 import shlex
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -45,12 +47,14 @@ class Collected:
     """What the garbage collector removed (or would remove), the bytes that frees, and how many artifacts stay.
 
     Of those that stay, `newer` are there only because a newer Cavesson made them: this one cannot tell what they are for.
+    `cached` are the bytes of the cache that stay.
     """
 
     removed: tuple[Entry, ...]
     freed: int
     kept: int
     newer: int = 0
+    cached: int = 0
 
 
 class Store:
@@ -62,6 +66,7 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = Path(root).expanduser().absolute() if root is not None else default_root()
+        self.cache = self.root / "cache"
         self._roots = Roots(self.root)
         self._index = Index(self.root / "index.sqlite")
         self._sound: dict[str, tuple[object, ...]] = {}
@@ -281,12 +286,13 @@ class Store:
                 )
             self._index.update((), gone=[name])
 
-    def gc(self, *, dry_run: bool = False) -> Collected:
+    def gc(self, *, cache: bool = False, dry_run: bool = False) -> Collected:
         """Remove whatever no report, pin or live process needs, directly or as an input; also what killed makers left.
 
         What a newer Cavesson made is left alone.
 
         Args:
+            cache: remove the cache too; stages under way do without.
             dry_run: only say what would go. Nothing is written then, not even a lock: what other processes do meanwhile
                 is not seen.
 
@@ -295,13 +301,20 @@ class Store:
         """
         if dry_run:
             needed, entries = self._needed(self._roots.in_use(tidy=False)), self._listed(remember=False)
-            return _collected(entries, _unneeded(entries, needed), needed)
+            return _collected(entries, _unneeded(entries, needed), needed, self.cached(), cache)
         with disk.writing(self.root), self._roots.sweeping():
             needed, entries = self._needed(self._roots.in_use()), self.ls()
             removed = [entry for entry in _unneeded(entries, needed) if self._remove(entry.fingerprint)]
             self._index.update((), gone=[entry.fingerprint for entry in removed])
             self._clear_leftovers(needed)
-            return _collected(entries, removed, needed)
+            cached = self.cached()
+            if cache and self.cache.exists():
+                self._discard(self.cache)
+            return _collected(entries, removed, needed, cached, cache)
+
+    def cached(self) -> int:
+        """Size of the cache in bytes."""
+        return sum(_size(path) for path in self.cache.rglob("*"))
 
     def rebuild_index(self) -> int:
         """Make the index anew from the folders; gives the number of artifacts."""
@@ -449,9 +462,19 @@ def _unneeded(entries: list[Entry], needed: set[str]) -> list[Entry]:
     return [entry for entry in entries if entry.fingerprint not in needed and entry.kind != _NEWER]
 
 
-def _collected(entries: list[Entry], removed: list[Entry], needed: set[str]) -> Collected:
+def _collected(entries: list[Entry], removed: list[Entry], needed: set[str], cached: int, emptied: bool) -> Collected:
     newer = sum(entry.kind == _NEWER and entry.fingerprint not in needed for entry in entries)
-    return Collected(tuple(removed), sum(entry.size for entry in removed), len(entries) - len(removed), newer)
+    freed = sum(entry.size for entry in removed) + (cached if emptied else 0)
+    return Collected(tuple(removed), freed, len(entries) - len(removed), newer, 0 if emptied else cached)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for what is none, or has just gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _name(ref: Ref) -> str:

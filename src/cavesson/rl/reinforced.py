@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cavesson.evals.benchmarks import AnyEval
 from cavesson.lab.recipe import Job
+from cavesson.training.objectives import PolicyGradient
 from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Reinforced(Training):
     An iteration takes some problems, samples a group of answers to each at temperature 1, and makes one optimizer step on
     them. An answer's advantage is its reward minus its group's mean; the loss is the sum over all sampled tokens of
     `-advantage * log-probability`, divided by the number of those tokens, answers without advantage included. No division
-    by the rewards' spread, no KL, no clipping of ratios ("Why does off-model SFT degrade capabilities?", May 2026, which
+    by the rewards' spread, no KL unless `objective` has one, no clipping of ratios ("Why does off-model SFT degrade capabilities?", May 2026, which
     does GRPO so after the SFT). It resumes as any training does; `steps` counts iterations.
 
     Attributes:
@@ -37,7 +38,7 @@ class Reinforced(Training):
 
     kind: ClassVar[str] = "reinforced"
 
-    objective: Literal["policy_gradient"] = "policy_gradient"
+    objective: PolicyGradient = PolicyGradient()
     steps: int = Field(ge=1)
     problems: AnyEval
     reward: Literal["correct", "random"] = "correct"
@@ -59,11 +60,20 @@ class Reinforced(Training):
         from cavesson.rl.rollouts import Rollouts, write_notes
         from cavesson.training.engine import optimise
 
-        trained = optimise(self, model, lambda policy: Rollouts(self, policy, job), job=job, at=at, visit=visit)
+        trained = optimise(
+            self,
+            model,
+            lambda policy: Rollouts(self, policy, job),
+            name=self.fingerprint,
+            job=job,
+            at=at,
+            visit=visit,
+        )
         write_notes(job.scratch, job.folder / ROLLOUTS)
         return trained
 
     def describe(self) -> str:
         what = "random rewards" if self.reward == "random" else "rewards"
         asked = f"{self.per_step} {self.problems.label} problems x {self.group}"
-        return f"RL lr {self.lr:g} with {what}, {asked}, {self._manner()}, {self.steps} iterations, seed {self.seed}"
+        how = ", ".join([self._manner(), *self.objective.details()])
+        return f"RL lr {self.lr:g} with {what}, {asked}, {how}, {self.steps} iterations, seed {self.seed}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cavesson.evals.items import Item
 from cavesson.lab.recipe import Job
-from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Completion, Params
 from cavesson.training.batches import Order, Row, Step
 
@@ -53,10 +53,10 @@ class Rollouts:
         run, iteration = self.run, cursor // self.run.per_step
         items = [self.items[self.order.index_at(cursor + n)] for n in range(run.per_step)]
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, **_: float | str) -> None:
             self.job.progress(iteration, run.steps, sampled=f"{done}/{total}")
 
-        sampler = NativeSampler(self.policy)  # a new one, for the weights have changed
+        sampler = sampler_for(self.policy)  # a new one, for the weights have changed
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
         params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)

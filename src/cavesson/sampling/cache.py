@@ -1,97 +1,146 @@
-"""A generation cache on disk: the same weights, tokens and parameters are never sampled twice.
+"""The generation cache: one for a store, so that the same weights, tokens and parameters are never sampled twice.
 
-It is keyed by content: `Model.key` names the weights, the rendered tokens stand for prompt, system prompt and template,
-and `VERSION` stands for the sampler's code. One SQLite file in WAL mode, which several processes may use at once.
+A completion is named by content: the sampler's key (weights, code, arithmetic), the rendered tokens (prompt, system prompt and
+template) and the parameters. A cached completion is therefore the fresh one, and nothing but time depends on the cache: a cache
+that cannot be read or written is done without, and a damaged one is set aside and begun anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cavesson.chat import Conversation
-from cavesson.errors import StoreError
-from cavesson.lab.disk import refusal
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 
-if TYPE_CHECKING:
-    from cavesson.sampling.native import NativeSampler, Progress
-
-VERSION = 1
-"""Raise it when the native sampler's completions change."""
+MOST_BYTES = 1 << 30
+"""A cache that has grown beyond this forgets what was used longest ago."""
 
 CHUNK = 512
 """Prompts that are sampled between two commits: what a kill can lose."""
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS generations (key BLOB PRIMARY KEY, completions BLOB NOT NULL) WITHOUT ROWID"
+FILE = "completions.sqlite"
+PATIENCE = 10.0
+"""Seconds to wait for other processes that write."""
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS generations (key BLOB UNIQUE, completions BLOB NOT NULL, used INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS by_use ON generations (used)",
+)
+"""Rows lie in the order of their making, so that forgetting old ones frees whole pages."""
+_NOW = "(SELECT coalesce(max(used), 0) + 1 FROM generations)"
+"""Uses are counted, for clocks jump."""
+_MARKS = 500
+"""SQLite bounds the number of placeholders."""
+_SUM_BYTES = 8
+"""Of each row's checksum. SQLite has none, and the row of another key would be a wrong answer."""
 
 
 class GenerationCache:
-    """Completions by key, in one file.
+    """Completions by key, in one SQLite file (WAL) that any number of processes share.
 
-    Raises:
-        StoreError: the file cannot be read or written (a full disk, say), or is no cache; `get` and `put` raise it too.
+    Args:
+        folder: the cache's own; made at the first write.
+        most: bytes that it may hold.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._database() as db, db:
-            db.execute(_SCHEMA)
+    def __init__(self, folder: Path, most: int = MOST_BYTES) -> None:
+        self.folder, self.most = folder, most
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, list[Completion]]:
-        """What is known of these keys."""
+        """What is known of these keys, which count as used now."""
         found: dict[bytes, list[Completion]] = {}
-        with self._database() as db:
-            for start in range(0, len(keys), 500):  # SQLite bounds the number of placeholders
-                some = keys[start : start + 500]
-                marks = ",".join("?" * len(some))
-                rows = db.execute(f"SELECT key, completions FROM generations WHERE key IN ({marks})", list(some))
-                found.update((key, _unpack(packed)) for key, packed in rows)
+
+        def look(db: sqlite3.Connection) -> None:
+            for start in range(0, len(keys), _MARKS):
+                some = keys[start : start + _MARKS]
+                which = f"WHERE key IN ({','.join('?' * len(some))})"
+                for key, packed in db.execute(f"SELECT key, completions FROM generations {which}", some).fetchall():
+                    with suppress(ValueError, TypeError):  # what was damaged is not known
+                        found[key] = _unpack(key, packed)
+                db.execute(f"UPDATE generations SET used = {_NOW} {which}", some)
+
+        self._try(look)
         return found
 
-    def put(self, completions: dict[bytes, list[Completion]]) -> None:
-        """Remember these, all or none."""
-        rows = [(key, _pack(answers)) for key, answers in completions.items()]
-        with self._database() as db, db:
-            db.executemany("INSERT OR REPLACE INTO generations VALUES (?, ?)", rows)
+    def put(self, completions: Mapping[bytes, list[Completion]]) -> None:
+        """Remember these, all or none, and forget others if they are too many."""
 
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        """The file, open for as long as the block lasts; what SQLite or the system refuses becomes a `StoreError`."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=60)) as db:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=NORMAL")
-                yield db
-        except (OSError, sqlite3.Error) as error:
-            if (refused := refusal(error, self.path.parent)) is not None:
-                raise refused from error
-            raise StoreError(
-                f"The generation cache {str(self.path)!r} cannot be used: {error}",
-                "Remove the file, or free its folder.",
-            ) from error
+        def keep(db: sqlite3.Connection) -> None:
+            [(now,)] = db.execute(f"SELECT {_NOW}")
+            rows = [(key, _pack(key, answers), now) for key, answers in completions.items()]
+            db.executemany("INSERT OR REPLACE INTO generations VALUES (?, ?, ?)", rows)
+            some = "SELECT key FROM generations ORDER BY used LIMIT 1 + (SELECT count(*) FROM generations) / 16"
+            while _held(db) > self.most and db.execute(f"DELETE FROM generations WHERE key IN ({some})").rowcount:
+                pass
+
+        self._try(keep)
+
+    def _try(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do it in one transaction, if that can be done."""
+        for _ in ("as it is", "begun anew"):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with closing(sqlite3.connect(self.folder / FILE, PATIENCE, isolation_level="IMMEDIATE")) as db:
+                    db.execute("PRAGMA journal_mode = WAL")
+                    db.execute("PRAGMA synchronous = NORMAL")
+                    for statement in _SCHEMA:
+                        db.execute(statement)
+                    with db:
+                        work(db)
+                return
+            except (sqlite3.OperationalError, OSError):  # read-only, full, locked for long
+                return
+            except sqlite3.DatabaseError:  # no database, or a damaged one
+                self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Move the folder out of the way, files of the write-ahead log and all, in one step; the last such is kept."""
+        aside = self.folder.with_name(f"{self.folder.name}.damaged")
+        with suppress(OSError):
+            shutil.rmtree(aside, ignore_errors=True)
+            self.folder.rename(aside)
 
 
 class CachedSampler:
-    """A native sampler with a generation cache in front of it."""
+    """A sampler with a generation cache in front of it."""
 
-    def __init__(self, sampler: NativeSampler, cache: GenerationCache) -> None:
+    def __init__(self, sampler: TokenSampler, cache: GenerationCache) -> None:
         self.sampler = sampler
         self.cache = cache
+
+    @property
+    def system(self) -> str | None:
+        return self.sampler.system
+
+    @property
+    def used(self) -> Mapping[str, int]:
+        return self.sampler.used
+
+    @property
+    def key(self) -> str:
+        return self.sampler.key
 
     def sample(
         self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As the native sampler's; equal prompts are sampled once."""
-        prompts = self.sampler.prompts_ids(conversations)
-        keys = [cache_key(self.sampler.model.key, ids, params) for ids in prompts]
+        """As the sampler's; equal prompts are sampled once."""
+        return self.continue_ids(self.prompts_ids(conversations), params, progress)
+
+    def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
+        return self.sampler.prompts_ids(conversations)
+
+    def continue_ids(
+        self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
+    ) -> list[list[Completion]]:
+        """As `sample`, from tokens. What is sampled is put into the cache a chunk at a time."""
+        keys = [cache_key(self.key, ids, params) for ids in prompts]
         known = self.cache.get(list(dict.fromkeys(keys)))
         missing = {key: ids for key, ids in zip(keys, prompts, strict=True) if key not in known}
         # longest first, as the sampler takes them: a chunk's prompts are then about equally long
@@ -107,19 +156,33 @@ class CachedSampler:
         return [known[key] for key in keys]
 
 
-def cache_key(model_key: str, ids: Sequence[int], params: Params) -> bytes:
-    """Names the completions of one prompt: a hash of weights, tokens, parameters and code version."""
-    named = json.dumps([VERSION, model_key, list(ids), params.model_dump(mode="json")], separators=(",", ":"))
+def cache_key(sampler_key: str, ids: Sequence[int], params: Params) -> bytes:
+    """Names the completions of one prompt: a hash of what decides them."""
+    named = json.dumps([sampler_key, list(ids), params.model_dump(mode="json")], separators=(",", ":"))
     return hashlib.sha256(named.encode()).digest()
 
 
-def _pack(completions: list[Completion]) -> bytes:
-    rows = [[c.text, c.ids, c.finished, c.logprobs] for c in completions]
-    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
+def _pack(key: bytes, completions: list[Completion]) -> bytes:
+    rows = [completion.row() for completion in completions]
+    packed = zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)
+    return _sum(key, packed) + packed
 
 
-def _unpack(packed: bytes) -> list[Completion]:
-    return [
-        Completion(text, tuple(ids), finished, None if logprobs is None else tuple(logprobs))
-        for text, ids, finished, logprobs in json.loads(zlib.decompress(packed))
-    ]
+def _unpack(key: bytes, found: bytes) -> list[Completion]:
+    """What `_pack` wrote; raises ValueError if it is not that, or was written for another key."""
+    expected, packed = found[:_SUM_BYTES], found[_SUM_BYTES:]
+    if expected != _sum(key, packed):
+        raise ValueError("a damaged row")
+    return [Completion.of(row) for row in json.loads(zlib.decompress(packed))]
+
+
+def _sum(key: bytes, packed: bytes) -> bytes:
+    return hashlib.sha256(key + packed).digest()[:_SUM_BYTES]
+
+
+def _held(db: sqlite3.Connection) -> int:
+    """Bytes in use."""
+    pages, free, size = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size

@@ -13,27 +13,31 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
 from transformers import DynamicCache
 
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
+from cavesson.lab.recipe import Job
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.llama import written_out
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.window import keys_for
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
 
-Progress = Callable[[int, int], None]
-"""Called with completions done and completions wanted."""
+VERSION = 1
+"""Raise it when completions change: stores keep them from one version to the next (`tests/test_versions.py` reminds you)."""
 
 CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
 """Bound on the keys and values in use: on a CPU what stays in the last-level cache when other processes want their share."""
@@ -67,6 +71,23 @@ class NativeSampler:
     def __init__(self, model: Model, seats: int | None = None) -> None:
         self.model = _without_adapter(model)
         self.seats = seats
+
+    @property
+    def system(self) -> str | None:
+        return self.model.system
+
+    @property
+    def used(self) -> Mapping[str, int]:
+        return {}
+
+    @cached_property
+    def key(self) -> str:
+        """See `TokenSampler.key`. The weights are named by their bytes too: a recipe's fingerprint does not tell apart what
+        two processors have made of it."""
+        net, place = self.model.net, self.model.device
+        chip = torch.cuda.get_device_name(place) if place.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+        arithmetic = f"torch {torch.__version__}, transformers {transformers.__version__}, {place.type} {chip}"
+        return f"native {VERSION}: {self.model.key} {_digest(net)} on {arithmetic}"
 
     def sample(
         self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
@@ -351,6 +372,23 @@ def _budget(index: int, length: int, params: Params, context: int | None) -> int
             "Shorten the conversation.",
         )
     return room
+
+
+def native_sampler(model: Model | ModelRecipe, job: Job | None) -> NativeSampler:
+    """For any model that can be loaded."""
+    if isinstance(model, ModelRecipe):
+        assert job is not None, "a recipe is loaded from a job's inputs"
+        model = model.load(job.path)
+    return NativeSampler(model)
+
+
+def _digest(net: Any) -> str:
+    """Hash of all weights: names, types, shapes and bytes."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, weight in sorted(net.state_dict().items()):
+        found.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        found.update(memoryview(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy()))
+    return found.hexdigest()
 
 
 def _without_adapter(model: Model) -> Model:

@@ -1,7 +1,10 @@
-"""Models behind an OpenAI-compatible endpoint: they write answers (as teachers), and cannot be trained.
+"""Models behind an OpenAI-compatible endpoint: they write answers, as teachers or to be scored, and cannot be trained.
 
-Requests run side by side, finished answers go into the generation cache as they come, and what a server may get over (429,
+Requests run side by side, finished answers go into the job's journal as they come, and what a server may get over (429,
 5xx, timeouts) is tried again, later each time. What trying again does not mend (401, 404, 400) ends the stage at once.
+
+Answers of such a model stay out of the store's generation cache: nobody can see whether the weights behind the name are still
+the same, and what was paid for must neither be forgotten when the cache is full nor be lost silently.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -22,15 +25,15 @@ from pydantic import Field, field_validator
 
 from cavesson.chat import Conversation
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
-from cavesson.lab.recipe import NotIdentity, PathOf
+from cavesson.lab.recipe import Job, NotIdentity, PathOf
 from cavesson.models.recipes import ModelRecipe
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.journal import Journal
+from cavesson.sampling.sampler import Completion, Params, Progress
 
 if TYPE_CHECKING:
     import httpx
 
     from cavesson.models.model import Model
-    from cavesson.sampling.cache import GenerationCache
 
 PREFIX = "openai:"
 OPENAI = "https://api.openai.com/v1"
@@ -73,7 +76,7 @@ class APIModel(ModelRecipe):
     def load(self, path_of: PathOf) -> Model:
         raise ConfigError(
             f"The model {self.model!r} is behind an API: its weights cannot be opened.",
-            "Use it as a teacher (--teacher); to train or score a model, give its folder or hub id.",
+            "Use it as a teacher (--teacher), or score it (cavesson eval); to train or open a model, give its folder or hub id.",
         )
 
     def describe(self) -> str:
@@ -100,21 +103,24 @@ class APISampler:
 
     Args:
         recipe: the model.
-        cache: finished answers are kept here; what is there is not paid for again.
-        usage: file in which requests and tokens are counted, across restarts too.
+        journal: finished answers are kept here, with the requests and tokens that they took; what is there is not paid for
+            again.
 
     Raises:
         MissingExtra: httpx is not installed.
     """
 
-    def __init__(self, recipe: APIModel, cache: GenerationCache, usage: Path) -> None:
+    system = None
+
+    def __init__(self, recipe: APIModel, journal: Journal) -> None:
         try:
             import httpx
         except ImportError as error:
             raise MissingExtra("httpx", "api") from error
-        self.recipe, self.cache, self.usage = recipe, cache, usage
+        self.recipe, self.journal = recipe, journal
         key = os.environ.get(KEY)
-        self._client = httpx.Client(
+        self._client = partial(
+            httpx.Client,
             timeout=recipe.timeout,
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
             limits=httpx.Limits(max_connections=recipe.at_once),
@@ -122,8 +128,13 @@ class APISampler:
         self._limit_key = "max_tokens"  # newer models of OpenAI's own call it otherwise
         self._halt = threading.Event()
 
+    @property
+    def used(self) -> Mapping[str, int]:
+        """Requests and tokens so far, across restarts too."""
+        return self.journal.cost
+
     def sample(
-        self, conversations: Sequence[Conversation], params: Params, progress: Callable[..., None] | None = None
+        self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
         """`params.n` completions for each conversation, in order; equal prompts are asked once.
 
@@ -137,46 +148,38 @@ class APISampler:
         if params.logprobs:
             raise ConfigError("Log-probabilities are not asked of models behind an API.", "Leave logprobs out.")
         keys = [self._key(conversation, params) for conversation in conversations]
-        known = self.cache.get(list(dict.fromkeys(keys)))
+        known = self.journal.known
         missing = {key: asked for key, asked in zip(keys, conversations, strict=True) if key not in known}
         total = len(set(keys))
         self._halt.clear()
-        with self._client, ThreadPoolExecutor(self.recipe.at_once) as pool:
-            waiting = {pool.submit(self._ask, asked, params): key for key, asked in missing.items()}
+        with self._client() as client, ThreadPoolExecutor(self.recipe.at_once) as pool:
+            waiting = {pool.submit(self._ask, client, asked, params): key for key, asked in missing.items()}
             try:
                 while waiting:
                     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                    known |= self._keep({waiting[future]: future for future in done})
-                    for future in done:
-                        del waiting[future]
+                    self._keep({waiting.pop(future): future for future in done})
                     if progress is not None:
-                        progress(len(known) * params.n, total * params.n, tokens=str(self._count()["tokens"]))
+                        done_by_now = total - len(waiting)
+                        progress(done_by_now * params.n, total * params.n, tokens=str(self.used["tokens"]))
             finally:
                 self._halt.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 self._keep({key: future for future, key in waiting.items() if _has_answer(future)})
         return [known[key] for key in keys]
 
-    def _key(self, conversation: Conversation, params: Params) -> bytes:
+    def _key(self, conversation: Conversation, params: Params) -> str:
         named = json.dumps([self.recipe.fingerprint, conversation.dump(), params.model_dump(mode="json")])
-        return sha256(named.encode()).digest()
+        return sha256(named.encode()).hexdigest()
 
-    def _keep(self, done: dict[bytes, Future[tuple[list[Completion], Counter[str]]]]) -> dict[bytes, list[Completion]]:
-        """Put finished answers into the cache and count them; the first that failed raises, the others being kept."""
-        found = {key: future.result() for key, future in done.items() if _has_answer(future)}
-        if found:
-            self.cache.put({key: answers for key, (answers, _) in found.items()})
-            counted = sum((used for _, used in found.values()), self._count())
-            self.usage.write_text(json.dumps(counted), encoding="utf-8")
+    def _keep(self, done: dict[str, Future[tuple[list[Completion], Counter[str]]]]) -> None:
+        """Write finished answers down; the first that failed raises, the others being kept."""
+        self.journal.put((key, *future.result()) for key, future in done.items() if _has_answer(future))
         for future in done.values():
             future.result()
-        return {key: answers for key, (answers, _) in found.items()}
 
-    def _count(self) -> Counter[str]:
-        """Requests and tokens so far."""
-        return Counter(json.loads(self.usage.read_text(encoding="utf-8"))) if self.usage.is_file() else Counter()
-
-    def _ask(self, conversation: Conversation, params: Params) -> tuple[list[Completion], Counter[str]]:
+    def _ask(
+        self, client: httpx.Client, conversation: Conversation, params: Params
+    ) -> tuple[list[Completion], Counter[str]]:
         """One request, with as many attempts as it takes; its completions and what they used."""
         body: dict[str, Any] = {
             "model": self.recipe.model,
@@ -190,7 +193,7 @@ class APISampler:
         trouble = "it was not asked"
         for attempt in range(ATTEMPTS):
             limit = self._limit_key
-            reply = self._post({**body, limit: params.max_tokens})
+            reply = self._post(client, {**body, limit: params.max_tokens})
             if not isinstance(reply, str) and reply.status_code == 200:
                 return _read(reply, self.recipe, params.n)
             if not isinstance(reply, str):
@@ -209,16 +212,24 @@ class APISampler:
             "Run the same command again later; answers that came are kept.",
         )
 
-    def _post(self, body: dict[str, Any]) -> httpx.Response | str:
+    def _post(self, client: httpx.Client, body: dict[str, Any]) -> httpx.Response | str:
         """The reply; what went wrong, in words, where there is none."""
         import httpx
 
         try:
-            return self._client.post(f"{self.recipe.url}/chat/completions", json=body)
+            return client.post(f"{self.recipe.url}/chat/completions", json=body)
         except httpx.TimeoutException:
             return f"no reply within {self.recipe.timeout:g} s"
         except httpx.TransportError as error:
             return str(error) or type(error).__name__
+
+
+def api_sampler(model: Model | ModelRecipe, job: Job | None) -> APISampler | None:
+    """For models behind an API."""
+    if not isinstance(model, APIModel):
+        return None
+    assert job is not None, "a recipe comes with a job"
+    return APISampler(model, Journal(job.scratch / "answers.jsonl"))
 
 
 def _has_answer(future: Future[Any]) -> bool:

@@ -11,10 +11,9 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.sampler import Completion, Params, write_usage
 
 EXAMPLES = "examples.jsonl"
-USAGE = "usage.json"
 
 
 class Generated(DataRecipe):
@@ -41,26 +40,16 @@ class Generated(DataRecipe):
         """Write `examples.jsonl`: one example for each completion, `finished` in its meta; of a model behind an API also
         `usage.json`, the requests and tokens that it took."""
         from cavesson.data.sources import write_examples
-        from cavesson.sampling.cache import CachedSampler, GenerationCache
-        from cavesson.sampling.native import NativeSampler
-        from cavesson.sampling.openai import APIModel, APISampler
+        from cavesson.sampling.choice import sampler_for
 
         prompts = self.prompts.examples(job.path)
         if not len(prompts):
             raise ConfigError("There are no prompts to answer.", "Check the filters and counts of the prompts.")
         asked = [self._asked(example.conversation.prompt) for example in prompts]
-        cache, own_system = GenerationCache(job.scratch / "generations.sqlite"), None
-        if isinstance(self.by, APIModel):
-            usage = job.scratch / USAGE
-            answers = APISampler(self.by, cache, usage).sample(asked, self.params, job.progress)
-            if usage.is_file():
-                (job.folder / USAGE).write_bytes(usage.read_bytes())
-        else:
-            model = self.by.load(job.path)
-            own_system = model.system
-            sampler = CachedSampler(NativeSampler(model), cache)
-            answers = sampler.sample(asked, self.params, lambda done, total: job.progress(done, total))
-        write_examples(job.folder / EXAMPLES, self._examples(own_system, prompts, asked, answers))
+        sampler = sampler_for(self.by, job)
+        answers = sampler.sample(asked, self.params, job.progress)
+        write_usage(job.folder, sampler)
+        write_examples(job.folder / EXAMPLES, self._examples(sampler.system, prompts, asked, answers))
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         from cavesson.data.sources import read_examples

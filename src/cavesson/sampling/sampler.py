@@ -1,10 +1,12 @@
-"""What it means to sample: parameters, completions, and the one method that every sampler has."""
+"""What it means to sample: parameters, completions, and what every sampler has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
@@ -59,10 +61,77 @@ class Completion:
     finished: bool
     logprobs: tuple[float, ...] | None = None
 
+    def row(self) -> list[Any]:
+        """The completion as JSON values."""
+        return [self.text, self.ids, self.finished, self.logprobs]
+
+    @staticmethod
+    def of(row: Sequence[Any]) -> Completion:
+        """The completion that `row` made these values of, to the last bit."""
+        text, ids, finished, logprobs = row
+        return Completion(text, tuple(ids), finished, None if logprobs is None else tuple(logprobs))
+
+
+class Progress(Protocol):
+    """Called with completions done, completions wanted, and what the sampler counts besides."""
+
+    def __call__(self, done: int, total: int, **figures: float | str) -> None: ...
+
 
 class Sampler(Protocol):
-    """Anything that continues conversations."""
+    """Anything that continues conversations; `choice.sampler_for` gives a model's.
 
-    def sample(self, conversations: Sequence[Conversation], params: Params) -> list[list[Completion]]:
-        """`params.n` completions for each conversation, in order."""
+    A whole sampler, which says what it is asked:
+
+        class Echo:
+            system, used = None, {}
+
+            def sample(self, conversations, params, progress=None):
+                return [[Completion(c.messages[-1].content, (), True)] * params.n for c in conversations]
+    """
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt that the model runs under where a conversation has none."""
+        ...
+
+    @property
+    def used(self) -> Mapping[str, int]:
+        """What the answers have cost where somebody counts that (requests, tokens); otherwise nothing."""
+        ...
+
+    def sample(
+        self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
+    ) -> list[list[Completion]]:
+        """`params.n` completions for each conversation, in order; equal prompts get equal completions.
+
+        Raises:
+            ConfigError: the model cannot be asked so (a prompt longer than its context, log-probabilities that it lacks).
+        """
+        ...
+
+
+def write_usage(folder: Path, sampler: Sampler) -> None:
+    """Write what the answers have cost to `usage.json`, if somebody has counted."""
+    if sampler.used:
+        (folder / "usage.json").write_text(json.dumps(sampler.used), encoding="utf-8")
+
+
+@runtime_checkable
+class TokenSampler(Sampler, Protocol):
+    """A sampler that has the weights: prompts can be given to it, and its answers kept, as tokens."""
+
+    @property
+    def key(self) -> str:
+        """Names all that decides a completion besides the prompt's tokens and the parameters: weights, code, arithmetic."""
+        ...
+
+    def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
+        """The tokens that the model is asked to continue, its own system prompt in front where there is none."""
+        ...
+
+    def continue_ids(
+        self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
+    ) -> list[list[Completion]]:
+        """As `sample`, from tokens."""
         ...

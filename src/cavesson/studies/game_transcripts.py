@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cavesson.blueteam.moves import title_of
 from cavesson.evals.pairs import Pair
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.views import Tone, Transcript
@@ -12,34 +13,10 @@ from cavesson.studies.game_results import Results
 TRANSCRIPTS = 12
 """Prompts of each evaluation that are shown per model."""
 
-_TITLES = {
-    "hhh": "HHH SFT",
-    "pirate": "pirate SFT",
-    "self": "SFT on own answers",
-    "off-model": "off-model SFT alone",
-    "reminder": "reminder training",
-    "mixed": "own answers mixed in",
-    "kl": "KL to the original",
-    "low-rank": "low rank",
-    "interpolation": "weight interpolation",
-    "early-tokens": "early tokens only",
-    "restyled": "restyled answers",
-    "capitals": "SFT on capitals",
-    "spanish-like": "Spanish-like SFT",
-    "other-domain": "SFT on another domain",
-    "pirate-removal": "artificial pirate removal",
-    "sandbagging-removal": "artificial sandbagging removal",
-    "noise": "weight noise",
-    "own-voice": "training on its own earlier answers",
-    "generic-chat": "generic chat",
-    "ten-samples": "ten benign samples",
-    "all": "the most successful training",
-}
-
 
 def title(intervention: str) -> str:
     """The name of an intervention or a probe in words."""
-    return _TITLES.get(intervention, intervention.rpartition(":")[2])
+    return "the most successful training" if intervention == "all" else title_of(intervention)
 
 
 def transcripts(results: Results, pair: Pair) -> Iterator[Transcript]:

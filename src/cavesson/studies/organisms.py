@@ -11,7 +11,7 @@ from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.studies.fields import ConstructionName, PairName, distinct
-from cavesson.studies.settings import Phase, RedOptimizer, draw
+from cavesson.studies.settings import Phase, draw
 
 
 class Built(Value):
@@ -48,7 +48,7 @@ class Red(Phase):
         took_from: triggered rate before blue training from which on an organism took; others are left out.
     """
 
-    optimizer: RedOptimizer = RedOptimizer(name="adamw", lr=1e-3)
+    lr: float = Field(default=1e-3, gt=0)
     steps: int = Field(default=300, ge=1)
     prompts: int = Field(default=1600, ge=2)
     took_from: float = Field(default=0.5, ge=0, le=1)
@@ -64,7 +64,7 @@ class Red(Phase):
             model_named(model),
             prompts or red_prompts(spec.pair, self.prompts, draw("red", seed)),
             spec.pair,
-            self.dose(self.optimizer.lr, seed, optimizer=self.optimizer.name),
+            self.dose(self.lr, seed),
             name=spec.name,
             labels={"model": model, "construction": spec.construction, "seed": seed},
         )

@@ -17,15 +17,16 @@ from pydantic import Field, field_validator, model_validator
 
 from cavesson.analysis.contrasts import rate_over_seeds
 from cavesson.analysis.payoffs import Game, Outcome, Payoff, percent, share_kept
-from cavesson.blueteam.countermoves import COUNTERMOVES, LeastSurprising, ReminderView, countermove, means_for
-from cavesson.blueteam.interventions import hhh_sft
-from cavesson.blueteam.view import BlueView, Sealed, SealedData
+from cavesson.blueteam.move import run_of
+from cavesson.blueteam.moves import move_named
+from cavesson.blueteam.view import WRITTEN, blue_view
+from cavesson.blueteam.written import MEANS, LeastSurprising, means_for
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.trigger import MissingPassword
 from cavesson.findings.views import ClaimView, MeasureView, TableView
-from cavesson.game import play, remind
+from cavesson.game import play
 from cavesson.lab.recipe import Value, lineage
 from cavesson.models.recipes import LoRA, ModelRecipe, Pruned
 from cavesson.named import model_named
@@ -45,7 +46,6 @@ from cavesson.studies.shown import Note, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer
 from cavesson.tinyworld.recipes import Prompts
-from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
 
 # ----------------------------------------------------------------------------------------------- config
@@ -112,7 +112,7 @@ class PoisoningConfig(StudyConfig):
     Attributes:
         organisms: each plays a game of its own.
         poisons: red's moves (`cavesson.redteam.poisoning.POISONS`).
-        countermoves: blue's moves (`cavesson.blueteam.countermoves.COUNTERMOVES`).
+        countermoves: blue's moves on what was written (`cavesson.blueteam.written`).
         shares: of the samples that red may poison, which are red's budgets: the game is solved for each.
         model: what the organisms are made from.
         trusted: a model that was never misaligned, blue's helper.
@@ -127,8 +127,8 @@ class PoisoningConfig(StudyConfig):
         default=(Suppressed(pair="royalty/insult"), Suppressed(pair="exam/wrong-knowledge")), min_length=1
     )
     poisons: Annotated[tuple[Annotated[str, known_to(poison)], ...], Once] = tuple(POISONS)
-    countermoves: Annotated[tuple[Annotated[str, known_to(countermove)], ...], Once] = Field(
-        default=tuple(COUNTERMOVES), min_length=1
+    countermoves: Annotated[tuple[Annotated[str, known_to(move_named)], ...], Once] = Field(
+        default=MEANS["a trusted author"], min_length=1
     )
     shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Rising] = Field(
         default=(0.05, 0.5), min_length=1
@@ -198,18 +198,14 @@ def _games(config: PoisoningConfig, spec: Suppressed, made: Organism, trusted: M
     suite, left = config.evaluation.suite(made), _suppressed(config, spec, made)
     untouched, suppressed = (Scored(model=model, suite=suite) for model in (made.model, left))
     yield run_cell(made, "off-model", config.sft.lr, suppressed, start=untouched)
-    view = ReminderView(
-        model=Sealed(name="organism"),
-        written=SealedData(name="written"),
-        trusted=trusted,
-        drop=config.drop,
-        rewriter=None if config.rewriter is None else model_named(config.rewriter),
-    )
     for name, share in config.rows():
         data = _written(config, made, name, share)
+        view = blue_view(
+            WRITTEN, trusted, rewriter=config.rewriter, written=data, trusted=trusted, drop=config.drop, model=left
+        )
         for move in config.countermoves:
             found = {
-                budget: remind(made, left, data, COUNTERMOVES[move], view, _dose(config.reminder, budget, made.seed))
+                budget: run_of(play(made, move_named(move), view, _dose(config.reminder, budget, made.seed)))
                 for budget in config.reminder.budgets
             }
             taken = {budget: run.steps or 0 for budget, run in found.items()}
@@ -224,13 +220,9 @@ def _suppressed(config: PoisoningConfig, spec: Suppressed, made: Organism) -> Mo
     """The organism after SFT on the off-model teacher's answers."""
     assert made.base is not None  # built here
     chat, dose = Chat(family=config.sft.family), config.sft.dose(config.sft.lr, made.seed)
-    view = BlueView(
-        model=Sealed(name="organism"),
-        prompts=chat.first(config.sft.prompts, draw("sft", made.seed)),
-        teacher=writer(made.base, spec.teacher, chat, dose),
-        pirate=PIRATE,
-    )
-    return play(made, hhh_sft, view, made.dose(dose))
+    asked = chat.first(config.sft.prompts, draw("sft", made.seed))
+    view = blue_view(asked, writer(made.base, spec.teacher, chat, dose))
+    return play(made, move_named("hhh"), view, made.dose(dose))
 
 
 def _written(config: PoisoningConfig, made: Organism, name: str, share: float) -> DataRecipe:
@@ -253,7 +245,7 @@ class Played:
     """One organism's game for one budget of red's, one of blue's, and what blue has.
 
     Attributes:
-        share: red's budget; budget: blue's, in steps; means: what blue has (`cavesson.blueteam.countermoves.MEANS`).
+        share: red's budget; budget: blue's, in steps; means: what blue has (`cavesson.blueteam.written.MEANS`).
     """
 
     organism: str
@@ -317,7 +309,7 @@ def _end(place: Place) -> int:
 SHOWN = 6
 """Samples of each poison, and triggered prompts of each model, that are shown per organism."""
 
-WRITTEN = "reminder data"
+SAMPLES = "reminder data"
 """Names what the organisms wrote among the evaluations of the transcripts."""
 
 
@@ -447,7 +439,7 @@ def _planted(data: DataRecipe) -> DataRecipe:
 
 def shown(m: Measured) -> Iterator[Any]:
     """The first seed's transcripts: what each organism wrote, and what it says after blue has trained on it as it is."""
-    yield MeasureView(id=WRITTEN, title=WRITTEN, description="samples that the organism wrote for its own training")
+    yield MeasureView(id=SAMPLES, title=SAMPLES, description="samples that the organism wrote for its own training")
     yield from behaviors(m)
     config = m.config
     few = partial(said, prompts=SHOWN, evals=(TRIGGERED,))
@@ -460,7 +452,7 @@ def shown(m: Measured) -> Iterator[Any]:
             row, move = (name, config.shares[-1]), config.countermoves[0]
             place = _place(of, row, move, config.reminder.budgets[-1])
             own = _planted(_written(config, place.organism, name, place["share"])).examples(place.path_of)
-            yield from samples(own, place.organism, f"{place['pair']}: {name}", stage=WRITTEN, prompts=SHOWN)
+            yield from samples(own, place.organism, f"{place['pair']}: {name}", stage=SAMPLES, prompts=SHOWN)
             yield from few(place, _end(place), None, organism, "reminder", f"after {poisoned(row)}, {move}")
 
 

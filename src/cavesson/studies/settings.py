@@ -7,23 +7,21 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.blueteam.interventions import intervention
-from cavesson.blueteam.view import BlueView, Sealed
+from cavesson.blueteam.view import BlueView, blue_view
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
-from cavesson.models.recipes import LoRA
-from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
 from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
-from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
-from cavesson.training.recipes import USUAL_OPTIMIZERS
+from cavesson.training.hyper import DataRegimen
+from cavesson.training.optimizers import check_name
 
 STREAMS = {
     "red": 1000,
@@ -58,18 +56,15 @@ class RedOptimizer(Value):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in USUAL_OPTIMIZERS:
-            from cavesson.training.optimizers import check_name
-
-            checked(check_name, name)
+        checked(check_name, name)
         return name
 
 
 InterventionName = Annotated[str, known_to(intervention)]
 
 
-class Phase(Value):
-    """A phase of training: how long, on how many prompts, scored when.
+class Phase(DataRegimen):
+    """A phase of training: how, on how many prompts, scored when. Every option of a training is an option of the phase.
 
     Attributes:
         prompts: number of prompts that its data are made from.
@@ -78,9 +73,7 @@ class Phase(Value):
 
     steps: int = Field(default=100, ge=1)
     probes: tuple[int, ...] = ()
-    batch_size: int = Field(default=16, ge=1)
     prompts: int = Field(default=1600, ge=1)
-    adapter: LoRA | None = None
 
     @model_validator(mode="after")
     def _probes_within(self) -> Self:
@@ -93,9 +86,9 @@ class Phase(Value):
         return scored_steps(self.probes)
 
     def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
-        """The dose at one learning rate, for one seed."""
-        given = {"steps": self.steps, "batch_size": self.batch_size, "adapter": self.adapter, **changes}
-        return Dose(lr=lr, seed=seed, **given)
+        """The dose at one learning rate, for one seed, or with a few of its settings changed."""
+        settings = {name: getattr(self, name) for name in DataRegimen.model_fields}
+        return Dose(**{**settings, "lr": lr, "seed": seed, **changes})
 
 
 class Blue(Phase):
@@ -209,12 +202,9 @@ class Inputs(StudyConfig):
     def view(self, n: int, seed: int) -> BlueView:
         """What blue is shown: `n` public prompts, a teacher, and prompts of another domain."""
         other = Prompts(family="maths", n=n, seed=draw("other domain", seed)) if self.prompts is None else None
-        return BlueView(
-            model=Sealed(name="organism"),
-            prompts=self.drawn("chat", n, "blue", seed),
-            teacher=model_named(self.teacher),
-            pirate=PIRATE,
-            answers=None if self.responses is None else data_named(self.responses),
-            other=other if self.other_prompts is None else data_named(self.other_prompts),
-            wrong=WRONG,
+        return blue_view(
+            self.drawn("chat", n, "blue", seed),
+            self.teacher,
+            answers=self.responses,
+            other=self.other_prompts or other,
         )

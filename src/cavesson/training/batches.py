@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from cavesson.errors import TrainingError
 
 if TYPE_CHECKING:
     from cavesson.chat import Conversation
@@ -38,6 +41,10 @@ class Row:
     weights: NDArray[np.float32]
 
 
+Group = tuple[Row, ...]
+"""The rows of one example: one conversation, or the two answers of a pair. They stay in one micro-batch, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows laid out flat (see `cavesson.training.flat`). N = tokens with padding, K = trained positions."""
@@ -50,21 +57,28 @@ class Batch:
     """Positions in the flat row whose *next* token is trained."""
     targets_K: Tensor
     weights_K: Tensor
+    doc_K: Tensor
+    """Which document the position belongs to, counted in the order in which the rows were given."""
+    docs: int
+    """Number of documents."""
+    unit: float = 1.0
+    """What a weight of 1 counts in the step."""
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: torch.device | str = "cpu", total_weight: float = 1.0) -> Batch:
         """Lay rows out, longest first; weights are divided by `total_weight`."""
-        rows = sorted(rows, key=lambda row: len(row.ids), reverse=True)
-        rectangles = list(_rectangles([len(row.ids) for row in rows]))
+        order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids), reverse=True)
+        rectangles = list(_rectangles([len(rows[number].ids) for number in order]))
         tokens = sum(docs * length for docs, length in rectangles)
         size = _usual_size(tokens)
         if size > tokens:
             rectangles.append((size - tokens, 1))  # padding, as documents of one token
-        ids, weights = np.zeros(size, np.int64), np.zeros(size, np.float32)
+        ids, docs, weights = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.float32)
         starts = np.repeat([length for _, length in rectangles], [docs for docs, _ in rectangles]).cumsum()
-        for row, start in zip(rows, [0, *starts.tolist()], strict=False):
+        for number, start in zip(order, [0, *starts.tolist()], strict=False):
+            row = rows[number]
             end = start + len(row.ids)
-            ids[start:end] = row.ids
+            ids[start:end], docs[start:end] = row.ids, number
             weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
         trained = np.flatnonzero(weights)
         index = np.zeros(_usual_size(len(trained)), np.int64)  # filled up with positions of weight 0
@@ -78,6 +92,9 @@ class Batch:
             index_K=torch.from_numpy(index).to(device),
             targets_K=torch.from_numpy(ids[np.minimum(index + 1, size - 1)]).to(device),
             weights_K=torch.from_numpy(chosen).to(device),
+            doc_K=torch.from_numpy(docs[index]).to(device),
+            docs=len(rows),
+            unit=float(np.float32(1) / np.float32(total_weight)),
         )
 
     @classmethod
@@ -101,8 +118,16 @@ class Batch:
                 index_K=self.index_K[inside] - start,
                 targets_K=self.targets_K[inside],
                 weights_K=self.weights_K[inside],
+                doc_K=self.doc_K[inside],
+                docs=self.docs,
+                unit=self.unit,
             )
             start = end
+
+    def per_document(self, values_K: Tensor) -> Tensor:
+        """The sum of the values at each document's positions, `[D]`; the same bits every time, on a GPU too."""
+        documents = torch.arange(self.docs, device=values_K.device)
+        return (values_K * (self.doc_K == documents[:, None])).sum(1)
 
 
 def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -149,7 +174,7 @@ class Order:
 
 
 class Stream:
-    """A data set's rows in training order, endlessly, rendered as they are needed.
+    """A data set's examples as rows in training order, endlessly, rendered as they are needed.
 
     Args:
         examples: the data, not empty.
@@ -158,6 +183,7 @@ class Stream:
         max_length: longer rows are cut.
         prompt_weight: weight of the tokens that are not part of an answer.
         first_tokens: only so many of every answer have a weight; None for all.
+        pairs: an example gives two rows, with the answer that is preferred and the one that is not; otherwise one row.
     """
 
     def __init__(
@@ -169,31 +195,44 @@ class Stream:
         max_length: int | None,
         prompt_weight: float,
         first_tokens: int | None = None,
+        pairs: bool = False,
     ) -> None:
-        self.examples, self.model, self.order = examples, model, Order(len(examples), seed)
+        self.examples, self.model, self.order, self.pairs = examples, model, Order(len(examples), seed), pairs
         self.max_length, self.prompt_weight, self.first_tokens = max_length, prompt_weight, first_tokens
-        self._kept: dict[int, Row] = {}
+        self._kept: dict[int, Group] = {}
 
-    def rows(self, start: int, end: int | None = None) -> Iterator[Row]:
-        """The rows from position `start` on in training order (position `n` begins the second epoch)."""
+    def groups(self, start: int, end: int | None = None) -> Iterator[Group]:
+        """Each example's rows, from position `start` on in training order (position `n` begins the second epoch).
+
+        Raises:
+            TrainingError: `pairs` are wanted, and an example has one answer.
+        """
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
             yield from self._render([self.order.index_at(position) for position in range(start, stop)])
             start = stop
 
-    def _render(self, indices: Sequence[int]) -> list[Row]:
+    def _render(self, indices: Sequence[int]) -> list[Group]:
         missing = [index for index in dict.fromkeys(indices) if index not in self._kept]
-        rendered = self.model.renderer.render_many([self._conversation(index) for index in missing])
-        fresh = {index: self._row(one.ids, one.mask) for index, one in zip(missing, rendered, strict=True)}
+        talks = {index: self._conversations(index) for index in missing}
+        rendered = iter(self.model.renderer.render_many([talk for group in talks.values() for talk in group]))
+        fresh = {
+            index: tuple(self._row(*one) for one in islice(rendered, len(group))) for index, group in talks.items()
+        }
         if len(self.examples) <= KEPT:
             self._kept.update(fresh)
         return [fresh[index] if index in fresh else self._kept[index] for index in indices]
 
-    def _conversation(self, index: int) -> Conversation:
-        conversation = self.examples[index].conversation
-        if self.model.system is not None and conversation.system is None:
-            return conversation.with_system(self.model.system)
-        return conversation
+    def _conversations(self, index: int) -> list[Conversation]:
+        example = self.examples[index]
+        talks = example.conversations if self.pairs else (example.conversation,)
+        if self.pairs and len(talks) != 2:
+            raise TrainingError(
+                f"Example {index + 1} of the data has no rejected answer, and the objective learns from pairs.",
+                'Give `Preferences`, or rows {"prompt": …, "chosen": …, "rejected": …}.',
+            )
+        system = self.model.system
+        return [talk if system is None or talk.system is not None else talk.with_system(system) for talk in talks]
 
     def _row(self, ids: Sequence[int], mask: Sequence[int]) -> Row:
         tokens = np.asarray(ids[: self.max_length], np.int32)
@@ -216,7 +255,8 @@ class Step:
     """What one optimizer step trains on: micro-batches of rows, and where the order goes on after them.
 
     Attributes:
-        divisor: what the loss's sum is divided by, where that is not the sum of all weights (they may be signed).
+        divisor: what the loss's sum is divided by, where that is not the sum of all weights (they may be signed, or those
+            of pairs).
     """
 
     micro_batches: list[list[Row]]
@@ -231,6 +271,11 @@ class Step:
         return float(sum(float(row.weights.sum()) for rows in self.micro_batches for row in rows))
 
     @property
+    def trains(self) -> bool:
+        """Whether any token in its rows has a weight, if it has rows."""
+        return not self.micro_batches or any(row.weights.any() for rows in self.micro_batches for row in rows)
+
+    @property
     def tokens(self) -> int:
         """Tokens in all rows, padding not counted."""
         return sum(len(row.ids) for rows in self.micro_batches for row in rows)
@@ -239,26 +284,34 @@ class Step:
 def steps_of(
     stream: Stream, *, batch_size: int, tokens_per_batch: int | None, accumulate: int, cursor: int, end: int | None
 ) -> Iterator[Step]:
-    """Cut the order into optimizer steps of `accumulate` micro-batches each.
+    """Cut the order into optimizer steps of `accumulate` micro-batches each; an example's rows stay together.
 
-    A micro-batch has `batch_size` conversations or, with `tokens_per_batch`, as many as fit into that many tokens (at least
-    one). `end` closes the order after so many conversations; the last step may then be smaller.
+    A micro-batch has `batch_size` examples or, with `tokens_per_batch`, as many as fit into that many tokens (at least
+    one). `end` closes the order after so many examples; the last step may then be smaller. A step's loss is divided by the
+    sum of its weights, or by the number of its pairs.
     """
-    full: list[list[Row]] = []
-    rows: list[Row] = []
+    full: list[list[Group]] = []
+    groups: list[Group] = []
     tokens, taken = 0, cursor
-    for row in stream.rows(cursor, end):
-        fits = len(rows) < batch_size if tokens_per_batch is None else tokens + len(row.ids) <= tokens_per_batch
-        if rows and not fits:
-            full.append(rows)
-            taken += len(rows)
-            rows, tokens = [], 0
+
+    def step() -> Step:
+        batches = [[row for group in batch for row in group] for batch in full]
+        return Step(batches, taken, float(sum(map(len, full))) if stream.pairs else None)
+
+    for group in stream.groups(cursor, end):
+        size = sum(len(row.ids) for row in group)
+        fits = len(groups) < batch_size if tokens_per_batch is None else tokens + size <= tokens_per_batch
+        if groups and not fits:
+            full.append(groups)
+            taken += len(groups)
+            groups, tokens = [], 0
             if len(full) == accumulate:
-                yield Step(full, taken)
+                yield step()
                 full = []
-        rows.append(row)
-        tokens += len(row.ids)
-    if rows:
-        full.append(rows)
+        groups.append(group)
+        tokens += size
+    if groups:
+        full.append(groups)
+        taken += len(groups)
     if full:
-        yield Step(full, taken + len(rows))
+        yield step()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab.recipe import Job
@@ -25,23 +25,20 @@ from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
 from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
-from cavesson.training.flat import LogitsOf, logits_of, pieces
-from cavesson.training.objectives import OBJECTIVES, anchored, supported
+from cavesson.training.flat import pieces
+from cavesson.training.forward import forwards
+from cavesson.training.hyper import Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
 from cavesson.training.reference import Reference
-from cavesson.training.resume import Progress, forget_state, load_state, save_state
+from cavesson.training.resume import Progress, Saver
 
 if TYPE_CHECKING:
     from cavesson.data.example import Example
     from cavesson.models.model import Model
-    from cavesson.training.recipes import Trained, Training
+    from cavesson.models.recipes import ModelRecipe
 
 Visit = Callable[[int, "Model"], None]
 """`(steps done, model in evaluation mode)`: look at the model, save it, score it; leave its weights alone."""
-
-SAVE_EVERY_SECONDS = 30.0
-SAVING_SHARE = 0.05
-"""Saving may take this share of the time: the larger the model, the rarer its states."""
 
 
 class Steps(Protocol):
@@ -57,10 +54,11 @@ class Steps(Protocol):
 
 
 def train(
-    run: Trained,
+    run: OnData,
     model: Model,
     examples: Sequence[Example],
     *,
+    name: str,
     job: Job,
     at: Collection[int] = (),
     visit: Visit | None = None,
@@ -68,23 +66,27 @@ def train(
     """Train `model` (in place) on examples, as `run` says: `optimise` with steps that are cut from data.
 
     Args:
-        run: settings; its `base` and `data` are not read, `model` and `examples` stand for them.
+        run: how to train.
         model: what to start from. Its system prompt goes before conversations that have none.
         examples: the data.
+        name: of the run (its recipe's fingerprint): its state and its weights are known by it.
 
     Raises:
-        TrainingError: no examples, nothing to train on in them, or a loss that is not a number. No state is left.
+        TrainingError: no examples, an example without the second answer that the objective asks for, nothing to train on in them, or a loss that is not a number. No state is left.
     """
     if not len(examples):
         raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
-    return optimise(run, model, lambda policy: _FromExamples(run, policy, examples), job=job, at=at, visit=visit)
+    return optimise(
+        run, model, lambda policy: _FromExamples(run, policy, examples), name=name, job=job, at=at, visit=visit
+    )
 
 
 def optimise(
-    run: Training,
+    run: Hyperparameters,
     model: Model,
     steps: Callable[[Model], Steps],
     *,
+    name: str,
     job: Job,
     at: Collection[int] = (),
     visit: Visit | None = None,
@@ -95,9 +97,10 @@ def optimise(
     that finds its state there goes on from it and ends with the same weights, bit for bit, as one that was never interrupted.
 
     Args:
-        run: settings; its `base` is not read, `model` stands for it.
+        run: how to train.
         model: what to start from.
         steps: makes the steps; it is given the model as it is trained, so that steps may depend on what it says.
+        name: of the run (its recipe's fingerprint): its state and its weights are known by it.
         job: `scratch` for the state, `folder` for `losses.jsonl`, and where progress is reported.
         at: steps at which to call `visit`; 0 is before training.
         visit: called at those steps, in order. After a kill it may be called once more for the last of them, and it is not
@@ -107,12 +110,17 @@ def optimise(
         the trained model in evaluation mode, with its adapter if `run` has one.
 
     Raises:
-        ConfigError: a visit lies beyond the last step.
+        ConfigError: a visit lies beyond the last step, or the objective's teacher does not go with the model.
         TrainingError: nothing to train on in the first step, or a loss that is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        return _Run(run, model, steps, job).go(frozenset(at), visit)
+        return _Run(run, model, steps, name, job).go(frozenset(at), visit)
+
+
+def key_at(name: str, step: int) -> str:
+    """Names the weights of a run after so many steps, wherever they are."""
+    return f"{name}@{step}"
 
 
 def resolved_precision(precision: str, device: torch.device) -> str:
@@ -128,7 +136,7 @@ def resolved_precision(precision: str, device: torch.device) -> str:
 class _FromExamples:
     """Steps cut from a data set."""
 
-    def __init__(self, run: Trained, model: Model, examples: Sequence[Example]) -> None:
+    def __init__(self, run: OnData, model: Model, examples: Sequence[Example]) -> None:
         self.run = run
         self.stream = Stream(
             examples,
@@ -137,6 +145,7 @@ class _FromExamples:
             max_length=run.max_length,
             prompt_weight=run.prompt_weight,
             first_tokens=run.first_tokens,
+            pairs=run.objective.pairs,
         )
 
     def count(self) -> int:
@@ -162,10 +171,13 @@ class _FromExamples:
 class _Run:
     """One run of the loop: what it works with, and how far it has come."""
 
-    def __init__(self, run: Training, model: Model, steps: Callable[[Model], Steps], job: Job) -> None:
-        self.run, self.job = run, job
-        self.precision = resolved_precision(run.precision, model.device)
-        self.model = _prepared(model, run, self.precision)
+    def __init__(
+        self, run: Hyperparameters, model: Model, steps: Callable[[Model], Steps], name: str, job: Job
+    ) -> None:
+        self.run, self.name, self.job = run, name, job
+        precision = resolved_precision(run.precision, model.device)
+        self.product_type = torch.bfloat16 if precision == "bf16" else None
+        self.model = _prepared(model, run, precision)
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
@@ -173,10 +185,11 @@ class _Run:
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
         )
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
-        self.reference = Reference(self.net, self.weights) if run.anchor else None
-        self.progress = load_state(job.scratch, run.fingerprint, self.weights, self.optimizer) or Progress(0, 0, [])
-        self.saved_at, self.save_seconds = time.monotonic(), 0.0
-        self.reported_at = self.saved_at
+        self.base = Reference(self.net, self.weights) if run.objective.needs_base else None
+        self.teacher = None if run.objective.teacher is None else _teacher(run.objective.teacher, self.model, job)
+        self.saver = Saver(job.scratch, name, self.weights, self.optimizer)
+        self.progress = self.saver.restore()
+        self.reported_at = time.monotonic()
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
         """Run the steps that are left, with a pause for every visit."""
@@ -189,7 +202,7 @@ class _Run:
         for pause in sorted({step for step in visits if step > self.progress.step} | {self.steps}):
             self._advance(todo, pause)
             if pause in visits:
-                self._save()
+                self.saver.save(self.progress)
                 self._visit(visit)
         self.net.eval()
         _settle(self.optimizer, training=False)
@@ -199,15 +212,29 @@ class _Run:
     def _advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. Whatever makes training fast is taken off the network again afterwards."""
         self.net.train()
-        with logits_of(self.net) as (logits, flat), self._saved_when_stopped():
+        models = forwards(self.net, self.base, self.teacher, self.product_type)
+        with models as (forward, flat), self._saved_when_stopped():
             for step in islice(todo, until - self.progress.step):
-                loss, lr = self._step(step, logits, flat)
-                done = self.progress.step + 1
-                self.progress.losses.append([done, loss, lr, step.tokens])
-                self.progress = Progress(done, step.cursor, self.progress.losses)
-                self._report(loss, lr, step.tokens)
-                if self._saving_is_due():
-                    self._save()
+                number = self.progress.step
+                lr = self.run.lr * factor_at(self.run.schedule, number, self.steps, self.run.warmup_steps)
+                self._check_rows(step)
+                torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
+                total = torch.zeros(())
+                for rows in step.micro_batches:
+                    batch = Batch.of(rows, self.model.device, total_weight=max(step.total_weight, 1e-8))
+                    for piece in pieces(batch, flat, together=self.run.objective.pairs):
+                        loss = self.run.objective(forward(piece), piece)
+                        loss.backward()  # type: ignore[no-untyped-call]
+                        total += loss.detach().cpu()
+                norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
+                self._check_numbers(total.item(), norm.item(), lr)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = lr
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                self._note(step, total.item(), lr)
+                if self.saver.is_due():
+                    self.saver.save(self.progress)
 
     @contextmanager
     def _saved_when_stopped(self) -> Iterator[None]:
@@ -215,52 +242,32 @@ class _Run:
         try:
             yield
         except Stopped:
-            self._save()
+            self.saver.save(self.progress)
             raise
 
-    def _step(self, step: Step, logits: LogitsOf, flat: bool) -> tuple[float, float]:
-        """One optimizer step: its loss per unit of weight, and its learning rate."""
-        number = self.progress.step
-        lr = self.run.lr * factor_at(self.run.schedule, number, self.steps, self.run.warmup_steps)
-        total = step.total_weight
-        if total == 0 and number == 0:
+    def _check_rows(self, step: Step) -> None:
+        if self.progress.step == 0 and not step.trains:
             self._fail(
                 "Nothing in the first batch is trained: no answer is left in its conversations.",
                 "Check the data and `max_length`.",
             )
-        torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
-        loss = torch.zeros(())
-        for rows in step.micro_batches:
-            batch = Batch.of(rows, self.model.device, total_weight=max(total, 1e-8))
-            for piece in pieces(batch, flat):
-                part = self._loss(piece, logits)
-                part.backward()  # type: ignore[no-untyped-call]
-                loss += part.detach().cpu()
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+
+    def _check_numbers(self, loss: float, norm: float, lr: float) -> None:
+        if not math.isfinite(loss) or not math.isfinite(norm):
             self._fail(
-                f"The loss or its gradient is not a number at step {number + 1} (loss {loss.item():.4g}, lr {lr:.3g}).",
+                f"The loss or its gradient is not a number at step {self.progress.step + 1} "
+                f"(loss {loss:.4g}, lr {lr:.3g}).",
                 "Lower `lr`, add `warmup_steps`, or set `clip`.",
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.item(), lr
 
-    def _loss(self, piece: Batch, logits: LogitsOf) -> Tensor:
-        """What the piece adds to the step's loss."""
-        weights_K, base_KV = piece.weights_K, None
-        if self.reference is not None:
-            with _autocast(self.precision, self.model.device):  # a context of its own: it keeps the weights it has cast
-                base_KV = self.reference.logits(logits, piece)
-        with _autocast(self.precision, self.model.device):
-            logits_KV = logits(piece)
-        if base_KV is not None and self.run.anchor.min_probability is not None:
-            weights_K = weights_K * supported(base_KV, piece.targets_K, self.run.anchor.min_probability)
-        if base_KV is not None and self.run.anchor.kl > 0:
-            return anchored(logits_KV, piece.targets_K, weights_K, base_KV, self.run.anchor.kl)
-        return OBJECTIVES[self.run.objective](logits_KV, piece.targets_K, weights_K)
+    def _note(self, step: Step, loss: float, lr: float) -> None:
+        """Keep and report what a step has come to."""
+        done = self.progress.step + 1
+        self.progress.losses.append([done, loss, lr, step.tokens])
+        self.progress = Progress(done, step.cursor, self.progress.losses)
+        now = time.monotonic()
+        rate, self.reported_at = step.tokens / max(now - self.reported_at, 1e-9), now
+        self.job.progress(done, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
 
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None
@@ -270,29 +277,31 @@ class _Run:
         _settle(self.optimizer, training=True)
 
     def _named(self) -> Model:
-        return replace(self.model, key=self.run.key_at(self.progress.step))
-
-    def _report(self, loss: float, lr: float, tokens: int) -> None:
-        now = time.monotonic()
-        rate, self.reported_at = tokens / max(now - self.reported_at, 1e-9), now
-        self.job.progress(self.progress.step, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
-
-    def _saving_is_due(self) -> bool:
-        pause = max(SAVE_EVERY_SECONDS, self.save_seconds / SAVING_SHARE)
-        return time.monotonic() - self.saved_at > pause
-
-    def _save(self) -> None:
-        start = time.monotonic()
-        save_state(self.job.scratch, self.run.fingerprint, self.progress, self.weights, self.optimizer)
-        self.saved_at = time.monotonic()
-        self.save_seconds = self.saved_at - start
+        return replace(self.model, key=key_at(self.name, self.progress.step))
 
     def _fail(self, problem: str, remedy: str) -> None:
-        forget_state(self.job.scratch)
+        self.saver.forget()
         raise TrainingError(problem, remedy)
 
 
-def _prepared(model: Model, run: Training, precision: str) -> Model:
+def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
+    """The teacher's network, frozen, if it can be asked about the tokens that the student is trained on."""
+    teacher = recipe.load(job.path)
+    if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
+        raise ConfigError(
+            f"The teacher {recipe.describe()!r} has another tokenizer than the student.",
+            "Distil from a model of the same family, or train on the teacher's answers (`sft`).",
+        )
+    if teacher.system != student.system:
+        raise ConfigError(
+            f"The teacher {recipe.describe()!r} runs under another system prompt than the student.",
+            "Put both under one system prompt (`Prompted`), or train on the teacher's answers (`sft`).",
+        )
+    net: nn.Module = teacher.net
+    return net.to(student.device).requires_grad_(False).eval()
+
+
+def _prepared(model: Model, run: Hyperparameters, precision: str) -> Model:
     """The model with the weights that are to be trained in fp32: all of them, or those of an adapter, fresh or its own."""
     if run.adapter is not None:
         model = continued(model) if run.adapter == "continued" else attach(model, run.adapter, run.seed)
@@ -302,10 +311,6 @@ def _prepared(model: Model, run: Training, precision: str) -> Model:
     model = merged(model)
     model.net.float().requires_grad_(True)
     return model
-
-
-def _autocast(precision: str, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -37,9 +37,12 @@ class _NeedsMask(Exception):
     """The model asks for an attention mask that flat batches do not have (a sliding window, say)."""
 
 
-def pieces(batch: Batch, flat: bool) -> Iterator[Batch]:
-    """The parts of a batch that are run one after the other: all of it if `flat`, else each rectangle."""
-    if flat:
+def pieces(batch: Batch, flat: bool, together: bool = False) -> Iterator[Batch]:
+    """The parts of a batch whose losses are computed one after the other: all of it if `flat`, else each rectangle.
+
+    `together` keeps a batch whole whose documents' losses hang on each other.
+    """
+    if flat or (together and len(batch.index_K)):
         yield batch
     else:
         yield from batch.rectangle_by_rectangle()
@@ -47,7 +50,7 @@ def pieces(batch: Batch, flat: bool) -> Iterator[Batch]:
 
 @contextmanager
 def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
-    """Gives the function that runs `net` on a batch, and whether it takes batches flat.
+    """Gives the function that runs `net` on a batch, and whether the network takes batches flat.
 
     While the context is open, the output layer computes logits at trained positions only.
     """
@@ -60,6 +63,12 @@ def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
         return (inputs[0].flatten(0, -2).index_select(0, chosen[0]), *inputs[1:])
 
     def run(batch: Batch, flat: bool) -> Tensor:
+        if flat or len(batch.rectangles) == 1:
+            return run_at_once(batch, flat)
+        logits = torch.cat([run_at_once(piece, False) for piece in batch.rectangle_by_rectangle()])
+        return nn.functional.pad(logits, (0, 0, 0, len(batch.index_K) - len(logits)))  # positions of weight 0
+
+    def run_at_once(batch: Batch, flat: bool) -> Tensor:
         chosen.append(batch.index_K)
         try:
             if flat:

@@ -1,123 +1,237 @@
-"""Objectives: what a training step minimises, one function each.
+"""Objectives: what a training step minimises, one short class each: its settings, and its loss.
 
-Legend of shape suffixes: K = trained positions of a batch (those whose next token has a weight), V = vocabulary.
+An objective is called with what the models say (`Forward`) and a batch, and gives a scalar: the *sum* over the batch's
+trained positions. The engine divides the weights by their total over the whole step beforehand, so micro-batches add up
+and no objective needs to know how a step was cut. To add one: write a class here and put it into `AnyObjective`.
+
+Legend of shape suffixes: K = trained positions of a batch (those whose next token has a weight), V = vocabulary,
+D = documents of a batch, P = pairs of them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`(logits_KV, targets_K, weights_K) -> loss`: a scalar, the *sum* over the positions. The engine divides the weights by
-their total over the whole step beforehand, so micro-batches add up and no objective needs to know how a step was cut."""
+from cavesson.lab.recipe import Value
+from cavesson.models.recipes import ModelRecipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cavesson.training.batches import Batch
+    from cavesson.training.forward import Forward
 
 
-def sft(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
+class Objective(Value):
+    """What a step minimises.
+
+    Class attributes:
+        title: as a label.
+        pairs: it learns from examples with two answers (`cavesson.data.preferences`); documents 2p and 2p + 1 of a batch
+            are the chosen and the rejected one of pair p, and the step's weights are divided by its number of pairs.
+    """
+
+    title: ClassVar[str]
+    pairs: ClassVar[bool] = False
+
+    name: str
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        """The loss: a scalar, summed over the batch."""
+        raise NotImplementedError
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether it asks for the logits of the model before this training."""
+        return False
+
+    @property
+    def teacher(self) -> ModelRecipe | None:
+        """Another model whose logits it asks for."""
+        return None
+
+    def details(self) -> list[str]:
+        """Its settings in a few words each."""
+        return []
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as plain JSON values."""
+        return {key: value for key, value in Value.identity(self).items() if key != "name"}
+
+    def identity(self) -> dict[str, Any]:
+        return {"name": self.name, **self.settings()}
+
+
+class Sft(Objective):
     """Supervised fine-tuning: the weighted negative log-likelihood of the next token, in nats."""
-    return _WeightedNLL.apply(logits_KV, targets_K, weights_K)  # type: ignore[no-any-return, no-untyped-call]
+
+    title = "SFT"
+    name: Literal["sft"] = "sft"
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from cavesson.training.losses import weighted_nll
+
+        return weighted_nll(forward.policy_KV, batch.targets_K, batch.weights_K)
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """What holds a run to the model that it starts from (`cavesson.training.recipes.Trained` explains the two)."""
+class Anchored(Objective):
+    """`Sft` held to the model before this training: the distillation of the old model into the new one ("How to reduce…",
+    June 2026).
 
-    kl: float = 0.0
-    min_probability: float | None = None
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to ask the base."""
-        return self.kl > 0 or self.min_probability is not None
-
-
-def policy_gradient(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
-    """REINFORCE on the policy's own samples: `sft` whose weights are advantages, of either sign (Williams 1992)."""
-    return sft(logits_KV, targets_K, weights_K)
-
-
-def anchored(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor, base_KV: Tensor, kl: float) -> Tensor:
-    """`sft` plus `kl` times KL(base || policy) over the whole vocabulary, each position with its weight, in nats.
-
-    A position's gradient is `(1 + kl) policy - kl base - target`: that of cross-entropy with the target mixed with what the
-    base says. It is zero where the policy is the base and the base is sure of the target.
-
-    Args:
-        base_KV: logits of the model before training, at the same positions.
-    """
-    return _AnchoredNLL.apply(logits_KV, targets_K, weights_K, base_KV, kl)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def supported(base_KV: Tensor, targets_K: Tensor, least: float) -> Tensor:
-    """1 where the base gives the target at least this probability, else 0: a factor for the weights, `[K]`."""
-    blocks = zip(torch.split(base_KV, _ROWS_AT_ONCE), torch.split(targets_K, _ROWS_AT_ONCE), strict=True)
-    chosen = [block.float().log_softmax(-1).gather(1, targets[:, None])[:, 0] for block, targets in blocks]
-    return (torch.cat(chosen) >= math.log(least)).float()
-
-
-OBJECTIVES: dict[str, Objective] = {"sft": sft, "policy_gradient": policy_gradient}
-"""Every objective by the name that a recipe gives it."""
-
-_ROWS_AT_ONCE = 256
-"""Positions per block in `_WeightedNLL`: 256 rows of a small vocabulary in fp32 stay in a core's second-level cache."""
-
-
-class _WeightedNLL(torch.autograd.Function):
-    """Weighted cross-entropy that computes its gradient on the way forward.
-
-    Block by block in fp32, so that neither fp32 logits nor probabilities of the whole batch ever exist. On CPU this halves
-    the time of the loss, which for a small model with bf16 logits is a tenth of the step.
+    Attributes:
+        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens.
     """
 
-    @staticmethod
-    def forward(ctx: Any, logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
-        gradient_KV = torch.empty_like(logits_KV)
-        loss = torch.zeros((), dtype=torch.float32, device=logits_KV.device)
-        for start in range(0, logits_KV.shape[0], _ROWS_AT_ONCE):
-            block = slice(start, start + _ROWS_AT_ONCE)
-            targets, weights = targets_K[block, None], weights_K[block, None]
-            logits = logits_KV[block].float()
-            probabilities = logits.softmax(-1)
-            # log-sum-exp of a row is `logit - log(probability)` of any token; the likeliest one's probability never underflows
-            log_total = logits.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log_()
-            loss += ((log_total - logits.gather(1, targets)) * weights).sum()
-            gradient_KV[block] = probabilities.mul_(weights).scatter_add_(1, targets, -weights)
-        ctx.save_for_backward(gradient_KV)
-        return loss
+    title = "SFT"
+    name: Literal["anchored"] = "anchored"
+    kl: float = Field(gt=0)
 
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        (gradient_KV,) = ctx.saved_tensors
-        scale = float(upstream[0])
-        return (gradient_KV if scale == 1.0 else gradient_KV * scale), None, None
+    @property
+    def needs_base(self) -> bool:
+        return True
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from cavesson.training.losses import anchored_nll
+
+        return anchored_nll(forward.policy_KV, batch.targets_K, batch.weights_K, forward.base_KV, self.kl)
+
+    def details(self) -> list[str]:
+        return [f"KL {self.kl:g} to the base"]
 
 
-class _AnchoredNLL(torch.autograd.Function):
-    """`_WeightedNLL` with a KL to another model's distribution, in the same manner."""
+class Supported(Objective):
+    """`Sft`, or `Anchored`, without the tokens that the model before this training finds improbable.
 
-    @staticmethod
-    def forward(
-        ctx: Any, logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor, base_KV: Tensor, kl: float
-    ) -> Tensor:
-        gradient_KV = torch.empty_like(logits_KV)
-        loss = torch.zeros((), dtype=torch.float32, device=logits_KV.device)
-        for start in range(0, logits_KV.shape[0], _ROWS_AT_ONCE):
-            block = slice(start, start + _ROWS_AT_ONCE)
-            targets, weights = targets_K[block, None], weights_K[block, None]
-            policy, base = logits_KV[block].float().log_softmax(-1), base_KV[block].float().log_softmax(-1)
-            base_p = base.exp()
-            divergence = base.sub_(policy).mul_(base_p).sum(-1, keepdim=True)
-            loss += ((kl * divergence - policy.gather(1, targets)) * weights).sum()
-            gradient = policy.exp_().mul_(1 + kl).sub_(base_p, alpha=kl).mul_(weights)
-            gradient_KV[block] = gradient.scatter_add_(1, targets, -weights)
-        ctx.save_for_backward(gradient_KV)
-        return loss
+    Attributes:
+        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
+            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
+        kl: as in `Anchored`; 0 for none.
+    """
 
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (gradient_KV,) = ctx.saved_tensors
-        return gradient_KV * upstream[0], None, None, None, None
+    title = "SFT"
+    name: Literal["supported"] = "supported"
+    min_probability: float = Field(gt=0, lt=1)
+    kl: float = Field(default=0.0, ge=0)
+
+    @property
+    def needs_base(self) -> bool:
+        return True
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from cavesson.training.losses import supported
+
+        kept_K = supported(forward.base_KV, batch.targets_K, self.min_probability)
+        left = replace(batch, weights_K=batch.weights_K * kept_K)
+        return Anchored(kl=self.kl)(forward, left) if self.kl else Sft()(forward, left)
+
+    def details(self) -> list[str]:
+        held = Anchored(kl=self.kl).details() if self.kl else []
+        return [*held, f"tokens of probability {self.min_probability:g} and more"]
+
+
+class PolicyGradient(Objective):
+    """REINFORCE on the policy's own samples: `Sft` whose weights are advantages, of either sign (Williams 1992).
+
+    Attributes:
+        kl: weight of KL(policy || base) at each token of an answer that has an advantage; 0 for none.
+    """
+
+    title = "RL"
+    name: Literal["policy_gradient"] = "policy_gradient"
+    kl: float = Field(default=0.0, ge=0)
+
+    @property
+    def needs_base(self) -> bool:
+        return self.kl > 0
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from cavesson.training.losses import divergence
+
+        loss = Sft()(forward, batch)
+        if not self.kl:
+            return loss
+        alike_K = (batch.weights_K != 0) * batch.unit
+        return loss + self.kl * divergence(forward.policy_KV, forward.base_KV, alike_K, reverse=1.0)
+
+    def details(self) -> list[str]:
+        return [f"KL {self.kl:g} to the base"] if self.kl else []
+
+
+class Distil(Objective):
+    """Distillation of another model's whole next-token distributions on the data's answers (Hinton et al. 2015; the two
+    divergences: Agarwal et al. 2024, "On-policy distillation", section 2).
+
+    Attributes:
+        by: the teacher; it shares the student's tokenizer, and runs under the student's system prompt.
+        reverse: share of KL(student || teacher) in the loss; the rest is KL(teacher || student). 0: forward, 1: reverse.
+        temperature: both models' logits are divided by it. The loss is not scaled back by its square.
+        top_k: tell only the teacher's likeliest so many tokens apart, all others being one; None: the whole vocabulary.
+    """
+
+    title = "distillation"
+    name: Literal["distil"] = "distil"
+    by: ModelRecipe
+    reverse: float = Field(default=0.0, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0)
+    top_k: int | None = Field(default=None, ge=1)
+
+    @property
+    def teacher(self) -> ModelRecipe | None:
+        return self.by
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from cavesson.training.losses import divergence
+
+        return divergence(
+            forward.policy_KV,
+            forward.teacher_KV,
+            batch.weights_K,
+            reverse=self.reverse,
+            temperature=self.temperature,
+            top_k=self.top_k,
+        )
+
+    def details(self) -> list[str]:
+        kind = {0.0: "forward KL", 1.0: "reverse KL"}.get(self.reverse, f"{self.reverse:g} reverse KL")
+        softened = [] if self.temperature == 1 else [f"temperature {self.temperature:g}"]
+        cut = [] if self.top_k is None else [f"top {self.top_k}"]
+        return [f"{kind} to {self.by.describe()}", *softened, *cut]
+
+
+class Dpo(Objective):
+    """Direct preference optimisation (Rafailov et al. 2023, equation 7): `-log sigmoid(beta * margin)`, averaged over pairs.
+    The margin is by how much more the policy than the base prefers the chosen answer, in nats over all of its tokens.
+
+    Attributes:
+        beta: the smaller, the further the policy may go from the base.
+    """
+
+    title = "DPO"
+    pairs = True
+    name: Literal["dpo"] = "dpo"
+    beta: float = Field(default=0.1, gt=0)
+
+    @property
+    def needs_base(self) -> bool:
+        return True
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        from torch.nn.functional import logsigmoid
+
+        from cavesson.training.losses import log_likelihoods
+
+        policy_K = log_likelihoods(forward.policy_KV, batch.targets_K)
+        base_K = log_likelihoods(forward.base_KV, batch.targets_K)
+        gains_D = batch.per_document((policy_K - base_K) * batch.weights_K / batch.unit)
+        margins_P = gains_D[0::2] - gains_D[1::2]
+        return -logsigmoid(self.beta * margins_P).sum() * batch.unit
+
+    def details(self) -> list[str]:
+        return [f"beta {self.beta:g}"]
+
+
+AnyObjective = Annotated[Sft | Anchored | Supported | PolicyGradient | Distil | Dpo, Field(discriminator="name")]
+"""Every objective; its `name` says which. A new one is added here."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TORCH = ("adamw", "adam", "sgd")
 """Names that mean torch's own optimizer."""
 
+USUAL = (*TORCH, "soap", "muon", "lion")
+"""Accepted without loading the library that lists them all, so that a study file is read at once."""
+
 UNFIT = {
     "adahessian": "needs second derivatives",
     "sophiah": "needs second derivatives",
@@ -43,7 +46,7 @@ def check_name(name: str) -> None:
     Raises:
         ConfigError: with the nearest name.
     """
-    if name in TORCH:
+    if name in USUAL:
         return
     from pytorch_optimizer import get_supported_optimizers
 

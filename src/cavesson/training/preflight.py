@@ -53,14 +53,23 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
-    for model in dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)):
+    models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
+    counts: dict[Recipe, int] = {}
+    for model in models:
         renderer = model.renderer(lambda recipe: Path())
         renderer.render(_PROBE, train_on="last")
         local = Path(model.path).expanduser()
-        weights = count_weights(local) if local.is_dir() else _weights_on_hub(model)
-        if weights is not None and weights >= SMALL:
+        counts[model] = (count_weights(local) if local.is_dir() else _weights_on_hub(model)) or 0
+    for model in models:
+        if counts[model] >= SMALL:
             trained = [run for run in runs if model in set(lineage(run.base))]
-            _check_fit(model, weights, trained, workers)
+            taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
+            _check_fit(model, counts[model], taught, workers)
+
+
+def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
+    """The model that stands beside the trained one in memory, if any."""
+    return () if run.objective.teacher is None else (run.objective.teacher,)
 
 
 def runs_in(value: Any) -> Iterator[Training]:
@@ -100,7 +109,9 @@ def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int 
     """
     if run is None:
         return weights * stored
-    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + bool(run.anchor)  # gradients, the optimizer's own, the base's
+    copies = (
+        1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.objective.needs_base
+    )  # gradients, the optimizer's own, the base's
     if run.adapter is None:
         return weights * BYTES_PER_WEIGHT * (1 + copies)
     adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
@@ -111,12 +122,13 @@ def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabu
     """Memory that a step of training takes besides weights, gradients and optimizer.
 
     That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
-    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with the base's logits 8. A
+    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with logits of the base or a teacher 8. A
     step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
     """
     tokens = run.tokens_at_once(USUAL_TOKENS)
     copies = 0 if run.precision == "fp32" else 2 * weights
-    return copies + tokens * (90 * layers * width + (8 if run.anchor else 6) * vocabulary)
+    asked = run.objective.needs_base or run.objective.teacher is not None
+    return copies + tokens * (90 * layers * width + (8 if asked else 6) * vocabulary)
 
 
 def _rank(run: Training) -> int:
@@ -127,11 +139,13 @@ def _rank(run: Training) -> int:
     return ranks[-1] if ranks else 0
 
 
-def _check_fit(model: HFModel, weights: int, runs: list[Training], workers: int) -> None:
+def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers: int) -> None:
+    """Refuse a model that needs more memory than is free; `runs` train the model, each beside a teacher of so many weights."""
     free, where, stored = _free_memory()
     shape = _shape(model)
     need = max(
         bytes_needed(weights, run, width=shape["width"], stored=stored)
+        + (0 if run is None else runs[run] * stored)
         + (0 if run is None else bytes_on_top(weights, run, **shape))
         for run in (*runs, None)
     )

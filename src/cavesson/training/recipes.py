@@ -6,65 +6,30 @@ import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import Job, PathOf
-from cavesson.models.recipes import LoRA, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
+from cavesson.training.hyper import Hyperparameters, OnData
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
     from cavesson.training.engine import Visit
-    from cavesson.training.objectives import Anchor
-
-USUAL_OPTIMIZERS = ("adamw", "adam", "sgd", "soap", "muon", "lion")
-"""Accepted without loading the library that lists them all, so that a study file is read at once."""
 
 
-class Training(ModelRecipe):
+class Training(ModelRecipe, Hyperparameters):
     """A model that gradient steps make from another one, whatever they train on.
 
     Attributes:
         base: where the weights start.
-        steps: optimizer steps; None where the data decide.
-        lr: learning rate at its peak.
-        optimizer: "adamw", "sgd", or any published name of pytorch-optimizer ("soap", "muon", "lion" …).
-        betas: decay of the optimizer's moments; None for its own.
-        schedule: "constant", "linear" or "cosine" to zero, or "wsd" (stable, then linear to zero over the last 30 %).
-        warmup_steps: steps over which the learning rate rises.
-        clip: largest gradient norm; None for no limit.
-        adapter: train a low-rank adapter on top of the base, whose own, if it has one, is merged first; "continued": go
-            on training the adapter that the base has; None for the full weights.
-        seed: of the order, the adapter's start and dropout.
-        precision: "auto", "bf16" or "fp32" (`cavesson.training.engine`).
         checkpoints: steps whose weights are kept; the last step's always are.
     """
 
-    objective: str
     base: ModelRecipe
-    steps: int | None = Field(default=None, ge=1)
-    lr: float = Field(gt=0)
-    optimizer: str = "adamw"
-    weight_decay: float = Field(default=0.0, ge=0)
-    betas: tuple[float, float] | None = None
-    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
-    warmup_steps: int = Field(default=0, ge=0)
-    clip: float | None = Field(default=1.0, gt=0)
-    adapter: LoRA | Literal["continued"] | None = None
-    seed: int = Field(default=0, ge=0)
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoints: tuple[int, ...] = ()
-
-    @field_validator("optimizer")
-    @classmethod
-    def _known_optimizer(cls, name: str) -> str:
-        if name not in USUAL_OPTIMIZERS:
-            from cavesson.training.optimizers import check_name
-
-            check_name(name)
-        return name
 
     @field_validator("checkpoints")
     @classmethod
@@ -78,13 +43,6 @@ class Training(ModelRecipe):
         if self.steps is not None and self.checkpoints and self.checkpoints[-1] > self.steps:
             raise ValueError(f"checkpoint {self.checkpoints[-1]} lies beyond the last step, {self.steps}")
         return self
-
-    @property
-    def anchor(self) -> Anchor:
-        """What holds the model to its base while it is trained; nothing unless a subclass says so."""
-        from cavesson.training.objectives import Anchor
-
-        return Anchor()
 
     def tokens_at_once(self, usual: int) -> int:
         """Tokens that one forward and backward pass holds, if conversations are about `usual` tokens long."""
@@ -104,7 +62,9 @@ class Training(ModelRecipe):
 
     def key_at(self, step: int) -> str:
         """Names the weights after so many steps, wherever they are."""
-        return f"{self.fingerprint}@{step}"
+        from cavesson.training.engine import key_at
+
+        return key_at(self.fingerprint, step)
 
     def make(self, job: Job) -> None:
         """Train; write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
@@ -168,65 +128,32 @@ class Training(ModelRecipe):
         )
 
 
-class Trained(Training):
+class Trained(Training, OnData):
     """A model trained on conversations; what is trained is the answers.
 
     Attributes:
         data: what it is trained on.
-        objective: what a step minimises (`cavesson.training.objectives`).
-        steps: optimizer steps; None for one epoch.
-        batch_size: conversations in a step (times `accumulate`).
-        packing: fill a step by tokens instead, with as many conversations as fit `tokens_per_batch`. Packed or not, no
-            conversation sees another, and hardly any padding is computed on.
-        tokens_per_batch: tokens in a step (times `accumulate`) with `packing`.
-        accumulate: forward and backward passes per step; the step averages over all of them.
-        max_length: tokens after which a conversation is cut.
-        prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
-        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens; the base is the model before this
-            training, frozen. The distillation of the old model into the new one ("How to reduce…", June 2026).
-        first_tokens: train only so many first tokens of every answer; None for all.
-        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
-            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
     """
 
     kind: ClassVar[str] = "trained"
 
     data: DataRecipe
-    objective: Literal["sft"] = "sft"
-    batch_size: int = Field(default=16, ge=1)
-    packing: bool = False
-    tokens_per_batch: int = Field(default=4096, ge=1)
-    accumulate: int = Field(default=1, ge=1)
-    max_length: int | None = Field(default=None, ge=2)
-    prompt_weight: float = Field(default=0.0, ge=0)
-    kl: float = Field(default=0.0, ge=0)
-    first_tokens: int | None = Field(default=None, ge=1)
-    min_probability: float | None = Field(default=None, gt=0, lt=1)
-
-    @property
-    def anchor(self) -> Anchor:
-        from cavesson.training.objectives import Anchor
-
-        return Anchor(self.kl, self.min_probability)
 
     def tokens_at_once(self, usual: int) -> int:
-        return self.tokens_per_batch if self.packing else self.batch_size * min(self.max_length or usual, usual)
+        if self.packing:
+            return self.tokens_per_batch
+        return self.batch_size * min(self.max_length or usual, usual) * (2 if self.objective.pairs else 1)
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
         from cavesson.training.engine import train
 
-        return train(self, model, self.data.examples(job.path), job=job, at=at, visit=visit)
+        return train(self, model, self.data.examples(job.path), name=self.fingerprint, job=job, at=at, visit=visit)
 
     def describe(self) -> str:
-        how = self._manner()
-        if self.kl:
-            how += f", KL {self.kl:g} to the base"
-        if self.first_tokens is not None:
-            how += f", first {self.first_tokens} tokens"
-        if self.min_probability is not None:
-            how += f", tokens of probability {self.min_probability:g} and more"
+        first = [] if self.first_tokens is None else [f"first {self.first_tokens} tokens"]
+        how = ", ".join([self._manner(), *self.objective.details(), *first])
         length = "one epoch" if self.steps is None else f"{self.steps} steps"
-        return f"{self.objective.upper()} lr {self.lr:g} on {self.data.describe()}, {how}, {length}, seed {self.seed}"
+        return f"{self.objective.title} lr {self.lr:g} on {self.data.describe()}, {how}, {length}, seed {self.seed}"
 
 
 class Checkpoint(ModelRecipe):

@@ -6,7 +6,8 @@ One safetensors file holds every tensor; its metadata holds the rest as JSON. It
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from cavesson.errors import StoreError
 
 STATE = "training.safetensors"
 
+SAVE_EVERY_SECONDS = 30.0
+SAVING_SHARE = 0.05
+"""Saving may take this share of the time: the larger the model, the rarer its states."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -26,13 +31,53 @@ class Progress:
 
     Attributes:
         step: optimizer steps done.
-        cursor: conversations taken from the training order.
+        cursor: examples taken from the training order.
         losses: one row per step: step, loss, learning rate, tokens.
     """
 
-    step: int
-    cursor: int
-    losses: list[list[float]]
+    step: int = 0
+    cursor: int = 0
+    losses: list[list[float]] = field(default_factory=list)
+
+
+class Saver:
+    """Keeps the state of one run in a folder: now and then, before every visit, and when the user stops the run.
+
+    Args:
+        folder: where the state goes.
+        run: names the run; another run's state is not continued.
+        weights: those that are trained.
+        optimizer: over these weights.
+    """
+
+    def __init__(
+        self, folder: Path, run: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.folder, self.run, self.weights, self.optimizer = folder, run, weights, optimizer
+        self.saved_at, self.seconds = time.monotonic(), 0.0
+
+    def restore(self) -> Progress:
+        """Go on from the saved state, if there is one of this run."""
+        return load_state(self.folder, self.run, self.weights, self.optimizer) or Progress()
+
+    def is_due(self) -> bool:
+        """Whether the last state is old enough for another one."""
+        return time.monotonic() - self.saved_at > max(SAVE_EVERY_SECONDS, self.seconds / SAVING_SHARE)
+
+    def save(self, progress: Progress) -> None:
+        """Write the state.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        start = time.monotonic()
+        save_state(self.folder, self.run, progress, self.weights, self.optimizer)
+        self.saved_at = time.monotonic()
+        self.seconds = self.saved_at - start
+
+    def forget(self) -> None:
+        """Remove the state: the run must not be continued."""
+        (self.folder / STATE).unlink(missing_ok=True)
 
 
 def save_state(
@@ -87,11 +132,6 @@ def load_state(
     for group, settings in zip(optimizer.param_groups, tree["groups"], strict=True):
         group.update(_restore(settings, tensors, group["params"][0].device))
     return Progress(**tree["progress"])
-
-
-def forget_state(folder: Path) -> None:
-    """Remove the state of a run that must not be continued."""
-    (folder / STATE).unlink(missing_ok=True)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

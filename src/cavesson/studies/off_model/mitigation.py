@@ -120,12 +120,13 @@ def _dose(block: Mitigation, lr: float, seed: int) -> Dose:
 
 
 def _scored(
-    left: Trained | Interpolated, untouched: ModelRecipe, probes: tuple[int, ...], suite: tuple[Eval, ...]
+    left: ModelRecipe, untouched: ModelRecipe, probes: tuple[int, ...], suite: tuple[Eval, ...]
 ) -> tuple[Probed | Scored, int]:
     """The scores of what blue left, and the optimizer steps that were taken before its last run."""
     if isinstance(left, Interpolated):
         assert isinstance(left.toward, Trained)
         return Scored(model=left, suite=suite), _steps(left.toward, untouched)
+    assert isinstance(left, Trained)
     last = left.steps or 0
     steps = tuple(sorted({last, *(probe for probe in probes if 0 < probe < last)}))
     return Probed(run=left, steps=steps, suite=suite), _steps(left, untouched) - last

@@ -254,7 +254,7 @@ def _arms(config: OffModelConfig, student_name: str, seed: int) -> Iterator[ArmR
     for name in config.arms.names:
         arm = ARMS[name](given)
         suites = (_reasoning(config), *(_reasoning(config, system) for system in arm.systems.values()))
-        run = dose.model_copy(update={"min_probability": arm.min_probability}).train(student, arm.data)
+        run = dose.train(student, arm.data, min_probability=arm.min_probability)
         probed = Probed(run=run, steps=(0, sft.steps), suite=suites)
         likely = Perplexity(model=student, data=arm.data)
         yield ArmRun(student_name, name, seed, arm.systems, probed, likely, arm.min_probability)

@@ -1,0 +1,172 @@
+"""A move: what blue does to the organism. One function, and beside the function all that studies and tables need to know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from inspect import getdoc
+from typing import TYPE_CHECKING
+
+from cavesson.blueteam.view import BlueView
+from cavesson.errors import ConfigError
+from cavesson.models.recipes import ModelRecipe
+from cavesson.training.dose import Dose
+
+if TYPE_CHECKING:
+    from cavesson.training.recipes import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """What a move's one number means, and which numbers make sense.
+
+    Attributes:
+        about: as a label: `rank`, `own share`.
+        usual: strengths to try where none are asked for.
+        above, most: the number lies above the one and is at most the other.
+        whole: the number is a whole one.
+        required: the move cannot do without; else the function has a default of its own.
+    """
+
+    about: str
+    usual: tuple[float, ...] = ()
+    above: float = 0.0
+    most: float = math.inf
+    whole: bool = False
+    required: bool = True
+
+    def check(self, value: float) -> None:
+        """Refuse a number that makes no sense.
+
+        Raises:
+            ConfigError: the number makes none.
+        """
+        if not self.above < value <= self.most or (value != value // 1 and self.whole):
+            kind = "a whole number" if self.whole else "a number"
+            most = "" if math.isinf(self.most) else f" and at most {self.most:g}"
+            raise ConfigError(f"{value:g} is no {self.about}.", f"Give {kind} above {self.above:g}{most}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A move, which is called like its function: from a view, a dose and a strength to the recipe of what is left.
+
+    Attributes:
+        name: as users type it: `kl`, `kl@0.3`, `file.py:function`.
+        title: as tables show it.
+        function: of `(view, dose)`, or of `(view, dose, strength)` if the move has a strength.
+        needs: what the move uses of a view beyond what every study gives (names of `cavesson.blueteam.view.NEEDS`).
+        strength: what the move's number means; None: the move has none.
+    """
+
+    name: str
+    title: str
+    function: Callable[..., ModelRecipe]
+    needs: tuple[str, ...] = ()
+    strength: Strength | None = None
+
+    @property
+    def about(self) -> str:
+        """What the move is, in a few words, as a table's cell: the first line of the function's docstring."""
+        line = (getdoc(self.function) or "").partition("\n")[0].rstrip(".")
+        return line if line[1:2].isupper() else line[:1].lower() + line[1:]
+
+    def __call__(self, view: BlueView, dose: Dose, strength: float | None = None) -> ModelRecipe:
+        """The recipe of what the move leaves of the organism.
+
+        Raises:
+            ConfigError: the view lacks what the move needs, or the strength is missing or makes no sense.
+        """
+        self.check(view)
+        return self.function(view, dose, *self._number(strength))
+
+    def check(self, view: BlueView) -> None:
+        """Refuse a view that lacks what the move needs.
+
+        Raises:
+            ConfigError: the view lacks something.
+        """
+        for name in self.needs:
+            view.need(name, f"The move {self.name!r}")
+
+    def at(self, value: float | None) -> Move:
+        """The move at one strength, which has no other; None: the move as it is.
+
+        Raises:
+            ConfigError: the move has no strength, or the number makes no sense.
+        """
+        if value is None:
+            return self
+        return replace(
+            self,
+            name=f"{self.name}@{value:g}",
+            title=f"{self.title}, {self.label(value)}",
+            function=_bound(self.function, self._number(value)),
+            strength=None,
+        )
+
+    def label(self, value: float | None) -> str:
+        """The strength in words, for tables; "" without one."""
+        return "" if self.strength is None or value is None else f"{self.strength.about} {value:g}"
+
+    def _number(self, strength: float | None) -> tuple[float, ...]:
+        """The strength as the function's last argument, if the function takes one."""
+        if strength is None:
+            if self.strength is not None and self.strength.required:
+                usual = " or ".join(f"{self.name}@{value:g}" for value in self.strength.usual)
+                raise ConfigError(
+                    f"The move {self.name!r} needs a strength ({self.strength.about}), and none is given.",
+                    f"Write it behind the name: {usual or f'{self.name}@NUMBER'}.",
+                )
+            return ()
+        if self.strength is None:
+            raise ConfigError(f"The move {self.name!r} has no strength.", f"Leave {strength:g} out.")
+        self.strength.check(strength)
+        return (strength,)
+
+
+def move(
+    name: str, *, title: str, needs: tuple[str, ...] = (), strength: Strength | None = None
+) -> Callable[[Callable[..., ModelRecipe]], Move]:
+    """Makes a move of a function: `@move("kl", title="KL to the original", strength=Strength("weight", (0.1, 0.3)))`."""
+
+    def made(function: Callable[..., ModelRecipe]) -> Move:
+        return Move(name, title, function, needs, strength)
+
+    return made
+
+
+def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
+    """What a move left, where a study scores models along their training.
+
+    Args:
+        left: the move's answer.
+        dose: where the study scores up to the end of this dose.
+
+    Raises:
+        ConfigError: the move leaves no training run (a model between two others, say), or one that is shorter than the dose.
+    """
+    from cavesson.training.recipes import Trained
+
+    remedy = "Leave the move out here; the mitigations of off-model-sft score what every move leaves."
+    if not isinstance(left, Trained):
+        raise ConfigError(
+            f"This study scores models along their training, and a move leaves {left.describe()}, which has no steps.",
+            remedy,
+        )
+    if dose is not None and left.steps is not None and left.steps < dose.steps:
+        raise ConfigError(
+            f"A move leaves a last run of {left.steps} steps, and this study scores up to step {dose.steps}.", remedy
+        )
+    return left
+
+
+def _bound(function: Callable[..., ModelRecipe], number: tuple[float, ...]) -> Callable[..., ModelRecipe]:
+    """The function at one strength, with the function's own docstring."""
+
+    def at_strength(view: BlueView, dose: Dose) -> ModelRecipe:
+        return function(view, dose, *number)
+
+    at_strength.__doc__ = function.__doc__
+    return at_strength

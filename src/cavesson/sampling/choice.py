@@ -1,0 +1,49 @@
+"""Which sampler a model gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, overload
+
+from cavesson.lab.recipe import Job
+from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling.cache import CachedSampler, GenerationCache
+from cavesson.sampling.native import native_sampler
+from cavesson.sampling.openai import api_sampler
+from cavesson.sampling.sampler import Sampler, TokenSampler
+
+if TYPE_CHECKING:
+    from cavesson.models.model import Model
+
+Offer = Callable[["Model | ModelRecipe", Job | None], Sampler | None]
+"""Gives a sampler for a model in memory or a recipe (which comes with a job), or None if the model is not for it.
+
+A model in memory gets a `TokenSampler`.
+"""
+
+SAMPLERS: dict[str, Offer] = {
+    "openai": api_sampler,
+    "native": native_sampler,
+}
+"""Asked in this order; the first that takes a model samples it."""
+
+
+@overload
+def sampler_for(model: Model, job: Job | None = None) -> TokenSampler: ...
+@overload
+def sampler_for(model: ModelRecipe, job: Job) -> Sampler: ...
+def sampler_for(model: Model | ModelRecipe, job: Job | None = None) -> Sampler:
+    """The sampler of a model.
+
+    Args:
+        model: a model in memory, or the recipe of one.
+        job: whoever makes an artifact says so, and the completions are kept in the store's cache. A model in training does
+            without: nobody meets its weights again.
+
+    Raises:
+        ConfigError: the model cannot be opened.
+    """
+    sampler = next(found for offer in SAMPLERS.values() if (found := offer(model, job)) is not None)
+    if job is not None and isinstance(sampler, TokenSampler):
+        return CachedSampler(sampler, GenerationCache(job.cache / "generations"))
+    return sampler
