@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most
 from cavesson.analysis.contrasts import chosen_elsewhere, share_regained
@@ -28,7 +28,7 @@ from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, LearningRates, ModelName, TrainableName, known_to
+from cavesson.studies.fields import DataName, LearningRates, ModelName, TrainableName, distinct, known_to
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Sample
 from cavesson.studies.organisms import Built, Organisms, Red
