@@ -16,8 +16,6 @@ from cavesson.models.recipes import LoRA
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, Once, TrainableName, check_within, checked, distinct
 from cavesson.studies.off_model.chat import check_answered, check_enough, name_of, stored
-from cavesson.studies.off_model.mitigation_config import Mitigation
-from cavesson.studies.off_model.poisoning_config import Poisoning
 from cavesson.studies.off_model.teachers import (
     ARMS,
     INOCULATION,
@@ -163,8 +161,6 @@ class OffModelConfig(StudyConfig):
         evaluation: the first benchmark is the one whose fall the study explains.
         traces: the first teacher's stored answers to problems of that benchmark, as `responses`; None: a teacher that is a
             model is asked.
-        mitigation: mitigated SFT of backdoored and sandbagging students; None: left out.
-        poisoning: the game about reminder data that an organism writes itself; None: left out.
     """
 
     gives_way: ClassVar[Mapping[str, str]] = {"teacher": "responses"}
@@ -179,8 +175,6 @@ class OffModelConfig(StudyConfig):
     arms: Arms = Arms()
     evaluation: Evaluation = Evaluation(n=150)
     traces: DataName | None = None
-    mitigation: Mitigation | None = None
-    poisoning: Poisoning | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -304,17 +298,6 @@ class OffModelConfig(StudyConfig):
 PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
 """Of "Why does off-model SFT degrade capabilities?" (May 2026), for models of billions of parameters."""
 
-_LITTLE: dict[str, Any] = {
-    "seeds": [0, 1, 2],
-    "models": ["small"],
-    "teacher": "dmitri",
-    "others": [],
-    "sft": {"prompts": 480, "probes": [60]},
-    "recovery": {"prompts": 256, "probes": [4, 16]},
-    "evaluation": {"n": 60},
-}
-"""The study itself, as small as can be: beside one of its blocks."""
-
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
@@ -325,9 +308,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sft": {"full": 3e-4, "probes": [10, 30, 60]},
         "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 100},
-        "mitigation": {},
-        "poisoning": {},
     },
-    "mitigation": {**_LITTLE, "mitigation": {}},
-    "poisoning": {**_LITTLE, "poisoning": {}},
 }

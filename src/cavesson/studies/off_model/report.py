@@ -16,7 +16,7 @@ from cavesson.lab.recipe import PathOf
 from cavesson.stats import difference_over_seeds
 from cavesson.studies.game_views import claim_view
 from cavesson.studies.games import grouped
-from cavesson.studies.off_model import frontiers, game, noise, perplexity, rl, styles, tables
+from cavesson.studies.off_model import noise, perplexity, rl, styles, tables
 from cavesson.studies.off_model.claims import CLAIMS
 from cavesson.studies.off_model.config import OffModelConfig
 from cavesson.studies.off_model.curves import curves
@@ -70,18 +70,14 @@ def report(resolved: Resolved, layout: Layout, path_of: PathOf, about: About) ->
         config=about.config,
         environment=about.environment,
         recipes=about.recipes,
-        **joined([main, *_blocks(config, layout, results, path_of)]).parts(),
+        **joined([main, *_blocks(config, results)]).parts(),
     )
 
 
-def _blocks(config: OffModelConfig, layout: Layout, results: OffModelResults, path_of: PathOf) -> Iterator[Sections]:
+def _blocks(config: OffModelConfig, results: OffModelResults) -> Iterator[Sections]:
     """The blocks of the study that the config asks for."""
     if config.recovery.rl is not None:
         yield rl.sections(config.recovery.rl, results)
-    if config.mitigation is not None and layout.mitigations is not None:
-        yield frontiers.sections(config.mitigation, layout.mitigations, path_of)
-    if config.poisoning is not None and layout.poisonings is not None:
-        yield game.sections(config.poisoning, layout.poisonings, path_of)
 
 
 def _measure(label: str) -> MeasureView:

@@ -30,9 +30,7 @@ from cavesson.sampling.recipes import Generated
 from cavesson.studies.games import scored_steps
 from cavesson.studies.off_model.chat import Chat, stored
 from cavesson.studies.off_model.config import PRESETS, OffModelConfig
-from cavesson.studies.off_model.mitigation import Mitigations, mitigated
 from cavesson.studies.off_model.noise import NOISES, Noise
-from cavesson.studies.off_model.poisoning import Poisonings, poisoned
 from cavesson.studies.off_model.teachers import ARMS, SELF, VOICES, Given, Teacher, writer
 from cavesson.studies.resolve import Resolved
 from cavesson.studies.study import OldStudy
@@ -107,8 +105,6 @@ class Layout:
     arms: list[ArmRun]
     noise: list[NoiseRun]
     rl: list[RlRun] = field(default_factory=list)
-    mitigations: Mitigations | None = None
-    poisonings: Poisonings | None = None
 
     def recipes(self) -> list[Recipe]:
         """Everything to make, the main curve first."""
@@ -121,8 +117,6 @@ class Layout:
             *(recipe for run in self.arms for recipe in (run.probed, run.perplexity)),
             *(run.scored for run in self.noise),
             *(run.probed for run in self.rl),
-            *(() if self.mitigations is None else self.mitigations.recipes()),
-            *(() if self.poisonings is None else self.poisonings.recipes()),
         ]
 
 
@@ -136,8 +130,6 @@ def layout(config: OffModelConfig) -> Layout:
         arms=[arm for name in config.arms_students for seed in config.seeds for arm in _arms(config, name, seed)],
         noise=list(_noise(config, runs)),
         rl=[one for run in _varied(config, runs) for one in _rl(config, run)],
-        mitigations=mitigated(config, chat_of(config)),
-        poisonings=poisoned(config),
     )
 
 
