@@ -58,7 +58,7 @@ from cavesson.studies.redblue import (
     trained,
     untouched,
 )
-from cavesson.studies.redblue_shown import behaviors, frontier_views, organism_view, point_views, transcripts
+from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
 from cavesson.studies.settings import Evaluation, Phase, draw
 from cavesson.studies.shown import Note, chart, claim, table
 from cavesson.studies.study import Study
@@ -446,7 +446,7 @@ STUDY = Study(
     config=MitigationConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(compared, by_organism, at_the_end, before_blue, affordable, shown, notes),
+    shows=(compared, by_organism, at_the_end, before_blue, affordable, shown, one_seed, notes),
     claims=CLAIMS,
     headline=(headline,),
     admits=admits,

@@ -40,7 +40,7 @@ from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample
 from cavesson.studies.organisms import Built, Each, Red
 from cavesson.studies.over_organisms import bad
 from cavesson.studies.redblue import TRIGGERED, axes_of, capability, kinds, run_cell, runs, sample, took, trained
-from cavesson.studies.redblue_shown import behaviors, organism_view, said, samples
+from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
 from cavesson.studies.settings import Evaluation, Phase, draw
 from cavesson.studies.shown import Note, table
 from cavesson.studies.study import Study
@@ -525,7 +525,7 @@ STUDY = Study(
     config=PoisoningConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(solutions, matrices, states, caught, shown, notes),
+    shows=(solutions, matrices, states, caught, shown, one_seed, notes),
     headline=(headline,),
     admits=lambda m: took(m, m.config.red.took_from),
 )

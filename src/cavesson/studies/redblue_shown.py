@@ -48,6 +48,7 @@ from cavesson.studies.redblue import (
     steps,
     trained,
 )
+from cavesson.studies.shown import Note
 
 TRANSCRIPTS = 12
 """Prompts of each evaluation that are shown per model."""
@@ -64,6 +65,15 @@ def shown(m: Measured) -> Iterator[Any]:
         yield from frontier_views(of)
     yield from reversal_views(m)
     yield from transcripts(m)
+
+
+def one_seed(m: Measured) -> Note | None:
+    """What the reader of a study with a single seed must know."""
+    if len(m.config.seeds) > 1:
+        return None
+    return Note(
+        "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
+    )
 
 
 def behaviors(m: Measured) -> Iterator[MeasureView]:
