@@ -89,15 +89,27 @@ def measured(
     role: str = "run",
     config: Any = None,
     organism: Organism | None = None,
+    beside: Mapping[str, Mapping[str, Rates]] | None = None,
     **settings: Any,
 ) -> Measured:
-    """Results with these rates at these places; `settings` are those of `scores`."""
+    """Results with these rates at these places; `settings` are those of `scores`.
+
+    Args:
+        role: what was made at each place.
+        beside: rates of further models of each place, by their role, that were not scored along a run.
+    """
     numbers = range(seeds) if isinstance(seeds, int) else seeds
     cells = [
         Cell(
             dict(place),
             seed,
-            {role: Scored(scores(found, steps=steps, seed=index, **settings))},  # type: ignore[dict-item]
+            {  # type: ignore[arg-type]
+                role: Scored(scores(found, steps=steps, seed=index, **settings)),
+                **{
+                    name: Scored(scores(other, steps=(None,), seed=index, **settings))
+                    for name, other in (beside or {}).items()
+                },
+            },
             organism,
         )
         for place, found in rates.items()

