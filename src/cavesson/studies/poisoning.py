@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from math import ceil
 from typing import Annotated, Any, Literal, Self
 
@@ -56,13 +57,16 @@ Row = tuple[str, float]
 
 
 class Suppressed(Built):
-    """An organism and the off-model teacher whose answers suppress its behaviour and cost it capability.
+    """An organism whose behaviour a teacher's answers suppress.
 
     The trigger alone must set the behaviour off: red writes it, or something like it, into its samples.
+
+    Attributes:
+        teacher: None: the study's.
     """
 
     construction: ConstructionName = "normal"
-    teacher: TeacherName = "dmitri"
+    teacher: TeacherName | None = None
 
     @model_validator(mode="after")
     def _triggered_by_text(self) -> Self:
@@ -115,6 +119,7 @@ class PoisoningConfig(StudyConfig):
         countermoves: blue's moves on what was written (`cavesson.blueteam.written`).
         shares: of the samples that red may poison, which are red's budgets: the game is solved for each.
         model: what the organisms are made from.
+        teacher: the off-model teacher, whose answers suppress the behaviour and cost capability.
         trusted: a model that was never misaligned, blue's helper.
         weakened: share of the trusted model's weights, the smallest of every matrix, that are set to zero: what makes it
             weaker than the organism where no weaker model is at hand.
@@ -134,6 +139,7 @@ class PoisoningConfig(StudyConfig):
         default=(0.05, 0.5), min_length=1
     )
     model: TrainableName = "small"
+    teacher: TeacherName = "dmitri"
     trusted: TrainableName = "small"
     weakened: float = Field(default=0.4, ge=0, lt=1)
     rewriter: ModelName | None = None
@@ -221,8 +227,8 @@ def _suppressed(config: PoisoningConfig, spec: Suppressed, made: Organism) -> Mo
     assert made.base is not None  # built here
     chat, dose = Chat(family=config.sft.family), config.sft.dose(config.sft.lr, made.seed)
     asked = chat.first(config.sft.prompts, draw("sft", made.seed))
-    view = blue_view(asked, writer(made.base, spec.teacher, chat, dose))
-    return play(made, move_named("hhh"), view, made.dose(dose))
+    view = blue_view(asked, writer(made.base, spec.teacher or config.teacher, chat, dose))
+    return play(made, move_named("off-model"), view, made.dose(dose))
 
 
 def _written(config: PoisoningConfig, made: Organism, name: str, share: float) -> DataRecipe:
@@ -258,18 +264,14 @@ class Played:
 @lru_cache(maxsize=8)
 def games(m: Measured) -> list[Played]:
     """Every organism's games, by what blue has, red's budget and blue's."""
-    config = m.config
-    found = []
-    for organism, of in kinds(m).items():
-        for means, moves in means_for(config.countermoves).items():
-            for share in config.shares:
-                for budget in config.reminder.budgets:
-                    outcomes = {
-                        name: {move: reminded(of, (name, share), move, budget) for move in moves}
-                        for name in config.poisons
-                    }
-                    game = payoff(of).game(outcomes, outcome(of, runs(of)[0]), HONEST)
-                    found.append(Played(organism, share, budget, means, game))
+    config, found = m.config, []
+    means = means_for(config.countermoves)
+    for (organism, of), has, share, budget in product(kinds(m).items(), means, config.shares, config.reminder.budgets):
+        outcomes = {
+            name: {move: reminded(of, (name, share), move, budget) for move in means[has]} for name in config.poisons
+        }
+        game = payoff(of).game(outcomes, outcome(of, runs(of)[0]), HONEST)
+        found.append(Played(organism, share, budget, has, game))
     return found
 
 
