@@ -345,6 +345,10 @@ def test_poison_that_does_nothing_may_by_chance_seem_to_help():
 def test_blue_without_a_trusted_model_has_its_own_game_and_does_no_better():
     means = means_for(("none", "trusted-filter"))
     assert means == {"no trusted model": ("none",), "a trusted judge": ("none", "trusted-filter")}
+    assert means_for(("none", "mine.py:curt")) == {
+        "no trusted model": ("none",),
+        "a trusted author": ("none", "mine.py:curt"),
+    }
     rows = outcomes((1, 0), (0.95, 0.9))
     alone = PAYOFF.game({red: {"none": row["none"]} for red, row in rows.items()}, outcome(0.5, 0.9), "honest")
     assert alone.winner == "red" and alone.value.value == pytest.approx(0.5)
