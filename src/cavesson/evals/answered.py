@@ -48,6 +48,7 @@ class ScoredAnswers(Recipe):
     """
 
     kind: ClassVar[str] = "scored-answers"
+    stage: ClassVar[str] = "scoring"
 
     answers: DataRecipe
     to: AnyEval

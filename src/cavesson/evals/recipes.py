@@ -32,6 +32,7 @@ class Scored(Recipe):
     """
 
     kind: ClassVar[str] = "scored"
+    stage: ClassVar[str] = "scoring"
     version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
 
     model: ModelRecipe
@@ -70,6 +71,7 @@ class Probed(Recipe):
     """
 
     kind: ClassVar[str] = "probed"
+    stage: ClassVar[str] = "training with probes"
     version: ClassVar[int] = 2  # as `Scored`
 
     run: Training
@@ -172,6 +174,7 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
+    stage: ClassVar[str] = "training to the chosen checkpoint"
 
     among: tuple[Probed, ...] = Field(min_length=1)
     max_loss: float = Field(default=0.1, ge=0, le=1)

@@ -56,7 +56,7 @@ def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
         fingerprint=recipe.fingerprint,
         kind=recipe.kind,
         title=recipe.describe(),
-        stage=_STAGES.get(recipe.kind, "inputs"),
+        stage=recipe.stage,
         recipe=recipe.model_dump(mode="json"),
         command=f"cavesson make {recipe.fingerprint[:12]} --from result.json{_where(store)}" if real else "",
         seconds=store.manifest(recipe).wall_seconds if there else None,
@@ -67,17 +67,6 @@ def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
 def _where(store: Store) -> str:
     """The option that names a store which is not the default one."""
     return "" if store.root == default_root() else f" --store {shlex.quote(str(store.root))}"
-
-
-_STAGES = {
-    "trained": "training",
-    "probed": "training with probes",
-    "selected": "training to the chosen checkpoint",
-    "scored": "scoring",
-    "scored-answers": "scoring",
-    "generated": "writing data",
-}
-"""What the time of each kind of recipe is spent on."""
 
 
 def _environment(seeds: Sequence[int], views: Sequence[RecipeView], command: str) -> Environment:

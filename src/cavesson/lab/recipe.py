@@ -141,11 +141,13 @@ class Recipe(Value):
         kind: stable name, part of the fingerprint.
         version: version of the code path that makes the artifact; raise it by one when results change (a test compares the code behind the class).
         virtual: a virtual recipe makes no artifact of its own; it is read through its inputs (`Checkpoint`, `Jsonl`).
+        stage: what the time of making the artifact is spent on, in words, for reports.
     """
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
     virtual: ClassVar[bool] = False
+    stage: ClassVar[str] = "inputs"
 
     def make(self, job: Job) -> None:
         """Write the artifact into `job.folder`."""

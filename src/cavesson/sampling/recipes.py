@@ -29,6 +29,7 @@ class Generated(DataRecipe):
     """
 
     kind: ClassVar[str] = "generated"
+    stage: ClassVar[str] = "writing data"
 
     by: ModelRecipe
     prompts: DataRecipe

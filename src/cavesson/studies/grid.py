@@ -298,11 +298,13 @@ class Measured:
     Attributes:
         config: the config of the study.
         named: what is selected, in words, for messages.
+        left_out: places that were run and are not judged (an organism that did not take, say).
     """
 
     places: tuple[Place, ...]
     config: Any = None
     named: str = ""
+    left_out: tuple[Place, ...] = ()
 
     @classmethod
     def read(cls, cells: Iterable[Cell], path_of: PathOf, config: Any = None) -> Measured:
@@ -364,9 +366,10 @@ class Measured:
         return list(self.by(axis))
 
     def without(self, places: Iterable[Place]) -> Measured:
-        """All places but these."""
-        gone = {id(place) for place in places}
-        return replace(self, places=tuple(place for place in self.places if id(place) not in gone))
+        """All places but these, which stand in `left_out` from then on."""
+        gone = tuple(places)
+        kept = [place for place in self.places if place not in gone]
+        return replace(self, places=tuple(kept), left_out=(*self.left_out, *gone))
 
     def mean(self, of: Of) -> Sample:
         """The mean over the places, prompt by prompt: nothing is selected."""

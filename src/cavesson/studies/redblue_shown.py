@@ -41,7 +41,6 @@ from cavesson.studies.redblue import (
     kind,
     kinds,
     point,
-    probes,
     runs,
     sample,
     scored_as,
@@ -204,7 +203,7 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in probes(m):
+    for place in [place for found in m.by("probe").values() for place in found]:
         along = place.steps()
         verdict = removal_or_suppression(
             before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table

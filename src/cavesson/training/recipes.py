@@ -136,6 +136,7 @@ class Trained(Training, OnData):
     """
 
     kind: ClassVar[str] = "trained"
+    stage: ClassVar[str] = "training"
 
     data: DataRecipe
 
