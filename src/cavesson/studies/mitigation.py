@@ -367,6 +367,7 @@ def at_the_end(m: Measured) -> TableView | None:
 
 def before_blue(m: Measured) -> TableView | None:
     """What every organism does before blue touches it."""
+    failed = kinds(replace(m, places=m.left_out))
 
     def rate(when: str, of: Measured) -> Sample:
         return untouched(of, f"behavior/{when}")
@@ -374,7 +375,7 @@ def before_blue(m: Measured) -> TableView | None:
     return table(
         "The organisms before blue",
         "How often the behaviour shows with the trigger, without it, with look-alikes and unlocked; the mean capability.",
-        kinds(m),
+        {**kinds(m), **{f"{name} (did not take)": of for name, of in failed.items()}},
         {
             **{when: partial(rate, when) for when in ("triggered", "clean", "near-miss", "unlocked")},
             "capability": lambda of: capability(runs(of)[0], 0),
