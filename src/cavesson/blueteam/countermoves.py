@@ -1,4 +1,4 @@
-"""Older names of `cavesson.blueteam.moves`, for the poisoning game of `off-model-sft`. To go with that study's old form."""
+"""Older names of `cavesson.blueteam.moves`; the old form of `off-model-sft` needs these names for its poisoning game."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Older names of `cavesson.blueteam.moves.DAMAGES`, for the study `stress`. To go with that study's old form."""
+"""Older names of `cavesson.blueteam.moves.DAMAGES`; the old form of the study `stress` needs these names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["DAMAGES", "damage"]
 
 
 def damage(name: str) -> Callable[[ModelRecipe, float], ModelRecipe]:
-    """From a model and a strength: the damaged model.
+    """A function from a model and a strength to the damaged model.
 
     Raises:
-        ConfigError: no such baseline.
+        ConfigError: there is no such baseline.
     """
     found = move_named(name, DAMAGES, "damage")
     untrained = Dose(lr=1, steps=1)  # a baseline trains nothing

@@ -1,4 +1,4 @@
-"""Older names of `cavesson.blueteam.moves`, for studies that score along training runs. To go with these studies' old form."""
+"""Older names of `cavesson.blueteam.moves`; the old form of studies that score along training runs needs these names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def intervention(name: str) -> Callable[[BlueView, Dose], Trained]:
     """A move that leaves a training run behind.
 
     Raises:
-        ConfigError: as `move_named`; when the move is played, if the move leaves no training run of the whole dose.
+        ConfigError: `move_named` finds no such move. The function raises the same error if the move leaves no training run
+            of the whole dose.
     """
     found = move_named(name)
     return lambda view, dose: run_of(found(view, dose), dose)

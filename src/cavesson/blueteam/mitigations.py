@@ -1,4 +1,4 @@
-"""Older names of `cavesson.blueteam.moves`, for the mitigations of `off-model-sft`. To go with that study's old form."""
+"""Older names of `cavesson.blueteam.moves`; the old form of `off-model-sft` needs these names for its mitigations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cavesson.blueteam.moves import MOVES, move_named
 
 
 class _Listed(dict[str, Move]):
-    """The eight mitigations; looked up by name, any move."""
+    """Lists the eight mitigations; a look-up by name finds any move."""
 
     def __missing__(self, name: str) -> Move:
         return move_named(name)

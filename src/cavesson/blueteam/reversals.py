@@ -1,4 +1,4 @@
-"""Older names of `cavesson.blueteam.moves.PROBES`, for studies that pass a probe's parts one by one. To go with their old form."""
+"""Older names of `cavesson.blueteam.moves.PROBES`; the old form of studies that pass a probe's parts one by one needs them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cavesson.training.recipes import Trained
 
 
 def reversal(name: str) -> Callable[[ModelRecipe, ModelRecipe, ModelRecipe, DataRecipe, Dose], Trained]:
-    """A probe of the checkpoint that blue left, the untouched organism, blue's teacher, clean prompts and a dose.
+    """A probe, as a function of the checkpoint that blue left, the untouched organism, blue's teacher, clean prompts and a dose.
 
     Raises:
-        ConfigError: no such probe.
+        ConfigError: there is no such probe.
     """
     probe = move_named(name, PROBES, "reversal probe")
 
-    def played(
+    def play(
         left: ModelRecipe, organism: ModelRecipe, teacher: ModelRecipe, prompts: DataRecipe, dose: Dose
     ) -> Trained:
         written = Generated(by=organism, prompts=prompts)
         return run_of(probe(blue_view(prompts, teacher, written=written, model=left), dose))
 
-    return played
+    return play
 
 
 own_voice = reversal("own-voice")
