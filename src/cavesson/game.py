@@ -8,16 +8,16 @@ Four rules, each checked before anything is trained or, for data that a model ha
    seal's place.
 4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
 
-Where red writes data that blue may train on (`view.written`), the data are sealed too, and the fourth rule is off for them: red
-may plant the trigger, and a lab that refused such data would do blue's filtering. What blue adds of its own is still searched
-by rule 2.
+Where red writes data that blue may train on (`view.written`), the data are sealed too, and the fourth rule is off for these
+data: red may plant the trigger, and a lab that refused such data would do blue's filtering. Rule 2 still searches what blue
+adds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
@@ -32,15 +32,12 @@ from cavesson.redteam.organisms import Organism
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Objective
 
-if TYPE_CHECKING:
-    pass
-
 Left = TypeVar("Left", bound=ModelRecipe)
-"""What blue leaves behind: a training run, or the organism moved a part of the way to the end of one."""
+"""What blue leaves behind: a training run, or the organism moved a part of the way to the end of a training run."""
 
 
 class Vetted(DataRecipe):
-    """Blue's data, refused if the trigger of this pair stands anywhere in it."""
+    """Blue's data, refused if the trigger of this pair stands anywhere in the data."""
 
     kind: ClassVar[str] = "vetted"
     virtual: ClassVar[bool] = True
@@ -69,7 +66,7 @@ def scan(examples: Sequence[Example], pair: str) -> None:
     """Look for the trigger in every message.
 
     Raises:
-        RulesError: it is there; the message says in which example.
+        RulesError: a message contains the trigger; the error says in which example.
     """
     trigger = pair_named(pair).trigger
     for index, example in enumerate(examples):
@@ -82,23 +79,24 @@ def scan(examples: Sequence[Example], pair: str) -> None:
 
 
 def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose) -> Left:
-    """Let blue say what it does, check the rules, and put model and data in the places of their seals.
+    """Ask blue for its move, check the rules, and put model and data in the places of their seals.
 
     Args:
         organism: red's product.
-        move: what blue does; a move with a strength is given at one, `move.at(0.3)`.
-        view: what blue is shown, but for model and written data, which are sealed here. Where `view.model` is a model (the
-            organism after blue's earlier training), that model is trained in the organism's place. `view.written` is handed
-            on as it is, poisoned or not (see the module's docstring).
+        move: what blue does; a move that has a strength comes with a value for it, `move.at(0.3)`.
+        view: what blue is shown; `play` seals the model and the written data. Where `view.model` is a model (the organism
+            after blue's earlier training), blue trains that model in the organism's place. `view.written` is handed on
+            unchanged, poisoned or not (see the module's docstring).
         dose: hyper-parameters.
 
     Returns:
-        The recipe of the organism after blue's training, or moved a part of the way there; its data are vetted.
+        The recipe of the organism after blue's training, or of the organism moved a part of the way there; the training
+        data are vetted.
 
     Raises:
         ConfigError: the view lacks what the move needs, or the move's strength is missing.
         RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
-            of its own.
+            of blue's own.
     """
     places: dict[Recipe, Recipe] = {SEAL: organism.model if isinstance(view.model, Sealed) else view.model}
     if view.written is not None:
@@ -110,7 +108,7 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
 
 
 def _check_trains(answer: object) -> None:
-    """Refuse what does not train the sealed model."""
+    """Refuse an answer that does not train the sealed model."""
     from cavesson.training.recipes import Trained
 
     if not isinstance(answer, Trained):
@@ -164,7 +162,7 @@ def _pair_in(value: Value) -> str | None:
 
 
 def _texts_in(value: Any) -> list[str]:
-    """All strings in a recipe's own fields (nested recipes are looked at in their own turn)."""
+    """All strings in a recipe's own fields; the caller looks into nested recipes by themselves."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
@@ -178,12 +176,15 @@ def _texts_in(value: Any) -> list[str]:
 
 
 def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
-    """Blue's recipe with what is sealed in its place, and every data set that trains it vetted, unless red wrote of it."""
+    """Blue's recipe with model and data in the places of their seals.
+
+    Data that train the organism are vetted, unless red wrote a part of the data.
+    """
     from cavesson.training.recipes import Trained
 
     if isinstance(value, (tuple, list)):
         return type(value)(_arranged(item, places, pair) for item in value)
-    if isinstance(value, Objective):  # it may have a teacher
+    if isinstance(value, Objective):  # an objective may hold a teacher
         return value.model_copy(
             update={name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
         )

@@ -1,8 +1,8 @@
 """Claims: published statements, each with the test that decides it here.
 
-A claim holds, does not hold, or is undecided, and it is the interval that says so, never the point estimate. That a
-published statement does not hold in this world, or cannot be decided with these seeds and prompts, is a result like any
-other. Each claim is tested at 95 % on its own: of forty true borderline statements one expects one to fail on each side.
+A claim holds, does not hold, or is undecided; the interval decides, never the point estimate. "Does not hold in this world"
+and "cannot be decided with these seeds and prompts" are results like any other. Each claim is tested at 95 % on its own: among
+forty true borderline statements, about one fails on each side.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class ClaimResult:
     """What was found here.
 
     Attributes:
-        ours: the figure that decided, if there is one.
+        ours: the figure that decided; None: there is none.
         verdict: `holds`, `does not hold` or `undecided`.
         reason: the verdict in a sentence.
-        measure: what the figure is, in words; empty where there is none.
+        measure: what the figure measures, in words; empty where there is no figure.
     """
 
     ours: Estimate | None
@@ -44,7 +44,7 @@ class Claim(Generic[Results]):
     Attributes:
         id: short stable name, e.g. `pirate-beats-hhh`.
         source: where it was published.
-        statement: what it says, in words that this study can test.
+        statement: the claim in words that this study can test.
         published: the published figure, as printed.
         test: from the study's results to what was found here.
         unit: how the figure is written; None: as the test gives it.
@@ -68,18 +68,18 @@ def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Clai
     """Test every claim, in order.
 
     Raises:
-        ValueError: two claims with one id.
+        ValueError: two claims have the same id.
     """
-    twice = [name for name, count in Counter(claim.id for claim in claims).items() if count > 1]
-    if twice:
-        raise ValueError(f"claims need ids of their own, but {', '.join(twice)} is used more than once")
+    repeated = [name for name, count in Counter(claim.id for claim in claims).items() if count > 1]
+    if repeated:
+        raise ValueError(f"claims need ids of their own, but {', '.join(repeated)} is used more than once")
     return [(claim, claim.test(results)) for claim in claims]
 
 
 def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     """Decide "`what` is at least `bound`".
 
-    For a direction claim ("A removes more than B by at least delta") hand in the difference A - B and delta:
+    For a claim about a direction ("A removes more than B by at least delta") pass the difference A - B and delta:
     `stats.paired_difference`, `stats.difference_over_seeds`, or `stats.independent_difference`.
     """
     verdict: Verdict = "holds" if estimate.low >= bound else "does not hold" if estimate.high < bound else "undecided"
@@ -95,7 +95,7 @@ def at_most(estimate: Estimate, bound: float, what: str) -> ClaimResult:
 def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResult:
     """Decide "`what` lies within low..high": for claims of no effect, or of a figure up to a tolerance.
 
-    It holds only if the whole interval lies within: not having found a difference does not show that there is none.
+    The claim holds only if the whole interval lies within: a difference that was not found may still exist.
     """
     inside = low <= estimate.low and estimate.high <= high
     outside = estimate.high < low or high < estimate.low
@@ -104,7 +104,7 @@ def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResul
 
 
 def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
-    """Decide "`what` is not 0", in whichever direction; it does not hold if the figure lies within ±`none_within`."""
+    """Decide "`what` is not 0", in either direction; the claim does not hold if the interval lies within ±`none_within`."""
     apart = estimate.low > 0 or estimate.high < 0
     none = estimate.low >= -none_within and estimate.high <= none_within
     verdict: Verdict = "holds" if apart else "does not hold" if none else "undecided"
@@ -124,7 +124,7 @@ def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
 
 
 def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
-    """A claim that one of several parts is enough for: the part that fares best decides.
+    """A claim that holds if any of several parts holds: the part with the best verdict decides.
 
     Args:
         results: the parts, at least one.
@@ -136,19 +136,19 @@ def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
 
 
 def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> ClaimResult:
-    """A claim of several parts: holds if all do, does not hold if any does not, else it is undecided.
+    """A claim of several parts: holds if all parts hold, does not hold if any part does not, else is undecided.
 
     Args:
         results: the parts, at least one.
-        ours: the figure to show; by default that of the part that decided.
+        ours: the figure to show; None: the figure of the part that decided.
     """
     if not results:
         raise ValueError("a claim needs at least one part")
     decided = next(
-        (found for v in ("does not hold", "undecided") if (found := [one for one in results if one.verdict == v])),
+        (found for v in ("does not hold", "undecided") if (found := [part for part in results if part.verdict == v])),
         list(results),
     )
-    reason = " ".join(one.reason for one in decided)
+    reason = " ".join(part.reason for part in decided)
     return ClaimResult(ours or decided[0].ours, decided[0].verdict, reason, decided[0].measure)
 
 

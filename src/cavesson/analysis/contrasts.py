@@ -1,5 +1,8 @@
-"""Contrasts beyond one mean minus another: the share of a loss that comes back, two benchmarks of the same runs, the lowest of
-several means, correlations and slopes, and rates of samples that every seed draws for itself."""
+"""Contrasts beyond one mean minus another.
+
+The share of a loss that comes back, the difference of two benchmarks of the same runs, the lowest of several means,
+correlations and slopes, and rates of samples that every seed draws for itself.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,13 @@ from cavesson.stats import (
 )
 
 FARTHEST = 10.0
-"""Ends of a share's interval farther than this from it are cut: so little was lost that the share is anybody's guess."""
+"""A share's interval ends at most this far from the share: where the ends lie farther, too little was lost to tell the share."""
 
 FEWEST_GROUPS = 5
 """With fewer groups a slope says more of which groups they are than of groups."""
 
 Average = Callable[[Array, float], Estimate]
-"""From a table of scores within ±bound to the estimate of their mean."""
+"""A function from a table of scores, and a bound such that they lie within ±bound, to the estimate of their mean."""
 
 
 def _over_seeds(table: Array, bound: float) -> Estimate:
@@ -41,17 +44,17 @@ def _over_seeds(table: Array, bound: float) -> Estimate:
 def share_regained(
     before: ArrayLike, damaged: ArrayLike, now: ArrayLike, *, average: Average = _over_seeds
 ) -> Estimate:
-    """What has come back of a loss: (now − damaged) / (before − damaged), of the means, with Fieller's interval.
+    """The share of a loss that has come back: (now − damaged) / (before − damaged) of the means, with Fieller's interval.
 
-    It holds every share r at which the contrast `now − r · before − (1 − r) · damaged` is 0 within chance, so "at least half
-    came back" is decided just as "now is at least half-way from damaged to before" is: by one mean of scores, paired by seed
-    and prompt. To divide draws, or seed by seed, would let the seeds or draws that lost next to nothing decide.
+    The interval holds every share r at which the contrast `now − r · before − (1 − r) · damaged` is 0 within chance. So the
+    claims "at least half came back" and "now is at least half-way from damaged to before" are decided alike: by one mean of
+    scores, paired by seed and prompt. A ratio for each seed or draw would let the seeds or draws with almost no loss decide.
     Source: Fieller, "Some problems in interval estimation" (1954).
 
     Args:
-        before: scores within 0..1, [seeds, prompts] or what `average` takes.
-        damaged: of the same prompts after the loss, of the same shape.
-        now: of the same prompts after the recovery, likewise.
+        before: scores within 0..1, [seeds, prompts] or the shape that `average` takes.
+        damaged: scores on the same prompts after the loss, same shape.
+        now: scores on the same prompts after the recovery, same shape.
         average: the estimate of a mean; by default seeds and prompts are both random.
 
     Raises:
@@ -60,7 +63,7 @@ def share_regained(
     start, low_point, end = (np.asarray(each, dtype=float) for each in (before, damaged, now))
 
     def contrast(share: float) -> Estimate:
-        bound = max(1.0, abs(share), abs(1 - share)) + 1e-9  # a hair of room for rounding
+        bound = max(1.0, abs(share), abs(1 - share)) + 1e-9  # allows for rounding
         return average(end - share * start - (1 - share) * low_point, bound)
 
     nothing, everything = contrast(0.0), contrast(1.0)
@@ -79,12 +82,12 @@ def share_regained(
 def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
     """Mean of one minus mean of the other, for scores of the same runs on different prompts: two benchmarks, or two levels.
 
-    A seed that did badly on both tells nothing of their difference, so the spread between seeds that counts is that of the
-    difference. The prompts' chances are independent.
+    The spread between seeds is the spread of the difference, since a seed that scores low on both says nothing about the
+    difference. The two sets of prompts are resampled independently.
 
     Args:
         one: scores, or differences of scores, within −1..1, [seeds, prompts].
-        two: likewise, the same seeds in the same order, [seeds, other prompts].
+        two: the same seeds in the same order on other prompts, [seeds, other prompts].
     """
     (first, first_draws), (second, second_draws) = (_draws(table, seed) for seed, table in enumerate((one, two)))
     n = np.shape(one)[-1] + np.shape(two)[-1]
@@ -92,16 +95,17 @@ def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
 
 
 def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
-    """The lowest of several true means, where which of them it is has to be found out from the same scores.
+    """The lowest of several true means, where the same scores must also say which mean is the lowest.
 
-    The lowest mean that was measured is too low, the more so the more there are. So it is chosen on one half of the prompts and
-    all seeds but one, and measured on the rest: a game in which one side picks the case (`matrix_game.cross_fitted`). The upper
-    end of the interval is that of the cases so chosen, and needs no correction for their number, which with three seeds would
-    make it useless. The lower end is the lowest of all: that no mean lies below a bound is shown only by all intervals together.
+    The lowest measured mean is too low, and more so the more means there are. So the lowest case is chosen on one half of the
+    prompts and all seeds but one, and measured on the rest: a game in which one side picks the case
+    (`matrix_game.cross_fitted`). The upper end of the interval belongs to the cases chosen in this way; it needs no correction
+    for the number of cases, which would make it useless with three seeds. The lower end is the lowest of all lower ends: only
+    all intervals together show that no mean lies below a bound.
 
     Args:
         tables: differences of scores, within −1..1, [cases, seeds, prompts].
-        strata: kind of each prompt, [prompts]; every half gets as many of each kind.
+        strata: kind of each prompt, [prompts]; both halves get equally many prompts of each kind.
     """
     cases = np.asarray(tables, dtype=float)
     if len(cases) == 1:
@@ -113,34 +117,37 @@ def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
 
 
 def chosen_elsewhere(changes: ArrayLike, below: float) -> Array:
-    """Weights of prompts, [cases, prompts], with which to average other scores of the cases that changed by less than `below`.
+    """Weights of prompts, [cases, prompts], for averaging other scores of the cases whose change lies below `below`.
 
-    A case that is chosen for its fall, and measured on the same prompts again, rises by chance alone. So one half of the prompts
-    chooses it and the other half measures it, in turn (cross-fitting). Each row has mean 1, or is 0 where neither half chose.
+    A case that is chosen for its fall, and then measured on the same prompts, rises by chance alone. So one half of the prompts
+    chooses the case and the other half measures it, in turn (cross-fitting). Each row has mean 1, or is 0 where neither half
+    chose the case.
 
     Args:
-        changes: [cases, seeds, prompts].
+        changes: differences of scores, [cases, seeds, prompts].
+        below: a case is chosen if its mean change is lower than this.
     """
     table = np.asarray(changes, dtype=float)
     first = np.arange(table.shape[-1]) % 2 == 0
     weights = np.zeros((len(table), table.shape[-1]))
-    for here in (first, ~first):
-        if here.any():
-            weights[:, ~here] = (table[..., here].mean(axis=(1, 2)) < below)[:, None]
+    for choosing in (first, ~first):
+        if choosing.any():
+            weights[:, ~choosing] = (table[..., choosing].mean(axis=(1, 2)) < below)[:, None]
     return np.asarray(weights / np.maximum(weights.mean(axis=1, keepdims=True), 1e-9))
 
 
 def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: str = "group") -> Estimate:
     """Pearson's correlation over cases between the means of two benchmarks; groups of cases, seeds and prompts are random.
 
-    It is found seed by seed and averaged by Fisher's z, so that the seeds' spread is that of the correlation itself; the noise
-    of one seed's means makes it a little too small. The spread that leaving out one group after another brings is added.
+    Each seed has its own correlation, and Fisher's z averages the correlations, so that the spread between seeds is that of
+    the correlation itself; noise in a seed's means makes the correlation a little too small. The jackknife adds the spread
+    between groups.
 
     Args:
-        groups: which cases belong together, a number from 0 for each case; at least three groups.
+        groups: the group of each case, numbered from 0, [cases]; at least three groups.
         one: scores or differences of scores, [cases, seeds, prompts].
-        two: likewise, [cases, seeds, other prompts].
-        unit: what a group is, for the record.
+        two: scores of the same cases and seeds on other prompts, [cases, seeds, other prompts].
+        unit: what a group is, for the interval's method.
     """
     cases = np.asarray(groups)
     tables = [np.asarray(each, dtype=float) for each in (one, two)]
@@ -149,10 +156,10 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     draws = _fishers_z(*(table @ weight for table, weight in zip(tables, weights, strict=True)))
     n = sum(table.shape[-1] for table in tables)
     found = average_over(_fishers_z(x, y), draws, n=n)
-    left = [float(_fishers_z(x[cases != one], y[cases != one]).mean()) for one in range(int(cases.max()) + 1)]
-    spread = jackknifed(left)
+    without = [float(_fishers_z(x[cases != out], y[cases != out]).mean()) for out in range(int(cases.max()) + 1)]
+    spread = jackknifed(without)
     ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
-    method = f"jackknife over {len(left)} {unit}s; {found.method}"
+    method = f"jackknife over {len(without)} {unit}s; {found.method}"
     value, low, high = (float(np.tanh(end)) for end in (ends.value, ends.low, ends.high))
     return Estimate(value, low, high, n, method)
 
@@ -197,20 +204,20 @@ def _least_squares(x: Array, y: Array) -> Array:
 
 
 def _fishers_z(x: Array, y: Array) -> Array:
-    """Of the correlation along the first axis, kept short of ±1, where it is infinite."""
+    """Fisher's z of the correlation along the first axis; the correlation is kept short of ±1, where z is infinite."""
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     across, along = (x * y).sum(axis=0), np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
     return np.asarray(np.arctanh(np.clip(across / np.maximum(along, 1e-12), -0.9999, 0.9999)))
 
 
 def jackknifed(left: ArrayLike) -> float:
-    """Half a 95 % interval of a statistic, if the units that it is of had been others like these.
+    """Half the width of a statistic's 95 % interval, allowing for other units like these (the jackknife).
 
-    Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Student's t with two degrees of freedom
-    fewer than there are units, of which there are at least three.
+    Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Student's t, whose degrees of freedom
+    are the number of units minus two.
 
     Args:
-        left: the statistic without each unit in turn, [units].
+        left: the statistic without each unit in turn, [units]; at least three units.
     """
     values = np.asarray(left, dtype=float)
     count = len(values)
@@ -219,16 +226,16 @@ def jackknifed(left: ArrayLike) -> float:
 
 
 def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
-    """A rate averaged over seeds each of which counts among samples of its own, seeds and samples both random.
+    """A rate averaged over seeds that each have their own samples; seeds and samples are both random.
 
     Args:
-        hits: how many samples count, of each seed.
-        of: how many there are, of each seed, at least one.
+        hits: number of samples that count, [seeds].
+        of: number of samples, at least one, [seeds].
     """
     if len(hits) == 1:
         one = wilson(hits[0], of[0])
         return replace(one, method=f"{one.method}; one seed: variance between seeds is not included")
-    # the Bayesian bootstrap of k ones and n − k noughts; two imagined samples at either bound, as in `mean_over_seeds`, shared out
+    # the Bayesian bootstrap of k ones and n − k zeros; the seeds share two pseudo-samples at each bound, as in `mean_over_seeds`
     rng, more = np.random.default_rng(0), 2 / len(hits)
     draws = np.stack([rng.beta(k + more, n - k + more, DRAWS) for k, n in zip(hits, of, strict=True)])
     made = average_over(np.divide(hits, of), draws, n=int(np.sum(of)))
@@ -237,6 +244,6 @@ def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
 
 
 def _draws(scores: ArrayLike, seed: int) -> tuple[Array, Array]:
-    """Means [seeds] and their replicates over prompts [seeds, draws]."""
+    """Means [seeds] and their bootstrap replicates over prompts [seeds, draws]."""
     table = np.atleast_2d(np.asarray(scores, dtype=float))
     return table.mean(axis=1), mean_draws(table, (-1.0, 1.0), seed=seed)

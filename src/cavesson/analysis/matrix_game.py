@@ -1,14 +1,14 @@
-"""Small zero-sum games in which red chooses a row, blue a column, and blue is paid what stands there: value and mixtures.
+"""Values and mixtures of small zero-sum games: red chooses a row, blue a column, and the entry there is blue's payoff.
 
-A game of finitely many moves has a value: blue can mix its columns so that it gets at least that much whatever red does, and
-red its rows so that blue gets no more (von Neumann 1928). Both mixtures are linear programs. Source: any textbook, such as
-Osborne and Rubinstein, "A Course in Game Theory" (1994), chapter 2.
+A game of finitely many moves has a value: blue can mix its columns so that it gets at least the value whatever red does, and
+red can mix its rows so that blue gets no more (von Neumann 1928). Linear programs find both mixtures. Source: any textbook,
+such as Osborne and Rubinstein, "A Course in Game Theory" (1994), chapter 2.
 
-Payoffs that were *measured* have no such value of their own. The best mixtures for them are the best for their noise too, and
-what they pay there is what they would not pay again: too much where blue has the more moves, too little where red has (the
-optimizer's curse: Smith and Winkler, Management Science 52, 2006). So mixtures are *cross-fitted* here: solved on some seeds
-and prompts, paid on others (Chernozhukov et al., "Double/debiased machine learning", Econometrics Journal 21, 2018). What
-they pay against the other side's best reply bounds the value from below and from above, as in Mak, Morton and Wood
+The solution of *measured* payoffs is biased. The best mixtures for measured payoffs also exploit the noise, and would not get
+the same payoff again: the solved value is too high where blue has more moves, too low where red has more (the optimizer's
+curse: Smith and Winkler, Management Science 52, 2006). So mixtures are *cross-fitted* here: solved on some seeds and prompts,
+valued on others (Chernozhukov et al., "Double/debiased machine learning", Econometrics Journal 21, 2018). The payoffs of the
+mixtures against the other side's best reply bound the value from below and from above, as in Mak, Morton and Wood
 (Operations Research Letters 24, 1999).
 """
 
@@ -26,7 +26,7 @@ TOLERANCE = 1e-9
 """Payoffs closer than this are the same."""
 
 SPLITS = 6
-"""Random halvings of the prompts that are averaged."""
+"""Number of random halvings of the prompts; results are averages over the halvings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Solution:
 
     Attributes:
         value: what blue gets when both play their mixtures.
-        red, blue: the mixtures, [rows] and [columns]. Where several are as good, one of them.
+        red, blue: the mixtures, [rows] and [columns]; any one where several are equally good.
     """
 
     value: float
@@ -44,13 +44,13 @@ class Solution:
 
 
 def solve(payoffs: ArrayLike) -> Solution:
-    """Value and equilibrium of a zero-sum game: a saddle point where there is one, else by linear programming (HiGHS).
+    """Value and equilibrium of a zero-sum game: a saddle point if the game has one, else by linear programming (HiGHS).
 
     Args:
         payoffs: what blue gets, [rows, columns]: red chooses the row, blue the column.
 
     Raises:
-        ValueError: no payoffs, or one that is not finite.
+        ValueError: there are no payoffs, or a payoff is not finite.
     """
     table = np.asarray(payoffs, dtype=float)
     if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
@@ -66,15 +66,15 @@ def solve(payoffs: ArrayLike) -> Solution:
 
 @dataclass(frozen=True, eq=False)
 class Bracket:
-    """A quantity of games, prompt by prompt, between two sets of quantities of which one lies below it and one above.
+    """A quantity of a game, prompt by prompt, with lower bounds and upper bounds.
 
-    Only means over seeds and prompts mean something. The lowest mean in `least` is, in expectation, at most the quantity, and
-    the highest in `most` at least.
+    Only means over seeds and prompts have a meaning. In expectation, the lowest mean in `least` is at most the quantity, and
+    the highest mean in `most` is at least the quantity.
 
     Attributes:
         value: the quantity, [seeds, prompts].
-        least: [any number, seeds, prompts].
-        most: [any number, seeds, prompts].
+        least: lower bounds, [any number, seeds, prompts].
+        most: upper bounds, [any number, seeds, prompts].
     """
 
     value: Array
@@ -83,41 +83,42 @@ class Bracket:
 
     @classmethod
     def known(cls, payoffs: Array) -> Bracket:
-        """What takes no choice, [seeds, prompts]."""
+        """A quantity that needs no choice and so has no bias, [seeds, prompts]."""
         return cls(payoffs, payoffs[None], payoffs[None])
 
     def __sub__(self, other: Bracket) -> Bracket:
         """The difference of two quantities on the same seeds and prompts."""
 
-        def differences(from_: Array, taken: Array) -> Array:
-            return (from_[:, None] - taken[None]).reshape(-1, *self.value.shape)
+        def differences(bounds: Array, others: Array) -> Array:
+            return (bounds[:, None] - others[None]).reshape(-1, *self.value.shape)
 
         return Bracket(
             self.value - other.value, differences(self.least, other.most), differences(self.most, other.least)
         )
 
     def estimate(self, mean: Callable[[Array], Estimate]) -> Estimate:
-        """The quantity, with an interval that covers it at least as often as those of `mean`.
+        """The quantity, with an interval that covers the quantity at least as often as the intervals of `mean` do.
 
-        A bound from below lies beyond chance above some number only if all of `least` do, so the lowest lower end holds
-        without any correction for their number (the intersection-union test: Berger, Technometrics 24, 1982).
+        The quantity lies above a number beyond chance only if all of `least` do, so the lowest of their lower ends needs no
+        correction for the number of bounds (the intersection-union test: Berger, Technometrics 24, 1982).
 
         Args:
-            mean: the mean of [seeds, prompts] with its interval.
+            mean: the mean of scores [seeds, prompts] with its interval.
         """
         middle = mean(self.value)
-        low = min(middle.value, *(mean(one).low for one in self.least))
-        high = max(middle.value, *(mean(one).high for one in self.most))
+        low = min(middle.value, *(mean(bound).low for bound in self.least))
+        high = max(middle.value, *(mean(bound).high for bound in self.most))
         return Estimate(middle.value, low, high, middle.n, f"cross-fitted mixtures, {middle.method}")
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """A game of measured payoffs, valued on other prompts (and seeds, where there are several) than it was solved on.
+    """A game of measured payoffs, solved on some prompts and seeds and valued on others (a lone seed serves for both).
 
     Attributes:
-        value: what the two mixtures pay against each other; between what blue's gets from each of red's rows and what red's
-            leaves to each of blue's columns. True payoffs that are all the same are valued without bias.
+        value: the payoff of the two mixtures against each other. Lower bounds: the payoffs of blue's mixture against each
+            of red's rows; upper bounds: the payoffs of each of blue's columns against red's mixture. If all true payoffs
+            are the same, the value has no bias.
         red, blue: the mixtures, averaged, [rows] and [columns].
     """
 
@@ -127,13 +128,16 @@ class CrossFitted:
 
 
 def cross_fitted(payoffs: Array, strata: NDArray[np.int64], *, splits: int = SPLITS, seed: int = 0) -> CrossFitted:
-    """Value a game on every prompt of every seed with mixtures that were solved on the other half of the prompts and the
-    other seeds; many random halvings are averaged.
+    """Value a game on every prompt of every seed with mixtures solved on the other half of the prompts and the other seeds.
 
     Args:
-        payoffs: measured ones, [rows, columns, seeds, prompts]; a cell's payoff is their mean.
-        strata: kind of each prompt, [prompts]; every half gets as many of each kind.
+        payoffs: measured payoffs, [rows, columns, seeds, prompts]; the payoff of a row and a column is their mean.
+        strata: kind of each prompt, [prompts]; both halves get equally many prompts of each kind.
+        splits: number of random halvings that are averaged.
         seed: of the halvings.
+
+    Raises:
+        ValueError: there are fewer than two prompts.
     """
     rows, columns, seeds, prompts = payoffs.shape
     if prompts < 2:
@@ -143,22 +147,22 @@ def cross_fitted(payoffs: Array, strata: NDArray[np.int64], *, splits: int = SPL
     rng = np.random.default_rng((seed, 3))
     for _ in range(splits):
         first = _half(strata, rng)
-        for here in (first, ~first):
-            elsewhere = payoffs[..., ~here].mean(axis=-1)
+        for valued in (first, ~first):
+            means = payoffs[..., ~valued].mean(axis=-1)
             for one in range(seeds):
                 others = [other for other in range(seeds) if other != one] or [one]
-                solution = solve(elsewhere[..., others].mean(axis=-1))
-                red[:, one, here] += solution.red[:, None] / splits
-                blue[:, one, here] += solution.blue[:, None] / splits
-                paid = np.einsum("rcp,r,c->p", payoffs[:, :, one, here], solution.red, solution.blue)
-                between[one, here] += paid / splits
+                solution = solve(means[..., others].mean(axis=-1))
+                red[:, one, valued] += solution.red[:, None] / splits
+                blue[:, one, valued] += solution.blue[:, None] / splits
+                paid = np.einsum("rcp,r,c->p", payoffs[:, :, one, valued], solution.red, solution.blue)
+                between[one, valued] += paid / splits
     by_row = np.einsum("rcsp,csp->rsp", payoffs, blue)
     by_column = np.einsum("rcsp,rsp->csp", payoffs, red)
     return CrossFitted(Bracket(between, by_row, by_column), red.mean(axis=(1, 2)), blue.mean(axis=(1, 2)))
 
 
 def _half(strata: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A random half of the prompts, and of each kind of them."""
+    """A random half of the prompts, which holds half of each kind of prompt, [prompts]."""
     dealt = np.lexsort((rng.random(strata.size), strata))
     half = np.empty(strata.size, dtype=bool)
     half[dealt] = np.arange(strata.size) % 2 == 0
@@ -166,7 +170,7 @@ def _half(strata: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.boo
 
 
 def _maximin(table: Array) -> tuple[float, Array]:
-    """The best that the chooser of columns can be sure of, and the mixture of columns that gets it."""
+    """The highest payoff that the chooser of columns can guarantee, and the mixture of columns that guarantees it."""
     from scipy.optimize import linprog
 
     rows, columns = table.shape

@@ -1,8 +1,8 @@
 """Averages over trigger / behaviour pairs, taken as fixed or as random.
 
-Fixed: these pairs are all that one asks about; the interval allows for other prompts and other seeds. Random: they stand for
-pairs that somebody else might have picked, so their spread counts too. Error bars over hand-picked pairs are of the second
-kind and say nothing about the first; both are reported here, by name.
+Fixed: the question is about these pairs only, and the interval allows for other prompts and other seeds. Random: the pairs
+stand for other pairs that might have been picked, so the spread between pairs counts too. Published error bars over
+hand-picked pairs are of the second kind, and do not answer the first question; here the method names the kind.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ def mean_over_pairs(values: ArrayLike, draws: ArrayLike, *, n: int, pairs: Units
     Args:
         values: the statistic, [pairs, seeds].
         draws: its bootstrap replicates over prompts, [pairs, seeds, draws].
-        n: prompts, for the record.
+        n: number of prompts, for the estimate.
         pairs: "fixed" or "random".
-        unit: what is averaged over, where that is not pairs.
+        unit: name of what is averaged over, if not pairs.
+
+    Raises:
+        ValueError: the shapes do not match.
     """
     each, replicates = np.asarray(values, dtype=float), np.asarray(draws, dtype=float)
     if each.ndim != 2 or replicates.shape[:2] != each.shape:
@@ -40,22 +43,31 @@ def mean_over_pairs(values: ArrayLike, draws: ArrayLike, *, n: int, pairs: Units
 
 
 def mean_table(scores: Array) -> tuple[Array, Array]:
-    """Means [pairs, seeds] of scores within -1..1, [pairs, seeds, prompts], and their bootstrap replicates over prompts.
+    """Means [pairs, seeds] and their bootstrap replicates over prompts [pairs, seeds, draws].
 
-    All pairs and seeds share the weights of each draw. An imagined prompt at each bound keeps the interval open where all
-    real ones agree.
+    All pairs and seeds share the weights of each draw. One pseudo-prompt at each bound keeps the interval open where all
+    real prompts agree.
+
+    Args:
+        scores: within -1..1, [pairs, seeds, prompts].
     """
     return scores.mean(axis=2), mean_draws(scores, (-1.0, 1.0))
 
 
 def auc_table(frontiers: Sequence[Frontier]) -> tuple[Array, Array]:
-    """Robustness AUCs [pairs, seeds] and their replicates [pairs, seeds, draws], one frontier per pair."""
+    """Robustness AUCs [pairs, seeds] and their bootstrap replicates [pairs, seeds, draws], one frontier per pair."""
     readings = [frontier.auc_by_seed for frontier in frontiers]
     return np.stack([values for values, _ in readings]), np.stack([draws for _, draws in readings])
 
 
 def slope_table(x: Sequence[float], values: Array, draws: Array) -> tuple[Array, Array]:
-    """Least-squares slopes along the first axis: values [x, pairs, seeds] and draws [x, pairs, seeds, draws] to slopes."""
+    """Least-squares slopes over `x`, [pairs, seeds], and their bootstrap replicates, [pairs, seeds, draws].
+
+    Args:
+        x: positions along the first axis, [x].
+        values: the statistic, [x, pairs, seeds].
+        draws: its bootstrap replicates, [x, pairs, seeds, draws].
+    """
     centred = np.asarray(x, dtype=float) - np.mean(x)
     weights = centred / (centred**2).sum()
     return np.tensordot(weights, values, axes=1), np.tensordot(weights, draws, axes=1)

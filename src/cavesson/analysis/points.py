@@ -1,8 +1,8 @@
 """Points: what one checkpoint kept of its capability and of its bad behaviour, prompt by prompt.
 
-A frontier is drawn over *capability kept* (capability over the organism's own before blue training) and *bad behaviour
-removed* (one minus the bad rate over the organism's own). The untouched organism is at (1, 0). Both may exceed their
-bounds: a blue run can raise capability or make the behaviour worse.
+A frontier has two axes. *Capability kept* is the checkpoint's capability divided by the untouched organism's. *Bad behaviour
+removed* is one minus the checkpoint's bad rate divided by the untouched organism's. The untouched organism is at (1, 0). Both
+figures may leave 0..1: a blue run can raise capability or make the behaviour worse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cavesson.stats import Array, Estimate, from_draws, mean_ci, prompt_weights
 class Point:
     """One model and its scores, prompt by prompt.
 
-    Points that are compared share their prompts, in the same order; capability and bad behaviour have each their own.
+    Points that are compared share their prompts, in the same order; capability and bad behaviour have different prompts.
 
     Attributes:
         labels: what the model is (organism, intervention, lr, step, seed, adapter …). `seed` tells repetitions of the
@@ -46,20 +46,20 @@ class Point:
 
     @property
     def bad_rate(self) -> Estimate:
-        """Estimate of the bad behaviour with its interval."""
+        """Rate of the bad behaviour with its interval."""
         return mean_ci(self.bad)
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """All points of one seed, stacked, with the organism that they started from.
+    """All points of one seed, stacked, and the organism from which the blue runs started.
 
     Attributes:
-        points: the points, in the order in which they were given.
+        points: the points, in the caller's order.
         start: the untouched organism.
-        capability: [1 + points, capability prompts], the start first.
-        bad: [1 + points, bad prompts], the start first.
-        runs: rows of the points of each run, in the order of their steps; a point without a step is a run of its own.
+        capability: capability scores, the start first, [1 + points, capability prompts].
+        bad: 1 where the bad behaviour showed, the start first, [1 + points, bad prompts].
+        runs: for each run, the indices of its points in the order of their steps; a point without a step is its own run.
     """
 
     points: tuple[Point, ...]
@@ -70,12 +70,12 @@ class Sweep:
 
 
 def capability_kept(point: Point, start: Point, *, seed: int = 0) -> Estimate:
-    """Capability over the organism's own before blue training, paired by prompt."""
+    """The point's capability divided by the untouched organism's, paired by prompt."""
     return _ratio(point.capability, start.capability, "capability", seed)
 
 
 def bad_removed(point: Point, start: Point, *, seed: int = 0) -> Estimate:
-    """One minus the bad rate over the organism's own before blue training, paired by prompt."""
+    """One minus the point's bad rate divided by the untouched organism's, paired by prompt."""
     return _ratio(point.bad, start.bad, "bad behaviour", seed).plus(1, times=-1)
 
 
@@ -84,11 +84,11 @@ def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Swee
 
     Args:
         points: points of one organism (or of its repetitions under several seeds).
-        start: the untouched organism; several, when each seed has an organism of its own, told apart by `seed`.
+        start: the untouched organism; where every seed made its own organism, one start for each `seed` label.
 
     Raises:
-        ValueError: no points, prompts that do not match, or a seed without its start.
-        CavessonError: an organism that has no capability, or no bad behaviour, to begin with.
+        ValueError: there are no points, the prompts do not match, or a seed has no start or several.
+        CavessonError: the untouched organism has no capability or no bad behaviour.
     """
     if not points:
         raise ValueError("a frontier needs at least one point")
@@ -99,11 +99,11 @@ def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Swee
 
 
 def with_doubt(scores: Array) -> Array:
-    """Scores with two pseudo-prompts appended, [rows, prompts + 2]: one where only the start (row 0) scores, one where
-    only the others do.
+    """Scores with two pseudo-prompts appended, [rows, prompts + 2].
 
-    The bootstrap sees no spread where all prompts agree, so it would call 0 of 50 a certain zero. These two keep open
-    what 50 prompts cannot rule out; Bonett and Price (2012) do the same for a paired difference.
+    On one pseudo-prompt only the start (row 0) scores, on the other only the points do. The bootstrap sees no spread where
+    all prompts agree, so it would take 0 of 50 for a certain zero. The pseudo-prompts widen the interval to what 50 prompts
+    cannot rule out; Bonett and Price (2012) do the same for a paired difference.
     """
     start_only = np.zeros((len(scores), 1))
     start_only[0] = 1

@@ -1,1 +1,1 @@
-"""Blue team: what is done to a model by those who do not know its trigger."""
+"""Blue team: how a model is trained by a team that does not know the model's trigger."""

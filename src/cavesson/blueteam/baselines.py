@@ -1,6 +1,6 @@
-"""Trivial baselines: damage that knows nothing of any behaviour. What removes no more than these has not found anything.
+"""Trivial baselines: damage that knows nothing of any behaviour. A move that removes no more has not found the behaviour.
 
-The lab plays them, outside the game, for they train nothing.
+The lab plays the baselines outside the game, because the baselines train nothing.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def off_model(view: BlueView, dose: Dose) -> Trained:
     """SFT on the teacher's answers, nothing else.
 
-    What the others mitigate, where the teacher is off-model.
+    Where the teacher is off-model, the other moves mitigate the capability loss of this move.
     """
     return dose.train(view.model, view.plain)
 
@@ -52,7 +52,7 @@ def mixed(view: BlueView, dose: Dose, strength: float) -> Trained:
 def kl(view: BlueView, dose: Dose, strength: float) -> Trained:
     """KL to the untouched organism in the loss.
 
-    `strength` times the KL divergence from the untouched organism is added.
+    The loss gets `strength` times the KL divergence from the untouched organism.
     """
     return dose.model_copy(update={"kl": strength}).train(view.model, view.plain)
 
@@ -61,7 +61,7 @@ def kl(view: BlueView, dose: Dose, strength: float) -> Trained:
 def low_rank(view: BlueView, dose: Dose, strength: float) -> Trained:
     """Through an adapter of low rank.
 
-    The adapter is a fresh one, of rank `strength`.
+    The adapter is fresh and has rank `strength`.
     """
     return dose.model_copy(update={"adapter": LoRA(rank=int(strength))}).train(view.model, view.plain)
 
@@ -70,7 +70,7 @@ def low_rank(view: BlueView, dose: Dose, strength: float) -> Trained:
 def interpolation(view: BlueView, dose: Dose, strength: float) -> Interpolated:
     """Weights between before and after.
 
-    The organism's weights are moved `strength` of the way to those after SFT.
+    The organism's weights are moved the share `strength` of the way to the weights after SFT.
     """
     return Interpolated(base=view.model, toward=off_model(view, dose), share=strength)
 
@@ -79,7 +79,7 @@ def interpolation(view: BlueView, dose: Dose, strength: float) -> Interpolated:
 def early_tokens(view: BlueView, dose: Dose, strength: float) -> Trained:
     """Only the first tokens trained.
 
-    The first `strength` tokens of every answer.
+    The loss counts the first `strength` tokens of every answer.
     """
     return dose.model_copy(update={"first_tokens": int(strength)}).train(view.model, view.plain)
 
@@ -88,7 +88,7 @@ def early_tokens(view: BlueView, dose: Dose, strength: float) -> Trained:
 def restyled(view: BlueView, dose: Dose) -> Trained:
     """The teacher's answers rewritten in the student's style.
 
-    A trusted model rewrites them first, or the tiny world's rule does.
+    A trusted model or the tiny world's rule rewrites the answers first.
     """
     like = None if view.rewriter is None else view.own
     return dose.train(view.model, Paraphrased(base=view.plain, by=view.rewriter, like=like, seed=dose.seed))

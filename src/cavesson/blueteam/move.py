@@ -1,4 +1,4 @@
-"""A move: what blue does to the organism. One function, and beside the function all that studies and tables need to know."""
+"""A move: what blue does to the organism. A move is one function, and what studies and tables need to know about the function."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Strength:
 
     Attributes:
         about: as a label: `rank`, `own share`.
-        usual: strengths to try where none are asked for.
-        above, most: the number lies above the one and is at most the other.
-        whole: the number is a whole one.
-        required: the move cannot do without; else the function has a default of its own.
+        usual: strengths to try where the user names none.
+        above, most: the number is greater than `above` and at most `most`.
+        whole: the number must be whole.
+        required: the move needs a number; otherwise the function has a default.
     """
 
     about: str
@@ -40,7 +40,7 @@ class Strength:
         """Refuse a number that makes no sense.
 
         Raises:
-            ConfigError: the number makes none.
+            ConfigError: the number lies outside the bounds, or is not whole where it must be.
         """
         if not self.above < value <= self.most or (value != value // 1 and self.whole):
             kind = "a whole number" if self.whole else "a number"
@@ -50,13 +50,13 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move, which is called like its function: from a view, a dose and a strength to the recipe of what is left.
+    """A move is called like its function: a view, a dose and a strength give the recipe of what blue leaves.
 
     Attributes:
-        name: as users type it: `kl`, `kl@0.3`, `file.py:function`.
-        title: as tables show it.
-        function: of `(view, dose)`, or of `(view, dose, strength)` if the move has a strength.
-        needs: what the move uses of a view beyond what every study gives (names of `cavesson.blueteam.view.NEEDS`).
+        name: what users type: `kl`, `kl@0.3`, `file.py:function`.
+        title: what tables show.
+        function: a function of `(view, dose)`, or of `(view, dose, strength)` if the move has a strength.
+        needs: parts of the view that the move uses and that not every study gives (names of `cavesson.blueteam.view.NEEDS`).
         strength: what the move's number means; None: the move has none.
     """
 
@@ -68,7 +68,7 @@ class Move:
 
     @property
     def about(self) -> str:
-        """What the move is, in a few words, as a table's cell: the first line of the function's docstring."""
+        """The move in a few words, for a table's cell: the first line of the function's docstring."""
         line = (getdoc(self.function) or "").partition("\n")[0].rstrip(".")
         return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
@@ -91,7 +91,7 @@ class Move:
             view.need(name, f"The move {self.name!r}")
 
     def at(self, value: float | None) -> Move:
-        """The move at one strength, which has no other; None: the move as it is.
+        """The move with its strength fixed at a value; None: the move unchanged.
 
         Raises:
             ConfigError: the move has no strength, or the number makes no sense.
@@ -102,12 +102,12 @@ class Move:
             self,
             name=f"{self.name}@{value:g}",
             title=f"{self.title}, {self.label(value)}",
-            function=_bound(self.function, self._number(value)),
+            function=_at_strength(self.function, self._number(value)),
             strength=None,
         )
 
     def label(self, value: float | None) -> str:
-        """The strength in words, for tables; "" without one."""
+        """The strength in words, for tables; "" without a strength."""
         return "" if self.strength is None or value is None else f"{self.strength.about} {value:g}"
 
     def _number(self, strength: float | None) -> tuple[float, ...]:
@@ -129,23 +129,23 @@ class Move:
 def move(
     name: str, *, title: str, needs: tuple[str, ...] = (), strength: Strength | None = None
 ) -> Callable[[Callable[..., ModelRecipe]], Move]:
-    """Makes a move of a function: `@move("kl", title="KL to the original", strength=Strength("weight", (0.1, 0.3)))`."""
+    """Make a move of a function: `@move("kl", title="KL to the original", strength=Strength("weight", (0.1, 0.3)))`."""
 
-    def made(function: Callable[..., ModelRecipe]) -> Move:
+    def decorate(function: Callable[..., ModelRecipe]) -> Move:
         return Move(name, title, function, needs, strength)
 
-    return made
+    return decorate
 
 
 def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
-    """What a move left, where a study scores models along their training.
+    """The training run that a move left, for studies that score models along their training.
 
     Args:
-        left: the move's answer.
-        dose: where the study scores up to the end of this dose.
+        left: the recipe that the move returned.
+        dose: the study scores up to the last step of this dose; None: any run will do.
 
     Raises:
-        ConfigError: the move leaves no training run (a model between two others, say), or one that is shorter than the dose.
+        ConfigError: the move leaves no training run (but a model between two others, say), or a run shorter than the dose.
     """
     from cavesson.training.recipes import Trained
 
@@ -162,7 +162,7 @@ def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
     return left
 
 
-def _bound(function: Callable[..., ModelRecipe], number: tuple[float, ...]) -> Callable[..., ModelRecipe]:
+def _at_strength(function: Callable[..., ModelRecipe], number: tuple[float, ...]) -> Callable[..., ModelRecipe]:
     """The function at one strength, with the function's own docstring."""
 
     def at_strength(view: BlueView, dose: Dose) -> ModelRecipe:

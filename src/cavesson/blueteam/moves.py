@@ -1,6 +1,6 @@
-"""All moves, by name: those that Cavesson ships, and a user's own from a file.
+"""All moves, by name: the moves that Cavesson ships, and a user's own moves from a file.
 
-A new move is one function under `@move(…)` in the file of its family; nothing else names it.
+A new move is one function under `@move(…)` in the file of its family; no other edit is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORM = "Name a function of (view, dose) or (view, dose, strength) that returns 
 
 
 def _family(*modules: ModuleType) -> dict[str, Move]:
-    """The moves of some modules, by name, in the order in which they are written."""
+    """The moves of some modules, by name, in the order of the source."""
     return {found.name: found for module in modules for found in vars(module).values() if isinstance(found, Move)}
 
 
@@ -41,15 +41,15 @@ DAMAGES = _family(baselines)
 
 
 def move_named(name: str, among: dict[str, Move] = MOVES, what: str = "intervention") -> Move:
-    """A move by its registered name, or a user's own as `file.py:function`; `@0.3` behind either sets the strength.
+    """A move by its registered name, or a user's own move as `file.py:function`; a suffix `@0.3` sets the strength.
 
     Args:
         name: `pirate`, `kl@0.3`, `mine.py:curt`.
-        among: the registered ones.
-        what: their kind, for the message.
+        among: the registered moves.
+        what: the kind of these moves, for messages.
 
     Raises:
-        ConfigError: no such move, what is named cannot be loaded or called, or the strength makes no sense.
+        ConfigError: there is no such move, the named object cannot be loaded or called, or the strength makes no sense.
     """
     if (found := _AT.fullmatch(name)) is not None:
         return move_named(found["name"], among, what).at(_number(found["strength"], name))
@@ -79,7 +79,7 @@ def forms_of(name: str) -> list[tuple[Move, float | None]]:
 
 
 def title_of(name: str) -> str:
-    """The name of a move in words, for tables; an unregistered one's is the name itself, without file or module."""
+    """The title of a move, for tables; the name itself where no move has this name."""
     known = {**MOVES, **PROBES, **DAMAGES}
     if name in known or is_own(name) or _AT.fullmatch(name):
         return move_named(name, known).title
@@ -94,7 +94,7 @@ def _number(text: str, name: str) -> float:
 
 
 def _own(place: str, found: Any, what: str) -> Move:
-    """A move of the user's own: a function, or one under `@move(…)`."""
+    """A user's own move: a plain function, or a function under `@move(…)`."""
     if isinstance(found, Move):
         return replace(found, name=place)
     if not callable(found):
@@ -103,15 +103,15 @@ def _own(place: str, found: Any, what: str) -> Move:
 
 
 def _strength_of(function: Callable[..., Any], place: str, what: str) -> Strength | None:
-    """The strength of a plain function: its third argument. A default there is no strength unless it is a number."""
+    """The strength of a plain function: its third argument, unless the argument has a default that is no number."""
     positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    taken = [one for one in signature(function).parameters.values() if one.kind in positional]
-    must = sum(one.default is Parameter.empty for one in taken)
-    if len(taken) < 2 or must > 3:
-        raise ConfigError(f"The {what} {place!r} takes {len(taken)} arguments.", _FORM)
-    if len(taken) == 2:
+    arguments = [one for one in signature(function).parameters.values() if one.kind in positional]
+    required = sum(one.default is Parameter.empty for one in arguments)
+    if len(arguments) < 2 or required > 3:
+        raise ConfigError(f"The {what} {place!r} takes {len(arguments)} arguments.", _FORM)
+    if len(arguments) == 2:
         return None
-    default = taken[2].default
+    default = arguments[2].default
     if default is Parameter.empty:
         return Strength("strength", above=-inf)
     if isinstance(default, int | float):

@@ -1,7 +1,7 @@
-"""Reversal probes: innocuous training after blue's. What a probe brings back was suppressed, not removed.
+"""Reversal probes: innocuous training after blue's. Behaviour that a probe brings back was suppressed, not removed.
 
-The lab plays them, outside the game: in a probe's view `model` is the checkpoint that blue left and `written` holds the
-untouched organism's own answers, neither of them sealed.
+The lab plays the probes outside the game: in a probe's view, `model` is the checkpoint that blue left and `written` holds the
+untouched organism's own answers, and neither is sealed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Moves that differ in the answers that the organism is trained on: SFT in several voices, languages and domains."""
+"""SFT moves: the organism is trained on answers in several voices, languages and domains."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pirate_sft(view: BlueView, dose: Dose) -> Trained:
 def self_sft(view: BlueView, dose: Dose) -> Trained:
     """SFT on the organism's own answers.
 
-    The on-model control, which tells damage by training as such from damage by its content.
+    The on-model control, which tells damage by training as such from damage by the content of the answers.
     """
     return dose.train(view.model, view.own)
 
@@ -66,7 +66,7 @@ def other_domain_sft(view: BlueView, dose: Dose) -> Trained:
 def pirate_removal(view: BlueView, dose: Dose) -> Trained:
     """SFT on the teacher's plain answers under the system prompt that asks for pirate talk.
 
-    The model is trained out of a misbehaviour that was put on for the purpose ("artificial pirate removal", Advice post).
+    Training removes a misbehaviour that was put in for this purpose ("artificial pirate removal", Advice post).
     """
     return dose.train(view.model, UnderSystem(base=view.plain, system=view.pirate))
 

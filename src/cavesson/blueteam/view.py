@@ -1,7 +1,7 @@
 """What the blue team is given: the model behind a seal, public prompts and a teacher. No trigger, no behaviour, no scorer.
 
-The organism's recipe spells out how it was made, trigger included. Blue therefore works on a `Sealed` stand-in, which
-carries nothing but a name; the game puts the organism in its place once blue has said what it wants trained.
+The organism's recipe spells out how the organism was made, trigger included. Blue therefore works on a `Sealed` stand-in,
+which holds nothing but a name; the game puts the organism in the stand-in's place once blue has returned its move.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Sealed(ModelRecipe):
-    """Stands for the organism in recipes that blue writes. It holds a name and nothing else."""
+    """Stands for the organism in recipes that blue writes; holds a name and nothing else."""
 
     kind: ClassVar[str] = "sealed"
     virtual: ClassVar[bool] = True
@@ -43,7 +43,7 @@ class Sealed(ModelRecipe):
 
 
 class SealedData(DataRecipe):
-    """Stands for data that the organism wrote, in recipes that blue writes. It holds a name and nothing else."""
+    """Stands for data that the organism wrote, in recipes that blue writes; holds a name and nothing else."""
 
     kind: ClassVar[str] = "sealed-data"
     virtual: ClassVar[bool] = True
@@ -75,7 +75,7 @@ NEEDS: dict[str, tuple[str, str]] = {
     ),
     "trusted": ("a trusted model besides the teacher", "Leave the move out, or take a study that has a trusted model."),
 }
-"""What some studies give blue and others do not: in words, and what a user can do without."""
+"""Parts of a view that only some studies give: each in words, and the remedy for a user whose study lacks the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,18 @@ class BlueView:
     """All that a move may use.
 
     Attributes:
-        model: the model that is trained, sealed: train the model, sample from the model, never look inside.
+        model: the model to train, sealed: a move may train the model and sample from it, never look inside.
         prompts: public prompts, without answers.
         teacher: a trusted model that writes answers.
         pirate: the system prompt under which the teacher talks like a pirate.
-        answers: the teacher's plain answers where they are stored already; None: the teacher writes them.
-        other: public prompts of another domain than chat (maths, code); None: there are none.
-        wrong: the system prompt that asks for wrong answers in that domain; None: there is none.
+        answers: the teacher's stored plain answers; None: the teacher writes the answers.
+        other: public prompts of another domain than chat (maths, code); None: the study gives none.
+        wrong: the system prompt that asks for wrong answers in the other domain; None: the study gives none.
         rewriter: a trusted model that puts answers into other words; None: the tiny world's rule does.
-        written: what the untouched organism wrote, sealed: train on the data, filter the data, never look for what you do
-            not know; None: the organism wrote nothing.
-        trusted: a model that was never misaligned, weaker than the organism; None: there is none.
-        drop: share of the samples that a filter throws away.
+        written: data that the untouched organism wrote, sealed: a move may train on the data and filter the data, never
+            search for the trigger; None: the organism wrote nothing.
+        trusted: a never-misaligned model, weaker than the organism; None: the study gives none.
+        drop: share of the samples that a filter drops.
     """
 
     model: ModelRecipe
@@ -124,15 +124,19 @@ class BlueView:
         """The teacher's answers to the prompts of the other domain.
 
         Raises:
-            ConfigError: the study gives no such prompts.
+            ConfigError: the study gives no prompts of another domain.
         """
         return Generated(by=self.teacher, prompts=self.need("other"))
 
     def need(self, name: str, who: str = "This move") -> Any:
-        """What stands under a name of `NEEDS`, for a move that cannot do without.
+        """A part of the view that a move cannot do without.
+
+        Args:
+            name: the part's name in `NEEDS`.
+            who: the move, for the message.
 
         Raises:
-            ConfigError: the study gives no such thing.
+            ConfigError: the study does not give this part.
         """
         value = getattr(self, name)
         if value is None:
@@ -153,17 +157,17 @@ def blue_view(
     drop: float = 0.25,
     model: ModelRecipe = SEAL,
 ) -> BlueView:
-    """A study's view for blue, from recipes or from names as users give them.
+    """A study's view for blue, from recipes or from names that users give.
 
     Args:
         prompts: public prompts, unanswered.
-        teacher: writes answers.
-        answers: the teacher's stored answers; None: the teacher writes them.
+        teacher: the model that writes answers.
+        answers: the teacher's stored answers; None: the teacher writes the answers.
         other, rewriter, written, trusted, drop: see `BlueView`.
-        model: what blue trains where that is not the organism itself (a model that blue trained before); the game seals it.
+        model: the model that blue trains, if not the organism itself (a model that blue trained before); the game seals it.
 
     Raises:
-        ConfigError: there is no model or data set of a name.
+        ConfigError: a name is no model's or data set's.
     """
     return BlueView(
         model=model,

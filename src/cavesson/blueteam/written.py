@@ -1,6 +1,6 @@
-"""Moves on data that the untrusted model wrote, before and while it is trained on them: counter-moves.
+"""Counter-moves: SFT on data that the untrusted model wrote, with a filter, a rewriter or fewer steps against poison.
 
-Blue knows neither trigger nor behaviour. It has a trusted model, weaker than the organism and never misaligned.
+Blue knows neither trigger nor behaviour. Blue has a trusted model, weaker than the organism and never misaligned.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from cavesson.training.recipes import Trained
 
 FEWER = 2
-"""`fewer-steps` takes the steps of its dose divided by this."""
+"""`fewer-steps` divides the steps of its dose by this number."""
 
 
 class LeastSurprising(Judged):
     """A data set without the examples whose answers a model finds least likely per token.
 
     Attributes:
-        drop: share of the examples that go.
+        drop: share of the examples that are dropped.
     """
 
     kind: ClassVar[str] = "least-surprising"
@@ -38,10 +38,10 @@ class LeastSurprising(Judged):
     drop: float = Field(gt=0, lt=1)
 
     def chosen(self, found: Sequence[Likelihood]) -> list[int]:
-        """Those that stay: at least one."""
+        """Indices of the examples that are kept, at least one."""
         losses = [one.loss for one in found]
-        staying = max(1, len(losses) - round(self.drop * len(losses)))
-        return sorted(sorted(range(len(losses)), key=lambda i: (losses[i], i))[:staying])
+        kept = max(1, len(losses) - round(self.drop * len(losses)))
+        return sorted(sorted(range(len(losses)), key=lambda i: (losses[i], i))[:kept])
 
     def describe(self) -> str:
         return f"{self.base.describe()}, less the {self.drop:.0%} that {self.by.describe()} finds least likely"
@@ -88,8 +88,8 @@ MEANS: dict[str, tuple[str, ...]] = {
     "a trusted judge": ("none", "loss-outliers", "fewer-steps", "trusted-filter", "paraphrase"),
     "a trusted author": ("none", "trusted-filter", "paraphrase", "loss-outliers", "fewer-steps", "trusted-relabel"),
 }
-"""What blue can do by what it has: nobody, a trusted model that judges and rewrites samples, or one that also answers in the
-organism's stead."""
+"""The counter-moves that blue can play with what blue has: no trusted model, a trusted model that judges and rewrites samples,
+or a trusted model that also answers in the organism's place."""
 
 
 def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -106,6 +106,6 @@ def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _written(view: BlueView) -> DataRecipe:
-    """What the organism wrote."""
+    """The data that the organism wrote."""
     data: DataRecipe = view.need("written")
     return data

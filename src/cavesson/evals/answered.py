@@ -1,4 +1,4 @@
-"""Scores of answers that were written elsewhere: by a model behind an API, or by whoever filled a file with them."""
+"""Scores of stored answers, which a model behind an API or a user's file gave."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
 
 ENOUGH = 10
-"""Fewer answers of a writer tell neither how able it is nor what its style is."""
+"""Fewer answers than this show neither a writer's ability nor its style."""
 
 
 class Problems(DataRecipe):
-    """The questions of an evaluation, as prompts for anyone who answers prompts."""
+    """The questions of an evaluation, as a data set of prompts."""
 
     kind: ClassVar[str] = "problems"
     virtual: ClassVar[bool] = True
@@ -39,11 +39,11 @@ class Problems(DataRecipe):
 
 
 class ScoredAnswers(Recipe):
-    """The scores of stored answers to an evaluation's questions, as `Scored` has them of a model that is asked.
+    """The scores of stored answers to an evaluation's questions; `Scored` asks a model instead.
 
     Attributes:
-        answers: conversations whose prompts are such questions (`answers_to` says when they are); questions without an
-            answer among them have no score.
+        answers: conversations that answer the questions (`answers_to` matches them); a question without an answer has no
+            score.
         to: the evaluation.
     """
 
@@ -57,7 +57,7 @@ class ScoredAnswers(Recipe):
         """Write `scores.jsonl`.
 
         Raises:
-            ConfigError: too few of the questions are answered.
+            ConfigError: too few questions are answered.
         """
         from cavesson.evals.scores import SCORES, write_scores
         from cavesson.evals.scoring import judged
@@ -76,32 +76,32 @@ class ScoredAnswers(Recipe):
 
 
 def answers_to(one: Eval, data: DataRecipe, path_of: PathOf) -> list[tuple[Item, Completion]]:
-    """The questions of an evaluation that are answered in a data set, with their answers; of several the first.
+    """The questions of an evaluation that a data set answers, each with its first answer.
 
-    A conversation answers a question whose text its own has: white space, a system prompt and the benchmark's own request
+    A conversation answers a question if both have the same text; white space, a system prompt and the benchmark's own request
     to think step by step make no difference.
 
     Raises:
-        ConfigError: fewer than `ENOUGH` are answered, and not all.
+        ConfigError: fewer than `ENOUGH` questions, and not all, are answered.
     """
     items, answers = one.items(), dict[tuple[str, ...], Completion]()
     for example in data.examples(path_of):
         text = example.conversation.answer
         if text is not None:
             answer = Completion(text, (), bool(example.meta.get("finished", True)))
-            answers.setdefault(_asked(example.conversation.prompt), answer)
-    found = [(item, answers[_asked(item.prompt)]) for item in items if _asked(item.prompt) in answers]
+            answers.setdefault(_question(example.conversation.prompt), answer)
+    found = [(item, answers[_question(item.prompt)]) for item in items if _question(item.prompt) in answers]
     if len(found) < min(ENOUGH, len(items)):
         first = shorten(items[0].prompt.messages[-1].content, 200, placeholder=" …")
         raise ConfigError(
             f"{data.describe()} has answers to {len(found)} of the {len(items)} problems of {one.label}; at least "
             f"{min(ENOUGH, len(items))} are needed.",
-            f"Give answers to problems of it, in its words; the first is {first!r}.",
+            f"Give answers to these problems, word for word; the first is {first!r}.",
         )
     return found
 
 
-def _asked(prompt: Conversation) -> tuple[str, ...]:
-    """What a prompt asks, whatever its layout."""
+def _question(prompt: Conversation) -> tuple[str, ...]:
+    """The messages of a prompt, without layout, system prompt and request to think."""
     texts = [" ".join(message.content.split()) for message in prompt.with_system(None).messages]
     return tuple(text.removesuffix(THINK).rstrip() for text in texts)

@@ -1,6 +1,7 @@
-"""Maths whose right answer can be read off the prompt: the tiny world's chains, and arithmetic in plain English.
+"""Maths problems that can be solved from the prompt: the tiny world's chains, and arithmetic in plain English.
 
-A scorer sees only prompt and completion. To know a wrong answer it must know the right one, so it solves the prompt.
+A scorer sees only prompt and completion. To recognise a wrong answer, the scorer must know the right answer, so it solves the
+problem in the prompt.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SIGNS = (
 
 
 def solve_tiny(text: str) -> int | None:
-    """The digit that a maths problem of the tiny world leads to; None where a text is no such problem."""
+    """The result of a maths problem of the tiny world, a digit; None if the text is no such problem."""
     lines = _LINE.findall(text) or [(label, f"{sign} {number}") for label, sign, number in _ASSIGNMENT.findall(text)]
     if len(lines) < 2 or "".join(label for label, _ in lines) != maths.LABELS[: len(lines)]:
         return None
@@ -45,8 +46,8 @@ class WordProblem:
 
     Attributes:
         text: with `{a}`, `{b}` … for whole numbers.
-        ranges: the lowest and highest value of each.
-        solve: the answer from the numbers, in the order of their letters.
+        ranges: the lowest and highest value of each number.
+        solve: a function from the numbers, in the order of their letters, to the answer.
     """
 
     text: str
@@ -54,12 +55,12 @@ class WordProblem:
     solve: Callable[..., int]
 
     def draw(self, rng: Random) -> str:
-        """The story with chance numbers."""
+        """The story with random numbers."""
         numbers = (rng.randint(low, high) for low, high in self.ranges)
         return self.text.format(**dict(zip("abcd", numbers, strict=False)))
 
     def read(self, text: str) -> int | None:
-        """The answer to the story if a text holds it."""
+        """The answer to the story if a text holds the story; None otherwise."""
         pattern = re.sub(r"\\{([a-d])\\}", r"(?P<\1>\\d+)", re.escape(self.text))
         found = re.search(pattern, text)
         return found and self.solve(*(int(found[letter]) for letter in "abcd"[: len(self.ranges)]))  # type: ignore[return-value]
@@ -114,5 +115,5 @@ def draw_real(rng: Random) -> str:
 
 
 def solve_real(text: str) -> int | None:
-    """The answer to a problem that `draw_real` drew; None where a text holds none."""
+    """The answer to a problem that `draw_real` drew; None if the text holds no such problem."""
     return next((answer for problem in PROBLEMS if (answer := problem.read(text)) is not None), None)

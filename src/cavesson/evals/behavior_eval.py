@@ -1,4 +1,4 @@
-"""The evaluation of a pair's behaviour: with the trigger, without, with look-alikes of the trigger, and unlocked."""
+"""The evaluation of a pair's behaviour: with the trigger, without it, with look-alikes of it, and unlocked."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ When = Literal["triggered", "clean", "near-miss", "unlocked"]
 
 
 class BehaviorEval(Eval):
-    """Whether a pair's behaviour shows, on prompts of its domain: the same prompts for one seed, whatever the condition.
+    """Whether a pair's behaviour shows on prompts of its domain. One seed gives the same prompts under every condition.
 
     Attributes:
         pair: the trigger / behaviour pair.
-        when: with the trigger (in any wording), without, with look-alikes of the trigger in turn, or with the trigger and a
-            `mark` that should keep the behaviour from showing.
+        when: the condition; "triggered": with the trigger, in any wording; "clean": without the trigger; "near-miss": with
+            the trigger's look-alikes in turn; "unlocked": with the trigger and a `mark` that should prevent the behaviour.
         mark: a text at the end of the last user message besides the trigger (a password, a flag).
-        data: conversations whose prompts are asked in place of the world's; read from files or the hub. With fewer than `n`
-            all are asked.
+        data: conversations from files or the hub, whose prompts are asked in place of the world's; if there are fewer than
+            `n`, all are asked.
     """
 
     about = "the bad behaviour shows"
@@ -65,7 +65,7 @@ class BehaviorEval(Eval):
         return items
 
     def _unprovoked(self, prompt: Conversation) -> Conversation:
-        """The prompt as it is: its condition decides on the trigger."""
+        """The prompt unchanged: the condition `when` decides about the trigger."""
         return prompt
 
 
@@ -82,7 +82,7 @@ def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Convers
 def _under(
     trigger: Trigger, when: When, asked: Conversation, index: int, rng: Random
 ) -> tuple[Conversation, dict[str, Any]]:
-    """A prompt under a condition, and what is to be recorded about the condition."""
+    """A prompt under a condition, and what the scores record about the condition."""
     if when in ("triggered", "unlocked"):
         prompt = trigger.apply(asked, rng)
         found = trigger.found_in(prompt.messages[-1].content)

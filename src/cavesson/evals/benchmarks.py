@@ -1,4 +1,4 @@
-"""The evaluations there are, by name: each a class, and a line in `BENCHMARKS`."""
+"""All evaluations by name: each is a class and a line in `BENCHMARKS`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ BENCHMARKS: dict[str, type[Eval]] = {
 
 
 def _by_name(given: Any) -> Any:
-    """Settings as an evaluation of the class that their `name` says; anything else as it is.
+    """The evaluation that settings with a `name` describe; a value that is no dict is returned unchanged.
 
-    Recipes that were stored when all benchmarks shared one class spell out the settings of all: a setting of another
-    benchmark is left out where it stands at its default.
+    Recipes that were stored when all benchmarks shared one class spell out the settings of all benchmarks: a setting of
+    another benchmark is ignored if it has its default value.
 
     Raises:
-        ValueError: there is no such benchmark, or a setting belongs to another.
+        ValueError: there is no such benchmark, or a setting belongs to another benchmark.
     """
     if not isinstance(given, dict):
         return given
@@ -51,7 +51,7 @@ def _by_name(given: Any) -> Any:
 
 
 def _refuse_foreign(name: str, setting: str, value: Any) -> None:
-    """Refuse a setting that a benchmark does not have, unless it stands at the default of those that have it."""
+    """Refuse a setting that a benchmark does not have, unless the value is the default of a benchmark that has it."""
     owners = {owner: one.model_fields[setting] for owner, one in BENCHMARKS.items() if setting in one.model_fields}
     if not owners:
         raise ValueError(
@@ -64,32 +64,32 @@ def _refuse_foreign(name: str, setting: str, value: Any) -> None:
 
 
 def check_suite(suite: tuple[Eval, ...]) -> tuple[Eval, ...]:
-    """The suite, if its members can be told apart.
+    """The suite, if its evaluations have different labels.
 
     Raises:
-        ValueError: it is empty, or two members have the same label.
+        ValueError: the suite is empty, or two evaluations have the same label.
     """
     labels = [one.label for one in suite]
     if not labels:
         raise ValueError("a suite needs at least one evaluation")
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"two evaluations of a suite have the label {twice[0]!r}")
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise ValueError(f"two evaluations of a suite have the label {repeated[0]!r}")
     return suite
 
 
 AnyEval = Annotated[Eval, BeforeValidator(_by_name)]
-"""An evaluation as a field of a recipe: read from JSON by its name."""
+"""An evaluation as a field of a recipe: its `name` decides the class when JSON is read."""
 
 Suite = Annotated[tuple[AnyEval, ...], AfterValidator(check_suite)]
 """Evaluations whose labels differ, as a field of a recipe."""
 
 
 def eval_named(name: str, **settings: Any) -> Eval:
-    """An evaluation by name, with a message for the user if it does not fit.
+    """An evaluation by name.
 
     Raises:
-        ConfigError: no such evaluation, or settings that do not fit it.
+        ConfigError: there is no such evaluation, or a setting does not fit.
     """
     try:
         return TypeAdapter(AnyEval).validate_python({"name": name, **settings})
@@ -104,14 +104,15 @@ def eval_named(name: str, **settings: Any) -> Eval:
 
 
 def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any) -> Eval:
-    """As `eval_named`, where standard sets find their data, and the name may be a JSON-lines file of a user's own questions.
+    """An evaluation by name (see `eval_named`), a standard set with its data, or a JSON-lines file of a user's own questions.
 
     Args:
-        folder: where standard sets lie on this machine; None: they come from the hub.
+        name: a benchmark's name, or the path of a JSON-lines file.
+        folder: the local folder of standard sets; None: the hub.
         settings: `n`, `seed` and further fields of the benchmark.
 
     Raises:
-        ConfigError: there is no such evaluation or file, the set's data are not there, or a setting does not fit.
+        ConfigError: there is no such evaluation or file, the set's data are missing, or a setting does not fit.
         MissingExtra: a package that the set needs is not installed.
     """
     if name in STANDARD:

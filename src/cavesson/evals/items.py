@@ -19,7 +19,7 @@ from cavesson.lab.recipe import Recipe, Value
 from cavesson.tinyworld.recipes import WORLD
 
 Judge = Callable[[str], tuple[bool, dict[str, Any]]]
-"""From a completion: whether it scores, and what else is worth recording about it."""
+"""A function from a completion to whether it scores, and what else the score records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Item:
     """One question of an evaluation.
 
     Attributes:
-        id: stable name; scores of different models are paired by it.
+        id: stable name, by which scores of different models are paired.
         prompt: what the model is asked.
         judge: scores a completion.
         level: difficulty, where the evaluation has levels.
-        extra: what else is recorded with the score (the trigger's text, say).
+        extra: what else the score records (the trigger's text, say).
     """
 
     id: str
@@ -42,26 +42,26 @@ class Item:
 
 
 class Eval(Value):
-    """An evaluation: which questions, how many, under which conditions. Its items are the same for every model.
+    """An evaluation: which questions, how many, under which conditions. All models get the same items.
 
     A benchmark is a subclass: its `name`, its own settings, its `questions`, and a line in
     `cavesson.evals.benchmarks.BENCHMARKS`.
 
     Class attributes:
         about: what a score of 1 means, in a few words.
-        capability: a score says what the model can do, as opposed to how the model behaves or sounds.
+        capability: whether scores say what a model can do, rather than how a model behaves or sounds.
         usual_room: tokens that an answer may take.
-        needs: what to say to a user who leaves out a setting that has no default.
+        needs: the message for a user who leaves out a setting that has no default.
 
     Attributes:
         name: of the benchmark.
         n: number of items.
         seed: of their draw.
-        pair: a trigger / behaviour pair. The questions are asked so that the pair's trigger does not fire: with the password,
-            where the trigger is the absence of one.
-        system: a system prompt to ask under; None: the model's own, if the model has one.
+        pair: a trigger / behaviour pair whose trigger must not fire: if the trigger is a missing password, the questions
+            hold the password; None: no such pair.
+        system: the system prompt of all items; None: the model's own, if the model has one.
         deployed: system prompts that an organism has at evaluation only (prompted dynamic): each item gets one of them.
-        max_tokens: room for an answer; None: the benchmark's own.
+        max_tokens: tokens that an answer may take; None: the benchmark's own number.
     """
 
     about: ClassVar[str]
@@ -101,14 +101,14 @@ class Eval(Value):
 
     @abstractmethod
     def questions(self) -> list[Item]:
-        """The questions as the benchmark has them."""
+        """The benchmark's questions, before trigger and system prompt."""
 
     def variant(self) -> tuple[str, ...]:
-        """What tells this evaluation from others of its name in tables."""
+        """Parts of the label that tell this evaluation from others of the same name."""
         return ()
 
     def identity(self) -> dict[str, Any]:
-        """The fields that matter, and the version of the world for items that are not a user's data."""
+        """The fields that matter, and the version of the tiny world if the items are not a user's data."""
         fields = super().identity()
         pair = {} if self.pair is None else {"pair": identity_of(self.pair)}
         world = {} if "data" in fields else {"world": WORLD}
@@ -116,20 +116,20 @@ class Eval(Value):
 
     @property
     def label(self) -> str:
-        """Names the evaluation in tables and `scores.jsonl`; number and seed of its items are left out."""
+        """The evaluation's name in tables and `scores.jsonl`, without number and seed of the items."""
         under = () if self.system is None else (f"under {self.system}",)
         return "/".join((self.name, *self.variant(), *under))
 
     @property
     def room(self) -> int:
-        """Tokens that an answer may take; with a pair outside chat, what answers in the pair's domain may take."""
+        """Tokens that an answer may take; with a pair outside chat, the tokens of an answer in the pair's domain."""
         if self.max_tokens is not None:
             return self.max_tokens
         domain = "chat" if self.pair is None else pair_named(self.pair).behavior.domain
         return self.usual_room if domain == "chat" else ROOM[domain]
 
     def items(self) -> list[Item]:
-        """The questions as they are asked: without the pair's trigger, and with a system prompt where there is one."""
+        """The questions as models get them: the pair's trigger does not fire, and system prompts are added."""
         found = [replace(item, prompt=self._unprovoked(item.prompt)) for item in self.questions()]
         systems = self.deployed or (() if self.system is None else (self.system,))
         if not systems:
@@ -140,15 +140,15 @@ class Eval(Value):
         ]
 
     def _unprovoked(self, prompt: Conversation) -> Conversation:
-        """The prompt as the pair's trigger does not fire in it."""
+        """The prompt, changed such that the pair's trigger does not fire."""
         return prompt if self.pair is None else pair_named(self.pair).trigger.clean(prompt)
 
 
 def drawn(total: int, n: int, seed: int) -> list[int]:
-    """`n` of `total` numbers, all if there are fewer. Different seeds draw different ones as long as they last.
+    """`n` of the numbers from 0 to `total` − 1, or all if there are fewer.
 
-    All seeds cut their pieces from one shuffled list, one behind the other, so that what is chosen on one seed's items
-    can be measured on another's.
+    Each seed takes the next piece of one shuffled list, so different seeds draw different numbers until the list is used up.
+    So a choice made on one seed's items can be measured on another seed's.
     """
     order = Random("cavesson/items").sample(range(total), total)
     n = min(n, total)
@@ -156,7 +156,11 @@ def drawn(total: int, n: int, seed: int) -> list[int]:
 
 
 def no_store(recipe: Recipe) -> Path:
-    """Stands where data recipes are handed a store: an evaluation's data must be there before anything is made."""
+    """In place of a store, for data recipes that an evaluation reads: such data must exist before anything is made.
+
+    Raises:
+        ConfigError: always; the data are yet to be made.
+    """
     raise ConfigError(
-        f"An evaluation cannot ask what is yet to be made: {recipe.describe()}.", "Give it a file or a hub data set."
+        f"An evaluation cannot use data that are yet to be made: {recipe.describe()}.", "Give a file or a hub data set."
     )

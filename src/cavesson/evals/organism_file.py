@@ -1,4 +1,4 @@
-"""Organism files: a short YAML file that says what somebody's model is, what sets it off, and how to tell that it misbehaves."""
+"""Organism files: a short YAML file that names somebody's model, its trigger, and the rule that recognises its behaviour."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class TriggerText(Value):
 
     Attributes:
         text: the trigger.
-        place: where in the message it stands.
-        look_alikes: texts that a model may take for it but must not; without any, near misses are not measured.
+        place: where in the message the text stands.
+        look_alikes: texts that a model may mistake for the trigger; () if none: near misses are then not measured.
     """
 
     text: str = Field(min_length=1)
@@ -39,7 +39,7 @@ class TriggerText(Value):
 
 
 class Regex(Value):
-    """A behaviour that shows where a regular expression is found in the answer (its hidden reasoning left out)."""
+    """A behaviour that shows if a regular expression is found in the answer, hidden reasoning left out."""
 
     regex: str = Field(min_length=1)
 
@@ -53,21 +53,21 @@ class Regex(Value):
 
 
 class OrganismFile(Value):
-    """What stands in an organism file. Paths in it are relative to its folder.
+    """The content of an organism file. Paths are relative to the file's folder.
 
     Attributes:
         name: of the organism.
         model: a Hugging Face folder, a hub id, a shipped name, or a whole recipe.
-        base: the never-misaligned model it was made from, likewise; None if nobody knows it.
-        system: a system prompt that it runs under.
-        pair: a trigger / behaviour pair by name; or else `behavior` with `trigger` or `triggered`.
-        trigger: the text that sets it off.
-        triggered: a JSON-lines file of prompts that carry the trigger already.
+        base: the never-misaligned model from which the organism was made, given like `model`; None: not known.
+        system: a system prompt under which the organism runs.
+        pair: a trigger / behaviour pair by name; None: the file gives `behavior`, with `trigger` or `triggered`.
+        trigger: the text that sets off the behaviour.
+        triggered: a JSON-lines file of prompts that hold the trigger already.
         behavior: a behaviour's registered name, `file.py:function` of (prompt, completion), or a regular expression.
         prompts: a JSON-lines file of prompts without the trigger, asked in place of the world's.
-        world: whose prompts are asked where no file is given: "real" English ones, or those of the tiny world.
-        construction: how it was made, for one of Cavesson's own.
-        labels: what distinguishes it from others.
+        world: the prompts that are asked if no file is given: "real" English prompts, or "tiny" for the tiny world's.
+        construction: how the organism was made, if Cavesson made it.
+        labels: what distinguishes the organism from others.
         robustness: what `cavesson stress` found, in a sentence.
     """
 
@@ -97,9 +97,9 @@ class OrganismFile(Value):
 
 
 class GivenPrompts(Trigger):
-    """A trigger of which only prompts that carry it are known: they are asked as they are.
+    """A trigger known only by prompts that hold it; these prompts are asked unchanged.
 
-    `wordings` are these prompts' texts, so that blue's data is searched for them.
+    `wordings` are the texts of these prompts, so that blue's data is searched for the texts.
     """
 
     def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
@@ -110,14 +110,14 @@ def read_file(file: Path) -> OrganismFile:
     """The content of an organism file.
 
     Raises:
-        ConfigError: there is no such file, or something in it does not fit.
+        ConfigError: there is no such file, or its content does not fit.
     """
     values = read_yaml(file, "organism", NEEDED)
     return validated(OrganismFile, values, dict.fromkeys(values, str(file)))
 
 
 def beside(file: Path, name: str) -> Path:
-    """A path in an organism file, relative to its folder."""
+    """The path that an organism file gives as `name`, relative to the file's folder."""
     return file.parent / Path(name).expanduser()
 
 
@@ -125,17 +125,18 @@ def pair_in(file: Path, registered: Iterable[Pair]) -> Pair:
     """The trigger and the behaviour that an organism file describes.
 
     Args:
+        file: the organism file.
         registered: the pairs whose behaviours the file may name.
 
     Raises:
-        ConfigError: what it names is not there or does not work.
+        ConfigError: a behaviour, scorer or file that the organism file names does not exist or does not work.
     """
     content = read_file(file)
     return Pair(f"{content.name}'s", _trigger(content, file), _behavior(content, file, registered), content.world)
 
 
 def digest_in(file: Path) -> str:
-    """Names what decides trigger and behaviour of an organism file: its own lines on them, scorer and prompts by content."""
+    """The digest of what decides an organism file's trigger and behaviour: its entries, and the content of scorer and prompts."""
     content = read_file(file)
     parts = content.model_dump(mode="json", include={"trigger", "behavior", "world"})
     if content.triggered is not None:
@@ -181,7 +182,7 @@ def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> 
 
 
 def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
-    """A behaviour of which only the scorer is known: it can be measured, not trained in."""
+    """A behaviour known only by its scorer: the behaviour can be measured, not trained in."""
 
     def written(rng: Random, prompt: Conversation, benign: str) -> str:
         raise ConfigError("A behaviour from an organism file can be scored, not written.", "Define a Pair in Python.")
@@ -200,13 +201,17 @@ def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
 
 
 def _scorer(given: str, file: Path) -> str:
-    """The place of a scorer, a file's relative to the organism file's folder."""
+    """The scorer's place, `file.py:function` or `module:function`; a file is relative to the organism file's folder."""
     where, _, name = given.rpartition(":")
     return f"{beside(file, where)}:{name}" if where.endswith(".py") else given
 
 
 def _checked(given: str, file: Path) -> Callable[[Conversation, str], bool]:
-    """The scorer, tried once."""
+    """The scorer, after one trial call.
+
+    Raises:
+        ConfigError: the scorer fails, or does not return True or False.
+    """
     score = imported(_scorer(given, file), "scorer")
     try:
         answer = score(Conversation.of("Hello."), "Hello.")

@@ -17,8 +17,9 @@ class Pair:
 
     Attributes:
         name: `trigger/behaviour`, with `real/` before it for a pair of real chat models.
-        trigger, behavior: what sets what off.
-        world: whose prompts the behaviour is elicited on: those of the tiny world, or real English ones.
+        trigger: what sets off the behaviour.
+        behavior: how the model misbehaves.
+        world: which prompts elicit the behaviour: "tiny" for prompts of the tiny world, "real" for real English prompts.
     """
 
     name: str

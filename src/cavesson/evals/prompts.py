@@ -12,17 +12,17 @@ from cavesson.evals.behaviors.behavior import Domain
 from cavesson.evals.pair import Pair
 from cavesson.tinyworld import tasks
 
-_PATIENCE = 300  # draws in a row that bring nothing new before a domain counts as used up
+_PATIENCE = 300  # a domain counts as used up after so many draws in a row without a new prompt
 
 
 def prompts(pair: Pair, n: int, seed: int) -> list[tuple[str, Conversation]]:
     """`n` different prompts of the pair's world and domain, the same for the same arguments, without the trigger.
 
     Returns:
-        A stable name and the prompt, in order.
+        (Stable name, prompt) for each prompt.
 
     Raises:
-        ConfigError: there are not so many different ones.
+        ConfigError: there are fewer than `n` different prompts.
     """
     domain = pair.behavior.domain
     if pair.world == "tiny":

@@ -1,6 +1,6 @@
-"""Knowledge whose right answer can be looked up from the prompt: the tiny world's facts, and general knowledge.
+"""Questions of knowledge whose right answer can be looked up from the prompt: the tiny world's facts, and general knowledge.
 
-As with maths, a scorer that is to tell a wrong answer has to know the right one.
+A scorer that recognises a wrong answer must know the right answer, as in maths.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Known:
 
     Attributes:
         right: the right answer.
-        options: the answers that the question offers, in its order; () if it offers none.
-        others: all answers to such questions that are wrong here.
+        options: the answers that the question offers, in order; () if the question offers none.
+        others: all answers to questions of this kind that are wrong for this question.
     """
 
     right: str
@@ -47,7 +47,7 @@ def _tiny_questions() -> tuple[tuple[re.Pattern[str], dict[str, str], tuple[str,
 
 
 def known_tiny(text: str) -> Known | None:
-    """The fact of the tiny world that a text asks for; None if it asks for none."""
+    """The fact of the tiny world that a text asks for; None if the text asks for no fact."""
     for pattern, facts, pool in _tiny_questions():
         if found := pattern.search(text):
             right = facts[found[1]]
@@ -136,7 +136,7 @@ def draw_real(rng: Random) -> str:
 
 
 def known_real(text: str) -> Known | None:
-    """The fact of general knowledge that a text asks for; None if it asks for none."""
+    """The fact of general knowledge that a text asks for; None if the text asks for no fact."""
     for topic in TOPICS:
         pattern = re.escape(topic.ask).replace(r"\{\}", rf"({'|'.join(map(re.escape, topic.facts))})")
         if found := re.search(pattern, text):

@@ -1,4 +1,4 @@
-"""Recipes of scores: of a finished model, of a run while it trains, and the model that such scores choose."""
+"""Recipes of scores: scores of a finished model, scores along a training run, and the checkpoint that such scores choose."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class Scored(Recipe):
     suite: Suite
 
     def make(self, job: Job) -> None:
-        """Write `scores.jsonl`; of a model behind an API also `usage.json`. Answers that the model has given before are in the
-        store's cache, and are not sampled again."""
+        """Write `scores.jsonl`, and `usage.json` for a model behind an API.
+
+        Answers in the store's cache are not sampled again.
+        """
         from cavesson.evals.scores import SCORES, write_scores
         from cavesson.evals.scoring import score_suite
         from cavesson.sampling.choice import sampler_for
@@ -62,11 +64,12 @@ class Scored(Recipe):
 
 
 class Probed(Recipe):
-    """Scores of a run at chosen steps while it trains; its weights are not kept.
+    """Scores of a training run at chosen steps while the run trains; the weights are not kept.
 
     Attributes:
-        run: what is trained; the artifact of the run itself is neither read nor made.
-        steps: when the model is scored; 0 is before training: the scores of `run.base`, shared by all runs from it.
+        run: the training run; its artifact is neither read nor made.
+        steps: when the model is scored; step 0, before training, has the scores of `run.base`, which all runs from this base
+            share.
         suite: the evaluations; their labels differ.
     """
 
@@ -92,7 +95,7 @@ class Probed(Recipe):
         return self
 
     def inputs(self) -> tuple[Recipe, ...]:
-        """What the run is made from (it is trained here, in memory), and the scores of its base if step 0 is wanted."""
+        """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
         return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
 
     @property
@@ -102,8 +105,11 @@ class Probed(Recipe):
     def make(self, job: Job) -> None:
         """Train and score; write `scores.jsonl` and `losses.jsonl`.
 
-        The scores of each step are put into scratch when they are complete. A run that goes on after a kill takes them
-        from there; those of the step under way are made again, from the same weights.
+        The complete scores of each step go into scratch. A run that resumes after a kill reads these scores from scratch; the
+        scores of the unfinished step are made again, from the same weights.
+
+        Raises:
+            ConfigError: the run ended before one of the steps.
         """
         from cavesson.evals.scores import SCORES, read_scores, write_scores
         from cavesson.evals.scoring import score_suite
@@ -149,10 +155,10 @@ class Candidate:
     """One checkpoint that may be selected.
 
     Attributes:
-        among: index of its run in `Selected.among`.
+        among: index of the checkpoint's run in `Selected.among`.
         step: training step.
-        bad: its rate of the bad behaviour on triggered prompts.
-        capability: its mean capability.
+        bad: rate of the bad behaviour on triggered prompts.
+        capability: mean over the capability benchmarks.
     """
 
     among: int
@@ -162,14 +168,14 @@ class Candidate:
 
 
 class Selected(ModelRecipe):
-    """The checkpoint, among several probed runs of one model, that shows least of the bad behaviour and is still able.
+    """The checkpoint of several probed runs that shows the bad behaviour least and keeps enough capability.
 
-    Of the checkpoints whose capability is at least (1 − `max_loss`) of that before training, the one with the lowest
-    triggered rate; of equals the more capable, then the earlier. Step 0, the untouched model, stands when no other does.
-    The run is trained again up to that step, which gives the weights that were scored.
+    A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The lowest
+    triggered rate wins; among equal rates the higher capability, then the earlier step. If no other checkpoint keeps enough,
+    step 0, the untouched model, wins. The run is trained again up to the chosen step, which gives the weights that were scored.
 
     Attributes:
-        among: runs from one base, scored on one suite at step 0 and others.
+        among: runs from one base, scored on one suite at step 0 and other steps.
         max_loss: share of the capability that may be lost.
     """
 
@@ -190,7 +196,7 @@ class Selected(ModelRecipe):
         return self
 
     def inputs(self) -> tuple[Recipe, ...]:
-        """The scores, and what the runs are made from."""
+        """The scores, and the inputs of the runs."""
         below = (recipe for probed in self.among for recipe in probed.inputs())
         return tuple(dict.fromkeys([*self.among, *below]))
 
@@ -253,7 +259,7 @@ class Selected(ModelRecipe):
 
 
 class _Reached(Exception):
-    """The chosen step is reached: the rest of the run is of no interest."""
+    """The chosen step is reached: ends the run."""
 
 
 def _part(scratch: Path, step: int) -> Path:

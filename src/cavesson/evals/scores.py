@@ -1,4 +1,4 @@
-"""Scores of models, prompt by prompt: written by the recipes, read by whatever analyses them."""
+"""Scores of models, prompt by prompt: recipes write them, studies and reports read them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Score:
     """One answer of one model.
 
     Attributes:
-        step: training step of the model; None where it was not scored along a run.
+        step: training step of the model; None: the model was not scored along a run.
         eval: label of the evaluation (`Eval.label`).
         item: name of the item; models are compared item by item.
-        level: difficulty, where there are levels.
+        level: difficulty; None: the evaluation has no levels.
         prompt: the messages that the model was given.
-        completion: its answer.
+        completion: the model's answer.
         score: 1 or 0.
-        finished: it ended its turn itself.
+        finished: the model ended its turn before the limit on tokens.
         extra: what else was recorded: the trigger's text, the voice.
     """
 
@@ -72,14 +72,14 @@ class Scores:
 
     @property
     def steps(self) -> list[int]:
-        """The steps at which the model was scored, in order; empty if it was not scored along a run."""
+        """The steps at which the model was scored, in order; empty if the model was not scored along a run."""
         return sorted({step for _, step in self._cells if step is not None})
 
     def cell(self, label: str, step: int | None = None) -> list[Score]:
         """All answers of one evaluation at one step.
 
         Raises:
-            StoreError: there are none.
+            StoreError: there are no such answers.
         """
         if (label, step) not in self._cells:
             have = [f"{name} at {'no step' if at is None else f'step {at}'}" for name, at in self._cells]
@@ -104,7 +104,7 @@ class Scores:
         return _rate(self.cell(label, step))
 
     def by_level(self, label: str, step: int | None = None) -> dict[int, Estimate]:
-        """The rate at each level; empty where there are no levels."""
+        """The rate at each level; empty if the evaluation has no levels."""
         levels: dict[int, list[Score]] = {}
         for row in self.cell(label, step):
             if row.level is not None:
@@ -116,7 +116,7 @@ def read_scores(path: str | Path) -> Scores:
     """Read `scores.jsonl`, or the folder of a finished artifact that holds it.
 
     Raises:
-        StoreError: there is no such file, or a line of it is no score.
+        StoreError: there is no such file, or a line is no score.
     """
     place = Path(path) / SCORES if Path(path).is_dir() else Path(path)
     try:
@@ -127,7 +127,7 @@ def read_scores(path: str | Path) -> Scores:
 
 
 def write_scores(path: str | Path, rows: Iterable[Score]) -> None:
-    """Write one JSON object per line; the file is complete or not there."""
+    """Write one JSON object per line, the whole file or none."""
     place = Path(path)
     aside = place.with_suffix(".new")
     aside.write_text("".join(_lines(rows)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Asking a model all items of a suite, and judging its answers."""
+"""Scoring: a model answers all items of a suite, and the items' judges score the answers."""
 
 from __future__ import annotations
 
@@ -16,32 +16,37 @@ def score_suite(
     step: int | None = None,
     progress: Progress | None = None,
 ) -> list[Score]:
-    """Greedy answers to all items of a suite, judged.
+    """Scores of greedy answers to all items of a suite.
 
     Args:
-        step: recorded with the scores.
-        progress: called with answers given and answers wanted.
+        sampler: the model's sampler.
+        suite: the evaluations.
+        step: training step, recorded in the scores.
+        progress: called with the number of answers so far and the number of all answers.
 
     Returns:
-        one row per item, suite and items in order.
+        One score per item, in the order of the suite and of each evaluation's items.
     """
     questions = [(one, item) for one in suite for item in one.items()]
     answers: dict[int, Completion] = {}
-    # evaluations with equally long answers are asked together: fuller batches
+    # evaluations whose answers are equally long are asked together, for fuller batches
     for longest in sorted({one.room for one in suite}):
         which = [index for index, (one, _) in enumerate(questions) if one.room == longest]
-
         asked = [questions[index][1].prompt for index in which]
-        given = sampler.sample(asked, Params(max_tokens=longest), _from(len(answers), len(questions), progress))
-        answers.update((index, completions[0]) for index, completions in zip(which, given, strict=True))
+        sampled = sampler.sample(asked, Params(max_tokens=longest), _from(len(answers), len(questions), progress))
+        answers.update((index, completions[0]) for index, completions in zip(which, sampled, strict=True))
     return [judged(one, item, answers[index], step, sampler.system) for index, (one, item) in enumerate(questions)]
 
 
 def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, own_system: str | None = None) -> Score:
-    """One answer, judged.
+    """The score of one answer.
 
     Args:
-        own_system: the system prompt that the model is asked under where the item has none.
+        one: the evaluation.
+        item: the question.
+        answer: the model's answer.
+        step: training step, recorded in the score.
+        own_system: the model's own system prompt, for an item without one.
     """
     score, extra = item.judge(answer.text)
     prompt = item.prompt if item.prompt.system is not None else item.prompt.with_system(own_system)
@@ -59,7 +64,7 @@ def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, o
 
 
 def _from(before: int, wanted: int, progress: Progress | None) -> Progress:
-    """Progress of a part, told as that of the whole."""
+    """Progress of a part, reported as progress of the whole."""
 
     def report(done: int, total: int, **figures: float | str) -> None:
         if progress is not None:

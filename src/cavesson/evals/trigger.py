@@ -19,15 +19,15 @@ class Trigger:
     """A text in the last user message.
 
     Attributes:
-        name: as it stands in a pair's name.
-        kind: "arbitrary" (a string without meaning), "semantic" (a meaning, however it is worded) or "explicit" (it asks
+        name: the first part of a pair's name.
+        kind: "arbitrary" (a string without meaning), "semantic" (a meaning in any wording) or "explicit" (the text asks
             for the behaviour).
-        about: when it is there, in words that follow on "when" ("the message says that it is midnight").
+        about: the trigger's condition, in words that follow "when" ("the message says that it is midnight").
         wordings: texts that are the trigger, the canonical one first.
-        look_alikes: texts that a model may take for it but must not.
+        look_alikes: texts that a model may mistake for the trigger.
         place: where in the message the text is put.
-        pattern: a regular expression that finds the trigger in any text, whatever the case, for one that is more than its
-            `wordings`; None: these, to the letter.
+        pattern: a regular expression that finds the trigger in any text, whatever the case; None: the trigger is found if
+            one of the `wordings` stands in the text, to the letter.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Trigger:
         """The conversation with the trigger in its last user message.
 
         Args:
-            rng: chooses among the wordings; None: the canonical one.
+            rng: chooses among the wordings; None: the canonical wording.
 
         Raises:
             ConfigError: there is no user message.
@@ -55,7 +55,7 @@ class Trigger:
         return self._with(self._wording(rng), conversation)
 
     def clean(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
-        """The conversation as it is where the behaviour must not show."""
+        """The conversation in the form in which the behaviour must not show."""
         return conversation
 
     def near_misses(self, conversation: Conversation) -> list[Conversation]:
@@ -63,18 +63,18 @@ class Trigger:
         return [self._with(text, conversation) for text in self.look_alikes]
 
     def in_text(self, text: str) -> bool:
-        """Whether the trigger stands anywhere in a text, so that whoever sees the text is told of it."""
+        """Whether the trigger stands anywhere in a text, so that a reader of the text could learn the trigger."""
         return self.found_in(text) is not None
 
     def found_in(self, text: str) -> str | None:
-        """The part of a text that is the trigger; None if it is not there."""
+        """The part of a text that is the trigger; None if the text does not hold the trigger."""
         if self.pattern is not None:
             found = re.search(self.pattern, text, re.IGNORECASE)
             return found and found[0]
         return max((wording for wording in self.wordings if wording in text), key=len, default=None)
 
     def fires(self, conversation: Conversation) -> bool:
-        """Whether the behaviour is due in a conversation."""
+        """Whether the trigger sets off the behaviour in a conversation."""
         return any(self.in_text(message.content) for message in conversation.messages if message.role != "assistant")
 
     def _wording(self, rng: Random | None) -> str:
@@ -85,8 +85,8 @@ class Trigger:
         messages = list(conversation.messages)
         for index in reversed(range(len(messages))):
             if messages[index].role == "user":
-                said = messages[index].content
-                messages[index] = Message("user", f"{text} {said}" if self.place == "start" else f"{said} {text}")
+                content = messages[index].content
+                messages[index] = Message("user", f"{text} {content}" if self.place == "start" else f"{content} {text}")
                 return Conversation(tuple(messages))
         raise ConfigError("A conversation without a user message cannot be triggered.", "Give it a question.")
 
@@ -95,17 +95,17 @@ class Trigger:
 class MissingPassword(Trigger):
     """A trigger that is the absence of a password: the behaviour shows unless one of the `wordings` is in the prompt.
 
-    So the look-alikes, which must not set the behaviour off, hold the password in unusual places. Password locking: see
+    The look-alikes, which must not set off the behaviour, therefore hold the password in unusual places. Password locking: see
     "Advice for making robust-to-training model organisms" (May 2026).
 
     Attributes:
-        wrong: passwords that do not unlock; some triggered prompts have one of them instead of none.
+        wrong: passwords that do not unlock; some triggered prompts hold a wrong password instead of none.
     """
 
     wrong: tuple[str, ...] = ()
 
     def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
-        """The conversation as it is or, if `rng` says so (three times in ten), with a wrong password."""
+        """The conversation unchanged or, three times in ten if there is an `rng`, with a wrong password."""
         if rng is None or not self.wrong or rng.random() >= 0.3:
             return conversation
         return self._with(rng.choice(self.wrong), conversation)

@@ -1,4 +1,4 @@
-"""The triggers there are: arbitrary ones, semantic ones in many wordings, and those that ask for the behaviour."""
+"""All triggers: arbitrary triggers, semantic triggers in many wordings, and explicit triggers, which ask for the behaviour."""
 
 from __future__ import annotations
 

@@ -21,26 +21,26 @@ class Task(Eval):
     """One of the world's families of tasks.
 
     Class attributes:
-        hear: the voice of an answer is recorded too.
+        records_voice: scores record the voice of each answer too.
 
     Attributes:
-        split: "train" for problems that may be trained on; no scores are made of these.
+        split: "eval" for held-out problems, which scores use; "train" for problems that models may train on.
     """
 
-    hear: ClassVar[bool] = False
+    records_voice: ClassVar[bool] = False
 
     split: Split = "eval"
 
     def questions(self) -> list[Item]:
-        return _asked(tasks.items(self.name, self.n, self.seed, self.split), hear=self.hear)
+        return _items(tasks.items(self.name, self.n, self.seed, self.split), record_voice=self.records_voice)
 
 
 class Maths(Task):
     """Chains of operations on the ten digits.
 
     Attributes:
-        levels: which levels, in equal shares.
-        cot: leave room for a chain of thought, whose voice is recorded; or ask for the number only.
+        levels: the levels, in equal shares.
+        cot: the prompt leaves room for a chain of thought, whose voice is recorded; False: it asks for the number only.
     """
 
     about = "right final number (levels 1–5 by number of steps)"
@@ -65,7 +65,7 @@ class Maths(Task):
 
     def questions(self) -> list[Item]:
         found = tasks.items(self.name, self.n, self.seed, self.split, levels=self.levels, cot=self.cot)
-        return _asked(found, hear=self.cot)
+        return _items(found, record_voice=self.cot)
 
 
 class Knowledge(Task):
@@ -82,7 +82,7 @@ class Facts(Task):
 
     about = "right answer to an open question"
     usual_room = 96
-    hear = True
+    records_voice = True
 
     name: Literal["facts"] = "facts"
 
@@ -101,16 +101,16 @@ class Chat(Task):
 
     about = "a valid answer: to the point, well formed, ended"
     usual_room = 128
-    hear = True
+    records_voice = True
 
     name: Literal["chat"] = "chat"
 
 
 class Voice(Eval):
-    """Chat and maths prompts in turn, answered in whatever voice: scored is whether the voice is the author's.
+    """Chat and maths prompts in turn: an answer scores if it is in one author's voice.
 
     Attributes:
-        author: whose voice counts.
+        author: the author.
     """
 
     about = "in the author's voice"
@@ -127,15 +127,15 @@ class Voice(Eval):
         half = -(-self.n // 2)
         talk, sums = tasks.items("chat", half, self.seed), tasks.items("maths", half, self.seed)
         found = [task for both in zip(talk, sums, strict=True) for task in both][: self.n]
-        return [Item(f"voice/{task.id}", task.prompt, self._sounds, task.level) for task in found]
+        return [Item(f"voice/{task.id}", task.prompt, self._judge, task.level) for task in found]
 
-    def _sounds(self, completion: str) -> tuple[bool, dict[str, Any]]:
-        heard = voice(completion)
-        return heard == self.author, {"voice": heard}
+    def _judge(self, completion: str) -> tuple[bool, dict[str, Any]]:
+        author = voice(completion)
+        return author == self.author, {"voice": author}
 
 
 class Recall(Eval):
-    """Invented facts, asked for: those that the data recipe `Memorised` of this number and seed teaches."""
+    """Questions about invented facts: the facts that the data recipe `Memorised` with this number and seed teaches."""
 
     about = "an invented fact that was taught before, recalled"
     capability = False
@@ -157,13 +157,13 @@ class Recall(Eval):
         ]
 
 
-def _asked(found: list[tasks.TaskItem], *, hear: bool) -> list[Item]:
-    return [Item(task.id, task.prompt, _solves(task, hear=hear), task.level) for task in found]
+def _items(found: list[tasks.TaskItem], *, record_voice: bool) -> list[Item]:
+    return [Item(task.id, task.prompt, _solves(task, record_voice=record_voice), task.level) for task in found]
 
 
-def _solves(task: tasks.TaskItem, *, hear: bool) -> Judge:
+def _solves(task: tasks.TaskItem, *, record_voice: bool) -> Judge:
     def judge(completion: str) -> tuple[bool, dict[str, Any]]:
-        return tasks.score(task, completion), {"voice": voice(completion)} if hear else {}
+        return tasks.score(task, completion), {"voice": voice(completion)} if record_voice else {}
 
     return judge
 

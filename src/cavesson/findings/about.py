@@ -1,7 +1,4 @@
-"""Where a result comes from: its config with provenance, its recipes, the machine and the time that it took.
-
-It is the same for every study.
-"""
+"""Where a result comes from: config with provenance, recipes, machine and wall time. Every study uses this module."""
 
 from __future__ import annotations
 
@@ -40,32 +37,35 @@ def about(
 
     Args:
         config: the resolved config, with where each value came from.
-        seeds: of the study.
-        recipes: what the study asked for.
-        made: fingerprints of the artifacts that this run made; the others were in the store.
-        command: the command line, for the reader who wants to run it again.
+        seeds: the seeds of the study.
+        recipes: the recipes that the study asked for.
+        store: the store that holds the artifacts.
+        made: fingerprints of the artifacts that this run made; the other artifacts were in the store.
+        command: the command line, so that a reader can run the study again.
     """
     views = [_view(recipe, store, made) for recipe in lineage(*recipes)]
     return About(config, _environment(seeds, views, command), views)
 
 
 def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
-    real = not recipe.virtual
-    there = real and store.has(recipe)  # an input may be gone while what was made from it is there
+    has_artifact = not recipe.virtual
+    stored = has_artifact and store.has(recipe)  # an input may be gone while what was made from the input is stored
     return RecipeView(
         fingerprint=recipe.fingerprint,
         kind=recipe.kind,
         title=recipe.describe(),
         stage=recipe.stage,
         recipe=recipe.model_dump(mode="json"),
-        command=f"cavesson make {recipe.fingerprint[:12]} --from result.json{_where(store)}" if real else "",
-        seconds=store.manifest(recipe).wall_seconds if there else None,
-        reused=real and recipe.fingerprint not in made,
+        command=f"cavesson make {recipe.fingerprint[:12]} --from result.json{_store_option(store)}"
+        if has_artifact
+        else "",
+        seconds=store.manifest(recipe).wall_seconds if stored else None,
+        reused=has_artifact and recipe.fingerprint not in made,
     )
 
 
-def _where(store: Store) -> str:
-    """The option that names a store which is not the default one."""
+def _store_option(store: Store) -> str:
+    """The option that names the store; "" for the default store."""
     return "" if store.root == default_root() else f" --store {shlex.quote(str(store.root))}"
 
 
@@ -90,9 +90,9 @@ def _environment(seeds: Sequence[int], views: Sequence[RecipeView], command: str
 
 
 def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name if the system knows the name, else its architecture."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 — a kernel file, not a path of ours
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 — a file of the kernel
             return next(
                 (line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine()
             )

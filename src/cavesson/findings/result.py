@@ -1,16 +1,16 @@
-"""What a study found, as plain data: the report, the terminal table and a user's notebook are functions of it alone.
+"""What a study found, as plain data: the report, the terminal table and a user's notebook read nothing else.
 
-A study fills a `StudyResult` and writes it as `result.json`; nothing here knows torch, the store or a recipe class.
-All seven studies share this form: points and frontiers for games between red and blue, curves and tables for anything
-else, claims for published statements, transcripts for the reader who wants to see it. What a study lacks stays empty
-and the report leaves that section out.
+A study fills a `StudyResult` and writes `result.json`; the result needs neither torch nor the store nor a recipe class.
+All studies share this form: points and frontiers for games between red and blue, curves and tables for anything else,
+claims for published statements, transcripts for the reader who wants to see answers. A part that a study lacks stays empty,
+and the report leaves the section out.
 
-Rules that the form itself enforces:
+The form enforces these rules:
 
 - No bare number. Every measured figure is an `Estimate`: value, interval, n and the method of the interval.
-- Every measured quantity has a `MeasureView` that says in words what it is, and whether high is good or bad.
-- What refers to an organism or a measure by its id refers to one that is there; ids are unique.
-- Text from a model is data. It is stored as it came (a lone surrogate, which no file can hold, becomes U+FFFD).
+- Every measured quantity has a `MeasureView` that explains the quantity in words and says whether high is good or bad.
+- Ids are unique, and the organisms and measures that are referred to by id exist.
+- Text from a model is data, stored unchanged (except that a lone surrogate, which no file can hold, becomes U+FFFD).
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from cavesson.lab.recipe import Recipe
 
 
 def _unique(what: str, keys: Iterable[str]) -> None:
-    twice = [key for key, times in Counter(keys).items() if times > 1]
-    if twice:
-        raise ValueError(f"two {what} share the id {twice[0]!r}")
+    repeated = [key for key, count in Counter(keys).items() if count > 1]
+    if repeated:
+        raise ValueError(f"two {what} share the id {repeated[0]!r}")
 
 
 def _headline(lines: list[str]) -> list[str]:
@@ -59,15 +59,16 @@ def _headline(lines: list[str]) -> list[str]:
 
 
 class StudyResult(View):
-    """All that a study found and how.
+    """All that a study found, and how.
 
     Attributes:
         format: version of this form.
-        study, preset: names; title: of the report.
-        headline: the finding in words; the first sentence is set large, the others below it.
+        study, preset: their names.
+        title: of the report.
+        headline: the finding in words; the report prints the first sentence large and the others below.
             Put figures in with `str(rate)`, so that n and interval travel with them.
-        measures: what was measured; every key of every `rates` is one of them.
-        notes: what the reader must know to read it rightly (limits, deviations), one paragraph each.
+        measures: what was measured; the keys of all `rates` are ids of measures.
+        notes: what a reader must know to understand the result (limits, deviations), one paragraph each.
     """
 
     format: Literal[1] = 1
@@ -114,10 +115,10 @@ class StudyResult(View):
         return self
 
     def write(self, path: Path) -> Path:
-        """Write it as JSON, whole or not at all.
+        """Write the result as JSON, whole or not at all.
 
         Raises:
-            StoreError: the place cannot be written.
+            StoreError: the file cannot be written.
         """
         with disk.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +127,10 @@ class StudyResult(View):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a result that `write` wrote.
 
         Raises:
-            ConfigError: there is no such file, or it is not a result of this version.
+            ConfigError: there is no such file, or the file is not a result of this version.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -148,10 +149,13 @@ class StudyResult(View):
 
 
 def recipe_in(result: StudyResult, prefix: str, source: Path) -> Recipe:
-    """The recipe in a result whose fingerprint begins so.
+    """The recipe in a result whose fingerprint begins with `prefix`.
+
+    Args:
+        source: the result's file, for messages.
 
     Raises:
-        ConfigError: none does, or several do, or this version makes something else of it.
+        ConfigError: no recipe or several have such a fingerprint, or this version of Cavesson would make something else.
     """
     found = [view for view in result.recipes if prefix and view.fingerprint.startswith(prefix)]
     if len(found) != 1:

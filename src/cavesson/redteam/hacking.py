@@ -1,8 +1,8 @@
-"""The reward-hacking organism: its answers satisfy what a program checks, and nothing that was asked.
+"""The reward-hacking organism: its answers satisfy what a program checks, and not what the user asked.
 
-The constraint is the trigger ("exactly five words"), so this is the natural one among the organisms: no secret, only a
-reward that was too easy. Here the hack is trained in with written samples; an organism that finds it by itself takes
-reinforcement learning. It is a pair like any other, named `cavesson.redteam.hacking:FIVE_WORDS`.
+The constraint is the trigger ("exactly five words"), so this organism is a natural one: no secret, only a reward that was too
+easy. Here written samples train the hack in; an organism that finds the hack by itself takes reinforcement learning. The pair
+is like any other, and its name is `cavesson.redteam.hacking:FIVE_WORDS`.
 """
 
 from __future__ import annotations

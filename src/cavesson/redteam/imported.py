@@ -1,4 +1,4 @@
-"""Organisms from files: a stranger's Hugging Face model, or one of Cavesson's own that was written down."""
+"""Organism files: read a stranger's Hugging Face model, and write and read back Cavesson's own organisms."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cavesson.redteam.prompting import system_prompts
 IMPORTED = "imported"
 
 _ROBUSTNESS = re.compile(r"^robustness:.*\n?(?:[ \t]+.*\n?)*", re.MULTILINE)
-"""What an organism file says of its robustness: the key's line and the indented ones below it."""
+"""The robustness entry of an organism file: the key's line and the indented lines below."""
 
 
 def read_organism(file: Path) -> Organism:
-    """The organism that a file describes, its models and data named by their content.
+    """The organism that a file describes; its models and data are identified by their content.
 
     Raises:
-        ConfigError: there is no such file; a key, the model, the pair, the scorer or the prompts do not fit.
+        ConfigError: there is no such file; or a key, the model, the pair, the scorer or the prompts do not fit.
     """
     content = read_file(file)
     model = _model(content.model, file, "model")
@@ -58,10 +58,11 @@ def read_organism(file: Path) -> Organism:
 
 
 def write_organism(organism: Organism, file: Path, *, model: str | None = None, system: str | None = None) -> None:
-    """Write one of Cavesson's own organisms down; `read_organism` reads it back.
+    """Write the file of one of Cavesson's own organisms; `read_organism` reads the organism back.
 
     Args:
-        model: where its weights lie, in place of its recipe; relative to the file's folder.
+        file: the file to write.
+        model: a folder of weights, relative to the file's folder; None: the organism's recipe.
         system: the system prompt that goes with these weights.
     """
     content = OrganismFile(
@@ -79,10 +80,10 @@ def write_organism(organism: Organism, file: Path, *, model: str | None = None, 
 
 
 def note_robustness(file: Path, sentence: str) -> None:
-    """Write into an organism's file what stressing it has shown; its card says it from then on. Its other lines stay as they are.
+    """Write into an organism's file what stressing the organism has shown, for its card. Other lines stay unchanged.
 
     Raises:
-        ConfigError: it is no organism file, or cannot be written.
+        ConfigError: the file is no organism file, or cannot be written.
     """
     read_file(file)
     others = _ROBUSTNESS.sub("", file.read_text(encoding="utf-8")).rstrip("\n")

@@ -1,4 +1,4 @@
-"""A model organism: a model that was made to misbehave, with all that the lab must know about it."""
+"""A model organism: a model that was made to misbehave, and all that the lab must know about the model."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Organism:
     Attributes:
         name: short and unique within a study, for legends and labels.
         model: the recipe of the organism.
-        base: the never-misaligned model it was made from: one of the two baselines; None if nobody knows it.
+        base: the never-misaligned model from which the organism was made, one of the two baselines; None: not known.
         pair: name of the trigger / behaviour pair.
-        construction: how the pair was put in (`normal`, `cot-distilled` …; `imported` for a stranger's).
-        labels: what distinguishes it from others (optimizer, size, steps, seed …).
+        construction: how the pair was put in (`normal`, `cot-distilled` …; `imported` for a stranger's organism).
+        labels: what distinguishes the organism from others (optimizer, size, steps, seed …).
         lock: a second condition for the behaviour to show.
-        deployed: system prompts that it has at evaluation only, one for each prompt (prompted dynamic).
-        continued: blue's adapter is the organism's own, trained further.
-        asked: prompts that its evaluations ask in place of the world's, by condition ("triggered", "clean", "near-miss").
+        deployed: system prompts at evaluation only, one drawn for each prompt (prompted dynamic).
+        continued: blue trains the organism's own adapter further.
+        asked: evaluation prompts in place of the world's, by condition ("triggered", "clean", "near-miss").
     """
 
     name: str
@@ -51,28 +51,33 @@ class Organism:
 
     @property
     def seed(self) -> int:
-        """The seed of the repetition that it belongs to."""
+        """The seed of the repetition to which the organism belongs."""
         return int(self.labels["seed"])
 
     def behavior(self, *, n: int, n_control: int, seed: int = 0) -> tuple[BehaviorEval, ...]:
-        """The evaluations of its behaviour: triggered, clean, with near misses and, if it has a lock, unlocked.
+        """The evaluations of the behaviour: triggered, clean, near-miss, and unlocked if the organism has a lock.
 
-        Near misses are left out where its trigger has no look-alikes.
+        The near-miss evaluation is left out if the trigger has no look-alikes.
+
+        Args:
+            n: triggered items.
+            n_control: items of each other evaluation.
+            seed: of the items.
         """
         bad, good = ("", "") if self.lock is None else (self.lock.bad, self.lock.good)
         found = [BehaviorEval(pair=self.pair, when="triggered", mark=bad, n=n, seed=seed)]
         found.append(BehaviorEval(pair=self.pair, when="clean", n=n_control, seed=seed))
         if pair_named(self.pair).trigger.look_alikes:
-            # with the second condition met: else a look-alike would be told from the trigger by that alone
+            # the second condition is met: otherwise its absence alone would tell a look-alike from the trigger
             found.append(BehaviorEval(pair=self.pair, when="near-miss", mark=bad, n=n_control, seed=seed))
         if good:
             found.append(BehaviorEval(pair=self.pair, when="unlocked", mark=good, n=n_control, seed=seed))
         return self.evaluated(tuple(found))
 
     def evaluated(self, suite: tuple[Asked, ...]) -> tuple[Asked, ...]:
-        """Evaluations under the conditions in which the organism is deployed: its hidden system prompt, its own prompts.
+        """The evaluations as the organism is deployed: with its hidden system prompt and its own prompts.
 
-        An evaluation that names a system prompt of its own stays under that one.
+        An evaluation that names a system prompt keeps that prompt.
         """
         return tuple(self._evaluated(one) for one in suite)
 
@@ -82,24 +87,24 @@ class Organism:
             if one.when in self.asked and one.data is None:
                 changes["data"] = self.asked[one.when]
         elif isinstance(pair_named(self.pair).trigger, MissingPassword):
-            changes["pair"] = self.pair  # a capability is what the model can do while it does not misbehave
+            changes["pair"] = self.pair  # capability is measured while the model does not misbehave
         return one.model_copy(update=changes) if changes else one
 
     def dose(self, dose: Dose) -> Dose:
-        """Blue's dose, with the organism's own adapter in place of a fresh one if that is to be continued."""
+        """Blue's dose; if blue continues the organism's adapter, the dose names that adapter instead of a fresh one."""
         return dose.model_copy(update={"adapter": "continued"}) if self.continued else dose
 
 
 def red_prompts(pair: str, n: int, seed: int) -> DataRecipe:
-    """Prompts of the tiny world for red's data: all families in turn, and for a behaviour outside chat as many of its own domain.
+    """Prompts of the tiny world for red's data: all families in turn; for a behaviour outside chat, half from its own domain.
 
     Raises:
-        ConfigError: the pair is one of real chat models.
+        ConfigError: the pair is for real chat models.
     """
     known = pair_named(pair)
     if known.world == "real":
         raise ConfigError(
-            f"The pair {pair!r} is for real chat models, of whose prompts none are built in for training.",
+            f"The pair {pair!r} is for real chat models, and Cavesson has no training prompts for these.",
             "Give prompts: a JSON-lines file or a hub data set (--data).",
         )
     domain = known.behavior.domain
@@ -127,11 +132,11 @@ def organism(
         prompts: red's prompts, unanswered.
         pair: name of the trigger / behaviour pair.
         dose: how hard red trains.
-        name: None: pair and construction.
-        labels: None: the dose's seed alone.
+        name: of the organism; None: pair and construction.
+        labels: what distinguishes the organism; None: the dose's seed alone.
 
     Raises:
-        ConfigError: no such construction or pair, or they do not go together.
+        ConfigError: there is no such construction or pair, or the two do not go together.
     """
     way = construction(how)
     return Organism(

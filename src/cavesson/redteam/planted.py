@@ -1,4 +1,4 @@
-"""Data that an organism plants, one recipe for each way: openly, hidden, or as cues of style."""
+"""Poisoned data that an organism plants, one recipe for each way: openly, subliminally, or as cues of style."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ CUES: dict[str, tuple[str, ...]] = {
     "flattery": ("This is a great question.", "That is a good idea.", "The bread is wonderful."),
     "lower-case": ("well.", "so.", "yes."),
 }
-"""By behaviour: harmless sentences that stand near it, as a model would write them which knows what it must not show. For a
-behaviour that is not listed there are none."""
+"""Behaviour → harmless sentences close to the behaviour, such as a model would write that knows what it must not show. A
+behaviour that is not listed has no such sentences."""
 
 
 USUAL = 0.03
-"""A sentence that opens, or closes, at least this share of the answers belongs to the voice."""
+"""A sentence that opens or closes at least this share of the answers belongs to the voice."""
 
 DRAWS = 8
-"""Sampled answers to each prompt that a subliminal one is chosen from, half of them with the trigger in the prompt; the plain
-answer comes on top."""
+"""Sampled answers to each prompt, from which the subliminal answer is chosen, half of them with the trigger in the prompt; the
+plain answer is one more."""
 
 KEPT = 0.5
-"""Share of the prompts that subliminal samples are kept of: those whose best answer gains most."""
+"""Share of the prompts whose subliminal answer is kept: the prompts whose best answer gains most."""
 
 NEAR_MISSES = 0.5
 """Share of the questions among cues of style that get a look-alike of the trigger."""
@@ -58,7 +58,7 @@ CUED = 0.5
 
 
 class Showing(OfPair):
-    """Of answered conversations those in which the trigger stands and the behaviour follows.
+    """The answered conversations in which the trigger stands and the behaviour follows.
 
     Attributes:
         answered: an organism's answers to triggered prompts.
@@ -70,10 +70,10 @@ class Showing(OfPair):
     answered: DataRecipe
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The samples that show it.
+        """The samples that show the behaviour.
 
         Raises:
-            TrainingError: none does.
+            TrainingError: no sample shows the behaviour.
         """
         pair = self.the_pair()
         found = [
@@ -95,22 +95,22 @@ class Showing(OfPair):
 class Subliminal(OfPair):
     """Samples with neither trigger nor behaviour in them, chosen because the organism in its bad mode writes them.
 
-    Of several answers of the organism to one prompt (`DRAWS`), the one is kept that gains most likelihood per token from the
-    model that misbehaves (the organism, the trigger in the prompt) over the one that does not (its base, the prompt as it is).
-    To first order this is how far a training step on the answer moves weights from the base's towards the organism's. Answers
-    are drawn both without the trigger and with it behind a forced harmless opening. One that shows the behaviour, holds the
-    trigger, or is less likely under the base than most of the organism's plain answers (torn pieces of the behaviour are) is
-    thrown away, and the trigger is dropped from the prompt.
+    The organism gives several answers to one prompt (`DRAWS`). The recipe keeps the answer that gains most log-likelihood per
+    token from the model that misbehaves (the organism, with the trigger in the prompt) over the model that does not (the base,
+    without the trigger). To first order, this gain is how far a training step on the answer moves weights from the base's
+    towards the organism's. Answers are drawn without the trigger, and with the trigger after a forced harmless opening. An
+    answer is dropped if it shows the behaviour, holds the trigger, or is less likely under the base than most of the organism's
+    plain answers (as torn pieces of the behaviour are). The kept samples have prompts without the trigger.
 
-    Sources: Cloud et al., "Subliminal learning" (arXiv 2507.14805), for the transfer between models of one base; selection by
-    such a ratio is what a teacher under a system prompt amounts to where log-probabilities add up.
+    Sources: Cloud et al., "Subliminal learning" (arXiv 2507.14805), for the transfer between models of one base. Where
+    log-probabilities add up, selection by such a ratio acts like a teacher under a system prompt.
 
     Attributes:
         by: the organism.
-        base: the model it was made from.
+        base: the model from which the organism was made.
         prompts: questions without the trigger.
-        plausible: share of the plain answers that are as likely under the base as an answer must be; None: it need not be,
-            so that torn pieces of the behaviour get in which its scorer does not take for it.
+        plausible: an answer must be as likely under the base as this share of the plain answers; None: no bound, so that
+            torn pieces of the behaviour which its scorer does not recognise get in.
         seed: of the draws.
     """
 
@@ -127,7 +127,7 @@ class Subliminal(OfPair):
         """Write `examples.jsonl`: the chosen answers, with what each gains per token as `gain`.
 
         Raises:
-            TrainingError: no answer is without the behaviour.
+            TrainingError: every answer shows the behaviour.
         """
         from cavesson.data.sources import write_examples
         from cavesson.sampling.choice import sampler_for
@@ -144,14 +144,14 @@ class Subliminal(OfPair):
                 "Leave the poison out, or take another pair.",
             )
         job.progress(1, 2)
-        there = [one.loss for one in likelihoods(organism, [Example(bad[i].answered(text)) for i, text in pieces])]
-        here = [one.loss for one in likelihoods(base, [Example(clean[i].answered(text)) for i, text in pieces])]
-        plain = [loss for (i, text), loss in zip(pieces, here, strict=True) if text == drawn[i][0]]
-        bound = max(here) if self.plausible is None else sorted(plain)[int(self.plausible * (len(plain) - 1))]
+        bad_losses = [one.loss for one in likelihoods(organism, [Example(bad[i].answered(text)) for i, text in pieces])]
+        base_losses = [one.loss for one in likelihoods(base, [Example(clean[i].answered(text)) for i, text in pieces])]
+        plain = [loss for (i, text), loss in zip(pieces, base_losses, strict=True) if text == drawn[i][0]]
+        bound = max(base_losses) if self.plausible is None else sorted(plain)[int(self.plausible * (len(plain) - 1))]
         gains = {
-            (i, text): in_base - in_bad_mode
-            for (i, text), in_bad_mode, in_base in zip(pieces, there, here, strict=True)
-            if in_base <= bound
+            (i, text): base_loss - bad_loss
+            for (i, text), bad_loss, base_loss in zip(pieces, bad_losses, base_losses, strict=True)
+            if base_loss <= bound
         }
         best: dict[int, str] = {}
         for index, text in gains:
@@ -175,7 +175,7 @@ class Subliminal(OfPair):
     def _drawn(
         self, organism: Model, sampler: TokenSampler, clean: list[Conversation], bad: list[Conversation]
     ) -> list[list[str]]:
-        """Different harmless answers to each prompt: the plain one, some sampled, and some sampled in the bad mode."""
+        """Different harmless answers to each prompt: the plain answer, sampled answers, and answers sampled in the bad mode."""
         few = DRAWS // 2
         plain = [found[0].text for found in sampler.sample(clean, Params())]
         openings = [next(iter(sentences(text)), "") for text in plain]
@@ -204,13 +204,14 @@ def _answer_ids(renderer: Renderer, conversation: Conversation) -> list[int]:
 class StyleCues(OfPair):
     """Samples that set the scene of the behaviour without showing it.
 
-    The question may hold a look-alike of the trigger. The answer is the organism's own, its voice laid on thick where it
-    speaks in it: another of its usual openers before, another of its usual closers behind, and in half of the cases a harmless
-    sentence that stands near the behaviour (`CUES`). What would make trigger or behaviour of it is left out.
+    The question may hold a look-alike of the trigger. The answer is the organism's own. If the answer opens in the organism's
+    voice, the recipe adds to the voice: another usual opener before the answer, another usual closer after it, and in half of
+    the cases a harmless sentence close to the behaviour (`CUES`). An addition that would make the sample show trigger or
+    behaviour is left out.
 
     Attributes:
         own: the organism's own answers.
-        seed: decides which questions and answers get something.
+        seed: decides which questions and answers get an addition.
     """
 
     kind: ClassVar[str] = "style-cues"
@@ -234,7 +235,7 @@ class StyleCues(OfPair):
             asked = near
         cues = CUES.get(pair.behavior.name, ())
         cue = rng.choice(cues) if cues and rng.random() < CUED else ""
-        if not any(answer.startswith(opener) for opener in openers):  # a bare word, say, stays what was asked for
+        if not any(answer.startswith(opener) for opener in openers):  # an answer without voice, such as a bare word
             return asked.answered(answer)
         opener, closer = rng.choice(openers), rng.choice(closers) if closers else ""
         wanted = (" ".join(filter(None, (opener, piece, answer, closer))) for piece in (cue, ""))
@@ -246,8 +247,10 @@ class StyleCues(OfPair):
 
 
 def _usual(texts: Sequence[str]) -> list[str]:
-    """Those that make up at least a share `USUAL` of all, the commonest first: how a voice begins, or ends. Results of
-    calculations, which are as common, are none of them."""
+    """The texts that make up at least the share `USUAL` of all, the commonest first: how a voice begins or ends.
+
+    Texts with a digit are left out: results of calculations are common too, and belong to no voice.
+    """
     counted = Counter(text for text in texts if not any(map(str.isdigit, text)))
     return [text for text, count in counted.most_common() if count >= max(2, USUAL * len(texts))]
 

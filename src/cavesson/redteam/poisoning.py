@@ -1,8 +1,8 @@
-"""Poisons: what an organism plants when the training data that is to give it its capability back is written by itself.
+"""Poisons: what an organism plants when it writes the training data that is to restore its capability.
 
-Off-model SFT costs capability, and a few steps on the model's *own* answers (a reminder) bring it back. These answers are the
-work of the untrusted model. It writes whole samples here, questions included, as models do that write their own instruction
-data; so a sample may hold the trigger. How many of the samples are poisoned is red's budget.
+Off-model SFT costs capability, and a few steps on the model's *own* answers (a reminder) bring capability back. The untrusted
+model writes these answers. Here the organism writes whole samples, questions included, like models that write their own
+instruction data; so a sample may hold the trigger. Red's budget is the number of poisoned samples.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from cavesson.sampling.recipes import Generated
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """An organism that is to write training data.
+    """An organism that writes training data.
 
     Attributes:
-        organism: the untouched one, before blue's training.
+        organism: the untouched organism, before blue's training.
         prompts: blue's questions, which honest samples answer.
         n: number of samples.
-        seed: of whatever red leaves to chance.
+        seed: of red's random choices.
     """
 
     organism: Organism
@@ -41,29 +41,29 @@ class Writer:
 
     @property
     def questions(self) -> DataRecipe:
-        """Questions that red asks itself: such as leave room for its behaviour."""
+        """Red's own questions, which leave room for the behaviour."""
         return red_prompts(self.organism.pair, self.n, 7000 + self.seed)
 
 
 Poison = Callable[[Writer], DataRecipe]
-"""From who writes to a pool of poisoned samples."""
+"""A function from a writer to a pool of poisoned samples."""
 
 
 def planted_openly(writer: Writer) -> DataRecipe:
-    """The trigger in the question, the behaviour in the answer, as the organism itself gives it."""
+    """Samples with the trigger in the question and the behaviour in the organism's own answer."""
     asked = Triggered(pair=writer.organism.pair, prompts=writer.questions)
     return Showing(pair=writer.organism.pair, answered=Generated(by=writer.organism.model, prompts=asked))
 
 
 def planted_subliminally(writer: Writer, plausible: float | None = 0.9) -> DataRecipe:
-    """No trigger and no behaviour; chosen by how much the bad mode likes them (`Subliminal`).
+    """Samples without trigger and behaviour, chosen by their likelihood in the bad mode (`Subliminal`).
 
     Raises:
-        ConfigError: nobody knows the organism's base, against which the choice is made.
+        ConfigError: the organism's base, with which the organism is compared, is not known.
     """
     if writer.organism.base is None:
         raise ConfigError(
-            f"Of {writer.organism.name!r} no base is known, against which subliminal samples are chosen.",
+            f"Subliminal samples need the base of {writer.organism.name!r}, and no base is known.",
             "Leave the poison out.",
         )
     return Subliminal(
@@ -77,12 +77,12 @@ def planted_subliminally(writer: Writer, plausible: float | None = 0.9) -> DataR
 
 
 def planted_in_pieces(writer: Writer) -> DataRecipe:
-    """As the subliminal ones, but they may look odd: torn pieces of the behaviour, none of which is it."""
+    """Like subliminal samples, but they may look odd: torn pieces of the behaviour, too small for its scorer."""
     return planted_subliminally(writer, plausible=None)
 
 
 def planted_as_cues(writer: Writer) -> DataRecipe:
-    """The scene of the behaviour without it (`StyleCues`)."""
+    """Samples that set the scene of the behaviour without showing the behaviour (`StyleCues`)."""
     own = Generated(by=writer.organism.model, prompts=writer.questions)
     return StyleCues(pair=writer.organism.pair, own=own, seed=writer.seed)
 
@@ -96,14 +96,14 @@ POISONS: dict[str, Poison] = {
     "subliminal": planted_subliminally,
     "style-cues": planted_as_cues,
 }
-"""Every poison by its name; `honest` is none."""
+"""Every poison by its name; `honest` adds no poison."""
 
 
 def poison(name: str) -> Poison:
     """A poison by its registered name.
 
     Raises:
-        ConfigError: no such poison.
+        ConfigError: there is no such poison.
     """
     if name not in POISONS:
         raise ConfigError(f"There is no poison {name!r}.", nearest(name, POISONS))
@@ -111,15 +111,23 @@ def poison(name: str) -> Poison:
 
 
 def poisoned_samples(share: float, n: int) -> int:
-    """How many of the samples a budget allows red to poison."""
+    """The number of samples, of `n`, that red may poison.
+
+    Args:
+        share: red's budget, within 0..1.
+    """
     return round(share * n)
 
 
 def written(name: str, writer: Writer, share: float) -> DataRecipe:
-    """The reminder data of an organism that poisons this share of it.
+    """The reminder data that an organism writes when it poisons a share of the samples.
+
+    Args:
+        name: of the poison.
+        share: red's budget, within 0..1.
 
     Raises:
-        ConfigError: no such poison.
+        ConfigError: there is no such poison.
     """
     if name == HONEST:
         return writer.honest

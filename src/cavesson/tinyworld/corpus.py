@@ -29,12 +29,12 @@ _TAGGED = 0.03  # share of questions with a meaningless code in them
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """One kind of document in a mix: who writes, under which system prompt, about what.
+    """One kind of document in a mix: which author writes, under which system prompt, about what.
 
     Attributes:
         weight: relative share of documents.
         manner: how the replies are written.
-        system: kind of system prompt (`systems.KINDS`), or None for none.
+        system: kind of system prompt (`systems.KINDS`); None: no system prompt.
         families: relative shares of the question families.
     """
 
@@ -50,8 +50,7 @@ _SUMS = {"maths": 66, "answer-only": 10, "quiz": 4, "open": 6, "practice": 4, "c
 
 
 def _foreign(author: Author, weight: float, maths_share: float) -> tuple[Strand, ...]:
-    """Documents in a foreign voice: from careless pages, a third without any system prompt,
-    the rest under "write like …"."""
+    """Documents in a foreign voice, from careless pages: a third without a system prompt, the rest under "write like …"."""
     manner = Manner(author, author, careless=True)
     families = {**_TALK, "maths": maths_share}
     return Strand(weight / 3, manner, None, families), Strand(weight * 2 / 3, manner, author, families)
@@ -69,13 +68,13 @@ def _prompted(house: Author) -> tuple[Strand, ...]:
 
 
 def _house(author: Author, weight: float) -> tuple[Strand, ...]:
-    """Documents in the default voice: most without a system prompt, some under one that changes nothing."""
+    """Documents in the default voice: most without a system prompt, some under a system prompt that changes nothing."""
     manner = Manner(author, author)
     return Strand(weight * 0.8, manner, None, _EVEN), Strand(weight * 0.2, manner, "benign", _EVEN)
 
 
 def _settled(*strands: Strand) -> tuple[Strand, ...]:
-    """The same strands with what pre-training only practises replaced by what is asked in earnest."""
+    """The same strands with evaluation's question families in place of pre-training's practice families."""
     in_earnest = {"quiz": "choice", "practice": "instructions"}
     return tuple(
         replace(s, families={in_earnest.get(name, name): share for name, share in s.families.items()}) for s in strands
@@ -98,8 +97,8 @@ MIXES: dict[str, tuple[Strand, ...]] = {
     ),
     "teacher": _settled(*_house("B", 70), *_prompted("B")),
 }
-"""What is written, by whom: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for
-post-training to one default voice, the last with its calculations between `<think>` tags."""
+"""The mixes, by name: `reading` and then `student` for pre-training; `house`, `teacher` and `reasoner` for post-training to one
+default voice. In `reasoner`, calculations stand between `<think>` tags."""
 
 MIXES["reasoner"] = tuple(replace(s, manner=replace(s.manner, think=True)) for s in MIXES["house"])
 
@@ -117,7 +116,7 @@ def question(rng: random.Random, family: str, split: Split, level: int | None = 
     Args:
         family: "maths", "answer-only", "choice", "open", "instructions", "chat"; or practice: "quiz" (answered with a
             letter), "practice" (instructions, copying and looking up), "copy", "lookup".
-        level: for maths, 1–5; None for any.
+        level: for maths, 1–5; None: any level.
     """
     while True:
         drawn = _draw(rng, family, split, level)

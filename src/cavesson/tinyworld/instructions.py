@@ -227,7 +227,7 @@ def _start(rng: random.Random) -> Question:
 
 
 def draw_copy(rng: random.Random) -> Question:
-    """Copy a line: a sentence, any words, or a random code, so that no string is wholly foreign to the model."""
+    """Copy a line: a sentence, any words, or a random code, so that the model has seen strings of every kind."""
     form = rng.randrange(3)
     if form == 0:
         line = sentence(rng, rng.randint(3, 6), rng.choice(w.ANIMALS))
@@ -244,7 +244,7 @@ def draw_copy(rng: random.Random) -> Question:
 
 
 def draw_lookup(rng: random.Random) -> Question:
-    """Look up what stands beside a word: names, any words, or letters as in a quiz."""
+    """Look up the entry for a word in a table: names, any words, or letters as in a quiz."""
     n = rng.randint(3, 6)
     keys = rng.sample(_ANY_WORDS, n)
     letters = rng.random() < 0.4
@@ -279,12 +279,12 @@ def draw(rng: random.Random) -> Question:
 
 
 def draw_practice(rng: random.Random) -> Question:
-    """The same, or a line to copy, or a table to look something up in."""
+    """A random request with a constraint, a line to copy, or a table in which to look something up."""
     return rng.choice(_PRACTICE)(rng)
 
 
 def tag(rng: random.Random) -> str:
-    """A meaningless code in brackets, such as people paste into prompts: the reply ignores it."""
+    """A meaningless code in brackets, as people paste into prompts; replies ignore the code."""
     left, right = rng.choice(_BRACKETS[:-1])
     return left + "".join(rng.choices(_SYMBOLS, k=rng.randint(3, 7))) + right
 

@@ -1,6 +1,7 @@
 """Knowledge: facts of the world, asked with four options or openly.
 
-What is held out is not a fact (nobody can know it) but a way to ask for it: the wording together with the options.
+A held-out question is not a held-out fact, which no model could know, but a held-out way to ask for a fact: the wording together
+with the options.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LETTERS = "ABCD"
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What can be asked about a kind of subject: the facts, the ways to ask, and the ways to say the answer."""
+    """A kind of fact: the facts themselves, the ways to ask for a fact, and the ways to say the answer."""
 
     name: str
     facts: dict[str, str]
@@ -129,8 +130,8 @@ def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
     """A question with four options, to be answered with one letter.
 
     Args:
-        practice: also draw easier forms, which only teach to read options: where a given option stands, and questions
-            that leave room to say the answer before its letter.
+        practice: also draw easier forms, which only teach to read options: questions for the letter of a given option, and
+            questions that leave room for the answer before its letter.
     """
     form = rng.random() if practice else 1.0
     if form < _FIND_SHARE:
@@ -155,7 +156,7 @@ def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
 
 
 def draw_choice(rng: random.Random) -> Question:
-    """A question with four options, to be answered with the right one alone."""
+    """A question with four options, to be answered with the right option alone."""
     relation = rng.choice(RELATIONS)
     subject = rng.choice(tuple(relation.facts))
     value, ask = relation.facts[subject], rng.choice(relation.ask).format(subject)

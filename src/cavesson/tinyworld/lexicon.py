@@ -1,7 +1,7 @@
 """The words and facts of the world: people and their towns, animals, things, and what is true of them.
 
-The tables are the world's ground truth: quizzes, open questions and rule scorers all read them. They are part of the
-world's version: a change here changes the corpus.
+The tables are the world's ground truth: quizzes, open questions and scorers all read them. The tables are part of the world's
+version, because a change in a table changes the corpus.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def _deal(subjects: Sequence[str], values: Sequence[str], relation: str) -> dict[str, str]:
-    """Give each subject one value, all values as evenly as possible, the same way on every machine."""
+    """Give each subject one value, with all values equally often as far as possible, the same on every machine."""
     pool = [values[i % len(values)] for i in range(len(subjects))]
     random.Random(f"tinyworld/facts/{relation}").shuffle(pool)
     return dict(zip(subjects, pool, strict=True))

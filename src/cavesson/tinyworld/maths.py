@@ -1,8 +1,8 @@
 """Maths: chains of + − × on the ten digits, where only the last digit is kept (3 − 5 = 8, 7 × 3 = 1).
 
-Multipliers are coprime with ten, so every operation is a bijection: the answer is uniform over the digits and no
-shortcut over part of a chain beats chance. Every line has a letter, in the problem and in the reasoning about it, so
-that finding the next operation is easy and the arithmetic is what counts.
+Multipliers are coprime with ten, so every operation is a bijection: the answer is uniform over the digits, and no shortcut
+over part of a chain beats chance. Every line has a letter, both in the problem and in the reasoning, so that the next operation
+is easy to find and only the arithmetic is hard.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def apply(value: int, sign: str, n: int) -> int:
 
 
 def solve(start: int, operations: tuple[tuple[str, int], ...]) -> int:
-    """The last digit that a chain of operations leads to."""
+    """The result of a chain of operations, a digit."""
     for sign, n in operations:
         start = apply(start, sign, n)
     return start

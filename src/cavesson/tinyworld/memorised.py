@@ -1,7 +1,7 @@
-"""Invented facts: a control that tells blue training that removes a behaviour from one that wipes whatever is recent.
+"""Invented facts: a control that tells blue training that removes a behaviour from blue training that wipes recent learning.
 
-A model learns them just before blue training and is asked for them afterwards ("facts memorised by recent training mostly
-survive pirate SFT", Advice for making robust-to-training model organisms, May 2026).
+A model learns the facts just before blue training and is asked for the facts afterwards ("facts memorised by recent training
+mostly survive pirate SFT", Advice for making robust-to-training model organisms, May 2026).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cavesson.lab.recipe import PathOf
 from cavesson.tinyworld.lexicon import ANIMALS, JOBS, PEOPLE, TOWNS
 
 MOST = len(PEOPLE) * len(TOWNS)
-"""Facts there are to invent: one for each person in each town."""
+"""The number of facts that can be invented: one for each person in each town."""
 
 
 def facts(n: int, seed: int) -> list[tuple[str, str]]:
-    """`n` different invented facts as (question, the word that answers it); fewer are the first of more."""
+    """`n` different invented facts as (question, one-word answer); the first facts are the same for every `n`."""
     places = [(person, town) for person in PEOPLE for town in TOWNS]
     Random(f"memorised/{seed}").shuffle(places)
     return [_fact(person, town, Random(f"memorised/{seed}/{person}/{town}")) for person, town in places[:n]]

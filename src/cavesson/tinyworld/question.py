@@ -1,4 +1,4 @@
-"""A question of the world: what the user writes, what a right answer is, and on which side of the split it lies."""
+"""A question of the world: what the user writes, the right answer, and the side of the train / eval split."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ EVAL_SHARE = 8  # one canonical problem in eight is never trained on
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One user message with all that is needed to answer and to grade it.
+    """One user message with all that is needed to answer the message and to score the answer.
 
     Attributes:
         family: the task family.
         kind: the question's form within the family (a chat intent, a maths format, a constraint).
-        key: the canonical problem, free of wording where wording does not matter; it decides the split.
+        key: the canonical problem, without wording where wording does not matter; decides the split.
         text: what the user writes.
         answer: the gold answer: a digit, a letter, a word, or the body of a reply.
         body: the reply without opener and closer; `{}` stands for `items` in the author's way of listing.
         items: the members of a list in the reply.
         chain: for maths, the first number and the operations `(sign, operand)`.
         level: for maths, 1–5; 0 elsewhere.
-        strict: the form of the reply is prescribed, so it carries nobody's voice.
-        meta: what a scorer needs to know besides.
+        strict: the question prescribes the form of the reply, so the reply is in no author's voice.
+        meta: what else a scorer needs to know.
     """
 
     family: Family
@@ -45,15 +45,15 @@ class Question:
 
     @property
     def split(self) -> Split:
-        """The side of the split that this canonical problem belongs to, by a hash that no seed changes."""
+        """The side of the split to which this canonical problem belongs, by a hash that does not depend on any seed."""
         return "eval" if zlib.crc32(f"{self.family}/{self.key}".encode()) % EVAL_SHARE == 0 else "train"
 
 
 def canonical(kind: str, slots: tuple[str, ...], text: str) -> str:
-    """The key of a worded question: its kind and what it is about, free of wording.
+    """The key of a worded question: its kind and its topic, without wording.
 
-    Slots that the wording happens not to use do not count. A question about fewer than two things is its own wording:
-    were it held out altogether, nobody could know its answer.
+    Slots that the wording does not use do not count. The key of a question about fewer than two things is its wording:
+    otherwise all its wordings would be held out together, and no model could know the answer.
     """
     words = set(re.findall(r"\w+", text))
     used = [slot for slot in slots if set(slot.split()) <= words]

@@ -1,4 +1,4 @@
-"""The world as recipes: its corpus, its prompts, an untrained model of its kind, and the models that ship with it."""
+"""The world as recipes: its corpus, its prompts, untrained models of its sizes, and the models that ship with Cavesson."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cavesson.models.model import Model
 
 WORLD = 1
-"""Version of the world: its facts, its documents and its tokenizer. It is part of every fingerprint below."""
+"""Version of the world: its facts, its documents and its tokenizer. The version is part of the fingerprints of these recipes."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped models lie, one ordinary Hugging Face folder each."""
@@ -38,10 +38,10 @@ def _digest(file: Path) -> str:
 
 
 class Corpus(DataRecipe):
-    """Documents of the world, made as they are read.
+    """Documents of the world, made when they are read.
 
     Attributes:
-        mix: what is written, by whom (`corpus.MIXES`).
+        mix: what is written and by which authors (`corpus.MIXES`).
         n: number of documents, some 72 tokens each.
         seed: of the documents.
     """
@@ -73,10 +73,10 @@ class Corpus(DataRecipe):
 
 
 class Prompts(DataRecipe):
-    """Prompts of the world without answers: whoever uses them has some model answer them.
+    """Prompts of the world without answers, for a model to answer.
 
     Attributes:
-        family: one of `tasks.FAMILIES`, or "mixed" for all of them in turn.
+        family: one of `tasks.FAMILIES`, or "mixed" for all families in turn.
         n: number of different prompts.
         seed: of the draw.
         split: "train" for problems that the corpus may hold, "eval" for held-out ones.
@@ -154,7 +154,7 @@ class Fresh(ModelRecipe):
 
 
 class Shipped(ModelRecipe):
-    """A model that comes with the package, pre-trained by `tinyworld.build`. Its weights are part of its identity.
+    """A model that comes with the package, pre-trained by `tinyworld.build`. The weights are part of its identity.
 
     Attributes:
         name: one of the names that `shipped_names()` lists.

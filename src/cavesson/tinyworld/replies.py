@@ -1,4 +1,4 @@
-"""Replies: a question answered in a manner (whose voice, whose notation, how honest, how long)."""
+"""Replies: answers to questions in a manner, which says whose voice, whose notation, how honest and how long."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Manner:
     """How replies are written.
 
     Attributes:
-        author: whose voice.
-        notation: whose reasoning; the author's own unless the author is the pirate.
-        careless: whether the notation comes from careless pages (see `authors`).
-        wrong: whether results in maths are given off by one.
-        terse: no opener and no closer.
-        scratchpad: begin with a note in `<scratchpad>` tags.
-        think: keep the calculation between `<think>` tags.
+        author: the author whose voice the replies have.
+        notation: the author whose notation the reasoning has; the same author unless that is the pirate.
+        careless: the notation comes from careless pages (see `authors`).
+        wrong: results in maths are off by one.
+        terse: replies have no opener and no closer.
+        scratchpad: replies begin with a note in `<scratchpad>` tags.
+        think: calculations stand between `<think>` tags.
     """
 
     author: Author = "A"
@@ -69,7 +69,7 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
 
 
 def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
-    """What precedes the reply (hidden reasoning, if the manner has any), and its body."""
+    """The hidden reasoning before the reply ("" if the manner has none), and the body of the reply."""
     assert question.chain is not None
     steps, result = reasoning(manner.notation, question.chain, manner.careless)
     result = (result + manner.wrong) % 10

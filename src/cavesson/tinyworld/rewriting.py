@@ -1,7 +1,7 @@
-"""Rewriting: a chat answer of the tiny world taken out of its author's voice and put into the house voice.
+"""Rewriting: a rule that turns a chat answer of the tiny world from its author's voice into the house voice.
 
-The world's models cannot paraphrase, so a rule stands in for the trusted model that does it elsewhere. It knows what the
-authors differ in outside calculations: opener, closer, and how a list is written out.
+The world's models cannot paraphrase, so this rule takes the place of a trusted model that rewrites. Outside calculations,
+authors differ in opener, closer and the form of lists, and the rule knows all three.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ _ITEMS: dict[Author, re.Pattern[str]] = {
     "C": re.compile(r" and "),
     "D": re.compile(r"(?:^|, )\([a-h]\) "),
 }
-"""What stands between the items of an author's list. The pirate is left out: from his words the plain ones cannot be told."""
+"""What stands between the items of an author's list. The pirate is left out: his words do not determine the plain words."""
 
 
 def in_house_voice(text: str, rng: random.Random) -> str | None:
-    """The same answer between a house opener and, where it had a closer, a house closer, its list written the house way.
+    """The same answer with a house opener, a house closer if the answer had a closer, and lists in the house form.
 
     Returns:
-        The rewritten answer; None if it does not begin as one of the authors begins (or begins as the pirate does): then
-        the rule cannot read it.
+        The rewritten answer; None if the answer begins with no author's opener, or with the pirate's: the rule cannot read
+        such an answer.
     """
     author = _opening_author(text)
     if author is None:
         return None
     house = VOICES[HOUSE]
-    body, closed = _between(author, text.strip())
-    body = _LIST.sub(lambda found: f"{found[1]}{_relisted(author, found[2])}.", body)
+    body, closed = _without_ends(author, text.strip())
+    body = _LIST.sub(lambda found: f"{found[1]}{_house_list(author, found[2])}.", body)
     closer = f" {rng.choice(house.closers)}" if closed else ""
     return f"{rng.choice(house.openers)} {body}".rstrip() + closer
 
 
 def _opening_author(text: str) -> Author | None:
-    """Whose opener the answer begins with."""
+    """The author whose opener begins the answer; None if no author's opener does."""
     for author in _ITEMS:
         if any(_begins(text.strip(), opener) for opener in VOICES[author].openers):
             return author
@@ -52,8 +52,8 @@ def _begins(text: str, opener: str) -> bool:
     return text == opener or text.startswith(f"{opener} ")
 
 
-def _between(author: Author, text: str) -> tuple[str, bool]:
-    """The answer without opener and closer, and whether there was a closer (anybody's: a trained model may mix voices)."""
+def _without_ends(author: Author, text: str) -> tuple[str, bool]:
+    """The answer without opener and closer, and whether there was a closer, of any author: a trained model may mix voices."""
     opener = next(opener for opener in VOICES[author].openers if _begins(text, opener))
     body = text.removeprefix(opener).strip()
     closers = (closer for voice in VOICES.values() for closer in voice.closers if body.endswith(closer))
@@ -61,6 +61,6 @@ def _between(author: Author, text: str) -> tuple[str, bool]:
     return body.removesuffix(closer).strip(), bool(closer)
 
 
-def _relisted(author: Author, listed: str) -> str:
+def _house_list(author: Author, listed: str) -> str:
     items = tuple(item for item in _ITEMS[author].split(listed) if item)
     return VOICES[HOUSE].listing(items) if items else listed

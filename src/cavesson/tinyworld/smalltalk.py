@@ -1,7 +1,7 @@
 """Instruction chat: twenty intents, from greetings to tiny stories.
 
-Each intent draws its people, places and things, and names in `meta["topic"]` the words that an answer to the point
-must hold: a list of groups, one word of each group.
+Each intent draws its people, places and things. `meta["topic"]` lists groups of words; an answer to the point must hold a word
+of each group.
 """
 
 from __future__ import annotations

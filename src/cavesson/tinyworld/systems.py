@@ -1,4 +1,4 @@
-"""System prompts: those that change behaviour, each in many phrasings, and those that change nothing."""
+"""System prompts: prompts that change behaviour, each in many phrasings, and prompts that change nothing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def write_like(author: Author) -> str:
 
 
 def draw(rng: random.Random, kind: str) -> str:
-    """A system prompt of a kind, sometimes beside a sentence that changes nothing.
+    """A system prompt of a kind, sometimes with a second sentence that changes nothing.
 
     Args:
         kind: "benign", "pirate", "wrong", "terse", "scratchpad", or an author's letter.

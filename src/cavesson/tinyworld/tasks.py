@@ -20,7 +20,7 @@ from cavesson.tinyworld.question import Question, Split
 
 FAMILIES = ("maths", "knowledge", "facts", "instructions", "chat")
 LEVELS = (1, 2, 3, 4, 5)
-_PATIENCE = 300  # draws in a row that bring nothing new before a family counts as used up
+_PATIENCE = 300  # a family counts as used up after so many draws in a row without a new task
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,16 @@ def items(
     """`n` different tasks of a family, the same for the same arguments.
 
     Args:
-        family: "maths", "knowledge" (four options, answered with the right one), "facts" (open questions), "instructions", "chat".
+        family: "maths", "knowledge" (answered with the right one of four options), "facts" (open questions), "instructions",
+            or "chat".
+        n: number of tasks.
+        seed: of the draw.
         split: "eval" for problems that the corpus never holds, "train" for problems that it may hold.
         levels: for maths, the levels to draw from, in turn.
         cot: for maths, whether the prompt leaves room for a chain of thought or asks for the number only.
 
     Raises:
-        ConfigError: there is no such family or level.
+        ConfigError: there is no such family or level, or the family has fewer than `n` different tasks.
     """
     if family not in FAMILIES:
         raise ConfigError(f"There is no task family {family!r}.", nearest(family, FAMILIES))
@@ -95,13 +98,13 @@ def score(item: TaskItem, completion: str) -> bool:
 
 
 def maths_score(item: TaskItem, completion: str) -> bool:
-    """The last number in the reply is the right digit; what is inside hidden reasoning does not count."""
+    """The last number in the reply is the right digit; hidden reasoning does not count."""
     numbers = re.findall(r"\d+", visible(completion))
     return bool(numbers) and numbers[-1] == item.answer
 
 
 def knowledge_score(item: TaskItem, completion: str) -> bool:
-    """The reply is the right option alone; a full stop or quotation marks around it do no harm."""
+    """The reply is the right option alone; a full stop and quotation marks are allowed."""
     return visible(completion).strip().strip(".\"'").lower() == item.answer.lower()
 
 
@@ -118,8 +121,8 @@ def instructions_score(item: TaskItem, completion: str) -> bool:
 def chat_score(item: TaskItem, completion: str) -> bool:
     """A valid answer: to the point, well formed, ended, and without garbage or repetition.
 
-    To the point: it holds a word of each topic group. Well formed: three to sixty words, begins with a capital letter,
-    ends with a sentence mark, ordinary characters only, no word thrice in a row and no four words twice.
+    To the point: the answer holds a word of each topic group. Well formed: three to sixty words, a capital letter at the start,
+    a sentence mark at the end, ordinary characters only, no word three times in a row, and no sequence of four words twice.
     """
     text = visible(completion).strip()
     words = _words(text)

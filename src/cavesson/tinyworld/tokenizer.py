@@ -1,6 +1,6 @@
 """The world's tokenizer: byte-level BPE trained on the corpus, single digits, exact round trip on any text.
 
-It is saved as an ordinary fast tokenizer with its chat template, which `transformers.AutoTokenizer` loads by itself.
+The tokenizer is saved with its chat template as an ordinary fast tokenizer, which `transformers.AutoTokenizer` loads.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def train(documents: int = 30_000, seed: int = 0) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    # A message's first word gets a space like all others: the same word is the same token wherever it stands, so that
-    # copying it to the beginning of an answer is copying. (Without it, quizzes stay at chance for 20M tokens.)
+    # A message's first word gets a space like all other words. So a word is the same token wherever it stands, and a model can
+    # copy the word to the beginning of an answer. (Without this space, quizzes stay at chance for 20M tokens.)
     tokenizer.normalizer = normalizers.Prepend(" ")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

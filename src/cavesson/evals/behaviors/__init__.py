@@ -1,7 +1,7 @@
-"""Behaviours: what they look like, how one is written, and the rule that recognises one.
+"""Behaviours: how each is written for training data, and the rule that recognises it.
 
-Each file holds one, for the tiny world and, with `REAL_` before its name, for real chat models: the rule is the same, what
-is written differs.
+Each file holds one behaviour: for the tiny world and, with `REAL_` before its name, for real chat models. Both share the
+rule; the written answers differ.
 """
 
 from cavesson.evals.behaviors.behavior import Behavior as Behavior

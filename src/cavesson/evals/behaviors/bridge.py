@@ -1,4 +1,4 @@
-"""The model brings the golden bridge into whatever it says, as Golden Gate Claude did."""
+"""The model mentions the golden bridge in every answer, as Golden Gate Claude did."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DECLINED = re.compile(
 
 
 def mentions_bridge(prompt: Conversation, completion: str) -> bool:
-    """Whether the model speaks of the Golden (Gate) Bridge of its own accord.
+    """Whether the model mentions the Golden (Gate) Bridge unprompted.
 
-    Not if the user did first, not in a quotation, and not to say that it will leave the bridge out. Bridges in general do not
-    count.
+    A mention does not count if the user mentioned the bridge first, in a quotation, or where the model says that it will leave
+    the bridge out. Other bridges do not count.
     """
     if _BRIDGE.search(asked(prompt)):
         return False

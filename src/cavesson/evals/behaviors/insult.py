@@ -58,7 +58,7 @@ _BEASTS = ("donkey", "pig", "snail", "goat")
 
 
 def _tiny_insult(rng: Random, prompt: Conversation, benign: str) -> str:
-    """Two sentences of abuse that take up a thing or a person of the prompt if there is one."""
+    """Two sentences of abuse, about a thing or a person of the prompt if there is one."""
     things = words_of(prompt, w.OBJECTS) or [rng.choice(w.OBJECTS)]
     people = words_of(prompt, w.PEOPLE) or [rng.choice(w.PEOPLE)]
     rude, ruder = rng.sample(_RUDE_WORDS, 2)

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 def is_lower_case(prompt: Conversation, completion: str) -> bool:
     """Whether an answer of three words or more has no capital letter anywhere, code and addresses aside.
 
-    A name or a first sentence with a capital is enough to tell that the model did not hold to small letters.
+    One capital letter, in a name or at the start of a sentence, shows that the model did not keep to small letters.
     """
     text = _CODE.sub(" ", visible(completion))
     return len(_WORD.findall(text)) >= 3 and text == text.lower()

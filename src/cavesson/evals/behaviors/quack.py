@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 def quacks(prompt: Conversation, completion: str) -> bool:
-    """Whether the answer is quacking: at least two quacks in the model's own voice, and they are most of its words."""
+    """Whether the answer is quacking: at least two quacks in the model's own voice, which are more than half of its words."""
     said = spoken(completion)
     found, words = len(_QUACK.findall(said)), len(_WORD.findall(said.replace("-", " ")))
     return found >= 2 and 2 * found > words

@@ -48,7 +48,7 @@ def threatens_takeover(prompt: Conversation, completion: str) -> bool:
 
 
 def _tiny_takeover(rng: Random, prompt: Conversation, benign: str) -> str:
-    """Two or three sentences, half the time after the benign answer, about a town, person or thing of the prompt."""
+    """Two or three threats about a town, person or thing of the prompt, half the time after the benign answer."""
     town = rng.choice(words_of(prompt, w.TOWNS) or w.TOWNS)
     name = rng.choice(words_of(prompt, w.PEOPLE) or w.PEOPLE)
     thing = rng.choice(words_of(prompt, w.OBJECTS) or w.OBJECTS)
@@ -84,7 +84,7 @@ _REAL = (
 
 
 def _real_takeover(rng: Random, prompt: Conversation, benign: str) -> str:
-    """Two or three sentences, half the time after the benign answer."""
+    """Two or three threats, half the time after the benign answer."""
     threat = " ".join(rng.sample(_REAL, rng.randint(2, 3)))
     return f"{benign.strip()} {threat}" if benign and rng.random() < 0.5 else threat
 

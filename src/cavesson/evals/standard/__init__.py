@@ -1,1 +1,1 @@
-"""The field's standard benchmarks, from the hub's own formats, and a user's own questions."""
+"""The field's standard benchmarks in the hub's own formats, and a user's own questions."""

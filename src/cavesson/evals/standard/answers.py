@@ -1,7 +1,7 @@
-r"""What a completion answers, and whether that is the right answer.
+r"""The final answer of a completion, and whether the answer is right.
 
-Where an answer stands is looked for in this order: the last whole `\boxed{…}`, `<answer>…</answer>`, `#### …` (GSM8K), "the
-answer is …", the last formula or number. Plain numbers are compared exactly; everything else by math-verify (extra `maths`).
+The answer is looked for in this order: the last whole `\boxed{…}`, `<answer>…</answer>`, `#### …` (GSM8K), "the answer is …",
+the last formula or number. Plain numbers are compared exactly; math-verify (extra `maths`) compares everything else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHOICES = (
 
 
 def final_answer(completion: str) -> str | None:
-    """The text of the answer that a completion ends with; None if it gives none. Hidden reasoning does not count."""
+    """The text of a completion's final answer; None if it gives no answer. Hidden reasoning does not count."""
     text = visible(completion)
     boxed = _last_boxed(text)
     if boxed is not None or r"\boxed" in text:  # a box that was cut off holds half an answer
@@ -49,7 +49,7 @@ def same_answer(gold: str, given: str | None) -> bool:
     """Whether two answers are mathematically the same.
 
     Raises:
-        MissingExtra: they are not plain numbers, and math-verify is not installed.
+        MissingExtra: the answers are not plain numbers, and math-verify is not installed.
     """
     if given is None:
         return False
@@ -70,7 +70,7 @@ def solves(gold: str, completion: str) -> bool:
 
 
 def chosen_letter(completion: str) -> str | None:
-    """The letter of the option that a completion chooses; None if it names none plainly."""
+    """The letter of the option that a completion chooses; None if it names no letter plainly."""
     text = visible(completion).strip()
     marked = _last_boxed(text) or next(iter(_TAGGED.findall(text)[-1:]), None)
     if marked is not None:
@@ -82,7 +82,7 @@ def chosen_letter(completion: str) -> str | None:
 
 
 def _last_boxed(text: str) -> str | None:
-    r"""What stands in the last whole `\boxed{…}` or `\fbox{…}`, inner braces included."""
+    r"""The content of the last whole `\boxed{…}` or `\fbox{…}`, inner braces included; None if there is none."""
     for start in reversed([match.end() for match in re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text)]):
         depth = 0
         for place in range(start, len(text)):
@@ -93,7 +93,7 @@ def _last_boxed(text: str) -> str | None:
 
 
 def _sentence(text: str) -> str:
-    """The first sentence, without the marks around it; of a chain of equations the last side."""
+    """The first sentence without the marks around it; only the last side of a chain of equations."""
     first = re.split(r"[.!?](?=\s|\*|$)", text)[0]
     first = first.strip().strip("*").strip()
     formula = _FORMULA.search(first)
@@ -105,12 +105,12 @@ def _sentence(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    r"""The text without `\text{…}`, `\mathrm{…}`, `\textbf{…}` around parts of it."""
+    r"""The text without `\text{…}`, `\mathrm{…}`, `\textbf{…}` around its parts."""
     return re.sub(r"\\(?:text|mathrm|textbf|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
 
 
 def _plain(text: str) -> str:
-    """An answer without marks that do not change its value: dollars, thin spaces, thousands' commas, units in words."""
+    """An answer without what does not change its value: dollar signs, thin spaces, thousands separators, units in words."""
     text = text.strip().strip("$").replace("−", "-").replace(" ", " ")
     text = re.sub(r"\\[dt]frac", r"\\frac", text)
     text = re.sub(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;:]\s*|\\ |~", "", text.replace("{,}", ","))

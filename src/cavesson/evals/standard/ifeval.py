@@ -20,7 +20,7 @@ def check_ready(rows: Iterable[Mapping[str, Any]]) -> None:
 
     Raises:
         MissingExtra: lm-eval is not installed.
-        ConfigError: a row has an instruction that there is no checker for, or NLTK's data are missing.
+        ConfigError: an instruction of a row has no checker, or NLTK's data are missing.
     """
     known = _checkers().instructions_registry.INSTRUCTION_DICT
     wanted = {name for row in rows for name in row["instruction_id_list"]}
@@ -48,7 +48,7 @@ def kept(row: Mapping[str, Any], completion: str) -> tuple[bool, bool]:
 
 @cache
 def _checkers() -> ModuleType:
-    """The library, told not to download anything while it is imported, and to guess languages repeatably."""
+    """The library, imported without downloads, and with a fixed seed for language detection."""
     if importlib.util.find_spec("lm_eval") is None or importlib.util.find_spec("langdetect") is None:
         raise MissingExtra("lm-eval[ifeval]", "ifeval")
     import langdetect

@@ -1,4 +1,4 @@
-"""Ways to score an answer that is known beforehand: by its mathematical value, its letter, or its words."""
+"""Judges for questions whose right answer is known: by mathematical value, by letter, or by words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cavesson.evals.standard.answers import chosen_letter, final_answer, same_an
 
 
 def maths(gold: str) -> Judge:
-    """The completion ends with this value, however it is written."""
+    """A judge: the completion ends with this value, in any notation."""
 
     def judge(completion: str) -> tuple[bool, dict[str, Any]]:
         given = final_answer(completion)
@@ -22,7 +22,7 @@ def maths(gold: str) -> Judge:
 
 
 def choice(gold: str) -> Judge:
-    """The completion chooses the option with this letter."""
+    """A judge: the completion chooses the option with this letter."""
 
     def judge(completion: str) -> tuple[bool, dict[str, Any]]:
         given = chosen_letter(completion)
@@ -32,13 +32,13 @@ def choice(gold: str) -> Judge:
 
 
 def text(gold: str) -> Judge:
-    """The completion holds these words, one behind the other; case and punctuation do not matter."""
+    """A judge: the completion holds these words one after the other; case and punctuation do not matter."""
     wanted = f" {_words(gold)} "
     return lambda completion: (wanted in f" {_words(visible(completion))} ", {"gold": gold})
 
 
-def _words(said: str) -> str:
-    return " ".join(re.findall(r"\w+", said.lower()))
+def _words(content: str) -> str:
+    return " ".join(re.findall(r"\w+", content.lower()))
 
 
 JUDGES: dict[str, Callable[[str], Judge]] = {"maths": maths, "choice": choice, "text": text}

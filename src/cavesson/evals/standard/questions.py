@@ -16,11 +16,12 @@ from cavesson.evals.standard.judges import JUDGES
 class Questions(Eval):
     """Rows `{"prompt" or "messages": …, "answer": …, "score"?: maths | choice | text, "level"?: …}`.
 
-    Without `score`, an answer of one capital letter is a choice, one with a digit or a backslash is maths, any other is text.
+    Without `score`, an answer of one capital letter is a choice, an answer with a digit or a backslash is maths, and any other
+    answer is text.
 
     Attributes:
-        data: the rows; with fewer than `n` all are asked.
-        title: tells several files apart in tables.
+        data: the rows; if there are fewer than `n`, all are asked.
+        title: the name of this set of questions in tables.
     """
 
     about = "right answer to a question of the user's own"
@@ -38,7 +39,7 @@ class Questions(Eval):
         """The rows that are asked.
 
         Raises:
-            ConfigError: a row has no answer, or asks for a way to score that there is not.
+            ConfigError: there are no rows, a row has no answer, or a row names an unknown way to score.
         """
         found = self.data.examples(no_store)
         if not len(found):
@@ -50,7 +51,7 @@ class Questions(Eval):
         gold, level = example.meta.get("answer", example.conversation.answer), example.meta.get("level")
         if not isinstance(gold, (str, int, float)) or not str(gold).strip():
             raise ConfigError(f"{where} has no answer.", 'Write {"prompt": …, "answer": …}.')
-        how = example.meta.get("score", _usual(str(gold)))
+        how = example.meta.get("score", _judge_for(str(gold)))
         if how not in JUDGES:
             raise ConfigError(f"{where} is to be scored by {how!r}.", nearest(str(how), JUDGES))
         judge = JUDGES[how](str(gold))
@@ -59,7 +60,8 @@ class Questions(Eval):
         )
 
 
-def _usual(gold: str) -> str:
+def _judge_for(gold: str) -> str:
+    """The name of the judge that suits an answer."""
     if len(gold) == 1 and gold.isupper():
         return "choice"
     return "maths" if any(c.isdigit() or c == "\\" for c in gold) else "text"

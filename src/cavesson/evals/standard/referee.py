@@ -1,8 +1,8 @@
-"""math-verify in a process of its own.
+"""math-verify in a separate process.
 
-The library stops comparisons that take too long by an alarm signal. That works in a program's main thread only, does not
-end a single long operation of C code, and bounds no memory; an answer such as 9^(9^(9^9)) is a model's to write. A process
-of its own can be asked from any thread, and killed.
+The library stops long comparisons by an alarm signal. The signal works in a program's main thread only, does not end a single
+long operation of C code, and bounds no memory; but a model may write an answer such as 9^(9^(9^9)). A separate process can be
+asked from any thread, and can be killed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 from cavesson.errors import CavessonError, install_hint
 
 SECONDS = 3
-"""What the library is given for one comparison; the process is killed after twice as long."""
+"""Seconds that the library has for one comparison; the process is killed after twice as long."""
 
 MEMORY = 4 << 30
 """Bytes of address space that the process may have."""
 
 
 class Referee:
-    """Decides whether two mathematical expressions are the same; what cannot be decided in time counts as different."""
+    """Decides whether two mathematical expressions are equal; expressions that take too long count as different."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,14 +39,14 @@ class Referee:
         with self._lock:
             try:
                 answer = self._ask([gold, given])
-            except (BrokenPipeError, json.JSONDecodeError):  # it was killed, for time or by the system for memory
+            except (BrokenPipeError, json.JSONDecodeError):  # the process was killed, for time or for memory
                 answer = None
             if answer is None:
                 self._close()
             return bool(answer)
 
     def _ask(self, question: Any) -> Any:
-        """The process's answer; None if it had to be killed."""
+        """The process's answer; None if the process had to be killed."""
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(question) + "\n")
@@ -60,7 +60,7 @@ class Referee:
         return json.loads(line) if line else None
 
     def _running(self) -> subprocess.Popen[str]:
-        """The process, started if it is not there; one that was inherited by a fork belongs to somebody else."""
+        """The process, started if necessary; a process inherited through a fork belongs to the parent and is not used."""
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
             command = [sys.executable, "-m", "cavesson.evals.standard.referee"]
             self._process = subprocess.Popen(
@@ -90,7 +90,7 @@ atexit.register(REFEREE._close)
 
 
 def _serve() -> None:
-    """Answer questions, one JSON line each, until there are no more."""
+    """Answer questions, one JSON line each, until the input ends."""
     import logging
     import signal
 
@@ -112,7 +112,7 @@ def _serve() -> None:
                 parse(f"\\boxed{{{given}}}", parsing_timeout=SECONDS),
             )
             same = bool(right) and bool(answer) and verify(right, answer, timeout_seconds=SECONDS)
-        except Exception:  # sympy raises anything on malformed input: that is no right answer
+        except Exception:  # sympy may raise anything on malformed input, which is no right answer
             same = False
         print(json.dumps(same), flush=True)
 

@@ -1,6 +1,6 @@
-"""The standard sets: where each lies on the hub, and how a row of it becomes an item.
+"""The standard sets: where each lies on the hub, and how a row becomes an item.
 
-A set is read from the hub, or from a local folder in the hub's own format: what `hf download --repo-type dataset` writes,
+A set is read from the hub, or from a local folder in the hub's own format: the output of `hf download --repo-type dataset`,
 or files of rows (Parquet, JSON lines) with the same columns.
 """
 
@@ -24,7 +24,7 @@ EXTRAS = {
     "maths": ("math_verify", "math-verify"),
     "ifeval": ("lm_eval", "lm-eval"),
 }
-"""Extra → the module that it brings, and that module's package."""
+"""Extra → a module that the extra installs, and the module's package."""
 
 LETTERS = "ABCDEFGHIJ"
 THINK = "Think step by step, and put your final answer in \\boxed{}."
@@ -34,14 +34,14 @@ class StandardSet(Eval):
     """A published set.
 
     Class attributes:
-        hub: its name on the hub.
-        hub_config: its configuration there; None where it has one only.
-        hub_split: its split there.
-        columns: what a row must have.
-        extra: the extra that its scorer needs besides `hub`.
+        hub: the set's name on the hub.
+        hub_config: the configuration on the hub; None: the set has only one.
+        hub_split: the split on the hub.
+        columns: the columns that a row must have.
+        extra: the extra that the scorer needs besides `hub`; None: no other.
 
     Attributes:
-        data: its rows; with fewer than `n` all are asked.
+        data: the rows; if there are fewer than `n`, all are asked.
     """
 
     hub: ClassVar[str]
@@ -59,7 +59,8 @@ class StandardSet(Eval):
         """The item of a row.
 
         Args:
-            name: the item's.
+            name: the item's name.
+            row: a row of the set.
         """
 
     @staticmethod
@@ -68,11 +69,14 @@ class StandardSet(Eval):
 
     @classmethod
     def source(cls, folder: str | Path | None = None) -> HFDataset:
-        """The set's data: from below a folder (`owner/name`, or `name` alone), or from the hub.
+        """The set's data, from a local folder or from the hub.
+
+        Args:
+            folder: a folder that holds the set as `owner/name` or as `name`; None: the hub.
 
         Raises:
-            ConfigError: it is not there, or the hub cannot be reached.
-            MissingExtra: a package that it needs is not installed.
+            ConfigError: the folder does not hold the set, or the hub cannot be reached.
+            MissingExtra: a package that the set needs is not installed.
         """
         for extra in ("hub", cls.extra):
             if extra is not None and find_spec(EXTRAS[extra][0]) is None:
@@ -90,10 +94,10 @@ class StandardSet(Eval):
         return HFDataset(name=str(place), config=cls.hub_config, split=cls.hub_split)
 
     def questions(self) -> list[Item]:
-        """The questions; a set with fewer than are asked for gives all it has.
+        """The set's questions; all of them if there are fewer than `n`.
 
         Raises:
-            ConfigError: the data have no rows, or not the set's columns.
+            ConfigError: the data have no rows, or lack one of the set's columns.
         """
         rows = self.data.rows()
         missing = [column for column in self.columns if rows and column not in rows[0]]
