@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from cavesson.analysis.matrix_game import Bracket, cross_fitted, solve
 from cavesson.stats import Array, Estimate, mean_over_seeds
+from simulated import least, simulated
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(0, 1).map(lambda x: round(x, 3)))
@@ -100,28 +101,32 @@ def mean(payoffs: Array) -> Estimate:
     return mean_over_seeds(payoffs, bounds=(-3, 3))
 
 
+@simulated(draws=100)
 @pytest.mark.parametrize(("shape", "bias"), [((1, 6), 1), ((6, 1), -1), ((2, 5), 1)])
-def test_equal_payoffs_with_noise_are_not_worth_more_to_whoever_has_more_moves(shape: tuple[int, int], bias: int):
-    rng, as_measured, fitted, covered, trials = np.random.default_rng(2), [], [], 0, 40
-    for _ in range(trials):
+def test_equal_payoffs_with_noise_are_not_worth_more_to_whoever_has_more_moves(
+    shape: tuple[int, int], bias: int, draws: int
+):
+    rng, as_measured, fitted, covered = np.random.default_rng(2), [], [], 0
+    for _ in range(draws):
         payoffs = noisy(rng, np.full(shape, 0.2))
         as_measured.append(solve(payoffs.mean(axis=(2, 3))).value - 0.2)
         found = cross_fitted(payoffs, ALL_ALIKE, splits=2).value.estimate(mean)
         fitted.append(found.value - 0.2)
         covered += found.low <= 0.2 <= found.high
-    errors = [np.std(some) / np.sqrt(trials) for some in (as_measured, fitted)]
+    errors = [np.std(some) / np.sqrt(draws) for some in (as_measured, fitted)]
     assert bias * np.mean(as_measured) > 3 * errors[0]  # the best mixtures for the noise, paid in the noise
     assert abs(np.mean(fitted)) < 3 * errors[1]
-    assert covered / trials > 0.9
+    assert covered >= least(draws, 0.95)
 
 
-def test_the_interval_covers_the_value_of_a_game_without_saddle_point():
+@simulated(draws=100)
+def test_the_interval_covers_the_value_of_a_game_without_saddle_point(draws: int):
     true, covered = np.array([[0.9, 0.1], [0.2, 0.7]]), 0
     rng, value = np.random.default_rng(3), solve(true).value
-    for _ in range(20):
+    for _ in range(draws):
         found = cross_fitted(noisy(rng, true), ALL_ALIKE, splits=2).value.estimate(mean)
         covered += found.low <= value <= found.high
-    assert covered >= 18
+    assert covered >= least(draws, 0.95)
 
 
 def test_payoffs_without_noise_are_worth_what_they_are_worth_and_a_clear_game_is_played_purely():
