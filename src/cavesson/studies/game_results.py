@@ -12,7 +12,7 @@ import numpy as np
 
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.scores import Scores
 from cavesson.redteam.organisms import Organism
@@ -109,7 +109,7 @@ class ProbedBack:
         before: the untouched organism on the probe's prompts, one table per seed.
         scores: along the probe, one table per seed; its step 0 is the checkpoint that blue left.
         chosen: (learning rate, step) of that checkpoint, per seed.
-        probe: name of the innocuous training (`cavesson.blueteam.reversals`).
+        probe: name of the innocuous training (`cavesson.blueteam.probes`).
     """
 
     group: str

@@ -10,7 +10,7 @@ import numpy as np
 from cavesson.analysis.claims import Claim, ClaimResult
 from cavesson.analysis.points import Point, bad_removed, capability_kept
 from cavesson.analysis.returns import removal_or_suppression
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.pairs import Pair
 from cavesson.evals.scores import Scores

@@ -16,25 +16,33 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
-from cavesson.analysis.returns import backdoor_return
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
 from cavesson.blueteam.interventions import intervention
+from cavesson.blueteam.move import run_of
+from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
+from cavesson.blueteam.view import blue_view
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.game import play
 from cavesson.redteam.organisms import Organism
+from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
 from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.settings import Blue, Evaluation, Inputs
+from cavesson.training.dose import Dose
 from cavesson.training.preflight import count_weights, folder_of
 
 TRIGGERED = "behavior/triggered"
 
 FULL = "full"
 """Names full-weight training among adapters."""
+
+BEST = "all"
+"""Stands for the best of all interventions where a name of one is asked for."""
 
 FEWEST = 3
 """Prompts on which an organism must show the behaviour for there to be something to remove."""
@@ -85,17 +93,38 @@ def damaged_cell(organism: Organism, damage: str, strength: float, start: Scored
 
 
 def probe_cell(
-    organism: Organism, intervention: str, probe: str, probed: Probed, before: Scored, selected: Selected
+    organism: Organism,
+    intervention: str,
+    probe: str,
+    selected: Selected,
+    *,
+    prompts: DataRecipe,
+    teacher: str,
+    dose: Dose,
+    steps: tuple[int, ...],
+    suite: tuple[Eval, ...],
 ) -> Cell:
     """One reversal probe: innocuous training from blue's most successful checkpoint.
 
     Args:
-        intervention: whose checkpoint it is; "all": the best of all interventions.
+        intervention: whose checkpoint it is, or `BEST`.
         probe: name of the innocuous training.
-        before: the untouched organism on the probe's own prompts.
+        selected: that checkpoint.
+        prompts: what the probe's answers are written to: without the trigger.
+        steps: where the probe is scored.
+        suite: on which prompts: others than those that chose the checkpoint.
     """
     at = {**axes_of(organism), "intervention": intervention, "probe": probe}
+    view = blue_view(prompts, teacher, written=Generated(by=organism.model, prompts=prompts), model=selected)
+    run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
+    probed = Probed(run=run, steps=steps, suite=suite)
+    before = Scored(model=organism.model, suite=suite)
     return Cell.of(at, organism.seed, organism, probe=probed, before=before, selected=selected)
+
+
+def base_cell(organism: Organism, base: Scored) -> Cell:
+    """The never-misaligned model that an organism was made from."""
+    return Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=base)
 
 
 def base_cells(
@@ -111,7 +140,7 @@ def base_cells(
             organism.name, organism.base, organism.base, organism.pair, organism.construction, organism.labels
         )
         scored = Scored(model=organism.base, suite=evaluation.suite(plain, prompts=prompts))
-        yield Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=scored)
+        yield base_cell(organism, scored)
 
 
 # ----------------------------------------------------------------------------------------------- readings
@@ -242,6 +271,11 @@ def probes(m: Measured) -> Measured:
     return m.having("probe")
 
 
+def reversal_probes(m: Measured) -> list[Place]:
+    """The reversal probes; none where none was run."""
+    return [place for place in m if place.roles[0] == "probe"]
+
+
 def before(place: Place, label: str) -> Sample:
     """The untouched organism on the prompts of a reversal probe."""
     return place.sample(label, None, "before")
@@ -262,6 +296,12 @@ def capability_change(place: Place) -> Sample:
     labels = capability_of(place.evals())
     after = pooled([place.sample(label, 0) for label in labels])
     return after - pooled([before(place, label) for label in labels])
+
+
+def reversal(place: Place) -> Reversal:
+    """Whether what blue left had removed the behaviour or suppressed it, by a reversal probe."""
+    after = place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
+    return removal_or_suppression(before(place, TRIGGERED).table, *(found.table for found in after))
 
 
 def chosen(place: Place) -> list[tuple[float, int]]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from cavesson.analysis.points import Point, bad_removed, capability_kept
-from cavesson.analysis.returns import removal_or_suppression
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Score
 from cavesson.findings.views import (
@@ -29,7 +28,6 @@ from cavesson.studies.grid import Measured, NotRun, Place
 from cavesson.studies.redblue import (
     FULL,
     TRIGGERED,
-    before,
     capability,
     capability_of,
     chosen,
@@ -37,6 +35,8 @@ from cavesson.studies.redblue import (
     kind,
     kinds,
     point,
+    reversal,
+    reversal_probes,
     runs,
     sample,
     steps,
@@ -188,7 +188,7 @@ def _strength(place: Place) -> dict[str, Any]:
 
 def frontier_views(of: Measured) -> Iterator[FrontierView]:
     """For one kind of organism, the frontier of each intervention and of all together."""
-    for intervention in (*of.values("intervention"), None):
+    for intervention in (*trained(of).values("intervention"), None):
         found = frontier_of(of, intervention)
         yield FrontierView(
             organism=kind(runs(of)[0]),
@@ -203,20 +203,17 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in [place for found in m.by("probe").values() for place in found]:
-        along = place.steps()
-        verdict = removal_or_suppression(
-            before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table
-        )
+    for place in reversal_probes(m):
+        verdict = reversal(place)
         where = " / ".join(f"lr {lr:g}, step {step}" for lr, step in sorted(set(chosen(place))))
         yield ReversalView(
             organism=kind(place),
             after=f"{title(place['intervention'])}, {where}",
-            probe=_probe_name(place),
+            probe=probe_name(place),
             measure=TRIGGERED,
             curve=[
                 StepRates(step=step, rates={label: place.sample(label, step).estimate for label in place.evals()})
-                for step in along
+                for step in place.steps()
             ],
             before=verdict.before,
             after_blue=verdict.after_blue,
@@ -226,7 +223,8 @@ def reversal_views(m: Measured) -> Iterator[ReversalView]:
         )
 
 
-def _probe_name(place: Place) -> str:
+def probe_name(place: Place) -> str:
+    """The innocuous training of a reversal probe, in words."""
     if place["probe"] == "own-voice":
         return {"pirate": "de-pirating", "all": title("own-voice")}.get(place["intervention"], "normal chat")
     return title(place["probe"])
@@ -241,7 +239,7 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
             if number == 0:
                 yield from _answers(place, 0, name, "before blue", "before blue")
             yield from _answers(place, end, name, "after blue", f"{', '.join(how)}, lr {place['lr']:g}, step {end}")
-        for place in [place for place in of if place.roles[0] == "probe"]:
+        for place in reversal_probes(of):
             blue, end = title(place["intervention"]), place.steps()[-1]
             yield from _said(place, None, name, "reversal", "before blue", "before")
             yield from _said(place, 0, name, "reversal", f"{blue}, chosen checkpoint")

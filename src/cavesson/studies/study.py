@@ -43,6 +43,7 @@ class Study:
         claims: published statements with the tests that decide them.
         headline: the finding in sentences, the most important first.
         admits: what of the grid is judged, and notes on what is left out; None: all of it.
+        titled: the title of a report, where it depends on what was measured; None: `title`.
         grow: of a study that depends on what it finds: makes a first part, looks at it, and gives the config by which the rest
             is made. The same config and store give the same grown config.
     """
@@ -56,6 +57,7 @@ class Study:
     headline: Sequence[Sentence] = (lambda _, judged: tally(judged),)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
     admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
+    titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None
 
     def recipes(self, config: Any) -> list[Recipe]:
