@@ -32,7 +32,7 @@ def test_the_interval_decides(low: float, high: float, least: str, most: str, in
 def test_a_reason_names_the_requirement_the_figure_and_its_method() -> None:
     reason = at_least(figure(0.3, 0.5), 0.2, "removal by pirate SFT minus removal by HHH SFT").reason
     assert reason == (
-        "removal by pirate SFT minus removal by HHH SFT must be at least 0.2; "
+        "removal by pirate SFT minus removal by HHH SFT must be at least 20 %; "
         "here it is 40 % (30–50 %, n = 100) (by hand)."
     )
 
