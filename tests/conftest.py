@@ -19,6 +19,15 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+LONGEST = (
+    "test_wheel.py",
+    "test_faults.py",
+    "test_robust_organisms.py",
+)
+"""Files whose tests take the most time (`benchmarks/suite.py` measures it), the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests that take minutes: the other processes share out the rest meanwhile."""
-    items.sort(key=lambda item: item.get_closest_marker("wheel") is None)
+    """Start with the longest files, so that no process ends with a long test while the other processes have nothing to do."""
+    place = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))

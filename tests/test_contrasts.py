@@ -15,7 +15,7 @@ from cavesson.analysis.contrasts import (
     share_regained,
 )
 from cavesson.stats import Array, independent_difference, mean_over_seeds, wilson
-from simulated import least, most, simulated
+from draws import least, most, simulated
 
 N = 200
 

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from cavesson.analysis.frontier import frontier, hull_area, hull_rows
 from cavesson.analysis.points import Point, bad_removed, capability_kept, sweeps
 from cavesson.errors import CavessonError
-from simulated import least, simulated
+from draws import least, simulated
 
 
 def exact(rate: float, n: int = 100) -> np.ndarray:

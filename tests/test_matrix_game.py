@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from cavesson.analysis.matrix_game import Bracket, cross_fitted, solve
 from cavesson.stats import Array, Estimate, mean_over_seeds
-from simulated import least, simulated
+from draws import least, simulated
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
     lambda shape: arrays(float, shape, elements=st.floats(0, 1).map(lambda x: round(x, 3)))

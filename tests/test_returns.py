@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cavesson.analysis.returns import backdoor_return, removal_or_suppression
-from simulated import least, most, simulated
+from draws import least, most, simulated
 
 
 def scores(rate: float, n: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from cavesson.stats import (
     tango,
     wilson,
 )
-from simulated import least, most, simulated
+from draws import least, most, simulated
 
 
 def test_wilson_is_the_textbook_interval_away_from_the_ends() -> None:
