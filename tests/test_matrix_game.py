@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -50,7 +50,6 @@ def test_a_game_of_one_move_is_worth_its_payoff():
     assert solve([[0.7]]).value == pytest.approx(0.7)
 
 
-@settings(deadline=None)
 @given(table=TABLES)
 def test_the_value_lies_between_maximin_and_minimax_and_nobody_gains_by_leaving(table):
     found = solve(table)
@@ -59,19 +58,16 @@ def test_the_value_lies_between_maximin_and_minimax_and_nobody_gains_by_leaving(
     assert found.red.sum() == pytest.approx(1) and found.blue.min() >= 0
 
 
-@settings(deadline=None)
 @given(table=TABLES, shift=st.floats(-2, 2), times=st.floats(0.1, 5))
 def test_shifting_and_stretching_the_payoffs_shifts_and_stretches_the_value(table, shift, times):
     assert solve(times * table + shift).value == pytest.approx(times * solve(table).value + shift, abs=1e-5)
 
 
-@settings(deadline=None)
 @given(table=TABLES)
 def test_swapping_the_players_turns_the_sign(table):
     assert solve(-table.T).value == pytest.approx(-solve(table).value, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(table=TABLES, data=st.data())
 def test_a_further_move_never_hurts_whoever_has_it(table, data):
     column = data.draw(arrays(float, (len(table), 1), elements=st.floats(0, 1)))

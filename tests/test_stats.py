@@ -95,7 +95,7 @@ def test_pairing_uses_what_the_two_have_in_common() -> None:
     assert paired.low > 0 > apart.low
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
 def test_a_difference_turned_round_is_its_negative(pairs: list[tuple[int, int]]) -> None:
     a, b = np.array(pairs).T
