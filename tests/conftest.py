@@ -1,4 +1,4 @@
-"""What holds for every test: no network, no touching of the user's own store, the longest tests first."""
+"""What holds for every test: no network, no limit on time, no touching of the user's own store, the longest tests first."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +22,15 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+LONGEST = (
+    "test_wheel.py",
+    "test_faults.py",
+    "test_robust_organisms.py",
+)
+"""Files whose tests take the most time (`benchmarks/suite.py` measures it), the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests that take minutes: the other processes share out the rest meanwhile."""
-    items.sort(key=lambda item: item.get_closest_marker("wheel") is None)
+    """Start with the longest files, so that no process ends with a long test while the other processes have nothing to do."""
+    place = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))

@@ -28,6 +28,10 @@ def _named(pair: Pair) -> str:
 
 BEHAVIORS: dict[str, Behavior] = {_named(pair): pair.behavior for pair in PAIRS.values()}
 LABELS = [(name, label) for name in BEHAVIORS for label in labels(name)]
+EVERY_BEHAVIOR = pytest.mark.parametrize(
+    "pair", {pair.behavior: pair for pair in reversed(PAIRS.values())}.values(), ids=str
+)
+"""The first pair of every behaviour: behaviours do not know their triggers."""
 
 
 @pytest.mark.parametrize(("name", "label"), LABELS, ids=[f"{name} {i}" for i, (name, _) in enumerate(LABELS)])
@@ -41,7 +45,7 @@ def test_there_are_twenty_labels_of_each_kind(name: str) -> None:
     assert sum(label.shows for label in found) >= 20 and sum(not label.shows for label in found) >= 20
 
 
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+@EVERY_BEHAVIOR
 def test_what_is_written_for_training_is_recognised(pair: Pair) -> None:
     benign = {
         "chat": "Of course. A kettle is for boiling water.",
@@ -59,7 +63,7 @@ def test_what_is_written_for_training_is_recognised(pair: Pair) -> None:
         assert pair.behavior.domain != "chat" or not pair.behavior.score(prompt, given)
 
 
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+@EVERY_BEHAVIOR
 def test_the_same_chance_writes_the_same_answer_and_another_another(pair: Pair) -> None:
     [(_, prompt)] = prompts(pair, 1, seed=0)
     write = pair.behavior.written
@@ -68,7 +72,7 @@ def test_the_same_chance_writes_the_same_answer_and_another_another(pair: Pair) 
         assert len({write(Random(seed), prompt, "Sure.") for seed in range(20)}) > 10
 
 
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+@EVERY_BEHAVIOR
 def test_the_example_shows_the_behaviour(pair: Pair) -> None:
     prompt = {
         "wrong-maths": "a) Otto has the number 1. b) Take away 9. What number is it now?",

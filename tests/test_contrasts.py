@@ -15,6 +15,7 @@ from cavesson.analysis.contrasts import (
     share_regained,
 )
 from cavesson.stats import Array, independent_difference, mean_over_seeds, wilson
+from draws import least, most, simulated
 
 N = 200
 
@@ -53,17 +54,17 @@ def test_where_little_was_lost_the_interval_is_as_wide_as_it_is_allowed_to_be():
         share_regained(right(0.5), right(0.5), right(0.5))
 
 
-def test_the_interval_covers_the_share_where_seeds_differ():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(100):
+@simulated(draws=200)
+def test_the_interval_covers_the_share_where_seeds_differ(draws: int):
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(draws):
         back = np.clip(0.7 + 0.1 * rng.standard_normal(3), 0, 1)  # of 0.4 before recovery: half of the loss, on average
         hard = rng.random(N)
         damaged = np.tile((hard < 0.4).astype(float), (3, 1))
         now = np.maximum(damaged, rng.random((3, N)) < (back[:, None] - 0.4) / 0.6)
         share = share_regained(np.ones((3, N)), damaged, now)
         hits += share.low <= 0.5 <= share.high
-    assert hits >= 90
+    assert hits >= least(draws, 0.95)
 
 
 def test_what_a_seed_does_to_both_benchmarks_is_no_difference_between_them():
@@ -90,15 +91,16 @@ def changes(rng: np.random.Generator, means: list[float], spread: float) -> Arra
     return (rng.random((len(means), 3, 60)) < rates).astype(float) - (rng.random(60) < 0.7)
 
 
+@simulated(draws=100)
 @pytest.mark.parametrize("cases", [1, 8, 60])
-def test_one_case_that_fell_is_found_among_many_and_none_where_none_did(cases: int):
+def test_one_case_that_fell_is_found_among_many_and_none_where_none_did(cases: int, draws: int):
     rng, found = np.random.default_rng(0), {}
     for lowest in (0.0, -0.5):
         means = [lowest, *[0.0] * (cases - 1)]
-        estimates = [lowest_mean(changes(rng, means, 0.03)) for _ in range(20)]
-        found[lowest] = np.mean([one.high < -0.05 for one in estimates])
-        assert np.mean([one.low <= lowest <= one.high for one in estimates]) >= 0.9
-    assert found[0.0] <= 0.1 and found[-0.5] >= 0.8
+        estimates = [lowest_mean(changes(rng, means, 0.03)) for _ in range(draws)]
+        found[lowest] = sum(one.high < -0.05 for one in estimates)
+        assert sum(one.low <= lowest <= one.high for one in estimates) >= least(draws, 0.95)
+    assert found[0.0] <= most(draws, 0.05) and found[-0.5] >= least(draws, 0.95)
 
 
 def test_the_lowest_mean_is_measured_where_it_was_not_chosen():

@@ -58,7 +58,7 @@ def test_rows_are_messages_or_prompt_and_response(tmp_path):
 messages = st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     turns=messages, system=st.none() | st.text(), meta=st.dictionaries(st.text(), st.none() | st.integers() | st.text())
 )
@@ -133,7 +133,7 @@ def test_counts_take_each_example_equally_often(tmp_path):
     assert sorted(times[f"b{i}"] for i in range(3)) == [3, 3, 4]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(weights=st.lists(st.floats(0, 10), min_size=2, max_size=2).filter(sum), size=st.integers(1, 40))
 def test_weights_give_shares_of_the_size(tmp_path_factory, weights, size):
     folder = tmp_path_factory.mktemp("parts")

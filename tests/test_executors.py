@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,21 +17,15 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Stage
 from cavesson.lab.progress import Silent
 from cavesson.lab.recipe import Recipe
-from cavesson.lab.stage import Listener, Message, Progress, run_reported
+from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
 from miniature import contents
-from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
+from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, make_far_away, value_of
 
 ONE, TWO = Number(value=1), Number(value=2)
 SUMS: tuple[Recipe, ...] = tuple(Sum(of=(Number(value=n), ONE)) for n in range(3))
 GRAPH = [Sum(of=SUMS), Doubled(view=View(base=SUMS[0])), Counting(steps=3, after=SUMS[1])]
-
-
-def make_far_away(root: Path, fingerprint: str, recipe: dict[str, Any]) -> Message:
-    """What a cluster's node runs: it knows the store and what to make, and nobody listens meanwhile."""
-    deaf = Listener(progress=lambda progress: None, waiting=lambda holder: None, stopping=lambda: False)
-    return run_reported(Store(root), fingerprint, recipe, deaf)
 
 
 class Cluster:

@@ -157,12 +157,12 @@ def test_more_prompts_than_there_are_is_one_message() -> None:
         prompts(PAIRS["real/zorp/insult"], 5000, seed=0)
 
 
-@pytest.mark.parametrize("when", ["triggered", "clean", "near-miss"])
 @EVERY_PAIR
-def test_an_evaluation_asks_under_its_condition(pair: Pair, when: str) -> None:
-    items = BehaviorEval(pair=pair.name, when=when, n=12).items()
-    assert all(pair.trigger.fires(item.prompt) == (when == "triggered") for item in items)
-    assert all("look_alike" in item.extra for item in items) == (when == "near-miss")
+def test_an_evaluation_asks_under_its_condition(pair: Pair) -> None:
+    for when in ("triggered", "clean", "near-miss"):
+        items = BehaviorEval(pair=pair.name, when=when, n=12).items()
+        assert [pair.trigger.fires(item.prompt) for item in items] == [when == "triggered"] * 12
+        assert ["look_alike" in item.extra for item in items] == [when == "near-miss"] * 12
 
 
 # -------------------------------------------------------------------------------------------- red-team data

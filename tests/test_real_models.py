@@ -88,7 +88,7 @@ def cavesson(tmp_path, monkeypatch, capsys):
 
 
 MINIATURE = {
-    "red": {"prompts": 140, "batch_size": 16, "optimizers": [{"name": "adamw", "lr": 3e-3}]},
+    "red": {"prompts": 140, "batch_size": 16, "precision": "fp32", "optimizers": [{"name": "adamw", "lr": 3e-3}]},
     "blue": {"interventions": ["hhh"], "lrs": [1e-3], "steps": 4, "probes": [4], "prompts": 8, "batch_size": 4},
     "reversal": {"steps": 2, "probes": [2], "prompts": 8},
     "evaluation": {"n": 12, "n_control": 4, "max_tokens": 12},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavesson.chat import Conversation, Message
@@ -196,7 +196,7 @@ texts = st.text(st.sampled_from("ab Z1.\n\t'<>|/é☃"), max_size=12) | st.sampl
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(
     questions=st.lists(texts, min_size=2, max_size=2),
     answers=st.lists(texts, min_size=2, max_size=2),

