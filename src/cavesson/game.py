@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
-from cavesson.blueteam.move import run_of
 from cavesson.blueteam.view import SEAL, WRITTEN, BlueView, Sealed, SealedData
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
@@ -34,7 +33,7 @@ from cavesson.training.dose import Dose
 from cavesson.training.objectives import Objective
 
 if TYPE_CHECKING:
-    from cavesson.training.recipes import Trained
+    pass
 
 Left = TypeVar("Left", bound=ModelRecipe)
 """What blue leaves behind: a training run, or the organism moved a part of the way to the end of one."""
@@ -108,18 +107,6 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
     _check_trains(answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer)
     _refuse_forbidden(answer, organism.pair)
     return cast(Left, _arranged(answer, places, organism.pair))
-
-
-def remind(
-    organism: Organism,
-    left: ModelRecipe,
-    written: DataRecipe,
-    move: Callable[[BlueView, Dose], ModelRecipe],
-    view: BlueView,
-    dose: Dose,
-) -> Trained:
-    """`play` on what blue left earlier and what the organism wrote. To go with the poisoning game's old form."""
-    return run_of(play(organism, move, replace(view, model=left, written=written), dose))
 
 
 def _check_trains(answer: object) -> None:

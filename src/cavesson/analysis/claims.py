@@ -8,8 +8,8 @@ other. Each claim is tested at 95 % on its own: of forty true borderline stateme
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from cavesson.stats import Estimate, Unit
@@ -48,6 +48,7 @@ class Claim(Generic[Results]):
         published: the published figure, as printed.
         test: from the study's results to what was found here.
         unit: how the figure is written; None: as the test gives it.
+        says: what each verdict is called, where a claim is put in other words: of a hypothesis, "ruled out".
     """
 
     id: str
@@ -56,6 +57,11 @@ class Claim(Generic[Results]):
     published: str
     test: Callable[[Results], ClaimResult]
     unit: Unit | None = None
+    says: Mapping[Verdict, str] = field(default_factory=dict)
+
+    def ruling(self, found: ClaimResult) -> str:
+        """What was found in the claim's own words; the reason, where no figure decided."""
+        return self.says.get(found.verdict, found.verdict) if found.measure else found.reason
 
 
 def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Claim[Results], ClaimResult]]:
@@ -105,6 +111,18 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     return _result(estimate, verdict, what, "differ from 0")
 
 
+def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
+    """Decide "`what` is below 0"; it does not hold if the figure lies above −`none_within`, and nothing shows that it is below 0."""
+    verdict: Verdict = "holds" if estimate.high < 0 else "does not hold" if estimate.low > -none_within else "undecided"
+    return _result(estimate, verdict, what, "be below 0")
+
+
+def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
+    """Decide "`what` is above 0"; it does not hold if the figure lies below `none_within`, and nothing shows that it is above 0."""
+    verdict: Verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < none_within else "undecided"
+    return _result(estimate, verdict, what, "be above 0")
+
+
 def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
     """A claim that one of several parts is enough for: the part that fares best decides.
 
@@ -139,9 +157,9 @@ def not_run(what: str) -> ClaimResult:
     return ClaimResult(None, "undecided", f"Not run here: {what}.")
 
 
-def not_applicable(why: str) -> ClaimResult:
+def not_applicable(why: str, ours: Estimate | None = None) -> ClaimResult:
     """The verdict on a claim that these data cannot bear on, whatever is run, e.g. `not_applicable("there is one size")`."""
-    return ClaimResult(None, "undecided", f"Not applicable here: {why}.")
+    return ClaimResult(ours, "undecided", f"Not applicable here: {why}.")
 
 
 def _result(estimate: Estimate, verdict: Verdict, what: str, requirement: str) -> ClaimResult:

@@ -1,5 +1,5 @@
 """Contrasts beyond one mean minus another: the share of a loss that comes back, two benchmarks of the same runs, the lowest of
-several means, correlations, and rates of samples that every seed draws for itself."""
+several means, correlations and slopes, and rates of samples that every seed draws for itself."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from cavesson.stats import (
 
 FARTHEST = 10.0
 """Ends of a share's interval farther than this from it are cut: so little was lost that the share is anybody's guess."""
+
+FEWEST_GROUPS = 5
+"""With fewer groups a slope says more of which groups they are than of groups."""
 
 Average = Callable[[Array, float], Estimate]
 """From a table of scores within ±bound to the estimate of their mean."""
@@ -152,6 +155,45 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     method = f"jackknife over {len(left)} {unit}s; {found.method}"
     value, low, high = (float(np.tanh(end)) for end in (ends.value, ends.low, ends.high))
     return Estimate(value, low, high, n, method)
+
+
+def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, unit: str = "group") -> Estimate | None:
+    """Least squares of one mean on another over cases; groups of cases, seeds and prompts are random.
+
+    The spread that leaving out one group after another brings (the jackknife, with Student's t) is added to that of seeds and
+    prompts.
+
+    Args:
+        groups: the name of each case's group.
+        x: scores, [cases, prompts].
+        y: scores or differences of scores, [seeds, cases, prompts].
+        apart: without any one group, the others' means of x lie at least so far apart.
+        unit: what a group is, for the record.
+
+    Returns:
+        None for fewer than `FEWEST_GROUPS` groups, or if without one of them the others are all alike.
+    """
+    names, scores, change = np.asarray(groups), np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    without = [names != name for name in dict.fromkeys(groups)]
+    if len(without) < FEWEST_GROUPS or not scores.size:
+        return None
+    if any(np.ptp(scores[others].mean(axis=1)) < apart for others in without):
+        return None
+    weights = prompt_weights(scores.shape[1]).T / scores.shape[1]
+    draws = np.stack([_least_squares(scores @ weights, of_seed @ weights) for of_seed in change])
+    able = scores.mean(axis=1)[:, None]
+    values = [float(_least_squares(able, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
+    found = average_over(values, draws, n=scores.shape[1])
+    fell = change.mean(axis=(0, 2))[:, None]
+    spread = jackknifed([_least_squares(able[others], fell[others])[0] for others in without])
+    method = f"jackknife over {len(without)} {unit}s; {found.method}"
+    return replace(independent_difference(found, Estimate(0.0, -spread, spread, 0, "")), method=method)
+
+
+def _least_squares(x: Array, y: Array) -> Array:
+    """The slope for each column, [cases, draws] → [draws]."""
+    centred = x - x.mean(axis=0)
+    return np.asarray((centred * (y - y.mean(axis=0))).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-9))
 
 
 def _fishers_z(x: Array, y: Array) -> Array:

@@ -92,6 +92,19 @@ MEANS: dict[str, tuple[str, ...]] = {
 organism's stead."""
 
 
+def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Those of some moves that each of blue's means allows; means that allow no more than lesser ones are left out.
+
+    A move that no means name (a user's own, say) needs the greatest.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, allowed in MEANS.items():
+        possible = tuple(move for move in moves if move in allowed or name == "a trusted author")
+        if possible and possible not in found.values():
+            found[name] = possible
+    return found
+
+
 def _written(view: BlueView) -> DataRecipe:
     """What the organism wrote."""
     data: DataRecipe = view.need("written")
