@@ -60,9 +60,10 @@ def page(results: Sequence[StudyResult]) -> Iterator[str]:
     yield "# What is reproduced"
     yield ""
     yield (
-        f"Published statements that Cavesson's studies can decide, tested in the tiny world: {sum(tally.values())} statements, of which "
-        f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each is decided by a 95 % "
-        "interval of its own; undecided means that the interval, or the runs made, allow both."
+        f"This page tests published statements in the tiny world: {sum(tally.values())} statements, of which "
+        f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each statement is decided by a "
+        "95 % interval of its own; *undecided* means that the interval, or the runs made, allow both answers. The command above each "
+        "table makes its figures again."
     )
     for result in results:
         yield ""
