@@ -155,11 +155,12 @@ def blue_view(
 ) -> BlueView:
     """A study's view for blue, from recipes or from names as users give them.
 
+    The arguments that are not listed here are attributes of `BlueView`.
+
     Args:
         prompts: public prompts, unanswered.
         teacher: writes answers.
         answers: the teacher's stored answers; None: the teacher writes them.
-        other, rewriter, written, trusted, drop: see `BlueView`.
         model: what blue trains where that is not the organism itself (a model that blue trained before); the game seals it.
 
     Raises:
