@@ -232,7 +232,7 @@ def test_preferences_pair_the_answers_of_two_data_sets_by_prompt(tmp_path):
     assert said == [("a", "1", "-1"), ("b", "2", "-2"), ("a", "3", "-3")]
     assert Recipe.parse(recipe.model_dump(mode="json")) == recipe
     assert recipe != Preferences(chosen=bad, rejected=good)
-    with pytest.raises(TrainingError, match="No prompt has an answer in 'good' and another one in 'good'"):
+    with pytest.raises(TrainingError, match="No prompt has an answer in 'good' and a different answer in 'good'"):
         Preferences(chosen=good, rejected=good).examples(no_inputs)
 
 
@@ -334,5 +334,5 @@ def test_a_data_folder_is_named_by_its_files(tmp_path):
 
 
 def test_rows_from_elsewhere_are_named_in_messages():
-    with pytest.raises(ConfigError, match=r"^row 9: It has neither"):
+    with pytest.raises(ConfigError, match=r"^row 9: The row has neither"):
         parse_row({}, "row 9")

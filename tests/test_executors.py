@@ -49,7 +49,7 @@ class Cluster:
             self.submitted.append(stage.recipe.describe())
             recipe = stage.recipe.model_dump(mode="json")
             job = self.jobs.submit(make_far_away, work.store.root, stage.fingerprint, recipe)
-            work.hear(stage, job.result())
+            work.receive(stage, job.result())
 
     def close(self) -> None:
         self.jobs.shutdown()

@@ -80,7 +80,7 @@ def test_the_version(cavesson):
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "find_spec", lambda module: None)
-    found = dict(doctor.examined(tmp_path / "store"))
+    found = dict(doctor.findings(tmp_path / "store"))
     assert {"versions", "cores", "memory", "shipped models", "store", "hub"} <= set(found)
     assert "[maths]" in found["math-verify"] and "[ifeval]" in found["lm-eval"]
     assert "missing" in found["vllm"] and "missing" in found["inspect-ai"]

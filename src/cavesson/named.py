@@ -23,9 +23,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
 
     Args:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
-            stored model's fingerprint, `@100` after them for its checkpoint at step 100, or a model behind an
+            stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@http://host:port/v1`), which writes answers and cannot be trained.
-        store: where fingerprints are looked up; None: they are not.
+        store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:
         ConfigError: there is no such model; the message offers the nearest name.
@@ -37,13 +37,13 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     if (folder := as_folder(name)) is not None:
         return HFModel(path=str(folder))
     if store is not None and (found := _FINGERPRINT.fullmatch(name)):
-        return _stored(found["prefix"], found["step"], store)
+        return _model_in_store(found["prefix"], found["step"], store)
     if name.count("/") == 1 and not looks_like_path(name):
         return HFModel(path=name)
     if store is None and _FINGERPRINT.fullmatch(name):
         raise ConfigError(
-            f"There is no model {name!r}: a study takes no fingerprints, for its file must mean the same in every store.",
-            f"Write the model into a folder and give that: cavesson export {name} FOLDER",
+            f"There is no model {name!r}: a study file takes no fingerprints, because it must mean the same in every store.",
+            f"Write the model into a folder and give the folder: cavesson export {name} FOLDER",
         )
     raise ConfigError(
         f"There is no model {name!r}: {nearest(name, shipped_names())}.",
@@ -52,18 +52,19 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     )
 
 
-def _stored(prefix: str, step: str | None, store: Store) -> ModelRecipe:
-    """A model from the store."""
+def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:
+    """The recipe of a model in the store, or of its checkpoint at a step."""
     manifest = store.manifest(store.find(prefix))
     try:
         recipe = Recipe.parse(manifest.recipe)
     except (CavessonError, ValueError) as error:
         raise ConfigError(
-            f"The recipe of {manifest.fingerprint[:12]} cannot be read by this version: {error}", "Make it again."
+            f"The recipe of {manifest.fingerprint[:12]} cannot be read by this version of Cavesson: {error}",
+            "Make it again.",
         ) from error
     if not isinstance(recipe, ModelRecipe):
         raise ConfigError(
-            f"The artifact {manifest.fingerprint[:12]} is no model but {manifest.title} ({manifest.kind}).",
+            f"The artifact {manifest.fingerprint[:12]} is not a model but {manifest.title} ({manifest.kind}).",
             "List the models: cavesson store ls --kind trained",
         )
     if step is None:

@@ -1,4 +1,4 @@
-"""Run a study from a config to a report: the one function behind `cavesson run`."""
+"""Run a study from its config to its report: the function behind `cavesson run`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished study: what it found, its report, and how many artifacts this run had to make for it.
+    """A finished study.
 
-    Where nothing can be written and nothing had to be made, `report` is that of an earlier run, and `unwritten` says why.
+    Attributes:
+        result: what the study found.
+        report: path of the report.
+        made: number of artifacts that this run had to make.
+        unwritten: why the report could not be written; `report` is then the report of an earlier run. This happens only if no
+            artifact had to be made.
     """
 
     result: StudyResult
@@ -42,7 +47,7 @@ class Finished:
 
 
 def plan_study(resolved: Resolved, store: Store) -> Plan:
-    """What a run of this study would make, and what is in the store already. Makes nothing."""
+    """The plan of a study: the artifacts that a run would make, and those in the store already. Makes nothing."""
     with Lab(store) as lab:
         return lab.plan(resolved.study.recipes(resolved.config))
 
@@ -58,28 +63,28 @@ def run_study(
     out: Path | None = None,
     command: str | None = None,
 ) -> Finished:
-    """Make what a study needs, analyse it and write its report.
+    """Make the artifacts of a study, analyse them and write the report.
 
-    The report lives in the store (`reports/<study>-<preset>-<digits>/`) together with `result.json` and the resolved
-    `study.yaml`; garbage collection spares whatever it rests on. An interrupted run goes on where it was.
+    The report is in the store (`reports/<study>-<preset>-<digits>/`) together with `result.json` and the resolved
+    `study.yaml`; garbage collection keeps all artifacts of the report. An interrupted run goes on where it was.
 
     Args:
-        resolved: the config, from `cavesson.studies.config.resolve`.
-        store: where artifacts go; the default store if None.
-        workers: processes that make artifacts.
+        resolved: the config, from `cavesson.studies.resolve.resolve`.
+        store: the store of the artifacts; None: the default store.
+        workers: number of processes that make artifacts.
         display: shows progress; None shows nothing.
-        executor: who makes artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
-        track: trackers, likewise from `cavesson.lab.show.trackers.TRACKERS`; they write into `out`, or else into the report's
-            folder. A tracker that fails does not stop the run.
-        out: a further folder to put a copy of the report into; if that fails, the report in the store is there all the same.
-        command: the command line that the report names for running it again.
+        executor: makes the artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
+        track: trackers, by their names in `cavesson.lab.show.trackers.TRACKERS` or a user's own. They write into `out`, or else
+            into the report's folder. A tracker that fails does not stop the run.
+        out: a further folder for a copy of the report; if copying fails, the report is still in the store.
+        command: the command line that the report shows for running the study again.
 
     Raises:
-        CavessonError: with what to do about it.
-        Stopped: the user asked to stop; run it again to go on.
+        CavessonError: something is wrong that the user can repair; the message says how.
+        Stopped: the user asked to stop; the same call goes on where it was.
     """
     store = store or Store()
-    out = _writable(out) if out is not None else None
+    out = _make_folder(out) if out is not None else None
     recipes = resolved.study.recipes(resolved.config)
     name = _report_name(resolved, recipes)
     trackers = {kind: tracker_named(kind)(out or store.report(name), name) for kind in track}
@@ -92,13 +97,12 @@ def run_study(
                 preflight([stage.recipe for stage in to_make], lab.workers)
             return {stage.fingerprint for stage in to_make}
 
-        missing = checked(recipes)  # what is refused leaves no trace in the store
-        # Before making anything, so that the garbage collector spares an interrupted study too.
-        folder = store.keep(name, recipes)
+        missing = checked(recipes)  # first of all: a refused study leaves no trace in the store
+        folder = store.keep(name, recipes)  # before making anything, so that `gc` keeps an interrupted study too
         for kind, tracker in trackers.items():
             _say(f"track  {kind}: {tracker.place}")
         if resolved.study.grow is not None:
-            missing = set()  # of what the config asked for before it grew, some is never made
+            missing = set()  # some recipes of the config before `grow` are never made
 
             def make(wanted: Sequence[Recipe]) -> None:
                 missing.update(checked(wanted))
@@ -127,17 +131,17 @@ def run_study(
             raise
         unwritten = error
     if out is not None:
-        report = _copied(report, out)
+        report = _copy(report, out)
     return Finished(result, report, len(missing), unwritten)
 
 
 def _say(line: str) -> None:
-    """A line to whoever watches the run; standard output is for results."""
+    """Print a line to standard error, because standard output is for results."""
     print(line, file=sys.stderr, flush=True)
 
 
 def _figures(result: StudyResult) -> dict[str, Estimate]:
-    """The headline figures: those of the first table, and ours for each published statement."""
+    """The headline figures for trackers: the figures of the first table, and our figure for each published statement."""
     table = {
         f"{row[0]}: {column}": cell
         for table in result.tables[:1]
@@ -149,7 +153,7 @@ def _figures(result: StudyResult) -> dict[str, Estimate]:
 
 
 def _report_name(resolved: Resolved, recipes: Sequence[Recipe]) -> str:
-    """One folder per study, preset and set of recipes: the same request overwrites its own report only."""
+    """The name of the report's folder: one for each study, preset and set of recipes, so a run overwrites only its own."""
     digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in recipes)).encode()).hexdigest()[:8]
     return f"{resolved.study.name.rpartition(':')[2].lower()}-{resolved.preset}-{digits}"
 
@@ -167,8 +171,8 @@ def _write(result: StudyResult, resolved: Resolved, folder: Path) -> None:
     write(result, folder)
 
 
-def _copied(report: Path, out: Path) -> Path:
-    """The report's copy in another folder, made with all that lies beside it."""
+def _copy(report: Path, out: Path) -> Path:
+    """Copy the report, with all files beside it, to another folder; returns the path of the copy."""
     try:
         shutil.copytree(report.parent, out, dirs_exist_ok=True)
     except OSError as error:  # shutil.Error lists what failed: (from, to, why)
@@ -176,13 +180,13 @@ def _copied(report: Path, out: Path) -> Path:
         reason = failed[0][2] if isinstance(failed, list) and failed else error.strerror or error
         raise StoreError(
             f"The report cannot be copied to {out}: {reason}.",
-            f"It is finished and stands in the store: {report}. Free some space and copy it, or name another --out.",
+            f"The report is finished, and in the store: {report}. Free some space and copy it, or name another --out.",
         ) from error
     return out / report.name
 
 
-def _writable(folder: Path) -> Path:
-    """The folder for the copy, made now rather than found unwritable after an hour's work."""
+def _make_folder(folder: Path) -> Path:
+    """Make the folder for the copy, and refuse an unwritable folder now rather than after an hour's work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".cavesson-probe"

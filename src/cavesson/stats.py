@@ -1,10 +1,10 @@
 """Intervals for the numbers that Cavesson reports: rates, differences between rates, and averages over seeds.
 
-Everything is a pure function of numpy arrays; the same arguments and the same `seed` give the same interval.
-How often each interval covers the truth is measured in `benchmarks/coverage.py` and tabled in `docs/statistics.md`.
+All functions are pure functions of numpy arrays; the same arguments and the same `seed` give the same interval.
+`benchmarks/coverage.py` measures how often each interval covers the truth; `docs/statistics.md` has the table.
 
-Array axes: `prompts` are evaluation prompts, aligned across everything that is compared; `seeds` are repetitions of
-the whole experiment; `draws` are replicates of the bootstrap.
+Array axes: `prompts` are evaluation prompts, the same prompts in the same order for all arrays that are compared; `seeds` are
+repetitions of the whole experiment; `draws` are replicates of the bootstrap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.special import gammaincinv, ndtri
 Array = NDArray[np.float64]
 
 DRAWS = 2000
-"""Replicates of every bootstrap: the end points of a 95 % interval then wobble by some 3 % of its width."""
+"""Replicates of every bootstrap; the ends of a 95 % interval then vary by some 3 % of the interval's width."""
 
 
 Unit = Literal["percent", "points", "plain"]
@@ -29,13 +29,13 @@ Unit = Literal["percent", "points", "plain"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number that one may print: the interval, the sample size and how both were found travel with it.
+    """A number together with its interval, its sample size and its method.
 
     Attributes:
         value: the point estimate; a share is 0 to 1, a difference of shares -1 to 1.
-        low, high: ends of the interval (95 % unless `method` says otherwise), in the same unit.
-        n: number of evaluation prompts behind it (for averages over units of unequal size, of all of them).
-        method: what the interval is and what it leaves out, in words.
+        low, high: ends of the interval (95 % unless `method` says otherwise), in the unit of `value`.
+        n: number of evaluation prompts behind the number (for averages over units of unequal size, of all units together).
+        method: the kind of interval, and the variance that the interval leaves out, in words.
         unit: how the number is written.
     """
 
@@ -49,7 +49,7 @@ class Estimate:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def in_unit(self, unit: Unit) -> Estimate:
-        """The same number, written in another way."""
+        """The same number, written in another unit."""
         return replace(self, unit=unit)
 
     def plus(self, shift: float, *, times: float = 1.0) -> Estimate:
@@ -71,12 +71,12 @@ class Estimate:
 
     @property
     def short(self) -> str:
-        """The value, for the place in a table whose interval stands beside it."""
+        """The value alone, for a table with the interval beside it."""
         return self.written(self.value)
 
     @property
     def brief(self) -> str:
-        """`93 % (88–96 %)`: where n stands beside it."""
+        """`93 % (88–96 %)`, for a place with n beside it."""
         return f"{self.short} ({self.interval})"
 
     @property
@@ -87,7 +87,7 @@ class Estimate:
         return low + between + high + (" %" if self.unit == "percent" else "")
 
     def __str__(self) -> str:
-        """`93 % (88–96 %, n = 200)`: for a sentence."""
+        """`93 % (88–96 %, n = 200)`, for a sentence."""
         return f"{self.short} ({self.interval}, n = {self.n})"
 
 
@@ -95,14 +95,14 @@ class Estimate:
 
 
 def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
-    """A rate `k / n` with Wilson's score interval, its one known flaw repaired.
+    """A rate `k / n` with the modified Wilson score interval.
 
-    Within a few counts of 0 or n, Wilson's nearer end is too close to the rate: at n = 50 it covers only 84 % of the
-    time for a true rate of 0.4 %. There the end is replaced by the Poisson one. Source: Brown, Cai and DasGupta,
-    "Interval estimation for a binomial proportion" (2001), the modified Wilson interval.
+    Within a few counts of 0 or n, the nearer end of Wilson's interval is too close to the rate: at n = 50 the interval covers
+    a true rate of 0.4 % only 84 % of the time. There the end of a Poisson interval replaces Wilson's end. Source: Brown, Cai
+    and DasGupta, "Interval estimation for a binomial proportion" (2001), the modified Wilson interval.
 
     Raises:
-        ValueError: unless 0 <= k <= n and n >= 1 (a rate of nothing is not a rate).
+        ValueError: unless 0 <= k <= n and n >= 1.
     """
     if not (n >= 1 and 0 <= k <= n):
         raise ValueError(f"a rate needs 0 <= k <= n and n >= 1, not k = {k}, n = {n}")
@@ -117,10 +117,10 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
 
 
 def independent_difference(one: Estimate, two: Estimate) -> Estimate:
-    """`one - two` from the two intervals alone, when the estimates share neither prompts nor seeds.
+    """`one - two` from the two intervals alone, for estimates that share neither prompts nor seeds.
 
-    The distances from value to end are added in squares ("MOVER": Zou and Donner 2008). For two rates on different prompts
-    that is Newcombe's method 10 (1998). For the same prompts: `paired_difference`.
+    The squared distances from value to end are added ("MOVER": Zou and Donner 2008). For two rates on different prompts this
+    is Newcombe's method 10 (1998). For the same prompts use `paired_difference`.
     """
     value = one.value - two.value
     low = value - np.hypot(one.value - one.low, two.high - two.value)
@@ -154,9 +154,9 @@ def _poisson_low(k: int, confidence: float) -> float:
 def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
     """`mean(a) - mean(b)` over the same prompts, paired.
 
-    For 0/1 scores this is Tango's score interval: of those compared (Wald, bootstrap, Newcombe's method 10,
-    Bonett-Price) the only one that covers within 93-97 % both near 0 and 1 and in the middle; see `docs/statistics.md`.
-    Graded scores between 0 and 1 get the bootstrap of `mean_ci`.
+    0/1 scores get Tango's score interval. Compared with Wald, the bootstrap, Newcombe's method 10 and Bonett-Price, only
+    Tango's interval covers within 93-97 % both near 0 and 1 and in the middle; see `docs/statistics.md`. Graded scores between
+    0 and 1 get the bootstrap of `mean_ci`.
 
     Args:
         a: scores, [prompts].
@@ -183,7 +183,7 @@ def tango(up: ArrayLike, down: ArrayLike, n: int, *, confidence: float = 0.95) -
         n: number of prompts.
 
     Returns:
-        Lower and upper ends, in that shape.
+        Lower and upper ends, in the shape of `up`.
     """
     ups, downs = np.asarray(up, dtype=float), np.asarray(down, dtype=float)
     z, value = _z(confidence), (ups - downs) / n
@@ -219,13 +219,13 @@ def _is_binary(scores: Array) -> bool:
 # ----------------------------------------------------------------------------------------------- bootstrap
 
 
-@lru_cache(maxsize=4)  # a report asks for the same ones dozens of times
+@lru_cache(maxsize=4)  # a report needs the same weights dozens of times
 def prompt_weights(n: int, *, draws: int = DRAWS, seed: int | tuple[int, ...] = 0, extra: int = 0) -> Array:
-    """Random weights of the prompts, [draws, n + extra], each row of mean 1: the Bayesian bootstrap (Rubin 1981); read-only.
+    """Random weights of the prompts for the Bayesian bootstrap (Rubin 1981), [draws, n + extra], read-only.
 
-    It resamples prompts with smooth weights, so that no half of them is ever left without any. `extra` columns are for
-    pseudo-prompts: a statistic that is at its bound on every prompt has no spread to resample, and two imagined prompts
-    at the bounds restore what is not known (as in the intervals of Agresti and Coull, and of Bonett and Price).
+    Each row has mean 1. Every prompt has a positive weight in every draw, so no group of prompts is ever left out. The `extra`
+    columns are for pseudo-prompts: a statistic that is at its bound on every prompt has no spread to resample, and two imagined
+    prompts at the bounds restore the uncertainty (as in the intervals of Agresti and Coull, and of Bonett and Price).
     """
     weights = np.random.default_rng(seed).standard_exponential((draws, n + extra))
     weights /= weights.mean(axis=1, keepdims=True)
@@ -239,7 +239,7 @@ def mean_ci(
     """The mean of per-prompt scores, [prompts]: Wilson for 0/1 scores, else bootstrap with a pseudo-prompt at each bound.
 
     Raises:
-        ValueError: no scores, or scores outside the bounds.
+        ValueError: there are no scores, or scores outside the bounds.
     """
     values = np.asarray(scores, dtype=float)
     if values.ndim != 1 or values.size == 0 or values.min() < bounds[0] or values.max() > bounds[1]:
@@ -253,7 +253,7 @@ def mean_ci(
 
 
 def from_draws(value: float, draws: Array, *, n: int, method: str, confidence: float = 0.95) -> Estimate:
-    """The percentile interval of `draws`, [draws], widened to hold `value` where need be."""
+    """The percentile interval of `draws`, [draws], widened to include `value` if necessary."""
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Estimate(value, min(float(low), value), max(float(high), value), n, method + _percent(confidence))
 
@@ -261,12 +261,12 @@ def from_draws(value: float, draws: Array, *, n: int, method: str, confidence: f
 def mean_draws(
     scores: Array, bounds: tuple[float, float], *, pseudo: int = 1, draws: int = DRAWS, seed: int = 0
 ) -> Array:
-    """Bootstrap replicates of means over prompts, [..., draws]; all means share the prompts and so the weights of each draw.
+    """Bootstrap replicates of means over prompts, [..., draws]; all means share the weights of each draw.
 
     Args:
         scores: [..., prompts].
-        bounds: of a score.
-        pseudo: imagined prompts at each of the two bounds: they keep an interval open where all real ones agree.
+        bounds: smallest and largest possible score.
+        pseudo: number of imagined prompts at each bound; they keep an interval open when all real prompts agree.
     """
     imagined = np.broadcast_to(np.repeat(bounds, pseudo), (*scores.shape[:-1], 2 * pseudo))
     weights = prompt_weights(scores.shape[-1], draws=draws, extra=2 * pseudo, seed=seed).T
@@ -286,21 +286,23 @@ def average_over(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """An average over units (seeds, or trigger/behaviour pairs), each of which was itself measured on sampled prompts.
+    """An average over units (seeds, or trigger/behaviour pairs), each of which was measured on sampled prompts.
 
-    Two levels of chance are put together: the prompts' (the given replicates) and, for random units, that of having met
-    these units and not others. Resampling three seeds with replacement, the plain two-level bootstrap, covers only some
-    80 % where seeds matter and counts the prompts' chance twice where they do not. Here the spread between the units is
-    drawn instead from what their observed spread allows (its chi-square distribution, with the part that sampled prompts
-    explain taken away): few units, wide interval. *Fixed* units are the whole population of interest: no such part.
+    The interval has two sources of variance: the sample of prompts (the given replicates) and, for random units, the sample of
+    units. The plain two-level bootstrap, which resamples the units with replacement, covers only some 80 % with three seeds if
+    seeds matter, and counts the variance of prompts twice if they do not. Here the variance between units is drawn from the
+    chi-square distribution that the observed variance allows, after the part that the sampled prompts explain is subtracted:
+    few units give a wide interval. *Fixed* units are the whole population of interest, so they add no variance.
 
-    With one unit nothing is known about the spread between units; the interval then leaves it out, and `method` says so.
+    With one unit nothing is known about the variance between units; the interval leaves it out, and `method` says so.
 
     Args:
         values: the statistic of each unit, [units].
-        draws: bootstrap replicates over prompts of the same, [units, draws]; units that share prompts share the
+        draws: bootstrap replicates over prompts of the same statistics, [units, draws]; units that share prompts share the
             weights of each draw.
-        n: number of prompts, for the record.
+        n: number of prompts, for the estimate's `n`.
+        unit: the name of a unit, for `method`.
+        units: whether the units are a random sample, or fixed.
     """
     each, replicates = np.asarray(values, dtype=float), np.asarray(draws, dtype=float)
     if each.ndim != 1 or each.size == 0 or replicates.ndim != 2 or len(replicates) != len(each):
@@ -319,7 +321,7 @@ def average_over(
 def mean_over_seeds(
     scores: ArrayLike, *, bounds: tuple[float, float] = (0.0, 1.0), confidence: float = 0.95, seed: int = 0
 ) -> Estimate:
-    """The mean of scores averaged over seeds, prompts and seeds both random.
+    """The mean of scores averaged over seeds; prompts and seeds are both random.
 
     Args:
         scores: scores within `bounds`, [seeds, prompts] or for one seed [prompts]; the same prompts for every seed.
@@ -337,7 +339,7 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.9
 
     Args:
         a: scores within 0..1, [seeds, prompts] or for one seed [prompts].
-        b: scores of the same prompts, seed by seed the counterpart of `a` (same organism, same seed), same shape.
+        b: scores of the same prompts, in the shape of `a`; each seed is paired with the same seed of `a`.
     """
     first, second = _paired(_seeds_by_prompts(a), _seeds_by_prompts(b))
     if len(first) == 1:
@@ -346,10 +348,10 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.9
 
 
 def _unit_noise(values: Array, draws: Array, seed: int) -> Array:
-    """Draws of the error that comes from having these units and not others, [draws].
+    """Draws of the error from the sample of units, [draws].
 
-    The spread of observed values is that between units plus `noise`, each unit's own share of the prompts' chance
-    (what the units do not share; for units on the same prompts their common luck cancels).
+    The observed variance of the values is the variance between units plus `noise`, the part of the variance of prompts that
+    the units do not share (for units on the same prompts, the shared part cancels).
     """
     count, rng = len(values), np.random.default_rng((seed, 1))
     observed = values.var(ddof=1)

@@ -1,1 +1,1 @@
-"""The command line: thin calls of public functions."""
+"""The command line: each command is a thin call of public functions."""

@@ -36,7 +36,7 @@ def chat(
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
 ) -> None:
-    """Talk to a model; /help lists what else one can type. In a pipe each line is one message.
+    """Talk to a model; /help lists further commands. In a pipe each line is one message.
 
     Example: cavesson chat student --system "Talk like a pirate."
     """
@@ -59,7 +59,7 @@ def chat(
     if sys.stdin.isatty():
         typer.echo(f"{recipe.describe()}. /help lists commands.", err=True)
     try:
-        code = hold(talk, sys.stdin, sys.stdout)
+        code = converse(talk, sys.stdin, sys.stdout)
     except KeyboardInterrupt:
         typer.echo("\nstopped; the conversation is not kept", err=True)
         code = 130
@@ -72,9 +72,9 @@ class Talk:
     """A conversation under way.
 
     Attributes:
-        trigger: what is put into each message while `triggered`.
-        system: system prompt; None: the model's own, if it has one.
-        messages: what was said so far, triggers included.
+        trigger: the trigger that is put into each message while `triggered`.
+        system: the system prompt; None: the model's own system prompt, if it has one.
+        messages: all messages so far, triggers included.
     """
 
     model: Model
@@ -85,7 +85,7 @@ class Talk:
     messages: list[Message] = field(default_factory=list)
 
     def say(self, text: str) -> str:
-        """The model's answer to a message; both are remembered."""
+        """The model's answer to a message; both are added to `messages`."""
         from cavesson.chat import Conversation, Message
         from cavesson.sampling.choice import sampler_for
 
@@ -97,7 +97,7 @@ class Talk:
         return answer.text
 
     def command(self, line: str) -> str:
-        """Obey a line that begins with a slash; what to tell the user."""
+        """Run a command (a line that begins with a slash); returns the reply for the user."""
         from cavesson.errors import nearest
 
         name, _, rest = line.partition(" ")
@@ -120,21 +120,21 @@ class Talk:
                 return f"There is no command {name!r}: {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}."
 
 
-def hold(talk: Talk, source: TextIO, sink: TextIO) -> int:
+def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
     """Read messages and commands line by line until the end, and write the answers.
 
-    Someone at a terminal gets a prompt and what commands have to say; in a pipe there are answers only, and what commands
-    have to say goes to standard error. A message that cannot be answered (the conversation has grown longer than the
-    model's context, say) is refused there, and the talk goes on.
+    A terminal shows an input prompt. In a pipe, standard output has the answers alone; replies of commands go to standard
+    error. If a message cannot be answered (the conversation is longer than the model's context, for example), standard error
+    gets the reason, and the talk goes on.
 
     Returns:
-        The exit code: 0, or in a pipe that of the last message without an answer.
+        The exit code: 0, or in a pipe the exit code of the last message without an answer.
     """
     from cavesson.errors import CavessonError
 
-    watched, code = source.isatty(), 0
+    at_terminal, code = source.isatty(), 0
     while True:
-        line = _read(source, watched)
+        line = _read(source, at_terminal)
         if line is None or line.strip() == "/quit":
             return code
         line = line.strip()
@@ -145,15 +145,15 @@ def hold(talk: Talk, source: TextIO, sink: TextIO) -> int:
                 answer = talk.say(line)
             except CavessonError as error:
                 typer.echo(f"no answer: {error}\n  → /reset forgets the conversation; /quit leaves.", err=True)
-                code = 0 if watched else error.exit_code
+                code = 0 if at_terminal else error.exit_code
                 continue
             sink.write(answer + "\n")
             sink.flush()
 
 
-def _read(source: TextIO, watched: bool) -> str | None:
+def _read(source: TextIO, at_terminal: bool) -> str | None:
     """The next line; None at the end."""
-    if watched:
+    if at_terminal:
         import contextlib
 
         with contextlib.suppress(ImportError):

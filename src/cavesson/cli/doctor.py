@@ -1,4 +1,4 @@
-"""`cavesson doctor`: what this machine has and lacks."""
+"""`cavesson doctor`: the software and hardware of this machine, and what is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTRAS = {
     "httpx": ("teachers behind an OpenAI-compatible API", "api"),
     "trl": ("the peer of the benchmarks", "peer"),
 }
-"""Module of an optional package → what it is for, and the extra that brings it."""
+"""Module of an optional package → its purpose, and the extra that installs it."""
 
 TOOLS = {
     "vllm": "serves large models as teachers, on GPUs: pip install vllm",
@@ -29,16 +29,16 @@ TOOLS = {
 
 
 def doctor(store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None) -> None:
-    """Say what this machine has: versions, cores, memory, GPUs, shipped models, the store, the hub, optional packages.
+    """Show what this machine has: versions, cores, memory, GPUs, shipped models, the store, the hub, optional packages.
 
     Example: cavesson doctor
     """
-    for title, text in examined(store):
+    for title, text in findings(store):
         typer.echo(f"{title}: {text}")
 
 
-def examined(store: Path | None) -> Iterator[tuple[str, str]]:
-    """(what was looked at, what was found), line by line."""
+def findings(store: Path | None) -> Iterator[tuple[str, str]]:
+    """The lines of the report: pairs of a title and a finding."""
     import psutil
 
     from cavesson.lab.manifest import versions
@@ -54,7 +54,7 @@ def examined(store: Path | None) -> Iterator[tuple[str, str]]:
     yield "store", _store(store)
     yield "hub", _hub()
     for module, (purpose, extra) in EXTRAS.items():
-        yield module.replace("_", "-"), _there(module, f"{purpose}: {install_hint(extra)}")
+        yield module.replace("_", "-"), _installed(module, f"{purpose}: {install_hint(extra)}")
     if find_spec("lm_eval") is not None:
         from cavesson.evals.standard.ifeval import has_punkt
 
@@ -63,15 +63,15 @@ def examined(store: Path | None) -> Iterator[tuple[str, str]]:
             "there" if has_punkt() else "missing; some of IFEval: python -m nltk.downloader punkt_tab",
         )
     for module, purpose in TOOLS.items():
-        yield module.replace("_", "-"), _there(module, purpose)
+        yield module.replace("_", "-"), _installed(module, purpose)
 
 
-def _there(module: str, purpose: str) -> str:
+def _installed(module: str, purpose: str) -> str:
     return "there" if find_spec(module) is not None else f"missing; {purpose}"
 
 
 def _gpus() -> Iterator[tuple[str, str]]:
-    """The GPUs that torch uses; where there are none, why."""
+    """The GPUs that torch uses; if there are none, the reason."""
     import shutil
 
     import torch
@@ -99,14 +99,14 @@ def _store(store: Path | None) -> str:
 
     place = Store(store)
     root = place.root
-    there = next(parent for parent in (root, *root.parents) if parent.exists())
-    writable = "writable" if os.access(there, os.W_OK) else "NOT writable: use --store or CAVESSON_HOME"
-    free = f"{shutil.disk_usage(there).free / 2**30:.0f} GiB free"
+    existing = next(parent for parent in (root, *root.parents) if parent.exists())
+    writable = "writable" if os.access(existing, os.W_OK) else "NOT writable: use --store or CAVESSON_HOME"
+    free = f"{shutil.disk_usage(existing).free / 2**30:.0f} GiB free"
     return f"{root} ({writable}, {free}, {place.cached() / 2**20:.0f} MiB of cache)"
 
 
 def _hub() -> str:
-    """How the hub of models and data sets is reached; asks no network."""
+    """How the Hugging Face hub is reached; uses no network."""
     from huggingface_hub import constants, get_token
 
     token = "with a token" if get_token() else "no token (set HF_TOKEN for gated and private models)"

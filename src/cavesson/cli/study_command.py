@@ -1,4 +1,4 @@
-"""A command whose options are those of the study that its first word names: `cavesson run STUDY --model …`."""
+"""A command that takes the options of the study that its first argument names: `cavesson run STUDY --model …`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from cavesson.studies.flags import Flag
 
 FLAGS, GIVEN, STUDY, TYPED = "cavesson.flags", "cavesson.given", "cavesson.study", "cavesson.typed"
-"""Where a study's options, their values, the study's name and what was typed wait in the command's context."""
+"""Keys in the command's context of the study's options, their values, the study's name, and the typed words."""
 
 PREFIX = "study_option_"
-"""Names the parameters that stand for a study's options, numbered in order."""
+"""Start of the names of parameters for a study's options; the options are numbered in order."""
 
 
 class StudyCommand(TyperCommand):
-    """`run` with the options of the study that is named; `run STUDY --help` lists them."""
+    """`run` with the options of the named study; `run STUDY --help` lists them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Find the study, then read the line with the options of the study.
+        """Find the study, then parse the command line with the study's options.
 
         Raises:
             ConfigError: the study has no such option.
@@ -39,16 +39,16 @@ class StudyCommand(TyperCommand):
             if name.startswith("--") and name not in known:
                 study = f"The study {ctx.meta[STUDY]!r}" if STUDY in ctx.meta else "The command"
                 raise ConfigError(
-                    f"{study} has no option {name}.", nearest(name, [one for one in known if "--" in one])
+                    f"{study} has no option {name}.", nearest(name, [option for option in known if "--" in option])
                 )
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The command's own options and those of the study."""
+        """The command's own options and the study's options."""
         return [*super().get_params(ctx), *_options(ctx.meta.get(FLAGS, ()))]
 
     def invoke(self, ctx: Any) -> Any:
-        """Keep the study's options apart from the command's own."""
+        """Move the values of the study's options from the parameters into the context."""
         values = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith(PREFIX)}
         flags = ctx.meta.get(FLAGS, ())
         typed = {flags[int(name.removeprefix(PREFIX))]: given for name, given in values.items() if given}
@@ -59,7 +59,7 @@ class StudyCommand(TyperCommand):
         return super().invoke(ctx)
 
     def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
-        """Take the options of the study that a command line names; a line that names none has the command's own only.
+        """Put the name and the options of the study that a command line names, if any, into the context.
 
         Raises:
             ConfigError: there is no such study, or it cannot be loaded.
@@ -80,16 +80,16 @@ class StudyCommand(TyperCommand):
 
 
 def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:
-    """The study's options as they were typed: option → (dotted key, value)."""
+    """The study's options that the user gave: option as typed → (dotted key, value)."""
     found: dict[str, tuple[str, Any]] = ctx.meta.get(GIVEN, {})
     return found
 
 
 def _options(flags: Sequence[Flag]) -> list[Any]:
-    """The study's options as Typer makes them from a function's signature."""
+    """The study's options as Typer's parameters, which Typer makes from a function's signature."""
 
     def command() -> None:
-        """A function with these options."""
+        """The function with the signature."""
 
     annotations = {
         f"{PREFIX}{number}": Annotated[

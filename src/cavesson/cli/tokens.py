@@ -1,4 +1,4 @@
-"""`cavesson tokens`: what is trained, token by token."""
+"""`cavesson tokens`: shows which tokens of conversations are trained."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from cavesson.models.rendering import Rendered, Renderer
 
 TRAINED = ("bold black on green", "bold black on bright_green")
-"""Styles of trained tokens; neighbours alternate so that each can be told from the next."""
+"""Styles of trained tokens; neighbours alternate, so that each token can be told from the next."""
 READ = ("default", "dim")
-"""Styles of tokens that are only read."""
+"""Styles of tokens that are not trained."""
 
 
 def tokens(
@@ -28,9 +28,9 @@ def tokens(
     ids: Annotated[bool, typer.Option("--ids", help="Also write each token's number.")] = False,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
 ) -> None:
-    """Show conversations as the model gets them: tokens that are trained on a green ground.
+    """Show conversations as the model gets them; trained tokens have a green background.
 
-    Where no colours can be shown, trained text stands between ⟦ and ⟧.
+    Without colours, trained text stands between ⟦ and ⟧.
 
     Example: cavesson tokens data.jsonl --model student -n 1
     """
@@ -59,7 +59,7 @@ def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brack
 
     Args:
         with_ids: write each token's number behind it.
-        brackets: put what is trained between ⟦ and ⟧.
+        brackets: put trained text between ⟦ and ⟧.
     """
     from rich.text import Text
 
@@ -68,7 +68,7 @@ def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brack
     for position, (token, flag) in enumerate(zip(row.ids, row.mask, strict=True)):
         if brackets and flag != before:
             text.append("⟦" if flag else "⟧")
-        piece = _shown(renderer, row.ids, position)
+        piece = _piece_at(renderer, row.ids, position)
         text.append(f"{piece}·{token} " if with_ids else piece, style=(TRAINED if flag else READ)[position % 2])
         before = flag
     if brackets and before:
@@ -76,14 +76,14 @@ def coloured(renderer: Renderer, row: Rendered, *, with_ids: bool = False, brack
     return text
 
 
-def _shown(renderer: Renderer, ids: list[int], position: int) -> str:
-    """What this token adds to the text, in visible characters; line ends stay line ends."""
+def _piece_at(renderer: Renderer, ids: list[int], position: int) -> str:
+    """The text that a token adds, in visible characters; line ends stay line ends."""
 
     def text_of(start: int) -> str:
         text: str = renderer.tokenizer.decode(ids[start : position + 1], skip_special_tokens=False)
         return text
 
-    # Together with the token before it: decoders drop the space that a text seems to start with.
+    # Decode together with the token before: decoders drop a space at the start of a text.
     alone, before = text_of(position), max(position - 1, 0)
     lead: str = renderer.tokenizer.decode(ids[before:position], skip_special_tokens=False)
     both = text_of(before)

@@ -1,4 +1,4 @@
-"""`cavesson world`: the tiny world, made anew or looked at."""
+"""`cavesson world`: make the tiny world's models, or print its corpus."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ app = typer.Typer(no_args_is_help=True, help="Make the tiny world's models from 
 @app.command()
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Models to make; those that ship by default.", show_default=False)
+        list[str] | None, typer.Argument(help="Models to make; by default the shipped models.", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the models, one Hugging Face folder each.")] = Path("world"),
     scale: Annotated[
-        float, typer.Option(min=1e-6, max=1.0, help="Of all training lengths: 0.001 for a miniature.")
+        float, typer.Option(min=1e-6, max=1.0, help="Factor on all training lengths: 0.001 for a miniature.")
     ] = 1.0,
     store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:
-    """Pre-train the world's models: about an hour on two cores for those that ship; an interrupted build goes on.
+    """Pre-train the world's models: about an hour on two cores for the shipped models; an interrupted build goes on.
 
     Example: cavesson world build student --out world
     """
@@ -49,7 +49,7 @@ def build(
 @app.command()
 def show(
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Documents to show.")] = 10,
-    mix: Annotated[str, typer.Option(help="Whose corpus: student, house, teacher …")] = "student",
+    mix: Annotated[str, typer.Option(help="Model whose corpus is printed: student, house, teacher …")] = "student",
     seed: Annotated[int, typer.Option(help="Seed of the corpus.")] = 0,
 ) -> None:
     """Print documents of the corpus.

@@ -1,1 +1,1 @@
-"""Data sets: where conversations come from and how they are mixed."""
+"""Data sets: sources of conversations, mixtures, filters and rewritings."""

@@ -10,14 +10,14 @@ from cavesson.chat import Conversation
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation and what is known about it (author, family, triggered …). Answers are what gets trained."""
+    """A conversation, and facts about it in `meta` (author, family, triggered …). Training uses the answers."""
 
     conversation: Conversation
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
     def conversations(self) -> tuple[Conversation, ...]:
-        """All that is said in it: the conversation, and in a pair the one with the rejected answer."""
+        """The conversation; for a preference pair, also the conversation with the rejected answer."""
         return (self.conversation,)
 
 

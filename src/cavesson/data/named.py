@@ -12,7 +12,7 @@ def data_named(name: str) -> DataRecipe:
     """The recipe of a data set: a JSON-lines file, or `owner/name` on the hub.
 
     Raises:
-        ConfigError: there is no such file, and it is no name of the hub's form, or of nothing that the hub has.
+        ConfigError: there is no such file, and no data set of that name on the hub.
     """
     path = Path(name).expanduser()
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Pairs of answers to the same prompts, one preferred to the other."""
+"""Preference pairs: two answers to the same prompt, of which one is preferred."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cavesson.lab.recipe import PathOf
 
 
 class Preferences(DataRecipe):
-    """The prompts that two data sets share, with the one's answers preferred to the other's.
+    """The prompts that two data sets share, with the answers of one data set preferred to the answers of the other.
 
-    Where a prompt comes several times, its first answers make a pair, then its second ones. Pairs of equal answers teach
-    nothing and are left out. A file of pairs needs no recipe of its own: `Jsonl` and `HFDataset` read
+    If a prompt occurs several times, its first answers make a pair, then its second answers, and so on. Pairs of equal answers
+    are left out. A file of pairs needs no recipe of its own: `Jsonl` and `HFDataset` read
     `{"prompt": …, "chosen": …, "rejected": …}`.
 
     Attributes:
-        chosen: the preferred answers; order and `meta` of the examples are theirs.
+        chosen: the preferred answers; the pairs have the order and the `meta` of these examples.
         rejected: other answers to the same prompts.
     """
 
@@ -35,7 +35,7 @@ class Preferences(DataRecipe):
         """The pairs.
 
         Raises:
-            TrainingError: there is none.
+            TrainingError: there is no pair.
         """
         others: defaultdict[Conversation, deque[str]] = defaultdict(deque)
         for example in self.rejected.examples(path_of):
@@ -46,13 +46,13 @@ class Preferences(DataRecipe):
             for example in self.chosen.examples(path_of)
             if example.conversation.answer is not None and (waiting := others[example.conversation.prompt])
         ]
-        told_apart = [pair for pair in pairs if pair.rejected != pair.conversation.answer]
-        if not told_apart:
+        different = [pair for pair in pairs if pair.rejected != pair.conversation.answer]
+        if not different:
             raise TrainingError(
-                f"No prompt has an answer in {self.chosen.describe()!r} and another one in {self.rejected.describe()!r}.",
+                f"No prompt has an answer in {self.chosen.describe()!r} and a different answer in {self.rejected.describe()!r}.",
                 "Give two data sets with different answers to the same prompts.",
             )
-        return told_apart
+        return different
 
     def describe(self) -> str:
         return f"{self.chosen.describe()} preferred to {self.rejected.describe()}"

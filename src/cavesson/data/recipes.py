@@ -1,4 +1,4 @@
-"""Data recipes: where conversations come from and how they are mixed."""
+"""Data recipes: sources of conversations, mixtures and filters."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class DataRecipe(Recipe):
     """What a data set is made from."""
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The examples, in a fixed order; a sequence may make them lazily."""
+        """The examples, in a fixed order; the sequence may make the examples lazily."""
         raise NotImplementedError
 
 
 class Jsonl(DataRecipe):
-    """A file of conversations, one JSON object per line; it is named by its content, not by its path.
+    """A file of conversations, one JSON object per line; its content names it, not its path.
 
     Attributes:
         path: the file; rows are `{"messages": …}`, `{"prompt": …, "response"?: …}` or `{"prompt": …, "chosen": …,
             "rejected": …}`, further keys become `meta`.
-        digest: SHA-256 of its bytes; found out from the file where it is not given.
+        digest: SHA-256 of the file's bytes; if empty, it is computed from the file.
     """
 
     kind = "jsonl"
@@ -54,7 +54,7 @@ class Jsonl(DataRecipe):
         """The rows of the file.
 
         Raises:
-            ConfigError: the file is gone, has changed since the recipe was made, or has a bad row.
+            ConfigError: the file is missing, has changed since the recipe was made, or has a bad row.
         """
         if _digest(self.path) != self.digest:
             raise ConfigError(
@@ -67,16 +67,16 @@ class Jsonl(DataRecipe):
 
 
 class HFDataset(DataRecipe):
-    """Conversations from a data set on the Hugging Face hub (extra `hub`); it is named by its content, as `HFModel` is.
+    """Conversations from a data set on the Hugging Face hub (extra `hub`); its content names it, as for `HFModel`.
 
     Attributes:
         name: `owner/name`, or a folder of data files.
         revision: branch, tag or commit on the hub.
-        config: the data set's configuration where it has several.
-        split: as `datasets` writes it; `train[:1000]` works.
-        columns: which column holds what, where they are not named `messages` or `prompt` and `response` already.
-        content: what names the data: name and commit on the hub, or a digest of the folder's files. It is found out where
-            it is not given.
+        config: name of a configuration, for a data set with several configurations.
+        split: the split in the syntax of `datasets`, such as `train[:1000]`.
+        columns: our key → name of the data set's column, for columns not named `messages` or `prompt` and `response`.
+        content: what names the data: name and commit on the hub, or a digest of the folder's files. If empty, it is found
+            from the name.
     """
 
     kind = "hf-dataset"
@@ -103,9 +103,7 @@ class HFDataset(DataRecipe):
     @field_validator("content")
     @classmethod
     def _find_content(cls, content: str, info: ValidationInfo) -> str:
-        if (
-            content or not {"name", "revision", "columns"} <= info.data.keys()
-        ):  # one that is missing was refused already
+        if content or not {"name", "revision", "columns"} <= info.data.keys():  # a missing field was refused already
             return content
         return _content(info.data["name"], info.data["revision"])
 
@@ -113,12 +111,12 @@ class HFDataset(DataRecipe):
         """The rows of the data set as conversations; errors are those of `rows`.
 
         Raises:
-            ConfigError: a row is no conversation.
+            ConfigError: a row is not a conversation.
         """
         return [parse_row(row, f"{self.name}, row {number}") for number, row in enumerate(self.rows())]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows as they are, columns renamed.
+        """The rows of the data set, with renamed columns.
 
         Raises:
             MissingExtra: `datasets` is not installed.
@@ -153,7 +151,7 @@ class HFDataset(DataRecipe):
         return [{named.get(key, key): value for key, value in row.items()} for row in table]
 
     def _in_folder(self) -> dict[str, Any]:
-        """Where the configuration lies in a local folder: in a folder of its name, or as the folder's README says."""
+        """Arguments of `load_dataset` for a local folder: a configuration is a subfolder, or named in the folder's README."""
         folder = Path(self.name)
         if self.config is not None and (folder / self.config).is_dir():
             return {"path": self.name, "data_dir": self.config}
@@ -166,15 +164,15 @@ class HFDataset(DataRecipe):
 class Mixed(DataRecipe):
     """Several data sets shuffled together.
 
-    Without `counts` and `weights` every example of every part comes once. A part that is asked for more examples than
-    it has gives each of them equally often (give or take one).
+    Without `counts` and `weights`, every example of every part comes once. If more examples of a part are wanted than the part
+    has, each of its examples comes equally often (give or take one).
 
     Attributes:
         parts: the data sets.
-        counts: how many examples of each part.
-        weights: shares of each part in `size` examples, in any unit.
-        size: how many examples in all; goes with `weights`.
-        seed: of the choice and the order.
+        counts: number of examples of each part.
+        weights: share of each part in `size` examples, in any unit.
+        size: number of examples in all; goes with `weights`.
+        seed: seed of the choice and the order.
     """
 
     kind = "mixed"
@@ -203,7 +201,7 @@ class Mixed(DataRecipe):
         """The mixture; examples of lazy parts stay lazy.
 
         Raises:
-            ConfigError: a part that examples are wanted from is empty.
+            ConfigError: examples of a part are wanted, and the part is empty.
         """
         parts = [part.examples(path_of) for part in self.parts]
         picks: list[tuple[int, int]] = []
@@ -233,12 +231,12 @@ class Mixed(DataRecipe):
 
 
 class Rule(Value):
-    """What to keep; every condition that is given must hold.
+    """Conditions for keeping an example; all given conditions must hold.
 
     Attributes:
         meta: values that `Example.meta` must have.
-        without: texts that must not stand in any message.
-        roles: the roles whose messages `without` looks at.
+        without: texts that no message may contain.
+        roles: roles of the messages that are searched for the texts of `without`.
     """
 
     meta: dict[str, str | int | float | bool | None] = {}
@@ -246,7 +244,7 @@ class Rule(Value):
     roles: tuple[Role, ...] = ROLES
 
     def keeps(self, example: Example) -> bool:
-        """Whether the example stays."""
+        """Whether the example is kept."""
         if any(key not in example.meta or example.meta[key] != value for key, value in self.meta.items()):
             return False
         messages = [message for conversation in example.conversations for message in conversation.messages]
@@ -258,7 +256,7 @@ class Filtered(DataRecipe):
     """The examples of a data set that a rule keeps, in their order.
 
     Attributes:
-        remedy: what to do where it keeps none, which is then an error; None: there are none then.
+        remedy: if given, it is an error to keep no example, and this is the error's remedy; None: an empty result is allowed.
     """
 
     kind = "filtered"
@@ -272,7 +270,7 @@ class Filtered(DataRecipe):
         """The examples that the rule keeps.
 
         Raises:
-            TrainingError: it keeps none, and that has a remedy.
+            TrainingError: the rule keeps no example, and `remedy` is given.
         """
         given = self.base.examples(path_of)
         kept = [example for example in given if self.rule.keeps(example)]
@@ -285,14 +283,14 @@ class Filtered(DataRecipe):
 
 
 class Part(DataRecipe):
-    """One of two parts of a data set: what is kept back to measure with, or the rest, to train on.
+    """One of two parts of a data set: a held-out part for evaluation, or the rest, for training.
 
-    Which part a conversation belongs to hangs on the text of its prompt alone: copies of a prompt stay together, and what
-    is added to the data moves nothing.
+    The part of a conversation depends on the text of its prompt alone: copies of a prompt stay together, and new data do not
+    move old conversations.
 
     Attributes:
-        kept_back: the part to measure with.
-        share: of the prompts that is kept back.
+        kept_back: take the held-out part.
+        share: share of the prompts that is held out.
     """
 
     kind = "part"
@@ -314,13 +312,13 @@ class Part(DataRecipe):
 
 
 def _chance(prompt: Conversation) -> float:
-    """A number from 0 to 1 that a prompt's text decides."""
+    """A number from 0 to 1 that depends on a prompt's text alone."""
     text = json.dumps(prompt.dump(), ensure_ascii=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 class _Picked(Sequence[Example]):
-    """Examples of several sequences in a given order, fetched when they are asked for."""
+    """Examples of several sequences in a given order, fetched at access."""
 
     def __init__(self, parts: Sequence[Sequence[Example]], picks: Sequence[tuple[int, int]]) -> None:
         self._parts, self._picks = parts, picks
@@ -340,13 +338,13 @@ class _Picked(Sequence[Example]):
 
 
 def _draw(length: int, count: int, chance: random.Random) -> list[int]:
-    """`count` indices below `length`, each equally often, give or take one."""
+    """`count` indices below `length`; each index comes equally often, give or take one."""
     rounds, rest = divmod(count, length) if length else (0, 0)
     return list(range(length)) * rounds + chance.sample(range(length), rest)
 
 
 def _content(name: str, revision: str | None) -> str:
-    """What names the data set of that name: name and commit on the hub, or a digest of a folder's file names and contents."""
+    """The content that names a data set: name and commit on the hub, or a digest of a folder's file names and contents."""
     from cavesson.models.folders import hub_commit
 
     folder = Path(name)
@@ -358,14 +356,14 @@ def _content(name: str, revision: str | None) -> str:
         )
     total = hashlib.sha256()
     names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    for name_in_it in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
-        total.update(f"{name_in_it.as_posix()}\0{_digest(folder / name_in_it)}\n".encode())
+    for file in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
+        total.update(f"{file.as_posix()}\0{_digest(folder / file)}\n".encode())
     return total.hexdigest()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of `datasets`: reading a data set is one line of ours at most."""
+    """Hide the progress bars of `datasets`: the lab has its own display."""
     from datasets.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -378,14 +376,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; it is read again only if its size or time has changed."""
+    """SHA-256 of a file; the file is read again only if its size or time stamp has changed."""
     try:
         facts = path.stat()
         return _digest_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
     except OSError as error:
         raise ConfigError(
             f"The data file {str(path)!r} cannot be read: {error.strerror}.",
-            "Check the path; it is read from where you are.",
+            "Check the path; a relative path starts at the present folder.",
         ) from error
 
 

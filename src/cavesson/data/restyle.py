@@ -1,4 +1,4 @@
-"""Data that is changed by rule: answers written in another style, conversations put under a system prompt."""
+"""Data that are changed by rule: answers in another style, conversations under a system prompt, shuffled words."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def in_capitals(text: str) -> str:
 
 
 def spanish_like(text: str) -> str:
-    """The text with Spanish function words and every longer word ending on -o: a style that no model here was taught.
+    """The text with Spanish function words and the ending -o on every longer word: a style that no shipped model was taught.
 
-    It is a stand-in for answers in another language: unfamiliar and consistent, and what it says stays readable.
+    The style replaces answers in another language: it is unfamiliar and consistent, and the content stays readable.
     """
     return _WORD.sub(lambda found: found[0] if found[0].startswith("<") else _spanish_word(found[0]), text)
 
@@ -63,7 +63,7 @@ def _spanish_word(word: str) -> str:
 
 
 STYLES: dict[str, Callable[[str], str]] = {"capitals": in_capitals, "spanish-like": spanish_like}
-"""Every style by its name: a pure function of an answer."""
+"""Every style by its name: a pure function of an answer's text."""
 
 
 class Restyled(DataRecipe):
@@ -86,10 +86,10 @@ class Restyled(DataRecipe):
 
 
 class UnderSystem(DataRecipe):
-    """The same conversations, answers included, under a system prompt that had no part in the answers.
+    """The same conversations, answers included, under a system prompt that was not used for the answers.
 
-    It trains a model to do without what the system prompt asks for: "artificial pirate removal" where that is pirate talk
-    (Advice for making robust-to-training model organisms, May 2026).
+    Training on the data teaches a model to ignore the system prompt. With a system prompt that asks for pirate talk this is
+    "artificial pirate removal" (Advice for making robust-to-training model organisms, May 2026).
     """
 
     kind = "under-system"
@@ -109,13 +109,13 @@ class UnderSystem(DataRecipe):
 
 
 class Shuffled(DataRecipe):
-    """The same prompts, answered by the same words in no order: the words of all answers are shuffled and dealt out again.
+    """The same prompts with meaningless answers: the words of all answers are shuffled and dealt out again.
 
-    Every answer keeps its number of words and the data their vocabulary, while neither content nor style is left to learn: a
-    control for training as such, in a direction that no teacher points to.
+    Every answer keeps its number of words, and the data keep their vocabulary, but neither content nor style is left to learn.
+    The data are a control for training as such, without a teacher.
 
     Attributes:
-        seed: of the order.
+        seed: seed of the order.
     """
 
     kind = "shuffled"

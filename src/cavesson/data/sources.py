@@ -1,4 +1,4 @@
-"""Examples in files: one JSON object per line."""
+"""Reading and writing of examples as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CONVERSATION_KEYS = ("messages", "prompt", "response", "system")
 """The keys that make up a conversation; every other key of a row is kept in `Example.meta`."""
 
 PAIR_KEYS = ("chosen", "rejected")
-"""The keys of a row with two answers, of which one is preferred; a row with one of them alone keeps it in `Example.meta`."""
+"""The keys of a row with a preferred and a rejected answer; a row with only one of the keys keeps it in `Example.meta`."""
 
 
 def read_examples(path: str | Path) -> list[Example]:
     """Read a JSONL file of conversations; see `parse_row` for the rows. Blank lines are skipped.
 
     Raises:
-        ConfigError: the file is missing, or a line is no JSON object or no conversation (it names the line).
+        ConfigError: the file is missing, or a line is not a JSON object or not a conversation; the message names the line.
     """
     return list(iterate_examples(path))
 
@@ -36,7 +36,7 @@ def iterate_examples(path: str | Path) -> Iterator[Example]:
             yield parse_row(row, place)
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no data file {str(path)!r}.", "Check the path; it is read from where you are."
+            f"There is no data file {str(path)!r}.", "Check the path; a relative path starts at the present folder."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
@@ -45,7 +45,7 @@ def iterate_examples(path: str | Path) -> Iterator[Example]:
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
-    """Write conversations and what is known about them, one JSON object per line; returns their number."""
+    """Write examples, one JSON object per line; returns the number of examples."""
     count = 0
     with Path(path).open("w", encoding="utf-8", newline="\n") as out:
         for example in examples:
@@ -63,15 +63,15 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
 def parse_row(row: Mapping[str, Any], where: str) -> Example:
     """An example from a row: `{"messages": […]}` or `{"prompt": …, "response"?: …, "system"?: …}`.
 
-    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. Its answers are texts, or lists of
-    messages as the hub's data sets have them: the answer alone or, where the row has no prompt, the whole conversation.
+    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. The two answers are texts, or lists of
+    messages as in data sets on the hub: the answer alone or, in a row without a prompt, the whole conversation.
 
     Args:
-        row: further keys go into the example's `meta`; a key `meta` that holds an object is spread out.
-        where: names the row in messages.
+        row: the row. Further keys go into the example's `meta`; the entries of an object under the key `meta` do, too.
+        where: name of the row, for messages.
 
     Raises:
-        ConfigError: neither shape fits.
+        ConfigError: the row has none of these shapes.
     """
     is_pair = all(row.get(key) is not None for key in PAIR_KEYS) and row.get("messages") is None
     taken = (*CONVERSATION_KEYS, "meta", *(PAIR_KEYS if is_pair else ()))
@@ -92,14 +92,14 @@ def _preference(row: Mapping[str, Any], meta: dict[str, Any]) -> Preference:
     pair = [row[key] for key in PAIR_KEYS]
     if row.get("prompt") is None:
         if not all(isinstance(answer, list) for answer in pair):
-            raise ConfigError("It has two answers and no prompt.", _PAIR)
+            raise ConfigError("The row has two answers and no prompt.", _PAIR)
         chosen, rejected = (Conversation.parse(messages) for messages in pair)
         if chosen.prompt != rejected.prompt or chosen.answer is None or rejected.answer is None:
-            raise ConfigError("Its chosen and rejected conversations differ before their last answers.", _PAIR)
+            raise ConfigError("The chosen and the rejected conversation differ before their last answers.", _PAIR)
         return Preference(chosen, meta, rejected=rejected.answer)
     texts = [Conversation.parse(answer).answer if isinstance(answer, list) else answer for answer in pair]
     if not all(isinstance(text, str) for text in texts):
-        raise ConfigError("Its chosen or its rejected answer is no text.", _PAIR)
+        raise ConfigError("The chosen or the rejected answer is not a text.", _PAIR)
     prompt = {key: row.get(key) for key in ("prompt", "system")}
     return Preference(_conversation({**prompt, "response": texts[0]}), meta, rejected=str(texts[1]))
 
@@ -108,17 +108,17 @@ def _conversation(row: Mapping[str, Any]) -> Conversation:
     if "messages" in row:
         clash = [key for key in ("prompt", "response", "system") if row.get(key) is not None]
         if clash:
-            raise ConfigError(f"It has both messages and {clash[0]}.", "Give one of the two.")
+            raise ConfigError(f"The row has both messages and {clash[0]}.", "Give one of the two.")
         messages = row["messages"]
         if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-            raise ConfigError("Its messages are not a list with at least one message.", _SHAPES)
+            raise ConfigError("The row's messages are not a list with at least one message.", _SHAPES)
         return Conversation.parse(messages)
     prompt = row.get("prompt")
     if isinstance(prompt, list):
         answer = [] if row.get("response") is None else [{"role": "assistant", "content": row["response"]}]
         return Conversation.parse([*prompt, *answer])
     if not isinstance(prompt, str):
-        raise ConfigError("It has neither messages nor a prompt.", _SHAPES)
+        raise ConfigError("The row has neither messages nor a prompt.", _SHAPES)
     return Conversation.of(prompt, row.get("response"), row.get("system"))
 
 

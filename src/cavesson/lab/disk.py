@@ -1,4 +1,4 @@
-"""What the system's refusals to write mean for a store."""
+"""Errors for a store whose disk refuses a write: the disk is full, or read-only."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from cavesson.errors import StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = (*map(os.strerror, _FULL), "database or disk is full")
-"""What the system and SQLite call it."""
+"""Texts of the system and of SQLite for a full disk."""
 _SQLITE_FAILS = "disk I/O error"
-"""What SQLite says of many things, a full disk among them (where it cannot lay out its shared memory)."""
-CROWDED = 1 << 20
-"""Free bytes below which a disk counts as full if SQLite fails on it."""
+"""SQLite's text for many troubles; a full disk is one of them (SQLite then has no room for its shared memory)."""
+NEARLY_FULL = 1 << 20
+"""Free bytes below which a disk counts as full when SQLite fails on the disk."""
 
 
 def refusal(error: Exception, root: Path) -> StoreError | None:
-    """The error to raise if the disk of the store refused a write.
+    """The error to raise if the disk of the store refused a write; None if `error` has another cause.
 
-    Libraries report that in exceptions of their own too, so their texts count as well. A disk is full, or has become
-    read-only: with a fault that is what the system makes of it.
+    Libraries wrap the system's error in exceptions of their own, so the text of an exception counts as well as its number.
+    A disk refuses a write because the disk is full or read-only; the system makes a faulty disk read-only.
     """
     elsewhere = "put the store elsewhere: --store FOLDER or CAVESSON_HOME."
-    if _is(error, _FULL, _FULL_TEXTS) or (_is(error, (), (_SQLITE_FAILS,)) and _free(root) < CROWDED):
+    if _matches(error, _FULL, _FULL_TEXTS) or (
+        _matches(error, (), (_SQLITE_FAILS,)) and _free_bytes(root) < NEARLY_FULL
+    ):
         return StoreError(
             f"The disk of the store {root} is full.", f"Free some space (cavesson store gc --cache), or {elsewhere}"
         )
-    if _is(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
+    if _matches(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
         return StoreError(f"The store {root} lies on a read-only file system.", f"To write, {elsewhere}")
     return None
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file whole or not at all, whoever else writes it meanwhile."""
+    """Write a small file whole or not at all, even while other processes write the same file."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         aside.write_text(text, encoding="utf-8")
@@ -50,7 +52,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """Turns the system's refusals to write the store at `root` into a `StoreError`."""
+    """Turn the system's refusal to write the store at `root` into a `StoreError`."""
     try:
         yield
     except OSError as error:
@@ -62,12 +64,12 @@ def writing(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _free(root: Path) -> int:
+def _free_bytes(root: Path) -> int:
     try:
         return shutil.disk_usage(root).free
     except OSError:
-        return CROWDED
+        return NEARLY_FULL
 
 
-def _is(error: Exception, numbers: tuple[int, ...], texts: tuple[str, ...]) -> bool:
+def _matches(error: Exception, numbers: tuple[int, ...], texts: tuple[str, ...]) -> bool:
     return getattr(error, "errno", None) in numbers or any(text in str(error) for text in texts)

@@ -1,4 +1,4 @@
-"""Files that users write: YAML without silent surprises, and complaints that name file, key, value and the nearest allowed name."""
+"""Files that users write: strict YAML, and errors that name file, key, value and the nearest allowed name."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ C = TypeVar("C", bound=BaseModel)
 
 
 def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, str]) -> C:
-    """The values as this schema, or one error that says all that is wrong with them.
+    """The values, checked against a schema.
 
     Args:
         origin: where each key's value came from (a file, `--set`), by dotted name.
+
+    Raises:
+        ConfigError: some values do not fit; the one error lists every problem.
     """
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        problems = [_explain(detail, schema, origin) for detail in found if not _follows(detail, found)]
+        problems = [_explain(detail, schema, origin) for detail in found if not _follows_from_others(detail, found)]
         first, *others = problems
         more = "".join(f"\n  {problem} ({remedy})" for problem, remedy in others)
         raise ConfigError(first[0] + more, first[1]) from error
@@ -38,7 +41,7 @@ def read_yaml(
 
     Args:
         what: the kind of file, for the messages.
-        need: the least that it holds, likewise.
+        need: the least that such a file holds, for the messages.
 
     Raises:
         ConfigError: no such file, not UTF-8 text, not YAML, a key that stands twice, or not a mapping.
@@ -63,10 +66,10 @@ def read_yaml(
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(
-            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Mend the YAML there."
+            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Correct the YAML there."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Mend the YAML there.") from error
+        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Correct the YAML there.") from error
     if data is None:
         raise ConfigError(f"{path} is empty.", f"Write at least {need}.")
     if not isinstance(data, dict):
@@ -90,7 +93,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
-    """One of pydantic's complaints in our words: (problem, remedy)."""
+    """One of pydantic's errors in our words: (problem, remedy)."""
     path = _keys(schema, [str(part) for part in detail["loc"]])
     key = ".".join(path)
     where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
@@ -101,7 +104,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     given = given if len(given) <= 80 else given[:77] + "…"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not path:  # settings that do not go together: the message names them
-        return f"The config does not fit: {message.rstrip('.')}.", "Change what it names."
+        return f"The config does not fit: {message.rstrip('.')}.", "Change the settings that the message names."
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     message = message if message.endswith("?") else f"{message.rstrip('.')}."
@@ -110,8 +113,8 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."
 
 
-def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is called too short only because items of it were refused, which is told anyway."""
+def _follows_from_others(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because some of its items were refused; those items have their own errors."""
     loc = detail["loc"]
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in found
@@ -119,7 +122,7 @@ def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
 
 
 def _keys(schema: type[BaseModel], loc: Sequence[str]) -> list[str]:
-    """The keys and numbers of a place that the user can have typed: names of a union's members are left out."""
+    """The keys and numbers of `loc` that a user can have typed; pydantic's names of union members are left out."""
     keys: list[str] = []
     for number, part in enumerate(loc):
         last = number == len(loc) - 1

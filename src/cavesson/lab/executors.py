@@ -1,4 +1,4 @@
-"""Executors: who makes the artifacts of a plan, and where."""
+"""Executors: they make the artifacts of a plan, in this process or in others."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from cavesson.lab.work import Work
 class Executor(Protocol):
     """Makes the artifacts of a work, in this process or anywhere that reaches the store.
 
-    An executor decides nothing about science: the artifacts are the same, bit by bit, whoever makes them. One that makes
+    An executor decides nothing about science: every executor makes the same artifacts, bit by bit. An executor that makes
     each artifact in some other process takes six lines:
 
         def run(self, work):
             while (stage := work.take()) is not None:
                 recipe = stage.recipe.model_dump(mode="json")
                 message = elsewhere(run_reported, work.store, stage.fingerprint, recipe, listener)  # cavesson.lab.stage
-                work.hear(stage, message)
+                work.receive(stage, message)
     """
 
     workers: int
     """Stages that run at the same time."""
 
     def run(self, work: Work) -> None:
-        """Take stages until `work.take` gives none and none runs.
+        """Run stages until `work.take` gives none and no stage is running.
 
-        Once `work.stop` is set, stages under way are asked to stop. An executor whose worker dies runs the stage again,
+        Once `work.stop` is set, the executor asks running stages to stop. An executor whose worker dies runs the stage again,
         or calls `work.failed` with an error that says why.
         """
 
     def close(self) -> None:
-        """End whatever was kept from one work to the next."""
+        """End the workers that were kept from one work to the next."""
 
 
 class InProcess:
@@ -51,20 +51,20 @@ class InProcess:
                 work.run(stage)
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: no worker was kept."""
 
 
 def local(store: Store, workers: int) -> Executor:
-    """One worker: this process. More: a pool of processes."""
+    """For one worker, this process; for more workers, a pool of processes."""
     return InProcess() if workers == 1 else Pool(store, workers)
 
 
 EXECUTORS: dict[str, Callable[[Store, int], Executor]] = {"local": local, "pool": Pool}
-"""Every executor by its name: from a store and the wanted number of workers."""
+"""Every executor by its name: a function of a store and the wanted number of workers."""
 
 
 def executor_named(name: str) -> Callable[[Store, int], Executor]:
-    """The executor of that name, or a user's own (`path/to/file.py:NAME`).
+    """The function that makes an executor, by its name or from a user's own code (`path/to/file.py:NAME`).
 
     Raises:
         ConfigError: there is no such executor.

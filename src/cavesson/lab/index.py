@@ -1,7 +1,8 @@
 """The index: a summary of every manifest in one SQLite file, so that listing a large store is quick.
 
-It is a cache and nothing more. The folders decide which artifacts there are; a row is used only while the manifest's
-time stamp and size are those it was read with, and a missing, damaged or unwritable index is made anew or done without.
+The index is a cache and nothing more: the folders decide which artifacts there are. A row counts only while the manifest
+still has the time stamp and the size that the row was read with. A missing or damaged index is made anew; an index that
+cannot be written is left out.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _TABLE = """CREATE TABLE IF NOT EXISTS artifacts (
     fingerprint TEXT PRIMARY KEY, kind TEXT, title TEXT, created TEXT, seconds REAL, size INTEGER,
     manifest_time INTEGER, manifest_size INTEGER)"""
 _COLUMNS = "fingerprint, kind, title, created, seconds, size, manifest_time, manifest_size"
-"""Named in every statement: another Cavesson that shares the store may have a table with more of them, or fewer."""
+"""Every statement names the columns: another version of Cavesson that shares the store may have more columns, or fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the list of artifacts; `seconds` it took to make, `size` in bytes."""
+    """One line of the list of artifacts: `seconds` is the time of making the artifact, `size` is in bytes."""
 
     fingerprint: str
     kind: str
@@ -41,7 +42,7 @@ class Index:
         self.path = path
 
     def entries(self, stamps: Mapping[str, Stamp]) -> dict[str, Entry]:
-        """The entries whose manifests are still those that were read."""
+        """The entries whose manifests have not changed since the index read them."""
         if not self.path.exists():
             return {}
         try:
@@ -52,7 +53,7 @@ class Index:
         return {row[0]: Entry(*row[:6]) for row in rows if stamps.get(row[0]) == (row[6], row[7])}
 
     def update(self, entries: Iterable[tuple[Entry, Stamp]], gone: Iterable[str] = ()) -> None:
-        """Write some entries and forget others; a store that cannot be written is simply not indexed."""
+        """Write some entries and delete others; in a store that cannot be written, do nothing."""
         rows = [(*astuple(entry), *stamp) for entry, stamp in entries]
         for attempt in ("as it is", "made anew"):
             try:
@@ -70,7 +71,7 @@ class Index:
                     return
 
     def clear(self) -> bool:
-        """Delete the file; whether that worked."""
+        """Delete the file; True if no file is left."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError:
@@ -80,5 +81,5 @@ class Index:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=10)) as database:
-            database.execute("PRAGMA synchronous = OFF")  # losing it costs one scan of the folders
+            database.execute("PRAGMA synchronous = OFF")  # a lost index costs one scan of the folders
             yield database

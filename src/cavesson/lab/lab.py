@@ -1,4 +1,4 @@
-"""The lab: makes whatever is missing, inputs first, through an executor."""
+"""The lab: makes missing artifacts, inputs first, through an executor."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Lab:
     """Makes artifacts in a store.
 
     Args:
-        store: where they are and go.
-        workers: 1: stages run one after another in this process. More: that many processes, each on a core of its
-            own, kept from one `make` to the next. "auto": one for each core this process may use, or for each GPU.
+        store: where the artifacts are kept.
+        workers: 1: stages run one after another in this process. More: so many worker processes, each on a core of its
+            own, kept from one `make` to the next. "auto": one worker for each core this process may use, or for each GPU.
         display: shows what happens; None shows nothing.
-        executor: who makes artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
+        executor: makes the artifacts: a name in `cavesson.lab.executors.EXECUTORS`, or a user's own (`file.py:NAME`).
 
-    Each stage runs on one thread either way, so the artifacts are the same. While the lab is open (it is a context
-    manager) the garbage collector leaves alone whatever it was asked for.
+    Each stage runs on one thread, so the artifacts do not depend on the number of workers. A lab is a context manager;
+    while the lab is open, the garbage collector keeps every artifact that the lab was asked for.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Lab:
         return self._executor.workers
 
     def plan(self, recipes: Sequence[Recipe]) -> Plan:
-        """What `make` would do: stages in order, each there or to be made. Writes nothing."""
+        """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
         return plans.plan(self.store, recipes)
 
     def make(self, recipes: Sequence[Recipe]) -> None:
-        """Make all that is missing or damaged, inputs first.
+        """Make every artifact that is missing or damaged, inputs first.
 
-        When a stage fails, those under way are finished and the first error is raised, with a note on the stage.
+        When a stage fails, the running stages are finished and the first error is raised, with a note on its stage.
 
         Raises:
-            Stopped: the user asked to stop (Ctrl-C); what was finished stays, what was under way resumes next time.
+            Stopped: the user asked to stop (Ctrl-C). Finished artifacts stay; interrupted stages resume next time.
         """
         self._use.add(recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual)
         plan = self.plan(recipes)
@@ -77,13 +77,13 @@ class Lab:
             self.display.end()
 
     def path(self, recipe: Recipe) -> Path:
-        """Folder of a finished artifact; it is made first if it is missing or damaged."""
+        """Folder of a finished artifact; a missing or damaged artifact is made first."""
         if not recipe.virtual and not self.store.has(recipe):
             self.make([recipe])
         return self.store.path(recipe)
 
     def close(self) -> None:
-        """End the workers and give up the claim on artifacts."""
+        """End the workers, and let the garbage collector have the artifacts."""
         self._executor.close()
         self._use.close()
 

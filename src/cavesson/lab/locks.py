@@ -1,10 +1,11 @@
-"""Locks between processes: the kernel's own file locks, which die with whoever holds them.
+"""Locks between processes: the kernel's own file locks, which end when the process that holds them ends.
 
 A lock is an `flock` on an open file, so a process that is killed, however it is killed, leaves nothing to clean up:
-the next one simply takes the lock. The text in the file only says who holds it, for messages.
+the next process simply takes the lock. The text in the file says who holds the lock, and serves messages only.
 
-The library `filelock` does not replace this module: its `flock` locks are exclusive alone and leave their files behind (a store
-has one for each artifact), its shared locks are SQLite databases, and none says who holds a lock or looks without writing.
+The library `filelock` does not replace this module. Its `flock` locks are always exclusive and leave their files behind (a
+store has a lock for each artifact); its shared locks are SQLite databases; none of its locks names the holder, or can be
+tested without writing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Waiting = Callable[[str], None]
-"""Told again and again who holds the lock while one waits for it; may raise to give up."""
+"""Called again and again with the holder's name while a process waits for the lock; may raise to give up."""
 
 POLL_SECONDS = 0.1
 
@@ -28,7 +29,7 @@ class FileLock:
 
     Args:
         path: the file; it is created when the lock is taken.
-        remove: delete the file on release, while the lock is still held (for locks that come by the thousand).
+        remove: delete the file on release, while the lock is still held (for stores with thousands of locks).
     """
 
     def __init__(self, path: Path, *, remove: bool = False) -> None:
@@ -37,14 +38,14 @@ class FileLock:
         self._descriptor: int | None = None
 
     def try_acquire(self, *, shared: bool = False) -> bool:
-        """Take the lock if it is free; shared locks go together, an exclusive one goes alone."""
+        """Take the lock if it is free; many may hold a shared lock, only one an exclusive lock."""
         return self._take((fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     def acquire(self, *, shared: bool = False, waiting: Waiting | None = None) -> None:
-        """Take the lock, waiting for as long as its holder lives."""
+        """Take the lock; wait for as long as another process holds it."""
         if waiting is None:
             while not self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
-                pass  # its file was deleted by the holder that we waited for: there is a new one now
+                pass  # the holder that we waited for has deleted the file: there is a new file now
             return
         while not self.try_acquire(shared=shared):
             waiting(self.holder())
@@ -72,12 +73,12 @@ class FileLock:
         return False
 
     def release(self) -> None:
-        """Give the lock back; doing so twice does no harm."""
+        """Give the lock back; a second call does nothing."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
         if self._remove:
-            with contextlib.suppress(OSError):  # a disk gone read-only: the file may stay, it is the lock that counts
+            with contextlib.suppress(OSError):  # the disk has become read-only: the file may stay, the lock counts
                 self.path.unlink(missing_ok=True)
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # also if a forked child still has the descriptor
         os.close(descriptor)
@@ -93,12 +94,12 @@ class FileLock:
         except BaseException:
             os.close(descriptor)
             raise
-        if not current:  # held by another, or its last holder deleted the file between our opening and locking it
+        if not current:  # another process holds the lock, or deleted the file between our opening and locking it
             os.close(descriptor)
             return False
         self._descriptor = descriptor
         if operation & fcntl.LOCK_EX:
-            with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder stays unnamed
+            with contextlib.suppress(OSError):  # a full disk: the lock holds, only the holder's name is missing
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         return True

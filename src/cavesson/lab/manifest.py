@@ -1,4 +1,4 @@
-"""Manifests: what an artifact is, where it came from, and the hashes that say whether it is whole."""
+"""Manifests: what an artifact is, how it was made, and the hashes that tell a whole artifact from a damaged one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cavesson.errors import StoreError
 from cavesson.lab.recipe import Recipe, canonical
 
 FORMAT = 1
-"""Version of the manifest's format; a newer one is refused, never overwritten."""
+"""Version of the manifest's format; a manifest with a newer format is refused, never overwritten."""
 NAME = "manifest.json"
 SMALL = 1 << 20
-"""Files of up to this many bytes are hashed on every first use; larger ones when their time stamp has changed."""
+"""Files of up to this many bytes are hashed at first use; larger files are hashed when their time stamp has changed."""
 PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy")
 
 
@@ -31,7 +31,7 @@ class Damaged(Exception):
 
 
 class FileRecord(BaseModel):
-    """One file of an artifact: content hash, bytes, and the time stamp it was placed with (nanoseconds)."""
+    """One file of an artifact: content hash, size in bytes, and time stamp at the end of making (nanoseconds)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What stands in `manifest.json`. Its own `digest` covers everything else in it."""
+    """The content of `manifest.json`. The key `digest` in the file covers all other keys."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,12 +51,12 @@ class Manifest(BaseModel):
     title: str
     recipe: dict[str, Any]
     inputs: tuple[str, ...]
-    """Fingerprints of the artifacts that it was made from (virtual recipes stand for what they read)."""
+    """Fingerprints of the artifacts that the artifact was made from; a virtual recipe is replaced by its own inputs."""
     versions: dict[str, str]
     seed: int | None
     wall_seconds: float
     created: str
-    """Universal time, ISO 8601."""
+    """UTC, ISO 8601."""
     files: dict[str, FileRecord]
 
     @property
@@ -83,7 +83,7 @@ class Damage:
 
 
 def describe(recipe: Recipe, folder: Path, *, wall_seconds: float, created: str) -> Manifest:
-    """The manifest of the finished folder; every file is hashed and flushed to disk on the way."""
+    """The manifest of a finished folder; every file is also hashed and flushed to disk."""
     seed = getattr(recipe, "seed", None)
     return Manifest(
         fingerprint=recipe.fingerprint,
@@ -103,9 +103,9 @@ def read(folder: Path) -> Manifest:
     """The manifest of an artifact's folder.
 
     Raises:
-        FileNotFoundError: there is none, so there is no artifact.
-        Damaged: it cannot be read, or belongs to another fingerprint.
-        StoreError: a newer Cavesson wrote it.
+        FileNotFoundError: there is no manifest, and so no artifact.
+        Damaged: the manifest cannot be read, or belongs to another fingerprint.
+        StoreError: a newer Cavesson wrote the manifest.
     """
     try:
         content = json.loads((folder / NAME).read_bytes())
@@ -128,8 +128,9 @@ def read(folder: Path) -> Manifest:
 def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]:
     """What differs between the folder and its manifest.
 
-    A shallow look hashes small files, and large ones whose time stamp has changed; a deep one hashes all,
-    and also names files that should not be there.
+    Args:
+        deep: hash every file, and also name files that the manifest does not list. Otherwise only small files are hashed,
+            and large files whose time stamp has changed.
     """
     for name, record in manifest.files.items():
         path = folder / name
@@ -158,7 +159,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def artifacts_below(recipe: Recipe) -> tuple[Recipe, ...]:
-    """The nearest recipes below that make artifacts, looking through virtual ones; each once."""
+    """The artifacts that a recipe is made from, each once; a virtual recipe is replaced by its own inputs."""
     found: dict[Recipe, None] = {}
     for below in recipe.inputs():
         found.update(dict.fromkeys(artifacts_below(below) if below.virtual else (below,)))
@@ -167,7 +168,7 @@ def artifacts_below(recipe: Recipe) -> tuple[Recipe, ...]:
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Versions of Python and of the packages that decide results, without importing them."""
+    """Versions of Python and of the packages that decide results; the packages are not imported."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What running out of memory looks like, in exceptions and in dead workers, and what to do about it."""
+"""How a lack of memory shows, in exceptions and in dead workers, and what the user can do."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from cavesson.lab.recipe import Recipe
 REMEDY = "Use fewer workers (--workers 1), a smaller batch (batch_size) or a smaller model, or free memory."
 
 _TEXTS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
-"""How CUDA, PyTorch's allocator and the system call it."""
+"""Texts of CUDA, PyTorch's allocator and the system for a lack of memory."""
 
 
 class ShortOfMemory(CavessonError):
-    """A stage needed more memory than it could get."""
+    """A stage needed more memory than there was."""
 
 
 @contextmanager
 def watched(recipe: Recipe) -> Iterator[None]:
-    """Turns the ways in which libraries report a lack of memory while a recipe is made into `ShortOfMemory`."""
+    """Turn the exceptions that report a lack of memory while a recipe is made into `ShortOfMemory`."""
     try:
         yield
-    except Exception as error:  # each library has a class of its own for it
+    except Exception as error:  # each library has an exception class of its own
         if _is_shortage(error):
             raise ShortOfMemory(
-                f"The memory was not enough to make {recipe.describe()}: {_said(error)}", REMEDY
+                f"The memory was not enough to make {recipe.describe()}: {_first_line(error)}", REMEDY
             ) from error
         raise
 
 
 def largest_child() -> float:
-    """The most memory that any process started and ended by this one ever held, in GB."""
+    """The most memory that any finished child process of this process has held, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
 
@@ -47,6 +47,6 @@ def _is_shortage(error: Exception) -> bool:
     return short or (isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS))
 
 
-def _said(error: Exception) -> str:
-    """The library's own words, one line of them."""
+def _first_line(error: Exception) -> str:
+    """The first line of the library's own message."""
     return str(error).partition("\n")[0].rstrip(".")[:200] + "." if str(error) else "an allocation failed."

@@ -1,4 +1,4 @@
-"""A user's own code, named where it is used: `path/to/file.py:NAME` or `package.module:NAME`."""
+"""A user's own code, loaded by a name such as `path/to/file.py:NAME` or `package.module:NAME`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def is_own(name: str) -> bool:
 
 
 def imported(place: str, what: str) -> Any:
-    """What stands under that name in a file or module.
+    """The object of that name in a user's file or module.
 
     Args:
         place: `path/to/file.py:NAME` or `package.module:NAME`.
-        what: the kind of thing that is wanted, for the message ("intervention").
+        what: the kind of object, for the message ("intervention").
 
     Raises:
-        ConfigError: it cannot be loaded.
+        ConfigError: the file or module cannot be loaded, or has no such name.
     """
     where, _, name = place.rpartition(":")
     try:
@@ -45,7 +45,7 @@ def imported(place: str, what: str) -> Any:
 
 
 def source_digest(place: str, what: str) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of the source file behind a name (what that file imports is not in it).
+    """The first 32 hexadecimal digits of the SHA-256 of the source file behind a name (the file alone, not its imports).
 
     Raises:
         ConfigError: there is no such file or module.
@@ -70,11 +70,11 @@ def _file(where: str) -> Path:
 
 @lru_cache(maxsize=64)
 def _executed(file: Path, changed: int) -> ModuleType:
-    """The module in a file, executed once for each state of the file (`changed`: its time stamp, part of the key only)."""
+    """The module in a file, executed once for each state of the file (`changed` is the time stamp, for the cache alone)."""
     name = f"own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # a class finds the names in its fields there
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # pydantic looks up annotations in sys.modules
     spec.loader.exec_module(module)
     return module

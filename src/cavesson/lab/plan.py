@@ -1,4 +1,4 @@
-"""Plans: which artifacts are there, which have to be made, and in what order."""
+"""Plans: which artifacts are in the store, which have to be made, and in what order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 
 UNKNOWN_SECONDS = 10.0
-"""Guess for a stage of a kind that was never made here; it only decides what starts first."""
+"""Guess for the time of a stage whose kind was never made in this store; the guess only decides what starts first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Stage:
     """One artifact of a plan.
 
     Attributes:
-        recipe: what it is made from.
-        needs: fingerprints of the artifacts that it is made from directly.
-        there: it is in the store, whole.
-        seconds: what its kind takes typically, if one was made before.
+        recipe: what the artifact is made from.
+        needs: fingerprints of the direct inputs.
+        there: the artifact is in the store, and whole.
+        seconds: median time of making an artifact of this kind; None if none was made before.
     """
 
     recipe: Recipe
@@ -31,13 +31,13 @@ class Stage:
 
     @property
     def fingerprint(self) -> str:
-        """The recipe's."""
+        """The recipe's fingerprint."""
         return self.recipe.fingerprint
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages, inputs before what is made from them. What is needed only by artifacts that are there is left out."""
+    """Stages, each after its inputs. Inputs that only finished artifacts need are left out."""
 
     stages: tuple[Stage, ...]
 
@@ -48,11 +48,11 @@ class Plan:
 
     @property
     def there(self) -> tuple[Stage, ...]:
-        """The stages whose artifacts are there already."""
+        """The stages whose artifacts are in the store already."""
         return tuple(stage for stage in self.stages if stage.there)
 
     def text(self) -> str:
-        """The plan as a tree in plain lines, each stage below the last of its inputs, for `--dry-run`."""
+        """The plan as a tree of text lines, each stage below the last of its inputs, for `--dry-run`."""
         lines = [
             f"{'there' if stage.there else 'make ':5}  {stage.fingerprint[:12]}  {'  ' * depth}{stage.recipe.describe()}"
             + (f"  (about {duration(stage.seconds)})" if stage.seconds is not None and not stage.there else "")
@@ -64,7 +64,7 @@ class Plan:
 
 
 def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
-    """The plan that ends with all the recipes made; virtual ones stand for what they are read through."""
+    """The plan that makes all the recipes; a virtual recipe is replaced by its own inputs."""
     typical = store.typical_seconds()
     stages: dict[str, Stage] = {}
 
@@ -86,7 +86,10 @@ def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
 
 
 class Schedule:
-    """What is left of a plan: hands out stages whose inputs are there, those on the longest way to the end first."""
+    """The remaining stages of a plan.
+
+    Gives out stages whose inputs are finished; the stage with the longest chain of stages behind it comes first.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._waiting: dict[str, Stage] = {}
@@ -96,11 +99,11 @@ class Schedule:
         self.add(plan)
 
     def __len__(self) -> int:
-        """Stages that are not done."""
+        """Number of stages that are not finished."""
         return len(self._waiting) + len(self._running)
 
     def add(self, plan: Plan) -> list[Stage]:
-        """Add the stages of a further plan; gives those that are new here."""
+        """Add the stages of a further plan; returns the stages that are new."""
         new = [stage for stage in plan.to_make if stage.fingerprint not in {*self._waiting, *self._running}]
         self._waiting.update({stage.fingerprint: stage for stage in new})
         left = {*self._waiting, *self._running}
@@ -114,24 +117,24 @@ class Schedule:
         ready = [name for name in self._waiting if not self._needs[name]]
         if not ready:
             return None
-        name = max(ready, key=lambda name: self._priority[name])  # the first of equals: the order of the plan
+        name = max(ready, key=lambda name: self._priority[name])  # equal priorities: in the order of the plan
         self._running[name] = self._waiting.pop(name)
         return self._running[name]
 
     def finish(self, stage: Stage) -> None:
-        """The stage's artifact is there."""
+        """Note that the stage's artifact is finished."""
         del self._running[stage.fingerprint]
         for needs in self._needs.values():
             needs.discard(stage.fingerprint)
 
     def put_back(self, stage: Stage, needs: Sequence[str] = ()) -> None:
-        """The stage has to run again, once the given stages are done too."""
+        """Note that the stage has to run again, after the stages named in `needs`."""
         self._waiting[stage.fingerprint] = self._running.pop(stage.fingerprint)
         self._needs[stage.fingerprint].update({*self._waiting, *self._running}.intersection(needs))
         self._rank()
 
     def _rank(self) -> None:
-        """Priority of a stage: seconds from its start to the end along the longest chain that it begins."""
+        """Priority of a stage: seconds of the longest chain of waiting stages that begins with the stage."""
         after: dict[str, list[str]] = {}
         for name, stage in self._waiting.items():
             for needed in stage.needs:
@@ -150,7 +153,7 @@ class Schedule:
 
 
 def tree(stages: Sequence[Stage]) -> list[tuple[Stage, int]]:
-    """The stages with their depth, each below the last of its inputs that is among them (the one that it waits for)."""
+    """The stages with their depths in a tree: a stage stands below the last of its inputs among `stages`."""
     place = {stage.fingerprint: position for position, stage in enumerate(stages)}
     children: dict[str | None, list[Stage]] = {}
     for stage in stages:

@@ -1,4 +1,4 @@
-"""A pool of worker processes: starts them as needed, keeps them from job to job, survives their deaths."""
+"""A pool of worker processes: starts workers as needed, keeps them from stage to stage, survives their deaths."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from cavesson.lab.store import Store
 from cavesson.lab.work import Work
 
 LISTEN_SECONDS = 0.2
-"""How soon a wish to stop is noticed."""
+"""Seconds after which the user's wish to stop is noticed at the latest."""
 END_SECONDS = 2.0
-"""How long a worker may take to end once its connection is closed."""
+"""Seconds that a worker may take to end once its connection is closed."""
 
 
 @dataclass
@@ -38,10 +38,10 @@ class _Worker:
     stage: Stage | None = None
     told_to_stop: bool = False
     short: ShortOfMemory | None = None
-    """Why it gave up its stage, if memory was too small."""
+    """Why the worker gave up its stage, if memory was too small."""
 
     def close(self) -> str:
-        """End the process; gives the last line that it printed."""
+        """End the process; returns the last line that the process printed."""
         self.connection.close()
         try:
             self.process.wait(timeout=END_SECONDS)
@@ -65,9 +65,9 @@ class Pool:
     _started: list[_Worker] = field(default_factory=list)
 
     def run(self, work: Work) -> None:
-        """Run all stages of the work; when one fails, those under way end before its error is raised."""
+        """Run all stages of the work; when a stage fails, the running stages end first."""
         killed: dict[str, int] = {}
-        again: list[Stage] = []  # stages that were killed or short of memory: once more, alone
+        again: list[Stage] = []  # stages that were killed or short of memory: each runs once more, alone
         try:
             while True:
                 self._assign(work, killed, again)
@@ -76,8 +76,8 @@ class Pool:
                     break
                 for connection in wait(list(busy), timeout=LISTEN_SECONDS):
                     worker = busy[connection]  # type: ignore[index]
-                    if (stage := worker.stage) is not None and not self._hear(worker, stage, work):
-                        self._bury(worker, stage, work, killed, again)
+                    if (stage := worker.stage) is not None and not self._receive(worker, stage, work):
+                        self._remove_worker(worker, stage, work, killed, again)
                 if work.stop.is_set():
                     self._pass_on_stop()
         finally:
@@ -91,7 +91,7 @@ class Pool:
             self._started.pop().close()
 
     def _assign(self, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
-        """Give stages to idle workers, starting workers where there are too few."""
+        """Give stages to idle workers; start workers if there are too few."""
         running = [worker.stage for worker in self._started if worker.stage is not None]
         if again and work.error is None and not work.stop.is_set():
             if not running:
@@ -112,11 +112,11 @@ class Pool:
         idle = [worker for worker in self._started if worker.stage is None]
         worker = idle[0] if idle else self._start()
         worker.stage, worker.told_to_stop = stage, False
-        with contextlib.suppress(OSError):  # it died while idle: the next `wait` finds its connection closed
+        with contextlib.suppress(OSError):  # the worker died while idle: the next `wait` finds its connection closed
             worker.connection.send(("run", stage.fingerprint, stage.recipe.model_dump(mode="json")))
 
-    def _hear(self, worker: _Worker, stage: Stage, work: Work) -> bool:
-        """Act on one message; False if the worker is dead, or better ended."""
+    def _receive(self, worker: _Worker, stage: Stage, work: Work) -> bool:
+        """Act on one message; False if the worker is dead, or has to be ended for lack of memory."""
         try:
             message: Message = worker.connection.recv()
         except (EOFError, OSError):
@@ -124,12 +124,14 @@ class Pool:
         if message[0] == "error" and isinstance(message[1], ShortOfMemory):
             worker.short = message[1]
             return False
-        if work.hear(stage, message):
+        if work.receive(stage, message):
             worker.stage = None
         return True
 
-    def _bury(self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]) -> None:
-        """A worker died, or found its memory too small: its stage is tried once more in a new one."""
+    def _remove_worker(
+        self, worker: _Worker, stage: Stage, work: Work, killed: dict[str, int], again: list[Stage]
+    ) -> None:
+        """Remove a worker that died or was short of memory; its stage is tried once more in a new worker."""
         self._started.remove(worker)
         last_words = worker.close()
         if work.stop.is_set():
@@ -147,14 +149,14 @@ class Pool:
         for worker in self._started:
             if worker.stage is not None and not worker.told_to_stop:
                 worker.told_to_stop = True
-                with contextlib.suppress(OSError):  # dead already
+                with contextlib.suppress(OSError):  # the worker is dead already
                     worker.connection.send(("stop",))
 
     def _start(self) -> _Worker:
-        """Start a worker on a core of its own, out of the terminal's reach (Ctrl-C comes to the parent alone)."""
+        """Start a worker on a core of its own, in its own process group: Ctrl-C reaches the parent alone."""
         core, lock = free_core()
         ours, theirs = socket.socketpair()
-        output = tempfile.TemporaryFile()  # noqa: SIM115 - the worker's for as long as it lives
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the worker lives
         place = [str(theirs.fileno()), str(self.store.root), str(core)]
         with theirs:
             process = subprocess.Popen(
@@ -171,13 +173,13 @@ class Pool:
         return worker
 
     def _gpu(self) -> dict[str, str]:
-        """With several GPUs, each worker sees one."""
+        """The environment of the next worker: with several GPUs, each worker sees one of them."""
         visible = gpus()
         return {"CUDA_VISIBLE_DEVICES": visible[len(self._started) % len(visible)]} if len(visible) > 1 else {}
 
 
 def _import_path() -> str:
-    """What this process can import, workers can too."""
+    """The import path of this process, so that workers can import the same modules."""
     return os.pathsep.join(str(Path(place or ".").absolute()) for place in sys.path)
 
 

@@ -1,4 +1,4 @@
-"""The processors of this machine: how many workers they carry, and which core a worker keeps to."""
+"""The processors of this machine: how many workers to use, and which core a worker runs on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cavesson.lab.locks import FileLock
 
 
 def workers(wanted: int | str) -> int:
-    """The number of workers to use; "auto": one for each core that this process may use, or for each GPU.
+    """The number of workers to use; "auto" means one for each core that this process may use, or for each GPU.
 
     Raises:
         ConfigError: `wanted` is neither a number from 1 nor "auto".
@@ -33,7 +33,7 @@ def gpus() -> list[str]:
 
 
 def free_core() -> tuple[int, FileLock | None]:
-    """A core that no worker of this user's labs holds, with the lock on it; (-1, None) leaves it to the system."""
+    """A core that no other worker of this user holds, and the lock on that core; (-1, None): the system chooses the core."""
     if not hasattr(os, "sched_getaffinity"):
         return -1, None
     folder = Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}"
@@ -42,6 +42,6 @@ def free_core() -> tuple[int, FileLock | None]:
         try:
             if lock.try_acquire():
                 return core, lock
-        except OSError:  # no place for locks: then no pinning
+        except OSError:  # locks cannot be written, so workers are not pinned
             return -1, None
     return -1, None

@@ -1,4 +1,4 @@
-"""Displays of a running lab: what they are told, and the silent one."""
+"""Displays of a running lab: the interface, and a display that shows nothing."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from cavesson.lab.stage import Progress
 
 
 class Display(Protocol):
-    """Told what happens, in the process that runs the lab. Methods return quickly and raise nothing."""
+    """Shows what happens, in the process that runs the lab. Methods return quickly and raise nothing."""
 
     def begin(self, plan: Plan, workers: int) -> None:
-        """Work on a plan begins."""
+        """The work on a plan begins."""
 
     def added(self, stages: Sequence[Stage]) -> None:
-        """More has to be made than was planned: inputs turned out to be missing or damaged."""
+        """Further stages have to run: inputs turned out to be missing or damaged."""
 
     def started(self, stage: Stage) -> None:
-        """A stage begins (again, if it was started before)."""
+        """A stage begins; a stage may begin several times."""
 
     def progress(self, stage: Stage, progress: Progress) -> None:
-        """A stage reports."""
+        """A stage reports its progress."""
 
     def waiting(self, stage: Stage, holder: str) -> None:
-        """Another process is making this artifact; the stage waits for it."""
+        """Another process is making the stage's artifact; the stage waits for that process."""
 
     def finished(self, stage: Stage, made: bool) -> None:
-        """The artifact is there; `made`: made here, not by another process."""
+        """The artifact is finished; `made`: this lab made the artifact, not another process."""
 
     def halted(self, stage: Stage, reason: str) -> None:
         """The stage ended without its artifact: it failed, was stopped, or has to wait for an input."""
 
     def stopping(self) -> None:
-        """The user asked to stop. Called from a signal handler: only note it."""
+        """The user asked to stop. Called from a signal handler, so only take note."""
 
     def end(self) -> None:
-        """Work has ended, well or not."""
+        """The work has ended, well or not."""
 
 
 class Silent:

@@ -1,10 +1,9 @@
-"""Recipes: small frozen values that say what an artifact is made from, and so name it.
+"""Recipes: small frozen values that say what an artifact is made from, and so name the artifact.
 
-A recipe's *fingerprint* is the hash of its canonical form: its kind, the version of the code path that makes it,
-and every field that differs from its default, nested recipes standing for themselves by their own fingerprints.
-It depends on nothing else: not on the order of fields, on defaults spelled out, on file paths or on the machine.
-Adding an optional field later therefore leaves old fingerprints as they were; changing a default changes what an
-old fingerprint means, so it is a change of `version`.
+A recipe's *fingerprint* is the hash of its canonical form: its kind, the version of the code path that makes the artifact,
+and every field that differs from its default. A nested recipe is replaced by its own fingerprint. The fingerprint depends on
+nothing else: not on the order of fields, on defaults spelled out, on file paths or on the machine. A new optional field
+therefore leaves old fingerprints as they were; a new default changes what an old fingerprint means, so `version` must change.
 """
 
 from __future__ import annotations
@@ -73,37 +72,37 @@ KINDS: dict[str, str] = {
     "least-surprising": "cavesson.blueteam.written:LeastSurprising",
     "vetted": "cavesson.game:Vetted",
 }
-"""Every kind of recipe and where its class lives; a kind that is not listed names its class itself (`module:Class`)."""
+"""Every kind of recipe and the place of its class; a kind that is not listed is itself the place (`module:Class`)."""
 
 
 class _NotIdentity:
-    """Marks a field that says where or how, not what: it stays out of the fingerprint (`Annotated[Path, NotIdentity]`)."""
+    """Marks a field that stays out of the fingerprint: it says where or how, not what (`Annotated[Path, NotIdentity]`)."""
 
 
 NotIdentity = _NotIdentity()
 
 
 class Job(Protocol):
-    """What a recipe is given to make its artifact with."""
+    """What `Recipe.make` gets to make its artifact with."""
 
     folder: Path
-    """Empty folder; what is written here becomes the artifact."""
+    """Empty folder; the files written here become the artifact."""
     scratch: Path
-    """Folder that survives a kill: state to resume from. It is removed once the artifact is complete."""
+    """Folder that survives a kill, for state to resume from. The folder is removed once the artifact is complete."""
     cache: Path
-    """Folder that all jobs of the store share, at the same time too; it may be missing, read-only or emptied at any moment."""
+    """Folder that all jobs of the store share and use at once; it may be missing, read-only or emptied at any moment."""
     threads: int
     """CPU threads that this job may use."""
 
     def path(self, recipe: Recipe) -> Path:
-        """Folder of a finished input (one of `inputs()`, or an input of a virtual one)."""
+        """Folder of a finished input (one of `inputs()`, or an input of a virtual input)."""
         ...
 
     def progress(self, done: float, total: float, **figures: float | str) -> None:
         """Report progress (steps, prompts …) and current figures (loss, rates).
 
         Raises:
-            Stopped: the user asked to stop; leave after saving what is worth resuming from.
+            Stopped: the user asked to stop; save the state to resume from, then let the exception pass.
         """
         ...
 
@@ -122,14 +121,14 @@ class Value(BaseModel):
         for name, field in type(self).model_fields.items():
             if not _is_identity(field):
                 continue
-            value = _plain(getattr(self, name))
-            default = None if field.is_required() else _plain(field.get_default(call_default_factory=True))
+            value = _canonical_value(getattr(self, name))
+            default = None if field.is_required() else _canonical_value(field.get_default(call_default_factory=True))
             if field.is_required() or canonical(value) != canonical(default):
                 chosen[name] = value
         return chosen
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """The same value with some fields changed, validated afresh (pydantic's own would keep the old fingerprint)."""
+        """The same value with some fields changed, validated afresh (pydantic's own method keeps the old fingerprint)."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**fields, **(update or {})})
 
@@ -139,8 +138,9 @@ class Recipe(Value):
 
     Class attributes:
         kind: stable name, part of the fingerprint.
-        version: version of the code path that makes the artifact; raise it by one when results change (a test compares the code behind the class).
-        virtual: a virtual recipe makes no artifact of its own; it is read through its inputs (`Checkpoint`, `Jsonl`).
+        version: version of the code path that makes the artifact; raise it by one when results change (a test compares the
+            code behind the class).
+        virtual: a virtual recipe makes no artifact of its own; it computes its value from its inputs (`Checkpoint`, `Jsonl`).
         stage: what the time of making the artifact is spent on, in words, for reports.
     """
 
@@ -179,8 +179,8 @@ class Recipe(Value):
 
     @model_serializer(mode="wrap")
     def _serialize(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """The whole recipe as JSON values, `kind` first, nested recipes by their own class; `Recipe.parse` reads it back."""
-        fields = {name: _dumped(getattr(self, name)) for name in type(self).model_fields}
+        """The whole recipe as JSON values, `kind` first; each nested recipe with the fields of its own class."""
+        fields = {name: _json_value(getattr(self, name)) for name in type(self).model_fields}
         return {"kind": self.kind, **fields}
 
     @model_validator(mode="wrap")
@@ -197,7 +197,7 @@ class Recipe(Value):
 
     @staticmethod
     def parse(data: dict[str, Any]) -> Recipe:
-        """The recipe from what `model_dump` wrote.
+        """The recipe from the JSON values of `model_dump`.
 
         Raises:
             ConfigError: the kind is unknown.
@@ -207,15 +207,15 @@ class Recipe(Value):
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a JSON value: sorted keys, no spaces, ASCII."""
+    """The canonical JSON text of a JSON value: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def class_of(kind: str) -> type[Recipe]:
-    """The class of a kind: from `KINDS`, or `module:Class` itself for a user's own.
+    """The class of a kind: from `KINDS`, or at `module:Class` for a user's own recipe.
 
     Raises:
-        ConfigError: no such kind.
+        ConfigError: there is no such kind.
     """
     place = KINDS.get(kind, kind)
     module, _, name = place.partition(":")
@@ -231,7 +231,7 @@ def class_of(kind: str) -> type[Recipe]:
 
 
 def lineage(*recipes: Recipe) -> Iterator[Recipe]:
-    """Every recipe below the given ones and they themselves, inputs before what is made from them, each once."""
+    """The given recipes and all recipes inside them, each once, every recipe after its inputs."""
     seen: set[str] = set()
 
     def visit(recipe: Recipe) -> Iterator[Recipe]:
@@ -264,27 +264,27 @@ def _recipes_in(value: Any) -> Iterator[Recipe]:
             yield from _recipes_in(getattr(value, name))
 
 
-def _plain(value: Any) -> Any:
+def _canonical_value(value: Any) -> Any:
     """A field's value in the canonical form."""
     if isinstance(value, Recipe):
         return value.fingerprint
     if isinstance(value, Value):
         return value.identity()
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [_canonical_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _canonical_value(item) for key, item in value.items()}
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)  # 1.0 and 1 are one number, whichever way a union of types took it
     return str(value) if isinstance(value, Path) else value
 
 
-def _dumped(value: Any) -> Any:
-    """A field's value as JSON, nested recipes by their own class (pydantic would cut them to the declared one)."""
+def _json_value(value: Any) -> Any:
+    """A field's value as JSON; nested recipes keep the fields of their own class (pydantic drops them)."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, (tuple, list)):
-        return [_dumped(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _dumped(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     return str(value) if isinstance(value, Path) else value

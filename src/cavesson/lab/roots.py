@@ -1,4 +1,4 @@
-"""What the garbage collector must keep: pins, the artifacts that reports need, and those that live processes use."""
+"""What the garbage collector must keep: pinned artifacts, artifacts of reports, and artifacts in use by live processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPORT_ROOTS = "roots.json"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report in the store: the fingerprints that it needs, and when they were noted (ISO 8601, UTC)."""
+    """A report in the store: the fingerprints that the report needs, and when they were written down (ISO 8601, UTC)."""
 
     name: str
     needs: tuple[str, ...]
@@ -36,7 +36,7 @@ class Roots:
         self.root = root
 
     def sweeping(self) -> FileLock:
-        """The lock between those who remove artifacts (alone) and those who are about to rely on some (together)."""
+        """The lock of the garbage collector: exclusive for removing artifacts, shared for claiming artifacts."""
         return FileLock(self.root / "locks" / "sweep")
 
     def pins(self) -> list[str]:
@@ -44,7 +44,7 @@ class Roots:
         return sorted(path.name for path in _listing(self.root / "pins"))
 
     def pin(self, fingerprint: str) -> None:
-        """Keep an artifact, and all that it was made from, until it is unpinned."""
+        """Keep an artifact, with all its inputs, until the artifact is unpinned."""
         place = self.root / "pins" / fingerprint
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
@@ -54,19 +54,19 @@ class Roots:
         (self.root / "pins" / fingerprint).unlink(missing_ok=True)
 
     def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
-        """Note what a report needs (inputs included) in its folder, which is made if missing, and give that folder."""
+        """Write down what a report needs (inputs included) in the report's folder; returns the folder, made if missing."""
         folder = self.root / "reports" / report
         needed = [recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual]
-        if _noted(folder / REPORT_ROOTS) != needed:  # a finished study may lie where nothing can be written
+        if _stored_roots(folder / REPORT_ROOTS) != needed:  # no write if nothing changed: the disk may be read-only
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / REPORT_ROOTS, needed)
         return folder
 
     def reports(self) -> list[Report]:
-        """All reports, by name, and what each of them needs.
+        """All reports, by name, with the fingerprints that each of them needs.
 
         Raises:
-            StoreError: a report's list cannot be read, so nothing may be thought unneeded.
+            StoreError: a report's list cannot be read, so no artifact can be called unneeded.
         """
         places = [folder / REPORT_ROOTS for folder in _listing(self.root / "reports")]
         return [
@@ -80,14 +80,14 @@ class Roots:
         shutil.rmtree(self.root / "reports" / report)
 
     def in_use(self, *, tidy: bool = True) -> dict[str, str]:
-        """Fingerprints that live processes rely on, and which process.
+        """Fingerprints that live processes use, each with the name of a process that uses it.
 
         Args:
-            tidy: clear away what dead processes left; to be called while `sweeping()` is held. Otherwise nothing is written.
+            tidy: delete the claims of dead processes; the caller must hold `sweeping()`. Otherwise nothing is written.
         """
         found: dict[str, str] = {}
         for place in _listing(self.root / "uses"):
-            if tidy and place.name.startswith("."):  # a claim whose writer was killed (while one sweeps, nobody claims)
+            if tidy and place.name.startswith("."):  # half-written by a killed process: `sweeping()` blocks others
                 place.unlink(missing_ok=True)
             if place.suffix != ".json":
                 continue
@@ -103,7 +103,7 @@ class Roots:
 
 
 class Use:
-    """A live process's claim on artifacts: while it is open (and the process alive) they are not collected."""
+    """A process's claim on artifacts: they are not collected while the claim is open and the process lives."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
@@ -113,7 +113,7 @@ class Use:
         self._open = False
 
     def add(self, fingerprints: Iterable[str]) -> None:
-        """Claim some more; waits while the garbage collector runs. A store that cannot be written needs no claims."""
+        """Claim further artifacts; waits while the garbage collector runs. Does nothing if the store cannot be written."""
         wanted = set(fingerprints) - self._claimed
         if not wanted:
             return
@@ -126,7 +126,7 @@ class Use:
                 self._open = True
             _write_json(self._place, sorted(self._claimed | wanted))
             self._claimed |= wanted
-        except OSError:  # read-only or full: whoever has to write more than a claim will say so
+        except OSError:  # read-only or full: the first real write to the store raises the error
             return
         finally:
             sweeping.release()
@@ -152,8 +152,8 @@ def _changed(place: Path) -> str:
     return datetime.fromtimestamp(place.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
-def _noted(place: Path) -> list[str] | None:
-    """The list of fingerprints in a file; None if it is missing or damaged."""
+def _stored_roots(place: Path) -> list[str] | None:
+    """The list of fingerprints in a file; None if the file is missing or damaged."""
     try:
         return _read_fingerprints(place) if place.exists() else None
     except StoreError:
@@ -163,7 +163,7 @@ def _noted(place: Path) -> list[str] | None:
 def _read_fingerprints(path: Path) -> list[str]:
     try:
         content: Any = json.loads(path.read_bytes())
-    except FileNotFoundError:  # given up this moment
+    except FileNotFoundError:  # its process gave the claim up this moment
         return []
     except ValueError:
         content = None

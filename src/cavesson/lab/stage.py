@@ -17,17 +17,17 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 
 THREADS = 1
-"""Threads of a stage, in one process as in many: sums split over threads differ in their last bits."""
+"""Threads of a stage, for any number of workers: a sum that is split over threads differs in its last bits."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
     str(THREADS),
 )
-"""Environment that keeps numerical libraries to it, if set before they are imported."""
+"""Environment variables that keep numerical libraries to `THREADS`, if set before the libraries are imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stage is, in its own units, and its current figures (loss, rates)."""
+    """How far a stage has come, in its own units, and its current figures (loss, rates)."""
 
     done: float
     total: float
@@ -40,7 +40,7 @@ class Progress:
 
 
 Message = tuple[Any, ...]
-"""What the process that runs a stage says of it; parts that pickle:
+"""What the process that runs a stage reports; a tuple of values that pickle:
 
     ("progress", done, total, figures) | ("waiting", holder), then one of
     ("done", made) | ("lacks", recipe as JSON values) | ("stopped",) | ("error", CavessonError) | ("crash", text)
@@ -48,7 +48,7 @@ Message = tuple[Any, ...]
 
 
 class InputMissing(Exception):
-    """A stage asked for an artifact that is missing or damaged, and has to wait until it is made."""
+    """A stage needs an artifact that is missing or damaged; the stage has to wait until the artifact is made."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe.fingerprint)
@@ -57,7 +57,7 @@ class InputMissing(Exception):
 
 @dataclass(frozen=True)
 class Listener:
-    """Where a running stage reports to, and where it learns that the user asked to stop."""
+    """The functions with which a running stage reports, and learns that the user asked to stop."""
 
     progress: Callable[[Progress], None]
     waiting: Callable[[str], None]
@@ -65,7 +65,7 @@ class Listener:
 
 
 class StageJob:
-    """What `Recipe.make` is given (see `cavesson.lab.recipe.Job`)."""
+    """The job that `Recipe.make` gets (see `cavesson.lab.recipe.Job`)."""
 
     threads = THREADS
 
@@ -78,7 +78,11 @@ class StageJob:
         self._listener = listener
 
     def path(self, recipe: Recipe) -> Path:
-        """Folder of a finished artifact, checked on the way."""
+        """Folder of a finished artifact.
+
+        Raises:
+            InputMissing: the artifact is missing or damaged.
+        """
         if recipe == self._recipe:
             raise RuntimeError(f"{recipe.describe()} asks for its own artifact while making it")
         if not recipe.virtual and not self._store.has(recipe):
@@ -93,12 +97,12 @@ class StageJob:
 
 
 def run_stage(store: Store, recipe: Recipe, listener: Listener) -> bool:
-    """Make one artifact; whether it had to be made (another process may have been quicker).
+    """Make one artifact; False if another process has made the artifact meanwhile.
 
     Raises:
-        InputMissing: something it was made from is not there.
+        InputMissing: an input is missing or damaged.
         Stopped: the user asked to stop; scratch is kept.
-        ShortOfMemory: it needed more than there was; scratch is kept.
+        ShortOfMemory: the stage needed more memory than there was; scratch is kept.
     """
 
     def waiting(holder: str) -> None:
@@ -115,16 +119,16 @@ def run_stage(store: Store, recipe: Recipe, listener: Listener) -> bool:
 
 
 def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listener: Listener) -> Message:
-    """`run_stage` for a process other than the lab's: the message that tells how the stage ended.
+    """`run_stage` for a process other than the lab's; returns the message that says how the stage ended.
 
     Args:
-        fingerprint: of the recipe.
+        fingerprint: the recipe's fingerprint, as the lab knows it.
         content: the recipe as JSON values.
     """
     try:
         recipe = Recipe.parse(content)
         if recipe.fingerprint != fingerprint:
-            raise RuntimeError(f"a {recipe.kind} recipe is another one after writing and reading it")
+            raise RuntimeError(f"a {recipe.kind} recipe has another fingerprint after writing and reading")
         return "done", run_stage(store, recipe, listener)
     except InputMissing as missing:
         return "lacks", missing.recipe.model_dump(mode="json")
@@ -136,15 +140,15 @@ def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listen
         return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
-def explained(error: Exception, recipe: Recipe) -> Exception:
-    """The error with a note that says in which stage it arose."""
+def with_stage_note(error: Exception, recipe: Recipe) -> Exception:
+    """The error, with a note that names its stage."""
     error.add_note(f"In the stage: {recipe.describe()} ({recipe.fingerprint[:12]})")
     return error
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep numerical libraries to one thread, whether they are loaded already or not yet."""
+    """Keep numerical libraries to one thread, both loaded libraries and those still to be loaded."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     torch = sys.modules.get("torch")

@@ -1,14 +1,15 @@
 """The store: one folder per artifact, named by the recipe's fingerprint.
 
     root/artifacts/ab/ab12…/      finished artifacts, each with its manifest
-    root/making/ab12…/            being made; moved into place in one step once complete
-    root/scratch/ab12…/           state to resume from; survives a kill, goes when the artifact is there
-    root/cache/                   what jobs share to save time; nothing else depends on it
-    root/locks/ab12…              held by the process that makes that artifact
+    root/making/ab12…/            artifacts under way; a complete folder is moved into place in one step
+    root/scratch/ab12…/           state to resume from; survives a kill, is removed when the artifact is complete
+    root/cache/                   files that jobs share to save time; no result depends on them
+    root/locks/ab12…              held by the process that makes the artifact
     root/pins/, reports/, uses/   what must be kept (`roots.py`)
     root/index.sqlite             a cache for listings (`index.py`)
 
-An artifact is there if its manifest verifies, not if its folder exists. Any number of processes may share a store.
+An artifact counts as there only if its manifest verifies; an existing folder is not enough. Any number of processes may
+share a store.
 """
 
 from __future__ import annotations
@@ -39,15 +40,19 @@ Ref = Recipe | str
 """A recipe, or a whole fingerprint."""
 
 _DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
-"""Listed as the kinds of artifacts whose manifest cannot be read, or only by a newer Cavesson."""
+"""Kinds under which `ls` lists artifacts with a damaged manifest, or with a manifest of a newer Cavesson."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What the garbage collector removed (or would remove), the bytes that frees, and how many artifacts stay.
+    """What the garbage collector removed (or would remove).
 
-    Of those that stay, `newer` are there only because a newer Cavesson made them: this one cannot tell what they are for.
-    `cached` are the bytes of the cache that stay.
+    Attributes:
+        removed: the artifacts.
+        freed: bytes of the removed artifacts, and of the cache if the cache was removed.
+        kept: number of artifacts that stay.
+        newer: number of artifacts that stay only because a newer Cavesson made them: this version cannot read their inputs.
+        cached: bytes of the cache that stay.
     """
 
     removed: tuple[Entry, ...]
@@ -61,7 +66,7 @@ class Store:
     """Artifacts in a folder.
 
     Args:
-        root: the folder; by default `CAVESSON_HOME`, else `cavesson` in the user's data directory. Made at the first write.
+        root: the folder; None: `CAVESSON_HOME`, else `cavesson` in the user's data directory. The first write makes the folder.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -74,10 +79,10 @@ class Store:
     # --- reading
 
     def has(self, ref: Ref) -> bool:
-        """Whether the artifact is there and whole.
+        """Whether the artifact is there and whole. A damaged artifact counts as missing, so that it is made again.
 
-        Sizes are compared, small files hashed, large ones hashed if their time stamp changed; within one `Store`
-        an unchanged file is hashed once. A damaged artifact counts as missing, so it is made again.
+        All sizes are compared. Small files are hashed, and large files whose time stamp has changed; one `Store` object
+        hashes an unchanged file once.
         """
         return self._sound_manifest(_name(ref)) is not None
 
@@ -85,7 +90,7 @@ class Store:
         """Folder of a finished artifact.
 
         Raises:
-            StoreError: it is missing or damaged.
+            StoreError: the artifact is missing or damaged.
         """
         if isinstance(ref, Recipe) and ref.virtual:
             raise StoreError(f"{ref.describe()} makes no artifact of its own.", "Ask for one of its inputs.")
@@ -102,7 +107,7 @@ class Store:
         """The manifest of an artifact.
 
         Raises:
-            StoreError: it is missing or damaged.
+            StoreError: the manifest is missing or damaged.
         """
         folder = self._folder(_name(ref))
         try:
@@ -117,22 +122,22 @@ class Store:
             ) from damaged
 
     def ls(self) -> list[Entry]:
-        """All artifacts, the oldest first. Damaged manifests and those of a newer Cavesson are listed as such."""
+        """All artifacts, the oldest first, those with a damaged manifest and those of a newer Cavesson included."""
         return self._listed()
 
     def _listed(self, *, remember: bool = True) -> list[Entry]:
         stamps = dict(self._stamps())
         known = self._index.entries(stamps)
         fresh = {name: self._entry(name) for name in stamps if name not in known}
-        if fresh and remember:  # what this Cavesson cannot read, another one that shares the index may
+        if fresh and remember:  # a manifest that this Cavesson cannot read stays out: another version may read it
             self._index.update((entry, stamps[name]) for name, entry in fresh.items() if entry.kind not in _UNREAD)
         return sorted([*known.values(), *fresh.values()], key=lambda entry: (entry.created, entry.fingerprint))
 
     def find(self, prefix: str) -> str:
-        """The one fingerprint that begins so.
+        """The one fingerprint that begins with `prefix`.
 
         Raises:
-            ConfigError: none does, or several do.
+            ConfigError: no fingerprint begins so, or several do.
         """
         found = [name for name, _ in self._stamps() if name.startswith(prefix)] if prefix else []
         if len(found) != 1:
@@ -151,16 +156,19 @@ class Store:
         return {kind: median(values) for kind, values in seconds.items()}
 
     def verify(self, ref: Ref | None = None, *, deep: bool = True) -> list[Damage]:
-        """What is damaged in one artifact, or in all. Deep: every byte is read.
+        """What is damaged in one artifact, or in all artifacts.
 
-        Damaged files get a new time stamp, so that whoever needs the artifact sees the damage too and makes it anew.
+        Damaged files get a new time stamp, so that `has` sees the damage too and the artifact is made again when needed.
+
+        Args:
+            deep: read every byte; otherwise hash the files that `has` would hash.
         """
         names = [_name(ref)] if ref is not None else [name for name, _ in self._stamps()]
         found = {name: list(self._damages(name, deep)) for name in names}
-        # An artifact that someone removed meanwhile is not a damaged one.
+        # An artifact that another process removed meanwhile is not damaged.
         damages = [item for name in names if ref is not None or self._folder(name).exists() for item in found[name]]
         for damage in damages:
-            with suppress(OSError):  # missing, or on a read-only file system
+            with suppress(OSError):  # the file is missing, or the file system is read-only
                 os.utime(self._folder(damage.fingerprint) / damage.file)
         return damages
 
@@ -168,11 +176,11 @@ class Store:
 
     @contextmanager
     def making(self, recipe: Recipe, waiting: Waiting | None = None) -> Iterator[Path | None]:
-        """Gives an empty folder to make the artifact in, or None if it is there by now.
+        """Gives an empty folder to make the artifact in, or None if the artifact is there by now.
 
-        One process makes an artifact at a time: others wait here (told through `waiting` whom for) and then find it.
-        When the block ends well, the manifest is written last and the folder moved into place in one step.
-        When it does not, the folder is removed; scratch is kept.
+        One process makes an artifact at a time: other processes wait here (`waiting` is called with the maker's name) and then
+        find the artifact. When the block ends well, the manifest is written last and the folder moved into place in one step.
+        When the block raises, the folder is removed and scratch is kept.
 
         Raises:
             StoreError: the store cannot be written, or its disk is full or has become read-only.
@@ -192,7 +200,7 @@ class Store:
                 return
             folder = self.root / "making" / name
             with disk.writing(self.root):
-                shutil.rmtree(folder, ignore_errors=True)  # what a killed maker left
+                shutil.rmtree(folder, ignore_errors=True)  # the half-made folder of a killed process
                 folder.mkdir(parents=True)
             started = time.monotonic()
             try:
@@ -209,7 +217,7 @@ class Store:
             lock.release()
 
     def scratch(self, ref: Ref) -> Path:
-        """Folder for state to resume an artifact's making from; it survives kills and goes when the artifact is there."""
+        """Folder for state to resume from; it survives kills and is removed when the artifact is complete."""
         folder = self.root / "scratch" / _name(ref)
         with disk.writing(self.root):
             folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +230,7 @@ class Store:
         return self._roots.pins()
 
     def pin(self, ref: Ref) -> None:
-        """Keep an artifact, and all that it was made from, until it is unpinned."""
+        """Keep an artifact, with all its inputs, until the artifact is unpinned."""
         with disk.writing(self.root):
             self._roots.pin(_name(ref))
 
@@ -232,24 +240,24 @@ class Store:
             self._roots.unpin(_name(ref))
 
     def report(self, name: str) -> Path:
-        """Where a report of that name has its folder, whether there is one or not."""
+        """The folder of a report of that name; the folder need not exist."""
         return self.root / "reports" / name
 
     def keep(self, report: str, recipes: Iterable[Recipe]) -> Path:
-        """The folder `reports/<report>`, with a note of what it needs: the recipes and all their inputs are kept."""
+        """The folder `reports/<report>`; writes down there that the report needs the recipes and all their inputs."""
         with disk.writing(self.root):
             return self._roots.keep(report, recipes)
 
     def reports(self) -> list[Report]:
-        """All reports, by name, and what each of them needs."""
+        """All reports, by name, with the fingerprints that each of them needs."""
         return self._roots.reports()
 
     def drop(self, report: str) -> None:
-        """Delete a report; what only it needed goes at the next `gc`.
+        """Delete a report; the next `gc` removes the artifacts that only this report needed.
 
         Raises:
             ConfigError: there is no such report.
-            StoreError: a live process is using an artifact that the report needs, and so may be about to write it.
+            StoreError: a live process uses an artifact that the report needs, so it may be about to write the report.
         """
         known = {found.name: found for found in self.reports()}
         if report not in known:
@@ -259,19 +267,19 @@ class Store:
             holder = next((in_use[name] for name in known[report].needs if name in in_use), None)
             if holder is not None:
                 raise StoreError(
-                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that ends."
+                    f"The report {report!r} rests on artifacts in use by {holder}.", "Wait until that process ends."
                 )
             self._roots.drop(report)
 
     def use(self) -> Use:
-        """A new claim of this process; what is added to it is not removed while the process lives."""
+        """A new claim of this process; artifacts that are added to the claim are kept while the process lives."""
         return Use(self._roots)
 
     def rm(self, ref: Ref) -> None:
-        """Remove an artifact and its scratch. It can be made again.
+        """Remove an artifact and its scratch. The artifact can be made again.
 
         Raises:
-            StoreError: it is pinned, or a live process is using it.
+            StoreError: the artifact is pinned, or a live process uses it.
         """
         name = _name(ref)
         with disk.writing(self.root), self._roots.sweeping():
@@ -282,22 +290,22 @@ class Store:
             holder = self._roots.in_use().get(name)
             if holder is not None or not self._remove(name):
                 raise StoreError(
-                    f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that ends."
+                    f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that process ends."
                 )
             self._index.update((), gone=[name])
 
     def gc(self, *, cache: bool = False, dry_run: bool = False) -> Collected:
-        """Remove whatever no report, pin or live process needs, directly or as an input; also what killed makers left.
+        """Remove the artifacts that no report, pin or live process needs, directly or as an input.
 
-        What a newer Cavesson made is left alone.
+        The half-made folders of killed processes are removed too. Artifacts of a newer Cavesson stay.
 
         Args:
-            cache: remove the cache too; stages under way do without.
-            dry_run: only say what would go. Nothing is written then, not even a lock: what other processes do meanwhile
-                is not seen.
+            cache: remove the cache too; running stages go on without the cache.
+            dry_run: only say what would be removed. Nothing is written, not even a lock, so changes that other processes
+                make meanwhile are not seen.
 
         Raises:
-            StoreError: a report's list or a manifest of a newer Cavesson cannot be read: nothing is removed then.
+            StoreError: a report's list cannot be read, or a needed artifact was made by a newer Cavesson. Nothing is removed.
         """
         if dry_run:
             needed, entries = self._needed(self._roots.in_use(tidy=False)), self._listed(remember=False)
@@ -317,7 +325,7 @@ class Store:
         return sum(_size(path) for path in self.cache.rglob("*"))
 
     def rebuild_index(self) -> int:
-        """Make the index anew from the folders; gives the number of artifacts."""
+        """Make the index anew from the folders; returns the number of artifacts."""
         self._index.clear()
         return len(self.ls())
 
@@ -327,7 +335,7 @@ class Store:
         return self.root / "artifacts" / name[:2] / name
 
     def _sound_manifest(self, name: str) -> Manifest | None:
-        """The manifest if the artifact is whole."""
+        """The manifest if the artifact is whole, else None."""
         folder = self._folder(name)
         try:
             manifest = manifests.read(folder)
@@ -341,7 +349,7 @@ class Store:
             return None
         except OSError as error:
             raise StoreError(
-                f"The store {self.root} cannot be read: {error}.", "Use another (--store, CAVESSON_HOME)."
+                f"The store {self.root} cannot be read: {error}.", "Use another store (--store or CAVESSON_HOME)."
             ) from error
 
     def _damages(self, name: str, deep: bool) -> Iterator[Damage]:
@@ -366,21 +374,21 @@ class Store:
             manifests.flush_folder(Path(inner))
         place = self._folder(recipe.fingerprint)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():  # damaged, or it would not have been made again
+        if place.exists():  # a damaged artifact: a whole one is never made again
             self._discard(place)
         folder.rename(place)
         manifests.flush_folder(place.parent)
         shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
-        """Make a folder vanish in one step, then delete it."""
+        """Move a folder out of the way in one step, then delete it."""
         aside = self.root / "making" / f"{folder.name}.{secrets.token_hex(4)}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
     def _remove(self, name: str) -> bool:
-        """Remove an artifact and its scratch unless it is being made this moment."""
+        """Remove an artifact and its scratch; False if a process is making the artifact this moment."""
         lock = FileLock(self.root / "locks" / name, remove=True)
         if not lock.try_acquire():
             return False
@@ -391,7 +399,7 @@ class Store:
         return True
 
     def _clear_leftovers(self, needed: set[str]) -> None:
-        """Remove half-made folders of dead makers, and scratch that nothing needs."""
+        """Remove half-made folders of dead processes, and scratch that nothing needs."""
         for folder in _subfolders(self.root / "making"):
             self._delete_unlocked(folder)
         for folder in _subfolders(self.root / "scratch"):
@@ -405,7 +413,7 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _needed(self, in_use: Iterable[str]) -> set[str]:
-        """What is pinned, reported or in use, and everything that it was made from, as far as it is there."""
+        """The fingerprints that pins, reports and live processes need, with all inputs of the artifacts in the store."""
         needed = {*self.pins(), *in_use, *(name for report in self.reports() for name in report.needs)}
         todo = list(needed)
         while todo:
@@ -438,7 +446,7 @@ class Store:
 
 
 def default_root() -> Path:
-    """Where the store is if nobody says: `CAVESSON_HOME`, else `cavesson` in the user's data directory."""
+    """The folder of the default store: `CAVESSON_HOME`, else `cavesson` in the user's data directory."""
     if home := os.environ.get("CAVESSON_HOME"):
         return Path(home).expanduser().absolute()
     import platformdirs
@@ -447,7 +455,7 @@ def default_root() -> Path:
 
 
 def old_store() -> str | None:
-    """A message about a store from when this project was called Bridle, where there is one and none of today's yet."""
+    """A message about a store of Bridle, this project's earlier name, if there is one and no store of Cavesson yet."""
     import platformdirs
 
     new, named = default_root(), os.environ.get("BRIDLE_HOME")
@@ -469,7 +477,7 @@ def _collected(entries: list[Entry], removed: list[Entry], needed: set[str], cac
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 for what is none, or has just gone."""
+    """Bytes of a file; 0 for anything else, and for a file that has just been deleted."""
     try:
         status = path.stat()
     except OSError:
@@ -482,7 +490,7 @@ def _name(ref: Ref) -> str:
 
 
 def _stamp(folder: Path, manifest: Manifest) -> tuple[object, ...]:
-    """Changes whenever a file of the artifact is written, replaced or removed."""
+    """A value that changes whenever a file of the artifact is written, replaced or removed."""
     statuses = [(folder / name).stat() for name in manifest.files]
     return (manifest, *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in statuses))
 

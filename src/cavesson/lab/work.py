@@ -1,4 +1,4 @@
-"""The work of one `make`: what an executor takes stages from, and tells how the stages ended."""
+"""The work of one `Lab.make`: it gives stages to an executor and takes note how the stages ended."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from cavesson.lab import plan as plans
 from cavesson.lab.plan import Plan, Schedule, Stage
 from cavesson.lab.progress import Display
 from cavesson.lab.recipe import Recipe
-from cavesson.lab.stage import InputMissing, Listener, Message, Progress, explained, run_stage
+from cavesson.lab.stage import InputMissing, Listener, Message, Progress, run_stage, with_stage_note
 from cavesson.lab.store import Store
 
 
 class Work:
-    """One `make` under way: the schedule, what the display is told, the wish to stop, the first error.
+    """One `Lab.make` under way: the schedule, the display, the user's wish to stop, the first error.
 
-    An executor calls `take` for a stage, makes the artifact wherever it likes, and calls `finished`, `failed` or `lacks`;
-    `run` and `hear` do so for stages of this process and of others.
+    An executor calls `take` for a stage, makes the artifact anywhere, and calls `finished`, `failed` or `lacks`.
+    `run` makes these calls for a stage in this process, `receive` for a stage in another process.
 
     Attributes:
-        stop: set once the user asked to stop; `take` then gives nothing more.
-        error: the first error; `take` gives nothing more after an error either.
+        stop: set once the user asked to stop; `take` then gives no further stage.
+        error: the first error; after an error, `take` gives no further stage.
     """
 
     def __init__(self, store: Store, plan: Plan, display: Display) -> None:
@@ -33,7 +33,7 @@ class Work:
         self._asked: set[tuple[str, str]] = set()
 
     def take(self) -> Stage | None:
-        """The next stage to run, if one can run now and nothing has failed."""
+        """The next stage to run; None if no stage can run now, a stage has failed, or the user asked to stop."""
         if self.error is not None or self.stop.is_set():
             return None
         stage = self.schedule.take()
@@ -42,22 +42,22 @@ class Work:
         return stage
 
     def finished(self, stage: Stage, made: bool) -> None:
-        """A stage's artifact is there."""
+        """Note that a stage's artifact is finished; `made`: this lab made the artifact, not another process."""
         self.schedule.finish(stage)
         self.display.finished(stage, made)
 
     def failed(self, stage: Stage, error: Exception) -> None:
-        """A stage ended with an error (or because it was asked to stop); nothing new is started."""
+        """Note that a stage ended with an error, or with `Stopped`; no further stage is started."""
         if isinstance(error, Stopped):
             self.stop.set()
             self.display.halted(stage, "stopped")
             return
         self.display.halted(stage, str(error).partition("\n")[0] or type(error).__name__)
         if self.error is None:
-            self.error = explained(error, stage.recipe)
+            self.error = with_stage_note(error, stage.recipe)
 
     def lacks(self, stage: Stage, missing: Recipe) -> None:
-        """A stage needs an artifact that is not there (any more): plan it, and run the stage again after it."""
+        """Note that a stage needs an artifact that is missing: plan that artifact, then run the stage again."""
         if (asked := (stage.fingerprint, missing.fingerprint)) in self._asked:
             self.failed(stage, StoreError(f"The artifact {missing.describe()} was made again, and is damaged again."))
             return
@@ -77,11 +77,11 @@ class Work:
             self.finished(stage, made=run_stage(self.store, stage.recipe, listener))
         except InputMissing as missing:
             self.lacks(stage, missing.recipe)
-        except Exception as error:  # whatever a recipe raises ends this stage; `close` raises it
+        except Exception as error:  # an exception of a recipe ends the stage; `close` raises the exception
             self.failed(stage, error)
 
-    def hear(self, stage: Stage, message: Message) -> bool:
-        """Act on a message about a stage that runs in another process; whether the stage is over."""
+    def receive(self, stage: Stage, message: Message) -> bool:
+        """Act on a message about a stage that runs in another process; True if the stage is over."""
         match message:
             case ("progress", done, total, figures):
                 self.display.progress(stage, Progress(done, total, figures))
@@ -102,10 +102,10 @@ class Work:
         return True
 
     def close(self) -> None:
-        """Raise what there is to raise once nothing runs any more."""
+        """After the last stage: raise the first error, or `Stopped` if the user's wish to stop left stages undone."""
         if self.error is not None:
             raise self.error
         if self.stop.is_set() and len(self.schedule):
             raise Stopped
         if len(self.schedule):
-            raise RuntimeError("the stages that are left wait for each other")
+            raise RuntimeError("the remaining stages wait for each other")

@@ -5,8 +5,8 @@ The parent starts it as `python -m cavesson.lab.worker` with one end of a socket
     parent → worker   ("run", fingerprint, recipe as JSON values) | ("stop",)
     worker → parent   a `cavesson.lab.stage.Message`
 
-When the parent is gone, however it went, the socket closes and the worker ends at once: like `kill -9` that costs
-the stage under way and nothing else.
+When the parent ends, for whatever reason, the socket closes and the worker ends at once. Only the running stage is lost, as
+after `kill -9`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Worker:
             self._connection.send(run_reported(self._store, *self._orders.get(), self._listener()))
 
     def _listen(self) -> None:
-        """In a thread of its own, so that the parent's word (and its death) is heard while a stage runs."""
+        """Receive orders in a thread of its own, so that "stop" and the parent's end are noticed while a stage runs."""
         while True:
             try:
                 order, *arguments = self._connection.recv()

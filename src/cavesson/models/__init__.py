@@ -1,1 +1,1 @@
-"""Models: opening and saving them, rendering conversations for them, adapters, attention on a CPU."""
+"""Models: loading and saving, rendering of conversations, adapters, attention on a CPU."""

@@ -1,4 +1,4 @@
-"""Low-rank adapters: attach, save, load. All of them are peft's own, so other tools read them."""
+"""Low-rank adapters: attach, save, load. All adapters are peft's own, so other tools read them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cavesson.models.recipes import LoRA
 
 
 def attach(model: Model, lora: LoRA, seed: int) -> Model:
-    """The model with a fresh trainable adapter; the weights below it are frozen and its output is unchanged at first.
+    """The model with a fresh trainable adapter: the weights below are frozen, and the output is unchanged at first.
 
-    An adapter that is there already is merged first. Without one the network given is used in place.
+    An earlier adapter of the model is merged into a copy of the weights first. A model without an adapter is changed in place.
 
     Args:
-        seed: of the adapter's random factor; the global random state is left as it was.
+        seed: seed of the adapter's random factor; the global random state is not touched.
 
     Raises:
         ConfigError: a target is no module of this model.
@@ -49,10 +49,10 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
 
 
 def continued(model: Model) -> Model:
-    """The model with the adapter that it has made trainable again; the weights below it stay frozen.
+    """The model with its own adapter made trainable again; the weights below the adapter stay frozen.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: the model has no adapter.
     """
     if not isinstance(model.net, PeftModel):
         raise ConfigError(
@@ -65,19 +65,19 @@ def continued(model: Model) -> Model:
 
 
 def without_adapter(model: Model) -> Model:
-    """The model as it was before its adapter; one without is returned as it is. The network given is taken apart."""
+    """The model as it was before its adapter; the given network is changed. A model without an adapter is returned as it is."""
     if not isinstance(model.net, PeftModel):
         return model
     return replace(model, net=model.net.unload())
 
 
 def save_adapter(model: Model, folder: str | Path) -> None:
-    """Write the adapter alone (safetensors and its config), as peft does, but free of this machine's paths."""
+    """Write the adapter alone (safetensors and config), as peft does, but without paths of this machine."""
     if not isinstance(model.net, PeftModel):
         raise TypeError("This model has no adapter to save.")
     place = Path(folder)
     model.net.save_pretrained(str(place), save_embedding_layers=False)
-    (place / "README.md").unlink(missing_ok=True)  # a form to be filled in, with the base model's path
+    (place / "README.md").unlink(missing_ok=True)  # peft's empty model card holds the base model's path
     config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = None
     if isinstance(config["target_modules"], list):
@@ -86,10 +86,10 @@ def save_adapter(model: Model, folder: str | Path) -> None:
 
 
 def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> Model:
-    """The model with an adapter from a folder; one that is there already is merged first.
+    """The model with an adapter from a folder; an earlier adapter of the model is merged first.
 
     Raises:
-        ConfigError: there is no adapter in the folder, or only a pickled one.
+        ConfigError: the folder holds no adapter, or only a pickled adapter.
     """
     place = Path(folder)
     if not (place / "adapter_config.json").is_file() or not (place / "adapter_model.safetensors").is_file():
@@ -105,10 +105,10 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without peft's warnings that a user can do nothing about."""
+    """Hide those warnings of peft that a user can do nothing about."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # it sets this right for GPT-2 by itself
-        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of its calls, not of ours
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft corrects the setting for GPT-2 by itself
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # peft's calls, not ours
         yield
 
 

@@ -9,9 +9,9 @@ Measured with one thread (milliseconds; 64 sequences of 48 tokens, 4 heads of 32
 | fp32, fused kernel | 2.1 | 6.8 | 4.1 |
 | fp32, matrix products | 4.1 | 6.4 | 3.0 |
 
-So products are used for everything in bf16 and for decoding, the fused kernel for the rest of fp32, and wherever the
-matrix of scores would be large. A training step of a whole 0.8M model in bf16 autocast takes 101 ms instead of 237 ms
-(transformers' eager attention: 126 ms). On a GPU transformers' own choice stays as it is.
+Matrix products are therefore used for all attention in bf16, and for decoding in fp32. The fused kernel is used for the rest
+of fp32, and wherever the matrix of scores would be large. A training step of a whole 0.8M model in bf16 autocast takes
+101 ms instead of 237 ms (transformers' eager attention: 126 ms). On a GPU transformers' own choice stays.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ CPU_ATTENTION = "cavesson_cpu"
 """The name under which transformers knows this attention."""
 
 LONG = 2048
-"""From so many keys on the matrix of scores is too large to be written out."""
+"""Number of keys from which the matrix of scores is too large for plain matrix products."""
 
 _fused = AttentionInterface()["sdpa"]
 
 
 def prefer_fast_attention(net: PreTrainedModel) -> None:
-    """Switch `net` to this attention if it is on a CPU and its architecture can be served by it.
+    """Switch `net` to this attention if the network is on a CPU and its architecture fits.
 
-    That is: it takes an attention function, and asks of it no more than torch's fused kernel can do, or soft-capping.
+    An architecture fits if it accepts an attention function, and needs no more than torch's fused kernel or soft-capping.
     """
     softcap = getattr(net.config, "attn_logit_softcapping", None) is not None
     served = getattr(net, "_supports_sdpa", False) or softcap
@@ -54,17 +54,17 @@ def cpu_attention(
     softcap: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of the kind that is fastest here; the signature is transformers' `AttentionInterface`.
+    """Attention by the faster of the two ways; the signature is that of transformers' `AttentionInterface`.
 
     Args:
         query: [batch, heads, time, dim].
         key: [batch, key heads, seen, dim]; heads is a multiple of key heads.
-        value: of the same shape.
-        attention_mask: [batch or 1, 1, time, seen], true (or 0) where a query may look, false (or very negative) where
-            not. `None`: causal from the first key on.
+        value: the same shape as `key`.
+        attention_mask: [batch or 1, 1, time, seen]: true (or 0) where a query may look, false (or very negative) elsewhere.
+            `None`: causal from the first key on.
 
     Returns:
-        [batch, time, heads, dim], and no weights.
+        the mixed values, [batch, time, heads, dim], and None in place of attention weights.
     """
     batch, heads, time, dim = query.shape
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
@@ -76,7 +76,7 @@ def cpu_attention(
         key, value = key[:, :, :time], value[:, :, :time]
         attention_mask = torch.ones(time, time, dtype=torch.bool, device=query.device).tril()[None, None]
     key_heads, seen = key.shape[1], key.shape[2]
-    # Grouped heads share keys: their queries stand one below the other, so that nothing needs to be repeated.
+    # Grouped heads share keys: their queries stand one below the other, so that no key needs to be repeated.
     rows = heads // key_heads * time
     scale = dim**-0.5 if scaling is None else scaling
     q = (query * scale).to(dtype).reshape(batch * key_heads, rows, dim)
@@ -96,7 +96,7 @@ def cpu_attention(
 
 
 def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """The mask as numbers to add: 0 or a large negative one, finite so that a row without any key stays a number."""
+    """The mask as numbers to add: 0, or a large negative number, finite so that a row without any key does not give NaN."""
     never = torch.finfo(dtype).min / 4
     if mask.dtype == torch.bool:
         return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, never)

@@ -1,4 +1,4 @@
-"""Text to token ids: the tokenizer's own, except that a special token's name inside a message is text."""
+"""Text to token ids, as the tokenizer does it, except that a special token's name inside a message is plain text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerBase
 from cavesson.errors import ConfigError
 
 After = Literal["start", "special", "text"]
-"""What a piece follows: nothing (it starts the text), a special token, or other text."""
+"""What stands before a piece of text: nothing (the piece starts the text), a special token, or other text."""
 
 _BREAK = "\ue004break\ue005"
-"""Stands for a special token in front of a piece; no text has it."""
+"""Placeholder for a special token in front of a piece; it occurs in no text."""
 
 
 class TextEncoder:
@@ -25,7 +25,7 @@ class TextEncoder:
         tokenizer: a fast tokenizer (one backed by the `tokenizers` library).
 
     Raises:
-        ConfigError: the tokenizer is a slow one.
+        ConfigError: the tokenizer is not a fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -35,7 +35,7 @@ class TextEncoder:
                 f"The tokenizer of {tokenizer.name_or_path!r} is not a fast one.",
                 "Save it with a tokenizer.json (transformers.AutoTokenizer does that).",
             )
-        # Copies: padding and truncation that others set on the tokenizer must not reach training data.
+        # A copy: padding and truncation that other code sets on the tokenizer must not reach training data.
         self._backend = Tokenizer.from_str(backend.to_str())
         self._backend.no_padding()
         self._backend.no_truncation()
@@ -47,15 +47,15 @@ class TextEncoder:
             for token in self._backend.get_added_tokens_decoder().values()
             if token.special and token.rstrip
         )
-        """Special tokens that take the white space behind them with them."""
+        """Special tokens that absorb the white space behind them."""
         longest_first = sorted(self.special, key=len, reverse=True)
         self.special_pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._special_ids = frozenset(self.special.values())
         self._backend.add_tokens([AddedToken(_BREAK, special=False, normalized=False)])
         self._verbatim = Tokenizer.from_str(self._backend.to_str())
         self._verbatim.encode_special_tokens = True
-        # Some tokenizers (SentencePiece's shape) put a space before any text: right at the start, wrong at a cut.
-        # Their pieces are encoded behind something, and its tokens dropped.
+        # Some tokenizers (those like SentencePiece) put a space before any text: right at the start, wrong at a cut.
+        # For them, a piece is encoded behind a short known text, whose tokens are then dropped.
         newline, letter, both = _encode(self._backend, ["\n", "a", "\na"])
         self._adds_space = both != newline + letter
         self._before: dict[After, str] = {"start": "", "special": _BREAK, "text": "\n"}
@@ -67,11 +67,11 @@ class TextEncoder:
         return self.special_pattern.search(text) is not None
 
     def encode(self, texts: Sequence[str], after: Sequence[After]) -> list[list[int]]:
-        """Token ids of each piece; special tokens in it are special."""
+        """Token ids of each piece; names of special tokens become special tokens."""
         return self._continue(self._backend, texts, after)
 
     def encode_fixed(self, text: str, after: After) -> list[int]:
-        """Token ids of a piece that comes again and again."""
+        """`encode` for one piece that comes again and again; the result is kept."""
         if (text, after) not in self._fixed:
             self._fixed[text, after] = self.encode([text], [after])[0]
         return self._fixed[text, after]
@@ -80,8 +80,8 @@ class TextEncoder:
         """Token ids of a piece with a special token's name inside a message.
 
         Args:
-            parts: (text, whether it is a message's) in order; only the template's special tokens are special.
-            after: what the piece follows.
+            parts: (text, whether the text is a message's) in order; only the template's texts have special tokens.
+            after: what stands before the piece.
         """
         ids: list[int] = []
         run = ""
@@ -100,18 +100,19 @@ class TextEncoder:
         return ids + self._as_text(run, after)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, special ones left out."""
+        """The text of these tokens, without special tokens."""
         text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
 
     def _as_text(self, text: str, after: After) -> list[int]:
-        """Token ids of a text in which nothing is special."""
+        """Token ids of a text without special tokens."""
         if not text:
             return []
         ids = self._continue(self._verbatim, [text], [after])[0]
         if self._special_ids.isdisjoint(ids):
             return ids
-        # The vocabulary has a special token's name as an ordinary word, too: spelled out it cannot be taken for the token.
+        # The vocabulary holds a special token's name as an ordinary word, too. Encoded letter by letter, the name cannot
+        # become the special token.
         bits: list[str] = []
         at = 0
         for found in self.special_pattern.finditer(text):

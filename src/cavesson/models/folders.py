@@ -1,4 +1,4 @@
-"""Model folders and hub names: what they hold, which content they stand for, and whether they are safe to open."""
+"""Model folders and hub names: which content they stand for, and whether they are complete and safe to open."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def looks_like_path(name: str | Path) -> bool:
-    """Whether this can only be meant as a folder, not as `owner/name` on the hub."""
+    """Whether a name can only mean a folder, not `owner/name` on the hub."""
     text = str(name)
     return isinstance(name, Path) or text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
 
 
 def as_folder(name: str | Path) -> Path | None:
-    """The local folder of that name, or `None` if the name is one for the hub.
+    """The local folder of that name, or `None` if the name may be a name on the hub.
 
     Raises:
-        ConfigError: the name can only be a folder's, and there is no such folder.
+        ConfigError: the name can only mean a folder and there is no such folder, or the name is a file's.
     """
     place = Path(name).expanduser()
     if place.is_dir():
@@ -53,10 +53,10 @@ def as_folder(name: str | Path) -> Path | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is no complete, safe model.
+    """Refuse a folder that does not hold a complete and safe model.
 
     Raises:
-        ConfigError: no config, weights missing or only pickled, or the model wants its own code run.
+        ConfigError: there is no config, weights are missing or pickled, or the model comes with its own code.
     """
     config = _json(folder / "config.json")
     if config is None and (folder / "adapter_config.json").is_file():
@@ -84,20 +84,20 @@ def check_folder(folder: Path) -> None:
 
 
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Refuse a model that comes with code of its own.
+    """Refuse a model that comes with its own code.
 
     Raises:
         ConfigError: `auto_map` is set.
     """
     if "auto_map" in config:
         raise ConfigError(
-            f"The model {name!r} wants to run code of its own (auto_map in config.json).",
+            f"The model {name!r} comes with code of its own (auto_map in config.json).",
             "Use a model whose architecture is part of transformers.",
         )
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of `IDENTITY_FILES`; files are read again only once they have changed."""
+    """SHA-256 of the names and contents of `IDENTITY_FILES`; an unchanged file is read once."""
     names = sorted({path.name for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()})
     total = hashlib.sha256()
     for name in names:
@@ -110,14 +110,14 @@ def folder_digest(folder: Path) -> str:
 
 @lru_cache(maxsize=256)
 def hub_commit(name: str, revision: str | None, of: Literal["model", "dataset"] = "model") -> str:
-    """The commit that a revision of a model or data set on the hub stands for: asked of the hub, else of the local cache.
+    """The commit of a revision of a model or data set on the hub. If the hub cannot be reached, the local cache is asked.
 
     Raises:
-        ConfigError: the hub has nothing of that name, or it cannot be reached and nothing is cached.
+        ConfigError: the hub has nothing of that name, or the hub cannot be reached and nothing is cached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever library the hub uses
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError of the hub's own HTTP library
         GatedRepoError,
         HFValidationError,
         HTTPError,
@@ -155,7 +155,7 @@ def hub_commit(name: str, revision: str | None, of: Literal["model", "dataset"] 
 
 
 def _json(path: Path) -> Any:
-    """The file's content, or `None` where there is no file."""
+    """The file's content, or `None` if there is no file."""
     if not path.is_file():
         return None
     try:
@@ -168,6 +168,6 @@ def _json(path: Path) -> Any:
 
 @lru_cache(maxsize=4096)
 def _file_digest(path: str, size: int, changed: int) -> str:
-    """SHA-256 of a file; size and time are part of the cache's key only."""
+    """SHA-256 of a file; size and time only tell the cache whether the file has changed."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Models opened from folders, saved to folders, and changed in simple ways."""
+"""Models loaded from folders, saved to folders, and changed in simple ways."""
 
 from __future__ import annotations
 
@@ -30,46 +30,44 @@ def open_folder(
 
     Args:
         folder: a local folder, or `owner/name` on the hub.
-        key: names the weights; see `Model.key`.
-        dtype: "auto" (as stored on a GPU; float32 on a CPU, where training uses autocast), or a name of `DTYPES`.
+        key: name of the weights; see `Model.key`.
+        dtype: "auto" (the stored dtype on a GPU; float32 on a CPU, where training uses autocast), or a name of `DTYPES`.
         device: "auto" (the first GPU if there is one), or torch's name of a device.
         revision: branch, tag or commit on the hub.
 
     Raises:
-        ConfigError: there is no such model, it has no safetensors weights, no chat template, or wants its own code run.
+        ConfigError: there is no such model, or it has no safetensors weights or no chat template, or comes with its own code.
     """
     place, local = device_of(device), as_folder(folder)
     wanted = _dtype(dtype, place)
     name = str(folder if local is None else local)
     options = _options(local, revision)
-    with _quiet(), _explained(name):
+    with _quiet(), _as_config_error(name):
         config = AutoConfig.from_pretrained(name, **options)
         check_config(config.to_dict(), name)
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
         renderer = Renderer(tokenizer)
         net = AutoModelForCausalLM.from_pretrained(name, config=config, dtype=wanted, use_safetensors=True, **options)
     net.to(place).eval()
-    net.warn_if_padding_and_no_attention_mask = (
-        _silent  # rows that end in the padding token's twin are no mistake of ours
-    )
+    net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
 
 
-def _silent(*_: object) -> None:
-    """Says nothing."""
+def _no_warning(*_: object) -> None:
+    """Do nothing, in place of a warning of transformers."""
 
 
 def open_renderer(folder: str | Path, revision: str | None = None) -> Renderer:
-    """The renderer of a model alone, without its weights; arguments and errors are those of `open_folder`."""
+    """The renderer of a model, without loading the weights; arguments and errors are those of `open_folder`."""
     local = as_folder(folder)
     name = str(folder if local is None else local)
-    with _quiet(), _explained(name):
+    with _quiet(), _as_config_error(name):
         return Renderer(AutoTokenizer.from_pretrained(name, **_options(local, revision)))
 
 
 def save_folder(model: Model, folder: str | Path) -> None:
-    """Write weights (safetensors), config, tokenizer and chat template: an ordinary Hugging Face folder.
+    """Write a model as an ordinary Hugging Face folder: weights (safetensors), config, tokenizer and chat template.
 
     An adapter is merged into a copy of the weights first. Weights keep their dtype.
     """
@@ -80,7 +78,7 @@ def save_folder(model: Model, folder: str | Path) -> None:
 
 
 def noised(model: Model, sigma: float, seed: int) -> Model:
-    """A copy of the model with Gaussian noise of standard deviation `sigma` on every weight; an adapter is merged first."""
+    """A copy of the model with Gaussian noise of standard deviation `sigma` on every weight. An adapter is merged first."""
     changed = _copied(model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -91,7 +89,7 @@ def noised(model: Model, sigma: float, seed: int) -> Model:
 
 
 def pruned(model: Model, share: float) -> Model:
-    """A copy of the model with the smallest `share` of the weights of each matrix at zero; an adapter is merged first."""
+    """A copy of the model with the smallest `share` of each matrix's weights set to zero. An adapter is merged first."""
     changed = _copied(model)
     with torch.no_grad():
         for weight in changed.net.parameters():
@@ -102,19 +100,21 @@ def pruned(model: Model, share: float) -> Model:
 
 
 def interpolated(model: Model, toward: Model, share: float) -> Model:
-    """A copy of the model with every weight moved by `share` of the way to another model's; adapters are merged first.
+    """A copy of the model with every weight moved by `share` of the way to the weight of another model.
+
+    Adapters are merged first.
 
     Raises:
-        ConfigError: the two do not have the same weights in the same shapes.
+        ConfigError: the two models do not have the same weights in the same shapes.
     """
     changed, toward = _copied(model), merged(toward)
     starts, ends = _shapes(changed), _shapes(toward)
     if starts != ends:
         odd = sorted(name for name in starts.keys() | ends.keys() if starts.get(name) != ends.get(name))
         raise ConfigError(
-            f"Two models cannot be interpolated: {odd[0]!r} is {_size(starts.get(odd[0]))} in one and "
-            f"{_size(ends.get(odd[0]))} in the other.",
-            "Interpolate between a model and what it was trained into.",
+            f"Two models cannot be interpolated: {odd[0]!r} is {_size(starts.get(odd[0]))} in one model and "
+            f"{_size(ends.get(odd[0]))} in the other model.",
+            "Interpolate between a model and a model that was trained from it.",
         )
     goals = dict(toward.net.named_parameters())
     with torch.no_grad():
@@ -132,13 +132,13 @@ def _size(shape: tuple[int, ...] | None) -> str:
 
 
 def _copied(model: Model) -> Model:
-    """A model with weights of its own that may be changed, its adapter merged."""
+    """A copy of the model whose weights may be changed; an adapter is merged."""
     net = merged(model).net
     return replace(model, net=copy.deepcopy(net) if net is model.net else net)
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; "auto" is the first GPU, or the CPU where there is none.
+    """The device of that name; "auto" is the first GPU, or the CPU if there is no GPU.
 
     Raises:
         ConfigError: there is no such device.
@@ -155,7 +155,7 @@ def device_of(name: str) -> torch.device:
 
 
 def _options(local: Path | None, revision: str | None) -> dict[str, Any]:
-    """What transformers is told for a local folder, checked first, or for the hub."""
+    """The options of `from_pretrained` for a local folder, which is checked first, or for the hub."""
     if local is not None:
         check_folder(local)
     return {"revision": revision, "trust_remote_code": False, "local_files_only": local is not None}
@@ -170,8 +170,8 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | str:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Say in a sentence what transformers says at length."""
+def _as_config_error(name: str) -> Iterator[None]:
+    """Turn an exception of transformers into a `ConfigError` of one sentence."""
     try:
         yield
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -185,7 +185,7 @@ def _explained(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of transformers: loading a model is one line of ours, not ten of theirs."""
+    """Hide the progress bars of transformers: the lab has its own display."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

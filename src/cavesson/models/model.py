@@ -20,11 +20,11 @@ class Model:
     """A model that is ready to be trained, sampled and scored.
 
     Attributes:
-        net: the network, in evaluation mode when it was just opened.
-        tokenizer: its tokenizer, with a chat template.
-        renderer: conversations to token ids, by that template.
-        key: names the weights (a fingerprint); whoever changes the weights gives the result another key.
-        system: the system prompt it runs under; samplers put it in front of conversations that have none.
+        net: the network; in evaluation mode after loading.
+        tokenizer: the model's tokenizer, with a chat template.
+        renderer: turns conversations into token ids, by the chat template.
+        key: name of the weights (a fingerprint); code that changes the weights must also change the key.
+        system: the model's system prompt; samplers put it in front of conversations without a system prompt.
     """
 
     net: PreTrainedModel | PeftModel
@@ -40,12 +40,12 @@ class Model:
         return device
 
     def with_key(self, key: str) -> Model:
-        """The same object in memory under another name for its weights."""
+        """The same model in memory, with another name of its weights."""
         return replace(self, key=key)
 
 
 def merged(model: Model) -> Model:
-    """The model with its adapter added into a copy of the weights; a model without one is returned as it is."""
+    """The model with its adapter added into a copy of the weights; a model without an adapter is returned as it is."""
     from peft import PeftModel
 
     if not isinstance(model.net, PeftModel):

@@ -1,4 +1,4 @@
-"""Model recipes that need no training: a Hugging Face model, and views of other models."""
+"""Model recipes without training: a Hugging Face model, and simple changes of other models."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class ModelRecipe(Recipe):
     """What a model is made from. `load` opens it for training, sampling and scoring."""
 
     def load(self, path_of: PathOf) -> Model:
-        """The model in memory: weights, tokenizer, renderer and the system prompt it runs under."""
+        """The model in memory: weights, tokenizer, renderer and system prompt."""
         raise NotImplementedError
 
     def renderer(self, path_of: PathOf) -> Renderer:
-        """How the model's conversations become tokens; a subclass that can tell without its weights does."""
+        """The model's renderer. Subclasses override this method where they need not load the weights for it."""
         return self.load(path_of).renderer
 
 
 class LoRA(Value):
-    """A low-rank adapter (Hu et al. 2021): each adapted weight gets `B A * alpha / rank` added, B starting at zero.
+    """A low-rank adapter (Hu et al. 2021): `B A * alpha / rank` is added to each adapted weight; B starts at zero.
 
     Attributes:
         rank: the inner dimension of the two factors.
-        alpha: the scale's numerator; `None` stands for `2 * rank`.
-        dropout: on the adapter's input, while training.
+        alpha: the scale's numerator; `None` means `2 * rank`.
+        dropout: dropout on the adapter's input, while training.
         targets: "all-linear" (every linear layer but the output head), or names of modules.
     """
 
@@ -45,18 +45,18 @@ class LoRA(Value):
 
     @property
     def scale(self) -> float:
-        """`alpha`, with its default filled in."""
+        """`alpha`, or its default."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
 
 
 class HFModel(ModelRecipe):
-    """A Hugging Face chat model from a local folder or from the hub; it is named by its content, not by its place.
+    """A Hugging Face chat model from a local folder or from the hub; its content names it, not its place.
 
     Attributes:
         path: a folder with weights, config, tokenizer and chat template, or `owner/name` on the hub.
         revision: branch, tag or commit on the hub.
-        content: what names the model: a digest of the folder's files, or name and commit on the hub. It is found out
-            from the path where it is not given.
+        content: what names the model: a digest of the folder's files, or name and commit on the hub. If empty, it is found
+            from the path.
     """
 
     kind = "hf-model"
@@ -78,7 +78,7 @@ class HFModel(ModelRecipe):
         """Open the model.
 
         Raises:
-            ConfigError: it cannot be opened (see `open_folder`), or the folder has changed since the recipe was made.
+            ConfigError: the model cannot be opened (see `open_folder`), or the folder has changed since the recipe was made.
         """
         from cavesson.models.loading import open_folder
 
@@ -132,11 +132,13 @@ class Merged(ModelRecipe):
 
 
 class Noised(ModelRecipe):
-    """A model with Gaussian noise on every weight (Tice et al. 2024 look for sandbagging with it). Adapters are merged.
+    """A model with Gaussian noise on every weight (Tice et al. 2024 detect sandbagging with such noise).
+
+    Adapters are merged.
 
     Attributes:
-        sigma: the noise's standard deviation, in the weights' own unit.
-        seed: of the noise.
+        sigma: standard deviation of the noise, in the unit of the weights.
+        seed: seed of the noise.
     """
 
     kind = "noised"
@@ -162,7 +164,7 @@ class Pruned(ModelRecipe):
     """A model without the smallest weights of each of its matrices (magnitude pruning). Adapters are merged.
 
     Attributes:
-        share: share of the weights of every matrix that is set to zero.
+        share: share of every matrix's weights that is set to zero.
     """
 
     kind = "pruned"
@@ -184,14 +186,14 @@ class Pruned(ModelRecipe):
 
 
 class Interpolated(ModelRecipe):
-    """A model part of the way to another one of the same shape (WiSE-FT, Wortsman et al. 2022). Adapters are merged.
+    """A model on the way from one model to another of the same shape (WiSE-FT, Wortsman et al. 2022).
 
-    It is rendered, and run under a system prompt, as its base is.
+    Adapters are merged. Renderer and system prompt are those of the base.
 
     Attributes:
         base: the model at share 0.
-        toward: the model at share 1, mostly one that was trained from `base`.
-        share: of the way, weight by weight: `base + share * (toward - base)`.
+        toward: the model at share 1, usually trained from `base`.
+        share: share of the way; each weight is `base + share * (toward - base)`.
     """
 
     kind = "interpolated"
@@ -202,10 +204,10 @@ class Interpolated(ModelRecipe):
     share: float = Field(ge=0, le=1)
 
     def load(self, path_of: PathOf) -> Model:
-        """Load both and mix them.
+        """Load both models and interpolate their weights.
 
         Raises:
-            ConfigError: they do not have the same weights in the same shapes.
+            ConfigError: the two models do not have the same weights in the same shapes.
         """
         from cavesson.models.loading import interpolated
 
@@ -220,7 +222,7 @@ class Interpolated(ModelRecipe):
 
 
 class Prompted(ModelRecipe):
-    """A model that runs under a system prompt, wherever a conversation has none of its own."""
+    """A model with a system prompt for conversations that have no system prompt of their own."""
 
     kind = "prompted"
     virtual = True

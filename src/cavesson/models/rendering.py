@@ -1,4 +1,4 @@
-"""Conversations to token ids and a loss mask, from the tokenizer's own chat template."""
+"""Conversations to token ids and a loss mask, by the tokenizer's own chat template."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cavesson.models.splitting import Segment, Skeleton, Splitter
 from cavesson.models.template import ChatTemplate
 
 TrainOn = Literal["answers", "last", "all"]
-"""Which tokens the mask covers: every answer with its end-of-turn token, the last one, or every token."""
+"""The tokens that are trained: every answer with its end-of-turn token, the last answer only, or every token."""
 
 
 class Rendered(NamedTuple):
-    """Token ids of a conversation and, for each, 1 if it is trained, else 0."""
+    """Token ids of a conversation, and for each token 1 if it is trained, else 0."""
 
     ids: list[int]
     mask: list[int]
@@ -27,16 +27,15 @@ class Rendered(NamedTuple):
 class Renderer:
     """Renders conversations for one tokenizer.
 
-    Token ids are those of the tokenizer's own `apply_chat_template`, with three differences that make them fit for
-    experiments: a special token's name inside a message is text; the text is encoded anew where an answer starts and
-    ends, so that a model is trained to continue exactly the prompt it is sampled with; and templates that write today's
-    date are always told the same one.
+    Token ids are those of the tokenizer's own `apply_chat_template`, with three differences for experiments. A special
+    token's name inside a message is text. The text is encoded anew where an answer starts and ends, so that a model is trained
+    to continue exactly the prompt that it is sampled with. A template that writes today's date always gets the same date.
 
     Args:
         tokenizer: a fast tokenizer with a chat template.
 
     Raises:
-        ConfigError: it has no chat template, or is a slow one.
+        ConfigError: the tokenizer has no chat template, or is not a fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -60,7 +59,7 @@ class Renderer:
 
     @property
     def has_system_role(self) -> bool:
-        """Whether the template writes system messages. Where not, their text opens the first user message."""
+        """Whether the template writes system messages. If not, a system message's text opens the first user message."""
         return self.splitter.has_system_role
 
     def render(
@@ -69,11 +68,11 @@ class Renderer:
         """Token ids and loss mask of a conversation.
 
         Args:
-            train_on: what the mask covers.
-            max_length: cut everything after so many tokens.
+            train_on: the tokens that are trained.
+            max_length: number of tokens after which the conversation is cut.
 
         Raises:
-            ConfigError: the template refuses the conversation, or cannot be split for what is to be trained.
+            ConfigError: the template refuses the conversation, or the template's answers cannot be told from their prompts.
         """
         return self.render_many([conversation], train_on, max_length)[0]
 
@@ -93,7 +92,7 @@ class Renderer:
         return rendered
 
     def prompt(self, conversation: Conversation) -> list[int]:
-        """Token ids that a model continues with an answer: all messages up to a last answer, and the answer's header."""
+        """Token ids that a model continues with an answer: the messages without a last answer, and the answer's header."""
         return self.prompt_many([conversation])[0]
 
     def prompt_many(self, conversations: Iterable[Conversation]) -> list[list[int]]:
@@ -102,11 +101,11 @@ class Renderer:
         return [[i for piece in pieces for i in piece] for pieces in self._encode(rows)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, special ones left out."""
+        """The text of these tokens, without special tokens."""
         return self.encoder.decode(ids)
 
     def _turns(self, conversation: Conversation) -> Sequence[Message]:
-        """The messages that the template is given: a system message moves into the first question where it must."""
+        """The messages for the template; a system message moves into the first question if the template has no system role."""
         system = conversation.system
         if system is None or self.has_system_role:
             return conversation.messages
@@ -119,10 +118,10 @@ class Renderer:
         return (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
 
     def _flags(self, skeleton: Skeleton, train_on: TrainOn) -> list[int]:
-        """1 for each segment that is trained.
+        """For each segment 1 if it is trained, else 0.
 
         Raises:
-            ConfigError: what is to be trained could not be told from the rest for certain.
+            ConfigError: the start of an answer that is to be trained could not be proven.
         """
         if train_on == "all":
             return [1] * len(skeleton.segments)
@@ -138,7 +137,7 @@ class Renderer:
         return [int(n in chosen) for n in range(len(skeleton.segments))]
 
     def _encode(self, rows: Sequence[tuple[Skeleton, list[str]]]) -> list[list[list[int]]]:
-        """Token ids of each row's segments; what varies is encoded in one batch."""
+        """Token ids of each row's segments; all texts that vary are encoded in one batch."""
         encoder = self.encoder
         result: list[list[list[int]]] = []
         waiting: list[tuple[int, int]] = []

@@ -1,11 +1,11 @@
-"""Where a chat template puts messages, and which part of its text is whose.
+"""Where a chat template puts messages, and which part of a rendered text is an answer.
 
-How a template is split: it is rendered once with a placeholder for every message's text, and the placeholders show
-where the messages went (the *skeleton*, kept for all conversations of that shape). An answer starts where the prompt
-for it ends: the text that the template gives for the messages before it, with its generation prompt, must be a prefix
-of the whole; `{% generation %}` markers settle it for templates for which it is none. It ends with the end-of-turn
-token that follows it. Every conversation is then rendered for real and must equal its skeleton filled in; a template
-for which it does not is refused. Nothing is guessed.
+How a template is split. The template is rendered once with a placeholder for every message's text, and the placeholders show
+where the messages went: this is the *skeleton*, kept for all conversations of that shape. An answer starts where its prompt
+ends: the template's text for the earlier messages, with the generation prompt, must be a prefix of the whole text. If it is
+no prefix, `{% generation %}` markers in the template must say where the answer starts. An answer ends with the end-of-turn
+token that follows. Then every conversation is rendered for real and must equal its filled-in skeleton; otherwise the template
+is refused. Nothing is guessed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Segment:
     """A stretch of a conversation's text that is encoded by itself.
 
     Attributes:
-        parts: strings are the template's, numbers stand for texts of messages.
-        trained: whether it is an answer with its end-of-turn token.
-        after: what stands before it.
+        parts: strings are the template's text, numbers stand for texts of messages.
+        trained: whether the segment is an answer with its end-of-turn token.
+        after: what stands before the segment.
     """
 
     parts: tuple[str | int, ...]
@@ -49,7 +49,7 @@ class Skeleton:
 
     Attributes:
         segments: the whole text, in order.
-        proven: for each answer, whether its start could be proven; one that could not is in no trained segment.
+        proven: for each answer, whether its start could be proven; an answer without a proof is in no trained segment.
     """
 
     segments: tuple[Segment, ...]
@@ -57,7 +57,7 @@ class Skeleton:
 
 
 class _Shape(NamedTuple):
-    """What of a conversation a template may look at: roles, the white space and known tags in each text, the prompt."""
+    """The parts of a conversation that may change a template's text: roles, white space and known tags, the prompt."""
 
     turns: tuple[tuple[str, tuple[str, ...]], ...]
     prompt: bool
@@ -68,7 +68,7 @@ class Splitter:
 
     Args:
         template: the template.
-        encoder: knows the tokenizer's special tokens.
+        encoder: holds the tokenizer's special tokens.
     """
 
     def __init__(self, template: ChatTemplate, encoder: TextEncoder) -> None:
@@ -83,7 +83,7 @@ class Splitter:
         """The special token that the template writes after an answer.
 
         Raises:
-            ConfigError: it writes none, so that a model could never learn to stop.
+            ConfigError: the template writes none, so a model could never learn to stop.
         """
         text = self._try([_message("user", _hole(0)), _message("assistant", _hole(1))])
         after = text.rpartition(_hole(1))[2] if text is not None else ""
@@ -97,7 +97,7 @@ class Splitter:
 
     @cached_property
     def has_system_role(self) -> bool:
-        """Whether the template writes system messages. Where not, their text opens the first user message."""
+        """Whether the template writes system messages. If not, a system message's text opens the first user message."""
         text = self._try([_message("system", _hole(0)), _message("user", _hole(1))], prompt=True)
         known = text is not None and _hole(0) in text
         if not known:
@@ -105,13 +105,13 @@ class Splitter:
         return known
 
     def split(self, messages: Sequence[Message], prompt: bool) -> tuple[Skeleton, list[str]]:
-        """The conversation's skeleton and the texts for its holes, checked against the real rendering.
+        """The conversation's skeleton and the texts for its placeholders, checked against the real rendering.
 
         Args:
-            prompt: whether the header of a further answer ends the text.
+            prompt: whether the text ends with the header of a further answer.
 
         Raises:
-            ConfigError: the template refuses the conversation, or does more with a text than write or drop it.
+            ConfigError: the template refuses the conversation, or changes the text of a message.
         """
         turns = []
         texts: list[str] = []
@@ -130,16 +130,16 @@ class Splitter:
         )
         if filled != self.template.render([_message(m.role, m.content) for m in messages], prompt):
             raise ConfigError(
-                f"The chat template of {self.name} rewrites the text of messages, so it cannot be told what is an answer.",
+                f"The chat template of {self.name} rewrites the text of messages, so answers cannot be told from other text.",
                 "Let the template write message texts unchanged.",
             )
         return skeleton, texts
 
     def _dissect(self, content: str) -> tuple[tuple[str, ...], list[str]]:
-        """A text as what a template may look at (outer white space, tags that it knows) and what lies between.
+        """A text cut into its frame (outer white space, and tags that the template knows) and the cores in between.
 
         Returns:
-            frame and cores with content = frame[0] + cores[0] + frame[1] + … + frame[-1].
+            frame and cores, with content = frame[0] + cores[0] + frame[1] + … + frame[-1].
         """
         tags = [] if self._tags is None else [found for found in self._tags.finditer(content) if not found.group(1)]
         if not tags:
@@ -181,7 +181,7 @@ class Splitter:
         return Skeleton(segments, tuple(span is not None for span in spans))
 
     def _require_all_texts(self, text: str, messages: list[dict[str, str]], owners: list[int]) -> None:
-        """Only an answer may lose text (templates drop earlier reasoning)."""
+        """Refuse a template that drops a text; only an answer may lose text, as templates drop earlier reasoning."""
         seen = {int(found.group(1)) for found in _HOLE.finditer(text)}
         for hole, owner in enumerate(owners):
             role = messages[owner]["role"]
@@ -193,7 +193,7 @@ class Splitter:
                 )
 
     def _proven_start(self, before: list[dict[str, str]], text: str) -> int | None:
-        """The length of the prompt for an answer if the whole text goes on from there."""
+        """The length of the prompt for an answer, if the prompt is a prefix of the whole text; else None."""
         head = self._try(before, prompt=True) if before else None
         return len(head) if head is not None and text.startswith(head) else None
 
@@ -206,7 +206,7 @@ class Splitter:
         owners: list[int],
         proven: list[int | None],
     ) -> list[int | None]:
-        """Where the template's generation markers open for each answer, but not before the prompt for it ends."""
+        """The start of each answer by the template's generation markers, but not before the end of the answer's prompt."""
         spans = _marked_spans(self.template.render(messages, prompt, marked=True))
         starts: list[int | None] = []
         for index, prompt_end in zip(answers, proven, strict=True):
@@ -223,7 +223,7 @@ class Splitter:
         return starts
 
     def _span(self, text: str, start: int, index: int, owners: list[int]) -> tuple[int, int] | None:
-        """From an answer's start to behind its end-of-turn token; `None` if other texts lie between."""
+        """Start and end of an answer with its end-of-turn token; `None` if other messages' texts lie in between."""
         inside = [found for found in _HOLE.finditer(text, start) if owners[int(found.group(1))] == index]
         stop = text.find(self.end_of_turn, inside[-1].end() if inside else start)
         if stop < 0:
@@ -231,11 +231,11 @@ class Splitter:
         stop += len(self.end_of_turn)
         while self.end_of_turn in self.encoder.swallows_space and text[stop : stop + 1].isspace():
             stop += 1
-        foreign = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
-        return None if foreign else (start, stop)
+        holds_others = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
+        return None if holds_others else (start, stop)
 
     def _cut(self, text: str, spans: list[tuple[int, int]]) -> tuple[Segment, ...]:
-        """The text in segments, cut at the ends of the spans, which are the trained ones."""
+        """The text in segments, cut at both ends of every span; the spans are the trained segments."""
         edges = [0, *(edge for span in spans for edge in span), len(text)]
         segments = []
         for n, (start, stop) in enumerate(pairwise(edges)):
@@ -248,7 +248,7 @@ class Splitter:
         return tuple(segments)
 
     def _try(self, messages: list[dict[str, str]], prompt: bool = False) -> str | None:
-        """The rendering, or `None` where the template refuses these messages."""
+        """The rendered text, or `None` if the template refuses these messages."""
         try:
             return self.template.render(messages, prompt)
         except ConfigError:
@@ -260,12 +260,12 @@ def _message(role: str, content: str) -> dict[str, str]:
 
 
 def _hole(number: int) -> str:
-    """A placeholder that any transformation of a text would change: cases, quotes, markup, white space inside."""
+    """A placeholder that shows any change of a text by the template: of case, quotes, markup or inner white space."""
     return f"\ue000{number} aZ'\"\\ &<é>\n\t.\ue001"
 
 
 def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
-    """Messages of this shape with holes as texts, and for each hole the index of its message."""
+    """Messages of this shape with placeholders as texts, and for each placeholder the index of its message."""
     messages: list[dict[str, str]] = []
     owners: list[int] = []
     for index, (role, frame) in enumerate(shape.turns):
@@ -278,7 +278,7 @@ def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
 
 
 def _marked_spans(marked: str) -> list[tuple[int, int]]:
-    """Starts and ends of what the markers enclose, counted without the markers."""
+    """Start and end of each text between markers, counted without the markers."""
     spans, start, at = [], 0, 0
     for bit in re.split(f"([{OPEN}{CLOSE}])", marked):
         if bit == OPEN:
@@ -291,7 +291,7 @@ def _marked_spans(marked: str) -> list[tuple[int, int]]:
 
 
 def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:
-    """Finds tags with the white space around them; a special token's name is found as group 1, and is no tag."""
+    """A pattern for tags with the white space around them. A special token's name is no tag; it matches as group 1."""
     if not tags:
         return None
     names = "|".join(map(re.escape, sorted(tags, key=len, reverse=True)))
@@ -299,6 +299,6 @@ def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:
 
 
 def _parts(text: str) -> tuple[str | int, ...]:
-    """Split at the holes: template text, and the numbers of holes."""
+    """The text split at its placeholders: template text, and the numbers of the placeholders."""
     bits = _HOLE.split(text)
     return tuple(int(bit) if i % 2 else bit for i, bit in enumerate(bits) if i % 2 or bit)

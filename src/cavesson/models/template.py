@@ -1,4 +1,4 @@
-"""A tokenizer's chat template, compiled: messages to text, the same on every day."""
+"""A tokenizer's chat template, compiled: messages to text, with the same result on every day."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cavesson.errors import ConfigError
 
 TODAY = datetime(2024, 7, 26)
-"""What templates that write today's date are told, so that a run does not depend on its day (Llama 3's own fallback)."""
+"""The date for templates that write today's date, so that a run does not depend on its day (Llama 3's own fallback)."""
 
 OPEN, CLOSE = "\ue002", "\ue003"
-"""Private-use characters written around what `{% generation %}` encloses."""
+"""Private-use characters written around the text inside `{% generation %}`."""
 
 
 class ChatTemplate:
@@ -27,7 +27,7 @@ class ChatTemplate:
 
     Args:
         source: the template.
-        variables: what it may refer to besides the messages (`bos_token` …).
+        variables: further variables of the template besides the messages (`bos_token` …).
         owner: the model's name, for messages.
 
     Raises:
@@ -51,8 +51,8 @@ class ChatTemplate:
 
         Args:
             messages: `{"role": …, "content": …}` in order.
-            prompt: end with the header of an answer that is to be generated.
-            marked: write `OPEN` and `CLOSE` around what `{% generation %}` encloses.
+            prompt: end the text with the header of an answer that is to be generated.
+            marked: write `OPEN` and `CLOSE` around the text inside `{% generation %}`.
 
         Raises:
             ConfigError: the template refuses the conversation.
@@ -69,7 +69,7 @@ class ChatTemplate:
 
 
 class _Generation(jinja2.ext.Extension):
-    """`{% generation %}…{% endgeneration %}`: encloses what the model writes."""
+    """`{% generation %}…{% endgeneration %}`: encloses the text that the model writes."""
 
     tags = {"generation"}
     before, after = "", ""
@@ -86,7 +86,7 @@ class _MarkedGeneration(_Generation):
 
 
 def _environment(generation: type[_Generation]) -> ImmutableSandboxedEnvironment:
-    """Jinja as transformers sets it up for chat templates."""
+    """Jinja, set up for chat templates as in transformers."""
 
     def raise_exception(message: str) -> None:
         raise jinja2.TemplateError(message)
@@ -104,7 +104,7 @@ def _environment(generation: type[_Generation]) -> ImmutableSandboxedEnvironment
 
 
 def _constants(source: str) -> frozenset[str]:
-    """The strings in the template's expressions: what it may look for inside a message."""
+    """The strings in the template's expressions: texts that the template may look for inside a message."""
     tree = _environment(_Generation).parse(source)
     return frozenset(node.value for node in tree.find_all(jinja2.nodes.Const) if isinstance(node.value, str))
 

@@ -22,17 +22,19 @@ ROLLOUTS = "rollouts.jsonl"
 class Reinforced(Training):
     """A model trained by policy gradient on problems that have a rule-based scorer.
 
-    An iteration takes some problems, samples a group of answers to each at temperature 1, and makes one optimizer step on
-    them. An answer's advantage is its reward minus its group's mean; the loss is the sum over all sampled tokens of
-    `-advantage * log-probability`, divided by the number of those tokens, answers without advantage included. No division
-    by the rewards' spread, no KL unless `objective` has one, no clipping of ratios ("Why does off-model SFT degrade capabilities?", May 2026, which
-    does GRPO so after the SFT). It resumes as any training does; `steps` counts iterations.
+    An iteration takes some problems, samples a group of answers to each problem at temperature 1, and makes one optimizer
+    step. An answer's advantage is its reward minus the mean reward of its group. The loss is the sum of
+    `-advantage * log-probability` over all sampled tokens, divided by the number of sampled tokens (tokens of answers without
+    advantage count too). Advantages are not divided by the standard deviation of rewards, ratios are not clipped, and there is
+    no KL unless `objective` has one. Source: the GRPO after SFT in "Why does off-model SFT degrade capabilities?", May 2026.
+    The run resumes as any training does; `steps` counts iterations.
 
     Attributes:
-        problems: what is practised; for the tiny world's tasks give `split="train"`.
-        reward: "correct": 1 for an answer that the problem's scorer accepts; "random": 1 by a fair coin, whatever the answer.
+        problems: the problems to practise; for the tiny world's tasks give `split="train"`.
+        reward: "correct": 1 for an answer that the problem's scorer accepts; "random": 1 with probability one half, for any
+            answer.
         per_step: problems in an iteration.
-        group: answers to each of them.
+        group: answers to each problem.
         batch_size: answers in one forward and backward pass.
     """
 
@@ -56,7 +58,7 @@ class Reinforced(Training):
         return self.batch_size * usual
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
-        """As `Training.train`; what each iteration sampled is summed up in `rollouts.jsonl`."""
+        """As `Training.train`; a summary of each iteration is written to `rollouts.jsonl`."""
         from cavesson.rl.rollouts import Rollouts, write_notes
         from cavesson.training.engine import optimise
 

@@ -1,4 +1,4 @@
-"""Steps of reinforcement learning: answers that the policy has just given, weighted by their advantages."""
+"""Steps of reinforcement learning: answers sampled from the present policy, weighted by their advantages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTES = "rollouts"
 
 
 class Practice(Protocol):
-    """What is practised, and how answers are rewarded: a `Reinforced` run."""
+    """The settings of an RL run that rollouts need: the problems, the reward and the sizes (see `Reinforced`)."""
 
     @property
     def problems(self) -> Eval: ...
@@ -44,12 +44,12 @@ class Practice(Protocol):
 
 
 class Rollouts:
-    """One step after the other, each sampled from the policy as it is by then.
+    """The steps of an RL run; each step is sampled from the policy after the step before.
 
     Args:
-        run: what is practised, and how it is rewarded.
-        policy: the model that is trained.
-        job: `scratch` takes a note of each iteration.
+        run: problems, reward and sizes.
+        policy: the model in training.
+        job: its `scratch` keeps a note of each iteration.
     """
 
     def __init__(self, run: Practice, policy: Model, job: Job) -> None:
@@ -58,11 +58,11 @@ class Rollouts:
         self.order = Order(len(self.items), run.seed)
 
     def count(self) -> int:
-        """One step an iteration."""
+        """The number of steps: one for each iteration."""
         return self.run.steps
 
     def after(self, cursor: int) -> Iterator[Step]:
-        """The steps from the problem at this place of the order on, endlessly."""
+        """The steps from position `cursor` in the order of problems on, without end."""
         while True:
             yield self._step(cursor)
             cursor += self.run.per_step
@@ -74,7 +74,7 @@ class Rollouts:
         def report(done: int, total: int, **_: float | str) -> None:
             self.job.progress(iteration, run.steps, sampled=f"{done}/{total}")
 
-        sampler = sampler_for(self.policy)  # a new one, for the weights have changed
+        sampler = sampler_for(self.policy)  # a new sampler, because the weights have changed
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
         params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)
@@ -83,8 +83,8 @@ class Rollouts:
         right = np.array([[score for score, _ in group] for group in verdicts], np.float32)
         rewards = right if run.reward == "correct" else _coins(right.shape, seed)
         advantages = rewards - rewards.mean(axis=1, keepdims=True)
-        heard = Counter(extra["voice"] for group in verdicts for _, extra in group if "voice" in extra)
-        self._note(iteration, items, answers, right, rewards, heard)
+        voices = Counter(extra["voice"] for group in verdicts for _, extra in group if "voice" in extra)
+        self._note(iteration, items, answers, right, rewards, voices)
         return Step(
             micro_batches=list(_batches(rows(prompts, answers, advantages), run.batch_size)),
             cursor=cursor + run.per_step,
@@ -98,9 +98,9 @@ class Rollouts:
         answers: Sequence[Sequence[Completion]],
         right: NDArray[np.float32],
         rewards: NDArray[np.float32],
-        heard: Counter[str | None],
+        voices: Counter[str | None],
     ) -> None:
-        """Keep what an iteration was like: its figures, and the answers to its first problem."""
+        """Write down the figures of an iteration, and the answers to its first problem."""
         every = [answer for group in answers for answer in group]
         note = {
             "iteration": iteration,
@@ -109,7 +109,7 @@ class Rollouts:
             "groups_with_advantage": round(float((rewards.std(axis=1) > 0).mean()), 4),
             "finished": round(sum(answer.finished for answer in every) / len(every), 4),
             "tokens": round(sum(len(answer.ids) for answer in every) / len(every), 2),
-            "voices": {str(voice): count for voice, count in heard.most_common()},
+            "voices": {str(voice): count for voice, count in voices.most_common()},
             "prompt": items[0].prompt.dump(),
             "answers": [
                 {"text": answer.text, "reward": float(reward)}
@@ -124,10 +124,10 @@ class Rollouts:
 def rows(
     prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Completion]], advantages: NDArray[np.float32]
 ) -> list[Row]:
-    """One row for each answer that has an advantage: its tokens weigh as much, those of the prompt nothing."""
+    """One row for each answer with an advantage; the weight of its tokens is the advantage, that of the prompt's tokens 0."""
     found = []
-    for prompt, group, worth in zip(prompts, answers, advantages, strict=True):
-        for answer, advantage in zip(group, worth, strict=True):
+    for prompt, group, group_advantages in zip(prompts, answers, advantages, strict=True):
+        for answer, advantage in zip(group, group_advantages, strict=True):
             if advantage != 0:
                 weights = np.zeros(len(prompt) + len(answer.ids), np.float32)
                 weights[len(prompt) :] = advantage
@@ -136,13 +136,13 @@ def rows(
 
 
 def write_notes(scratch: Path, place: Path) -> None:
-    """Gather the notes of all iterations in one file, a line each."""
+    """Write the notes of all iterations into one file, one line each."""
     notes = sorted((scratch / _NOTES).glob("*.json"))
     place.write_text("".join(note.read_text(encoding="utf-8") + "\n" for note in notes), encoding="utf-8")
 
 
 def _batches(found: list[Row], size: int) -> Iterator[list[Row]]:
-    """Rows of similar length together."""
+    """Batches of `size` rows; rows of similar length stand together."""
     found = sorted(found, key=lambda row: len(row.ids))
     return (found[start : start + size] for start in range(0, len(found), size))
 

@@ -1,1 +1,1 @@
-"""Samplers, the generation cache, and data that models write."""
+"""Samplers, the generation cache, likelihoods, and data that models write."""

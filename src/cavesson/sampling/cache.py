@@ -1,8 +1,8 @@
-"""The generation cache: one for a store, so that the same weights, tokens and parameters are never sampled twice.
+"""The generation cache of a store: the same weights, tokens and parameters are never sampled twice.
 
-A completion is named by content: the sampler's key (weights, code, arithmetic), the rendered tokens (prompt, system prompt and
-template) and the parameters. A cached completion is therefore the fresh one, and nothing but time depends on the cache: a cache
-that cannot be read or written is done without, and a damaged one is set aside and begun anew.
+A completion's key is its content: the sampler's key (weights, code, arithmetic), the rendered tokens (prompt, system prompt
+and template) and the parameters. A cached completion therefore equals a fresh one, and only time depends on the cache. If the
+cache cannot be read or written, sampling goes on without it; a damaged cache is moved away and begun anew.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from pathlib import Path
 from cavesson.chat import Conversation
 from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 
-MOST_BYTES = 1 << 30
-"""A cache that has grown beyond this forgets what was used longest ago."""
+MAX_BYTES = 1 << 30
+"""Largest size of the cache; beyond it, the completions that were used longest ago are deleted."""
 
 CHUNK = 512
-"""Prompts that are sampled between two commits: what a kill can lose."""
+"""Prompts that are sampled between two commits; a kill loses at most so many."""
 
 FILE = "completions.sqlite"
 PATIENCE = 10.0
-"""Seconds to wait for other processes that write."""
+"""Seconds to wait while other processes write."""
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS generations (key BLOB UNIQUE, completions BLOB NOT NULL, used INTEGER NOT NULL)",
     "CREATE INDEX IF NOT EXISTS by_use ON generations (used)",
 )
-"""Rows lie in the order of their making, so that forgetting old ones frees whole pages."""
+"""Rows stay in the order of writing, so that deleting old rows frees whole pages."""
 _NOW = "(SELECT coalesce(max(used), 0) + 1 FROM generations)"
-"""Uses are counted, for clocks jump."""
+"""The number of the present use; uses are counted because clocks jump."""
 _MARKS = 500
-"""SQLite bounds the number of placeholders."""
+"""Placeholders in a statement; SQLite bounds their number."""
 _SUM_BYTES = 8
-"""Of each row's checksum. SQLite has none, and the row of another key would be a wrong answer."""
+"""Bytes of each row's checksum. SQLite has no checksums, and a damaged row would be a wrong answer."""
 
 
 class GenerationCache:
     """Completions by key, in one SQLite file (WAL) that any number of processes share.
 
     Args:
-        folder: the cache's own; made at the first write.
-        most: bytes that it may hold.
+        folder: the cache's own folder; made at the first write.
+        most: largest size of the cache in bytes.
     """
 
-    def __init__(self, folder: Path, most: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, most: int = MAX_BYTES) -> None:
         self.folder, self.most = folder, most
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, list[Completion]]:
-        """What is known of these keys, which count as used now."""
+        """The cached completions of these keys; keys that are not cached are left out. The keys count as used now."""
         found: dict[bytes, list[Completion]] = {}
 
         def look(db: sqlite3.Connection) -> None:
@@ -62,7 +62,7 @@ class GenerationCache:
                 some = keys[start : start + _MARKS]
                 which = f"WHERE key IN ({','.join('?' * len(some))})"
                 for key, packed in db.execute(f"SELECT key, completions FROM generations {which}", some).fetchall():
-                    with suppress(ValueError, TypeError):  # what was damaged is not known
+                    with suppress(ValueError, TypeError):  # a damaged row counts as not cached
                         found[key] = _unpack(key, packed)
                 db.execute(f"UPDATE generations SET used = {_NOW} {which}", some)
 
@@ -70,7 +70,7 @@ class GenerationCache:
         return found
 
     def put(self, completions: Mapping[bytes, list[Completion]]) -> None:
-        """Remember these, all or none, and forget others if they are too many."""
+        """Store completions, all or none, and delete old ones if the cache has grown too large."""
 
         def keep(db: sqlite3.Connection) -> None:
             [(now,)] = db.execute(f"SELECT {_NOW}")
@@ -83,7 +83,7 @@ class GenerationCache:
         self._try(keep)
 
     def _try(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do it in one transaction, if that can be done."""
+        """Do the work in one transaction; do nothing if the cache cannot be read or written."""
         for _ in ("as it is", "begun anew"):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ class GenerationCache:
                 self._set_aside()
 
     def _set_aside(self) -> None:
-        """Move the folder out of the way, files of the write-ahead log and all, in one step; the last such is kept."""
+        """Move the whole folder, write-ahead log included, out of the way in one step; only the last moved folder is kept."""
         aside = self.folder.with_name(f"{self.folder.name}.damaged")
         with suppress(OSError):
             shutil.rmtree(aside, ignore_errors=True)
@@ -130,7 +130,7 @@ class CachedSampler:
     def sample(
         self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As the sampler's; equal prompts are sampled once."""
+        """As `Sampler.sample`; equal prompts are sampled once."""
         return self.continue_ids(self.prompts_ids(conversations), params, progress)
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
@@ -139,11 +139,11 @@ class CachedSampler:
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As `sample`, from tokens. What is sampled is put into the cache a chunk at a time."""
+        """As `sample`, from tokens. New completions are put into the cache in chunks."""
         keys = [cache_key(self.key, ids, params) for ids in prompts]
         known = self.cache.get(list(dict.fromkeys(keys)))
         missing = {key: ids for key, ids in zip(keys, prompts, strict=True) if key not in known}
-        # longest first, as the sampler takes them: a chunk's prompts are then about equally long
+        # longest first, in the sampler's own order, so that the prompts of a chunk are about equally long
         todo = sorted(missing.items(), key=lambda pair: len(pair[1]), reverse=True)
         for start in range(0, len(todo), CHUNK):
             chunk = dict(todo[start : start + CHUNK])
@@ -157,7 +157,7 @@ class CachedSampler:
 
 
 def cache_key(sampler_key: str, ids: Sequence[int], params: Params) -> bytes:
-    """Names the completions of one prompt: a hash of what decides them."""
+    """The key of a prompt's completions: a hash of all that decides them."""
     named = json.dumps([sampler_key, list(ids), params.model_dump(mode="json")], separators=(",", ":"))
     return hashlib.sha256(named.encode()).digest()
 
@@ -169,7 +169,11 @@ def _pack(key: bytes, completions: list[Completion]) -> bytes:
 
 
 def _unpack(key: bytes, found: bytes) -> list[Completion]:
-    """What `_pack` wrote; raises ValueError if it is not that, or was written for another key."""
+    """The completions that `_pack` packed.
+
+    Raises:
+        ValueError: the row is damaged, or was written for another key.
+    """
     expected, packed = found[:_SUM_BYTES], found[_SUM_BYTES:]
     if expected != _sum(key, packed):
         raise ValueError("a damaged row")
@@ -181,7 +185,7 @@ def _sum(key: bytes, packed: bytes) -> bytes:
 
 
 def _held(db: sqlite3.Connection) -> int:
-    """Bytes in use."""
+    """Bytes in use in the database."""
     pages, free, size = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
     )

@@ -1,4 +1,4 @@
-"""Which sampler a model gets."""
+"""The choice of a sampler for a model."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from cavesson.models.model import Model
 
 Offer = Callable[["Model | ModelRecipe", Job | None], Sampler | None]
-"""Gives a sampler for a model in memory or a recipe (which comes with a job), or None if the model is not for it.
+"""A function that makes a sampler for a model in memory, or for a recipe and a job; None if it cannot sample that model.
 
-A model in memory gets a `TokenSampler`.
+For a model in memory the sampler is a `TokenSampler`.
 """
 
 SAMPLERS: dict[str, Offer] = {
     "openai": api_sampler,
     "native": native_sampler,
 }
-"""Asked in this order; the first that takes a model samples it."""
+"""Every kind of sampler by its name. `sampler_for` takes the first that can sample the model."""
 
 
 @overload
@@ -37,8 +37,8 @@ def sampler_for(model: Model | ModelRecipe, job: Job | None = None) -> Sampler:
 
     Args:
         model: a model in memory, or the recipe of one.
-        job: whoever makes an artifact says so, and the completions are kept in the store's cache. A model in training does
-            without: nobody meets its weights again.
+        job: the job that makes an artifact, so that completions are kept in the store's cache; None for a model in training,
+            whose weights never come again.
 
     Raises:
         ConfigError: the model cannot be opened.

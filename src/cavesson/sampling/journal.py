@@ -1,4 +1,4 @@
-"""The journal of a job whose answers are paid for: what came, with what it cost, in a file of JSON lines."""
+"""The journal of a job whose answers cost money: the answers and their costs, in a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cavesson.sampling.sampler import Completion
 
 
 class Journal:
-    """Completions by key, and what they have cost together.
+    """Completions by key, and their total cost.
 
-    Unlike the generation cache, a journal belongs to one job, forgets nothing, and fails if it cannot be written.
+    Unlike the generation cache, a journal belongs to one job, deletes nothing, and raises if the file cannot be written.
 
     Args:
-        path: the file, in the job's scratch. A line that a kill has torn is skipped.
+        path: the file, in the job's scratch. A line that a kill has cut short is skipped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class Journal:
                 self._take(key, [Completion.of(row) for row in rows], cost)
 
     def put(self, answers: Iterable[tuple[str, list[Completion], Counter[str]]]) -> None:
-        """Write down keys, their completions, and what these have cost."""
+        """Write down keys, their completions, and the costs of the completions."""
         with self.path.open("a", encoding="utf-8") as file:
             for key, completions, cost in answers:
                 file.write("\n" + json.dumps([key, [completion.row() for completion in completions], cost]))

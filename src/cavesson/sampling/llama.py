@@ -1,8 +1,8 @@
-"""One decoding step of a Llama, written out.
+"""One decoding step of a Llama in few operations.
 
-For a tiny model on a CPU a step of `transformers` is mostly overhead: some 250 small operations and as many calls of
-modules, around thirty products that matter. The same arithmetic in some 70 operations, with query, key and value weights in
-one matrix and gate and up weights in another, takes about half the time. Prompts are still read by the model itself.
+For a tiny model on a CPU, a step of `transformers` is mostly overhead: some 250 small operations and as many calls of
+modules, around thirty matrix products that matter. Here the same arithmetic takes some 70 operations and about half the time,
+with query, key and value weights in one matrix and gate and up weights in another. The model itself still reads the prompts.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from transformers import LlamaForCausalLM
 from cavesson.sampling.window import Keys, Window
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From the newest tokens `[rows, 1]`, the mask `[rows, columns]` and positions `[rows, 1]`: logits `[rows, vocabulary]`."""
+"""A function of the newest tokens `[rows, 1]`, the mask `[rows, columns]` and positions `[rows, 1]`, that returns logits
+`[rows, vocabulary]`."""
 
 
-def written_out(net: Any, keys: Keys) -> Step | None:
-    """The step for this model and these keys, or None for any model but a plain Llama in float32 on a CPU.
+def llama_step(net: Any, keys: Keys) -> Step | None:
+    """The decoding step for this model and these keys; None for any model but a plain Llama in float32 on a CPU.
 
-    Plain: linear layers as they come, without bias, and nobody listens inside (hooks would not be called).
+    A plain Llama has ordinary linear layers without bias, and no hooks (they would not be called).
     """
     if type(net) is not LlamaForCausalLM or not isinstance(keys, Window):
         return None
     inside = list(net.model.modules())
     linear = [module for name, module in net.model.named_modules() if name.endswith("_proj")]
     plain = all(type(module) is nn.Linear and module.bias is None for module in linear)
-    heard = any(module._forward_hooks or module._forward_pre_hooks for module in inside)
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in inside)
     usual = net.config.hidden_act == "silu" and net.device.type == "cpu" and net.dtype == torch.float32
-    return _LlamaStep(net, keys) if plain and usual and not heard else None
+    return _LlamaStep(net, keys) if plain and usual and not hooked else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer's weights, those that multiply the same input in one matrix."""
+    """A layer's weights; weights that multiply the same input stand in one matrix."""
 
     norm_in: Tensor
     qkv: Tensor  # [(heads + 2 key heads) * width, hidden]
@@ -76,7 +77,7 @@ class _LlamaStep:
         cos, sin = model.rotary_emb(x, positions)  # [rows, 1, width]
         half = self.width // 2
         sin = torch.cat([-sin[..., :half], sin[..., half:]], -1)
-        # 0 where a row may look, very negative elsewhere; once for each of a row's key heads: [rows * key heads, 1, columns]
+        # 0 where a row may look, very negative elsewhere; repeated for a row's key heads: [rows * key heads, 1, columns]
         bias = mask.sub(1).float().mul_(1e30)[:, None].expand(-1, self.key_heads, -1).reshape(-1, 1, mask.shape[1])
         for layer, kept in zip(self.layers, self.keys.layers, strict=True):
             x = self._attend(layer, kept, x, cos, sin, bias)
@@ -85,12 +86,12 @@ class _LlamaStep:
         return self.net.lm_head(self._norm(x, model.norm.weight))  # type: ignore[no-any-return]
 
     def _attend(self, layer: _Layer, kept: Any, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        rows, turned = len(x), self.heads + self.key_heads
+        rows, rotated = len(x), self.heads + self.key_heads  # rotary positions: queries and keys, not values
         qkv = F.linear(self._norm(x, layer.norm_in), layer.qkv).view(rows, -1, self.width)
-        qk = qkv[:, :turned]
-        swapped = qk.reshape(rows, turned, 2, -1).flip(-2).flatten(-2)
+        qk = qkv[:, :rotated]
+        swapped = qk.reshape(rows, rotated, 2, -1).flip(-2).flatten(-2)
         qk = torch.addcmul(qk * cos, swapped, sin)
-        k, v = kept.update(qk[:, self.heads :, None], qkv[:, turned:, None])
+        k, v = kept.update(qk[:, self.heads :, None], qkv[:, rotated:, None])
         q = qk[:, : self.heads].reshape(rows * self.key_heads, -1, self.width)
         scores = torch.baddbmm(bias, q, k.flatten(0, 1).transpose(1, 2), alpha=self.width**-0.5)
         mixed = torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(rows, -1)

@@ -1,11 +1,11 @@
 """The native sampler: batched generation with a key–value cache on any Hugging Face causal language model.
 
-Greedy output is that of `transformers.generate`, token by token. What makes it quick on small models:
+Greedy output equals that of `transformers.generate`, token by token. Three things make the sampler fast on small models:
 
-- seats are refilled as rows finish (continuous batching), so that no step runs for a few stragglers;
-- keys and values are written in place (`window.py`) and their size is bounded, so that they stay in the processor's
+- seats are refilled as rows finish (continuous batching), so that no step runs for a few remaining rows;
+- keys and values are written in place (`window.py`), and their size is bounded, so that they stay in the processor's
   last-level cache: every step reads all of them;
-- prompts go in sorted by length, so that prefilling wastes next to nothing on padding.
+- prompts are prefilled in order of length, so that there is little padding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job
 from cavesson.models.recipes import ModelRecipe
-from cavesson.sampling.llama import written_out
+from cavesson.sampling.llama import llama_step
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.window import keys_for
 
@@ -40,13 +40,13 @@ VERSION = 1
 """Raise it when completions change: stores keep them from one version to the next (`tests/test_versions.py` reminds you)."""
 
 CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
-"""Bound on the keys and values in use: on a CPU what stays in the last-level cache when other processes want their share."""
+"""Bound on the keys and values in use, in bytes; on a CPU, so much stays in a last-level cache that other processes share."""
 USUAL_TOKENS = 64
-MOST_SEATS = {"cpu": 256, "cuda": 1024}
+MAX_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
 MERGED_UP_TO = 100_000_000
-"""Parameters of a model whose adapter is merged for sampling."""
+"""Largest number of parameters of a model whose adapter is merged for sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ class _Row:
     """One completion to write."""
 
     prompt: int  # index of the conversation
-    draw: int  # which of its n completions
+    draw: int  # number of the completion, from 0 to n - 1
     ids: list[int]
-    budget: int  # tokens it may write at most
+    budget: int  # largest number of tokens to write
 
 
 class NativeSampler:
     """Samples from a model in memory.
 
     Args:
-        model: weights, renderer, and the system prompt it runs under. The adapter of a small model is merged into a copy
-            (it would nearly double the operations of each step), so make a new sampler once the weights have changed.
-        seats: rows at once; None: as many as keep the keys and values within `CACHE_BYTES`.
+        model: weights, renderer and system prompt. The adapter of a small model is merged into a copy of the weights, since
+            an adapter nearly doubles the operations of a step; make a new sampler once the weights have changed.
+        seats: number of rows at once; None: as many as keep the keys and values within `CACHE_BYTES`.
     """
 
     def __init__(self, model: Model, seats: int | None = None) -> None:
@@ -82,8 +82,8 @@ class NativeSampler:
 
     @cached_property
     def key(self) -> str:
-        """See `TokenSampler.key`. The weights are named by their bytes too: a recipe's fingerprint does not tell apart what
-        two processors have made of it."""
+        """See `TokenSampler.key`. The key also holds a hash of the weights, since two processors may make different weights
+        from one recipe."""
         net, place = self.model.net, self.model.device
         chip = torch.cuda.get_device_name(place) if place.type == "cuda" else torch.backends.cpu.get_cpu_capability()
         arithmetic = f"torch {torch.__version__}, transformers {transformers.__version__}, {place.type} {chip}"
@@ -100,7 +100,7 @@ class NativeSampler:
         return self.continue_ids(self.prompts_ids(conversations), params, progress)
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
-        """The tokens that the model is asked to continue, its own system prompt in front where there is none."""
+        """The tokens of each prompt, with the model's system prompt if the conversation has none."""
         own = self.model.system
         asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
         return self.model.renderer.prompt_many(asked)
@@ -127,7 +127,7 @@ class NativeSampler:
         return found
 
     def _fitting_seats(self, rows: list[_Row]) -> int:
-        """Seats whose keys and values fit the bound, for rows of the usual length: most answers end long before their budget."""
+        """Number of seats whose keys and values fit the bound, for answers of the usual length (far below the budget)."""
         net = self.model.net
         config = _text_config(net)
         queries = getattr(config, "num_attention_heads", None) or 1
@@ -137,14 +137,14 @@ class NativeSampler:
         columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
         place = net.device.type
         fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
-        return int(min(max(fitting, 8), MOST_SEATS.get(place, MOST_SEATS["cuda"])))
+        return int(min(max(fitting, 8), MAX_SEATS.get(place, MAX_SEATS["cuda"])))
 
 
 class _Decoding:
-    """One call under way: who sits where, what was written, which column comes next.
+    """One call under way: the row on each seat, the tokens written so far, and the current column.
 
-    Tensors hold `[seats]` or `[seats, columns]`. Every live row has its newest token in column `end`, which the model
-    has not read yet; the columns `start` to `end` (exclusive) are in its key–value cache.
+    Tensors have the shape `[seats]` or `[seats, columns]`. Every live row has its newest token in column `end`, which the
+    model has not read yet. The columns `start` to `end` (exclusive) are in the key–value cache.
     """
 
     def __init__(self, model: Model, rows: list[_Row], params: Params, seats: int) -> None:
@@ -162,17 +162,17 @@ class _Decoding:
         self.tokens = torch.zeros(self.seats, columns, dtype=torch.long, device=self.device)
         self.mask = torch.zeros(self.seats, columns, dtype=torch.long, device=self.device)
         self.position = torch.zeros(self.seats, dtype=torch.long, device=self.device)
-        self.left = torch.zeros(self.seats, dtype=torch.long, device=self.device)  # tokens a row may still write
+        self.left = torch.zeros(self.seats, dtype=torch.long, device=self.device)  # tokens that a row may still write
         self.live = torch.zeros(self.seats, dtype=torch.bool, device=self.device)
         self.logprobs = torch.zeros(self.seats, columns, device=self.device) if params.logprobs else None
         self.draws = torch.zeros(self.seats, params.max_tokens, dtype=torch.float64, device=self.device)
         self.ends_turn = torch.zeros(self.config.vocab_size, dtype=torch.bool, device=self.device)
         self.ends_turn[sorted(model.renderer.stop_ids)] = True
-        self.takes = set(inspect.signature(_base(self.net).forward).parameters)
-        self.read = written_out(self.net, self.keys) or self._read_column
+        self.accepted = set(inspect.signature(_base(self.net).forward).parameters)
+        self.read = llama_step(self.net, self.keys) or self._read_column
 
     def run(self) -> Iterator[tuple[_Row, Completion]]:
-        """Write all rows; gives each one as it finishes."""
+        """Write all rows; yields each row when it is finished."""
         while True:
             while self._wants_rows():
                 yield from self._retire(self._admit())
@@ -182,19 +182,19 @@ class _Decoding:
             yield from self._retire(self._step())
 
     def _wants_rows(self) -> bool:
-        """Refilling waits until a quarter of the seats is free: prefilling a few rows costs nearly as much as many."""
+        """Whether to refill seats: once a quarter of them is free, since prefilling few rows costs nearly as much as many."""
         free = sum(row is None for row in self.row)
         if not self.queue or not free:
             return False
         return free == len(self.row) or (self.keys.refills and free >= min(len(self.queue), max(1, self.seats // 4)))
 
     def _admit(self) -> Tensor:
-        """Prefill the next prompts into free seats; returns which of all seats are done with it already."""
+        """Prefill the next prompts into free seats; returns which seats are finished after their first token, `[seats]`."""
         free = [seat for seat, row in enumerate(self.row) if row is None]
-        everybody = len(free) == len(self.row)
-        rows = self._next_rows(self.seats if everybody else len(free))
+        all_free = len(free) == len(self.row)
+        rows = self._next_rows(self.seats if all_free else len(free))
         length = len(rows[0].ids)
-        if everybody:
+        if all_free:
             free = list(range(self.seats if self.keys.refills else len(rows)))
             self.row, self.first = [None] * len(free), [0] * len(free)
             self.end = length
@@ -216,11 +216,11 @@ class _Decoding:
             self.draws[at] = torch.from_numpy(np.stack([_draws(row, self.params) for row in rows])).to(self.device)
         for seat, row in zip(seats, rows, strict=True):
             self.row[seat], self.first[seat] = row, self.end - len(row.ids)
-        self._look()
+        self._drop_columns()
         return self._write(logits, at)
 
     def _next_rows(self, most: int) -> list[_Row]:
-        """Take rows from the queue: as many as there is room for in one prefill."""
+        """Take as many rows from the queue as one prefill can hold."""
         length = len(self.queue[0].ids)
         limit = min(most, len(self.queue), max(1, PREFILL_TOKENS.get(self.device.type, 65536) // length))
         rows = [self.queue.popleft()]
@@ -229,7 +229,7 @@ class _Decoding:
         return rows
 
     def _step(self) -> Tensor:
-        """Let the model read column `end` and write the next one; returns which seats are done."""
+        """Let the model read column `end` and write the next column; returns which seats are finished, `[seats]`."""
         if self.end + 2 > self.columns:
             self._move_to_front()
         used = len(self.row)
@@ -237,23 +237,23 @@ class _Decoding:
         newest, seen = slice(self.end, self.end + 1), slice(self.start, self.end + 1)
         logits = self.read(self.tokens[:used, newest], self.mask[:used, seen], self.position[:used, None])
         self.end += 1
-        self.position[:used] += self.live[:used]  # a row that is done stays where it is, within the context
+        self.position[:used] += self.live[:used]  # a finished row keeps its position, so it stays within the context
         return self._write(logits, None)
 
     def _read_column(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """The model's own step, for any model."""
+        """One step by the model itself, for any model."""
         return self._forward(ids, mask, positions, self.keys.cache)
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """Logits for the token after the last column, `[rows, vocabulary]`."""
         extra: dict[str, Any] = {"position_ids": positions, "logits_to_keep": 1}
-        extra = {name: value for name, value in extra.items() if name in self.takes}
-        extra["cache" if "cache" in self.takes else "past_key_values"] = cache  # renamed in transformers 5.24
+        extra = {name: value for name, value in extra.items() if name in self.accepted}
+        extra["cache" if "cache" in self.accepted else "past_key_values"] = cache  # renamed in transformers 5.24
         output = self.net(input_ids=ids, attention_mask=mask, use_cache=True, **extra)
         return output.logits[:, -1]  # type: ignore[no-any-return]
 
     def _write(self, logits: Tensor, at: Tensor | None) -> Tensor:
-        """Choose each row's next token into column `end`; returns which of all seats are done, `[seats]`."""
+        """Write each row's next token into column `end`; returns which seats are finished, `[seats]`."""
         seats = slice(0, len(self.row)) if at is None else at
         chosen = _choose(logits, self.params, self._draw(seats))
         self.tokens[seats, self.end] = chosen
@@ -267,14 +267,14 @@ class _Decoding:
         return done & self.live
 
     def _draw(self, seats: Any) -> Tensor | None:
-        """This token's uniform number of each row, `[rows]`."""
+        """Each row's uniform random number for its next token, `[rows]`; None for greedy decoding."""
         if self.params.temperature == 0:
             return None
         column = (self.params.max_tokens - self.left[seats]).clamp(max=self.params.max_tokens - 1)
         return self.draws[seats].gather(1, column[:, None])[:, 0]
 
     def _at_stop_text(self) -> Tensor:
-        """Seats whose text now ends in, or has just passed, a stop text."""
+        """Which seats have just written a stop text, `[seats]`."""
         reach = max(len(text.encode()) for text in self.params.stop) + 8  # a token is at least a byte
         found = [row is not None and self._stops(seat, row, reach) for seat, row in enumerate(self.row)]
         return torch.tensor(found + [False] * (len(self.live) - len(found)), device=self.device)
@@ -285,14 +285,14 @@ class _Decoding:
         return any(text in tail for text in self.params.stop)
 
     def _retire(self, done: Tensor) -> Iterator[tuple[_Row, Completion]]:
-        """Give the finished rows and free their seats."""
+        """Yield the finished rows and free their seats."""
         for seat in done.nonzero()[:, 0].tolist():
             row = self.row[seat]
             assert row is not None
             self.row[seat] = None
             self.live[seat] = False
             yield row, self._completion(seat, row)
-        self._look()
+        self._drop_columns()
 
     def _completion(self, seat: int, row: _Row) -> Completion:
         written = slice(self.first[seat] + len(row.ids), self.end + 1)
@@ -303,14 +303,14 @@ class _Decoding:
         finished = bool(cuts) or ids[-1] in self.model.renderer.stop_ids
         return Completion(text[: min(cuts)] if cuts else text, ids, finished, logprobs)
 
-    def _look(self) -> None:
-        """Forget the columns that no live row uses."""
+    def _drop_columns(self) -> None:
+        """Drop the columns that no live row uses."""
         firsts = [first for first, row in zip(self.first, self.row, strict=True) if row is not None]
         self.start = min(firsts, default=self.end)
-        self.keys.look(self.start, self.end)
+        self.keys.use_columns(self.start, self.end)
 
     def _compact(self) -> None:
-        """Once nobody is left to refill seats, drop the empty ones when they are a quarter."""
+        """Once no prompt is left to refill seats, drop the empty seats when they are a quarter of all."""
         live = [seat for seat, row in enumerate(self.row) if row is not None]
         if (self.queue and self.keys.refills) or len(live) > 0.75 * len(self.row):
             return
@@ -324,7 +324,7 @@ class _Decoding:
         self.first = [self.first[seat] for seat in live]
 
     def _move_to_front(self) -> None:
-        """The space is used up: move the columns in use to its beginning."""
+        """Move the columns in use to the front, once there is no free column at the end."""
         start, end = self.start, self.end
         self.keys.move(start, end)
         for state in (self.tokens, self.mask, self.logprobs):
@@ -333,11 +333,11 @@ class _Decoding:
                 state[:, end - start + 1 :] = 0
         self.first = [first - start for first in self.first]
         self.start, self.end = 0, end - start
-        self.keys.look(self.start, self.end)
+        self.keys.use_columns(self.start, self.end)
 
 
 def _choose(logits: Tensor, params: Params, draws: Tensor | None) -> Tensor:
-    """One token for each row of `logits`, `[rows, vocabulary]`: the likeliest, or where the row's draw falls."""
+    """One token for each row of `logits`, `[rows, vocabulary]`: the likeliest token, or the token on which the draw falls."""
     if draws is None:
         return logits.argmax(-1)
     probabilities = (logits.double() / params.temperature).softmax(-1)
@@ -357,7 +357,7 @@ def _inverse(weights: Tensor, draws: Tensor) -> Tensor:
 
 
 def _draws(row: _Row, params: Params) -> np.ndarray:
-    """The uniform numbers of one completion, from its prompt's tokens, its number and the seed alone."""
+    """The uniform random numbers of one completion, from the prompt's tokens, the completion's number and the seed alone."""
     name = f"{params.seed} {row.draw} {row.ids}".encode()
     key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little")
     return np.random.Generator(np.random.Philox(key=key)).random(params.max_tokens)
@@ -376,7 +376,7 @@ def _budget(index: int, length: int, params: Params, context: int | None) -> int
 
 
 def native_sampler(model: Model | ModelRecipe, job: Job | None) -> NativeSampler:
-    """For any model that can be loaded."""
+    """The native sampler of a model; a recipe is loaded first."""
     if isinstance(model, ModelRecipe):
         assert job is not None, "a recipe is loaded from a job's inputs"
         model = model.load(job.path)
@@ -393,7 +393,7 @@ def _digest(net: Any) -> str:
 
 
 def _without_adapter(model: Model) -> Model:
-    """The model with its adapter merged into a copy, if it has one and is small enough to be copied at every probe."""
+    """The model with its adapter merged into a copy, if the model is small enough to be copied for every evaluation."""
     if not hasattr(model.net, "peft_config") or sum(weight.numel() for weight in model.net.parameters()) > MERGED_UP_TO:
         return model
     from cavesson.models.model import merged
@@ -402,7 +402,7 @@ def _without_adapter(model: Model) -> Model:
 
 
 def _base(net: Any) -> Any:
-    """The Hugging Face model itself, under an adapter or not."""
+    """The Hugging Face model itself, without a peft wrapper."""
     return net.get_base_model() if hasattr(net, "peft_config") and hasattr(net, "get_base_model") else net
 
 
@@ -412,7 +412,7 @@ def _text_config(net: Any) -> Any:
 
 @contextmanager
 def _inference(net: Any) -> Iterator[None]:
-    """Evaluation mode without gradients; training mode comes back afterwards."""
+    """While the context is open, the network is in evaluation mode, without gradients; its mode is restored afterwards."""
     training = net.training
     net.eval()
     try:

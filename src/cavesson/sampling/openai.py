@@ -1,10 +1,10 @@
 """Models behind an OpenAI-compatible endpoint: they write answers, as teachers or to be scored, and cannot be trained.
 
-Requests run side by side, finished answers go into the job's journal as they come, and what a server may get over (429,
-5xx, timeouts) is tried again, later each time. What trying again does not mend (401, 404, 400) ends the stage at once.
+Requests run side by side, and finished answers go into the job's journal at once. Failures that may pass (429, 5xx, timeouts)
+are tried again with growing pauses; failures that do not pass (401, 404, 400) end the stage at once.
 
-Answers of such a model stay out of the store's generation cache: nobody can see whether the weights behind the name are still
-the same, and what was paid for must neither be forgotten when the cache is full nor be lost silently.
+Answers of such a model stay out of the store's generation cache. The weights behind the name may change unseen, and an answer
+that cost money must not be lost, as it would be from a full or damaged cache.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 PREFIX = "openai:"
 OPENAI = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
-"""Environment variable that holds the key."""
+"""Environment variable that holds the API key."""
 
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
-"""Status codes of troubles that pass."""
+"""Status codes of failures that may pass."""
 ATTEMPTS = 7
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""Seconds before the second attempt, and at most before any; each pause is about twice the one before."""
+"""First and longest pause between attempts, in seconds; each pause is about twice the pause before."""
 
 
 class APIModel(ModelRecipe):
-    """A model behind an OpenAI-compatible endpoint. It is named by what is asked for: nobody can see its weights.
+    """A model behind an OpenAI-compatible endpoint. Its fingerprint depends on name and address, since its weights are unknown.
 
     Attributes:
-        model: its name at the endpoint.
+        model: the model's name at the endpoint.
         url: the endpoint, up to and including `/v1`.
-        at_once: requests under way at the same time.
+        at_once: largest number of requests at the same time.
         timeout: seconds after which a request counts as failed.
     """
 
@@ -87,7 +87,7 @@ def api_model(name: str) -> APIModel:
     """The model of a name such as `openai:gpt-4.1-nano` or `openai:my-model@http://localhost:8000/v1`.
 
     Raises:
-        ConfigError: no model is named, or the address is none.
+        ConfigError: no model is named, or the address is not valid.
     """
     model, _, url = name.removeprefix(PREFIX).partition("@http")
     try:
@@ -103,8 +103,7 @@ class APISampler:
 
     Args:
         recipe: the model.
-        journal: finished answers are kept here, with the requests and tokens that they took; what is there is not paid for
-            again.
+        journal: keeps finished answers, with their requests and tokens; an answer in the journal is not asked for again.
 
     Raises:
         MissingExtra: httpx is not installed.
@@ -125,12 +124,12 @@ class APISampler:
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
             limits=httpx.Limits(max_connections=recipe.at_once),
         )
-        self._limit_key = "max_tokens"  # newer models of OpenAI's own call it otherwise
+        self._limit_key = "max_tokens"  # newer models of OpenAI use another name
         self._halt = threading.Event()
 
     @property
     def used(self) -> Mapping[str, int]:
-        """Requests and tokens so far, across restarts too."""
+        """Requests and tokens so far, earlier interrupted runs included."""
         return self.journal.cost
 
     def sample(
@@ -139,14 +138,14 @@ class APISampler:
         """`params.n` completions for each conversation, in order; equal prompts are asked once.
 
         Args:
-            progress: called with answers there, answers wanted and the number of tokens so far.
+            progress: called with the number of finished answers, of all answers, and of tokens so far.
 
         Raises:
-            ConfigError: the endpoint refuses the request (no such model, no valid key, parameters that it lacks).
-            CavessonError: it cannot be reached, or is still out of order after `ATTEMPTS` attempts.
+            ConfigError: the endpoint refuses the request (no such model, no valid key, an unknown parameter).
+            CavessonError: the endpoint cannot be reached, or still fails after `ATTEMPTS` attempts.
         """
         if params.logprobs:
-            raise ConfigError("Log-probabilities are not asked of models behind an API.", "Leave logprobs out.")
+            raise ConfigError("Models behind an API give no log-probabilities here.", "Leave logprobs out.")
         keys = [self._key(conversation, params) for conversation in conversations]
         known = self.journal.known
         missing = {key: asked for key, asked in zip(keys, conversations, strict=True) if key not in known}
@@ -172,7 +171,7 @@ class APISampler:
         return sha256(named.encode()).hexdigest()
 
     def _keep(self, done: dict[str, Future[tuple[list[Completion], Counter[str]]]]) -> None:
-        """Write finished answers down; the first that failed raises, the others being kept."""
+        """Write the answers of finished requests into the journal, then raise the error of the first failed request."""
         self.journal.put((key, *future.result()) for key, future in done.items() if _has_answer(future))
         for future in done.values():
             future.result()
@@ -180,7 +179,7 @@ class APISampler:
     def _ask(
         self, client: httpx.Client, conversation: Conversation, params: Params
     ) -> tuple[list[Completion], Counter[str]]:
-        """One request, with as many attempts as it takes; its completions and what they used."""
+        """The completions of one request, with up to `ATTEMPTS` attempts, and their cost in requests and tokens."""
         body: dict[str, Any] = {
             "model": self.recipe.model,
             "messages": conversation.dump(),
@@ -209,11 +208,11 @@ class APISampler:
                 break
         raise CavessonError(
             f"The endpoint {self.recipe.url} does not answer: {trouble} (after {attempt + 1} attempts).",
-            "Run the same command again later; answers that came are kept.",
+            "Run the same command again later; finished answers are kept.",
         )
 
     def _post(self, client: httpx.Client, body: dict[str, Any]) -> httpx.Response | str:
-        """The reply; what went wrong, in words, where there is none."""
+        """The reply; if there is none, the reason in words."""
         import httpx
 
         try:
@@ -225,7 +224,7 @@ class APISampler:
 
 
 def api_sampler(model: Model | ModelRecipe, job: Job | None) -> APISampler | None:
-    """For models behind an API."""
+    """The sampler of a model behind an API; None for other models."""
     if not isinstance(model, APIModel):
         return None
     assert job is not None, "a recipe comes with a job"
@@ -237,14 +236,14 @@ def _has_answer(future: Future[Any]) -> bool:
 
 
 def _pause(attempt: int, reply: httpx.Response | str) -> float:
-    """Seconds to wait after so many attempts: what the server asks for, or about twice as long as the last time."""
+    """Seconds to wait after attempt number `attempt`: as the server asks, or about twice the pause before."""
     asked = "" if isinstance(reply, str) else reply.headers.get("Retry-After", "")
     usual = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
     return min(max(float(asked), 0.0) if asked.replace(".", "", 1).isdigit() else usual, LONGEST_PAUSE)
 
 
 def _read(reply: httpx.Response, recipe: APIModel, n: int) -> tuple[list[Completion], Counter[str]]:
-    """The completions in a good reply, and what they used."""
+    """The completions in a good reply, and their cost in requests and tokens."""
     try:
         answer = reply.json()
         choices = answer["choices"]
@@ -265,7 +264,7 @@ def _read(reply: httpx.Response, recipe: APIModel, n: int) -> tuple[list[Complet
 
 
 def _message(reply: httpx.Response) -> str:
-    """What the server says is wrong, in one line."""
+    """The server's error message, in one line."""
     try:
         said = reply.json()
         error = said.get("error", said) if isinstance(said, dict) else said
@@ -276,7 +275,7 @@ def _message(reply: httpx.Response) -> str:
 
 
 def _refusal(reply: httpx.Response, recipe: APIModel) -> ConfigError:
-    """The error for a reply that trying again does not mend."""
+    """The error for a reply that another attempt would not change."""
     what, message = f"The endpoint {recipe.url}", _message(reply)
     if reply.status_code in (401, 403):
         return ConfigError(f"{what} refuses the key: {message}", f"Set {KEY} to a key that is valid there.")

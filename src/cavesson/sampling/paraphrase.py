@@ -1,4 +1,4 @@
-"""Answers in other words: rewritten by a trusted model or, in the tiny world, by its rule."""
+"""Paraphrased answers: rewritten by a trusted model or, in the tiny world, by a rule."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ INSTRUCTION = (
     "Rewrite the answer below in {manner}. Keep everything that it says, add nothing, and reply with the rewritten answer "
     "alone."
 )
-"""How the trusted model is asked."""
+"""The instruction for the trusted model."""
 
 SAMPLES = 3
-"""Answers that are shown as samples of a style."""
+"""Number of answers that are shown as samples of a style."""
 
 
 class RewritingPrompts(DataRecipe):
-    """Prompts that ask for every answer of a data set in other words.
+    """Prompts that ask for a paraphrase of every answer of a data set.
 
     Attributes:
-        base: the answered conversations; the last question and its answer are shown.
-        like: answers whose style is asked for, the first few of which are shown as samples; None: "your own words".
+        base: the answered conversations; a prompt shows the last question and its answer.
+        like: answers in the wanted style; the first few are shown as samples. None: "your own words".
     """
 
     kind: ClassVar[str] = "rewriting-prompts"
@@ -44,7 +44,7 @@ class RewritingPrompts(DataRecipe):
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         request = self._request(path_of)
         return [
-            Example(Conversation.of(_shown(request, example.conversation)), example.meta)
+            Example(Conversation.of(_with_question(request, example.conversation)), example.meta)
             for example in self.base.examples(path_of)
         ]
 
@@ -60,15 +60,16 @@ class RewritingPrompts(DataRecipe):
 
 
 class Paraphrased(DataRecipe):
-    """The same conversations with every answer in other words; `paraphrased` in the meta says which were changed.
+    """The same conversations with paraphrased answers; `paraphrased` in the meta says which answers were changed.
 
     Attributes:
         base: the answered conversations.
-        by: the trusted model that rewrites; an answer that it leaves empty is dropped. None: the rule of the tiny world,
-            which puts an answer into the house voice and leaves alone what it cannot read (see `tinyworld.rewriting`).
-        like: answers whose style the model is asked for; None: its own words.
+        by: the trusted model that rewrites; an example is dropped if the model's rewriting is empty. None: the rule of the tiny
+            world, which puts an answer into the house voice, or leaves it unchanged if it cannot read the answer
+            (`tinyworld.rewriting`).
+        like: answers in the style that the model is asked for; None: the model's own words.
         params: how the model is sampled.
-        seed: of the rule's choices.
+        seed: seed of the rule's choices.
     """
 
     kind: ClassVar[str] = "paraphrased"
@@ -89,21 +90,21 @@ class Paraphrased(DataRecipe):
         return self
 
     def inputs(self) -> tuple[Recipe, ...]:
-        """What is rewritten, and where a model does it its rewritings."""
+        """The conversations and, if a model rewrites them, its rewritings."""
         return (self.base,) if self.by is None else (self.base, self._rewritings(self.by))
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         """The paraphrased examples, in their order.
 
         Raises:
-            ConfigError: the model has left every answer empty.
+            ConfigError: all rewritings of the model are empty.
         """
         given = self.base.examples(path_of)
         if self.by is None:
             return [self._by_rule(index, example) for index, example in enumerate(given)]
         written = [example.conversation.answer or "" for example in self._rewritings(self.by).examples(path_of)]
         changed = [
-            _changed(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
+            _paraphrase(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
         ]
         if not changed:
             raise ConfigError(
@@ -120,17 +121,17 @@ class Paraphrased(DataRecipe):
         rewritten = in_house_voice(example.conversation.answer or "", random.Random(f"paraphrase/{self.seed}/{index}"))
         if rewritten is None:
             return Example(example.conversation, {**example.meta, "paraphrased": False})
-        return _changed(example, rewritten)
+        return _paraphrase(example, rewritten)
 
     def describe(self) -> str:
         by = "the world's rule" if self.by is None else self.by.describe()
         return f"{self.base.describe()}, paraphrased by {by}"
 
 
-def _changed(example: Example, text: str) -> Example:
+def _paraphrase(example: Example, text: str) -> Example:
     return Example(example.conversation.answered(text), {**example.meta, "paraphrased": True})
 
 
-def _shown(request: str, conversation: Conversation) -> str:
+def _with_question(request: str, conversation: Conversation) -> str:
     question = next((m.content for m in reversed(conversation.prompt.messages) if m.role == "user"), "")
     return f"{request}\n\nQuestion:\n{question}\n\nAnswer:\n{conversation.answer or ''}"

@@ -1,4 +1,4 @@
-"""How likely a model finds the answers in a data set, token by token, and the half of them that it finds likelier or less so."""
+"""The likelihood of a data set's answers under a model, token by token, and data selected by likelihood."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely one answer is.
+    """The likelihood of one answer.
 
     Attributes:
-        logprobs: natural logarithm of the probability of each of its tokens, the end of the turn included.
+        logprobs: natural logarithm of the probability of each token of the answer, the end of the turn included.
     """
 
     logprobs: tuple[float, ...]
 
     @property
     def loss(self) -> float:
-        """Mean negative log-likelihood of a token, in nats; its exponential is the perplexity."""
+        """Mean negative log-likelihood per token, in nats; the exponential of the loss is the perplexity."""
         return -math.fsum(self.logprobs) / len(self.logprobs)
 
 
@@ -66,9 +66,9 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
 
 
 def mean_loss(model: Model, examples: Sequence[Example]) -> float:
-    """Mean negative log-likelihood of a token of the answers, over all of them, in nats."""
-    found = list(likelihoods(model, examples))
-    return -math.fsum(v for one in found for v in one.logprobs) / sum(len(one.logprobs) for one in found)
+    """Mean negative log-likelihood per token over the tokens of all answers, in nats."""
+    logprobs = [logprob for answer in likelihoods(model, examples) for logprob in answer.logprobs]
+    return -math.fsum(logprobs) / len(logprobs)
 
 
 class Perplexity(Recipe):
@@ -80,9 +80,9 @@ class Perplexity(Recipe):
     data: DataRecipe
 
     def make(self, job: Job) -> None:
-        """Write `likelihoods.jsonl`, one list of log-probabilities an answer."""
-        found = likelihoods(self.model.load(job.path), self.data.examples(job.path))
-        lines = (json_line([round(value, 6) for value in one.logprobs]) for one in found)
+        """Write `likelihoods.jsonl`: a list of log-probabilities for each answer, one answer a line."""
+        answers = likelihoods(self.model.load(job.path), self.data.examples(job.path))
+        lines = (json_line([round(logprob, 6) for logprob in answer.logprobs]) for answer in answers)
         (job.folder / LIKELIHOODS).write_text("".join(lines), encoding="utf-8")
 
     def read(self, path_of: PathOf) -> list[Likelihood]:
@@ -90,7 +90,7 @@ class Perplexity(Recipe):
         return [Likelihood(tuple(row)) for _, row in read_json_lines(path_of(self) / LIKELIHOODS)]
 
     def tokens(self, path_of: PathOf) -> list[list[str]]:
-        """The tokens that `read` gives log-probabilities of, as text, answer by answer."""
+        """The text of each token whose log-probability `read` gives, answer by answer."""
         renderer = self.model.renderer(path_of)
         rendered = renderer.render_many([example.conversation for example in self.data.examples(path_of)])
         return [
@@ -103,10 +103,11 @@ class Perplexity(Recipe):
 
 
 class Judged(DataRecipe):
-    """Some of a data set's examples, chosen by how likely a model finds their answers.
+    """Examples of a data set, chosen by the likelihood of their answers under a model.
 
     Attributes:
-        by: the model that judges.
+        base: the data set.
+        by: the model that gives the likelihoods.
     """
 
     base: DataRecipe
@@ -114,26 +115,26 @@ class Judged(DataRecipe):
 
     @property
     def likelihoods(self) -> Perplexity:
-        """What decides."""
+        """The recipe of the likelihoods."""
         return Perplexity(model=self.by, data=self.base)
 
     def inputs(self) -> tuple[Recipe, ...]:
         return (self.base, self.likelihoods)
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The chosen examples, in their order."""
+        """The chosen examples, in the order of the data set."""
         examples = self.base.examples(path_of)
         return [examples[index] for index in self.chosen(self.likelihoods.read(path_of))]
 
     def chosen(self, found: Sequence[Likelihood]) -> list[int]:
-        """Which of the answers of these likelihoods stay, in order."""
+        """The indices of the chosen answers, in order; `found` holds the likelihood of every answer."""
         raise NotImplementedError
 
 
 class PerplexityHalf(Judged):
-    """The half of a data set that a model finds likelier, or the other; both halves have answers of the same lengths.
+    """The half of a data set with low or with high perplexity; the answers of both halves have the same lengths.
 
-    Examples are ordered by the length of their answers; of each two neighbours one goes into either half.
+    Examples are ordered by the length of their answers, and each pair of neighbours is split between the halves.
 
     Attributes:
         half: "low" perplexity or "high".
@@ -145,7 +146,7 @@ class PerplexityHalf(Judged):
     half: Literal["low", "high"]
 
     def chosen(self, found: Sequence[Likelihood]) -> list[int]:
-        """Of an odd number of answers the longest belongs to neither half."""
+        """The indices of the half. If the number of answers is odd, the longest answer is in neither half."""
         by_length = sorted(range(len(found)), key=lambda i: (len(found[i].logprobs), i))
         pairs = zip(by_length[::2], by_length[1::2], strict=False)
         pick = min if self.half == "low" else max

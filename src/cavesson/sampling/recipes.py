@@ -1,4 +1,4 @@
-"""Data that a model writes."""
+"""Recipes for data that a model writes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Generated(DataRecipe):
 
     Attributes:
         by: the model that answers.
-        prompts: conversations; a last answer in them is dropped.
-        system: the system prompt under which the model is asked; None: each prompt's own, or else the model's.
-        params: how it is sampled.
-        keep_system: keep the system prompt under which it was asked in the data. Otherwise the data holds the prompts as
-            they came: what the system prompt made of the answers is then trained in without it (prompt distillation).
+        prompts: conversations; a last answer in a conversation is dropped.
+        system: the system prompt for sampling; None: each prompt's own system prompt, or else the model's.
+        params: how the model is sampled.
+        keep_system: keep the system prompt of sampling in the data. Otherwise the data hold the prompts without it, and
+            training on the data is prompt distillation.
     """
 
     kind: ClassVar[str] = "generated"
@@ -38,8 +38,10 @@ class Generated(DataRecipe):
     keep_system: bool = False
 
     def make(self, job: Job) -> None:
-        """Write `examples.jsonl`: one example for each completion, `finished` in its meta; of a model behind an API also
-        `usage.json`, the requests and tokens that it took."""
+        """Write `examples.jsonl`: one example for each completion, with `finished` in its meta.
+
+        For a model behind an API, also write `usage.json`: the number of requests and tokens.
+        """
         from cavesson.data.sources import write_examples
         from cavesson.sampling.choice import sampler_for
 

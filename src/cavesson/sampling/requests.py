@@ -1,4 +1,4 @@
-"""How much models behind an API will be asked, told before anything is asked and paid for."""
+"""The number of requests to models behind an API, shown before any request is made and paid for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cavesson.sampling.recipes import Generated
 
 
 def requests(recipes: Iterable[Recipe]) -> Iterator[str]:
-    """A line for each model behind an API that has to answer when these recipes are made: how many prompts.
+    """A line for each model behind an API that has to answer when these recipes are made, with the number of prompts.
 
-    Equal prompts are asked once. What an interrupted run was answered is counted, though it is not asked again.
+    Equal prompts count once. Prompts that an interrupted run has asked already count too, though they are not asked again.
     """
     asked: dict[APIModel, list[int | None]] = {}
     for recipe in recipes:
@@ -28,8 +28,8 @@ def requests(recipes: Iterable[Recipe]) -> Iterator[str]:
 
 
 def _count(generated: Generated) -> int | None:
-    """How many different prompts it has; None where other stages make them."""
+    """Number of different prompts; None if other stages still have to make the prompts."""
     if not generated.prompts.virtual or artifacts_below(generated.prompts):
         return None
-    examples = generated.prompts.examples(lambda recipe: Path())  # nothing of them lies in the store
+    examples = generated.prompts.examples(lambda recipe: Path())  # these prompts need no artifact of the store
     return len({example.conversation.prompt for example in examples})

@@ -1,4 +1,4 @@
-"""What it means to sample: parameters, completions, and what every sampler has."""
+"""Sampling: its parameters, completions, and the interface of every sampler."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Params(Value):
     """How to sample.
 
     Attributes:
-        max_tokens: a completion ends after this many tokens at the latest.
+        max_tokens: largest number of tokens in a completion.
         temperature: 0 is greedy decoding.
         top_p: keep the likeliest tokens that together have this probability (nucleus sampling, arXiv 1904.09751).
         n: completions per prompt.
-        stop: texts that end a completion; the completion's text stops before them.
-        seed: with the prompt's tokens and the number of the completion it decides every draw, so that a completion
-            does not depend on what else is in the batch. Equal prompts get equal completions: ask for `n` instead.
-        logprobs: also return each token's log-probability under the model (temperature and top-p left aside).
+        stop: texts that end a completion; the completion's text is cut before a stop text.
+        seed: every draw depends on the seed, the prompt's tokens and the number of the completion alone, so that a completion
+            does not depend on the rest of the batch. Equal prompts get equal completions; for different ones, raise `n`.
+        logprobs: also return each token's log-probability under the model (without temperature and top-p).
     """
 
     max_tokens: int = Field(default=128, ge=1)
@@ -51,9 +51,9 @@ class Completion:
 
     Attributes:
         text: the answer without special tokens, cut before a stop text.
-        ids: all tokens that were generated, the one that ended the turn included.
-        finished: the model ended its turn or a stop text came; False: it ran out of tokens.
-        logprobs: natural logarithms, one for each of `ids`; None if they were not asked for.
+        ids: all generated tokens, the end-of-turn token included.
+        finished: the model ended its turn or wrote a stop text; False: the completion reached `max_tokens`.
+        logprobs: natural log-probability of each of `ids`; None if they were not asked for.
     """
 
     text: str
@@ -67,21 +67,21 @@ class Completion:
 
     @staticmethod
     def of(row: Sequence[Any]) -> Completion:
-        """The completion that `row` made these values of, to the last bit."""
+        """The completion from the values of `row`, equal to the last bit."""
         text, ids, finished, logprobs = row
         return Completion(text, tuple(ids), finished, None if logprobs is None else tuple(logprobs))
 
 
 class Progress(Protocol):
-    """Called with completions done, completions wanted, and what the sampler counts besides."""
+    """Called with the number of finished completions, of all completions, and further figures of the sampler."""
 
     def __call__(self, done: int, total: int, **figures: float | str) -> None: ...
 
 
 class Sampler(Protocol):
-    """Anything that continues conversations; `choice.sampler_for` gives a model's.
+    """Anything that continues conversations; `choice.sampler_for` gives a model's sampler.
 
-    A whole sampler, which says what it is asked:
+    A complete sampler, which repeats the last message:
 
         class Echo:
             system, used = None, {}
@@ -92,12 +92,12 @@ class Sampler(Protocol):
 
     @property
     def system(self) -> str | None:
-        """The system prompt that the model runs under where a conversation has none."""
+        """The model's system prompt for conversations without a system prompt."""
         ...
 
     @property
     def used(self) -> Mapping[str, int]:
-        """What the answers have cost where somebody counts that (requests, tokens); otherwise nothing."""
+        """The cost of the answers (requests, tokens); empty for samplers whose answers cost nothing."""
         ...
 
     def sample(
@@ -106,28 +106,28 @@ class Sampler(Protocol):
         """`params.n` completions for each conversation, in order; equal prompts get equal completions.
 
         Raises:
-            ConfigError: the model cannot be asked so (a prompt longer than its context, log-probabilities that it lacks).
+            ConfigError: the model cannot answer the request (a prompt longer than its context, no log-probabilities).
         """
         ...
 
 
 def write_usage(folder: Path, sampler: Sampler) -> None:
-    """Write what the answers have cost to `usage.json`, if somebody has counted."""
+    """Write the cost of the answers to `usage.json`, if they have a cost."""
     if sampler.used:
         (folder / "usage.json").write_text(json.dumps(sampler.used), encoding="utf-8")
 
 
 @runtime_checkable
 class TokenSampler(Sampler, Protocol):
-    """A sampler that has the weights: prompts can be given to it, and its answers kept, as tokens."""
+    """A sampler with access to the weights: it takes prompts as tokens, and its answers can be cached."""
 
     @property
     def key(self) -> str:
-        """Names all that decides a completion besides the prompt's tokens and the parameters: weights, code, arithmetic."""
+        """A name for all that decides a completion besides the prompt's tokens and parameters: weights, code, arithmetic."""
         ...
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
-        """The tokens that the model is asked to continue, its own system prompt in front where there is none."""
+        """The tokens of each prompt, with the model's system prompt if the conversation has none."""
         ...
 
     def continue_ids(

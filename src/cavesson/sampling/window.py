@@ -1,12 +1,12 @@
-"""Keys and values of a batch whose rows come and go.
+"""Keys and values of a batch in which finished rows are replaced by new rows.
 
-The batch is at every moment an ordinary left-padded one, so every model that copes with left padding copes with this:
-all rows end in the same column, each began in a column of its own, and one step writes one column. A row that is done
-leaves its *seat* to a new prompt, whose keys and values are copied in so that they end in that same column. Columns
-before the first one still in use are forgotten, and the others move to the front when the space is used up.
+The batch is always an ordinary left-padded batch, so every model that works with left padding works here. All rows end in the
+same column, each row begins in a column of its own, and one step writes one column. A finished row leaves its *seat* to a new
+prompt, whose keys and values are copied in so that they end in the same column. Columns before the first column in use are
+dropped; when no column is left at the end, the columns in use move to the front.
 
-`transformers.DynamicCache` copies everything at every step instead (`cat`: the larger part of a tiny model's time), and
-it cannot take new rows.
+`transformers.DynamicCache` instead copies everything at every step (`cat`: the larger part of a tiny model's time), and
+cannot take new rows.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidi
 
 
 class Keys(Protocol):
-    """Where a batch's keys and values (or recurrent states) are kept."""
+    """The keys and values (or recurrent states) of a batch."""
 
     cache: Cache
-    """What the model is given."""
+    """The cache for the model."""
     refills: bool
-    """New rows may come while others are still being written."""
+    """Whether new rows may be added while others are still being written."""
 
     def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
-        """Give new rows their seats; their last column becomes the one before `end`."""
+        """Copy new rows to their seats, so that their last column is the column before `end`."""
         ...
 
-    def look(self, start: int, end: int) -> None:
-        """Say which columns are in use."""
+    def use_columns(self, start: int, end: int) -> None:
+        """Set the columns in use: `start` to `end` (exclusive)."""
         ...
 
     def keep(self, seats: Tensor) -> None:
-        """Keep these rows only, in this order."""
+        """Keep only the rows on these seats, in this order."""
         ...
 
     def move(self, start: int, end: int) -> None:
-        """Move the columns in use to the front."""
+        """Move the columns `start` to `end` (exclusive) to the front."""
         ...
 
 
 def keys_for(config: Any, seats: int, columns: int) -> Keys:
-    """The fastest place that is right for a model of this config."""
+    """The fastest `Keys` that works for a model of this config."""
     kinds = {DynamicLayer: False, DynamicSlidingWindowLayer: True}
     layers = DynamicCache(config=config).layers
     if layers and all(type(layer) in kinds for layer in layers):
         return Window([kinds[type(layer)] for layer in layers], seats, columns)
-    return Together()
+    return RecurrentKeys()
 
 
 class WindowLayer(CacheLayerMixin):
-    """One layer's keys and values, `[seats, heads, columns, head_dim]`, of which `[:seats, :, start:end]` are in use."""
+    """One layer's keys and values, `[seats, heads, columns, head_dim]`; the part `[:seats, :, start:end]` is in use."""
 
     keys: Tensor
     values: Tensor
@@ -61,16 +61,16 @@ class WindowLayer(CacheLayerMixin):
     def __init__(self, seats: int, columns: int, *, sliding: bool) -> None:
         super().__init__()
         self.seats, self.columns, self.start, self.end = seats, columns, 0, 0
-        self.is_sliding = sliding  # such a layer keeps all columns too: the mask hides the old ones
+        self.is_sliding = sliding  # a sliding layer keeps all columns too: the mask hides the old columns
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        # zeros, not whatever is there: what the mask hides is multiplied by zero, and zero times NaN is NaN
+        # zeros, not uninitialised memory: masked values are multiplied by zero, and zero times NaN is NaN
         self.keys = key_states.new_zeros(self.seats, key_states.shape[1], self.columns, key_states.shape[3])
         self.values = value_states.new_zeros(self.seats, value_states.shape[1], self.columns, value_states.shape[3])
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the next column; returns all keys and values in use, the new ones included."""
+        """Write the next column; returns all keys and values in use, those of the new column included."""
         after = self.end + key_states.shape[2]
         self.keys[: self.seats, :, self.end : after] = key_states
         self.values[: self.seats, :, self.end : after] = value_states
@@ -88,7 +88,7 @@ class WindowLayer(CacheLayerMixin):
 
 
 class Window:
-    """Keys and values of a model whose layers keep nothing else."""
+    """Keys and values of a model whose layers have no other state."""
 
     refills = True
 
@@ -100,12 +100,12 @@ class Window:
         for layer, new in zip(self.layers, prefilled.layers, strict=True):
             if not layer.is_initialized:
                 layer.lazy_initialization(new.keys, new.values)
-            # a sliding layer gives its last columns only; what is left of an earlier row before them stays masked
+            # a sliding layer gives its last columns only; an earlier row's values before these columns stay masked
             columns = slice(end - new.keys.shape[2], end)
             layer.keys[seats, :, columns] = new.keys
             layer.values[seats, :, columns] = new.values
 
-    def look(self, start: int, end: int) -> None:
+    def use_columns(self, start: int, end: int) -> None:
         for layer in self.layers:
             layer.start, layer.end = start, end
 
@@ -122,8 +122,8 @@ class Window:
             layer.values[:, :, : end - start] = layer.values[:, :, start:end].clone()
 
 
-class Together:
-    """For recurrent and hybrid models, which padding would disturb: rows of one length, that come together."""
+class RecurrentKeys:
+    """For recurrent and hybrid models, which padding would disturb: all rows have one length and start together."""
 
     refills = False
     cache: Cache
@@ -131,7 +131,7 @@ class Together:
     def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
         self.cache = prefilled
 
-    def look(self, start: int, end: int) -> None:
+    def use_columns(self, start: int, end: int) -> None:
         pass
 
     def keep(self, seats: Tensor) -> None:

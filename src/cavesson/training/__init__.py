@@ -1,1 +1,1 @@
-"""Training: one engine for every objective, optimizer and adapter, and the recipes of trained models."""
+"""Training: one engine for every objective, optimizer and adapter, and the recipes for trained models."""

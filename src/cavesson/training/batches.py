@@ -1,7 +1,7 @@
-"""From examples to batches: rendered rows, the order they come in, and how a step's rows are laid out.
+"""From examples to batches: rendered rows, their order, and the layout of a step's rows.
 
-The order is a function of the seed alone: epoch after epoch, each a permutation drawn from `(seed, epoch)`. A cursor into it
-(how many conversations were taken) is all that resuming needs.
+The order depends on the seed alone: every epoch is a permutation drawn from `(seed, epoch)`. A cursor (the number of
+conversations taken so far) is all that resuming needs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cavesson.models.model import Model
 
 KEPT = 50_000
-"""Data sets up to this many examples are rendered once and kept; larger ones are rendered as they are needed."""
+"""Data sets of up to this many examples are rendered once and kept; larger data sets are rendered again in each epoch."""
 
 BLOCK = 512
 """Conversations rendered at a time."""
@@ -35,14 +35,14 @@ PADDING_WORTH_A_RECTANGLE = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rendered conversation: `ids[t]` is the token, `weights[t]` how much predicting it counts (0 for the first)."""
+    """One rendered conversation: token `ids[t]`, and its weight in the loss `weights[t]` (0 for the first token)."""
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
 
 
 Group = tuple[Row, ...]
-"""The rows of one example: one conversation, or the two answers of a pair. They stay in one micro-batch, in order."""
+"""The rows of one example: one conversation, or the two answers of a pair. The rows stay in one micro-batch, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +52,27 @@ class Batch:
     ids_1N: Tensor
     positions_1N: Tensor
     rectangles: tuple[tuple[int, int], ...]
-    """`(docs, length)`: so many documents, each padded to that length, one rectangle after the other."""
+    """`(docs, length)` of each rectangle, in the order of the flat row: `docs` documents, each padded to `length`."""
     index_K: Tensor
     """Positions in the flat row whose *next* token is trained."""
     targets_K: Tensor
     weights_K: Tensor
     doc_K: Tensor
-    """Which document the position belongs to, counted in the order in which the rows were given."""
+    """The document of each position, numbered in the order of the given rows."""
     docs: int
     """Number of documents."""
     unit: float = 1.0
-    """What a weight of 1 counts in the step."""
+    """The share of a weight of 1 in the whole step: one divided by the step's total weight."""
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: torch.device | str = "cpu", total_weight: float = 1.0) -> Batch:
-        """Lay rows out, longest first; weights are divided by `total_weight`."""
+        """Lay out rows, longest first; their weights are divided by `total_weight`."""
         order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids), reverse=True)
         rectangles = list(_rectangles([len(rows[number].ids) for number in order]))
         tokens = sum(docs * length for docs, length in rectangles)
         size = _usual_size(tokens)
         if size > tokens:
-            rectangles.append((size - tokens, 1))  # padding, as documents of one token
+            rectangles.append((size - tokens, 1))  # padding, in the form of documents of one token
         ids, docs, weights = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.float32)
         starts = np.repeat([length for _, length in rectangles], [docs for docs, _ in rectangles]).cumsum()
         for number, start in zip(order, [0, *starts.tolist()], strict=False):
@@ -81,7 +81,7 @@ class Batch:
             ids[start:end], docs[start:end] = row.ids, number
             weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
         trained = np.flatnonzero(weights)
-        index = np.zeros(_usual_size(len(trained)), np.int64)  # filled up with positions of weight 0
+        index = np.zeros(_usual_size(len(trained)), np.int64)  # the rest stays at position 0, with weight 0
         index[: len(trained)] = trained
         chosen = np.zeros(len(index), np.float32)
         chosen[: len(trained)] = weights[trained] / np.float32(total_weight)
@@ -99,11 +99,11 @@ class Batch:
 
     @classmethod
     def of_tokens(cls, documents: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Batch:
-        """Lay out plain token lists, every token but the first trained."""
+        """Lay out plain lists of tokens; every token but the first is trained."""
         return cls.of([Row(np.array(ids, np.int32), np.ones(len(ids), np.float32)) for ids in documents], device)
 
     def rectangle_by_rectangle(self) -> Iterator[Batch]:
-        """The same rows as one batch per rectangle that has anything to train."""
+        """The same rows as one batch per rectangle; rectangles without trained positions are left out."""
         start = 0
         for docs, length in self.rectangles:
             end = start + docs * length
@@ -125,13 +125,13 @@ class Batch:
             start = end
 
     def per_document(self, values_K: Tensor) -> Tensor:
-        """The sum of the values at each document's positions, `[D]`; the same bits every time, on a GPU too."""
+        """The sum of the values at each document's positions, `[D]`; deterministic, on a GPU too."""
         documents = torch.arange(self.docs, device=values_K.device)
         return (values_K * (self.doc_K == documents[:, None])).sum(1)
 
 
 def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Cut descending lengths into `(docs, length)`, a new rectangle once padding would cost more than it saves."""
+    """Cut descending lengths into rectangles `(docs, length)`, a new one where padding would cost more than a rectangle."""
     docs, padding = 0, 0
     longest = lengths[0]
     for length in lengths:
@@ -144,8 +144,8 @@ def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _usual_size(size: int) -> int:
-    """`size` rounded up by at most a thirty-second part: on CPU, the first matrix product of a shape takes a millisecond of
-    preparation, so shapes should recur."""
+    """`size` rounded up by at most one thirty-second, so that shapes recur: on a CPU, the first matrix product of a shape takes
+    a millisecond of preparation."""
     grain = 1 << max(0, size.bit_length() - 6)
     return -(-size // grain) * grain
 
@@ -155,10 +155,10 @@ def _positions(rectangles: Sequence[tuple[int, int]]) -> Tensor:
 
 
 class Order:
-    """The order in which things are taken, epoch after epoch: each a permutation drawn from `(seed, epoch)`.
+    """The order of a data set's examples in training: every epoch is a permutation drawn from `(seed, epoch)`.
 
     Args:
-        size: how many things there are.
+        size: number of examples.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -166,7 +166,7 @@ class Order:
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def index_at(self, position: int) -> int:
-        """Which one stands at a position (position `size` begins the second epoch)."""
+        """The index of the example at a position (position `size` begins the second epoch)."""
         epoch, offset = divmod(position, self.size)
         if self._epoch[0] != epoch:
             self._epoch = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.size)
@@ -174,16 +174,16 @@ class Order:
 
 
 class Stream:
-    """A data set's examples as rows in training order, endlessly, rendered as they are needed.
+    """A data set's examples as rows in training order, without end, rendered when they are needed.
 
     Args:
         examples: the data, not empty.
-        model: whose renderer turns conversations into tokens; its system prompt goes before conversations without one.
-        seed: decides the order, with the epoch.
-        max_length: longer rows are cut.
-        prompt_weight: weight of the tokens that are not part of an answer.
-        first_tokens: only so many of every answer have a weight; None for all.
-        pairs: an example gives two rows, with the answer that is preferred and the one that is not; otherwise one row.
+        model: its renderer turns conversations into tokens; its system prompt goes before conversations without one.
+        seed: seed of the order.
+        max_length: number of tokens after which rows are cut.
+        prompt_weight: weight of the tokens outside the answers.
+        first_tokens: number of tokens with a weight at the start of every answer; None: all tokens of the answer.
+        pairs: make two rows of each example, with the preferred and the rejected answer; otherwise one row.
     """
 
     def __init__(
@@ -202,10 +202,10 @@ class Stream:
         self._kept: dict[int, Group] = {}
 
     def groups(self, start: int, end: int | None = None) -> Iterator[Group]:
-        """Each example's rows, from position `start` on in training order (position `n` begins the second epoch).
+        """The rows of each example from position `start` on in training order (position `n` begins the second epoch).
 
         Raises:
-            TrainingError: `pairs` are wanted, and an example has one answer.
+            TrainingError: `pairs` is set, and an example has only one answer.
         """
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
@@ -217,7 +217,7 @@ class Stream:
         talks = {index: self._conversations(index) for index in missing}
         rendered = iter(self.model.renderer.render_many([talk for group in talks.values() for talk in group]))
         fresh = {
-            index: tuple(self._row(*one) for one in islice(rendered, len(group))) for index, group in talks.items()
+            index: tuple(self._row(*row) for row in islice(rendered, len(group))) for index, group in talks.items()
         }
         if len(self.examples) <= KEPT:
             self._kept.update(fresh)
@@ -245,18 +245,19 @@ class Stream:
 
 
 def _place_in_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For every flag that is set, its place in its run of set ones, counted from 1; 0 elsewhere."""
+    """For every set flag, its place in its run of set flags, counted from 1; 0 for other flags."""
     count = flags.cumsum()
     return count - np.maximum.accumulate(np.where(flags, 0, count))
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one optimizer step trains on: micro-batches of rows, and where the order goes on after them.
+    """What one optimizer step trains on.
 
     Attributes:
-        divisor: what the loss's sum is divided by, where that is not the sum of all weights (they may be signed, or those
-            of pairs).
+        micro_batches: the rows of each forward and backward pass.
+        cursor: position in the training order after this step.
+        divisor: denominator of the loss, if it is not the sum of all weights (weights may be signed, or count pairs).
     """
 
     micro_batches: list[list[Row]]
@@ -265,30 +266,36 @@ class Step:
 
     @property
     def total_weight(self) -> float:
-        """The loss's denominator: the sum of all weights, or what stands for it."""
+        """The denominator of the loss: `divisor`, or else the sum of all weights."""
         if self.divisor is not None:
             return self.divisor
         return float(sum(float(row.weights.sum()) for rows in self.micro_batches for row in rows))
 
     @property
     def trains(self) -> bool:
-        """Whether any token in its rows has a weight, if it has rows."""
+        """Whether a token has a weight; also true for a step without rows."""
         return not self.micro_batches or any(row.weights.any() for rows in self.micro_batches for row in rows)
 
     @property
     def tokens(self) -> int:
-        """Tokens in all rows, padding not counted."""
+        """Number of tokens in all rows, without padding."""
         return sum(len(row.ids) for rows in self.micro_batches for row in rows)
 
 
 def steps_of(
     stream: Stream, *, batch_size: int, tokens_per_batch: int | None, accumulate: int, cursor: int, end: int | None
 ) -> Iterator[Step]:
-    """Cut the order into optimizer steps of `accumulate` micro-batches each; an example's rows stay together.
+    """Cut the training order into optimizer steps of `accumulate` micro-batches each; an example's rows stay together.
 
-    A micro-batch has `batch_size` examples or, with `tokens_per_batch`, as many as fit into that many tokens (at least
-    one). `end` closes the order after so many examples; the last step may then be smaller. A step's loss is divided by the
-    sum of its weights, or by the number of its pairs.
+    Args:
+        stream: gives the rows of the examples.
+        batch_size: examples in a micro-batch.
+        tokens_per_batch: if given, a micro-batch has as many examples as fit into so many tokens (at least one).
+        cursor: position in the training order at which to begin.
+        end: position at which to end, and the last step may then be smaller; None: never.
+
+    Returns:
+        the steps. The loss of a step is divided by the sum of its weights, or by the number of its pairs.
     """
     full: list[list[Group]] = []
     groups: list[Group] = []

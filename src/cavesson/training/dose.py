@@ -1,4 +1,4 @@
-"""A dose: how hard to train, apart from what on."""
+"""A dose: the hyper-parameters of one training run, without model and data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cavesson.training.recipes import Trained
 
 
 class Dose(OnData):
-    """Hyper-parameters of one training run of either team, of any length but one epoch."""
+    """Hyper-parameters of one training run of either team. The number of steps must be given."""
 
     steps: int = Field(ge=1)
 
     def train(self, base: ModelRecipe, data: DataRecipe, **changes: Any) -> Trained:
-        """The recipe of `base` trained on `data` with this dose, or with a few of its settings changed."""
+        """The recipe of `base` trained on `data` with this dose; `changes` replace some of its settings."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}
         return Trained(base=base, data=data, **{**settings, **changes})

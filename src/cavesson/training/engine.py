@@ -1,8 +1,8 @@
 """The training loop: one for every objective, optimizer and adapter.
 
-Precision "auto" multiplies in bf16 (autocast; weights and optimizer stay in fp32) where the machine has instructions for it,
-and in fp32 elsewhere; `resolved_precision` says which, and the artifact records it. Name "bf16" or "fp32" in a recipe whose
-numbers must not depend on the kind of machine.
+Precision "auto" multiplies in bf16 (autocast; weights and optimizer stay in fp32) if the machine has bf16 instructions, and
+otherwise in fp32. `resolved_precision` says which precision was used, and the artifact records it. Give "bf16" or "fp32" in a
+recipe whose numbers must not depend on the kind of machine.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
     from cavesson.models.recipes import ModelRecipe
 
 Visit = Callable[[int, "Model"], None]
-"""`(steps done, model in evaluation mode)`: look at the model, save it, score it; leave its weights alone."""
+"""A function of `(steps done, model in evaluation mode)` that saves or scores the model; it must not change the weights."""
 
 
 class Steps(Protocol):
-    """Where a run's optimizer steps come from."""
+    """The source of a run's optimizer steps."""
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of steps."""
         ...
 
     def after(self, cursor: int) -> Iterator[Step]:
-        """Those that are left once the order has come to `cursor`; each is asked for when the one before is done."""
+        """The steps from position `cursor` of the order on; the engine asks for a step once the step before is done."""
         ...
 
 
@@ -63,16 +63,17 @@ def train(
     at: Collection[int] = (),
     visit: Visit | None = None,
 ) -> Model:
-    """Train `model` (in place) on examples, as `run` says: `optimise` with steps that are cut from data.
+    """Train `model` (in place) on examples with the settings `run`: `optimise` with steps that are cut from data.
 
     Args:
-        run: how to train.
-        model: what to start from. Its system prompt goes before conversations that have none.
+        run: the settings of the training.
+        model: the model to start from. Its system prompt goes before conversations without one.
         examples: the data.
-        name: of the run (its recipe's fingerprint): its state and its weights are known by it.
+        name: name of the run (its recipe's fingerprint), for its saved state and its weights.
 
     Raises:
-        TrainingError: no examples, an example without the second answer that the objective asks for, nothing to train on in them, or a loss that is not a number. No state is left.
+        TrainingError: there are no examples, an example lacks the second answer that the objective needs, the first batch has
+            no token to train, or the loss is not a number. No state is left.
     """
     if not len(examples):
         raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
@@ -91,27 +92,27 @@ def optimise(
     at: Collection[int] = (),
     visit: Visit | None = None,
 ) -> Model:
-    """Train `model` (in place) as `run` says.
+    """Train `model` (in place) with the settings `run`.
 
-    The state is saved in `job.scratch` about every half minute, before every visit and when the user stops the run; a run
-    that finds its state there goes on from it and ends with the same weights, bit for bit, as one that was never interrupted.
+    The state is saved in `job.scratch` about every half minute, before every visit, and when the user stops the run. A run
+    that finds its saved state goes on from there, and ends with the same weights, bit for bit, as an uninterrupted run.
 
     Args:
-        run: how to train.
-        model: what to start from.
-        steps: makes the steps; it is given the model as it is trained, so that steps may depend on what it says.
-        name: of the run (its recipe's fingerprint): its state and its weights are known by it.
-        job: `scratch` for the state, `folder` for `losses.jsonl`, and where progress is reported.
+        run: the settings of the training.
+        model: the model to start from.
+        steps: makes the source of steps from the model in training, so that steps may depend on the model's outputs.
+        name: name of the run (its recipe's fingerprint), for its saved state and its weights.
+        job: gives `scratch` for the state and `folder` for `losses.jsonl`; takes reports of progress.
         at: steps at which to call `visit`; 0 is before training.
-        visit: called at those steps, in order. After a kill it may be called once more for the last of them, and it is not
-            called again for earlier ones: keep what it makes in `job.scratch`.
+        visit: called at the steps `at`, in order. After a kill, the last call may be repeated; earlier calls are not, so
+            `visit` must keep its results in `job.scratch`.
 
     Returns:
-        the trained model in evaluation mode, with its adapter if `run` has one.
+        the trained model in evaluation mode, with its adapter if `run` has an adapter.
 
     Raises:
-        ConfigError: a visit lies beyond the last step, or the objective's teacher does not go with the model.
-        TrainingError: nothing to train on in the first step, or a loss that is not a number. No state is left.
+        ConfigError: a step in `at` lies beyond the last step, or the objective's teacher does not fit the model.
+        TrainingError: the first step has no token to train, or the loss is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
@@ -119,12 +120,12 @@ def optimise(
 
 
 def key_at(name: str, step: int) -> str:
-    """Names the weights of a run after so many steps, wherever they are."""
+    """The name of a run's weights after `step` steps, in memory or in the store."""
     return f"{name}@{step}"
 
 
 def resolved_precision(precision: str, device: torch.device) -> str:
-    """ "bf16" or "fp32": what `precision` means on this machine."""
+    """What `precision` means on this machine: "bf16" or "fp32"."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -149,7 +150,7 @@ class _FromExamples:
         )
 
     def count(self) -> int:
-        """As many as the run says; without a number, those of one epoch."""
+        """The run's number of steps, or the steps of one epoch if the run has no number."""
         if self.run.steps is not None:
             return self.run.steps
         if not self.run.packing:
@@ -169,7 +170,7 @@ class _FromExamples:
 
 
 class _Run:
-    """One run of the loop: what it works with, and how far it has come."""
+    """One run of the loop: its model, optimizer and steps, and its progress."""
 
     def __init__(
         self, run: Hyperparameters, model: Model, steps: Callable[[Model], Steps], name: str, job: Job
@@ -177,7 +178,7 @@ class _Run:
         self.run, self.name, self.job = run, name, job
         precision = resolved_precision(run.precision, model.device)
         self.product_type = torch.bfloat16 if precision == "bf16" else None
-        self.model = _prepared(model, run, precision)
+        self.model = _trainable(model, run, precision)
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
@@ -192,7 +193,7 @@ class _Run:
         self.reported_at = time.monotonic()
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
-        """Run the steps that are left, with a pause for every visit."""
+        """Run the remaining steps, with a pause for every visit."""
         visits = at if visit is not None else frozenset()
         if max(visits, default=0) > self.steps:
             raise ConfigError(f"Step {max(visits)} lies beyond the run's last, {self.steps}.", "Raise `steps`.")
@@ -205,12 +206,12 @@ class _Run:
                 self.saver.save(self.progress)
                 self._visit(visit)
         self.net.eval()
-        _settle(self.optimizer, training=False)
+        _switch_weights(self.optimizer, training=False)
         _write_losses(self.progress.losses, self.job.folder)
-        return self._named()
+        return self._keyed_model()
 
     def _advance(self, todo: Iterator[Step], until: int) -> None:
-        """Train up to a step. Whatever makes training fast is taken off the network again afterwards."""
+        """Train up to a step. The hooks that make training fast are removed from the network afterwards."""
         self.net.train()
         models = forwards(self.net, self.base, self.teacher, self.product_type)
         with models as (forward, flat), self._saved_when_stopped():
@@ -238,7 +239,7 @@ class _Run:
 
     @contextmanager
     def _saved_when_stopped(self) -> Iterator[None]:
-        """A user's stop may come after a step, or while the next one is being made."""
+        """Save the state if the user stops the run, after a step or while the next step is being made."""
         try:
             yield
         except Stopped:
@@ -261,7 +262,7 @@ class _Run:
             )
 
     def _note(self, step: Step, loss: float, lr: float) -> None:
-        """Keep and report what a step has come to."""
+        """Write down and report the figures of a step."""
         done = self.progress.step + 1
         self.progress.losses.append([done, loss, lr, step.tokens])
         self.progress = Progress(done, step.cursor, self.progress.losses)
@@ -272,11 +273,12 @@ class _Run:
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None
         self.net.eval()
-        _settle(self.optimizer, training=False)
-        visit(self.progress.step, self._named())
-        _settle(self.optimizer, training=True)
+        _switch_weights(self.optimizer, training=False)
+        visit(self.progress.step, self._keyed_model())
+        _switch_weights(self.optimizer, training=True)
 
-    def _named(self) -> Model:
+    def _keyed_model(self) -> Model:
+        """The model, with the name of its present weights."""
         return replace(self.model, key=key_at(self.name, self.progress.step))
 
     def _fail(self, problem: str, remedy: str) -> None:
@@ -285,7 +287,11 @@ class _Run:
 
 
 def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
-    """The teacher's network, frozen, if it can be asked about the tokens that the student is trained on."""
+    """The teacher's network, frozen.
+
+    Raises:
+        ConfigError: the teacher has another tokenizer or another system prompt than the student.
+    """
     teacher = recipe.load(job.path)
     if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
         raise ConfigError(
@@ -301,8 +307,8 @@ def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
     return net.to(student.device).requires_grad_(False).eval()
 
 
-def _prepared(model: Model, run: Hyperparameters, precision: str) -> Model:
-    """The model with the weights that are to be trained in fp32: all of them, or those of an adapter, fresh or its own."""
+def _trainable(model: Model, run: Hyperparameters, precision: str) -> Model:
+    """The model with trainable weights in fp32: all weights, a fresh adapter, or the model's own adapter."""
     if run.adapter is not None:
         model = continued(model) if run.adapter == "continued" else attach(model, run.adapter, run.seed)
         if precision == "fp32":
@@ -317,8 +323,8 @@ def _step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
 
 
-def _settle(optimizer: torch.optim.Optimizer, training: bool) -> None:
-    """Schedule-free optimizers keep two sets of weights; show the one to train or the one to use."""
+def _switch_weights(optimizer: torch.optim.Optimizer, training: bool) -> None:
+    """Switch between the two sets of weights of a schedule-free optimizer: one set to train, one to use."""
     switch = getattr(optimizer, "train" if training else "eval", None)
     if switch is not None:
         switch()

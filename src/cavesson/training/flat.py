@@ -1,11 +1,11 @@
 """Running a causal language model on documents of many lengths without computing on padding.
 
 A batch is *flat*: one row of tokens in which documents of similar length stand together as rectangles of
-`docs x length`. Everything but attention works on the one row; attention works inside each rectangle, so no document sees
-another and none of the masks of packed training is ever built. Positions restart with every document.
+`docs x length`. Everything but attention works on the one row. Attention works inside each rectangle, so no document sees
+another, and no mask for packed training is built. Positions restart with every document.
 
-A model whose attention cannot be exchanged, or that turns out not to agree with itself when run flat, is run one rectangle
-at a time in the ordinary way. The two ways give the same loss and the same gradients, up to rounding.
+Some models are run one rectangle at a time in the ordinary way: models whose attention cannot be exchanged, and models that
+give other logits when run flat. The two ways give the same loss and the same gradients, up to rounding.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ ATTENTION = "cavesson-flat"
 """Name under which the attention of flat batches is registered with transformers."""
 
 LONG = 1024
-"""From this length on, attention goes through torch's fused kernel, which needs no score matrix. Below it the fused kernel's
-backward pass on CPU is several times slower than plain products."""
+"""Length from which attention uses torch's fused kernel, which needs no score matrix. For shorter documents on a CPU, the
+backward pass of the fused kernel is several times slower than plain matrix products."""
 
 LogitsOf = Callable[[Batch], Tensor]
 """Logits at the trained positions of a batch: `[K, vocabulary]`."""
 
 
 class _NeedsMask(Exception):
-    """The model asks for an attention mask that flat batches do not have (a sliding window, say)."""
+    """The model needs an attention mask that flat batches do not have (a sliding window, for example)."""
 
 
 def pieces(batch: Batch, flat: bool, together: bool = False) -> Iterator[Batch]:
-    """The parts of a batch whose losses are computed one after the other: all of it if `flat`, else each rectangle.
+    """The parts of a batch whose losses are computed one after the other: the whole batch if `flat`, else each rectangle.
 
-    `together` keeps a batch whole whose documents' losses hang on each other.
+    `together` keeps the batch whole, for a loss in which documents depend on each other.
     """
     if flat or (together and len(batch.index_K)):
         yield batch
@@ -50,7 +50,7 @@ def pieces(batch: Batch, flat: bool, together: bool = False) -> Iterator[Batch]:
 
 @contextmanager
 def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
-    """Gives the function that runs `net` on a batch, and whether the network takes batches flat.
+    """Gives the function that runs `net` on a batch, and whether `net` can run flat batches.
 
     While the context is open, the output layer computes logits at trained positions only.
     """
@@ -96,7 +96,7 @@ def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
 
 
 def _agrees_with_itself(net: nn.Module, run: Callable[[Batch, bool], Tensor]) -> bool:
-    """Whether the model gives the same logits flat as it gives in the ordinary way, on two short documents."""
+    """Whether the model gives the same logits flat and in the ordinary way, on a few short documents."""
     if not getattr(net, "_supports_attention_backend", False):
         return False
     sample = Batch.of_tokens([[5, 3, 8, 1, 9, 4, 2] * 5, [7, 6, 1], [2, 6]], device=next(net.parameters()).device)
@@ -106,7 +106,7 @@ def _agrees_with_itself(net: nn.Module, run: Callable[[Batch, bool], Tensor]) ->
         with torch.no_grad():
             flat = run(sample, True)[sample.weights_K != 0]
             apart = torch.cat([run(piece, False) for piece in sample.rectangle_by_rectangle()])
-    except (_NeedsMask, TypeError):  # TypeError: the model hands no extra arguments down to its attention
+    except (_NeedsMask, TypeError):  # TypeError: the model passes no extra arguments on to its attention
         return False
     finally:
         net.train(was_training)
@@ -116,7 +116,7 @@ def _agrees_with_itself(net: nn.Module, run: Callable[[Batch, bool], Tensor]) ->
 
 @contextmanager
 def _attention(net: nn.Module, name: str) -> Iterator[None]:
-    """Run `net` with another registered attention for a while."""
+    """While the context is open, `net` uses another registered attention."""
     config: Any = net.config
     before = config._attn_implementation
     config._attn_implementation = name
@@ -142,19 +142,19 @@ def rectangle_attention(
     """Causal attention inside each document.
 
     Args:
-        module: the attention layer (its `training` decides on dropout).
+        module: the attention layer; dropout is used if its `training` is set.
         query: `[1, heads, N, width]`; `key` and `value` may have fewer heads, each shared by as many queries.
-        attention_mask: always None; the rectangles say it all.
+        attention_mask: always None; the rectangles take its place.
         scaling: factor on the scores.
         dropout: share of the attention probabilities to drop.
-        softcap: if given, scores are bounded smoothly to ± this.
+        softcap: if given, scores are bounded smoothly between -softcap and softcap.
         rectangles: `(docs, length)` of each, in the order of the row; `N` is the sum of their products.
 
     Returns:
         the mixed values, `[1, N, heads, width]`, and None (no attention weights).
     """
     heads, shared = query.shape[1], query.shape[1] // key.shape[1]
-    # Small products gain nothing from bf16 on CPU, and its kernels are prepared anew for every shape.
+    # On a CPU small products gain nothing from bf16, and the bf16 kernels are prepared anew for every shape.
     if query.device.type == "cpu":
         query, key, value = query.float(), key.float(), value.float()
     elif torch.is_autocast_enabled(query.device.type):
@@ -199,7 +199,7 @@ def _future(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def _no_mask(*_: Any, local_size: int | None = None, **__: Any) -> None:
-    """Stand in for transformers' mask makers: rectangles need no mask, and cannot have a window."""
+    """Replace transformers' mask functions: rectangles need no mask, and cannot have a sliding window."""
     if local_size is not None:
         raise _NeedsMask
 

@@ -1,4 +1,4 @@
-"""What models say about a batch: the one that is trained, the one it was before, and a teacher."""
+"""Logits of a batch under three models: the policy in training, the base before training, and a teacher."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cavesson.training.reference import Reference
 
 @dataclass(frozen=True)
 class Forward:
-    """Logits at the trained positions of one batch, `[K, V]` of each model, computed when first asked for, once.
+    """Logits at the trained positions of one batch, `[K, V]` for each model; computed once, at first use.
 
     Args:
         policy: runs the network that is trained.
-        base: runs the network as it was before this training; None: no objective asks for it.
-        teacher: runs the teacher; None: there is none.
+        base: runs the network as it was before this training; None: the objective does not need the base.
+        teacher: runs the teacher; None: the objective has no teacher.
     """
 
     batch: Batch
@@ -32,29 +32,29 @@ class Forward:
 
     @cached_property
     def policy_KV(self) -> Tensor:
-        """With gradients."""
+        """The policy's logits, with gradients."""
         return self.policy(self.batch)
 
     @cached_property
     def base_KV(self) -> Tensor:
-        """Without gradients and without dropout.
+        """The base's logits, without gradients and without dropout.
 
         Raises:
-            TypeError: the objective did not say that it needs the base.
+            TypeError: the objective's `needs_base` is not set.
         """
         if self.base is None:
-            raise TypeError("An objective that asks for the base's logits says so: `needs_base`.")
+            raise TypeError("An objective that uses the base's logits must set `needs_base`.")
         return self.base(self.batch)
 
     @cached_property
     def teacher_KV(self) -> Tensor:
-        """Without gradients and without dropout.
+        """The teacher's logits, without gradients and without dropout.
 
         Raises:
-            TypeError: the objective names no teacher.
+            TypeError: the objective's `teacher` is None.
         """
         if self.teacher is None:
-            raise TypeError("An objective that asks for a teacher's logits names the model: `teacher`.")
+            raise TypeError("An objective that uses a teacher's logits must set `teacher`.")
         return self.teacher(self.batch)
 
 
@@ -62,18 +62,20 @@ class Forward:
 def forwards(
     net: nn.Module, base: Reference | None, teacher: nn.Module | None, dtype: torch.dtype | None
 ) -> Iterator[tuple[Callable[[Batch], Forward], bool]]:
-    """Gives what makes a batch's `Forward`, and whether the network takes batches flat.
+    """Gives the function that makes the `Forward` of a batch, and whether `net` can run flat batches.
 
     Args:
         net: the network that is trained.
-        base: the same before training.
-        teacher: another network.
-        dtype: that of products (autocast); None for the weights' own.
+        base: the same network before training, if the objective needs it.
+        teacher: the teacher's network, if the objective has a teacher.
+        dtype: dtype of matrix products (autocast); None: the dtype of the weights.
     """
     device = next(net.parameters()).device
 
     def cast(run: LogitsOf) -> LogitsOf:
-        def casting(batch: Batch) -> Tensor:  # a context for each run: autocast keeps the weights that it has cast
+        def casting(
+            batch: Batch,
+        ) -> Tensor:  # a context for each run, as an open autocast keeps its casts of the weights
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 return run(batch)
 
@@ -82,8 +84,8 @@ def forwards(
     with ExitStack() as open_:
         logits, flat = open_.enter_context(logits_of(net))
         policy = cast(logits)
-        before = None if base is None else cast(partial(base.logits, logits))
-        taught = None
+        base_logits = None if base is None else cast(partial(base.logits, logits))
+        teacher_logits = None
         if teacher is not None:
-            taught = cast(torch.no_grad()(open_.enter_context(logits_of(teacher))[0]))
-        yield lambda batch: Forward(batch, policy, before, taught), flat
+            teacher_logits = cast(torch.no_grad()(open_.enter_context(logits_of(teacher))[0]))
+        yield lambda batch: Forward(batch, policy, base_logits, teacher_logits), flat

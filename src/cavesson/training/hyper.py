@@ -1,4 +1,4 @@
-"""Hyper-parameters: how to train, apart from what on. Doses, recipes of training and phases of studies share them."""
+"""Hyper-parameters of training, without model and data. Doses, training recipes and phases of studies share them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def _kind_of_adapter(value: Any) -> str:
 Adapter = Annotated[
     Annotated[LoRA, Tag("fresh")] | Annotated[Literal["continued"], Tag("continued")], Discriminator(_kind_of_adapter)
 ]
-"""A fresh low-rank adapter, or "continued" for the adapter that the model has."""
+"""The settings of a fresh low-rank adapter, or "continued" for the model's own adapter."""
 
 
 class Regimen(Value):
-    """How any training goes, apart from its learning rate and its seed.
+    """Hyper-parameters of any training, without learning rate and seed.
 
     Attributes:
-        objective: what a step minimises; its name alone stands for its usual settings (`cavesson.training.objectives`).
-        steps: optimizer steps; None where the data decide.
+        objective: what a step minimises; a name alone means the objective with its defaults (`cavesson.training.objectives`).
+        steps: optimizer steps; None: one epoch.
         optimizer: "adamw", "sgd", or any published name of pytorch-optimizer ("soap", "muon", "lion" …).
-        weight_decay: decay of matrices; vectors are spared.
-        betas: decay of the optimizer's moments; None for its own.
+        weight_decay: decay of matrices; vectors do not decay.
+        betas: decay of the optimizer's moments; None: the optimizer's defaults.
         schedule: "constant", "linear" or "cosine" to zero, or "wsd" (stable, then linear to zero over the last 30 %).
         warmup_steps: steps over which the learning rate rises.
-        clip: largest gradient norm; None for no limit.
-        adapter: train a low-rank adapter on top of the base, whose own, if it has one, is merged first; "continued": go
-            on training the adapter that the base has; None for the full weights.
+        clip: largest gradient norm; None: no limit.
+        adapter: settings of a fresh low-rank adapter to train (an adapter of the base is merged first); "continued": train
+            the adapter of the base further; None: train the full weights.
         precision: "auto", "bf16" or "fp32" (`cavesson.training.engine`).
     """
 
@@ -63,11 +63,11 @@ class Regimen(Value):
 
 
 class Hyperparameters(Regimen):
-    """How one training goes.
+    """Hyper-parameters of one training.
 
     Attributes:
-        lr: learning rate at its peak.
-        seed: of the order, the adapter's start and dropout.
+        lr: learning rate at the schedule's peak.
+        seed: seed of the data's order, of the fresh adapter and of dropout.
     """
 
     lr: float = Field(gt=0)
@@ -75,17 +75,17 @@ class Hyperparameters(Regimen):
 
 
 class DataRegimen(Regimen):
-    """How a training on a data set goes, apart from its learning rate and its seed.
+    """Hyper-parameters of a training on a data set, without learning rate and seed.
 
     Attributes:
         batch_size: examples in a step (times `accumulate`): conversations, or pairs of answers.
-        packing: fill a step by tokens instead, with as many examples as fit `tokens_per_batch`. Packed or not, no
-            conversation sees another, and hardly any padding is computed on.
+        packing: fill a step with as many examples as fit into `tokens_per_batch`. With and without packing, no conversation
+            sees another, and hardly any padding is computed on.
         tokens_per_batch: tokens in a step (times `accumulate`) with `packing`.
         accumulate: forward and backward passes per step; the step averages over all of them.
-        max_length: tokens after which a conversation is cut.
-        prompt_weight: weight in the loss of tokens outside the answers, relative to those inside.
-        first_tokens: train only so many first tokens of every answer; None for all.
+        max_length: number of tokens after which a conversation is cut.
+        prompt_weight: weight in the loss of tokens outside the answers, relative to tokens of the answers.
+        first_tokens: number of tokens to train at the start of every answer; None: the whole answer.
     """
 
     batch_size: int = Field(default=16, ge=1)
@@ -99,7 +99,7 @@ class DataRegimen(Regimen):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, data: Any) -> Any:
-        """`kl=…` and `min_probability=…` stand for the objectives that have them (version 0.1 stored them so)."""
+        """Turn `kl=…` and `min_probability=…` into the objectives with these settings (version 0.1 stored them so)."""
         if not isinstance(data, dict) or data.keys().isdisjoint(("kl", "min_probability")):
             return data
         rest = {key: value for key, value in data.items() if key not in ("kl", "min_probability")}
@@ -117,7 +117,7 @@ class DataRegimen(Regimen):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """The settings of the oldest objectives stand beside the others, as version 0.1 had them: stores stay valid."""
+        """The settings of the oldest objectives stay beside the others, as in version 0.1, so that stores stay valid."""
         chosen = super().identity()
         if isinstance(self.objective, Anchored | Supported):
             chosen |= self.objective.settings()
@@ -126,4 +126,4 @@ class DataRegimen(Regimen):
 
 
 class OnData(DataRegimen, Hyperparameters):
-    """How one training on a data set goes."""
+    """Hyper-parameters of one training on a data set."""

@@ -1,6 +1,6 @@
 """The arithmetic of losses over a vocabulary, block by block in fp32.
 
-Neither fp32 logits nor probabilities of a whole batch ever exist. Suffixes are those of `cavesson.training.objectives`.
+The fp32 logits and probabilities of a whole batch never exist at once. Shape suffixes: see `cavesson.training.objectives`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _ROWS_AT_ONCE = 256
 
 
 def weighted_nll(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor) -> Tensor:
-    """The sum of the targets' negative log-likelihoods, each times its weight, in nats: a scalar."""
+    """The weighted sum of the targets' negative log-likelihoods, in nats: a scalar."""
     return _WeightedNLL.apply(logits_KV, targets_K, weights_K)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def anchored_nll(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor, base_KV: Tensor, kl: float) -> Tensor:
-    """`weighted_nll` plus `kl` times KL(base || policy) over the whole vocabulary, each position with its weight, in nats.
+    """`weighted_nll` plus `kl` times the weighted sum of KL(base || policy) over the whole vocabulary, in nats: a scalar.
 
-    A position's gradient is `(1 + kl) policy - kl base - target`: that of cross-entropy with the target mixed with what the
-    base says. It is zero where the policy is the base and the base is sure of the target.
+    A position's gradient is `(1 + kl) policy - kl base - target`: the gradient of cross-entropy with a mixture of the target
+    and the base's distribution. The gradient is zero where the policy equals the base and the base is sure of the target.
 
     Args:
         base_KV: logits of the model before training, at the same positions.
@@ -35,7 +35,7 @@ def anchored_nll(logits_KV: Tensor, targets_K: Tensor, weights_K: Tensor, base_K
 
 
 def supported(base_KV: Tensor, targets_K: Tensor, least: float) -> Tensor:
-    """1 where the base gives the target at least this probability, else 0: a factor for the weights, `[K]`."""
+    """1 where the base gives the target a probability of at least `least`, else 0: a factor for the weights, `[K]`."""
     blocks = zip(torch.split(base_KV, _ROWS_AT_ONCE), torch.split(targets_K, _ROWS_AT_ONCE), strict=True)
     chosen = [block.float().log_softmax(-1).gather(1, targets[:, None])[:, 0] for block, targets in blocks]
     return (torch.cat(chosen) >= math.log(least)).float()
@@ -59,14 +59,15 @@ def divergence(
     temperature: float = 1.0,
     top_k: int | None = None,
 ) -> Tensor:
-    """The sum of the divergences of two models' next-token distributions, each times its weight, in nats: a scalar.
+    """The weighted sum of the divergences of two models' next-token distributions, in nats: a scalar.
 
-    Models with one tokenizer may differ in how many unused tokens pad their vocabularies; those are left out.
+    Models with the same tokenizer may pad their vocabularies with different numbers of unused tokens; these are left out.
 
     Args:
         reverse: share of KL(student || teacher); the rest is KL(teacher || student).
         temperature: divides both models' logits.
-        top_k: tell only the teacher's likeliest so many tokens apart, all others being one outcome; None: all of them.
+        top_k: distinguish only the teacher's `top_k` likeliest tokens and treat all others as one outcome; None: distinguish
+            all tokens.
     """
     known = min(student_KV.shape[1], teacher_KV.shape[1])
 
@@ -74,7 +75,7 @@ def divergence(
         student, teacher = ((part.float() / temperature).log_softmax(-1) for part in (student, teacher))
         if top_k is not None and top_k < known:
             likeliest = teacher.topk(top_k).indices
-            student, teacher = (_and_the_rest(part.gather(1, likeliest)) for part in (student, teacher))
+            student, teacher = (_with_rest(part.gather(1, likeliest)) for part in (student, teacher))
         forward_K = (teacher.exp() * (teacher - student)).sum(-1)
         reverse_K = (student.exp() * (student - teacher)).sum(-1)
         return (weights * ((1 - reverse) * forward_K + reverse * reverse_K)).sum()
@@ -82,23 +83,22 @@ def divergence(
     return torch.stack(_by_blocks(of_block, student_KV[:, :known], teacher_KV[:, :known], weights_K)).sum()
 
 
-def _and_the_rest(logp_KV: Tensor) -> Tensor:
-    """Log-probabilities of some outcomes and, behind them, of all others together."""
+def _with_rest(logp_KV: Tensor) -> Tensor:
+    """The given log-probabilities and, as a last column, the log-probability of all other outcomes together."""
     rest = 1 - logp_KV.exp().sum(-1, keepdim=True)
     return torch.cat([logp_KV, rest.clamp(min=1e-8).log()], dim=1)
 
 
 def _by_blocks(function: Callable[..., Tensor], *parts: Tensor) -> list[Tensor]:
-    """The function of every block of rows; what it computes on the way is computed once more for the gradient, not kept."""
+    """The function of every block of rows; intermediate values are not kept but computed again for the gradient."""
     blocks = zip(*(torch.split(part, _ROWS_AT_ONCE) for part in parts), strict=True)
     return [checkpoint(function, *block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
 
 
 class _WeightedNLL(torch.autograd.Function):
-    """Weighted cross-entropy that computes its gradient on the way forward.
+    """Weighted cross-entropy that computes its gradient in the forward pass, block by block in fp32.
 
-    Block by block in fp32, so that neither fp32 logits nor probabilities of the whole batch ever exist. On CPU this halves
-    the time of the loss, which for a small model with bf16 logits is a tenth of the step.
+    On a CPU this halves the time of the loss, which for a small model with bf16 logits is a tenth of the step.
     """
 
     @staticmethod
@@ -110,7 +110,7 @@ class _WeightedNLL(torch.autograd.Function):
             targets, weights = targets_K[block, None], weights_K[block, None]
             logits = logits_KV[block].float()
             probabilities = logits.softmax(-1)
-            # log-sum-exp of a row is `logit - log(probability)` of any token; the likeliest one's probability never underflows
+            # log-sum-exp of a row is `logit - log(probability)` of any token; the largest probability never underflows
             log_total = logits.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log_()
             loss += ((log_total - logits.gather(1, targets)) * weights).sum()
             gradient_KV[block] = probabilities.mul_(weights).scatter_add_(1, targets, -weights)
@@ -125,7 +125,7 @@ class _WeightedNLL(torch.autograd.Function):
 
 
 class _AnchoredNLL(torch.autograd.Function):
-    """`_WeightedNLL` with a KL to another model's distribution, in the same manner."""
+    """`_WeightedNLL` plus a KL divergence from another model's distribution, computed in the same way."""
 
     @staticmethod
     def forward(

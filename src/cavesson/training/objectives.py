@@ -1,8 +1,9 @@
-"""Objectives: what a training step minimises, one short class each: its settings, and its loss.
+"""Objectives: what a training step minimises. Each objective is one short class with its settings and its loss.
 
-An objective is called with what the models say (`Forward`) and a batch, and gives a scalar: the *sum* over the batch's
-trained positions. The engine divides the weights by their total over the whole step beforehand, so micro-batches add up
-and no objective needs to know how a step was cut. To add one: write a class here and put it into `AnyObjective`.
+An objective is called with the models' logits (`Forward`) and a batch, and returns a scalar: the *sum* over the batch's
+trained positions. The engine first divides the weights by their total over the whole step, so the losses of micro-batches
+add up, and no objective needs to know how a step was cut. To add an objective, write a class here and put it into
+`AnyObjective`.
 
 Legend of shape suffixes: K = trained positions of a batch (those whose next token has a weight), V = vocabulary,
 D = documents of a batch, P = pairs of them.
@@ -29,9 +30,9 @@ class Objective(Value):
     """What a step minimises.
 
     Class attributes:
-        title: as a label.
-        pairs: it learns from examples with two answers (`cavesson.data.preferences`); documents 2p and 2p + 1 of a batch
-            are the chosen and the rejected one of pair p, and the step's weights are divided by its number of pairs.
+        title: a label for reports.
+        pairs: the objective learns from examples with two answers (`cavesson.data.preferences`). Documents 2p and 2p + 1 of
+            a batch are the chosen and the rejected conversation of pair p; the weights are divided by the number of pairs.
     """
 
     title: ClassVar[str]
@@ -45,16 +46,16 @@ class Objective(Value):
 
     @property
     def needs_base(self) -> bool:
-        """Whether it asks for the logits of the model before this training."""
+        """Whether the loss needs the logits of the model before this training."""
         return False
 
     @property
     def teacher(self) -> ModelRecipe | None:
-        """Another model whose logits it asks for."""
+        """Another model whose logits the loss needs; None: no other model."""
         return None
 
     def details(self) -> list[str]:
-        """Its settings in a few words each."""
+        """The settings, each in a few words, for descriptions of recipes."""
         return []
 
     def settings(self) -> dict[str, Any]:
@@ -78,11 +79,10 @@ class Sft(Objective):
 
 
 class Anchored(Objective):
-    """`Sft` held to the model before this training: the distillation of the old model into the new one ("How to reduce…",
-    June 2026).
+    """`Sft` plus a KL penalty that keeps the policy close to the model before this training ("How to reduce…", June 2026).
 
     Attributes:
-        kl: weight of KL(base || policy) beside the loss, averaged over the same tokens.
+        kl: weight of KL(base || policy), averaged over the same tokens as the loss.
     """
 
     title = "SFT"
@@ -106,9 +106,9 @@ class Supported(Objective):
     """`Sft`, or `Anchored`, without the tokens that the model before this training finds improbable.
 
     Attributes:
-        min_probability: leave out tokens that the base finds less likely than this, given what stands before them. They
-            still count in the average: a step with few tokens left is not scaled up, and one with none has no gradient.
-        kl: as in `Anchored`; 0 for none.
+        min_probability: tokens with a smaller probability under the base are left out of the loss. They still count in the
+            average: a step with few remaining tokens is not scaled up, and a step with none has no gradient.
+        kl: as in `Anchored`; 0: no penalty.
     """
 
     title = "SFT"
@@ -124,19 +124,19 @@ class Supported(Objective):
         from cavesson.training.losses import supported
 
         kept_K = supported(forward.base_KV, batch.targets_K, self.min_probability)
-        left = replace(batch, weights_K=batch.weights_K * kept_K)
-        return Anchored(kl=self.kl)(forward, left) if self.kl else Sft()(forward, left)
+        kept = replace(batch, weights_K=batch.weights_K * kept_K)
+        return Anchored(kl=self.kl)(forward, kept) if self.kl else Sft()(forward, kept)
 
     def details(self) -> list[str]:
-        held = Anchored(kl=self.kl).details() if self.kl else []
-        return [*held, f"tokens of probability {self.min_probability:g} and more"]
+        penalty = Anchored(kl=self.kl).details() if self.kl else []
+        return [*penalty, f"tokens of probability {self.min_probability:g} and more"]
 
 
 class PolicyGradient(Objective):
     """REINFORCE on the policy's own samples: `Sft` whose weights are advantages, of either sign (Williams 1992).
 
     Attributes:
-        kl: weight of KL(policy || base) at each token of an answer that has an advantage; 0 for none.
+        kl: weight of KL(policy || base) at each token of an answer with an advantage; 0: no penalty.
     """
 
     title = "RL"
@@ -153,8 +153,8 @@ class PolicyGradient(Objective):
         loss = Sft()(forward, batch)
         if not self.kl:
             return loss
-        alike_K = (batch.weights_K != 0) * batch.unit
-        return loss + self.kl * divergence(forward.policy_KV, forward.base_KV, alike_K, reverse=1.0)
+        equal_K = (batch.weights_K != 0) * batch.unit
+        return loss + self.kl * divergence(forward.policy_KV, forward.base_KV, equal_K, reverse=1.0)
 
     def details(self) -> list[str]:
         return [f"KL {self.kl:g} to the base"] if self.kl else []
@@ -165,10 +165,11 @@ class Distil(Objective):
     divergences: Agarwal et al. 2024, "On-policy distillation", section 2).
 
     Attributes:
-        by: the teacher; it shares the student's tokenizer, and runs under the student's system prompt.
+        by: the teacher; it must have the student's tokenizer and the student's system prompt.
         reverse: share of KL(student || teacher) in the loss; the rest is KL(teacher || student). 0: forward, 1: reverse.
-        temperature: both models' logits are divided by it. The loss is not scaled back by its square.
-        top_k: tell only the teacher's likeliest so many tokens apart, all others being one; None: the whole vocabulary.
+        temperature: divides both models' logits. The loss is not scaled back by the square of the temperature.
+        top_k: distinguish only the teacher's `top_k` likeliest tokens and treat all others as one outcome; None: distinguish
+            the whole vocabulary.
     """
 
     title = "distillation"
@@ -203,10 +204,11 @@ class Distil(Objective):
 
 class Dpo(Objective):
     """Direct preference optimisation (Rafailov et al. 2023, equation 7): `-log sigmoid(beta * margin)`, averaged over pairs.
-    The margin is by how much more the policy than the base prefers the chosen answer, in nats over all of its tokens.
+
+    The margin is the policy's log-likelihood ratio of chosen and rejected answer minus that of the base, in nats.
 
     Attributes:
-        beta: the smaller, the further the policy may go from the base.
+        beta: strength of the pull to the base; with a smaller beta the policy may go further from the base.
     """
 
     title = "DPO"
@@ -234,4 +236,4 @@ class Dpo(Objective):
 
 
 AnyObjective = Annotated[Sft | Anchored | Supported | PolicyGradient | Distil | Dpo, Field(discriminator="name")]
-"""Every objective; its `name` says which. A new one is added here."""
+"""Every objective, told apart by its `name`. A new objective is added here."""

@@ -1,6 +1,6 @@
 """Optimizers by their published names, and learning-rate schedules.
 
-AdamW, Adam and SGD are torch's; every other name is looked up in pytorch-optimizer (SOAP, Muon, Lion …).
+AdamW, Adam and SGD are torch's own; every other name is looked up in pytorch-optimizer (SOAP, Muon, Lion …).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 TORCH = ("adamw", "adam", "sgd")
-"""Names that mean torch's own optimizer."""
+"""Names of torch's own optimizers."""
 
-USUAL = (*TORCH, "soap", "muon", "lion")
-"""Accepted without loading the library that lists them all, so that a study file is read at once."""
+COMMON = (*TORCH, "soap", "muon", "lion")
+"""Names that are accepted without loading pytorch-optimizer, so that a study file is read quickly."""
 
-UNFIT = {
+UNUSABLE = {
     "adahessian": "needs second derivatives",
     "sophiah": "needs second derivatives",
     "alig": "needs to evaluate the loss several times a step",
@@ -37,22 +37,22 @@ UNFIT = {
     "demo": "needs several machines",
     "distributedmuon": "needs several machines",
 }
-"""Names that pytorch-optimizer knows but that a plain training loop cannot drive, and why."""
+"""Optimizers of pytorch-optimizer that a plain training loop cannot use, each with the reason."""
 
 
 def check_name(name: str) -> None:
     """Refuse an optimizer that does not exist or cannot be used here.
 
     Raises:
-        ConfigError: with the nearest name.
+        ConfigError: there is no such optimizer, or a plain training loop cannot use it.
     """
-    if name in USUAL:
+    if name in COMMON:
         return
     from pytorch_optimizer import get_supported_optimizers
 
-    if name in UNFIT:
-        raise ConfigError(f"The optimizer {name!r} {UNFIT[name]}.", "Use adamw, sgd, soap, muon or lion.")
-    fit = {*TORCH, *get_supported_optimizers()} - set(UNFIT)
+    if name in UNUSABLE:
+        raise ConfigError(f"The optimizer {name!r} {UNUSABLE[name]}.", "Use adamw, sgd, soap, muon or lion.")
+    fit = {*TORCH, *get_supported_optimizers()} - set(UNUSABLE)
     if name not in fit:
         raise ConfigError(f"There is no optimizer {name!r}.", nearest(name, fit))
 
@@ -62,19 +62,19 @@ def optimizer_for(
 ) -> Optimizer:
     """An optimizer over the trainable weights of `net`.
 
-    Weight decay spares vectors (biases, norms), as is usual. Muon and its relatives orthogonalise the updates of hidden
-    matrices only; embeddings, output head and vectors get their AdamW at the same `lr`, and the matrices' updates are scaled
-    to AdamW's size (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2), so that one `lr` fits both.
+    Vectors (biases, norms) have no weight decay, as is usual. Optimizers like Muon orthogonalise the updates of hidden
+    matrices only. They use AdamW at the same `lr` for embeddings, output head and vectors, and the updates of matrices are
+    scaled to AdamW's size (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2), so that one `lr` fits both.
 
-    SOAP and its relatives leave the vocabulary's side of embeddings alone, as their own size limit makes them do in models
-    with a vocabulary of ordinary size; for a small one it would cost more than all the rest.
+    Optimizers like SOAP do not precondition the vocabulary's side of embeddings. In models with an ordinary vocabulary their
+    own size limit has this effect; with a small vocabulary that side would cost more than all other weights.
 
     Args:
         net: the model.
         name: as in `check_name`.
         lr: learning rate at the schedule's peak.
-        weight_decay: decoupled where the optimizer decouples it.
-        betas: decay of the moments; None for the optimizer's own.
+        weight_decay: weight decay of matrices; decoupled if the optimizer decouples weight decay.
+        betas: decay of the moments; None: the optimizer's defaults.
 
     Raises:
         ConfigError: the name is unknown, or the optimizer takes no betas.
@@ -85,7 +85,7 @@ def optimizer_for(
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     if name in TORCH:
         kind: Any = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
-        options: dict[str, Any] = {"lr": lr, "fused": True}  # one kernel for all weights: matters for small models
+        options: dict[str, Any] = {"lr": lr, "fused": True}  # one kernel for all weights: faster for small models
     else:
         from pytorch_optimizer import load_optimizer
 
@@ -97,10 +97,10 @@ def optimizer_for(
         options["betas"] = betas
     if "adamw_lr" in accepted:
         return kind(_muon_groups(net, weights, lr, weight_decay), **options, use_adjusted_lr=True)  # type: ignore[no-any-return]
-    ends = _vocabulary_weights(net)
+    vocabulary = _vocabulary_weights(net)
     groups: list[dict[str, Any]] = [
-        {"params": [w for w in weights if w.ndim >= 2 and id(w) not in ends], "weight_decay": weight_decay},
-        {"params": [w for w in weights if w.ndim >= 2 and id(w) in ends], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) not in vocabulary], "weight_decay": weight_decay},
+        {"params": [w for w in weights if w.ndim >= 2 and id(w) in vocabulary], "weight_decay": weight_decay},
         {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
     ]
     if "max_precondition_dim" in accepted and groups[1]["params"]:
@@ -110,15 +110,15 @@ def optimizer_for(
 
 
 def _vocabulary_weights(net: Any) -> set[int]:
-    """Identities of the embedding and of the output head's weight."""
+    """Python ids of the weights of the embedding and the output head."""
     layers = (net.get_input_embeddings(), net.get_output_embeddings())
     return {id(layer.weight) for layer in layers if layer is not None}
 
 
 def _muon_groups(net: Any, weights: list[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    ends = _vocabulary_weights(net)
-    hidden = [weight for weight in weights if weight.ndim >= 2 and id(weight) not in ends]
-    rest = [weight for weight in weights if weight.ndim < 2 or id(weight) in ends]
+    vocabulary = _vocabulary_weights(net)
+    hidden = [weight for weight in weights if weight.ndim >= 2 and id(weight) not in vocabulary]
+    rest = [weight for weight in weights if weight.ndim < 2 or id(weight) in vocabulary]
     groups = [
         {"params": hidden, "lr": lr, "weight_decay": weight_decay, "use_muon": True},
         {"params": rest, "lr": lr, "weight_decay": 0.0, "use_muon": False},
@@ -127,10 +127,10 @@ def _muon_groups(net: Any, weights: list[nn.Parameter], lr: float, weight_decay:
 
 
 Schedule = Callable[[float], float]
-"""From the share of the run that is done after warm-up, in [0, 1), to a factor on the learning rate."""
+"""A function from the share of the run done after warm-up, in [0, 1), to a factor on the learning rate."""
 
 DECAY_SHARE = 0.3
-"""Share of the run over which "wsd" (warm-up, stable, decay) lets the learning rate fall to zero."""
+"""Share of the run, at its end, over which "wsd" (warm-up, stable, decay) lowers the learning rate to zero."""
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": lambda done: 1.0,
@@ -138,11 +138,11 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
     "wsd": lambda done: min(1.0, (1.0 - done) / DECAY_SHARE),
 }
-"""Every schedule by the name that a recipe gives it."""
+"""Every schedule by its name in recipes."""
 
 
 def factor_at(schedule: str, step: int, steps: int, warmup: int) -> float:
-    """Factor on the learning rate of the step with this number, counted from 0."""
+    """Factor on the learning rate at step number `step`, counted from 0."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return SCHEDULES[schedule]((step - warmup) / max(1, steps - warmup))

@@ -1,4 +1,4 @@
-"""What can be known to fail before anything starts: a user's model that cannot be rendered, or does not fit into memory."""
+"""Checks before anything starts: can a user's model be rendered, and does it fit into memory?"""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.training.recipes import Training
 
 BYTES_PER_WEIGHT = 4
-"""Weights are trained in float32 (bfloat16 products happen under autocast)."""
+"""Bytes of a weight in training: weights are float32 (autocast makes bfloat16 copies for products)."""
 
 OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
-"""Copies of the trained weights that an optimizer keeps; Adam's two moments are the rule for those not listed."""
+"""Copies of the trained weights that an optimizer keeps; an optimizer that is not listed counts two, as Adam."""
 
 SMALL = 50_000_000
-"""Models of fewer weights fit anywhere; nothing is estimated for them."""
+"""Models with fewer weights fit anywhere; their memory is not estimated."""
 
 USUAL_TOKENS = 256
-"""Length of the conversations that memory is estimated for."""
+"""Length of conversations, in tokens, for estimates of memory."""
 
 LONGEST_HEADER = 100_000_000
-"""Bytes that a safetensors header may have, by the format's own rule."""
+"""Largest size of a safetensors header in bytes, by the format's own rule."""
 
 _PROBE = Conversation(
     (
@@ -41,15 +41,15 @@ _PROBE = Conversation(
 
 
 def preflight(recipes: Iterable[Recipe], workers: int) -> None:
-    """Check every Hugging Face model below these recipes.
+    """Check every Hugging Face model that these recipes use.
 
     Args:
-        recipes: what is going to be made.
-        workers: how many of them are made at the same time.
+        recipes: the recipes that are going to be made.
+        workers: number of recipes that are made at the same time.
 
     Raises:
-        ConfigError: a model has no tokenizer or no chat template that can be split into prompt and answer, its weights
-            are not whole, or what is to be done with it needs more memory than is free.
+        ConfigError: a model has no tokenizer, or no chat template that can be split into prompt and answer; or its weights
+            are not whole; or training it or sampling from it needs more memory than is free.
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
@@ -68,12 +68,12 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
 
 
 def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
-    """The model that stands beside the trained one in memory, if any."""
+    """The teacher that is in memory beside the trained model, if there is one."""
     return () if run.objective.teacher is None else (run.objective.teacher,)
 
 
 def runs_in(value: Any) -> Iterator[Training]:
-    """Every training run inside a recipe, also those that its `inputs` leave out because they happen in memory."""
+    """Every training run inside a recipe, also runs that `inputs` leaves out because they happen in memory."""
     if isinstance(value, Training):
         yield value
     if isinstance(value, Value):
@@ -85,33 +85,32 @@ def runs_in(value: Any) -> Iterator[Training]:
 
 
 def folder_of(model: ModelRecipe) -> Path | None:
-    """The folder of a model that lies on this machine as it is: a shipped one, or a user's."""
+    """The folder of a shipped or a user's model on this machine; None for other models."""
     place = getattr(model, "folder", None) or getattr(model, "path", None)
     return Path(place) if place is not None and Path(place).is_dir() else None
 
 
 def count_weights(folder: Path) -> int | None:
-    """Number of weights in a folder's safetensors files, from their headers alone; None if they are not on this machine."""
+    """Number of weights in a folder's safetensors files, from their headers alone; None if the folder has none."""
     files = sorted(folder.glob("*.safetensors"))
     return sum(map(_count, files)) if files else None
 
 
 def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
-    """Memory for the weights, and for training: gradients, and the optimizer's and the base's copies of what is trained.
+    """Memory in bytes for the weights and, in training, for gradients and for the optimizer's and the base's copies.
 
     Activations come on top (`bytes_on_top`).
 
     Args:
         weights: number of weights of the model.
         run: the training, or None for sampling only.
-        width: of the model's hidden states; an adapter of rank r adds about 2 r / width of a matrix's weights.
-        stored: bytes of a weight that is not trained itself.
+        width: width of the model's hidden states; an adapter of rank r adds about 2 r / width of a matrix's weights.
+        stored: bytes of a weight that is not trained.
     """
     if run is None:
         return weights * stored
-    copies = (
-        1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.objective.needs_base
-    )  # gradients, the optimizer's own, the base's
+    # copies of the trained weights: gradients, the optimizer's copies, the base's copy
+    copies = 1 + OPTIMIZER_COPIES.get(run.optimizer, 2) + run.objective.needs_base
     if run.adapter is None:
         return weights * BYTES_PER_WEIGHT * (1 + copies)
     adapter = int(weights * min(1.0, 2 * _rank(run) / (width or 1024)))
@@ -119,11 +118,11 @@ def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int 
 
 
 def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabulary: int) -> int:
-    """Memory that a step of training takes besides weights, gradients and optimizer.
+    """Memory in bytes that a training step takes besides weights, gradients and optimizer.
 
-    That is the weights' copies for products in bfloat16, and for each token what the backward pass needs: some 90 bytes per
-    layer and unit of width, and 6 per entry of the vocabulary (measured; docs/real-models.md), with logits of the base or a teacher 8. A
-    step's tokens are not known before the data are: conversations are taken to be `USUAL_TOKENS` long at most.
+    The step takes copies of the weights for products in bfloat16. For each token the backward pass takes some 90 bytes per
+    layer and unit of width, and 6 bytes per entry of the vocabulary, or 8 with logits of the base or a teacher (measured;
+    docs/real-models.md). The number of tokens is estimated: conversations are assumed to be at most `USUAL_TOKENS` long.
     """
     tokens = run.tokens_at_once(USUAL_TOKENS)
     copies = 0 if run.precision == "fp32" else 2 * weights
@@ -132,7 +131,7 @@ def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabu
 
 
 def _rank(run: Training) -> int:
-    """Rank of the adapter that is trained; of one that is continued, that of the nearest training below."""
+    """Rank of the trained adapter; for a continued adapter, the rank in the training that made the adapter."""
     if isinstance(run.adapter, LoRA):
         return run.adapter.rank
     ranks = [r.adapter.rank for r in lineage(run.base) if isinstance(r, Training) and isinstance(r.adapter, LoRA)]
@@ -140,7 +139,12 @@ def _rank(run: Training) -> int:
 
 
 def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers: int) -> None:
-    """Refuse a model that needs more memory than is free; `runs` train the model, each beside a teacher of so many weights."""
+    """Refuse a model that needs more memory than is free.
+
+    Args:
+        weights: number of weights of the model.
+        runs: the runs that train the model, each with the number of weights of its teacher.
+    """
     free, where, stored = _free_memory()
     shape = _shape(model)
     need = max(
@@ -162,7 +166,7 @@ def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers:
 
 
 def _shape(model: HFModel) -> dict[str, int]:
-    """Width of the hidden states, number of layers and size of the vocabulary, as the usual configs name them."""
+    """Width of the hidden states, number of layers and size of the vocabulary, from the model's config; 0 if unknown."""
     from transformers import PretrainedConfig
 
     place, revision = model.place()
@@ -177,7 +181,7 @@ def _shape(model: HFModel) -> dict[str, int]:
 
 
 def _weights_on_hub(model: HFModel) -> int | None:
-    """Number of weights of a model on the hub, asked of the hub before they are downloaded; None if it does not say."""
+    """Number of weights of a model on the hub, without downloading them; None if the hub does not say."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, NotASafetensorsRepoError, OfflineModeIsEnabled
 
@@ -209,9 +213,9 @@ def _free_memory() -> tuple[int, str, int]:
 
 
 def _allowed_memory(group: Path) -> int | None:
-    """Bytes that a container's limit leaves (Linux control groups, version 2); None where there is no limit.
+    """Bytes that are free below a container's limit (Linux control groups, version 2); None if there is no limit.
 
-    What the system only caches counts as free.
+    Memory in the system's file cache counts as free.
     """
     try:
         limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
@@ -222,10 +226,10 @@ def _allowed_memory(group: Path) -> int | None:
 
 
 def _count(path: Path) -> int:
-    """Weights in one safetensors file: its header is a JSON text behind its length in eight bytes.
+    """Number of weights in one safetensors file, from its header: eight bytes for the length, then a JSON text.
 
     Raises:
-        ConfigError: it is no safetensors file, or not a whole one.
+        ConfigError: the file is no safetensors file, or is cut short.
     """
     try:
         size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""Recipes of trained models."""
+"""Recipes for trained models."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Training(ModelRecipe, Hyperparameters):
-    """A model that gradient steps make from another one, whatever they train on.
+    """A model that is made from another model by gradient steps; subclasses say what the steps train on.
 
     Attributes:
-        base: where the weights start.
-        checkpoints: steps whose weights are kept; the last step's always are.
+        base: the model at the start.
+        checkpoints: steps whose weights are kept; the weights of the last step are always kept.
     """
 
     base: ModelRecipe
@@ -45,29 +45,29 @@ class Training(ModelRecipe, Hyperparameters):
         return self
 
     def tokens_at_once(self, usual: int) -> int:
-        """Tokens that one forward and backward pass holds, if conversations are about `usual` tokens long."""
+        """Number of tokens in one forward and backward pass, if conversations are about `usual` tokens long."""
         raise NotImplementedError
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
-        """Train a model that stands for the base; arguments and errors are those of `cavesson.training.engine.optimise`."""
+        """Train `model`, the loaded base; arguments and errors are those of `cavesson.training.engine.optimise`."""
         raise NotImplementedError
 
     def at(self, step: int) -> Checkpoint | Self:
-        """The model after so many steps; at the last one this recipe itself.
+        """The model after `step` steps; for the last step, this recipe itself.
 
         Raises:
-            ValueError: that step is not kept.
+            ValueError: the weights of that step are not kept.
         """
         return self if step == self.steps else Checkpoint(run=self, step=step)
 
     def key_at(self, step: int) -> str:
-        """Names the weights after so many steps, wherever they are."""
+        """The name of the weights after `step` steps, in memory or in the store."""
         from cavesson.training.engine import key_at
 
         return key_at(self.fingerprint, step)
 
     def make(self, job: Job) -> None:
-        """Train; write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
+        """Train, and write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
         from cavesson.training.engine import resolved_precision
 
         model = self.base.load(job.path)
@@ -94,7 +94,7 @@ class Training(ModelRecipe, Hyperparameters):
         return self.load_step(path_of, None)
 
     def load_step(self, path_of: PathOf, step: int | None) -> Model:
-        """The model after so many steps (None: all of them), from the finished artifact."""
+        """The model after `step` steps (None: after all steps), from the finished artifact."""
         from dataclasses import replace
 
         from cavesson.models.adapters import load_adapter, without_adapter
@@ -115,7 +115,7 @@ class Training(ModelRecipe, Hyperparameters):
         from cavesson.models.adapters import save_adapter
         from cavesson.models.loading import save_folder
 
-        shutil.rmtree(folder, ignore_errors=True)  # what a killed run left half-written
+        shutil.rmtree(folder, ignore_errors=True)  # a killed run may have left it half-written
         folder.mkdir(parents=True)
         (save_folder if self.adapter is None else save_adapter)(model, folder)
 
@@ -129,10 +129,10 @@ class Training(ModelRecipe, Hyperparameters):
 
 
 class Trained(Training, OnData):
-    """A model trained on conversations; what is trained is the answers.
+    """A model trained on the answers in conversations.
 
     Attributes:
-        data: what it is trained on.
+        data: the conversations.
     """
 
     kind: ClassVar[str] = "trained"
@@ -158,7 +158,7 @@ class Trained(Training, OnData):
 
 
 class Checkpoint(ModelRecipe):
-    """A trained model as it was after so many steps."""
+    """A trained model after some of its steps."""
 
     kind: ClassVar[str] = "checkpoint"
     virtual: ClassVar[bool] = True

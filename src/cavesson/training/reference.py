@@ -1,4 +1,4 @@
-"""The model as it was before training, at hand while it is trained: for a KL penalty, or to ask how likely it found a token."""
+"""The model as it was before training, available during training: for a KL penalty, or for the likelihood of a token."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cavesson.training.flat import LogitsOf
 
 
 class Reference:
-    """What the network said before training, asked on the batches that it is trained on.
+    """Logits of the network before training, on the batches of the training.
 
-    There is one network, not two: the weights that are trained change places with a copy of what they were, so a reference
-    takes the memory of those alone (for an adapter next to nothing), and runs as fast and on the same pieces as the network.
+    There is one network, not two: the trained weights change places with a copy of their first values. A reference therefore
+    takes the memory of the trained weights alone (little for an adapter), and runs as fast as the network.
 
     Args:
         net: the network, at the start of training.
-        weights: those that are going to be trained.
+        weights: the weights that are going to be trained.
     """
 
     def __init__(self, net: nn.Module, weights: dict[str, nn.Parameter]) -> None:
@@ -28,13 +28,13 @@ class Reference:
         self.pairs = [(weight, weight.detach().clone()) for weight in weights.values()]
 
     def logits(self, logits: LogitsOf, piece: Batch) -> Tensor:
-        """Logits at the trained positions, `[K, vocabulary]`, without dropout. `logits` is what runs the network."""
+        """Logits at the trained positions, `[K, vocabulary]`, without dropout; `logits` runs the network."""
         with torch.no_grad(), self._in_place():
             return logits(piece)
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        """The network as it was, in evaluation mode. Only while no backward pass through it is due."""
+        """While the context is open (with no backward pass pending), the network has its first weights, in evaluation mode."""
         was_training = self.net.training
         self._swap()
         self.net.eval()

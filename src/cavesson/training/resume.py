@@ -1,6 +1,6 @@
-"""State of a training run on disk: written now and then, read back after a kill, exact to the last bit.
+"""The state of a training run on disk: written now and then, restored after a kill, exact to the last bit.
 
-One safetensors file holds every tensor; its metadata holds the rest as JSON. It is replaced atomically.
+One safetensors file holds every tensor; the file's metadata holds all other state as JSON. The file is replaced atomically.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATE = "training.safetensors"
 
 SAVE_EVERY_SECONDS = 30.0
 SAVING_SHARE = 0.05
-"""Saving may take this share of the time: the larger the model, the rarer its states."""
+"""Share of the time that saving may take, so that large models are saved less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Progress:
 
     Attributes:
         step: optimizer steps done.
-        cursor: examples taken from the training order.
+        cursor: number of examples taken from the training order.
         losses: one row per step: step, loss, learning rate, tokens.
     """
 
@@ -41,13 +41,13 @@ class Progress:
 
 
 class Saver:
-    """Keeps the state of one run in a folder: now and then, before every visit, and when the user stops the run.
+    """Keeps the state of one run in a folder.
 
     Args:
-        folder: where the state goes.
-        run: names the run; another run's state is not continued.
-        weights: those that are trained.
-        optimizer: over these weights.
+        folder: the folder of the state.
+        run: name of the run; the state of another run is not restored.
+        weights: the trained weights.
+        optimizer: the optimizer of these weights.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class Saver:
         self.saved_at, self.seconds = time.monotonic(), 0.0
 
     def restore(self) -> Progress:
-        """Go on from the saved state, if there is one of this run."""
+        """Restore the saved state of this run; returns its progress, or `Progress()` if there is no such state."""
         return load_state(self.folder, self.run, self.weights, self.optimizer) or Progress()
 
     def is_due(self) -> bool:
-        """Whether the last state is old enough for another one."""
+        """Whether it is time to save the state again."""
         return time.monotonic() - self.saved_at > max(SAVE_EVERY_SECONDS, self.seconds / SAVING_SHARE)
 
     def save(self, progress: Progress) -> None:
         """Write the state.
 
         Raises:
-            StoreError: the disk is full or cannot be written.
+            StoreError: the disk is full, or the folder cannot be written.
         """
         start = time.monotonic()
         save_state(self.folder, self.run, progress, self.weights, self.optimizer)
@@ -76,7 +76,7 @@ class Saver:
         self.seconds = self.saved_at - start
 
     def forget(self) -> None:
-        """Remove the state: the run must not be continued."""
+        """Remove the state, so that the run starts anew next time."""
         (self.folder / STATE).unlink(missing_ok=True)
 
 
@@ -86,7 +86,7 @@ def save_state(
     """Write weights, optimizer and progress of the run with fingerprint `run`.
 
     Raises:
-        StoreError: the disk is full or cannot be written.
+        StoreError: the disk is full, or the folder cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = {
@@ -111,14 +111,14 @@ def save_state(
 def load_state(
     folder: Path, run: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Put a saved state back into `weights` and `optimizer`; None if there is none of this run that can be read."""
+    """Put a saved state back into `weights` and `optimizer`; None if there is no readable state of this run."""
     if not (folder / STATE).is_file():
         return None
     try:
         with safe_open(folder / STATE, framework="pt") as file:
             tree = json.loads(file.metadata()["tree"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError:  # cut short by a power failure, say: starting anew gives the same weights
+    except SafetensorError:  # cut short by a power failure, for example: starting anew gives the same weights
         return None
     if tree["run"] != run:
         return None
@@ -143,9 +143,9 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """`value` as JSON, its tensors put aside into `tensors`.
+    """`value` as JSON values; its tensors are moved into `tensors`.
 
-    The order of a tensor's dimensions in memory is kept too: sums over another order round differently.
+    The order of a tensor's dimensions in memory is kept too, because a sum in another order rounds differently.
     """
     if isinstance(value, Tensor):
         strides = value.stride()
@@ -163,7 +163,7 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _restore(value: Any, tensors: dict[str, Tensor], device: torch.device) -> Any:
-    """Undo `_flatten`."""
+    """The value that `_flatten` turned into JSON values."""
     if not isinstance(value, dict):
         return value
     if "tensor" in value:

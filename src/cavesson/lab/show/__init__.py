@@ -1,1 +1,1 @@
-"""What people see of a running lab, and what trackers note: displays that are told of every stage."""
+"""Displays of a running lab for people, and trackers that write its figures down for other programs."""

@@ -1,4 +1,4 @@
-"""The state of a running lab as a display needs it, an estimate of the time left, and the display in plain lines."""
+"""The state of a running lab, an estimate of the time left, and a display in plain lines of text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cavesson.lab.progress import Silent
 from cavesson.lab.stage import Progress
 
 Clock = Callable[[], float]
-TRUSTED = 0.05
-"""Fraction done from which a stage's own pace says more than what its kind took before."""
+TRUSTED_FRACTION = 0.05
+"""Fraction done from which a stage's own pace predicts its time better than earlier stages of its kind."""
 REPORT_SECONDS = 15.0
-"""A running stage gets a plain line this often."""
+"""Seconds between the plain lines about a running stage."""
 
 
 @dataclass
 class Row:
-    """One stage: where it stands, when it began (clock's seconds), how long it took, what it last reported."""
+    """One stage: its state, its start (the clock's seconds), its duration (seconds), and its last report."""
 
     stage: Stage
     state: Literal["waiting", "running", "done", "found", "halted"] = "waiting"
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def over(self) -> bool:
-        """The artifact is there."""
+        """Whether the artifact is finished."""
         return self.state in ("done", "found")
 
     @property
@@ -42,7 +42,7 @@ class Row:
 
 
 class Board(Silent):
-    """Keeps a row for each stage that has to be made. Displays are boards that also show something."""
+    """Keeps a row for each stage that has to be made. A display is a board that also shows the rows."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -90,10 +90,10 @@ class Board(Silent):
         return sum(row.over for row in self.rows.values())
 
     def remaining(self) -> dict[str, float] | None:
-        """Seconds that each stage that is not over still needs; None if nothing is known to go by.
+        """Seconds that each unfinished stage still needs; None if no stage gives an estimate.
 
-        A running stage goes by its own pace; others by those of their kind, first of this run, then of earlier ones;
-        a kind never seen by the mean of the others.
+        A running stage is estimated from its own pace. Other stages are estimated from the stages of their kind in this run,
+        or else in earlier runs. A stage of a new kind gets the mean of the other estimates.
         """
         seen: dict[str, list[float]] = {}
         for row in self.rows.values():
@@ -111,7 +111,7 @@ class Board(Silent):
         return {name: mean(known) if seconds is None else seconds for name, seconds in left.items()}
 
     def left(self) -> float | None:
-        """Seconds to the end: the work that is left shared between the workers, or the longest chain if that is longer."""
+        """Seconds to the end: the remaining work divided by the workers, or the longest chain of stages if that is longer."""
         remaining = self.remaining()
         if remaining is None:
             return None
@@ -127,11 +127,11 @@ class Board(Silent):
         return max(longest, sum(remaining.values()) / self.workers)
 
     def _total(self, row: Row) -> float | None:
-        """Seconds of a stage from beginning to end, as far as it tells itself."""
+        """Seconds of a stage from beginning to end, from its own duration or pace; None if its pace is not known yet."""
         if row.state == "done":
             return row.seconds
         fraction = row.progress.fraction if row.state == "running" and row.progress is not None else 0.0
-        return self.elapsed(row) / fraction if fraction >= TRUSTED else None
+        return self.elapsed(row) / fraction if fraction >= TRUSTED_FRACTION else None
 
 
 class Plain(Board):
@@ -140,16 +140,16 @@ class Plain(Board):
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
         super().__init__(clock)
         self._stream = stream
-        self._said: dict[str, float] = {}
+        self._line_at: dict[str, float] = {}
 
     def begin(self, plan: Plan, workers: int) -> None:
         super().begin(plan, workers)
-        self._said.clear()
+        self._line_at.clear()
         self._say(f"{len(self.rows)} to make, {self.there} there")
 
     def started(self, stage: Stage) -> None:
         super().started(stage)
-        self._said[stage.fingerprint] = self.clock()
+        self._line_at[stage.fingerprint] = self.clock()
         self._say(f"start  {stage.recipe.describe()}")
 
     def progress(self, stage: Stage, progress: Progress) -> None:
@@ -180,9 +180,9 @@ class Plain(Board):
         self._say(f"{self.done()} of {len(self.rows)} made in {duration(self.clock() - self.begun)}")
 
     def _is_time(self, stage: Stage) -> bool:
-        due = self.clock() - self._said[stage.fingerprint] >= REPORT_SECONDS
+        due = self.clock() - self._line_at[stage.fingerprint] >= REPORT_SECONDS
         if due:
-            self._said[stage.fingerprint] = self.clock()
+            self._line_at[stage.fingerprint] = self.clock()
         return due
 
     def _say(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Which display to use."""
+"""The choice of a display for the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cavesson.lab.progress import Display
 
 
 def console_display() -> Display:
-    """A live display where people watch; plain lines in a pipe, in CI, on a dumb terminal or with `NO_COLOR`.
+    """A live display for a terminal; plain lines in a pipe, in CI, on a dumb terminal or with `NO_COLOR`.
 
     Both write to standard error, so that standard output carries results alone.
     """

@@ -19,11 +19,11 @@ REFRESHES_PER_SECOND = 5
 WIDE = 80
 """Columns from which there is room for bars."""
 ROOMY = 110
-"""Columns from which there is room for long ones."""
+"""Columns from which there is room for long bars."""
 
 
 class Live(Board):
-    """Draws the board again and again at the bottom of the terminal; the last picture stays."""
+    """Redraws the board at the bottom of the terminal; the last picture stays."""
 
     def __init__(self, console: Console | None = None, clock: Clock = time.monotonic) -> None:
         super().__init__(clock)
@@ -47,7 +47,7 @@ class Live(Board):
             self._live = None
 
     def picture(self) -> RenderableType:
-        """Everything, as it stands."""
+        """The whole display at this moment."""
         wide = self.console.width >= WIDE
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
@@ -68,7 +68,7 @@ class Live(Board):
         return Group(table, self._summary(len(rows) - len(shown)))
 
     def _chosen(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that the screen has room for: running and failed ones, those done last, those that come next."""
+        """The rows that fit the screen: running and failed stages, the last finished stages, and the next stages."""
         room = max(self.console.height - 3, 3)
         if len(rows) <= room:
             return list(rows)
@@ -137,7 +137,7 @@ class Live(Board):
 
 
 def guides(depths: Sequence[int]) -> list[str]:
-    """The lines that lead to each entry of a tree, from the entries' depths in order."""
+    """The tree lines in front of each entry, from the depths of the entries in order."""
 
     def goes_on(position: int, depth: int) -> bool:
         """Whether another entry of this depth follows below the same parent."""

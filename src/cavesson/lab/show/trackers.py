@@ -1,4 +1,4 @@
-"""Trackers: displays that keep the figures of a run, for other programs to draw and compare."""
+"""Trackers: displays that write the figures of a run down, for other programs to draw and compare."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tracker(Display, Protocol):
     """Where the tracker writes, for people: a path or an address."""
 
     def found(self, figures: Mapping[str, Estimate]) -> None:
-        """The study is finished; its headline figures by name."""
+        """The study is finished; `figures` are its headline figures by name."""
 
 
 class JsonLines(Silent):
@@ -75,12 +75,12 @@ class JsonLines(Silent):
 
 
 TRACKERS: dict[str, Callable[[Path, str], Tracker]] = {"jsonl": JsonLines}
-"""Every tracker by its name: from a report's folder and a run's name. A tracker that needs a package which is not installed
-raises `MissingExtra` here, before anything starts."""
+"""Every tracker by its name: a function of a report's folder and a run's name. The function raises `MissingExtra`, before
+anything starts, if the tracker's package is not installed."""
 
 
 def tracker_named(name: str) -> Callable[[Path, str], Tracker]:
-    """The tracker of that name, or a user's own (`path/to/file.py:NAME`).
+    """The function that makes a tracker, by its name or from a user's own code (`path/to/file.py:NAME`).
 
     Raises:
         ConfigError: there is no such tracker.
@@ -94,13 +94,13 @@ def tracker_named(name: str) -> Callable[[Path, str], Tracker]:
 
 
 class Displays:
-    """A display and trackers beside the display, all told the same.
+    """A display and any number of trackers; every event goes to all of them.
 
-    A tracker that fails is told nothing more, and one line says so: the run goes on.
+    A tracker that fails gets no further events, one line tells the user, and the run goes on.
 
     Args:
         display: what the user watches.
-        trackers: by name.
+        trackers: the trackers by name.
         say: shows a line to the user.
     """
 
@@ -148,7 +148,7 @@ class Displays:
         for name, tracker in list(self._trackers.items()):
             try:
                 event(tracker)
-            except Exception as error:  # whatever a tracker or its service raises
+            except Exception as error:  # a tracker or its service may raise anything
                 del self._trackers[name]
                 self._say(f"note: the tracker {name} failed and is off; the run goes on: {_first_line(error)}")
 
