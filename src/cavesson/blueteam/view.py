@@ -159,11 +159,12 @@ def blue_view(
 ) -> BlueView:
     """A study's view for blue, from recipes or from names that users give.
 
+    The arguments that are not listed here are attributes of `BlueView`.
+
     Args:
         prompts: public prompts, unanswered.
         teacher: the model that writes answers.
         answers: the teacher's stored answers; None: the teacher writes the answers.
-        other, rewriter, written, trusted, drop: see `BlueView`.
         model: the model that blue trains, if not the organism itself (a model that blue trained before); the game seals it.
 
     Raises:

@@ -257,7 +257,7 @@ class Place:
         return self.scores(role)[0].steps
 
     def rows(self, label: str, step: int | None = -1, role: str | None = None) -> list[list[Score]]:
-        """The answers to one evaluation at a step (-1: the last; None: of models not scored along a run), [seeds][prompts].
+        """The answers to one evaluation at a step (-1: the last; None: of models not scored along a run), `[seeds][prompts]`.
 
         Raises:
             NotRun: the evaluation was not asked, or not at that step.

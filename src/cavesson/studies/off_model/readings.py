@@ -285,7 +285,7 @@ FEWEST_KEPT = 20
 """Fewer traces than this have no rate to speak of."""
 
 Styles = list[list[str | None]]
-"""The style of each trace, [seeds][prompts]; None where there is no sign of one."""
+"""The style of each trace, `[seeds][prompts]`; None where there is no sign of one."""
 
 
 def records_styles(place: Place) -> bool:
