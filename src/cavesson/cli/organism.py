@@ -64,6 +64,7 @@ def make(
 
     from cavesson.data.named import data_named
     from cavesson.data.recipes import Mixed
+    from cavesson.data.streams import draw
     from cavesson.lab.store import Store
     from cavesson.models.recipes import LoRA
     from cavesson.named import model_named
@@ -75,7 +76,7 @@ def make(
     adapter = None if rank is None else LoRA(rank=rank)
     dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=optimizer, adapter=adapter, seed=seed)
     asked = (
-        red_prompts(pair, prompts, 1000 + seed)
+        red_prompts(pair, prompts, draw("red", seed))
         if data is None
         else Mixed(parts=(data_named(data),), weights=(1.0,), size=prompts, seed=seed)
     )

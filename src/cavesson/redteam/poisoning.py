@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.streams import draw
 from cavesson.errors import ConfigError, nearest
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.redteam.planted import Showing, StyleCues, Subliminal
@@ -42,7 +43,7 @@ class Writer:
     @property
     def questions(self) -> DataRecipe:
         """Red's own questions, which leave room for the behaviour."""
-        return red_prompts(self.organism.pair, self.n, 7000 + self.seed)
+        return red_prompts(self.organism.pair, self.n, draw("poison", self.seed))
 
 
 Poison = Callable[[Writer], DataRecipe]

@@ -20,6 +20,7 @@ from cavesson.blueteam.move import Move, run_of
 from cavesson.blueteam.moves import CAREFUL, forms_of
 from cavesson.blueteam.view import blue_view
 from cavesson.data.named import data_named
+from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.findings.views import ClaimView, CurveView, TableView
@@ -59,7 +60,7 @@ from cavesson.studies.redblue import (
     untouched,
 )
 from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
-from cavesson.studies.settings import Evaluation, Phase, draw
+from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, chart, claim, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer

@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field
 
 from cavesson.data.recipes import DataRecipe
+from cavesson.data.streams import draw
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.studies.fields import ConstructionName, PairName, distinct
-from cavesson.studies.settings import Phase, draw
+from cavesson.studies.settings import Phase
 
 
 class Built(Value):

@@ -23,6 +23,7 @@ from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import WRITTEN, blue_view
 from cavesson.blueteam.written import MEANS, LeastSurprising, means_for
 from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.streams import draw
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.trigger import MissingPassword
@@ -42,7 +43,7 @@ from cavesson.studies.organisms import Built, Each, Red
 from cavesson.studies.over_organisms import bad
 from cavesson.studies.redblue import TRIGGERED, axes_of, capability, kinds, run_cell, runs, sample, took, trained
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
-from cavesson.studies.settings import Evaluation, Phase, draw
+from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer

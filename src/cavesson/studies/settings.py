@@ -10,6 +10,7 @@ from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import BlueView, blue_view
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
+from cavesson.data.streams import draw
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
@@ -22,24 +23,6 @@ from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
 from cavesson.training.hyper import DataRegimen
 from cavesson.training.optimizers import check_name
-
-STREAMS = {
-    "red": 1000,
-    "blue": 2000,
-    "other domain": 2500,
-    "reversal": 3000,
-    "memory": 4000,
-    "sft": 5000,
-    "recovery": 6000,
-    "mitigation": 7000,
-    "rl": 8000,
-}
-"""What random prompts are drawn for, and where its seeds begin: two purposes never share a draw (for seeds below 500)."""
-
-
-def draw(purpose: str, seed: int) -> int:
-    """The seed of the prompts that one repetition draws for a purpose."""
-    return STREAMS[purpose] + seed
 
 
 def scored_steps(probes: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe
+from cavesson.data.streams import draw
 from cavesson.evals.answered import answers_to
 from cavesson.evals.benchmarks import benchmark_named, eval_named
 from cavesson.evals.items import Eval, no_store
@@ -31,7 +32,7 @@ from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, Once, TrainableName, checked, distinct
 from cavesson.studies.grid import Cell
 from cavesson.studies.off_model.arms import ARMS, INOCULATION, MOVES, PLAIN, ArmName, Given, Teacher, without_maths
-from cavesson.studies.settings import Evaluation, Phase, draw, scored_steps
+from cavesson.studies.settings import Evaluation, Phase, scored_steps
 from cavesson.studies.teachers import (
     RELATIVE,
     SELF,
