@@ -25,7 +25,10 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 LONGEST = (
     "test_wheel.py",
     "test_faults.py",
+    "test_stress.py",
     "test_robust_organisms.py",
+    "test_tutorial.py",
+    "test_real_models.py",
 )
 """Files whose tests take the most time (`benchmarks/suite.py` measures it), the longest first."""
 
