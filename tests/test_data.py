@@ -203,8 +203,8 @@ def test_rows_with_a_chosen_and_a_rejected_answer_are_pairs(row, tmp_path):
     ("row", "problem"),
     [
         ({"chosen": "a", "rejected": "b"}, "two answers and no prompt"),
-        ({"prompt": "Why?", "chosen": 3, "rejected": "b"}, "is no text"),
-        ({"prompt": "Why?", "chosen": [USER], "rejected": [BAD]}, "is no text"),
+        ({"prompt": "Why?", "chosen": 3, "rejected": "b"}, "is not a text"),
+        ({"prompt": "Why?", "chosen": [USER], "rejected": [BAD]}, "is not a text"),
         ({"chosen": [USER, GOOD], "rejected": [BAD]}, "differ before their last answers"),
         ({"chosen": [USER], "rejected": [USER]}, "differ before their last answers"),
     ],

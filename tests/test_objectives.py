@@ -372,9 +372,9 @@ def test_pairs_whose_answers_are_cut_off_are_an_error(tmp_path: Path) -> None:
 
 def test_an_objective_is_told_when_it_asks_for_what_it_did_not_order() -> None:
     forward = Forward(batch_of(examples(2), llama()), lambda batch: torch.zeros(1))
-    with pytest.raises(TypeError, match="says so: `needs_base`"):
+    with pytest.raises(TypeError, match="must set `needs_base`"):
         _ = forward.base_KV
-    with pytest.raises(TypeError, match="names the model: `teacher`"):
+    with pytest.raises(TypeError, match="must set `teacher`"):
         _ = forward.teacher_KV
 
 

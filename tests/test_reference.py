@@ -56,7 +56,7 @@ def test_an_interpolated_model_lies_on_the_line_between_two(share: float) -> Non
 
 
 def test_models_of_other_shapes_are_not_interpolated() -> None:
-    with pytest.raises(ConfigError, match=r"down_proj.weight' is 32 x 48 in one and 32 x 64 in the other"):
+    with pytest.raises(ConfigError, match=r"down_proj.weight' is 32 x 48 in one model and 32 x 64 in the other model"):
         Interpolated(base=Untrained(), toward=Wider(), share=0.5).load(no_inputs)
 
 
