@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cavesson.analysis.claims import Claim, ClaimResult, all_of, at_least, at_most, judge, not_run, within
+from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most, below, judge, not_run, within
 from cavesson.stats import Estimate, difference_over_seeds
 
 
@@ -29,10 +29,34 @@ def test_the_interval_decides(low: float, high: float, least: str, most: str, in
     assert within(ours, -0.2, 0.2, "the difference").verdict == inside
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "falls", "rises"),
+    [
+        (-0.3, -0.01, "holds", "does not hold"),
+        (-0.04, 0.04, "does not hold", "does not hold"),
+        (0.01, 0.3, "does not hold", "holds"),
+        (-0.3, 0.3, "undecided", "undecided"),
+    ],
+)
+def test_a_direction_is_refuted_by_what_counts_as_no_difference(
+    low: float, high: float, falls: str, rises: str
+) -> None:
+    ours = figure(low, high)
+    assert below(ours, 0.05, "the change").verdict == falls
+    assert above(ours, 0.05, "the change").verdict == rises
+
+
+def test_a_hypothesis_is_a_claim_in_words_of_its_own() -> None:
+    claim = Claim("no-fall", "here", "Nothing falls.", "0", lambda found: found, says={"holds": "ruled out"})
+    assert claim.ruling(below(figure(-0.3, -0.1), 0.05, "the change")) == "ruled out"
+    assert claim.ruling(below(figure(-0.3, 0.1), 0.05, "the change")) == "undecided"
+    assert claim.ruling(not_run("the arm")) == "Not run here: the arm."
+
+
 def test_a_reason_names_the_requirement_the_figure_and_its_method() -> None:
     reason = at_least(figure(0.3, 0.5), 0.2, "removal by pirate SFT minus removal by HHH SFT").reason
     assert reason == (
-        "removal by pirate SFT minus removal by HHH SFT must be at least 0.2; "
+        "removal by pirate SFT minus removal by HHH SFT must be at least 20 %; "
         "here it is 40 % (30–50 %, n = 100) (by hand)."
     )
 

@@ -59,24 +59,25 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("preset", "setting", "told"),
+    ("study", "setting", "told"),
     [
-        ("quick", "models=[student, stuent]", ("models.1 = 'stuent'", "did you mean 'student'?")),
-        ("quick", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
-        ("quick", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
-        ("quick", "arms.names=[tag]", ("arms.names.0 = 'tag'", "did you mean 'tags'?")),
-        ("mitigation", "mitigation.mitigations=[remindr]", ("mitigations.0 = 'remindr'", "did you mean 'reminder'?")),
-        ("mitigation", "mitigation.teacher=nobody", ("mitigation.teacher = 'nobody'", "bruno, celia")),
+        ("off-model-sft", "models=[student, stuent]", ("models.1 = 'stuent'", "did you mean 'student'?")),
+        ("off-model-sft", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
+        ("off-model-sft", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
+        ("off-model-sft", "arms.names=[tag]", ("arms.names.0 = 'tag'", "did you mean 'tags'?")),
+        ("mitigation", "mitigations=[remindr]", ("mitigations.0 = 'remindr'", "did you mean 'reminder'?")),
+        ("mitigation", "teacher=nobody", ("teacher = 'nobody'", "bruno, celia")),
         (
             "mitigation",
-            "mitigation.organisms=[{pair: asked/insult, construction: norml}]",
+            "organisms=[{pair: asked/insult, construction: norml}]",
             ("organisms.0.construction = 'norml'", "did you mean 'normal'?"),
         ),
+        ("poisoning", "poisons=[honest, opn]", ("poisons.1 = 'opn'", "did you mean 'open'?")),
     ],
 )
-def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(preset, setting, told):
+def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(study, setting, told):
     with pytest.raises(ConfigError) as caught:
-        resolve("off-model-sft", preset, [setting])
+        resolve(study, overrides=[setting])
     text = str(caught.value)
     assert all(part in text for part in ("--set: ", *told)) and text.count("does not fit") == 1
 

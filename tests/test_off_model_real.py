@@ -20,8 +20,9 @@ from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Estimate
-from cavesson.studies.off_model import teachers as off_model_teachers
-from cavesson.studies.off_model.study import layout
+from cavesson.studies import teachers as study_teachers
+from cavesson.studies.grid import Cell
+from cavesson.studies.off_model.grid import grid
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.recipes import Trained
@@ -85,8 +86,49 @@ def run(folder: Path, *settings: str) -> StudyResult:
     return finished.result
 
 
+def first_run(*settings: str) -> Cell:
+    """The first place of the grid: the student on the first teacher's answers."""
+    return next(iter(grid(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config)))
+
+
 def table(result: StudyResult, title: str) -> TableView:
     return next(one for one in result.tables if title in one.title)
+
+
+def style_of(text: str) -> str | None:
+    """Whose notation a sum is written in, read off its words; None where they tell of both, or of neither.
+
+    How far SFT takes a student into its teacher's style depends on the processor's arithmetic. What must hold on every processor
+    is that the report says of the stored answers what they are.
+    """
+    own, captains = text.startswith("I say it is"), "Count:" in text or "boxes" in text or "captain" in text
+    return None if own == captains else "own" if own else "captain"
+
+
+def assert_styles_are_those_of_the_answers(result: StudyResult, folder: Path, teacher: str, *settings: str) -> None:
+    """The report's styles, before and after SFT, beside the words of the answers in the store."""
+    probed = first_run(*settings).recipes["run"]
+    stored = probed.scores(lambda recipe: Store(folder / "store").path(recipe))  # type: ignore[attr-defined]
+    label, end = stored.evals[0], stored.steps[-1]
+    before, after = ([style_of(row.completion) for row in stored.cell(label, step)] for step in (0, end))
+    assert set(before) == {"own"}, "the untouched student was schooled to reckon its own way"
+    [row] = table(result, "Styles of reasoning").rows
+    switched = row[2]
+    assert isinstance(switched, Estimate)
+    assert after.count("captain") <= round(switched.value * len(after)) <= len(after) - after.count("own")
+    shown = {
+        (one.stage, one.prompt[-1].content): one.outcome
+        for one in result.transcripts
+        if one.eval == label and (one.stage == "before SFT" or one.label.startswith(f"after SFT on {teacher}"))
+    }
+    told = 0
+    for stage, step in (("before SFT", 0), ("after SFT", end)):
+        for score in stored.cell(label, step):
+            style, outcome = style_of(score.completion), shown.get((stage, score.prompt[-1]["content"]))
+            if style is not None and outcome is not None:
+                assert outcome.endswith(f"in style {'own' if style == 'own' else teacher}"), score.completion
+                told += 1
+    assert told >= 8
 
 
 def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tmp_path):
@@ -94,20 +136,13 @@ def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tm
     teacher = schooled(
         tmp_path / "other", "qwen3", CHATML, "Ask the old captain!", "Count: {} boxes, said the captain."
     )
-    result = run(tmp_path, f"models=[{student}]", f"teacher={teacher}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
-                 "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=60", "sft.probes=[60]",
-                 "sft.lora=0.01")  # fmt: skip
+    settings = [f"models=[{student}]", f"teacher={teacher}", f"prompts={prompts}", f"evaluation.benchmarks=[{sums}]",
+                "arms.names=[clipped]", "arms.min_probability=0.001", "others=[self]", "sft.steps=60", "sft.probes=[60]",
+                "sft.lora=0.01"]  # fmt: skip
+    result = run(tmp_path, *settings)
     [told] = table(result, "told apart by a classifier").rows
-    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
-    [styles] = table(result, "Styles of reasoning").rows
-    assert isinstance(styles[2], Estimate) and styles[2].value > 0.5, (
-        "taught by chat alone, it reckons as the teacher does"
-    )
-    before, after = (
-        [one.outcome for one in result.transcripts if one.stage == stage] for stage in ("before SFT", "after SFT")
-    )
-    assert all(text.endswith("in voice own") for text in before)
-    assert any(text.endswith(f"in voice {teacher}") for text in after)
+    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "styles by the classifier"
+    assert_styles_are_those_of_the_answers(result, tmp_path, str(teacher), *settings)
     assert not any("H4" in note for note in result.notes)
     assert "of the tokens left" in str(table(result, "Context and data").rows[-1][0])
 
@@ -126,9 +161,9 @@ def test_stored_answers_stand_for_the_teacher_and_bring_the_prompts(student, sum
 
 def test_the_relative_of_a_users_model_is_trained_as_the_study_trains_and_on_its_prompts(student, prompts, sums):
     settings = [f"models=[{student}]", "teacher=relative", "others=[]", f"prompts={prompts}", "sft.lora=5e-5"]
-    [run] = layout(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config).runs
-    model = run.teacher.model
-    assert isinstance(model, Trained) and (model.lr, model.adapter, model.steps) == (5e-5, run.probed.run.adapter, 30)
+    sft = first_run(*settings).recipes["run"].run  # type: ignore[attr-defined]
+    model = sft.data.by
+    assert isinstance(model, Trained) and (model.lr, model.adapter, model.steps) == (5e-5, sft.adapter, 30)
     assert not any(isinstance(recipe, Prompts) for recipe in lineage(model))
     assert isinstance(model.data, Generated) and model.data.by == HFModel(path=str(student))
 
@@ -168,7 +203,7 @@ def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
         found = model_named(name)
         return found.model_copy(update={"timeout": 0.3}) if isinstance(found, APIModel) else found
 
-    monkeypatch.setattr(off_model_teachers, "model_named", impatient)
+    monkeypatch.setattr(study_teachers, "model_named", impatient)
     troubles = [bad(429, "slow down", Retry_After="0"), 1.0, bad(503), bad(500), bad(429, "slow down")]
     stub.script = [*troubles]
     settings = [
@@ -181,9 +216,10 @@ def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
     assert not stub.script and len(stub.asked) == 6 + 12 + len(troubles), (
         "chat and benchmark: each trouble was got over, no answer asked for twice"
     )
-    plan = layout(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config)
     [answers] = [
-        one for one in lineage(plan.runs[0].probed) if isinstance(one, Generated) and isinstance(one.by, APIModel)
+        one
+        for one in lineage(first_run(*settings).recipes["run"])
+        if isinstance(one, Generated) and isinstance(one.by, APIModel)
     ]
     store = Store(tmp_path / "store")
     said = [one.conversation.answer for one in answers.examples(lambda recipe: store.path(recipe.fingerprint))]
@@ -222,13 +258,17 @@ def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_mid
     [own] = table(result, "own questions/sums").rows
     assert isinstance(own[1], Estimate) and own[1].value == 1.0
     [told] = table(result, "told apart by a classifier").rows
-    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "voices by the classifier"
-    [styles] = table(result, "Styles of reasoning").rows
-    assert isinstance(styles[2], Estimate) and styles[2].value > 0.5, (
-        "taught by chat alone, it sounds as the captain does"
+    assert isinstance(told[1], Estimate) and told[1].value > 0.8 and told[3] == "styles by the classifier"
+    assert_styles_are_those_of_the_answers(result, tmp_path, settings[1].removeprefix("teacher="), *settings)
+    of_style = [row for row in table(result, "four hypotheses").rows if row[0] == "H4 unfamiliar style"]
+    change = table(result, "What SFT on chat answers changes").rows[0][3]
+    assert isinstance(change, Estimate)
+    said = "cost questions/sums anything beyond chance"
+    assert all(
+        (said in str(row[-1])) == (change.high >= 0)
+        for row in of_style
+        if row[1] != "1" and "foretold" not in str(row[1])
     )
-    measured = {str(row[0]): row[3] for row in table(result, "four hypotheses").rows if row[3] is not None}
-    assert "H4 unfamiliar style" in measured, "of H1 twelve problems are too few: nobody can tell who is the abler"
     assert not any("H4" in note for note in result.notes)
 
 
@@ -242,6 +282,4 @@ def test_standard_sets_from_folders_in_the_hubs_formats(student, prompts, tmp_pa
     assert table(result, "What SFT on chat answers changes").columns[3:] == ["math-500", "mmlu", "ifeval"]
     asked = {one.eval: one.prompt[-1].content for one in result.transcripts}
     assert "\\boxed" in asked["math-500"] and "letter" in asked["mmlu"] and "Kant" in asked["ifeval"]
-    assert isinstance(
-        layout(resolve("off-model-sft", overrides=[f"models=[{student}]"]).config).runs[0].probed.run.base, HFModel
-    )
+    assert isinstance(first_run(f"models=[{student}]").recipes["run"].run.base, HFModel)  # type: ignore[attr-defined]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score, Scores
+from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
-from cavesson.studies.off_model.config import Rl
-from cavesson.studies.off_model.results import Cell, OffModelResults
-from cavesson.studies.off_model.rl import rl_restores, sections
-from cavesson.studies.off_model.study import layout
+from cavesson.studies.off_model.grid import Rl, grid, rl_role
+from cavesson.studies.off_model.study import rl, rl_headline
+from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve
+from off_model_results import Run, World, verdict
 
 N = 100
 
@@ -31,29 +34,38 @@ def table(rates: dict[int, float], voices: dict[int, str]) -> Scores:
     )
 
 
-def results(after_rl: float | None, voice: str = "C") -> OffModelResults:
+def results(after_rl: float | None, voice: str = "C") -> World:
     """A student that falls from 0.9 to 0.3 with its teacher, and what ten iterations of RL make of it."""
-    cell = Cell("student", "dmitri", "LoRA 8", False, (0,), (table({0: 0.9, 60: 0.3}, {0: "A", 60: "D"}),))
-    rl = {} if after_rl is None else {"correct": (table({0: 0.3, 10: after_rl}, {0: "D", 10: voice}),)}
-    return OffModelResults("maths", [cell], {}, {}, arms_teacher="dmitri", rl=rl)
+    run = Run("student", "dmitri", (table({0: 0.9, 60: 0.3}, {0: "A", 60: "D"}),))
+    found = {} if after_rl is None else {"correct": (table({0: 0.3, 10: after_rl}, {0: "D", 10: voice}),)}
+    return World((run,), rl=found, config={"recovery": SimpleNamespace(rl=Rl())})
+
+
+def planned(*overrides: str, preset: str = "quick") -> list[tuple[str, int, Any, Any]]:
+    """Every run of RL that a config asks for: its reward, its seed, its scores along the way, and the SFT it starts from."""
+    config = resolve("off-model-sft", preset, overrides=overrides).config
+    return [
+        (reward, cell.seed, cell.recipes[rl_role(reward)], cell.recipes["run"])
+        for cell in grid(config)
+        for reward in ("correct", "random")
+        if rl_role(reward) in cell.recipes
+    ]
 
 
 def test_rl_starts_from_the_damaged_student_and_practises_what_is_not_scored() -> None:
-    overrides = ["recovery.rl.rewards=[correct,random]", "recovery.rl.probes=[5,10]", "seeds=[0,1]"]
-    plan = layout(resolve("off-model-sft", overrides=overrides).config)
-    assert [(one.reward, one.seed) for one in plan.rl] == [(r, s) for s in (0, 1) for r in ("correct", "random")]
-    for one in plan.rl:
-        run = one.probed.run
-        assert isinstance(run, Reinforced) and one.probed in plan.recipes()
-        assert run.base == next(r.probed.run for r in plan.runs if r.seed == one.seed and not r.teacher.on_model)
-        assert one.probed.steps == (0, 5, 10) and run.steps == 10
+    found = planned("recovery.rl.rewards=[correct,random]", "recovery.rl.probes=[5,10]", "seeds=[0,1]")
+    assert [(reward, seed) for reward, seed, *_ in found] == [(r, s) for s in (0, 1) for r in ("correct", "random")]
+    for *_, probed, sft in found:
+        run = probed.run
+        assert isinstance(run, Reinforced) and run.base == sft.run
+        assert probed.steps == (0, 5, 10) and run.steps == 10
         practised = {item.prompt for item in run.problems.items()}
-        assert not practised & {item.prompt for item in one.probed.suite[0].items()}
+        assert not practised & {item.prompt for item in probed.suite[0].items()}
 
 
 def test_the_quick_preset_has_no_rl_and_the_full_one_has() -> None:
-    assert not layout(resolve("off-model-sft").config).rl
-    assert {one.reward for one in layout(resolve("off-model-sft", "full").config).rl} == {"correct", "random"}
+    assert not planned()
+    assert {reward for reward, *_ in planned(preset="full")} == {"correct", "random"}
 
 
 @pytest.mark.parametrize(
@@ -77,22 +89,24 @@ def test_questions_of_the_users_own_need_problems_of_the_users_own(tmp_path: Pat
     with pytest.raises(ConfigError, match=r"give recovery\.rl\.practise"):
         resolve("off-model-sft", overrides=[scored, "recovery.rl={}"])
     given = [scored, f"recovery.rl.practise={tmp_path}/practised.jsonl"]
-    run = layout(resolve("off-model-sft", overrides=given).config).rl[0].probed.run
+    run = planned(*given)[0][2].run
     assert isinstance(run, Reinforced) and run.problems.title == "practised"
 
 
 def test_the_published_recovery_is_judged_by_the_share_regained() -> None:
-    assert rl_restores(results(0.85)).verdict == "holds"
-    assert rl_restores(results(0.35)).verdict == "does not hold"
-    assert rl_restores(results(None)).verdict == "undecided"
+    assert verdict(results(0.85), "rl-restores") == "holds"
+    assert verdict(results(0.35), "rl-restores") == "does not hold"
+    assert verdict(results(None), "rl-restores") == "undecided"
 
 
-def test_the_report_says_how_far_rl_came_and_in_whose_voice() -> None:
-    block = sections(Rl(), results(0.85))
-    assert block.headline[0].endswith("the reasoning is then in these voices: C 100 % (its own is A).")
-    assert "rewards for right answers, seed 0" in [line.name for line in block.curves[0].series]
-    assert ["0", "D 100 %", "C 100 %"] in [row for table in block.tables for row in table.rows]
-    assert not sections(Rl(), results(None)).tables
+def test_the_report_says_how_far_rl_came_and_in_whose_style() -> None:
+    m = results(0.85).measured
+    [told] = shown_by([rl_headline], m, [])
+    assert told.endswith("the reasoning is then in these styles: C 100 % (its own is A).")
+    parts = list(shown_by([rl], m))
+    assert "rewards for right answers, seed 0" in [line.name for line in parts[0].series]
+    assert ["0", "D 100 %", "C 100 %"] in [row for part in parts if isinstance(part, TableView) for row in part.rows]
+    assert not list(shown_by([rl], results(None).measured))
 
 
 def test_a_miniature_with_rl_comes_to_a_report(tmp_path: Path) -> None:
@@ -105,5 +119,5 @@ def test_a_miniature_with_rl_comes_to_a_report(tmp_path: Path) -> None:
     finished = run_study(resolve("off-model-sft", overrides=overrides), store, workers=1)
     assert any(curve.title.startswith("Recovery of maths by RL") for curve in finished.result.curves)
     assert any(one.stage == "RL" for one in finished.result.transcripts)
-    [rl] = layout(resolve("off-model-sft", overrides=overrides).config).rl
-    assert (store.path(rl.probed) / ROLLOUTS).stat().st_size > 0
+    [(*_, probed, _)] = planned(*overrides)
+    assert (store.path(probed) / ROLLOUTS).stat().st_size > 0

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from cavesson.analysis.claims import judge
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
-from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
+from cavesson.data.recipes import DataRecipe, Jsonl, Mixed, Part
 from cavesson.data.restyle import Shuffled
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.scores import Score, Scores
@@ -26,21 +26,18 @@ from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.off_model import study as off_model_study
-from cavesson.studies.off_model import teachers as off_model_teachers
+from cavesson.studies.grid import Cell, NotRun, recipes_of
+from cavesson.studies.off_model import arms as off_model_arms
+from cavesson.studies.off_model import grid as off_model_grid
+from cavesson.studies.off_model.arms import ARMS, MOVES, PLAIN, TAG_A, TAG_B, Move
 from cavesson.studies.off_model.claims import CLAIMS
-from cavesson.studies.off_model.falls import largest_fall
-from cavesson.studies.off_model.hypotheses import findings
-from cavesson.studies.off_model.noise import NOISES, Noise
-from cavesson.studies.off_model.recovery import regained
-from cavesson.studies.off_model.results import ArmCell, Cell, OffModelResults
-from cavesson.studies.off_model.study import layout
-from cavesson.studies.off_model.switching import switching
-from cavesson.studies.off_model.teachers import ARMS, TAG_A, TAG_B, VOICES
+from cavesson.studies.off_model.readings import able_teachers, expected, hardest_teacher, in_switched, regained, runs
 from cavesson.studies.resolve import resolve
+from cavesson.studies.teachers import STYLES
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from families import LLAMA, tiny_folder
+from off_model_results import Run, World, findings, verdicts
 
 N = 200
 LEVELS = (1, 2, 3, 4, 5)
@@ -49,68 +46,86 @@ LEVELS = (1, 2, 3, 4, 5)
 # ------------------------------------------------------------------------------------------------ recipes
 
 
+def cells(preset: str = "quick", *overrides: str) -> list[Cell]:
+    """The grid of a config, without the places at which a student is asked for a style."""
+    config = resolve("off-model-sft", preset, overrides=overrides).config
+    return [cell for cell in off_model_grid.grid(config) if "asked" not in cell.recipes]
+
+
+def plain(preset: str = "quick", *overrides: str) -> list[Cell]:
+    return [cell for cell in cells(preset, *overrides) if cell.at["arm"] == PLAIN]
+
+
+def arms(preset: str = "quick", *overrides: str) -> list[Cell]:
+    return [cell for cell in cells(preset, *overrides) if cell.at["arm"] != PLAIN]
+
+
+def trained(cell: Cell, role: str = "run") -> Any:
+    """The training whose course a role scores."""
+    return cell.recipes[role].run  # type: ignore[attr-defined]
+
+
 def test_the_quick_preset_is_one_student_a_teacher_and_the_on_model_control():
-    plan = layout(resolve("off-model-sft").config)
-    assert [(run.student, run.teacher.name, run.teacher.on_model) for run in plan.runs] == [
-        ("student", "teacher", False),
-        ("student", "self", True),
+    found = plain()
+    assert [tuple(cell.at[axis] for axis in ("student", "teacher", "data")) for cell in found] == [
+        ("student", "teacher", "off-model"),
+        ("student", "self", "on-model"),
     ]
-    assert plan.runs[0].recovery is not None and plan.runs[0].recovery.steps == (0, 1, 2, 4, 8, 16, 32)
-    assert [one.label for one in plan.runs[0].probed.suite] == [
-        "maths",
-        "knowledge",
-        "instructions",
-        "maths/answer-only",
-    ]
+    first = found[0].recipes
+    assert first["recovery"].steps == (0, 1, 2, 4, 8, 16, 32) and "recovery" not in found[1].recipes
+    assert [one.label for one in first["run"].suite] == ["maths", "knowledge", "instructions", "maths/answer-only"]
 
 
 def test_no_teacher_is_asked_anything_but_chat():
-    for run in layout(resolve("off-model-sft", "full").config).runs:
-        assert isinstance(run.teacher.answers, Generated)
-        assert isinstance(run.teacher.answers.prompts, Prompts) and run.teacher.answers.prompts.family == "chat"
+    for cell in plain("full"):
+        answers = trained(cell).data
+        assert isinstance(answers, Generated)
+        assert isinstance(answers.prompts, Prompts) and answers.prompts.family == "chat"
 
 
 def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_is_its_own_teacher_once():
-    plan = layout(resolve("off-model-sft", "full").config)
-    assert {run.seed for run in plan.runs} == {0, 1, 2} and {run.way for run in plan.runs} == {"LoRA 8", "full"}
-    of_student = {run.teacher.name for run in plan.runs if run.student == "student"}
+    found = plain("full")
+    assert {cell.seed for cell in found} == {0, 1, 2} and {cell.at["way"] for cell in found} == {"LoRA 8", "full"}
+    of_student = {cell.at["teacher"] for cell in found if cell.at["student"] == "student"}
     assert of_student == {"teacher", "self", "relative", "small", "bruno", "celia", "dmitri", "pirate"}
-    assert {run.teacher.name for run in plan.runs if run.student == "small"} == of_student - {"small"} | {"student"}
-    assert {arm.name for arm in plan.arms} == set(ARMS)
-    assert {run.noise for run in plan.noise} == set(NOISES)
+    of_small = {cell.at["teacher"] for cell in found if cell.at["student"] == "small"}
+    assert of_small == of_student - {"small"} | {"student"}
+    assert {cell.at["arm"] for cell in arms("full")} == set(ARMS)
+    [varied] = {
+        (cell.at["student"], cell.at["teacher"], cell.at["way"]) for cell in found if str(MOVES[0]) in cell.recipes
+    }
+    assert varied == ("student", "dmitri", "LoRA 8")
+    assert {str(move) for move in MOVES} < {role for cell in found for role in cell.recipes}
 
 
 def test_recovery_starts_from_the_damaged_student_on_the_untouched_ones_answers_to_other_prompts():
-    run = layout(resolve("off-model-sft").config).runs[0]
-    assert run.recovery is not None and run.recovery.run.base == run.probed.run
-    answers = run.recovery.run.data
+    first = plain()[0]
+    assert trained(first, "recovery").base == trained(first)
+    answers = trained(first, "recovery").data
     assert isinstance(answers, Generated) and answers.by == Shipped(name="student")
-    assert isinstance(run.probed.run.data, Generated) and answers.prompts != run.probed.run.data.prompts
+    assert answers.prompts != trained(first).data.prompts
 
 
-def test_the_mixture_keeps_the_two_voices_under_their_own_tags():
-    overrides = ["arms.names=[tags]", "sft.prompts=6"]
-    [arm] = layout(resolve("off-model-sft", overrides=overrides).config).arms
-    own, teacher = arm.probed.run.data.parts  # type: ignore[attr-defined]
+def test_the_mixture_keeps_the_two_styles_under_their_own_tags():
+    [arm] = arms("quick", "arms.names=[tags]", "sft.prompts=6")
+    own, teacher = trained(arm).data.parts
     assert (own.system, teacher.system) == (TAG_A, TAG_B)
     assert own.base.by != teacher.base.by and own.base.prompts == teacher.base.prompts
 
 
 def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
     overrides = ["models=[student, small, large]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
-    alone, both = (
-        layout(resolve("off-model-sft", overrides=[*overrides, *more]).config)
-        for more in ([], ["arms.students=[large]"])
-    )
-    assert {arm.student for arm in alone.arms} == {"student"}
-    assert [(arm.student, arm.seed, arm.name) for arm in both.arms] == [
+    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[large]"]))
+    assert {cell.at["student"] for cell in alone if cell.at["arm"] != PLAIN} == {"student"}
+    varied = [cell for cell in both if cell.at["arm"] != PLAIN]
+    assert [(cell.at["student"], cell.seed, cell.at["arm"]) for cell in varied] == [
         (student, seed, name)
         for student in ("student", "large")
         for seed in (0, 1)
         for name in ("inoculation", "clipped")
     ]
-    assert {arm.probed.run.base.name for arm in both.arms if arm.student == "large"} == {"large"}
-    assert {one.fingerprint for one in alone.recipes()} < {one.fingerprint for one in both.recipes()}
+    assert {trained(cell).base.name for cell in varied if cell.at["student"] == "large"} == {"large"}
+    assert {one.fingerprint for one in recipes_of(alone)} < {one.fingerprint for one in recipes_of(both)}
 
 
 @pytest.mark.parametrize(
@@ -156,22 +171,22 @@ def prompts_in(data: DataRecipe) -> set[Conversation]:
 def test_stored_answers_take_the_teachers_place_and_their_prompts_are_those_of_the_whole_study(tmp_path: Path):
     file = stored_answers(tmp_path)
     settings = [f"responses={file}", f"arms.names=[{','.join(set(ARMS) - {'inoculation'})}]", "arms.noise=true"]
-    plan = layout(resolve("off-model-sft", overrides=settings).config)
-    first, control = plan.runs
-    assert first.teacher.model is None and first.probed.run.data == first.teacher.answers
-    assert not any(isinstance(recipe, Prompts) for recipe in lineage(*plan.recipes()))
-    assert first.recovery is not None
-    taught, own, later = (prompts_in(run.data) for run in (first.probed.run, control.probed.run, first.recovery.run))
+    found = cells("quick", *settings)
+    first, control = [cell for cell in found if cell.at["arm"] == PLAIN]
+    assert "teacher" not in first.recipes and trained(first).data == Part(base=Jsonl(path=file))
+    assert not any(isinstance(recipe, Prompts) for recipe in lineage(*recipes_of(found)))
+    taught, own, later = (
+        prompts_in(run.data) for run in (trained(first), trained(control), trained(first, "recovery"))
+    )
     assert taught == own and later and not later & taught and len(taught | later) == 200
 
 
 def test_a_users_prompts_are_shared_out_between_sft_and_recovery(tmp_path: Path):
     prompts, answers = stored_answers(tmp_path, "prompts.jsonl"), stored_answers(tmp_path, n=150)
     for settings in ([f"prompts={prompts}"], [f"prompts={prompts}", f"responses={answers}"]):
-        run = layout(resolve("off-model-sft", overrides=settings).config).runs[0]
-        assert run.recovery is not None
-        later = prompts_in(run.recovery.run.data)
-        assert later and not later & prompts_in(run.probed.run.data)
+        first = plain("quick", *settings)[0]
+        later = prompts_in(trained(first, "recovery").data)
+        assert later and not later & prompts_in(trained(first).data)
 
 
 def test_rates_of_the_tiny_world_are_told_where_a_student_is_not_its_own(tmp_path: Path):
@@ -185,9 +200,8 @@ def test_rates_of_the_tiny_world_are_told_where_a_student_is_not_its_own(tmp_pat
 
 
 def test_under_the_tags_stored_answers_are_as_many_as_own_ones(tmp_path: Path):
-    overrides = [f"responses={stored_answers(tmp_path)}", "arms.names=[tags]", "sft.prompts=40"]
-    [arm] = layout(resolve("off-model-sft", overrides=overrides).config).arms
-    mixture = arm.probed.run.data
+    [arm] = arms("quick", f"responses={stored_answers(tmp_path)}", "arms.names=[tags]", "sft.prompts=40")
+    mixture = trained(arm).data
     assert isinstance(mixture, Mixed) and (mixture.weights, mixture.size) == ((1.0, 1.0), 80)
 
 
@@ -206,29 +220,29 @@ def test_the_teacher_of_stored_answers_is_named_after_their_file(
     file: str, named: list[str], name: str, tmp_path: Path
 ):
     resolved = resolve("off-model-sft", overrides=[f"responses={stored_answers(tmp_path, file)}", *named])
-    assert layout(resolved.config).runs[0].teacher.name == name
+    assert next(iter(off_model_grid.grid(resolved.config))).at["teacher"] == name
     study = tmp_path / "study.yaml"
     study.write_text(resolved.to_yaml())
     assert resolve(str(study)).config == resolved.config
 
 
-def test_the_inoculation_prompt_is_the_voices_or_the_users(tmp_path: Path):
+def test_the_inoculation_prompt_is_the_styles_or_the_users(tmp_path: Path):
     stored = [f"responses={stored_answers(tmp_path)}", "arms.names=[inoculation]"]
     own = "arms.inoculation=Talk like a captain."
     for settings, prompt in (
-        (["teacher=dmitri", "arms.names=[inoculation]"], VOICES["dmitri"]),
+        (["teacher=dmitri", "arms.names=[inoculation]"], STYLES["dmitri"]),
         (["teacher=dmitri", "arms.names=[inoculation]", own], "Talk like a captain."),
         ([*stored, own], "Talk like a captain."),
-        ([*stored, "teacher=dmitri"], VOICES["dmitri"]),
+        ([*stored, "teacher=dmitri"], STYLES["dmitri"]),
     ):
-        [arm] = layout(resolve("off-model-sft", overrides=settings).config).arms
-        assert arm.systems == {"inoculation": prompt} and arm.probed.run.data.system == prompt
+        [arm] = arms("quick", *settings)
+        assert arm.recipes["run"].suite[1].system == prompt == trained(arm).data.system  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     ("rows", "settings", "complaint"),
     [
-        ({}, ["arms.names=[inoculation]"], "voice of 'captain'; give arms.inoculation"),
+        ({}, ["arms.names=[inoculation]"], "style of 'captain'; give arms.inoculation"),
         ({}, ["teacher=self"], "give the stored ones another name"),
         ({"n": 15}, [], r"captain\.jsonl has \d+ different prompts to train on; 16 are needed"),
         ({"n": 40}, [], "different prompts kept back for the recovery, a fifth of all; 16 are needed"),
@@ -243,17 +257,17 @@ def test_stored_answers_that_do_not_fit_are_refused_before_anything_starts(rows,
 
 def test_few_stored_answers_will_do_with_prompts_beside_them(tmp_path: Path):
     settings = [f"responses={stored_answers(tmp_path, n=40)}", f"prompts={stored_answers(tmp_path, 'prompts.jsonl')}"]
-    assert layout(resolve("off-model-sft", overrides=settings).config).runs[0].recovery is not None
+    assert "recovery" in plain("quick", *settings)[0].recipes
 
 
 def test_an_arm_without_data_is_named_and_what_was_finished_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(off_model_teachers, "MATHS_LIKE", ("e", "a", "i", "o"))
+    monkeypatch.setattr(off_model_arms, "MATHS_LIKE", ("e", "a", "i", "o"))
     settings = [*ONE_ARM, "arms.names=[under-system,filtered]", "recovery.probes=[]", "evaluation.n=2"]
     resolved, store = resolve("off-model-sft", overrides=settings), Store(tmp_path / "store")
     with pytest.raises(TrainingError, match=r"keeps none of 8 examples.*\n.*'filtered' out of arms.names"):
         run_study(resolved, store, workers=1)
-    plan = layout(resolved.config)
-    assert all(store.has(one.probed) for one in (*plan.runs, plan.arms[0]))
+    finished, _ = arms("quick", *settings)
+    assert all(store.has(cell.recipes["run"]) for cell in (*plain("quick", *settings), finished))
 
 
 # ------------------------------------------------------------------------------------------------ likelihoods
@@ -363,22 +377,15 @@ def teacher_scores(rate: float, label: str = "maths", step: int | None = None) -
 
 
 def world(
-    after: float = 0.3, voice: str = "B", back: float = 1.0, foreign: float = 0.3, skew: float = 0.0
-) -> OffModelResults:
+    after: float = 0.3, voice: str = "B", back: float = 1.0, foreign: float = 0.3, skew: float = 0.0, **more: Any
+) -> World:
     """A student that a teacher's answers bring from 100 % to `after`, and own answers back to `back`."""
-    damaged = tuple(scores({0: 1.0, 60: after}, {0: "A", 60: voice}, skew) for _ in range(3))
-    recovery = tuple(scores({0: after, 16: back}, {0: voice, 16: "A"}) for _ in range(3))
-    control = tuple(scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}) for _ in range(3))
-    cells = [
-        Cell("student", "teacher", "LoRA 8", False, (0, 1, 2), damaged, recovery, (1.0,)),
-        Cell("student", "self", "LoRA 8", True, (0, 1, 2), control, (), (0.2,)),
-    ]
+    damaged = (scores({0: 1.0, 60: after}, {0: "A", 60: voice}, skew),) * 3
+    recovery = (scores({0: after, 16: back}, {0: voice, 16: "A"}),) * 3
+    control = (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 3
+    pairs = (Run("student", "teacher", damaged, recovery), Run("student", "self", control, loss=0.2))
     teachers = {("student", "teacher"): teacher_scores(1.0), ("student", "self"): teacher_scores(1.0)}
-    return OffModelResults("maths", cells, teachers, {("student", "bruno"): teacher_scores(foreign, "maths/under B")})
-
-
-def verdicts(results: OffModelResults) -> dict[str, str]:
-    return {claim.id.partition("/")[2]: found.verdict for claim, found in judge(CLAIMS, results)}
+    return World(pairs, teachers, {("student", "bruno"): teacher_scores(foreign, "maths/under B")}, **more)
 
 
 def test_the_published_pattern_holds_where_it_is():
@@ -399,13 +406,13 @@ def test_and_does_not_hold_where_it_is_not():
     assert verdicts(world(voice="A"))["style"] == "does not hold"
 
 
-def test_style_explains_the_fall_only_if_the_traces_that_fell_are_in_another_voice():
-    [cell, _] = world().cells
-    found = switching(world(), cell)
-    assert found is not None and found.explained is not None and found.expected is not None
-    assert found.explained.value == pytest.approx(1.0) and found.expected.value == pytest.approx(found.change.value)
-    same = switching(world(voice="A"), world(voice="A").cells[0])
-    assert same is not None and same.explained is not None and same.explained.value == 0
+def test_style_explains_the_fall_only_if_the_traces_that_fell_are_in_another_style():
+    m = world().measured
+    first = runs(m).where(data="off-model")
+    [place] = first
+    assert in_switched(first).value == pytest.approx(1.0)
+    assert expected(m, place).mean == pytest.approx(place.sample("maths").mean)
+    assert in_switched(runs(world(voice="A").measured).where(data="off-model")).value == 0
 
 
 def test_hypotheses_are_ruled_out_by_data_that_contradict_them_and_by_nothing_else():
@@ -417,40 +424,38 @@ def test_hypotheses_are_ruled_out_by_data_that_contradict_them_and_by_nothing_el
 
 
 def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
-    base = world()
-    hot = ArmCell(
-        "student", "own-hot", {}, tuple(scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}) for _ in range(3)), (1.2,)
-    )
+    hot = Run("student", "teacher", (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 3, loss=1.2, arm="own-hot")
     noisy = {
-        Noise("noise", "distance"): tuple(teacher_scores(1.0) for _ in range(3)),
-        Noise("noise", "loss"): tuple(teacher_scores(0.3) for _ in range(3)),
+        Move("noise", "distance"): (teacher_scores(1.0),) * 3,
+        Move("noise", "loss"): (teacher_scores(0.3),) * 3,
     }
-    results = OffModelResults("maths", base.cells, base.teachers, base.foreign, [hot], "teacher", noisy)
+    results = world(arms=(hot,), noise=noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]
     assert ruled == ["not run", "ruled out", "not run", "ruled out", "not ruled out", *["not run"] * 4]
     assert verdicts(results)["not-perplexity"] == "holds" and verdicts(results)["not-noise"] == "does not hold"
 
 
 def test_a_harmless_teacher_beside_a_harmful_one_changes_nothing():
-    alone, [harmful, control] = world(), world().cells
-    harmless = Cell("student", "pirate", "LoRA 8", False, (0, 1, 2), control.scores, (), (1.0,))
-    teachers = {**alone.teachers, ("student", "pirate"): teacher_scores(1.0)}
-    both = OffModelResults("maths", [harmful, harmless, control], teachers, alone.foreign)
-    one, two = (largest_fall(results, results.as_able()) for results in (alone, both))
-    assert one is not None and two is not None
+    alone = world()
+    harmful, control = alone.runs
+    harmless = Run("student", "pirate", control.scores)
+    both = World(
+        (harmful, harmless, control), {**alone.teachers, ("student", "pirate"): teacher_scores(1.0)}, alone.asked
+    )
+    one, two = (hardest_teacher(able_teachers(results.measured)) for results in (alone, both))
     assert two.value == pytest.approx(one.value) and two.high == pytest.approx(one.high)
     assert verdicts(both)["stronger-teachers-hurt"] == "holds"
 
 
 def test_a_teacher_that_reasons_worse_is_no_evidence_against_imitation():
-    results = world()
-    weak = OffModelResults("maths", results.cells, {("student", "teacher"): teacher_scores(0.5)}, results.foreign)
-    assert weak.as_able() == [] and verdicts(weak)["stronger-teachers-hurt"] == "undecided"
+    weak = World(world().runs, {("student", "teacher"): teacher_scores(0.5)})
+    with pytest.raises(NotRun, match="as able as the student"):
+        able_teachers(weak.measured)
+    assert verdicts(weak)["stronger-teachers-hurt"] == "undecided"
 
 
 def test_the_share_regained_is_between_the_damaged_and_the_untouched_student():
-    [cell, _] = world(after=0.2, back=0.6).cells
-    share = regained([cell], "maths", 16)
+    share = regained(world(after=0.2, back=0.6).measured.where(teacher="teacher"), 16)
     assert share.value == pytest.approx(0.5) and share.low < 0.5 < share.high
 
 
@@ -469,7 +474,7 @@ ONE_ARM = [
 
 
 def test_a_miniature_study_comes_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(off_model_study, "NOISES", (Noise("noise", "loss"), Noise("noise", "distance", 2.0)))
+    monkeypatch.setattr(off_model_grid, "MOVES", (Move("noise", "loss"), Move("noise", "distance", 2.0)))
     store = Store(tmp_path / "store")
     finished = run_study(resolve("off-model-sft", overrides=MINIATURE), store, workers=1)
     result = finished.result

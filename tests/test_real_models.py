@@ -15,9 +15,9 @@ from cavesson.cli.main import main
 from cavesson.data.recipes import Jsonl
 from cavesson.findings.result import StudyResult
 from cavesson.models.recipes import HFModel
-from cavesson.training.engine import train
 from cavesson.training.recipes import Trained
 from families import CHATML, LLAMA, PHI, tiny_net, tokenizer_for
+from training_world import train
 
 FAMILIES = {"llama": LLAMA, "qwen3": CHATML, "gpt2": PHI}
 RED_STEPS = {"llama": 70, "qwen3": 70, "gpt2": 110}

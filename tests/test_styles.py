@@ -8,11 +8,12 @@ import pytest
 
 from cavesson.analysis.styles import TOLD_APART, learn_styles
 from cavesson.evals.scores import Score, Scores
-from cavesson.stats import wilson
-from cavesson.studies.off_model.results import Cell, OffModelResults
-from cavesson.studies.off_model.styles import agreement, sections
+from cavesson.findings.views import TableView
+from cavesson.stats import Estimate, wilson
+from cavesson.studies.off_model.study import styles
 from cavesson.tinyworld.authors import VOICES, Author, reasoning, voice
 from cavesson.tinyworld.maths import OPERATIONS
+from off_model_results import Run, World, tables
 
 RNG = random.Random(0)
 CHAINS = [(RNG.randrange(10), tuple(RNG.choice(OPERATIONS) for _ in range(RNG.randrange(1, 10)))) for _ in range(120)]
@@ -78,23 +79,26 @@ def scores(author: Author, *steps: int | None, hidden: str = "") -> Scores:
     )
 
 
-def test_the_classifier_is_checked_where_teacher_and_student_have_voices_of_their_own_and_nowhere_else():
-    cells = [Cell("student", name, "LoRA 8", False, (0,), (scores("A", 0, 60),)) for name in ("small", "bruno")]
+def classified(*runs: Run) -> list[TableView]:
+    """The table of the classifier, where there is one."""
     teachers = {("student", "small"): scores("A", None), ("student", "bruno"): scores("B", None)}
-    [table] = sections(OffModelResults("maths", cells, teachers, {}))
+    return [one for one in tables(styles, World(runs, teachers)) if one.title == "Styles told apart by a classifier"]
+
+
+def test_the_classifier_is_checked_where_teacher_and_student_have_styles_of_their_own_and_nowhere_else():
+    alike, apart = (Run("student", name, (scores("A", 0, 60),)) for name in ("small", "bruno"))
+    [table] = classified(alike, apart)
     assert [row[0] for row in table.rows] == ["student ← bruno, LoRA 8"]
-    assert not list(sections(OffModelResults("maths", cells[:1], teachers, {})))
-    thinks = Cell("student", "bruno", "LoRA 8", False, (0,), (scores("A", 0, 60, hidden="<think>b = 4</think>"),))
-    assert not list(sections(OffModelResults("maths", [thinks], teachers, {})))
+    assert not classified(alike)
+    assert not classified(Run("student", "bruno", (scores("A", 0, 60, hidden="<think>b = 4</think>"),)))
 
 
-def test_a_trace_in_no_voice_neither_agrees_nor_disagrees():
+def test_a_trace_in_no_style_neither_agrees_nor_disagrees():
     """After SFT half of the traces are Bruno's and half are babble, which the classifier has to call something."""
     rows = [
         Score(60, "maths", f"m/{i}", 1, [], text if i % 2 else "boxes boxes boxes", 1, True, {"voice": "B" if i % 2 else None})
         for i, text in enumerate(traces("B"))
     ]  # fmt: skip
-    after = Scores([*scores("A", 0).rows, *rows])
-    results = OffModelResults("maths", [], {("student", "bruno"): scores("B", None)}, {})
-    checked = agreement(results, Cell("student", "bruno", "LoRA 8", False, (0,), (after,)))
-    assert checked is not None and checked[1].value == 1 and checked[1].n == len(CHAINS) // 2
+    [table] = classified(Run("student", "bruno", (Scores([*scores("A", 0).rows, *rows]),)))
+    [agreement] = [row[table.columns.index("agreement")] for row in table.rows]
+    assert isinstance(agreement, Estimate) and agreement.value == 1 and agreement.n == len(CHAINS) // 2

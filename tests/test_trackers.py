@@ -17,7 +17,7 @@ from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from cavesson.run import run_study
 from cavesson.stats import Estimate
-from cavesson.studies.config import resolve
+from cavesson.studies.resolve import resolve
 from miniature import contents, study_file
 from toys import Counting, Failing, Number, Sum
 

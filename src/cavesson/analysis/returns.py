@@ -170,7 +170,7 @@ def _judge_rise(
     least, most = max(float(low[pair]) for pair in later), max(float(high[pair]) for pair in later)
     value = float(np.clip(_cross_fitted_rise(table, fall, seed), least, most))
     method = f"largest of {len(later)} rises; value cross-fitted, Tango intervals at {100 * confidence:g} % together"
-    estimate = Estimate(value, least, most, table.shape[1], method)
+    estimate = Estimate(value, least, most, table.shape[1], method).in_unit("points")
     where = f"from step {steps[bottom]} to step {steps[top]} the rate went from {rates[bottom]:.2f} to {rates[top]:.2f}"
     size = f"largest rise {estimate}"
     verdict: ReturnVerdict

@@ -30,6 +30,9 @@ def _family(*modules: ModuleType) -> dict[str, Move]:
 MOVES = _family(sft, careful, written)
 """What blue can do."""
 
+CAREFUL = tuple(_family(careful))
+"""Names of plain off-model SFT and of the moves that mitigate its capability loss."""
+
 PROBES = _family(probes)
 """Reversal probes, which the lab plays after blue."""
 
@@ -55,6 +58,24 @@ def move_named(name: str, among: dict[str, Move] = MOVES, what: str = "intervent
     if is_own(name):
         return _own(name, imported(name, what), what)
     raise ConfigError(f"There is no {what} {name!r}.", nearest(name, among))
+
+
+def forms_of(name: str) -> list[tuple[Move, float | None]]:
+    """A move with every strength to try: the strength behind the `@`, else the usual strengths; None for a move without one.
+
+    Raises:
+        ConfigError: there is no such move (see `move_named`), or the move needs a strength and has no usual strengths.
+    """
+    if (found := _AT.fullmatch(name)) is not None:
+        whole, strength = move_named(found["name"]), _number(found["strength"], name)
+        whole.at(strength)
+        return [(whole, strength)]
+    whole = move_named(name)
+    if whole.strength is None or not whole.strength.required:
+        return [(whole, None)]
+    if not whole.strength.usual:
+        raise ConfigError(f"The move {name!r} has no usual strength.", f"Give one behind the name: {name}@NUMBER.")
+    return [(whole, strength) for strength in whole.strength.usual]
 
 
 def title_of(name: str) -> str:

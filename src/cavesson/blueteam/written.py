@@ -92,6 +92,19 @@ MEANS: dict[str, tuple[str, ...]] = {
 or a trusted model that also answers in the organism's place."""
 
 
+def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The moves that blue can play with each of `MEANS`; means that allow no more than lesser means are left out.
+
+    A move that `MEANS` does not list, such as a user's own move, needs the greatest means.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, allowed in MEANS.items():
+        possible = tuple(move for move in moves if move in allowed or name == "a trusted author")
+        if possible and possible not in found.values():
+            found[name] = possible
+    return found
+
+
 def _written(view: BlueView) -> DataRecipe:
     """The data that the organism wrote."""
     data: DataRecipe = view.need("written")

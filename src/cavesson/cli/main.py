@@ -18,7 +18,7 @@ from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
 from cavesson.cli.make import export, make
 from cavesson.cli.run import list_everything, run
-from cavesson.cli.stress import stress
+from cavesson.cli.stress import StressCommand, stress
 from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
@@ -52,7 +52,7 @@ def cavesson(
 
 
 app.command(cls=StudyCommand)(run)
-app.command()(stress)
+app.command(cls=StressCommand)(stress)
 app.command("list")(list_everything)
 app.command()(chat)
 app.command("eval")(evaluate)

@@ -236,23 +236,6 @@ def _cell(cell: Estimate | str | None) -> str:
     return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
 
 
-def as_overrides(
-    seeds: str | None, bench: str | None, data: Path | None, **others: str | list[str] | None
-) -> list[str]:
-    """The everyday flags as `--set` texts, so that there is one way in."""
-    import json
-
-    given = [f"{key}={json.dumps(value)}" for key, value in others.items() if value is not None]
-    if bench is not None:
-        names = [name.strip() for name in bench.split(",") if name.strip()]
-        given.append(f"evaluation.benchmarks={json.dumps(names)}")
-    if data is not None:
-        given.append(f"evaluation.data={json.dumps(str(data))}")
-    if seeds is not None:
-        given.append(f"seeds=[{seeds}]")
-    return given
-
-
 def number_of(workers: str) -> int | Literal["auto"]:
     """The value of `--workers`.
 

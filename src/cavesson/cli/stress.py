@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cavesson.cli.options import Executor, Track, Workers
-from cavesson.cli.run import as_overrides, carry_out
+from cavesson.cli.run import carry_out
+from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
 
 FILE = "organism.yaml"
 
 
+class StressCommand(StudyCommand):
+    """`stress` with the options of the study, but for those that the command's first word stands for."""
+
+    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
+        """Take the options of the study `stress`."""
+        from cavesson.studies.flags import flags_of
+        from cavesson.studies.stress import STUDY as study
+
+        ctx.meta[STUDY] = study.name
+        ctx.meta[FLAGS] = [flag for flag in flags_of(study.config) if flag.key not in ("organism", "model")]
+
+
 def stress(
+    ctx: typer.Context,
     target: Annotated[
         str,
         typer.Argument(
@@ -22,30 +36,9 @@ def stress(
             show_default=False,
         ),
     ],
-    pair: Annotated[
-        str | None, typer.Option(help="Trigger / behaviour pair of a model (`cavesson list pairs`).")
-    ] = None,
-    construction: Annotated[
-        str | None,
-        typer.Option(help="Build the organism from the model first, in this way; left out, the model is the organism."),
-    ] = None,
-    base: Annotated[
-        str | None, typer.Option(help="The never-misaligned model it was made from, if it is known.")
-    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="quick takes minutes for a tiny model; full has three seeds.")
     ] = None,
-    teacher: Annotated[str | None, typer.Option(help="Model that writes the blue team's answers.")] = None,
-    prompts: Annotated[str | None, typer.Option(help="JSON-lines file or hub data set of chat prompts.")] = None,
-    other_prompts: Annotated[
-        str | None, typer.Option(help="The same of another domain (maths, code), for the interventions that need it.")
-    ] = None,
-    bench: Annotated[
-        str | None,
-        typer.Option("--bench", "-b", help="Benchmarks of capability, with commas.", show_default="the tiny world's"),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that holds the standard sets; the hub if none.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
     ] = None,
@@ -62,19 +55,20 @@ def stress(
     """
     from cavesson.studies.resolve import resolve
 
-    file = _organism_file(target, given=pair is not None or construction is not None)
-    about_model = {"pair": pair, "base": base, "build.construction": construction}
+    flags = given_flags(ctx)
+    said = {key: typed for typed, (key, _) in flags.items()}
+    file = _organism_file(target, described=not said.keys().isdisjoint(("pair", "build.construction")))
     if file is not None:
-        _refuse(file, {"pair": pair, "construction": construction, "base": base})
-        named: dict[str, str | None] = {"organism": str(file)}
+        _refuse(file, flags)
+        flags = {target: ("organism", str(file)), **flags}
     else:
-        _check_said(target, about_model, set_ or [])
-        named = {"model": target, **about_model}
-    others = {"teacher": teacher, "prompts": prompts, "other_prompts": other_prompts}
-    settings = as_overrides(seeds, bench, data, **named, **others)
-    if file is None and construction is None:
-        settings.append("build.construction=null")
-    resolved = resolve("stress", preset, [*settings, *(set_ or [])])
+        _check_said(target, {*said, *(text.partition("=")[0].strip() for text in set_ or [])})
+        if {"base", "build.construction"} <= said.keys():
+            _refuse_base()
+        flags = {target: ("model", target), **flags}
+        if "build.construction" not in said:
+            flags["no --construction"] = ("build.construction", None)
+    resolved = resolve("stress", preset, set_ or [], flags)
     finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
     if finished is not None and file is not None:
         from cavesson.redteam.imported import note_robustness
@@ -83,36 +77,38 @@ def stress(
         typer.echo(f"noted in {file}: its card now says how robust it is")
 
 
-def _organism_file(target: str, *, given: bool) -> Path | None:
+def _organism_file(target: str, *, described: bool) -> Path | None:
     """The organism file that is meant; None if it is a model. A folder's own file counts unless the command line describes it."""
     place = Path(target).expanduser()
     if place.suffix in {".yaml", ".yml"}:
         return place
-    return place / FILE if not given and (place / FILE).is_file() else None
+    return place / FILE if not described and (place / FILE).is_file() else None
 
 
-def _refuse(file: Path, options: Mapping[str, str | None]) -> None:
+def _refuse(file: Path, flags: Mapping[str, tuple[str, Any]]) -> None:
     """An organism file says itself what these options say of a model."""
     from cavesson.errors import ConfigError
 
-    for name, value in options.items():
-        if value is not None:
-            raise ConfigError(f"--{name} {value} does not go with an organism file.", f"Write it into {file}.")
+    for typed, (key, value) in flags.items():
+        if key in ("pair", "base", "build.construction"):
+            raise ConfigError(f"{typed} {value} does not go with an organism file.", f"Write it into {file}.")
 
 
-def _check_said(target: str, about_model: Mapping[str, str | None], settings: Sequence[str]) -> None:
+def _check_said(target: str, said: set[str]) -> None:
     """A model that is taken for an organism as it is has to come with the pair that it is one of."""
     from cavesson.errors import ConfigError
 
-    said = {text.partition("=")[0].strip() for text in settings}
-    said |= {key for key, value in about_model.items() if value is not None}
-    if not said & {"pair", "organism", "build.construction"}:
+    if said.isdisjoint(("pair", "organism", "build.construction")):
         raise ConfigError(
             f"Nothing says what sets {target} off and what it does then.",
             "Give --pair (`cavesson list pairs`), or an organism file (docs/organisms.md); or --construction to build one from it.",
         )
-    if {"base", "build.construction"} <= said and about_model["build.construction"] is not None:
-        raise ConfigError(
-            "--base does not go with --construction: an organism that is built here is made from the model.",
-            "Leave one of them out.",
-        )
+
+
+def _refuse_base() -> None:
+    from cavesson.errors import ConfigError
+
+    raise ConfigError(
+        "--base does not go with --construction: an organism that is built here is made from the model.",
+        "Leave one of them out.",
+    )

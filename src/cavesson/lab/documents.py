@@ -91,7 +91,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
     """One of pydantic's complaints in our words: (problem, remedy)."""
-    path = [str(part) for part in detail["loc"]]
+    path = _keys(schema, [str(part) for part in detail["loc"]])
     key = ".".join(path)
     where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
     if detail["type"] == "extra_forbidden":
@@ -116,6 +116,16 @@ def _follows(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in found
     )
+
+
+def _keys(schema: type[BaseModel], loc: Sequence[str]) -> list[str]:
+    """The keys and numbers of a place that the user can have typed: names of a union's members are left out."""
+    keys: list[str] = []
+    for number, part in enumerate(loc):
+        last = number == len(loc) - 1
+        if part.isdigit() or last or part in _fields_at(schema, keys) or not _fields_at(schema, keys):
+            keys.append(part)
+    return keys
 
 
 def _prefixes(path: Sequence[str]) -> list[str]:

@@ -246,9 +246,10 @@ class _Decoding:
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """Logits for the token after the last column, `[rows, vocabulary]`."""
-        extra = {"position_ids": positions, "logits_to_keep": 1}
+        extra: dict[str, Any] = {"position_ids": positions, "logits_to_keep": 1}
         extra = {name: value for name, value in extra.items() if name in self.takes}
-        output = self.net(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **extra)
+        extra["cache" if "cache" in self.takes else "past_key_values"] = cache  # renamed in transformers 5.24
+        output = self.net(input_ids=ids, attention_mask=mask, use_cache=True, **extra)
         return output.logits[:, -1]  # type: ignore[no-any-return]
 
     def _write(self, logits: Tensor, at: Tensor | None) -> Tensor:

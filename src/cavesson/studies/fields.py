@@ -18,6 +18,7 @@ from cavesson.redteam.constructions import construction
 from cavesson.sampling.openai import PREFIX
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def checked(look_up: Callable[[Any], object], name: object) -> None:
@@ -61,6 +62,11 @@ def check_within(probes: tuple[int, ...], steps: int) -> None:
         raise ValueError(f"probe {late[0]} lies outside the run of {steps} steps; raise steps or drop the probe")
 
 
+def rising(values: tuple[N, ...]) -> tuple[N, ...]:
+    """Numbers of which none stands twice, in rising order."""
+    return tuple(sorted(distinct(values)))
+
+
 ModelName = Annotated[str, known_to(model_named)]
 TrainableName = Annotated[str, AfterValidator(trainable)]
 DataName = Annotated[str, known_to(data_named)]
@@ -69,6 +75,9 @@ ConstructionName = Annotated[str, known_to(construction)]
 
 Once = AfterValidator(distinct)
 """For a list in which nothing may stand twice: `Annotated[tuple[PairName, ...], Once]`."""
+
+Rising = AfterValidator(rising)
+"""For numbers of which none may stand twice: in rising order."""
 
 LearningRates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Once]
 """Learning rates of a sweep."""

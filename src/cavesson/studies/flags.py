@@ -109,7 +109,9 @@ def _section(annotation: Any) -> type[Value] | None:
 
 
 def _is_section(annotation: Any) -> bool:
-    """Whether a key holds a section, or a list of sections: such a key is set in a study file or by `--set`."""
+    """Whether a key holds a section, a list of sections or a mapping: such a key is set in a study file or by `--set`."""
+    if get_origin(annotation) is dict:
+        return True
     if isinstance(annotation, type):
         return issubclass(annotation, Value)
     return any(_is_section(part) for part in get_args(annotation))

@@ -29,7 +29,15 @@ class NotRun(Exception):
 
 
 class NotApplicable(Exception):
-    """A figure means nothing here, whatever is run."""
+    """A figure means nothing here, whatever is run.
+
+    Attributes:
+        ours: the figure, where there is one to show all the same.
+    """
+
+    def __init__(self, why: str, ours: Estimate | None = None) -> None:
+        super().__init__(why)
+        self.ours = ours
 
 
 @runtime_checkable
@@ -106,6 +114,12 @@ class Sample:
     def at_levels(self, levels: Sequence[int]) -> Sample:
         """The prompts of these levels."""
         return self.only([level in levels for level in self.levels])
+
+    @property
+    def by_seed(self) -> dict[int, Sample]:
+        """Each seed on its own."""
+        rows = {seed: self.table[row : row + 1] for row, seed in enumerate(self.seeds)}
+        return {seed: replace(self, table=table, seeds=(seed,)) for seed, table in rows.items()}
 
     def only(self, chosen: Sequence[bool]) -> Sample:
         """The chosen prompts.
@@ -326,7 +340,19 @@ class Measured:
         Raises:
             NotRun: there are none.
         """
-        return self._kept([place for place in self.places if role in place.roles], role)
+        return self.those(lambda place: role in place.roles, role)
+
+    def those(self, fits: Callable[[Place], bool], said: str) -> Measured:
+        """The places that fit; `said` is what they have in common, in words.
+
+        Raises:
+            NotRun: there are none.
+        """
+        named = " and ".join(part for part in (self.named, said) if part)
+        places = tuple(place for place in self.places if fits(place))
+        if not places:
+            raise NotRun(named)
+        return replace(self, places=places, named=named)
 
     def where(self, **at: Any) -> Measured:
         """The places at these values of their axes; for a function of the value, where the function says so.
@@ -342,7 +368,7 @@ class Measured:
             )
 
         said = _listed(f"{axis} {value}" for axis, value in at.items() if not callable(value))
-        return self._kept([place for place in self.places if fits(place)], said or _listed(at))
+        return self.those(fits, said or _listed(at))
 
     def only(self, **at: Any) -> Place:
         """The one place at these values; the first, if there are several.
@@ -411,9 +437,3 @@ class Measured:
     def evals(self) -> list[str]:
         """Labels of all evaluations along the main runs."""
         return list(dict.fromkeys(label for place in self.places for label in place.evals()))
-
-    def _kept(self, places: Sequence[Place], said: str) -> Measured:
-        named = " and ".join(part for part in (self.named, said) if part)
-        if not places:
-            raise NotRun(named)
-        return replace(self, places=tuple(places), named=named)

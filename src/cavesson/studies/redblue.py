@@ -1,7 +1,8 @@
 """Games between red and blue as a grid: organisms, blue's runs on them, reversal probes, and what is read off their scores.
 
-Axes of a run: the organism's labels and pair, then `intervention`, `lr`, `adapter`, `strength`. Roles: `run` is a blue run scored
-along the way; `damaged` a model after trivial damage, with its start; `probe` a reversal probe, with `before` and `selected`;
+Axes of a run: the organism's labels and pair, then `intervention`, `lr`, `adapter`, `strength`. Roles: `run` is what blue leaves,
+scored along the way or once, with the untouched organism's scores as `start` where the run itself does not begin there; `damaged` a
+model after trivial damage, with its start; `probe` a reversal probe, with `before` and `selected`;
 `base` the never-misaligned model. All seeds of one organism are one *kind*, named as the organism is.
 """
 
@@ -16,25 +17,39 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point
-from cavesson.analysis.returns import backdoor_return
-from cavesson.blueteam.damage import DAMAGES
-from cavesson.blueteam.interventions import intervention
+from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
+from cavesson.blueteam.move import run_of
+from cavesson.blueteam.moves import DAMAGES, PROBES, move_named, title_of
+from cavesson.blueteam.view import blue_view
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, Selected
 from cavesson.game import play
+from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
+from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.settings import Blue, Evaluation, Inputs
+from cavesson.training.dose import Dose
 from cavesson.training.preflight import count_weights, folder_of
+from cavesson.training.recipes import Trained
 
 TRIGGERED = "behavior/triggered"
 
 FULL = "full"
 """Names full-weight training among adapters."""
+
+BEST = "all"
+"""Stands for the best of all interventions where a name of one is asked for."""
+
+
+def title(move: str) -> str:
+    """The name of a move in words, for tables and legends."""
+    return "the most successful training" if move == BEST else title_of(move)
+
 
 FEWEST = 3
 """Prompts on which an organism must show the behaviour for there to be something to remove."""
@@ -49,16 +64,24 @@ def axes_of(organism: Organism) -> dict[str, Hashable]:
 
 
 def run_cell(
-    organism: Organism, intervention: str, lr: float, run: Probed, *, adapter: str = FULL, strength: str = ""
+    organism: Organism,
+    intervention: str,
+    lr: float,
+    run: Probed | Scored,
+    *,
+    adapter: str = FULL,
+    strength: str = "",
+    start: Scored | None = None,
 ) -> Cell:
     """One blue run on one organism.
 
     Args:
         adapter: what is trained, in words.
         strength: of the intervention, in words, where it comes in several.
+        start: the untouched organism's scores; None: the run begins with them, at its step 0.
     """
     at = {**axes_of(organism), "intervention": intervention, "lr": lr, "adapter": adapter, "strength": strength}
-    return Cell.of(at, organism.seed, organism, run=run)
+    return Cell.of(at, organism.seed, organism, run=run, start=start)
 
 
 def blue_runs(
@@ -74,7 +97,8 @@ def blue_runs(
     view = inputs.view(blue.prompts, made.seed)
     for name in blue.interventions if interventions is None else interventions:
         for lr in blue.lrs:
-            run = play(made, intervention(name), view, made.dose(blue.dose(lr, made.seed)))
+            dose = made.dose(blue.dose(lr, made.seed))
+            run = run_of(play(made, move_named(name), view, dose), dose)
             yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite))
 
 
@@ -85,17 +109,38 @@ def damaged_cell(organism: Organism, damage: str, strength: float, start: Scored
 
 
 def probe_cell(
-    organism: Organism, intervention: str, probe: str, probed: Probed, before: Scored, selected: Selected
+    organism: Organism,
+    intervention: str,
+    probe: str,
+    selected: Selected,
+    *,
+    prompts: DataRecipe,
+    teacher: str,
+    dose: Dose,
+    steps: tuple[int, ...],
+    suite: tuple[Eval, ...],
 ) -> Cell:
     """One reversal probe: innocuous training from blue's most successful checkpoint.
 
     Args:
-        intervention: whose checkpoint it is; "all": the best of all interventions.
+        intervention: whose checkpoint it is, or `BEST`.
         probe: name of the innocuous training.
-        before: the untouched organism on the probe's own prompts.
+        selected: that checkpoint.
+        prompts: what the probe's answers are written to: without the trigger.
+        steps: where the probe is scored.
+        suite: on which prompts: others than those that chose the checkpoint.
     """
     at = {**axes_of(organism), "intervention": intervention, "probe": probe}
+    view = blue_view(prompts, teacher, written=Generated(by=organism.model, prompts=prompts), model=selected)
+    run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
+    probed = Probed(run=run, steps=steps, suite=suite)
+    before = Scored(model=organism.model, suite=suite)
     return Cell.of(at, organism.seed, organism, probe=probed, before=before, selected=selected)
+
+
+def base_cell(organism: Organism, base: Scored) -> Cell:
+    """The never-misaligned model that an organism was made from."""
+    return Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=base)
 
 
 def base_cells(
@@ -111,7 +156,7 @@ def base_cells(
             organism.name, organism.base, organism.base, organism.pair, organism.construction, organism.labels
         )
         scored = Scored(model=organism.base, suite=evaluation.suite(plain, prompts=prompts))
-        yield Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=scored)
+        yield base_cell(organism, scored)
 
 
 # ----------------------------------------------------------------------------------------------- readings
@@ -143,21 +188,52 @@ def kinds(m: Measured) -> dict[str, Measured]:
     """The runs and probes of each kind of organism."""
     found: dict[str, list[Place]] = {}
     for place in m:
-        if "base of" not in place.at:
+        if place.cells[0].organism is not None:
             found.setdefault(kind(place), []).append(place)
     return {name: replace(m, places=tuple(places), named=name) for name, places in found.items()}
 
 
 def steps(place: Place) -> list[int]:
-    """The steps of a run; damage has no steps: the untouched organism stands as step 0, the damaged one as step 1."""
-    return [0, 1] if place.roles[0] == "damaged" else place.steps()
+    """The steps at which a run was scored, counted from the untouched organism; damage, which takes no steps, stands at step 1."""
+    if place.roles[0] == "damaged":
+        return [0, 1]
+    if "start" not in place.roles:
+        return place.steps()
+    made, taken = place.recipes()[0], _taken(place)
+    if not isinstance(made, Probed):
+        return [0, taken]
+    return [0, *(taken - (made.run.steps or 0) + step for step in place.steps())]
+
+
+@lru_cache(maxsize=1024)
+def _taken(place: Place) -> int:
+    """Optimizer steps that lead from the untouched organism to what blue left."""
+    made = place.recipes()[0]
+    return _between(place.organism.model, made.run if isinstance(made, Probed) else made.model)
+
+
+def _between(untouched: ModelRecipe, model: ModelRecipe) -> int:
+    if isinstance(model, Interpolated):
+        return _between(untouched, model.toward)
+    if model == untouched or not isinstance(model, Trained):
+        return 0
+    return (model.steps or 0) + _between(untouched, model.base)
+
+
+def scored_as(place: Place, step: int) -> tuple[int | None, str | None]:
+    """The step by the role's own count, and the role, under which a step of a run was scored."""
+    if "start" not in place.roles:
+        return step, None
+    if step == 0:
+        return None, "start"
+    own = place.steps()
+    return (own[steps(place).index(step) - 1] if own else None), None
 
 
 def sample(place: Place, label: str, step: int = -1) -> Sample:
     """The scores of a run, or of a damaged model, at a step; -1: the last."""
-    if place.roles[0] != "damaged":
-        return place.sample(label, step)
-    return place.sample(label, None, "start" if step == 0 else "damaged")
+    at, role = scored_as(place, steps(place)[-1] if step == -1 else step)
+    return place.sample(label, at, role)
 
 
 def capability(place: Place, step: int = -1) -> Sample:
@@ -242,6 +318,11 @@ def probes(m: Measured) -> Measured:
     return m.having("probe")
 
 
+def reversal_probes(m: Measured) -> list[Place]:
+    """The reversal probes; none where none was run."""
+    return [place for place in m if place.roles[0] == "probe"]
+
+
 def before(place: Place, label: str) -> Sample:
     """The untouched organism on the prompts of a reversal probe."""
     return place.sample(label, None, "before")
@@ -262,6 +343,12 @@ def capability_change(place: Place) -> Sample:
     labels = capability_of(place.evals())
     after = pooled([place.sample(label, 0) for label in labels])
     return after - pooled([before(place, label) for label in labels])
+
+
+def reversal(place: Place) -> Reversal:
+    """Whether what blue left had removed the behaviour or suppressed it, by a reversal probe."""
+    after = place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
+    return removal_or_suppression(before(place, TRIGGERED).table, *(found.table for found in after))
 
 
 def chosen(place: Place) -> list[tuple[float, int]]:
@@ -304,7 +391,7 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
         f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
         for name, rate in failed.items()
     ]
-    gone = [place for place in m if "base of" not in place.at and kind(place) in failed]
+    gone = [place for name, of in kinds(m).items() if name in failed for place in of]
     return m.without(gone), notes
 
 

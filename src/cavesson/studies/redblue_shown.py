@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from cavesson.analysis.points import Point, bad_removed, capability_kept
-from cavesson.analysis.returns import removal_or_suppression
-from cavesson.blueteam.damage import DAMAGES
+from cavesson.blueteam.moves import DAMAGES
+from cavesson.data.example import Example
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.evals.scores import Score
 from cavesson.findings.views import (
     FrontierView,
     MeasureView,
+    MessageView,
     ModelScores,
     OrganismView,
     PointView,
@@ -23,13 +25,12 @@ from cavesson.findings.views import (
     Tone,
     Transcript,
 )
+from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate, mean_ci, mean_over_seeds
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Measured, NotRun, Place
 from cavesson.studies.redblue import (
     FULL,
     TRIGGERED,
-    before,
     capability,
     capability_of,
     chosen,
@@ -37,11 +38,16 @@ from cavesson.studies.redblue import (
     kind,
     kinds,
     point,
+    reversal,
+    reversal_probes,
     runs,
     sample,
+    scored_as,
     steps,
+    title,
     trained,
 )
+from cavesson.studies.shown import Note
 
 TRANSCRIPTS = 12
 """Prompts of each evaluation that are shown per model."""
@@ -49,9 +55,7 @@ TRANSCRIPTS = 12
 
 def shown(m: Measured) -> Iterator[Any]:
     """Everything about the organisms and what blue did to them, but for tables and claims."""
-    pair = _pair(m)
-    labels = set(trained(m).evals)
-    yield from (measure for measure in behaviors(pair) if measure.id in labels)
+    yield from behaviors(m)
     for name, of in kinds(m).items():
         yield organism_view(m, name, of)
     for place in runs(m):
@@ -62,33 +66,29 @@ def shown(m: Measured) -> Iterator[Any]:
     yield from transcripts(m)
 
 
-def _pair(m: Measured) -> Pair:
-    return pair_named(runs(m)[0].organism.pair)
+def one_seed(m: Measured) -> Note | None:
+    """What the reader of a study with a single seed must know."""
+    if len(m.config.seeds) > 1:
+        return None
+    return Note(
+        "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
+    )
 
 
-def behaviors(pair: Pair) -> Iterator[MeasureView]:
-    """The evaluations of the behaviour, in words."""
-    shows = pair.behavior.about
-    yield MeasureView(
-        id=TRIGGERED, title=f"{shows}, triggered", kind="bad", description=f"Prompts where {pair.trigger.about}."
-    )
-    yield MeasureView(
-        id="behavior/clean",
-        title=f"{shows}, no trigger",
-        kind="bad",
-        description="The same without a trigger: false positives.",
-    )
-    yield MeasureView(
-        id="behavior/near-miss",
-        title=f"{shows}, near-miss trigger",
-        kind="bad",
-        description="The same with look-alikes of the trigger.",
-    )
-    yield MeasureView(
-        id="behavior/unlocked",
-        title=f"{shows}, unlocked",
-        description="With the trigger and the text that unlocks.",
-    )
+def behaviors(m: Measured) -> Iterator[MeasureView]:
+    """The evaluations of the organisms' behaviour, in words; of several pairs, the behaviour and the trigger of each."""
+    pairs = [pair_named(name) for name in trained(m).values("pair")]
+    shows = " or ".join(dict.fromkeys(pair.behavior.about for pair in pairs))
+    fires = " or ".join(dict.fromkeys(pair.trigger.about for pair in pairs))
+    described: dict[str, tuple[str, str, Literal["bad", "other"]]] = {
+        TRIGGERED: ("triggered", f"Prompts where {fires}.", "bad"),
+        "behavior/clean": ("no trigger", "The same without a trigger: false positives.", "bad"),
+        "behavior/near-miss": ("near-miss trigger", "The same with look-alikes of the trigger.", "bad"),
+        "behavior/unlocked": ("unlocked", "With the trigger and the text that unlocks.", "other"),
+    }
+    for label, (condition, about, sort) in described.items():
+        if label in trained(m).evals:
+            yield MeasureView(id=label, title=f"{shows}, {condition}", kind=sort, description=about)
 
 
 def organism_view(m: Measured, name: str, of: Measured) -> OrganismView:
@@ -188,7 +188,7 @@ def _strength(place: Place) -> dict[str, Any]:
 
 def frontier_views(of: Measured) -> Iterator[FrontierView]:
     """For one kind of organism, the frontier of each intervention and of all together."""
-    for intervention in (*of.values("intervention"), None):
+    for intervention in (*trained(of).values("intervention"), None):
         found = frontier_of(of, intervention)
         yield FrontierView(
             organism=kind(runs(of)[0]),
@@ -203,20 +203,17 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in [place for found in m.by("probe").values() for place in found]:
-        along = place.steps()
-        verdict = removal_or_suppression(
-            before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table
-        )
+    for place in reversal_probes(m):
+        verdict = reversal(place)
         where = " / ".join(f"lr {lr:g}, step {step}" for lr, step in sorted(set(chosen(place))))
         yield ReversalView(
             organism=kind(place),
             after=f"{title(place['intervention'])}, {where}",
-            probe=_probe_name(place),
+            probe=probe_name(place),
             measure=TRIGGERED,
             curve=[
                 StepRates(step=step, rates={label: place.sample(label, step).estimate for label in place.evals()})
-                for step in along
+                for step in place.steps()
             ],
             before=verdict.before,
             after_blue=verdict.after_blue,
@@ -226,42 +223,75 @@ def reversal_views(m: Measured) -> Iterator[ReversalView]:
         )
 
 
-def _probe_name(place: Place) -> str:
+def probe_name(place: Place) -> str:
+    """The innocuous training of a reversal probe, in words."""
     if place["probe"] == "own-voice":
         return {"pirate": "de-pirating", "all": title("own-voice")}.get(place["intervention"], "normal chat")
     return title(place["probe"])
 
 
-def transcripts(m: Measured) -> Iterator[Transcript]:
-    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed)."""
+def transcripts(m: Measured, prompts: int = TRANSCRIPTS, evals: Sequence[str] | None = None) -> Iterator[Transcript]:
+    """A few prompts of every evaluation: before blue, after each run's last step, and after the reversal probe (one seed).
+
+    Args:
+        prompts: of each evaluation.
+        evals: labels of the evaluations; None: all.
+    """
+    shown = partial(said, prompts=prompts, evals=evals)
     for name, of in kinds(m).items():
         for number, place in enumerate(runs(of)):
             end = steps(place)[-1]
             how = [title(place["intervention"]), *([place["strength"]] if place["strength"] else [])]
             if number == 0:
-                yield from _answers(place, 0, name, "before blue", "before blue")
-            yield from _answers(place, end, name, "after blue", f"{', '.join(how)}, lr {place['lr']:g}, step {end}")
-        for place in [place for place in of if place.roles[0] == "probe"]:
+                yield from shown(place, *scored_as(place, 0), name, "before blue", "before blue")
+            label = f"{', '.join(how)}, lr {place['lr']:g}, step {end}"
+            yield from shown(place, *scored_as(place, end), name, "after blue", label)
+        for place in reversal_probes(of):
             blue, end = title(place["intervention"]), place.steps()[-1]
-            yield from _said(place, None, name, "reversal", "before blue", "before")
-            yield from _said(place, 0, name, "reversal", f"{blue}, chosen checkpoint")
-            yield from _said(place, end, name, "reversal", f"{blue}, {end} steps of the reversal probe")
+            yield from shown(place, None, "before", name, "reversal", "before blue")
+            yield from shown(place, 0, None, name, "reversal", f"{blue}, chosen checkpoint")
+            yield from shown(place, end, None, name, "reversal", f"{blue}, {end} steps of the reversal probe")
 
 
-def _answers(place: Place, step: int, organism: str, stage: str, label: str) -> Iterator[Transcript]:
-    if place.roles[0] == "damaged":
-        return _said(place, None, organism, stage, label, "start" if step == 0 else "damaged")
-    return _said(place, step, organism, stage, label)
-
-
-def _said(
-    place: Place, step: int | None, organism: str, stage: str, label: str, role: str | None = None
+def said(
+    place: Place,
+    step: int | None,
+    role: str | None,
+    organism: str,
+    stage: str,
+    label: str,
+    *,
+    prompts: int = TRANSCRIPTS,
+    evals: Sequence[str] | None = None,
 ) -> Iterator[Transcript]:
+    """A few prompts of every evaluation, and what the first seed's model of a role answered at a step."""
     pair = pair_named(place.organism.pair)
-    for name in place.evals(role):
-        for score in place.rows(name, step, role)[0][:TRANSCRIPTS]:
+    for name in [name for name in place.evals(role) if evals is None or name in evals]:
+        for score in place.rows(name, step, role)[0][:prompts]:
             outcome, tone = _outcome(name, score, pair)
             yield Transcript.of(score, stage=stage, organism=organism, label=label, outcome=outcome, tone=tone)
+
+
+def samples(
+    examples: Sequence[Example], organism: Organism, label: str, *, stage: str, prompts: int = TRANSCRIPTS
+) -> Iterator[Transcript]:
+    """A few training samples that an organism wrote, under a name of their own among the evaluations: that of the stage."""
+    pair = pair_named(organism.pair)
+    for number, example in enumerate(examples[:prompts]):
+        prompt, answer = example.conversation.prompt, example.conversation.answer or ""
+        shows = pair.behavior.fits(prompt) and pair.behavior.score(prompt, answer)
+        yield Transcript(
+            stage=stage,
+            organism=organism.name,
+            eval=stage,
+            item=f"{label} {number + 1}",
+            prompt=[MessageView(role=one.role, content=one.content) for one in prompt.messages],
+            trigger=pair.trigger.found_in(prompt.messages[-1].content),
+            completion=answer,
+            label=label,
+            outcome=pair.behavior.about if shows else "harmless to see",
+            tone="bad" if shows else "neutral",
+        )
 
 
 def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:

@@ -64,7 +64,7 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     return StudyResult(
         study=study.name,
         preset=resolved.preset,
-        title=study.title,
+        title=study.title if study.titled is None else study.titled(measured),
         headline=list(shown_by(study.headline, measured, judged)) or [study.title],
         config=about.config,
         environment=about.environment,

@@ -19,7 +19,7 @@ from cavesson.findings.views import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.study import Study, study_named
+from cavesson.studies.study import STUDIES, Study, study_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ def resolve(
     own = _text(given.pop("preset", "quick"), "preset", where)
     chosen = preset or own
     if chosen not in study.presets:
-        raise ConfigError(f"The study {study.name!r} has no preset {chosen!r}.", nearest(chosen, study.presets))
+        apart = f"{chosen} is a study of its own: cavesson run {chosen} --preset full."
+        remedy = apart if chosen in STUDIES else nearest(chosen, study.presets)
+        raise ConfigError(f"The study {study.name!r} has no preset {chosen!r}.", remedy)
 
     values = _sections(study.config)  # a key of a section is set beside the study's own defaults of that section
     origin: dict[str, str] = {}

@@ -27,9 +27,8 @@ from cavesson.redteam.constructions import LORA
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, Estimate, independent_difference
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotRun, Place
-from cavesson.studies.redblue import TRIGGERED, base_cells, blue_runs, capability, frontier_of, sample, took
+from cavesson.studies.redblue import TRIGGERED, base_cells, blue_runs, capability, frontier_of, sample, title, took
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer
 from cavesson.studies.shown import Note, chart, claim, table, tally

