@@ -112,13 +112,13 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
 
 
 def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
-    """Decide "`what` is below 0"; it does not hold if the figure lies above −`none_within`, and nothing shows that it is below 0."""
+    """Decide "`what` is below 0"; the claim does not hold if the interval lies above −`none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.high < 0 else "does not hold" if estimate.low > -none_within else "undecided"
     return _result(estimate, verdict, what, "be below 0")
 
 
 def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
-    """Decide "`what` is above 0"; it does not hold if the figure lies below `none_within`, and nothing shows that it is above 0."""
+    """Decide "`what` is above 0"; the claim does not hold if the interval lies below `none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < none_within else "undecided"
     return _result(estimate, verdict, what, "be above 0")
 

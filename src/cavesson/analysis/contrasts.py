@@ -31,7 +31,7 @@ FARTHEST = 10.0
 """A share's interval ends at most this far from the share: where the ends lie farther, too little was lost to tell the share."""
 
 FEWEST_GROUPS = 5
-"""With fewer groups a slope says more of which groups they are than of groups."""
+"""With fewer groups, a slope depends too much on the choice of groups."""
 
 Average = Callable[[Array, float], Estimate]
 """A function from a table of scores, and a bound such that they lie within ±bound, to the estimate of their mean."""
@@ -167,18 +167,17 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
 def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, unit: str = "group") -> Estimate | None:
     """Least squares of one mean on another over cases; groups of cases, seeds and prompts are random.
 
-    The spread that leaving out one group after another brings (the jackknife, with Student's t) is added to that of seeds and
-    prompts.
+    The jackknife over groups, with Student's t, adds the spread between groups to the spread of seeds and prompts.
 
     Args:
-        groups: the name of each case's group.
+        groups: the name of each case's group, [cases].
         x: scores, [cases, prompts].
         y: scores or differences of scores, [seeds, cases, prompts].
-        apart: without any one group, the others' means of x lie at least so far apart.
-        unit: what a group is, for the record.
+        apart: the least range of the means of `x` that must remain when any one group is left out.
+        unit: what a group is, for the interval's method.
 
     Returns:
-        None for fewer than `FEWEST_GROUPS` groups, or if without one of them the others are all alike.
+        The slope; None for fewer than `FEWEST_GROUPS` groups, or if the means of `x` range less than `apart` without one group.
     """
     names, scores, change = np.asarray(groups), np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     without = [names != name for name in dict.fromkeys(groups)]
@@ -188,17 +187,17 @@ def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, un
         return None
     weights = prompt_weights(scores.shape[1]).T / scores.shape[1]
     draws = np.stack([_least_squares(scores @ weights, of_seed @ weights) for of_seed in change])
-    able = scores.mean(axis=1)[:, None]
-    values = [float(_least_squares(able, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
+    means = scores.mean(axis=1)[:, None]
+    values = [float(_least_squares(means, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
     found = average_over(values, draws, n=scores.shape[1])
-    fell = change.mean(axis=(0, 2))[:, None]
-    spread = jackknifed([_least_squares(able[others], fell[others])[0] for others in without])
+    changes = change.mean(axis=(0, 2))[:, None]
+    spread = jackknifed([_least_squares(means[others], changes[others])[0] for others in without])
     method = f"jackknife over {len(without)} {unit}s; {found.method}"
     return replace(independent_difference(found, Estimate(0.0, -spread, spread, 0, "")), method=method)
 
 
 def _least_squares(x: Array, y: Array) -> Array:
-    """The slope for each column, [cases, draws] → [draws]."""
+    """The slope of y on x in each column, [draws], from tables [cases, draws]."""
     centred = x - x.mean(axis=0)
     return np.asarray((centred * (y - y.mean(axis=0))).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-9))
 

@@ -1,4 +1,4 @@
-"""Rates of some of the traces of reasoning, those in one style say, of which a seed may have more on one prompt than on another."""
+"""Rates among some of the traces of reasoning, such as traces in one style; the number of traces differs between prompts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from cavesson.stats import Array, Estimate, average_over, mean_draws, wilson
 
 Which = NDArray[np.bool_]
-"""Which traces are meant, [seeds, prompts]."""
+"""True for the traces that count, [seeds, prompts]."""
 
 
 def rate_among(scores: Array, among: Which) -> Estimate | None:
-    """The rate of 0/1 scores among some of the traces, seeds and prompts both random; None without any.
+    """The rate of 0/1 scores among some of the traces, with seeds and prompts both random; None if no trace counts.
 
     Args:
-        scores: [seeds, prompts].
+        scores: 0/1, [seeds, prompts].
+        among: True for the traces that count, [seeds, prompts].
     """
     count = int(among.sum())
     if not count:
@@ -35,14 +36,14 @@ def mean_per_trace(total: Array, count: Array, bounds: tuple[float, float]) -> E
 
     Args:
         total: sums of the scores of the traces, [seeds, prompts].
-        count: how many traces there are, likewise; at least one in all.
-        bounds: of a score.
+        count: numbers of traces, [seeds, prompts]; at least one in all.
+        bounds: lowest and highest score of a trace.
     """
     asked = count.any(axis=0)
     total, count = total[:, asked], count[:, asked]
     value = float(total.sum() / count.sum())
     off = (total - value * count) / count.mean()
-    # the imagined prompts at the bounds have as many traces as the others
+    # the pseudo-prompts at the bounds have as many traces as the real prompts
     draws = value + mean_draws(off, (bounds[0] - value, bounds[1] - value))
     found = average_over(value + off.mean(axis=1), draws, n=off.shape[1])
     method = f"{found.method}; {int(count.sum())} traces"

@@ -31,7 +31,7 @@ MOVES = _family(sft, careful, written)
 """What blue can do."""
 
 CAREFUL = tuple(_family(careful))
-"""Names of the moves that mitigate off-model SFT, and of off-model SFT alone."""
+"""Names of plain off-model SFT and of the moves that mitigate its capability loss."""
 
 PROBES = _family(probes)
 """Reversal probes, which the lab plays after blue."""
@@ -61,10 +61,10 @@ def move_named(name: str, among: dict[str, Move] = MOVES, what: str = "intervent
 
 
 def forms_of(name: str) -> list[tuple[Move, float | None]]:
-    """A move with every strength to try: the one behind the `@`, else the usual ones; None where there is none.
+    """A move with every strength to try: the strength behind the `@`, else the usual strengths; None for a move without one.
 
     Raises:
-        ConfigError: as of `move_named`, or the move needs a strength and has no usual one.
+        ConfigError: there is no such move (see `move_named`), or the move needs a strength and has no usual strengths.
     """
     if (found := _AT.fullmatch(name)) is not None:
         whole, strength = move_named(found["name"]), _number(found["strength"], name)

@@ -93,9 +93,9 @@ or a trusted model that also answers in the organism's place."""
 
 
 def means_for(moves: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Those of some moves that each of blue's means allows; means that allow no more than lesser ones are left out.
+    """The moves that blue can play with each of `MEANS`; means that allow no more than lesser means are left out.
 
-    A move that no means name (a user's own, say) needs the greatest.
+    A move that `MEANS` does not list, such as a user's own move, needs the greatest means.
     """
     found: dict[str, tuple[str, ...]] = {}
     for name, allowed in MEANS.items():
