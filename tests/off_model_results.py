@@ -16,7 +16,8 @@ from cavesson.stats import Estimate
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.off_model.arms import PLAIN, Move
 from cavesson.studies.off_model.claims import CLAIMS, HYPOTHESES
-from cavesson.studies.off_model.grid import OffModelConfig, rl_role
+from cavesson.studies.off_model.config import OffModelConfig
+from cavesson.studies.off_model.grid import rl_role
 from cavesson.studies.report import shown_by
 
 

@@ -14,7 +14,8 @@ from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
-from cavesson.studies.off_model.grid import Rl, grid, rl_role
+from cavesson.studies.off_model.config import Rl
+from cavesson.studies.off_model.grid import grid, rl_role
 from cavesson.studies.off_model.study import rl, rl_headline
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve

@@ -26,7 +26,8 @@ from cavesson.stats import Estimate, mean_ci, wilson
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, change
 from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move, Shape
 from cavesson.studies.off_model.claims import CLAIMS, HYPOTHESES
-from cavesson.studies.off_model.grid import PRESETS, OffModelConfig, grid, rl_role
+from cavesson.studies.off_model.config import PRESETS, OffModelConfig
+from cavesson.studies.off_model.grid import grid, rl_role
 from cavesson.studies.off_model.readings import (
     ability_gap,
     answers,
