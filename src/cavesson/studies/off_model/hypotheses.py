@@ -85,53 +85,40 @@ def share_of_switched(m: Measured) -> ClaimResult:
 
 HYPOTHESES: Mapping[str, Sequence[Claim[Measured]]] = {
     "H1 weak teacher": (
-        _of_runs(
-            "teachers as able as the student", "largest change with a teacher as able as the student", "0: no fall",
-            AGAINST, lambda m: hardest_teacher(able_teachers(m)), below, ALIKE,
-        ),
-        _of_runs(
-            "the slope on the teachers' own accuracy", "change per point of the teacher's own accuracy", "above 0",
-            FOR, slope_on_teacher, at_least, 0,
-        ),
+        _of_runs("teachers as able as the student",
+            "largest change with a teacher as able as the student", "0: no fall",
+            AGAINST, lambda m: hardest_teacher(able_teachers(m)), below, ALIKE),
+        _of_runs("the slope on the teachers' own accuracy",
+            "change per point of the teacher's own accuracy", "above 0",
+            FOR, slope_on_teacher, at_least, 0),
     ),
     "H2 perplexity": (
-        _measure(
-            "the halves by perplexity",
+        _measure("the halves by perplexity",
             "accuracy after the improbable half of the answers minus after the probable half", "below 0",
-            FOR, halves, below, ALIKE,
-        ),
-        _measure(
-            "own improbable answers",
+            FOR, halves, below, ALIKE),
+        _measure("own improbable answers",
             "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's", "at most 0",
-            AGAINST, own_hot, above, ALIKE,
-        ),
-        _measure(  # that nothing falls here is no proof: the style's own words are among the tokens that are left out
-            "leaving improbable tokens out",
+            AGAINST, own_hot, above, ALIKE),
+        # that nothing falls here is no proof: the style's own words are among the tokens that are left out
+        _measure("leaving improbable tokens out",
             "change after the teacher's answers without the tokens that the student finds improbable", "0: no fall",
-            AGAINST, partial(under, name="clipped"), below, ALIKE,
-        ),
+            AGAINST, partial(under, name="clipped"), below, ALIKE),
     ),
     "H3 noise": tuple(
-        _measure(
-            f"{move.shape} of the same {move.match}", f"accuracy after {move}, minus after SFT", "0",
-            FOR, partial(noise_gap, move=move), within, -ALIKE, ALIKE,
-        )
+        _measure(f"{move.shape} of the same {move.match}", f"accuracy after {move}, minus after SFT", "0",
+            FOR, partial(noise_gap, move=move), within, -ALIKE, ALIKE)
         for move in MATCHED
     ),
     "H4 unfamiliar style": (
-        claim(
-            "the share of the fall in other styles", "share of the fall in traces that switched style", "1",
-            share_of_switched, source=WHY, says=SUPPORTS,
-        ),
-        _of_runs(
-            "traces that kept their style", "change of accuracy of traces that stayed in the own style, of students that fell", "0",
-            SUPPORTS, kept_style, at_least, -ALIKE,
-        ),
-        _of_runs(
-            "the change foretold from skill in that style",
+        claim("the share of the fall in other styles",
+            "share of the fall in traces that switched style", "1",
+            share_of_switched, source=WHY, says=SUPPORTS),
+        _of_runs("traces that kept their style",
+            "change of accuracy of traces that stayed in the own style, of students that fell", "0",
+            SUPPORTS, kept_style, at_least, -ALIKE),
+        _of_runs("the change foretold from skill in that style",
             "change minus the change foretold from the untouched student's skill in that style", "0",
-            SUPPORTS, beyond_skill, within, -2 * ALIKE, 2 * ALIKE,
-        ),
+            SUPPORTS, beyond_skill, within, -2 * ALIKE, 2 * ALIKE),
     ),
 }  # fmt: skip
 """The four explanations, each with the measurements that could rule it out."""
