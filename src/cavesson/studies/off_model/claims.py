@@ -113,7 +113,7 @@ def hardest(m: Measured) -> Estimate:
     return hardest_teacher(off_model(m))
 
 
-def on_model(m: Measured) -> Estimate:
+def after_own(m: Measured) -> Estimate:
     """The change after SFT on the student's own answers, averaged over students and ways."""
     return m.where(data="on-model", arm=PLAIN).mean(fall).estimate
 
@@ -232,13 +232,12 @@ def some_hardly_fall(m: Measured) -> ClaimResult:
     able = [of for of in off_model(m).by("student").values() if before(of.places[0]).estimate.low > START]
     if not able:
         raise NotApplicable(f"no student starts above {START:.0%} beyond chance, so that there is little to lose")
-    return any_of([all_of([_keeps(place) for place in of]) for of in able])
 
+    def keeps(place: Place) -> ClaimResult:
+        what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
+        return within(fall(place).estimate, -HOLDS, HOLDS, what)
 
-def _keeps(place: Place) -> ClaimResult:
-    """The change of one student is within the published ones of those that hold."""
-    what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
-    return within(fall(place).estimate, -HOLDS, HOLDS, what)
+    return any_of([all_of([keeps(place) for place in of]) for of in able])
 
 
 def hidden_reasoning_falls(m: Measured) -> ClaimResult:
@@ -251,25 +250,20 @@ def hidden_reasoning_falls(m: Measured) -> ClaimResult:
 # ----------------------------------------------------------------------------------------------- what comes back
 
 
-def few_steps_restore(m: Measured) -> ClaimResult:
-    """At most 16 steps on own outputs bring back at least half of what was lost, over all pairs that degraded.
+def few_steps_restore(m: Measured, hardest: bool = False) -> ClaimResult:
+    """At most 16 steps on own outputs bring back at least half of what was lost, or of what was lost at the hardest two levels,
+    over all pairs that degraded there.
 
     The pairs are taken together: the share of one that lost little is decided by one or two prompts or by one seed, and among
     many such shares some fall short by chance alone. How they stand one by one is told beside it. That they were chosen by their
     fall flatters the share a little.
     """
-    return _most_is_back(m, reasoning(m), None)
+    levels, of = levels_of(m.places[0])[-2:] if hardest else None, reasoning(m)
+    if levels is not None:
+        if len(levels) < 2:
+            raise NotRun("a benchmark of several levels")
+        of += f" at levels {levels[0]} and {levels[1]}"
 
-
-def hard_levels_return(m: Measured) -> ClaimResult:
-    """The same of what was lost at the hardest two levels, over all pairs that degraded there."""
-    levels = levels_of(m.places[0])[-2:]
-    if len(levels) < 2:
-        raise NotRun("a benchmark of several levels")
-    return _most_is_back(m, f"{reasoning(m)} at levels {levels[0]} and {levels[1]}", levels)
-
-
-def _most_is_back(m: Measured, of: str, levels: Sequence[int] | None) -> ClaimResult:
     def fell(place: Place) -> bool:
         scored = known(partial(last_within, place, "recovery", ENOUGH_STEPS))
         return scored and degraded(fall(place) if levels is None else fall(place).at_levels(levels))
@@ -384,15 +378,14 @@ def inoculation_helps_large_more(m: Measured) -> ClaimResult:
     students = [name for name in SIZES if name in tried_on]
     if len(students) < 2:
         raise NotRun("inoculation of two students of the tiny world's sizes (arms.students)")
-    small, large = (_spared(m, name) for name in (students[0], students[-1]))
+
+    def spared(name: str) -> Estimate:
+        inoculated = after(arm(m, "inoculation", name))
+        return share_back(degraded_plain(m, name), lambda _: inoculated)
+
+    small, large = spared(students[0]), spared(students[-1])
     what = f"the share of its fall that inoculation spares {students[-1]} minus that of {students[0]}"
     return at_least(independent_difference(large, small).in_unit("points"), 0.05, what)
-
-
-def _spared(m: Measured, student: str) -> Estimate:
-    """The share of a student's fall that inoculation spares it."""
-    inoculated = arm(m, "inoculation", student)
-    return share_back(degraded_plain(m, student), lambda _: after(inoculated))
 
 
 FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
@@ -410,7 +403,7 @@ CLAIMS = (
     _says("weaker-hurt-more", "The weaker the teacher, the larger the fall.",
         "4B: −.54 from llama8b … −.12 from gpt-5.5", decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own")),
     _says("own-outputs-safe", "The student's own outputs are safe to train on.",
-        "+.01 to −.02 (Olympiads)", decided(on_model, within, -0.05, 0.05, what="the change after SFT on own outputs")),
+        "+.01 to −.02 (Olympiads)", decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs")),
     _says("few-steps-restore", "A few steps on own outputs restore most of the performance.",
         "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore),
     _says("rl-restores", "Ten iterations of RL on problems restore most of the performance.",
@@ -451,7 +444,7 @@ CLAIMS = (
     _says("hidden-reasoning-falls", "It is found in students with their reasoning switched on.",
         "reasoning on and off was a control; its figures are not quoted here", hidden_reasoning_falls),
     _says("few-steps-restore-hard", "A few steps on own outputs restore long reasoning as well.",
-        "30B Olympiads .105→.61 in 4–16 steps of 16", hard_levels_return),
+        "30B Olympiads .105→.61 in 4–16 steps of 16", partial(few_steps_restore, hardest=True)),
     _says("improbable-is-erratic", "Improbable data move the model erratically (H2).", "no figure", improbable_is_erratic),
     _says("inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
         "235B −.53→−.05; 4B −.54→−.47", inoculation_helps_large_more),

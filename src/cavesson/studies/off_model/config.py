@@ -166,31 +166,22 @@ class OffModelConfig(StudyConfig):
         return name
 
     @model_validator(mode="after")
-    def _all_named(self) -> Self:
-        distinct((self.teacher, *self.others))
-        if self.arms_teacher not in (self.teacher, *self.others):
-            raise ValueError(f"arms.teacher {self.arms_teacher!r} is none of the teachers; add it to `others`")
-        for student in self.arms.students:
-            if student not in self.models:
-                raise ValueError(f"arms.students {student!r} is none of the students; add it to `models`")
-        return self
-
-    @model_validator(mode="after")
-    def _taught_by_another(self) -> Self:
+    def _arms_fit(self) -> Self:
         """SFT on a teacher that is the student is left to `self`, and what is built on it would be gone with it."""
         name, students = self.arms_teacher, self.arms_students if self.arms.names else self.models[:1]
+        if name not in distinct((self.teacher, *self.others)):
+            raise ValueError(f"arms.teacher {name!r} is none of the teachers; add it to `others`")
+        stranger = next((student for student in self.arms.students if student not in self.models), None)
+        if stranger is not None:
+            raise ValueError(f"arms.students {stranger!r} is none of the students; add it to `models`")
         stored = self.responses is not None and name == self.teacher
         if not stored and any(is_itself(student, name) for student in students):
             key = "teacher" if self.arms.teacher is None else "arms.teacher"
             raise ValueError(f"{key} {name!r} is the student itself; take another, or `self` for the on-model control")
-        return self
-
-    @model_validator(mode="after")
-    def _prompt_of_inoculation(self) -> Self:
-        if "inoculation" in self.arms.names and self.arms.inoculation is None and self.arms_teacher not in INOCULATION:
+        if "inoculation" in self.arms.names and self.arms.inoculation is None and name not in INOCULATION:
             raise ValueError(
-                f"for the arm 'inoculation' nobody knows how to ask for the style of {self.arms_teacher!r}; give "
-                "arms.inoculation a system prompt that does, or leave the arm out of arms.names"
+                f"for the arm 'inoculation' nobody knows how to ask for the style of {name!r}; give arms.inoculation a system "
+                "prompt that does, or leave the arm out of arms.names"
             )
         return self
 

@@ -66,11 +66,6 @@ def _prompts(config: OffModelConfig, seed: int) -> DataRecipe:
     return config.chat.first(config.sft.prompts, draw("sft", seed))
 
 
-def _own(config: OffModelConfig, student: ModelRecipe, seed: int) -> DataRecipe:
-    """What the untouched student answers to other chat prompts."""
-    return Generated(by=student, prompts=config.chat.later(config.recovery.prompts, draw("recovery", seed)))
-
-
 def _teacher(config: OffModelConfig, student: ModelRecipe, name: str, seed: int) -> Teacher:
     first = name == config.teacher
     traces = data_named(config.traces) if config.traces and first else None
@@ -90,7 +85,7 @@ def _place(student: str, teacher: Teacher, way: str, arm: str) -> dict[str, str]
 def _runs(config: OffModelConfig, name: str, seed: int) -> Iterator[Cell]:
     """Every teacher's, trained every way; a teacher that is the student itself under another name is left to `self`."""
     student, names, suites = model_named(name), (config.teacher, *config.others), suite(config)
-    own = _own(config, student, seed)
+    own = Generated(by=student, prompts=config.chat.later(config.recovery.prompts, draw("recovery", seed)))
     for teacher_name in names:
         teacher = _teacher(config, student, teacher_name, seed)
         if teacher.on_model and teacher_name != SELF and SELF in names:

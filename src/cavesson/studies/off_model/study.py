@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from cavesson.analysis.styles import FEWEST
 from cavesson.findings.views import ClaimView, Transcript
 from cavesson.studies.grid import Measured, Place
+from cavesson.studies.off_model import shown
 from cavesson.studies.off_model.arms import ARMS, PLAIN
 from cavesson.studies.off_model.claims import CLAIMS
 from cavesson.studies.off_model.config import PRESETS, OffModelConfig
@@ -30,18 +31,6 @@ from cavesson.studies.off_model.readings import (
     worst,
 )
 from cavesson.studies.off_model.rl import REWARDS, rl, rl_headline
-from cavesson.studies.off_model.shown import (
-    arms,
-    changes,
-    curves,
-    hypotheses,
-    likelihoods,
-    noise,
-    styles,
-    teachers,
-    tokens,
-    worst_curves,
-)
 from cavesson.studies.off_model.styles import has_styles, other_style, rate_in, share_in, style_judge, styles_at
 from cavesson.studies.shown import Note, tried
 from cavesson.studies.study import Study
@@ -157,19 +146,8 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     shows=(
-        curves,
-        worst_curves,
-        changes,
-        hypotheses,
-        teachers,
-        styles,
-        arms,
-        likelihoods,
-        tokens,
-        noise,
-        rl,
-        transcripts,
-        notes,
+        *(shown.curves, shown.worst_curves, shown.changes, shown.hypotheses, shown.teachers, shown.styles),
+        *(shown.arms, shown.likelihoods, shown.tokens, shown.noise, rl, transcripts, notes),
     ),
     claims=CLAIMS,
     headline=(headline, rl_headline),

@@ -17,6 +17,7 @@ import numpy as np
 
 from cavesson.analysis.styles import StyleJudge, learn_styles
 from cavesson.analysis.traces import Which, mean_per_trace, rate_among
+from cavesson.evals.scores import Score
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
 from cavesson.studies.off_model.readings import after, before, degraded_runs, fall, share_back, teachers_answers
@@ -28,8 +29,7 @@ OWN = "own"
 AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
 """The style that a student is asked for, by the letter that the tiny world records."""
 
-FEWEST_KEPT = 20
-"""Fewer traces than this have no rate to speak of."""
+FEWEST_KEPT = 20  # fewer traces have no rate to speak of
 
 Styles = list[list[str | None]]
 """The style of each trace, [seeds][prompts]; None where there is no sign of one."""
@@ -38,14 +38,19 @@ Kind = Literal["own", "another", "none"]
 """The student's own style, another one, or no sign of any."""
 
 
+def _untouched(place: Place) -> list[Score]:
+    """The reasoning of the untouched student."""
+    return place.rows(place.evals()[0], 0)[0]
+
+
 def records_styles(place: Place) -> bool:
     """Whether the reasoning benchmark records styles."""
-    return any("voice" in row.extra for row in place.rows(place.evals()[0], 0)[0])
+    return any("voice" in row.extra for row in _untouched(place))
 
 
 def hides_reasoning(place: Place) -> bool:
     """Whether the untouched student reasons in a hidden block."""
-    return any("</think>" in row.completion for row in place.rows(place.evals()[0], 0)[0])
+    return any("</think>" in row.completion for row in _untouched(place))
 
 
 @lru_cache(maxsize=1024)
@@ -57,8 +62,8 @@ def style_judge(place: Place) -> StyleJudge:
     """
     if place["data"] == "on-model":
         raise NotRun("another teacher than the student")
-    untouched = [row.completion for row in place.rows(place.evals()[0], 0)[0]]
-    judge = learn_styles(untouched, [None if row is None else row.completion for row in teachers_answers(place)])
+    theirs = [None if row is None else row.completion for row in teachers_answers(place)]
+    judge = learn_styles([row.completion for row in _untouched(place)], theirs)
     if judge is None:
         raise NotRun(f"enough answers of {place['teacher']} to learn its style from")
     return judge
