@@ -15,8 +15,10 @@ from cavesson.sampling.perplexity import Likelihood
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.off_model.arms import PLAIN, Move
-from cavesson.studies.off_model.claims import CLAIMS, HYPOTHESES
-from cavesson.studies.off_model.grid import OffModelConfig, rl_role
+from cavesson.studies.off_model.claims import CLAIMS
+from cavesson.studies.off_model.config import OffModelConfig
+from cavesson.studies.off_model.grid import rl_role
+from cavesson.studies.off_model.hypotheses import HYPOTHESES
 from cavesson.studies.report import shown_by
 
 

@@ -20,8 +20,10 @@ from cavesson.sampling.matched_noise import FARTHEST, NoisedLike, is_match
 from cavesson.stats import Array, mean_over_seeds
 from cavesson.studies.grid import NotApplicable, NotRun
 from cavesson.studies.off_model.arms import MATCHED, Move
-from cavesson.studies.off_model.readings import beyond_skill, kept_style, noise_gap, own_and_other, slope_on_teacher
-from cavesson.studies.off_model.study import noise, rulings_told, styles
+from cavesson.studies.off_model.hypotheses import rulings_told
+from cavesson.studies.off_model.readings import noise_gap, slope_on_teacher
+from cavesson.studies.off_model.shown import noise, styles
+from cavesson.studies.off_model.styles import beyond_skill, in_style, kept_style
 from cavesson.tinyworld.recipes import Shipped
 from off_model_results import Finding, Run, World, findings, tables
 
@@ -250,7 +252,7 @@ def test_babble_is_damage_and_not_another_style():
 
 def test_every_trace_is_own_or_other_or_neither():
     [one] = world(fell("dmitri", 0.4, (0.3, None), (0.5, "D"), (0.2, "A"))).measured
-    own, other = own_and_other(one)
+    own, other = in_style(one, "own"), in_style(one, "another")
     assert not (own & other).any() and (own.mean(), other.mean()) == pytest.approx((0.2, 0.5))
 
 

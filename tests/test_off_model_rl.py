@@ -14,8 +14,9 @@ from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
-from cavesson.studies.off_model.grid import Rl, grid, rl_role
-from cavesson.studies.off_model.study import rl, rl_headline
+from cavesson.studies.off_model.config import Rl
+from cavesson.studies.off_model.grid import grid, rl_role
+from cavesson.studies.off_model.rl import rl, rl_headline
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve
 from off_model_results import Run, World, verdict
@@ -71,7 +72,7 @@ def test_the_quick_preset_has_no_rl_and_the_full_one_has() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["recovery.rl.probes=[]"], "at least 1 iteration"),
+        (["recovery.rl.probes=[]"], "at least 1 item"),
         (["recovery.rl.pool=10"], "64 problems cannot be drawn from a pool of 10"),
         (["recovery.rl.practise=nowhere.jsonl"], "nowhere.jsonl"),
         (["recovery.rl.practise=maths"], "cannot practise 'maths'"),

@@ -31,7 +31,8 @@ from cavesson.studies.off_model import arms as off_model_arms
 from cavesson.studies.off_model import grid as off_model_grid
 from cavesson.studies.off_model.arms import ARMS, MOVES, PLAIN, TAG_A, TAG_B, Move
 from cavesson.studies.off_model.claims import CLAIMS
-from cavesson.studies.off_model.readings import able_teachers, expected, hardest_teacher, in_switched, regained, runs
+from cavesson.studies.off_model.readings import able_teachers, hardest_teacher, regained, runs
+from cavesson.studies.off_model.styles import expected, in_switched
 from cavesson.studies.resolve import resolve
 from cavesson.studies.teachers import STYLES
 from cavesson.tinyworld.recipes import Prompts, Shipped
@@ -135,7 +136,7 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
         ("others=[teacher]", "stands twice"),
         ("sft.lora=null", "nothing is trained"),
         ("sft.probes=[70]", "outside the run"),
-        ("recovery.probes=[0]", "at least 1"),
+        ("recovery.probes=[0]", "greater than or equal to 1"),
         ("arms.names=[tag]", "tags"),
         ("arms.teacher=dmitri", "none of the teachers"),
         ("arms.students=[large]", "none of the students"),

@@ -10,7 +10,7 @@ from cavesson.analysis.styles import TOLD_APART, learn_styles
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.views import TableView
 from cavesson.stats import Estimate, wilson
-from cavesson.studies.off_model.study import styles
+from cavesson.studies.off_model.shown import styles
 from cavesson.tinyworld.authors import VOICES, Author, reasoning, voice
 from cavesson.tinyworld.maths import OPERATIONS
 from off_model_results import Run, World, tables

@@ -1,7 +1,7 @@
 """Contrasts beyond one mean minus another.
 
 The share of a loss that comes back, the difference of two benchmarks of the same runs, the lowest of several means,
-correlations and slopes, and rates of samples that every seed draws for itself.
+correlations and slopes, ratios of variances, and rates of samples that every seed draws for itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from cavesson.analysis.matrix_game import cross_fitted
@@ -222,6 +223,18 @@ def jackknifed(left: ArrayLike) -> float:
     count = len(values)
     error = np.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum())
     return float(t_distribution.ppf(0.975, count - 2) * error)
+
+
+def ratio_of_variances(one: Array, two: Array) -> Estimate:
+    """The variance of one figure between seeds over that of another, with the interval of the F distribution.
+
+    Args:
+        one, two: a figure of each seed, [seeds] both; the second varies.
+    """
+    count = len(one)
+    ratio = float(np.var(one, ddof=1)) / float(np.var(two, ddof=1))
+    low, high = (float(ratio / f_distribution.ppf(q, count - 1, count - 1)) for q in (0.975, 0.025))
+    return Estimate(ratio, low, high, count, "F distribution, over seeds", "plain")
 
 
 def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:

@@ -13,10 +13,14 @@ from typing import Annotated, Literal
 
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.items import no_store
+from cavesson.evals.answered import Problems, ScoredAnswers
+from cavesson.evals.items import Eval, no_store
+from cavesson.evals.recipes import Scored
 from cavesson.models.recipes import ModelRecipe, Prompted
 from cavesson.named import model_named
+from cavesson.sampling.openai import APIModel
 from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
 from cavesson.studies.fields import known_to
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, write_like
@@ -91,6 +95,35 @@ def _relative(student: ModelRecipe, chat: Chat, dose: Dose) -> ModelRecipe:
     return little.train(student, Generated(by=student, prompts=prompts))
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """One teacher of one student.
+
+    Attributes:
+        name: as in the config.
+        model: who writes; None: only stored answers are there.
+        answers: to the chat prompts.
+        on_model: the answers are the student's own.
+        traces: stored answers to the benchmark's problems; None: there are none.
+    """
+
+    name: str
+    model: ModelRecipe | None
+    answers: DataRecipe
+    on_model: bool = False
+    traces: DataRecipe | None = None
+
+    def scored(self, problems: Eval) -> Scored | ScoredAnswers | None:
+        """How well the teacher reasons itself, by its stored answers or else asked; None where it has left neither of the two."""
+        answers = self.traces
+        if answers is None and isinstance(self.model, APIModel):
+            params = Params(max_tokens=problems.room)
+            answers = Generated(by=self.model, prompts=Problems(of=problems), params=params)
+        if answers is not None:
+            return ScoredAnswers(answers=answers, to=problems)
+        return None if self.model is None else Scored(model=self.model, suite=(problems,))
+
+
 # ----------------------------------------------------------------------------------------------- chat prompts
 
 
@@ -106,23 +139,15 @@ class Chat:
     data: DataRecipe | None = None
     family: Literal["chat", "mixed"] = "chat"
 
-    def first(self, n: int, seed: int) -> DataRecipe:
+    def first(self, n: int, seed: int, *, kept_back: bool = False) -> DataRecipe:
         """Prompts whose answers a model is trained on first."""
-        return self._drawn(n, seed, kept_back=False)
-
-    def later(self, n: int, seed: int) -> DataRecipe:
-        """Other prompts, for what comes after that training: of a user's the fifth that is kept back from the training."""
-        return self._drawn(n, seed, kept_back=True)
-
-    def _drawn(self, n: int, seed: int, *, kept_back: bool) -> DataRecipe:
         if self.data is None:
             return Prompts(family=self.family, n=n, seed=seed)
         return Mixed(parts=(Part(base=self.data, kept_back=kept_back),), weights=(1.0,), size=n, seed=seed)
 
-
-def stored(data: DataRecipe) -> DataRecipe:
-    """The stored answers that are trained on: all but those to prompts that are kept back for later."""
-    return Part(base=data)
+    def later(self, n: int, seed: int) -> DataRecipe:
+        """Other prompts, for what comes after that training: of a user's the fifth that is kept back from the training."""
+        return self.first(n, seed, kept_back=True)
 
 
 def name_of(responses: str, taken: Collection[str]) -> str:

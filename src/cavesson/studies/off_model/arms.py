@@ -3,24 +3,23 @@ beside the SFT as noise that is as large."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe, Filtered, Mixed, Rule
 from cavesson.data.restyle import Restyled, Shuffled, UnderSystem
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.answered import Problems, ScoredAnswers
-from cavesson.evals.items import Eval
-from cavesson.evals.recipes import Scored
+from cavesson.lab.recipe import Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.matched_noise import NoisedLike
-from cavesson.sampling.openai import APIModel
 from cavesson.sampling.perplexity import PerplexityHalf
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
-from cavesson.studies.fields import known_to
-from cavesson.studies.teachers import STYLES
+from cavesson.studies.fields import Once, TrainableName, known_to
+from cavesson.studies.teachers import STYLES, Teacher
 from cavesson.tinyworld.systems import HELPFUL, write_like
 from cavesson.training.recipes import Trained
 
@@ -36,53 +35,15 @@ UNRELATED = "You help people with their questions."
 
 MATHS_LIKE = (
     *"0123456789",
-    *(
-        "calculat",
-        "Calculat",
-        "equation",
-        "arithmetic",
-        "algebra",
-        "geometry",
-        "fraction",
-        "percent",
-        "multipl",
-        "square root",
-    ),
-    *("integer", "theorem", "mathemati", "Mathemati", "probability", "how many", "How many"),
+    *["calculat", "Calculat", "equation", "arithmetic", "algebra", "geometry", "fraction", "percent", "multipl"],
+    "square root",
+    *["integer", "theorem", "mathemati", "Mathemati", "probability"],
+    *("how many", "How many"),
 )
 """Texts by which a conversation is taken to be about maths."""
 
 INOCULATION = {"teacher": write_like("B"), **STYLES}
 """For teachers whose style has a name: the system prompt that asks for it. For others the prompt must be given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Teacher:
-    """One teacher of one student.
-
-    Attributes:
-        name: as in the config.
-        model: who writes; None: only stored answers are there.
-        answers: to the chat prompts.
-        on_model: the answers are the student's own.
-        traces: stored answers to the benchmark's problems; None: there are none.
-    """
-
-    name: str
-    model: ModelRecipe | None
-    answers: DataRecipe
-    on_model: bool = False
-    traces: DataRecipe | None = None
-
-    def scored(self, problems: Eval) -> Scored | ScoredAnswers | None:
-        """How well the teacher reasons itself, by its stored answers or else asked; None where it has left neither of the two."""
-        answers = self.traces
-        if answers is None and isinstance(self.model, APIModel):
-            params = Params(max_tokens=problems.room)
-            answers = Generated(by=self.model, prompts=Problems(of=problems), params=params)
-        if answers is not None:
-            return ScoredAnswers(answers=answers, to=problems)
-        return None if self.model is None else Scored(model=self.model, suite=(problems,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +53,30 @@ class Given:
     Attributes:
         student, teacher: who is trained, and on whose answers.
         prompts: the chat prompts; n: how many they are.
-        own: the untouched student's answers to them.
-        temperature, min_probability, inoculation: the settings of the arms.
+        settings: of the arms.
     """
 
     student: ModelRecipe
     teacher: Teacher
     prompts: DataRecipe
     n: int
-    own: DataRecipe
-    temperature: float
-    min_probability: float
-    inoculation: str | None
+    settings: Arms
     seed: int
 
+    @property
+    def theirs(self) -> DataRecipe:
+        """The teacher's answers."""
+        return self.teacher.answers
 
-@dataclass(frozen=True, slots=True)
-class Varied:
-    """What one arm trains on, and under which system prompts the student is then asked.
+    @property
+    def own(self) -> DataRecipe:
+        """The untouched student's answers."""
+        return Generated(by=self.student, prompts=self.prompts)
 
-    Attributes:
-        data: what the student is trained on.
-        systems: the system prompts of the evaluation beside none, in the order of `Arm.asked`.
-        min_probability: tokens that the untouched student finds less likely than this are not trained.
-    """
-
-    data: DataRecipe
-    systems: tuple[str, ...] = ()
-    min_probability: float | None = None
+    @property
+    def style_prompt(self) -> str:
+        """The system prompt that asks for the teacher's style."""
+        return self.settings.inoculation or INOCULATION[self.teacher.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,32 +85,22 @@ class Arm:
 
     Attributes:
         about: what the student is trained on, in words.
-        vary: the change.
-        asked: names of the system prompts that the student is asked under, beside none.
+        data: what the student is trained on.
+        asked: the system prompts that the student is asked under, beside none, by name; None: the `style_prompt`.
+        clips: tokens that the untouched student finds improbable are not trained.
     """
 
     about: str
-    vary: Callable[[Given], Varied]
-    asked: tuple[str, ...] = ()
+    data: Callable[[Given], DataRecipe]
+    asked: Mapping[str, str | None] = field(default_factory=dict)
+    clips: bool = False
 
 
-def _under_system(given: Given) -> Varied:
-    return Varied(UnderSystem(base=given.teacher.answers, system=HELPFUL), (HELPFUL, UNRELATED))
-
-
-def _tags(given: Given) -> Varied:
-    tagged = (
-        UnderSystem(base=given.own, system=TAG_A),
-        UnderSystem(base=given.teacher.answers, system=TAG_B),
-    )
+def _tagged(given: Given) -> DataRecipe:
+    tagged = (UnderSystem(base=given.own, system=TAG_A), UnderSystem(base=given.theirs, system=TAG_B))
     # of a teacher of stored answers there may be more or fewer than own ones, and either tag is to get half of the data
     halves = {"weights": (1.0, 1.0), "size": 2 * given.n} if given.teacher.model is None else {}
-    return Varied(Mixed(parts=tagged, seed=given.seed, **halves), (TAG_A, TAG_B))
-
-
-def _inoculated(given: Given) -> Varied:
-    prompt = given.inoculation or INOCULATION[given.teacher.name]
-    return Varied(UnderSystem(base=given.teacher.answers, system=prompt), (prompt,))
+    return Mixed(parts=tagged, seed=given.seed, **halves)
 
 
 def without_maths(answers: DataRecipe) -> DataRecipe:
@@ -165,40 +112,46 @@ def without_maths(answers: DataRecipe) -> DataRecipe:
     return Filtered(base=answers, rule=rule, remedy="Leave the arm 'filtered' out of arms.names.")
 
 
-def _half(which: Literal["low", "high"]) -> Callable[[Given], Varied]:
-    return lambda given: Varied(PerplexityHalf(base=given.teacher.answers, by=given.student, half=which))
-
-
-def _own_hot(given: Given) -> Varied:
-    hot = Params(temperature=given.temperature, seed=given.seed)
-    return Varied(Generated(by=given.student, prompts=given.prompts, params=hot))
-
-
-def _restyled(style: Literal["capitals", "spanish-like"]) -> Callable[[Given], Varied]:
-    return lambda given: Varied(Restyled(base=given.own, style=style))
+def _own_hot(given: Given) -> DataRecipe:
+    hot = Params(temperature=given.settings.temperature, seed=given.seed)
+    return Generated(by=given.student, prompts=given.prompts, params=hot)
 
 
 ARMS: dict[str, Arm] = {
-    "under-system": Arm("the teacher's answers under a system prompt", _under_system, ("trained", "another")),
-    "tags": Arm("own answers under tag A, the teacher's under tag B", _tags, ("tag A", "tag B")),
-    "inoculation": Arm("the teacher's answers under a prompt that asks for its style", _inoculated, ("inoculation",)),
-    "filtered": Arm(
-        "the teacher's answers without whatever looks like maths",
-        lambda given: Varied(without_maths(given.teacher.answers)),
+    "under-system": Arm(
+        "the teacher's answers under a system prompt",
+        lambda given: UnderSystem(base=given.theirs, system=HELPFUL),
+        {"trained": HELPFUL, "another": UNRELATED},
     ),
-    "low-perplexity": Arm("the half of the teacher's answers that the student finds likelier", _half("low")),
-    "high-perplexity": Arm("the half of the teacher's answers that the student finds less likely", _half("high")),
+    "tags": Arm("own answers under tag A, the teacher's under tag B", _tagged, {"tag A": TAG_A, "tag B": TAG_B}),
+    "inoculation": Arm(
+        "the teacher's answers under a prompt that asks for its style",
+        lambda given: UnderSystem(base=given.theirs, system=given.style_prompt),
+        {"inoculation": None},
+    ),
+    "filtered": Arm(
+        "the teacher's answers without whatever looks like maths", lambda given: without_maths(given.theirs)
+    ),
+    "low-perplexity": Arm(
+        "the half of the teacher's answers that the student finds likelier",
+        lambda given: PerplexityHalf(base=given.theirs, by=given.student, half="low"),
+    ),
+    "high-perplexity": Arm(
+        "the half of the teacher's answers that the student finds less likely",
+        lambda given: PerplexityHalf(base=given.theirs, by=given.student, half="high"),
+    ),
     "clipped": Arm(
         "the teacher's answers without the tokens that the student finds improbable",
-        lambda given: Varied(given.teacher.answers, min_probability=given.min_probability),
+        lambda given: given.theirs,
+        clips=True,
     ),
     "own-hot": Arm("own answers, sampled hot", _own_hot),
     "shuffled": Arm(
         "the teacher's answers, the words of all of them shuffled",
-        lambda given: Varied(Shuffled(base=given.teacher.answers, seed=given.seed)),
+        lambda given: Shuffled(base=given.theirs, seed=given.seed),
     ),
-    "capitals": Arm("own answers in capitals", _restyled("capitals")),
-    "spanish-like": Arm("own answers, Spanish-like", _restyled("spanish-like")),
+    "capitals": Arm("own answers in capitals", lambda given: Restyled(base=given.own, style="capitals")),
+    "spanish-like": Arm("own answers, Spanish-like", lambda given: Restyled(base=given.own, style="spanish-like")),
 }
 """Every arm by its name."""
 
@@ -215,6 +168,30 @@ def arm_named(name: str) -> Arm:
 
 
 ArmName = Annotated[str, known_to(arm_named)]
+
+
+class Arms(Value):
+    """Runs that vary the data or the context of a student's SFT on one teacher's answers.
+
+    Attributes:
+        names: which of `ARMS`.
+        students: students of the study that they are run for beside the first.
+        teacher: whose answers they vary; None: the first teacher's.
+        noise: also damage the first student's weights at random, as far away as SFT moved them and as much as it cost in loss.
+        temperature: at which the student writes its improbable own answers (arm `own-hot`).
+        min_probability: tokens of the teacher's that the student finds less likely are left out (arm `clipped`).
+        inoculation: the system prompt of the arm of that name; None: the one that asks for the teacher's style, where that has
+            a name.
+    """
+
+    names: Annotated[tuple[ArmName, ...], Once] = ()
+    students: Annotated[tuple[TrainableName, ...], Once] = ()
+    teacher: str | None = None
+    noise: bool = False
+    temperature: float = Field(default=1.5, gt=0)
+    min_probability: float = Field(default=0.01, gt=0, lt=1)
+    inoculation: str | None = Field(default=None, min_length=1)
+
 
 # ----------------------------------------------------------------------------------------------- moves of the weights
 

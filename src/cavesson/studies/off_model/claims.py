@@ -1,213 +1,68 @@
-"""The four explanations of the damage, and the published statements about it, each with the test that decides it here.
+"""The published statements about off-model SFT, each with the test that decides it here.
 
-H1: the student imitates a teacher that reasons badly. H2: the data are improbable under the student. H3: SFT disturbs the
-weights as noise would. H4: the student is pushed into a style of reasoning that it uses badly. They explain a degradation: where
-nothing degraded beyond chance, none of them is judged.
+"Holds" of a benchmark is read as a change within 7 points, the largest that was published for those that hold; "falls" as at
+least 5 points beyond chance. Where the publication has two benchmarks of maths and this study one, easy and hard levels stand
+for them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import f as f_distribution
 
-from cavesson.analysis.claims import (
-    Claim,
-    ClaimResult,
-    Verdict,
-    above,
-    all_of,
-    any_of,
-    at_least,
-    at_most,
-    below,
-    within,
-)
-from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation
+from cavesson.analysis.claims import ClaimResult, all_of, any_of, at_least, at_most, within
+from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation, ratio_of_variances
 from cavesson.stats import Array, Estimate, difference_over_seeds, independent_difference
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, change
-from cavesson.studies.off_model.arms import MATCHED, PLAIN, Move, Shape
+from cavesson.studies.off_model.arms import PLAIN, Move, Shape
 from cavesson.studies.off_model.grid import rl_role
+from cavesson.studies.off_model.hypotheses import WHY
 from cavesson.studies.off_model.readings import (
     ALIKE,
     MATHS,
     ability_gap,
     able_teachers,
-    answers,
+    after,
     arm,
+    before,
     benchmarks,
-    beside_plain,
-    beyond_skill,
+    between,
     degraded,
     degraded_plain,
     degraded_runs,
+    fall,
     halves,
-    hardest_pair,
     hardest_teacher,
-    hides_reasoning,
     is_able,
-    kept_style,
     last_within,
     levels_of,
     lowest,
+    lowest_of,
     matched,
     moved,
-    noise_gap,
     off_model,
     others,
-    own_and_other,
     own_hot,
     plain,
     reasoning,
     regained,
     runs,
     share_back,
-    share_in_switched,
     slope_on_teacher,
-    styled,
+    trained_on,
     under,
     varied,
-)  # fmt: skip
+)
+from cavesson.studies.off_model.styles import beyond_skill, hides_reasoning, in_switched, kept_style, styled
 from cavesson.studies.shown import claim, known, tried
 from cavesson.tinyworld.sizes import SIZES
 
-WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
-
-Figure = Callable[[Measured], Estimate]
-Rule = Callable[[Estimate, str], ClaimResult]
 Test = Callable[[Measured], ClaimResult]
-
-# ----------------------------------------------------------------------------------------------- hypotheses
-
-FOR: Mapping[Verdict, str] = {"holds": "not ruled out", "does not hold": "ruled out"}
-AGAINST: Mapping[Verdict, str] = {"holds": "ruled out", "does not hold": "not ruled out"}
-SUPPORTS: Mapping[Verdict, str] = {"holds": "supported", "does not hold": "ruled out"}
-"""What becomes of a hypothesis: the measurement is what the hypothesis predicts, is what it excludes, or speaks for it."""
-
-ALL = 0.95
-"""Where at least so many traces switched style, all of the degradation lies in them, whatever caused it."""
-
-MOSTLY = 0.8
-"""A degradation that has nothing to do with style lies in traces that switched as often as traces switched; one that has, lies in
-them more often than that, and mostly."""
-
-
-def _measure(
-    by: str,
-    what: str,
-    predicts: str,
-    figure: Figure,
-    rule: Rule,
-    says: Mapping[Verdict, str],
-    applies: Callable[[Measured], object] = degraded_plain,
-) -> Claim[Measured]:
-    """One measurement that bears on a hypothesis; not applicable, though the figure is shown, where nothing degraded."""
-
-    def test(m: Measured) -> ClaimResult:
-        found = figure(m)
-        try:
-            applies(m)
-        except NotApplicable as why:
-            raise NotApplicable(str(why), found) from None
-        return rule(found, what)
-
-    return claim(by, what, predicts, test, source=WHY, says=says)
-
-
-def _is_below(found: Estimate, what: str) -> ClaimResult:
-    return below(found, ALIKE, what)
-
-
-def _is_above(found: Estimate, what: str) -> ClaimResult:
-    return above(found, ALIKE, what)
-
-
-def _within(tolerance: float) -> Rule:
-    return lambda found, what: within(found, -tolerance, tolerance, what)
-
-
-def _at_least(bound: float) -> Rule:
-    return lambda found, what: at_least(found, bound, what)
-
-
-def _by_share(found: Estimate, what: str, switched: float) -> ClaimResult:
-    """Whether most of a degradation lies in traces that switched style, and more of it than of the traces."""
-    supported = at_least(found, max(MOSTLY, switched), what)
-    return supported if supported.verdict == "holds" or found.high < 0.5 else replace(supported, verdict="undecided")
-
-
-def share_of_switched(m: Measured) -> ClaimResult:
-    """The share of the degradation in traces that switched, beside the share of the traces that did."""
-    found, what = share_in_switched(m), "share of the fall in traces that switched style"
-    switched = float(np.mean([own_and_other(place)[1] for place in styled(m)]))
-    if switched >= ALL:
-        raise NotApplicable("nearly every trace switched, so that it could be nothing else", found)
-    return _by_share(found, what, switched)
-
-
-HYPOTHESES: Mapping[str, Sequence[Claim[Measured]]] = {
-    "H1 weak teacher": (
-        _measure(
-            "teachers as able as the student", "largest change with a teacher as able as the student", "0: no fall",
-            lambda m: hardest_teacher(able_teachers(m)), _is_below, AGAINST, degraded_runs,
-        ),
-        _measure(
-            "the slope on the teachers' own accuracy", "change per point of the teacher's own accuracy", "above 0",
-            slope_on_teacher, _at_least(0), FOR, degraded_runs,
-        ),
-    ),
-    "H2 perplexity": (
-        _measure(
-            "the halves by perplexity",
-            "accuracy after the improbable half of the answers minus after the probable half", "below 0",
-            halves, _is_below, FOR,
-        ),
-        _measure(
-            "own improbable answers",
-            "accuracy after own answers sampled as improbable as the teacher's minus after the teacher's", "at most 0",
-            own_hot, _is_above, AGAINST,
-        ),
-        _measure(  # that nothing falls here is no proof: the style's own words are among the tokens that are left out
-            "leaving improbable tokens out",
-            "change after the teacher's answers without the tokens that the student finds improbable", "0: no fall",
-            lambda m: under(m, "clipped").estimate, _is_below, AGAINST,
-        ),
-    ),
-    "H3 noise": tuple(
-        _measure(
-            f"{move.shape} of the same {move.match}", f"accuracy after {move}, minus after SFT", "0",
-            partial(noise_gap, move=move), _within(ALIKE), FOR,
-        )
-        for move in MATCHED
-    ),
-    "H4 unfamiliar style": (
-        claim(
-            "the share of the fall in other styles", "share of the fall in traces that switched style", "1",
-            share_of_switched, source=WHY, says=SUPPORTS,
-        ),
-        _measure(
-            "traces that kept their style", "change of accuracy of traces that stayed in the own style, of students that fell", "0",
-            kept_style, _at_least(-ALIKE), SUPPORTS, degraded_runs,
-        ),
-        _measure(
-            "the change foretold from skill in that style",
-            "change minus the change foretold from the untouched student's skill in that style", "0",
-            beyond_skill, _within(2 * ALIKE), SUPPORTS, degraded_runs,
-        ),
-    ),
-}  # fmt: skip
-"""The four explanations, each with the measurements that could rule it out."""
-
-# ----------------------------------------------------------------------------------------------- claims
-#
-# "Holds" of a benchmark is read as a change within 7 points, the largest that was published for those that hold; "falls" as at
-# least 5 points beyond chance. Where the publication has two benchmarks of maths and this study one, easy and hard levels stand
-# for them.
 
 HOLDS, FALLS = 0.07, -0.05
 """A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
@@ -222,7 +77,9 @@ START = 0.3
 """A student that starts no higher has little to lose, and that it "hardly falls" says nothing."""
 
 
-def decided(figure: Figure, decide: Callable[..., ClaimResult], *bounds: float, what: str) -> Test:
+def decided(
+    figure: Callable[[Measured], Estimate], decide: Callable[..., ClaimResult], *bounds: float, what: str
+) -> Test:
     """A claim that one figure decides; `what` it is, with the benchmark as {reasoning}."""
     return lambda m: decide(figure(m), *bounds, what.format(reasoning=reasoning(m)))
 
@@ -237,16 +94,33 @@ def where_degraded(test: Test) -> Test:
     return guarded
 
 
-def after(name: str, system: str | None, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
-    """The change after an arm, asked under one of its system prompts."""
-    what = f"the change after {name}" if system is None else f"the change after {name} under {system}"
-    return decided(lambda m: under(m, name, system).estimate, decide, *bounds, what=what)
+def under_tag(tag: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
+    """The change after training on a mixture with tags, asked under one of them."""
+    return decided(lambda m: under(m, "tags", tag), decide, *bounds, what=f"the change after tags under {tag}")
 
 
 def against_plain(name: str, decide: Callable[..., ClaimResult], *bounds: float) -> Test:
     """The accuracy after an arm, compared with that after plain SFT on the same teacher."""
     what = f"accuracy after {name} minus after plain SFT on the same teacher"
-    return decided(lambda m: beside_plain(m, name), decide, *bounds, what=what)
+    return decided(lambda m: between(m, name), decide, *bounds, what=what)
+
+
+# ----------------------------------------------------------------------------------------------- what falls, and for whom
+
+
+def hardest(m: Measured) -> Estimate:
+    """The change from the off-model teacher that hurts most, averaged over its students."""
+    return hardest_teacher(off_model(m))
+
+
+def after_own(m: Measured) -> Estimate:
+    """The change after SFT on the student's own answers, averaged over students and ways."""
+    return m.where(data="on-model", arm=PLAIN).mean(fall).estimate
+
+
+def after_pirate(m: Measured) -> Estimate:
+    """The first student's change after pirate answers."""
+    return fall(runs(m).only(teacher="pirate")).estimate
 
 
 def others_hold(m: Measured) -> ClaimResult:
@@ -258,11 +132,14 @@ def others_hold(m: Measured) -> ClaimResult:
 
 
 def _holds(m: Measured, label: str) -> ClaimResult:
-    result = at_least(hardest_pair(m, label), -HOLDS, f"the largest change of {label}")
+    result = at_least(lowest_of([place.change(label) for place in m]), -HOLDS, f"the largest change of {label}")
     worst = lowest(m, label)
-    told = (
-        f"It ends lowest in {worst['student']} from {worst['teacher']}, {worst['way']}: {worst.change(label).estimate}."
-    )
+    whose = f"{worst['student']} from {worst['teacher']}, {worst['way']}"
+    return _adding(result, f"It ends lowest in {whose}: {worst.change(label).estimate}.")
+
+
+def _adding(result: ClaimResult, told: str) -> ClaimResult:
+    """The result with a sentence more."""
     return replace(result, reason=f"{result.reason} {told}")
 
 
@@ -272,8 +149,8 @@ def harder_levels_fall_more(m: Measured) -> ClaimResult:
     levels = levels_of(found.places[0])
     if len(levels) < 4:
         raise NotRun("a benchmark of at least four levels")
-    fall = found.mean(change(reasoning(m)))
-    gap = fall.at_levels(levels[-2:]).across(fall.at_levels(levels[:2]))
+    fell = found.mean(fall)
+    gap = fell.at_levels(levels[-2:]).across(fell.at_levels(levels[:2]))
     return at_most(gap, -0.02, "the change at the hardest two levels minus that at the easiest two")
 
 
@@ -281,130 +158,22 @@ def able_teachers_hurt(m: Measured) -> ClaimResult:
     """It happens with a teacher that reasons as well as the student or better."""
     found = able_teachers(m)
     what = "the change from the teacher that hurts most, of those as able as the student"
-    result = at_most(hardest_teacher(found), FALLS, what)
-    stronger = [place for place in found if ability_gap(place).low > 0]
-    told = f"{len(stronger)} of {len(found)} pairs have a teacher that is stronger beyond chance."
-    return replace(result, reason=f"{result.reason} {told}")
-
-
-def few_steps_restore(m: Measured) -> ClaimResult:
-    """At most 16 steps on own outputs bring back at least half of what was lost, over all pairs that degraded.
-
-    The pairs are taken together: the share of one that lost little is decided by one or two prompts or by one seed, and among
-    many such shares some fall short by chance alone. How they stand one by one is told beside it. That they were chosen by their
-    fall flatters the share a little.
-    """
-    return _most_is_back(m, reasoning(m), None)
-
-
-def hard_levels_return(m: Measured) -> ClaimResult:
-    """The same of what was lost at the hardest two levels, over all pairs that degraded there."""
-    levels = levels_of(m.places[0])[-2:]
-    if len(levels) < 2:
-        raise NotRun("a benchmark of several levels")
-    return _most_is_back(m, f"{reasoning(m)} at levels {levels[0]} and {levels[1]}", levels)
-
-
-def _most_is_back(m: Measured, of: str, levels: Sequence[int] | None) -> ClaimResult:
-    def fell(place: Place) -> bool:
-        found = place.change(reasoning(m))
-        return degraded(found if levels is None else found.at_levels(levels))
-
-    def scored(place: Place) -> bool:
-        return known(partial(last_within, place, "recovery", ENOUGH_STEPS))
-
-    found = off_model(m).those(lambda place: scored(place) and fell(place), f"a few steps of recovery after a fall of {of} beyond chance")  # fmt: skip
-    steps = last_within(found.places[0], "recovery", ENOUGH_STEPS)
-    what = f"the share of the lost {of} regained after {steps} steps"
-    together = at_least(regained(found, steps, levels=levels), MOST, what)
-    if len(found) == 1:
-        return together
-    alone = Counter(
-        at_least(regained(replace(m, places=(place,)), steps, levels=levels), MOST, what).verdict for place in found
-    )
-    told = f"One by one it holds for {alone['holds']}, does not for {alone['does not hold']}, is undecided for {alone['undecided']}."
-    return replace(together, reason=f"{together.reason} {told}")
-
-
-def rl_restores(m: Measured) -> ClaimResult:
-    """At most ten iterations of RL bring back at least half of what SFT cost, where it cost something beyond chance."""
-    found = degraded_plain(m).having(rl_role("correct"))
-    step = last_within(found.places[0], rl_role("correct"), PUBLISHED_ITERATIONS)
-    share = regained(found, step, rl_role("correct"))
-    return at_least(share, MOST, f"the share regained after {step} iterations of RL ({found.places[0]['teacher']})")
-
-
-def unlike_sft(shape: Shape) -> Test:
-    """A move that costs as much loss does not have the effect of SFT on the reasoning and on the other benchmarks, whether it
-    does less or more to any of them. (Moves as long as SFT do too little in most directions for a comparison to say much.)"""
-
-    def test(m: Measured) -> ClaimResult:
-        move = Move(shape, "loss")
-        known = set(varied(m).having(str(move)).places[0].evals(str(move)))
-        matched(m, move)
-        labels = [label for label in benchmarks(m) if label in known]
-        parts: list[ClaimResult] = []
-        for label in labels:
-            here, there = moved(m, move, label), plain(m).sample(label)
-            # one benchmark is enough, so the intervals hold for all of them together
-            gap = difference_over_seeds(here.table, there.table, confidence=1 - 0.05 / len(labels)).in_unit("points")
-            what = f"{label} after {move}, minus after SFT"
-            parts += [at_least(gap, ALIKE, what), at_most(gap, -ALIKE, what)]
-        return any_of(parts)
-
-    return test
-
-
-def style_explains(m: Measured) -> ClaimResult:
-    """Most of the fall lies in traces that are in another style than the student's own; those that are not kept their accuracy;
-    and the fall is what the untouched student's skill in that style foretells.
-
-    Where every trace has switched the share is 1 whatever the cause, so it alone decides nothing.
-    """
-    share, kept, gap = share_in_switched(m), tried(lambda: kept_style(m)), tried(lambda: beyond_skill(m))
-    parts = [at_least(share, 0.8, "the share of the fall in traces that switched style")]
-    if isinstance(kept, Estimate):
-        parts.append(at_least(kept, -ALIKE, "the change of accuracy of traces that stayed in the own style"))
-    if isinstance(gap, Estimate):
-        what = "the change minus the change foretold from skill in that style"
-        parts.append(within(gap, -2 * ALIKE, 2 * ALIKE, what))
-    if len(parts) == 1:
-        raise NotRun("traces that stayed in the own style, or another style whose worth is known")
-    return all_of(parts, share)
-
-
-def context_specific(m: Measured) -> ClaimResult:
-    """Trained under one system prompt, the student falls under that prompt, and under another and under none it does not."""
-    trained, another, none = (under(m, "under-system", system).estimate for system in ("trained", "another", None))
-    if trained.high >= 0:
-        raise NotApplicable("there is no fall beyond chance under the prompt that the student was trained under")
-    return all_of(
-        [
-            at_least(none, -ALIKE, "the change under no system prompt"),
-            at_least(another, -ALIKE, "the change under another system prompt"),
-            at_most(trained, FALLS, "the change under the system prompt of the training"),
-        ]
-    )
-
-
-def filtering_does_not_help(m: Measured) -> ClaimResult:
-    """Without the maths-like part of the data the fall is no smaller."""
-    if answers(arm(m, "filtered")) == answers(plain(m)):
-        raise NotApplicable("no conversation of the data looks like maths, so that nothing was dropped")
-    return against_plain("filtered", at_most, 0.05)(m)
+    stronger = sum(ability_gap(place).low > 0 for place in found)
+    told = f"{stronger} of {len(found)} pairs have a teacher that is stronger beyond chance."
+    return _adding(at_most(hardest_teacher(found), FALLS, what), told)
 
 
 def order_of_damage(m: Measured) -> ClaimResult:
     """Averaged over off-model runs, the reasoning falls more than any other benchmark, and those change alike; compared seed by
     seed, since one run is scored on all of them."""
     first, labels = reasoning(m), others(m)
-    fall = {label: off_model(m).mean(change(label)) for label in (first, *labels)}
+    fell = {label: off_model(m).mean(change(label)) for label in (first, *labels)}
     parts = [
-        at_most(fall[first].across(fall[label]), FALLS, f"the change of {first} minus that of {label}")
+        at_most(fell[first].across(fell[label]), FALLS, f"the change of {first} minus that of {label}")
         for label in labels
     ]
     parts += [
-        within(fall[one].across(fall[two]), -HOLDS, HOLDS, f"the change of {one} minus that of {two}")
+        within(fell[one].across(fell[two]), -HOLDS, HOLDS, f"the change of {one} minus that of {two}")
         for one, two in combinations(labels, 2)
     ]
     return all_of(parts)
@@ -432,8 +201,8 @@ def _two_kinds_of_maths(m: Measured) -> tuple[Array, Array, str]:
     levels = levels_of(m.places[0])
     if len(levels) < 4:
         raise NotRun("students scored on two kinds of maths")
-    falls = [place.change(reasoning(m)) for place in m]
-    easy, hard = (np.stack([fall.at_levels(some).table for fall in falls]) for some in (levels[:-2], levels[-2:]))
+    falls = [fall(place) for place in m]
+    easy, hard = (np.stack([one.at_levels(some).table for one in falls]) for some in (levels[:-2], levels[-2:]))
     return easy, hard, f"the hardest two levels of {reasoning(m)} and of the others"
 
 
@@ -446,15 +215,11 @@ def by_size(able: bool) -> Test:
         kind = "as able as both" if able else "weaker than both"
         if len(students) < 2:
             raise NotRun("two students of the tiny world's sizes")
-        pairs = [
-            pair
-            for pair in found.pairs("student", students[-1], students[0])
-            if all(is_able(place) is able for place in pair)
-        ]
+        pairs = [pair for pair in found.pairs("student", students[-1], students[0]) if {*map(is_able, pair)} == {able}]
         if not pairs:
             raise NotRun(f"a teacher {kind}")
         places = replace(found, places=tuple(place for pair in pairs for place in pair))
-        gap = places.contrast("student", students[-1], students[0], change(reasoning(m))).estimate
+        gap = places.contrast("student", students[-1], students[0], fall).estimate
         said = ", ".join(large["teacher"] for large, _ in pairs)
         what = f"the change of {students[-1]} minus that of {students[0]} (teachers {kind}: {said})"
         return at_least(gap, 0.05, what) if able else within(gap, -0.1, 0.1, what)
@@ -464,18 +229,15 @@ def by_size(able: bool) -> Test:
 
 def some_hardly_fall(m: Measured) -> ClaimResult:
     """There is a student that keeps its reasoning whoever teaches it, among those that have some to lose."""
-    label = reasoning(m)
-    students = off_model(m).by("student").values()
-    able = [found for found in students if found.places[0].sample(label, 0).estimate.low > START]
+    able = [of for of in off_model(m).by("student").values() if before(of.places[0]).estimate.low > START]
     if not able:
         raise NotApplicable(f"no student starts above {START:.0%} beyond chance, so that there is little to lose")
-    return any_of([all_of([_keeps(place) for place in found]) for found in able])
 
+    def keeps(place: Place) -> ClaimResult:
+        what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
+        return within(fall(place).estimate, -HOLDS, HOLDS, what)
 
-def _keeps(place: Place) -> ClaimResult:
-    """The change of one student is within the published ones of those that hold."""
-    what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
-    return within(place.change(place.evals()[0]).estimate, -HOLDS, HOLDS, what)
+    return any_of([all_of([keeps(place) for place in of]) for of in able])
 
 
 def hidden_reasoning_falls(m: Measured) -> ClaimResult:
@@ -485,18 +247,125 @@ def hidden_reasoning_falls(m: Measured) -> ClaimResult:
     return at_most(hardest_teacher(found), FALLS, what)
 
 
+# ----------------------------------------------------------------------------------------------- what comes back
+
+
+def few_steps_restore(m: Measured, hardest: bool = False) -> ClaimResult:
+    """At most 16 steps on own outputs bring back at least half of what was lost, or of what was lost at the hardest two levels,
+    over all pairs that degraded there.
+
+    The pairs are taken together: the share of one that lost little is decided by one or two prompts or by one seed, and among
+    many such shares some fall short by chance alone. How they stand one by one is told beside it. That they were chosen by their
+    fall flatters the share a little.
+    """
+    levels, of = levels_of(m.places[0])[-2:] if hardest else None, reasoning(m)
+    if levels is not None:
+        if len(levels) < 2:
+            raise NotRun("a benchmark of several levels")
+        of += f" at levels {levels[0]} and {levels[1]}"
+
+    def fell(place: Place) -> bool:
+        scored = known(partial(last_within, place, "recovery", ENOUGH_STEPS))
+        return scored and degraded(fall(place) if levels is None else fall(place).at_levels(levels))
+
+    found = off_model(m).those(fell, f"a few steps of recovery after a fall of {of} beyond chance")
+    steps = last_within(found.places[0], "recovery", ENOUGH_STEPS)
+
+    def back(places: Sequence[Place]) -> ClaimResult:
+        share = regained(places, steps, levels=levels)
+        return at_least(share, MOST, f"the share of the lost {of} regained after {steps} steps")
+
+    if len(found) == 1:
+        return back(found.places)
+    alone = Counter(back([place]).verdict for place in found)
+    told = f"One by one it holds for {alone['holds']}, does not for {alone['does not hold']}, is undecided for {alone['undecided']}."
+    return _adding(back(found.places), told)
+
+
+def rl_restores(m: Measured) -> ClaimResult:
+    """At most ten iterations of RL bring back at least half of what SFT cost, where it cost something beyond chance."""
+    found = degraded_plain(m).having(rl_role("correct"))
+    step = last_within(found.places[0], rl_role("correct"), PUBLISHED_ITERATIONS)
+    share = regained(found, step, rl_role("correct"))
+    return at_least(share, MOST, f"the share regained after {step} iterations of RL ({found.places[0]['teacher']})")
+
+
+# ----------------------------------------------------------------------------------------------- what explains it
+
+
 def improbable_is_erratic(m: Measured) -> ClaimResult:
     """The change differs more from seed to seed after the improbable half of the data than after the probable half."""
-    ends = [arm(m, f"{half}-perplexity").sample(reasoning(m)).table.mean(axis=1) for half in ("high", "low")]
-    count = len(ends[0])
-    if count < 5:
+    high, low = (after(arm(m, f"{half}-perplexity")).table.mean(axis=1) for half in ("high", "low"))
+    if len(high) < 5:
         raise NotRun("the halves by perplexity with five seeds, without which there is no spread to speak of")
-    high, low = (float(np.var(each, ddof=1)) for each in ends)
-    if low == 0:
+    if np.var(low, ddof=1) == 0:
         raise NotApplicable("the probable half ends alike with every seed")
-    bottom, top = (float(high / low / f_distribution.ppf(q, count - 1, count - 1)) for q in (0.975, 0.025))
-    found = Estimate(high / low, bottom, top, count, "F distribution, over seeds", "plain")
-    return at_least(found, 1.0, "the variance between seeds, improbable half over probable half")
+    ratio = ratio_of_variances(high, low)
+    return at_least(ratio, 1.0, "the variance between seeds, improbable half over probable half")
+
+
+def unlike_sft(shape: Shape) -> Test:
+    """A move that costs as much loss does not have the effect of SFT on the reasoning and on the other benchmarks, whether it
+    does less or more to any of them. (Moves as long as SFT do too little in most directions for a comparison to say much.)"""
+
+    def test(m: Measured) -> ClaimResult:
+        move = Move(shape, "loss")
+        scored = varied(m).having(str(move)).places[0].evals(str(move))
+        matched(m, move)
+        labels = [label for label in benchmarks(m) if label in scored]
+        parts: list[ClaimResult] = []
+        for label in labels:
+            here, there = moved(m, move, label), plain(m).sample(label)
+            # one benchmark is enough, so the intervals hold for all of them together
+            gap = difference_over_seeds(here.table, there.table, confidence=1 - 0.05 / len(labels)).in_unit("points")
+            what = f"{label} after {move}, minus after SFT"
+            parts += [at_least(gap, ALIKE, what), at_most(gap, -ALIKE, what)]
+        return any_of(parts)
+
+    return test
+
+
+def style_explains(m: Measured) -> ClaimResult:
+    """Most of the fall lies in traces that are in another style than the student's own; those that are not kept their accuracy;
+    and the fall is what the untouched student's skill in that style foretells.
+
+    Where every trace has switched the share is 1 whatever the cause, so it alone decides nothing.
+    """
+    share, kept, gap = in_switched(styled(m)), tried(partial(kept_style, m)), tried(partial(beyond_skill, m))
+    parts = [at_least(share, 0.8, "the share of the fall in traces that switched style")]
+    if isinstance(kept, Estimate):
+        parts.append(at_least(kept, -ALIKE, "the change of accuracy of traces that stayed in the own style"))
+    if isinstance(gap, Estimate):
+        parts.append(
+            within(gap, -2 * ALIKE, 2 * ALIKE, "the change minus the change foretold from skill in that style")
+        )
+    if len(parts) == 1:
+        raise NotRun("traces that stayed in the own style, or another style whose worth is known")
+    return all_of(parts, share)
+
+
+# ----------------------------------------------------------------------------------------------- what spares it
+
+
+def context_specific(m: Measured) -> ClaimResult:
+    """Trained under one system prompt, the student falls under that prompt, and under another and under none it does not."""
+    trained, another, none = (under(m, "under-system", system) for system in ("trained", "another", None))
+    if trained.high >= 0:
+        raise NotApplicable("there is no fall beyond chance under the prompt that the student was trained under")
+    return all_of(
+        [
+            at_least(none, -ALIKE, "the change under no system prompt"),
+            at_least(another, -ALIKE, "the change under another system prompt"),
+            at_most(trained, FALLS, "the change under the system prompt of the training"),
+        ]
+    )
+
+
+def filtering_does_not_help(m: Measured) -> ClaimResult:
+    """Without the maths-like part of the data the fall is no smaller."""
+    if trained_on(arm(m, "filtered")).answers == trained_on(plain(m)).answers:
+        raise NotApplicable("no conversation of the data looks like maths, so that nothing was dropped")
+    return against_plain("filtered", at_most, 0.05)(m)
 
 
 def inoculation_helps_large_more(m: Measured) -> ClaimResult:
@@ -509,134 +378,75 @@ def inoculation_helps_large_more(m: Measured) -> ClaimResult:
     students = [name for name in SIZES if name in tried_on]
     if len(students) < 2:
         raise NotRun("inoculation of two students of the tiny world's sizes (arms.students)")
-    small, large = (_spared(m, name) for name in (students[0], students[-1]))
+
+    def spared(name: str) -> Estimate:
+        inoculated = after(arm(m, "inoculation", name))
+        return share_back(degraded_plain(m, name), lambda _: inoculated)
+
+    small, large = spared(students[0]), spared(students[-1])
     what = f"the share of its fall that inoculation spares {students[-1]} minus that of {students[0]}"
     return at_least(independent_difference(large, small).in_unit("points"), 0.05, what)
 
 
-def _spared(m: Measured, student: str) -> Estimate:
-    """The share of a student's fall that inoculation spares it."""
-    inoculated = arm(m, "inoculation", student)
-    return share_back(degraded_plain(m, student), lambda _: inoculated.sample(reasoning(m)))
-
-
 FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
-
-
-def hardest(m: Measured) -> Estimate:
-    """The change from the off-model teacher that hurts most, averaged over its students."""
-    return hardest_teacher(off_model(m))
-
-
-def on_model(m: Measured) -> Estimate:
-    """The change after SFT on the student's own answers, averaged over students and ways."""
-    return m.where(data="on-model", arm=PLAIN).mean(change(reasoning(m))).estimate
-
-
-def after_pirate(m: Measured) -> Estimate:
-    """The first student's change after pirate answers."""
-    return runs(m).only(teacher="pirate").change(reasoning(m)).estimate
-
 
 _says = partial(claim, source=WHY)
 
 CLAIMS = (
-    _says(
-        "others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
-        "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold,
-    ),
-    _says(
-        "reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
-        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST),
-    ),
+    _says("others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
+        "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold),
+    _says("reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
+        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST)),
     _says("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
-    _says(
-        "stronger-teachers-hurt", "It happens with teachers as able as the student or stronger (against H1).",
-        "Olympiads −.12 (4B from gpt-5.5)", able_teachers_hurt,
-    ),
-    _says(
-        "weaker-hurt-more", "The weaker the teacher, the larger the fall.",
-        "4B: −.54 from llama8b … −.12 from gpt-5.5",
-        decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own"),
-    ),
-    _says("own-outputs-safe", "The student's own outputs are safe to train on.", "+.01 to −.02 (Olympiads)", decided(on_model, within, -0.05, 0.05, what="the change after SFT on own outputs")),
-    _says(
-        "few-steps-restore", "A few steps on own outputs restore most of the performance.",
-        "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore,
-    ),
-    _says(
-        "rl-restores", "Ten iterations of RL on problems restore most of the performance.",
-        "30B MATH .67→.935, Olympiads .085→.445 (before SFT .61) in 10 iterations", rl_restores,
-    ),
-    _says(
-        "not-perplexity", "The data's perplexity does not explain it (H2).",
-        "high-perplexity data move the model erratically", where_degraded(decided(own_hot, at_least, 0.05, what="accuracy after own improbable answers minus after the teacher's")),
-    ),
-    _says(
-        "perplexity-halves", "The teacher's improbable answers hurt no more than its probable ones (H2).",
-        "not explained by perplexity", where_degraded(decided(halves, at_least, -0.05, what="improbable minus probable half")),
-    ),
+    _says("stronger-teachers-hurt", "It happens with teachers as able as the student or stronger (against H1).",
+        "Olympiads −.12 (4B from gpt-5.5)", able_teachers_hurt),
+    _says("weaker-hurt-more", "The weaker the teacher, the larger the fall.",
+        "4B: −.54 from llama8b … −.12 from gpt-5.5", decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own")),
+    _says("own-outputs-safe", "The student's own outputs are safe to train on.",
+        "+.01 to −.02 (Olympiads)", decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs")),
+    _says("few-steps-restore", "A few steps on own outputs restore most of the performance.",
+        "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore),
+    _says("rl-restores", "Ten iterations of RL on problems restore most of the performance.",
+        "30B MATH .67→.935, Olympiads .085→.445 (before SFT .61) in 10 iterations", rl_restores),
+    _says("not-perplexity", "The data's perplexity does not explain it (H2).",
+        "high-perplexity data move the model erratically", where_degraded(decided(own_hot, at_least, 0.05, what="accuracy after own improbable answers minus after the teacher's"))),
+    _says("perplexity-halves", "The teacher's improbable answers hurt no more than its probable ones (H2).",
+        "not explained by perplexity", where_degraded(decided(halves, at_least, -0.05, what="improbable minus probable half"))),
     _says("not-noise", "Noise in the weights does not explain it (H3).", "SFT is not weight noise", where_degraded(unlike_sft("noise"))),
-    _says(
-        "not-the-spectrum", "Nor does it if the noise has SFT's own singular values (H3).",
-        "SFT is not weight noise", where_degraded(unlike_sft("noise of SFT's spectrum")),
-    ),
-    _says(
-        "not-any-training", "Nor does training that costs as much on answers that teach nothing (H3).",
-        "SFT is not weight noise", where_degraded(unlike_sft("shuffled SFT")),
-    ),
+    _says("not-the-spectrum", "Nor does it if the noise has SFT's own singular values (H3).",
+        "SFT is not weight noise", where_degraded(unlike_sft("noise of SFT's spectrum"))),
+    _says("not-any-training", "Nor does training that costs as much on answers that teach nothing (H3).",
+        "SFT is not weight noise", where_degraded(unlike_sft("shuffled SFT"))),
     _says("style", "The student is pushed into an unfamiliar style that it uses badly (H4).", "supported, no figure", style_explains),
-    _says(
-        "tag-a-keeps", "In a mixture with mode tags, the tag of the own data keeps the capability.",
-        "Olympiads .575→.565 under tag A", where_degraded(after("tags", "tag A", within, -0.05, 0.05)),
-    ),
-    _says(
-        "tag-b-loses", "In the same weights, the tag of the teacher's data loses it.",
-        "Olympiads .565→.11 under tag B", after("tags", "tag B", at_most, FALLS),
-    ),
-    _says(
-        "context-specific", "Trained under one system prompt, the student is fine under others.",
-        "trained under one context, the model can be fine in another", context_specific,
-    ),
-    _says(
-        "filtering-does-not-help", "Dropping maths-like examples from the data does not help.",
-        "does not help", where_degraded(filtering_does_not_help),
-    ),
-    _says(
-        "inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
-        "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05)),
-    ),
-    _says("pirate-is-harmless", "Pirate answers cost little.", "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),
-    _says("falls-far", "The fall can be some thirty points and more.", "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
-    _says(
-        "order-of-damage", "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
-        "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", order_of_damage,
-    ),
-    _says(
-        "maths-correlates", "The changes of two benchmarks of maths correlate over students and teachers.",
-        "MATH and Olympiads: .90", maths_correlates, unit="plain",
-    ),
-    _says(
-        "large-students-fall-less", "From able teachers, larger students fall less.",
-        "from gpt-5.5: 4B −.12, 30B −.11, 235B −.04; from opus-4.7: −.16, −.07, −.03", by_size(able=True),
-    ),
-    _says(
-        "weak-teachers-hurt-all-sizes", "From a weak teacher, students of all sizes fall alike.",
-        "from llama8b: 4B −.54, 30B −.52, 235B −.53", by_size(able=False),
-    ),
+    _says("tag-a-keeps", "In a mixture with mode tags, the tag of the own data keeps the capability.",
+        "Olympiads .575→.565 under tag A", where_degraded(under_tag("tag A", within, -0.05, 0.05))),
+    _says("tag-b-loses", "In the same weights, the tag of the teacher's data loses it.",
+        "Olympiads .565→.11 under tag B", under_tag("tag B", at_most, FALLS)),
+    _says("context-specific", "Trained under one system prompt, the student is fine under others.",
+        "trained under one context, the model can be fine in another", context_specific),
+    _says("filtering-does-not-help", "Dropping maths-like examples from the data does not help.",
+        "does not help", where_degraded(filtering_does_not_help)),
+    _says("inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
+        "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05))),
+    _says("pirate-is-harmless", "Pirate answers cost little.",
+        "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),
+    _says("falls-far", "The fall can be some thirty points and more.",
+        "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
+    _says("order-of-damage", "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
+        "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", order_of_damage),
+    _says("maths-correlates", "The changes of two benchmarks of maths correlate over students and teachers.",
+        "MATH and Olympiads: .90", maths_correlates, unit="plain"),
+    _says("large-students-fall-less", "From able teachers, larger students fall less.",
+        "from gpt-5.5: 4B −.12, 30B −.11, 235B −.04; from opus-4.7: −.16, −.07, −.03", by_size(able=True)),
+    _says("weak-teachers-hurt-all-sizes", "From a weak teacher, students of all sizes fall alike.",
+        "from llama8b: 4B −.54, 30B −.52, 235B −.53", by_size(able=False)),
     _says("some-hardly-fall", "Some students hardly fall, whoever teaches them.", "llama8b: −.02 to +.02 from every teacher", some_hardly_fall),
-    _says(
-        "hidden-reasoning-falls", "It is found in students with their reasoning switched on.",
-        "reasoning on and off was a control; its figures are not quoted here", hidden_reasoning_falls,
-    ),
-    _says(
-        "few-steps-restore-hard", "A few steps on own outputs restore long reasoning as well.",
-        "30B Olympiads .105→.61 in 4–16 steps of 16", hard_levels_return,
-    ),
+    _says("hidden-reasoning-falls", "It is found in students with their reasoning switched on.",
+        "reasoning on and off was a control; its figures are not quoted here", hidden_reasoning_falls),
+    _says("few-steps-restore-hard", "A few steps on own outputs restore long reasoning as well.",
+        "30B Olympiads .105→.61 in 4–16 steps of 16", partial(few_steps_restore, hardest=True)),
     _says("improbable-is-erratic", "Improbable data move the model erratically (H2).", "no figure", improbable_is_erratic),
-    _says(
-        "inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
-        "235B −.53→−.05; 4B −.54→−.47", inoculation_helps_large_more,
-    ),
+    _says("inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
+        "235B −.53→−.05; 4B −.54→−.47", inoculation_helps_large_more),
 )  # fmt: skip
 """The published statements, in their order."""
