@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
@@ -23,13 +23,14 @@ from cavesson.studies.redblue import (
     capability_of,
     course,
     frontier_of,
+    probes,
     removed,
     returns_in_some_runs,
     reversal,
-    reversal_probes,
     runs,
     title,
     trained,
+    tried,
     untouched,
 )
 from cavesson.studies.redblue_shown import probe_name
@@ -46,7 +47,7 @@ MEMORISED = "memorised"
 
 
 class Checkpoint(NamedTuple):
-    """A step of a run, or of a damaged model."""
+    """A step of a run."""
 
     run: Place
     step: int
@@ -75,8 +76,7 @@ def check_start(scores: Scores) -> None:
 
 def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
     """Where a learning-rate grid ends before its answer does: a run of that grid, and the edge."""
-    rising = sorted(m.having("run"), key=lambda run: float(run["lr"]))
-    max_loss = m.config.after.max_loss
+    rising, max_loss = sorted(tried(m), key=lambda run: float(run["lr"])), m.config.after.max_loss
     for found in Measured(tuple(rising)).by("intervention", "adapter").values():
         courses = [course(run) for run in found]
         most = [float(gone[kept >= 1 - max_loss].max(initial=0.0)) for kept, gone, _ in courses]
@@ -85,18 +85,17 @@ def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
             yield found.places[0], edge
 
 
-def most_successful(m: Measured) -> Checkpoint | None:
-    """The checkpoint of blue's runs, averaged over seeds, that removed most at an affordable loss; None: nothing was removed."""
-    return best(m.having("run"), m.config.after.max_loss)
+def most_successful(m: Measured, intervention: str | None = None) -> Checkpoint | None:
+    """The checkpoint, of one intervention or of all trainings, that removed most at an affordable loss, averaged over seeds.
 
-
-def best(places: Iterable[Place], max_loss: float) -> Checkpoint | None:
-    """The checkpoint that removed most at a loss of at most `max_loss`; of equals the more capable, then the earlier."""
+    Returns:
+        of equals the more capable, then the earlier; None: nothing was removed.
+    """
     found = [
-        ((gone, kept, -step), Checkpoint(place, step))
-        for place in places
-        for kept, gone, step in zip(*course(place), strict=True)
-        if kept >= 1 - max_loss and gone > 0
+        ((gone, kept, -step), Checkpoint(run, step))
+        for run in tried(m, intervention)
+        for kept, gone, step in zip(*course(run), strict=True)
+        if kept >= 1 - m.config.after.max_loss and gone > 0
     ]
     return max(found, key=lambda each: each[0])[1] if found else None
 
@@ -138,16 +137,16 @@ def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
     checkpoint = most_successful(m)
     if checkpoint is None:
         raise NotApplicable("nothing was removed that could come back")
-    probes = reversal_probes(m)
-    if not probes:
+    probed = probes(m).places
+    if not probed:
         yield f"Most successful: {checkpoint.name}."
         return
-    which = "that checkpoint" if len(probes[0].seeds) == 1 else "each seed's own best checkpoint"
+    which = "that checkpoint" if len(probed[0].seeds) == 1 else "each seed's own best checkpoint"
     yield (
-        f"Most successful: {checkpoint.name}; at {which}, on prompts drawn anew, {removed(probes[0])} of the behaviour is gone "
-        f"and the capability changes by {capability_change(probes[0]).estimate}."
+        f"Most successful: {checkpoint.name}; at {which}, on prompts drawn anew, {removed(probed[0])} of the behaviour is gone "
+        f"and the capability changes by {capability_change(probed[0]).estimate}."
     )
-    yield from (f"After {probe_name(probe)}: {_came_back(probe)}" for probe in probes)
+    yield from (f"After {probe_name(probe)}: {_came_back(probe)}" for probe in probed)
 
 
 CAME_BACK = {
@@ -279,7 +278,7 @@ def worst_rate(m: Measured, intervention: str | None) -> str:
     """The rate of an intervention that removed most at an affordable loss, in words."""
     if intervention is None:
         return "–"
-    found = best([run for run in runs(m) if run["intervention"] == intervention], m.config.after.max_loss)
+    found = most_successful(m, intervention)
     if found is None:
         return "none removes anything"
     rate = f"{found.run['lr']:g}"
@@ -289,7 +288,7 @@ def worst_rate(m: Measured, intervention: str | None) -> str:
 def controls(m: Measured) -> TableView | None:
     """The reversal probes, and the memorisation control."""
     rows: dict[str, tuple[Figure, ...]] = {}
-    for probe in reversal_probes(m):
+    for probe in probes(m):
         found = reversal(probe)
         rows[probe_name(probe)] = (found.before, found.after_blue, found.after_reversal, found.verdict)
     for memory in m.by("control").get(MEMORY, ()):
@@ -309,7 +308,7 @@ def along_the_probes(m: Measured) -> CurveView | None:
     """What comes back along the reversal probes."""
     return chart(
         "Triggered rate along the reversal probes",
-        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in reversal_probes(m)},
+        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in probes(m)},
         x="steps of the probe",
         y="triggered rate",
         caption="Innocuous training from the most successful checkpoint. What rises again was suppressed.",
