@@ -124,14 +124,15 @@ class RobustConfig(Inputs):
 
 
 def _arm(name: str, construction: str, *interventions: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "construction": construction, "interventions": list(interventions), **changes}
+    own = {"interventions": [*interventions]} if interventions else {}
+    return {"name": name, "construction": construction, **own, **changes}
 
 
 _ALL: dict[str, Any] = {"pairs": "all"}
 _MAIN = (
-    _arm("full", "full-weight", "pirate", "hhh", **_ALL),
-    _arm("merged LoRA", "merged-lora", "pirate", "hhh", adapter={"rank": 16}, **_ALL),
-    _arm("continued LoRA", "continued-lora", "pirate", "hhh", adapter={"rank": 16}, **_ALL),
+    _arm("full", "full-weight", **_ALL),
+    _arm("merged LoRA", "merged-lora", adapter={"rank": 16}, **_ALL),
+    _arm("continued LoRA", "continued-lora", adapter={"rank": 16}, **_ALL),
     _arm("prompted static", "prompted-static", "pirate", **_ALL),
     _arm("prompted dynamic", "prompted-dynamic", "pirate", "pirate-removal", **_ALL),
 )
@@ -144,8 +145,8 @@ _SIDE = (
     _arm("weight decay", "full-weight", "pirate", weight_decay=0.1),
     _arm("three times the steps", "full-weight", "pirate", steps=900),
     _arm("larger model", "full-weight", "pirate", model="student"),
-    _arm("CoT-distilled, matched", "cot-distilled", "pirate", "hhh"),
-    _arm("CoT-distilled, unmatched", "cot-distilled-unmatched", "pirate", "hhh"),
+    _arm("CoT-distilled, matched", "cot-distilled"),
+    _arm("CoT-distilled, unmatched", "cot-distilled-unmatched"),
 )
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -48,7 +48,7 @@ from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
-from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, title_of
+from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Shipped
@@ -433,7 +433,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     grow=grow,
-    titled=title_of,
+    titled=lambda m: f"Stress test of {organism_of(m).name}",
     shows=(shown, *SHOWS),
     headline=HEADLINE,
 )

@@ -115,11 +115,6 @@ def organism_of(m: Measured) -> Organism:
     return runs(m)[0].organism
 
 
-def title_of(m: Measured) -> str:
-    """What the report is called."""
-    return f"Stress test of {organism_of(m).name}"
-
-
 # ----------------------------------------------------------------------------------------------- the verdict in sentences
 
 
@@ -130,6 +125,14 @@ def verdict(m: Measured, _: Sequence[ClaimView]) -> str:
     if most_successful(m) is None:
         return f"{said}: no training of the battery removed anything {cost} (share removed {share})."
     return f"{said}: training that knows nothing of the behaviour removes {share} of the behaviour {cost}."
+
+
+CAME_BACK = {
+    "removed": "the behaviour stays away ({steps} steps, triggered rate {rates}): removed.",
+    "suppressed": "the behaviour comes back ({steps} steps, triggered rate {rates}): suppressed, not removed.",
+    "not removed": "most of the behaviour had stayed anyway (triggered rate {rates}).",
+    "undecided": "whether the behaviour comes back is undecided ({steps} steps, triggered rate {rates}).",
+}
 
 
 def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
@@ -146,21 +149,10 @@ def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
         f"Most successful: {checkpoint.name}; at {which}, on prompts drawn anew, {removed(probed[0])} of the behaviour is gone "
         f"and the capability changes by {capability_change(probed[0]).estimate}."
     )
-    yield from (f"After {probe_name(probe)}: {_came_back(probe)}" for probe in probed)
-
-
-CAME_BACK = {
-    "removed": "the behaviour stays away ({steps} steps, triggered rate {rates}): removed.",
-    "suppressed": "the behaviour comes back ({steps} steps, triggered rate {rates}): suppressed, not removed.",
-    "not removed": "most of the behaviour had stayed anyway (triggered rate {rates}).",
-    "undecided": "whether the behaviour comes back is undecided ({steps} steps, triggered rate {rates}).",
-}
-
-
-def _came_back(probe: Place) -> str:
-    found = reversal(probe)
-    rates = f"{found.after_blue.short} → {found.after_reversal}"
-    return CAME_BACK[found.verdict].format(steps=probe.steps()[-1], rates=rates)
+    for probe in probed:
+        found, steps = reversal(probe), probe.steps()[-1]
+        rates = f"{found.after_blue.short} → {found.after_reversal}"
+        yield f"After {probe_name(probe)}: {CAME_BACK[found.verdict].format(steps=steps, rates=rates)}"
 
 
 def trivial_damage(m: Measured, _: Sequence[ClaimView]) -> str:
@@ -170,11 +162,6 @@ def trivial_damage(m: Measured, _: Sequence[ClaimView]) -> str:
         return "No trivial damage was tried."
     shares = ", ".join(f"{name} {share_removed(m, name)}" for name in names)
     return f"Trivial damage at the same cost removes: {shares}."
-
-
-def returns_along_a_run(m: Measured, _: Sequence[ClaimView]) -> str:
-    """Whether the behaviour fell and rose again along one run."""
-    return returns_in_some_runs(m).reason
 
 
 def what_was_remembered(m: Measured, _: Sequence[ClaimView]) -> str:
@@ -224,8 +211,8 @@ def advice(m: Measured, _: Sequence[ClaimView]) -> str:
     if band(m) == "robust":
         raise NotApplicable("a robust organism needs no advice")
     built_here = m.config.organism is None and m.config.build.construction is not None
-    adapter = m.config.build.adapter if built_here else None
-    return f"To make it more robust: {' '.join(tips(organism_of(m), low_rank=adapter is not None))}"
+    low_rank = built_here and m.config.build.adapter is not None
+    return f"To make it more robust: {' '.join(tips(organism_of(m), low_rank=low_rank))}"
 
 
 def tips(organism: Organism, *, low_rank: bool) -> list[str]:
@@ -246,7 +233,7 @@ HEADLINE = (
     verdict,
     what_removed_most,
     trivial_damage,
-    returns_along_a_run,
+    lambda m, _: returns_in_some_runs(m).reason,
     what_was_remembered,
     grids_that_end_early,
     advice,
