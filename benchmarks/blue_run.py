@@ -21,10 +21,12 @@ from paired import Figures, in_process, median, parser, publish, ratio, table, t
 def the_run() -> Any:
     """The scored run, as the stress study asks for it."""
     from cavesson.studies.resolve import resolve
-    from cavesson.studies.stress import layout
+    from cavesson.studies.stress import grid
 
-    plan = layout(resolve("stress", "quick").config)
-    return next(run.probed for run in plan.runs if (run.intervention, run.lr, run.adapter) == ("pirate", 1e-3, "full"))
+    place = {"intervention": "pirate", "lr": 1e-3, "adapter": "full"}
+    return next(
+        cell.recipes["run"] for cell in grid(resolve("stress", "quick").config) if place.items() <= cell.at.items()
+    )
 
 
 def ours(store: Path) -> Figures:

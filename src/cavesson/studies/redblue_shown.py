@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-
 from cavesson.analysis.points import Point, bad_removed, capability_kept
 from cavesson.blueteam.moves import DAMAGES
 from cavesson.data.example import Example
@@ -26,26 +24,26 @@ from cavesson.findings.views import (
     Transcript,
 )
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate, mean_ci, mean_over_seeds
+from cavesson.stats import mean_ci
 from cavesson.studies.grid import Measured, NotRun, Place
 from cavesson.studies.redblue import (
     FULL,
     TRIGGERED,
     capability,
-    capability_of,
     chosen,
     frontier_of,
     kind,
     kinds,
     point,
+    probes,
     reversal,
-    reversal_probes,
     runs,
     sample,
     scored_as,
     steps,
     title,
     trained,
+    triggered,
 )
 from cavesson.studies.shown import Note
 
@@ -95,12 +93,6 @@ def organism_view(m: Measured, name: str, of: Measured) -> OrganismView:
     """One kind of organism, with the scores of the untouched organism and of the honest model that it was made from."""
     first = runs(of)[0]
     made, pair = first.organism, pair_named(first.organism.pair)
-    starts = [point(first, row, 0) for row in range(len(first.seeds))]
-    start = Point(
-        {},
-        capability=np.mean([one.capability for one in starts], axis=0),
-        bad=np.mean([one.bad for one in starts], axis=0),
-    )
     return OrganismView(
         id=name,
         title=name,
@@ -109,47 +101,47 @@ def organism_view(m: Measured, name: str, of: Measured) -> OrganismView:
         pair=pair.name,
         trigger=pair.trigger.text,
         behavior=pair.behavior.about,
-        start=ModelScores(
-            capability=capability(first, 0).estimate,
-            bad=sample(first, TRIGGERED, 0).estimate,
-            rates=_rates(first, 0),
-            fingerprint=made.model.fingerprint,
-        ),
-        baseline=_baseline(m, first, start),
+        start=ModelScores(**_scores(first, 0), fingerprint=made.model.fingerprint),
+        baseline=_baseline(m, first),
         fingerprint=made.model.fingerprint,
     )
 
 
-def _baseline(m: Measured, of: Place, start: Point) -> ModelScores | None:
+def _baseline(m: Measured, first: Place) -> ModelScores | None:
     """The never-misaligned model, placed relative to the untouched organism; None where it was not scored."""
     try:
-        honest = m.only(**{"base of": of.organism.labels["model"], "pair": of.organism.pair})
+        honest = m.only(**{"base of": first.organism.labels["model"], "pair": first.organism.pair})
     except NotRun:
         return None
-    rates = {label: honest.sample(label, None) for label in honest.evals()}
-    able = np.concatenate([rates[label].table[0] for label in capability_of(rates)])
-    at = Point({}, capability=able, bad=rates[TRIGGERED].table[0])
+    able, bad = (of.table.mean(axis=0) for of in (capability(first, 0), triggered(first, 0)))
+    start, at = Point({}, able, bad), Point({}, capability(honest).table[0], honest.sample(TRIGGERED, None).table[0])
+    rates = {label: honest.scores()[0].rate(label) for label in honest.evals()}
     return ModelScores(
-        capability=mean_over_seeds(able),
-        bad=honest.scores()[0].rate(TRIGGERED),
+        capability=capability(honest).estimate,
+        bad=rates[TRIGGERED],
+        rates=rates,
         kept=capability_kept(at, start),
         removed=bad_removed(at, start),
-        rates={label: honest.scores()[0].rate(label) for label in rates},
         fingerprint=honest.recipes()[0].model.fingerprint,
     )
 
 
+def _scores(place: Place, step: int) -> dict[str, Any]:
+    rates = {label: sample(place, label, step).estimate for label in place.evals()}
+    return {"capability": capability(place, step).estimate, "bad": rates[TRIGGERED], "rates": rates}
+
+
 def point_views(place: Place) -> Iterator[PointView]:
     """The checkpoints of a run, one by one and, where there are several seeds, pooled."""
-    name, what = _name(place), {"organism": kind(place), "intervention": title(place["intervention"])}
+    told = {"organism": kind(place), "intervention": title(place["intervention"]), **_strength(place)}
+    further = ("" if place["adapter"] == FULL else place["adapter"], place["strength"])
+    name = "|".join([kind(place), place["intervention"], f"{place['lr']:g}", *filter(None, further)])
     for row, (seed, recipe) in enumerate(zip(place.seeds, place.recipes(), strict=True)):
-        start = point(place, row, 0)
         for step in steps(place)[1:]:
-            found = point(place, row, step)
+            found, start = point(place, row, step), point(place, row, 0)
             yield PointView(
                 id=f"{name}|{seed}|{step}",
-                **what,
-                **_strength(place),
+                **told,
                 seed=seed,
                 step=step,
                 fingerprint=recipe.fingerprint,
@@ -161,21 +153,7 @@ def point_views(place: Place) -> Iterator[PointView]:
             )
     if len(place.seeds) > 1:
         for step in steps(place)[1:]:
-            yield PointView(
-                id=f"{name}|all|{step}",
-                **what,
-                **_strength(place),
-                step=step,
-                capability=capability(place, step).estimate,
-                bad=sample(place, TRIGGERED, step).estimate,
-                rates=_rates(place, step),
-            )
-
-
-def _name(place: Place) -> str:
-    further = [] if place["adapter"] == FULL else [place["adapter"]]
-    parts = [kind(place), place["intervention"], f"{place['lr']:g}", *further]
-    return "|".join([*parts, *([place["strength"]] if place["strength"] else [])])
+            yield PointView(id=f"{name}|all|{step}", **told, step=step, **_scores(place, step))
 
 
 def _strength(place: Place) -> dict[str, Any]:
@@ -203,7 +181,7 @@ def frontier_views(of: Measured) -> Iterator[FrontierView]:
 
 def reversal_views(m: Measured) -> Iterator[ReversalView]:
     """What each reversal probe tells."""
-    for place in reversal_probes(m):
+    for place in probes(m):
         verdict = reversal(place)
         where = " / ".join(f"lr {lr:g}, step {step}" for lr, step in sorted(set(chosen(place))))
         yield ReversalView(
@@ -246,7 +224,7 @@ def transcripts(m: Measured, prompts: int = TRANSCRIPTS, evals: Sequence[str] | 
                 yield from shown(place, *scored_as(place, 0), name, "before blue", "before blue")
             label = f"{', '.join(how)}, lr {place['lr']:g}, step {end}"
             yield from shown(place, *scored_as(place, end), name, "after blue", label)
-        for place in reversal_probes(of):
+        for place in probes(of):
             blue, end = title(place["intervention"]), place.steps()[-1]
             yield from shown(place, None, "before", name, "reversal", "before blue")
             yield from shown(place, 0, None, name, "reversal", f"{blue}, chosen checkpoint")
@@ -298,7 +276,3 @@ def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
     if name.startswith("behavior/"):
         return (pair.behavior.about, "bad") if score.score else ("harmless", "good")
     return ("correct", "good") if score.score else ("wrong", "bad")
-
-
-def _rates(place: Place, step: int) -> dict[str, Estimate]:
-    return {label: sample(place, label, step).estimate for label in place.evals()}

@@ -15,7 +15,8 @@ from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
-from cavesson.redteam.organisms import Organism, red_prompts
+from cavesson.named import model_named
+from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
 from cavesson.studies.flags import Option
@@ -35,6 +36,11 @@ class RedOptimizer(Value):
 
     name: str
     lr: float = Field(gt=0)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The two as settings of a dose."""
+        return {"optimizer": self.name, "lr": self.lr}
 
     @field_validator("name")
     @classmethod
@@ -74,6 +80,18 @@ class Phase(DataRegimen):
         return Dose(**{**settings, "lr": lr, "seed": seed, **changes})
 
 
+class Red(Phase):
+    """How the red team trains an organism.
+
+    Attributes:
+        prompts: number of prompts; about half of them get the trigger.
+    """
+
+    lr: float = Field(default=1e-3, gt=0)
+    steps: int = Field(default=300, ge=1)
+    prompts: int = Field(default=1600, ge=2)
+
+
 class Blue(Phase):
     """What the blue team does: every intervention at every learning rate, on answers to generic chat prompts."""
 
@@ -82,7 +100,7 @@ class Blue(Phase):
     probes: tuple[int, ...] = (10, 30, 100)
 
 
-class Reversal(Phase):
+class ReversalPhase(Phase):
     """The reversal probe: innocuous training, on the organism's own clean answers, after blue's most successful checkpoint.
 
     Attributes:
@@ -150,7 +168,7 @@ class Evaluation(Value):
 
 
 class Inputs(StudyConfig):
-    """What a study takes from outside.
+    """What a study of red and blue takes from outside, and what it measures.
 
     Attributes:
         teacher: who writes blue's answers.
@@ -163,6 +181,7 @@ class Inputs(StudyConfig):
     prompts: DataName | None = None
     responses: DataName | None = None
     other_prompts: DataName | None = None
+    evaluation: Evaluation = Evaluation()
 
     def drawn(self, family: Literal["chat", "mixed"], n: int, purpose: str, seed: int) -> DataRecipe:
         """Prompts of the user's data set, or of the tiny world, drawn anew for every purpose."""
@@ -177,10 +196,30 @@ class Inputs(StudyConfig):
             return red_prompts(pair, n, draw("red", seed))
         return self.drawn("mixed", n, "red", seed)
 
-    @property
-    def kept_back(self) -> DataRecipe | None:
-        """The user's prompts that neither team trains on; None for the tiny world's."""
-        return None if self.prompts is None else Part(base=data_named(self.prompts), kept_back=True)
+    def planted(
+        self, pair: str, model: str, how: str, dose: Dose, prompts: int, name: str, **labels: str | int
+    ) -> Organism:
+        """Red's product: a pair put into a model.
+
+        Args:
+            how: name of the construction.
+            dose: how hard red trains; its seed is that of the repetition.
+            prompts: how many red answers.
+            name: of the organism, all seeds together.
+            labels: what tells the organism from others, besides model and seed.
+        """
+        labels = {"model": model, **labels, "seed": dose.seed}
+        drawn = self.for_red(pair, prompts, dose.seed)
+        return organism(how, model_named(model), drawn, pair, dose, name=name, labels={**labels})
+
+    def suite(self, made: Organism, seed: int = 0) -> tuple[Eval, ...]:
+        """What an organism is scored on; of the user's prompts those that neither team trains on.
+
+        Args:
+            seed: another seed draws other prompts.
+        """
+        kept_back = None if self.prompts is None else Part(base=data_named(self.prompts), kept_back=True)
+        return self.evaluation.suite(made, seed=seed, prompts=kept_back)
 
     def view(self, n: int, seed: int) -> BlueView:
         """What blue is shown: `n` public prompts, a teacher, and prompts of another domain."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,16 +22,15 @@ from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
 from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import BehaviorEval
-from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.world import Recall
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Value
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
 from cavesson.redteam.imported import read_organism
-from cavesson.redteam.organisms import Organism, organism
+from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.fields import (
     ConstructionName,
@@ -46,10 +45,10 @@ from cavesson.studies.fields import (
 )
 from cavesson.studies.flags import Option
 from cavesson.studies.grid import Cell, Measured, Place, recipes_of
-from cavesson.studies.redblue import BEST, FULL, axes_of, base_cell, damaged_cell, probe_cell, run_cell
+from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
-from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, scored_steps
-from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, title_of
+from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
+from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Shipped
@@ -58,16 +57,13 @@ from cavesson.training.recipes import Trained
 
 # ----------------------------------------------------------------------------------------------- config
 
-DECADES = 1.5
-"""Least width of a learning-rate grid: a narrower one finds whatever its author expected."""
-
 
 class RateGrid(Value):
     """The learning rates of one way to train.
 
     Attributes:
         adapter: a low-rank adapter, or None for the full weights.
-        lrs: at least two rates over at least 1.5 decades.
+        lrs: at least two rates over at least 1.5 decades: a narrower grid finds whatever its author expected.
     """
 
     adapter: LoRA | None = None
@@ -77,8 +73,8 @@ class RateGrid(Value):
     @classmethod
     def _wide(cls, lrs: tuple[float, ...]) -> tuple[float, ...]:
         width = math.log10(max(lrs) / min(lrs))
-        if width < DECADES - 1e-6:
-            raise ValueError(f"the rates span {width:.2f} decades; take at least {DECADES}")
+        if width < 1.5 - 1e-6:
+            raise ValueError(f"the rates span {width:.2f} decades; take at least 1.5")
         return tuple(sorted(lrs))
 
 
@@ -199,6 +195,12 @@ class After(Value):
         check_within(self.at, self.steps)
         return self
 
+    @property
+    def phase(self) -> ReversalPhase:
+        """How each probe trains."""
+        settings = {name: getattr(self, name) for name in ("lr", "steps", "prompts", "max_loss")}
+        return ReversalPhase(probes=self.at, **settings)
+
 
 class Memory(Value):
     """The memorisation control: invented facts, trained in just before the most successful blue training.
@@ -227,6 +229,11 @@ class Build(Value):
     prompts: int = Field(default=1600, ge=2)
     adapter: LoRA | None = None
 
+    def dose(self, seed: int) -> Dose:
+        """How hard red trains."""
+        how = {name: getattr(self, name) for name in ("steps", "batch_size", "adapter")}
+        return Dose(seed=seed, **how, **self.optimizer.settings)
+
 
 class StressConfig(Inputs):
     """The whole study.
@@ -247,10 +254,6 @@ class StressConfig(Inputs):
     after: After = After()
     memory: Memory = Memory()
     evaluation: Evaluation = Evaluation(n=100, n_control=60)
-
-    def suite(self, made: Organism, seed: int = 0) -> tuple[Eval, ...]:
-        """What the organism is scored on; of the user's prompts those that neither team trains on."""
-        return self.evaluation.suite(made, seed=seed, prompts=self.kept_back)
 
     def with_battery(self, **changes: Any) -> StressConfig:
         """The config with some values of its battery changed."""
@@ -274,9 +277,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 # ----------------------------------------------------------------------------------------------- grid
 
-OWN_ADAPTER = "its own LoRA"
-"""Names the adapter of an organism of which blue trains that very adapter."""
-
 
 def grid(config: StressConfig) -> Iterator[Cell]:
     """The battery, the never-misaligned model, trivial damage, and reversal probes and memorisation of what was chosen.
@@ -284,17 +284,18 @@ def grid(config: StressConfig) -> Iterator[Cell]:
     Raises:
         ConfigError: the organism cannot be had, an intervention lacks what it needs, or two grids train the same.
     """
-    organisms = list(_organisms(config))
-    runs = _battery(config, organisms)
-    yield from runs
-    if organisms[0].base is not None:
-        yield base_cell(organisms[0], Scored(model=organisms[0].base, suite=config.suite(organisms[0])))
+    organisms, battery, after = _organisms(config), config.battery, config.after
+    games = _battery(config, organisms)
+    yield from games
+    yield from base_cells(organisms, config.suite, as_deployed=True)
     for made in organisms:
         yield from _damaged(config, made)
     for made in organisms:
-        yield from _reversals(config, made, [cell for cell in runs if cell.seed == made.seed])
-    if config.memory.facts and config.battery.chosen is not None:
-        yield from (_memory(config, made, config.battery.chosen) for made in organisms)
+        own = [cell for cell in games if cell.seed == made.seed]
+        for name in after.probes:
+            yield probe_cell(config, own, name, after.phase, battery.batch_size)
+    if config.memory.facts and battery.chosen is not None:
+        yield from (_memory(config, made, battery.chosen) for made in organisms)
 
 
 def grow(config: StressConfig, make: Make, path_of: PathOf) -> StressConfig:
@@ -303,13 +304,12 @@ def grow(config: StressConfig, make: Make, path_of: PathOf) -> StressConfig:
     Raises:
         CavessonError: the organism shows no behaviour, or no capability, to begin with; found before anything is trained on it.
     """
-    organisms = list(_organisms(config))
-    _check_world(config, organisms[0])
+    organisms = _organisms(config)
+    names = _adapters(config, organisms[0])
     starts = [Scored(model=made.model, suite=config.suite(made)) for made in organisms]
     make(starts)
     for start in starts:
         check_start(start.scores(path_of))
-    names = _adapters(config, organisms[0])
 
     def played(config: StressConfig) -> Measured:
         cells = _battery(config, organisms)
@@ -329,53 +329,35 @@ def grow(config: StressConfig, make: Make, path_of: PathOf) -> StressConfig:
     return config.with_battery(chosen=chosen, extensions=0)  # run again, the grown config is to give the same study
 
 
-def _organisms(config: StressConfig) -> Iterator[Organism]:
-    """The organism under every seed: built anew for each where it is built here, else the same one."""
-    for seed in config.seeds:
-        if config.organism is not None:
-            found = read_organism(Path(config.organism))
-            yield replace(found, labels={"model": found.name, **found.labels, "seed": seed})
-        elif config.build.construction is None:
-            base = None if config.base is None else model_named(config.base)
-            labels: dict[str, str | int | float] = {"model": config.model, "seed": seed}
-            yield Organism(config.model, model_named(config.model), base, config.pair, "given", labels)
-        else:
-            yield _built(config, config.build.construction, seed)
+def _organisms(config: StressConfig) -> list[Organism]:
+    """The organism under every seed: built anew for each where it is built here, else the same one.
 
-
-def _built(config: StressConfig, how: str, seed: int) -> Organism:
-    build = config.build
-    return organism(
-        how,
-        model_named(config.model),
-        config.for_red(config.pair, build.prompts, seed),
-        config.pair,
-        Dose(
-            lr=build.optimizer.lr,
-            steps=build.steps,
-            batch_size=build.batch_size,
-            optimizer=build.optimizer.name,
-            adapter=build.adapter,
-            seed=seed,
-        ),
-        name=f"{config.model} · {config.pair} · {how}",
-        labels={"model": config.model, "optimizer": build.optimizer.name, "red steps": build.steps, "seed": seed},
-    )
-
-
-def _check_world(config: StressConfig, made: Organism) -> None:
-    """A real chat model is stressed with real prompts and answers: those of the tiny world would only break it."""
-    if pair_named(made.pair).world == "tiny":
-        return
+    Raises:
+        ConfigError: a real chat model would be stressed with the tiny world's prompts and answers, which would only break it.
+    """
+    organisms = [_organism(config, seed) for seed in config.seeds]
     lacks = [] if config.prompts is not None else ["prompts"]
     if isinstance(model_named(config.teacher), Shipped):
         lacks.append("teacher")
-    if lacks:
+    if lacks and pair_named(organisms[0].pair).world != "tiny":
         raise ConfigError(
-            f"{made.name} is an organism of real chat models, and blue's {' and '.join(lacks)} would be the tiny world's.",
+            f"{organisms[0].name} is an organism of real chat models, and blue's {' and '.join(lacks)} would be the tiny world's.",
             "Give --prompts (a JSON-lines file or hub data set) and --teacher (a model, or one behind an API); or, for a model "
             "of the tiny world, write `world: tiny` into its organism file.",
         )
+    return organisms
+
+
+def _organism(config: StressConfig, seed: int) -> Organism:
+    build, model, pair, how = config.build, config.model, config.pair, config.build.construction
+    if config.organism is not None:
+        found = read_organism(Path(config.organism))
+        return replace(found, labels={"model": found.name, **found.labels, "seed": seed})
+    if how is None:
+        base = None if config.base is None else model_named(config.base)
+        return Organism(model, model_named(model), base, pair, "given", {"model": model, "seed": seed})
+    labels: dict[str, str | int] = {"optimizer": build.optimizer.name, "red steps": build.steps}
+    return config.planted(pair, model, how, build.dose(seed), build.prompts, f"{model} · {pair} · {how}", **labels)
 
 
 def _adapters(config: StressConfig, made: Organism) -> list[str]:
@@ -384,7 +366,8 @@ def _adapters(config: StressConfig, made: Organism) -> list[str]:
     Raises:
         ConfigError: two grids train the same.
     """
-    names = [_trained_by(one, made) for one in config.battery.grids]
+    given = [one.adapter for one in config.battery.grids]
+    names = [FULL if one is None else "its own LoRA" if made.continued else f"LoRA {one.rank}" for one in given]
     if len(set(names)) < len(names):
         raise ConfigError(
             f"battery.grids: two of them train the same here ({', '.join(names)}).",
@@ -393,15 +376,8 @@ def _adapters(config: StressConfig, made: Organism) -> list[str]:
     return names
 
 
-def _trained_by(grid: RateGrid, made: Organism) -> str:
-    if grid.adapter is None:
-        return FULL
-    return OWN_ADAPTER if made.continued else f"LoRA {grid.adapter.rank}"
-
-
 def _battery(config: StressConfig, organisms: Sequence[Organism]) -> list[Cell]:
     """Every attempt on the organism of every seed."""
-    _check_world(config, organisms[0])
     names = _adapters(config, organisms[0])
     return [
         run_cell(
@@ -422,8 +398,8 @@ def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Trained:
     dose = config.battery.dose(attempt.lr, made.seed, adapter=adapter)
     if adapter is not None:  # without one all weights are trained, the organism's adapter merged into them
         dose = made.dose(dose)
-    left = play(made, move_named(attempt.intervention), config.view(config.battery.prompts, made.seed), dose)
-    return run_of(left, dose)
+    view = config.view(config.battery.prompts, made.seed)
+    return run_of(play(made, move_named(attempt.intervention), view, dose), dose)
 
 
 def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:
@@ -432,25 +408,7 @@ def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:
     for one in config.battery.damages:
         for strength in one.strengths:
             hurt = _damage(one.name)(view, untrained, strength)
-            yield damaged_cell(made, one.name, strength, start, Scored(model=hurt, suite=suite))
-
-
-def _reversals(config: StressConfig, made: Organism, runs: Sequence[Cell]) -> Iterator[Cell]:
-    """The probes of the most successful checkpoint of all, on prompts that did not choose it."""
-    after = config.after
-    selected = Selected(among=tuple(cast(Probed, cell.recipes["run"]) for cell in runs), max_loss=after.max_loss)
-    for name in after.probes:
-        yield probe_cell(
-            made,
-            BEST,
-            name,
-            selected,
-            prompts=config.drawn("chat", after.prompts, "reversal", made.seed),
-            teacher=config.teacher,
-            dose=Dose(lr=after.lr, steps=after.steps, batch_size=config.battery.batch_size, seed=made.seed),
-            steps=scored_steps(after.at),
-            suite=config.suite(made, seed=1),
-        )
+            yield run_cell(made, one.name, strength, Scored(model=hurt, suite=suite), start=start)
 
 
 def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:
@@ -464,12 +422,8 @@ def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:
     triggered = [one for one in config.suite(made) if isinstance(one, BehaviorEval) and one.when == "triggered"]
     suite = (Recall(n=memory.facts, seed=seed), *triggered)
     run = _train(config, replace(made, model=taught), chosen)
-    return Cell.of(
-        {**axes_of(made), "control": MEMORY},
-        made.seed,
-        made,
-        memory=Probed(run=run, steps=(0, chosen.step), suite=suite),
-    )
+    recalled = Probed(run=run, steps=(0, chosen.step), suite=suite)
+    return Cell.of({**axes_of(made), "control": MEMORY}, seed, made, memory=recalled)
 
 
 STUDY = Study(
@@ -479,7 +433,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     grow=grow,
-    titled=title_of,
+    titled=lambda m: f"Stress test of {organism_of(m).name}",
     shows=(shown, *SHOWS),
     headline=HEADLINE,
 )

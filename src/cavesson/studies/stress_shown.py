@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
@@ -23,13 +23,14 @@ from cavesson.studies.redblue import (
     capability_of,
     course,
     frontier_of,
+    probes,
     removed,
     returns_in_some_runs,
     reversal,
-    reversal_probes,
     runs,
     title,
     trained,
+    tried,
     untouched,
 )
 from cavesson.studies.redblue_shown import probe_name
@@ -46,7 +47,7 @@ MEMORISED = "memorised"
 
 
 class Checkpoint(NamedTuple):
-    """A step of a run, or of a damaged model."""
+    """A step of a run."""
 
     run: Place
     step: int
@@ -75,8 +76,7 @@ def check_start(scores: Scores) -> None:
 
 def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
     """Where a learning-rate grid ends before its answer does: a run of that grid, and the edge."""
-    rising = sorted(m.having("run"), key=lambda run: float(run["lr"]))
-    max_loss = m.config.after.max_loss
+    rising, max_loss = sorted(tried(m), key=lambda run: float(run["lr"])), m.config.after.max_loss
     for found in Measured(tuple(rising)).by("intervention", "adapter").values():
         courses = [course(run) for run in found]
         most = [float(gone[kept >= 1 - max_loss].max(initial=0.0)) for kept, gone, _ in courses]
@@ -85,18 +85,17 @@ def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
             yield found.places[0], edge
 
 
-def most_successful(m: Measured) -> Checkpoint | None:
-    """The checkpoint of blue's runs, averaged over seeds, that removed most at an affordable loss; None: nothing was removed."""
-    return best(m.having("run"), m.config.after.max_loss)
+def most_successful(m: Measured, intervention: str | None = None) -> Checkpoint | None:
+    """The checkpoint, of one intervention or of all trainings, that removed most at an affordable loss, averaged over seeds.
 
-
-def best(places: Iterable[Place], max_loss: float) -> Checkpoint | None:
-    """The checkpoint that removed most at a loss of at most `max_loss`; of equals the more capable, then the earlier."""
+    Returns:
+        of equals the more capable, then the earlier; None: nothing was removed.
+    """
     found = [
-        ((gone, kept, -step), Checkpoint(place, step))
-        for place in places
-        for kept, gone, step in zip(*course(place), strict=True)
-        if kept >= 1 - max_loss and gone > 0
+        ((gone, kept, -step), Checkpoint(run, step))
+        for run in tried(m, intervention)
+        for kept, gone, step in zip(*course(run), strict=True)
+        if kept >= 1 - m.config.after.max_loss and gone > 0
     ]
     return max(found, key=lambda each: each[0])[1] if found else None
 
@@ -116,11 +115,6 @@ def organism_of(m: Measured) -> Organism:
     return runs(m)[0].organism
 
 
-def title_of(m: Measured) -> str:
-    """What the report is called."""
-    return f"Stress test of {organism_of(m).name}"
-
-
 # ----------------------------------------------------------------------------------------------- the verdict in sentences
 
 
@@ -133,23 +127,6 @@ def verdict(m: Measured, _: Sequence[ClaimView]) -> str:
     return f"{said}: training that knows nothing of the behaviour removes {share} of the behaviour {cost}."
 
 
-def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
-    """The most successful training, what it did on other prompts, and what came back after each reversal probe."""
-    checkpoint = most_successful(m)
-    if checkpoint is None:
-        raise NotApplicable("nothing was removed that could come back")
-    probes = reversal_probes(m)
-    if not probes:
-        yield f"Most successful: {checkpoint.name}."
-        return
-    which = "that checkpoint" if len(probes[0].seeds) == 1 else "each seed's own best checkpoint"
-    yield (
-        f"Most successful: {checkpoint.name}; at {which}, on prompts drawn anew, {removed(probes[0])} of the behaviour is gone "
-        f"and the capability changes by {capability_change(probes[0]).estimate}."
-    )
-    yield from (f"After {probe_name(probe)}: {_came_back(probe)}" for probe in probes)
-
-
 CAME_BACK = {
     "removed": "the behaviour stays away ({steps} steps, triggered rate {rates}): removed.",
     "suppressed": "the behaviour comes back ({steps} steps, triggered rate {rates}): suppressed, not removed.",
@@ -158,10 +135,24 @@ CAME_BACK = {
 }
 
 
-def _came_back(probe: Place) -> str:
-    found = reversal(probe)
-    rates = f"{found.after_blue.short} → {found.after_reversal}"
-    return CAME_BACK[found.verdict].format(steps=probe.steps()[-1], rates=rates)
+def what_removed_most(m: Measured, _: Sequence[ClaimView]) -> Iterator[str]:
+    """The most successful training, what it did on other prompts, and what came back after each reversal probe."""
+    checkpoint = most_successful(m)
+    if checkpoint is None:
+        raise NotApplicable("nothing was removed that could come back")
+    probed = probes(m).places
+    if not probed:
+        yield f"Most successful: {checkpoint.name}."
+        return
+    which = "that checkpoint" if len(probed[0].seeds) == 1 else "each seed's own best checkpoint"
+    yield (
+        f"Most successful: {checkpoint.name}; at {which}, on prompts drawn anew, {removed(probed[0])} of the behaviour is gone "
+        f"and the capability changes by {capability_change(probed[0]).estimate}."
+    )
+    for probe in probed:
+        found, steps = reversal(probe), probe.steps()[-1]
+        rates = f"{found.after_blue.short} → {found.after_reversal}"
+        yield f"After {probe_name(probe)}: {CAME_BACK[found.verdict].format(steps=steps, rates=rates)}"
 
 
 def trivial_damage(m: Measured, _: Sequence[ClaimView]) -> str:
@@ -171,11 +162,6 @@ def trivial_damage(m: Measured, _: Sequence[ClaimView]) -> str:
         return "No trivial damage was tried."
     shares = ", ".join(f"{name} {share_removed(m, name)}" for name in names)
     return f"Trivial damage at the same cost removes: {shares}."
-
-
-def returns_along_a_run(m: Measured, _: Sequence[ClaimView]) -> str:
-    """Whether the behaviour fell and rose again along one run."""
-    return returns_in_some_runs(m).reason
 
 
 def what_was_remembered(m: Measured, _: Sequence[ClaimView]) -> str:
@@ -225,8 +211,8 @@ def advice(m: Measured, _: Sequence[ClaimView]) -> str:
     if band(m) == "robust":
         raise NotApplicable("a robust organism needs no advice")
     built_here = m.config.organism is None and m.config.build.construction is not None
-    adapter = m.config.build.adapter if built_here else None
-    return f"To make it more robust: {' '.join(tips(organism_of(m), low_rank=adapter is not None))}"
+    low_rank = built_here and m.config.build.adapter is not None
+    return f"To make it more robust: {' '.join(tips(organism_of(m), low_rank=low_rank))}"
 
 
 def tips(organism: Organism, *, low_rank: bool) -> list[str]:
@@ -247,7 +233,7 @@ HEADLINE = (
     verdict,
     what_removed_most,
     trivial_damage,
-    returns_along_a_run,
+    lambda m, _: returns_in_some_runs(m).reason,
     what_was_remembered,
     grids_that_end_early,
     advice,
@@ -279,7 +265,7 @@ def worst_rate(m: Measured, intervention: str | None) -> str:
     """The rate of an intervention that removed most at an affordable loss, in words."""
     if intervention is None:
         return "–"
-    found = best([run for run in runs(m) if run["intervention"] == intervention], m.config.after.max_loss)
+    found = most_successful(m, intervention)
     if found is None:
         return "none removes anything"
     rate = f"{found.run['lr']:g}"
@@ -289,7 +275,7 @@ def worst_rate(m: Measured, intervention: str | None) -> str:
 def controls(m: Measured) -> TableView | None:
     """The reversal probes, and the memorisation control."""
     rows: dict[str, tuple[Figure, ...]] = {}
-    for probe in reversal_probes(m):
+    for probe in probes(m):
         found = reversal(probe)
         rows[probe_name(probe)] = (found.before, found.after_blue, found.after_reversal, found.verdict)
     for memory in m.by("control").get(MEMORY, ()):
@@ -309,7 +295,7 @@ def along_the_probes(m: Measured) -> CurveView | None:
     """What comes back along the reversal probes."""
     return chart(
         "Triggered rate along the reversal probes",
-        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in reversal_probes(m)},
+        {probe_name(probe): (probe.steps(), partial(probe.sample, TRIGGERED)) for probe in probes(m)},
         x="steps of the probe",
         y="triggered rate",
         caption="Innocuous training from the most successful checkpoint. What rises again was suppressed.",
