@@ -37,7 +37,6 @@ from cavesson.studies.over_organisms import (
     Reading,
     auc_gap,
     average,
-    bad,
     ends,
     families,
     mean_auc,
@@ -57,6 +56,7 @@ from cavesson.studies.redblue import (
     title,
     took,
     trained,
+    triggered,
     untouched,
 )
 from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
@@ -259,8 +259,8 @@ def capability_is_back(m: Measured) -> ClaimResult:
 def behaviour_stays_away(m: Measured) -> ClaimResult:
     """Where off-model SFT lowers the triggered rate by more than would count as hardly coming back (so that a full return would
     show), reminder training hardly raises it again."""
-    found, weights = _lowered(m, bad, COMES_BACK, "whose bad behaviour off-model SFT lowers")
-    gap = (ends(found, bad, REMINDER) - ends(found, bad, PLAIN)) * weights
+    found, weights = _lowered(m, triggered, COMES_BACK, "whose bad behaviour off-model SFT lowers")
+    gap = (ends(found, triggered, REMINDER) - ends(found, triggered, PLAIN)) * weights
     what = f"the triggered rate after reminder training minus after off-model SFT alone ({len(weights)} organisms)"
     return at_most(average(found, gap, float(weights.max())).in_unit("points"), COMES_BACK, what)
 
@@ -364,7 +364,7 @@ def at_the_end(m: Measured) -> TableView | None:
         "Change of the mean capability and of the triggered rate from the untouched organism, averaged over learning rates, "
         "organisms and seeds: no setting is chosen here.",
         {(move.title, move.label(value)): (move.name, move.label(value)) for move, value in m.config.forms},
-        {"capability": partial(change, capability), "triggered rate": partial(change, bad)},
+        {"capability": partial(change, capability), "triggered rate": partial(change, triggered)},
         first=("mitigation", "strength"),
     )
 

@@ -15,18 +15,13 @@ from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, mean_tabl
 from cavesson.evals.pairs import pair_named
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Measured, Place, Sample
-from cavesson.studies.redblue import TRIGGERED, capability, frontier_of, kinds, runs, sample, trained
+from cavesson.studies.redblue import capability, frontier_of, kinds, runs, trained, triggered
 
 FEWEST = 3
 """Organisms from which on a statement about organisms in general can be tested."""
 
 Reading = Callable[..., Sample]
-"""What is averaged, of a run at a step (by default the last): `capability` or `bad`."""
-
-
-def bad(place: Place, step: int = -1) -> Sample:
-    """The bad behaviour, triggered."""
-    return sample(place, TRIGGERED, step)
+"""What is averaged, of a run at a step (by default the last): `capability` or `triggered`."""
 
 
 def families(m: Measured) -> dict[str, Measured]:
@@ -47,7 +42,7 @@ def over_organisms(m: Measured, values: Array, draws: Array, units: Units | None
         units: how organisms are taken; None: as random, unless there are too few to tell how they vary.
     """
     first = runs(m)[0]
-    n = min(len(capability(first, 0).prompts), len(bad(first, 0).prompts))
+    n = min(len(capability(first, 0).prompts), len(triggered(first, 0).prompts))
     usual: Units = "random" if len(values) >= FEWEST else "fixed"
     return mean_over_pairs(values, draws, n=n, pairs=units or usual, unit="organism")
 

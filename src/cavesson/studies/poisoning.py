@@ -40,8 +40,18 @@ from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import ConstructionName, ModelName, Once, Rising, TrainableName, known_to
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample
 from cavesson.studies.organisms import Built, Each, Red
-from cavesson.studies.over_organisms import bad
-from cavesson.studies.redblue import TRIGGERED, axes_of, capability, kinds, run_cell, runs, sample, took, trained
+from cavesson.studies.redblue import (
+    TRIGGERED,
+    axes_of,
+    capability,
+    kinds,
+    run_cell,
+    runs,
+    sample,
+    took,
+    trained,
+    triggered,
+)
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, table
@@ -299,7 +309,7 @@ def outcome(of: Measured, place: Place) -> Outcome:
     def relative(read: Callable[[Place, int], Sample]) -> Array:
         return share_kept(read(first, 0).table, read(place, _end(place)).table)
 
-    return Outcome(kept=relative(capability), gone=1 - relative(bad))
+    return Outcome(kept=relative(capability), gone=1 - relative(triggered))
 
 
 def _end(place: Place) -> int:
