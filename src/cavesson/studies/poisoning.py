@@ -43,7 +43,7 @@ from cavesson.studies.organisms import Built, Each, Red
 from cavesson.studies.over_organisms import bad
 from cavesson.studies.redblue import TRIGGERED, axes_of, capability, kinds, run_cell, runs, sample, took, trained
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
-from cavesson.studies.settings import Evaluation, Phase
+from cavesson.studies.settings import Evaluation, InterventionName, Phase
 from cavesson.studies.shown import Note, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer
@@ -133,7 +133,7 @@ class PoisoningConfig(StudyConfig):
         default=(Suppressed(pair="royalty/insult"), Suppressed(pair="exam/wrong-knowledge")), min_length=1
     )
     poisons: Annotated[tuple[Annotated[str, known_to(poison)], ...], Once] = tuple(POISONS)
-    countermoves: Annotated[tuple[Annotated[str, known_to(move_named)], ...], Once] = Field(
+    countermoves: Annotated[tuple[InterventionName, ...], Once] = Field(
         default=MEANS["a trusted author"], min_length=1
     )
     shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Rising] = Field(
