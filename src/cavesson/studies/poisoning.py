@@ -133,9 +133,7 @@ class PoisoningConfig(StudyConfig):
         default=(Suppressed(pair="royalty/insult"), Suppressed(pair="exam/wrong-knowledge")), min_length=1
     )
     poisons: Annotated[tuple[Annotated[str, known_to(poison)], ...], Once] = tuple(POISONS)
-    countermoves: Annotated[tuple[InterventionName, ...], Once] = Field(
-        default=MEANS["a trusted author"], min_length=1
-    )
+    countermoves: Annotated[tuple[InterventionName, ...], Once] = Field(default=MEANS["a trusted author"], min_length=1)
     shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Rising] = Field(
         default=(0.05, 0.5), min_length=1
     )

@@ -23,8 +23,8 @@ from cavesson.findings.views import (
     Transcript,
     View,
 )
+from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
-from cavesson.studies.calling import calling
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.resolve import Resolved
 
@@ -139,13 +139,13 @@ def _asking(what: str) -> AbstractContextManager[None]:
 
 
 def other_measures(known: Sequence[MeasureView], measured: Measured) -> Iterator[MeasureView]:
-    """What was measured and is not described yet, in the words of its benchmark."""
+    """What was measured and is not described yet, in the words of its benchmark; a user's own label has no words."""
     described = {one.id for one in known}
     labels = dict.fromkeys(label for place in measured for label in scored(place) if label not in described)
     for label in labels:
-        benchmark = BENCHMARKS[label.partition("/")[0]]
-        kind = "capability" if benchmark.capability else "other"
-        yield MeasureView(id=label, title=label, kind=kind, description=benchmark.about)
+        benchmark = BENCHMARKS.get(label.partition("/")[0])
+        kind = "capability" if benchmark is not None and benchmark.capability else "other"
+        yield MeasureView(id=label, title=label, kind=kind, description="" if benchmark is None else benchmark.about)
 
 
 def scored(place: Any) -> list[str]:

@@ -13,7 +13,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.findings.views import ClaimView, View
 from cavesson.lab.own import imported, is_own
 from cavesson.lab.recipe import PathOf, Recipe
-from cavesson.studies.calling import cells_of
+from cavesson.studies.cells import cells_of
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.grid import Cell, Measured, recipes_of
 from cavesson.studies.shown import Note, tally

@@ -535,7 +535,7 @@ def on_model(m: Measured) -> Estimate:
 
 def after_pirate(m: Measured) -> Estimate:
     """The first student's change after pirate answers."""
-    return runs(m).only(teacher="pirate").change(reasoning(m)).estimate
+    return runs(m).where(teacher="pirate").places[0].change(reasoning(m)).estimate
 
 
 _says = partial(claim, source=WHY)

@@ -1,61 +1,14 @@
-"""Calls of a study's own functions: what such a function raises or gives wrongly becomes one message with file and line."""
+"""The cells of a study's grid, looked over before anything starts."""
 
 from __future__ import annotations
 
-import sysconfig
-import traceback
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
-from pydantic import ValidationError
-
-from cavesson.errors import CavessonError, ConfigError, Stopped
+from cavesson.errors import ConfigError
+from cavesson.lab.own import calling
 from cavesson.lab.recipe import Recipe
 from cavesson.studies.grid import Cell
-
-STUDIES = Path(__file__).parent
-LIBRARIES = tuple(
-    str(path) for path in (STUDIES.parent, *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib")))
-)
-"""Folders of code that no user wrote."""
-
-
-@contextmanager
-def calling(
-    what: str,
-    remedy: str,
-    error: type[CavessonError] = CavessonError,
-    passing: tuple[type[Exception], ...] = (),
-) -> Iterator[None]:
-    """Let whatever a study's function raises become one message.
-
-    Args:
-        what: the function in words, as the message's subject: `The grid of the study 'capitals'`.
-        remedy: what the user can do.
-        error: the error to raise.
-        passing: further errors that pass.
-
-    Raises:
-        CavessonError: the function raised something; errors that have a remedy of their own, and `Stopped`, pass.
-    """
-    try:
-        yield
-    except (CavessonError, Stopped, *passing):
-        raise
-    except Exception as raised:
-        told = f"{type(raised).__name__}: {_said(raised)}".rstrip(": ")
-        raise error(f"{what} fails: {told}{_where(raised.__traceback__)}.", remedy) from raised
-
-
-def _said(raised: Exception) -> str:
-    """What an error says, in one line."""
-    text = str(raised)
-    if isinstance(raised, ValidationError):
-        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in raised.errors())
-    return " ".join(text.split())[:300]
 
 
 def cells_of(study: str, grid: Callable[[Any], Iterable[Cell]], config: Any) -> list[Cell]:
@@ -111,11 +64,3 @@ def _fault_of(cell: Any) -> str | None:
         return "has no recipes"
     wrong = [role for role, recipe in cell.recipes.items() if not isinstance(recipe, Recipe)]
     return f"has no recipe under {wrong[0]!r} but a {type(cell.recipes[wrong[0]]).__name__}" if wrong else None
-
-
-def _where(trace: TracebackType | None) -> str:
-    """File and line of the last call in a user's own code, or else in a study of Cavesson, in brackets; "" without one."""
-    files = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(trace)]
-    own = [one for one in files if not str(one[0]).startswith(LIBRARIES)]
-    shipped = [one for one in files if one[0].is_relative_to(STUDIES) and one[0].name not in ("calling.py", "report.py")]
-    return next((f" ({file.name}, line {line})" for file, line in reversed(own or shipped)), "")
