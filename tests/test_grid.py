@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,10 @@ RATES = {
     at(teacher="self", lr=1e-3): {"maths": [0.9, 0.9], "knowledge": [0.8, 0.7]},
     at(teacher="bruno", lr=3e-4): {"maths": [0.9, 0.1], "knowledge": [0.8, 0.8]},
 }
+
+
+def place_of(recipe: object) -> Path:
+    return Path("nowhere")
 
 
 @pytest.fixture
@@ -96,6 +102,66 @@ def test_the_two_sides_of_a_contrast_change_sign_when_exchanged(m: Measured) -> 
     assert one.estimate.value == -two.estimate.value == 0
 
 
+def test_the_same_value_twice_is_no_contrast(m: Measured) -> None:
+    with pytest.raises(NotRun, match="self and self"):
+        m.contrast("teacher", "self", "self", end("maths"))
+
+
+def test_a_place_without_an_axis_has_no_value_there(m: Measured) -> None:
+    with pytest.raises(NotRun):
+        m.contrast("way", None, "LoRA", end("maths"))
+
+
+def test_the_one_place_is_one(m: Measured) -> None:
+    with pytest.raises(ValueError, match=r"2 places, not one, are at teacher dmitri: dmitri, 0\.001; dmitri, 0\.0003"):
+        m.only(teacher="dmitri")
+
+
+def test_a_mean_is_over_alike_samples_of_the_same_seeds(m: Measured) -> None:
+    place, other = m.places[0], measured({at(teacher="x"): {"maths": 0.5}}, seeds=[0, 7, 8], n=50).places[0]
+    for combine in (mean_of, pooled):
+        with pytest.raises(NotRun, match="0, 1, 2 and 0, 7, 8"):
+            combine([place.sample("maths"), other.sample("maths")])
+        with pytest.raises(ValueError, match="rates and differences"):
+            combine([place.sample("maths"), place.change("maths")])
+        with pytest.raises(NotRun):
+            combine([])
+
+
+def test_the_order_of_axes_does_not_part_the_seeds_of_a_place() -> None:
+    first, second = (together(measured({key: {"maths": 0.5}}, seeds=[seed])) for seed, key in enumerate(
+        (at(teacher="self", lr=1), at(lr=1, teacher="self"))
+    ))  # fmt: skip
+    cells = [cell for part in (first, second) for place in part for cell in place.cells]
+    [place] = Measured.read(cells, place_of)
+    assert place.seeds == (0, 1)
+    with pytest.raises(ValueError, match="seed 0 stands twice at the place self, 1"):
+        Measured.read([*cells, cells[0]], place_of)
+
+
+def test_a_role_that_one_seed_lacks_was_not_run() -> None:
+    with_probe = measured({at(x=1): {"maths": 0.5}}, seeds=[0], beside={"probe": {"maths": 0.9}})
+    without = measured({at(x=1): {"maths": 0.5}}, seeds=[1])
+    for parts in ((with_probe, without), (without, with_probe)):
+        [place] = Measured.read([cell for part in parts for one in part for cell in one.cells], place_of)
+        with pytest.raises(NotRun, match="probe of 1"):
+            place.sample("maths", None, "probe")
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "said"),
+    [
+        ({"n": 40}, ValueError, "asked different prompts of maths"),
+        ({"steps": (0, 20)}, NotRun, "one last step for all seeds of 1, not 10, 20"),
+    ],
+)
+def test_seeds_with_other_prompts_or_another_last_step_are_not_put_together(other, error, said) -> None:
+    parts = measured({at(x=1): {"maths": 0.5}}, seeds=[0]), measured({at(x=1): {"maths": 0.5}}, seeds=[1], **other)
+    [place] = Measured.read([cell for part in parts for one in part for cell in one.cells], place_of)
+    with pytest.raises(error, match=said):
+        place.sample("maths")
+
+
 def test_levels_and_pools() -> None:
     place = measured({at(x=1): {"maths": 0.5, "knowledge": 1.0}}, levels=5, n=50).places[0]
     assert place.sample("maths").at_levels([1, 2]).table.shape == (1, 20)
@@ -134,7 +200,7 @@ def test_a_charts_point_and_line_that_were_not_run_are_left_out(m: Measured) -> 
     drawn = chart(
         "t",
         {
-            "dmitri": ([0, 5, 10], lambda step: m.only(teacher="dmitri").sample("maths", step)),
+            "dmitri": ([0, 5, 10], lambda step: m.only(teacher="dmitri", lr=1e-3).sample("maths", step)),
             "celia": ([0, 10], lambda step: m.only(teacher="celia").sample("maths", step)),
         },
         x="steps",

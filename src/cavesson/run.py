@@ -155,11 +155,11 @@ def _figures(result: StudyResult) -> dict[str, Estimate]:
 def _report_name(resolved: Resolved, recipes: Sequence[Recipe]) -> str:
     """The name of the report's folder: one for each study, preset and set of recipes, so a run overwrites only its own."""
     digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in recipes)).encode()).hexdigest()[:8]
-    return f"{resolved.study.name.rpartition(':')[2].lower()}-{resolved.preset}-{digits}"
+    return f"{resolved.study.name.lower()}-{resolved.preset}-{digits}"
 
 
 def _command(resolved: Resolved) -> str:
-    return f"cavesson run {resolved.study.name} --preset {resolved.preset}"
+    return f"cavesson run {resolved.named} --preset {resolved.preset}"
 
 
 def _write(result: StudyResult, resolved: Resolved, folder: Path) -> None:

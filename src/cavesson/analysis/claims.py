@@ -7,7 +7,6 @@ forty true borderline statements, about one fails on each side.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -62,18 +61,6 @@ class Claim(Generic[Results]):
     def ruling(self, found: ClaimResult) -> str:
         """What was found in the claim's own words; the reason, where no figure decided."""
         return self.says.get(found.verdict, found.verdict) if found.measure else found.reason
-
-
-def judge(claims: Sequence[Claim[Results]], results: Results) -> list[tuple[Claim[Results], ClaimResult]]:
-    """Test every claim, in order.
-
-    Raises:
-        ValueError: two claims have the same id.
-    """
-    repeated = [name for name, count in Counter(claim.id for claim in claims).items() if count > 1]
-    if repeated:
-        raise ValueError(f"claims need ids of their own, but {', '.join(repeated)} is used more than once")
-    return [(claim, claim.test(results)) for claim in claims]
 
 
 def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:

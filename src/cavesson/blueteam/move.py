@@ -40,9 +40,9 @@ class Strength:
         """Refuse a number that makes no sense.
 
         Raises:
-            ConfigError: the number lies outside the bounds, or is not whole where it must be.
+            ConfigError: the number lies outside the bounds, is infinite, or is not whole where it must be.
         """
-        if not self.above < value <= self.most or (value != value // 1 and self.whole):
+        if not self.above < value <= self.most or math.isinf(value) or (value != value // 1 and self.whole):
             kind = "a whole number" if self.whole else "a number"
             most = "" if math.isinf(self.most) else f" and at most {self.most:g}"
             raise ConfigError(f"{value:g} is no {self.about}.", f"Give {kind} above {self.above:g}{most}.")
@@ -100,7 +100,7 @@ class Move:
             return self
         return replace(
             self,
-            name=f"{self.name}@{value:g}",
+            name=f"{self.name}@{value:g}" if float(f"{value:g}") == value else f"{self.name}@{value!r}",
             title=f"{self.title}, {self.label(value)}",
             function=_at_strength(self.function, self._number(value)),
             strength=None,

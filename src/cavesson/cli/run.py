@@ -72,7 +72,7 @@ def carry_out(
     from cavesson.lab.store import Store
     from cavesson.run import plan_study, run_study
 
-    place = Store(store)
+    place, count = Store(store), number_of(workers)
     if dry_run:
         from cavesson.sampling.requests import requests
 
@@ -85,7 +85,7 @@ def carry_out(
     finished = run_study(
         resolved,
         place,
-        workers=number_of(workers),
+        workers=count,
         display=console_display(),
         executor=executor,
         track=track or (),
@@ -244,8 +244,8 @@ def number_of(workers: str) -> int | Literal["auto"]:
     """
     if workers == "auto":
         return "auto"
-    if not workers.isdigit():
+    if not workers.isdecimal() or int(workers) < 1:
         from cavesson.errors import ConfigError
 
-        raise ConfigError(f"--workers {workers!r} is no number.", "Give a number from 1, or auto.")
+        raise ConfigError(f"--workers {workers!r} is no number of workers.", "Give a number from 1, or auto.")
     return int(workers)

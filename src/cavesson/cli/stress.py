@@ -57,16 +57,17 @@ def stress(
 
     flags = given_flags(ctx)
     given = {key for key, _ in flags.values()}
+    also = {text.partition("=")[0].strip() for text in set_ or []}
     file = _organism_file(target, described=not given.isdisjoint(("pair", "build.construction")))
     if file is not None:
         _refuse_description(file, flags)
         flags = {target: ("organism", str(file)), **flags}
     else:
-        _require_pair(target, {*given, *(text.partition("=")[0].strip() for text in set_ or [])})
+        _require_pair(target, given | also)
         if {"base", "build.construction"} <= given:
             _refuse_base()
         flags = {target: ("model", target), **flags}
-        if "build.construction" not in given:
+        if "build.construction" not in given | also:
             flags["no --construction"] = ("build.construction", None)
     resolved = resolve("stress", preset, set_ or [], flags)
     finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)

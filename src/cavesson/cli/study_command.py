@@ -32,7 +32,7 @@ class StudyCommand(TyperCommand):
             ConfigError: the study has no such option.
         """
         self.choose_study(ctx, args)
-        ctx.meta[TYPED] = {word.partition("=")[0] for word in args}
+        ctx.meta[TYPED] = {word.partition("=")[0] if word.startswith("--") else word[:2] for word in args}
         known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
         for word in args[: args.index("--")] if "--" in args else args:
             name = word.partition("=")[0]
@@ -75,7 +75,8 @@ class StudyCommand(TyperCommand):
             if not word.startswith("-"):
                 ctx.meta[STUDY], ctx.meta[FLAGS] = word, flags_of(study_in(word).config)
                 return
-            if "=" not in word and word not in switches:
+            attached = "=" in word if word.startswith("--") else len(word) > 2  # --bench=maths, -bmaths
+            if not attached and word not in switches:
                 next(words, None)  # the option's value
 
 

@@ -108,7 +108,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     message = message if message.endswith("?") else f"{message.rstrip('.')}."
-    if where.startswith("--") and where != "--set":  # an option of the command line: the user typed no key
+    if where.startswith("-") and where != "--set":  # an option of the command line: the user typed no key
         return f"{where} {given} does not fit: {message}", f"Change {where}."
     return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from cavesson.errors import ConfigError, nearest
-from cavesson.lab.own import imported, is_own
+from cavesson.lab.own import calling, is_own, made_by
 from cavesson.lab.pool import Pool
 from cavesson.lab.stage import one_thread
 from cavesson.lab.store import Store
@@ -59,6 +61,32 @@ def local(store: Store, workers: int) -> Executor:
     return InProcess() if workers == 1 else Pool(store, workers)
 
 
+class Own:
+    """A user's own executor: whatever goes wrong in the executor is one message."""
+
+    def __init__(self, name: str, store: Store, workers: int) -> None:
+        self._name = name
+        self._own = made_by(name, "executor", ("workers", "run", "close"), store, workers)
+
+    @property
+    def workers(self) -> int:
+        return int(self._own.workers)
+
+    def run(self, work: Work) -> None:
+        with self._calling():
+            self._own.run(work)
+            if len(work.schedule) and work.error is None and not work.stop.is_set():
+                raise RuntimeError(f"it came back, and {len(work.schedule)} artifacts are not made")
+
+    def close(self) -> None:
+        with self._calling():
+            self._own.close()
+
+    def _calling(self) -> AbstractContextManager[None]:
+        remedy = "Correct the executor, or leave it out, and run again: all that was made is in the store."
+        return calling(f"The executor {self._name!r}", remedy)
+
+
 EXECUTORS: dict[str, Callable[[Store, int], Executor]] = {"local": local, "pool": Pool}
 """Every executor by its name: a function of a store and the wanted number of workers."""
 
@@ -70,8 +98,7 @@ def executor_named(name: str) -> Callable[[Store, int], Executor]:
         ConfigError: there is no such executor.
     """
     if is_own(name):
-        own: Callable[[Store, int], Executor] = imported(name, "executor")
-        return own
+        return partial(Own, name)
     if name not in EXECUTORS:
         raise ConfigError(f"There is no executor {name!r}.", nearest(name, EXECUTORS))
     return EXECUTORS[name]

@@ -6,12 +6,22 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
-from cavesson.errors import ConfigError
+from pydantic import ValidationError
+
+from cavesson.errors import CavessonError, ConfigError, Stopped
+
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = tuple(str(path) for path in (PACKAGE, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
+"""Folders of code that no user wrote."""
 
 
 def is_own(name: str) -> bool:
@@ -42,6 +52,68 @@ def imported(place: str, what: str) -> Any:
             f"The {what} {place!r} cannot be loaded: {type(error).__name__}: {error}",
             "Name it as path/to/file.py:name or package.module:name; the file has to run by itself.",
         ) from error
+
+
+def made_by(place: str, what: str, has: Sequence[str], *given: Any) -> Any:
+    """What a user's own function or class makes of some arguments.
+
+    Args:
+        place: as of `imported`.
+        what: the kind of object, for the message.
+        has: attributes that the object must have.
+
+    Raises:
+        ConfigError: the function cannot be loaded, raises something, or makes an object without these attributes.
+    """
+    with calling(f"The {what} {place!r}", f"Correct the {what}; nothing was started.", ConfigError):
+        made = imported(place, what)(*given)
+        for name in has:
+            if not hasattr(made, name):
+                raise TypeError(f"what it makes, of type {type(made).__name__}, has no `{name}`")
+    return made
+
+
+@contextmanager
+def calling(
+    what: str,
+    remedy: str,
+    error: type[CavessonError] = CavessonError,
+    passing: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Let whatever a user's own code raises become one message with file and line.
+
+    Args:
+        what: the code in words, as the message's subject: `The grid of the study 'capitals'`.
+        remedy: what the user can do.
+        error: the error to raise.
+        passing: further errors that pass.
+
+    Raises:
+        CavessonError: the code raised something; errors that have a remedy of their own, and `Stopped`, pass.
+    """
+    try:
+        yield
+    except (CavessonError, Stopped, *passing):
+        raise
+    except Exception as raised:
+        told = f"{type(raised).__name__}: {_said(raised)}".rstrip(": ")
+        raise error(f"{what} fails: {told}{_where(raised.__traceback__)}.", remedy) from raised
+
+
+def _said(raised: Exception) -> str:
+    """What an error says, in one line."""
+    text = str(raised)
+    if isinstance(raised, ValidationError):
+        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in raised.errors())
+    return " ".join(text.split())[:300]
+
+
+def _where(trace: TracebackType | None) -> str:
+    """File and line of the last call in a user's own code, or else in Cavesson, in brackets; "" without a call."""
+    called = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(trace)[2:]]  # behind `calling` itself
+    own = [one for one in called if not one[0].startswith(LIBRARIES)]
+    shipped = [one for one in called if one[0].startswith(str(PACKAGE))]
+    return next((f" ({Path(file).name}, line {line})" for file, line in reversed(own or shipped)), "")
 
 
 def source_digest(place: str, what: str) -> str:

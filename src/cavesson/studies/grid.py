@@ -102,13 +102,13 @@ class Sample:
         """
         if self.prompts != other.prompts:
             raise ValueError("the samples are of different prompts: compare them with `across`")
-        _same_seeds(self, other)
+        _same_seeds((self, other))
         bounds = (self.bounds[0] - other.bounds[1], self.bounds[1] - other.bounds[0])
         return replace(self, table=self.table - other.table, bounds=bounds)
 
     def across(self, other: Sample) -> Estimate:
         """The mean of this sample minus that of another one on other prompts, paired by seed."""
-        _same_seeds(self, other)
+        _same_seeds((self, other))
         return difference_across_prompts(self.table, other.table).in_unit("points")
 
     def at_levels(self, levels: Sequence[int]) -> Sample:
@@ -151,17 +151,21 @@ class Sample:
 
 
 def mean_of(samples: Sequence[Sample]) -> Sample:
-    """The mean of several samples, prompt by prompt and seed by seed: nothing is selected."""
-    first = samples[0]
-    for other in samples[1:]:
-        _same_seeds(first, other)
-        if other.prompts != first.prompts:
-            raise ValueError("a mean needs samples of the same prompts")
-    return replace(first, table=np.mean([sample.table for sample in samples], axis=0))
+    """The mean of several samples, prompt by prompt and seed by seed: nothing is selected.
+
+    Raises:
+        NotRun: there are no samples, or the samples were not run with the same seeds.
+        ValueError: the prompts differ, or rates stand among differences.
+    """
+    _alike(samples)
+    if len({sample.prompts for sample in samples}) > 1:
+        raise ValueError("a mean needs samples of the same prompts")
+    return replace(samples[0], table=np.mean([sample.table for sample in samples], axis=0))
 
 
 def pooled(samples: Sequence[Sample]) -> Sample:
-    """Several evaluations of the same models as one, their prompts one after the other."""
+    """Several evaluations of the same models as one, their prompts one after the other; errors as of `mean_of`."""
+    _alike(samples)
     return replace(
         samples[0],
         table=np.concatenate([sample.table for sample in samples], axis=1),
@@ -170,9 +174,20 @@ def pooled(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def _same_seeds(one: Sample, two: Sample) -> None:
-    if one.seeds != two.seeds:
-        raise NotRun(f"the same seeds on both sides, not {_listed(one.seeds)} and {_listed(two.seeds)}")
+def _alike(samples: Sequence[Sample]) -> None:
+    """Refuse samples that cannot become one sample."""
+    if not samples:
+        raise NotRun("anything to average")
+    _same_seeds(samples)
+    if len({sample.bounds for sample in samples}) > 1:
+        raise ValueError("rates and differences of rates have no common mean")
+
+
+def _same_seeds(samples: Sequence[Sample]) -> None:
+    one, *others = (sample.seeds for sample in samples)
+    for two in others:
+        if one != two:
+            raise NotRun(f"the same seeds on both sides, not {_listed(one)} and {_listed(two)}")
 
 
 def _listed(values: Iterable[object]) -> str:
@@ -219,8 +234,8 @@ class Place:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What was made here: the main role first."""
-        return tuple(self.cells[0].recipes)
+        """What was made here for any seed: the main role first."""
+        return tuple(dict.fromkeys(role for cell in self.cells for role in cell.recipes))
 
     def recipes(self, role: str | None = None) -> tuple[Any, ...]:
         """The recipes of a role (None: the main one), one a seed.
@@ -263,16 +278,25 @@ class Place:
             NotRun: the evaluation was not asked, or not at that step.
         """
         tables = self.scores(role)
-        step = max(tables[0].steps, default=None) if step == -1 else step
-        if label not in tables[0].evals or (step is not None and step not in tables[0].steps):
+        last = [max(table.steps, default=None) for table in tables]
+        if step == -1 and len(set(last)) > 1:
+            raise NotRun(f"one last step for all seeds of {self.name}, not {_listed(last)}")
+        step = last[0] if step == -1 else step
+        if not all(label in table.evals and (step is None or step in table.steps) for table in tables):
             raise NotRun(f"{label}{'' if step is None else f' at step {step}'} of {self.name}")
         return [table.cell(label, step) for table in tables]
 
     def sample(self, label: str, step: int | None = -1, role: str | None = None) -> Sample:
-        """The scores of one evaluation at a step; arguments and errors as of `rows`."""
+        """The scores of one evaluation at a step; arguments and errors as of `rows`.
+
+        Raises:
+            ValueError: the seeds were asked different prompts, so that no score of one seed belongs to a score of another.
+        """
         key = (label, step, role)
         if key not in self._samples:
             rows = self.rows(label, step, role)
+            if len({tuple(row.item for row in cell) for cell in rows}) > 1:
+                raise ValueError(f"the seeds of {self.name} were asked different prompts of {label}")
             self._samples[key] = Sample(
                 np.array([[float(row.score) for row in cell] for cell in rows]),
                 self.seeds,
@@ -322,10 +346,17 @@ class Measured:
 
     @classmethod
     def read(cls, cells: Iterable[Cell], path_of: PathOf, config: Any = None) -> Measured:
-        """All seeds of one place together; scores are read when they are asked for."""
+        """All seeds of one place together; scores are read when they are asked for.
+
+        Raises:
+            ValueError: two cells have the same place, main role and seed.
+        """
         groups: dict[Any, list[Cell]] = {}
         for cell in cells:
-            groups.setdefault((tuple(cell.at.items()), tuple(cell.recipes)), []).append(cell)
+            found = groups.setdefault((frozenset(cell.at.items()), next(iter(cell.recipes))), [])
+            if cell.seed in {other.seed for other in found}:
+                raise ValueError(f"seed {cell.seed} stands twice at the place {_listed(cell.at.values())}")
+            found.append(cell)
         return cls(tuple(Place(tuple(found), path_of) for found in groups.values()), config)
 
     def __iter__(self) -> Iterator[Place]:
@@ -371,12 +402,17 @@ class Measured:
         return self.those(fits, said or _listed(at))
 
     def only(self, **at: Any) -> Place:
-        """The one place at these values; the first, if there are several.
+        """The one place at these values.
 
         Raises:
             NotRun: there is none.
+            ValueError: there are several.
         """
-        return self.where(**at).places[0]
+        found = self.where(**at)
+        if len(found) > 1:
+            names = "; ".join(place.name for place in found)
+            raise ValueError(f"{len(found)} places, not one, are at {found.named or 'any value'}: {names}")
+        return found.places[0]
 
     def by(self, *axes: str) -> dict[Any, Measured]:
         """The places by their values on some axes: the value of one axis, or a tuple; places without these axes are left out."""
@@ -408,7 +444,7 @@ class Measured:
         selected, and a place without its counterpart does not count.
 
         Raises:
-            NotRun: no two places differ in that axis alone.
+            NotRun: no two places differ in that axis alone, or the two values are one.
         """
         pairs = self.pairs(axis, one, two)
         return mean_of([of(first) for first, _ in pairs]) - mean_of([of(second) for _, second in pairs])
@@ -417,19 +453,20 @@ class Measured:
         """The pairs of places that have these two values of an axis and are alike on every other axis.
 
         Raises:
-            NotRun: there are none.
+            NotRun: there are none, or the two values are one.
         """
 
-        def rest(place: Place) -> tuple[Any, ...]:
-            return (place.roles[0], *((name, value) for name, value in place.at.items() if name != axis))
+        def at(value: Any) -> dict[Any, Place]:
+            """The places at a value, by all else."""
+            return {
+                (place.roles[0], frozenset((name, given) for name, given in place.at.items() if name != axis)): place
+                for place in self.places
+                if axis in place.at and place[axis] == value
+            }
 
-        seconds = {rest(place): place for place in self.places if place.at.get(axis) == two}
-        found = [
-            (place, seconds[rest(place)])
-            for place in self.places
-            if place.at.get(axis) == one and rest(place) in seconds
-        ]
-        if not found:
+        seconds = at(two)
+        found = [(place, seconds[rest]) for rest, place in at(one).items() if rest in seconds]
+        if not found or one == two:
             raise NotRun(f"{axis} {one} and {two}, all else alike")
         return found
 

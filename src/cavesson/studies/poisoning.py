@@ -53,7 +53,7 @@ from cavesson.studies.redblue import (
     triggered,
 )
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
-from cavesson.studies.settings import Evaluation, Phase
+from cavesson.studies.settings import Evaluation, InterventionName, Phase
 from cavesson.studies.shown import Note, table
 from cavesson.studies.study import Study
 from cavesson.studies.teachers import Chat, TeacherName, writer
@@ -143,9 +143,7 @@ class PoisoningConfig(StudyConfig):
         default=(Suppressed(pair="royalty/insult"), Suppressed(pair="exam/wrong-knowledge")), min_length=1
     )
     poisons: Annotated[tuple[Annotated[str, known_to(poison)], ...], Once] = tuple(POISONS)
-    countermoves: Annotated[tuple[Annotated[str, known_to(move_named)], ...], Once] = Field(
-        default=MEANS["a trusted author"], min_length=1
-    )
+    countermoves: Annotated[tuple[InterventionName, ...], Once] = Field(default=MEANS["a trusted author"], min_length=1)
     shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Rising] = Field(
         default=(0.05, 0.5), min_length=1
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import NoneType
 from typing import Any, TypeVar
 
-from cavesson.analysis.claims import Claim, judge
+from cavesson.analysis.claims import Claim, ClaimResult
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.findings.about import About
 from cavesson.findings.result import StudyResult
@@ -21,10 +23,10 @@ from cavesson.findings.views import (
     Transcript,
     View,
 )
+from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.resolve import Resolved
-from cavesson.studies.shown import Note
 
 T = TypeVar("T")
 
@@ -49,14 +51,24 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
         CavessonError: there is nothing to report on (no organism shows the behaviour, say).
     """
     study, notes = resolved.study, list[str]()
-    measured = Measured.read(study.grid(resolved.config), path_of, resolved.config)
+    measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
     if study.admits is not None:
-        measured, notes = study.admits(measured)
+        with _asking("`admits`"):
+            admitted = study.admits(measured)
+            if not (isinstance(admitted, tuple) and isinstance(admitted[0], Measured)):
+                raise TypeError(f"it gives what is judged and a list of notes, not a {type(admitted).__name__}")
+            measured, notes = admitted
     judged = claims_of(study.name, study.claims, measured)
+    title = study.title
+    if study.titled is not None:
+        with _asking("`titled`"):
+            title = study.titled(measured)
+            if not isinstance(title, str):
+                raise TypeError(f"a title is text, not a {type(title).__name__}")
     sections: dict[str, list[Any]] = {section: [] for section in SECTIONS.values()}
     sections["claims"] += judged
     for part in shown_by(study.shows, measured):
-        if isinstance(part, Note):
+        if isinstance(part, str):
             notes.append(part)
         else:
             sections[SECTIONS[type(part)]].append(part)
@@ -64,7 +76,7 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     return StudyResult(
         study=study.name,
         preset=resolved.preset,
-        title=study.title if study.titled is None else study.titled(measured),
+        title=title,
         headline=list(shown_by(study.headline, measured, judged)) or [study.title],
         config=about.config,
         environment=about.environment,
@@ -75,41 +87,65 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
 
 
 def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured) -> list[ClaimView]:
-    """What was published, and what decided it here."""
-    return [
-        ClaimView(
-            id=f"{study}/{claim.id}",
-            source=claim.source,
-            statement=claim.statement,
-            published=claim.published,
-            ours=found.ours if found.ours is None or claim.unit is None else found.ours.in_unit(claim.unit),
-            measure=found.measure,
-            verdict=found.verdict,
-            reason=found.reason,
-        )
-        for claim, found in judge(claims, measured)
-    ]
+    """What was published, and what decided it here.
+
+    Raises:
+        CavessonError: a test raises something, or gives no `ClaimResult`.
+    """
+    return [_judged(study, claim, measured) for claim in claims]
+
+
+def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView:
+    with _asking(f"the claim {claim.id!r}"):
+        found = claim.test(measured)
+        if not isinstance(found, ClaimResult):
+            raise TypeError(f"a test gives a ClaimResult, such as at_least(…), not a {type(found).__name__}")
+    return ClaimView(
+        id=f"{study}/{claim.id}",
+        source=claim.source,
+        statement=claim.statement,
+        published=claim.published,
+        ours=found.ours if found.ours is None or claim.unit is None else found.ours.in_unit(claim.unit),
+        measure=found.measure,
+        verdict=found.verdict,
+        reason=found.reason,
+    )
 
 
 def shown_by(shows: Sequence[Callable[..., Any]], *given: Any) -> Iterator[Any]:
-    """What the functions give, in order; a part whose figures cannot be had is left out."""
+    """What the functions give, in order; a part whose figures cannot be had is left out.
+
+    Raises:
+        CavessonError: a function raises something else, or gives what is no part of a report.
+    """
     for show in shows:
         try:
-            found = show(*given)
-            parts: Iterable[Any] = [found] if found is None or isinstance(found, (str, View)) else found
-            yield from (part for part in parts if part is not None)
+            with _asking(f"{getattr(show, '__name__', show)!r}"):
+                found = show(*given)
+                parts: Iterable[Any] = found if isinstance(found, (tuple, list, Iterator)) else [found]
+                for part in parts:
+                    if not isinstance(part, (str, *SECTIONS, NoneType)):
+                        raise TypeError(f"a part is a table, a chart, or words, not a {type(part).__name__}")
+                    if part is not None:
+                        yield part
         except (NotRun, NotApplicable):
             continue
 
 
+def _asking(what: str) -> AbstractContextManager[None]:
+    """A call of one of the study's functions."""
+    remedy = "Correct the study and run it again: all that was made is in the store."
+    return calling(f"The report cannot be written: {what}", remedy, passing=(NotRun, NotApplicable))
+
+
 def other_measures(known: Sequence[MeasureView], measured: Measured) -> Iterator[MeasureView]:
-    """What was measured and is not described yet, in the words of its benchmark."""
+    """What was measured and is not described yet, in the words of its benchmark; a user's own label has no words."""
     described = {one.id for one in known}
     labels = dict.fromkeys(label for place in measured for label in scored(place) if label not in described)
     for label in labels:
-        benchmark = BENCHMARKS[label.partition("/")[0]]
-        kind = "capability" if benchmark.capability else "other"
-        yield MeasureView(id=label, title=label, kind=kind, description=benchmark.about)
+        benchmark = BENCHMARKS.get(label.partition("/")[0])
+        kind = "capability" if benchmark is not None and benchmark.capability else "other"
+        yield MeasureView(id=label, title=label, kind=kind, description="" if benchmark is None else benchmark.about)
 
 
 def scored(place: Any) -> list[str]:

@@ -27,13 +27,15 @@ class Resolved:
     """A validated config and its history.
 
     Attributes:
-        study: the registered study.
+        study: the study.
+        named: what names the study: its registered name, or `file.py:NAME`.
         preset: the preset it started from.
         config: the validated values.
         origin: dotted key → where its value came from (`preset quick`, a file's name, `--set`); others are defaults.
     """
 
     study: Study
+    named: str
     preset: str
     config: StudyConfig
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +51,7 @@ class Resolved:
 
     def to_yaml(self) -> str:
         """The whole config as a study file that runs again by path, each line marked with its origin."""
-        head = {"study": self.study.name, "preset": self.preset}
+        head = {"study": self.named, "preset": self.preset}
         lines = yaml.safe_dump(head, sort_keys=False).splitlines()
         body = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
         return "\n".join([*lines, *_annotated(body.splitlines(), self.origin)]) + "\n"
@@ -72,7 +74,8 @@ def resolve(
     Raises:
         ConfigError: anything that does not fit.
     """
-    study, given, where = _read(target)
+    named, given, where = _read(target)
+    study = study_named(named)
     own = _text(given.pop("preset", "quick"), "preset", where)
     chosen = preset or own
     if chosen not in study.presets:
@@ -84,30 +87,31 @@ def resolve(
     origin: dict[str, str] = {}
     _merge(values, study.presets[chosen], origin, f"preset {chosen}")
     _merge(values, given, origin, where)
-    for flag, (key, value) in (flags or {}).items():
-        _merge(values, _nested(key, value), origin, flag)
-    for text in overrides:
-        _merge(values, _override(text), origin, "--set")
+    typed = [(flag, flag, _nested(key, value)) for flag, (key, value) in (flags or {}).items()]
+    typed += [(f"--set {text}", "--set", _override(text)) for text in overrides]
+    _refuse_repeats([(said, nested) for said, _, nested in typed])
+    for _, source, nested in typed:
+        _merge(values, nested, origin, source)
     for key, other in study.config.gives_way.items():
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
-    return Resolved(study, chosen, validated(study.config, values, origin), origin)
+    return Resolved(study, named, chosen, validated(study.config, values, origin), origin)
 
 
 def study_in(target: str) -> Study:
     """The study that a name or a study file means; errors as of `resolve`."""
-    return _read(target)[0]
+    return study_named(_read(target)[0])
 
 
-def _read(target: str) -> tuple[Study, dict[str, Any], str]:
-    """The study, what its file says beside the name, and what to call the file in messages."""
+def _read(target: str) -> tuple[str, dict[str, Any], str]:
+    """What names the study, what its file says beside the name, and what to call the file in messages."""
     path = Path(target)
     if path.suffix == ".py":
         raise ConfigError(f"{target} is a Python file.", f"Name the study in it: {target}:STUDY.")
     if path.suffix not in {".yaml", ".yml"} and not path.is_file():
-        return study_named(target), {}, "the command line"
+        return target, {}, "the command line"
     given = read_yaml(path)
-    return study_named(_text(given.pop("study", None), "study", target)), given, target
+    return _text(given.pop("study", None), "study", target), given, target
 
 
 def _sections(config: type[StudyConfig]) -> dict[str, Any]:
@@ -126,6 +130,23 @@ def _override(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {text!r}: the value is not YAML.", "Quote text; write lists as [1, 2].") from error
     return _nested(key.strip(), parsed)
+
+
+def _refuse_repeats(typed: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Refuse a key that the command line gives twice: one of the two would be swallowed.
+
+    Args:
+        typed: what the user typed, and what it gives as nested dictionaries.
+    """
+    before: dict[str, str] = {}
+    for said, nested in typed:
+        keys = _flat(dict(nested))
+        for key in keys:
+            twice = next((by for other, by in before.items() if f"{key}.".startswith(f"{other}.")), None)
+            twice = twice or next((by for other, by in before.items() if f"{other}.".startswith(f"{key}.")), None)
+            if twice is not None:
+                raise ConfigError(f"Both {twice} and {said} give the key {key!r}.", "Leave one of the two out.")
+        before |= dict.fromkeys(keys, said)
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import BlueView, blue_view
@@ -18,7 +18,7 @@ from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct, known_to
+from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct
 from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
@@ -49,7 +49,13 @@ class RedOptimizer(Value):
         return name
 
 
-InterventionName = Annotated[str, known_to(move_named)]
+def one_spelling(name: str) -> str:
+    """The move's own name, so that `kl@0.10` and `kl@0.1` are seen to be one move."""
+    checked(move_named, name)
+    return move_named(name).name
+
+
+InterventionName = Annotated[str, AfterValidator(one_spelling)]
 
 
 class Phase(DataRegimen):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import NoneType
 from typing import Any, Literal
 
 from cavesson.analysis.claims import Claim, ClaimResult, Verdict, not_applicable, not_run
@@ -27,9 +28,15 @@ class Note(str):
 
 
 def figure(found: Figure, unit: Unit | None = None) -> Estimate | str | None:
-    """A figure as it stands in a table."""
+    """A figure as it stands in a table.
+
+    Raises:
+        TypeError: it is a bare number, say.
+    """
     if isinstance(found, Sample):
         found = found.estimate
+    if not isinstance(found, (Estimate, str, NoneType)):
+        raise TypeError(f"a figure is a Sample, an Estimate or words, not a {type(found).__name__}")
     return found.in_unit(unit) if isinstance(found, Estimate) and unit is not None else found
 
 
@@ -63,7 +70,7 @@ def table(
     """A table with a row for each thing and a column for each function; a row without any figure is left out.
 
     Args:
-        rows: the name of each row (a text, or a tuple of texts for several leading columns) and the thing that the columns'
+        rows: the name of each row (a tuple for several leading columns) and the thing that the columns'
             functions are asked about.
         columns: the name of each column and its function.
         first: the names of the leading columns.
@@ -78,7 +85,7 @@ def table(
     for name, thing in rows.items():
         cells = [tried(partial(make, thing), unit) for make in columns.values()]
         if any(cell is not None for cell in cells):
-            shown.append([*((name,) if isinstance(name, str) else name), *cells])
+            shown.append([*map(str, name if isinstance(name, tuple) else (name,)), *cells])
     if not shown:
         return None
     return TableView(title=title, caption=caption, columns=[*heads, *columns], rows=shown, shade=shade)
@@ -102,6 +109,8 @@ def chart(
     lines = []
     for name, (places, make) in series.items():
         points = [(float(at), tried(partial(make, at), unit)) for at in places]
+        if words := [value for _, value in points if isinstance(value, str)]:
+            raise TypeError(f"a chart's point is a figure, not the words {words[0]!r}")
         found = [(at, value) for at, value in points if isinstance(value, Estimate)]
         if found:
             lines.append(SeriesView(name=name, x=[at for at, _ in found], rates=[value for _, value in found]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.findings.views import ClaimView, View
 from cavesson.lab.own import imported, is_own
 from cavesson.lab.recipe import PathOf, Recipe
+from cavesson.studies.cells import cells_of
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.grid import Cell, Measured, recipes_of
 from cavesson.studies.shown import Note, tally
@@ -60,9 +63,39 @@ class Study:
     titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse, before anything is made, what would fail at the report.
+
+        Raises:
+            TypeError: the config is no schema of a study, or a sequence is none or holds something else.
+            ValueError: the name cannot name a folder, or two claims have the same id.
+        """
+        if not re.fullmatch(r"[\w.:-]*\w", self.name):
+            raise ValueError(f"the name {self.name!r} may hold letters, digits, and . _ - alone")
+        if not (isinstance(self.config, type) and issubclass(self.config, StudyConfig)):
+            raise TypeError(f"`config` must be a subclass of StudyConfig, not {self.config!r}")
+        for key in ("shows", "claims", "headline"):
+            members = getattr(self, key)
+            if not isinstance(members, (tuple, list)):
+                raise TypeError(f"`{key}` must be a tuple, not a {type(members).__name__}: write `({key[:4]}…,)`")
+            wrong = [one for one in members if not (isinstance(one, Claim) if key == "claims" else callable(one))]
+            if wrong:
+                raise TypeError(f"`{key}` holds {wrong[0]!r}, which is no {'claim' if key == 'claims' else 'function'}")
+        twice = [name for name, count in Counter(one.id for one in self.claims).items() if count > 1]
+        if twice:
+            raise ValueError(f"two claims have the id {twice[0]!r}")
+
+    def cells(self, config: Any) -> list[Cell]:
+        """The places of the grid, looked over.
+
+        Raises:
+            ConfigError: the grid raises something or makes no sense (see `cells_of`).
+        """
+        return cells_of(self.name, self.grid, config)
+
     def recipes(self, config: Any) -> list[Recipe]:
-        """Everything that the study needs."""
-        return recipes_of(self.grid(config))
+        """Everything that the study needs; errors as of `cells`."""
+        return recipes_of(self.cells(config))
 
 
 STUDIES: dict[str, str] = {

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from cavesson.errors import ConfigError, nearest
-from cavesson.lab.own import imported, is_own
+from cavesson.lab.own import is_own, made_by
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Display, Silent
 from cavesson.lab.stage import Progress
@@ -86,8 +87,7 @@ def tracker_named(name: str) -> Callable[[Path, str], Tracker]:
         ConfigError: there is no such tracker.
     """
     if is_own(name):
-        own: Callable[[Path, str], Tracker] = imported(name, "tracker")
-        return own
+        return partial(made_by, name, "tracker", ("place",))
     if name not in TRACKERS:
         raise ConfigError(f"There is no tracker {name!r}.", nearest(name, TRACKERS))
     return TRACKERS[name]

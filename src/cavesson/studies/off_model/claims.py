@@ -120,7 +120,7 @@ def after_own(m: Measured) -> Estimate:
 
 def after_pirate(m: Measured) -> Estimate:
     """The first student's change after pirate answers."""
-    return fall(runs(m).only(teacher="pirate")).estimate
+    return fall(runs(m).where(teacher="pirate").places[0]).estimate
 
 
 def others_hold(m: Measured) -> ClaimResult:
