@@ -117,7 +117,7 @@ def test_a_finished_study_says_how_to_go_on(tmp_path):
     lines = "\n".join(next_steps(result, tmp_path / "report.html", Path("my store")))
     fingerprint = next(one.fingerprint for one in result.organisms if one.fingerprint)
     assert f"cavesson chat {fingerprint[:12]} --trigger --store 'my store'" in lines
-    assert f"cp {tmp_path / 'study.yaml'} mine.yaml" in lines
+    assert f"cp -n {tmp_path / 'study.yaml'} mine.yaml" in lines
 
 
 def test_a_stored_model_is_exported_as_a_folder_that_studies_take(cavesson, tmp_path):

@@ -235,7 +235,7 @@ def test_a_claim_without_its_runs_is_undecided_and_says_why(m: Measured) -> None
     assert found[0].ours is not None and found[0].measure == "the fall"
     assert found[1].reason == "Not run here: teacher celia."
     assert found[2].reason == "Not applicable here: there is one size."
-    assert tally(found) == "Of 3 published statements: 1 holds, 0 does not hold, 2 undecided."
+    assert tally(found) == "Of 3 statements tested here, 1 holds and 2 are undecided."
 
 
 def test_a_part_of_a_report_that_was_not_run_is_left_out(m: Measured) -> None:

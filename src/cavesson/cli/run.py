@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cavesson.cli.chat import USUAL_PAIR
 from cavesson.cli.options import Executor, Track, Workers
 from cavesson.cli.study_command import given_flags
 
@@ -109,8 +110,10 @@ def next_steps(result: StudyResult, report: Path, store: Path | None = None) -> 
     steps = []
     organism = next((one for one in result.organisms if one.fingerprint), None)
     if organism is not None and organism.fingerprint is not None:
-        steps.append(("talk to the organism", ["cavesson", "chat", organism.fingerprint[:12], "--trigger", *place]))
-    steps.append(("change a setting", ["cp", str(report.parent / "study.yaml"), "mine.yaml"]))
+        pair = [] if organism.pair == USUAL_PAIR else ["--pair", organism.pair]
+        words = ["cavesson", "chat", organism.fingerprint[:12], "--trigger", *pair, *place]
+        steps.append(("talk to the organism", words))
+    steps.append(("change a setting", ["cp", "-n", str(report.parent / "study.yaml"), "mine.yaml"]))
     return [f"{title}: {shlex.join(words)}" for title, words in steps]
 
 

@@ -153,7 +153,7 @@ def claim(
 
 
 def tally(judged: Sequence[ClaimView]) -> str:
-    """`Of 22 published statements: 9 holds, …`.
+    """`Of 22 statements tested here, 9 hold, 1 does not hold and 12 are undecided.`
 
     Raises:
         NotRun: there are no claims.
@@ -161,8 +161,15 @@ def tally(judged: Sequence[ClaimView]) -> str:
     if not judged:
         raise NotRun("claims")
     verdicts = Counter(one.verdict for one in judged)
-    told = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in ("holds", "does not hold", "undecided"))
-    return f"Of {len(judged)} published statements: {told}."
+    words = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "undecided": ("is undecided", "are undecided"),
+    }
+    counted = [(verdicts[verdict], forms) for verdict, forms in words.items() if verdicts[verdict]]
+    *most, last = [f"{count} {one if count == 1 else several}" for count, (one, several) in counted]
+    told = f"{', '.join(most)} and {last}" if most else last
+    return f"Of {len(judged)} statement{'' if len(judged) == 1 else 's'} tested here, {told}."
 
 
 def rulings(

@@ -53,7 +53,7 @@ def verify(
 ) -> None:
     """Execute every twin and check its answer key: honest findings hold, sabotaged ones flip, the fix restores them.
 
-    Example: cavesson audit verify --only seed_twins
+    Example: cavesson audit verify --only bon
     """
     from cavesson.audit.bench import load_bench
     from cavesson.audit.sandbox.find import find_sandbox
