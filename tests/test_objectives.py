@@ -365,6 +365,12 @@ def test_dpo_on_single_answers_is_refused(tmp_path: Path) -> None:
         train(trained(Dpo()), llama(), examples(40), job=Folders(tmp_path))
 
 
+def test_a_pair_of_equal_answers_is_refused(tmp_path: Path) -> None:
+    pairs = [Preference(one.conversation, rejected=str(one.conversation.answer)) for one in examples(40)]
+    with pytest.raises(TrainingError, match=r"Example \d+ of the data prefers an answer to itself"):
+        train(trained(Dpo()), llama(), pairs, job=Folders(tmp_path))
+
+
 def test_pairs_whose_answers_are_cut_off_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no answer is left"):
         run(trained(Dpo(), max_length=4), tmp_path)

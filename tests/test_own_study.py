@@ -166,3 +166,26 @@ def test_a_key_that_the_command_line_gives_twice_is_refused(run, tmp_path):
     code, told = run("study()", "--seeds", "0", "--set", "seeds=[1]")
     assert code == 2 and "Both --seeds and --set seeds=[1] give the key 'seeds'." in told
     assert not Store(tmp_path / "store").root.exists()
+
+
+KEYS = """study(config=type("Keys", (Config,), {
+    "__module__": __name__, "__annotations__": {"seed": int, "workers": str, "rates": list[float], "most": "int | None"},
+    "seed": 5, "workers": "few", "rates": [0.5], "most": 3,
+}))"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--seed", "7"], "seed: 7  # --seed"),
+        (["--seeds", "7,8"], "seeds: [7, 8]  # --seeds"),
+        (["--workers", "1"], "workers: few\n"),
+        (["--set", "workers=many"], "workers: many  # --set"),
+        (["--rate", "0.1,0.2"], "rates: [0.1, 0.2]  # --rate"),
+        (["--most", "null"], "most: null  # --most"),
+        (["--most", ""], "--most '' is empty."),
+    ],
+)
+def test_an_option_means_one_key(run, words, line):
+    _, told = run(KEYS, "--show-config", *words)
+    assert line in told

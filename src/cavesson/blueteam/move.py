@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cavesson.blueteam.view import BlueView
 from cavesson.errors import ConfigError
+from cavesson.lab.own import calling
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.dose import Dose
 
@@ -76,10 +77,16 @@ class Move:
         """The recipe of what the move leaves of the organism.
 
         Raises:
-            ConfigError: the view lacks what the move needs, or the strength is missing or makes no sense.
+            ConfigError: the view lacks what the move needs, the strength is missing or makes no sense, or the function raises
+                something or returns no recipe of a model.
         """
         self.check(view)
-        return self.function(view, dose, *self._number(strength))
+        number = self._number(strength)
+        with calling(f"The move {self.name!r}", "Correct the move; nothing was started.", ConfigError):
+            left = self.function(view, dose, *number)
+            if not isinstance(left, ModelRecipe):
+                raise TypeError(f"a move returns the recipe of a model, not a {type(left).__name__}")
+        return left
 
     def check(self, view: BlueView) -> None:
         """Refuse a view that lacks what the move needs.

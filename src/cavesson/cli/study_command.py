@@ -61,19 +61,22 @@ class StudyCommand(TyperCommand):
     def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
         """Put the name and the options of the study that a command line names, if any, into the context.
 
+        A key of the study that is called like an option of the command has no option of its own; `--set` sets the key.
+
         Raises:
             ConfigError: there is no such study, or it cannot be loaded.
         """
         from cavesson.studies.flags import flags_of
         from cavesson.studies.resolve import study_in
 
-        switches = {
-            name for param in super().get_params(ctx) if getattr(param, "is_flag", False) for name in param.opts
-        }
+        own = super().get_params(ctx)
+        taken = {name for param in own for name in (*param.opts, *param.secondary_opts)}
+        switches = {name for param in own if getattr(param, "is_flag", False) for name in param.opts}
         words = iter(args)
         for word in words:
             if not word.startswith("-"):
-                ctx.meta[STUDY], ctx.meta[FLAGS] = word, flags_of(study_in(word).config)
+                found = flags_of(study_in(word).config)
+                ctx.meta[STUDY], ctx.meta[FLAGS] = word, [flag for flag in found if taken.isdisjoint(flag.names)]
                 return
             attached = "=" in word if word.startswith("--") else len(word) > 2  # --bench=maths, -bmaths
             if not attached and word not in switches:

@@ -66,11 +66,8 @@ class Own:
 
     def __init__(self, name: str, store: Store, workers: int) -> None:
         self._name = name
-        self._own = made_by(name, "executor", ("workers", "run", "close"), store, workers)
-
-    @property
-    def workers(self) -> int:
-        return int(self._own.workers)
+        self._own: Executor = made_by(name, "executor", ("workers", "run", "close"), store, workers)
+        self.workers = self._own.workers
 
     def run(self, work: Work) -> None:
         with self._calling():

@@ -93,9 +93,9 @@ def calling(
     """
     try:
         yield
-    except (CavessonError, Stopped, *passing):
-        raise
     except Exception as raised:
+        if isinstance(raised, (CavessonError, Stopped, *passing)):
+            raise
         told = f"{type(raised).__name__}: {_said(raised)}".rstrip(": ")
         raise error(f"{what} fails: {told}{_where(raised.__traceback__)}.", remedy) from raised
 

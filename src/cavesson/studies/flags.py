@@ -47,7 +47,7 @@ class Flag:
         """The value of the key from what was typed.
 
         Raises:
-            ConfigError: the option is given twice, or what was typed is not YAML.
+            ConfigError: the option is given twice, or what was typed is empty or not YAML.
         """
         if not self.many and len(given) > 1:
             raise ConfigError(f"{self.names[0]} is given {len(given)} times.", "Give it once.")
@@ -58,6 +58,8 @@ class Flag:
     def _read(self, text: str) -> Any:
         if self.words:
             return text
+        if not text.strip():
+            raise ConfigError(f"{self.names[0]} {text!r} is empty.", "Give a value; null means none.")
         try:
             return yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -74,7 +76,7 @@ def _own(config: type[StudyConfig]) -> Iterator[Flag]:
     for key, field in config.model_fields.items():
         if not _is_section(field.annotation):
             many = _is_list(field.annotation)
-            single = key.removesuffix("s") if many else key
+            single = key.removesuffix("s") if many and key.removesuffix("s") not in config.model_fields else key
             names = dict.fromkeys(f"--{name.replace('_', '-')}" for name in (single, key))
             yield Flag(tuple(names), key, many, _is_text(field.annotation), about.get(key, ""))
 
@@ -118,7 +120,8 @@ def _is_section(annotation: Any) -> bool:
 
 
 def _is_list(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple or any(get_origin(part) is tuple for part in get_args(annotation))
+    lists = (tuple, list, set, frozenset)
+    return get_origin(annotation) in lists or any(get_origin(part) in lists for part in get_args(annotation))
 
 
 def _is_text(annotation: Any) -> bool:

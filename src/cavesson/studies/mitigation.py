@@ -121,7 +121,7 @@ class MitigationConfig(StudyConfig):
     @field_validator("mitigations")
     @classmethod
     def _own_forms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        distinct(tuple((move.name, strength) for name in names for move, strength in forms_of(name)))
+        distinct(tuple(move.at(strength).name for name in names for move, strength in forms_of(name)))
         return names
 
     @property

@@ -231,6 +231,11 @@ class Stream:
                 f"Example {index + 1} of the data has no rejected answer, and the objective learns from pairs.",
                 'Give `Preferences`, or rows {"prompt": …, "chosen": …, "rejected": …}.',
             )
+        if self.pairs and talks[0] == talks[1]:
+            raise TrainingError(
+                f"Example {index + 1} of the data prefers an answer to itself: nothing can be learnt from the pair.",
+                "Remove the row, or give `Preferences`, which leaves such pairs out.",
+            )
         system = self.model.system
         return [talk if system is None or talk.system is not None else talk.with_system(system) for talk in talks]
 
