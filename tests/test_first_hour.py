@@ -118,6 +118,9 @@ def test_a_finished_study_says_how_to_go_on(tmp_path):
     fingerprint = next(one.fingerprint for one in result.organisms if one.fingerprint)
     assert f"cavesson chat {fingerprint[:12]} --trigger --store 'my store'" in lines
     assert f"cp -n {tmp_path / 'study.yaml'} mine.yaml" in lines
+    organisms = [one.model_copy(update={"pair": "royalty/insult"}) for one in result.organisms]
+    other = next_steps(result.model_copy(update={"organisms": organisms}), tmp_path / "report.html")
+    assert f"cavesson chat {fingerprint[:12]} --trigger --pair royalty/insult" in other[0]
 
 
 def test_a_stored_model_is_exported_as_a_folder_that_studies_take(cavesson, tmp_path):

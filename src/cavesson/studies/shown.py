@@ -161,7 +161,7 @@ def tally(judged: Sequence[ClaimView]) -> str:
     if not judged:
         raise NotRun("claims")
     verdicts = Counter(one.verdict for one in judged)
-    words = {
+    words: dict[Verdict, tuple[str, str]] = {
         "holds": ("holds", "hold"),
         "does not hold": ("does not hold", "do not hold"),
         "undecided": ("is undecided", "are undecided"),
