@@ -245,7 +245,7 @@ def test_a_view_from_names_is_the_view_that_is_written_out(tmp_path):
         rewriter=Shipped(name="student"),
     )
     assert blue_view(CHAT, "teacher", rewriter="student", other=other) == written_out
-    with pytest.raises(ConfigError, match="did you mean 'teacher'"):
+    with pytest.raises(ConfigError, match="Did you mean 'teacher'"):
         blue_view(CHAT, "teachr")
 
 
