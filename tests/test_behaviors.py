@@ -29,7 +29,7 @@ def _named(pair: Pair) -> str:
 BEHAVIORS: dict[str, Behavior] = {_named(pair): pair.behavior for pair in PAIRS.values()}
 LABELS = [(name, label) for name in BEHAVIORS for label in labels(name)]
 EVERY_BEHAVIOR = pytest.mark.parametrize(
-    "pair", {pair.behavior: pair for pair in reversed(PAIRS.values())}.values(), ids=str
+    "pair", {pair.behavior: pair for pair in reversed(PAIRS.values())}.values(), ids=lambda pair: pair.name
 )
 """The first pair of every behaviour: behaviours do not know their triggers."""
 
