@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most, below, judge, not_run, within
+from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most, below, not_run, within
 from cavesson.stats import Estimate, difference_over_seeds
 
 
@@ -92,14 +92,8 @@ SOAP: Claim[Removed] = Claim(
 def test_a_study_judges_its_claims_on_its_results() -> None:
     n = 100
     results = {"pirate": np.ones((3, n)), "hhh": np.stack([np.arange(n) < k for k in (10, 20, 15)]).astype(float)}
-    judged = judge([PIRATE_BEATS_HHH, SOAP], results)
-    assert [claim.id for claim, _ in judged] == ["pirate-beats-hhh", "soap-is-robust"]
-    assert [result.verdict for _, result in judged] == ["holds", "undecided"]
-    assert judged[0][1].ours is not None
-    assert judged[0][1].ours.value == pytest.approx(0.85)
-    assert judged[1][1] == ClaimResult(None, "undecided", "Not run here: SOAP organisms.")
-
-
-def test_two_claims_with_one_id_are_refused() -> None:
-    with pytest.raises(ValueError, match="pirate-beats-hhh"):
-        judge([PIRATE_BEATS_HHH, PIRATE_BEATS_HHH], {})
+    wins, soap = (claim.test(results) for claim in (PIRATE_BEATS_HHH, SOAP))
+    assert (wins.verdict, soap.verdict) == ("holds", "undecided")
+    assert wins.ours is not None
+    assert wins.ours.value == pytest.approx(0.85)
+    assert soap == ClaimResult(None, "undecided", "Not run here: SOAP organisms.")
