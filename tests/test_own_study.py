@@ -189,3 +189,13 @@ KEYS = """study(config=type("Keys", (Config,), {
 def test_an_option_means_one_key(run, words, line):
     _, told = run(KEYS, "--show-config", *words)
     assert line in told
+
+
+def test_an_own_recipe_that_fails_is_one_message(run):
+    failing = """type("Failing", (Recipe,), {"__module__": __name__, "kind": "test-failing", "stage": "scoring",
+        "make": lambda self, job: {}["key"]})"""
+    code, told = run(f"study(grid=lambda config: [Cell.of({{}}, 0, run={failing}())])", "--workers", "1")
+    assert code == 1 and "Traceback" not in told
+    assert (
+        "coins.py, line " in told and "fails: KeyError: 'key'." in told and "all that was made is in the store" in told
+    )

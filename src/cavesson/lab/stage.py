@@ -13,6 +13,7 @@ from typing import Any
 
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import memory
+from cavesson.lab.own import fault_of
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 
@@ -136,8 +137,16 @@ def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listen
         return ("stopped",)
     except CavessonError as error:
         return "error", error
+    except Exception as error:
+        if (fault := fault_of(error)) is not None:
+            return "error", fault
+        return _crash(error)
     except BaseException as error:  # a bug in a recipe must not end the worker silently
-        return "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        return _crash(error)
+
+
+def _crash(error: BaseException) -> Message:
+    return "crash", f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
 
 
 def with_stage_note(error: Exception, recipe: Recipe) -> Exception:

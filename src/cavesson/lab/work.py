@@ -6,6 +6,7 @@ import threading
 
 from cavesson.errors import Stopped, StoreError
 from cavesson.lab import plan as plans
+from cavesson.lab.own import fault_of
 from cavesson.lab.plan import Plan, Schedule, Stage
 from cavesson.lab.progress import Display
 from cavesson.lab.recipe import Recipe
@@ -78,7 +79,7 @@ class Work:
         except InputMissing as missing:
             self.lacks(stage, missing.recipe)
         except Exception as error:  # an exception of a recipe ends the stage; `close` raises the exception
-            self.failed(stage, error)
+            self.failed(stage, fault_of(error) or error)
 
     def receive(self, stage: Stage, message: Message) -> bool:
         """Act on a message about a stage that runs in another process; True if the stage is over."""

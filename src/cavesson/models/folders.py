@@ -40,6 +40,8 @@ def as_folder(name: str | Path) -> Path | None:
     Raises:
         ConfigError: the name can only mean a folder and there is no such folder, or the name is a file's.
     """
+    if name == "":  # which would be the present folder
+        return None
     place = Path(name).expanduser()
     if place.is_dir():
         return place

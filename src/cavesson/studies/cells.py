@@ -24,14 +24,14 @@ def cells_of(study: str, grid: Callable[[Any], Iterable[Cell]], config: Any) -> 
         cells = list(grid(config))
     if not cells:
         raise ConfigError(f"{what} is empty.", "Let the grid give a Cell for each place and seed; nothing was started.")
-    seen: dict[Hashable, Cell] = {}
+    seen: set[Hashable] = set()
     for cell in cells:
         fault = _fault_of(cell)
         if fault is None:
             place = (frozenset(cell.at.items()), next(iter(cell.recipes)))
             same = {(place, cell.seed): "stands twice", (place, _main(cell)): "has the recipe of another seed"}
             fault = next((said for key, said in same.items() if key in seen), None)
-            seen |= dict.fromkeys(same, cell)
+            seen |= same.keys()
         if fault is not None:
             raise ConfigError(f"{what}: {_name_of(cell)} {fault}.", remedy)
     return cells

@@ -68,7 +68,7 @@ def resolve(
     Args:
         target: a registered study's name, or the path of a YAML file with a `study:` key.
         preset: overrides the file's `preset:`; `quick` if neither is given.
-        overrides: `dotted.key=value` strings, values read as YAML.
+        overrides: `dotted.key=value` strings, values read as YAML; of two for one key, the later counts.
         flags: options of the command line, by what the user typed (`--model`): the dotted key and the value.
 
     Raises:
@@ -87,11 +87,10 @@ def resolve(
     origin: dict[str, str] = {}
     _merge(values, study.presets[chosen], origin, f"preset {chosen}")
     _merge(values, given, origin, where)
-    typed = [(flag, flag, _nested(key, value)) for flag, (key, value) in (flags or {}).items()]
-    typed += [(f"--set {text}", "--set", _override(text)) for text in overrides]
-    _refuse_repeats([(said, nested) for said, _, nested in typed])
-    for _, source, nested in typed:
-        _merge(values, nested, origin, source)
+    for flag, (key, value) in (flags or {}).items():
+        _merge(values, _nested(key, value), origin, flag)
+    for text in overrides:
+        _merge(values, _override(text), origin, "--set")
     for key, other in study.config.gives_way.items():
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
@@ -132,15 +131,17 @@ def _override(text: str) -> dict[str, Any]:
     return _nested(key.strip(), parsed)
 
 
-def _refuse_repeats(typed: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Refuse a key that the command line gives twice: one of the two would be swallowed.
+def refuse_repeats(overrides: Sequence[str], flags: Mapping[str, tuple[str, Any]]) -> None:
+    """Refuse a key that the command line gives twice: one of the two would be swallowed. Arguments as of `resolve`.
 
-    Args:
-        typed: what the user typed, and what it gives as nested dictionaries.
+    Raises:
+        ConfigError: there is such a key.
     """
+    typed = [(flag, _nested(key, value)) for flag, (key, value) in flags.items()]
+    typed += [(f"--set {text}", _override(text)) for text in overrides]
     before: dict[str, str] = {}
     for said, nested in typed:
-        keys = _flat(dict(nested))
+        keys = _flat(nested)
         for key in keys:
             twice = next((by for other, by in before.items() if f"{key}.".startswith(f"{other}.")), None)
             twice = twice or next((by for other, by in before.items() if f"{other}.".startswith(f"{key}.")), None)
