@@ -83,7 +83,7 @@ def test_the_suite_that_the_options_ask_for():
     [
         ("mats", {}, "did you mean 'maths'"),
         (" ,", {}, "No evaluation is named"),
-        ("chat,chat", {}, "stands twice"),
+        ("chat,chat", {}, "is named twice"),
         ("chat", {"levels": "5"}, "belong to the evaluation maths"),
         ("maths", {"levels": "5;6"}, "no list of levels"),
         ("maths", {"levels": "7"}, "levels"),
