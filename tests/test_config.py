@@ -61,7 +61,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("study", "setting", "told"),
     [
-        ("off-model-sft", "models=[student, stuent]", ("models.1 = 'stuent'", "did you mean 'student'?")),
+        ("off-model-sft", "models=[student, stuent]", ("models.1 = 'stuent'", "Did you mean 'student'?")),
         ("off-model-sft", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
         ("off-model-sft", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
         ("off-model-sft", "arms.names=[tag]", ("arms.names.0 = 'tag'", "did you mean 'tags'?")),
