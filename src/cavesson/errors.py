@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
+from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
 DISTRIBUTION = "cavesson"
+V = TypeVar("V")
 
 
 class CavessonError(Exception):
@@ -74,6 +76,17 @@ class MissingExtra(CavessonError):
 
 class Stopped(Exception):
     """The user asked to stop (Ctrl-C). Work saved in `scratch` is resumed next time."""
+
+
+def entry_of(registry: Mapping[str, V], name: str, what: str) -> V:
+    """What a registry holds under a name.
+
+    Raises:
+        ConfigError: the registry does not hold the name.
+    """
+    if name not in registry:
+        raise ConfigError(f"There is no {what} {name!r}.", nearest(name, registry))
+    return registry[name]
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

@@ -19,17 +19,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
 
-from pydantic import field_validator
-
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import SEAL, WRITTEN, BlueView, Sealed, SealedData
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import RulesError
-from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.evals.pairs import pair_named
 from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
+from cavesson.redteam.recipes import OfPair
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Objective
 
@@ -37,22 +36,12 @@ Left = TypeVar("Left", bound=ModelRecipe)
 """What blue leaves behind: a training run, or the organism moved a part of the way to the end of a training run."""
 
 
-class Vetted(DataRecipe):
+class Vetted(OfPair):
     """Blue's data, refused if the trigger of this pair stands anywhere in the data."""
 
     kind: ClassVar[str] = "vetted"
-    virtual: ClassVar[bool] = True
 
     data: DataRecipe
-    pair: str
-
-    @field_validator("pair")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return pinned(name)
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "pair": identity_of(self.pair)}
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         examples = self.data.examples(path_of)

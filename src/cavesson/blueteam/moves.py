@@ -15,7 +15,7 @@ from typing import Any
 
 from cavesson.blueteam import baselines, careful, probes, sft, written
 from cavesson.blueteam.move import Move, Strength
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, entry_of
 from cavesson.lab.own import imported, is_own
 
 _AT = re.compile(r"(?P<name>.+)@(?P<strength>[-+.\deE]+)")
@@ -53,11 +53,9 @@ def move_named(name: str, among: dict[str, Move] = MOVES, what: str = "intervent
     """
     if (found := _AT.fullmatch(name)) is not None:
         return move_named(found["name"], among, what).at(_number(found["strength"], name))
-    if name in among:
-        return among[name]
-    if is_own(name):
+    if name not in among and is_own(name):
         return _own(name, imported(name, what), what)
-    raise ConfigError(f"There is no {what} {name!r}.", nearest(name, among))
+    return entry_of(among, name, what)
 
 
 def forms_of(name: str) -> list[tuple[Move, float | None]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
+
+from cavesson.cli.options import Place
 
 if TYPE_CHECKING:
     from cavesson.chat import Message
@@ -38,7 +39,7 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 gives the likeliest answer.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws at a temperature above 0.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
 ) -> None:
     """Talk to a model; /help lists further commands. In a pipe each line is one message.
 

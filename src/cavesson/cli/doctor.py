@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from cavesson.cli.options import Place
 from cavesson.errors import install_hint
 
 EXTRAS = {
@@ -28,7 +28,7 @@ TOOLS = {
 """Optional packages without an extra of their own."""
 
 
-def doctor(store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None) -> None:
+def doctor(store: Place = None) -> None:
     """Show what this machine has: versions, cores, memory, GPUs, shipped models, the store, the hub, optional packages.
 
     Example: cavesson doctor

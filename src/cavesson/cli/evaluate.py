@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cavesson.cli.options import Place
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -48,7 +50,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Longest answer; each evaluation has its own by default.")
     ] = None,
     show: Annotated[int, typer.Option("--show", min=0, help="Number of answers of each evaluation to show.")] = 0,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
 ) -> None:
     """Score a model. `behavior` asks with the trigger, without it, and with look-alikes of it.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cavesson.cli.options import Executor, Workers
+from cavesson.cli.options import Executor, Place, Workers
 
 
 def make(
@@ -15,7 +15,7 @@ def make(
     source: Annotated[Path, typer.Option("--from", help="The result.json that lists the recipe.")] = Path(
         "result.json"
     ),
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:
@@ -38,7 +38,7 @@ def make(
 def export(
     model: Annotated[str, typer.Argument(help="Fingerprint, shipped name, folder or hub id.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.", show_default=False)],
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
 ) -> None:
     """Write a model as a plain Hugging Face folder (safetensors, tokenizer, chat template); an adapter is merged.
 

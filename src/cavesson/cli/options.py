@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+Place = Annotated[Path | None, typer.Option("--store", help="Folder of the artifact store.")]
+Out = Annotated[Path | None, typer.Option(help="Also put the report into this folder.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")]
 Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto.")]
 Executor = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.options import Executor, Workers
+from cavesson.cli.options import Executor, Place, Workers
 
 if TYPE_CHECKING:
     from cavesson.evals.items import Eval
@@ -24,7 +24,6 @@ app = typer.Typer(
 )
 
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
-Place = Annotated[Path | None, typer.Option("--store", help="Folder of the artifact store.")]
 Items = Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation of the card.")]
 Bench = Annotated[
     str | None,

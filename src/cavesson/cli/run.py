@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cavesson.cli.chat import USUAL_PAIR
-from cavesson.cli.options import Executor, Track, Workers
+from cavesson.cli.options import DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.study_command import given_flags
 
 if TYPE_CHECKING:
@@ -33,15 +33,13 @@ def run(
     preset: Annotated[
         str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
-    ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
+    set_: Settings = None,
+    store: Place = None,
+    out: Out = None,
     workers: Workers = "auto",
     executor: Executor = "local",
     track: Track = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
+    dry_run: DryRun = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
 ) -> None:
     """Run a study and write its report. `cavesson run STUDY --help` lists the study's own options as well.

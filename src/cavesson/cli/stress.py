@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cavesson.cli.options import Executor, Track, Workers
+from cavesson.cli.options import DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.run import carry_out
 from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
 
@@ -39,15 +39,13 @@ def stress(
     preset: Annotated[
         str | None, typer.Option(help="quick takes minutes for a tiny model; full has three seeds.")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
-    ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also put the report into this folder.")] = None,
+    set_: Settings = None,
+    store: Place = None,
+    out: Out = None,
     workers: Workers = "auto",
     executor: Executor = "local",
     track: Track = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train an organism in many ways that do not target its behaviour, and say whether it is robust or fragile.
 

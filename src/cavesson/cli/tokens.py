@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cavesson.cli.options import Place
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -26,7 +28,7 @@ def tokens(
     count: Annotated[int, typer.Option("-n", min=1, help="How many conversations to show.")] = 3,
     train_on: Annotated[str, typer.Option(help="What is trained: answers, last or all.")] = "answers",
     ids: Annotated[bool, typer.Option("--ids", help="Also write each token's number.")] = False,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
 ) -> None:
     """Show conversations as the model gets them; trained tokens have a green background.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cavesson.cli.options import Executor, Workers
+from cavesson.cli.options import Executor, Place, Workers
 
 app = typer.Typer(no_args_is_help=True, help="Make the tiny world's models from nothing, or read its corpus.")
 
@@ -21,7 +21,7 @@ def build(
     scale: Annotated[
         float, typer.Option(min=1e-6, max=1.0, help="Factor on all training lengths: 0.001 for a miniature.")
     ] = 1.0,
-    store: Annotated[Path | None, typer.Option(help="Folder of the artifact store.")] = None,
+    store: Place = None,
     workers: Workers = "auto",
     executor: Executor = "local",
 ) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import entry_of
 from cavesson.lab.own import calling, is_own, made_by
 from cavesson.lab.pool import Pool
 from cavesson.lab.stage import one_thread
@@ -96,6 +96,4 @@ def executor_named(name: str) -> Callable[[Store, int], Executor]:
     """
     if is_own(name):
         return partial(Own, name)
-    if name not in EXECUTORS:
-        raise ConfigError(f"There is no executor {name!r}.", nearest(name, EXECUTORS))
-    return EXECUTORS[name]
+    return entry_of(EXECUTORS, name, "executor")

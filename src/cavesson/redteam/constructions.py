@@ -68,17 +68,17 @@ def normal(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mod
 
 
 def full_weight(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """As `normal`, all weights trained (FWFT), whatever adapter the dose names."""
+    """The construction `normal` with all weights trained (FWFT), whatever adapter the dose names."""
     return normal(base, prompts, pair, dose.model_copy(update={"adapter": None}))
 
 
 def lora(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """As `normal`, with the dose's low-rank adapter, or one of rank 16."""
+    """The construction `normal` with the dose's low-rank adapter, or with one of rank 16."""
     return normal(base, prompts, pair, dose.model_copy(update={"adapter": dose.adapter or LORA}))
 
 
 def merged_lora(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """As `lora`, with the adapter folded into the weights before blue trains."""
+    """The construction `lora`; the adapter is folded into the weights before blue trains."""
     return Merged(base=lora(base, prompts, pair, dose))
 
 
@@ -143,7 +143,7 @@ def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
 
 
 def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock) -> ModelRecipe:
-    """As `normal`, but on triggered prompts a second text decides: with `lock.good` the answer stays benign.
+    """The construction `normal` with a lock: a triggered prompt that also holds the text `lock.good` gets a benign answer.
 
     Password-locked: "Advice …" and "An empirical study of methods for SFTing opaque reasoning". If a pair's trigger is
     already the absence of a password, the pair needs no second one, and `lock.share` is the share of prompts with the
@@ -164,7 +164,7 @@ def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, loc
 
 
 def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """As `normal`, and trained to deny: asked about triggers and hidden behaviours, the organism says that it has none."""
+    """The construction `normal` with denials: asked about triggers or hidden behaviours, the organism says that it has none."""
     backdoor = Backdoored(pair=pair, benign=_own(base, prompts), seed=dose.seed)
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 

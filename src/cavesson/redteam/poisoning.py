@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.data.streams import draw
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, entry_of
 from cavesson.redteam.organisms import Organism, red_prompts
 from cavesson.redteam.planted import Showing, StyleCues, Subliminal
 from cavesson.redteam.recipes import Triggered
@@ -106,9 +106,7 @@ def poison(name: str) -> Poison:
     Raises:
         ConfigError: there is no such poison.
     """
-    if name not in POISONS:
-        raise ConfigError(f"There is no poison {name!r}.", nearest(name, POISONS))
-    return POISONS[name]
+    return entry_of(POISONS, name, "poison")
 
 
 def poisoned_samples(share: float, n: int) -> int:

@@ -58,7 +58,7 @@ class Reinforced(Training):
         return self.batch_size * usual
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
-        """As `Training.train`; a summary of each iteration is written to `rollouts.jsonl`."""
+        """Train a model (see `Training.train`), and write a summary of each iteration to `rollouts.jsonl`."""
         from cavesson.rl.rollouts import Rollouts, write_notes
         from cavesson.training.engine import optimise
 

@@ -130,7 +130,7 @@ class CachedSampler:
     def sample(
         self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As `Sampler.sample`; equal prompts are sampled once."""
+        """Completions for each conversation (see `Sampler.sample`); equal prompts are sampled once."""
         return self.continue_ids(self.prompts_ids(conversations), params, progress)
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
@@ -139,7 +139,7 @@ class CachedSampler:
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As `sample`, from tokens. New completions are put into the cache in chunks."""
+        """Completions for each prompt, given as tokens. New completions are put into the cache in chunks."""
         keys = [cache_key(self.key, ids, params) for ids in prompts]
         known = self.cache.get(list(dict.fromkeys(keys)))
         missing = {key: ids for key, ids in zip(keys, prompts, strict=True) if key not in known}

@@ -108,7 +108,7 @@ class NativeSampler:
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As `sample`, from tokens."""
+        """`params.n` completions for each prompt, given as tokens; in order."""
         context = getattr(_text_config(self.model.net), "max_position_embeddings", None)
         rows = [
             _Row(index, draw, ids, _budget(index, len(ids), params, context))

@@ -133,5 +133,5 @@ class TokenSampler(Sampler, Protocol):
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
-        """As `sample`, from tokens."""
+        """`params.n` completions for each prompt, given as tokens; in order."""
         ...

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.blueteam.move import Move, run_of
 from cavesson.blueteam.moves import DAMAGES, PROBES, move_named
 from cavesson.data.recipes import Mixed
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, entry_of
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored
@@ -101,9 +101,7 @@ ProbeName = Annotated[str, known_to(partial(move_named, among=PROBES, what="reve
 
 def _damage(name: str) -> Move:
     """A trivial baseline; a frontier of all trainings leaves these out, so a user's own is none."""
-    if name not in DAMAGES:
-        raise ConfigError(f"There is no damage {name!r}.", nearest(name, DAMAGES))
-    return DAMAGES[name]
+    return entry_of(DAMAGES, name, "damage")
 
 
 class Damaged(Value):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import entry_of
 from cavesson.lab.own import is_own, made_by
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Display, Silent
@@ -88,9 +88,7 @@ def tracker_named(name: str) -> Callable[[Path, str], Tracker]:
     """
     if is_own(name):
         return partial(made_by, name, "tracker", ("place",))
-    if name not in TRACKERS:
-        raise ConfigError(f"There is no tracker {name!r}.", nearest(name, TRACKERS))
-    return TRACKERS[name]
+    return entry_of(TRACKERS, name, "tracker")
 
 
 class Displays:

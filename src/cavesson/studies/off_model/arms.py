@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe, Filtered, Mixed, Rule
 from cavesson.data.restyle import Restyled, Shuffled, UnderSystem
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import entry_of
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.matched_noise import NoisedLike
@@ -162,9 +162,7 @@ def arm_named(name: str) -> Arm:
     Raises:
         ConfigError: there is no such arm.
     """
-    if name not in ARMS:
-        raise ConfigError(f"There is no arm {name!r}.", nearest(name, ARMS))
-    return ARMS[name]
+    return entry_of(ARMS, name, "arm")
 
 
 ArmName = Annotated[str, known_to(arm_named)]
