@@ -52,10 +52,10 @@ def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Esti
     return over_organisms(m, *_aucs(m, intervention), units).in_unit("plain")
 
 
-def auc_gap(m: Measured, one: str, two: str) -> Estimate:
+def auc_gap(m: Measured, one: str, two: str, units: Units | None = None) -> Estimate:
     """The AUC of one intervention minus that of another on the same organisms."""
     (values, draws), (others, other_draws) = _aucs(m, one), _aucs(m, two)
-    return over_organisms(m, values - others, draws - other_draws).in_unit("plain")
+    return over_organisms(m, values - others, draws - other_draws, units).in_unit("plain")
 
 
 def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
