@@ -32,7 +32,7 @@ class Executor(Protocol):
     """Stages that run at the same time."""
 
     elsewhere: bool
-    """Whether stages may run on other machines than this one. A user's own executor without this attribute is taken to say so."""
+    """Whether stages may run on other machines than this one; an executor that does not say is taken to do so."""
 
     def run(self, work: Work) -> None:
         """Run stages until `work.take` gives none and no stage is running.

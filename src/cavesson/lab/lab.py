@@ -63,7 +63,7 @@ class Lab:
         Raises:
             ConfigError: this machine has other numerics than a training that has to be made.
         """
-        if self._executor.elsewhere:
+        if getattr(self._executor, "elsewhere", True):
             return
         for stage in plan.to_make:
             if stage.recipe.numerics is not None:
