@@ -141,7 +141,8 @@ def rulings_told(m: Measured) -> Iterator[str]:
             undecided = False
             fewest = min(ruled.replicates for _, ruled in rows if ruled.measure)
             few = f" ({fewest} seed{'s' if fewest > 1 else ''}: a hint)" if fewest < FEWEST_SEEDS else ""
-            yield f"{name}: {'; '.join(f'{verb} {", ".join(names)}' for verb, names in by.items() if names)}{few}."
+            against = '; '.join(f"{verb} {', '.join(names)}" for verb, names in by.items() if names)
+            yield f"{name}: {against}{few}."
     if undecided:
         why = {ruled.reason for rows in found.values() for _, ruled in rows if ruled.ours is not None and not ruled.measure}  # fmt: skip
         yield " ".join(["No hypothesis is decided here.", *(why if len(why) == 1 else ())])
