@@ -9,6 +9,9 @@ repetitions of the whole experiment; `draws` are replicates of the bootstrap.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, Literal
@@ -91,6 +94,41 @@ class Estimate:
         return f"{self.short} ({self.interval}, n = {self.n})"
 
 
+# ----------------------------------------------------------------------------------------------- confidence
+
+
+_SPENT: ContextVar[tuple[float, str]] = ContextVar("share of its error that an interval may spend, and why", default=(1.0, ""))
+
+
+@contextmanager
+def spending(share: float, said: str) -> Iterator[None]:
+    """In this context every interval may miss the truth with only `share` of its error: 95 % becomes 99 % for a share of 0.2.
+
+    For data that are looked at several times (`cavesson.studies.looks`): each look spends its share of one error.
+
+    Args:
+        share: of the error; above 0.
+        said: why, for the intervals' `method`.
+    """
+    token = _SPENT.set((share, said))
+    try:
+        yield
+    finally:
+        _SPENT.reset(token)
+
+
+def error_of(confidence: float) -> float:
+    """The probability with which an interval may miss: every interval takes its quantile from here, so that `spending` counts."""
+    return (1 - confidence) * _SPENT.get()[0]
+
+
+def at_confidence(confidence: float) -> str:
+    """The end of an interval's `method`: nothing for 95 %, else ` at 99 %`, and why."""
+    share, said = _SPENT.get()
+    level = "" if confidence == 0.95 and share == 1 else f" at {100 * (1 - error_of(confidence)):.6g} %"
+    return f"{level} ({said})" if said else level
+
+
 # ----------------------------------------------------------------------------------------------- one rate
 
 
@@ -113,7 +151,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
         low = min(low, _poisson_low(k, confidence) / n)
     if n - k <= near_end:
         high = max(high, 1 - _poisson_low(n - k, confidence) / n)
-    return Estimate(k / n, max(low, 0.0), min(high, 1.0), n, f"Wilson{_percent(confidence)}")
+    return Estimate(k / n, max(low, 0.0), min(high, 1.0), n, f"Wilson{at_confidence(confidence)}")
 
 
 def independent_difference(one: Estimate, two: Estimate) -> Estimate:
@@ -130,11 +168,7 @@ def independent_difference(one: Estimate, two: Estimate) -> Estimate:
 
 def _z(confidence: float) -> float:
     """Two-sided normal quantile."""
-    return float(ndtri(0.5 + confidence / 2))
-
-
-def _percent(confidence: float) -> str:
-    return "" if confidence == 0.95 else f" at {100 * confidence:g} %"
+    return float(ndtri(1 - error_of(confidence) / 2))
 
 
 def _wilson_center_and_half(rate: float, n: int, z: float) -> tuple[float, float]:
@@ -145,7 +179,7 @@ def _wilson_center_and_half(rate: float, n: int, z: float) -> tuple[float, float
 
 def _poisson_low(k: int, confidence: float) -> float:
     """The mean at which a Poisson count of `k` or more has probability `1 - confidence` (0 for no counts)."""
-    return float(gammaincinv(k, 1 - confidence)) if k else 0.0
+    return float(gammaincinv(k, error_of(confidence))) if k else 0.0
 
 
 # ----------------------------------------------------------------------------------------------- the same prompts twice
@@ -166,7 +200,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, s
     if _is_binary(first) and _is_binary(second):
         n, up, down = len(first), int(np.sum(first > second)), int(np.sum(first < second))
         low, high = tango(np.array([up]), np.array([down]), n, confidence=confidence)
-        method = f"Tango, paired by prompt{_percent(confidence)}"
+        method = f"Tango, paired by prompt{at_confidence(confidence)}"
         return Estimate((up - down) / n, float(low[0]), float(high[0]), n, method)
     return mean_ci(first - second, bounds=(-1.0, 1.0), confidence=confidence, seed=seed)
 
@@ -254,8 +288,9 @@ def mean_ci(
 
 def from_draws(value: float, draws: Array, *, n: int, method: str, confidence: float = 0.95) -> Estimate:
     """The percentile interval of `draws`, [draws], widened to include `value` if necessary."""
-    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Estimate(value, min(float(low), value), max(float(high), value), n, method + _percent(confidence))
+    tail = error_of(confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value), n, method + at_confidence(confidence))
 
 
 def mean_draws(
