@@ -97,7 +97,9 @@ class Estimate:
 # ----------------------------------------------------------------------------------------------- confidence
 
 
-_SPENT: ContextVar[tuple[float, str]] = ContextVar("share of its error that an interval may spend, and why", default=(1.0, ""))
+_SPENT: ContextVar[tuple[float, str]] = ContextVar(
+    "share of its error that an interval may spend, and why", default=(1.0, "")
+)
 
 
 @contextmanager
