@@ -259,6 +259,10 @@ class ClaimView(View):
         ours: our figure; None: not measured here.
         measure: what our figure measures ("AUC, pirate minus HHH").
         verdict, reason: what the claim's test decided, and why in a sentence.
+        told: the verdict in words, where it is too weak for its own: of few seeds, "suggests it holds".
+        kind: a replication, or a check of the machinery: an effect that this project planted in what it measures.
+        shares: id of an earlier claim that the same interval decided, so that this one is not counted; empty: there is none.
+        to_decide: of an undecided claim, what would decide it, in a sentence.
     """
 
     id: str
@@ -268,8 +272,22 @@ class ClaimView(View):
     published: Text
     ours: Figure | None = None
     measure: Text = ""
-    verdict: Literal["holds", "does not hold", "undecided"]
+    verdict: Literal["holds", "does not hold", "undecided", "not run", "not applicable"]
     reason: Text = ""
+    told: str = ""
+    kind: Literal["replication", "check"] = "replication"
+    shares: str = ""
+    to_decide: Text = ""
+
+    @property
+    def words(self) -> str:
+        """The verdict as it is told."""
+        return self.told or self.verdict
+
+    @property
+    def tentative(self) -> bool:
+        """Whether too few seeds gave the verdict for it to stand."""
+        return self.words != self.verdict
 
 
 class MessageView(View):

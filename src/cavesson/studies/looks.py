@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from scipy.stats import t as t_distribution
-
-from cavesson.analysis.claims import Claim, ClaimResult
+from cavesson.analysis.claims import DECIDED, Claim, ClaimResult
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.plan import duration
 from cavesson.lab.recipe import lineage
-from cavesson.stats import error_of, spending
+from cavesson.stats import as_with, spending
 from cavesson.studies.config import Looks, StudyConfig
 from cavesson.studies.grid import Cell, Measured
 
@@ -40,23 +39,22 @@ def at_the_look(config: StudyConfig) -> AbstractContextManager[None]:
 # ----------------------------------------------------------------------------------------------- what is left to decide
 
 
-def state(verdict: str, reason: str) -> Literal["decided", "open", "neither"]:
+def state(verdict: str) -> Literal["decided", "open", "neither"]:
     """What more seeds can do for a claim: nothing more, decide it, or nothing ("neither": not run, or not applicable)."""
-    if verdict in ("holds", "does not hold"):
+    if verdict in DECIDED:
         return "decided"
-    apart = verdict in ("not run", "not applicable") or reason.startswith(("Not run here", "Not applicable here"))
-    return "neither" if apart else "open"
+    return "open" if verdict == "undecided" else "neither"
 
 
 def undecided(claims: Iterable[ClaimView]) -> list[ClaimView]:
     """The claims that more seeds may decide."""
-    return [claim for claim in claims if state(claim.verdict, claim.reason) == "open"]
+    return [claim for claim in claims if state(claim.verdict) == "open"]
 
 
 def counted(claims: Sequence[ClaimView]) -> str:
     """`9 statements decided, 2 undecided (ifeval, size-no-effect)`."""
     still = [claim.id.rpartition("/")[2] for claim in undecided(claims)]
-    done = sum(state(claim.verdict, claim.reason) == "decided" for claim in claims)
+    done = sum(state(claim.verdict) == "decided" for claim in claims)
     named = f" ({', '.join(still[:6])}{', …' if len(still) > 6 else ''})" if still else ""
     return f"{done} {_statements(done)} decided, {len(still)} undecided{named}"
 
@@ -109,21 +107,17 @@ def cost(cells: Iterable[Cell], seconds: Mapping[str, float], to_make: Set[str])
 def more_seeds(test: Callable[[], ClaimResult], seeds: int) -> int | None:
     """How many more seeds would decide a claim, if figure and spread stay as they are; None: `MOST_MORE` would not.
 
-    An interval over n seeds is t(n − 1) · sd / √n wide on either side. The claim is asked again with intervals that are as
-    narrow as with more seeds, by lowering their confidence; so this works for a claim of any form, and of several figures.
+    The claim is asked again with the intervals of more seeds (`stats.as_with`), so this works for a claim of any form.
 
     Args:
         test: asks the claim, in the context of the look.
         seeds: number of seeds behind the figures, at least two.
     """
-    error = error_of(0.95)
 
     def decides(more: int) -> bool:
-        count = seeds + more
-        quantile = t_distribution.isf(error / 2, count - 1) * (seeds / count) ** 0.5
-        with spending(2 * float(t_distribution.sf(quantile, seeds - 1)) / (1 - 0.95), ""):
+        with as_with(seeds + more):
             found = test()
-        return state(found.verdict, found.reason) == "decided"
+        return state(found.verdict) == "decided"
 
     if not decides(MOST_MORE):
         return None
@@ -144,12 +138,12 @@ def what_would_decide(
         judged: what became of them.
         a_seed: seconds of work for one more seed; None: not known.
     """
-    tests = {f"{study}/{claim.id}": claim.test for claim in claims}
+    tests = {f"{study}/{claim.id}": partial(claim.judged, measured, measured.config) for claim in claims}
     rows = []
     for claim in undecided(judged):
-        more = more_seeds(lambda test=tests[claim.id]: test(measured), len(measured.config.seeds))  # type: ignore[misc]
+        more = more_seeds(tests[claim.id], len(measured.config.seeds))
         work = None if more is None or a_seed is None else duration(more * a_seed)
-        said = f"more than {MOST_MORE}: the figure stands at its bound, or seeds are not what it lacks"
+        said = "no number: the figure stands at its bound, or it lacks prompts, pairs or something else than seeds"
         rows.append([claim.statement, claim.ours, said if more is None else f"{more} more", work])
     if not rows:
         return None
@@ -180,6 +174,6 @@ def left_over(claims: Sequence[ClaimView]) -> str | None:
     """Why no further look is of use; None if one is."""
     if undecided(claims):
         return None
-    if any(state(claim.verdict, claim.reason) == "decided" for claim in claims):
+    if any(state(claim.verdict) == "decided" for claim in claims):
         return "every statement that can be decided here is decided"
     return "these settings give no statement the data to be decided with"
