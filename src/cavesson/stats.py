@@ -430,10 +430,14 @@ def _mean_of(table: Array, bounds: Bounds, pseudo: int, confidence: float) -> Es
     return average_over(table.mean(axis=1), moves, n=n, confidence=confidence, bounds=bounds, pull=pull)
 
 
-@lru_cache(maxsize=1024)
 def _t(confidence: float, freedom: int) -> float:
     """Two-sided quantile of Student's t."""
-    return float(stdtrit(freedom, 1 - error_of(confidence) / 2))
+    return _quantile_of_t(error_of(confidence), freedom)
+
+
+@lru_cache(maxsize=1024)
+def _quantile_of_t(error: float, freedom: int) -> float:
+    return float(stdtrit(freedom, 1 - error / 2))
 
 
 def _seeds_by_prompts(scores: ArrayLike) -> Array:
