@@ -1,6 +1,6 @@
 """How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|shares|lowest|games|areas|replicas|returns
+    python benchmarks/coverage.py rates|pairs|seeds|shares|lowest|games|areas|replicas|returns|looks
 
 Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
 """
@@ -22,6 +22,7 @@ from cavesson.analysis.frontier import frontier, hull_area
 from cavesson.analysis.matrix_game import cross_fitted, solve
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, average_over, mean_over_seeds, prompt_weights, tango, wilson
+from looks import looks
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]
@@ -374,6 +375,7 @@ PARTS = {
     "areas": areas,
     "replicas": replicas,
     "returns": returns,
+    "looks": looks,
 }
 
 if __name__ == "__main__":
