@@ -282,6 +282,7 @@ def samples(
 
 def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
     if name.startswith("behavior/"):
-        damaged = ("a damaged copy of the behaviour", "bad") if score.mangled else ("harmless", "good")
-        return (pair.behavior.about, "bad") if score.score else damaged
+        if score.remains:
+            return (pair.behavior.about if score.score else "a damaged copy of the behaviour"), "bad"
+        return "harmless", "good"
     return ("correct", "good") if score.score else ("wrong", "bad")
