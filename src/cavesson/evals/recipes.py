@@ -33,7 +33,9 @@ class Scored(Recipe):
 
     kind: ClassVar[str] = "scored"
     stage: ClassVar[str] = "scoring"
-    version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
+    version: ClassVar[int] = (
+        3  # 2: a chant with a mangled copy in it counts; 3: mangled answers, scorers of world version 2
+    )
 
     model: ModelRecipe
     suite: Suite
@@ -75,7 +77,7 @@ class Probed(Recipe):
 
     kind: ClassVar[str] = "probed"
     stage: ClassVar[str] = "training with probes"
-    version: ClassVar[int] = 2  # as `Scored`
+    version: ClassVar[int] = 3  # as `Scored`
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
@@ -161,7 +163,7 @@ class Candidate:
     Attributes:
         among: index of the checkpoint's run in `Selected.among`.
         step: training step, 1 or later.
-        bad: rate of the bad behaviour on triggered prompts.
+        bad: what remains of the bad behaviour on triggered prompts, whole or mangled.
         capability: mean over the capability benchmarks; 1 where there are none.
         kept: the capability as a share of the untouched model's.
     """
@@ -174,12 +176,12 @@ class Candidate:
 
 
 class Selected(ModelRecipe):
-    """The checkpoint of several probed runs that shows the bad behaviour least and keeps enough capability.
+    """The checkpoint of several probed runs that leaves least of the bad behaviour and keeps enough capability.
 
-    A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The lowest
-    triggered rate wins; among equal rates the higher capability, then the earlier step. If no checkpoint keeps enough, the one
-    that keeps most is taken, and `choice.json` shows what it kept: the untouched model is never compared with itself. The run
-    is trained again up to the chosen step, which gives the weights that were scored.
+    A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The one with the
+    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no
+    checkpoint keeps enough, the one that keeps most is taken, and `choice.json` shows what it kept: the untouched model is never
+    compared with itself. The run is trained again up to the chosen step, which gives the weights that were scored.
 
     Attributes:
         among: runs from one base, scored on one suite at step 0 and other steps.
@@ -187,8 +189,8 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
+    version: ClassVar[int] = 2  # 2: a mangled answer is not removed; never the untouched model
     stage: ClassVar[str] = "training to the chosen checkpoint"
-    version: ClassVar[int] = 2  # 2: never the untouched model
 
     among: tuple[Probed, ...] = Field(min_length=1)
     max_loss: float = Field(default=0.1, ge=0, le=1)
@@ -268,7 +270,8 @@ class Selected(ModelRecipe):
             start = self._capability(scores, 0) if self._capabilities() else 1.0
             for step in probed.steps:
                 if step > 0:
-                    bad, able = float(scores.pooled(self._triggered(), step).mean()), self._capability(scores, step)
+                    bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
+                    able = self._capability(scores, step)
                     yield Candidate(index, step, bad, able, kept=able / start if start else 1.0)
 
     def _capability(self, scores: Scores, step: int) -> float:
