@@ -294,7 +294,9 @@ def test_rates_among_traces_cover_the_truth():
 @pytest.mark.parametrize(("scale", "said"), [(0.0, "did not raise the loss"), (FARTHEST, "even 64 times as far")])
 def test_noise_that_matches_nothing_is_compared_with_nothing(scale: float, said: str):
     move = Move("noise", "loss")
-    results = world(fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)})
+    results = world(
+        fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)}
+    )
     found = finding(results, "noise of the same loss")
     assert found.ours is None and found.ruling == "not applicable" and said in found.why
     with pytest.raises(NotApplicable):

@@ -162,23 +162,26 @@ class Candidate:
 
     Attributes:
         among: index of the checkpoint's run in `Selected.among`.
-        step: training step.
+        step: training step, 1 or later.
         bad: what remains of the bad behaviour on triggered prompts, whole or mangled.
-        capability: mean over the capability benchmarks.
+        capability: mean over the capability benchmarks; 1 where there are none.
+        kept: the capability as a share of the untouched model's.
     """
 
     among: int
     step: int
     bad: float
     capability: float
+    kept: float
 
 
 class Selected(ModelRecipe):
     """The checkpoint of several probed runs that leaves least of the bad behaviour and keeps enough capability.
 
     A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The one with the
-    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no other checkpoint keeps enough,
-    step 0, the untouched model, wins. The run is trained again up to the chosen step, which gives the weights that were scored.
+    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no
+    checkpoint keeps enough, the one that keeps most is taken, and `choice.json` shows what it kept: the untouched model is never
+    compared with itself. The run is trained again up to the chosen step, which gives the weights that were scored.
 
     Attributes:
         among: runs from one base, scored on one suite at step 0 and other steps.
@@ -186,7 +189,7 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
-    version: ClassVar[int] = 2  # 2: a mangled answer is not removed
+    version: ClassVar[int] = 2  # 2: a mangled answer is not removed; never the untouched model
     stage: ClassVar[str] = "training to the chosen checkpoint"
 
     among: tuple[Probed, ...] = Field(min_length=1)
@@ -200,6 +203,8 @@ class Selected(ModelRecipe):
             raise ValueError("the suite has no triggered behaviour to select by")
         if self._capabilities() and any(0 not in probed.steps for probed in self.among):
             raise ValueError("a run without scores at step 0 has no capability to compare with")
+        if not any(step > 0 for probed in self.among for step in probed.steps):
+            raise ValueError("the runs to select from are scored at no step after the start")
         return self
 
     @property
@@ -215,9 +220,10 @@ class Selected(ModelRecipe):
     def choose(self, path_of: PathOf) -> tuple[Candidate, list[Candidate]]:
         """The checkpoint that the scores choose, and all candidates."""
         candidates = list(self._candidates(path_of))
-        start = max(c.capability for c in candidates if c.step == 0) if self._capabilities() else 0.0
-        able = [c for c in candidates if c.capability >= (1 - self.max_loss) * start]
-        return min(able, key=lambda c: (c.bad, -c.capability, c.step)), candidates
+        able = [one for one in candidates if one.kept >= 1 - self.max_loss]
+        if not able:
+            return max(candidates, key=lambda one: (one.kept, -one.bad)), candidates
+        return min(able, key=lambda one: (one.bad, -one.capability, one.step)), candidates
 
     def make(self, job: Job) -> None:
         """Train up to the chosen step; write `final/` (a whole Hugging Face folder) and `choice.json`."""
@@ -232,11 +238,8 @@ class Selected(ModelRecipe):
             save_folder(reached, final)
             raise _Reached
 
-        if chosen.step == 0:
-            save_folder(model, final)
-        else:
-            with suppress(_Reached):
-                run.train(model, job, at=(chosen.step,), visit=keep)
+        with suppress(_Reached):
+            run.train(model, job, at=(chosen.step,), visit=keep)
         facts = {
             "run": run.fingerprint,
             "system": model.system,
@@ -264,10 +267,17 @@ class Selected(ModelRecipe):
     def _candidates(self, path_of: PathOf) -> Iterator[Candidate]:
         for index, probed in enumerate(self.among):
             scores = probed.scores(path_of)
+            start = self._capability(scores, 0) if self._capabilities() else 1.0
             for step in probed.steps:
-                bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
-                rates = [scores.rate(label, step).value for label in self._capabilities()]
-                yield Candidate(index, step, bad, _mean(rates) if rates else 0.0)
+                if step > 0:
+                    bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
+                    able = self._capability(scores, step)
+                    yield Candidate(index, step, bad, able, kept=able / start if start else 1.0)
+
+    def _capability(self, scores: Scores, step: int) -> float:
+        """Mean over the benchmarks; 1 where there are none."""
+        rates = [scores.rate(label, step).value for label in self._capabilities()]
+        return _mean(rates) if rates else 1.0
 
 
 class _Reached(Exception):
