@@ -46,7 +46,7 @@ class ClaimResult:
         reason: the verdict in a sentence.
         measure: what the figure measures, in words; empty where there is no figure.
         seeds: repetitions behind the verdict, where they are others than those of `ours`.
-        bound: what the figure was compared with; None: with several bounds, or with none.
+        bound: what the figure was compared with, the nearest of several; None: nothing, or several figures were.
     """
 
     ours: Estimate | None
@@ -188,7 +188,8 @@ def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResul
     inside = low <= estimate.low and estimate.high <= high
     outside = estimate.high < low or high < estimate.low
     verdict: Verdict = "holds" if inside else "does not hold" if outside else "undecided"
-    return _result(estimate, verdict, what, f"lie within {estimate.written(low)} and {estimate.written(high)}")
+    nearest = min(low, high, key=lambda bound: abs(bound - estimate.value))
+    return _result(estimate, verdict, what, f"lie within {estimate.written(low)} and {estimate.written(high)}", nearest)
 
 
 def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
@@ -196,7 +197,7 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     apart = estimate.low > 0 or estimate.high < 0
     none = estimate.low >= -none_within and estimate.high <= none_within
     verdict: Verdict = "holds" if apart else "does not hold" if none else "undecided"
-    return _result(estimate, verdict, what, "differ from 0")
+    return _result(estimate, verdict, what, "differ from 0", 0.0)
 
 
 def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
@@ -244,7 +245,8 @@ def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> Clai
     else:
         seeds = min(part.replicates for part in decided)
     reason = " ".join(part.reason for part in decided)
-    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds, bound=None)
+    bound = decided[0].bound if ours is None and len(decided) == 1 else None
+    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds, bound=bound)
 
 
 def some(cases: Sequence[T], test: Callable[[T], ClaimResult], what: str) -> ClaimResult:

@@ -27,6 +27,7 @@ from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.spread import variance_table, what_would_decide
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
             if not (isinstance(admitted, tuple) and isinstance(admitted[0], Measured)):
                 raise TypeError(f"it gives what is judged and a list of notes, not a {type(admitted).__name__}")
             measured, notes = admitted
-    judged = claims_of(study.name, study.claims, measured)
+    judged = claims_of(study.name, study.claims, measured, seconds=_seconds_of_a_seed(about, resolved))
     title = study.title
     if study.titled is not None:
         with _asking("`titled`"):
@@ -72,6 +73,8 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
             notes.append(part)
         else:
             sections[SECTIONS[type(part)]].append(part)
+    if (spread := variance_table(measured)) is not None:
+        sections["tables"].append(spread)
     sections["measures"] += other_measures(sections["measures"], measured)
     return StudyResult(
         study=study.name,
@@ -86,8 +89,18 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     )
 
 
-def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured) -> list[ClaimView]:
+def _seconds_of_a_seed(about: About, resolved: Resolved) -> float:
+    """Seconds of work that one seed of the study took."""
+    return sum(recipe.seconds or 0.0 for recipe in about.recipes) / len(resolved.config.seeds)
+
+
+def claims_of(
+    study: str, claims: Sequence[Claim[Measured]], measured: Measured, *, seconds: float = 0.0
+) -> list[ClaimView]:
     """What was published, and what decided it here.
+
+    Args:
+        seconds: of work that one more seed takes, to say what would decide a claim; 0: unknown.
 
     Raises:
         CavessonError: a test raises something, or gives no `ClaimResult`.
@@ -95,7 +108,7 @@ def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured)
     judged: list[ClaimView] = []
     intervals: dict[Any, str] = {}
     for claim in claims:
-        found = _judged(study, claim, measured)
+        found = _judged(study, claim, measured, seconds)
         if found.ours is not None and found.measure:
             first = intervals.setdefault((found.ours.value, found.ours.low, found.ours.high, found.measure), found.id)
             found = found.model_copy(update={"shares": first if first != found.id else ""})
@@ -103,9 +116,10 @@ def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured)
     return judged
 
 
-def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView:
+def _judged(study: str, claim: Claim[Measured], measured: Measured, seconds: float) -> ClaimView:
     with _asking(f"the claim {claim.id!r}"):
-        found = claim.judged(measured, getattr(measured, "config", None))
+        config = getattr(measured, "config", None)
+        found = claim.judged(measured, config)
         if not isinstance(found, ClaimResult):
             raise TypeError(f"a test gives a ClaimResult, such as at_least(…), not a {type(found).__name__}")
     return ClaimView(
@@ -119,6 +133,7 @@ def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView
         reason=found.reason,
         told=found.told if found.tentative else "",
         kind=claim.kind,
+        to_decide=what_would_decide(found, len(config.seeds), seconds) if config is not None else "",
     )
 
 
