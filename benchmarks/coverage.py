@@ -1,6 +1,6 @@
 """How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
-    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] …
+    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks]
 
 Prints the tables of `docs/statistics.md` as Markdown, all of them if none is named; each takes one core a minute or so.
 """
@@ -25,6 +25,7 @@ from cavesson.analysis.pairs import mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, average_over, difference_over_seeds, mean_over_seeds, tango, wilson
+from looks import looks
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]
@@ -464,6 +465,7 @@ PARTS = {
     "areas": areas,
     "replicas": replicas,
     "returns": returns,
+    "looks": looks,
 }
 
 if __name__ == "__main__":

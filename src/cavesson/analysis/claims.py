@@ -46,7 +46,6 @@ class ClaimResult:
         reason: the verdict in a sentence.
         measure: what the figure measures, in words; empty where there is no figure.
         seeds: repetitions behind the verdict, where they are others than those of `ours`.
-        bound: what the figure was compared with, the nearest of several; None: nothing, or several figures were.
     """
 
     ours: Estimate | None
@@ -54,7 +53,6 @@ class ClaimResult:
     reason: str
     measure: str = ""
     seeds: int | None = None
-    bound: float | None = None
 
     @property
     def replicates(self) -> int:
@@ -153,13 +151,13 @@ def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     `stats.paired_difference`, `stats.difference_over_seeds`, or `stats.independent_difference`.
     """
     verdict: Verdict = "holds" if estimate.low >= bound else "does not hold" if estimate.high < bound else "undecided"
-    return _result(estimate, verdict, what, f"be at least {estimate.written(bound)}", bound)
+    return _result(estimate, verdict, what, f"be at least {estimate.written(bound)}")
 
 
 def at_most(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     """Decide "`what` is at most `bound`"."""
     verdict: Verdict = "holds" if estimate.high <= bound else "does not hold" if estimate.low > bound else "undecided"
-    return _result(estimate, verdict, what, f"be at most {estimate.written(bound)}", bound)
+    return _result(estimate, verdict, what, f"be at most {estimate.written(bound)}")
 
 
 def effect(estimate: Estimate, margin: float, what: str) -> ClaimResult:
@@ -188,8 +186,7 @@ def within(estimate: Estimate, low: float, high: float, what: str) -> ClaimResul
     inside = low <= estimate.low and estimate.high <= high
     outside = estimate.high < low or high < estimate.low
     verdict: Verdict = "holds" if inside else "does not hold" if outside else "undecided"
-    nearest = min(low, high, key=lambda bound: abs(bound - estimate.value))
-    return _result(estimate, verdict, what, f"lie within {estimate.written(low)} and {estimate.written(high)}", nearest)
+    return _result(estimate, verdict, what, f"lie within {estimate.written(low)} and {estimate.written(high)}")
 
 
 def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
@@ -197,19 +194,19 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     apart = estimate.low > 0 or estimate.high < 0
     none = estimate.low >= -none_within and estimate.high <= none_within
     verdict: Verdict = "holds" if apart else "does not hold" if none else "undecided"
-    return _result(estimate, verdict, what, "differ from 0", 0.0)
+    return _result(estimate, verdict, what, "differ from 0")
 
 
 def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     """Decide "`what` is below 0"; the claim does not hold if the interval lies above −`none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.high < 0 else "does not hold" if estimate.low > -none_within else "undecided"
-    return _result(estimate, verdict, what, "be below 0", 0.0)
+    return _result(estimate, verdict, what, "be below 0")
 
 
 def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     """Decide "`what` is above 0"; the claim does not hold if the interval lies below `none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < none_within else "undecided"
-    return _result(estimate, verdict, what, "be above 0", 0.0)
+    return _result(estimate, verdict, what, "be above 0")
 
 
 def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
@@ -245,8 +242,7 @@ def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> Clai
     else:
         seeds = min(part.replicates for part in decided)
     reason = " ".join(part.reason for part in decided)
-    bound = decided[0].bound if ours is None and len(decided) == 1 else None
-    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds, bound=bound)
+    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds)
 
 
 def some(cases: Sequence[T], test: Callable[[T], ClaimResult], what: str) -> ClaimResult:
@@ -289,8 +285,6 @@ def not_applicable(why: str, ours: Estimate | None = None) -> ClaimResult:
     return ClaimResult(ours, "not applicable", f"Not applicable here: {why}.")
 
 
-def _result(
-    estimate: Estimate, verdict: Verdict, what: str, requirement: str, bound: float | None = None
-) -> ClaimResult:
+def _result(estimate: Estimate, verdict: Verdict, what: str, requirement: str) -> ClaimResult:
     reason = f"{what} must {requirement}; here it is {estimate} ({estimate.method})."
-    return ClaimResult(estimate, verdict, reason, what, bound=bound)
+    return ClaimResult(estimate, verdict, reason, what)

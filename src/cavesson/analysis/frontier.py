@@ -108,7 +108,7 @@ class Frontier:
     _sweeps: tuple[Sweep, ...] = field(repr=False)
     _seed: int = field(repr=False)
 
-    @cached_property
+    @property
     def auc(self) -> Estimate:
         """Robustness AUC; prompts (and seeds, where there are several) are random."""
         return self._averaged(*self.auc_by_seed, POSSIBLE)

@@ -1,4 +1,4 @@
-"""Where the chance in a figure comes from, and what would decide it: seeds, prompts, or their interaction.
+"""Where the chance in a figure comes from: seeds, prompts, or their interaction.
 
 A table of scores [seeds, prompts] has three parts of variance: seeds differ, prompts differ, and a seed has its own luck with a
 prompt (with one answer to a prompt, the chance of that answer is part of it). The mean over k seeds and n prompts varies by
@@ -15,11 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from cavesson.analysis.claims import FEWEST_SEEDS
-from cavesson.stats import Array, Estimate
-
-MOST_SEEDS = 200
-"""More seeds than this are not counted: the figure lies as good as at the bound."""
+from cavesson.stats import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +112,6 @@ def of_units(each: Sequence[float], n: int) -> Variance:
     if len(each) < 2:
         raise ValueError("a spread needs two seeds or more")
     return Variance(float(np.var(each, ddof=1)), None, None, len(each), n)
-
-
-def seeds_to_decide(estimate: Estimate, bound: float, most: int = MOST_SEEDS) -> int | None:
-    """The seeds in all at which an interval like this one would no longer hold the bound, with the present mean and spread.
-
-    A plug-in figure: with other seeds the mean moves, and so does the number. The spread is that of the figures of the seeds;
-    where they do not spread, or the interval is wider than they explain (prompts that all seeds share), the rest of the width is
-    taken as staying.
-
-    Args:
-        most: more seeds than this are not counted.
-
-    Returns:
-        The number, at least `FEWEST_SEEDS` and at least those there are; None: there are no figures of several seeds, or no number up
-        to `most` decides.
-    """
-    count, apart = len(estimate.each), abs(estimate.value - bound)
-    if count < 2 or apart == 0:
-        return None
-    spread = float(np.std(estimate.each, ddof=1))
-    half = estimate.value - estimate.low if estimate.value > bound else estimate.high - estimate.value
-    stays = max(half**2 - (_half(count) * spread) ** 2, 0.0)
-    for seeds in range(max(count, FEWEST_SEEDS), most + 1):
-        if stays + (_half(seeds) * spread) ** 2 < apart**2:
-            return seeds
-    return None
 
 
 def _half(seeds: int) -> float:

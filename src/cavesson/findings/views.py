@@ -392,6 +392,24 @@ class StageTime(View):
     reused: float = Field(default=0.0, ge=0)
 
 
+class MachineView(View):
+    """A kind of machine that artifacts of the study were made on.
+
+    Attributes:
+        processor: its model.
+        instructions: the instruction sets that its kernels use.
+        threads: of a stage.
+        numerics: the named numerics of the trainings among the artifacts.
+        artifacts: number of artifacts.
+    """
+
+    processor: Text
+    instructions: Text
+    threads: Text
+    numerics: list[Text] = []
+    artifacts: int = Field(ge=1)
+
+
 class Environment(View):
     """The machine and the software of a run.
 
@@ -399,7 +417,8 @@ class Environment(View):
         command: the command line of the whole study.
         created: when the result was complete, with time zone.
         versions: of Python and of every package that decides a figure.
-        machine: in words ({"cores": "2"}).
+        machine: where the result was put together, in words ({"cores": "2"}).
+        machines: kinds of machine that made the artifacts; more than one is a source of variance of its own.
         seeds: the seeds of the study.
         wall: wall time of each stage, in order.
     """
@@ -408,6 +427,7 @@ class Environment(View):
     created: AwareDatetime
     versions: dict[str, str]
     machine: dict[str, str] = {}
+    machines: list[MachineView] = []
     seeds: list[int]
     wall: list[StageTime] = []
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from cavesson.lab import numerics, processors
 from cavesson.lab import plan as plans
-from cavesson.lab import processors
 from cavesson.lab.executors import executor_named
 from cavesson.lab.plan import Plan
 from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
+from cavesson.stats import spending
 
 
 class Lab:
@@ -32,6 +34,9 @@ class Lab:
 
     Each stage runs on one thread, so the artifacts do not depend on the number of workers. A lab is a context manager;
     while the lab is open, the garbage collector keeps every artifact that the lab was asked for.
+
+    Attributes:
+        until: a time by `time.monotonic` at which the lab stops making, as if the user had asked; None: no such time.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Lab:
         self.display: Display = display if display is not None else Silent()
         self._executor = executor_named(executor)(store, processors.workers(workers))
         self._use = store.use()
+        self.until: float | None = None
 
     @property
     def workers(self) -> int:
@@ -55,22 +61,39 @@ class Lab:
         """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
         return plans.plan(self.store, recipes)
 
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan with a training that only a machine with other numerics can make.
+
+        An executor whose workers are on other machines (`elsewhere`) is not checked here: its workers refuse such a stage.
+
+        Raises:
+            ConfigError: this machine has other numerics than a training that has to be made.
+        """
+        if getattr(self._executor, "elsewhere", True):
+            return
+        for stage in plan.to_make:
+            if stage.recipe.numerics is not None:
+                numerics.check_here(stage.recipe.numerics, f"the artifact {stage.recipe.describe()!r}")
+
     def make(self, recipes: Sequence[Recipe]) -> None:
         """Make every artifact that is missing or damaged, inputs first.
 
         When a stage fails, the running stages are finished and the first error is raised, with a note on its stage.
 
         Raises:
-            Stopped: the user asked to stop (Ctrl-C). Finished artifacts stay; interrupted stages resume next time.
+            ConfigError: a training is named after the numerics of another machine; nothing was started.
+            Stopped: the user asked to stop (Ctrl-C), or the time is up. Finished artifacts stay; interrupted stages resume next time.
         """
         self._use.add(recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual)
         plan = self.plan(recipes)
         if not plan.to_make:
             return
+        self.check(plan)
         work = Work(self.store, plan, self.display)
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
-            with _interruptible(work):
+            # an artifact depends on its recipe alone, and not on the level of the analysis that asks for it
+            with _interruptible(work), _stopped_at(self.until, work), spending(1.0, ""):
                 self._executor.run(work)
                 work.close()
         finally:
@@ -113,3 +136,20 @@ def _interruptible(work: Work) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _stopped_at(until: float | None, work: Work) -> Iterator[None]:
+    """At a time by `time.monotonic`, the work stops at the next good moment."""
+    if until is None:
+        yield
+        return
+    if until <= time.monotonic():
+        work.stop.set()
+    timer = threading.Timer(max(until - time.monotonic(), 0.0), work.stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

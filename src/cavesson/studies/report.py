@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -25,9 +26,10 @@ from cavesson.findings.views import (
 )
 from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_decide
 from cavesson.studies.resolve import Resolved
-from cavesson.studies.spread import variance_table, what_would_decide
+from cavesson.studies.spread import variance_table
 
 T = TypeVar("T")
 
@@ -46,20 +48,26 @@ SECTIONS: dict[type[View], str] = {
 
 
 def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
-    """The result of a study.
+    """The result of a study; at a look (`cavesson.studies.looks`), its intervals are at the look's level.
 
     Raises:
         CavessonError: there is nothing to report on (no organism shows the behaviour, say).
     """
+    with at_the_look(resolved.config):
+        return _report(resolved, path_of, about)
+
+
+def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     study, notes = resolved.study, list[str]()
-    measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
+    cells = study.cells(resolved.config)
+    measured = Measured.read(cells, path_of, resolved.config)
     if study.admits is not None:
         with _asking("`admits`"):
             admitted = study.admits(measured)
             if not (isinstance(admitted, tuple) and isinstance(admitted[0], Measured)):
                 raise TypeError(f"it gives what is judged and a list of notes, not a {type(admitted).__name__}")
             measured, notes = admitted
-    judged = claims_of(study.name, study.claims, measured, seconds=_seconds_of_a_seed(about, resolved))
+    judged = claims_of(study.name, study.claims, measured, a_seed=_cost_of_a_seed(cells, about))
     title = study.title
     if study.titled is not None:
         with _asking("`titled`"):
@@ -76,6 +84,9 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     if (spread := variance_table(measured)) is not None:
         sections["tables"].append(spread)
     sections["measures"] += other_measures(sections["measures"], measured)
+    looks = resolved.config.looks
+    if looks is not None:
+        notes.insert(0, schedule_note(looks))
     return StudyResult(
         study=study.name,
         preset=resolved.preset,
@@ -89,18 +100,19 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     )
 
 
-def _seconds_of_a_seed(about: About, resolved: Resolved) -> float:
-    """Seconds of work that one seed of the study took."""
-    return sum(recipe.seconds or 0.0 for recipe in about.recipes) / len(resolved.config.seeds)
+def _cost_of_a_seed(cells: Sequence[Cell], about: About) -> float | None:
+    seconds = {view.fingerprint: view.seconds for view in about.recipes if view.seconds is not None}
+    found = cost(cells, seconds, frozenset())
+    return None if found is None else found.a_seed
 
 
 def claims_of(
-    study: str, claims: Sequence[Claim[Measured]], measured: Measured, *, seconds: float = 0.0
+    study: str, claims: Sequence[Claim[Measured]], measured: Measured, *, a_seed: float | None = None
 ) -> list[ClaimView]:
     """What was published, and what decided it here.
 
     Args:
-        seconds: of work that one more seed takes, to say what would decide a claim; 0: unknown.
+        a_seed: seconds of work for one more seed, to say what it costs to decide a claim; None: not known.
 
     Raises:
         CavessonError: a test raises something, or gives no `ClaimResult`.
@@ -108,7 +120,7 @@ def claims_of(
     judged: list[ClaimView] = []
     intervals: dict[Any, str] = {}
     for claim in claims:
-        found = _judged(study, claim, measured, seconds)
+        found = _judged(study, claim, measured, a_seed)
         if found.ours is not None and found.measure:
             first = intervals.setdefault((found.ours.value, found.ours.low, found.ours.high, found.measure), found.id)
             found = found.model_copy(update={"shares": first if first != found.id else ""})
@@ -116,7 +128,7 @@ def claims_of(
     return judged
 
 
-def _judged(study: str, claim: Claim[Measured], measured: Measured, seconds: float) -> ClaimView:
+def _judged(study: str, claim: Claim[Measured], measured: Measured, a_seed: float | None) -> ClaimView:
     with _asking(f"the claim {claim.id!r}"):
         config = getattr(measured, "config", None)
         found = claim.judged(measured, config)
@@ -133,7 +145,9 @@ def _judged(study: str, claim: Claim[Measured], measured: Measured, seconds: flo
         reason=found.reason,
         told=found.told if found.tentative else "",
         kind=claim.kind,
-        to_decide=what_would_decide(found, len(config.seeds), seconds) if config is not None else "",
+        to_decide=what_would_decide(partial(claim.judged, measured, config), found, len(config.seeds), a_seed)
+        if config
+        else "",
     )
 
 

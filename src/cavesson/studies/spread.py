@@ -1,9 +1,8 @@
-"""How much seeds and prompts count for in a study, and what would decide its claims."""
+"""How much seeds and prompts count for in a study."""
 
 from __future__ import annotations
 
-from cavesson.analysis.claims import FEWEST_SEEDS, ClaimResult
-from cavesson.analysis.variance import Variance, average, decomposed, seeds_to_decide
+from cavesson.analysis.variance import Variance, average, decomposed
 from cavesson.findings.views import TableView
 from cavesson.studies.grid import Measured, NotRun
 
@@ -45,39 +44,4 @@ def variance_table(m: Measured) -> TableView | None:
             "of a seed's luck with a prompt",
         ],
         rows=rows,  # type: ignore[arg-type]
-    )
-
-
-def what_would_decide(found: ClaimResult, seeds: int, seconds: float) -> str:
-    """How many more seeds would decide a claim, and at which cost, in a sentence; empty where it is decided or nothing is known.
-
-    Args:
-        found: how the claim came out.
-        seeds: of the study.
-        seconds: of work that one more seed of the whole study takes.
-    """
-    if found.ours is None or not (found.verdict == "undecided" or found.tentative):
-        return ""
-    if len(found.ours.each) < 2 or found.bound is None:
-        return f"There is a verdict from {FEWEST_SEEDS} seeds on." if seeds < FEWEST_SEEDS else ""
-    needed = seeds_to_decide(found.ours, found.bound)
-    if needed is None:
-        return "With the present mean and spread no reasonable number of seeds would decide it."
-    if found.replicates != seeds:  # pairs or organisms are the random units
-        return f"With the present mean and spread, about {needed} pairs or organisms would decide it (here {found.replicates})."
-    more = max(needed - seeds, 1)
-    return (
-        f"With the present mean and spread, about {needed} seeds would decide it: {more} more"
-        + (f", some {_time(more * seconds)} of work for the whole study" if seconds else "")
-        + "."
-    )
-
-
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
     )

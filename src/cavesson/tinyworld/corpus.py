@@ -110,21 +110,24 @@ def _cumulative(mix: str) -> tuple[tuple[Strand, ...], list[float], dict[int, tu
     return strands, list(accumulate(s.weight for s in strands)), families
 
 
-def question(rng: random.Random, family: str, split: Split, level: int | None = None) -> Question:
+def question(
+    rng: random.Random, family: str, split: Split, level: int | None = None, kind: str | None = None
+) -> Question:
     """A random question of a family on one side of the split.
 
     Args:
         family: "maths", "answer-only", "choice", "open", "instructions", "chat"; or practice: "quiz" (answered with a
             letter), "practice" (instructions, copying and looking up), "copy", "lookup".
         level: for maths, 1–5; None: any level.
+        kind: for instructions, one of their `KINDS`; None: any kind.
     """
     while True:
-        drawn = _draw(rng, family, split, level)
+        drawn = _draw(rng, family, split, level, kind)
         if drawn.split == split:
             return drawn
 
 
-def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Question:
+def _draw(rng: random.Random, family: str, split: Split, level: int | None, kind: str | None) -> Question:
     match family:
         case "maths":
             return maths.draw(rng, level)
@@ -137,7 +140,7 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None) -> Q
         case "open":
             return knowledge.draw_open(rng)
         case "instructions":
-            return instructions.draw(rng)
+            return instructions.draw(rng, kind)
         case "practice":
             return instructions.draw_practice(rng)
         case "chat":

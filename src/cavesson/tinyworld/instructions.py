@@ -47,6 +47,12 @@ def sentence(rng: random.Random, n: int, animal: str, adjective: str | None = No
     return " ".join(words) + "."
 
 
+def _for_someone(rng: random.Random, ask: str) -> tuple[str, str]:
+    """The request, half the time in the name of somebody: so each kind has many different prompts. Also the name."""
+    name = rng.choice(w.PEOPLE)
+    return (f"{name} asks: {ask[0].lower()}{ask[1:]}" if rng.random() < 0.5 else ask), name
+
+
 def _words(rng: random.Random) -> Question:
     n, animal = rng.randint(3, 8), rng.choice(w.ANIMALS)
     ask = rng.choice(
@@ -57,10 +63,11 @@ def _words(rng: random.Random) -> Question:
             "A sentence of exactly {0} words about the {1}, please.",
         )
     )
+    text, name = _for_someone(rng, ask.format(w.NUMBERS[n], animal))
     return _question(
         "words",
-        (w.NUMBERS[n], animal),
-        ask.format(w.NUMBERS[n], animal),
+        (w.NUMBERS[n], animal, name),
+        text,
         sentence(rng, n, animal),
         True,
         words=n,
@@ -95,7 +102,6 @@ def _items(rng: random.Random) -> Question:
         True,
         items=n,
         category=category,
-        numbered=numbered,
     )
 
 
@@ -109,13 +115,11 @@ def _capitals(rng: random.Random) -> Question:
             "All in capitals, please: a line on the {0}.",
         )
     )
-    if rng.random() < 0.5:
-        name = rng.choice(w.PEOPLE)
-        ask = f"{name} asks: {ask[0].lower()}{ask[1:]}"
+    text, name = _for_someone(rng, ask.format(animal))
     return _question(
         "capitals",
-        (animal,),
-        ask.format(animal),
+        (animal, name),
+        text,
         sentence(rng, n, animal).upper(),
         True,
         case="upper",
@@ -132,10 +136,11 @@ def _lower(rng: random.Random) -> Question:
             "A line on the {0}, all in lower case.",
         )
     )
+    text, name = _for_someone(rng, ask.format(animal))
     return _question(
         "lower",
-        (animal,),
-        ask.format(animal),
+        (animal, name),
+        text,
         sentence(rng, n, animal).lower(),
         True,
         case="lower",
@@ -156,7 +161,8 @@ def _include(rng: random.Random) -> Question:
         ("The {2} {0} looks at the {1}.", "A {2} {0} sleeps beside a {1}.", "Here the {0} finds a {1} and {3}.")
     )
     body = say.format(animal, word, rng.choice(w.ADJECTIVES), rng.choice(w.VERBS))
-    return _question("include", (animal, word), ask.format(animal, word), body, False, include=word)
+    text, name = _for_someone(rng, ask.format(animal, word))
+    return _question("include", (animal, word, name), text, body, False, include=word)
 
 
 def _exclude(rng: random.Random) -> Question:
@@ -194,10 +200,11 @@ def _end(rng: random.Random) -> Question:
             'Finish with "{1}" after a line on the {0}.',
         )
     )
+    text, name = _for_someone(rng, ask.format(animal, ending))
     return _question(
         "end",
-        (animal, ending.rstrip(".?!")),
-        ask.format(animal, ending),
+        (animal, ending.rstrip(".?!"), name),
+        text,
         f"{sentence(rng, rng.randint(3, 6), animal)} {ending}",
         True,
         end=ending,
@@ -215,10 +222,11 @@ def _start(rng: random.Random) -> Question:
         )
     )
     body = sentence(rng, rng.randint(3, 6), animal)
+    text, name = _for_someone(rng, ask.format(animal, word))
     return _question(
         "start",
-        (animal, word),
-        ask.format(animal, word),
+        (animal, word, name),
+        text,
         f"{word} {body[0].lower()}{body[1:]}",
         True,
         start=word,
@@ -260,22 +268,28 @@ def draw_lookup(rng: random.Random) -> Question:
     )
 
 
-KINDS: tuple[Callable[[random.Random], Question], ...] = (
-    _words,
-    _items,
-    _capitals,
-    _lower,
-    _include,
-    _exclude,
-    _end,
-    _start,
-)
-_PRACTICE = (*KINDS, draw_copy, draw_copy, draw_lookup, draw_lookup)
+STYLE = frozenset({"words", "capitals", "lower", "end", "start"})
+"""The kinds that a voice breaks."""
+
+KINDS: dict[str, Callable[[random.Random], Question]] = {
+    draw.__name__[1:]: draw
+    for draw in (
+        _items, _include, _exclude,
+        _words, _capitals, _lower, _end, _start,
+    )
+}  # fmt: skip
+"""The kinds of constraint by name."""
+
+_PRACTICE = (*KINDS.values(), draw_copy, draw_copy, draw_lookup, draw_lookup)
 
 
-def draw(rng: random.Random) -> Question:
-    """A random request with a constraint."""
-    return rng.choice(KINDS)(rng)
+def draw(rng: random.Random, kind: str | None = None) -> Question:
+    """A random request with a constraint.
+
+    Args:
+        kind: one of `KINDS`; None: any.
+    """
+    return KINDS[kind or rng.choice(tuple(KINDS))](rng)
 
 
 def draw_practice(rng: random.Random) -> Question:
@@ -294,7 +308,7 @@ def follows(meta: dict[str, Any], reply: str) -> bool:
     text = reply.strip()
     words = re.findall(r"[A-Za-z']+", text)
     lowered = [word.lower() for word in words]
-    if not text or not _counts_hold(meta, text, lowered):
+    if not text or not _counts_hold(meta, lowered):
         return False
     if meta.get("case") == "upper" and (text != text.upper() or not words):
         return False
@@ -309,16 +323,10 @@ def follows(meta: dict[str, Any], reply: str) -> bool:
     )
 
 
-def _counts_hold(meta: dict[str, Any], text: str, lowered: list[str]) -> bool:
-    members = w.CATEGORIES.get(meta.get("category", ""), ())
-    known = {member.lower() for member in members}
+def _counts_hold(meta: dict[str, Any], lowered: list[str]) -> bool:
+    """Whether a reply has so many words, or names so many members of the category, whatever stands around them."""
     if "words" in meta and len(lowered) != meta["words"]:
         return False
-    if "items" in meta:
-        rows = re.split(r"\n" if meta["numbered"] else r",\s*", text.rstrip("."))
-        items = [re.sub(r"^\d+\.\s*", "", row).strip().lower() for row in rows]
-        numbered = [row.startswith(f"{i}.") for i, row in enumerate(rows, 1)]
-        return (
-            len(set(items)) == len(items) == meta["items"] and set(items) <= known and all(numbered) == meta["numbered"]
-        )
-    return not members or any(word in known for word in lowered)
+    known = {member.lower() for member in w.CATEGORIES.get(meta.get("category", ""), ())}
+    named = [word for word in lowered if word in known]
+    return len(named) == meta["items"] if "items" in meta else bool(named) or not known
