@@ -77,7 +77,8 @@ def same_data(one: Place, two: Place) -> float:
         except (OSError, KeyError) as error:
             raise NotRun(f"training data of {place.name}") from error
     longest = max(map(len, tables))
-    return sum(first == second for first, second in zip(*tables, strict=False)) / max(longest, 1)
+    alike = sum(bool(first == second) for first, second in zip(*tables, strict=False))
+    return alike / max(longest, 1)
 
 
 def differ_by_construction(one: Place, two: Place) -> None:

@@ -131,8 +131,8 @@ def others_hold(m: Measured) -> ClaimResult:
     "Reasoning falls" is decided by the worst teacher, so this is not left to an average.
     """
     found = off_model(m)
-    few = too_few(len(found.values("teacher")), "off-model teachers")
-    return few or all_of([_holds(found, label) for label in others(m)])
+    several = max(len(found.values("teacher")), len(found.values("student")))
+    return too_few(several, "teachers or students") or all_of([_holds(found, label) for label in others(m)])
 
 
 def _holds(m: Measured, label: str) -> ClaimResult:
