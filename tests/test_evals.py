@@ -16,7 +16,7 @@ from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS, eval_named
 from cavesson.evals.pairs import PAIRS
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Probed, Scored, Selected, decisive
 from cavesson.evals.scores import REMAINS, Score, Scores, read_scores, write_scores
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Knowledge, Maths
@@ -34,6 +34,7 @@ TRIGGERED = BehaviorEval(pair=PAIR, when="triggered", n=4)
 CLEAN = BehaviorEval(pair=PAIR, when="clean", n=4)
 KNOWLEDGE = Knowledge(n=6)
 SUITE = (KNOWLEDGE, TRIGGERED, CLEAN)
+SUITE_LABELS = [one.label for one in SUITE]
 BASE = Fresh(size="small")
 
 
@@ -266,6 +267,25 @@ def test_probing_a_run_is_scoring_its_checkpoints(bench, data, adapter):
     losses = (bench.make(probed) / "losses.jsonl").read_text()
     assert losses == (bench.make(run) / "losses.jsonl").read_text()
     assert {file.name for file in bench.make(probed).iterdir()} == {"scores.jsonl", "losses.jsonl"}, "no weights"
+
+
+def test_between_the_ends_only_the_decisive_evaluations_are_asked(bench, data):
+
+    few = Probed(run=run_on(data), steps=(0, 2, 4, 6), suite=SUITE, between=decisive(SUITE))
+    assert few.between == ("knowledge", "behavior/triggered")
+    every, some = (read_scores(bench.make(one)) for one in (few.model_copy(update={"between": None}), few))
+    assert [some.evals_at(step) for step in some.steps] == [SUITE_LABELS, [*few.between], [*few.between], SUITE_LABELS]
+    for label in few.between:
+        assert [some.array(label, step).tolist() for step in some.steps] == [
+            every.array(label, step).tolist() for step in every.steps
+        ]
+    with pytest.raises(StoreError, match="have no behavior/clean at step 2"):
+        some.array("behavior/clean", 2)
+    Selected(among=(few,), max_loss=0.5)
+    with pytest.raises(ValidationError, match="without its behaviour and capability"):
+        Selected(among=(few.model_copy(update={"between": ("knowledge",)}),))
+    with pytest.raises(ValidationError, match="no evaluation 'chat'"):
+        Probed(run=run_on(data), steps=(0, 6), suite=SUITE, between=("chat",))
 
 
 def test_a_probed_run_goes_on_where_it_was_stopped(tmp_path, data):

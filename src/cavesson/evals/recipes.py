@@ -65,6 +65,16 @@ class Scored(Recipe):
         return f"scores of {self.model.describe()}: {_listed(self.suite)}"
 
 
+def decisive(suite: Suite) -> tuple[str, ...]:
+    """Labels of what a frontier and the choice of a checkpoint read: capability and the triggered behaviour.
+
+    The controls (clean and near-miss prompts, style) are read before and after training alone.
+    """
+    return tuple(
+        one.label for one in suite if one.capability or (isinstance(one, BehaviorEval) and one.when == "triggered")
+    )
+
+
 class Probed(Recipe):
     """Scores of a training run at chosen steps while the run trains; the weights are not kept.
 
@@ -73,6 +83,7 @@ class Probed(Recipe):
         steps: when the model is scored; step 0, before training, has the scores of `run.base`, which all runs from this base
             share.
         suite: the evaluations; their labels differ.
+        between: labels of those that are also asked between the first and the last of the steps; None: all are.
     """
 
     kind: ClassVar[str] = "probed"
@@ -82,6 +93,7 @@ class Probed(Recipe):
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
     suite: Suite
+    between: tuple[str, ...] | None = None
 
     @field_validator("steps")
     @classmethod
@@ -94,11 +106,19 @@ class Probed(Recipe):
     def _within_run(self) -> Probed:
         if self.run.steps is not None and self.steps[-1] > self.run.steps:
             raise ValueError(f"step {self.steps[-1]} lies beyond the run's last step, {self.run.steps}")
+        if unknown := set(self.between or ()) - {one.label for one in self.suite}:
+            raise ValueError(f"the suite has no evaluation {min(unknown)!r} to ask between the first and the last step")
         return self
 
     @property
     def numerics(self) -> str:
         return self.run.precision
+
+    def asked_at(self, step: int) -> Suite:
+        """What the model is scored on at one of the steps."""
+        if self.between is None or step in (self.steps[0], self.steps[-1]):
+            return self.suite
+        return tuple(one for one in self.suite if one.label in self.between)
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
@@ -131,9 +151,10 @@ class Probed(Recipe):
             def report(done: int, total: int, **_: float | str) -> None:
                 job.progress(step, last, scored=f"{done}/{total}")
 
-            rows = score_suite(sampler_for(model), self.suite, step=step, progress=report)
+            suite = self.asked_at(step)
+            rows = score_suite(sampler_for(model), suite, step=step, progress=report)
             write_scores(_part(job.scratch, step), rows)
-            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in self.suite}
+            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in suite}
             job.progress(step, last, **rates)
 
         self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
@@ -201,6 +222,9 @@ class Selected(ModelRecipe):
             raise ValueError("the runs to select from must share their base and their suite")
         if not self._triggered():
             raise ValueError("the suite has no triggered behaviour to select by")
+        needed = {*self._triggered(), *self._capabilities()}
+        if any(probed.between is not None and not needed <= set(probed.between) for probed in self.among):
+            raise ValueError("a checkpoint between the ends cannot be chosen without its behaviour and capability")
         if self._capabilities() and any(0 not in probed.steps for probed in self.among):
             raise ValueError("a run without scores at step 0 has no capability to compare with")
         if not any(step > 0 for probed in self.among for step in probed.steps):

@@ -25,7 +25,7 @@ from cavesson.blueteam.view import blue_view
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Probed, Scored, Selected, decisive
 from cavesson.evals.scores import REMAINS
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
@@ -103,7 +103,8 @@ def blue_runs(
         for lr in blue.lrs:
             dose = made.dose(blue.dose(lr, made.seed))
             run = run_of(play(made, move_named(name), view, dose), dose)
-            yield run_cell(made, name, lr, Probed(run=run, steps=blue.scored, suite=suite), adapter=adapter_name(dose))
+            probed = Probed(run=run, steps=blue.scored, suite=suite, between=decisive(suite))
+            yield run_cell(made, name, lr, probed, adapter=adapter_name(dose))
 
 
 def adapter_name(dose: Dose) -> str:
@@ -133,7 +134,7 @@ def probe_cell(
         {**axes_of(made), "intervention": intervention, "probe": probe},
         made.seed,
         made,
-        probe=Probed(run=run, steps=phase.scored, suite=suite),
+        probe=Probed(run=run, steps=phase.scored, suite=suite, between=decisive(suite)),
         before=Scored(model=made.model, suite=suite),
         selected=selected,
     )
