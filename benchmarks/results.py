@@ -68,8 +68,7 @@ def page(result: StudyResult) -> Iterator[str]:
     """The page of one study: what was found, where the figures come from, tables, notes."""
     yield f"# {result.title}"
     yield ""
-    for sentence in result.headline:
-        yield sentence
+    yield from result.headline
     yield ""
     yield "```sh"
     yield result.environment.command
