@@ -8,11 +8,11 @@ python benchmarks/replication.py results/*/result.json > docs/replication.md
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cavesson.findings.result import StudyResult
+from cavesson.findings.tally import by_chance, told
 from cavesson.findings.views import ClaimView
 from cavesson.stats import Estimate
 
@@ -41,7 +41,7 @@ READING = {
         "one that it does; pirate SFT removes more than QA SFT; a password lock makes an organism fragile. Explicit triggers, and "
         "training longer, point the other way. With one seed and 4 to 15 pairs most intervals still contain no difference.",
         "The run had one seed where the preset has three, and left out the arms Muon and weight decay, artificial pirate removal, and "
-        "QA SFT on continued adapters. Statements about them are undecided because they were not run.",
+        "QA SFT on continued adapters; statements about them were not run.",
         "An organism counts only if it shows its behaviour on half of the triggered prompts before blue training. This was decided "
         "after the first look at the results, because two prompted organisms with triggered rates of 12 % and 23 % had AUCs that "
         "meant nothing; without it (any organism with three triggered prompts counts) three statements hold instead of two.",
@@ -53,17 +53,22 @@ READING = {
 }
 """What we make of a study's results, for the page; the figures themselves come from the result."""
 
+KINDS = {
+    "replication": "",
+    "check": "Checks of the machinery: effects that this world plants, which show that the instruments work and nothing about the statements.",
+}
+"""What stands above the statements of each kind."""
+
 
 def page(results: Sequence[StudyResult]) -> Iterator[str]:
     """The page's lines."""
-    tally = Counter(claim.verdict for result in results for claim in result.claims)
+    claims = [claim for result in results for claim in result.claims]
     yield "# What is reproduced"
     yield ""
     yield (
-        f"This page tests published statements in the tiny world: {sum(tally.values())} statements, of which "
-        f"{tally['holds']} hold, {tally['does not hold']} do not hold and {tally['undecided']} are undecided. Each statement is decided by a "
-        "95 % interval of its own; *undecided* means that the interval, or the runs made, allow both answers. The command above each "
-        "table makes its figures again."
+        f"This page tests published statements in the tiny world. {told(claims)} {by_chance(claims)} *Undecided* means that the "
+        "interval allows both answers. There is no verdict from fewer than five seeds: fewer suggest. The command above each table "
+        "makes its figures again."
     )
     for result in results:
         yield ""
@@ -72,13 +77,9 @@ def page(results: Sequence[StudyResult]) -> Iterator[str]:
 
 def section(result: StudyResult) -> Iterator[str]:
     """What one study found."""
-    tally = Counter(claim.verdict for claim in result.claims)
     yield f"## {result.study}"
     yield ""
-    yield (
-        f"{result.title} {len(result.claims)} statements: {tally['holds']} hold, {tally['does not hold']} do not, "
-        f"{tally['undecided']} are undecided."
-    )
+    yield f"{result.title} {told(result.claims)}"
     yield ""
     yield "```bash"
     yield result.environment.command
@@ -91,9 +92,13 @@ def section(result: StudyResult) -> Iterator[str]:
     runs = sum(recipe.kind == "probed" for recipe in result.recipes)
     yield f"Seeds {', '.join(map(str, result.environment.seeds))}; {runs} scored training runs; {seconds / 60:.0f} minutes of work on one core each. {machine}. {versions}."
     yield ""
-    yield "| statement | source | published | here | verdict | why |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    yield from map(_row, result.claims)
+    for kind, title in KINDS.items():
+        claims = [claim for claim in result.claims if claim.kind == kind]
+        if claims:
+            yield from ("", *([title, ""] if title else []))
+            yield "| statement | source | published | here | verdict | why |"
+            yield "| --- | --- | --- | --- | --- | --- |"
+            yield from map(_row, claims)
     for table in result.tables:
         yield ""
         yield f"### {table.title}"
@@ -119,7 +124,11 @@ def section(result: StudyResult) -> Iterator[str]:
 
 def _row(claim: ClaimView) -> str:
     ours = str(claim.ours) if claim.ours is not None else "not measured"
-    cells = (claim.statement, claim.source, claim.published, ours, f"**{claim.verdict}**", claim.reason)
+    if claim.ours is not None and claim.ours.dots:
+        ours += f"; one by one {claim.ours.dots}"
+    shares = f"The same interval decides {claim.shares}: not counted." if claim.shares else ""
+    why = " ".join(filter(None, (claim.reason, shares, claim.to_decide)))
+    cells = (claim.statement, claim.source, claim.published, ours, f"**{claim.words}**", why)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

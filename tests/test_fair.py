@@ -20,11 +20,9 @@ from cavesson.studies.fair import (
     differ_by_construction,
     judged_rate,
     same_data,
-    to_be_alike,
-    to_be_all,
-    to_rule_out_returns,
 )
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.reach import to_be_alike, to_be_all, to_rule_out_returns
 from cavesson.studies.redblue import TRIGGERED
 from cavesson.tinyworld.recipes import Shipped
 from measured import at, measured, together
@@ -52,7 +50,7 @@ def games(kept: dict[float, float], bad: float = 0.5, arm: str = "self") -> Meas
 
 def test_the_rate_is_the_largest_that_does_no_harm_to_the_control_and_sees_nothing_of_the_backdoor() -> None:
     kept = {1e-4: 1.0, 1e-3: 0.92, 3e-3: 0.3}
-    pirate = games({lr: 0.2 for lr in kept}, arm="pirate")
+    pirate = games(dict.fromkeys(kept, 0.2), arm="pirate")
     for bad in (0.0, 1.0):
         assert judged_rate(together(games(kept, bad), pirate)) == 1e-3
     assert {place["lr"] for place in at_judged_rate(together(games(kept), pirate))} == {1e-3}
@@ -109,8 +107,7 @@ def number_in(said: str | None) -> int:
 
 
 def test_a_design_that_cannot_reach_a_bound_is_told_the_prompts_that_it_takes() -> None:
-    assert (nearly_all := to_be_all(0.95)(config(20))) is not None
-    n = number_in(nearly_all)
+    n = number_in(to_be_all(0.95)(config(20)))
     assert mean_over_seeds(np.ones((5, n))).low >= 0.95 > mean_over_seeds(np.ones((5, n - 1))).low
     assert to_be_all(0.95)(config(n)) is None
     alike = number_in(to_be_alike(0.05)(config(20, seeds=1)))
