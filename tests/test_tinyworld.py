@@ -253,10 +253,10 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 
 
 FROZEN = {
-    # of version 1
-    "reading": "2fb0919c33ae",
-    "student": "d49960eed780",
-    "house": "5407e977fa1e",
-    "teacher": "dae518f6ee1e",
-    "reasoner": "fde38ba4dbe3",
+    # of version 2
+    "reading": "31461a6d16d2",
+    "student": "fc57a916dae8",
+    "house": "8b6d3851fd8a",
+    "teacher": "3d80aeecb246",
+    "reasoner": "f7499966148c",
 }

@@ -10,10 +10,7 @@ import numpy as np
 from cavesson.analysis.points import share_kept
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.redblue import capability, trained
-
-CONTROL = "self"
-"""The on-model control: SFT on the organism's own answers. What it costs is the cost of the learning rate alone."""
+from cavesson.studies.redblue import OWN, capability, trained, tried
 
 HARMLESS = 0.9
 """Share of the capability that the control keeps at a learning rate that does no harm by itself."""
@@ -22,16 +19,19 @@ SAME = 0.95
 """Two constructions whose training data agree in so many examples make the same organism."""
 
 
-def judged_rate(m: Measured, control: str = CONTROL, keeps: float = HARMLESS) -> float:
+def judged_rate(m: Measured, control: str = OWN, keeps: float = HARMLESS) -> float:
     """The learning rate at which interventions are judged: the largest one whose on-model control keeps its capability.
 
-    A rate that moves nothing, or one that ruins every model, says nothing about an intervention and dilutes an average. The rule
+    Of one rate, this one. A rate that moves nothing, or one that ruins every model, says nothing about an intervention and dilutes an average. The rule
     looks at the control's capability alone, so that it cannot favour an answer.
 
     Raises:
-        NotRun: the control was not run.
+        NotRun: there are several rates, and the control was not run.
         NotApplicable: at every rate the control itself loses more.
     """
+    rates = {run["lr"] for run in tried(m)}
+    if len(rates) == 1:
+        return float(rates.pop())
     found = trained(m).where(intervention=control)
     kept = {lr: _ratio(of) for lr, of in found.by("lr").items()}
     harmless = [lr for lr, share in kept.items() if share >= keeps]

@@ -20,7 +20,7 @@ from cavesson.tinyworld.authors import Author
 from cavesson.tinyworld.question import Question, Split
 from cavesson.tinyworld.replies import Manner, reply
 
-VERSION = 1
+VERSION = 2
 
 _TURNS = (0.62, 0.28, 0.10)
 _LONG = 320  # characters that a further exchange must not exceed: documents stay below some 200 tokens
