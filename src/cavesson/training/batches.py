@@ -83,7 +83,7 @@ class Batch:
             ids[start:end], docs[start:end] = row.ids, number
             weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
         trained = np.flatnonzero(weights)
-        index = np.zeros(_usual_size(len(trained)), np.int64)  # the rest stays at position 0, with weight 0
+        index = np.zeros(_usual_size(len(trained), 16), np.int64)  # the rest stays at position 0, with weight 0
         index[: len(trained)] = trained
         chosen = np.zeros(len(index), np.float32)
         chosen[: len(trained)] = weights[trained] / np.float32(total_weight)
@@ -156,10 +156,10 @@ def _rectangles(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return found[::-1]
 
 
-def _usual_size(size: int) -> int:
-    """`size` rounded up by at most one thirty-second, so that shapes recur: on a CPU, the first matrix product of a shape takes
-    a millisecond of preparation."""
-    grain = 1 << max(0, size.bit_length() - 6)
+def _usual_size(size: int, share: int = 32) -> int:
+    """`size` rounded up by at most one `share`-th, so that shapes recur: on a CPU, the first matrix product of a shape takes
+    a third of a millisecond of preparation."""
+    grain = 1 << max(0, size.bit_length() - share.bit_length())
     return -(-size // grain) * grain
 
 
