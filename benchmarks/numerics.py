@@ -38,20 +38,15 @@ SETTINGS: dict[str, dict[str, str]] = {
 """Environment variables of each setting. "compatible": MKL's kernels for every processor, as another maker's would get."""
 
 LORA: dict[str, Any] = {"adapter": {"rank": 8}}
-LINEAR: dict[str, Any] = {"schedule": "linear"}
+CONSTANT: dict[str, Any] = {"schedule": "constant", "warmup_steps": 0}
+LINEAR: dict[str, Any] = {"schedule": "linear", "warmup_steps": None}
 CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "bf16-constant": ({"precision": "bf16", "lr": 1e-3}, {"precision": "bf16", **LORA}),
-    "fp32-constant": ({"precision": "fp32", "lr": 1e-3}, {"precision": "fp32", **LORA}),
-    "fp32-linear": (
-        {"precision": "fp32", "lr": 1e-3, "warmup_steps": 20, **LINEAR},
-        {"precision": "fp32", "warmup_steps": 10, **LINEAR, **LORA},
-    ),
-    "fp32-linear-6e-4": (
-        {"precision": "fp32", "lr": 6e-4, "warmup_steps": 20, **LINEAR},
-        {"precision": "fp32", "warmup_steps": 10, **LINEAR, **LORA},
-    ),
+    "bf16-constant": ({"precision": "bf16", "lr": 1e-3, **CONSTANT}, {"precision": "bf16", **CONSTANT, **LORA}),
+    "fp32-constant": ({"precision": "fp32", "lr": 1e-3, **CONSTANT}, {"precision": "fp32", **CONSTANT, **LORA}),
+    "fp32-linear": ({"precision": "fp32", "lr": 1e-3, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
+    "fp32-linear-6e-4": ({"precision": "fp32", "lr": 6e-4, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
 }
-"""Settings of red and of blue. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 2e-3."""
+"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 2e-3."""
 
 ARMS = ("hhh", "pirate")
 TRIGGERED = "behavior/triggered"
