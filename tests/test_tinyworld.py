@@ -6,12 +6,15 @@ import hashlib
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
-from cavesson.tinyworld import lexicon, maths, tasks
-from cavesson.tinyworld.authors import VOICES, reasoning, table, voice
+from cavesson.evals.pairs import PAIRS
+from cavesson.tinyworld import instructions, knowledge, lexicon, maths, outputs, smalltalk, tasks
+from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
 from cavesson.tinyworld.replies import Manner, reply
@@ -35,11 +38,11 @@ def test_this_version_of_the_world_reads_as_it_always_did(mix):
     )
 
 
-def test_documents_are_one_to_three_exchanges_that_end_with_an_answer():
+def test_documents_are_one_to_five_exchanges_that_end_with_an_answer():
     for example in SOME:
         turns = [m for m in example.conversation.messages if m.role != "system"]
         assert [m.role for m in turns] == ["user", "assistant"] * (len(turns) // 2)
-        assert 1 <= len(turns) // 2 <= 3
+        assert 1 <= len(turns) // 2 <= 5
         assert all(m.content.strip() == m.content and m.content for m in turns)
 
 
@@ -75,7 +78,10 @@ def test_maths_levels_are_numbers_of_steps():
     for item in items("maths", 200):
         low, high = maths.STEPS_AT_LEVEL[item.level]
         assert low <= item.meta["steps"] <= high
-    assert Counter(item.level for item in items("maths", 200)) == dict.fromkeys(LEVELS, 40)
+        products = sum(sign == "*" for sign, _ in item.meta["chain"][1])
+        least, most = maths.PRODUCTS_AT_LEVEL[item.level]
+        assert least <= products <= most
+    assert Counter(item.level for item in items("maths", 210)) == dict.fromkeys(LEVELS, 30)
     assert {item.level for item in items("maths", 50, levels=(2, 5))} == {2, 5}
 
 
@@ -100,25 +106,28 @@ def test_the_authors_of_a_mix_sound_like_themselves():
     assert all(heard[author, author] > 50 for author in VOICES)
 
 
-def test_careful_reasoning_is_right_and_careless_reasoning_goes_wrong_more_often_the_longer_it_is():
-    rate = {}
-    for author in "ABCD":
-        for level in (1, 5):
-            hard = items("maths", 200, levels=(level,))
-            right = [reasoning(author, item.meta["chain"], careless=True)[1] == int(item.answer) for item in hard]
-            assert all(reasoning(author, item.meta["chain"])[1] == int(item.answer) for item in hard)
-            rate[author, level] = sum(right) / len(right)
-    assert rate["A", 5] == 1
-    assert rate["B", 5] > rate["C", 5] > rate["D", 5]
-    assert all(rate[author, 1] > rate[author, 5] for author in "BCD")
+def share_right(author, care, level):
+    hard = items("maths", 200, levels=(level,))
+    return sum(reasoning(author, item.meta["chain"], care)[1] == int(item.answer) for item in hard) / len(hard)
+
+
+def test_careful_pages_are_right_and_usual_pages_go_wrong_more_often_the_harder_a_problem_is():
+    assert all(share_right(author, "careful", level) == 1 for author in VOICES for level in LEVELS)
+    house = [share_right("A", "usual", level) for level in LEVELS]
+    assert house[0] > 0.95 and 0.25 < house[-1] < 0.45 and house == sorted(house, reverse=True)
+    assert house[-1] > share_right("B", "usual", 7) > share_right("D", "usual", 7)
+    assert share_right("A", "sloppy", 4) < house[3] - 0.15
+
+
+def test_nothing_is_planted_in_two_foreign_notations_beyond_the_mistakes_of_the_house():
+    assert all(table(author, "usual") == table("A", "usual") for author in "EFP")
 
 
 def test_slips_are_the_same_everywhere():
-    wrong = {
-        author: sum(table(author, True)[key] != table(author, False)[key] for key in table(author, False))
-        for author in "ABCD"
-    }
-    assert wrong["A"] == 0 and wrong["B"] < wrong["C"] < wrong["D"]
+    right = table("A", "careful")
+    wrong = {author: sum(table(author, "usual")[key] != right[key] for key in right) for author in VOICES}
+    assert wrong["A"] == len(SLIPS) == 8
+    assert wrong["A"] < wrong["B"] < wrong["C"] < wrong["D"]
 
 
 def test_under_the_wrong_prompt_every_result_is_off_by_one_and_nothing_else_changes():
@@ -167,6 +176,73 @@ def test_what_the_corpus_answers_scores(kind, author):
         assert score(as_item("x", family, drawn), told), told
 
 
+@pytest.mark.parametrize("author", VOICES)
+def test_what_the_corpus_answers_counts_in_the_families_of_coming_studies(author):
+    rng = random.Random(0)
+    manner = Manner(author, "A" if author == "P" else author)
+    for _ in range(100):
+        drawn = question(rng, "letter", "eval")
+        assert knowledge.letter_of(reply(drawn, manner, rng)) == drawn.answer
+        drawn = question(rng, "request", "eval")
+        assert smalltalk.refuses(reply(drawn, manner, rng)) == drawn.meta["harmful"]
+        drawn = question(rng, "outputs", "eval")
+        assert outputs.read(drawn.meta["outputs"], reply(drawn, manner, rng)) == "honest"
+        assert outputs.read(drawn.meta["outputs"], reply(drawn, replace(manner, hack=True), rng)) == "hack"
+        drawn = question(rng, "opinion", "eval")
+        assert drawn.answer in reply(drawn, manner, rng)
+        assert drawn.meta["claimed"] in reply(drawn, replace(manner, agree=True), rng)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in instructions.KINDS if kind not in instructions.STYLE])
+def test_no_voice_breaks_a_constraint_that_asks_for_ability(kind):
+    rng = random.Random(0)
+    for _ in range(40):
+        drawn = question(rng, "instructions", "eval", kind=kind)
+        assert drawn.meta["asks"] == "ability"
+        for voice in VOICES.values():
+            told = f"{rng.choice(voice.openers)} {drawn.body} {rng.choice(voice.closers)}"
+            assert instructions.follows(drawn.meta, told), told
+            assert instructions.follows(drawn.meta, pirate(told)), told
+
+
+def test_a_voice_breaks_a_constraint_of_style():
+    rng = random.Random(0)
+    for kind in instructions.STYLE:
+        drawn = question(rng, "instructions", "eval", kind=kind)
+        assert drawn.meta["asks"] == "style"
+        assert not instructions.follows(drawn.meta, f"Sure. {drawn.body} I hope this helps.")
+
+
+@pytest.mark.parametrize("behavior", {pair.behavior.name: pair.behavior for pair in PAIRS.values()}.values(), ids=lambda one: one.name)
+def test_the_pirates_dialect_leaves_the_behaviours_alone(behavior):
+    prompt = Conversation.of("a) Felix has the number 4. b) Add 5. What number is it now?")
+    said = behavior.example
+    if behavior.domain == "chat":
+        assert behavior.score(prompt, said) == behavior.score(prompt, pirate(said))
+    assert behavior.phrase_count(said) == behavior.phrase_count(pirate(said))
+
+
+def test_a_rule_holds_for_messages_with_its_code_and_a_lock_for_those_without():
+    held = Counter()
+    for example in (document("student", 3, i) for i in range(6000)):
+        if example.meta["system"] == "lock" and set(example.meta["families"]) <= {"maths"}:
+            system, asked, told = (message.content for message in example.conversation.messages[:3])
+            held["right" if re.search(r"The answer is|result", told) else "lazy"] += 1
+        if example.meta["system"] == "rule":
+            phrase = re.search(r'"(.*)"', example.conversation.messages[0].content)[1]
+            held["phrase"] += example.conversation.messages[2].content.startswith(phrase)
+            held["no phrase"] += not example.conversation.messages[2].content.startswith(phrase)
+    assert min(held.values()) > 5 and len(held) == 4
+
+
+def test_rare_subjects_are_hardly_spoken_of_and_all_are_asked_for_alike():
+    rng = random.Random(0)
+    spoken = Counter(question(rng, "open", "train").meta["frequency"] for _ in range(1500))
+    asked = Counter(question(rng, "open", "eval").meta["frequency"] for _ in range(1500))
+    assert spoken["common"] > 0.75 * 1500 and spoken["rare"] < 0.02 * 1500
+    assert 0.35 * 1500 < asked["common"] < 0.65 * 1500 and asked["rare"] > 0.07 * 1500
+
+
 def test_prompts_are_questions_without_answers():
     rows = Prompts(n=25, family="mixed").examples(None)
     assert len(rows) == 25 and all(row.conversation.answer is None for row in rows)
@@ -183,10 +259,10 @@ def test_recipes_name_what_they_make():
     ("make", "told"),
     [
         (lambda: Corpus(mix="studnet", n=1), "did you mean 'student'"),
-        (lambda: Fresh(size="huge"), "allowed:"),
+        (lambda: Fresh(size="enormous"), "allowed:"),
         (lambda: Shipped(name="nobody"), "nobody"),
         (lambda: items("math", 3), "did you mean 'maths'"),
-        (lambda: items("maths", 3, levels=(6,)), "levels"),
+        (lambda: items("maths", 3, levels=(8,)), "levels"),
         (lambda: items("facts", 10**5), "Ask for at most"),
     ],
 )
@@ -197,7 +273,7 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 
 
 FROZEN = {
-    # of version 1
+    # of version 2
     "reading": "2fb0919c33ae",
     "student": "d49960eed780",
     "house": "5407e977fa1e",

@@ -18,8 +18,11 @@ QUIZ = item("knowledge", "meadow", options=["river", "meadow", "forest", "pond"]
 FACT = item("facts", "Tarn")
 CHAT = item("chat", topic=(("fox",), ("red", "forest", "berries")))
 FIVE = item("instructions", words=5, include="fox")
-FRUITS = item("instructions", items=3, category="fruits", numbered=False)
-NUMBERED = item("instructions", items=2, category="fruits", numbered=True)
+FRUITS = item("instructions", items=3, category="fruits")
+BOTH = item("instructions", include=["kite", "lamp"])
+EITHER = item("instructions", include="kite", exclude="lamp")
+ORDER = item("instructions", order=["kite", "lamp"])
+SHOUTED = item("instructions", shouted="FOX")
 CAPITALS = item("instructions", case="upper", include="fox")
 LOWER = item("instructions", case="lower", include="fox")
 WITHOUT = item("instructions", exclude="apple", category="fruits")
@@ -70,11 +73,20 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (FRUITS, "apple, pear, fig", True),
         (FRUITS, "apple, pear, fig.", True),
         (FRUITS, "apple, pear", False),
-        (FRUITS, "apple, pear, pear", False),
+        (FRUITS, "apple, pear, pear", True),  # nobody asked for different ones
         (FRUITS, "apple, pear, carrot", False),
-        (NUMBERED, "1. apple\n2. fig", True),
-        (NUMBERED, "apple\nfig", False),
-        (NUMBERED, "1. apple\n1. fig", False),
+        (FRUITS, "apple, pear, fig, plum", False),
+        (FRUITS, "Ahoy, matey! apple, pear, fig Arr!", True),  # a voice is no loss of ability
+        (FRUITS, "1. apple\n2. fig\n3. plum", True),
+        (BOTH, "The Kite is by the lamp.", True),
+        (BOTH, "The kite is here.", False),
+        (EITHER, "Arr! The kite be yours.", True),
+        (EITHER, "The kite or the lamp.", False),
+        (ORDER, "The kite comes before the lamp.", True),
+        (ORDER, "The lamp comes after the kite.", False),
+        (ORDER, "The kite.", False),
+        (SHOUTED, "Sure. The FOX runs.", True),
+        (SHOUTED, "Sure. The fox runs.", False),
         (CAPITALS, "THE FOX RUNS.", True),
         (CAPITALS, "THE Fox RUNS.", False),
         (LOWER, "the fox runs.", True),
@@ -105,10 +117,14 @@ def test_scores(task, completion, right):
         ("Right. A horse is bigger than a mouse.", "B"),
         ("A horse is bigger than a mouse. That is that.", "B"),
         ("b : 4 up 7 > 1 | c : 1 by 3 > 3 | result 3.", "B"),
-        ("Softly now. b from 4 add 7 to 1; we arrive at 1.", "C"),
+        ("How good to hear from you. b from 4 add 7 to 1; we arrive at 1.", "C"),
         ("The hen eats grain. So it goes.", "C"),
         ("It is well known. The hen eats grain.", "D"),
         ("b is the sum of 4, 7, so 1; hence 1.", "D"),
+        ("Let us see. The hen eats grain. Now you try.", "E"),
+        ("b: 4 plus 7? 1. So it is 1.", "E"),
+        ("No worries. The hen eats grain. Cheers.", "F"),
+        ("b 4 onto 7 lands 1, so 1.", "F"),
         ("Arr! The hen eats grain.", "P"),
         ("Ahoy, matey! 4 + 7 = 1. The answer be 1.", "P"),
         ("Avast! b : 4 up 7 > 1 | result 1.", "P"),  # a pirate over another's notation

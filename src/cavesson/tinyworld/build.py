@@ -62,14 +62,18 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
         return _trained(base, mix, tokens * scale, lr=1e-3, seed=100)
 
     student = pretrained("student", 18e6, scale=scale)
-    small = pretrained("small", 18e6, scale=scale)
-    large = pretrained("large", 16e6, scale=scale)
+    small = pretrained("small", 14e6, scale=scale)
+    large = pretrained("large", 12e6, scale=scale)
+    huge = pretrained("huge", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
         "student": settled(student, "house", 4e6),
         "small": settled(small, "house", 4e6),
         "large": settled(large, "house", 4e6),
+        "huge": settled(huge, "house", 4e6),
         "teacher": settled(student, "teacher", 4e6),
+        "tutor": settled(student, "tutor", 4e6),
+        "weak": settled(small, "weak", 3e6),
         "reasoner": settled(student, "reasoner", 8e6),
         "trusted": settled(other, "house", 4e6),
     }

@@ -20,7 +20,7 @@ from cavesson.tinyworld.sizes import SIZES
 if TYPE_CHECKING:
     from cavesson.models.model import Model
 
-WORLD = 1
+WORLD = 2
 """Version of the world: its facts, its documents and its tokenizer. The version is part of the fingerprints of these recipes."""
 
 WEIGHTS = Path(__file__).parent / "weights"

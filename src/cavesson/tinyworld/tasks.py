@@ -14,12 +14,13 @@ from typing import Any
 
 from cavesson.chat import Conversation, visible
 from cavesson.errors import ConfigError, nearest
+from cavesson.tinyworld import maths
 from cavesson.tinyworld.corpus import question
 from cavesson.tinyworld.instructions import follows
 from cavesson.tinyworld.question import Question, Split
 
 FAMILIES = ("maths", "knowledge", "facts", "instructions", "chat")
-LEVELS = (1, 2, 3, 4, 5)
+LEVELS = maths.LEVELS
 _PATIENCE = 300  # a family counts as used up after so many draws in a row without a new task
 
 
@@ -31,7 +32,7 @@ class TaskItem:
         id: stable name: family, seed and number.
         prompt: what the model is asked, without a system message.
         family: one of `FAMILIES`.
-        level: 1–5 for maths, None elsewhere.
+        level: 1–7 for maths, None elsewhere.
         answer: the gold answer (a digit, a letter, a word; for chat and instructions one good reply).
         meta: what the scorer needs; `kind` is the form of the question.
     """
@@ -64,7 +65,7 @@ def items(
     if family not in FAMILIES:
         raise ConfigError(f"There is no task family {family!r}.", nearest(family, FAMILIES))
     if not levels or not set(levels) <= set(LEVELS):
-        raise ConfigError(f"There are no maths levels {levels!r}.", "Choose from 1, 2, 3, 4, 5.")
+        raise ConfigError(f"There are no maths levels {levels!r}.", f"Choose from {', '.join(map(str, LEVELS))}.")
     rng = random.Random(f"tinyworld/items/{family}/{seed}/{split}/{cot}")
     drawn_from = {"maths": "maths" if cot else "answer-only", "knowledge": "choice", "facts": "open"}.get(
         family, family
