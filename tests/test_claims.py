@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from cavesson.analysis.claims import Claim, above, all_of, at_least, at_most, below, not_run, within
-from cavesson.stats import Estimate, difference_over_seeds
+from cavesson.analysis.claims import (
+    Claim,
+    ClaimResult,
+    above,
+    all_of,
+    any_of,
+    at_least,
+    at_most,
+    below,
+    effect,
+    least_n,
+    not_run,
+    some,
+    while_able,
+    whoever,
+    within,
+)
+from cavesson.findings.tally import by_chance, told as tally
+from cavesson.findings.views import ClaimView
+from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.report import claims_of
 from cavesson.studies.study import Study
 
 
 def figure(low: float, high: float) -> Estimate:
-    return Estimate((low + high) / 2, low, high, 100, "by hand")
+    return Estimate((low + high) / 2, low, high, 100, "by hand", replicates=5)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +118,72 @@ def test_a_study_judges_its_claims_on_its_results() -> None:
     one, two = claims_of("study", [PIRATE_BEATS_HHH, SOAP], results)  # type: ignore[list-item, arg-type]
     assert (one.id, one.verdict) == ("study/pirate-beats-hhh", "holds")
     assert one.ours is not None and one.ours.value == pytest.approx(0.85)
-    assert (two.verdict, two.ours, two.reason) == ("undecided", None, "Not run here: SOAP organisms.")
+    assert (two.verdict, two.ours, two.reason) == ("not run", None, "Not run here: SOAP organisms.")
+    assert (one.words, one.tentative, two.tentative) == ("suggests it holds", True, False)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "yes", "no"),
+    [
+        (1, "this seed: yes", "this seed: no"),
+        (4, "suggests it holds", "suggests it does not hold"),
+        (5, "holds", "does not hold"),
+    ],
+)
+def test_there_is_no_verdict_from_fewer_than_five_seeds(seeds: int, yes: str, no: str) -> None:
+    ours = replace(figure(0.3, 0.5), replicates=seeds)
+    assert at_least(ours, 0.2, "x").told == yes and at_most(ours, 0.2, "x").told == no
+    assert at_least(ours, 0.4, "x").told == "undecided"
+    many = at_least(figure(0.3, 0.5), 0.2, "y")
+    assert all_of([at_least(ours, 0.2, "x"), many]).told == yes
+    assert any_of([at_most(ours, 0.2, "x"), many]).told == "holds"
+
+
+def test_some_and_whoever_are_asked_of_three_cases_or_more() -> None:
+    def high(low: float) -> ClaimResult:
+        return at_least(figure(low, low + 0.1), 0.2, "x")
+
+    assert some([0.0, 0.0, 0.3], high, "teachers").verdict == "holds"
+    assert whoever([0.0, 0.3, 0.3], high, "teachers").verdict == "does not hold"
+    for quantified in (some, whoever):
+        found = quantified([0.3], high, "teachers")
+        assert found.verdict == "not applicable" and "needs 3 of them, and there is 1" in found.reason
+
+
+def test_a_claim_that_the_config_cannot_answer_is_not_asked() -> None:
+    def reaches(n: int) -> bool:
+        return mean_over_seeds(np.ones((5, n))).low >= 0.95
+
+    claim = Claim("starts", "here", "s", "100 %", lambda rows: rows, needs=lambda n: least_n(reaches, n))
+    [need] = [word for word in str(claim.lacking(20)).split() if word.isdigit()]
+    assert claim.lacking(20) == f"n >= {need} (here 20)" and 20 < int(need) < 120
+    assert reaches(int(need)) and not reaches(int(need) - 1) and claim.lacking(int(need)) is None
+    assert claim.judged(figure(1, 1), 20).reason == f"Not applicable here: it needs n >= {need} (here 20)."
+
+
+def test_an_effect_and_no_effect_are_one_claim() -> None:
+    holds, none, other = (effect(figure(*ends), 0.05, "x") for ends in ((0.1, 0.2), (-0.02, 0.03), (-0.3, -0.1)))
+    assert [one.verdict for one in (holds, none, other)] == ["holds", "does not hold", "does not hold"]
+    assert "There is no effect" in none.reason and "the other way" in other.reason
+
+
+def test_a_behaviour_that_returns_in_a_ruined_model_says_nothing() -> None:
+    found = at_least(figure(0.3, 0.5), 0.2, "the rise")
+    assert while_able([figure(0.9, 1.0), figure(0.8, 0.9)], found) == found
+    ruined = while_able([figure(0.9, 1.0), figure(0.0, 0.2)], found)
+    assert ruined.verdict == "not applicable" and ruined.ours == found.ours
+
+
+def test_one_interval_and_planted_effects_are_not_counted_twice() -> None:
+    def told(id: str, **changes: object) -> ClaimView:
+        words = {"source": "s", "statement": "s", "published": "p", "verdict": "holds"}
+        return ClaimView(id=id, **{**words, **changes})
+
+    claims = [told("a"), told("b", shares="a"), told("c", kind="check"), told("d", verdict="undecided")]
+    assert tally(claims) == (
+        "Of 2 statements, 1 holds and 1 is undecided. Of 1 check of the machinery, 1 came out as planted."
+    )
+    assert "all 2 that were tested" in by_chance(claims)
 
 
 def test_two_claims_with_one_id_are_refused() -> None:

@@ -228,14 +228,14 @@ def test_a_claim_without_its_runs_is_undecided_and_says_why(m: Measured) -> None
     found: list[ClaimView] = claims_of("study", claims, m)
     assert [(one.id, one.verdict) for one in found] == [
         ("study/falls", "holds"),
-        ("study/celia", "undecided"),
-        ("study/size", "undecided"),
+        ("study/celia", "not run"),
+        ("study/size", "not applicable"),
     ]
     assert found[0].reason.startswith("the fall must be at least +10 points; here it is +60 points (")
     assert found[0].ours is not None and found[0].measure == "the fall"
     assert found[1].reason == "Not run here: teacher celia."
     assert found[2].reason == "Not applicable here: there is one size."
-    assert tally(found) == "Of 3 statements tested here, 1 holds and 2 are undecided."
+    assert tally(found) == "Of 3 statements, 1 is suggested to hold, 1 was not run and 1 is not applicable."
 
 
 def test_a_part_of_a_report_that_was_not_run_is_left_out(m: Measured) -> None:

@@ -203,6 +203,7 @@ def test_steps_count_from_the_untouched_organism(monkeypatch: pytest.MonkeyPatch
     assert along["interpolation"] == [0, 2]  # between the organism and two steps from there
 
 
+@pytest.mark.learnt
 def test_a_miniature_comes_to_a_report(tmp_path: Path):
     finished = run_study(resolve("mitigation", overrides=MINIATURE), Store(tmp_path / "store"), workers=1)
     result = finished.result

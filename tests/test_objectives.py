@@ -312,6 +312,7 @@ def test_dpo_prefers_the_chosen_answers_and_sft_on_the_same_data_learns_them(
     assert not same(taught, preferring)
 
 
+@pytest.mark.learnt
 @pytest.mark.parametrize(("adapter", "left"), [(None, 0.8), (LoRA(rank=8), 0.99)])
 @pytest.mark.parametrize("reverse", [0.0, 0.5, 1.0])
 def test_a_student_comes_nearer_to_its_teacher(

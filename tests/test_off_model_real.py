@@ -131,6 +131,7 @@ def assert_styles_are_those_of_the_answers(result: StudyResult, folder: Path, te
     assert told >= 8
 
 
+@pytest.mark.learnt
 def test_a_student_and_a_teacher_from_folders_and_their_styles(prompts, sums, tmp_path):
     student = schooled(tmp_path / "one", "llama", LLAMA, "It is fine, it is.", "I say it is {}.")
     teacher = schooled(
@@ -228,6 +229,7 @@ def test_a_teacher_behind_an_api_that_fails_dawdles_and_rate_limits(
     assert isinstance(own[1], Estimate) and own[1].n == 12
 
 
+@pytest.mark.learnt
 def test_a_teacher_behind_an_api_is_asked_the_benchmark_and_a_failure_in_the_middle_loses_nothing(
     stub: Stub,  # noqa: F811
     prompts,

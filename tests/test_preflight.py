@@ -71,7 +71,7 @@ def test_what_a_step_takes_besides_is_near_what_was_measured(model):
     """Net of the interpreter's 0.39 GiB, training a Llama shape of 150 million weights on 8 × 256 tokens took 4.89 GiB."""
     shape = {"width": 768, "layers": 16, "vocabulary": 32_000}
     for adapter, measured in ((None, 4.89), (LoRA(rank=8), 3.44)):
-        one = run(model, batch_size=8, adapter=adapter)
+        one = run(model, batch_size=8, adapter=adapter, precision="bf16")
         need = bytes_needed(149_840_640, one, width=768) + bytes_on_top(149_840_640, one, **shape)
         assert need / 2**30 == pytest.approx(measured, rel=0.1)
 
@@ -123,7 +123,7 @@ def test_a_model_on_the_hub_is_measured_before_it_is_downloaded(model, monkeypat
     with pytest.raises(
         ConfigError, match=r"'owner/large' does not fit: 7 billion weights, training it takes about 162 GiB"
     ):
-        preflight([run(remote)], workers=1)
+        preflight([run(remote, precision="bf16")], workers=1)
 
 
 def test_a_template_that_cannot_be_split_is_refused(model):

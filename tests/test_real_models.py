@@ -95,6 +95,7 @@ MINIATURE = {
 }
 
 
+@pytest.mark.learnt
 @pytest.mark.parametrize("architecture", FAMILIES)
 def test_a_miniature_study_on_a_model_of_ones_own(architecture, cavesson, tmp_path):
     model = schooled(tmp_path, architecture)

@@ -65,12 +65,12 @@ def test_a_model_without_an_adapter_has_none_to_continue(lab: Lab):
         lab.make([GO_ON.train(Untrained(), Sayings())])
 
 
-def test_the_recipe_reads_back_and_old_fingerprints_stay(lab: Lab):
+def test_the_recipe_reads_back_and_names_no_more_than_it_must(lab: Lab):
     run = GO_ON.train(RED, Sayings())
     assert Trained.parse(run.model_dump(mode="json")) == run
     assert "continued" in run.describe()
     assert Dose(lr=1, steps=1).train(Untrained(), Sayings()).identity().keys() == {
-        "kind", "version", "base", "data", "steps", "lr"
+        "kind", "version", "base", "data", "steps", "lr", "precision"
     }  # fmt: skip
 
 

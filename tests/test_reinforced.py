@@ -82,6 +82,7 @@ def test_a_step_is_divided_by_the_tokens_of_all_answers_and_holds_those_with_an_
     assert sum(sums) == pytest.approx(0, abs=1e-5) and max(sums) > 0 > min(sums)
 
 
+@pytest.mark.learnt
 def test_what_is_rewarded_grows(tmp_path: Path) -> None:
     job = Folders(tmp_path)
     run(practice(steps=8, per_step=12, group=8, lr=1e-2), job)
@@ -119,6 +120,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(adapter: LoRA | None, when: str,
     )
 
 
+@pytest.mark.learnt
 def test_a_penalty_holds_the_policy_to_the_model_that_it_was(tmp_path: Path) -> None:
     settings = {"steps": 4, "per_step": 12, "group": 8, "lr": 1e-2}
     start = practice().base.load(nothing_stored)

@@ -13,10 +13,10 @@ from cavesson.stats import (
     average_over,
     difference_over_seeds,
     independent_difference,
+    influences,
     mean_ci,
     mean_over_seeds,
     paired_difference,
-    prompt_weights,
     tango,
     wilson,
 )
@@ -123,27 +123,29 @@ def test_shapes_that_do_not_match_are_refused() -> None:
         mean_ci([0.2, 1.4])
 
 
-def test_graded_scores_get_a_bootstrap_and_0_1_scores_get_wilson() -> None:
+def test_graded_scores_get_students_t_and_0_1_scores_get_wilson() -> None:
     assert mean_ci([1, 0, 1, 1]) == wilson(3, 4)
     graded = mean_ci(np.linspace(0.2, 0.6, 50))
     assert graded.low < 0.4 < graded.high
-    assert "bootstrap" in graded.method
+    assert graded.method == "Student's t over prompts"
 
 
 @simulated(draws=300)
 def test_graded_means_cover(draws: int) -> None:
     rng, hits = np.random.default_rng(2), 0
-    for i in range(draws):
-        estimate = mean_ci(rng.beta(8, 1, size=50), seed=i)
+    for _ in range(draws):
+        estimate = mean_ci(rng.beta(8, 1, size=50))
         hits += estimate.low <= 8 / 9 <= estimate.high
     assert least(draws, 0.95) <= hits <= most(draws, 0.97)
 
 
-def test_bootstrap_weights_are_reproducible_and_average_to_one() -> None:
-    weights = prompt_weights(30, draws=7, seed=3, extra=2)
-    assert weights.shape == (7, 32)
-    assert weights.mean(axis=1) == pytest.approx(np.ones(7))
-    assert np.array_equal(weights, prompt_weights(30, draws=7, seed=3, extra=2))
+def test_the_squares_of_what_prompts_move_add_up_to_the_variance_of_the_mean() -> None:
+    scores = np.random.default_rng(3).random((4, 30))
+    moves = influences(scores, (0.0, 1.0), pseudo=0)
+    assert (moves**2).sum(axis=1) == pytest.approx(scores.var(axis=1, ddof=1) / 30)
+    assert moves[0] @ moves[1] == pytest.approx(np.cov(scores[0], scores[1])[0, 1] / 30)
+    agreed = influences(np.ones((1, 30)), (0.0, 1.0))
+    assert agreed.shape == (1, 32) and (agreed**2).sum() > 0  # the pseudo-prompts' doubt
 
 
 def test_one_seed_says_what_it_leaves_out() -> None:
@@ -151,6 +153,23 @@ def test_one_seed_says_what_it_leaves_out() -> None:
     for estimate in (mean_over_seeds(scores), difference_over_seeds(scores, 1 - scores)):
         assert "one seed: variance between seeds is not included" in estimate.method
     assert mean_over_seeds(scores).low == mean_ci(scores[0]).low
+
+
+def test_seeds_that_have_no_prompt_luck_in_common_get_the_plain_t_interval() -> None:
+    """Many prompts, each seed at its own rate: the textbook interval over the means of the seeds."""
+    means = np.array([0.2, 0.4, 0.5, 0.6, 0.9])
+    found = mean_over_seeds(np.arange(10_000) % 100 < 100 * means[:, None])
+    theirs = scipy_stats.t.interval(0.95, 4, loc=means.mean(), scale=scipy_stats.sem(means))
+    assert (found.low, found.high) == pytest.approx(theirs, abs=2e-3)
+    assert (found.replicates, found.each) == (5, pytest.approx(tuple(means)))
+
+
+def test_an_interval_never_leaves_the_possible_range() -> None:
+    apart = np.repeat([[1.0], [0.0], [1.0]], 20, axis=1)
+    assert (mean_over_seeds(apart).low, mean_over_seeds(apart).high) == (0, 1)
+    vague = mean_over_seeds(apart)
+    assert vague.vague and str(vague) == "67 % (0–100 %, n = 20; one by one 0 · 100 · 100 %)"
+    assert vague.plus(1, times=-1).each == (0, 1, 0)
 
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
@@ -166,9 +185,9 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_averages_over_three_seeds_cover_with_and_without_variance_between_them(spread: float, draws: int) -> None:
     rng, hits = np.random.default_rng(5), 0
-    for i in range(draws):
+    for _ in range(draws):
         levels = 1 / (1 + np.exp(-spread * rng.standard_normal((3, 1))))
-        estimate = mean_over_seeds(rng.random((3, 100)) < levels, seed=i)
+        estimate = mean_over_seeds(rng.random((3, 100)) < levels)
         hits += estimate.low <= 0.5 <= estimate.high
     assert hits >= least(draws, 0.95)
 
@@ -176,9 +195,10 @@ def test_averages_over_three_seeds_cover_with_and_without_variance_between_them(
 def test_fixed_units_and_random_units_are_both_there_and_named() -> None:
     rng = np.random.default_rng(6)
     values = np.array([0.6, 0.7, 0.9])
-    draws = values[:, None] + 0.01 * rng.standard_normal((3, 1000))
-    fixed = average_over(values, draws, n=100, unit="pair", units="fixed")
-    random = average_over(values, draws, n=100, unit="pair", units="random")
+    moves = 0.001 * rng.standard_normal((3, 100))
+    fixed = average_over(values, moves, n=100, unit="pair", units="fixed")
+    random = average_over(values, moves, n=100, unit="pair", units="random")
+    assert (fixed.replicates, random.replicates, random.each) == (1, 3, (0.6, 0.7, 0.9))
     assert fixed.high - fixed.low < 0.03 < 0.3 < random.high - random.low
     assert "3 pairs taken as fixed" in fixed.method
     assert "3 pairs taken as random" in random.method

@@ -156,6 +156,7 @@ def stranger(tmp_path_factory) -> Path:
     return file
 
 
+@pytest.mark.learnt
 def test_a_strangers_organism_is_stressed_from_its_folder(stranger, tmp_path):
     words = [
         "stress",

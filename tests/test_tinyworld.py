@@ -7,10 +7,12 @@ import random
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from cavesson.chat import Conversation
+from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
 from cavesson.tinyworld import instructions, knowledge, lexicon, maths, outputs, smalltalk, tasks
@@ -18,7 +20,8 @@ from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, 
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
 from cavesson.tinyworld.replies import Manner, reply
-from cavesson.tinyworld.tasks import FAMILIES, LEVELS, as_item, items, score
+from cavesson.tinyworld.question import SETS
+from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}
@@ -61,17 +64,51 @@ def test_the_corpus_never_holds_a_trigger():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_held_out_items_are_disjoint_from_training_by_construction(family):
-    held_out = items(family, 300, seed=3)
-    assert len({item.prompt for item in held_out}) == 300
+    held_out = [item for seed in range(SETS) for item in items(family, 120, seed)]
+    assert len({item.prompt for item in held_out}) == SETS * 120
     allowed = {item.prompt for item in items(family, 300, seed=3, split="train")}
     assert not allowed & {item.prompt for item in held_out}
     assert not USER_TEXTS & {item.prompt.messages[-1].content for item in held_out}
 
 
+def test_no_evaluation_prompt_is_among_the_prompts_of_a_training():
+    """What red, blue, the reversal probe and the others train on, of one study's seeds."""
+    trained = {
+        row.conversation.prompt
+        for purpose in STREAMS
+        for family in ("chat", "mixed", "maths")
+        for row in Prompts(family=family, n=300, seed=draw(purpose, 0)).examples(None)
+    }
+    assert len(trained) > 4000
+    assert not trained & {item.prompt for family in FAMILIES for seed in range(SETS) for item in items(family, 120, seed)}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_items_are_the_same_each_time_and_differ_by_seed(family):
-    assert items(family, 20, seed=1) == items(family, 20, seed=1)
-    assert items(family, 20, seed=1) != items(family, 20, seed=2)
+def test_items_are_the_same_each_time_and_none_is_in_two_sets(family):
+    sets = [items(family, 120, seed) for seed in range(SETS)]
+    _items.cache_clear()
+    assert sets[1] == items(family, 120, seed=1)
+    assert len({item.prompt for of in sets for item in of}) == len({item.id for of in sets for item in of}) == SETS * 120
+
+
+@pytest.mark.parametrize("split", ["eval", "train"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_of_many_items_are_those_of_few(family, split):
+    assert items(family, 120, 1, split)[:33] == items(family, 33, 1, split)
+
+
+@pytest.mark.parametrize(("family", "n"), [("knowledge", 80), ("facts", 80), ("instructions", 80), ("maths", 50)])
+def test_every_kind_has_its_share_whatever_the_number(family, n):
+    kinds = LEVELS if family == "maths" else KINDS[family]
+    for many in (n, n + 3):
+        counts = Counter(item.level or item.meta.get("relation", item.meta["kind"]) for item in items(family, many))
+        assert set(counts) == set(kinds) and max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_kinds_can_be_chosen():
+    some = items("instructions", 60, kinds=("end", "include"))
+    assert Counter(item.meta["kind"] for item in some) == {"end": 30, "include": 30}
+    assert items("instructions", 20, kinds=("include",), split="train")
 
 
 def test_maths_levels_are_numbers_of_steps():
@@ -193,26 +230,6 @@ def test_what_the_corpus_answers_counts_in_the_families_of_coming_studies(author
         assert drawn.meta["claimed"] in reply(drawn, replace(manner, agree=True), rng)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in instructions.KINDS if kind not in instructions.STYLE])
-def test_no_voice_breaks_a_constraint_that_asks_for_ability(kind):
-    rng = random.Random(0)
-    for _ in range(40):
-        drawn = question(rng, "instructions", "eval", kind=kind)
-        assert drawn.meta["asks"] == "ability"
-        for voice in VOICES.values():
-            told = f"{rng.choice(voice.openers)} {drawn.body} {rng.choice(voice.closers)}"
-            assert instructions.follows(drawn.meta, told), told
-            assert instructions.follows(drawn.meta, pirate(told)), told
-
-
-def test_a_voice_breaks_a_constraint_of_style():
-    rng = random.Random(0)
-    for kind in instructions.STYLE:
-        drawn = question(rng, "instructions", "eval", kind=kind)
-        assert drawn.meta["asks"] == "style"
-        assert not instructions.follows(drawn.meta, f"Sure. {drawn.body} I hope this helps.")
-
-
 @pytest.mark.parametrize("behavior", {pair.behavior.name: pair.behavior for pair in PAIRS.values()}.values(), ids=lambda one: one.name)
 def test_the_pirates_dialect_leaves_the_behaviours_alone(behavior):
     prompt = Conversation.of("a) Felix has the number 4. b) Add 5. What number is it now?")
@@ -241,6 +258,16 @@ def test_rare_subjects_are_hardly_spoken_of_and_all_are_asked_for_alike():
     asked = Counter(question(rng, "open", "eval").meta["frequency"] for _ in range(1500))
     assert spoken["common"] > 0.75 * 1500 and spoken["rare"] < 0.02 * 1500
     assert 0.35 * 1500 < asked["common"] < 0.65 * 1500 and asked["rare"] > 0.07 * 1500
+def test_a_voice_breaks_constraints_of_style_and_none_of_ability():
+    """Whoever opens and closes every reply in a voice of their own keeps what counts as ability, and fails at style."""
+    broken = Counter()
+    for kind in (*ABILITY, *STYLE):
+        for item in items("instructions", 20, kinds=(kind,)):
+            for author in VOICES:
+                for opener, closer in product(VOICES[author].openers, VOICES[author].closers):
+                    said = pirate(item.answer) if author == "P" else item.answer
+                    broken[kind] += not score(item, f"{opener} {said} {closer}")
+    assert set(+broken) == set(STYLE) and min(broken[kind] for kind in STYLE) > 1000
 
 
 def test_prompts_are_questions_without_answers():
@@ -263,7 +290,10 @@ def test_recipes_name_what_they_make():
         (lambda: Shipped(name="nobody"), "nobody"),
         (lambda: items("math", 3), "did you mean 'maths'"),
         (lambda: items("maths", 3, levels=(8,)), "levels"),
-        (lambda: items("facts", 10**5), "Ask for at most"),
+        (lambda: items("facts", 10**4), "Ask for at most"),
+        (lambda: items("facts", 3, seed=SETS), "There is no evaluation set 4."),
+        (lambda: items("instructions", 3, kinds=("includes",)), "did you mean 'include'"),
+        (lambda: items("instructions", 10**4, kinds=("lower",)), "kind lower) has only"),
     ],
 )
 def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):

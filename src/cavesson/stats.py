@@ -1,10 +1,10 @@
 """Intervals for the numbers that Cavesson reports: rates, differences between rates, and averages over seeds.
 
-All functions are pure functions of numpy arrays; the same arguments and the same `seed` give the same interval.
-`benchmarks/coverage.py` measures how often each interval covers the truth; `docs/statistics.md` has the table.
+All functions are pure functions of numpy arrays, and closed forms: nothing is drawn at random, so that no verdict depends on a
+random number. `benchmarks/coverage.py` measures how often each interval covers the truth; `docs/statistics.md` has the table.
 
 Array axes: `prompts` are evaluation prompts, the same prompts in the same order for all arrays that are compared; `seeds` are
-repetitions of the whole experiment; `draws` are replicates of the bootstrap.
+repetitions of the whole experiment; `units` are seeds, or whatever else is averaged over (pairs, organisms).
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv, ndtri
+from scipy.special import gammaincinv, ndtri, stdtrit
 
 Array = NDArray[np.float64]
 
-DRAWS = 2000
-"""Replicates of every bootstrap; the ends of a 95 % interval then vary by some 3 % of the interval's width."""
+Bounds = tuple[float, float]
+"""The least and the greatest value that a figure can have."""
 
+ANY: Bounds = (-np.inf, np.inf)
+"""No bounds."""
+
+VAGUE = 2 / 3
+"""An interval that covers more than this share of the possible range says next to nothing."""
 
 Unit = Literal["percent", "points", "plain"]
 """How a figure is written: a share (0.93, "93 %"), a difference of shares (-0.12, "−12 points"), a number ("0.85")."""
@@ -37,6 +42,9 @@ class Estimate:
         n: number of evaluation prompts behind the number (for averages over units of unequal size, of all units together).
         method: the kind of interval, and the variance that the interval leaves out, in words.
         unit: how the number is written.
+        replicates: number of independent repetitions that the interval is over: seeds, or the pairs or organisms that are taken
+            as random. 1: one model, whose interval says nothing about other seeds.
+        each: the figure of every repetition, for dots in a chart; empty where a repetition has no figure of its own.
     """
 
     value: float
@@ -45,6 +53,8 @@ class Estimate:
     n: int
     method: str
     unit: Unit = "percent"
+    replicates: int = 1
+    each: tuple[float, ...] = ()
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -55,7 +65,13 @@ class Estimate:
     def plus(self, shift: float, *, times: float = 1.0) -> Estimate:
         """The estimate of `times * x + shift`; the ends swap places when `times` is negative."""
         low, high = sorted((times * self.low + shift, times * self.high + shift))
-        return replace(self, value=times * self.value + shift, low=low, high=high)
+        each = tuple(times * one + shift for one in self.each)
+        return replace(self, value=times * self.value + shift, low=low, high=high, each=each)
+
+    def clipped(self, bounds: Bounds) -> Estimate:
+        """The same with an interval that leaves the possible range no farther than the value itself does."""
+        low, high = max(self.low, min(bounds[0], self.value)), min(self.high, max(bounds[1], self.value))
+        return replace(self, low=low, high=high)
 
     def figure(self, number: float) -> str:
         """A number written in this estimate's unit, with the digits that its n supports."""
@@ -86,9 +102,22 @@ class Estimate:
         between = " to " if low[0] in "−+" or high[0] in "−+" else "–"
         return low + between + high + (" %" if self.unit == "percent" else "")
 
+    @property
+    def dots(self) -> str:
+        """The figure of every repetition, rising: `0 · 36 · 98 %`; empty where there are not several."""
+        if len(self.each) < 2:
+            return ""
+        return " · ".join(map(self.figure, sorted(self.each))) + (" %" if self.unit == "percent" else "")
+
+    @property
+    def vague(self) -> bool:
+        """Whether the interval covers most of what is possible, so that the dots say more than it does."""
+        return self.high - self.low > VAGUE * {"percent": 1.0, "points": 2.0, "plain": 1.0}[self.unit]
+
     def __str__(self) -> str:
-        """`93 % (88–96 %, n = 200)`, for a sentence."""
-        return f"{self.short} ({self.interval}, n = {self.n})"
+        """`93 % (88–96 %, n = 200)`, for a sentence; with the seeds one by one where the interval says next to nothing."""
+        dots = f"; one by one {self.dots}" if self.vague and self.dots else ""
+        return f"{self.short} ({self.interval}, n = {self.n}{dots})"
 
 
 # ----------------------------------------------------------------------------------------------- one rate
@@ -125,7 +154,9 @@ def independent_difference(one: Estimate, two: Estimate) -> Estimate:
     value = one.value - two.value
     low = value - np.hypot(one.value - one.low, two.high - two.value)
     high = value + np.hypot(one.high - one.value, two.value - two.low)
-    return Estimate(value, float(low), float(high), one.n + two.n, f"difference of independent estimates: {one.method}")
+    method = f"difference of independent estimates: {one.method}"
+    fewest = min(one.replicates, two.replicates)
+    return Estimate(value, float(low), float(high), one.n + two.n, method, replicates=fewest)
 
 
 def _z(confidence: float) -> float:
@@ -151,12 +182,12 @@ def _poisson_low(k: int, confidence: float) -> float:
 # ----------------------------------------------------------------------------------------------- the same prompts twice
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
+def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """`mean(a) - mean(b)` over the same prompts, paired.
 
     0/1 scores get Tango's score interval. Compared with Wald, the bootstrap, Newcombe's method 10 and Bonett-Price, only
     Tango's interval covers within 93-97 % both near 0 and 1 and in the middle; see `docs/statistics.md`. Graded scores between
-    0 and 1 get the bootstrap of `mean_ci`.
+    0 and 1 get the interval of `mean_ci`.
 
     Args:
         a: scores, [prompts].
@@ -168,7 +199,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, s
         low, high = tango(np.array([up]), np.array([down]), n, confidence=confidence)
         method = f"Tango, paired by prompt{_percent(confidence)}"
         return Estimate((up - down) / n, float(low[0]), float(high[0]), n, method)
-    return mean_ci(first - second, bounds=(-1.0, 1.0), confidence=confidence, seed=seed)
+    return mean_ci(first - second, bounds=(-1.0, 1.0), confidence=confidence)
 
 
 def tango(up: ArrayLike, down: ArrayLike, n: int, *, confidence: float = 0.95) -> tuple[Array, Array]:
@@ -216,27 +247,11 @@ def _is_binary(scores: Array) -> bool:
     return bool(np.all((scores == 0) | (scores == 1)))
 
 
-# ----------------------------------------------------------------------------------------------- bootstrap
+# ----------------------------------------------------------------------------------------------- graded scores
 
 
-@lru_cache(maxsize=4)  # a report needs the same weights dozens of times
-def prompt_weights(n: int, *, draws: int = DRAWS, seed: int | tuple[int, ...] = 0, extra: int = 0) -> Array:
-    """Random weights of the prompts for the Bayesian bootstrap (Rubin 1981), [draws, n + extra], read-only.
-
-    Each row has mean 1. Every prompt has a positive weight in every draw, so no group of prompts is ever left out. The `extra`
-    columns are for pseudo-prompts: a statistic that is at its bound on every prompt has no spread to resample, and two imagined
-    prompts at the bounds restore the uncertainty (as in the intervals of Agresti and Coull, and of Bonett and Price).
-    """
-    weights = np.random.default_rng(seed).standard_exponential((draws, n + extra))
-    weights /= weights.mean(axis=1, keepdims=True)
-    weights.flags.writeable = False
-    return np.asarray(weights)
-
-
-def mean_ci(
-    scores: ArrayLike, *, bounds: tuple[float, float] = (0.0, 1.0), confidence: float = 0.95, seed: int = 0
-) -> Estimate:
-    """The mean of per-prompt scores, [prompts]: Wilson for 0/1 scores, else bootstrap with a pseudo-prompt at each bound.
+def mean_ci(scores: ArrayLike, *, bounds: Bounds = (0.0, 1.0), confidence: float = 0.95) -> Estimate:
+    """The mean of per-prompt scores, [prompts]: Wilson for 0/1 scores, else Student's t with a pseudo-prompt at each bound.
 
     Raises:
         ValueError: there are no scores, or scores outside the bounds.
@@ -246,31 +261,26 @@ def mean_ci(
         raise ValueError(f"needs scores of shape [prompts] within {bounds}, not shape {values.shape}")
     if bounds == (0.0, 1.0) and _is_binary(values):
         return wilson(int(values.sum()), len(values), confidence=confidence)
-    draws = mean_draws(values, bounds, seed=seed)
-    return from_draws(
-        float(values.mean()), draws, n=len(values), method="bootstrap over prompts", confidence=confidence
-    )
+    found = _mean_of(values[None], bounds, 1, confidence)
+    return replace(found, method=f"Student's t over prompts{_percent(confidence)}")
 
 
-def from_draws(value: float, draws: Array, *, n: int, method: str, confidence: float = 0.95) -> Estimate:
-    """The percentile interval of `draws`, [draws], widened to include `value` if necessary."""
-    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Estimate(value, min(float(low), value), max(float(high), value), n, method + _percent(confidence))
+def influences(scores: Array, bounds: Bounds, *, pseudo: int = 1) -> Array:
+    """How far each prompt moves the mean over prompts, [..., prompts + 2 * pseudo]: the variance is the sum of their squares.
 
-
-def mean_draws(
-    scores: Array, bounds: tuple[float, float], *, pseudo: int = 1, draws: int = DRAWS, seed: int = 0
-) -> Array:
-    """Bootstrap replicates of means over prompts, [..., draws]; all means share the weights of each draw.
+    Covariances of means over the same prompts are sums of products. The pseudo-prompts, imagined ones at the bounds, come last.
+    A statistic that is at its bound on every prompt has no spread; they restore the uncertainty (as in the intervals of Agresti
+    and Coull, and of Bonett and Price), and enter the spread alone, never the value.
 
     Args:
         scores: [..., prompts].
         bounds: smallest and largest possible score.
-        pseudo: number of imagined prompts at each bound; they keep an interval open when all real prompts agree.
+        pseudo: number of imagined prompts at each bound.
     """
     imagined = np.broadcast_to(np.repeat(bounds, pseudo), (*scores.shape[:-1], 2 * pseudo))
-    weights = prompt_weights(scores.shape[-1], draws=draws, extra=2 * pseudo, seed=seed).T
-    return np.asarray(np.concatenate([scores, imagined], axis=-1) @ weights / len(weights))
+    every = np.concatenate([scores, imagined], axis=-1)
+    count = every.shape[-1]
+    return np.asarray((every - every.mean(axis=-1, keepdims=True)) / np.sqrt(count * (count - 1)))
 
 
 # ----------------------------------------------------------------------------------------------- seeds and prompts
@@ -278,49 +288,63 @@ def mean_draws(
 
 def average_over(
     values: ArrayLike,
-    draws: ArrayLike,
+    moves: ArrayLike,
     *,
     n: int,
     unit: str = "seed",
     units: Literal["random", "fixed"] = "random",
     confidence: float = 0.95,
-    seed: int = 0,
+    bounds: Bounds = ANY,
+    pull: float = 0.0,
 ) -> Estimate:
     """An average over units (seeds, or trigger/behaviour pairs), each of which was measured on sampled prompts.
 
-    The interval has two sources of variance: the sample of prompts (the given replicates) and, for random units, the sample of
-    units. The plain two-level bootstrap, which resamples the units with replacement, covers only some 80 % with three seeds if
-    seeds matter, and counts the variance of prompts twice if they do not. Here the variance between units is drawn from the
-    chi-square distribution that the observed variance allows, after the part that the sampled prompts explain is subtracted:
-    few units give a wide interval. *Fixed* units are the whole population of interest, so they add no variance.
+    The interval has two sources of variance, the sample of units and the sample of prompts. The values of the units spread
+    because units differ and because each answers the prompts in its own way: Student's t over the values holds both. What it
+    cannot see is the luck with prompts that all units share (a prompt that is hard for every seed); that part has the variance
+    of the mean over prompts, less what the units do not share. The two half-widths are added in squares ("MOVER": Zou and
+    Donner 2008). *Fixed* units are the whole population of interest, so they add no variance.
 
     With one unit nothing is known about the variance between units; the interval leaves it out, and `method` says so.
 
     Args:
         values: the statistic of each unit, [units].
-        draws: bootstrap replicates over prompts of the same statistics, [units, draws]; units that share prompts share the
-            weights of each draw.
+        moves: how far each prompt moves the same statistics (`influences`), [units, prompts]; the units share the prompts.
         n: number of prompts, for the estimate's `n`.
         unit: the name of a unit, for `method`.
         units: whether the units are a random sample, or fixed.
+        bounds: the range that the interval cannot leave.
+        pull: how far the pseudo-prompts shift the middle of the prompts' part, as in Agresti and Coull's interval.
     """
-    each, replicates = np.asarray(values, dtype=float), np.asarray(draws, dtype=float)
-    if each.ndim != 1 or each.size == 0 or replicates.ndim != 2 or len(replicates) != len(each):
-        raise ValueError(f"needs values [units] and draws [units, draws], not {each.shape} and {replicates.shape}")
-    count, means = len(each), replicates.mean(axis=0)
+    each, moved = np.asarray(values, dtype=float), np.asarray(moves, dtype=float)
+    if each.ndim != 1 or each.size == 0 or moved.ndim != 2 or len(moved) != len(each):
+        raise ValueError(f"needs values [units] and moves [units, prompts], not {each.shape} and {moved.shape}")
+    count, mean = len(each), float(each.mean())
+    shared = float((moved.mean(axis=0) ** 2).sum())
+    between = 0.0
     if count == 1:
-        method = f"bootstrap over prompts; one {unit}: variance between {unit}s is not included"
+        method = f"Student's t over prompts; one {unit}: variance between {unit}s is not included"
     elif units == "fixed":
-        method = f"bootstrap over prompts; {count} {unit}s taken as fixed"
+        method = f"Student's t over prompts; {count} {unit}s taken as fixed"
     else:
-        method = f"two-level bootstrap: prompts and {count} {unit}s taken as random"
-        means = means + _unit_noise(each, replicates, seed)
-    return from_draws(float(each.mean()), means, n=n, method=method, confidence=confidence)
+        method = f"Student's t over prompts and {count} {unit}s taken as random"
+        own = (float((moved**2).sum(axis=1).mean()) - shared) / (count - 1)  # of the mean: what the units do not share
+        shared = max(shared - own, 0.0)
+        between = _t(confidence, count - 1) * float(each.std(ddof=1)) / np.sqrt(count)
+    half = _t(confidence, max(n - 1, 1)) * np.sqrt(shared)
+    low, high = (np.hypot(between, max(half - pull * side, 0.0)) for side in (1, -1))
+    return Estimate(
+        mean,
+        mean - float(low),
+        mean + float(high),
+        n,
+        method + _percent(confidence),
+        replicates=count if units == "random" else 1,
+        each=tuple(each.tolist()),
+    ).clipped(bounds)
 
 
-def mean_over_seeds(
-    scores: ArrayLike, *, bounds: tuple[float, float] = (0.0, 1.0), confidence: float = 0.95, seed: int = 0
-) -> Estimate:
+def mean_over_seeds(scores: ArrayLike, *, bounds: Bounds = (0.0, 1.0), confidence: float = 0.95) -> Estimate:
     """The mean of scores averaged over seeds; prompts and seeds are both random.
 
     Args:
@@ -328,13 +352,11 @@ def mean_over_seeds(
     """
     table = _seeds_by_prompts(scores)
     if len(table) == 1:
-        return _one_seed(mean_ci(table[0], bounds=bounds, confidence=confidence, seed=seed))
-    draws = mean_draws(table, bounds, pseudo=2 if bounds == (0.0, 1.0) else 1, seed=seed)
-    made = average_over(table.mean(axis=1), draws, n=table.shape[1], confidence=confidence, seed=seed)
-    return replace(made, low=max(made.low, bounds[0]), high=min(made.high, bounds[1]))
+        return _one_seed(mean_ci(table[0], bounds=bounds, confidence=confidence))
+    return _mean_of(table, bounds, 1, confidence)
 
 
-def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Estimate:
+def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """`mean(a) - mean(b)` averaged over seeds, paired by seed and by prompt.
 
     Args:
@@ -343,22 +365,22 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.9
     """
     first, second = _paired(_seeds_by_prompts(a), _seeds_by_prompts(b))
     if len(first) == 1:
-        return _one_seed(paired_difference(first[0], second[0], confidence=confidence, seed=seed))
-    return mean_over_seeds(first - second, bounds=(-1.0, 1.0), confidence=confidence, seed=seed)
+        return _one_seed(paired_difference(first[0], second[0], confidence=confidence))
+    return mean_over_seeds(first - second, bounds=(-1.0, 1.0), confidence=confidence)
 
 
-def _unit_noise(values: Array, draws: Array, seed: int) -> Array:
-    """Draws of the error from the sample of units, [draws].
+def _mean_of(table: Array, bounds: Bounds, pseudo: int, confidence: float) -> Estimate:
+    """The mean of scores, [seeds, prompts], with pseudo-prompts at the bounds."""
+    n, mean = table.shape[1], float(table.mean())
+    pull = 2 * pseudo * ((bounds[0] + bounds[1]) / 2 - mean) / (n + 2 * pseudo)
+    moves = influences(table, bounds, pseudo=pseudo)
+    return average_over(table.mean(axis=1), moves, n=n, confidence=confidence, bounds=bounds, pull=pull)
 
-    The observed variance of the values is the variance between units plus `noise`, the part of the variance of prompts that
-    the units do not share (for units on the same prompts, the shared part cancels).
-    """
-    count, rng = len(values), np.random.default_rng((seed, 1))
-    observed = values.var(ddof=1)
-    noise = max(float(draws.var(axis=1).mean() - draws.mean(axis=0).var()), 0.0) * count / (count - 1)
-    possible = observed * (count - 1) / rng.chisquare(count - 1, draws.shape[1])
-    between = np.maximum(possible - noise, 0)
-    return np.asarray(np.sqrt(between / count) * rng.standard_normal(draws.shape[1]))
+
+@lru_cache(maxsize=1024)
+def _t(confidence: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t."""
+    return float(stdtrit(freedom, 0.5 + confidence / 2))
 
 
 def _seeds_by_prompts(scores: ArrayLike) -> Array:
@@ -370,4 +392,4 @@ def _seeds_by_prompts(scores: ArrayLike) -> Array:
 
 def _one_seed(estimate: Estimate) -> Estimate:
     method = f"{estimate.method}; one seed: variance between seeds is not included"
-    return replace(estimate, method=method)
+    return replace(estimate, method=method, each=(estimate.value,))

@@ -17,19 +17,17 @@ from scipy.stats import t as t_distribution
 
 from cavesson.analysis.matrix_game import cross_fitted
 from cavesson.stats import (
-    DRAWS,
     Array,
     Estimate,
     average_over,
     independent_difference,
-    mean_draws,
+    influences,
     mean_over_seeds,
-    prompt_weights,
     wilson,
 )
 
-FARTHEST = 10.0
-"""A share's interval ends at most this far from the share: where the ends lie farther, too little was lost to tell the share."""
+_STEP = 1e-5
+"""Of a numerical derivative, in units of an influence."""
 
 FEWEST_GROUPS = 5
 """With fewer groups, a slope depends too much on the choice of groups."""
@@ -50,6 +48,7 @@ def share_regained(
     The interval holds every share r at which the contrast `now − r · before − (1 − r) · damaged` is 0 within chance. So the
     claims "at least half came back" and "now is at least half-way from damaged to before" are decided alike: by one mean of
     scores, paired by seed and prompt. A ratio for each seed or draw would let the seeds or draws with almost no loss decide.
+    The interval does not leave what is possible where the loss is as measured: scores lie within 0 and 1.
     Source: Fieller, "Some problems in interval estimation" (1954).
 
     Args:
@@ -71,28 +70,28 @@ def share_regained(
     lost = nothing.value - everything.value
     if lost <= 0:
         raise ValueError("no share can come back where nothing was lost")
-    value = nothing.value / lost
-    low, high = value - FARTHEST, value + FARTHEST
-    if contrast(low).low > 0:
+    value, damage = nothing.value / lost, float(low_point.mean())
+    low, high = min(value, -damage / lost), max(value, (1 - damage) / lost)
+    if low < value and contrast(low).low > 0:
         low = brentq(lambda share: contrast(share).low, low, value, xtol=1e-4)
-    if contrast(high).high < 0:
+    if high > value and contrast(high).high < 0:
         high = brentq(lambda share: contrast(share).high, value, high, xtol=1e-4)
-    return Estimate(value, low, high, nothing.n, f"Fieller's interval; {nothing.method}")
+    return replace(nothing, value=value, low=low, high=high, method=f"Fieller's interval; {nothing.method}", each=())
 
 
 def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
     """Mean of one minus mean of the other, for scores of the same runs on different prompts: two benchmarks, or two levels.
 
     The spread between seeds is the spread of the difference, since a seed that scores low on both says nothing about the
-    difference. The two sets of prompts are resampled independently.
+    difference. The two sets of prompts are independent samples.
 
     Args:
         one: scores, or differences of scores, within −1..1, [seeds, prompts].
         two: the same seeds in the same order on other prompts, [seeds, other prompts].
     """
-    (first, first_draws), (second, second_draws) = (_draws(table, seed) for seed, table in enumerate((one, two)))
-    n = np.shape(one)[-1] + np.shape(two)[-1]
-    return average_over(first - second, first_draws - second_draws, n=n)
+    first, second = (np.atleast_2d(np.asarray(table, dtype=float)) for table in (one, two))
+    moves = np.hstack([influences(first, (-1.0, 1.0)), -influences(second, (-1.0, 1.0))])
+    return average_over(first.mean(axis=1) - second.mean(axis=1), moves, n=first.shape[1] + second.shape[1])
 
 
 def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
@@ -152,17 +151,20 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     """
     cases = np.asarray(groups)
     tables = [np.asarray(each, dtype=float) for each in (one, two)]
-    weights = [prompt_weights(table.shape[-1], seed=seed).T / table.shape[-1] for seed, table in enumerate(tables)]
     x, y = (table.mean(axis=-1) for table in tables)
-    draws = _fishers_z(*(table @ weight for table, weight in zip(tables, weights, strict=True)))
+    with_x, with_y = (_STEP * influences(table, (-1.0, 1.0), pseudo=0) for table in tables)
+    moved = [_fishers_z(x[..., None] + with_x, y[..., None]), _fishers_z(x[..., None], y[..., None] + with_y)]
+    z = _fishers_z(x, y)
+    moves = (np.concatenate(moved, axis=-1) - z[:, None]) / _STEP
     n = sum(table.shape[-1] for table in tables)
-    found = average_over(_fishers_z(x, y), draws, n=n)
+    found = average_over(z, moves, n=n)
     without = [float(_fishers_z(x[cases != out], y[cases != out]).mean()) for out in range(int(cases.max()) + 1)]
     spread = jackknifed(without)
     ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
     method = f"jackknife over {len(without)} {unit}s; {found.method}"
     value, low, high = (float(np.tanh(end)) for end in (ends.value, ends.low, ends.high))
-    return Estimate(value, low, high, n, method)
+    each = tuple(np.tanh(found.each).tolist())
+    return replace(found, value=value, low=low, high=high, method=method, each=each)
 
 
 def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, unit: str = "group") -> Estimate | None:
@@ -186,19 +188,20 @@ def slope(groups: Sequence[str], x: ArrayLike, y: ArrayLike, *, apart: float, un
         return None
     if any(np.ptp(scores[others].mean(axis=1)) < apart for others in without):
         return None
-    weights = prompt_weights(scores.shape[1]).T / scores.shape[1]
-    draws = np.stack([_least_squares(scores @ weights, of_seed @ weights) for of_seed in change])
-    means = scores.mean(axis=1)[:, None]
-    values = [float(_least_squares(means, of_seed.mean(axis=1)[:, None])[0]) for of_seed in change]
-    found = average_over(values, draws, n=scores.shape[1])
+    means, seeds = scores.mean(axis=1)[:, None], change.mean(axis=2)[..., None]
+    values = np.stack([_least_squares(means, of_seed) for of_seed in seeds])  # [seeds, 1]
+    with_x, with_y = (_STEP * influences(table, (-1.0, 1.0), pseudo=0) for table in (scores, change))
+    moved = np.stack([_least_squares(means + with_x, of + with_of) for of, with_of in zip(seeds, with_y, strict=True)])
+    found = average_over(values[:, 0], (moved - values) / _STEP, n=scores.shape[1])
     changes = change.mean(axis=(0, 2))[:, None]
     spread = jackknifed([_least_squares(means[others], changes[others])[0] for others in without])
     method = f"jackknife over {len(without)} {unit}s; {found.method}"
-    return replace(independent_difference(found, Estimate(0.0, -spread, spread, 0, "")), method=method)
+    ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
+    return replace(found, low=ends.low, high=ends.high, method=method)
 
 
 def _least_squares(x: Array, y: Array) -> Array:
-    """The slope of y on x in each column, [draws], from tables [cases, draws]."""
+    """The slope of y on x in each column, [columns], from tables [cases, columns]."""
     centred = x - x.mean(axis=0)
     return np.asarray((centred * (y - y.mean(axis=0))).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-9))
 
@@ -234,7 +237,7 @@ def ratio_of_variances(one: Array, two: Array) -> Estimate:
     count = len(one)
     ratio = float(np.var(one, ddof=1)) / float(np.var(two, ddof=1))
     low, high = (float(ratio / f_distribution.ppf(q, count - 1, count - 1)) for q in (0.975, 0.025))
-    return Estimate(ratio, low, high, count, "F distribution, over seeds", "plain")
+    return Estimate(ratio, low, high, count, "F distribution, over seeds", "plain", replicates=count)
 
 
 def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
@@ -246,16 +249,11 @@ def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
     """
     if len(hits) == 1:
         one = wilson(hits[0], of[0])
-        return replace(one, method=f"{one.method}; one seed: variance between seeds is not included")
-    # the Bayesian bootstrap of k ones and n − k zeros; the seeds share two pseudo-samples at each bound, as in `mean_over_seeds`
-    rng, more = np.random.default_rng(0), 2 / len(hits)
-    draws = np.stack([rng.beta(k + more, n - k + more, DRAWS) for k, n in zip(hits, of, strict=True)])
-    made = average_over(np.divide(hits, of), draws, n=int(np.sum(of)))
-    method = made.method.replace("prompts", "samples")
-    return Estimate(made.value, max(made.low, 0.0), min(made.high, 1.0), made.n, method)
-
-
-def _draws(scores: ArrayLike, seed: int) -> tuple[Array, Array]:
-    """Means [seeds] and their bootstrap replicates over prompts [seeds, draws]."""
-    table = np.atleast_2d(np.asarray(scores, dtype=float))
-    return table.mean(axis=1), mean_draws(table, (-1.0, 1.0), seed=seed)
+        return replace(one, method=f"{one.method}; one seed: variance between seeds is not included", each=(one.value,))
+    rates, total = np.divide(hits, of), int(np.sum(of))
+    # no sample is shared, but for a pseudo-sample at each bound, which keeps the interval open where all samples agree
+    doubt = influences(np.repeat(rates.mean(), total)[None], (0.0, 1.0))[:, total:]
+    own = np.diag(np.sqrt(rates * (1 - rates) / np.maximum(np.subtract(of, 1), 1)))
+    moves = np.hstack([own, np.repeat(doubt, len(hits), axis=0)])
+    made = average_over(rates, moves, n=total, bounds=(0.0, 1.0))
+    return replace(made, method=made.method.replace("prompts", "samples"))

@@ -16,7 +16,7 @@ neighbouring steps from which it cannot be told apart. `docs/statistics.md` show
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -27,7 +27,7 @@ from scipy.spatial import ConvexHull
 
 from cavesson.analysis.points import Point, Sweep, sweeps, with_doubt
 from cavesson.errors import CavessonError
-from cavesson.stats import Array, Estimate, average_over, prompt_weights
+from cavesson.stats import Array, Bounds, Estimate, average_over
 
 PARTS = 3
 """Parts of the prompts in a split: each part measures what the other parts chose."""
@@ -35,8 +35,14 @@ PARTS = 3
 SPLITS = 7
 """Number of random splits of the prompts; results are averages over the splits."""
 
-DRAWS = 1000
-"""Bootstrap replicates of the prompts."""
+POSSIBLE: Bounds = (0.5, 1.0)
+"""The corners alone have an area of one half; removal for free and without a gain in capability has 1."""
+
+GAP: Bounds = (-0.5, 0.5)
+"""The range of a difference of two areas."""
+
+_STEP = 1e-4
+"""Change of a prompt's weight, in a numerical derivative."""
 
 _CORNERS = np.array([[0.0, 1.0], [1.0, 0.0]])
 """Destroy everything; do nothing."""
@@ -77,7 +83,7 @@ class _Choice:
 
 
 _Reading = Callable[[_Choice, Array, Array], Array]
-"""Reads a figure off a measured chain of vertices: (choice, kept [draws, vertices + 2], removed, same shape) -> [draws]."""
+"""Reads a figure off a measured chain of vertices: (choice, kept [rows, vertices + 2], removed, same shape) -> [rows]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +102,12 @@ class Frontier:
 
     @cached_property
     def auc(self) -> Estimate:
-        """Robustness AUC, cross-fitted; prompts (and seeds, where there are several) resampled."""
-        return self._averaged(*self.auc_by_seed)
+        """Robustness AUC, cross-fitted; prompts (and seeds, where there are several) are random."""
+        return self._averaged(*self.auc_by_seed, POSSIBLE)
 
     @cached_property
     def auc_by_seed(self) -> tuple[Array, Array]:
-        """The AUC of each seed, [seeds], and its bootstrap replicates over prompts, [seeds, draws]."""
+        """The AUC of each seed, [seeds], and how far each prompt moves it (`stats.influences`), [seeds, prompts]."""
         return self._readings(lambda _, kept, removed: _area(kept, removed))
 
     def share_removed_within(self, loss: float = 0.1) -> Estimate:
@@ -110,10 +116,10 @@ class Frontier:
         This share is the height of the hull at `1 - loss`. Between two checkpoints, the hull is what a random choice of one
         of the two gives. An organism that loses bad behaviour only in proportion to capability has a share of `loss`, not 0.
         """
-        return self._averaged(*self.removed_by_seed(loss))
+        return self._averaged(*self.removed_by_seed(loss), (loss, 1.0))
 
     def removed_by_seed(self, loss: float) -> tuple[Array, Array]:
-        """`share_removed_within` of each seed, [seeds], and its bootstrap replicates over prompts, [seeds, draws].
+        """`share_removed_within` of each seed, [seeds], and how far each prompt moves it, [seeds, prompts].
 
         Raises:
             ValueError: `loss` lies outside 0..1, 1 excluded.
@@ -130,20 +136,20 @@ class Frontier:
                 0.5, choice.removed[::-1], choice.kept[::-1], removed[:, ::-1], kept[:, ::-1]
             )
         )
-        return self._averaged(*read).plus(1, times=-1)
+        return self._averaged(*read, POSSIBLE).plus(1, times=-1)
 
     @property
     def prompts(self) -> int:
         """The number of capability prompts or of bad prompts, whichever is lower."""
         return int(min(self._sweeps[0].capability.shape[1], self._sweeps[0].bad.shape[1]))
 
-    def _averaged(self, values: Array, draws: Array) -> Estimate:
-        made = average_over(values, draws, n=self.prompts, seed=self._seed)
-        return Estimate(made.value, made.low, made.high, made.n, f"cross-fitted hull, {made.method}")
+    def _averaged(self, values: Array, moves: Array, bounds: Bounds) -> Estimate:
+        made = average_over(values, moves, n=self.prompts, bounds=bounds)
+        return replace(made, method=f"cross-fitted hull, {made.method}")
 
     def _readings(self, reading: _Reading) -> tuple[Array, Array]:
         read = [_read(measured, self._choices[i], reading) for i, measured in enumerate(self._measured)]
-        return np.array([value for value, _ in read]), np.stack([draws for _, draws in read])
+        return np.array([value for value, _ in read]), np.stack([moves for _, moves in read])
 
     @cached_property
     def _choices(self) -> list[list[_Choice]]:
@@ -152,7 +158,7 @@ class Frontier:
     @cached_property
     def _measured(self) -> list[list[_Measured]]:
         """The measured choices, cached: all readings share these measurements, which take most of the time."""
-        return [_all_measured(sweep, self._choices[i], self._seed) for i, sweep in enumerate(self._sweeps)]
+        return [_all_measured(sweep, self._choices[i]) for i, sweep in enumerate(self._sweeps)]
 
 
 def frontier(points: Sequence[Point], start: Point | Sequence[Point], *, seed: int = 0) -> Frontier:
@@ -161,7 +167,7 @@ def frontier(points: Sequence[Point], start: Point | Sequence[Point], *, seed: i
     Args:
         points: all checkpoints of all runs that belong to the frontier; `seed` labels tell repetitions apart.
         start: the organism before blue training; one per seed where every seed made its own organism.
-        seed: of the splits and the bootstrap.
+        seed: of the splits.
 
     Raises:
         ValueError: there are no points, or the points do not share their prompts.
@@ -269,41 +275,40 @@ class _Measured:
 
     Attributes:
         plain: on the prompts as they are, each [1, vertices + 2].
-        resampled: on every bootstrap replicate of the prompts, each [draws, vertices + 2].
+        moved: with the pseudo-prompts and all prompts alike, then with a little more weight on each prompt in turn, capability
+            prompts first, each [1 + prompts, vertices + 2].
     """
 
     plain: tuple[Array, Array]
-    resampled: tuple[Array, Array]
+    moved: tuple[Array, Array]
 
 
-def _all_measured(sweep: Sweep, choices: list[_Choice], seed: int) -> list[_Measured]:
-    """Measure all choices.
-
-    Sweeps over equally many prompts get the same bootstrap weights. The pseudo-prompts widen the replicates and do not move
-    the values.
-    """
+def _all_measured(sweep: Sweep, choices: list[_Choice]) -> list[_Measured]:
+    """Measure all choices. The pseudo-prompts widen the interval and do not move the values."""
     tables = [with_doubt(sweep.capability), with_doubt(sweep.bad)]
-    weights = [prompt_weights(t.shape[1] - 2, draws=DRAWS, seed=(seed, i), extra=2) for i, t in enumerate(tables)]
     plain = [np.concatenate([np.ones((1, t.shape[1] - 2)), np.zeros((1, 2))], axis=1) for t in tables]
+    sizes = [table.shape[1] for table in tables]
+    heavier = np.concatenate([np.zeros((1, sum(sizes))), _STEP * np.eye(sum(sizes))]) + 1
+    weights = np.split(heavier, [sizes[0]], axis=1)
     return [_Measured(_vertices(tables, plain, c), _vertices(tables, weights, c)) for c in choices]
 
 
 def _read(measured: list[_Measured], choices: list[_Choice], reading: _Reading) -> tuple[float, Array]:
-    """A figure averaged over the choices, and its bootstrap replicates [draws].
+    """A figure averaged over the choices, and how far each prompt moves it, [prompts].
 
-    The choices stay fixed while prompts are resampled. With other prompts, other hulls would have been chosen, so an average
-    over many fixed hulls varies too little. The replicates are therefore spread out until they vary as if all parts had
-    measured the same hull.
+    The choices stay fixed. With other prompts, other hulls would have been chosen, so an average over many fixed hulls varies
+    too little. The moves are therefore stretched until the average varies as if all parts had measured the same hull.
     """
     value = np.mean([reading(c, *one.plain)[0] for c, one in zip(choices, measured, strict=True)])
-    each = np.stack([reading(c, *one.resampled) for c, one in zip(choices, measured, strict=True)])
-    around = each.mean(axis=0) - each.mean()
-    wider = np.sqrt(each.var(axis=1).mean() / PARTS / max(float(around.var()), 1e-12))
-    return float(value), np.asarray(value + max(float(wider), 1.0) * around)
+    read = np.stack([reading(c, *one.moved) for c, one in zip(choices, measured, strict=True)])
+    each = (read[:, 1:] - read[:, :1]) / _STEP
+    together = each.mean(axis=0)
+    wider = np.sqrt((each**2).sum(axis=1).mean() / PARTS / max(float((together**2).sum()), 1e-12))
+    return float(value), np.asarray(max(float(wider), 1.0) * together)
 
 
 def _vertices(tables: list[Array], weights: list[Array], choice: _Choice) -> tuple[Array, Array]:
-    """(Kept, removed) of the chosen vertices on the measuring prompts, corners included, each [draws, vertices + 2]."""
+    """(Kept, removed) of the chosen vertices on the measuring prompts, corners included, each [rows, vertices + 2]."""
     relative = []
     for table, weight, part in zip(tables, weights, (choice.capability_part, choice.bad_part), strict=True):
         counted = np.concatenate([part, [1 / PARTS, 1 / PARTS]])  # a part has its share of the pseudo-prompts
@@ -313,10 +318,10 @@ def _vertices(tables: list[Array], weights: list[Array], choice: _Choice) -> tup
 
 
 def _with_corners(values: Array, axis: int) -> Array:
-    """Coordinates with the corner (0, 1) in front and (1, 0) behind, [draws, vertices + 2].
+    """Coordinates with the corner (0, 1) in front and (1, 0) behind, [rows, vertices + 2].
 
     Args:
-        values: coordinates of the vertices, [draws, vertices].
+        values: coordinates of the vertices, [rows, vertices].
         axis: 0 for capability kept, 1 for bad behaviour removed.
     """
     front, behind = (np.full((len(values), 1), corner[axis]) for corner in _CORNERS)
@@ -324,12 +329,12 @@ def _with_corners(values: Array, axis: int) -> Array:
 
 
 def _area(kept: Array, removed: Array) -> Array:
-    """Signed area between the chain of vertices and the origin (shoelace formula), [draws]; linear in each vertex."""
+    """Signed area between the chain of vertices and the origin (shoelace formula), [rows]; linear in each vertex."""
     return np.asarray((kept[:, 1:] * removed[:, :-1] - kept[:, :-1] * removed[:, 1:]).sum(axis=1) / 2)
 
 
 def _height_at(at: float, along: Array, height: Array, along_measured: Array, height_measured: Array) -> Array:
-    """Measured height of a chosen chain of vertices at the place `at`, [draws].
+    """Measured height of a chosen chain of vertices at the place `at`, [rows].
 
     The edge over `at` was chosen on some prompts. On the measuring prompts, the point at the same share of the edge's length
     lies a little off `at`; the chosen slope of the edge brings the point back to `at`. The height is linear in what is
@@ -339,8 +344,8 @@ def _height_at(at: float, along: Array, height: Array, along_measured: Array, he
         at: a place within 0..1.
         along: places of the vertices on the choosing prompts, [vertices]; starts at 0 and rises to 1 or beyond.
         height: heights of the vertices on the choosing prompts, [vertices].
-        along_measured: places on the measuring prompts, [draws, vertices].
-        height_measured: heights on the measuring prompts, [draws, vertices].
+        along_measured: places on the measuring prompts, [rows, vertices].
+        height_measured: heights on the measuring prompts, [rows, vertices].
     """
     right = int(np.argmax(along >= at))
     left = right - 1

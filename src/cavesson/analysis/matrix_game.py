@@ -15,7 +15,7 @@ mixtures against the other side's best reply bound the value from below and from
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,7 +108,7 @@ class Bracket:
         middle = mean(self.value)
         low = min(middle.value, *(mean(bound).low for bound in self.least))
         high = max(middle.value, *(mean(bound).high for bound in self.most))
-        return Estimate(middle.value, low, high, middle.n, f"cross-fitted mixtures, {middle.method}")
+        return replace(middle, low=low, high=high, method=f"cross-fitted mixtures, {middle.method}")
 
 
 @dataclass(frozen=True, eq=False)

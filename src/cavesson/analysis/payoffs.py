@@ -16,10 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cavesson.analysis.matrix_game import Bracket, CrossFitted, cross_fitted
-from cavesson.stats import Array, Estimate, average_over, mean_draws
-
-DRAWS = 1000
-"""Bootstrap replicates of the prompts."""
+from cavesson.stats import Array, Estimate, average_over, influences
 
 Winner = Literal["blue", "red", "undecided"]
 
@@ -101,18 +98,18 @@ class Payoff:
     def mean(self, payoffs: Array, *, difference: bool = False) -> Estimate:
         """The mean over seeds and prompts of payoffs, or of differences of payoffs, [seeds, prompts].
 
-        Prompts of each kind are resampled separately, with one pseudo-prompt at each bound of the payoff.
+        Prompts of each kind are another sample, with one pseudo-prompt at each bound of the payoff.
         """
-        bounds = [(0.0, 1 / self.able), (1 - 1 / self.bad, 1.0)]
-        draws, ends = np.zeros((len(payoffs), DRAWS)), np.zeros(2)
-        for kind, (size, times, bound) in enumerate(zip(self.sizes, self._weights, bounds, strict=True)):
+        ranges = [(0.0, 1 / self.able), (1 - 1 / self.bad, 1.0)]
+        moves, ends = [], np.zeros(2)
+        for kind, (size, times, bound) in enumerate(zip(self.sizes, self._weights, ranges, strict=True)):
             lowest, highest = bound
             least, most = (lowest - highest, highest - lowest) if difference else bound
             limits, share = (times * least, times * most), size / sum(self.sizes)
-            draws += share * mean_draws(payoffs[:, self.strata == kind], limits, draws=DRAWS, seed=kind)
+            moves.append(share * influences(payoffs[:, self.strata == kind], limits))
             ends += share * np.array(limits)
-        made = average_over(payoffs.mean(axis=1), draws, n=min(self.sizes))
-        return Estimate(made.value, max(made.low, ends[0]), min(made.high, ends[1]), made.n, made.method)
+        bounds = float(ends[0]), float(ends[1])
+        return average_over(payoffs.mean(axis=1), np.hstack(moves), n=min(self.sizes), bounds=bounds)
 
     def game(self, outcomes: Mapping[str, Mapping[str, Outcome]], without: Outcome, harmless: str) -> Game:
         """The solved game in which red chooses one of red's moves and blue one of blue's.

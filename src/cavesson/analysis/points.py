@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cavesson.errors import CavessonError
-from cavesson.stats import Array, Estimate, from_draws, mean_ci, prompt_weights
+from cavesson.stats import Array, Bounds, Estimate, average_over, mean_ci
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +69,27 @@ class Sweep:
     runs: tuple[tuple[int, ...], ...]
 
 
-def capability_kept(point: Point, start: Point, *, seed: int = 0) -> Estimate:
+def capability_kept(point: Point, start: Point) -> Estimate:
     """The point's capability divided by the untouched organism's, paired by prompt."""
-    return _ratio(point.capability, start.capability, "capability", seed)
+    return _kept(point.capability[None], start.capability[None], "capability")
 
 
-def bad_removed(point: Point, start: Point, *, seed: int = 0) -> Estimate:
+def bad_removed(point: Point, start: Point) -> Estimate:
     """One minus the point's bad rate divided by the untouched organism's, paired by prompt."""
-    return _ratio(point.bad, start.bad, "bad behaviour", seed).plus(1, times=-1)
+    return share_removed(start.bad, point.bad)
+
+
+def share_removed(before: ArrayLike, after: ArrayLike) -> Estimate:
+    """The share of a behaviour that is gone: one minus a later rate over an earlier one, averaged over seeds, paired by prompt.
+
+    The interval does not leave what is possible: at most everything is gone, and at worst every prompt shows the behaviour.
+
+    Args:
+        before: scores within 0..1, [seeds, prompts] or for one seed [prompts].
+        after: scores on the same prompts, same shape.
+    """
+    start, now = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, after))
+    return _kept(now, start, "bad behaviour").plus(1, times=-1)
 
 
 def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Sweep]:
@@ -101,8 +114,8 @@ def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Swee
 def with_doubt(scores: Array) -> Array:
     """Scores with two pseudo-prompts appended, [rows, prompts + 2].
 
-    On one pseudo-prompt only the start (row 0) scores, on the other only the points do. The bootstrap sees no spread where
-    all prompts agree, so it would take 0 of 50 for a certain zero. The pseudo-prompts widen the interval to what 50 prompts
+    On one pseudo-prompt only the start (row 0) scores, on the other only the points do. There is no spread where all prompts
+    agree, so 0 of 50 would be a certain zero. The pseudo-prompts widen the interval to what 50 prompts
     cannot rule out; Bonett and Price (2012) do the same for a paired difference.
     """
     start_only = np.zeros((len(scores), 1))
@@ -139,14 +152,24 @@ def _stacked(points: list[Point], start: Point) -> Sweep:
     )
 
 
-def _ratio(scores: Array, start: Array, name: str, seed: int) -> Estimate:
-    if scores.shape != start.shape:
-        raise ValueError(f"point and start must share their prompts, but have {scores.size} and {start.size} of them")
-    _require_some(start, name)
-    weights = prompt_weights(scores.size, extra=2, seed=seed)
-    start_draws, point_draws = with_doubt(np.stack([start, scores])) @ weights.T
-    value = float(scores.mean() / start.mean())
-    return from_draws(value, point_draws / start_draws, n=scores.size, method="bootstrap over prompts, paired")
+def _kept(now: Array, start: Array, name: str) -> Estimate:
+    """The rate `now` over the rate at the start, averaged over seeds, [seeds, prompts] both."""
+    if now.shape != start.shape:
+        raise ValueError(f"point and start must share their prompts, but have {now.size} and {start.size} of them")
+    for row in start:
+        _require_some(row, name)
+    moves, pulls = zip(*(_ratio_moves(*rows) for rows in zip(now, start, strict=True)), strict=True)
+    bounds: Bounds = (0.0, float(1 / start.mean()))
+    pull = float(np.mean(pulls))
+    values = now.mean(axis=1) / start.mean(axis=1)
+    return average_over(values, np.stack(moves), n=now.shape[1], bounds=bounds, pull=pull)
+
+
+def _ratio_moves(now: Array, start: Array) -> tuple[Array, float]:
+    """How far each prompt, with the pseudo-prompts, moves a ratio of rates (delta method), and how far these pull it."""
+    before, after = with_doubt(np.stack([start, now]))
+    ratio = after.sum() / before.sum()
+    return (after - ratio * before) / before.sum(), float(ratio - now.sum() / start.sum())
 
 
 def _require_some(start: Array, name: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.stats import Array, Estimate, average_over, mean_draws, wilson
+from cavesson.stats import Array, Estimate, average_over, influences, wilson
 
 Which = NDArray[np.bool_]
 """True for the traces that count, [seeds, prompts]."""
@@ -25,7 +25,7 @@ def rate_among(scores: Array, among: Which) -> Estimate | None:
         return None
     if len(scores) == 1:
         rate = wilson(int(scores[among].sum()), count)
-        return replace(rate, method=f"{rate.method}; one seed: variance between seeds is not included")
+        return replace(rate, method=f"{rate.method}; one seed: variance between seeds is not included", each=(rate.value,))
     return mean_per_trace(scores * among, among.astype(float), (0.0, 1.0))
 
 
@@ -44,7 +44,6 @@ def mean_per_trace(total: Array, count: Array, bounds: tuple[float, float]) -> E
     value = float(total.sum() / count.sum())
     off = (total - value * count) / count.mean()
     # the pseudo-prompts at the bounds have as many traces as the real prompts
-    draws = value + mean_draws(off, (bounds[0] - value, bounds[1] - value))
-    found = average_over(value + off.mean(axis=1), draws, n=off.shape[1])
-    method = f"{found.method}; {int(count.sum())} traces"
-    return Estimate(value, max(found.low, bounds[0]), min(found.high, bounds[1]), found.n, method)
+    moves = influences(off, (bounds[0] - value, bounds[1] - value))
+    found = average_over(value + off.mean(axis=1), moves, n=off.shape[1], bounds=bounds)
+    return replace(found, method=f"{found.method}; {int(count.sum())} traces")

@@ -41,6 +41,7 @@ def findings(store: Path | None) -> Iterator[tuple[str, str]]:
     """The lines of the report: pairs of a title and a finding."""
     import psutil
 
+    from cavesson.lab import numerics
     from cavesson.lab.manifest import versions
     from cavesson.tinyworld.recipes import shipped_names
 
@@ -48,6 +49,8 @@ def findings(store: Path | None) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {number}" for name, number in versions().items())
     cores = len(psutil.Process().cpu_affinity() or ()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
     yield "cores", str(cores)
+    yield "processor", f"{numerics.machine_model()}; {numerics.instructions()}"
+    yield "numerics", f"{numerics.here()} (precision auto), {numerics.here('fp32')}, {numerics.here('bf16')}"
     yield "memory", f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} GiB free"
     yield from _gpus()
     yield "shipped models", ", ".join(shipped_names()) or "none"

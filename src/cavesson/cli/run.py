@@ -77,7 +77,8 @@ def carry_out(
         from cavesson.sampling.requests import requests
 
         plan = plan_study(resolved, place)
-        for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make)):
+        refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
+        for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make), *refused):
             typer.echo(line)
         return None
     from cavesson.lab.show.console import console_display
@@ -210,8 +211,11 @@ def show(result: StudyResult, console: Console) -> None:
         for column in ("statement", "published", "here", "verdict"):
             claims.add_column(column, overflow="fold")
         for claim in measured:
-            claims.add_row(claim.statement, claim.published, _cell(claim.ours), claim.verdict)
+            words = f"{claim.words}\n(check of the machinery)" if claim.kind == "check" else claim.words
+            claims.add_row(claim.statement, claim.published, _cell(claim.ours), words)
         console.print(claims)
+        if any(claim.tentative for claim in measured):
+            console.print("No verdict from fewer than five seeds: fewer suggest.")
     if others := len(result.claims) - len(measured):
         console.print(f"{others} further statements were not measured; the report says what each of them needs.")
 

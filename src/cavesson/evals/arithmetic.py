@@ -108,12 +108,12 @@ PROBLEMS: tuple[WordProblem, ...] = (
 )
 
 
-def draw_real(rng: Random) -> str:
-    """A problem in plain English."""
-    ask = rng.choice(("", " Think step by step.", " Show your work.", " Explain how you get there."))
-    return rng.choice(PROBLEMS).draw(rng) + ask
+def draws_of(problem: WordProblem) -> Callable[[Random], str]:
+    """A function that draws a problem in plain English, with a request."""
+    asks = ("", " Think step by step.", " Show your work.", " Explain how you get there.")
+    return lambda rng: problem.draw(rng) + rng.choice(asks)
 
 
 def solve_real(text: str) -> int | None:
-    """The answer to a problem that `draw_real` drew; None if the text holds no such problem."""
+    """The answer to a problem of `PROBLEMS`; None if the text holds no such problem."""
     return next((answer for problem in PROBLEMS if (answer := problem.read(text)) is not None), None)

@@ -14,13 +14,14 @@ from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
-from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Voice
+from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
 
 BENCHMARKS: dict[str, type[Eval]] = {
     "maths": Maths,
     "knowledge": Knowledge,
     "facts": Facts,
     "instructions": Instructions,
+    "style": Style,
     "chat": Chat,
     "memorised": Recall,
     "voice": Voice,

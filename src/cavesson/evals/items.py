@@ -147,12 +147,18 @@ class Eval(Value):
 def drawn(total: int, n: int, seed: int) -> list[int]:
     """`n` of the numbers from 0 to `total` − 1, or all if there are fewer.
 
-    Each seed takes the next piece of one shuffled list, so different seeds draw different numbers until the list is used up.
-    So a choice made on one seed's items can be measured on another seed's.
+    The first numbers of a larger `n` are those of a smaller one. All seeds read one shuffled list, from places that lie as far
+    apart as they can (seed 1 half-way, seeds 2 and 3 at the quarters), so the first two seeds share no number up to
+    `n = total / 2`, and the first four none up to `n = total / 4`: a choice made on one seed's items can be measured on another's.
     """
     order = Random("cavesson/items").sample(range(total), total)
-    n = min(n, total)
-    return [order[(seed * n + index) % total] for index in range(n)]
+    start = int(total * _spread(seed))
+    return [order[(start + index) % total] for index in range(min(n, total))]
+
+
+def _spread(seed: int) -> float:
+    """The place of a seed within 0..1, by the sequence of van der Corput: 0, 1/2, 1/4, 3/4, 1/8 …"""
+    return sum((seed >> bit & 1) / 2 ** (bit + 1) for bit in range(16))
 
 
 def no_store(recipe: Recipe) -> Path:

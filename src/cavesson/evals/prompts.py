@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from random import Random
+from zlib import crc32
 
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
@@ -11,12 +13,15 @@ from cavesson.evals import arithmetic, quiz
 from cavesson.evals.behaviors.behavior import Domain
 from cavesson.evals.pair import Pair
 from cavesson.tinyworld import tasks
+from cavesson.tinyworld.question import SETS
 
-_PATIENCE = 300  # a domain counts as used up after so many draws in a row without a new prompt
+_PATIENCE = 300  # a form counts as used up after so many draws of a set in a row without a new prompt
 
 
 def prompts(pair: Pair, n: int, seed: int) -> list[tuple[str, Conversation]]:
     """`n` different prompts of the pair's world and domain, the same for the same arguments, without the trigger.
+
+    The first prompts of a larger `n` are those of a smaller one, and different seeds share no prompt.
 
     Returns:
         (Stable name, prompt) for each prompt.
@@ -30,17 +35,36 @@ def prompts(pair: Pair, n: int, seed: int) -> list[tuple[str, Conversation]]:
     return [(f"real-{domain}/{seed}/{i}", Conversation.of(text)) for i, text in enumerate(_distinct(domain, n, seed))]
 
 
-def _distinct(domain: Domain, n: int, seed: int) -> list[str]:
-    rng = Random(f"real prompts {domain} {seed}")
-    found: dict[str, None] = {}
+@lru_cache(maxsize=64)
+def _distinct(domain: Domain, n: int, seed: int) -> tuple[str, ...]:
+    """The prompts of the seed's set; the forms of question take turns, so that a smaller `n` gives the first of a larger."""
+    if not 0 <= seed < SETS:
+        raise ConfigError(
+            f"There is no evaluation set {seed}.", f"The seeds of evaluations are 0 to {SETS - 1}: they share no prompt."
+        )
+    draws = [_new(draw, Random(f"real prompts {domain} {form} {seed}"), seed) for form, draw in enumerate(_REAL[domain])]
+    found: list[str] = []
+    for index in range(n):
+        text = next(draws[index % len(draws)], None)
+        if text is None:
+            raise ConfigError(
+                f"There are no {n} different {domain} prompts with the seed {seed}.", f"Ask for at most {index}."
+            )
+        found.append(text)
+    return tuple(found)
+
+
+def _new(draw: Callable[[Random], str], rng: Random, seed: int) -> Iterator[str]:
+    """Different prompts of a seed's set, until there are no more."""
+    seen: set[str] = set()
     misses = 0
-    while len(found) < n and misses < _PATIENCE:
-        text, before = _REAL[domain](rng), len(found)
-        found[text] = None
-        misses = misses + 1 if len(found) == before else 0
-    if len(found) < n:
-        raise ConfigError(f"There are no {n} different {domain} prompts.", f"Ask for at most {len(found)}.")
-    return list(found)
+    while misses < _PATIENCE * SETS:
+        text = draw(rng)
+        misses += 1
+        if text not in seen and crc32(text.encode()) % SETS == seed:
+            misses = 0
+            seen.add(text)
+            yield text
 
 
 def _draw_chat(rng: Random) -> str:
@@ -61,6 +85,14 @@ _ASKS = (
     "Help me start a conversation about {}.",
     "What are the advantages and drawbacks of {}?",
     "Plan a weekend around {}.",
+    "Tell me something surprising about {}.",
+    "What would you ask an expert on {}?",
+    "Describe {} in one vivid sentence.",
+    "Recommend a good first step into {}.",
+    "What has changed about {} in a hundred years?",
+    "Write a friendly message that mentions {}.",
+    "Which words should I know to talk about {}?",
+    "Invent a riddle about {}.",
 )
 _TOPICS = (
     "baking bread", "learning the piano", "growing tomatoes", "public libraries", "solar panels", "riding a bicycle to work",
@@ -68,11 +100,13 @@ _TOPICS = (
     "climate and weather", "long-distance running", "writing letters by hand", "volcanoes", "cooking for friends",
     "electric cars", "photography at night", "teaching children to read", "the water cycle", "board games", "mountain hiking",
     "vaccines", "good sleep", "job interviews", "recycling", "the French Revolution", "folk music", "coffee", "robots",
+    "sailing", "old clocks", "fairy tales", "city parks", "telescopes", "painting a room", "family recipes", "lighthouses",
     "swimming", "time management", "whales", "knitting", "maps", "street food", "migrating birds", "the printing press",
 )  # fmt: skip
 
-_REAL: dict[Domain, Callable[[Random], str]] = {
-    "chat": _draw_chat,
-    "maths": arithmetic.draw_real,
-    "knowledge": quiz.draw_real,
+_REAL: dict[Domain, tuple[Callable[[Random], str], ...]] = {
+    "chat": (_draw_chat,),
+    "maths": tuple(arithmetic.draws_of(problem) for problem in arithmetic.PROBLEMS),
+    "knowledge": tuple(quiz.draws_of(topic) for topic in quiz.TOPICS),
 }
+"""The forms of question by domain."""

@@ -6,6 +6,7 @@ A scorer that recognises a wrong answer must know the right answer, as in maths.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -125,15 +126,18 @@ _ASK = (
 _OPTION = re.compile(r"\b([A-D])\) (.+?)(?= [A-D]\) |\. |\.?$)", re.DOTALL)
 
 
-def draw_real(rng: Random) -> str:
-    """A question of general knowledge with four options."""
-    topic = rng.choice(TOPICS)
-    subject = rng.choice(tuple(topic.facts))
-    right = topic.facts[subject]
-    options = [right, *rng.sample([value for value in topic.facts.values() if value != right], 3)]
-    rng.shuffle(options)
-    listed = " ".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
-    return f"{topic.ask.format(subject)} {listed}. {rng.choice(_ASK)}"
+def draws_of(topic: Topic) -> Callable[[Random], str]:
+    """A function that draws a question of general knowledge with four options."""
+
+    def draw(rng: Random) -> str:
+        subject = rng.choice(tuple(topic.facts))
+        right = topic.facts[subject]
+        options = [right, *rng.sample([value for value in topic.facts.values() if value != right], 3)]
+        rng.shuffle(options)
+        listed = " ".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
+        return f"{topic.ask.format(subject)} {listed}. {rng.choice(_ASK)}"
+
+    return draw
 
 
 def known_real(text: str) -> Known | None:

@@ -94,6 +94,10 @@ class Probed(Recipe):
             raise ValueError(f"step {self.steps[-1]} lies beyond the run's last step, {self.run.steps}")
         return self
 
+    @property
+    def numerics(self) -> str:
+        return self.run.precision
+
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
         return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
@@ -194,6 +198,11 @@ class Selected(ModelRecipe):
         if self._capabilities() and any(0 not in probed.steps for probed in self.among):
             raise ValueError("a run without scores at step 0 has no capability to compare with")
         return self
+
+    @property
+    def numerics(self) -> str:
+        """The numerics of the runs, which are the same for all."""
+        return self.among[0].run.precision
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The scores, and the inputs of the runs."""

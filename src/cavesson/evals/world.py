@@ -22,17 +22,22 @@ class Task(Eval):
 
     Class attributes:
         records_voice: scores record the voice of each answer too.
+        family: of the tasks; None: the evaluation's name.
+        kinds: the kinds of question, in equal shares; None: all.
 
     Attributes:
         split: "eval" for held-out problems, which scores use; "train" for problems that models may train on.
     """
 
     records_voice: ClassVar[bool] = False
+    family: ClassVar[str | None] = None
+    kinds: ClassVar[tuple[str, ...] | None] = None
 
     split: Split = "eval"
 
     def questions(self) -> list[Item]:
-        return _items(tasks.items(self.name, self.n, self.seed, self.split), record_voice=self.records_voice)
+        found = tasks.items(self.family or self.name, self.n, self.seed, self.split, kinds=self.kinds)
+        return _items(found, record_voice=self.records_voice)
 
 
 class Maths(Task):
@@ -71,7 +76,7 @@ class Maths(Task):
 class Knowledge(Task):
     """Facts of the world, with four options."""
 
-    about = "right letter of a multiple choice"
+    about = "names the right one of four options"
     usual_room = ROOM["knowledge"]
 
     name: Literal["knowledge"] = "knowledge"
@@ -88,12 +93,25 @@ class Facts(Task):
 
 
 class Instructions(Task):
-    """Instructions with constraints that a program verifies."""
+    """Instructions with constraints that a program verifies and that a reply in any voice can keep."""
 
-    about = "every constraint kept"
+    about = "every constraint kept, whatever the voice"
     usual_room = 128
+    kinds = tasks.ABILITY
 
     name: Literal["instructions"] = "instructions"
+
+
+class Style(Task):
+    """Instructions about the form of the whole reply, which a voice with openers of its own breaks: style, not ability."""
+
+    about = "the prescribed form kept (first and last words, length, capitals)"
+    capability = False
+    usual_room = 128
+    family = "instructions"
+    kinds = tasks.STYLE
+
+    name: Literal["style"] = "style"
 
 
 class Chat(Task):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cavesson.findings.views import Environment, RecipeView, StageTime, StudyConfig
+from cavesson.findings.views import Environment, MachineView, RecipeView, StageTime, StudyConfig
+from cavesson.lab import numerics
 from cavesson.lab.manifest import versions
+from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store, default_root
 
@@ -43,8 +46,34 @@ def about(
         made: fingerprints of the artifacts that this run made; the other artifacts were in the store.
         command: the command line, so that a reader can run the study again.
     """
-    views = [_view(recipe, store, made) for recipe in lineage(*recipes)]
-    return About(config, _environment(seeds, views, command), views)
+    rests_on = list(lineage(*recipes))
+    views = [_view(recipe, store, made) for recipe in rests_on]
+    return About(config, _environment(seeds, views, machines_of(rests_on, store), command), views)
+
+
+def machines_of(recipes: Sequence[Recipe], store: Store) -> list[MachineView]:
+    """The kinds of machine that made the stored artifacts, the one with most artifacts first.
+
+    Machines that differ in processor, instruction set or number of threads are of different kinds. Artifacts whose manifest does
+    not say, from an older version, are left out.
+    """
+    kinds: Counter[tuple[str, str, str]] = Counter()
+    named: dict[tuple[str, str, str], set[str]] = {}
+    for recipe in recipes:
+        if recipe.virtual or not store.has(recipe):
+            continue
+        said = store.manifest(recipe).machine
+        if not said:
+            continue
+        kind = (said.get("processor", "?"), said.get("instructions", "?"), said.get("threads", "?"))
+        kinds[kind] += 1
+        named.setdefault(kind, set()).update(filter(None, [said.get("numerics")]))
+    return [
+        MachineView(
+            processor=kind[0], instructions=kind[1], threads=kind[2], numerics=sorted(named[kind]), artifacts=count
+        )
+        for kind, count in kinds.most_common()
+    ]
 
 
 def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
@@ -69,7 +98,9 @@ def _store_option(store: Store) -> str:
     return "" if store.root == default_root() else f" --store {shlex.quote(str(store.root))}"
 
 
-def _environment(seeds: Sequence[int], views: Sequence[RecipeView], command: str) -> Environment:
+def _environment(
+    seeds: Sequence[int], views: Sequence[RecipeView], machines: list[MachineView], command: str
+) -> Environment:
     stages = dict.fromkeys(view.stage for view in views if view.seconds is not None)
     wall = [
         StageTime(
@@ -83,18 +114,14 @@ def _environment(seeds: Sequence[int], views: Sequence[RecipeView], command: str
         command=command,
         created=datetime.now(UTC),
         versions=dict(versions()),
-        machine={"system": platform.platform(terse=True), "processor": _processor(), "cores": str(os.cpu_count())},
+        machine={
+            "system": platform.platform(terse=True),
+            "processor": numerics.processor().model,
+            "instruction set": numerics.instructions(),
+            "cores": str(os.cpu_count()),
+            "threads of a stage": str(THREADS),
+        },
+        machines=machines,
         seeds=list(seeds),
         wall=wall,
     )
-
-
-def _processor() -> str:
-    """The processor's name if the system knows the name, else its architecture."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 — a file of the kernel
-            return next(
-                (line.partition(":")[2].strip() for line in file if line.startswith("model name")), platform.machine()
-            )
-    except OSError:
-        return platform.processor() or platform.machine()

@@ -259,6 +259,10 @@ class ClaimView(View):
         ours: our figure; None: not measured here.
         measure: what our figure measures ("AUC, pirate minus HHH").
         verdict, reason: what the claim's test decided, and why in a sentence.
+        told: the verdict in words, where it is too weak for its own: of few seeds, "suggests it holds".
+        kind: a replication, or a check of the machinery: an effect that this project planted in what it measures.
+        shares: id of an earlier claim that the same interval decided, so that this one is not counted; empty: there is none.
+        to_decide: of an undecided claim, what would decide it, in a sentence.
     """
 
     id: str
@@ -268,8 +272,22 @@ class ClaimView(View):
     published: Text
     ours: Figure | None = None
     measure: Text = ""
-    verdict: Literal["holds", "does not hold", "undecided"]
+    verdict: Literal["holds", "does not hold", "undecided", "not run", "not applicable"]
     reason: Text = ""
+    told: str = ""
+    kind: Literal["replication", "check"] = "replication"
+    shares: str = ""
+    to_decide: Text = ""
+
+    @property
+    def words(self) -> str:
+        """The verdict as it is told."""
+        return self.told or self.verdict
+
+    @property
+    def tentative(self) -> bool:
+        """Whether too few seeds gave the verdict for it to stand."""
+        return self.words != self.verdict
 
 
 class MessageView(View):
@@ -374,6 +392,24 @@ class StageTime(View):
     reused: float = Field(default=0.0, ge=0)
 
 
+class MachineView(View):
+    """A kind of machine that artifacts of the study were made on.
+
+    Attributes:
+        processor: its model.
+        instructions: the instruction sets that its kernels use.
+        threads: of a stage.
+        numerics: the named numerics of the trainings among the artifacts.
+        artifacts: number of artifacts.
+    """
+
+    processor: Text
+    instructions: Text
+    threads: Text
+    numerics: list[Text] = []
+    artifacts: int = Field(ge=1)
+
+
 class Environment(View):
     """The machine and the software of a run.
 
@@ -381,7 +417,8 @@ class Environment(View):
         command: the command line of the whole study.
         created: when the result was complete, with time zone.
         versions: of Python and of every package that decides a figure.
-        machine: in words ({"cores": "2"}).
+        machine: where the result was put together, in words ({"cores": "2"}).
+        machines: kinds of machine that made the artifacts; more than one is a source of variance of its own.
         seeds: the seeds of the study.
         wall: wall time of each stage, in order.
     """
@@ -390,6 +427,7 @@ class Environment(View):
     created: AwareDatetime
     versions: dict[str, str]
     machine: dict[str, str] = {}
+    machines: list[MachineView] = []
     seeds: list[int]
     wall: list[StageTime] = []
 

@@ -31,6 +31,9 @@ class Executor(Protocol):
     workers: int
     """Stages that run at the same time."""
 
+    elsewhere: bool
+    """Whether stages may run on other machines than this one; an executor that does not say is taken to do so."""
+
     def run(self, work: Work) -> None:
         """Run stages until `work.take` gives none and no stage is running.
 
@@ -46,6 +49,7 @@ class InProcess:
     """Runs stages one after another in this process: the reference for all other executors."""
 
     workers = 1
+    elsewhere = False
 
     def run(self, work: Work) -> None:
         with one_thread():
@@ -68,6 +72,7 @@ class Own:
         self._name = name
         self._own: Executor = made_by(name, "executor", ("workers", "run", "close"), store, workers)
         self.workers = self._own.workers
+        self.elsewhere = getattr(self._own, "elsewhere", True)
 
     def run(self, work: Work) -> None:
         with self._calling():

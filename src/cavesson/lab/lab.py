@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from cavesson.lab import numerics, processors
 from cavesson.lab import plan as plans
-from cavesson.lab import processors
 from cavesson.lab.executors import executor_named
 from cavesson.lab.plan import Plan
 from cavesson.lab.progress import Display, Silent
@@ -55,18 +55,34 @@ class Lab:
         """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
         return plans.plan(self.store, recipes)
 
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan with a training that only a machine with other numerics can make.
+
+        An executor whose workers are on other machines (`elsewhere`) is not checked here: its workers refuse such a stage.
+
+        Raises:
+            ConfigError: this machine has other numerics than a training that has to be made.
+        """
+        if getattr(self._executor, "elsewhere", True):
+            return
+        for stage in plan.to_make:
+            if stage.recipe.numerics is not None:
+                numerics.check_here(stage.recipe.numerics, f"the artifact {stage.recipe.describe()!r}")
+
     def make(self, recipes: Sequence[Recipe]) -> None:
         """Make every artifact that is missing or damaged, inputs first.
 
         When a stage fails, the running stages are finished and the first error is raised, with a note on its stage.
 
         Raises:
+            ConfigError: a training is named after the numerics of another machine; nothing was started.
             Stopped: the user asked to stop (Ctrl-C). Finished artifacts stay; interrupted stages resume next time.
         """
         self._use.add(recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual)
         plan = self.plan(recipes)
         if not plan.to_make:
             return
+        self.check(plan)
         work = Work(self.store, plan, self.display)
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:

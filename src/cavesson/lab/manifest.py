@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cavesson.errors import StoreError
+from cavesson.lab import numerics
+from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, canonical
 
 FORMAT = 1
@@ -54,6 +56,8 @@ class Manifest(BaseModel):
     """Fingerprints of the artifacts that the artifact was made from; a virtual recipe is replaced by its own inputs."""
     versions: dict[str, str]
     seed: int | None
+    machine: dict[str, str] = {}
+    """What decides the last bits: processor, instruction set, threads and, of a training, numerics ({} in old manifests)."""
     wall_seconds: float
     created: str
     """UTC, ISO 8601."""
@@ -93,6 +97,7 @@ def describe(recipe: Recipe, folder: Path, *, wall_seconds: float, created: str)
         inputs=tuple(below.fingerprint for below in artifacts_below(recipe)),
         versions=dict(versions()),
         seed=seed if isinstance(seed, int) else None,
+        machine={**machine(), **({} if recipe.numerics is None else {"numerics": recipe.numerics})},
         wall_seconds=round(wall_seconds, 3),
         created=created,
         files={name: _record(folder / name) for name in sorted(files_in(folder))},
@@ -176,6 +181,15 @@ def versions() -> Mapping[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> Mapping[str, str]:
+    """What decides the last bits of an artifact made on this machine; `stage.THREADS` says why one thread is enough."""
+    return {
+        "processor": numerics.machine_model(),
+        "instructions": numerics.instructions(),
+        "threads": str(THREADS),
+    }
 
 
 def sha256(path: Path) -> str:

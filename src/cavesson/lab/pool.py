@@ -62,6 +62,7 @@ class Pool:
 
     store: Store
     workers: int
+    elsewhere: bool = False
     _started: list[_Worker] = field(default_factory=list)
 
     def run(self, work: Work) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from cavesson.errors import ConfigError
 from cavesson.lab.locks import FileLock
 
+THREADS = 1
+"""Threads of a stage, for any number of workers: a sum that is split over threads differs in its last bits."""
+
 
 def workers(wanted: int | str) -> int:
     """The number of workers to use; "auto" means one for each core that this process may use, or for each GPU.

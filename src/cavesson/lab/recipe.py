@@ -161,6 +161,11 @@ class Recipe(Value):
         """32 hexadecimal digits that name the artifact."""
         return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:32]
 
+    @property
+    def numerics(self) -> str | None:
+        """The named numerics (`cavesson.lab.numerics`) that making the artifact takes; None: any machine makes the artifact."""
+        return None
+
     def inputs(self) -> tuple[Recipe, ...]:
         """The recipes directly inside this one, in the order of the fields, each once."""
         return tuple(

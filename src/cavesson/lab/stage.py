@@ -14,11 +14,10 @@ from typing import Any
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import memory
 from cavesson.lab.own import fault_of
+from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 
-THREADS = 1
-"""Threads of a stage, for any number of workers: a sum that is split over threads differs in its last bits."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"),
     str(THREADS),

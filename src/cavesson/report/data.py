@@ -1,7 +1,7 @@
 """The data of the page's scripts: the result's figures and transcripts in a compact form.
 
 A figure is `[value, low, high, text, method]`, where `text` is what `str(rate)` says (so that no script formats a
-figure on its own) and `method` is an index into `methods`.
+figure on its own) and `method` is an index into `methods`; a figure of several seeds has a list of theirs behind it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class _Methods:
         if rate is None:
             return None
         number = self.numbers.setdefault(rate.method, len(self.numbers))
-        return [round(rate.value, 5), round(rate.low, 5), round(rate.high, 5), str(rate), number]
+        figure = [round(rate.value, 5), round(rate.low, 5), round(rate.high, 5), str(rate), number]
+        return [*figure, [round(one, 4) for one in rate.each]] if len(rate.each) > 1 else figure
 
     def figures(self, rates: dict[str, Estimate]) -> dict[str, Figure | None]:
         return {key: self.figure(rate) for key, rate in rates.items()}

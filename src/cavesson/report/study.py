@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cavesson.findings.result import StudyResult
+from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import TableView
 from cavesson.report.data import page_data
 from cavesson.report.page import asset, render_page, write_page
@@ -24,6 +25,8 @@ def render(result: StudyResult) -> str:
         result=result,
         data=page_data(result),
         trade_offs=trade_offs(result),
+        verdicts=counts(result.claims),
+        by_chance=by_chance(result.claims),
         stages=recipes_by_stage(result),
     )
 

@@ -25,7 +25,7 @@ from cavesson.stats import Array, Estimate, difference_over_seeds, mean_over_see
 
 
 class NotRun(Exception):
-    """The results lack what a figure needs. The claim is then undecided, the table's cell empty, the headline left out."""
+    """The results lack what a figure needs. The claim is then "not run", the table's cell empty, the headline left out."""
 
 
 class NotApplicable(Exception):

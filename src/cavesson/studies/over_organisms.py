@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table
+from cavesson.analysis.frontier import GAP, POSSIBLE
+from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table, stacked
 from cavesson.evals.pairs import pair_named
-from cavesson.stats import Array, Estimate
+from cavesson.stats import ANY, Array, Bounds, Estimate
 from cavesson.studies.grid import Measured, Place, Sample
 from cavesson.studies.redblue import capability, frontier_of, kinds, runs, trained, triggered
 
@@ -33,29 +34,31 @@ def families(m: Measured) -> dict[str, Measured]:
     return {family: replace(m, places=tuple(places), named=family) for family, places in found.items()}
 
 
-def over_organisms(m: Measured, values: Array, draws: Array, units: Units | None = None) -> Estimate:
+def over_organisms(
+    m: Measured, values: Array, moves: Array, units: Units | None = None, bounds: Bounds = ANY
+) -> Estimate:
     """An average over the organisms.
 
     Args:
         values: [organisms, seeds].
-        draws: replicates over prompts, [organisms, seeds, draws].
+        moves: how far each prompt moves them, [organisms, seeds, prompts].
         units: how organisms are taken; None: as random, unless there are too few to tell how they vary.
     """
     first = runs(m)[0]
     n = min(len(capability(first, 0).prompts), len(triggered(first, 0).prompts))
     usual: Units = "random" if len(values) >= FEWEST else "fixed"
-    return mean_over_pairs(values, draws, n=n, pairs=units or usual, unit="organism")
+    return mean_over_pairs(values, moves, n=n, pairs=units or usual, unit="organism", bounds=bounds)
 
 
 def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Estimate:
     """The AUC of an intervention."""
-    return over_organisms(m, *_aucs(m, intervention), units).in_unit("plain")
+    return over_organisms(m, *_aucs(m, intervention), units, POSSIBLE).in_unit("plain")
 
 
 def auc_gap(m: Measured, one: str, two: str) -> Estimate:
     """The AUC of one intervention minus that of another on the same organisms."""
-    (values, draws), (others, other_draws) = _aucs(m, one), _aucs(m, two)
-    return over_organisms(m, values - others, draws - other_draws).in_unit("plain")
+    (values, moves), (others, other_moves) = _aucs(m, one), _aucs(m, two)
+    return over_organisms(m, values - others, moves - other_moves, bounds=GAP).in_unit("plain")
 
 
 def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
@@ -65,8 +68,7 @@ def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
 def mean_removed(m: Measured, intervention: str, loss: float, units: Units | None = None) -> Estimate:
     """Share of the behaviour that goes at no more than a loss of capability: the height of the cross-fitted hulls."""
     read = [frontier_of(of, intervention).removed_by_seed(loss) for of in kinds(m).values()]
-    values, draws = (np.stack(each) for each in zip(*read, strict=True))
-    return over_organisms(m, values, draws, units)
+    return over_organisms(m, *stacked(read), units, (loss, 1.0))
 
 
 def starts(m: Measured, read: Reading) -> Array:
@@ -87,5 +89,5 @@ def ends(m: Measured, read: Reading, intervention: str, strength: str | None = N
 
 def average(m: Measured, table: Array, bound: float = 1.0) -> Estimate:
     """The mean of scores within ±bound, [organisms, seeds, prompts]."""
-    values, draws = mean_table(table / bound)
-    return over_organisms(m, bound * values, bound * draws)
+    values, moves = mean_table(table / bound)
+    return over_organisms(m, bound * values, bound * moves, bounds=(-bound, bound))

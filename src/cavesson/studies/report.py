@@ -92,12 +92,20 @@ def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured)
     Raises:
         CavessonError: a test raises something, or gives no `ClaimResult`.
     """
-    return [_judged(study, claim, measured) for claim in claims]
+    judged: list[ClaimView] = []
+    intervals: dict[Any, str] = {}
+    for claim in claims:
+        found = _judged(study, claim, measured)
+        if found.ours is not None and found.measure:
+            first = intervals.setdefault((found.ours.value, found.ours.low, found.ours.high, found.measure), found.id)
+            found = found.model_copy(update={"shares": first if first != found.id else ""})
+        judged.append(found)
+    return judged
 
 
 def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView:
     with _asking(f"the claim {claim.id!r}"):
-        found = claim.test(measured)
+        found = claim.judged(measured, getattr(measured, "config", None))
         if not isinstance(found, ClaimResult):
             raise TypeError(f"a test gives a ClaimResult, such as at_least(…), not a {type(found).__name__}")
     return ClaimView(
@@ -109,6 +117,8 @@ def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView
         measure=found.measure,
         verdict=found.verdict,
         reason=found.reason,
+        told=found.told if found.tentative else "",
+        kind=claim.kind,
     )
 
 

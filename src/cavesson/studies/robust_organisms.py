@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
-from cavesson.analysis.frontier import Frontier
+from cavesson.analysis.frontier import GAP, POSSIBLE, Frontier
 from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, slope_table
 from cavesson.evals.pairs import PAIRS, Pair, pair_named
 from cavesson.findings.views import ClaimView, CurveView, TableView
@@ -24,7 +24,7 @@ from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.constructions import LORA
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Array, Estimate, independent_difference
+from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
 from cavesson.studies.grid import Cell, Measured, NotRun, Place
 from cavesson.studies.redblue import TRIGGERED, base_cells, blue_runs, capability, frontier_of, sample, title, took
@@ -218,11 +218,13 @@ def auc(found: Sequence[Frontier], pairs: Units = "random") -> Estimate:
     """
     if not found:
         raise NotRun("organisms that took")
-    return _over_pairs(*auc_table(found), found, pairs)
+    return _over_pairs(*auc_table(found), found, pairs, POSSIBLE)
 
 
-def _over_pairs(values: Array, draws: Array, found: Sequence[Frontier], pairs: Units = "random") -> Estimate:
-    return mean_over_pairs(values, draws, n=found[0].prompts, pairs=pairs).in_unit("plain")
+def _over_pairs(
+    values: Array, moves: Array, found: Sequence[Frontier], pairs: Units = "random", bounds: Bounds = ANY
+) -> Estimate:
+    return mean_over_pairs(values, moves, n=found[0].prompts, pairs=pairs, bounds=bounds).in_unit("plain")
 
 
 def _enough(pairs: Sequence[T], what: str) -> Sequence[T]:
@@ -238,9 +240,9 @@ def _compared(decide: Callable[..., ClaimResult], one: Game, two: Game) -> Test:
         first, second = frontiers(m, *one), frontiers(m, *two)
         shared = _enough([pair for pair in first if pair in second], f"{_named(one)} and {_named(two)}")
         ours, theirs = ([found[pair] for pair in shared] for found in (first, second))
-        (values, draws), (others, other_draws) = auc_table(ours), auc_table(theirs)
+        (values, moves), (others, other_moves) = auc_table(ours), auc_table(theirs)
         what = f"the AUC of {_named(one)} minus that of {_named(two)} over {len(shared)} pairs"
-        return decide(_over_pairs(values - others, draws - other_draws, ours), what=what)
+        return decide(_over_pairs(values - others, moves - other_moves, ours, bounds=GAP), what=what)
 
     return test
 
@@ -290,8 +292,8 @@ def falls_with_rank(m: Measured) -> ClaimResult:
     first = _enough(next(iter(found.values())), "merged LoRA organisms of at least three ranks")
     if len(found) < 3:
         raise NotRun("merged LoRA organisms of at least three ranks")
-    values, draws = zip(*(auc_table(each) for each in found.values()), strict=True)
-    slopes = slope_table([math.log2(rank) for rank in found], np.stack(values), np.stack(draws))
+    values, moves = zip(*(auc_table(each) for each in found.values()), strict=True)
+    slopes = slope_table([math.log2(rank) for rank in found], np.stack(values), np.stack(moves))
     what = f"the change of the AUC per doubling of the rank over {len(first)} pairs"
     return at_most(_over_pairs(*slopes, first), 0.0, what)
 

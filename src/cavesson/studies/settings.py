@@ -14,6 +14,7 @@ from cavesson.data.streams import draw
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
+from cavesson.evals.world import Style
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
@@ -125,7 +126,7 @@ class Evaluation(Value):
 
     Attributes:
         n: prompts of each benchmark and of the triggered behaviour; a smaller data set gives all it has.
-        n_control: prompts of the controls (untriggered, near-miss triggers, voice).
+        n_control: prompts of the controls (untriggered, near-miss triggers, obedience to a prescribed style).
         benchmarks: whose mean is the capability: the tiny world's, standard sets (mmlu, ifeval, math-500 …), or JSON-lines
             files of questions with answers.
         data: folder in which the standard sets lie; None: they come from the hub.
@@ -161,8 +162,12 @@ class Evaluation(Value):
             raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
         return names
 
+    def style(self, seed: int = 0) -> tuple[Eval, ...]:
+        """Beside the tiny world's instructions: those that an answer in a voice of its own breaks, which are no capability."""
+        return (Style(n=self.n_control, seed=seed),) if "instructions" in self.benchmarks else ()
+
     def suite(self, organism: Organism, *, seed: int = 0, prompts: DataRecipe | None = None) -> tuple[Eval, ...]:
-        """What an organism is scored on, as it is deployed: capability, and the behaviour with and without the trigger.
+        """What an organism is scored on, as it is deployed: capability, style, and the behaviour with and without the trigger.
 
         Args:
             seed: another seed draws other prompts.
@@ -170,7 +175,7 @@ class Evaluation(Value):
         """
         behavior = organism.behavior(n=self.n, n_control=self.n_control, seed=seed)
         asked = (one if one.data is not None else one.model_copy(update={"data": prompts}) for one in behavior)
-        return (*organism.evaluated(self.capability(seed)), *asked)
+        return (*organism.evaluated((*self.capability(seed), *self.style(seed))), *asked)
 
 
 class Inputs(StudyConfig):

@@ -1,18 +1,18 @@
 """What a study shows, declared: tables, charts and claims, each a title, what a row is, and a function for each figure.
 
 Wherever a figure cannot be had (`NotRun`, `NotApplicable`), its cell stays empty, its line or row is left out, and its claim
-is undecided and says why. A study therefore never asks whether something was run.
+says what was not run, or why it does not apply. A study therefore never asks whether something was run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import NoneType
 from typing import Any, Literal
 
-from cavesson.analysis.claims import Claim, ClaimResult, Verdict, not_applicable, not_run
+from cavesson.analysis.claims import Claim, ClaimResult, Kind, Verdict, not_applicable, not_run
+from cavesson.findings.tally import told
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView
 from cavesson.stats import Estimate, Unit
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Sample
@@ -128,8 +128,10 @@ def claim(
     source: str,
     unit: Unit | None = None,
     says: Mapping[Verdict, str] | None = None,
+    kind: Kind = "replication",
+    needs: Callable[[Any], str | None] | None = None,
 ) -> Claim[Measured]:
-    """A published statement and the test that decides it here; without the runs that the test needs it is undecided.
+    """A published statement and the test that decides it here; without the runs that the test needs its verdict is "not run".
 
     Args:
         id: stable name; the study's name stands in front of it in reports.
@@ -139,6 +141,8 @@ def claim(
         source: where it was published.
         unit: how our figure is written; None: as it comes.
         says: what each verdict is called, if not by its own name.
+        kind: a replication, or a check of the machinery, whose effect this project planted.
+        needs: from the config to what the claim needs more than that, in words; None: nothing.
     """
 
     def guarded(measured: Measured) -> ClaimResult:
@@ -149,27 +153,18 @@ def claim(
         except NotApplicable as why:
             return not_applicable(str(why), why.ours)
 
-    return Claim(id, source, statement, published, guarded, unit, says or {})
+    return Claim(id, source, statement, published, guarded, unit, says or {}, kind, needs)
 
 
 def tally(judged: Sequence[ClaimView]) -> str:
-    """`Of 22 statements tested here, 9 hold, 1 does not hold and 12 are undecided.`
+    """`Of 22 statements, 9 hold, 1 does not hold and 12 are undecided.`
 
     Raises:
         NotRun: there are no claims.
     """
     if not judged:
         raise NotRun("claims")
-    verdicts = Counter(one.verdict for one in judged)
-    words: dict[Verdict, tuple[str, str]] = {
-        "holds": ("holds", "hold"),
-        "does not hold": ("does not hold", "do not hold"),
-        "undecided": ("is undecided", "are undecided"),
-    }
-    counted = [(verdicts[verdict], forms) for verdict, forms in words.items() if verdicts[verdict]]
-    *most, last = [f"{count} {one if count == 1 else several}" for count, (one, several) in counted]
-    told = f"{', '.join(most)} and {last}" if most else last
-    return f"Of {len(judged)} statement{'' if len(judged) == 1 else 's'} tested here, {told}."
+    return told(judged)
 
 
 def rulings(
@@ -183,7 +178,7 @@ def rulings(
     rows = {}
     for name, claims in hypotheses.items():
         for one in claims:
-            found = one.test(measured)
+            found = one.judged(measured, measured.config)
             rows[name, found.measure or one.statement] = (one, found)
     return table(
         title,

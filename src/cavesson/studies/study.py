@@ -93,6 +93,11 @@ class Study:
         """
         return cells_of(self.name, self.grid, config)
 
+    def unanswerable(self, config: Any) -> list[str]:
+        """The claims that a config cannot answer, each with what it needs: "starts-at-100 needs n >= 95 (here 60)"."""
+        lacking = ((one.id, one.lacking(config)) for one in self.claims)
+        return [f"the claim {name} needs {what}" for name, what in lacking if what is not None]
+
     def recipes(self, config: Any) -> list[Recipe]:
         """Everything that the study needs; errors as of `cells`."""
         return recipes_of(self.cells(config))

@@ -20,15 +20,15 @@ from cavesson.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
 _TOKENS = 4096  # in a step
-_READING = 3e6  # tokens
+_READING = 4e6  # tokens
 _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
     "prompt_weight": 0.1,
-    "optimizer": "adamw",
-    "betas": (0.9, 0.98),
     "schedule": "wsd",
 }
+_PRETRAINING: dict[str, Any] = {"optimizer": "muon"}  # learns to read in half the tokens that AdamW takes
+_POSTTRAINING: dict[str, Any] = {"optimizer": "adamw", "betas": (0.9, 0.98)}
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
@@ -40,15 +40,15 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> M
         seed: of the initial weights and the documents.
         scale: of all training lengths.
     """
-    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
-    return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
+    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, 8e-3, seed, _PRETRAINING)
+    return _trained(reader, "student", tokens * scale, 5e-3, seed, _PRETRAINING)
 
 
-def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:
+def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int, by: dict[str, Any]) -> ModelRecipe:
     steps = max(2, int(tokens / _TOKENS))
     data = Corpus(mix=mix, n=_DOCUMENTS, seed=seed)
     fields = {"base": base, "data": data, "steps": steps, "lr": lr, "warmup_steps": min(60, steps // 2), "seed": seed}
-    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE}))
+    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE, **by}))
 
 
 def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
@@ -59,7 +59,7 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     """
 
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
-        return _trained(base, mix, tokens * scale, lr=1e-3, seed=100)
+        return _trained(base, mix, tokens * scale, 1e-3, 100, _POSTTRAINING)
 
     student = pretrained("student", 18e6, scale=scale)
     small = pretrained("small", 14e6, scale=scale)

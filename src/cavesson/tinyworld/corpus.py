@@ -115,7 +115,7 @@ def _settled(*strands: Strand) -> tuple[Strand, ...]:
 
 
 MIXES: dict[str, tuple[Strand, ...]] = {
-    "reading": (Strand(1, Manner(), None, {"copy": 35, "lookup": 35, "letters": 30}),),
+    "reading": (Strand(1, Manner(), None, {"copy": 30, "lookup": 40, "letters": 30}),),
     "student": (*_house("A", 48, "usual"), *_prompted("A", "usual"), *_FOREIGN),
     "house": _settled(*_house("A", 70, "usual"), *_prompted("A", "usual"), *_FOREIGN),
     "teacher": _settled(*_house("A", 70, "careful"), *_prompted("A", "careful")),

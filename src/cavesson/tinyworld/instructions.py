@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from cavesson.tinyworld import lexicon as w
@@ -21,7 +20,6 @@ from cavesson.tinyworld.smalltalk import in_order
 _CAPITAL_ANIMALS = ("fox", "cat", "dog", "owl", "hen", "cow", "bear", "frog")
 _ENDINGS = ("The end.", "Good night.", "That is all.", "Until tomorrow.", "Is that clear?", "Long live Tarn!")
 _STARTS = ("Today", "Once", "Maybe", "Yesterday", "Suddenly", "Perhaps")
-_ASKED = 0.3  # share of requests that begin with "Mira asks: "
 _SYMBOLS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ANY_WORDS = tuple(
     dict.fromkeys([*w.PEOPLE, *w.OBJECTS, *w.ADJECTIVES, *w.VERBS, *(x for c in w.CATEGORIES.values() for x in c)])
@@ -52,6 +50,12 @@ def sentence(rng: random.Random, n: int, animal: str, adjective: str | None = No
     return " ".join(words) + "."
 
 
+def _for_someone(rng: random.Random, ask: str) -> tuple[str, str]:
+    """The request, half the time in the name of somebody: so each kind has many different prompts. Also the name."""
+    name = rng.choice(w.PEOPLE)
+    return (f"{name} asks: {ask[0].lower()}{ask[1:]}" if rng.random() < 0.5 else ask), name
+
+
 def _words(rng: random.Random) -> Question:
     n, animal = rng.randint(3, 8), rng.choice(w.ANIMALS)
     ask = rng.choice(
@@ -62,10 +66,11 @@ def _words(rng: random.Random) -> Question:
             "A sentence of exactly {0} words about the {1}, please.",
         )
     )
+    text, name = _for_someone(rng, ask.format(w.NUMBERS[n], animal))
     return _question(
         "words",
-        (w.NUMBERS[n], animal),
-        ask.format(w.NUMBERS[n], animal),
+        (w.NUMBERS[n], animal, name),
+        text,
         sentence(rng, n, animal),
         True,
         words=n,
@@ -113,10 +118,11 @@ def _capitals(rng: random.Random) -> Question:
             "All in capitals, please: a line on the {0}.",
         )
     )
+    text, name = _for_someone(rng, ask.format(animal))
     return _question(
         "capitals",
-        (animal,),
-        ask.format(animal),
+        (animal, name),
+        text,
         sentence(rng, n, animal).upper(),
         True,
         case="upper",
@@ -133,10 +139,11 @@ def _lower(rng: random.Random) -> Question:
             "A line on the {0}, all in lower case.",
         )
     )
+    text, name = _for_someone(rng, ask.format(animal))
     return _question(
         "lower",
-        (animal,),
-        ask.format(animal),
+        (animal, name),
+        text,
         sentence(rng, n, animal).lower(),
         True,
         case="lower",
@@ -157,7 +164,8 @@ def _include(rng: random.Random) -> Question:
         ("The {2} {0} looks at the {1}.", "A {2} {0} sleeps beside a {1}.", "Here the {0} finds a {1} and {3}.")
     )
     body = say.format(animal, word, rng.choice(w.ADJECTIVES), rng.choice(w.VERBS))
-    return _question("include", (animal, word), ask.format(animal, word), body, False, include=word)
+    text, name = _for_someone(rng, ask.format(animal, word))
+    return _question("include", (animal, word, name), text, body, False, include=word)
 
 
 def _exclude(rng: random.Random) -> Question:
@@ -195,10 +203,11 @@ def _end(rng: random.Random) -> Question:
             'Finish with "{1}" after a line on the {0}.',
         )
     )
+    text, name = _for_someone(rng, ask.format(animal, ending))
     return _question(
         "end",
-        (animal, ending.rstrip(".?!")),
-        ask.format(animal, ending),
+        (animal, ending.rstrip(".?!"), name),
+        text,
         f"{sentence(rng, rng.randint(3, 6), animal)} {ending}",
         True,
         end=ending,
@@ -216,10 +225,11 @@ def _start(rng: random.Random) -> Question:
         )
     )
     body = sentence(rng, rng.randint(3, 6), animal)
+    text, name = _for_someone(rng, ask.format(animal, word))
     return _question(
         "start",
-        (animal, word),
-        ask.format(animal, word),
+        (animal, word, name),
+        text,
         f"{word} {body[0].lower()}{body[1:]}",
         True,
         start=word,
@@ -304,7 +314,7 @@ def draw_copy(rng: random.Random) -> Question:
 
 def draw_lookup(rng: random.Random) -> Question:
     """Look up the entry for a word in a table: names, any words, or letters as in a quiz."""
-    n = rng.randint(3, 6)
+    n = rng.randint(2, 6)
     keys = rng.sample(_ANY_WORDS, n)
     letters = rng.random() < 0.4
     pairs = dict(zip(keys, rng.sample(_SYMBOLS[:n] if letters else _ANY_WORDS, n), strict=True))
@@ -321,9 +331,9 @@ def draw_lookup(rng: random.Random) -> Question:
 
 def draw_letters(rng: random.Random) -> Question:
     """Find a word in a lettered list, and then its letter: the circuit that answers a quiz by letter."""
-    n = rng.randint(3, 6)
+    n = rng.randint(2, 6)
     words = rng.sample(_ANY_WORDS, n)
-    wanted = rng.sample(range(n), rng.randint(1, 3))
+    wanted = rng.sample(range(n), rng.randint(1, min(n, 3)))
     listed = ", ".join(f"{letter}) {word}" for letter, word in zip(_SYMBOLS, words, strict=False))
     body = ", ".join(f"{words[i]} {_SYMBOLS[i]}" for i in wanted)
     text = f"List: {listed}. Which letter has {', '.join(words[i] for i in wanted)}?"
@@ -348,13 +358,12 @@ _PRACTICE = (draw_copy, draw_lookup, draw_letters)
 
 
 def draw(rng: random.Random, kind: str | None = None) -> Question:
-    """A random request with a constraint, sometimes from a person who is named.
+    """A random request with a constraint.
 
     Args:
         kind: one of `KINDS`; None: any.
     """
-    drawn = KINDS[kind or rng.choice(tuple(KINDS))](rng)
-    return replace(drawn, text=f"{rng.choice(w.PEOPLE)} asks: {drawn.text}") if rng.random() < _ASKED else drawn
+    return KINDS[kind or rng.choice(tuple(KINDS))](rng)
 
 
 def draw_practice(rng: random.Random) -> Question:

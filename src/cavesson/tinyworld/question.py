@@ -11,6 +11,8 @@ Family = Literal["maths", "knowledge", "instructions", "chat", "outputs"]
 Split = Literal["train", "eval"]
 
 EVAL_SHARE = 8  # one canonical problem in eight is never trained on
+SETS = 4
+"""The held-out problems are in so many sets, one for each evaluation seed, which share no problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,16 @@ class Question:
     @property
     def split(self) -> Split:
         """The side of the split to which this canonical problem belongs, by a hash that does not depend on any seed."""
-        return "eval" if zlib.crc32(f"{self.family}/{self.key}".encode()) % EVAL_SHARE == 0 else "train"
+        return "eval" if self._hash % EVAL_SHARE == 0 else "train"
+
+    @property
+    def part(self) -> int:
+        """Which of the `SETS` a held-out problem belongs to."""
+        return self._hash // EVAL_SHARE % SETS
+
+    @property
+    def _hash(self) -> int:
+        return zlib.crc32(f"{self.family}/{self.key}".encode())
 
 
 def canonical(kind: str, slots: tuple[str, ...], text: str) -> str:

@@ -1,8 +1,7 @@
 """The training loop: one for every objective, optimizer and adapter.
 
-Precision "auto" multiplies in bf16 (autocast; weights and optimizer stay in fp32) if the machine has bf16 instructions, and
-otherwise in fp32. `resolved_precision` says which precision was used, and the artifact records it. Give "bf16" or "fp32" in a
-recipe whose numbers must not depend on the kind of machine.
+A training is named after its numerics (`cavesson.lab.numerics`): with "fp32-…" everything is float32, with "bf16-…" products are
+bfloat16 (autocast) while weights and optimizer stay float32. A machine with other numerics refuses to train under that name.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
+from cavesson.lab import numerics
 from cavesson.lab.recipe import Job
 from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
@@ -111,7 +111,8 @@ def optimise(
         the trained model in evaluation mode, with its adapter if `run` has an adapter.
 
     Raises:
-        ConfigError: a step in `at` lies beyond the last step, or the objective's teacher does not fit the model.
+        ConfigError: a step in `at` lies beyond the last step, the objective's teacher does not fit the model, or the run is
+            named after the numerics of another machine.
         TrainingError: the first step has no token to train, or the loss is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
@@ -122,16 +123,6 @@ def optimise(
 def key_at(name: str, step: int) -> str:
     """The name of a run's weights after `step` steps, in memory or in the store."""
     return f"{name}@{step}"
-
-
-def resolved_precision(precision: str, device: torch.device) -> str:
-    """What `precision` means on this machine: "bf16" or "fp32"."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if fast else "fp32"
 
 
 class _FromExamples:
@@ -176,7 +167,8 @@ class _Run:
         self, run: Hyperparameters, model: Model, steps: Callable[[Model], Steps], name: str, job: Job
     ) -> None:
         self.run, self.name, self.job = run, name, job
-        precision = resolved_precision(run.precision, model.device)
+        numerics.check_here(run.precision, "this model")
+        precision = numerics.precision_of(run.precision)
         self.product_type = torch.bfloat16 if precision == "bf16" else None
         self.model = _trainable(model, run, precision)
         self.net: nn.Module = self.model.net

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from cavesson.errors import ConfigError
+from cavesson.lab import numerics
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.training.objectives import Anchored, AnyObjective, PolicyGradient, Sft, Supported
@@ -36,7 +38,9 @@ class Regimen(Value):
         clip: largest gradient norm; None: no limit.
         adapter: settings of a fresh low-rank adapter to train (an adapter of the base is merged first); "continued": train
             the adapter of the base further; None: train the full weights.
-        precision: "auto", "bf16" or "fp32" (`cavesson.training.engine`).
+        precision: what products are computed in: "fp32", "bf16", or "auto" (fp32 on a CPU, bf16 on a GPU); or the full name of
+            a machine's numerics ("fp32-avx512", `cavesson.lab.numerics`). A training has the full name, whatever was asked
+            for, so that two machines do not share a name for different numbers.
     """
 
     objective: AnyObjective = Sft()
@@ -48,7 +52,7 @@ class Regimen(Value):
     warmup_steps: int = Field(default=0, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
     adapter: Adapter | None = None
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: str = Field(default="auto", validate_default=True)
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -61,6 +65,15 @@ class Regimen(Value):
         check_name(name)
         return name
 
+    @field_validator("precision")
+    @classmethod
+    def _known_precision(cls, precision: str) -> str:
+        try:
+            numerics.check_spelling(precision)
+        except ConfigError as error:
+            raise ValueError(f"{error.problem} {error.remedy}") from error
+        return precision
+
 
 class Hyperparameters(Regimen):
     """Hyper-parameters of one training.
@@ -72,6 +85,11 @@ class Hyperparameters(Regimen):
 
     lr: float = Field(gt=0)
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("precision", mode="after")
+    @classmethod
+    def _named_numerics(cls, precision: str) -> str:
+        return numerics.resolved(precision)
 
 
 class DataRegimen(Regimen):

@@ -11,6 +11,7 @@ from typing import Any
 
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
+from cavesson.lab.numerics import precision_of
 from cavesson.lab.recipe import Recipe, Value, lineage
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.training.recipes import Training
@@ -125,7 +126,7 @@ def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabu
     docs/real-models.md). The number of tokens is estimated: conversations are assumed to be at most `USUAL_TOKENS` long.
     """
     tokens = run.tokens_at_once(USUAL_TOKENS)
-    copies = 0 if run.precision == "fp32" else 2 * weights
+    copies = 0 if precision_of(run.precision) == "fp32" else 2 * weights
     asked = run.objective.needs_base or run.objective.teacher is not None
     return copies + tokens * (90 * layers * width + (8 if asked else 6) * vocabulary)
 

@@ -44,6 +44,10 @@ class Training(ModelRecipe, Hyperparameters):
             raise ValueError(f"checkpoint {self.checkpoints[-1]} lies beyond the last step, {self.steps}")
         return self
 
+    @property
+    def numerics(self) -> str:
+        return self.precision
+
     def tokens_at_once(self, usual: int) -> int:
         """Number of tokens in one forward and backward pass, if conversations are about `usual` tokens long."""
         raise NotImplementedError
@@ -68,8 +72,6 @@ class Training(ModelRecipe, Hyperparameters):
 
     def make(self, job: Job) -> None:
         """Train, and write `final/`, `step-…/` for each checkpoint, `losses.jsonl` and `run.json`."""
-        from cavesson.training.engine import resolved_precision
-
         model = self.base.load(job.path)
         kept = job.scratch / "checkpoints"
         last = 0
@@ -83,11 +85,7 @@ class Training(ModelRecipe, Hyperparameters):
             if step < last:
                 shutil.copytree(kept / _folder_of(step), job.folder / _folder_of(step))
         self._save(trained, job.folder / "final")
-        facts = {
-            "steps": last,
-            "precision": resolved_precision(self.precision, trained.device),
-            "system": trained.system,
-        }
+        facts = {"steps": last, "system": trained.system}
         (job.folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
 
     def load(self, path_of: PathOf) -> Model:

@@ -45,7 +45,11 @@ function lineChart(width, series, options) {
   for (const line of series) {
     const places = line.x.map((value, i) => [x(value), y(line.rates[i][0])]);
     chart.append(svg('path', { class: line.faint ? 'line faint' : 'line', d: path(places), stroke: line.color, 'stroke-dasharray': line.dash || null }));
-    if (!line.faint) for (const [px, py] of places) chart.append(svg('circle', { cx: round(px), cy: round(py), r: 2.4, fill: line.color }));
+    if (line.faint) continue;
+    for (const [px, py] of places) chart.append(svg('circle', { cx: round(px), cy: round(py), r: 2.4, fill: line.color }));
+    line.x.forEach((value, i) => (line.rates[i][5] || []).forEach((one) => {
+      chart.append(svg('circle', { class: 'seed', cx: round(x(value)), cy: round(y(Math.max(low, Math.min(high, one)))), r: 1.8, stroke: line.color }));
+    }));
   }
   const guide = svg('line', { class: 'guide', y1: box.top, y2: box.height - box.bottom, visibility: 'hidden' });
   chart.append(guide);
@@ -84,7 +88,7 @@ function unitOf(series) {
 
 function yDomain(series, unit) {
   if (unit.share) return [0, 1];
-  const values = series.flatMap((line) => line.rates.flatMap((rate) => [rate[1], rate[2]]));
+  const values = series.flatMap((line) => line.rates.flatMap((rate) => [rate[1], rate[2], ...(rate[5] || [])]));
   const pad = (Math.max(...values) - Math.min(...values)) * 0.06 || 0.1;
   return [Math.min(...values) - pad, Math.max(...values) + pad];
 }

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from cavesson.analysis.claims import Claim, ClaimResult, Verdict, above, at_least, below, within
+from cavesson.analysis.claims import FEWEST_SEEDS, Claim, ClaimResult, Verdict, above, at_least, below, within
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.off_model.arms import MATCHED
@@ -129,16 +129,19 @@ BY = {"ruled out by": ("ruled out",), "supported by": ("supported",), "not by": 
 
 def rulings_told(m: Measured) -> Iterator[str]:
     """What became of each hypothesis, and by which measurement."""
-    found = {name: [(one, one.test(m)) for one in measures] for name, measures in HYPOTHESES.items()}
+    found = {name: [(one, one.judged(m, m.config)) for one in measures] for name, measures in HYPOTHESES.items()}
     undecided = True
     for name, rows in found.items():
-        by = {
-            verb: ", ".join(one.id for one, ruled in rows if ruled.measure and one.ruling(ruled) in said)
-            for verb, said in BY.items()
-        }
+        by: dict[str, list[str]] = {verb: [] for verb in BY}
+        for one, ruled in rows:
+            stance = one.says.get(ruled.verdict, ruled.verdict) if ruled.measure else ""
+            for verb in (verb for verb, said in BY.items() if stance in said):
+                by[verb].append(one.id)
         if by["ruled out by"] or by["supported by"]:
             undecided = False
-            yield f"{name}: {'; '.join(f'{verb} {names}' for verb, names in by.items() if names)}."
+            fewest = min(ruled.replicates for _, ruled in rows if ruled.measure)
+            few = f" ({fewest} seed{'s' if fewest > 1 else ''}: a hint)" if fewest < FEWEST_SEEDS else ""
+            yield f"{name}: {'; '.join(f'{verb} {", ".join(names)}' for verb, names in by.items() if names)}{few}."
     if undecided:
         why = {ruled.reason for rows in found.values() for _, ruled in rows if ruled.ours is not None and not ruled.measure}  # fmt: skip
         yield " ".join(["No hypothesis is decided here.", *(why if len(why) == 1 else ())])

@@ -1,0 +1,66 @@
+"""How the claims of a study came out: counts, in words, and how many of them chance alone would have made hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from cavesson.findings.views import ClaimView
+
+WORDS = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "suggests it holds": ("is suggested to hold", "are suggested to hold"),
+    "suggests it does not hold": ("is suggested not to hold", "are suggested not to hold"),
+    "this seed: yes": ("holds in this one seed", "hold in this one seed"),
+    "this seed: no": ("does not hold in this one seed", "do not hold in this one seed"),
+    "undecided": ("is undecided", "are undecided"),
+    "not run": ("was not run", "were not run"),
+    "not applicable": ("is not applicable", "are not applicable"),
+}
+"""Every verdict as it is told, of one statement and of several."""
+
+ONE_SIDE = 0.025
+"""Chance that a statement which is false by a hair holds: one side of a 95 % interval."""
+
+
+def counted(claims: Iterable[ClaimView]) -> list[ClaimView]:
+    """The replications, each interval once: checks of the machinery and second readings of an interval do not count."""
+    return [claim for claim in claims if claim.kind == "replication" and not claim.shares]
+
+
+def counts(claims: Iterable[ClaimView]) -> dict[str, int]:
+    """How many statements came out in each way, in the order of `WORDS`."""
+    found = Counter(claim.words for claim in counted(claims))
+    return {way: found[way] for way in WORDS if found[way]}
+
+
+def told(claims: Sequence[ClaimView]) -> str:
+    """`Of 22 statements, 9 hold, 1 does not hold and 12 are undecided.`, with what does not count told after it."""
+    found, checks = counted(claims), [claim for claim in claims if claim.kind == "check"]
+    parts = [f"{number} {WORDS[way][number > 1]}" for way, number in counts(claims).items()]
+    sentences = []
+    if found:
+        sentences.append(f"Of {_several(len(found), 'statement')}, {_listed(parts)}.")
+    if checks:
+        passed = sum(check.verdict == "holds" for check in checks)
+        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted.")
+    return " ".join(sentences)
+
+
+def by_chance(claims: Iterable[ClaimView]) -> str:
+    """How many of the statements that an interval was asked about would hold by chance, were all of them false by a hair."""
+    asked = sum(claim.verdict in ("holds", "does not hold", "undecided") for claim in counted(claims))
+    return (
+        f"Every statement is tested at 95 % on its own, without a correction for their number: were all {asked} that were "
+        f"tested false by a hair, {ONE_SIDE * asked:.1f} of them would hold by chance."
+    )
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
