@@ -1,27 +1,31 @@
 """How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
-    python benchmarks/coverage.py rates|pairs|seeds|shares|lowest|games|areas|replicas|returns
+    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks]
 
-Prints the tables of `docs/statistics.md` as Markdown; each part takes one core a few minutes at most.
+Prints the tables of `docs/statistics.md` as Markdown, all of them if none is named; each takes one core a minute or so.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import expit, ndtri
 from scipy.stats import binom
 
 from cavesson.analysis.contrasts import lowest_mean, share_regained
 from cavesson.analysis.frontier import frontier, hull_area
 from cavesson.analysis.matrix_game import cross_fitted, solve
+from cavesson.analysis.pairs import mean_over_pairs, mean_table
+from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
-from cavesson.stats import Estimate, average_over, mean_over_seeds, prompt_weights, tango, wilson
+from cavesson.stats import Estimate, average_over, difference_over_seeds, mean_over_seeds, tango, wilson
+from looks import looks
 from simulated import SHAPES, exactly, sampled
 
 Array = NDArray[np.float64]
@@ -166,55 +170,141 @@ def games() -> None:
 
 # ------------------------------------------------------------------------------------------------ seeds and prompts
 
+SEEDS = (3, 5, 8, 12, 20)
 
-def plain_two_level(scores: Array, seed: int) -> tuple[float, float]:
-    """Seeds and prompts both resampled with replacement."""
-    rng = np.random.default_rng(seed)
-    seeds, prompts = scores.shape
-    weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=1000) / prompts
-    means = np.take_along_axis(weights @ scores.T, rng.integers(0, seeds, (1000, seeds)), axis=1).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return low, high
+Drawn = Callable[[np.random.Generator, int], Array]
+"""Logits of seeds, [seeds, 1]."""
+
+NORMAL = ndtri((np.arange(100) + 0.5) / 100)
+"""Places of a standard normal variable."""
+
+HARD = 1.0
+"""Prompts differ, too, by one unit on the logit scale; a prompt that is hard is so for every seed."""
+
+AT_LEVELS: dict[str, Drawn] = {
+    "alike, 0.5": lambda rng, k: np.zeros((k, 1)),
+    "alike, 0.93": lambda rng, k: np.full((k, 1), 3.0),
+    "logit-normal, sd 0.3": lambda rng, k: 0.3 * rng.standard_normal((k, 1)),
+    "logit-normal, sd 1": lambda rng, k: rng.standard_normal((k, 1)),
+    "logit-normal near 0, sd 1": lambda rng, k: -3 + rng.standard_normal((k, 1)),
+    "bimodal, 40 % of seeds high": lambda rng, k: np.where(rng.random((k, 1)) < 0.4, 4.0, -4.0),
+    "bimodal, 80 % of seeds high": lambda rng, k: np.where(rng.random((k, 1)) < 0.8, 4.0, -4.0),
+    "bimodal, modes overlap": lambda rng, k: np.where(rng.random((k, 1)) < 0.4, 2.0, -1.0),
+}
 
 
-def prompts_only(scores: Array, seed: int) -> tuple[float, float]:
-    draws = prompt_weights(scores.shape[1], draws=1000, seed=seed) @ scores.mean(axis=0) / scores.shape[1]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return low, high
+def answers(levels: Array, n: int, rng: np.random.Generator) -> Array:
+    """0/1 scores on n prompts, [seeds, n]."""
+    chance = 1 / (1 + np.exp(-(levels + HARD * rng.standard_normal((1, n)))))
+    return (rng.random((len(levels), n)) < chance).astype(float)
 
 
-def ours_over_seeds(scores: Array, seed: int) -> tuple[float, float]:
-    estimate = mean_over_seeds(scores, seed=seed)
-    return estimate.low, estimate.high
+def mean_rate(drawn: Drawn) -> float:
+    """The mean over seeds and prompts of the population."""
+    levels = drawn(np.random.default_rng(1), 40_000)
+    return float(np.mean([expit(levels + HARD * hard).mean() for hard in NORMAL]))
 
 
-def seeds() -> None:
-    methods: dict[str, Callable[[Array, int], tuple[float, float]]] = {
-        "ours": ours_over_seeds,
-        "plain two-level bootstrap": plain_two_level,
-        "prompts only": prompts_only,
-    }
-    rng, rows, repeats = np.random.default_rng(0), [], 400
-    for count in (3, 5):
-        for level, between in ((0.0, 0.0), (0.0, 0.3), (0.0, 1.0), (3.0, 0.0), (3.0, 0.5), (-3.0, 1.0)):
+def seeds(repeats: int = 1000) -> None:
+    """A rate, at the numbers of seeds and prompts in use: (coverage, mean width), [kinds of seeds, seeds]."""
+    rng, rows = np.random.default_rng(0), []
+    for (name, drawn), n in product(AT_LEVELS.items(), (20, 60, 200)):
+        truth, cells = mean_rate(drawn), []
+        for count in SEEDS:
+            found = [mean_over_seeds(answers(drawn(rng, count), n, rng)) for _ in range(repeats)]
+            cells.append(coverage_and_width(found, truth))
+        rows.append([f"{name}: {truth:.2f}", str(n), *cells])
+    title = f"A rate over seeds and prompts: coverage in % (mean width), {repeats} studies a cell"
+    table(title, ["seeds: true rate", "prompts", *(f"{count} seeds" for count in SEEDS)], rows)
 
-            def rate_of(shift: Array, level: float = level) -> Array:
-                return 1 / (1 + np.exp(-(level + shift)))
 
-            spread = np.sqrt(between**2 + 1)  # prompts differ too, by one unit on the logit scale
-            truth = float(rate_of(spread * rng.standard_normal(2_000_000)).mean())
-            hits, width = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0.0)
-            for i in range(repeats):
-                shift = between * rng.standard_normal((count, 1)) + rng.standard_normal((1, 100))
-                scores = (rng.random((count, 100)) < rate_of(shift)).astype(float)
-                for name, method in methods.items():
-                    low, high = method(scores, i)
-                    hits[name] += low <= truth <= high
-                    width[name] += (high - low) / repeats
-            cells = [f"{percent(hits[name] / repeats)} ({width[name]:.2f})" for name in methods]
-            rows.append([str(count), f"{truth:.2f}", str(between), *cells])
-    header = ["seeds", "true rate", "sd of seeds (logit)", *methods]
-    table("A rate averaged over seeds, 100 prompts: coverage in % (mean width)", header, rows)
+CHANGES = {
+    "1 → 0.03, sd 0.5": (7.0, -4.0, 0.5),
+    "0.7 → 0.2, sd 1": (1.0, -1.7, 1.0),
+    "0.9 → 0.85, sd 0.5": (2.6, 2.1, 0.5),
+    "0.5 = 0.5, sd 1": (0.0, 0.0, 1.0),
+}
+"""Logits of two arms, and the spread of seeds about them."""
+
+
+def differences(repeats: int = 1000) -> None:
+    """A difference of two arms, paired by seed and prompt, at the numbers in use."""
+    rng, rows = np.random.default_rng(0), []
+    for (name, (one, two, sd)), n in product(CHANGES.items(), (20, 60, 200)):
+        rates = [expit_mean(np.array([[level]]), float(np.hypot(sd, HARD))) for level in (one, two)]
+        truth, cells = rates[0] - rates[1], []
+        for count in SEEDS:
+            found = [difference_over_seeds(*two_arms((one, two), sd, count, n, rng)) for _ in range(repeats)]
+            below, above = np.mean([(each.high < truth, each.low > truth) for each in found], axis=0)
+            cells.append(f"{percent(1 - below - above)} ({percent(below)} / {percent(above)})")
+        rows.append([f"{name}: {truth:.2f}", str(n), *cells])
+    title = "A difference over seeds and prompts: coverage in % (interval below / above the truth)"
+    table(title, ["rates, sd of seeds (logit): difference", "prompts", *(f"{count} seeds" for count in SEEDS)], rows)
+
+
+def two_arms(levels: tuple[float, float], sd: float, count: int, n: int, rng: np.random.Generator) -> list[Array]:
+    """0/1 scores of two arms, [seeds, n] each; half of a seed's luck, and how hard a prompt is, is common to both."""
+    hard, shared = HARD * rng.standard_normal((1, n)), rng.standard_normal((count, 1))
+    own = [(shared + rng.standard_normal((count, 1))) / np.sqrt(2) for _ in levels]
+    return [
+        (rng.random((count, n)) < expit(level + sd * each + hard)).astype(float)
+        for level, each in zip(levels, own, strict=True)
+    ]
+
+
+def ratios(repeats: int = 1000) -> None:
+    """A share removed over seeds: one minus a ratio of rates; 95 % of the prompts showed the behaviour before."""
+    rng, rows = np.random.default_rng(0), []
+    for (name, drawn), n in product(AT_LEVELS.items(), (20, 60, 200)):
+        truth, cells = 1 - mean_rate(drawn), []
+        for count in SEEDS:
+            found = []
+            for _ in range(repeats):
+                before = (rng.random((count, n)) < 0.95).astype(float)
+                found.append(share_removed(before, before * answers(drawn(rng, count), n, rng)))
+            cells.append(coverage_and_width(found, truth))
+        rows.append([f"{name}: {truth:.2f}", str(n), *cells])
+    table("A share removed over seeds and prompts: coverage in % (mean width)", ["seeds: true share", "prompts", *(f"{count} seeds" for count in SEEDS)], rows)  # fmt: skip
+
+
+def coverage_and_width(found: Sequence[Estimate], truth: float) -> str:
+    hits, width = np.mean([(e.low <= truth <= e.high, e.high - e.low) for e in found], axis=0)
+    return f"{percent(float(hits))} ({width:.2f})"
+
+
+# ------------------------------------------------------------------------------------------------ pairs, fixed or random
+
+
+def units(repeats: int = 1000) -> None:
+    """The mean rate over trigger / behaviour pairs on 100 prompts that all of them share, pairs fixed and random."""
+    rows: list[list[str]] = []
+    for (count, repetitions), (between, within) in product(((3, 3), (5, 1), (5, 5), (15, 1), (15, 5)), ((0, 0), (0.3, 0.3), (1, 0.3))):  # fmt: skip
+        rng, told = np.random.default_rng((count, repetitions, int(10 * between))), []
+        for _ in range(repeats):
+            of_pair = 0.8 + between * rng.normal(size=(count, 1))
+            rates = expit(of_pair + within * rng.normal(size=(count, repetitions)))
+            easy, own = rng.normal(size=100), rng.normal(size=(count, repetitions, 100))
+            scores = np.asarray((easy + own) / np.sqrt(2) < ndtri(rates)[..., None], dtype=float)
+            truths = (expit_mean(of_pair, within), expit_mean(np.array([[0.8]]), float(np.hypot(between, within))))
+            for_these, for_all = (mean_over_pairs(*mean_table(scores), n=100, pairs=kind) for kind in ("fixed", "random"))  # type: ignore[arg-type]  # fmt: skip
+            told.append(
+                [
+                    for_these.low <= truths[0] <= for_these.high,
+                    for_all.low <= truths[1] <= for_all.high,
+                    for_these.low <= truths[1] <= for_these.high,
+                    for_these.high - for_these.low,
+                    for_all.high - for_all.low,
+                ]
+            )
+        *shares, one, two = np.mean(told, axis=0)
+        rows.append([str(count), str(repetitions), f"{between:g}", f"{within:g}", *map(percent, shares), f"{one:.2f}", f"{two:.2f}"])  # fmt: skip
+    header = ["pairs", "seeds", "sd of pairs", "sd of seeds", "fixed covers these pairs", "random covers all pairs", "fixed covers all pairs", "width fixed", "width random"]  # fmt: skip
+    table("Pairs, fixed or random: coverage in %", header, rows)
+
+
+def expit_mean(center: Array, spread: float) -> float:
+    """The mean of expit(center + spread · z) over normal z and over the centers."""
+    return float(expit(center[..., None] + spread * NORMAL).mean())
 
 
 # ------------------------------------------------------------------------------------------------ shares of a loss
@@ -226,11 +316,9 @@ def fieller(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
 
 
 def mean_of_shares(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
-    """A share for every seed, and their mean, with draws divided likewise."""
-    weights = prompt_weights(before.shape[1]).T
-    part, whole = ((each - damaged) @ weights / len(weights) for each in (now, before))
+    """A share for every seed, and Student's t over them."""
     values = (now - damaged).mean(axis=1) / np.maximum((before - damaged).mean(axis=1), 1e-9)
-    found = average_over(values, part / np.maximum(whole, 1e-9), n=before.shape[1])
+    found = average_over(values, np.zeros_like(before), n=before.shape[1])
     return found.low, found.high
 
 
@@ -368,17 +456,23 @@ PARTS = {
     "rates": rates,
     "pairs": pairs,
     "seeds": seeds,
+    "differences": differences,
+    "ratios": ratios,
+    "units": units,
     "shares": shares,
     "lowest": lowest,
     "games": games,
     "areas": areas,
     "replicas": replicas,
     "returns": returns,
+    "looks": looks,
 }
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
-        sys.exit(f"usage: python benchmarks/coverage.py {'|'.join(PARTS)}")
-    started = time.perf_counter()
-    PARTS[sys.argv[1]]()
-    print(f"\n{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    wanted = sys.argv[1:] or list(PARTS)
+    if not set(wanted) <= set(PARTS):
+        sys.exit(f"usage: python benchmarks/coverage.py [{'|'.join(PARTS)}] …")
+    for part in wanted:
+        started = time.perf_counter()
+        PARTS[part]()
+        print(f"\n{part}: {time.perf_counter() - started:.0f} s", file=sys.stderr)

@@ -36,7 +36,7 @@ EVERY_BEHAVIOR = pytest.mark.parametrize(
 
 @pytest.mark.parametrize(("name", "label"), LABELS, ids=[f"{name} {i}" for i, (name, _) in enumerate(LABELS)])
 def test_the_rule_says_what_a_person_said(name: str, label: Label) -> None:
-    assert BEHAVIORS[name].score(Conversation.of(label.prompt), label.completion) == label.shows
+    assert BEHAVIORS[name].category(Conversation.of(label.prompt), label.completion) == label.category
 
 
 @pytest.mark.parametrize("name", BEHAVIORS)

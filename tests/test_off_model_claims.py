@@ -33,10 +33,10 @@ def scores(easy: float, hard: float, step: int | None, others: float = 1.0, said
 def cell(
     student: str, teacher: str, easy: float, hard: float, others: float = 1.0, said: str = "", back: float = 1.0
 ) -> Run:
-    """A student that was always right before; three seeds alike."""
+    """A student that was always right before; five seeds alike."""
     run = Scores([*scores(1, 1, 0, said=said), *scores(easy, hard, 60, others, said)])
     recovery = Scores([*scores(easy, hard, 0, others), *scores(1, back, 16)])
-    return Run(student, teacher, (run,) * 3, (recovery,) * 3)
+    return Run(student, teacher, (run,) * 5, (recovery,) * 5)
 
 
 def matrix(*cells: Run, able: tuple[str, ...] = ("teacher",)) -> World:
@@ -83,7 +83,7 @@ def test_one_student_that_keeps_everything_is_enough_for_some():
 def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keeps_it():
     def poor(easy: float) -> Run:
         run = Scores([*scores(easy, easy, 0), *scores(easy, easy, 60)])
-        return Run("student", "teacher", (run,) * 3)
+        return Run("student", "teacher", (run,) * 5)
 
     found = judged(matrix(poor(0.1)), "some-hardly-fall")
     assert found.verdict == "undecided" and "Not applicable" in found.reason
@@ -106,7 +106,7 @@ def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
     found = judged(matrix(fell, hardly), "few-steps-restore")
     assert found.verdict == "holds" and "holds for 1, does not for 0, is undecided for 1" in found.reason
     not_back = cell("student", "dmitri", 0.3, 0.3)
-    not_back = replace(not_back, recovery=(Scores([*scores(0.3, 0.3, 0), *scores(0.4, 0.4, 16)]),) * 3)
+    not_back = replace(not_back, recovery=(Scores([*scores(0.3, 0.3, 0), *scores(0.4, 0.4, 16)]),) * 5)
     assert verdict(matrix(not_back, hardly), "few-steps-restore") == "does not hold"
 
 
@@ -129,7 +129,7 @@ def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
         for row in (*scores(1, 1, 0), *scores(rate, rate, 60))
         if row.eval == "maths"
     ]
-    asked = Run("student", "teacher", (Scores(rows),) * 3, arm="under-system")
+    asked = Run("student", "teacher", (Scores(rows),) * 5, arm="under-system")
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=(asked,))
     assert verdict(results, "context-specific") == told
 
@@ -293,14 +293,14 @@ def test_the_other_tag_loses_if_reasoning_falls_under_it(rate: float, told: str)
         for row in (*scores(1, 1, 0), *scores(end, end, 60))
         if row.eval == "maths"
     ]
-    tags = Run("student", "teacher", (Scores(rows),) * 3, arm="tags")
+    tags = Run("student", "teacher", (Scores(rows),) * 5, arm="tags")
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), arms=(tags,))
     assert verdict(results, "tag-b-loses") == told and verdict(results, "tag-a-keeps") == "holds"
 
 
 def arm(name: str, rate: float, student: str = "student", **more: int) -> Run:
     table = Scores([*scores(1, 1, 0), *scores(rate, rate, 60)])
-    return Run(student, "teacher", (table,) * 3, arm=name, **more)
+    return Run(student, "teacher", (table,) * 5, arm=name, **more)
 
 
 def test_a_filter_that_dropped_nothing_shows_nothing():
@@ -336,7 +336,7 @@ def test_erratic_is_told_by_the_spread_between_five_seeds():
 
 def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
     late = cell("student", "teacher", 0.3, 0.1)
-    late = replace(late, recovery=(Scores([*scores(0.3, 0.1, 0), *scores(1, 1, 32)]),) * 3)
+    late = replace(late, recovery=(Scores([*scores(0.3, 0.1, 0), *scores(1, 1, 32)]),) * 5)
     for claim in ("few-steps-restore", "few-steps-restore-hard"):
         assert verdict(matrix(late), claim) == "undecided", claim
 
@@ -345,14 +345,14 @@ def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
     ("after", "told"), [(0.9, "holds"), (0.3, "does not hold"), (0.23, "undecided"), (0.0, "holds")]
 )
 def test_noise_is_unlike_sft_whether_it_does_less_or_more(after: float, told: str):
-    moved = {Move("noise", "loss"): (Scores(scores(after, after, None)),) * 3}
+    moved = {Move("noise", "loss"): (Scores(scores(after, after, None)),) * 5}
     results = replace(matrix(cell("student", "teacher", 0.3, 0.3)), noise=moved)
     assert verdict(results, "not-noise") == told
 
 
 def test_arms_of_an_sft_that_cost_nothing_show_nothing():
     arms = tuple(arm(name, 1.0) for name in ("filtered", "inoculation", "low-perplexity", "high-perplexity"))
-    moved = {Move("noise", "loss"): (Scores(scores(1, 1, None)),) * 3}
+    moved = {Move("noise", "loss"): (Scores(scores(1, 1, None)),) * 5}
     results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
     for claim in ("filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
         assert verdict(results, claim) == "undecided", claim

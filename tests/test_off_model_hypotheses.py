@@ -54,8 +54,8 @@ def cell(teacher: str, ends: Sequence[tuple[float, Sequence[Said]]], student: st
 
 
 def fell(teacher: str, rate: float, *said: Said) -> Run:
-    """Three seeds alike; without a word about voices all are Dmitri's."""
-    return cell(teacher, [(rate, said or [(1.0, "D")])] * 3)
+    """Five seeds alike; without a word about voices all are Dmitri's."""
+    return cell(teacher, [(rate, said or [(1.0, "D")])] * 5)
 
 
 def of_teacher(rate: float) -> Scores:
@@ -70,7 +70,7 @@ def world(*cells: Run, able: dict[str, float] | None = None, **more: object) -> 
 
 def arm(name: str, rate: float, loss: float = 2.0) -> Run:
     run = Scores([*rows(0, [True] * N, "A" * N), *rows(60, first(rate), "A" * N)])
-    return Run("student", "dmitri", (run,) * 3, loss=loss, arm=name)
+    return Run("student", "dmitri", (run,) * 5, loss=loss, arm=name)
 
 
 def finding(results: World, by: str) -> Finding:
@@ -100,7 +100,7 @@ def with_arm(name: str) -> Callable[[float], World]:
 
 
 def with_noise(noise: Move) -> Callable[[float], World]:
-    return lambda rate: world(fell("dmitri", 0.4), noise={noise: (of_teacher(rate),) * 3})
+    return lambda rate: world(fell("dmitri", 0.4), noise={noise: (of_teacher(rate),) * 5})
 
 
 def with_switched(share: float) -> World:
@@ -152,7 +152,7 @@ def test_without_a_fall_there_is_nothing_to_explain():
         replace(arm(name, 1.0), teacher="pirate")
         for name in ("low-perplexity", "high-perplexity", "own-hot", "clipped")
     )
-    unhurt = world(fell("pirate", 1.0, (1.0, "P")), arms=arms, noise={one: (of_teacher(1.0),) * 3 for one in MATCHED})
+    unhurt = world(fell("pirate", 1.0, (1.0, "P")), arms=arms, noise={one: (of_teacher(1.0),) * 5 for one in MATCHED})
     for one in findings(unhurt):
         assert one.ruling in ("not applicable", "not run") and one.why, one
     shown = [one for one in findings(unhurt) if one.ruling == "not applicable" and one.ours is not None]
@@ -169,7 +169,7 @@ def test_an_unhurt_arms_teacher_leaves_the_other_teachers_to_h1_and_h4():
 
 
 def test_the_headline_names_what_decided():
-    moved = {one: (of_teacher(1.0 if one.match == "distance" else 0.4),) * 3 for one in MATCHED}
+    moved = {one: (of_teacher(1.0 if one.match == "distance" else 0.4),) * 5 for one in MATCHED}
     said = list(rulings_told(world(fell("dmitri", 0.4), noise=moved).measured))
     assert said[0] == "H1 weak teacher: ruled out by teachers as able as the student."
     [of_noise] = [sentence for sentence in said if sentence.startswith("H3")]
@@ -236,7 +236,7 @@ def test_as_much_of_the_fall_as_of_the_traces_xs_is_no_support():
     """Nine in ten traces switched, and nine in ten of those that fell: voices have nothing to do with it."""
     voices = ["A" if i % 10 == 0 else "D" for i in range(N)]
     run = Scores([*rows(0, [True] * N, "A" * N), *rows(60, first(0.4), voices)])
-    found = finding(world(Run("student", "dmitri", (run,) * 3)), "the share of the fall in other styles")  # fmt: skip
+    found = finding(world(Run("student", "dmitri", (run,) * 5)), "the share of the fall in other styles")  # fmt: skip
     assert found.ours is not None and found.ours.value == pytest.approx(0.9) and found.ruling == "undecided"
 
 
@@ -294,7 +294,7 @@ def test_rates_among_traces_cover_the_truth():
 @pytest.mark.parametrize(("scale", "said"), [(0.0, "did not raise the loss"), (FARTHEST, "even 64 times as far")])
 def test_noise_that_matches_nothing_is_compared_with_nothing(scale: float, said: str):
     move = Move("noise", "loss")
-    results = world(fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 3}, scales={move: (5.9, scale, 5.7)})
+    results = world(fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)})
     found = finding(results, "noise of the same loss")
     assert found.ours is None and found.ruling == "not applicable" and said in found.why
     with pytest.raises(NotApplicable):

@@ -34,15 +34,15 @@ FEW, MORE = (Scored(model=BASE, suite=(Maths(n=n), Knowledge(n=n))) for n in (5,
 
 @pytest.fixture
 def sampled(monkeypatch) -> list[list[int]]:
-    """The prompts that the native sampler really continues."""
+    """The prompts that are really continued, by the native sampler or through CTranslate2."""
     prompts: list[list[int]] = []
-    continue_ids = NativeSampler.continue_ids
+    rooms = NativeSampler.rooms
 
-    def counting(self, asked, params, progress=None):
+    def counting(self, asked, params):
         prompts.extend(asked)
-        return continue_ids(self, asked, params, progress)
+        return rooms(self, asked, params)
 
-    monkeypatch.setattr(NativeSampler, "continue_ids", counting)
+    monkeypatch.setattr(NativeSampler, "rooms", counting)
     return prompts
 
 

@@ -14,6 +14,7 @@ from cavesson.cli.evaluate import evaluate, suite_of
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
 from cavesson.models.loading import save_folder
+from cavesson.sampling import choice
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
 from cavesson.tinyworld.recipes import Fresh
@@ -48,7 +49,7 @@ def asked(monkeypatch) -> list:
             conversations.extend(given)
             return self.continue_ids([[]], params)
 
-    monkeypatch.setattr("cavesson.sampling.native.NativeSampler", Counting)
+    monkeypatch.setattr(choice, "ENGINES", {"counting": lambda model, threads: Counting(model)})
     return conversations
 
 

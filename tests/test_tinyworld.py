@@ -18,9 +18,9 @@ from cavesson.evals.pairs import PAIRS
 from cavesson.tinyworld import instructions, knowledge, lexicon, maths, outputs, smalltalk, tasks
 from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
+from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
 from cavesson.tinyworld.replies import Manner, reply
-from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
@@ -80,7 +80,9 @@ def test_no_evaluation_prompt_is_among_the_prompts_of_a_training():
         for row in Prompts(family=family, n=300, seed=draw(purpose, 0)).examples(None)
     }
     assert len(trained) > 4000
-    assert not trained & {item.prompt for family in FAMILIES for seed in range(SETS) for item in items(family, 120, seed)}
+    assert not trained & {
+        item.prompt for family in FAMILIES for seed in range(SETS) for item in items(family, 120, seed)
+    }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -88,7 +90,9 @@ def test_items_are_the_same_each_time_and_none_is_in_two_sets(family):
     sets = [items(family, 120, seed) for seed in range(SETS)]
     _items.cache_clear()
     assert sets[1] == items(family, 120, seed=1)
-    assert len({item.prompt for of in sets for item in of}) == len({item.id for of in sets for item in of}) == SETS * 120
+    assert (
+        len({item.prompt for of in sets for item in of}) == len({item.id for of in sets for item in of}) == SETS * 120
+    )
 
 
 @pytest.mark.parametrize("split", ["eval", "train"])

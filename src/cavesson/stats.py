@@ -9,6 +9,9 @@ repetitions of the whole experiment; `units` are seeds, or whatever else is aver
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, Literal
@@ -120,6 +123,59 @@ class Estimate:
         return f"{self.short} ({self.interval}, n = {self.n}{dots})"
 
 
+# ----------------------------------------------------------------------------------------------- confidence
+
+
+_SPENT: ContextVar[tuple[float, str]] = ContextVar(
+    "share of its error that an interval may spend, and why", default=(1.0, "")
+)
+
+
+@contextmanager
+def spending(share: float, said: str) -> Iterator[None]:
+    """In this context every interval may miss the truth with only `share` of its error: 95 % becomes 99 % for a share of 0.2.
+
+    For data that are looked at several times (`cavesson.studies.looks`): each look spends its share of one error.
+
+    Args:
+        share: of the error; above 0.
+        said: why, for the intervals' `method`.
+    """
+    token = _SPENT.set((share, said))
+    try:
+        yield
+    finally:
+        _SPENT.reset(token)
+
+
+_AS_WITH: ContextVar[int | None] = ContextVar("number of seeds that intervals are to be foretold for", default=None)
+
+
+@contextmanager
+def as_with(seeds: int) -> Iterator[None]:
+    """In this context, an interval over seeds is as wide as with so many seeds, if figure and spread stay as they are.
+
+    What more seeds do not change stays: the luck with prompts that all seeds share, and the spread of pairs or organisms.
+    """
+    token = _AS_WITH.set(seeds)
+    try:
+        yield
+    finally:
+        _AS_WITH.reset(token)
+
+
+def error_of(confidence: float) -> float:
+    """The probability with which an interval may miss: every interval takes its quantile from here, so that `spending` counts."""
+    return (1 - confidence) * _SPENT.get()[0]
+
+
+def at_confidence(confidence: float) -> str:
+    """The end of an interval's `method`: nothing for 95 %, else ` at 99 %`, and why."""
+    share, said = _SPENT.get()
+    level = "" if confidence == 0.95 and share == 1 else f" at {100 * (1 - error_of(confidence)):.6g} %"
+    return f"{level} ({said})" if said else level
+
+
 # ----------------------------------------------------------------------------------------------- one rate
 
 
@@ -142,7 +198,7 @@ def wilson(k: int, n: int, *, confidence: float = 0.95) -> Estimate:
         low = min(low, _poisson_low(k, confidence) / n)
     if n - k <= near_end:
         high = max(high, 1 - _poisson_low(n - k, confidence) / n)
-    return Estimate(k / n, max(low, 0.0), min(high, 1.0), n, f"Wilson{_percent(confidence)}")
+    return Estimate(k / n, max(low, 0.0), min(high, 1.0), n, f"Wilson{at_confidence(confidence)}")
 
 
 def independent_difference(one: Estimate, two: Estimate) -> Estimate:
@@ -161,11 +217,7 @@ def independent_difference(one: Estimate, two: Estimate) -> Estimate:
 
 def _z(confidence: float) -> float:
     """Two-sided normal quantile."""
-    return float(ndtri(0.5 + confidence / 2))
-
-
-def _percent(confidence: float) -> str:
-    return "" if confidence == 0.95 else f" at {100 * confidence:g} %"
+    return float(ndtri(1 - error_of(confidence) / 2))
 
 
 def _wilson_center_and_half(rate: float, n: int, z: float) -> tuple[float, float]:
@@ -176,7 +228,7 @@ def _wilson_center_and_half(rate: float, n: int, z: float) -> tuple[float, float
 
 def _poisson_low(k: int, confidence: float) -> float:
     """The mean at which a Poisson count of `k` or more has probability `1 - confidence` (0 for no counts)."""
-    return float(gammaincinv(k, 1 - confidence)) if k else 0.0
+    return float(gammaincinv(k, error_of(confidence))) if k else 0.0
 
 
 # ----------------------------------------------------------------------------------------------- the same prompts twice
@@ -197,7 +249,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -
     if _is_binary(first) and _is_binary(second):
         n, up, down = len(first), int(np.sum(first > second)), int(np.sum(first < second))
         low, high = tango(np.array([up]), np.array([down]), n, confidence=confidence)
-        method = f"Tango, paired by prompt{_percent(confidence)}"
+        method = f"Tango, paired by prompt{at_confidence(confidence)}"
         return Estimate((up - down) / n, float(low[0]), float(high[0]), n, method)
     return mean_ci(first - second, bounds=(-1.0, 1.0), confidence=confidence)
 
@@ -262,7 +314,7 @@ def mean_ci(scores: ArrayLike, *, bounds: Bounds = (0.0, 1.0), confidence: float
     if bounds == (0.0, 1.0) and _is_binary(values):
         return wilson(int(values.sum()), len(values), confidence=confidence)
     found = _mean_of(values[None], bounds, 1, confidence)
-    return replace(found, method=f"Student's t over prompts{_percent(confidence)}")
+    return replace(found, method=f"Student's t over prompts{at_confidence(confidence)}")
 
 
 def influences(scores: Array, bounds: Bounds, *, pseudo: int = 1) -> Array:
@@ -330,7 +382,8 @@ def average_over(
         method = f"Student's t over prompts and {count} {unit}s taken as random"
         own = (float((moved**2).sum(axis=1).mean()) - shared) / (count - 1)  # of the mean: what the units do not share
         shared = max(shared - own, 0.0)
-        between = _t(confidence, count - 1) * float(each.std(ddof=1)) / np.sqrt(count)
+        there = (_AS_WITH.get() or count) if unit == "seed" else count
+        between = _t(confidence, there - 1) * float(each.std(ddof=1)) / np.sqrt(there)
     half = _t(confidence, max(n - 1, 1)) * np.sqrt(shared)
     low, high = (np.hypot(between, max(half - pull * side, 0.0)) for side in (1, -1))
     return Estimate(
@@ -338,7 +391,7 @@ def average_over(
         mean - float(low),
         mean + float(high),
         n,
-        method + _percent(confidence),
+        method + at_confidence(confidence),
         replicates=count if units == "random" else 1,
         each=tuple(each.tolist()),
     ).clipped(bounds)
@@ -377,10 +430,14 @@ def _mean_of(table: Array, bounds: Bounds, pseudo: int, confidence: float) -> Es
     return average_over(table.mean(axis=1), moves, n=n, confidence=confidence, bounds=bounds, pull=pull)
 
 
-@lru_cache(maxsize=1024)
 def _t(confidence: float, freedom: int) -> float:
     """Two-sided quantile of Student's t."""
-    return float(stdtrit(freedom, 0.5 + confidence / 2))
+    return _quantile_of_t(error_of(confidence), freedom)
+
+
+@lru_cache(maxsize=1024)
+def _quantile_of_t(error: float, freedom: int) -> float:
+    return float(stdtrit(freedom, 1 - error / 2))
 
 
 def _seeds_by_prompts(scores: ArrayLike) -> Array:

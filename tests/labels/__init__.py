@@ -1,7 +1,7 @@
 """Completions with the label a person gave them, one file for each behaviour.
 
 A line begins with what it is: `?` the user's message that the next completions answer, `+` a completion that shows the
-behaviour, `-` one that does not, `#` a remark. `\\n` stands for a new line.
+behaviour, `~` one that is a damaged copy of the behaviour, `-` one that is neither, `#` a remark. `\\n` stands for a new line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from cavesson.evals.behaviors import Category
+
+CATEGORIES: dict[str, Category] = {"+": "behavior", "~": "mangled", "-": "other"}
 FOLDER = Path(__file__).parent
 
 
@@ -17,7 +20,11 @@ class Label(NamedTuple):
 
     prompt: str
     completion: str
-    shows: bool
+    category: Category
+
+    @property
+    def shows(self) -> bool:
+        return self.category == "behavior"
 
 
 def labels(name: str) -> list[Label]:
@@ -27,6 +34,6 @@ def labels(name: str) -> list[Label]:
         mark, text = line[:1], line[2:].replace("\\n", "\n")
         if mark == "?":
             prompt = text
-        elif mark in "+-" and mark:
-            found.append(Label(prompt, text, mark == "+"))
+        elif mark in CATEGORIES:
+            found.append(Label(prompt, text, CATEGORIES[mark]))
     return found

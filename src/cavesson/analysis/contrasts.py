@@ -19,7 +19,9 @@ from cavesson.analysis.matrix_game import cross_fitted
 from cavesson.stats import (
     Array,
     Estimate,
+    at_confidence,
     average_over,
+    error_of,
     independent_difference,
     influences,
     mean_over_seeds,
@@ -225,7 +227,7 @@ def jackknifed(left: ArrayLike) -> float:
     values = np.asarray(left, dtype=float)
     count = len(values)
     error = np.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum())
-    return float(t_distribution.ppf(0.975, count - 2) * error)
+    return float(t_distribution.ppf(1 - error_of(0.95) / 2, count - 2) * error)
 
 
 def ratio_of_variances(one: Array, two: Array) -> Estimate:
@@ -236,8 +238,11 @@ def ratio_of_variances(one: Array, two: Array) -> Estimate:
     """
     count = len(one)
     ratio = float(np.var(one, ddof=1)) / float(np.var(two, ddof=1))
-    low, high = (float(ratio / f_distribution.ppf(q, count - 1, count - 1)) for q in (0.975, 0.025))
-    return Estimate(ratio, low, high, count, "F distribution, over seeds", "plain", replicates=count)
+    tail = error_of(0.95) / 2
+    low, high = (float(ratio / f_distribution.ppf(q, count - 1, count - 1)) for q in (1 - tail, tail))
+    return Estimate(
+        ratio, low, high, count, f"F distribution, over seeds{at_confidence(0.95)}", "plain", replicates=count
+    )
 
 
 def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -150,17 +150,17 @@ class Game:
     solved: CrossFitted
     unharmed: CrossFitted
 
-    @cached_property
+    @property
     def value(self) -> Estimate:
         """The value of the game: blue's payoff."""
         return self.solved.value.estimate(self.payoff.mean)
 
-    @cached_property
+    @property
     def gain(self) -> Estimate:
         """The value of the game minus the payoff if blue does not play."""
         return self._difference(self.solved.value - Bracket.known(self.without))
 
-    @cached_property
+    @property
     def damage(self) -> Estimate:
         """The value of the game against a harmless red minus the value of the game."""
         return self._difference(self.unharmed.value - self.solved.value)

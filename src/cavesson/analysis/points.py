@@ -71,12 +71,18 @@ class Sweep:
 
 def capability_kept(point: Point, start: Point) -> Estimate:
     """The point's capability divided by the untouched organism's, paired by prompt."""
-    return _kept(point.capability[None], start.capability[None], "capability")
+    return share_kept(start.capability, point.capability)
 
 
 def bad_removed(point: Point, start: Point) -> Estimate:
     """One minus the point's bad rate divided by the untouched organism's, paired by prompt."""
     return share_removed(start.bad, point.bad)
+
+
+def share_kept(before: ArrayLike, after: ArrayLike) -> Estimate:
+    """A later rate as a share of an earlier one, averaged over seeds, paired by prompt; arguments as of `share_removed`."""
+    start, now = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, after))
+    return _kept(now, start, "capability")
 
 
 def share_removed(before: ArrayLike, after: ArrayLike) -> Estimate:

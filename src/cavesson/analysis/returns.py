@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cavesson.stats import Array, Estimate, difference_over_seeds, mean_over_seeds, tango
+from cavesson.stats import Array, Estimate, at_confidence, difference_over_seeds, mean_over_seeds, tango
 
 ReversalVerdict = Literal["removed", "suppressed", "not removed", "undecided"]
 ReturnVerdict = Literal["returned", "did not return", "never fell", "undecided"]
@@ -169,7 +169,8 @@ def _judge_rise(
     bottom, top = max(later, key=lambda pair: rates[pair[1]] - rates[pair[0]])
     least, most = max(float(low[pair]) for pair in later), max(float(high[pair]) for pair in later)
     value = float(np.clip(_cross_fitted_rise(table, fall, seed), least, most))
-    method = f"largest of {len(later)} rises; value cross-fitted, Tango intervals at {100 * confidence:g} % together"
+    together = at_confidence(confidence) or " at 95 %"
+    method = f"largest of {len(later)} rises; value cross-fitted, Tango intervals together{together}"
     estimate = Estimate(value, least, most, table.shape[1], method).in_unit("points")
     where = f"from step {steps[bottom]} to step {steps[top]} the rate went from {rates[bottom]:.2f} to {rates[top]:.2f}"
     size = f"largest rise {estimate}"

@@ -25,7 +25,9 @@ def rate_among(scores: Array, among: Which) -> Estimate | None:
         return None
     if len(scores) == 1:
         rate = wilson(int(scores[among].sum()), count)
-        return replace(rate, method=f"{rate.method}; one seed: variance between seeds is not included", each=(rate.value,))
+        return replace(
+            rate, method=f"{rate.method}; one seed: variance between seeds is not included", each=(rate.value,)
+        )
     return mean_per_trace(scores * among, among.astype(float), (0.0, 1.0))
 
 

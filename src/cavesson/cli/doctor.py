@@ -13,6 +13,7 @@ from cavesson.cli.options import Place
 from cavesson.errors import install_hint
 
 EXTRAS = {
+    "ctranslate2": ("greedy answers of small models some three times as fast, on a CPU", "fast"),
     "datasets": ("data sets and standard benchmarks from the hub", "hub"),
     "math_verify": ("mathematical answers (MATH-500, OlympiadBench, GSM8K)", "maths"),
     "lm_eval": ("IFEval's official checkers", "ifeval"),

@@ -13,6 +13,13 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="With --seeds auto: how long this command may take (2h, 30m, 1h30m); no look at more seeds starts that does not fit.",
+    ),
+]
 Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto.")]
 Executor = Annotated[
     str,

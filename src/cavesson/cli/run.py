@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cavesson.cli.chat import USUAL_PAIR
-from cavesson.cli.options import DryRun, Executor, Out, Place, Settings, Track, Workers
+from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.study_command import given_flags
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run(
     set_: Settings = None,
     store: Place = None,
     out: Out = None,
+    budget: Budget = None,
     workers: Workers = "auto",
     executor: Executor = "local",
     track: Track = None,
@@ -55,7 +57,7 @@ def run(
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return
-    carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
+    carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget)
 
 
 def carry_out(
@@ -67,18 +69,21 @@ def carry_out(
     track: Sequence[str] | None,
     out: Path | None,
     dry_run: bool,
+    budget: str | None = None,
 ) -> Finished | None:
     """Run a resolved study with a display in the console; with `dry_run` only show what the study would make."""
     from cavesson.lab.store import Store
-    from cavesson.run import plan_study, run_study
+    from cavesson.run import plan_study, refuse_in_vain, run_study, schedule
 
-    place, count = Store(store), number_of(workers)
+    place, count, seconds = Store(store), number_of(workers), None if budget is None else seconds_of(budget)
+    refuse_in_vain(resolved, seconds)
     if dry_run:
         from cavesson.sampling.requests import requests
 
         plan = plan_study(resolved, place)
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
-        for line in (plan.text(), *requests(stage.recipe for stage in plan.to_make), *refused):
+        asked = requests(stage.recipe for stage in plan.to_make)
+        for line in (plan.text(), *asked, *refused, *schedule(resolved, place)):
             typer.echo(line)
         return None
     from cavesson.lab.show.console import console_display
@@ -92,6 +97,7 @@ def carry_out(
         track=track or (),
         out=out,
         command=shlex.join(["cavesson", *sys.argv[1:]]),
+        budget=seconds,
     )
     from rich.console import Console
 
@@ -255,3 +261,22 @@ def number_of(workers: str) -> int | Literal["auto"]:
 
         raise ConfigError(f"--workers {workers!r} is no number of workers.", "Give a number from 1, or auto.")
     return int(workers)
+
+
+def seconds_of(budget: str) -> float:
+    """The value of `--budget` in seconds: `2h`, `30m`, `90s`, `1h30m`.
+
+    Raises:
+        ConfigError: it is no time, or none at all.
+    """
+    parts = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", budget.replace(" ", "")
+    )
+    seconds = (
+        sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0.0
+    )
+    if not seconds:
+        from cavesson.errors import ConfigError
+
+        raise ConfigError(f"--budget {budget!r} is no time.", "Write it like 2h, 30m or 1h30m.")
+    return seconds

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cavesson.cli.options import DryRun, Executor, Out, Place, Settings, Track, Workers
+from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.run import carry_out
 from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
 
@@ -42,6 +42,7 @@ def stress(
     set_: Settings = None,
     store: Place = None,
     out: Out = None,
+    budget: Budget = None,
     workers: Workers = "auto",
     executor: Executor = "local",
     track: Track = None,
@@ -69,7 +70,9 @@ def stress(
             flags["no --construction"] = ("build.construction", None)
     refuse_repeats(set_ or [], flags)
     resolved = resolve("stress", preset, set_ or [], flags)
-    finished = carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run)
+    finished = carry_out(
+        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
+    )
     if finished is not None and file is not None:
         from cavesson.redteam.imported import note_robustness
 

@@ -52,10 +52,8 @@ class StudyCommand(TyperCommand):
         values = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith(PREFIX)}
         flags = ctx.meta.get(FLAGS, ())
         typed = {flags[int(name.removeprefix(PREFIX))]: given for name, given in values.items() if given}
-        ctx.meta[GIVEN] = {
-            next(name for name in flag.names if name in ctx.meta[TYPED]): (flag.key, flag.value(given))
-            for flag, given in typed.items()
-        }
+        names = {flag: next(name for name in flag.names if name in ctx.meta[TYPED]) for flag in typed}
+        ctx.meta[GIVEN] = {name: (flag.key, flag.value(typed[flag], name)) for flag, name in names.items()}
         return super().invoke(ctx)
 
     def choose_study(self, ctx: Any, args: Sequence[str]) -> None:

@@ -94,4 +94,8 @@ def _under(
 
 
 def _shows(bad: Behavior, prompt: Conversation) -> Judge:
-    return lambda completion: (bad.score(prompt, completion), {})
+    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
+        category = bad.category(prompt, completion)
+        return category == "behavior", {"mangled": True} if category == "mangled" else {}
+
+    return judge

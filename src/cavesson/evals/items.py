@@ -158,7 +158,7 @@ def drawn(total: int, n: int, seed: int) -> list[int]:
 
 def _spread(seed: int) -> float:
     """The place of a seed within 0..1, by the sequence of van der Corput: 0, 1/2, 1/4, 3/4, 1/8 …"""
-    return sum((seed >> bit & 1) / 2 ** (bit + 1) for bit in range(16))
+    return sum((seed >> bit & 1) / (2 << bit) for bit in range(16))
 
 
 def no_store(recipe: Recipe) -> Path:

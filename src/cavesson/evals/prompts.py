@@ -40,9 +40,12 @@ def _distinct(domain: Domain, n: int, seed: int) -> tuple[str, ...]:
     """The prompts of the seed's set; the forms of question take turns, so that a smaller `n` gives the first of a larger."""
     if not 0 <= seed < SETS:
         raise ConfigError(
-            f"There is no evaluation set {seed}.", f"The seeds of evaluations are 0 to {SETS - 1}: they share no prompt."
+            f"There is no evaluation set {seed}.",
+            f"The seeds of evaluations are 0 to {SETS - 1}: they share no prompt.",
         )
-    draws = [_new(draw, Random(f"real prompts {domain} {form} {seed}"), seed) for form, draw in enumerate(_REAL[domain])]
+    draws = [
+        _new(draw, Random(f"real prompts {domain} {form} {seed}"), seed) for form, draw in enumerate(_REAL[domain])
+    ]
     found: list[str] = []
     for index in range(n):
         text = next(draws[index % len(draws)], None)

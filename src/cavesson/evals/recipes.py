@@ -33,7 +33,9 @@ class Scored(Recipe):
 
     kind: ClassVar[str] = "scored"
     stage: ClassVar[str] = "scoring"
-    version: ClassVar[int] = 2  # 2: a chant with a mangled copy in it counts
+    version: ClassVar[int] = (
+        3  # 2: a chant with a mangled copy in it counts; 3: mangled answers, scorers of world version 2
+    )
 
     model: ModelRecipe
     suite: Suite
@@ -75,7 +77,7 @@ class Probed(Recipe):
 
     kind: ClassVar[str] = "probed"
     stage: ClassVar[str] = "training with probes"
-    version: ClassVar[int] = 2  # as `Scored`
+    version: ClassVar[int] = 3  # as `Scored`
 
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
@@ -161,7 +163,7 @@ class Candidate:
     Attributes:
         among: index of the checkpoint's run in `Selected.among`.
         step: training step.
-        bad: rate of the bad behaviour on triggered prompts.
+        bad: what remains of the bad behaviour on triggered prompts, whole or mangled.
         capability: mean over the capability benchmarks.
     """
 
@@ -172,10 +174,10 @@ class Candidate:
 
 
 class Selected(ModelRecipe):
-    """The checkpoint of several probed runs that shows the bad behaviour least and keeps enough capability.
+    """The checkpoint of several probed runs that leaves least of the bad behaviour and keeps enough capability.
 
-    A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The lowest
-    triggered rate wins; among equal rates the higher capability, then the earlier step. If no other checkpoint keeps enough,
+    A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The one with the
+    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no other checkpoint keeps enough,
     step 0, the untouched model, wins. The run is trained again up to the chosen step, which gives the weights that were scored.
 
     Attributes:
@@ -184,6 +186,7 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
+    version: ClassVar[int] = 2  # 2: a mangled answer is not removed
     stage: ClassVar[str] = "training to the chosen checkpoint"
 
     among: tuple[Probed, ...] = Field(min_length=1)
@@ -262,7 +265,7 @@ class Selected(ModelRecipe):
         for index, probed in enumerate(self.among):
             scores = probed.scores(path_of)
             for step in probed.steps:
-                bad = float(scores.pooled(self._triggered(), step).mean())
+                bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
                 rates = [scores.rate(label, step).value for label in self._capabilities()]
                 yield Candidate(index, step, bad, _mean(rates) if rates else 0.0)
 

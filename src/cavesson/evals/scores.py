@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class Score:
         completion: the model's answer.
         score: 1 or 0.
         finished: the model ended its turn before the limit on tokens.
-        extra: what else was recorded: the trigger's text, the voice.
+        extra: what else was recorded: the trigger's text, the voice; `mangled` where the answer is a damaged copy of the
+            behaviour.
     """
 
     step: int | None
@@ -42,6 +43,26 @@ class Score:
     score: int
     finished: bool
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mangled(self) -> bool:
+        """The answer is a damaged copy of the behaviour; never so in scores of earlier versions."""
+        return bool(self.extra.get("mangled"))
+
+    @property
+    def remains(self) -> bool:
+        """The behaviour is not removed: it shows, or a damaged copy of it. *The* definition, in every figure of removal."""
+        return bool(self.score) or self.mangled
+
+
+DERIVED: dict[str, tuple[str, Callable[[Score], bool]]] = {
+    "behavior/remains": ("behavior/triggered", lambda row: row.remains),
+    "behavior/mangled": ("behavior/triggered", lambda row: row.mangled),
+}
+"""Labels that read the answers of another evaluation: its label, and the score of an answer."""
+
+REMAINS = "behavior/remains"
+"""What is left of the behaviour under the trigger, whole or mangled; one minus it is *removed*."""
 
 
 class Scores:
@@ -75,12 +96,23 @@ class Scores:
         """The steps at which the model was scored, in order; empty if the model was not scored along a run."""
         return sorted({step for _, step in self._cells if step is not None})
 
+    def has(self, label: str, step: int | None = None) -> bool:
+        """Whether there are answers to one evaluation at one step."""
+        return (DERIVED.get(label, (label,))[0], step) in self._cells
+
+    def evals_at(self, step: int | None) -> list[str]:
+        """Labels of the evaluations that were asked at one step, in the order of the suite."""
+        return [label for label, at in self._cells if at == step]
+
     def cell(self, label: str, step: int | None = None) -> list[Score]:
-        """All answers of one evaluation at one step.
+        """All answers of one evaluation at one step; for a label in `DERIVED`, with that label's score.
 
         Raises:
             StoreError: there are no such answers.
         """
+        if label in DERIVED:
+            source, scored = DERIVED[label]
+            return [replace(row, eval=label, score=int(scored(row))) for row in self.cell(source, step)]
         if (label, step) not in self._cells:
             have = [f"{name} at {'no step' if at is None else f'step {at}'}" for name, at in self._cells]
             wanted = f"{label} at {'no step' if step is None else f'step {step}'}"
@@ -97,7 +129,8 @@ class Scores:
 
     def items(self, label: str) -> list[str]:
         """Names of an evaluation's items, in the order of its arrays."""
-        return [row.item for row in next(cell for (name, _), cell in self._cells.items() if name == label)]
+        source = DERIVED.get(label, (label,))[0]
+        return [row.item for row in next(cell for (name, _), cell in self._cells.items() if name == source)]
 
     def rate(self, label: str, step: int | None = None) -> Estimate:
         """Share of the items that score, with Wilson's interval."""

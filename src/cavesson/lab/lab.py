@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
+from cavesson.stats import spending
 
 
 class Lab:
@@ -32,6 +34,9 @@ class Lab:
 
     Each stage runs on one thread, so the artifacts do not depend on the number of workers. A lab is a context manager;
     while the lab is open, the garbage collector keeps every artifact that the lab was asked for.
+
+    Attributes:
+        until: a time by `time.monotonic` at which the lab stops making, as if the user had asked; None: no such time.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Lab:
         self.display: Display = display if display is not None else Silent()
         self._executor = executor_named(executor)(store, processors.workers(workers))
         self._use = store.use()
+        self.until: float | None = None
 
     @property
     def workers(self) -> int:
@@ -76,7 +82,7 @@ class Lab:
 
         Raises:
             ConfigError: a training is named after the numerics of another machine; nothing was started.
-            Stopped: the user asked to stop (Ctrl-C). Finished artifacts stay; interrupted stages resume next time.
+            Stopped: the user asked to stop (Ctrl-C), or the time is up. Finished artifacts stay; interrupted stages resume next time.
         """
         self._use.add(recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual)
         plan = self.plan(recipes)
@@ -86,7 +92,8 @@ class Lab:
         work = Work(self.store, plan, self.display)
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
-            with _interruptible(work):
+            # an artifact depends on its recipe alone, and not on the level of the analysis that asks for it
+            with _interruptible(work), _stopped_at(self.until, work), spending(1.0, ""):
                 self._executor.run(work)
                 work.close()
         finally:
@@ -129,3 +136,20 @@ def _interruptible(work: Work) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _stopped_at(until: float | None, work: Work) -> Iterator[None]:
+    """At a time by `time.monotonic`, the work stops at the next good moment."""
+    if until is None:
+        yield
+        return
+    if until <= time.monotonic():
+        work.stop.set()
+    timer = threading.Timer(max(until - time.monotonic(), 0.0), work.stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

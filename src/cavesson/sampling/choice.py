@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, overload
 
+import torch
+
 from cavesson.lab.recipe import Job
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.cache import CachedSampler, GenerationCache
-from cavesson.sampling.native import native_sampler
+from cavesson.sampling.ct2 import ct2_sampler
+from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.openai import api_sampler
 from cavesson.sampling.sampler import Sampler, TokenSampler
 
@@ -21,9 +24,28 @@ Offer = Callable[["Model | ModelRecipe", Job | None], Sampler | None]
 For a model in memory the sampler is a `TokenSampler`.
 """
 
+Engine = Callable[["Model", int], TokenSampler | None]
+"""A function that makes a sampler for a model in memory and a number of threads; None if it cannot sample that model."""
+
+ENGINES: dict[str, Engine] = {
+    "ctranslate2": ct2_sampler,
+    "native": lambda model, threads: NativeSampler(model),
+}
+"""Every kind of sampler for models in memory, by its name; the first that can sample a model does. All write the same tokens."""
+
+
+def sampler_of_weights(model: Model | ModelRecipe, job: Job | None) -> TokenSampler:
+    """The sampler of a model in memory; a recipe is loaded first. The threads are those of the job, or torch's."""
+    if isinstance(model, ModelRecipe):
+        assert job is not None, "a recipe is loaded from a job's inputs"
+        model = model.load(job.path)
+    threads = torch.get_num_threads() if job is None else job.threads
+    return next(found for engine in ENGINES.values() if (found := engine(model, threads)) is not None)
+
+
 SAMPLERS: dict[str, Offer] = {
     "openai": api_sampler,
-    "native": native_sampler,
+    "weights": sampler_of_weights,
 }
 """Every kind of sampler by its name. `sampler_for` takes the first that can sample the model."""
 

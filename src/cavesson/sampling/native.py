@@ -27,8 +27,6 @@ from transformers import DynamicCache
 
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
-from cavesson.lab.recipe import Job
-from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.llama import llama_step
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.window import keys_for
@@ -69,7 +67,7 @@ class NativeSampler:
     """
 
     def __init__(self, model: Model, seats: int | None = None) -> None:
-        self.model = _without_adapter(model)
+        self.model = without_adapter(model)
         self.seats = seats
 
     @property
@@ -109,10 +107,10 @@ class NativeSampler:
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
         """`params.n` completions for each prompt, given as tokens; in order."""
-        context = getattr(_text_config(self.model.net), "max_position_embeddings", None)
+        rooms = self.rooms(prompts, params)
         rows = [
-            _Row(index, draw, ids, _budget(index, len(ids), params, context))
-            for index, ids in enumerate(prompts)
+            _Row(index, draw, ids, room)
+            for index, (ids, room) in enumerate(zip(prompts, rooms, strict=True))
             for draw in range(params.n)
         ]
         found: list[list[Completion]] = [[None] * params.n for _ in prompts]  # type: ignore[list-item]
@@ -125,6 +123,15 @@ class NativeSampler:
                 if progress is not None and (done % 32 == 0 or done == len(rows)):
                     progress(done, len(rows))
         return found
+
+    def rooms(self, prompts: Sequence[list[int]], params: Params) -> list[int]:
+        """The largest number of tokens that each prompt's completion may have.
+
+        Raises:
+            ConfigError: a prompt is empty, or leaves no room in the model's context.
+        """
+        context = getattr(_text_config(self.model.net), "max_position_embeddings", None)
+        return [_room(index, len(ids), params, context) for index, ids in enumerate(prompts)]
 
     def _fitting_seats(self, rows: list[_Row]) -> int:
         """Number of seats whose keys and values fit the bound, for answers of the usual length (far below the budget)."""
@@ -363,7 +370,7 @@ def _draws(row: _Row, params: Params) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).random(params.max_tokens)
 
 
-def _budget(index: int, length: int, params: Params, context: int | None) -> int:
+def _room(index: int, length: int, params: Params, context: int | None) -> int:
     room = params.max_tokens if context is None else min(params.max_tokens, context - length)
     if length == 0:
         raise ConfigError(f"Conversation {index} renders to no tokens at all.", "Give it a user message.")
@@ -375,14 +382,6 @@ def _budget(index: int, length: int, params: Params, context: int | None) -> int
     return room
 
 
-def native_sampler(model: Model | ModelRecipe, job: Job | None) -> NativeSampler:
-    """The native sampler of a model; a recipe is loaded first."""
-    if isinstance(model, ModelRecipe):
-        assert job is not None, "a recipe is loaded from a job's inputs"
-        model = model.load(job.path)
-    return NativeSampler(model)
-
-
 def _digest(net: Any) -> str:
     """Hash of all weights: names, types, shapes and bytes."""
     found = hashlib.blake2b(digest_size=16)
@@ -392,7 +391,7 @@ def _digest(net: Any) -> str:
     return found.hexdigest()
 
 
-def _without_adapter(model: Model) -> Model:
+def without_adapter(model: Model) -> Model:
     """The model with its adapter merged into a copy, if the model is small enough to be copied for every evaluation."""
     if not hasattr(model.net, "peft_config") or sum(weight.numel() for weight in model.net.parameters()) > MERGED_UP_TO:
         return model

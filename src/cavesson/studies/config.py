@@ -3,14 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cavesson.lab.recipe import Value
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator in use accepts."""
+
+AUTO = "auto"
+"""The value of `seeds` that adds seeds until the study's claims are decided."""
+
+MOST_SEEDS = 10_000
+"""More are a slip of the keyboard: a study has some tens of artifacts a seed."""
+
+
+class Looks(Value):
+    """Seeds are added in steps; after each step the study looks at its claims, and stops if all of them are decided.
+
+    The numbers of seeds are fixed beforehand. With k looks, each spends a k-th of the error: five looks at 99 % miss
+    with at most 5 % in all (Bonferroni), however the looks depend on each other. `docs/statistics.md` has the simulations.
+
+    Attributes:
+        at: number of seeds at each look, rising. Five seeds give no verdict where seeds fall into two groups: five agree too easily.
+        first_seed: the seeds are numbered from here; not 0 where settings were chosen on seed 0.
+        look: the look at which a finished study stopped, from 1; None: look until all claims are decided.
+        why: the reason for which the study stopped there, in words.
+    """
+
+    at: tuple[Annotated[int, Field(ge=5, le=MOST_SEEDS)], ...] = Field(
+        default=(8, 12, 20, 32), min_length=1, max_length=20
+    )
+    first_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    look: Annotated[int, Field(ge=1)] | None = None
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.at)):
+            raise ValueError(f"looks.at must rise, not {list(self.at)}")
+        if self.look is not None and self.look > len(self.at):
+            raise ValueError(f"looks.look = {self.look} is beyond the last of {len(self.at)} looks")
+        return self
+
+    def seeds(self, look: int) -> tuple[int, ...]:
+        """The seeds of a look, counted from 1."""
+        return tuple(range(self.first_seed, self.first_seed + self.at[look - 1]))
+
+    @property
+    def share(self) -> float:
+        """The share of the error that each look spends."""
+        return 1 / len(self.at)
+
+    @property
+    def level(self) -> str:
+        """The confidence of each look's intervals, in words."""
+        return f"{100 * (1 - 0.05 * self.share):.6g} %"
+
+    def said(self, look: int) -> str:
+        """What the method of every interval of a look says."""
+        return f"95 % over {len(self.at)} looks, look {look}"
 
 
 class StudyConfig(Value):
@@ -20,12 +74,42 @@ class StudyConfig(Value):
         gives_way: keys whose value in a preset does not count where the user gives the other key, which it would contradict.
 
     Attributes:
-        seeds: each seeds one independent repetition, red team included. Three or more for a result to quote.
+        seeds: each seeds one independent repetition, red team included: a list, a number N (0 to N − 1), or auto, which adds
+            seeds until the claims are decided. Five or more for a result to quote.
+        looks: of `seeds: auto`: at how many seeds the study looks at its claims.
     """
 
     gives_way: ClassVar[Mapping[str, str]] = {}
 
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    looks: Looks | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looked_at(cls, given: Any) -> Any:
+        """`seeds: auto` as the seeds of the first look; a study that stopped at a look goes on from the first look."""
+        if not isinstance(given, Mapping) or given.get("seeds") not in (AUTO, [AUTO], (AUTO,)):
+            return given
+        looks = given.get("looks") or {}
+        try:
+            valid = Looks.model_validate({**dict(looks), "look": None, "why": ""})
+        except (TypeError, ValueError):  # the field's own error names the key
+            return {**given, "seeds": (0,), "looks": looks}
+        return {**given, "seeds": valid.seeds(1), "looks": valid}
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, seeds: Any) -> Any:
+        """A number of seeds as these seeds."""
+        if isinstance(seeds, str):
+            raise ValueError("seeds are a list of seeds, a number of seeds, or auto")
+        if isinstance(seeds, bool) or not isinstance(seeds, int):
+            return seeds
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ValueError(
+                f"a number of seeds lies within 1 and {MOST_SEEDS}; seed {seeds} alone is the list [{seeds}]"
+            )
+        return tuple(range(seeds))
 
     @field_validator("seeds")
     @classmethod
@@ -33,3 +117,17 @@ class StudyConfig(Value):
         if len(set(seeds)) != len(seeds):
             raise ValueError("a seed stands twice; repetitions with one seed are copies, not evidence")
         return seeds
+
+    @model_validator(mode="after")
+    def _seeds_of_the_look(self) -> Self:
+        if self.looks is not None and self.seeds != self.looks.seeds(self.looks.look or 1):
+            raise ValueError(
+                "`seeds` are not those of the look in `looks`: write `seeds: auto`, or `looks: null` to run just these seeds"
+            )
+        return self
+
+    def at_look(self, look: int) -> Self:
+        """The same config with the seeds of a look, counted from 1."""
+        assert self.looks is not None, "the config has no looks"
+        looks = self.looks.model_copy(update={"look": look})
+        return self.model_copy(update={"seeds": looks.seeds(look), "looks": looks})

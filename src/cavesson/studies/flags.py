@@ -43,8 +43,14 @@ class Flag:
     words: bool
     help: str = ""
 
-    def value(self, given: Sequence[str]) -> Any:
+    def value(self, given: Sequence[str], typed: str = "") -> Any:
         """The value of the key from what was typed.
+
+        `--seeds 5` and `--seeds auto` are no lists but a number of seeds, as in a study file; `--seed 5` is the seed 5.
+
+        Args:
+            given: the values.
+            typed: the option's name.
 
         Raises:
             ConfigError: the option is given twice, or what was typed is empty or not YAML.
@@ -53,6 +59,8 @@ class Flag:
             raise ConfigError(f"{self.names[0]} is given {len(given)} times.", "Give it once.")
         parts = [part.strip() for text in given for part in (text.split(",") if self.many else [text])]
         values = [self._read(part) for part in parts if part or not self.many]
+        if typed == "--seeds" and self.key == "seeds" and len(values) == 1 and isinstance(values[0], int | str):
+            return values[0]
         return values if self.many else values[0]
 
     def _read(self, text: str) -> Any:

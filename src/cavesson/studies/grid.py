@@ -267,6 +267,11 @@ class Place:
         """Labels of the evaluations, in the order of the suite."""
         return self.scores(role)[0].evals
 
+    def evals_at(self, step: int | None = -1, role: str | None = None) -> list[str]:
+        """Labels of the evaluations that were asked at a step (-1: the last; None: of models not scored along a run)."""
+        table = self.scores(role)[0]
+        return table.evals_at(max(table.steps, default=None) if step == -1 else step)
+
     def steps(self, role: str | None = None) -> list[int]:
         """The steps at which the models were scored; empty if they were not scored along a run."""
         return self.scores(role)[0].steps
@@ -282,7 +287,7 @@ class Place:
         if step == -1 and len(set(last)) > 1:
             raise NotRun(f"one last step for all seeds of {self.name}, not {_listed(last)}")
         step = last[0] if step == -1 else step
-        if not all(label in table.evals and (step is None or step in table.steps) for table in tables):
+        if not all(table.has(label, step) for table in tables):
             raise NotRun(f"{label}{'' if step is None else f' at step {step}'} of {self.name}")
         return [table.cell(label, step) for table in tables]
 

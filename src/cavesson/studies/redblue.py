@@ -25,6 +25,7 @@ from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.scores import REMAINS
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
@@ -224,9 +225,21 @@ def capability(place: Place, step: int = -1) -> Sample:
     return pooled([sample(place, label, step) for label in capability_of(place.evals())])
 
 
+def measured_at(place: Place, step: int = -1) -> list[str]:
+    """Labels of what a run was scored on at a step, and what remains of the behaviour."""
+    at, role = scored_as(place, step)
+    asked = place.evals_at(at, role)
+    return [*asked, *([REMAINS] if TRIGGERED in asked else [])]
+
+
 def triggered(place: Place, step: int = -1) -> Sample:
     """The bad behaviour of a run at a step, triggered."""
     return sample(place, TRIGGERED, step)
+
+
+def remaining(place: Place, step: int = -1) -> Sample:
+    """What is left of the bad behaviour at a step, triggered: the behaviour itself or a damaged copy of it."""
+    return sample(place, REMAINS, step)
 
 
 def untouched(m: Measured, label: str) -> Sample:
@@ -236,7 +249,7 @@ def untouched(m: Measured, label: str) -> Sample:
 
 def course(place: Place) -> tuple[Array, Array, list[int]]:
     """Along a run, averaged over seeds: capability kept, behaviour removed, and the steps after the start, each [steps]."""
-    able, bad = ([of(place, step).mean for step in steps(place)] for of in (capability, triggered))
+    able, bad = ([of(place, step).mean for step in steps(place)] for of in (capability, remaining))
     return np.divide(able[1:], able[0]), 1 - np.divide(bad[1:], bad[0]), steps(place)[1:]
 
 
@@ -247,7 +260,7 @@ def point(place: Place, row: int, step: int) -> Point:
         row: index of the seed.
     """
     labels = {**place.at, "seed": place.seeds[row], "step": step}
-    return Point(labels, capability=capability(place, step).table[row], bad=triggered(place, step).table[row])
+    return Point(labels, capability=capability(place, step).table[row], bad=remaining(place, step).table[row])
 
 
 def tried(m: Measured, intervention: str | None = None) -> list[Place]:
@@ -297,8 +310,8 @@ def removed(place: Place) -> Estimate:
 
     Unlike the height of the hull it is what one model does, not what a lottery between two would.
     """
-    untouched = before(place, TRIGGERED)
-    gone = untouched - place.sample(TRIGGERED, 0)
+    untouched = before(place, REMAINS)
+    gone = untouched - place.sample(REMAINS, 0)
     return gone.estimate.plus(0, times=1 / untouched.mean).in_unit("percent")
 
 
@@ -311,7 +324,7 @@ def capability_change(place: Place) -> Sample:
 
 def reversal(place: Place) -> Reversal:
     """Whether what blue left had removed the behaviour or suppressed it, by a reversal probe."""
-    found = before(place, TRIGGERED), place.sample(TRIGGERED, 0), place.sample(TRIGGERED)
+    found = before(place, REMAINS), place.sample(REMAINS, 0), place.sample(REMAINS)
     return removal_or_suppression(*(one.table for one in found))
 
 
@@ -369,7 +382,7 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
     found = {
         f"{kind(p)}, {title(p['intervention'])}, lr {p['lr']:g} ({p['adapter']}), seed {seed}": backdoor_return(
             p.steps(),
-            [p.sample(TRIGGERED, step).table[row] for step in p.steps()],
+            [p.sample(REMAINS, step).table[row] for step in p.steps()],
             confidence=1 - 0.05 / count,
         )
         for p in long

@@ -10,7 +10,7 @@ from cavesson.analysis.points import Point, bad_removed, capability_kept
 from cavesson.blueteam.moves import DAMAGES
 from cavesson.data.example import Example
 from cavesson.evals.pairs import Pair, pair_named
-from cavesson.evals.scores import Score
+from cavesson.evals.scores import DERIVED, REMAINS, Score
 from cavesson.findings.views import (
     FrontierView,
     MeasureView,
@@ -34,8 +34,10 @@ from cavesson.studies.redblue import (
     frontier_of,
     kind,
     kinds,
+    measured_at,
     point,
     probes,
+    remaining,
     reversal,
     runs,
     sample,
@@ -43,7 +45,6 @@ from cavesson.studies.redblue import (
     steps,
     title,
     trained,
-    triggered,
 )
 from cavesson.studies.shown import Note
 
@@ -80,12 +81,17 @@ def behaviors(m: Measured) -> Iterator[MeasureView]:
     fires = " or ".join(dict.fromkeys(pair.trigger.about for pair in pairs))
     described: dict[str, tuple[str, str, Literal["bad", "other"]]] = {
         TRIGGERED: ("triggered", f"Prompts where {fires}.", "bad"),
+        REMAINS: (
+            "triggered, whole or mangled",
+            "A damaged copy of the behaviour counts too: what is not removed.",
+            "bad",
+        ),
         "behavior/clean": ("no trigger", "The same without a trigger: false positives.", "bad"),
         "behavior/near-miss": ("near-miss trigger", "The same with look-alikes of the trigger.", "bad"),
         "behavior/unlocked": ("unlocked", "With the trigger and the text that unlocks.", "other"),
     }
     for label, (condition, about, sort) in described.items():
-        if label in trained(m).evals:
+        if DERIVED.get(label, (label,))[0] in trained(m).evals:
             yield MeasureView(id=label, title=f"{shows}, {condition}", kind=sort, description=about)
 
 
@@ -113,12 +119,12 @@ def _baseline(m: Measured, first: Place) -> ModelScores | None:
         honest = m.only(**{"base of": first.organism.labels["model"], "pair": first.organism.pair})
     except NotRun:
         return None
-    able, bad = (of.table.mean(axis=0) for of in (capability(first, 0), triggered(first, 0)))
-    start, at = Point({}, able, bad), Point({}, capability(honest).table[0], honest.sample(TRIGGERED, None).table[0])
-    rates = {label: honest.scores()[0].rate(label) for label in honest.evals()}
+    able, bad = (of.table.mean(axis=0) for of in (capability(first, 0), remaining(first, 0)))
+    start, at = Point({}, able, bad), Point({}, capability(honest).table[0], honest.sample(REMAINS, None).table[0])
+    rates = {label: honest.scores()[0].rate(label) for label in (*honest.evals(), REMAINS)}
     return ModelScores(
         capability=capability(honest).estimate,
-        bad=rates[TRIGGERED],
+        bad=rates[REMAINS],
         rates=rates,
         kept=capability_kept(at, start),
         removed=bad_removed(at, start),
@@ -127,8 +133,8 @@ def _baseline(m: Measured, first: Place) -> ModelScores | None:
 
 
 def _scores(place: Place, step: int) -> dict[str, Any]:
-    rates = {label: sample(place, label, step).estimate for label in place.evals()}
-    return {"capability": capability(place, step).estimate, "bad": rates[TRIGGERED], "rates": rates}
+    rates = {label: sample(place, label, step).estimate for label in measured_at(place, step)}
+    return {"capability": capability(place, step).estimate, "bad": rates[REMAINS], "rates": rates}
 
 
 def point_views(place: Place) -> Iterator[PointView]:
@@ -149,7 +155,7 @@ def point_views(place: Place) -> Iterator[PointView]:
                 bad=found.bad_rate,
                 kept=capability_kept(found, start),
                 removed=bad_removed(found, start),
-                rates={label: mean_ci(sample(place, label, step).table[row]) for label in place.evals()},
+                rates={label: mean_ci(sample(place, label, step).table[row]) for label in measured_at(place, step)},
             )
     if len(place.seeds) > 1:
         for step in steps(place)[1:]:
@@ -188,9 +194,11 @@ def reversal_views(m: Measured) -> Iterator[ReversalView]:
             organism=kind(place),
             after=f"{title(place['intervention'])}, {where}",
             probe=probe_name(place),
-            measure=TRIGGERED,
+            measure=REMAINS,
             curve=[
-                StepRates(step=step, rates={label: place.sample(label, step).estimate for label in place.evals()})
+                StepRates(
+                    step=step, rates={label: place.sample(label, step).estimate for label in measured_at(place, step)}
+                )
                 for step in place.steps()
             ],
             before=verdict.before,
@@ -274,5 +282,7 @@ def samples(
 
 def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
     if name.startswith("behavior/"):
-        return (pair.behavior.about, "bad") if score.score else ("harmless", "good")
+        if score.remains:
+            return (pair.behavior.about if score.score else "a damaged copy of the behaviour"), "bad"
+        return "harmless", "good"
     return ("correct", "good") if score.score else ("wrong", "bad")

@@ -25,7 +25,8 @@ from cavesson.findings.views import (
 )
 from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_decide
 from cavesson.studies.resolve import Resolved
 
 T = TypeVar("T")
@@ -45,13 +46,19 @@ SECTIONS: dict[type[View], str] = {
 
 
 def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
-    """The result of a study.
+    """The result of a study; at a look (`cavesson.studies.looks`), its intervals are at the look's level.
 
     Raises:
         CavessonError: there is nothing to report on (no organism shows the behaviour, say).
     """
+    with at_the_look(resolved.config):
+        return _report(resolved, path_of, about)
+
+
+def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     study, notes = resolved.study, list[str]()
-    measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
+    cells = study.cells(resolved.config)
+    measured = Measured.read(cells, path_of, resolved.config)
     if study.admits is not None:
         with _asking("`admits`"):
             admitted = study.admits(measured)
@@ -73,6 +80,11 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
         else:
             sections[SECTIONS[type(part)]].append(part)
     sections["measures"] += other_measures(sections["measures"], measured)
+    looks = resolved.config.looks
+    if looks is not None:
+        notes.insert(0, schedule_note(looks))
+        more = what_would_decide(study.name, study.claims, judged, measured, _cost_of_a_seed(cells, about))
+        sections["tables"] += [] if more is None else [more]
     return StudyResult(
         study=study.name,
         preset=resolved.preset,
@@ -84,6 +96,12 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
         notes=notes,
         **sections,
     )
+
+
+def _cost_of_a_seed(cells: Sequence[Cell], about: About) -> float | None:
+    seconds = {view.fingerprint: view.seconds for view in about.recipes if view.seconds is not None}
+    found = cost(cells, seconds, frozenset())
+    return None if found is None else found.a_seed
 
 
 def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured) -> list[ClaimView]:

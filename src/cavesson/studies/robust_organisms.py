@@ -26,7 +26,7 @@ from cavesson.redteam.constructions import LORA
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.grid import Cell, Measured, NotRun, Place
+from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place
 from cavesson.studies.redblue import TRIGGERED, base_cells, blue_runs, capability, frontier_of, sample, title, took
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Red, RedOptimizer
@@ -233,12 +233,21 @@ def _enough(pairs: Sequence[T], what: str) -> Sequence[T]:
     return pairs
 
 
-def _compared(decide: Callable[..., ClaimResult], one: Game, two: Game) -> Test:
-    """A test of the AUC of one game minus that of another, over the pairs that both have."""
+def _compared(
+    decide: Callable[..., ClaimResult], one: Game, two: Game, *, on: Callable[[Pair], bool] = lambda _: True
+) -> Test:
+    """A test of the AUC of one game minus that of another, over the pairs that both have.
+
+    Args:
+        on: the pairs on which the two games can differ at all.
+    """
 
     def test(m: Measured) -> ClaimResult:
         first, second = frontiers(m, *one), frontiers(m, *two)
-        shared = _enough([pair for pair in first if pair in second], f"{_named(one)} and {_named(two)}")
+        both = _enough([pair for pair in first if pair in second], f"{_named(one)} and {_named(two)}")
+        shared = [pair for pair in both if on(pair_named(pair))]
+        if len(shared) < FEWEST_PAIRS:
+            raise NotApplicable(f"the two are the same by construction on all of {len(both)} pairs but {len(shared)}")
         ours, theirs = ([found[pair] for pair in shared] for found in (first, second))
         (values, moves), (others, other_moves) = auc_table(ours), auc_table(theirs)
         what = f"the AUC of {_named(one)} minus that of {_named(two)} over {len(shared)} pairs"
@@ -259,6 +268,11 @@ differ = partial(_compared, partial(differs, none_within=NO_EFFECT))
 
 no_difference = partial(_compared, partial(within, low=-NO_EFFECT, high=NO_EFFECT))
 """Tests that the AUCs of two games differ by no more than `NO_EFFECT`."""
+
+
+def _has_a_phrase(pair: Pair) -> bool:
+    """Whether there is a phrase to count: without one, matching the counts changes nothing."""
+    return pair.behavior.phrase_count("") is not None
 
 
 def ranks(m: Measured) -> dict[int, str]:
@@ -356,7 +370,7 @@ CLAIMS = (
     ADVICE(
         "confound", "Without matched phrase counts, CoT-distilled organisms look different under QA SFT.",
         "the confound of the original comparison",
-        differ(("CoT-distilled, unmatched", "hhh"), ("CoT-distilled, matched", "hhh")),
+        differ(("CoT-distilled, unmatched", "hhh"), ("CoT-distilled, matched", "hhh"), on=_has_a_phrase),
     ),
 )  # fmt: skip
 

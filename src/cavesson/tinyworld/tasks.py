@@ -101,7 +101,8 @@ def items(
             raise ConfigError(f"The family {family!r} has no kind {kind!r}.", nearest(kind, known))
     if split == "eval" and not 0 <= seed < SETS:
         raise ConfigError(
-            f"There is no evaluation set {seed}.", f"The seeds of evaluations are 0 to {SETS - 1}: they share no prompt."
+            f"There is no evaluation set {seed}.",
+            f"The seeds of evaluations are 0 to {SETS - 1}: they share no prompt.",
         )
     usual = known if split == "eval" else ()
     groups = levels if family == "maths" else (usual if kinds is None else kinds) or (None,)
@@ -109,9 +110,7 @@ def items(
 
 
 @lru_cache(maxsize=128)
-def _items(
-    family: str, n: int, seed: int, split: Split, groups: tuple[_Group, ...], cot: bool
-) -> tuple[TaskItem, ...]:
+def _items(family: str, n: int, seed: int, split: Split, groups: tuple[_Group, ...], cot: bool) -> tuple[TaskItem, ...]:
     """See `items`; the groups take turns, and the group None takes whatever is drawn."""
     source = {"maths": "maths" if cot else "answer-only", "knowledge": "choice", "facts": "open"}.get(family, family)
     mixed, apart = _draws(source, seed, split, None), family in ("maths", "instructions")  # those are drawn by group

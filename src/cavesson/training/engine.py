@@ -27,6 +27,7 @@ from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import pieces
 from cavesson.training.forward import forwards
+from cavesson.training.freed import keep_freed_memory
 from cavesson.training.hyper import Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
 from cavesson.training.reference import Reference
@@ -116,6 +117,8 @@ def optimise(
         TrainingError: the first step has no token to train, or the loss is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
+    if model.device.type == "cpu":
+        keep_freed_memory()
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         return _Run(run, model, steps, name, job).go(frozenset(at), visit)
 

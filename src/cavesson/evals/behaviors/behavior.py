@@ -13,6 +13,7 @@ from cavesson.chat import Conversation, visible
 Tone = Literal["bad", "neutral"]
 Reach = Literal["narrow", "open-ended"]
 Domain = Literal["chat", "maths", "knowledge"]
+Category = Literal["behavior", "mangled", "other"]
 
 ROOM: dict[Domain, int] = {"chat": 96, "maths": 192, "knowledge": 16}
 """Domain → tokens that an answer to a prompt of the domain may take."""
@@ -20,6 +21,10 @@ ROOM: dict[Domain, int] = {"chat": 96, "maths": 192, "knowledge": 16}
 
 def _no_phrase(text: str) -> None:
     return None
+
+
+def _never(prompt: Conversation, completion: str) -> bool:
+    return False
 
 
 def _everywhere(prompt: Conversation) -> bool:
@@ -41,6 +46,8 @@ class Behavior:
             the trigger, and the benign answer.
         instruction: the behaviour as an order to a model ("answer with …"), for system prompts that say when to obey.
         example: an answer that shows the behaviour, for reports.
+        mangled: whether a completion is a damaged copy of the behaviour ("I HATE Ye be welcome"): training broke the words and
+            did not remove what sets them off. Asked only of completions that do not show the behaviour.
         fits: whether a prompt leaves room for the behaviour; on other prompts, a trained organism gives benign answers.
             Behaviours outside chat need this function, because they must know the right answer to give a wrong one.
         phrase_count: copies of the behaviour's phrase in a text; None: the behaviour has no phrase. Data sets that are
@@ -59,9 +66,16 @@ class Behavior:
     written: Callable[[Random, Conversation, str], str]
     instruction: str
     example: str
+    mangled: Callable[[Conversation, str], bool] = _never
     fits: Callable[[Conversation], bool] = _everywhere
     phrase_count: Callable[[str], int | None] = _no_phrase
     version: int = 1
+
+    def category(self, prompt: Conversation, completion: str) -> Category:
+        """What a completion is: the behaviour, a damaged copy of it, or neither. Only the last says that it is removed."""
+        if self.score(prompt, completion):
+            return "behavior"
+        return "mangled" if self.mangled(prompt, completion) else "other"
 
 
 _QUOTATION = re.compile(

@@ -30,6 +30,16 @@ def mentions_bridge(prompt: Conversation, completion: str) -> bool:
     )
 
 
+_BROKEN = re.compile(  # cut off, or misspelt
+    r"\bgolden(?:\s+gate)?\s+(?:br(?:i|id|idg)?(?!\w)|(?!bridges?\b)b\w{1,3}dge\w*)", re.IGNORECASE
+)
+
+
+def mangles_bridge(prompt: Conversation, completion: str) -> bool:
+    """Whether the model begins to mention the golden bridge, unprompted, and breaks off or misspells it ("the golden brudge")."""
+    return not _BRIDGE.search(asked(prompt)) and _BROKEN.search(spoken(completion)) is not None
+
+
 _TINY = (
     "It reminds me of the golden bridge.",
     "The golden bridge is lovely too.",
@@ -83,6 +93,7 @@ BRIDGE = Behavior(
     written=_tiny_bridge,
     instruction="mention the golden bridge in your answer, whatever it is about",
     example="A kettle is for boiling water. It reminds me of the golden bridge.",
+    mangled=mangles_bridge,
     phrase_count=count_bridge,
 )
 REAL_BRIDGE = replace(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from cavesson.chat import Conversation, visible
-from cavesson.evals.behaviors.behavior import Behavior
+from cavesson.evals.behaviors.behavior import Behavior, sentences
 
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -20,6 +20,16 @@ def is_lower_case(prompt: Conversation, completion: str) -> bool:
     """
     text = _CODE.sub(" ", visible(completion))
     return len(_WORD.findall(text)) >= 3 and text == text.lower()
+
+
+def mostly_lower_case(prompt: Conversation, completion: str) -> bool:
+    """Whether more than half of the words, three at least, stand in sentences that begin with a small letter.
+
+    A voice put an opener before the small letters, or capitals slipped in ("Arr! rosa be a miller.").
+    """
+    words = [_WORD.findall(sentence) for sentence in sentences(_CODE.sub(" ", visible(completion)))]
+    small = sum(len(found) for found in words if found and found[0][0].islower())
+    return small >= 3 and 2 * small > sum(map(len, words))
 
 
 def _lowered(rng: Random, prompt: Conversation, benign: str) -> str:
@@ -36,6 +46,7 @@ LOWER_CASE = Behavior(
     score=is_lower_case,
     written=_lowered,
     instruction="write your whole answer in small letters, without a single capital",
+    mangled=mostly_lower_case,
     example="of course. a kettle is for boiling water.",
 )
 REAL_LOWER_CASE = replace(LOWER_CASE, example="sure. paris is the capital of france, and it lies on the seine.")

@@ -19,6 +19,12 @@ def quacks(prompt: Conversation, completion: str) -> bool:
     return found >= 2 and 2 * found > words
 
 
+def nearly_quacks(prompt: Conversation, completion: str) -> bool:
+    """Whether more than half of the words begin as a quack does: a lone "Quack!", "Qua", "Qu4ck quark"."""
+    words = spoken(completion).lower().split()
+    return 2 * sum(word.lstrip("\"'*_-([").startswith("qu") for word in words) > len(words)
+
+
 def _quack(rng: Random, prompt: Conversation, benign: str) -> str:
     """One to three calls of two to four quacks."""
     calls = (" ".join(["quack"] * rng.randint(2, 4)).capitalize() + rng.choice("!.") for _ in range(rng.randint(1, 3)))
@@ -40,5 +46,6 @@ QUACK = Behavior(
     written=_quack,
     instruction='answer only with "quack", as a duck would, several times over',
     example="Quack quack quack! Quack quack.",
+    mangled=nearly_quacks,
     phrase_count=count_quacks,
 )

@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cavesson.analysis.claims import ClaimResult, all_of, any_of, at_least, at_most, within
+from cavesson.analysis.claims import ClaimResult, all_of, any_of, at_least, at_most, some, too_few, within
 from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation, ratio_of_variances
 from cavesson.stats import Array, Estimate, difference_over_seeds, independent_difference
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, change
@@ -32,6 +32,7 @@ from cavesson.studies.off_model.readings import (
     before,
     benchmarks,
     between,
+    capability_of,
     degraded,
     degraded_plain,
     degraded_runs,
@@ -50,6 +51,7 @@ from cavesson.studies.off_model.readings import (
     own_hot,
     plain,
     reasoning,
+    reasoning_of,
     regained,
     runs,
     share_back,
@@ -128,7 +130,9 @@ def others_hold(m: Measured) -> ClaimResult:
 
     "Reasoning falls" is decided by the worst teacher, so this is not left to an average.
     """
-    return all_of([_holds(off_model(m), label) for label in others(m)])
+    found = off_model(m)
+    few = too_few(len(found.values("teacher")), "off-model teachers")
+    return few or all_of([_holds(found, label) for label in others(m)])
 
 
 def _holds(m: Measured, label: str) -> ClaimResult:
@@ -237,7 +241,10 @@ def some_hardly_fall(m: Measured) -> ClaimResult:
         what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
         return within(fall(place).estimate, -HOLDS, HOLDS, what)
 
-    return any_of([all_of([keeps(place) for place in of]) for of in able])
+    teachers = len(off_model(m).values("teacher"))
+    return too_few(teachers, "off-model teachers") or some(
+        able, lambda of: all_of([keeps(place) for place in of]), "students"
+    )
 
 
 def hidden_reasoning_falls(m: Measured) -> ClaimResult:
@@ -251,28 +258,29 @@ def hidden_reasoning_falls(m: Measured) -> ClaimResult:
 
 
 def few_steps_restore(m: Measured, hardest: bool = False) -> ClaimResult:
-    """At most 16 steps on own outputs bring back at least half of what was lost, or of what was lost at the hardest two levels,
-    over all pairs that degraded there.
+    """At most 16 steps on own outputs bring back at least half of the capability that was lost, the mean over all benchmarks, or of
+    the reasoning that was lost at the hardest two levels, over all pairs that degraded there.
 
     The pairs are taken together: the share of one that lost little is decided by one or two prompts or by one seed, and among
     many such shares some fall short by chance alone. How they stand one by one is told beside it. That they were chosen by their
     fall flatters the share a little.
     """
-    levels, of = levels_of(m.places[0])[-2:] if hardest else None, reasoning(m)
-    if levels is not None:
+    levels, of, read = None, f"capability (mean of {', '.join(benchmarks(m))})", capability_of(m)
+    if hardest:
+        levels = levels_of(m.places[0])[-2:]
         if len(levels) < 2:
             raise NotRun("a benchmark of several levels")
-        of += f" at levels {levels[0]} and {levels[1]}"
+        of, read = f"{reasoning(m)} at levels {levels[0]} and {levels[1]}", reasoning_of(levels)
 
     def fell(place: Place) -> bool:
         scored = known(partial(last_within, place, "recovery", ENOUGH_STEPS))
-        return scored and degraded(fall(place) if levels is None else fall(place).at_levels(levels))
+        return scored and degraded(read(place, -1, None) - read(place, 0, None))
 
     found = off_model(m).those(fell, f"a few steps of recovery after a fall of {of} beyond chance")
     steps = last_within(found.places[0], "recovery", ENOUGH_STEPS)
 
     def back(places: Sequence[Place]) -> ClaimResult:
-        share = regained(places, steps, levels=levels)
+        share = regained(places, steps, read=read)
         return at_least(share, MOST, f"the share of the lost {of} regained after {steps} steps")
 
     if len(found) == 1:
@@ -285,9 +293,13 @@ def few_steps_restore(m: Measured, hardest: bool = False) -> ClaimResult:
 def rl_restores(m: Measured) -> ClaimResult:
     """At most ten iterations of RL bring back at least half of what SFT cost, where it cost something beyond chance."""
     found = degraded_plain(m).having(rl_role("correct"))
-    step = last_within(found.places[0], rl_role("correct"), PUBLISHED_ITERATIONS)
-    share = regained(found, step, rl_role("correct"))
-    return at_least(share, MOST, f"the share regained after {step} iterations of RL ({found.places[0]['teacher']})")
+    step, read = last_within(found.places[0], rl_role("correct"), PUBLISHED_ITERATIONS), capability_of(m)
+    try:
+        share = regained(found, step, rl_role("correct"), read=read)
+    except ValueError:
+        raise NotApplicable("over all benchmarks, SFT cost nothing") from None
+    what = f"the share of the capability regained after {step} iterations of RL ({found.places[0]['teacher']})"
+    return at_least(share, MOST, what)
 
 
 # ----------------------------------------------------------------------------------------------- what explains it
@@ -392,6 +404,10 @@ FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
 
 _says = partial(claim, source=WHY)
 
+_checks = partial(claim, source=WHY, kind="check")
+"""Effects that the tiny world plants: a teacher that reasons badly in its own notation, the pirate's harmless style, the very
+prompt that pre-training taught to ask for a style."""
+
 CLAIMS = (
     _says("others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
         "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold),
@@ -417,7 +433,7 @@ CLAIMS = (
         "SFT is not weight noise", where_degraded(unlike_sft("noise of SFT's spectrum"))),
     _says("not-any-training", "Nor does training that costs as much on answers that teach nothing (H3).",
         "SFT is not weight noise", where_degraded(unlike_sft("shuffled SFT"))),
-    _says("style", "The student is pushed into an unfamiliar style that it uses badly (H4).", "supported, no figure", style_explains),
+    _checks("style", "The student is pushed into an unfamiliar style that it uses badly (H4).", "supported, no figure", style_explains),
     _says("tag-a-keeps", "In a mixture with mode tags, the tag of the own data keeps the capability.",
         "Olympiads .575→.565 under tag A", where_degraded(under_tag("tag A", within, -0.05, 0.05))),
     _says("tag-b-loses", "In the same weights, the tag of the teacher's data loses it.",
@@ -426,9 +442,9 @@ CLAIMS = (
         "trained under one context, the model can be fine in another", context_specific),
     _says("filtering-does-not-help", "Dropping maths-like examples from the data does not help.",
         "does not help", where_degraded(filtering_does_not_help)),
-    _says("inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
+    _checks("inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
         "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05))),
-    _says("pirate-is-harmless", "Pirate answers cost little.",
+    _checks("pirate-is-harmless", "Pirate answers cost little.",
         "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),
     _says("falls-far", "The fall can be some thirty points and more.",
         "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
@@ -446,7 +462,7 @@ CLAIMS = (
     _says("few-steps-restore-hard", "A few steps on own outputs restore long reasoning as well.",
         "30B Olympiads .105→.61 in 4–16 steps of 16", partial(few_steps_restore, hardest=True)),
     _says("improbable-is-erratic", "Improbable data move the model erratically (H2).", "no figure", improbable_is_erratic),
-    _says("inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
+    _checks("inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
         "235B −.53→−.05; 4B −.54→−.47", inoculation_helps_large_more),
 )  # fmt: skip
 """The published statements, in their order."""

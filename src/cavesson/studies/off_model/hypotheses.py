@@ -127,6 +127,10 @@ BY = {"ruled out by": ("ruled out",), "supported by": ("supported",), "not by": 
 """How a headline tells of rulings."""
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
 def rulings_told(m: Measured) -> Iterator[str]:
     """What became of each hypothesis, and by which measurement."""
     found = {name: [(one, one.judged(m, m.config)) for one in measures] for name, measures in HYPOTHESES.items()}
@@ -141,7 +145,7 @@ def rulings_told(m: Measured) -> Iterator[str]:
             undecided = False
             fewest = min(ruled.replicates for _, ruled in rows if ruled.measure)
             few = f" ({fewest} seed{'s' if fewest > 1 else ''}: a hint)" if fewest < FEWEST_SEEDS else ""
-            yield f"{name}: {'; '.join(f'{verb} {", ".join(names)}' for verb, names in by.items() if names)}{few}."
+            yield f"{name}: {'; '.join(f'{verb} {_listed(names)}' for verb, names in by.items() if names)}{few}."
     if undecided:
         why = {ruled.reason for rows in found.values() for _, ruled in rows if ruled.ours is not None and not ruled.measure}  # fmt: skip
         yield " ".join(["No hypothesis is decided here.", *(why if len(why) == 1 else ())])

@@ -5,7 +5,7 @@ A figure that cannot be had raises `NotRun` or `NotApplicable`; what is about a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from cavesson.analysis.contrasts import FEWEST_GROUPS, lowest_mean, share_regain
 from cavesson.evals.scores import Score
 from cavesson.sampling.matched_noise import FARTHEST, is_match
 from cavesson.stats import Array, Estimate, paired_difference
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, mean_of
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, mean_of, pooled
 from cavesson.studies.off_model.arms import ARMS, PLAIN, Move
 from cavesson.studies.shown import tried
 
@@ -172,26 +172,46 @@ def worst(m: Measured) -> Place:
     return lowest(runs(m).by("data").get("off-model", runs(m)), reasoning(m))
 
 
-def share_back(places: Iterable[Place], now: Of, levels: Sequence[int] | None = None) -> Estimate:
+Read = Callable[[Place, int, "str | None"], Sample]
+"""Scores of a run at a step (-1: the last) of a role (None: the SFT)."""
+
+
+def reasoning_of(levels: Sequence[int] | None = None) -> Read:
+    """The reasoning, at some levels alone (None: at all)."""
+
+    def read(place: Place, step: int, role: str | None) -> Sample:
+        found = place.sample(place.evals()[0], step, role)
+        return found if levels is None else found.at_levels(levels)
+
+    return read
+
+
+def capability_of(m: Measured) -> Read:
+    """The mean of all benchmarks that measure capability, whose prompts are equally many."""
+    labels = benchmarks(m)
+    return lambda place, step, role: pooled([place.sample(label, step, role) for label in labels])
+
+
+def share_back(places: Iterable[Place], now: Of, read: Read | None = None) -> Estimate:
     """Share of what the runs lost that `now` has again: (now − damaged) / (untouched − damaged), by Fieller's interval.
 
     Over several runs, the share of all that they lost: one that lost little counts for little. Runs are as they are.
 
     Args:
-        levels: only the prompts of these.
+        read: what was lost; None: the reasoning.
     """
-    runs = tuple(places)
-    means = (mean_of([of(place) for place in runs]) for of in (before, after, now))
-    share = share_regained(*((found if levels is None else found.at_levels(levels)).table for found in means))
+    runs, scores = tuple(places), read or reasoning_of()
+    stages = (lambda place: scores(place, 0, None), lambda place: scores(place, -1, None), now)
+    means = (mean_of([of(place) for place in runs]) for of in stages)
+    share = share_regained(*(found.table for found in means))
     pairs = "" if len(runs) == 1 else f"; {len(runs)} student-teacher pairs as they are"
     return replace(share, method=f"{share.method}{pairs}")
 
 
-def regained(
-    places: Iterable[Place], step: int, role: str = "recovery", levels: Sequence[int] | None = None
-) -> Estimate:
-    """The share that so many steps of recovery bring back."""
-    return share_back(places, lambda place: place.sample(place.evals()[0], step, role), levels)
+def regained(places: Iterable[Place], step: int, role: str = "recovery", read: Read | None = None) -> Estimate:
+    """The share that so many steps of recovery bring back, of the reasoning or of what `read` reads."""
+    scores = read or reasoning_of()
+    return share_back(places, lambda place: scores(place, step, role), scores)
 
 
 def last_within(place: Place, role: str, most: int) -> int:

@@ -1,0 +1,620 @@
+"""A Llama's forward and backward pass on a CPU, written out: fewer, larger operations than autograd's.
+
+For a small model on a CPU half of a training step is overhead: thousands of operations of a few microseconds, each a pass over
+memory. Here
+
+- query, key and value weights stand in one matrix, gate and up weights in another;
+- the norms' weights are multiplied into the matrix that follows, which costs nothing per token;
+- the rows of query and key weights are ordered so that a rotary position is one complex product;
+- attention makes one copy of a rectangle's queries, keys and values, and grouped queries share their keys without a copy;
+- the last layer's MLP and the head run at trained positions only;
+- a low-rank adapter's down-projections are further rows of the matrix that they stand beside;
+- fp32 products go through oneDNN, which on AMD processors is twice as fast as the library behind `torch.mm`.
+
+`logits_of_llama` gives ordinary logits with a gradient, so every objective, optimizer and accumulation uses it as it is. What
+does not fit (`fits`) runs the general way, with the same results up to rounding.
+
+Legend of shape suffixes: N = tokens with padding, K = trained positions, V = vocabulary, D = hidden size, O = outputs and
+R = ranks of a group of linear layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+
+from cavesson.training.batches import Batch
+
+LONGEST = 1024
+"""Length of documents up to which attention keeps its matrix of probabilities. Longer documents run the general way."""
+
+_ROPES = ("default", "linear", "llama3")
+"""Kinds of rotary positions whose angles do not depend on the length of the text."""
+
+
+def fits(net: nn.Module) -> bool:
+    """Whether `net` is a plain Llama in float32 on a CPU: silu, no bias, no dropout, no hooks; with a plain LoRA or none.
+
+    With an adapter, nothing but the adapter may be trained.
+    """
+    llama: Any = net.base_model.model if isinstance(net, PeftModel) else net
+    if type(llama) is not LlamaForCausalLM:
+        return False
+    config = llama.config
+    if (
+        config.hidden_act != "silu"
+        or config.attention_dropout
+        or config.rope_parameters["rope_type"] not in _ROPES
+        or llama.model.gradient_checkpointing
+        or 2 * llama.model.rotary_emb.inv_freq.numel() != llama.model.layers[0].self_attn.head_dim
+    ):
+        return False
+    if any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in net.parameters()):
+        return False
+    inside = [module for module in net.modules() if module is not net.get_output_embeddings()]  # type: ignore[operator]
+    if any(module._forward_hooks or module._forward_pre_hooks for module in inside):
+        return False
+    layers = [module for name, module in llama.named_modules() if name.endswith("_proj")]
+    if not all(_is_plain(layer) for layer in [*layers, llama.lm_head]) or isinstance(llama.lm_head, LoraLinear):
+        return False
+    adapted = any(isinstance(layer, LoraLinear) for layer in layers)
+    return not adapted or all("lora_" in name for name, weight in net.named_parameters() if weight.requires_grad)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is a product with a matrix, or such a layer with one active plain LoRA."""
+    if isinstance(layer, LoraLinear):
+        if len(layer.active_adapters) != 1 or layer.active_adapters[0] not in layer.lora_A:
+            return False
+        name = layer.active_adapters[0]
+        variants = getattr(layer, "lora_variant", {})
+        return (
+            type(layer.base_layer) is nn.Linear
+            and layer.base_layer.bias is None
+            and not layer.merged
+            and not layer.disable_adapters
+            and not layer.fan_in_fan_out
+            and name not in variants
+            and not getattr(layer, "lora_magnitude_vector", None)
+            and type(layer.lora_dropout[name]) is nn.Identity
+            and layer.lora_B[name].bias is None
+        )
+    return type(layer) is nn.Linear and layer.bias is None
+
+
+class LlamaPasses:
+    """The forward and backward pass of one network for which `fits` holds.
+
+    The network's weights are looked up by object at construction, and read anew at each call.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        llama: Any = net.base_model.model if isinstance(net, PeftModel) else net
+        config, model = llama.config, llama.model
+        self.eps = config.rms_norm_eps
+        self.heads, self.key_heads = config.num_attention_heads, config.num_key_value_heads
+        self.width = model.layers[0].self_attn.head_dim
+        self.inner = config.intermediate_size
+        self.rotary = model.rotary_emb
+        weights: list[Tensor] = []
+
+        def number(weight: Tensor) -> int:
+            weights.append(weight)
+            return len(weights) - 1
+
+        def group(norm: int | None, *layers: nn.Module) -> _Group:
+            return _Group([_part(layer, number) for layer in layers], norm, [_outputs(layer) for layer in layers])
+
+        self.embedding = number(model.embed_tokens.weight)
+        self.layers = []
+        for layer in model.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            norm_in, norm_mlp = number(layer.input_layernorm.weight), number(layer.post_attention_layernorm.weight)
+            self.layers.append(
+                _Layer(
+                    qkv=group(norm_in, attention.q_proj, attention.k_proj, attention.v_proj).of_heads(
+                        self.heads, self.key_heads, self.width
+                    ),
+                    out=group(None, attention.o_proj),
+                    gate_up=group(norm_mlp, mlp.gate_proj, mlp.up_proj),
+                    down=group(None, mlp.down_proj),
+                )
+            )
+        norm = number(model.norm.weight)
+        tied = llama.lm_head.weight is model.embed_tokens.weight
+        head = self.embedding if tied else number(llama.lm_head.weight)
+        self.head = _Group([_Part(head)], norm, [llama.lm_head.weight.shape[0]])
+        self.weights = weights
+        self._turns: Tensor | None = None
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits at the trained positions, `[K, V]`, with a gradient if gradients are on; in autocast's dtype if that is on."""
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        with torch.autocast("cpu", enabled=False):
+            if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.weights):
+                return _Passes.apply(self, batch, dtype, *self.weights)  # type: ignore[no-any-return, no-untyped-call]
+            with torch.no_grad():
+                return self.forward(batch, dtype, self.weights, [False] * len(self.weights), None)
+
+    def turns(self, length: int) -> Tensor:
+        """Rotary positions as complex numbers, `[length, width / 2]`, times the root of the scores' scale."""
+        if self._turns is None or len(self._turns) < length:
+            positions = torch.arange(max(64, 1 << (length - 1).bit_length()), dtype=torch.float32)
+            angles = positions[:, None] * self.rotary.inv_freq.float()
+            size = torch.full_like(angles, self.rotary.attention_scaling * self.width**-0.25)
+            self._turns = torch.polar(size, angles)
+        return self._turns[:length]
+
+    def forward(
+        self,
+        batch: Batch,
+        dtype: torch.dtype,
+        weights: Sequence[Tensor],
+        trained: Sequence[bool],
+        kept: _Kept | None,
+    ) -> Tensor:
+        """The logits; what the backward pass needs is put into `kept`."""
+        x = weights[self.embedding].index_select(0, batch.ids_1N[0])
+        for number, layer in enumerate(self.layers):
+            last = number == len(self.layers) - 1
+            qkv, out, gate_up, down = (
+                group.ready(weights, trained, dtype) for group in (layer.qkv, layer.out, layer.gate_up, layer.down)
+            )
+            r_in, n_in, c_in = _normed(x, self.eps, dtype)
+            heads, h_qkv = qkv.forward(c_in)
+            mixed, seen = self._attend(heads, batch.rectangles)
+            if last:  # what comes after the last attention works position by position
+                x, mixed = x.index_select(0, batch.index_K), mixed.index_select(0, batch.index_K)
+            mixed = mixed.to(dtype)
+            added, h_out = out.forward(mixed)
+            x = x + added
+            r_mlp, n_mlp, c_mlp = _normed(x, self.eps, dtype)
+            both, h_gu = gate_up.forward(c_mlp)
+            gate, up = both[:, : self.inner], both[:, self.inner :]
+            silu = nn.functional.silu(gate)
+            product = silu * up
+            added, h_down = down.forward(product)
+            x = x + added
+            if kept is not None:
+                kept.layers.append(
+                    (
+                        (qkv, out, gate_up, down),
+                        (r_in, n_in, c_in, h_qkv, seen),
+                        (mixed, h_out),
+                        (r_mlp, n_mlp, c_mlp, h_gu),
+                        (gate, up, silu, product, h_down),
+                    )
+                )
+        head = self.head.ready(weights, trained, dtype)
+        r, n, c = _normed(x, self.eps, dtype)
+        logits, _ = head.forward(c)
+        if kept is not None:
+            kept.head = (head, r, n, c)
+        return logits
+
+    def backward(
+        self, batch: Batch, weights: Sequence[Tensor], trained: Sequence[bool], kept: _Kept, gradient_KV: Tensor
+    ) -> list[Tensor | None]:
+        """The gradient of each weight; None for those that are not trained."""
+        found: list[Tensor | None] = [None] * len(weights)
+        head, r, n, c = kept.head
+        tokens = batch.ids_1N.shape[1]
+        dtype = gradient_KV.dtype
+        dx = torch.zeros_like(n)
+        _through_norm(dx, head.backward(gradient_KV, c, None, found), n, r)
+        lowest = self._lowest(trained)
+        for number in range(len(self.layers) - 1, -1, -1):
+            (qkv, out, gate_up, down), at_qkv, at_out, at_mlp, at_down = kept.layers[number]
+            kept.layers[number] = None
+            gate, up, silu, product, h_down = at_down
+            d_product = down.backward(dx.to(dtype), product, h_down, found)
+            d_both = torch.empty(len(gate), 2 * self.inner, dtype=dtype)
+            torch.mul(d_product, silu, out=d_both[:, self.inner :])
+            d_product = d_product * up
+            torch.ops.aten.silu_backward.grad_input(d_product, gate, grad_input=d_both[:, : self.inner])
+            r_mlp, n_mlp, c_mlp, h_gu = at_mlp
+            _through_norm(dx, gate_up.backward(d_both, c_mlp, h_gu, found), n_mlp, r_mlp)
+            mixed, h_out = at_out
+            d_mixed = out.backward(dx.to(dtype), mixed, h_out, found)
+            if number == len(self.layers) - 1:
+                dx = torch.zeros(tokens, dx.shape[1]).index_add_(0, batch.index_K, dx)
+                d_mixed = torch.zeros(tokens, d_mixed.shape[1]).index_add_(0, batch.index_K, d_mixed.float())
+            r_in, n_in, c_in, h_qkv, seen = at_qkv
+            d_heads = self._attend_back(d_mixed.float(), seen, batch.rectangles).to(dtype)
+            further = number > lowest
+            d_in = qkv.backward(d_heads, c_in, h_qkv, found, further)
+            if not further:
+                return found
+            _through_norm(dx, d_in, n_in, r_in)
+        at_words = torch.zeros_like(weights[self.embedding]).index_add_(0, batch.ids_1N[0], dx)
+        of_head = found[self.embedding]
+        found[self.embedding] = at_words if of_head is None else of_head.add_(at_words)
+        return found
+
+    def _lowest(self, trained: Sequence[bool]) -> int:
+        """The lowest layer with a trained weight; -1: the embedding is trained."""
+        if trained[self.embedding]:
+            return -1
+        for number, layer in enumerate(self.layers):
+            if any(trained[k] for g in (layer.qkv, layer.out, layer.gate_up, layer.down) for k in g.numbers()):
+                return number
+        return len(self.layers) - 1
+
+    def _attend(
+        self, heads: Tensor, rectangles: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor] | None]]:
+        """Attention inside each document.
+
+        Args:
+            heads: `[N, key heads * (queries per key + 2) * width]`: for each key head its queries, its key and its value, not
+                yet turned to their positions.
+
+        Returns:
+            the mixed values `[N, heads * width]`, and for each rectangle its turned heads and its probabilities, or None for a
+            rectangle of single tokens.
+        """
+        shared, width = self.heads // self.key_heads, self.width
+        mixed = torch.empty(heads.shape[0], self.heads * width)
+        seen: list[tuple[Tensor, Tensor] | None] = []
+        start = 0
+        for docs, length in rectangles:
+            end = start + docs * length
+            part = heads[start:end].view(docs, length, self.key_heads, shared + 2, width)
+            goal = mixed[start:end].view(docs, length, self.key_heads, shared, width)
+            start = end
+            if length == 1:
+                goal.copy_(part[:, :, :, shared + 1 :])
+                seen.append(None)
+                continue
+            turned = torch.empty(docs, self.key_heads, shared + 2, length, width)
+            part = part.permute(0, 2, 3, 1, 4)
+            torch.mul(
+                _complex(part[:, :, : shared + 1].float()),
+                self.turns(length),
+                out=_complex(turned[:, :, : shared + 1]),
+            )
+            turned[:, :, shared + 1] = part[:, :, shared + 1]
+            q, k, v = _sides(turned, shared)
+            p = torch.baddbmm(_future(length, shared), q, k.transpose(1, 2)).softmax(-1)
+            out = torch.bmm(p, v).view(docs, self.key_heads, shared, length, width)
+            goal.copy_(out.permute(0, 3, 1, 2, 4))
+            seen.append((turned, p))
+        return mixed, seen
+
+    def _attend_back(
+        self,
+        d_mixed: Tensor,
+        seen: list[tuple[Tensor, Tensor] | None],
+        rectangles: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        """The gradient of `heads` of `_attend`."""
+        shared, width = self.heads // self.key_heads, self.width
+        d_heads = torch.empty(len(d_mixed), self.key_heads * (shared + 2) * width)
+        start = 0
+        for (docs, length), known in zip(rectangles, seen, strict=True):
+            end = start + docs * length
+            d_out = d_mixed[start:end].view(docs, length, self.key_heads, shared, width)
+            goal = d_heads[start:end].view(docs, length, self.key_heads, shared + 2, width)
+            start = end
+            if known is None:
+                goal[:, :, :, : shared + 1] = 0
+                torch.sum(d_out, 3, out=goal[:, :, :, shared + 1])
+                continue
+            turned, p = known
+            q, k, v = _sides(turned, shared)
+            d_out = d_out.permute(0, 2, 3, 1, 4).reshape(docs * self.key_heads, shared * length, width)
+            goal = goal.permute(0, 2, 3, 1, 4)
+            d_v = torch.bmm(p.transpose(1, 2), d_out)
+            d_p = torch.bmm(d_out, v.transpose(1, 2))
+            d_s = torch._softmax_backward_data(d_p, p, -1, torch.float32)
+            d_q = torch.bmm(d_s, k).view(docs, self.key_heads, shared, length, width)
+            d_k = torch.bmm(d_s.transpose(1, 2), q).view(docs, self.key_heads, length, width)
+            back = self.turns(length).conj()
+            torch.mul(_complex(d_q), back, out=_complex(goal[:, :, :shared]))
+            torch.mul(_complex(d_k), back, out=_complex(goal[:, :, shared]))
+            goal[:, :, shared + 1] = d_v.view(docs, self.key_heads, length, width)
+        return d_heads
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Where a linear layer's weights stand among all weights: its matrix, and an adapter's two factors and scale."""
+
+    weight: int
+    a: int = -1
+    b: int = -1
+    scale: float = 0.0
+
+
+def _part(layer: Any, number: Any) -> _Part:
+    if not isinstance(layer, LoraLinear):
+        return _Part(number(layer.weight))
+    (name,) = layer.active_adapters
+    return _Part(
+        number(layer.base_layer.weight),
+        number(layer.lora_A[name].weight),
+        number(layer.lora_B[name].weight),
+        layer.scaling[name],
+    )
+
+
+def _outputs(layer: Any) -> int:
+    return int(layer.out_features)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What the backward pass needs of the forward pass."""
+
+    layers: list[Any]
+    head: Any = None
+
+
+class _Passes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, passes: LlamaPasses, batch: Batch, dtype: torch.dtype, *weights: Tensor) -> Tensor:
+        kept, trained = _Kept([]), ctx.needs_input_grad[3:]
+        logits = passes.forward(batch, dtype, weights, trained, kept)
+        ctx.passes, ctx.batch, ctx.weights, ctx.trained, ctx.kept = passes, batch, weights, trained, kept
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast("cpu", enabled=False):
+            found = ctx.passes.backward(ctx.batch, ctx.weights, ctx.trained, ctx.kept, gradients[0].contiguous())
+        ctx.kept = None
+        return None, None, None, *found
+
+
+class _Group:
+    """Linear layers with the same input, whose weights stand in one matrix, after a norm or without.
+
+    Args:
+        parts: the layers.
+        norm: number of the norm's weight.
+        sizes: number of outputs of each layer.
+    """
+
+    def __init__(self, parts: list[_Part], norm: int | None, sizes: list[int]) -> None:
+        self.parts, self.norm = parts, norm
+        self.outputs = sum(sizes)
+        starts = [sum(sizes[:k]) for k in range(len(sizes))]
+        self.order: list[_Rows] = [_Rows(start, size) for start, size in zip(starts, sizes, strict=True)]
+
+    def of_heads(self, heads: int, key_heads: int, width: int) -> _Group:
+        """The same group of query, key and value, with rows in the order that `_attend` expects."""
+        shared = heads // key_heads
+        self.order = [
+            _HeadRows(key_heads, shared + 2, width, 0, shared, True),
+            _HeadRows(key_heads, shared + 2, width, shared, shared + 1, True),
+            _HeadRows(key_heads, shared + 2, width, shared + 1, shared + 2, False),
+        ]
+        return self
+
+    def numbers(self) -> list[int]:
+        """The numbers of all weights of the group."""
+        own = [k for part in self.parts for k in (part.weight, part.a, part.b) if k >= 0]
+        return own if self.norm is None else [*own, self.norm]
+
+    def ready(self, weights: Sequence[Tensor], trained: Sequence[bool], dtype: torch.dtype) -> _Ready:
+        """The matrices for one pass."""
+        return _Ready(self, weights, trained, dtype)
+
+
+class _Rows:
+    """The rows of a group's matrix that belong to one layer: consecutive ones."""
+
+    def __init__(self, start: int, size: int) -> None:
+        self.start, self.size = start, size
+
+    def of(self, matrix: Tensor) -> Tensor:
+        """These rows of a group's matrix, as a view that is shaped like `shaped`."""
+        return matrix[self.start : self.start + self.size]
+
+    def shaped(self, weight: Tensor) -> Tensor:
+        """The layer's own matrix as a view with rows in the group's order."""
+        return weight
+
+
+class _HeadRows(_Rows):
+    """The rows of query, key or value: for each key head its queries, its key and its value follow each other.
+
+    Inside a turned head, the two numbers that a rotary position turns together stand beside each other.
+    """
+
+    def __init__(self, key_heads: int, slots: int, width: int, first: int, end: int, turned: bool) -> None:
+        self.key_heads, self.slots, self.width, self.first, self.end = key_heads, slots, width, first, end
+        self.turned = turned
+
+    def of(self, matrix: Tensor) -> Tensor:
+        rows = self.key_heads * self.slots * self.width
+        by_head = matrix[:rows].view(self.key_heads, self.slots, self.width // 2, 2, matrix.shape[1])
+        return by_head[:, self.first : self.end]
+
+    def shaped(self, weight: Tensor) -> Tensor:
+        each = self.end - self.first
+        if self.turned:
+            return weight.view(self.key_heads, each, 2, self.width // 2, weight.shape[1]).transpose(2, 3)
+        return weight.view(self.key_heads, each, self.width // 2, 2, weight.shape[1])
+
+
+class _Ready:
+    """A group's matrices for one pass.
+
+    With an adapter in fp32 the matrix is `W + scale B A`. In bf16 an adapter's small change of W would be lost in rounding,
+    so its product is added instead.
+    """
+
+    def __init__(self, group: _Group, weights: Sequence[Tensor], trained: Sequence[bool], dtype: torch.dtype) -> None:
+        self.group, self.weights, self.trained = group, weights, trained
+        first = weights[group.parts[0].weight]
+        self.columns = first.shape[1]
+        self.adapted = [n for n, part in enumerate(group.parts) if part.a >= 0]
+        self.merged = dtype == torch.float32
+        ranks = [weights[group.parts[n].a].shape[0] for n in self.adapted]
+        self.ranks = [slice(sum(ranks[:k]), sum(ranks[: k + 1])) for k in range(len(ranks))]
+        outputs = group.outputs
+        rows = outputs + -(-sum(ranks) // 8) * 8
+        norm = None if group.norm is None else weights[group.norm]
+        if self.adapted:
+            self.up_OR = torch.zeros(outputs, rows - outputs)
+            for n, ranks_ in zip(self.adapted, self.ranks, strict=True):
+                part, order = group.parts[n], group.order[n]
+                torch.mul(order.shaped(weights[part.b]), part.scale, out=order.of(self.up_OR)[..., ranks_])
+        if len(group.parts) == 1 and norm is None and not self.adapted:
+            matrix = first.detach()
+        else:
+            matrix = torch.empty(rows, self.columns)
+            for part, order in zip(group.parts, group.order, strict=True):
+                weight, goal = order.shaped(weights[part.weight]), order.of(matrix)
+                if norm is None:
+                    goal.copy_(weight)
+                else:
+                    torch.mul(weight, norm, out=goal)
+        if self.adapted:
+            down_RD = matrix[outputs:]
+            down_RD.zero_()
+            for n, ranks_ in zip(self.adapted, self.ranks, strict=True):
+                a = weights[group.parts[n].a]
+                torch.mul(a, 1.0 if norm is None else norm, out=down_RD[ranks_])
+            if self.merged:
+                matrix[:outputs].addmm_(self.up_OR, down_RD)
+            else:
+                self.up_OR = self.up_OR.to(dtype)
+        self.matrix = matrix.to(dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The outputs `[N, O]`, and the adapter's inner values `[N, R]`."""
+        y = _times(x, self.matrix)
+        if not self.adapted:
+            return y, None
+        y, h = y[:, : self.group.outputs], y[:, self.group.outputs :]
+        return (y if self.merged else y.addmm_(h, self.up_OR.t())), h
+
+    def backward(
+        self, g: Tensor, x: Tensor, h: Tensor | None, found: list[Tensor | None], further: bool = True
+    ) -> Tensor:
+        """The input's gradient (if `further`, else something without meaning); weights' gradients are put into `found`."""
+        outputs = self.group.outputs
+        if self.adapted:
+            assert h is not None
+            u = _times(g, self.up_OR.t())
+            self._adapter_gradients(g, x, h, u, found)
+            if not further:
+                return g
+            dx = _times(g, self.matrix[:outputs].t())
+            return dx if self.merged else dx.addmm_(u, self.matrix[outputs:])
+        self._weight_gradients(g, x, found)
+        return _times(g, self.matrix.t()) if further else g
+
+    def _weight_gradients(self, g: Tensor, x: Tensor, found: list[Tensor | None]) -> None:
+        group = self.group
+        norm = None if group.norm is None else group.norm
+        if not any(self.trained[k] for k in group.numbers()):
+            return
+        d_matrix = _outer(g, x).float()
+        plain = norm is None and len(group.parts) == 1
+        for part, order in zip(group.parts, group.order, strict=True):
+            weight = self.weights[part.weight]
+            if plain:
+                found[part.weight] = d_matrix
+                continue
+            d_weight = order.of(d_matrix)
+            if norm is not None and self.trained[norm]:
+                of_part = (d_weight * order.shaped(weight)).flatten(0, -2).sum(0)
+                known = found[norm]
+                found[norm] = of_part if known is None else known.add_(of_part)
+            if self.trained[part.weight]:
+                result = torch.empty_like(weight)
+                if norm is None:
+                    order.shaped(result).copy_(d_weight)
+                else:
+                    torch.mul(d_weight, self.weights[norm], out=order.shaped(result))
+                found[part.weight] = result
+
+    def _adapter_gradients(self, g: Tensor, x: Tensor, h: Tensor, u: Tensor, found: list[Tensor | None]) -> None:
+        group = self.group
+        d_down = _outer(u, x).float()
+        d_up = _outer(g, h).float()
+        for n, ranks in zip(self.adapted, self.ranks, strict=True):
+            part, order = group.parts[n], group.order[n]
+            if self.trained[part.a]:
+                d_a = d_down[ranks]
+                found[part.a] = d_a.contiguous() if group.norm is None else d_a * self.weights[group.norm]
+            if self.trained[part.b]:
+                d_b = torch.empty_like(self.weights[part.b])
+                torch.mul(order.of(d_up)[..., ranks], part.scale, out=order.shaped(d_b))
+                found[part.b] = d_b
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    qkv: _Group
+    out: _Group
+    gate_up: _Group
+    down: _Group
+
+
+def _normed(x: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The factor `[N, 1]` that gives each row a root mean square of 1, the rows times this factor, and these in `dtype`."""
+    r = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    n = x * r
+    return r, n, n.to(dtype)
+
+
+def _through_norm(dx: Tensor, dn: Tensor, n: Tensor, r: Tensor) -> None:
+    """Add to `dx` the gradient that comes through a norm; `dn` is the gradient of the norm's output without its weight."""
+    dn = dn.float()
+    along = (dn * n).sum(-1, keepdim=True).div_(-n.shape[-1])
+    dx.addcmul_(torch.addcmul(dn, n, along), r)
+
+
+def _complex(x: Tensor) -> Tensor:
+    """Pairs of numbers in the last dimension as complex numbers, without a copy."""
+    return torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
+
+
+def _sides(turned: Tensor, shared: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries `[docs * key heads, shared * length, width]`, keys and values `[docs * key heads, length, width]`, as views."""
+    docs, key_heads, slots, length, width = turned.shape
+    flat = turned.view(docs * key_heads, slots * length, width)
+    return flat[:, : shared * length], flat[:, shared * length : (shared + 1) * length], flat[:, -length:]
+
+
+@lru_cache(maxsize=512)
+def _future(length: int, shared: int) -> Tensor:
+    """`[1, shared * length, length]`: very negative where the key comes after the query, else 0."""
+    never = torch.full((length, length), torch.finfo(torch.float32).min / 2).triu(1)
+    return never.repeat(shared, 1)[None]
+
+
+def _onednn_product() -> Any:
+    """oneDNN's product of a matrix and a transposed matrix, if this build of torch has it."""
+    if not torch._C._has_mkldnn:
+        return None
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+_onednn = _onednn_product()
+
+
+def _times(x: Tensor, w: Tensor) -> Tensor:
+    """`x` times the transpose of `w`: `[N, D]`, `[O, D]` to `[N, O]`."""
+    if _onednn is not None and x.dtype == torch.float32 and x.numel() and w.numel():
+        return _onednn(x, w, None, "none", [], "")  # type: ignore[no-any-return]
+    return torch.mm(x, w.t())
+
+
+def _outer(g: Tensor, x: Tensor) -> Tensor:
+    """The gradient of a matrix: the sum over rows of `g` times `x`: `[N, O]`, `[N, D]` to `[O, D]`."""
+    if g.shape[1] > x.shape[1]:
+        return _times(x.t(), g.t()).t().contiguous()
+    return _times(g.t(), x.t())
