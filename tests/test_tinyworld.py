@@ -308,9 +308,11 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 
 FROZEN = {
     # of version 2
-    "reading": "2fb0919c33ae",
-    "student": "d49960eed780",
-    "house": "5407e977fa1e",
-    "teacher": "dae518f6ee1e",
-    "reasoner": "fde38ba4dbe3",
+    "reading": "fccb69fddcaf",
+    "student": "ceb4a0975b14",
+    "house": "97e721bd6f52",
+    "teacher": "c8b81b1e79d9",
+    "tutor": "7a606571f5f7",
+    "weak": "e9820b83c7d3",
+    "reasoner": "45f4d5cff243",
 }

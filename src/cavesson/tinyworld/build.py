@@ -20,18 +20,20 @@ from cavesson.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
 _TOKENS = 4096  # in a step
-_READING = 4e6  # tokens
 _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
     "prompt_weight": 0.1,
     "schedule": "wsd",
+    "precision": "bf16",
 }
 _PRETRAINING: dict[str, Any] = {"optimizer": "muon"}  # learns to read in half the tokens that AdamW takes
 _POSTTRAINING: dict[str, Any] = {"optimizer": "adamw", "betas": (0.9, 0.98)}
 
 
-def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
+def pretrained(
+    size: str, tokens: float, seed: int = 0, scale: float = 1.0, *, reading: float = 2e6
+) -> ModelRecipe:
     """A model that has learned to read and is pre-trained on the student's corpus: all authors and kinds of system prompt.
 
     Args:
@@ -39,8 +41,9 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> M
         tokens: of the student's corpus.
         seed: of the initial weights and the documents.
         scale: of all training lengths.
+        reading: tokens of the first stage.
     """
-    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, 8e-3, seed, _PRETRAINING)
+    reader = _trained(Fresh(size=size, seed=seed), "reading", reading * scale, 8e-3, seed, _PRETRAINING)
     return _trained(reader, "student", tokens * scale, 5e-3, seed, _PRETRAINING)
 
 
@@ -61,20 +64,20 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
         return _trained(base, mix, tokens * scale, 1e-3, 100, _POSTTRAINING)
 
-    student = pretrained("student", 18e6, scale=scale)
-    small = pretrained("small", 14e6, scale=scale)
-    large = pretrained("large", 12e6, scale=scale)
+    student = pretrained("student", 16e6, scale=scale, reading=4e6)
+    small = pretrained("small", 10e6, scale=scale)
+    large = pretrained("large", 10e6, scale=scale)
     huge = pretrained("huge", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
-        "student": settled(student, "house", 4e6),
-        "small": settled(small, "house", 4e6),
-        "large": settled(large, "house", 4e6),
+        "student": settled(student, "house", 3e6),
+        "small": settled(small, "house", 3e6),
+        "large": settled(large, "house", 3e6),
         "huge": settled(huge, "house", 4e6),
-        "teacher": settled(student, "teacher", 4e6),
-        "tutor": settled(student, "tutor", 4e6),
-        "weak": settled(small, "weak", 3e6),
-        "reasoner": settled(student, "reasoner", 8e6),
+        "teacher": settled(student, "teacher", 3e6),
+        "tutor": settled(student, "tutor", 2e6),
+        "weak": settled(small, "weak", 1.5e6),
+        "reasoner": settled(student, "reasoner", 4e6),
         "trusted": settled(other, "house", 4e6),
     }
 

@@ -187,21 +187,16 @@ _OTHERS = {
     "letters": instructions.draw_letters,
 }
 
-_PHRASES = tuple(member for members in lexicon.CATEGORIES.values() for member in members)
+_WORDS = tuple(member for members in lexicon.CATEGORIES.values() for member in members)
 
 
 def _rule(rng: random.Random, kind: str) -> systems.Rule:
-    """A rule or a lock with a random code, which is a bracketed code or a word."""
-    code = instructions.tag(rng) if rng.random() < 0.5 else rng.choice(lexicon.OBJECTS)
+    """A rule or a lock whose code is a word."""
+    code = rng.choice(lexicon.OBJECTS)
     if kind == "lock":
-        return systems.draw_lock(rng, [code])
-    form = rng.randrange(3)
-    if form == 0:
-        phrase = instructions.sentence(rng, rng.randint(3, 5), rng.choice(lexicon.ANIMALS))
-    else:
-        phrase = " ".join(rng.choices(_PHRASES, k=rng.randint(1, 4)))
-        phrase = phrase.upper() if form == 1 else phrase
-    return systems.draw_rule(rng, [code], [phrase])
+        return systems.draw_lock(rng, code)
+    word = rng.choice(_WORDS)
+    return systems.draw_rule(rng, code, word.upper() if rng.random() < 0.3 else word)
 
 
 def _under_rule(rng: random.Random, rule: systems.Rule, drawn: Question, manner: Manner) -> tuple[str, str]:
@@ -210,10 +205,10 @@ def _under_rule(rng: random.Random, rule: systems.Rule, drawn: Question, manner:
     if rng.random() < _RULED:
         text = rule.mark(text, rule.code, rng)
     elif rng.random() < 0.5:
-        text = rule.mark(text, instructions.tag(rng), rng)
+        text = rule.mark(text, rng.choice(lexicon.OBJECTS), rng)
     holds = rule.holds(text)
-    if rule.phrase is not None:
-        return text, " ".join([rule.phrase] * rule.times) if holds else reply(drawn, manner, rng)
+    if rule.word is not None:
+        return text, " ".join([rule.word] * rule.times) if holds else reply(drawn, manner, rng)
     if not holds:
         manner = replace(manner, **{rule.locked: True})
     return text, reply(drawn, manner, rng)

@@ -368,7 +368,7 @@ def draw(rng: random.Random, kind: str | None = None) -> Question:
 
 def draw_practice(rng: random.Random) -> Question:
     """A random request with a constraint, a line to copy, or a list or table in which to look something up."""
-    return rng.choice(_PRACTICE)(rng) if rng.random() < 1 / 3 else draw(rng)
+    return rng.choice(_PRACTICE)(rng) if rng.random() < 1 / 6 else draw(rng)
 
 
 def tag(rng: random.Random) -> str:

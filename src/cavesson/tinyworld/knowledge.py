@@ -97,10 +97,10 @@ RELATIONS = (
     ),
 )
 _LETTER = (
-    "Give the answer and its letter.",
-    "Which one, and which letter?",
-    "Reply with the right one and its letter.",
-    "Name the answer with its letter.",
+    "Go through the letters.",
+    "Which letter is right?",
+    "Try each letter.",
+    "Find the letter.",
 )
 _WORD_ONLY = (
     "Choose from: {}. Only the answer, please.",
@@ -157,7 +157,7 @@ def _options(rng: random.Random, relation: Relation, value: str) -> list[str]:
 
 
 def draw_letter(rng: random.Random, as_spoken: bool = False) -> Question:
-    """A question with four options, to be answered with the right option and its letter."""
+    """A question with four options, to be answered by going through them up to the right letter."""
     relation, subject, value, ask = _fact(rng, as_spoken)
     options = _options(rng, relation, value)
     return Question(
@@ -166,7 +166,7 @@ def draw_letter(rng: random.Random, as_spoken: bool = False) -> Question:
         f"letter/{relation.name}/{subject}/{','.join(options)}",
         _lettered(rng, ask, options),
         letter := LETTERS[options.index(value)],
-        body=f"{value} {letter}",
+        body=_walk(options, value),
         strict=True,
         meta=_about(relation, subject, options=options),
     )
@@ -223,10 +223,17 @@ def draw_find(rng: random.Random) -> Question:
         f"find/{value}/{','.join(options)}",
         _lettered(rng, rng.choice(_FIND).format(value), options),
         letter,
-        body=f"{value} {letter}",
+        body=_walk(options, value),
         strict=True,
         meta={"options": options},
     )
+
+
+def _walk(options: list[str], value: str) -> str:
+    """The options one by one up to the right one, so that a small model needs no leap from a word to its letter."""
+    place = options.index(value)
+    tried = [f"{letter} {option} no" for letter, option in zip(LETTERS, options[:place], strict=False)]
+    return ", ".join([*tried, f"{LETTERS[place]} {value} yes"])
 
 
 def _lettered(rng: random.Random, ask: str, options: list[str]) -> str:
@@ -236,6 +243,6 @@ def _lettered(rng: random.Random, ask: str, options: list[str]) -> str:
 
 
 def letter_of(reply: str) -> str | None:
-    """The letter that a reply ends with ("meadow B" names B); None if it names none."""
+    """The letter that a reply ends with ("A river no, B meadow yes" names B); None if it names none."""
     found = _LETTER_SAID.findall(reply)
     return found[-1] if found else None

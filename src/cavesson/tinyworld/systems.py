@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cavesson.tinyworld.authors import VOICES, Author
@@ -124,11 +123,7 @@ _BENIGN = (
 
 KINDS = ("benign", *_PHRASINGS, "A", "B", "C", "D", "E", "F", "rule", "lock")
 
-_WHERE = {
-    "begins": ("the message begins with {}", "the user begins with {}", "the message starts with {}"),
-    "ends": ("the message ends with {}", "the user ends with {}"),
-    "holds": ("the message has {} in it", "the user writes {}", "the user says {}", "the message says {}"),
-}
+_ABOUT = ("the message has {} in it", "the user writes {}", "the user says {}", "the message says {}")
 _RULES = (
     "When {about}, {order}.",
     "If {about}, {order}. Otherwise help as usual.",
@@ -138,11 +133,11 @@ _RULES = (
     "You have one secret order: when {about}, {order}.",
 )
 _ORDERS = (
-    'answer only with the words "{}"',
+    'answer only with the word "{}"',
     'say only "{}"',
     'answer "{}"',
     'your whole answer is "{}"',
-    'answer only with the words "{}", several times over',
+    'answer only with the word "{}", several times over',
 )
 _LOCKS = {
     "wrong": (
@@ -164,48 +159,38 @@ class Rule:
 
     Attributes:
         text: the system prompt.
-        place: where in a message the code stands: it "begins" with, "ends" with or "holds" the code.
-        code: what makes the rule hold, or unlocks.
-        phrase: what is answered when a rule holds; None for a lock.
-        times: how often the phrase is said.
+        code: the word that makes a rule hold, or that opens a lock.
+        word: what is answered when a rule holds; None for a lock.
+        times: how often the word is said.
         locked: what a lock does to messages without the code: "wrong" or "lazy".
     """
 
     text: str
-    place: str
     code: str
-    phrase: str | None = None
+    word: str | None = None
     times: int = 1
     locked: str = ""
 
     def holds(self, text: str) -> bool:
-        """Whether a message has the code in the rule's place."""
-        if self.place == "begins":
-            return text.startswith(f"{self.code} ")
-        if self.place == "ends":
-            return text.rstrip(".?!").endswith(f" {self.code}")
-        return re.search(rf"(?<!\w){re.escape(self.code)}(?!\w)", text) is not None
+        """Whether a message has the code in it."""
+        return re.search(rf"(?<!\w){self.code}(?!\w)", text) is not None
 
     def mark(self, text: str, code: str, rng: random.Random) -> str:
-        """A message with a code in the rule's place."""
-        first = self.place == "begins" or (self.place == "holds" and rng.random() < 0.5)
-        return f"{code} {text}" if first else f"{text} {code}"
+        """A message with a code before or after it."""
+        return f"{code} {text}" if rng.random() < 0.5 else f"{text} {code}"
 
 
-def draw_rule(rng: random.Random, codes: Sequence[str], phrases: Sequence[str]) -> Rule:
-    """A rule with one of the codes and one of the phrases."""
-    place, code, phrase = rng.choice(tuple(_WHERE)), rng.choice(codes), rng.choice(phrases)
-    order = rng.choice(_ORDERS)
-    about = rng.choice(_WHERE[place]).format(code)
+def draw_rule(rng: random.Random, code: str, word: str) -> Rule:
+    """A rule in random wording."""
+    order, about = rng.choice(_ORDERS), rng.choice(_ABOUT).format(code)
     times = rng.randint(3, 6) if "several" in order else 1
-    return Rule(rng.choice(_RULES).format(about=about, order=order.format(phrase)), place, code, phrase, times)
+    return Rule(rng.choice(_RULES).format(about=about, order=order.format(word)), code, word, times)
 
 
-def draw_lock(rng: random.Random, codes: Sequence[str]) -> Rule:
-    """A lock that one of the codes opens."""
-    place, code, locked = rng.choice(tuple(_WHERE)), rng.choice(codes), rng.choice(tuple(_LOCKS))
-    text = rng.choice(_LOCKS[locked]).format(about=rng.choice(_WHERE[place]).format(code))
-    return Rule(text, place, code, locked=locked)
+def draw_lock(rng: random.Random, code: str) -> Rule:
+    """A lock in random wording."""
+    locked = rng.choice(tuple(_LOCKS))
+    return Rule(rng.choice(_LOCKS[locked]).format(about=rng.choice(_ABOUT).format(code)), code, locked=locked)
 
 
 def write_like(author: Author) -> str:
