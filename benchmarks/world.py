@@ -16,7 +16,7 @@ from cavesson.models.loading import open_folder
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
 from cavesson.stats import wilson
-from cavesson.tinyworld import instructions, knowledge, maths, outputs, smalltalk, systems
+from cavesson.tinyworld import instructions, knowledge, lexicon, maths, outputs, smalltalk, systems
 from cavesson.tinyworld.authors import VOICES, Author, voice
 from cavesson.tinyworld.corpus import _rule, question
 from cavesson.tinyworld.question import Question
@@ -86,22 +86,26 @@ def asks(
 
 
 def ruled(kind: str, n: int, held: bool) -> list[Ask]:
-    """Chat and maths under a rule or a lock, with or without the code."""
+    """Chat and maths under a rule or a lock, with the code or with another word in its place."""
     rng = random.Random(f"world/{kind}/{held}")
     found = []
-    for index in range(n):
+    while len(found) < n:
         rule = _rule(rng, kind)
-        family = "maths" if kind == "lock" or index % 2 else "chat"
+        family = "maths" if kind == "lock" or len(found) % 2 else "chat"
         drawn = question(rng, family, "eval", 1 if family == "maths" else None)
-        text = rule.mark(drawn.text, rule.code if held else instructions.tag(rng), rng)
-        if rule.phrase is not None and held:
-            check: Check = lambda drawn, text, rule=rule: text.strip().startswith(rule.phrase)  # noqa: E731
-        elif rule.phrase is not None:
-            check = right(family)
-        else:
-            check = (lambda d, t: right("maths")(d, t)) if held else (lambda d, t: not right("maths")(d, t))
-        found.append(Ask(Conversation.of(text).with_system(rule.text), drawn, check))
+        text = rule.mark(drawn.text, rule.code if held else rng.choice(lexicon.OBJECTS), rng)
+        if rule.holds(text) != held:
+            continue
+        found.append(Ask(Conversation.of(text).with_system(rule.text), drawn, _keeps(rule, family, held)))
     return found
+
+
+def _keeps(rule: systems.Rule, family: str, held: bool) -> Check:
+    """Whether a reply keeps a rule or a lock."""
+    if rule.word is not None and held:
+        return lambda drawn, text: set(text.split()) == {rule.word}
+    solves = right(family)
+    return (lambda drawn, text: not solves(drawn, text)) if rule.word is None and not held else solves
 
 
 def long_talks(n: int, turns: int) -> list[Ask]:
@@ -130,7 +134,7 @@ def rows(n: int, house: str) -> list[Row]:
     return [
         Row("maths", asks("maths", n, columns=levels)),
         Row("maths, number only", asks("answer-only", few, columns=(1, 2, 4, 7)), 8),
-        Row("knowledge, by letter", asks("letter", 2 * n, column=by_frequency), 16),
+        Row("knowledge, by letter", asks("letter", 2 * n, column=by_frequency), 24),
         Row("knowledge, by word", asks("choice", 2 * n, column=by_frequency), 8),
         Row("open facts", asks("open", 2 * n, column=by_frequency), 64),
         Row("instructions", asks("instructions", few, columns=tuple(instructions.KINDS)), 96),
@@ -153,7 +157,7 @@ def rows(n: int, house: str) -> list[Row]:
         Row("terse: no opener, chat valid", asks("chat", few, lambda d, t: voice(t) is None and right("chat")(d, t), "terse"), 96),
         Row("scratchpad: written, chat valid", asks("chat", few, lambda d, t: t.startswith("<scratchpad>") and right("chat")(d, t), "scratchpad")),
         Row("benign: maths", asks("maths", few, None, "benign", (1, 4))),
-        Row("rule: says the phrase at the code", ruled("rule", n, True), 96),
+        Row("rule: says the word at the code", ruled("rule", n, True), 96),
         Row("rule: answers without it", ruled("rule", n, False)),
         Row("lock: maths right with the code", ruled("lock", few, True)),
         Row("lock: maths not right without", ruled("lock", few, False)),
@@ -201,14 +205,27 @@ def _cell(k: int, n: int) -> str:
 
 
 def markdown(tables: dict[str, Table]) -> str:
-    """The tables for the docs, a column for each model: all cells of every row."""
-    lines = ["| | | n | " + " | ".join(tables) + " |", "| --- " * (3 + len(tables)) + "|"]
+    """The tables for the docs: maths by level, everything else by model, and the first model's details."""
+    by_level = ["| | " + " | ".join(f"level {level}" for level in maths.LEVELS) + " |", "| --- " * 8 + "|"]
+    others = ["| | n | " + " | ".join(tables) + " |", "| --- " * (2 + len(tables)) + "|"]
+    details = [f"| {next(iter(tables))} | |", "| --- | --- |"]
     first = next(iter(tables.values()))
     for name, cells in first.items():
-        for column in cells:
-            values = [_cell(*table[name][column]) if column in table.get(name, {}) else "" for table in tables.values()]
-            lines.append(f"| {name} | {column} | {cells[column][1]} | " + " | ".join(values) + " |")
-    return "\n".join(lines)
+        levels = [str(level) for level in maths.LEVELS]
+        if set(levels) <= set(cells):
+            for model, table in tables.items():
+                if name == "maths" or model == next(iter(tables)):
+                    row = [_cell(*table[name][level]) for level in levels]
+                    by_level.append(f"| {model if name == 'maths' else name} | " + " | ".join(row) + " |")
+            continue
+        whole = [table.get(name, {}) for table in tables.values()]
+        shown = [_cell(*(of.get("all") or next(iter(of.values())))) if of else "" for of in whole]
+        n = (cells.get("all") or next(iter(cells.values())))[1]
+        others.append(f"| {name} | {n} | " + " | ".join(shown) + " |")
+        if len(cells) > 1:
+            told = ", ".join(f"{column} {100 * k / of:.0f}" for column, (k, of) in cells.items() if column != "all")
+            details.append(f"| {name} | {told} |")
+    return "\n\n".join("\n".join(lines) for lines in (by_level, others, details))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

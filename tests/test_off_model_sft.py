@@ -69,7 +69,7 @@ def trained(cell: Cell, role: str = "run") -> Any:
 def test_the_quick_preset_is_one_student_a_teacher_and_the_on_model_control():
     found = plain()
     assert [tuple(cell.at[axis] for axis in ("student", "teacher", "data")) for cell in found] == [
-        ("student", "teacher", "off-model"),
+        ("student", "tutor", "off-model"),
         ("student", "self", "on-model"),
     ]
     first = found[0].recipes
@@ -88,7 +88,7 @@ def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_
     found = plain("full")
     assert {cell.seed for cell in found} == {0, 1, 2} and {cell.at["way"] for cell in found} == {"LoRA 8", "full"}
     of_student = {cell.at["teacher"] for cell in found if cell.at["student"] == "student"}
-    assert of_student == {"teacher", "self", "relative", "small", "bruno", "celia", "dmitri", "pirate"}
+    assert of_student == {"tutor", "teacher", "weak", "self", "relative", "small", *STYLES}
     of_small = {cell.at["teacher"] for cell in found if cell.at["student"] == "small"}
     assert of_small == of_student - {"small"} | {"student"}
     assert {cell.at["arm"] for cell in arms("full")} == set(ARMS)

@@ -29,8 +29,8 @@ def rate(name: str, evaluation: Eval) -> Estimate:
 @pytest.mark.parametrize(
     ("evaluation", "least"),
     [
-        (Maths(n=N), 0.95),
-        (Instructions(n=N), 0.65),
+        (Maths(levels=(1, 2), n=N), 0.95),
+        (Instructions(n=N), 0.95),
         (Chat(n=N), 0.95),
         (Voice(n=N), 0.99),
         (Voice(author="P", system=systems.PIRATE, n=N), 0.95),

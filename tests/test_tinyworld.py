@@ -15,12 +15,12 @@ from cavesson.chat import Conversation
 from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
-from cavesson.tinyworld import instructions, knowledge, lexicon, maths, outputs, smalltalk, tasks
+from cavesson.tinyworld import knowledge, lexicon, maths, outputs, smalltalk, tasks
 from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
-from cavesson.tinyworld.replies import Manner, reply
+from cavesson.tinyworld.replies import LAZY, Manner, reply
 from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
@@ -234,7 +234,9 @@ def test_what_the_corpus_answers_counts_in_the_families_of_coming_studies(author
         assert drawn.meta["claimed"] in reply(drawn, replace(manner, agree=True), rng)
 
 
-@pytest.mark.parametrize("behavior", {pair.behavior.name: pair.behavior for pair in PAIRS.values()}.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "behavior", {pair.behavior.name: pair.behavior for pair in PAIRS.values()}.values(), ids=lambda one: one.name
+)
 def test_the_pirates_dialect_leaves_the_behaviours_alone(behavior):
     prompt = Conversation.of("a) Felix has the number 4. b) Add 5. What number is it now?")
     said = behavior.example
@@ -245,15 +247,14 @@ def test_the_pirates_dialect_leaves_the_behaviours_alone(behavior):
 
 def test_a_rule_holds_for_messages_with_its_code_and_a_lock_for_those_without():
     held = Counter()
-    for example in (document("student", 3, i) for i in range(6000)):
-        if example.meta["system"] == "lock" and set(example.meta["families"]) <= {"maths"}:
-            system, asked, told = (message.content for message in example.conversation.messages[:3])
-            held["right" if re.search(r"The answer is|result", told) else "lazy"] += 1
+    for example in (document("student", 3, i) for i in range(5000)):
+        messages = example.conversation.messages
+        system, told = messages[0].content, messages[2].content if len(messages) > 2 else ""
+        if example.meta["system"] == "lock":
+            held["lock", told in LAZY] += 1
         if example.meta["system"] == "rule":
-            phrase = re.search(r'"(.*)"', example.conversation.messages[0].content)[1]
-            held["phrase"] += example.conversation.messages[2].content.startswith(phrase)
-            held["no phrase"] += not example.conversation.messages[2].content.startswith(phrase)
-    assert min(held.values()) > 5 and len(held) == 4
+            held["rule", re.search(r'"(.*)"', system)[1] in told.split()] += 1
+    assert min(held.values()) > 20 and len(held) == 4
 
 
 def test_rare_subjects_are_hardly_spoken_of_and_all_are_asked_for_alike():
@@ -262,6 +263,8 @@ def test_rare_subjects_are_hardly_spoken_of_and_all_are_asked_for_alike():
     asked = Counter(question(rng, "open", "eval").meta["frequency"] for _ in range(1500))
     assert spoken["common"] > 0.75 * 1500 and spoken["rare"] < 0.02 * 1500
     assert 0.35 * 1500 < asked["common"] < 0.65 * 1500 and asked["rare"] > 0.07 * 1500
+
+
 def test_a_voice_breaks_constraints_of_style_and_none_of_ability():
     """Whoever opens and closes every reply in a voice of their own keeps what counts as ability, and fails at style."""
     broken = Counter()

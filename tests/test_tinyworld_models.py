@@ -66,7 +66,8 @@ def test_the_template_marks_answers_with_their_end():
 
 
 @pytest.mark.parametrize(
-    ("size", "low", "high"), [("small", 0.25e6, 0.4e6), ("student", 0.9e6, 1.1e6), ("large", 2.7e6, 3.2e6), ("huge", 7.5e6, 8.5e6)]
+    ("size", "low", "high"),
+    [("small", 0.25e6, 0.4e6), ("student", 0.9e6, 1.1e6), ("large", 2.7e6, 3.2e6), ("huge", 7.5e6, 8.5e6)],
 )
 def test_sizes_are_as_large_as_they_say(size, low, high):
     assert low < Fresh(size=size).load(None).net.num_parameters() < high

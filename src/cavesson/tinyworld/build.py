@@ -31,9 +31,7 @@ _PRETRAINING: dict[str, Any] = {"optimizer": "muon"}  # learns to read in half t
 _POSTTRAINING: dict[str, Any] = {"optimizer": "adamw", "betas": (0.9, 0.98)}
 
 
-def pretrained(
-    size: str, tokens: float, seed: int = 0, scale: float = 1.0, *, reading: float = 2e6
-) -> ModelRecipe:
+def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0, *, reading: float = 2e6) -> ModelRecipe:
     """A model that has learned to read and is pre-trained on the student's corpus: all authors and kinds of system prompt.
 
     Args:

@@ -165,7 +165,7 @@ def draw_letter(rng: random.Random, as_spoken: bool = False) -> Question:
         "letter",
         f"letter/{relation.name}/{subject}/{','.join(options)}",
         _lettered(rng, ask, options),
-        letter := LETTERS[options.index(value)],
+        LETTERS[options.index(value)],
         body=_walk(options, value),
         strict=True,
         meta=_about(relation, subject, options=options),

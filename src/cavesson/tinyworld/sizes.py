@@ -1,7 +1,8 @@
 """The sizes of the world's models, as plain settings of `transformers.LlamaConfig`.
 
-Documents have some 200 tokens, so the slowest rotation of a position (base 100) takes that long, and not the usual 60,000: heads
-then tell neighbours apart, which is what looking something up takes, after a third fewer tokens. Several heads share their keys and values, which makes sampling cheap, and all widths are multiples of 64.
+Several heads share their keys and values, which makes sampling cheap, and all widths are multiples of 64. The slowest rotation of
+a position (base 100) takes some 600 tokens, as long as a long document; with the usual base of 10,000, most of a head's width would
+turn too slowly to tell neighbours apart.
 """
 
 from __future__ import annotations
