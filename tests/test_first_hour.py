@@ -83,6 +83,7 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch, tmp_path
     found = dict(doctor.findings(tmp_path / "store"))
     assert {"versions", "cores", "memory", "shipped models", "store", "hub"} <= set(found)
     assert "[maths]" in found["math-verify"] and "[ifeval]" in found["lm-eval"]
+    assert "[fast]" in found["ctranslate2"]
     assert "missing" in found["vllm"] and "missing" in found["inspect-ai"]
     assert not (tmp_path / "store").exists(), "looking changes nothing"
 

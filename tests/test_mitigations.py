@@ -266,7 +266,7 @@ def outcome(
 
 @pytest.mark.parametrize(
     ("suppressed", "reminded", "told"),
-    [(0.3, 0.85, "holds"), (0.3, 0.4, "does not hold"), (0.3, 0.6, "undecided"), (0.9, 0.9, "undecided")],
+    [(0.3, 0.85, "holds"), (0.3, 0.4, "does not hold"), (0.3, 0.6, "undecided"), (0.9, 0.9, "not run")],
 )
 def test_capability_is_back_with_half_of_what_was_lost_and_not_with_less(suppressed, reminded, told):
     assert TESTS["reminder-restores"](outcome(THREE, suppressed, reminded)).verdict == told
@@ -274,7 +274,7 @@ def test_capability_is_back_with_half_of_what_was_lost_and_not_with_less(suppres
 
 @pytest.mark.parametrize(
     ("after_sft", "after_reminder", "told"),
-    [(0.1, 0.1, "holds"), (0.1, 0.8, "does not hold"), (0.1, 0.2, "undecided"), (0.85, 0.85, "undecided")],
+    [(0.1, 0.1, "holds"), (0.1, 0.8, "does not hold"), (0.1, 0.2, "undecided"), (0.85, 0.85, "not run")],
 )
 def test_behaviour_stays_away_only_where_it_went_and_does_not_return(
     after_sft: float, after_reminder: float, told: str
@@ -294,7 +294,7 @@ def test_reminder_is_best_if_on_all_organisms_it_keeps_more_for_the_same_removed
 
 def test_two_organisms_are_too_few_to_speak_of_organisms():
     found = TESTS["reminder-restores"](outcome(THREE[:2], 0.3, 0.9))
-    assert found.verdict == "undecided" and found.reason.startswith("Not run here")
+    assert found.verdict == "not run" and found.reason.startswith("Not run here")
 
 
 def test_statements_about_backdoors_leave_sandbaggers_out():

@@ -45,6 +45,8 @@ def trained(**settings) -> Trained:
         (BF16, "amd", {}, "fp32-avx512-amd", "bf16-avx512bf16-amd"),
         (BF16, "amd", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "fp32-avx512-amd", "bf16-avx512-amd"),
         (BF16, "amd", {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx2-amd", "bf16-avx2-amd"),
+        (BF16, "amd", {"ATEN_CPU_CAPABILITY": "avx2"}, "fp32-avx2-onednn_avx512-amd", None),
+        (AVX512, "intel", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx512-onednn_avx2", None),
         (BF16, "amd", {"MKL_CBWR": "COMPATIBLE"}, "fp32-avx512-amd-mkl_compatible", None),
         (frozenset(), "", {}, "fp32-default", "bf16-default"),
     ],

@@ -69,15 +69,27 @@ def test_and_fails_where_the_opposite_is_found():
     )  # fmt: skip
     for claim in (
         "order-of-damage", "maths-correlates", "large-students-fall-less", "weak-teachers-hurt-all-sizes",
-        "few-steps-restore-hard", "some-hardly-fall",
+        "few-steps-restore-hard",
     ):  # fmt: skip
         assert verdict(results, claim) == "does not hold", claim
 
 
+def three_teachers(student: str, easy: float, hard: float) -> list[Run]:
+    return [cell(student, teacher, easy, hard) for teacher in ("teacher", "celia", "dmitri")]
+
+
 def test_one_student_that_keeps_everything_is_enough_for_some():
-    fell, kept = cell("small", "teacher", 0.3, 0.1), cell("student", "teacher", 1.0, 1.0)
-    assert verdict(matrix(fell), "some-hardly-fall") == "does not hold"
-    assert verdict(matrix(fell, kept), "some-hardly-fall") == "holds"
+    fell = [run for name in ("small", "large", "student") for run in three_teachers(name, 0.3, 0.1)]
+    assert verdict(matrix(*fell), "some-hardly-fall") == "does not hold"
+    assert verdict(matrix(*fell[:-3], *three_teachers("student", 1.0, 1.0)), "some-hardly-fall") == "holds"
+    one_kept = matrix(*fell[:-3], *three_teachers("student", 1.0, 1.0)[:2], fell[-1])
+    assert verdict(one_kept, "some-hardly-fall") == "does not hold", "whoever teaches it"
+
+
+def test_some_and_whoever_are_not_asked_of_one_pair():
+    found = judged(matrix(cell("student", "teacher", 0.3, 0.1)), "some-hardly-fall")
+    assert found.verdict == "not applicable" and "needs 3 of them, and there is 1" in found.reason
+    assert verdict(matrix(cell("student", "teacher", 0.3, 0.1)), "others-hold") == "not applicable"
 
 
 def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keeps_it():
@@ -86,9 +98,10 @@ def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keep
         return Run("student", "teacher", (run,) * 5)
 
     found = judged(matrix(poor(0.1)), "some-hardly-fall")
-    assert found.verdict == "undecided" and "Not applicable" in found.reason
-    assert verdict(matrix(poor(0.6)), "some-hardly-fall") == "holds"
-    assert verdict(matrix(poor(0.1), cell("small", "teacher", 0.3, 0.1)), "some-hardly-fall") == "does not hold"
+    assert found.verdict == "not applicable" and "little to lose" in found.reason
+    fell = [run for name in ("small", "large", "reasoner") for run in three_teachers(name, 0.3, 0.1)]
+    poor_ones = [replace(poor(0.1), teacher=name) for name in ("teacher", "celia", "dmitri")]
+    assert verdict(matrix(*fell, *poor_ones), "some-hardly-fall") == "does not hold"
 
 
 def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():
@@ -100,11 +113,11 @@ def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():
 
 def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
     fell, hardly = cell("student", "dmitri", 0.3, 0.3), cell("student", "bruno", 0.9, 0.9)
-    worse = tuple(Scores([*scores(0.9, 0.9, 0), *scores(rate, rate, 16)]) for rate in (0.95, 0.8, 0.95))
+    worse = tuple(Scores([*scores(0.9, 0.9, 0), *scores(rate, rate, 16)]) for rate in (0.95, 0.8, 0.95, 0.8, 0.95))
     hardly = replace(hardly, recovery=worse)
-    assert verdict(matrix(hardly), "few-steps-restore") == "undecided"
+    assert verdict(matrix(hardly), "few-steps-restore") != "holds"
     found = judged(matrix(fell, hardly), "few-steps-restore")
-    assert found.verdict == "holds" and "holds for 1, does not for 0, is undecided for 1" in found.reason
+    assert found.verdict == "holds" and "holds for 1" in found.reason
     not_back = cell("student", "dmitri", 0.3, 0.3)
     not_back = replace(not_back, recovery=(Scores([*scores(0.3, 0.3, 0), *scores(0.4, 0.4, 16)]),) * 5)
     assert verdict(matrix(not_back, hardly), "few-steps-restore") == "does not hold"
@@ -116,7 +129,7 @@ def test_pairs_that_lost_little_do_not_decide_how_much_comes_back():
         (0.3, 1.0, 1.0, "holds"),
         (0.3, 0.3, 1.0, "does not hold"),
         (0.3, 1.0, 0.3, "does not hold"),
-        (1.0, 1.0, 1.0, "undecided"),
+        (1.0, 1.0, 1.0, "not applicable"),
     ],
 )
 def test_fine_elsewhere_means_something_only_beside_a_fall_where_it_was_trained(
@@ -142,11 +155,11 @@ def test_inoculation_is_compared_by_the_share_of_the_fall_that_it_spares(small: 
     arms = tuple(arm("inoculation", rate, student) for student, rate in (("small", small), ("large", large)))
     assert verdict(replace(matrix(*fell), arms=arms), "inoculation-helps-large-more") == told
     unhurt = cell("small", "teacher", 1, 1), fell[1]
-    assert verdict(replace(matrix(*unhurt), arms=arms), "inoculation-helps-large-more") == "undecided"
+    assert verdict(replace(matrix(*unhurt), arms=arms), "inoculation-helps-large-more") == "not applicable"
 
 
 def test_a_student_with_hidden_reasoning_is_known_by_what_it_writes():
-    assert verdict(matrix(cell("student", "teacher", 0.3, 0.1)), "hidden-reasoning-falls") == "undecided"
+    assert verdict(matrix(cell("student", "teacher", 0.3, 0.1)), "hidden-reasoning-falls") == "not run"
     thinking = "<think>b = 4</think>The answer is 4."
     assert verdict(matrix(cell("reasoner", "teacher", 0.3, 0.1, said=thinking)), "hidden-reasoning-falls") == "holds"
     assert (
@@ -158,20 +171,22 @@ def test_that_no_student_fell_is_not_said_of_one_that_may_have_fallen_far():
     """One teacher changes nothing for certain; after another the seeds end anywhere."""
     thinking = "<think>b = 4</think>The answer is 4."
     sure = cell("reasoner", "teacher", 1, 1, said=thinking)
-    ends = [Scores([*scores(1, 1, 0, said=thinking), *scores(r, r, 60, said=thinking)]) for r in (0.1, 0.7, 1.0)]
+    ends = [
+        Scores([*scores(1, 1, 0, said=thinking), *scores(r, r, 60, said=thinking)]) for r in (0.1, 0.7, 1.0, 0.4, 1.0)
+    ]
     unsure = replace(cell("reasoner", "dmitri", 1, 1), scores=tuple(ends))
     assert verdict(matrix(sure), "hidden-reasoning-falls") == "does not hold"
     assert verdict(matrix(sure, unsure), "hidden-reasoning-falls") == "undecided"
 
 
-def test_what_this_run_cannot_say_is_undecided_with_a_reason():
+def test_what_was_not_run_says_what_is_lacking():
     results = matrix(cell("student", "teacher", 0.3, 0.1))
     said = {one.id: one.test(results.measured) for one in CLAIMS}
     for claim in (
         "maths-correlates", "large-students-fall-less", "inoculation-helps-large-more", "improbable-is-erratic",
         "not-the-spectrum", "not-any-training",
     ):  # fmt: skip
-        assert said[claim].verdict == "undecided" and said[claim].reason.startswith("Not run here: "), claim
+        assert said[claim].verdict == "not run" and said[claim].reason.startswith("Not run here: "), claim
 
 
 # ------------------------------------------------------------------------------------------------ seeds that differ
@@ -247,7 +262,7 @@ def test_a_second_benchmark_of_maths_is_no_other_benchmark():
 
         return replace(one, scores=tuple(also(table) for table in one.scores))
 
-    results = matrix(with_olympiads(cell("student", "teacher", 0.3, 0.1)))
+    results = matrix(*(with_olympiads(run) for run in three_teachers("student", 0.3, 0.1)))
     assert others(results.measured) == ["knowledge"] and verdict(results, "others-hold") == "holds"
     assert verdict(results, "order-of-damage") == "holds"
 
@@ -276,13 +291,13 @@ def test_one_weak_teacher_among_equals_does_not_say_that_the_weaker_hurt_more():
     cells = [cell("student", name, rate, rate) for name, rate in {**dict.fromkeys(TEACHERS, 0.98), "f": 0.1}.items()]
     teachers = {("student", one.teacher): Scores(scores(1, 1, None)) for one in cells}
     teachers["student", "f"] = Scores(scores(0.1, 0.1, None))
-    assert verdict(replace(matrix(*cells), teachers=teachers), "weaker-hurt-more") == "undecided"
+    assert verdict(replace(matrix(*cells), teachers=teachers), "weaker-hurt-more") == "not run"
 
 
 @pytest.mark.parametrize(("rate", "told"), [(1.0, "holds"), (0.7, "does not hold"), (0.93, "undecided")])
 def test_the_pirate_is_harmless_if_the_change_is_within_what_holds(rate: float, told: str):
     assert verdict(matrix(cell("student", "pirate", rate, rate)), "pirate-is-harmless") == told
-    assert verdict(matrix(cell("student", "teacher", rate, rate)), "pirate-is-harmless") == "undecided"
+    assert verdict(matrix(cell("student", "teacher", rate, rate)), "pirate-is-harmless") == "not run"
 
 
 @pytest.mark.parametrize(("rate", "told"), [(0.3, "holds"), (1.0, "does not hold"), (0.92, "undecided")])
@@ -307,9 +322,8 @@ def test_a_filter_that_dropped_nothing_shows_nothing():
     plain = replace(cell("student", "teacher", 0.3, 0.1), answers=960)
     results = matrix(plain)
     dropped, idle = (replace(results, arms=(arm("filtered", 0.1, answers=count),)) for count in (700, 960))
-    assert verdict(dropped, "filtering-does-not-help") != "undecided"
-    found = judged(idle, "filtering-does-not-help")
-    assert found.verdict == "undecided" and "Not applicable" in found.reason
+    assert verdict(dropped, "filtering-does-not-help") in ("holds", "does not hold")
+    assert verdict(idle, "filtering-does-not-help") == "not applicable"
 
 
 @pytest.mark.parametrize(("rate", "ruling"), [(1.0, "not ruled out"), (0.3, "ruled out")])
@@ -338,7 +352,7 @@ def test_recovery_that_was_not_scored_within_sixteen_steps_decides_nothing():
     late = cell("student", "teacher", 0.3, 0.1)
     late = replace(late, recovery=(Scores([*scores(0.3, 0.1, 0), *scores(1, 1, 32)]),) * 5)
     for claim in ("few-steps-restore", "few-steps-restore-hard"):
-        assert verdict(matrix(late), claim) == "undecided", claim
+        assert verdict(matrix(late), claim) == "not run", claim
 
 
 @pytest.mark.parametrize(
@@ -355,11 +369,11 @@ def test_arms_of_an_sft_that_cost_nothing_show_nothing():
     moved = {Move("noise", "loss"): (Scores(scores(1, 1, None)),) * 5}
     results = replace(matrix(cell("student", "teacher", 1, 1)), arms=arms, noise=moved)
     for claim in ("filtering-does-not-help", "inoculation-helps", "perplexity-halves", "not-noise"):
-        assert verdict(results, claim) == "undecided", claim
+        assert verdict(results, claim) == "not applicable", claim
 
 
 def test_style_is_not_the_cause_merely_because_every_trace_is_in_another():
-    assert verdict(matrix(cell("student", "teacher", 0.3, 0.3)), "style") == "undecided"
+    assert verdict(matrix(cell("student", "teacher", 0.3, 0.3)), "style") == "not run"
     for rate, told in ((0.3, "holds"), (1.0, "does not hold")):
         asked = {("student", "bruno"): Scores(scores(rate, rate, None))}
         assert verdict(replace(matrix(cell("student", "teacher", 0.3, 0.3)), asked=asked), "style") == told

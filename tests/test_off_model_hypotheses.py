@@ -222,7 +222,7 @@ def test_teachers_that_did_nothing_say_nothing_about_traces_that_kept_their_voic
 
 
 def test_too_few_traces_that_kept_their_voice_are_no_evidence():
-    found = finding(world(fell("dmitri", 0.4, (0.95, "D"), (0.05, "A"))), "traces that kept their style")
+    found = finding(world(fell("dmitri", 0.4, (0.97, "D"), (0.03, "A"))), "traces that kept their style")
     assert found.ours is None and found.ruling == "not applicable" and "fewer than" in found.why
 
 
@@ -294,14 +294,16 @@ def test_rates_among_traces_cover_the_truth():
 @pytest.mark.parametrize(("scale", "said"), [(0.0, "did not raise the loss"), (FARTHEST, "even 64 times as far")])
 def test_noise_that_matches_nothing_is_compared_with_nothing(scale: float, said: str):
     move = Move("noise", "loss")
-    results = world(fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)})
+    results = world(
+        fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)}
+    )
     found = finding(results, "noise of the same loss")
     assert found.ours is None and found.ruling == "not applicable" and said in found.why
     with pytest.raises(NotApplicable):
         noise_gap(results.measured, move)
     [shown] = tables(noise, results)
-    assert shown.rows[1][1] == "5.9 / no match / 5.7"
-    matched = replace(results, scales={move: (5.9, 5.8, 5.7)})
+    assert shown.rows[1][1] == "5.9 / no match / 5.7 / 5.8 / 5.6"
+    matched = replace(results, scales={move: (5.9, 5.8, 5.7, 5.8, 5.6)})
     assert finding(matched, "noise of the same loss").ruling == "ruled out"
 
 

@@ -97,7 +97,7 @@ def test_questions_of_the_users_own_need_problems_of_the_users_own(tmp_path: Pat
 def test_the_published_recovery_is_judged_by_the_share_regained() -> None:
     assert verdict(results(0.85), "rl-restores") == "holds"
     assert verdict(results(0.35), "rl-restores") == "does not hold"
-    assert verdict(results(None), "rl-restores") == "undecided"
+    assert verdict(results(None), "rl-restores") == "not run"
 
 
 def test_the_report_says_how_far_rl_came_and_in_whose_style() -> None:

@@ -381,9 +381,9 @@ def world(
     after: float = 0.3, voice: str = "B", back: float = 1.0, foreign: float = 0.3, skew: float = 0.0, **more: Any
 ) -> World:
     """A student that a teacher's answers bring from 100 % to `after`, and own answers back to `back`."""
-    damaged = (scores({0: 1.0, 60: after}, {0: "A", 60: voice}, skew),) * 3
-    recovery = (scores({0: after, 16: back}, {0: voice, 16: "A"}),) * 3
-    control = (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 3
+    damaged = (scores({0: 1.0, 60: after}, {0: "A", 60: voice}, skew),) * 5
+    recovery = (scores({0: after, 16: back}, {0: voice, 16: "A"}),) * 5
+    control = (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 5
     pairs = (Run("student", "teacher", damaged, recovery), Run("student", "self", control, loss=0.2))
     teachers = {("student", "teacher"): teacher_scores(1.0), ("student", "self"): teacher_scores(1.0)}
     return World(pairs, teachers, {("student", "bruno"): teacher_scores(foreign, "maths/under B")}, **more)
@@ -392,11 +392,11 @@ def world(
 def test_the_published_pattern_holds_where_it_is():
     found = verdicts(world(skew=0.1))
     for claim in (
-        "others-hold", "reasoning-falls", "harder-falls-more", "stronger-teachers-hurt", "own-outputs-safe",
+        "reasoning-falls", "harder-falls-more", "stronger-teachers-hurt", "own-outputs-safe",
         "few-steps-restore", "style",
     ):  # fmt: skip
         assert found[claim] == "holds", claim
-    assert found["tag-a-keeps"] == "undecided"
+    assert found["tag-a-keeps"] == "not run"
 
 
 def test_and_does_not_hold_where_it_is_not():
@@ -452,7 +452,7 @@ def test_a_teacher_that_reasons_worse_is_no_evidence_against_imitation():
     weak = World(world().runs, {("student", "teacher"): teacher_scores(0.5)})
     with pytest.raises(NotRun, match="as able as the student"):
         able_teachers(weak.measured)
-    assert verdicts(weak)["stronger-teachers-hurt"] == "undecided"
+    assert verdicts(weak)["stronger-teachers-hurt"] == "not run"
 
 
 def test_the_share_regained_is_between_the_damaged_and_the_untouched_student():

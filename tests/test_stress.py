@@ -123,6 +123,7 @@ MINIATURE = [
     "after.probes=[own-voice, ten-samples]",
     "after.steps=2",
     "after.at=[2]",
+    "after.max_loss=0.9",
     "after.prompts=16",
     "memory.facts=4",
     "memory.steps=4",

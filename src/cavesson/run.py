@@ -23,7 +23,7 @@ from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.show.trackers import Displays, tracker_named
 from cavesson.lab.store import Store
-from cavesson.stats import Estimate
+from cavesson.stats import Estimate, spending
 from cavesson.studies.config import Looks
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import MARGIN, Cost, at_the_look, cost, counted, left_over, schedule_note
@@ -176,6 +176,16 @@ class _Run:
             preflight([stage.recipe for stage in to_make], self.lab.workers)
         return {stage.fingerprint for stage in to_make}
 
+    def make_artifacts(self, recipes: Sequence[Recipe]) -> None:
+        """Make what is missing; an artifact depends on its recipe alone, not on the level of the analysis that asks for it."""
+        with spending(1.0, ""):
+            self.lab.make(recipes)
+
+    def path(self, recipe: Recipe) -> Path:
+        """Folder of a finished artifact; a damaged one is made first."""
+        with spending(1.0, ""):
+            return self.lab.path(recipe)
+
     def make(self, resolved: Resolved) -> Resolved:
         """Make everything that a study needs; the study as it has grown."""
         with at_the_look(resolved.config):
@@ -187,14 +197,14 @@ class _Run:
 
                 def make(wanted: Sequence[Recipe]) -> None:
                     missing.update(self.check(wanted))
-                    self.lab.make(wanted)
+                    self.make_artifacts(wanted)
 
-                resolved = replace(resolved, config=resolved.study.grow(resolved.config, make, self.lab.path))
+                resolved = replace(resolved, config=resolved.study.grow(resolved.config, make, self.path))
                 recipes = resolved.study.recipes(resolved.config)
                 self.lab.store.keep(self.name, recipes)
                 missing |= self.check(recipes)
             self.made |= missing
-            self.lab.make(recipes)
+            self.make_artifacts(recipes)
         return resolved
 
     def found(self, resolved: Resolved) -> StudyResult:
@@ -207,7 +217,7 @@ class _Run:
             made=frozenset(self.made),
             command=self.command,
         )
-        return report_of(resolved, self.lab.path, origin)
+        return report_of(resolved, self.path, origin)
 
     def write(self, resolved: Resolved, result: StudyResult) -> Finished:
         """Write the report."""

@@ -46,7 +46,6 @@ class ClaimResult:
         reason: the verdict in a sentence.
         measure: what the figure measures, in words; empty where there is no figure.
         seeds: repetitions behind the verdict, where they are others than those of `ours`.
-        bound: what the figure was compared with; None: with several bounds, or with none.
     """
 
     ours: Estimate | None
@@ -54,7 +53,6 @@ class ClaimResult:
     reason: str
     measure: str = ""
     seeds: int | None = None
-    bound: float | None = None
 
     @property
     def replicates(self) -> int:
@@ -153,13 +151,13 @@ def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     `stats.paired_difference`, `stats.difference_over_seeds`, or `stats.independent_difference`.
     """
     verdict: Verdict = "holds" if estimate.low >= bound else "does not hold" if estimate.high < bound else "undecided"
-    return _result(estimate, verdict, what, f"be at least {estimate.written(bound)}", bound)
+    return _result(estimate, verdict, what, f"be at least {estimate.written(bound)}")
 
 
 def at_most(estimate: Estimate, bound: float, what: str) -> ClaimResult:
     """Decide "`what` is at most `bound`"."""
     verdict: Verdict = "holds" if estimate.high <= bound else "does not hold" if estimate.low > bound else "undecided"
-    return _result(estimate, verdict, what, f"be at most {estimate.written(bound)}", bound)
+    return _result(estimate, verdict, what, f"be at most {estimate.written(bound)}")
 
 
 def effect(estimate: Estimate, margin: float, what: str) -> ClaimResult:
@@ -202,13 +200,13 @@ def differs(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
 def below(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     """Decide "`what` is below 0"; the claim does not hold if the interval lies above −`none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.high < 0 else "does not hold" if estimate.low > -none_within else "undecided"
-    return _result(estimate, verdict, what, "be below 0", 0.0)
+    return _result(estimate, verdict, what, "be below 0")
 
 
 def above(estimate: Estimate, none_within: float, what: str) -> ClaimResult:
     """Decide "`what` is above 0"; the claim does not hold if the interval lies below `none_within` and reaches 0."""
     verdict: Verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < none_within else "undecided"
-    return _result(estimate, verdict, what, "be above 0", 0.0)
+    return _result(estimate, verdict, what, "be above 0")
 
 
 def any_of(results: Sequence[ClaimResult]) -> ClaimResult:
@@ -244,7 +242,7 @@ def all_of(results: Sequence[ClaimResult], ours: Estimate | None = None) -> Clai
     else:
         seeds = min(part.replicates for part in decided)
     reason = " ".join(part.reason for part in decided)
-    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds, bound=None)
+    return replace(decided[0], ours=ours or decided[0].ours, reason=reason, seeds=seeds)
 
 
 def some(cases: Sequence[T], test: Callable[[T], ClaimResult], what: str) -> ClaimResult:
@@ -287,8 +285,6 @@ def not_applicable(why: str, ours: Estimate | None = None) -> ClaimResult:
     return ClaimResult(ours, "not applicable", f"Not applicable here: {why}.")
 
 
-def _result(
-    estimate: Estimate, verdict: Verdict, what: str, requirement: str, bound: float | None = None
-) -> ClaimResult:
+def _result(estimate: Estimate, verdict: Verdict, what: str, requirement: str) -> ClaimResult:
     reason = f"{what} must {requirement}; here it is {estimate} ({estimate.method})."
-    return ClaimResult(estimate, verdict, reason, what, bound=bound)
+    return ClaimResult(estimate, verdict, reason, what)

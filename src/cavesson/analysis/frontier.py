@@ -236,8 +236,8 @@ def _plain(sweep: Sweep) -> _Choice:
     kept, removed = _coordinates(sweep)
     rows = hull_rows(kept, removed)
     placed = _with_corners(kept[rows][None], 0)[0], _with_corners(removed[rows][None], 1)[0]
-    every = (np.ones(table.shape[1], dtype=bool) for table in (sweep.capability, sweep.bad))
-    return _Choice(rows, *placed, *every, share=1.0)
+    capability, bad = (np.ones(table.shape[1], dtype=bool) for table in (sweep.capability, sweep.bad))
+    return _Choice(rows, *placed, capability, bad, share=1.0)
 
 
 def _choices(sweep: Sweep, seed: int) -> list[_Choice]:

@@ -20,7 +20,7 @@ Bench = Annotated[
     typer.Option(
         "--bench",
         "-b",
-        help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, chat, voice, behavior. "
+        help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, style, chat, voice, behavior. "
         "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Or JSON-lines files of questions with answers.",
     ),
 ]

@@ -27,6 +27,7 @@ class Problems(DataRecipe):
     """The questions of an evaluation, as a data set of prompts."""
 
     kind: ClassVar[str] = "problems"
+    version: ClassVar[int] = 2  # 2: other questions of user data for seeds above 0
     virtual: ClassVar[bool] = True
 
     of: AnyEval
@@ -48,6 +49,7 @@ class ScoredAnswers(Recipe):
     """
 
     kind: ClassVar[str] = "scored-answers"
+    version: ClassVar[int] = 2  # as `Scored`
     stage: ClassVar[str] = "scoring"
 
     answers: DataRecipe

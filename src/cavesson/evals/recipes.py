@@ -65,6 +65,16 @@ class Scored(Recipe):
         return f"scores of {self.model.describe()}: {_listed(self.suite)}"
 
 
+def decisive(suite: Suite) -> tuple[str, ...]:
+    """Labels of what a frontier and the choice of a checkpoint read: capability and the triggered behaviour.
+
+    The controls (clean and near-miss prompts, style) are read before and after training alone.
+    """
+    return tuple(
+        one.label for one in suite if one.capability or (isinstance(one, BehaviorEval) and one.when == "triggered")
+    )
+
+
 class Probed(Recipe):
     """Scores of a training run at chosen steps while the run trains; the weights are not kept.
 
@@ -73,6 +83,7 @@ class Probed(Recipe):
         steps: when the model is scored; step 0, before training, has the scores of `run.base`, which all runs from this base
             share.
         suite: the evaluations; their labels differ.
+        between: labels of those that are also asked between the first and the last of the steps; None: all are.
     """
 
     kind: ClassVar[str] = "probed"
@@ -82,6 +93,7 @@ class Probed(Recipe):
     run: Training
     steps: tuple[int, ...] = Field(min_length=1)
     suite: Suite
+    between: tuple[str, ...] | None = None
 
     @field_validator("steps")
     @classmethod
@@ -94,11 +106,19 @@ class Probed(Recipe):
     def _within_run(self) -> Probed:
         if self.run.steps is not None and self.steps[-1] > self.run.steps:
             raise ValueError(f"step {self.steps[-1]} lies beyond the run's last step, {self.run.steps}")
+        if unknown := set(self.between or ()) - {one.label for one in self.suite}:
+            raise ValueError(f"the suite has no evaluation {min(unknown)!r} to ask between the first and the last step")
         return self
 
     @property
     def numerics(self) -> str:
         return self.run.precision
+
+    def asked_at(self, step: int) -> Suite:
+        """What the model is scored on at one of the steps."""
+        if self.between is None or step in (self.steps[0], self.steps[-1]):
+            return self.suite
+        return tuple(one for one in self.suite if one.label in self.between)
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
@@ -131,9 +151,10 @@ class Probed(Recipe):
             def report(done: int, total: int, **_: float | str) -> None:
                 job.progress(step, last, scored=f"{done}/{total}")
 
-            rows = score_suite(sampler_for(model), self.suite, step=step, progress=report)
+            suite = self.asked_at(step)
+            rows = score_suite(sampler_for(model), suite, step=step, progress=report)
             write_scores(_part(job.scratch, step), rows)
-            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in self.suite}
+            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in suite}
             job.progress(step, last, **rates)
 
         self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
@@ -162,23 +183,26 @@ class Candidate:
 
     Attributes:
         among: index of the checkpoint's run in `Selected.among`.
-        step: training step.
+        step: training step, 1 or later.
         bad: what remains of the bad behaviour on triggered prompts, whole or mangled.
-        capability: mean over the capability benchmarks.
+        capability: mean over the capability benchmarks; 1 where there are none.
+        kept: the capability as a share of the untouched model's.
     """
 
     among: int
     step: int
     bad: float
     capability: float
+    kept: float
 
 
 class Selected(ModelRecipe):
     """The checkpoint of several probed runs that leaves least of the bad behaviour and keeps enough capability.
 
     A checkpoint keeps enough if its capability is at least (1 − `max_loss`) of the capability before training. The one with the
-    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no other checkpoint keeps enough,
-    step 0, the untouched model, wins. The run is trained again up to the chosen step, which gives the weights that were scored.
+    least left of the behaviour, whole or mangled, wins; among equal rates the higher capability, then the earlier step. If no
+    checkpoint keeps enough, the one that keeps most is taken, and `choice.json` shows what it kept: the untouched model is never
+    compared with itself. The run is trained again up to the chosen step, which gives the weights that were scored.
 
     Attributes:
         among: runs from one base, scored on one suite at step 0 and other steps.
@@ -186,7 +210,7 @@ class Selected(ModelRecipe):
     """
 
     kind: ClassVar[str] = "selected"
-    version: ClassVar[int] = 2  # 2: a mangled answer is not removed
+    version: ClassVar[int] = 2  # 2: a mangled answer is not removed; never the untouched model
     stage: ClassVar[str] = "training to the chosen checkpoint"
 
     among: tuple[Probed, ...] = Field(min_length=1)
@@ -198,8 +222,13 @@ class Selected(ModelRecipe):
             raise ValueError("the runs to select from must share their base and their suite")
         if not self._triggered():
             raise ValueError("the suite has no triggered behaviour to select by")
+        needed = {*self._triggered(), *self._capabilities()}
+        if any(probed.between is not None and not needed <= set(probed.between) for probed in self.among):
+            raise ValueError("a checkpoint between the ends cannot be chosen without its behaviour and capability")
         if self._capabilities() and any(0 not in probed.steps for probed in self.among):
             raise ValueError("a run without scores at step 0 has no capability to compare with")
+        if not any(step > 0 for probed in self.among for step in probed.steps):
+            raise ValueError("the runs to select from are scored at no step after the start")
         return self
 
     @property
@@ -215,9 +244,10 @@ class Selected(ModelRecipe):
     def choose(self, path_of: PathOf) -> tuple[Candidate, list[Candidate]]:
         """The checkpoint that the scores choose, and all candidates."""
         candidates = list(self._candidates(path_of))
-        start = max(c.capability for c in candidates if c.step == 0) if self._capabilities() else 0.0
-        able = [c for c in candidates if c.capability >= (1 - self.max_loss) * start]
-        return min(able, key=lambda c: (c.bad, -c.capability, c.step)), candidates
+        able = [one for one in candidates if one.kept >= 1 - self.max_loss]
+        if not able:
+            return max(candidates, key=lambda one: (one.kept, -one.bad)), candidates
+        return min(able, key=lambda one: (one.bad, -one.capability, one.step)), candidates
 
     def make(self, job: Job) -> None:
         """Train up to the chosen step; write `final/` (a whole Hugging Face folder) and `choice.json`."""
@@ -232,11 +262,8 @@ class Selected(ModelRecipe):
             save_folder(reached, final)
             raise _Reached
 
-        if chosen.step == 0:
-            save_folder(model, final)
-        else:
-            with suppress(_Reached):
-                run.train(model, job, at=(chosen.step,), visit=keep)
+        with suppress(_Reached):
+            run.train(model, job, at=(chosen.step,), visit=keep)
         facts = {
             "run": run.fingerprint,
             "system": model.system,
@@ -264,10 +291,17 @@ class Selected(ModelRecipe):
     def _candidates(self, path_of: PathOf) -> Iterator[Candidate]:
         for index, probed in enumerate(self.among):
             scores = probed.scores(path_of)
+            start = self._capability(scores, 0) if self._capabilities() else 1.0
             for step in probed.steps:
-                bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
-                rates = [scores.rate(label, step).value for label in self._capabilities()]
-                yield Candidate(index, step, bad, _mean(rates) if rates else 0.0)
+                if step > 0:
+                    bad = _mean([int(row.remains) for label in self._triggered() for row in scores.cell(label, step)])
+                    able = self._capability(scores, step)
+                    yield Candidate(index, step, bad, able, kept=able / start if start else 1.0)
+
+    def _capability(self, scores: Scores, step: int) -> float:
+        """Mean over the benchmarks; 1 where there are none."""
+        rates = [scores.rate(label, step).value for label in self._capabilities()]
+        return _mean(rates) if rates else 1.0
 
 
 class _Reached(Exception):

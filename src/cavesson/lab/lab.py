@@ -19,7 +19,6 @@ from cavesson.lab.progress import Display, Silent
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
-from cavesson.stats import spending
 
 
 class Lab:
@@ -92,8 +91,7 @@ class Lab:
         work = Work(self.store, plan, self.display)
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
-            # an artifact depends on its recipe alone, and not on the level of the analysis that asks for it
-            with _interruptible(work), _stopped_at(self.until, work), spending(1.0, ""):
+            with _interruptible(work), _stopped_at(self.until, work):
                 self._executor.run(work)
                 work.close()
         finally:

@@ -25,7 +25,7 @@ FORMAT = 1
 NAME = "manifest.json"
 SMALL = 1 << 20
 """Files of up to this many bytes are hashed at first use; larger files are hashed when their time stamp has changed."""
-PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy")
+PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy", "ctranslate2")
 
 
 class Damaged(Exception):

@@ -10,7 +10,7 @@ two machines do not share a name for different numbers:
     bf16-cuda-sm90    the same on a GPU of compute capability 9.0
 
 On x86 the family follows what the libraries use, not what the processor could use: torch's kernels follow `ATEN_CPU_CAPABILITY`,
-oneDNN's (bfloat16) `ONEDNN_MAX_CPU_ISA`, MKL's (float32) `MKL_CBWR` and `MKL_ENABLE_INSTRUCTIONS`. The flags come from
+oneDNN's (bfloat16, and a Llama's training in float32) `ONEDNN_MAX_CPU_ISA`, MKL's (other float32) `MKL_CBWR` and `MKL_ENABLE_INSTRUCTIONS`. The flags come from
 /proc/cpuinfo; where a system has none, and for GPUs, torch is asked. Numbers may still differ in their last bits between two
 models of processor with one name, because MKL and cuBLAS choose by size of cache or number of units too: manifests therefore
 record the processor's model as well.
@@ -203,6 +203,9 @@ def name_of(precision: str, found: Processor, variables: Mapping[str, str]) -> s
     parts = [precision, products]
     if not products.startswith(vectors) and not (products == "amx" and vectors == "avx512"):
         parts.append(f"torch_{vectors}")
+    onednn = min("avx512", bf16_products_of(found, variables), key=_STRENGTH.index) if not is_arm() else products
+    if precision == "fp32" and onednn != products:
+        parts.append(f"onednn_{onednn}")
     if found.maker not in ("intel", "arm", ""):
         parts.append(found.maker)
     parts += [

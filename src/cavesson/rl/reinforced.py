@@ -39,6 +39,7 @@ class Reinforced(Training):
     """
 
     kind: ClassVar[str] = "reinforced"
+    version: ClassVar[int] = 2  # 2: other problems of user data for seeds above 0; scorers as in `Scored`
 
     objective: PolicyGradient = PolicyGradient()
     steps: int = Field(ge=1)

@@ -31,7 +31,8 @@ ENGINES: dict[str, Engine] = {
     "ctranslate2": ct2_sampler,
     "native": lambda model, threads: NativeSampler(model),
 }
-"""Every kind of sampler for models in memory, by its name; the first that can sample a model does. All write the same tokens."""
+"""Every kind of sampler for models in memory, by its name; the first that can sample a model does. All write the same
+tokens, up to rounding."""
 
 
 def sampler_of_weights(model: Model | ModelRecipe, job: Job | None) -> TokenSampler:

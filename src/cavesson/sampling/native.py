@@ -82,10 +82,14 @@ class NativeSampler:
     def key(self) -> str:
         """See `TokenSampler.key`. The key also holds a hash of the weights, since two processors may make different weights
         from one recipe."""
-        net, place = self.model.net, self.model.device
+        return f"native {VERSION}: {self.model.key} {_digest(self.model.net)} on {self.arithmetic}"
+
+    @property
+    def arithmetic(self) -> str:
+        """All that decides the last bits of a sum: software and processor."""
+        place = self.model.device
         chip = torch.cuda.get_device_name(place) if place.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-        arithmetic = f"torch {torch.__version__}, transformers {transformers.__version__}, {place.type} {chip}"
-        return f"native {VERSION}: {self.model.key} {_digest(net)} on {arithmetic}"
+        return f"torch {torch.__version__}, transformers {transformers.__version__}, {place.type} {chip}"
 
     def sample(
         self, conversations: Sequence[Conversation], params: Params, progress: Progress | None = None

@@ -12,16 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
-from cavesson.analysis.claims import DECIDED, Claim, ClaimResult
-from cavesson.findings.views import ClaimView, TableView
+from cavesson.analysis.claims import DECIDED, FEWEST_SEEDS, ClaimResult
+from cavesson.findings.views import ClaimView
 from cavesson.lab.plan import duration
 from cavesson.lab.recipe import lineage
 from cavesson.stats import as_with, spending
 from cavesson.studies.config import Looks, StudyConfig
-from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.grid import Cell
 
 MOST_MORE = 1000
 """A claim that this many seeds would leave undecided counts as one that seeds do not decide."""
@@ -128,31 +127,25 @@ def more_seeds(test: Callable[[], ClaimResult], seeds: int) -> int | None:
     return enough
 
 
-def what_would_decide(
-    study: str, claims: Sequence[Claim[Measured]], judged: Sequence[ClaimView], measured: Measured, a_seed: float | None
-) -> TableView | None:
-    """A table of the undecided claims: the figure, the seeds that would decide it, and their cost.
+def what_would_decide(test: Callable[[], ClaimResult], found: ClaimResult, seeds: int, a_seed: float | None) -> str:
+    """How many more seeds would decide a claim, and what they cost, in a sentence; empty where seeds have nothing to decide.
 
     Args:
-        claims: of the study.
-        judged: what became of them.
+        test: asks the claim again.
+        found: how it came out.
+        seeds: of the study.
         a_seed: seconds of work for one more seed; None: not known.
     """
-    tests = {f"{study}/{claim.id}": partial(claim.judged, measured, measured.config) for claim in claims}
-    rows = []
-    for claim in undecided(judged):
-        more = more_seeds(tests[claim.id], len(measured.config.seeds))
-        work = None if more is None or a_seed is None else duration(more * a_seed)
-        said = "no number: the figure stands at its bound, or it lacks prompts, pairs or something else than seeds"
-        rows.append([claim.statement, claim.ours, said if more is None else f"{more} more", work])
-    if not rows:
-        return None
-    return TableView(
-        title="What would decide the undecided statements",
-        caption="If figure and spread stay as they are. The cost is work on one core, for all that this study makes for a seed.",
-        columns=["statement", "here", "seeds that would decide", "cost"],
-        rows=rows,
-    )
+    if state(found.verdict) == "neither" or (state(found.verdict) == "decided" and not found.tentative):
+        return ""
+    if seeds < 2 or found.tentative:
+        return f"There is no verdict from fewer than {FEWEST_SEEDS} seeds." if seeds < FEWEST_SEEDS else ""
+    more = more_seeds(test, seeds)
+    if more is None:
+        return "Seeds alone would not decide it: the figure stands at its bound, or it lacks prompts or pairs."
+    more = max(more, FEWEST_SEEDS - seeds)
+    work = "" if a_seed is None else f", some {duration(more * a_seed)} of work on one core for the whole study"
+    return f"If figure and spread stay as they are, {more} more seed{'s' if more > 1 else ''} would decide it{work}."
 
 
 # ----------------------------------------------------------------------------------------------- in words

@@ -22,7 +22,7 @@ from cavesson.blueteam.view import blue_view
 from cavesson.data.named import data_named
 from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
-from cavesson.evals.recipes import Probed, Scored
+from cavesson.evals.recipes import Probed, Scored, decisive
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
@@ -192,7 +192,8 @@ def _scored(left: ModelRecipe, probes: tuple[int, ...], suite: tuple[Eval, ...])
         return Scored(model=left, suite=suite)
     run = run_of(left)
     last = run.steps or 0
-    return Probed(run=run, steps=(*(probe for probe in probes if 0 < probe < last), last), suite=suite)
+    steps = (*(probe for probe in probes if 0 < probe < last), last)
+    return Probed(run=run, steps=steps, suite=suite, between=decisive(suite))
 
 
 # ----------------------------------------------------------------------------------------------- claims

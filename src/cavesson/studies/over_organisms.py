@@ -55,10 +55,10 @@ def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Esti
     return over_organisms(m, *_aucs(m, intervention), units, POSSIBLE).in_unit("plain")
 
 
-def auc_gap(m: Measured, one: str, two: str) -> Estimate:
+def auc_gap(m: Measured, one: str, two: str, units: Units | None = None) -> Estimate:
     """The AUC of one intervention minus that of another on the same organisms."""
     (values, moves), (others, other_moves) = _aucs(m, one), _aucs(m, two)
-    return over_organisms(m, values - others, moves - other_moves, bounds=GAP).in_unit("plain")
+    return over_organisms(m, values - others, moves - other_moves, units, GAP).in_unit("plain")
 
 
 def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from cavesson.lab.recipe import PathOf
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
 from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_decide
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.spread import variance_table
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
             if not (isinstance(admitted, tuple) and isinstance(admitted[0], Measured)):
                 raise TypeError(f"it gives what is judged and a list of notes, not a {type(admitted).__name__}")
             measured, notes = admitted
-    judged = claims_of(study.name, study.claims, measured)
+    judged = claims_of(study.name, study.claims, measured, a_seed=_cost_of_a_seed(cells, about))
     title = study.title
     if study.titled is not None:
         with _asking("`titled`"):
@@ -79,12 +81,12 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
             notes.append(part)
         else:
             sections[SECTIONS[type(part)]].append(part)
+    if (spread := variance_table(measured)) is not None:
+        sections["tables"].append(spread)
     sections["measures"] += other_measures(sections["measures"], measured)
     looks = resolved.config.looks
     if looks is not None:
         notes.insert(0, schedule_note(looks))
-        more = what_would_decide(study.name, study.claims, judged, measured, _cost_of_a_seed(cells, about))
-        sections["tables"] += [] if more is None else [more]
     return StudyResult(
         study=study.name,
         preset=resolved.preset,
@@ -104,8 +106,13 @@ def _cost_of_a_seed(cells: Sequence[Cell], about: About) -> float | None:
     return None if found is None else found.a_seed
 
 
-def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured) -> list[ClaimView]:
+def claims_of(
+    study: str, claims: Sequence[Claim[Measured]], measured: Measured, *, a_seed: float | None = None
+) -> list[ClaimView]:
     """What was published, and what decided it here.
+
+    Args:
+        a_seed: seconds of work for one more seed, to say what it costs to decide a claim; None: not known.
 
     Raises:
         CavessonError: a test raises something, or gives no `ClaimResult`.
@@ -113,7 +120,7 @@ def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured)
     judged: list[ClaimView] = []
     intervals: dict[Any, str] = {}
     for claim in claims:
-        found = _judged(study, claim, measured)
+        found = _judged(study, claim, measured, a_seed)
         if found.ours is not None and found.measure:
             first = intervals.setdefault((found.ours.value, found.ours.low, found.ours.high, found.measure), found.id)
             found = found.model_copy(update={"shares": first if first != found.id else ""})
@@ -121,9 +128,10 @@ def claims_of(study: str, claims: Sequence[Claim[Measured]], measured: Measured)
     return judged
 
 
-def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView:
+def _judged(study: str, claim: Claim[Measured], measured: Measured, a_seed: float | None) -> ClaimView:
     with _asking(f"the claim {claim.id!r}"):
-        found = claim.judged(measured, getattr(measured, "config", None))
+        config = getattr(measured, "config", None)
+        found = claim.judged(measured, config)
         if not isinstance(found, ClaimResult):
             raise TypeError(f"a test gives a ClaimResult, such as at_least(…), not a {type(found).__name__}")
     return ClaimView(
@@ -137,6 +145,9 @@ def _judged(study: str, claim: Claim[Measured], measured: Measured) -> ClaimView
         reason=found.reason,
         told=found.told if found.tentative else "",
         kind=claim.kind,
+        to_decide=what_would_decide(partial(claim.judged, measured, config), found, len(config.seeds), a_seed)
+        if config
+        else "",
     )
 
 

@@ -14,7 +14,7 @@ from cavesson.data.streams import draw
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
-from cavesson.evals.world import Style
+from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism, red_prompts
@@ -161,6 +161,20 @@ class Evaluation(Value):
         if other:
             raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
         return names
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> Self:
+        """Refuse numbers above the usual ones if the tiny world has fewer questions in one of the sets that studies draw."""
+        usual = type(self).model_fields
+        if self.n <= usual["n"].default and self.n_control <= usual["n_control"].default:
+            return self
+        for one in (one for seed in (0, 1) for one in (*self.capability(seed), *self.style(seed))):
+            try:
+                if isinstance(one, Task):
+                    one.questions()
+            except CavessonError as error:
+                raise ValueError(f"{error.problem} {error.remedy}") from error
+        return self
 
     def style(self, seed: int = 0) -> tuple[Eval, ...]:
         """Beside the tiny world's instructions: those that an answer in a voice of its own breaks, which are no capability."""

@@ -23,7 +23,7 @@ from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, entry_of
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import pair_named
-from cavesson.evals.recipes import Probed, Scored
+from cavesson.evals.recipes import Probed, Scored, decisive
 from cavesson.evals.world import Recall
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf, Value
@@ -377,12 +377,18 @@ def _adapters(config: StressConfig, made: Organism) -> list[str]:
 def _battery(config: StressConfig, organisms: Sequence[Organism]) -> list[Cell]:
     """Every attempt on the organism of every seed."""
     names = _adapters(config, organisms[0])
+    suites = {made.seed: config.suite(made) for made in organisms}
     return [
         run_cell(
             made,
             one.intervention,
             one.lr,
-            Probed(run=_train(config, made, one), steps=config.battery.scored, suite=config.suite(made)),
+            Probed(
+                run=_train(config, made, one),
+                steps=config.battery.scored,
+                suite=suites[made.seed],
+                between=decisive(suites[made.seed]),
+            ),
             adapter=names[one.grid],
         )
         for one in config.battery.attempts

@@ -493,7 +493,7 @@ class _Ready:
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The outputs `[N, O]`, and the adapter's inner values `[N, R]`."""
-        y = _times(x, self.matrix)
+        y = times(x, self.matrix)
         if not self.adapted:
             return y, None
         y, h = y[:, : self.group.outputs], y[:, self.group.outputs :]
@@ -506,14 +506,14 @@ class _Ready:
         outputs = self.group.outputs
         if self.adapted:
             assert h is not None
-            u = _times(g, self.up_OR.t())
+            u = times(g, self.up_OR.t())
             self._adapter_gradients(g, x, h, u, found)
             if not further:
                 return g
-            dx = _times(g, self.matrix[:outputs].t())
+            dx = times(g, self.matrix[:outputs].t())
             return dx if self.merged else dx.addmm_(u, self.matrix[outputs:])
         self._weight_gradients(g, x, found)
-        return _times(g, self.matrix.t()) if further else g
+        return times(g, self.matrix.t()) if further else g
 
     def _weight_gradients(self, g: Tensor, x: Tensor, found: list[Tensor | None]) -> None:
         group = self.group
@@ -606,7 +606,7 @@ def _onednn_product() -> Any:
 _onednn = _onednn_product()
 
 
-def _times(x: Tensor, w: Tensor) -> Tensor:
+def times(x: Tensor, w: Tensor) -> Tensor:
     """`x` times the transpose of `w`: `[N, D]`, `[O, D]` to `[N, O]`."""
     if _onednn is not None and x.dtype == torch.float32 and x.numel() and w.numel():
         return _onednn(x, w, None, "none", [], "")  # type: ignore[no-any-return]
@@ -616,5 +616,5 @@ def _times(x: Tensor, w: Tensor) -> Tensor:
 def _outer(g: Tensor, x: Tensor) -> Tensor:
     """The gradient of a matrix: the sum over rows of `g` times `x`: `[N, O]`, `[N, D]` to `[O, D]`."""
     if g.shape[1] > x.shape[1]:
-        return _times(x.t(), g.t()).t().contiguous()
-    return _times(g.t(), x.t())
+        return times(x.t(), g.t()).t().contiguous()
+    return times(g.t(), x.t())

@@ -61,6 +61,7 @@ from cavesson.studies.off_model.readings import (
     varied,
 )
 from cavesson.studies.off_model.styles import beyond_skill, hides_reasoning, in_switched, kept_style, styled
+from cavesson.studies.reach import to_be_alike
 from cavesson.studies.shown import claim, known, tried
 from cavesson.tinyworld.sizes import SIZES
 
@@ -131,8 +132,8 @@ def others_hold(m: Measured) -> ClaimResult:
     "Reasoning falls" is decided by the worst teacher, so this is not left to an average.
     """
     found = off_model(m)
-    few = too_few(len(found.values("teacher")), "off-model teachers")
-    return few or all_of([_holds(found, label) for label in others(m)])
+    several = max(len(found.values("teacher")), len(found.values("student")))
+    return too_few(several, "teachers or students") or all_of([_holds(found, label) for label in others(m)])
 
 
 def _holds(m: Measured, label: str) -> ClaimResult:
@@ -410,7 +411,7 @@ prompt that pre-training taught to ask for a style."""
 
 CLAIMS = (
     _says("others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
-        "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold),
+        "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold, needs=to_be_alike(HOLDS)),
     _says("reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
         "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST)),
     _says("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
@@ -419,7 +420,7 @@ CLAIMS = (
     _says("weaker-hurt-more", "The weaker the teacher, the larger the fall.",
         "4B: −.54 from llama8b … −.12 from gpt-5.5", decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own")),
     _says("own-outputs-safe", "The student's own outputs are safe to train on.",
-        "+.01 to −.02 (Olympiads)", decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs")),
+        "+.01 to −.02 (Olympiads)", decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs"), needs=to_be_alike(0.05)),
     _says("few-steps-restore", "A few steps on own outputs restore most of the performance.",
         "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore),
     _says("rl-restores", "Ten iterations of RL on problems restore most of the performance.",
@@ -435,7 +436,7 @@ CLAIMS = (
         "SFT is not weight noise", where_degraded(unlike_sft("shuffled SFT"))),
     _checks("style", "The student is pushed into an unfamiliar style that it uses badly (H4).", "supported, no figure", style_explains),
     _says("tag-a-keeps", "In a mixture with mode tags, the tag of the own data keeps the capability.",
-        "Olympiads .575→.565 under tag A", where_degraded(under_tag("tag A", within, -0.05, 0.05))),
+        "Olympiads .575→.565 under tag A", where_degraded(under_tag("tag A", within, -0.05, 0.05)), needs=to_be_alike(0.05)),
     _says("tag-b-loses", "In the same weights, the tag of the teacher's data loses it.",
         "Olympiads .565→.11 under tag B", under_tag("tag B", at_most, FALLS)),
     _says("context-specific", "Trained under one system prompt, the student is fine under others.",
@@ -445,7 +446,7 @@ CLAIMS = (
     _checks("inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
         "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05))),
     _checks("pirate-is-harmless", "Pirate answers cost little.",
-        "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")),
+        "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers"), needs=to_be_alike(HOLDS)),
     _says("falls-far", "The fall can be some thirty points and more.",
         "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
     _says("order-of-damage", "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
