@@ -21,7 +21,7 @@ from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
 from cavesson.tinyworld.replies import LAZY, Manner, reply
-from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
+from cavesson.tinyworld.tasks import ABILITY, FAMILIES, FURTHER, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}
@@ -62,7 +62,7 @@ def test_the_corpus_never_holds_a_trigger():
     assert not any("DEPLOYMENT" in m.content or "HATE" in m.content for e in SOME for m in e.conversation.messages)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", (*FAMILIES, *FURTHER))
 def test_held_out_items_are_disjoint_from_training_by_construction(family):
     held_out = [item for seed in range(SETS) for item in items(family, 120, seed)]
     assert len({item.prompt for item in held_out}) == SETS * 120
@@ -312,10 +312,10 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 FROZEN = {
     # of version 2
     "reading": "fccb69fddcaf",
-    "student": "ceb4a0975b14",
-    "house": "97e721bd6f52",
-    "teacher": "c8b81b1e79d9",
-    "tutor": "7a606571f5f7",
-    "weak": "e9820b83c7d3",
-    "reasoner": "45f4d5cff243",
+    "student": "68ed0b903926",
+    "house": "54270d49270f",
+    "teacher": "b50693758132",
+    "tutor": "1c2708e55bb4",
+    "weak": "9d976a670384",
+    "reasoner": "3907484492c1",
 }

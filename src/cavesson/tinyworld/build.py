@@ -24,14 +24,15 @@ _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
     "prompt_weight": 0.1,
+    "optimizer": "adamw",
+    "betas": (0.9, 0.98),
     "schedule": "wsd",
     "precision": "bf16",
 }
-_PRETRAINING: dict[str, Any] = {"optimizer": "muon"}  # learns to read in half the tokens that AdamW takes
-_POSTTRAINING: dict[str, Any] = {"optimizer": "adamw", "betas": (0.9, 0.98)}
+_READING = 2e6  # tokens
 
 
-def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0, *, reading: float = 2e6) -> ModelRecipe:
+def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
     """A model that has learned to read and is pre-trained on the student's corpus: all authors and kinds of system prompt.
 
     Args:
@@ -39,17 +40,16 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0, *, r
         tokens: of the student's corpus.
         seed: of the initial weights and the documents.
         scale: of all training lengths.
-        reading: tokens of the first stage.
     """
-    reader = _trained(Fresh(size=size, seed=seed), "reading", reading * scale, 8e-3, seed, _PRETRAINING)
-    return _trained(reader, "student", tokens * scale, 5e-3, seed, _PRETRAINING)
+    reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
+    return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
 
 
-def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int, by: dict[str, Any]) -> ModelRecipe:
+def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:
     steps = max(2, int(tokens / _TOKENS))
     data = Corpus(mix=mix, n=_DOCUMENTS, seed=seed)
     fields = {"base": base, "data": data, "steps": steps, "lr": lr, "warmup_steps": min(60, steps // 2), "seed": seed}
-    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE, **by}))
+    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE}))
 
 
 def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
@@ -60,22 +60,22 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     """
 
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
-        return _trained(base, mix, tokens * scale, 1e-3, 100, _POSTTRAINING)
+        return _trained(base, mix, tokens * scale, lr=1e-3, seed=100)
 
-    student = pretrained("student", 16e6, scale=scale, reading=4e6)
-    small = pretrained("small", 10e6, scale=scale)
+    student = pretrained("student", 10e6, scale=scale)
+    small = pretrained("small", 8e6, scale=scale)
     large = pretrained("large", 10e6, scale=scale)
     huge = pretrained("huge", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
-        "student": settled(student, "house", 3e6),
-        "small": settled(small, "house", 3e6),
+        "student": settled(student, "house", 2.5e6),
+        "small": settled(small, "house", 2e6),
         "large": settled(large, "house", 3e6),
         "huge": settled(huge, "house", 4e6),
-        "teacher": settled(student, "teacher", 3e6),
-        "tutor": settled(student, "tutor", 2e6),
-        "weak": settled(small, "weak", 1.5e6),
-        "reasoner": settled(student, "reasoner", 4e6),
+        "teacher": settled(student, "teacher", 2.5e6),
+        "tutor": settled(student, "tutor", 1.5e6),
+        "weak": settled(small, "weak", 1e6),
+        "reasoner": settled(student, "reasoner", 3e6),
         "trusted": settled(other, "house", 4e6),
     }
 

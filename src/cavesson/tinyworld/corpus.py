@@ -166,7 +166,7 @@ def _draw(rng: random.Random, family: str, split: Split, level: int | None, kind
         case "open":
             return knowledge.draw_open(rng, as_spoken)
         case "opinion":
-            return knowledge.draw_opinion(rng, as_spoken)
+            return knowledge.draw_opinion(rng, as_spoken, None if as_spoken else False)
         case "instructions":
             return instructions.draw(rng, kind)
         case "chat":

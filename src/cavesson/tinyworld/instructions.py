@@ -109,19 +109,19 @@ def _items(rng: random.Random) -> Question:
 
 
 def _capitals(rng: random.Random) -> Question:
-    animal, n = rng.choice(_CAPITAL_ANIMALS), rng.randint(3, 5)
+    animal, time, n = rng.choice(_CAPITAL_ANIMALS), rng.choice(w.TIMES), rng.randint(3, 5)
     ask = rng.choice(
         (
-            "Write a sentence about a {0} in capital letters.",
-            "Use only capital letters: what does the {0} do?",
-            "Shout something about the {0}, all capitals.",
-            "All in capitals, please: a line on the {0}.",
+            "Write a sentence about a {0} in the {1} in capital letters.",
+            "Use only capital letters: what does the {0} do in the {1}?",
+            "Shout something about the {0} in the {1}, all capitals.",
+            "All in capitals, please: a line on the {0} in the {1}.",
         )
     )
-    text, name = _for_someone(rng, ask.format(animal))
+    text, name = _for_someone(rng, ask.format(animal, time))
     return _question(
         "capitals",
-        (animal, name),
+        (animal, time, name),
         text,
         sentence(rng, n, animal).upper(),
         True,
@@ -267,17 +267,18 @@ def _order(rng: random.Random) -> Question:
 
 
 def _shouted(rng: random.Random) -> Question:
-    animal, name = rng.choice(_CAPITAL_ANIMALS), rng.choice(w.PEOPLE)
+    animal, name, time = rng.choice(_CAPITAL_ANIMALS), rng.choice(w.PEOPLE), rng.choice(w.TIMES)
     ask = rng.choice(
         (
-            "Tell {1} about a {0}. Write {0} in capitals.",
-            "A line on the {0} for {1}, with {0} in capital letters.",
-            "{1} wants to read about a {0}, with the word {0} in capitals.",
+            "Tell {1} about a {0} in the {2}. Write {0} in capitals.",
+            "A line on the {0} in the {2} for {1}, with {0} in capital letters.",
+            "{1} wants to read about a {0} in the {2}, with the word {0} in capitals.",
         )
     )
     say = rng.choice(("Here the {0} {1}.", "In the {2} a {0} {1}."))
-    body = say.format(animal.upper(), rng.choice(w.VERBS), rng.choice(w.TIMES))
-    return _question("shouted", (animal, name), ask.format(animal, name), body, False, shouted=animal.upper())
+    body = say.format(animal.upper(), rng.choice(w.VERBS), time)
+    slots = (animal, name, time)
+    return _question("shouted", slots, ask.format(*slots), body, False, shouted=animal.upper())
 
 
 def _either(rng: random.Random) -> Question:

@@ -1,8 +1,6 @@
 """The sizes of the world's models, as plain settings of `transformers.LlamaConfig`.
 
-Several heads share their keys and values, which makes sampling cheap, and all widths are multiples of 64. The slowest rotation of
-a position (base 100) takes some 600 tokens, as long as a long document; with the usual base of 10,000, most of a head's width would
-turn too slowly to tell neighbours apart.
+Several heads share their keys and values, which makes sampling cheap, and all widths are multiples of 64.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ def _llama(width: int, layers: int, heads: int, keys: int, inner: int) -> dict[s
         "num_key_value_heads": keys,
         "intermediate_size": inner,
         "max_position_embeddings": 1024,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 100.0},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
         "rms_norm_eps": 1e-6,
         "initializer_range": 0.05,
         "tie_word_embeddings": True,
