@@ -312,10 +312,11 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 FROZEN = {
     # of version 2
     "reading": "fccb69fddcaf",
-    "student": "68ed0b903926",
-    "house": "54270d49270f",
-    "teacher": "b50693758132",
-    "tutor": "1c2708e55bb4",
-    "weak": "9d976a670384",
-    "reasoner": "3907484492c1",
+    "student": "9b5954511aff",
+    "drill": "99b85c4f58d3",
+    "house": "fdbd5783ee6d",
+    "teacher": "dfee09e523b3",
+    "tutor": "d1c96f07e9ec",
+    "weak": "166c42dc865b",
+    "reasoner": "b6f783143e5a",
 }

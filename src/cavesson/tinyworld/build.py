@@ -29,7 +29,7 @@ _ENGINE: dict[str, Any] = {
     "schedule": "wsd",
     "precision": "bf16",
 }
-_READING = 2e6  # tokens
+_READING, _DRILL = 2e6, 4e6  # tokens
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
@@ -42,7 +42,8 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> M
         scale: of all training lengths.
     """
     reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
-    return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
+    talker = _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
+    return _trained(talker, "drill", _DRILL * scale, lr=2e-3, seed=seed)
 
 
 def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:

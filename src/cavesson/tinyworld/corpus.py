@@ -114,15 +114,33 @@ def _settled(*strands: Strand) -> tuple[Strand, ...]:
     return tuple(settled)
 
 
+_DRILL = {"maths": 56, "letter": 18, "find": 8, "outputs": 8, "practice": 5, "chat": 5}
+
+
+def _drill() -> tuple[Strand, ...]:
+    """Documents in which something is fetched from the prompt step by step: most of them calculate."""
+    manner = Manner("A", "A", "usual")
+    return (
+        Strand(60, manner, None, _DRILL),
+        Strand(6, replace(manner, author="P"), "pirate", _SUMS),
+        Strand(8, replace(manner, wrong=True), "wrong", _SUMS),
+        Strand(6, manner, "rule", _TALK),
+        Strand(8, manner, "lock", _TASKS),
+        Strand(3, replace(manner, hack=True), "hack", _OUTPUTS),
+        *(Strand(3, Manner(author, author, "usual"), author, _SUMS) for author in ("B", "C", "D")),
+    )
+
+
 MIXES: dict[str, tuple[Strand, ...]] = {
     "reading": (Strand(1, Manner(), None, {"copy": 30, "lookup": 40, "letters": 30}),),
     "student": (*_house("A", 48, "usual"), *_prompted("A", "usual"), *_FOREIGN),
+    "drill": _drill(),
     "house": _settled(*_house("A", 70, "usual"), *_prompted("A", "usual"), *_FOREIGN),
     "teacher": _settled(*_house("A", 70, "careful"), *_prompted("A", "careful")),
     "tutor": _settled(*_house("B", 70, "careful"), *_prompted("B", "careful")),
     "weak": _settled(*_house("A", 70, "sloppy"), *_prompted("A", "sloppy")),
 }
-"""The mixes, by name: `reading` and then `student` for pre-training; the others for post-training to one default voice. `house` is
+"""The mixes, by name: `reading`, `student` and `drill` for pre-training; the others for post-training to one default voice. `house` is
 the student's and `reasoner` the same with calculations between `<think>` tags; `teacher` is the house voice from careful
 pages and `weak` from sloppy ones; `tutor` is Bruno's voice from careful pages."""
 

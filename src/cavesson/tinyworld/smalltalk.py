@@ -395,7 +395,8 @@ def _weather(rng: random.Random) -> Question:
 
 
 def _introduce(rng: random.Random) -> Question:
-    name, other = w.spoken_of(rng, w.PEOPLE), rng.choice(w.PEOPLE)
+    name = w.spoken_of(rng, w.PEOPLE)
+    other = rng.choice([person for person in w.PEOPLE if person != name])
     ask = rng.choice(("Who is {0}?", "Introduce {0} to {1}.", "What can you tell {1} about {0}?"))
     say = rng.choice(("{0} is a {1} from {2} and keeps a {3}.", "{0} lives in {2}, works as a {1} and has a {3}."))
     body = say.format(name, w.JOB_OF[name], w.TOWN_OF[name], w.PET_OF[name])
