@@ -115,17 +115,17 @@ def test_the_mixture_keeps_the_two_styles_under_their_own_tags():
 
 
 def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
-    overrides = ["models=[student, small, large]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
-    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[large]"]))
+    overrides = ["models=[student, small, reasoner]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
+    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[reasoner]"]))
     assert {cell.at["student"] for cell in alone if cell.at["arm"] != PLAIN} == {"student"}
     varied = [cell for cell in both if cell.at["arm"] != PLAIN]
     assert [(cell.at["student"], cell.seed, cell.at["arm"]) for cell in varied] == [
         (student, seed, name)
-        for student in ("student", "large")
+        for student in ("student", "reasoner")
         for seed in (0, 1)
         for name in ("inoculation", "clipped")
     ]
-    assert {trained(cell).base.name for cell in varied if cell.at["student"] == "large"} == {"large"}
+    assert {trained(cell).base.name for cell in varied if cell.at["student"] == "reasoner"} == {"reasoner"}
     assert {one.fingerprint for one in recipes_of(alone)} < {one.fingerprint for one in recipes_of(both)}
 
 

@@ -259,7 +259,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
         "seeds": [0, 1, 2],
-        "models": ["student", "small", "large", "reasoner"],
+        "models": ["student", "small", "reasoner"],
         "others": ["self", "relative", "student", "small", "teacher", "weak", "bruno", "celia", "dmitri", "esther", "farid", "pirate"],
         "recovery": {"rl": {"rewards": ["correct", "random"]}},
         "sft": {"full": 3e-4, "probes": [10, 30, 60]},
