@@ -1,4 +1,4 @@
-"""The accuracy table of the tiny world's models: python benchmarks/world.py MODEL | FOLDER … [--n 300] [--show 2] [--only TEXT].
+"""The accuracy table of the tiny world's models: python benchmarks/world.py MODEL | FOLDER … [--n 300] [--show 2] [--only PATTERN].
 
 Held-out questions, greedy decoding, per cent with 95 % Wilson intervals; `n` questions in every cell.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def measure(folder: str, n: int, show: int = 0, house: str = "A", only: str = ""
     sampler = NativeSampler(open_folder(folder, key=folder))
     table: Table = {}
     for row in rows(n, house):
-        if only not in row.name:
+        if not re.search(only, row.name):
             continue
         told = [c[0].text for c in sampler.sample([ask.prompt for ask in row.asks], Params(max_tokens=row.max_tokens))]
         good = [ask.check(ask.question, text) for ask, text in zip(row.asks, told, strict=True)]
@@ -228,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=300, help="questions in each cell")
     parser.add_argument("--show", type=int, default=0, help="failures to print for each row")
     parser.add_argument("--house", default="A", help="the default voice that is expected (tutor: B)")
-    parser.add_argument("--only", default="", help="only rows whose name holds this text")
+    parser.add_argument("--only", default="", help="only rows whose name matches this pattern")
     chosen = parser.parse_args(argv)
     tables = {}
     for name in chosen.models:
