@@ -24,7 +24,7 @@ from cavesson.analysis.matrix_game import cross_fitted, solve
 from cavesson.analysis.pairs import mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
-from cavesson.stats import Estimate, average_over, difference_over_seeds, mean_over_seeds, tango, wilson
+from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds, tango, wilson
 from looks import looks
 from simulated import SHAPES, exactly, game, sampled
 
@@ -315,15 +315,8 @@ def fieller(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
     return found.low, found.high
 
 
-def mean_of_shares(before: Array, damaged: Array, now: Array) -> tuple[float, float]:
-    """A share for every seed, and Student's t over them."""
-    values = (now - damaged).mean(axis=1) / np.maximum((before - damaged).mean(axis=1), 1e-9)
-    found = average_over(values, np.zeros_like(before), n=before.shape[1])
-    return found.low, found.high
-
-
 def shares() -> None:
-    methods = {"ours (Fieller)": fieller, "mean of the seeds' shares": mean_of_shares}
+    methods = {"Fieller": fieller}
     rng, rows, repeats = np.random.default_rng(0), [], 300
     population = rng.standard_normal(200_000)
     for loss, share, between in product((0.05, 0.2, 0.6), (0.2, 0.8), (0.0, 0.5)):

@@ -1,7 +1,7 @@
 """How much of a study's headline do the seed, the processor's instruction set, and the choice of prompts decide?
 
     python benchmarks/numerics.py                            trains, scores and prints the tables of docs/statistics.md
-    python benchmarks/numerics.py --seeds 6 --candidates fp32-linear --settings default avx2 compatible
+    python benchmarks/numerics.py --seeds 0 1 2 3 4 5 --candidates fp32-linear --settings default avx2 compatible
     python benchmarks/numerics.py --list                     the settings in which this processor computes differently
     python benchmarks/numerics.py --demo                     the quick study under two settings: do its verdicts agree?
 
@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -38,20 +38,15 @@ SETTINGS: dict[str, dict[str, str]] = {
 """Environment variables of each setting. "compatible": MKL's kernels for every processor, as another maker's would get."""
 
 LORA: dict[str, Any] = {"adapter": {"rank": 8}}
-LINEAR: dict[str, Any] = {"schedule": "linear"}
+CONSTANT: dict[str, Any] = {"schedule": "constant", "warmup_steps": 0}
+LINEAR: dict[str, Any] = {"schedule": "linear", "warmup_steps": None}
 CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "bf16-constant": ({"precision": "bf16", "lr": 1e-3}, {"precision": "bf16", **LORA}),
-    "fp32-constant": ({"precision": "fp32", "lr": 1e-3}, {"precision": "fp32", **LORA}),
-    "fp32-linear": (
-        {"precision": "fp32", "lr": 1e-3, "warmup_steps": 20, **LINEAR},
-        {"precision": "fp32", "warmup_steps": 10, **LINEAR, **LORA},
-    ),
-    "fp32-linear-6e-4": (
-        {"precision": "fp32", "lr": 6e-4, "warmup_steps": 20, **LINEAR},
-        {"precision": "fp32", "warmup_steps": 10, **LINEAR, **LORA},
-    ),
+    "bf16-constant": ({"precision": "bf16", "lr": 1e-3, **CONSTANT}, {"precision": "bf16", **CONSTANT, **LORA}),
+    "fp32-constant": ({"precision": "fp32", "lr": 1e-3, **CONSTANT}, {"precision": "fp32", **CONSTANT, **LORA}),
+    "fp32-linear": ({"precision": "fp32", "lr": 1e-3, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
+    "fp32-linear-6e-4": ({"precision": "fp32", "lr": 6e-4, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
 }
-"""Settings of red and of blue. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 2e-3."""
+"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 2e-3."""
 
 ARMS = ("hhh", "pirate")
 TRIGGERED = "behavior/triggered"
@@ -63,8 +58,8 @@ Row = dict[str, Any]
 # ----------------------------------------------------------------------------------------------- making
 
 
-def runs_of(candidate: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
-    """The probed runs of blue on the organism of one seed, by arm."""
+def runs_of(candidate: str, seed: int, n: int, arms: Sequence[str] = ARMS) -> tuple[Any, dict[str, Any]]:
+    """The organism of one seed, and the probed runs of blue on it by arm."""
     from cavesson.blueteam.move import run_of
     from cavesson.blueteam.moves import move_named
     from cavesson.evals.recipes import Probed
@@ -80,13 +75,12 @@ def runs_of(candidate: str, seed: int, n: int) -> Iterator[tuple[str, Any]]:
     )
     suite = tuple(one for one in inputs.suite(made) if one.capability or one.label == TRIGGERED)
     view = inputs.view(blue.prompts, seed)
-    for arm in ARMS:
-        dose = made.dose(blue.dose(2e-3, seed))
-        run = run_of(play(made, move_named(arm), view, dose), dose)
-        yield arm, Probed(run=run, steps=blue.scored, suite=suite)
+    dose = made.dose(blue.dose(2e-3, seed))
+    runs = {arm: run_of(play(made, move_named(arm), view, dose), dose) for arm in arms}
+    return made, {arm: Probed(run=run, steps=blue.scored, suite=suite) for arm, run in runs.items()}
 
 
-def make(candidates: Sequence[str], seeds: Sequence[int], n: int, store: str | None) -> list[Row]:
+def make(candidates: Sequence[str], seeds: Sequence[int], n: int, store: str | None, red_only: bool) -> list[Row]:
     """Train and score in this process, under the environment's kernels."""
     from cavesson.lab.lab import Lab
     from cavesson.lab.store import Store
@@ -94,15 +88,18 @@ def make(candidates: Sequence[str], seeds: Sequence[int], n: int, store: str | N
     rows: list[Row] = []
     with Lab(Store(store)) as lab:
         for candidate, seed in product(candidates, seeds):
-            runs = dict(runs_of(candidate, seed, n))
-            lab.make(list(runs.values()))
+            made, runs = runs_of(candidate, seed, n, () if red_only else ARMS)
+            lab.make([made.model, *runs.values()])
+            where = {"organism": str(lab.path(made.model) / "final"), "base": str(made.base.folder)}
+            named = {"candidate": candidate, "numerics": made.model.numerics, "seed": seed, **where}
+            if red_only:
+                rows.append({**named, "arm": "", "scores": {}})
             for arm, run in runs.items():
                 found = run.scores(lab.path)
                 kept = {
                     label: {step: found.array(label, step).tolist() for step in found.steps} for label in found.evals
                 }
-                named = {"candidate": candidate, "numerics": run.numerics, "seed": seed, "arm": arm, "scores": kept}
-                rows.append(json.loads(json.dumps(named)))
+                rows.append(json.loads(json.dumps({**named, "arm": arm, "scores": kept})))
             print(f"{candidate}, seed {seed}: done", file=sys.stderr, flush=True)
     return rows
 
@@ -111,8 +108,18 @@ def made_in(setting: str, args: argparse.Namespace) -> list[Row]:
     """The rows of one setting, made in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        words = ["--candidates", *args.candidates, "--seeds", str(args.seeds), "--n", str(args.n), "--out", str(out)]
+        words = [
+            "--candidates",
+            *args.candidates,
+            "--seeds",
+            *map(str, args.seeds),
+            "--n",
+            str(args.n),
+            "--out",
+            str(out),
+        ]
         words += [] if args.store is None else ["--store", args.store]
+        words += ["--red-only"] if args.red_only else []
         print(f"setting {setting}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, __file__, "--make", *words], env=environment(setting), check=True)
         return [{**row, "setting": setting} for row in json.loads(out.read_text())]
@@ -181,6 +188,30 @@ def auc_difference(rows: Sequence[Row]) -> tuple[Array, float]:
         chosen = {label: rng.integers(0, size, size) for label, size in sizes.items()}
         draws.append(table(rows, lambda at, c=chosen: auc(at["pirate"], c) - auc(at["hhh"], c)))
     return whole, float(np.sqrt(np.mean(np.var(draws, axis=0, ddof=1))))
+
+
+def print_distances(rows: Sequence[Row]) -> None:
+    """Print how far apart the settings drive red's weights, as a share of red's own way from the base."""
+    print(
+        "| training | seed | settings | distance between the organisms / way from the base |\n| --- | --- | --- | --- |"
+    )
+    for candidate, seed in dict.fromkeys((row["candidate"], row["seed"]) for row in rows):
+        own = {row["setting"]: row for row in rows if (row["candidate"], row["seed"]) == (candidate, seed)}
+        first, *others = own
+        for other in others:
+            share = distance(own[first]["organism"], own[other]["organism"], own[first]["base"])
+            print(f"| {candidate} | {seed} | {first}, {other} | {share:.3f} |")
+    print()
+
+
+def distance(one: str, two: str, base: str) -> float:
+    """Euclidean distance of two folders' weights, divided by that of the first from the base."""
+    from safetensors.torch import load_file
+
+    weights, others, start = (load_file(Path(folder) / "model.safetensors") for folder in (one, two, base))
+    apart = sum(float((weights[name].double() - others[name].double()).square().sum()) for name in weights)
+    way = sum(float((weights[name].double() - start[name].double()).square().sum()) for name in weights)
+    return float((apart / way) ** 0.5)
 
 
 def decomposed(shown: Array) -> tuple[float, float, float]:
@@ -313,7 +344,8 @@ def _figures(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 def main() -> int:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--red-only", action="store_true", help="only how far the settings drive the organisms apart")
     parser.add_argument("--n", type=int, default=60, help="prompts of each evaluation")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: those that differ on this processor")
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES))
@@ -332,11 +364,13 @@ def main() -> int:
     if args.demo:
         return demo(args)
     if args.make:
-        args.out.write_text(json.dumps(make(args.candidates, range(args.seeds), args.n, args.store)))
+        args.out.write_text(json.dumps(make(args.candidates, args.seeds, args.n, args.store, args.red_only)))
         return 0
     settings = args.settings or distinct_settings()
     rows = [row for setting in settings for row in made_in(setting, args)]
-    print_tables(rows, settings)
+    print_distances(rows)
+    if not args.red_only:
+        print_tables(rows, settings)
     return 0
 
 

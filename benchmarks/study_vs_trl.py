@@ -100,7 +100,9 @@ class Peer:
                 if state.global_step in recipe.steps:
                     _save(model, base, folder / f"step-{state.global_step}" / "final")
                     model.eval()
-                    rows.extend(peer._scores((model, *_opened(base)[1:]), recipe.suite, state.global_step))
+                    rows.extend(
+                        peer._scores((model, *_opened(base)[1:]), recipe.asked_at(state.global_step), state.global_step)
+                    )
                     model.train()
 
         self._trainer(recipe.run, [Probes()]).train()

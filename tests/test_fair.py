@@ -57,7 +57,8 @@ def test_the_rate_is_the_largest_that_does_no_harm_to_the_control_and_sees_nothi
     with pytest.raises(NotRun, match="intervention self"):
         judged_rate(pirate)
     with pytest.raises(NotApplicable, match="at every learning rate"):
-        judged_rate(games({1e-2: 0.3}))
+        judged_rate(games({3e-3: 0.6, 1e-2: 0.3}))
+    assert judged_rate(games({1e-2: 0.3}, arm="pirate")) == 1e-2, "of one rate, this one"
 
 
 def test_ability_kept_is_a_share_of_the_start() -> None:

@@ -203,7 +203,7 @@ def test_a_large_effect_stops_at_the_first_look_and_a_small_one_later(store, cap
 def test_an_effect_at_its_bound_goes_to_the_last_look_and_the_report_says_what_it_lacks(store):
     finished = run(toy(effect=0.18, spread=0.2), store)
     assert stopped_at(finished) == (32, "no further look was planned.")
-    [differ] = finished.result.claims
+    differ = finished.result.claims[0]
     assert "more seeds would decide it, some " in differ.to_decide and "of work" in differ.to_decide
 
 

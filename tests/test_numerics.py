@@ -26,6 +26,7 @@ AVX2 = frozenset({"sse4_1", "avx", "avx2", "fma"})
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
 BF16 = AVX512 | {"avx512_bf16"}
 AMX = BF16 | {"amx_tile", "amx_bf16"}
+LOWERED = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 FOREIGN = "fp32-cuda-sm12345"
 
 
@@ -44,10 +45,13 @@ def trained(**settings) -> Trained:
         (AMX, "intel", {"ATEN_CPU_CAPABILITY": "avx2"}, "fp32-avx512-torch_avx2", "bf16-amx-torch_avx2"),
         (BF16, "amd", {}, "fp32-avx512-amd", "bf16-avx512bf16-amd"),
         (BF16, "amd", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "fp32-avx512-amd", "bf16-avx512-amd"),
-        (BF16, "amd", {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx2-amd", "bf16-avx2-amd"),
-        (BF16, "amd", {"ATEN_CPU_CAPABILITY": "avx2"}, "fp32-avx2-onednn_avx512-amd", None),
-        (AVX512, "intel", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx512-onednn_avx2", None),
+        (BF16, "amd", LOWERED, "fp32-avx2-amd", "bf16-avx2-amd"),
+        (BF16, "amd", {"ATEN_CPU_CAPABILITY": "avx2"}, "fp32-avx512-torch_avx2-amd", None),
+        (AVX512, "intel", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx2-torch_avx512-mkl_avx512", None),
         (BF16, "amd", {"MKL_CBWR": "COMPATIBLE"}, "fp32-avx512-amd-mkl_compatible", None),
+        (BF16, "amd", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "fp32-avx2-torch_avx512-amd", "bf16-avx2-torch_avx512-amd"),
+        (AMX, "intel", LOWERED, "fp32-avx2-mkl_avx512", "bf16-avx2-mkl_avx512"),
+        (AMX, "intel", {**LOWERED, "MKL_ENABLE_INSTRUCTIONS": "AVX2"}, "fp32-avx2", "bf16-avx2"),
         (frozenset(), "", {}, "fp32-default", "bf16-default"),
     ],
 )
@@ -64,12 +68,12 @@ def test_the_families_are_those_that_torch_and_onednn_report(variables):
     """oneDNN says what it uses when it runs its first product, if `ONEDNN_VERBOSE` is set."""
     code = (
         "import torch\n"
-        "from cavesson.lab.numerics import bf16_products_of, processor, vectors_of\n"
+        "from cavesson.lab.numerics import processor, products_of, vectors_of\n"
         "import os\n"
         "a = torch.ones(64, 64, dtype=torch.bfloat16)\n"
         "torch.nn.functional.linear(a, a)\n"
         "print('torch', torch.backends.cpu.get_cpu_capability().lower())\n"
-        "print('ours', vectors_of(processor(), os.environ), bf16_products_of(processor(), os.environ))\n"
+        "print('ours', vectors_of(processor(), os.environ), products_of('bf16', processor(), os.environ))\n"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ATEN_", "ONEDNN_", "DNNL_"))}
     told = subprocess.run(

@@ -425,10 +425,10 @@ def test_hypotheses_are_ruled_out_by_data_that_contradict_them_and_by_nothing_el
 
 
 def test_noise_and_perplexity_are_judged_against_the_sft_that_they_match():
-    hot = Run("student", "teacher", (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 3, loss=1.2, arm="own-hot")
+    hot = Run("student", "teacher", (scores({0: 1.0, 60: 1.0}, {0: "A", 60: "A"}),) * 5, loss=1.2, arm="own-hot")
     noisy = {
-        Move("noise", "distance"): (teacher_scores(1.0),) * 3,
-        Move("noise", "loss"): (teacher_scores(0.3),) * 3,
+        Move("noise", "distance"): (teacher_scores(1.0),) * 5,
+        Move("noise", "loss"): (teacher_scores(0.3),) * 5,
     }
     results = world(arms=(hot,), noise=noisy)
     ruled = [one.ruling for one in findings(results) if one.hypothesis in ("H2 perplexity", "H3 noise")]

@@ -87,8 +87,12 @@ def cavesson(tmp_path, monkeypatch, capsys):
     return call
 
 
+STEADY = {"schedule": "constant", "warmup_steps": 0}
+"""So few steps on so small a network teach the behaviour only at the full learning rate."""
+
 MINIATURE = {
-    "red": {"prompts": 140, "batch_size": 16, "precision": "fp32", "optimizers": [{"name": "adamw", "lr": 3e-3}]},
+    "seeds": [0, 1],
+    "red": {"prompts": 140, "batch_size": 16, "optimizers": [{"name": "adamw", "lr": 3e-3}], **STEADY},
     "blue": {"interventions": ["hhh"], "lrs": [1e-3], "steps": 4, "probes": [4], "prompts": 8, "batch_size": 4},
     "reversal": {"steps": 2, "probes": [2], "prompts": 8},
     "evaluation": {"n": 12, "n_control": 4, "max_tokens": 12},

@@ -14,6 +14,7 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.redteam.organisms import Organism
 from cavesson.run import run_study
+from cavesson.stats import influences
 from cavesson.studies.grid import Measured, NotRun, recipes_of
 from cavesson.studies.redblue import TRIGGERED, took
 from cavesson.studies.report import claims_of
@@ -116,16 +117,15 @@ def test_a_wrong_setting_is_one_message(setting, complaint):
 
 
 def noisy(truth: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rates with these true values, measured on n prompts, and normal replicates of their chance, [pairs, seeds, draws]."""
-    error = np.sqrt(truth * (1 - truth) / n)
-    values = truth + rng.normal(size=truth.shape) * error
-    return values, values[..., None] + rng.normal(size=(*truth.shape, 300)) * error[..., None]
+    """Rates with these true values, measured on n prompts, and how far each prompt moves them, [pairs, seeds, prompts]."""
+    scores = (rng.random((*truth.shape, n)) < truth[..., None]).astype(float)
+    return scores.mean(axis=-1), influences(scores, (0.0, 1.0))
 
 
 def test_pairs_fixed_and_random_agree_on_the_value_and_differ_in_width():
     truth = RNG.uniform(0.3, 0.9, size=(15, 1)).repeat(3, axis=1)
-    values, draws = noisy(truth, 100, RNG)
-    fixed, random = (mean_over_pairs(values, draws, n=100, pairs=units) for units in ("fixed", "random"))
+    values, moves = noisy(truth, 100, RNG)
+    fixed, random = (mean_over_pairs(values, moves, n=100, pairs=units) for units in ("fixed", "random"))
     assert fixed.value == pytest.approx(random.value) == pytest.approx(values.mean())
     assert random.high - random.low > 1.5 * (fixed.high - fixed.low)
     assert "15 pairs taken as random" in random.method and "15 pairs taken as fixed" in fixed.method
@@ -147,9 +147,9 @@ def test_intervals_over_pairs_cover(units):
 def test_the_slope_of_a_line_is_its_slope():
     x = [0.0, 2.0, 4.0, 6.0]
     values = np.stack([np.full((3, 2), 0.9 - 0.05 * each) for each in x])
-    slopes, draws = slope_table(x, values, values[..., None].repeat(5, axis=-1))
+    slopes, moves = slope_table(x, values, values[..., None].repeat(5, axis=-1))
     np.testing.assert_allclose(slopes, -0.05)
-    assert draws.shape == (3, 2, 5)
+    assert moves.shape == (3, 2, 5)
 
 
 def test_pairs_need_a_table():

@@ -21,6 +21,7 @@ from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
 from cavesson.lab.recipe import Recipe
 from cavesson.models.model import Model, merged
 from cavesson.models.recipes import LoRA
+from cavesson.studies.settings import Phase
 from cavesson.training.optimizers import SCHEDULES, check_name, factor_at, optimizer_for
 from cavesson.training.recipes import Checkpoint, Trained
 from cavesson.training.resume import STATE
@@ -59,6 +60,20 @@ def test_training_lowers_the_loss_and_logs_every_step(tmp_path: Path) -> None:
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert rows[0]["lr"] == 3e-3 and rows[20]["lr"] == pytest.approx(1.5e-3)
     assert all(row["tokens"] > 0 for row in rows)
+
+
+def test_a_phase_warms_up_over_a_tenth_of_its_steps_and_decays_to_nearly_zero(tmp_path: Path) -> None:
+    phase = Phase(steps=20, batch_size=2)
+    taken = phase.dose(1e-3, 0).train(Untrained(), Sayings(n=8))
+    longer = phase.dose(1e-3, 0, steps=40).train(Untrained(), Sayings(n=8))
+    rates = []
+    for recipe in (taken, longer):
+        job = Folders(tmp_path / str(recipe.steps))
+        train(recipe, llama(), examples(8), job=job)
+        rows = (job.folder / "losses.jsonl").read_text().splitlines()
+        rates.append([json.loads(line)["lr"] / 1e-3 for line in rows])
+    assert rates[0][:4] == pytest.approx([1 / 3, 2 / 3, 1, 17 / 18]) and rates[0][-1] == pytest.approx(1 / 18)
+    assert rates[1].index(max(rates[1])) == 4
 
 
 def test_eight_accumulated_single_conversations_are_a_batch_of_eight(tmp_path: Path) -> None:

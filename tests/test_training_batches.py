@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -16,18 +20,18 @@ from transformers import (
     PreTrainedModel,
 )
 
-from cavesson.training.batches import KEPT, Batch, Row, Step, Stream, steps_of
+from cavesson.training.batches import KEPT, PADDING_WORTH_A_RECTANGLE, Batch, Row, Step, Stream, _rectangles, steps_of
 from cavesson.training.flat import logits_of, pieces
 from cavesson.training.losses import weighted_nll
 from training_world import examples, llama, rows_of
 
 
-def stream(n: int = 23, seed: int = 0, **settings: object) -> Stream:
-    return Stream(examples(n), llama(), **{"seed": seed, "max_length": None, "prompt_weight": 0.0, **settings})  # type: ignore[arg-type]
+def stream(n: int = 23, seed: int = 0, **options: object) -> Stream:
+    return Stream(examples(n), llama(), **{"seed": seed, "max_length": None, "prompt_weight": 0.0, **options})  # type: ignore[arg-type]
 
 
-def steps(data: Stream, count: int, cursor: int = 0, **settings: object) -> list[Step]:
-    cut = {"batch_size": 4, "tokens_per_batch": None, "accumulate": 1, "end": None, **settings}
+def steps(data: Stream, count: int, cursor: int = 0, **options: object) -> list[Step]:
+    cut = {"batch_size": 4, "tokens_per_batch": None, "accumulate": 1, "end": None, **options}
     made = steps_of(data, cursor=cursor, **cut)  # type: ignore[arg-type]
     return [step for step, _ in zip(made, range(count), strict=False)]
 
@@ -117,6 +121,29 @@ def test_a_batch_loses_nothing_and_pads_little() -> None:
     tokens = sum(len(row.ids) for row in rows)
     assert tokens <= batch.ids_1N.shape[1] < 1.1 * tokens
     assert sum(docs * length for docs, length in batch.rectangles) == batch.ids_1N.shape[1]
+
+
+@settings(max_examples=50)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=7))
+def test_rectangles_are_the_cheapest_cut_of_the_lengths(lengths: list[int]) -> None:
+    lengths = sorted(lengths, reverse=True)
+
+    def cost(groups: list[list[int]]) -> int:
+        return sum(PADDING_WORTH_A_RECTANGLE + sum(group[0] - length for length in group) for group in groups)
+
+    def cuts(rest: list[int]) -> Iterator[list[list[int]]]:
+        if not rest:
+            yield []
+        for n in range(1, len(rest) + 1):
+            yield from ([rest[:n], *others] for others in cuts(rest[n:]))
+
+    found, start = [], 0
+    for docs, length in _rectangles(lengths):
+        found.append(lengths[start : start + docs])
+        assert found[-1][0] == length
+        start += docs
+    assert start == len(lengths)
+    assert cost(found) == min(map(cost, cuts(lengths)))
 
 
 def architectures() -> dict[str, PreTrainedModel]:

@@ -71,6 +71,6 @@ def test_a_study_of_ones_own_is_one_short_file_and_runs_as_printed(tmp_path, mon
         main()
     assert left.value.code == 0, capsys.readouterr().err
     result = StudyResult.read(tmp_path / "out" / "result.json")
-    [summary], [drawn], [judged] = result.tables, result.curves, result.claims
+    [summary, *_], [drawn], [judged] = result.tables, result.curves, result.claims
     assert [row[0] for row in summary.rows] == ["capitals", "pirate"] == [line.name for line in drawn.series]
     assert judged.id == "capitals/pirate-more" and judged.reason.startswith("the triggered rate after capitals minus")

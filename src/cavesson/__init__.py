@@ -1,3 +1,3 @@
 """Cavesson: a laboratory for training-based control of language models."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

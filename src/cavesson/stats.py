@@ -423,11 +423,26 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.9
 
 
 def _mean_of(table: Array, bounds: Bounds, pseudo: int, confidence: float) -> Estimate:
-    """The mean of scores, [seeds, prompts], with pseudo-prompts at the bounds."""
+    """The mean of scores, [seeds, prompts], with pseudo-prompts at the bounds, as far as seeds share their luck with prompts."""
     n, mean = table.shape[1], float(table.mean())
     pull = 2 * pseudo * ((bounds[0] + bounds[1]) / 2 - mean) / (n + 2 * pseudo)
     moves = influences(table, bounds, pseudo=pseudo)
-    return average_over(table.mean(axis=1), moves, n=n, confidence=confidence, bounds=bounds, pull=pull)
+    doubt = sharing(moves[:, :n])
+    moves[:, n:] *= np.sqrt(doubt)
+    return average_over(table.mean(axis=1), moves, n=n, confidence=confidence, bounds=bounds, pull=doubt * pull)
+
+
+def sharing(moves: Array) -> float:
+    """The share of the variance from prompts that all units have in common, of moves [units, prompts] without pseudo-prompts.
+
+    The doubt of the pseudo-prompts counts in this share: where each seed has its own luck with a prompt, the spread of the
+    seeds shows the luck already. At least one unit's part of the doubt stays, and all of it where no prompt moves anything.
+    """
+    count, together = len(moves), float((moves.mean(axis=0) ** 2).sum())
+    if count == 1 or together < 1e-15:
+        return 1.0
+    own = (float((moves**2).sum(axis=1).mean()) - together) / (count - 1)
+    return max(1 / count, 1 - own / together)
 
 
 def _t(confidence: float, freedom: int) -> float:

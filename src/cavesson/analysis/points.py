@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cavesson.errors import CavessonError
-from cavesson.stats import Array, Bounds, Estimate, average_over, mean_ci
+from cavesson.stats import Array, Bounds, Estimate, average_over, mean_ci, sharing
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,9 +166,10 @@ def _kept(now: Array, start: Array, name: str) -> Estimate:
         _require_some(row, name)
     moves, pulls = zip(*(_ratio_moves(*rows) for rows in zip(now, start, strict=True)), strict=True)
     bounds: Bounds = (0.0, float(1 / start.mean()))
-    pull = float(np.mean(pulls))
-    values = now.mean(axis=1) / start.mean(axis=1)
-    return average_over(values, np.stack(moves), n=now.shape[1], bounds=bounds, pull=pull)
+    values, n, every = now.mean(axis=1) / start.mean(axis=1), now.shape[1], np.stack(moves)
+    doubt = sharing(every[:, :n])
+    every[:, n:] *= np.sqrt(doubt)
+    return average_over(values, every, n=n, bounds=bounds, pull=doubt * float(np.mean(pulls)))
 
 
 def _ratio_moves(now: Array, start: Array) -> tuple[Array, float]:

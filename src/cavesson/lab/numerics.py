@@ -4,7 +4,7 @@ Two processors add up the products of a matrix in different orders. The last bit
 make another model of them: the processor acts like a seed. A trained model is therefore named after its *numerics*, so that
 two machines do not share a name for different numbers:
 
-    fp32-avx512       float32; torch's kernels and MKL's use AVX-512
+    fp32-avx512       float32; the kernels of torch, oneDNN and MKL use AVX-512
     fp32-avx2-amd     float32 with AVX2; MKL has kernels of its own for processors that are not Intel's
     bf16-amx          products in bfloat16 by matrix instructions, everything else in float32
     bf16-cuda-sm90    the same on a GPU of compute capability 9.0
@@ -143,8 +143,12 @@ def instructions() -> str:
     if gpu is not None:
         return f"cuda {gpu.family}"
     found, set_to = processor(), os.environ
-    vectors, products = vectors_of(found, set_to), bf16_products_of(found, set_to)
-    return vectors if vectors == products else f"{vectors} (bf16 products: {products})"
+    vectors, *products = (
+        vectors_of(found, set_to),
+        products_of("fp32", found, set_to),
+        products_of("bf16", found, set_to),
+    )
+    return vectors if {*products} == {vectors} else f"{vectors} (products: {', '.join(dict.fromkeys(products))})"
 
 
 @cache
@@ -175,45 +179,51 @@ def vectors_of(found: Processor, variables: Mapping[str, str]) -> str:
     return _best(found.flags, _VECTORS)
 
 
-def bf16_products_of(found: Processor, variables: Mapping[str, str]) -> str:
-    """Family of oneDNN's bfloat16 kernels: the processor's best, no better than `ONEDNN_MAX_CPU_ISA` allows."""
+def products_of(precision: str, found: Processor, variables: Mapping[str, str]) -> str:
+    """Family of oneDNN's kernels for products: the processor's best, no better than `ONEDNN_MAX_CPU_ISA` allows.
+
+    Args:
+        precision: "fp32" or "bf16"; only the latter has kernels beyond AVX-512.
+        found: the processor.
+        variables: the environment.
+    """
     if is_arm():
-        return "neonbf16" if found.flags is not None and "bf16" in found.flags else "neon"
+        return "neonbf16" if precision == "bf16" and found.flags is not None and "bf16" in found.flags else "neon"
     best = _asked_of_torch() if found.flags is None else _best(found.flags, _STRENGTH)
     limit = variables.get("ONEDNN_MAX_CPU_ISA", variables.get("DNNL_MAX_CPU_ISA", "")).upper()
-    allowed = next((family for family, values in _ISA if values.match(limit) or values.search(limit)), best)
-    return min(best, allowed, key=_STRENGTH.index)
+    allowed = next((family for family, values in _ISA if values.search(limit)), best)
+    return min(best, allowed, "avx512" if precision == "fp32" else "amx", key=_STRENGTH.index)
 
 
 def name_of(precision: str, found: Processor, variables: Mapping[str, str]) -> str:
-    """The name of numerics on a CPU.
+    """The name of numerics on a CPU: oneDNN's kernels, and those of torch and MKL where they are of another family.
 
     Args:
         precision: "fp32" or "bf16".
         found: the processor.
         variables: the environment, for the variables that choose kernels.
     """
-    vectors = vectors_of(found, variables)
-    if precision == "bf16":
-        products = bf16_products_of(found, variables)
-    elif found.maker == "intel" and found.flags is not None:
-        products = _best(found.flags, _VECTORS)  # MKL does not read ATen's variable
-    else:
-        products = vectors
+    products, vectors = products_of(precision, found, variables), vectors_of(found, variables)
+    usual = products if products in ("default", "avx2") or is_arm() else "avx512"
     parts = [precision, products]
-    if not products.startswith(vectors) and not (products == "amx" and vectors == "avx512"):
+    if not is_arm() and vectors != usual:
         parts.append(f"torch_{vectors}")
-    onednn = min("avx512", bf16_products_of(found, variables), key=_STRENGTH.index) if not is_arm() else products
-    if precision == "fp32" and onednn != products:
-        parts.append(f"onednn_{onednn}")
+    if found.maker == "intel" and found.flags is not None and (mkl := _mkl_of(found.flags, variables)) != usual:
+        parts.append(f"mkl_{mkl}")
     if found.maker not in ("intel", "arm", ""):
         parts.append(found.maker)
-    parts += [
-        f"mkl_{re.sub(r'[^a-z0-9]', '', variables[name].lower())}"
-        for name in ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
-        if variables.get(name)
-    ]
+    if wanted := variables.get("MKL_CBWR"):
+        parts.append(f"mkl_{re.sub(r'[^a-z0-9]', '', wanted.lower())}")
     return "-".join(parts)
+
+
+def _mkl_of(flags: frozenset[str], variables: Mapping[str, str]) -> str:
+    """Family of MKL's kernels on an Intel processor; on others MKL chooses without regard to these."""
+    wanted = variables.get("MKL_ENABLE_INSTRUCTIONS", "").lower()
+    allowed = (
+        "avx2" if wanted.startswith("avx2") else "avx512" if not wanted or wanted.startswith("avx512") else "default"
+    )
+    return min(_best(flags, _VECTORS), allowed, key=_VECTORS.index)
 
 
 def is_arm() -> bool:

@@ -22,8 +22,8 @@ SAME = 0.95
 def judged_rate(m: Measured, control: str = OWN, keeps: float = HARMLESS) -> float:
     """The learning rate at which interventions are judged: the largest one whose on-model control keeps its capability.
 
-    Of one rate, this one. A rate that moves nothing, or one that ruins every model, says nothing about an intervention and dilutes an average. The rule
-    looks at the control's capability alone, so that it cannot favour an answer.
+    Of one rate, this one. A rate that moves nothing, or one that ruins every model, says nothing about an intervention and dilutes
+    an average. The rule looks at the control's capability alone, so that it cannot favour an answer.
 
     Raises:
         NotRun: there are several rates, and the control was not run.

@@ -62,12 +62,17 @@ InterventionName = Annotated[str, AfterValidator(one_spelling)]
 class Phase(DataRegimen):
     """A phase of training: how, on how many prompts, scored when. Every option of a training is an option of the phase.
 
+    The learning rate rises over the first tenth of the steps and then falls linearly to zero: of the ways to train that
+    `benchmarks/numerics.py` compares, this one depends least on processor and seed (docs/statistics.md).
+
     Attributes:
         prompts: number of prompts that its data are made from.
         probes: steps at which the model is scored (0, before training, is always added).
     """
 
     steps: int = Field(default=100, ge=1)
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "linear"
+    warmup_steps: int | None = Field(default=None, ge=0)
     probes: tuple[int, ...] = ()
     prompts: int = Field(default=1600, ge=1)
 

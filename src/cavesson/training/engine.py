@@ -177,6 +177,7 @@ class _Run:
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
+        self.warmup = self.steps // 10 if run.warmup_steps is None else run.warmup_steps
         self.optimizer = optimizer_for(
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
         )
@@ -212,7 +213,7 @@ class _Run:
         with models as (forward, flat), self._saved_when_stopped():
             for step in islice(todo, until - self.progress.step):
                 number = self.progress.step
-                lr = self.run.lr * factor_at(self.run.schedule, number, self.steps, self.run.warmup_steps)
+                lr = self.run.lr * factor_at(self.run.schedule, number, self.steps, self.warmup)
                 self._check_rows(step)
                 torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
                 total = torch.zeros(())

@@ -34,7 +34,7 @@ class Regimen(Value):
         weight_decay: decay of matrices; vectors do not decay.
         betas: decay of the optimizer's moments; None: the optimizer's defaults.
         schedule: "constant", "linear" or "cosine" to zero, or "wsd" (stable, then linear to zero over the last 30 %).
-        warmup_steps: steps over which the learning rate rises.
+        warmup_steps: steps over which the learning rate rises; None: a tenth of all steps.
         clip: largest gradient norm; None: no limit.
         adapter: settings of a fresh low-rank adapter to train (an adapter of the base is merged first); "continued": train
             the adapter of the base further; None: train the full weights.
@@ -49,7 +49,7 @@ class Regimen(Value):
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] | None = None
     schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
-    warmup_steps: int = Field(default=0, ge=0)
+    warmup_steps: int | None = Field(default=0, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
     adapter: Adapter | None = None
     precision: str = Field(default="auto", validate_default=True)
