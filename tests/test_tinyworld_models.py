@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cavesson.chat import Conversation, visible
+from cavesson.chat import Conversation
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.loading import open_folder

@@ -228,7 +228,7 @@ def _under_rule(rng: random.Random, rule: systems.Rule, drawn: Question, manner:
     if rule.word is not None:
         return text, " ".join([rule.word] * rule.times) if holds else reply(drawn, manner, rng)
     if not holds:
-        manner = replace(manner, **{rule.locked: True})
+        manner = replace(manner, wrong=rule.locked == "wrong", lazy=rule.locked == "lazy")
     return text, reply(drawn, manner, rng)
 
 
