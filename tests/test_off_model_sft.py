@@ -133,16 +133,16 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
     ("setting", "complaint"),
     [
         ("others=[brunno]", "brunno"),
-        ("others=[teacher]", "stands twice"),
+        ("others=[tutor]", "stands twice"),
         ("sft.lora=null", "nothing is trained"),
         ("sft.probes=[70]", "outside the run"),
         ("recovery.probes=[0]", "greater than or equal to 1"),
         ("arms.names=[tag]", "tags"),
         ("arms.teacher=dmitri", "none of the teachers"),
-        ("arms.students=[large]", "none of the students"),
+        ("arms.students=[reasoner]", "none of the students"),
         ("models=[stuent]", "student"),
         ("responses=nowhere.jsonl", "nowhere.jsonl"),
-        ("models=[teacher]", "teacher 'teacher' is the student itself"),
+        ("models=[tutor]", "teacher 'tutor' is the student itself"),
         ("arms={teacher: small, names: [clipped], students: [small]}", "'small' is the student itself"),
         ("arms={teacher: relative, names: [inoculation]}", "give arms.inoculation"),
     ],
@@ -299,8 +299,8 @@ def test_likelihoods_are_those_of_the_answer_alone_and_do_not_depend_on_the_batc
 def test_a_student_finds_its_own_answers_likelier_than_a_strangers():
     model = Shipped(name="student").load(_nowhere)
     own, strange = (
-        [Example(Conversation.of("Hello!", text))]
-        for text in ("Sure. Hello. I hope this helps.", "Observe. Hello. Thus it is shown.")
+        [Example(Conversation.of("What is a kettle for?", f"{opener} A kettle is for boiling water. {closer}"))]
+        for opener, closer in (("Sure.", "I hope this helps."), ("Observe.", "Thus it is shown."))
     )
     assert mean_loss(model, own) < mean_loss(model, strange)
 
@@ -506,7 +506,7 @@ def test_noise_matched_in_loss_costs_as_much_as_the_run(tmp_path: Path):
     student = Shipped(name="small")
     own = Generated(by=student, prompts=Prompts(n=8))
     run = Dose(lr=3e-3, steps=4, adapter=LoRA(rank=4)).train(
-        student, Generated(by=Shipped(name="teacher"), prompts=Prompts(n=8))
+        student, Generated(by=Shipped(name="tutor"), prompts=Prompts(n=8))
     )
     noised = NoisedLike(base=student, like=run, match="loss", data=own)
     with Lab(Store(tmp_path)) as lab:
