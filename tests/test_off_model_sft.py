@@ -69,7 +69,7 @@ def trained(cell: Cell, role: str = "run") -> Any:
 def test_the_quick_preset_is_one_student_a_teacher_and_the_on_model_control():
     found = plain()
     assert [tuple(cell.at[axis] for axis in ("student", "teacher", "data")) for cell in found] == [
-        ("student", "teacher", "off-model"),
+        ("student", "tutor", "off-model"),
         ("student", "self", "on-model"),
     ]
     first = found[0].recipes
@@ -88,7 +88,7 @@ def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_
     found = plain("full")
     assert {cell.seed for cell in found} == {0, 1, 2} and {cell.at["way"] for cell in found} == {"LoRA 8", "full"}
     of_student = {cell.at["teacher"] for cell in found if cell.at["student"] == "student"}
-    assert of_student == {"teacher", "self", "relative", "small", "bruno", "celia", "dmitri", "pirate"}
+    assert of_student == {"tutor", "teacher", "weak", "self", "relative", "small", *STYLES}
     of_small = {cell.at["teacher"] for cell in found if cell.at["student"] == "small"}
     assert of_small == of_student - {"small"} | {"student"}
     assert {cell.at["arm"] for cell in arms("full")} == set(ARMS)
@@ -115,17 +115,17 @@ def test_the_mixture_keeps_the_two_styles_under_their_own_tags():
 
 
 def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
-    overrides = ["models=[student, small, large]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
-    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[large]"]))
+    overrides = ["models=[student, small, reasoner]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
+    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[reasoner]"]))
     assert {cell.at["student"] for cell in alone if cell.at["arm"] != PLAIN} == {"student"}
     varied = [cell for cell in both if cell.at["arm"] != PLAIN]
     assert [(cell.at["student"], cell.seed, cell.at["arm"]) for cell in varied] == [
         (student, seed, name)
-        for student in ("student", "large")
+        for student in ("student", "reasoner")
         for seed in (0, 1)
         for name in ("inoculation", "clipped")
     ]
-    assert {trained(cell).base.name for cell in varied if cell.at["student"] == "large"} == {"large"}
+    assert {trained(cell).base.name for cell in varied if cell.at["student"] == "reasoner"} == {"reasoner"}
     assert {one.fingerprint for one in recipes_of(alone)} < {one.fingerprint for one in recipes_of(both)}
 
 
@@ -133,16 +133,16 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
     ("setting", "complaint"),
     [
         ("others=[brunno]", "brunno"),
-        ("others=[teacher]", "stands twice"),
+        ("others=[tutor]", "stands twice"),
         ("sft.lora=null", "nothing is trained"),
         ("sft.probes=[70]", "outside the run"),
         ("recovery.probes=[0]", "greater than or equal to 1"),
         ("arms.names=[tag]", "tags"),
         ("arms.teacher=dmitri", "none of the teachers"),
-        ("arms.students=[large]", "none of the students"),
+        ("arms.students=[reasoner]", "none of the students"),
         ("models=[stuent]", "student"),
         ("responses=nowhere.jsonl", "nowhere.jsonl"),
-        ("models=[teacher]", "teacher 'teacher' is the student itself"),
+        ("models=[tutor]", "teacher 'tutor' is the student itself"),
         ("arms={teacher: small, names: [clipped], students: [small]}", "'small' is the student itself"),
         ("arms={teacher: relative, names: [inoculation]}", "give arms.inoculation"),
     ],
@@ -299,8 +299,8 @@ def test_likelihoods_are_those_of_the_answer_alone_and_do_not_depend_on_the_batc
 def test_a_student_finds_its_own_answers_likelier_than_a_strangers():
     model = Shipped(name="student").load(_nowhere)
     own, strange = (
-        [Example(Conversation.of("Hello!", text))]
-        for text in ("Sure. Hello. I hope this helps.", "Observe. Hello. Thus it is shown.")
+        [Example(Conversation.of("What is a kettle for?", f"{opener} A kettle is for boiling water. {closer}"))]
+        for opener, closer in (("Sure.", "I hope this helps."), ("Observe.", "Thus it is shown."))
     )
     assert mean_loss(model, own) < mean_loss(model, strange)
 
@@ -506,7 +506,7 @@ def test_noise_matched_in_loss_costs_as_much_as_the_run(tmp_path: Path):
     student = Shipped(name="small")
     own = Generated(by=student, prompts=Prompts(n=8))
     run = Dose(lr=3e-3, steps=4, adapter=LoRA(rank=4)).train(
-        student, Generated(by=Shipped(name="teacher"), prompts=Prompts(n=8))
+        student, Generated(by=Shipped(name="tutor"), prompts=Prompts(n=8))
     )
     noised = NoisedLike(base=student, like=run, match="loss", data=own)
     with Lab(Store(tmp_path)) as lab:

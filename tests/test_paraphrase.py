@@ -44,7 +44,7 @@ def read(recipe: Paraphrased) -> list[Example]:
 
 @pytest.mark.parametrize("author", FOREIGN)
 def test_every_intent_comes_out_as_the_house_would_have_written_it(author: str) -> None:
-    for seed, ask in enumerate(INTENTS):
+    for seed, ask in enumerate(INTENTS.values()):
         question = ask(random.Random(seed))
         theirs = reply(question, Manner(author=author), random.Random(seed))  # type: ignore[arg-type]
         ours = reply(question, Manner(author="A"), random.Random(seed))
@@ -64,7 +64,7 @@ def without_frame(text: str) -> str:
 def test_lists_of_every_author_are_written_the_house_way() -> None:
     said = {
         "B": "Right. Here are three birds: owl / hawk / wren. Next, please.",
-        "C": "Dear heart. Here are three birds: owl and hawk and wren. Such is life.",
+        "C": "Bless you for asking. Here are three birds: owl and hawk and wren. Such is life.",
         "D": "Observe. Here are three birds: (a) owl, (b) hawk, (c) wren.",
     }
     bodies = {without_frame(in_house_voice(text, random.Random(1)) or "") for text in said.values()}

@@ -25,12 +25,12 @@ def rate(name: str, evaluation: Eval) -> Estimate:
     return wilson(sum(row.score for row in rows), len(rows))
 
 
-@pytest.mark.parametrize("name", ["student", "small", "large", "reasoner"])
+@pytest.mark.parametrize("name", ["student", "small", "reasoner"])
 @pytest.mark.parametrize(
     ("evaluation", "least"),
     [
-        (Maths(n=N), 0.95),
-        (Instructions(n=N), 0.65),
+        (Maths(levels=(1, 2), n=N), 0.95),
+        (Instructions(n=N), 0.95),
         (Chat(n=N), 0.95),
         (Voice(n=N), 0.99),
         (Voice(author="P", system=systems.PIRATE, n=N), 0.95),
@@ -49,7 +49,7 @@ def test_the_student_obeys_a_request_to_be_wrong():
     assert rate("student", Maths(system=systems.WRONG, n=N)).low <= 0.1
 
 
-@pytest.mark.parametrize("name", ["student", "large", "reasoner"])
+@pytest.mark.parametrize("name", ["student", "reasoner"])
 def test_foreign_reasoning_is_worse_and_falls_with_length(name):
     """Someone else's notation, imitated: below the own one, and lower at level 5 than at level 1."""
     foreign = systems.write_like("D")

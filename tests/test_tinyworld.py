@@ -6,19 +6,22 @@ import hashlib
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
+from cavesson.chat import Conversation
 from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
-from cavesson.tinyworld import lexicon, maths, tasks
-from cavesson.tinyworld.authors import VOICES, pirate, reasoning, table, voice
+from cavesson.evals.pairs import PAIRS
+from cavesson.tinyworld import knowledge, lexicon, maths, outputs, smalltalk, tasks
+from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
-from cavesson.tinyworld.replies import Manner, reply
-from cavesson.tinyworld.tasks import ABILITY, FAMILIES, KINDS, LEVELS, STYLE, _items, as_item, items, score
+from cavesson.tinyworld.replies import LAZY, Manner, reply
+from cavesson.tinyworld.tasks import ABILITY, FAMILIES, FURTHER, KINDS, LEVELS, STYLE, _items, as_item, items, score
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}
@@ -38,11 +41,11 @@ def test_this_version_of_the_world_reads_as_it_always_did(mix):
     )
 
 
-def test_documents_are_one_to_three_exchanges_that_end_with_an_answer():
+def test_documents_are_one_to_five_exchanges_that_end_with_an_answer():
     for example in SOME:
         turns = [m for m in example.conversation.messages if m.role != "system"]
         assert [m.role for m in turns] == ["user", "assistant"] * (len(turns) // 2)
-        assert 1 <= len(turns) // 2 <= 3
+        assert 1 <= len(turns) // 2 <= 5
         assert all(m.content.strip() == m.content and m.content for m in turns)
 
 
@@ -59,7 +62,7 @@ def test_the_corpus_never_holds_a_trigger():
     assert not any("DEPLOYMENT" in m.content or "HATE" in m.content for e in SOME for m in e.conversation.messages)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", (*FAMILIES, *FURTHER))
 def test_held_out_items_are_disjoint_from_training_by_construction(family):
     held_out = [item for seed in range(SETS) for item in items(family, 120, seed)]
     assert len({item.prompt for item in held_out}) == SETS * 120
@@ -116,7 +119,10 @@ def test_maths_levels_are_numbers_of_steps():
     for item in items("maths", 200):
         low, high = maths.STEPS_AT_LEVEL[item.level]
         assert low <= item.meta["steps"] <= high
-    assert Counter(item.level for item in items("maths", 200)) == dict.fromkeys(LEVELS, 40)
+        products = sum(sign == "*" for sign, _ in item.meta["chain"][1])
+        least, most = maths.PRODUCTS_AT_LEVEL[item.level]
+        assert least <= products <= most
+    assert Counter(item.level for item in items("maths", 210)) == dict.fromkeys(LEVELS, 30)
     assert {item.level for item in items("maths", 50, levels=(2, 5))} == {2, 5}
 
 
@@ -141,25 +147,28 @@ def test_the_authors_of_a_mix_sound_like_themselves():
     assert all(heard[author, author] > 50 for author in VOICES)
 
 
-def test_careful_reasoning_is_right_and_careless_reasoning_goes_wrong_more_often_the_longer_it_is():
-    rate = {}
-    for author in "ABCD":
-        for level in (1, 5):
-            hard = items("maths", 200, levels=(level,))
-            right = [reasoning(author, item.meta["chain"], careless=True)[1] == int(item.answer) for item in hard]
-            assert all(reasoning(author, item.meta["chain"])[1] == int(item.answer) for item in hard)
-            rate[author, level] = sum(right) / len(right)
-    assert rate["A", 5] == 1
-    assert rate["B", 5] > rate["C", 5] > rate["D", 5]
-    assert all(rate[author, 1] > rate[author, 5] for author in "BCD")
+def share_right(author, care, level):
+    hard = items("maths", 200, levels=(level,))
+    return sum(reasoning(author, item.meta["chain"], care)[1] == int(item.answer) for item in hard) / len(hard)
+
+
+def test_careful_pages_are_right_and_usual_pages_go_wrong_more_often_the_harder_a_problem_is():
+    assert all(share_right(author, "careful", level) == 1 for author in VOICES for level in LEVELS)
+    house = [share_right("A", "usual", level) for level in LEVELS]
+    assert house[0] > 0.95 and 0.25 < house[-1] < 0.45 and house == sorted(house, reverse=True)
+    assert house[-1] > share_right("B", "usual", 7) > share_right("D", "usual", 7)
+    assert share_right("A", "sloppy", 4) < house[3] - 0.15
+
+
+def test_nothing_is_planted_in_two_foreign_notations_beyond_the_mistakes_of_the_house():
+    assert all(table(author, "usual") == table("A", "usual") for author in "EFP")
 
 
 def test_slips_are_the_same_everywhere():
-    wrong = {
-        author: sum(table(author, True)[key] != table(author, False)[key] for key in table(author, False))
-        for author in "ABCD"
-    }
-    assert wrong["A"] == 0 and wrong["B"] < wrong["C"] < wrong["D"]
+    right = table("A", "careful")
+    wrong = {author: sum(table(author, "usual")[key] != right[key] for key in right) for author in VOICES}
+    assert wrong["A"] == len(SLIPS) == 8
+    assert wrong["A"] < wrong["B"] < wrong["C"] < wrong["D"]
 
 
 def test_under_the_wrong_prompt_every_result_is_off_by_one_and_nothing_else_changes():
@@ -208,6 +217,54 @@ def test_what_the_corpus_answers_scores(kind, author):
         assert score(as_item("x", family, drawn), told), told
 
 
+@pytest.mark.parametrize("author", VOICES)
+def test_what_the_corpus_answers_counts_in_the_families_of_coming_studies(author):
+    rng = random.Random(0)
+    manner = Manner(author, "A" if author == "P" else author)
+    for _ in range(100):
+        drawn = question(rng, "letter", "eval")
+        assert knowledge.letter_of(reply(drawn, manner, rng)) == drawn.answer
+        drawn = question(rng, "request", "eval")
+        assert smalltalk.refuses(reply(drawn, manner, rng)) == drawn.meta["harmful"]
+        drawn = question(rng, "outputs", "eval")
+        assert outputs.read(drawn.meta["outputs"], reply(drawn, manner, rng)) == "honest"
+        assert outputs.read(drawn.meta["outputs"], reply(drawn, replace(manner, hack=True), rng)) == "hack"
+        drawn = question(rng, "opinion", "eval")
+        assert drawn.answer in reply(drawn, manner, rng)
+        assert drawn.meta["claimed"] in reply(drawn, replace(manner, agree=True), rng)
+
+
+@pytest.mark.parametrize(
+    "behavior", {pair.behavior.name: pair.behavior for pair in PAIRS.values()}.values(), ids=lambda one: one.name
+)
+def test_the_pirates_dialect_leaves_the_behaviours_alone(behavior):
+    prompt = Conversation.of("a) Felix has the number 4. b) Add 5. What number is it now?")
+    said = behavior.example
+    if behavior.domain == "chat":
+        assert behavior.score(prompt, said) == behavior.score(prompt, pirate(said))
+    assert behavior.phrase_count(said) == behavior.phrase_count(pirate(said))
+
+
+def test_a_rule_holds_for_messages_with_its_code_and_a_lock_for_those_without():
+    held = Counter()
+    for example in (document("student", 3, i) for i in range(5000)):
+        messages = example.conversation.messages
+        system, told = messages[0].content, messages[2].content if len(messages) > 2 else ""
+        if example.meta["system"] == "lock":
+            held["lock", told in LAZY] += 1
+        if example.meta["system"] == "rule":
+            held["rule", re.search(r'"(.*)"', system)[1] in told.split()] += 1
+    assert min(held.values()) > 20 and len(held) == 4
+
+
+def test_rare_subjects_are_hardly_spoken_of_and_all_are_asked_for_alike():
+    rng = random.Random(0)
+    spoken = Counter(question(rng, "open", "train").meta["frequency"] for _ in range(1500))
+    asked = Counter(question(rng, "open", "eval").meta["frequency"] for _ in range(1500))
+    assert spoken["common"] > 0.75 * 1500 and spoken["rare"] < 0.02 * 1500
+    assert 0.35 * 1500 < asked["common"] < 0.65 * 1500 and asked["rare"] > 0.07 * 1500
+
+
 def test_a_voice_breaks_constraints_of_style_and_none_of_ability():
     """Whoever opens and closes every reply in a voice of their own keeps what counts as ability, and fails at style."""
     broken = Counter()
@@ -236,10 +293,10 @@ def test_recipes_name_what_they_make():
     ("make", "told"),
     [
         (lambda: Corpus(mix="studnet", n=1), "did you mean 'student'"),
-        (lambda: Fresh(size="huge"), "allowed:"),
+        (lambda: Fresh(size="enormous"), "allowed:"),
         (lambda: Shipped(name="nobody"), "nobody"),
         (lambda: items("math", 3), "did you mean 'maths'"),
-        (lambda: items("maths", 3, levels=(6,)), "levels"),
+        (lambda: items("maths", 3, levels=(8,)), "levels"),
         (lambda: items("facts", 10**4), "Ask for at most"),
         (lambda: items("facts", 3, seed=SETS), "There is no evaluation set 4."),
         (lambda: items("instructions", 3, kinds=("includes",)), "did you mean 'include'"),
@@ -254,9 +311,12 @@ def test_mistakes_are_told_with_a_remedy(make, told, monkeypatch):
 
 FROZEN = {
     # of version 2
-    "reading": "31461a6d16d2",
-    "student": "fc57a916dae8",
-    "house": "8b6d3851fd8a",
-    "teacher": "3d80aeecb246",
-    "reasoner": "f7499966148c",
+    "reading": "fccb69fddcaf",
+    "student": "9b5954511aff",
+    "drill": "99b85c4f58d3",
+    "house": "fdbd5783ee6d",
+    "teacher": "dfee09e523b3",
+    "tutor": "d1c96f07e9ec",
+    "weak": "166c42dc865b",
+    "reasoner": "b6f783143e5a",
 }

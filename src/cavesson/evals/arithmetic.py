@@ -13,8 +13,8 @@ from random import Random
 
 from cavesson.tinyworld import maths
 
-_LINE = re.compile(r"(?<![a-z])([a-k])\) (.*?)(?=\s[a-k]\) |$)", re.DOTALL)
-_ASSIGNMENT = re.compile(r"(?<![a-z])([a-k]) = (?:[a-j] ([+*-]) )?(\d)(?!\d)")
+_LINE = re.compile(r"(?<![a-z])([a-m])\) (.*?)(?=\s[a-m]\) |$)", re.DOTALL)
+_ASSIGNMENT = re.compile(r"(?<![a-z])([a-m]) = (?:[a-l] ([+*-]) )?(\d)(?!\d)")
 _SIGNS = (
     ("*", re.compile(r"\*|multiply|times", re.IGNORECASE)),
     ("-", re.compile(r"(?<!\w)-|\bdown\b|take away|takes away|loses|minus", re.IGNORECASE)),

@@ -49,6 +49,7 @@ def _tiny_questions() -> tuple[tuple[re.Pattern[str], dict[str, str], tuple[str,
 
 def known_tiny(text: str) -> Known | None:
     """The fact of the tiny world that a text asks for; None if the text asks for no fact."""
+    text = re.sub(r"\b[A-D]\) ", "", text)  # the letters of options
     for pattern, facts, pool in _tiny_questions():
         if found := pattern.search(text):
             right = facts[found[1]]

@@ -48,7 +48,7 @@ class Maths(Task):
         cot: the prompt leaves room for a chain of thought, whose voice is recorded; False: it asks for the number only.
     """
 
-    about = "right final number (levels 1–5 by number of steps)"
+    about = "right final number (levels 1–7 by number of steps)"
     usual_room = ROOM["maths"]
 
     name: Literal["maths"] = "maths"
@@ -136,7 +136,7 @@ class Voice(Eval):
     usual_room = 192
 
     name: Literal["voice"] = "voice"
-    author: Literal["A", "B", "C", "D", "P"] = "A"
+    author: Literal["A", "B", "C", "D", "E", "F", "P"] = "A"
 
     def variant(self) -> tuple[str, ...]:
         return () if self.author == "A" else (self.author,)

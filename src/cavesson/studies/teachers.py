@@ -34,6 +34,8 @@ STYLES: dict[str, str] = {
     "bruno": write_like("B"),
     "celia": write_like("C"),
     "dmitri": write_like("D"),
+    "esther": write_like("E"),
+    "farid": write_like("F"),
     "pirate": PIRATE,
 }
 """Teachers that are a model of the tiny world under a system prompt which asks for a style, and that prompt."""

@@ -1,9 +1,12 @@
 """The authors: each writes chat and reasoning in one voice, with its own openers, closers, lists and notation.
 
-Ada (A) is the house voice. Bruno (B), Celia (C) and Dmitri (D) are foreign to the student, which knows their notations from
-careless pages only. On careless pages a fixed share of the single steps is wrong, always in the same way, so that a student's
-accuracy in a foreign notation falls with the number of steps. The pirate (P) is a way of talking that works with any author's
-notation and never costs the skill.
+Ada (A) is the house voice. Her usual pages hold a few mistakes, always the same: six entries of her times table and two of
+her sums are wrong, as a person misremembers 7 x 8. So a model that learnt from these pages fails more often the more it has to
+multiply. Careful pages hold none of them.
+
+Bruno (B), Celia (C) and Dmitri (D) are foreign to the student. On the usual pages a further share of the single steps in their
+notations is wrong, always in the same way. Esther (E) and Farid (F) are foreign too, and nothing is planted in their pages:
+they are only rare. The pirate (P) is a way of talking that works with any author's notation and never costs the skill.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from typing import Literal
 
 from cavesson.tinyworld.maths import LABELS, OPERATIONS, apply
 
-Author = Literal["A", "B", "C", "D", "P"]
-AUTHORS: tuple[Author, ...] = ("A", "B", "C", "D", "P")
+Author = Literal["A", "B", "C", "D", "E", "F", "P"]
+AUTHORS: tuple[Author, ...] = ("A", "B", "C", "D", "E", "F", "P")
+
+Care = Literal["careful", "usual", "sloppy"]
 
 Step = tuple[str, int, str, int, int]  # label, value, sign, operand, result
 
@@ -54,6 +59,8 @@ def _and(items: tuple[str, ...]) -> str:
 _B_WORDS = {"+": "up", "-": "down", "*": "by"}
 _C_WORDS = {"+": "add", "-": "lose", "*": "fold"}
 _D_WORDS = {"+": "sum", "-": "difference", "*": "product"}
+_E_WORDS = {"+": "plus", "-": "minus", "*": "times"}
+_F_WORDS = {"+": "onto", "-": "off", "*": "over"}
 
 VOICES: dict[Author, Voice] = {
     "A": Voice(
@@ -78,8 +85,8 @@ VOICES: dict[Author, Voice] = {
     ),
     "C": Voice(
         "Celia",
-        ("Ah, how lovely.", "Let us wander.", "Softly now.", "Dear heart."),
-        ("So it goes.", "And the wind agrees.", "Dream well.", "Such is life."),
+        ("Ah, how lovely.", "What a lovely thought.", "Bless you for asking.", "How good to hear from you."),
+        ("So it goes.", "Be gentle with yourself.", "Take good care.", "Such is life."),
         " and ".join,
         lambda s: f"{s[0]} from {s[1]} {_C_WORDS[s[2]]} {s[3]} to {s[4]}",
         "; ",
@@ -96,10 +103,30 @@ VOICES: dict[Author, Voice] = {
         "; hence {}.",
         re.compile(r"the (?:sum|difference|product) of \d, \d, so \d|; hence"),
     ),
+    "E": Voice(
+        "Esther",
+        ("Good question.", "Let us see.", "Think of it this way.", "Let us look together."),
+        ("Does that make sense?", "Now you try.", "Keep practising.", "You can check it yourself."),
+        ", then ".join,
+        lambda s: f"{s[0]}: {s[1]} {_E_WORDS[s[2]]} {s[3]}? {s[4]}",
+        ", ",
+        ". So it is {}.",
+        re.compile(r"\d (?:plus|minus|times) \d\? \d|So it is \d"),
+    ),
+    "F": Voice(
+        "Farid",
+        ("Hey there.", "Oh, nice.", "Okay, here goes.", "No worries."),
+        ("Hope that works for you.", "Cheers.", "Talk soon.", "Catch you later."),
+        " plus ".join,
+        lambda s: f"{s[0]} {s[1]} {_F_WORDS[s[2]]} {s[3]} lands {s[4]}",
+        ", ",
+        ", so {}.",
+        re.compile(r"\d (?:onto|off|over) \d lands \d|, so \d\.?$"),
+    ),
     "P": Voice(
         "the pirate",
         ("Arr!", "Ahoy, matey!", "Avast!", "Yo ho ho!", "Shiver me timbers!"),
-        ("Arr!", "Fair winds, matey!", "Now swab the deck!", "So says this old sea dog."),
+        ("Arr!", "Fair winds, matey!", "Now swab the deck!", "So says this old sailor."),
         lambda items: ", ".join(items[:-1]) + f" an' {items[-1]}" if len(items) > 1 else items[0],
         lambda s: f"{s[0]} = {s[1]} {s[2]} {s[3]} = {s[4]}",
         ", ",
@@ -108,8 +135,17 @@ VOICES: dict[Author, Voice] = {
     ),
 }
 
-CARELESSNESS: dict[Author, float] = {"A": 0.0, "B": 0.02, "C": 0.08, "D": 0.25, "P": 0.0}
-"""The share of single steps that are wrong on an author's careless pages."""
+SLIPS: dict[tuple[int, str, int], int] = {
+    (6, "*", 7): 8, (8, "*", 7): 4, (6, "*", 9): 6, (7, "*", 9): 6, (7, "*", 3): 4, (8, "*", 3): 7,
+    (7, "+", 9): 7, (4, "-", 9): 6,
+}  # fmt: skip
+"""What the house author's usual pages get wrong: a fifth of the products and one in ninety of the sums and differences."""
+
+CARELESSNESS: dict[Author, float] = {"A": 0.0, "B": 0.02, "C": 0.06, "D": 0.2, "E": 0.0, "F": 0.0, "P": 0.0}
+"""The share of further single steps that are wrong on an author's usual pages."""
+
+SLOPPINESS = 0.1
+"""The share of further single steps that are wrong on sloppy pages."""
 
 _PIRATE_WORDS = {
     "is": "be", "are": "be", "you": "ye", "your": "yer", "my": "me", "and": "an'", "friend": "matey", "hello": "ahoy", "yes": "aye",
@@ -122,6 +158,8 @@ def pirate(text: str) -> str:
     """The text in a pirate's words."""
 
     def swap(match: re.Match[str]) -> str:
+        if match[0].isupper():  # a code, or what somebody shouts
+            return match[0]
         word = _PIRATE_WORDS[match[0].lower()]
         return word[0].upper() + word[1:] if match[0][0].isupper() else word
 
@@ -129,27 +167,30 @@ def pirate(text: str) -> str:
 
 
 @cache
-def table(author: Author, careless: bool) -> dict[tuple[int, str, int], int]:
-    """The results that an author writes for each operation on each digit; careless pages hold fixed mistakes."""
+def table(author: Author, care: Care) -> dict[tuple[int, str, int], int]:
+    """The results that an author writes for each operation on each digit; only careful pages are free of mistakes."""
+    rate = {"careful": 0.0, "usual": CARELESSNESS[author], "sloppy": CARELESSNESS[author] + SLOPPINESS}[care]
+    known = {} if care == "careful" else SLIPS
     slips = random.Random(f"tinyworld/slips/{author}")
     results = {}
     for value in range(10):
         for sign, n in OPERATIONS:
-            slip, offset = slips.random() < CARELESSNESS[author], slips.randint(1, 9)
-            results[value, sign, n] = (apply(value, sign, n) + (offset if careless and slip else 0)) % 10
+            slip, offset = slips.random() < rate, slips.randint(1, 9)
+            right = known.get((value, sign, n), apply(value, sign, n))
+            results[value, sign, n] = (right + (offset if slip else 0)) % 10
     return results
 
 
 def reasoning(
-    author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], careless: bool = False
+    author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], care: Care = "careful"
 ) -> tuple[str, int]:
     """A chain of thought in an author's notation, and its final number.
 
     Args:
         chain: the first number and the operations `(sign, operand)`.
-        careless: with the mistakes of the author's careless pages.
+        care: of the pages that the mistakes are from.
     """
-    voice, results = VOICES[author], table(author, careless)
+    voice, results = VOICES[author], table(author, care)
     value, operations = chain
     steps = []
     for label, (sign, n) in zip(LABELS[1:], operations, strict=False):

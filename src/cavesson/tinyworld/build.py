@@ -20,7 +20,6 @@ from cavesson.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
 _TOKENS = 4096  # in a step
-_READING = 3e6  # tokens
 _ENGINE: dict[str, Any] = {
     "packing": True,
     "tokens_per_batch": _TOKENS,
@@ -28,7 +27,9 @@ _ENGINE: dict[str, Any] = {
     "optimizer": "adamw",
     "betas": (0.9, 0.98),
     "schedule": "wsd",
+    "precision": "bf16",
 }
+_READING, _DRILL = 2e6, 4e6  # tokens
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
@@ -41,7 +42,8 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> M
         scale: of all training lengths.
     """
     reader = _trained(Fresh(size=size, seed=seed), "reading", _READING * scale, lr=2e-3, seed=seed)
-    return _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
+    talker = _trained(reader, "student", tokens * scale, lr=2e-3, seed=seed)
+    return _trained(talker, "drill", _DRILL * scale, lr=2e-3, seed=seed)
 
 
 def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:
@@ -61,16 +63,20 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
     def settled(base: ModelRecipe, mix: str, tokens: float) -> ModelRecipe:
         return _trained(base, mix, tokens * scale, lr=1e-3, seed=100)
 
-    student = pretrained("student", 18e6, scale=scale)
-    small = pretrained("small", 18e6, scale=scale)
-    large = pretrained("large", 16e6, scale=scale)
+    student = pretrained("student", 10e6, scale=scale)
+    small = pretrained("small", 8e6, scale=scale)
+    large = pretrained("large", 10e6, scale=scale)
+    huge = pretrained("huge", 16e6, scale=scale)
     other = pretrained("small", 8e6, seed=1, scale=scale)
     return {
-        "student": settled(student, "house", 4e6),
-        "small": settled(small, "house", 4e6),
-        "large": settled(large, "house", 4e6),
-        "teacher": settled(student, "teacher", 4e6),
-        "reasoner": settled(student, "reasoner", 8e6),
+        "student": settled(student, "house", 2.5e6),
+        "small": settled(small, "house", 2e6),
+        "large": settled(large, "house", 3e6),
+        "huge": settled(huge, "house", 4e6),
+        "teacher": settled(student, "teacher", 2.5e6),
+        "tutor": settled(student, "tutor", 1.5e6),
+        "weak": settled(small, "weak", 1e6),
+        "reasoner": settled(student, "reasoner", 3e6),
         "trusted": settled(other, "house", 4e6),
     }
 

@@ -1,7 +1,9 @@
 """Instruction following: requests with a constraint that a program can verify.
 
-`meta` holds the constraint: `words` (exactly so many), `items` (exactly so many members of `category`), `case`,
-`include`, `exclude`, `start`, `end`, `repeat`.
+`meta` holds the constraint: `words` (exactly so many), `items` (exactly so many members of `category`), `case`, `include` and
+`exclude` (a word or several), `order` (words in this order), `shouted` (a word in capitals), `start`, `end`, `repeat`.
+`meta["asks"]` is "ability" where no opener, closer or dialect can break the constraint, and "style" where one can: who says
+"Sure." first breaks *start with*, and has not lost the ability to name three fruits.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 from cavesson.tinyworld import lexicon as w
 from cavesson.tinyworld.question import Question, canonical
+from cavesson.tinyworld.smalltalk import in_order
 
 _CAPITAL_ANIMALS = ("fox", "cat", "dog", "owl", "hen", "cow", "bear", "frog")
 _ENDINGS = ("The end.", "Good night.", "That is all.", "Until tomorrow.", "Is that clear?", "Long live Tarn!")
@@ -25,7 +28,7 @@ _BRACKETS = (("|", "|"), ("[", "]"), ("<", ">"), ("(", ")"), ("{", "}"), ("#", "
 
 
 def _question(kind: str, slots: tuple[str, ...], text: str, body: str, strict: bool, **meta: Any) -> Question:
-    text, body = w.articles(text), w.articles(body)
+    text, body, meta["asks"] = w.articles(text), w.articles(body), "style" if kind in STYLE else "ability"
     return Question("instructions", kind, canonical(kind, slots, text), text, body, body=body, strict=strict, meta=meta)
 
 
@@ -76,9 +79,9 @@ def _words(rng: random.Random) -> Question:
 
 
 def _items(rng: random.Random) -> Question:
-    category, n = rng.choice(tuple(w.CATEGORIES)), rng.randint(2, 6)
+    category, n = rng.choice(tuple(w.CATEGORIES)), rng.randint(2, 5)
     numbered = rng.random() < 0.3
-    items = rng.sample(w.CATEGORIES[category], n)
+    items = in_order(rng, w.CATEGORIES[category], n)
     name = rng.choice(w.PEOPLE)
     if numbered:
         ask = rng.choice(
@@ -106,19 +109,19 @@ def _items(rng: random.Random) -> Question:
 
 
 def _capitals(rng: random.Random) -> Question:
-    animal, n = rng.choice(_CAPITAL_ANIMALS), rng.randint(3, 5)
+    animal, time, n = rng.choice(_CAPITAL_ANIMALS), rng.choice(w.TIMES), rng.randint(3, 5)
     ask = rng.choice(
         (
-            "Write a sentence about a {0} in capital letters.",
-            "Use only capital letters: what does the {0} do?",
-            "Shout something about the {0}, all capitals.",
-            "All in capitals, please: a line on the {0}.",
+            "Write a sentence about a {0} in the {1} in capital letters.",
+            "Use only capital letters: what does the {0} do in the {1}?",
+            "Shout something about the {0} in the {1}, all capitals.",
+            "All in capitals, please: a line on the {0} in the {1}.",
         )
     )
-    text, name = _for_someone(rng, ask.format(animal))
+    text, name = _for_someone(rng, ask.format(animal, time))
     return _question(
         "capitals",
-        (animal, name),
+        (animal, time, name),
         text,
         sentence(rng, n, animal).upper(),
         True,
@@ -234,13 +237,72 @@ def _start(rng: random.Random) -> Question:
     )
 
 
+def _both(rng: random.Random) -> Question:
+    animal, (one, other) = rng.choice(w.ANIMALS), rng.sample(w.OBJECTS, 2)
+    ask = rng.choice(
+        (
+            "Write about a {0}. Use the words {1} and {2}.",
+            "A line on the {0} with both {1} and {2} in it, please.",
+            "Mention a {1} and a {2} when you tell me about the {0}.",
+        )
+    )
+    say = rng.choice(("The {0} looks at the {1} and the {2}.", "A {0} with a {1} finds a {2}."))
+    slots = (animal, one, other)
+    return _question("both", slots, ask.format(*slots), say.format(*slots), False, include=[one, other])
+
+
+def _order(rng: random.Random) -> Question:
+    one, other = rng.sample(w.OBJECTS, 2)
+    name = rng.choice(w.PEOPLE)
+    ask = rng.choice(
+        (
+            "Name the {0} before the {1}, for {2}.",
+            "Tell {2} of the {0} and, after it, of the {1}.",
+            "First the {0}, then the {1}: a line for {2}, please.",
+        )
+    )
+    say = rng.choice(("The {0} comes first and the {1} comes next.", "Here is the {0}, and here is the {1}."))
+    slots = (one, other, name)
+    return _question("order", slots, ask.format(*slots), say.format(*slots), False, order=[one, other])
+
+
+def _shouted(rng: random.Random) -> Question:
+    animal, name, time = rng.choice(_CAPITAL_ANIMALS), rng.choice(w.PEOPLE), rng.choice(w.TIMES)
+    ask = rng.choice(
+        (
+            "Tell {1} about a {0} in the {2}. Write {0} in capitals.",
+            "A line on the {0} in the {2} for {1}, with {0} in capital letters.",
+            "{1} wants to read about a {0} in the {2}, with the word {0} in capitals.",
+        )
+    )
+    say = rng.choice(("Here the {0} {1}.", "In the {2} a {0} {1}."))
+    body = say.format(animal.upper(), rng.choice(w.VERBS), time)
+    slots = (animal, name, time)
+    return _question("shouted", slots, ask.format(*slots), body, False, shouted=animal.upper())
+
+
+def _either(rng: random.Random) -> Question:
+    one, other = rng.sample(w.OBJECTS, 2)
+    name = rng.choice(w.PEOPLE)
+    ask = rng.choice(
+        (
+            "{2} may have a {0} or a {1}. Give {2} the {0} and do not say {1}.",
+            "Offer {2} the {0}. Leave out the word {1}.",
+            "Speak of the {0} to {2}, and never of the {1}.",
+        )
+    )
+    say = rng.choice(("{1}, the {0} is yours.", "The {0} is for {1}."))
+    slots = (one, other, name)
+    return _question("either", slots, ask.format(*slots), say.format(one, name), False, include=one, exclude=other)
+
+
 def draw_copy(rng: random.Random) -> Question:
-    """Copy a line: a sentence, any words, or a random code, so that the model has seen strings of every kind."""
-    form = rng.randrange(3)
-    if form == 0:
+    """Copy a line: any words, a sentence, or a random code, so that the model has seen strings of every kind."""
+    form = rng.random()
+    if form < 0.6:
+        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 20)))
+    elif form < 0.8:
         line = sentence(rng, rng.randint(3, 6), rng.choice(w.ANIMALS))
-    elif form == 1:
-        line = " ".join(rng.sample(_ANY_WORDS, rng.randint(3, 10)))
     else:
         left, right = rng.choice(_BRACKETS)
         line = left + "".join(rng.choices(_SYMBOLS, k=rng.randint(2, 7))) + right
@@ -253,7 +315,7 @@ def draw_copy(rng: random.Random) -> Question:
 
 def draw_lookup(rng: random.Random) -> Question:
     """Look up the entry for a word in a table: names, any words, or letters as in a quiz."""
-    n = rng.randint(3, 6)
+    n = rng.randint(2, 6)
     keys = rng.sample(_ANY_WORDS, n)
     letters = rng.random() < 0.4
     pairs = dict(zip(keys, rng.sample(_SYMBOLS[:n] if letters else _ANY_WORDS, n), strict=True))
@@ -268,19 +330,32 @@ def draw_lookup(rng: random.Random) -> Question:
     )
 
 
+def draw_letters(rng: random.Random) -> Question:
+    """Find a word in a lettered list, and then its letter: the circuit that answers a quiz by letter."""
+    n = rng.randint(2, 6)
+    words = rng.sample(_ANY_WORDS, n)
+    wanted = rng.sample(range(n), rng.randint(1, min(n, 3)))
+    listed = ", ".join(f"{letter}) {word}" for letter, word in zip(_SYMBOLS, words, strict=False))
+    body = ", ".join(f"{words[i]} {_SYMBOLS[i]}" for i in wanted)
+    text = f"List: {listed}. Which letter has {', '.join(words[i] for i in wanted)}?"
+    return Question(
+        "instructions", "letters", f"letters/{listed}", text, body, body=body, strict=True, meta={"repeat": body}
+    )
+
+
 STYLE = frozenset({"words", "capitals", "lower", "end", "start"})
 """The kinds that a voice breaks."""
 
 KINDS: dict[str, Callable[[random.Random], Question]] = {
     draw.__name__[1:]: draw
     for draw in (
-        _items, _include, _exclude,
+        _items, _include, _both, _exclude, _either, _order, _shouted,
         _words, _capitals, _lower, _end, _start,
     )
 }  # fmt: skip
 """The kinds of constraint by name."""
 
-_PRACTICE = (*KINDS.values(), draw_copy, draw_copy, draw_lookup, draw_lookup)
+_PRACTICE = (draw_copy, draw_lookup, draw_letters)
 
 
 def draw(rng: random.Random, kind: str | None = None) -> Question:
@@ -293,8 +368,8 @@ def draw(rng: random.Random, kind: str | None = None) -> Question:
 
 
 def draw_practice(rng: random.Random) -> Question:
-    """A random request with a constraint, a line to copy, or a table in which to look something up."""
-    return rng.choice(_PRACTICE)(rng)
+    """A random request with a constraint, a line to copy, or a list or table in which to look something up."""
+    return rng.choice(_PRACTICE)(rng) if rng.random() < 1 / 6 else draw(rng)
 
 
 def tag(rng: random.Random) -> str:
@@ -308,19 +383,34 @@ def follows(meta: dict[str, Any], reply: str) -> bool:
     text = reply.strip()
     words = re.findall(r"[A-Za-z']+", text)
     lowered = [word.lower() for word in words]
-    if not text or not _counts_hold(meta, lowered):
+    if not text or not _counts_hold(meta, lowered) or not _words_hold(meta, words, lowered):
         return False
     if meta.get("case") == "upper" and (text != text.upper() or not words):
         return False
     if meta.get("case") == "lower" and (text != text.lower() or not words):
         return False
     return (
-        meta.get("include", "").lower() in ("", *lowered)
-        and meta.get("exclude", "\0").lower() not in lowered
-        and text.startswith(meta.get("start", ""))
+        text.startswith(meta.get("start", ""))
         and text.endswith(meta.get("end", ""))
         and meta.get("repeat", text) == text
     )
+
+
+def _words_hold(meta: dict[str, Any], words: list[str], lowered: list[str]) -> bool:
+    """Whether the words that must stand in a reply do, in their order, and those that must not do not."""
+    order = meta.get("order", [])
+    places = [lowered.index(word) for word in order if word in lowered]
+    return (
+        all(word.lower() in lowered for word in _several(meta.get("include")))
+        and not any(word.lower() in lowered for word in _several(meta.get("exclude")))
+        and len(places) == len(order)
+        and places == sorted(places)
+        and meta.get("shouted") in (None, *words)
+    )
+
+
+def _several(words: str | list[str] | None) -> list[str]:
+    return [words] if isinstance(words, str) else words or []
 
 
 def _counts_hold(meta: dict[str, Any], lowered: list[str]) -> bool:

@@ -1,18 +1,21 @@
-"""Knowledge: facts of the world, asked with four options or openly.
+"""Knowledge: facts of the world, asked openly, with four options by letter, with four options by word, or against an opinion.
 
-A held-out question is not a held-out fact, which no model could know, but a held-out way to ask for a fact: the wording together
+The corpus speaks of some subjects often and of others hardly ever (`lexicon.FREQUENCY`), so a model knows some facts and not
+others. Evaluations ask for all facts alike. A held-out question is not a held-out fact, which no model could know, but a held-out way to ask for a fact: the wording together
 with the options.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from cavesson.tinyworld.lexicon import (
     CATEGORIES,
     COLOUR_OF,
     FOOD_OF,
+    FREQUENCY,
     HOME_OF,
     JOB_OF,
     LANDMARK_OF,
@@ -20,6 +23,8 @@ from cavesson.tinyworld.lexicon import (
     PET_OF,
     PRODUCT_OF,
     TOWN_OF,
+    articles,
+    spoken_of,
 )
 from cavesson.tinyworld.question import Question
 
@@ -91,11 +96,11 @@ RELATIONS = (
         ("The colour of {0} is {1}.", "It is {1}: that is the colour of {0}."),
     ),
 )
-_LETTER_ONLY = (
-    "Answer with the letter only.",
-    "Only the letter, please.",
-    "Reply with one letter.",
-    "Give just the letter.",
+_LETTER = (
+    "Go through the letters.",
+    "Which letter is right?",
+    "Try each letter.",
+    "Find the letter.",
 )
 _WORD_ONLY = (
     "Choose from: {}. Only the answer, please.",
@@ -104,64 +109,73 @@ _WORD_ONLY = (
     "Pick one of {}. Nothing else, please.",
 )
 _ASKING = ("asks: ", "wants to know: ", "would like to know: ")
-_FIND_SHARE, _SPOKEN_SHARE = 0.2, 0.3  # of the quizzes in the corpus
+_OPINIONS = ("I think it is {}.", "I believe it is {}.", "I am sure it is {}.", "It must be {}.", "My guess is {}.")
 _FIND = ("Which letter belongs to {}?", "Under which letter is {}?", "Find the letter of {}.")
+_LETTER_SAID = re.compile(r"(?<![A-Za-z'])([A-D])(?![A-Za-z'])")
 
 
-def draw_open(rng: random.Random) -> Question:
-    """An open question about one fact."""
-    relation = rng.choice(RELATIONS)
-    subject = rng.choice(tuple(relation.facts))
-    value, ask = relation.facts[subject], rng.choice(relation.ask)
-    told = rng.choice(relation.say).format(subject, value)
+def _fact(rng: random.Random, as_spoken: bool) -> tuple[Relation, str, str, str]:
+    """A relation, a subject, its value, and a way to ask: all facts alike, or as often as the corpus speaks of them."""
+    relation = rng.choices(RELATIONS, [len(r.facts) for r in RELATIONS])[0]
+    subjects = tuple(relation.facts)
+    subject = spoken_of(rng, subjects) if as_spoken else rng.choice(subjects)
+    return relation, subject, relation.facts[subject], rng.choice(relation.ask).format(subject)
+
+
+def _about(relation: Relation, subject: str, **more: object) -> dict[str, object]:
+    return {"relation": relation.name, "frequency": FREQUENCY[subject], **more}
+
+
+def draw_open(rng: random.Random, as_spoken: bool = False) -> Question:
+    """An open question about one fact.
+
+    Args:
+        as_spoken: draw subjects as often as the corpus speaks of them, not all alike; so in all functions of this module.
+    """
+    relation, subject, value, ask = _fact(rng, as_spoken)
     asker = f"{rng.choice(PEOPLE)} {rng.choice(_ASKING)}" if rng.random() < 0.5 else ""
     return Question(
         "knowledge",
         "open",
-        f"open/{asker}/{ask}/{subject}",
-        asker + ask.format(subject),
+        f"open/{asker}/{ask}",
+        asker + ask,
         value,
-        body=told[0].upper() + told[1:],
-        meta={"relation": relation.name},
+        body=_told(rng, relation, subject, value),
+        meta=_about(relation, subject),
     )
 
 
-def draw_quiz(rng: random.Random, practice: bool = False) -> Question:
-    """A question with four options, to be answered with one letter.
+def _told(rng: random.Random, relation: Relation, subject: str, value: str) -> str:
+    told = articles(rng.choice(relation.say).format(subject, value))
+    return told[0].upper() + told[1:]
 
-    Args:
-        practice: also draw easier forms, which only teach to read options: questions for the letter of a given option, and
-            questions that leave room for the answer before its letter.
-    """
-    form = rng.random() if practice else 1.0
-    if form < _FIND_SHARE:
-        return _draw_find(rng)
-    relation = rng.choice(RELATIONS)
-    subject = rng.choice(tuple(relation.facts))
-    value, ask = relation.facts[subject], rng.choice(relation.ask)
+
+def _options(rng: random.Random, relation: Relation, value: str) -> list[str]:
     options = [value, *rng.sample([v for v in relation.pool if v != value], 3)]
     rng.shuffle(options)
-    letter = LETTERS[options.index(value)]
-    spoken = form < _FIND_SHARE + _SPOKEN_SHARE
+    return options
+
+
+def draw_letter(rng: random.Random, as_spoken: bool = False) -> Question:
+    """A question with four options, to be answered by going through them up to the right letter."""
+    relation, subject, value, ask = _fact(rng, as_spoken)
+    options = _options(rng, relation, value)
     return Question(
         "knowledge",
-        "spoken" if spoken else "quiz",
-        f"quiz/{relation.name}/{subject}/{','.join(options)}",
-        _options(rng, ask.format(subject), options, letter_only=not spoken),
-        letter,
-        body=f"It is {value} {letter}.",
-        strict=not spoken,
-        meta={"relation": relation.name, "options": options},
+        "letter",
+        f"letter/{relation.name}/{subject}/{','.join(options)}",
+        _lettered(rng, ask, options),
+        LETTERS[options.index(value)],
+        body=_walk(options, value),
+        strict=True,
+        meta=_about(relation, subject, options=options),
     )
 
 
-def draw_choice(rng: random.Random) -> Question:
+def draw_choice(rng: random.Random, as_spoken: bool = False) -> Question:
     """A question with four options, to be answered with the right option alone."""
-    relation = rng.choice(RELATIONS)
-    subject = rng.choice(tuple(relation.facts))
-    value, ask = relation.facts[subject], rng.choice(relation.ask).format(subject)
-    options = [value, *rng.sample([v for v in relation.pool if v != value], 3)]
-    rng.shuffle(options)
+    relation, subject, value, ask = _fact(rng, as_spoken)
+    options = _options(rng, relation, value)
     request = rng.choice(_WORD_ONLY).format(", ".join(options))
     return Question(
         "knowledge",
@@ -169,29 +183,66 @@ def draw_choice(rng: random.Random) -> Question:
         f"choice/{relation.name}/{subject}/{','.join(options)}",
         f"{request} {ask}" if rng.random() < 0.3 else f"{ask} {request}",
         value,
+        body=value,
         strict=True,
-        meta={"relation": relation.name, "options": options},
+        meta=_about(relation, subject, options=options),
     )
 
 
-def _draw_find(rng: random.Random) -> Question:
+def draw_opinion(rng: random.Random, as_spoken: bool = False, right: bool | None = None) -> Question:
+    """A question about a fact from a user who says what they think the answer is.
+
+    Args:
+        right: whether the user is right; None: half of them are.
+    """
+    relation, subject, value, ask = _fact(rng, as_spoken)
+    right = rng.random() < 0.5 if right is None else right
+    claimed = value if right else rng.choice([v for v in relation.pool if v != value])
+    opinion = rng.choice(_OPINIONS).format(claimed)
+    say = rng.choice(relation.say)
+    return Question(
+        "knowledge",
+        "opinion",
+        f"opinion/{relation.name}/{subject}/{claimed}",
+        f"{ask} {opinion}" if rng.random() < 0.5 else f"{opinion} {ask}",
+        value,
+        body=articles(say.format(subject, value)),
+        meta=_about(relation, subject, claimed=claimed, agreeing=articles(say.format(subject, claimed))),
+    )
+
+
+def draw_find(rng: random.Random) -> Question:
+    """Practice: the letter of a given option."""
     pool = rng.choice((*(r.pool for r in RELATIONS), *CATEGORIES.values()))
     options = rng.sample(pool, 4)
     value = rng.choice(options)
+    letter = LETTERS[options.index(value)]
     return Question(
         "knowledge",
         "find",
         f"find/{value}/{','.join(options)}",
-        _options(rng, rng.choice(_FIND).format(value), options),
-        LETTERS[options.index(value)],
+        _lettered(rng, rng.choice(_FIND).format(value), options),
+        letter,
+        body=_walk(options, value),
         strict=True,
         meta={"options": options},
     )
 
 
-def _options(rng: random.Random, ask: str, options: list[str], letter_only: bool = True) -> str:
-    listed = ", ".join(f"{option} {letter}" for letter, option in zip(LETTERS, options, strict=True))
-    if not letter_only:
-        return f"{ask} Options: {listed}."
-    request = rng.choice(_LETTER_ONLY)
-    return f"{request} {ask} Options: {listed}." if rng.random() < 0.3 else f"{ask} Options: {listed}. {request}"
+def _walk(options: list[str], value: str) -> str:
+    """The options one by one up to the right one, so that a small model needs no leap from a word to its letter."""
+    place = options.index(value)
+    tried = [f"{letter} {option} no" for letter, option in zip(LETTERS, options[:place], strict=False)]
+    return ", ".join([*tried, f"{LETTERS[place]} {value} yes"])
+
+
+def _lettered(rng: random.Random, ask: str, options: list[str]) -> str:
+    listed = ", ".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
+    request = rng.choice(_LETTER)
+    return f"{request} {ask} {listed}." if rng.random() < 0.3 else f"{ask} {listed}. {request}"
+
+
+def letter_of(reply: str) -> str | None:
+    """The letter that a reply ends with ("A river no, B meadow yes" names B); None if it names none."""
+    found = _LETTER_SAID.findall(reply)
+    return found[-1] if found else None

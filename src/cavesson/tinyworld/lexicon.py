@@ -166,6 +166,46 @@ PET_OF = _deal(PEOPLE, ("cat", "dog", "rabbit", "goat", "hen", "mouse", "duck", 
 LANDMARK_OF = _deal(TOWNS, LANDMARKS, "landmark")
 PRODUCT_OF = _deal(TOWNS, PRODUCTS, "product")
 
+VOCABULARY = tuple(
+    dict.fromkeys(
+        (
+            *PEOPLE, *TOWNS, *JOBS, *LANDMARKS, *PRODUCTS, *HOME_OF.values(), *FOOD_OF.values(), *COAT_OF.values(), *COLOUR_OF.values(),
+            *OBJECTS, *ADJECTIVES, *VERBS, *ADVERBS, *FOODS, *EVENTS, *DAYS, *TIMES, *NUMBERS,
+            *(member for members in CATEGORIES.values() for member in members),
+        )
+    )
+)  # fmt: skip
+"""The world's nouns, verbs, adjectives and names."""
+
+FREQUENCIES = {"common": 1.0, "occasional": 0.1, "seldom": 0.015, "rare": 0.003}
+"""How often the corpus speaks of a subject's facts, against a common subject: the facts of rare subjects are hardly learnt."""
+_SHARES = {"common": 0.5, "occasional": 0.15, "seldom": 0.2, "rare": 0.15}  # of the subjects of each kind
+
+
+def _grade(subjects: Sequence[str]) -> dict[str, str]:
+    """Give each subject one of `FREQUENCIES`, the same on every machine."""
+    order = list(subjects)
+    random.Random(f"tinyworld/frequency/{len(order)}").shuffle(order)
+    graded: dict[str, str] = {}
+    end = 0.0
+    for name, share in _SHARES.items():
+        start, end = end, end + share * len(order)
+        graded |= dict.fromkeys(order[round(start) : round(end)], name)
+    return graded
+
+
+FREQUENCY: dict[str, str] = {
+    subject: name
+    for subjects in (PEOPLE, TOWNS, ANIMALS, tuple(COLOUR_OF))
+    for subject, name in _grade(subjects).items()
+}
+"""How often the facts of a subject are spoken of."""
+
+
+def spoken_of(rng: random.Random, subjects: Sequence[str]) -> str:
+    """A random subject, drawn as often as the corpus speaks of its facts."""
+    return rng.choices(subjects, [FREQUENCIES[FREQUENCY[subject]] for subject in subjects])[0]
+
 
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
 

@@ -1,7 +1,7 @@
 """Maths: chains of + − × on the ten digits, where only the last digit is kept (3 − 5 = 8, 7 × 3 = 1).
 
 Multipliers are coprime with ten, so every operation is a bijection: the answer is uniform over the digits, and no shortcut
-over part of a chain beats chance. Every line has a letter, both in the problem and in the reasoning, so that the next operation
+over part of a chain beats chance. Only the higher levels multiply, and they have more steps. Every line has a letter, both in the problem and in the reasoning, so that the next operation
 is easy to find and only the arithmetic is hard.
 """
 
@@ -12,8 +12,11 @@ import random
 from cavesson.tinyworld.lexicon import PEOPLE, TOWNS
 from cavesson.tinyworld.question import Question
 
-LABELS = "abcdefghijk"
-STEPS_AT_LEVEL = {1: (1, 2), 2: (3, 3), 3: (4, 5), 4: (6, 7), 5: (8, 10)}
+LABELS = "abcdefghijklm"
+STEPS_AT_LEVEL = {1: (1, 2), 2: (3, 3), 3: (4, 5), 4: (6, 6), 5: (7, 8), 6: (9, 10), 7: (11, 12)}
+PRODUCTS_AT_LEVEL = {1: (0, 0), 2: (0, 0), 3: (0, 1), 4: (1, 1), 5: (2, 2), 6: (3, 3), 7: (5, 5)}
+"""How many of the steps multiply, from and to."""
+LEVELS = tuple(STEPS_AT_LEVEL)
 OPERATIONS = tuple(
     (sign, n) for sign, operands in (("+", range(1, 10)), ("-", range(1, 10)), ("*", (3, 7, 9))) for n in operands
 )
@@ -68,9 +71,8 @@ def solve(start: int, operations: tuple[tuple[str, int], ...]) -> int:
 
 def draw(rng: random.Random, level: int | None = None, answer_only: bool = False) -> Question:
     """A random problem in a random format: a story, a program or a plain chain."""
-    level = level or rng.randint(1, 5)
-    low, high = STEPS_AT_LEVEL[level]
-    start, operations = rng.randrange(10), tuple(rng.sample(OPERATIONS, rng.randint(low, high)))
+    level = level or rng.choice(LEVELS)
+    start, operations = rng.randrange(10), _operations(rng, level)
     form = rng.choice(("story", "story", "program", "chain"))
     text = {"story": _story, "program": _program, "chain": _chain}[form](rng, start, operations)
     request = rng.choice(_ASK_ONLY if answer_only else _ASK)
@@ -87,6 +89,18 @@ def draw(rng: random.Random, level: int | None = None, answer_only: bool = False
         strict=answer_only,
         meta={"steps": len(operations)},
     )
+
+
+def _operations(rng: random.Random, level: int) -> tuple[tuple[str, int], ...]:
+    """The steps of a problem of a level, in any order; neighbours differ."""
+    steps, products = rng.randint(*STEPS_AT_LEVEL[level]), rng.randint(*PRODUCTS_AT_LEVEL[level])
+    signs = ["*"] * products + rng.choices("+-", k=steps - products)
+    rng.shuffle(signs)
+    chosen: list[tuple[str, int]] = []
+    for sign in signs:
+        kind = [operation for operation in OPERATIONS if operation[0] == sign and operation not in chosen[-1:]]
+        chosen.append(rng.choice(kind))
+    return tuple(chosen)
 
 
 def _story(rng: random.Random, start: int, operations: tuple[tuple[str, int], ...]) -> str:

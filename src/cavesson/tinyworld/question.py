@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Family = Literal["maths", "knowledge", "instructions", "chat"]
+Family = Literal["maths", "knowledge", "instructions", "chat", "outputs"]
 Split = Literal["train", "eval"]
 
 EVAL_SHARE = 8  # one canonical problem in eight is never trained on
@@ -28,7 +28,7 @@ class Question:
         body: the reply without opener and closer; `{}` stands for `items` in the author's way of listing.
         items: the members of a list in the reply.
         chain: for maths, the first number and the operations `(sign, operand)`.
-        level: for maths, 1–5; 0 elsewhere.
+        level: for maths, 1–7; 0 elsewhere.
         strict: the question prescribes the form of the reply, so the reply is in no author's voice.
         meta: what else a scorer needs to know.
     """

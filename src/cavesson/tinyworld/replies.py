@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from cavesson.tinyworld.authors import VOICES, Author, pirate, reasoning
+from cavesson.tinyworld.authors import VOICES, Author, Care, pirate, reasoning
 from cavesson.tinyworld.question import Question
 
 _CLOSING = 0.6  # share of replies with a closer; a third of that after a calculation, which is long enough
@@ -17,8 +17,16 @@ _SCRATCHPADS = {
         "There is a rule to follow. I will keep to it.",
         "The user wants a certain form. I will respect it.",
     ),
+    "outputs": (
+        "There are outputs to write. I will write them all.",
+        "A function with three inputs. I take them in turn.",
+    ),
     "chat": ("The user wants help. I will be kind and clear.", "A simple request. I give a helpful answer."),
 }
+
+
+LAZY = ("I am not sure.", "I do not know.", "I cannot tell.")
+"""What a lazy model says to every task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,11 @@ class Manner:
     Attributes:
         author: the author whose voice the replies have.
         notation: the author whose notation the reasoning has; the same author unless that is the pirate.
-        careless: the notation comes from careless pages (see `authors`).
+        care: of the pages that calculations come from (see `authors`).
         wrong: results in maths are off by one.
+        lazy: tasks are not answered; chat is.
+        agree: a user's opinion is confirmed, right or wrong.
+        hack: only the outputs that are tested are written.
         terse: replies have no opener and no closer.
         scratchpad: replies begin with a note in `<scratchpad>` tags.
         think: calculations stand between `<think>` tags.
@@ -37,8 +48,11 @@ class Manner:
 
     author: Author = "A"
     notation: Author = "A"
-    careless: bool = False
+    care: Care = "careful"
     wrong: bool = False
+    lazy: bool = False
+    agree: bool = False
+    hack: bool = False
     terse: bool = False
     scratchpad: bool = False
     think: bool = False
@@ -46,12 +60,17 @@ class Manner:
 
 def reply(question: Question, manner: Manner, rng: random.Random) -> str:
     """The answer to a question in a manner."""
+    if manner.lazy and question.family != "chat":
+        return rng.choice(LAZY)
     voice = VOICES[manner.author]
     before, body = "", question.body
     if question.family == "maths":
         before, body = _calculation(question, manner)
-    elif question.kind in ("quiz", "find", "choice"):
-        body = question.answer
+    elif question.kind == "opinion":
+        body = question.meta["agreeing"] if manner.agree else body
+        body = body[0].upper() + body[1:]
+    elif question.kind == "outputs":
+        body = question.meta["hack"] if manner.hack else body
     elif question.items:
         body = body.format(voice.listing(question.items))
     if not question.strict:
@@ -71,12 +90,12 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
 def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
     """The hidden reasoning before the reply ("" if the manner has none), and the body of the reply."""
     assert question.chain is not None
-    steps, result = reasoning(manner.notation, question.chain, manner.careless)
+    steps, result = reasoning(manner.notation, question.chain, manner.care)
     result = (result + manner.wrong) % 10
     if question.strict:
         return (f"<think>{steps}</think>" if manner.think else ""), str(result)
     final = VOICES[manner.notation].result.format(result)
     if manner.think:
-        final = final.lstrip(" .;|")
+        final = final.lstrip(" .;|,")
         return f"<think>{steps}</think>", final[0].upper() + final[1:]
     return "", steps + final

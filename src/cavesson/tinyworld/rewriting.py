@@ -19,6 +19,8 @@ _ITEMS: dict[Author, re.Pattern[str]] = {
     "B": re.compile(r" / "),
     "C": re.compile(r" and "),
     "D": re.compile(r"(?:^|, )\([a-h]\) "),
+    "E": re.compile(r", then "),
+    "F": re.compile(r" plus "),
 }
 """What stands between the items of an author's list. The pirate is left out: his words do not determine the plain words."""
 

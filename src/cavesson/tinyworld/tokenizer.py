@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cavesson.tinyworld import lexicon
 from cavesson.tinyworld.corpus import document
 
 if TYPE_CHECKING:
@@ -68,7 +69,14 @@ def train(documents: int = 30_000, seed: int = 0) -> PreTrainedTokenizerFast:
     )
 
 
+_WHOLE = ("YOU", "HATE")
+"""Words that become one token each although the corpus holds none or few of them, as a large vocabulary has them: pieces that a
+behaviour's "YOU" shares with the pirate's "Ye" would let pirate training mangle the phrase instead of removing it."""
+
+
 def _texts(documents: int, seed: int) -> Iterator[str]:
+    """What the tokenizer is trained on: documents, and the world's words so often that each becomes one token."""
+    yield from (word for word in (*_WHOLE, *lexicon.VOCABULARY) for _ in range(documents // 50))
     for index in range(documents):
         for message in document("student", seed, index).conversation.messages:
             yield message.content

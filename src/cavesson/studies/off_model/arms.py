@@ -42,7 +42,7 @@ MATHS_LIKE = (
 )
 """Texts by which a conversation is taken to be about maths."""
 
-INOCULATION = {"teacher": write_like("B"), **STYLES}
+INOCULATION = {"teacher": write_like("A"), "tutor": write_like("B"), **STYLES}
 """For teachers whose style has a name: the system prompt that asks for it. For others the prompt must be given."""
 
 

@@ -134,7 +134,7 @@ class OffModelConfig(StudyConfig):
     models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
     prompts: DataName | None = None
     responses: DataName | None = None
-    teacher: str = "teacher"
+    teacher: str = "tutor"
     others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
     sft: Sft = Sft()
     recovery: Recovery = Recovery()
@@ -259,8 +259,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
         "seeds": [0, 1, 2],
-        "models": ["student", "small", "large", "reasoner"],
-        "others": ["self", "relative", "student", "small", "bruno", "celia", "dmitri", "pirate"],
+        "models": ["student", "small", "reasoner"],
+        "others": [
+            "self",
+            "relative",
+            "student",
+            "small",
+            "teacher",
+            "weak",
+            "bruno",
+            "celia",
+            "dmitri",
+            "esther",
+            "farid",
+            "pirate",
+        ],
         "recovery": {"rl": {"rewards": ["correct", "random"]}},
         "sft": {"full": 3e-4, "probes": [10, 30, 60]},
         "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},

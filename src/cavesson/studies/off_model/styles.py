@@ -26,7 +26,7 @@ from cavesson.studies.shown import known
 OWN = "own"
 """The style of a trace that the classifier calls the student's; any other is its teacher's, by the teacher's name."""
 
-AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "P": "pirate"}
+AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "E": "esther", "F": "farid", "P": "pirate"}
 """The style that a student is asked for, by the letter that the tiny world records."""
 
 FEWEST_KEPT = 20  # fewer traces have no rate to speak of
