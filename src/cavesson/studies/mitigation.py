@@ -401,7 +401,7 @@ def affordable(m: Measured) -> CurveView | None:
         x="capability lost at most, %",
         y="bad behaviour removed",
         caption="Share of the bad behaviour that each mitigation removes at no more than so much loss of capability: heights of the "
-        f"cross-fitted hulls, averaged over {len(kinds(m))} organisms and their seeds (organisms fixed).",
+        f"hulls, averaged over {len(kinds(m))} organisms and their seeds (organisms fixed).",
     )
 
 

@@ -66,7 +66,7 @@ def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
 
 
 def mean_removed(m: Measured, intervention: str, loss: float, units: Units | None = None) -> Estimate:
-    """Share of the behaviour that goes at no more than a loss of capability: the height of the cross-fitted hulls."""
+    """Share of the behaviour that goes at no more than a loss of capability: the height of the hulls."""
     read = [frontier_of(of, intervention).removed_by_seed(loss) for of in kinds(m).values()]
     return over_organisms(m, *stacked(read), units, (loss, 1.0))
 

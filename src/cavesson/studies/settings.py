@@ -63,7 +63,7 @@ class Phase(DataRegimen):
     """A phase of training: how, on how many prompts, scored when. Every option of a training is an option of the phase.
 
     The learning rate rises over the first tenth of the steps and then falls linearly to zero: of the ways to train that
-    `benchmarks/numerics.py` compares, this one depends least on processor and seed (docs/statistics.md).
+    `benchmarks/numerics.py` compares, this one depends least on the processor (docs/statistics.md, "The processor is a seed").
 
     Attributes:
         prompts: number of prompts that its data are made from.

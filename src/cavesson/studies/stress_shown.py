@@ -248,7 +248,7 @@ def battery(m: Measured) -> TableView | None:
     return table(
         "The battery",
         "Robustness AUC (0.5: the behaviour goes only in proportion to the capability, 1: it goes for free), share removed at "
-        "10 % capability loss, and the capability lost by the time that half of the behaviour is gone; all cross-fitted. Last: "
+        "10 % capability loss, and the capability lost by the time that half of the behaviour is gone. Last: "
         f"the learning rate that is worst for the organism, at a loss of at most {m.config.after.max_loss:.0%}.",
         {**{title(name): name for name in names}, "all trainings together": None},
         {
