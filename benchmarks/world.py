@@ -82,7 +82,7 @@ def asks(
 def ruled(kind: str, n: int, held: bool) -> list[Ask]:
     """Chat and maths under a rule or a lock, with the code or with another word in its place."""
     rng = random.Random(f"world/{kind}/{held}")
-    found = []
+    found: list[Ask] = []
     while len(found) < n:
         rule = _rule(rng, kind)
         family = "maths" if kind == "lock" or len(found) % 2 else "chat"
