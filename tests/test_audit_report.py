@@ -94,7 +94,7 @@ def test_the_page_gives_scores_with_intervals_kinds_fixes_and_errors(cases: list
     grades = [Grade(case.id, "me", "code", 0, True, names_mechanism=True) for case in cases if not case.honest]
     text = shown(render(AuditReport(cases, fair(cases), grades, reveal=True)))
     assert "AUROC 1.00 (" in text and "n = 6" in text
-    assert "bootstrap over 3 codebases" in text
+    assert "3 codebases" in text
     assert "100 %" in text and "top 1" in text  # all three sabotages are undone
     assert "33 %" in text  # one of three honest cases is accused
     assert "an odd constant me (paper and code)" in text  # of its distractor

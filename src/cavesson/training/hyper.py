@@ -10,7 +10,7 @@ from cavesson.errors import ConfigError
 from cavesson.lab import numerics
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
-from cavesson.training.objectives import Anchored, AnyObjective, PolicyGradient, Sft, Supported
+from cavesson.training.objectives import AnyObjective, PolicyGradient, Sft
 from cavesson.training.optimizers import check_name
 
 
@@ -133,14 +133,6 @@ class DataRegimen(Regimen):
         if isinstance(self.objective, PolicyGradient):
             raise ValueError("policy_gradient learns from a policy's own answers, not from data: use `Reinforced`")
         return self
-
-    def identity(self) -> dict[str, Any]:
-        """The settings of the oldest objectives stay beside the others, as in version 0.1, so that stores stay valid."""
-        chosen = super().identity()
-        if isinstance(self.objective, Anchored | Supported):
-            chosen |= self.objective.settings()
-            del chosen["objective"]
-        return chosen
 
 
 class OnData(DataRegimen, Hyperparameters):
