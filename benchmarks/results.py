@@ -11,6 +11,7 @@ and each says the command, the machine, the seeds and the date of its figures.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -59,9 +60,14 @@ def statements(claims: Sequence[ClaimView]) -> Iterator[str]:
     yield "| statement | published | here | verdict |"
     yield "| --- | --- | --- | --- |"
     for claim in claims:
+        if claim.verdict == "not run":
+            continue
         verdict = f"**{claim.words}**" + (" (check of the machinery)" if claim.kind == "check" else "")
         why = claim.to_decide or (claim.reason if claim.ours is None else "")
         yield _row(claim.statement, claim.published, claim.ours, f"{verdict} {why}".strip())
+    if further := [claim.id.rpartition("/")[2] for claim in claims if claim.verdict == "not run"]:
+        yield ""
+        yield f"Not run here: {', '.join(further)}."
 
 
 def page(result: StudyResult) -> Iterator[str]:
@@ -71,7 +77,7 @@ def page(result: StudyResult) -> Iterator[str]:
     yield from result.headline
     yield ""
     yield "```sh"
-    yield result.environment.command
+    yield re.sub(r" --(workers|store|out) \S+", "", result.environment.command)
     yield "```"
     yield ""
     made = result.environment
