@@ -234,7 +234,8 @@ def ratio_of_variances(one: Array, two: Array) -> Estimate:
     """The variance of one figure between seeds over that of another, with the interval of the F distribution.
 
     Args:
-        one, two: a figure of each seed, [seeds] both; the second varies.
+        one: a figure of each seed, [seeds].
+        two: another figure of each seed, [seeds]; it varies.
     """
     count = len(one)
     ratio = float(np.var(one, ddof=1)) / float(np.var(two, ddof=1))

@@ -32,7 +32,7 @@ AUTHOR_OF = {"B": "bruno", "C": "celia", "D": "dmitri", "E": "esther", "F": "far
 FEWEST_KEPT = 20  # fewer traces have no rate to speak of
 
 Styles = list[list[str | None]]
-"""The style of each trace, [seeds][prompts]; None where there is no sign of one."""
+"""The style of each trace, `[seeds][prompts]`; None where there is no sign of one."""
 
 Kind = Literal["own", "another", "none"]
 """The student's own style, another one, or no sign of any."""
