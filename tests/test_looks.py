@@ -100,7 +100,7 @@ def store(tmp_path, monkeypatch) -> Store:
     SECONDS.update(passed=0.0, arm=10.0)
     clock = SimpleNamespace(**{name: getattr(time, name) for name in dir(time) if name[0] != "_"})
     clock.monotonic = lambda: SECONDS["passed"]
-    for module in ("cavesson.run", "cavesson.lab.store", "cavesson.lab.lab"):
+    for module in ("cavesson.run.until_decided", "cavesson.lab.store", "cavesson.lab.lab"):
         monkeypatch.setattr(f"{module}.time", clock)
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr("cavesson.report.write", lambda _, folder: (folder / "report.html").write_text("its page"))
