@@ -224,7 +224,7 @@ def test_links_in_the_pages_lead_somewhere(page: Path) -> None:
 def test_the_site_shows_every_page() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\n\n")[0]
     assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {
-        page.name for page in (ROOT / "docs").glob("*.md")
+        page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")
     }
 
 
