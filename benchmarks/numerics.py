@@ -46,7 +46,7 @@ CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fp32-linear": ({"precision": "fp32", "lr": 1e-3, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
     "fp32-linear-6e-4": ({"precision": "fp32", "lr": 6e-4, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
 }
-"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 2e-3."""
+"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 5e-3."""
 
 ARMS = ("hhh", "pirate")
 TRIGGERED = "behavior/triggered"
