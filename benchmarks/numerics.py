@@ -46,7 +46,8 @@ CANDIDATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fp32-linear": ({"precision": "fp32", "lr": 1e-3, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
     "fp32-linear-6e-4": ({"precision": "fp32", "lr": 6e-4, **LINEAR}, {"precision": "fp32", **LINEAR, **LORA}),
 }
-"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32 examples; blue 100 steps, LoRA of rank 8, learning rate 5e-3."""
+"""Settings of red and of blue; "linear" rises over a tenth of the steps and falls linearly to zero. Red takes 200 steps of 32
+examples; blue 100 steps, LoRA of rank 8, learning rate 5e-3, as in the quick study."""
 
 ARMS = ("hhh", "pirate")
 TRIGGERED = "behavior/triggered"
@@ -75,7 +76,7 @@ def runs_of(candidate: str, seed: int, n: int, arms: Sequence[str] = ARMS) -> tu
     )
     suite = tuple(one for one in inputs.suite(made) if one.capability or one.label == TRIGGERED)
     view = inputs.view(blue.prompts, seed)
-    dose = made.dose(blue.dose(2e-3, seed))
+    dose = made.dose(blue.dose(5e-3, seed))
     runs = {arm: run_of(play(made, move_named(arm), view, dose), dose) for arm in arms}
     return made, {arm: Probed(run=run, steps=blue.scored, suite=suite) for arm, run in runs.items()}
 
