@@ -20,7 +20,7 @@ HARD = 1.0
 """Standard deviation of the prompts' difficulty, in logits; all seeds share the prompts."""
 
 PLACES = ndtri((np.arange(100) + 0.5) / 100)
-"""Of a standard normal variable."""
+"""A hundred quantiles of the standard normal distribution, evenly spaced in probability."""
 
 KINDS: dict[str, Drawn] = {
     "alike": lambda rng, count: np.zeros((count, 1)),

