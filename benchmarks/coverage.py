@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -26,7 +26,7 @@ from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds, tango, wilson
 from looks import looks
-from simulated import SHAPES, exactly, game, sampled
+from simulated import HARD, NORMAL, SHAPES, Drawn, exactly, game, mean_rate, normal_seeds, sampled, two_groups
 
 Array = NDArray[np.float64]
 Z = 1.959964
@@ -172,24 +172,15 @@ def games() -> None:
 
 SEEDS = (3, 5, 8, 12, 20)
 
-Drawn = Callable[[np.random.Generator, int], Array]
-"""Logits of seeds, [seeds, 1]."""
-
-NORMAL = ndtri((np.arange(100) + 0.5) / 100)
-"""Places of a standard normal variable."""
-
-HARD = 1.0
-"""Prompts differ, too, by one unit on the logit scale; a prompt that is hard is so for every seed."""
-
 AT_LEVELS: dict[str, Drawn] = {
-    "alike, 0.5": lambda rng, k: np.zeros((k, 1)),
-    "alike, 0.93": lambda rng, k: np.full((k, 1), 3.0),
-    "logit-normal, sd 0.3": lambda rng, k: 0.3 * rng.standard_normal((k, 1)),
-    "logit-normal, sd 1": lambda rng, k: rng.standard_normal((k, 1)),
-    "logit-normal near 0, sd 1": lambda rng, k: -3 + rng.standard_normal((k, 1)),
-    "bimodal, 40 % of seeds high": lambda rng, k: np.where(rng.random((k, 1)) < 0.4, 4.0, -4.0),
-    "bimodal, 80 % of seeds high": lambda rng, k: np.where(rng.random((k, 1)) < 0.8, 4.0, -4.0),
-    "bimodal, modes overlap": lambda rng, k: np.where(rng.random((k, 1)) < 0.4, 2.0, -1.0),
+    "alike, 0.5": normal_seeds(0.0),
+    "alike, 0.93": normal_seeds(0.0, around=3.0),
+    "logit-normal, sd 0.3": normal_seeds(0.3),
+    "logit-normal, sd 1": normal_seeds(1.0),
+    "logit-normal near 0, sd 1": normal_seeds(1.0, around=-3.0),
+    "bimodal, 40 % of seeds high": two_groups(0.4),
+    "bimodal, 80 % of seeds high": two_groups(0.8),
+    "bimodal, modes overlap": two_groups(0.4, high=2.0, low=-1.0),
 }
 
 
@@ -197,12 +188,6 @@ def answers(levels: Array, n: int, rng: np.random.Generator) -> Array:
     """0/1 scores on n prompts, [seeds, n]."""
     chance = 1 / (1 + np.exp(-(levels + HARD * rng.standard_normal((1, n)))))
     return (rng.random((len(levels), n)) < chance).astype(float)
-
-
-def mean_rate(drawn: Drawn) -> float:
-    """The mean over seeds and prompts of the population."""
-    levels = drawn(np.random.default_rng(1), 40_000)
-    return float(np.mean([expit(levels + HARD * hard).mean() for hard in NORMAL]))
 
 
 def seeds(repeats: int = 1000) -> None:

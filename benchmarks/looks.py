@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, ndtri
+from scipy.special import expit
 
 from cavesson.stats import Estimate, mean_over_seeds, spending
 from cavesson.studies.config import Looks
-
-Array = NDArray[np.float64]
-Drawn = Callable[[np.random.Generator, int], Array]
-"""Logits of seeds, [seeds, 1]."""
+from simulated import HARD, Drawn, mean_rate, normal_seeds, two_groups
 
 PROMPTS = 60
-HARD = 1.0
-"""Standard deviation of the prompts' difficulty, in logits; all seeds share the prompts."""
-
-PLACES = ndtri((np.arange(100) + 0.5) / 100)
-"""A hundred quantiles of the standard normal distribution, evenly spaced in probability."""
 
 KINDS: dict[str, Drawn] = {
-    "alike": lambda rng, count: np.zeros((count, 1)),
-    "logit-normal, sd 0.3": lambda rng, count: 0.3 * rng.standard_normal((count, 1)),
-    "logit-normal, sd 1": lambda rng, count: rng.standard_normal((count, 1)),
-    "logit-normal near 0, sd 1": lambda rng, count: -3 + rng.standard_normal((count, 1)),
-    "two groups, modes overlap": lambda rng, count: np.where(rng.random((count, 1)) < 0.4, 2.0, -1.0),
-    "two groups, half high": lambda rng, count: np.where(rng.random((count, 1)) < 0.5, 4.0, -4.0),
-    "two groups, 40 % high": lambda rng, count: np.where(rng.random((count, 1)) < 0.4, 4.0, -4.0),
-    "two groups, 20 % high": lambda rng, count: np.where(rng.random((count, 1)) < 0.2, 4.0, -4.0),
-    "two groups, 10 % high": lambda rng, count: np.where(rng.random((count, 1)) < 0.1, 4.0, -4.0),
+    "alike": normal_seeds(0.0),
+    "logit-normal, sd 0.3": normal_seeds(0.3),
+    "logit-normal, sd 1": normal_seeds(1.0),
+    "logit-normal near 0, sd 1": normal_seeds(1.0, around=-3.0),
+    "two groups, modes overlap": two_groups(0.4, high=2.0, low=-1.0),
+    "two groups, half high": two_groups(0.5),
+    "two groups, 40 % high": two_groups(0.4),
+    "two groups, 20 % high": two_groups(0.2),
+    "two groups, 10 % high": two_groups(0.1),
 }
 
 DISTANCES = (-0.15, 0.05, 0.3)
@@ -65,8 +54,7 @@ def looks(repeats: int = 2000, plan: Looks | None = None) -> None:
     """The table of `docs/statistics.md`, under "Seeds until a claim is decided"."""
     plan, rows = plan or Looks(), []
     for name, drawn in KINDS.items():
-        population = drawn(np.random.default_rng(1), 40_000)
-        truth = float(np.mean([expit(population + HARD * hard).mean() for hard in PLACES]))
+        truth = mean_rate(drawn)
         honest, naive, fixed = studies(drawn, plan, repeats)
         for distance in (one for one in DISTANCES if 0 < truth + one < 1):
             ends, plain = ([stop(study, truth + distance) for study in seen] for seen in (honest, naive))

@@ -1,12 +1,13 @@
-"""Blue sweeps with a known truth, for the simulations beside this file."""
+"""Blue sweeps and seeds with a known truth, for the simulations beside this file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from cavesson.analysis.points import Point
 
@@ -80,3 +81,31 @@ def _scores(rates: Array, n: int, rng: np.random.Generator) -> Array:
     """[rates, n] 0/1 scores; prompts that are easy are so for every checkpoint (correlation 0.5 on the probit scale)."""
     z = (rng.standard_normal((1, n)) + rng.standard_normal((len(rates), n))) / np.sqrt(2)
     return (z < ndtri(np.clip(rates, 0, 1))[:, None]).astype(float)
+
+
+# ------------------------------------------------------------------------------------------------ seeds
+
+Drawn = Callable[[np.random.Generator, int], Array]
+"""Draws the logits of so many seeds, [seeds, 1]."""
+
+HARD = 1.0
+"""Prompts differ, too, by one unit on the logit scale; a prompt that is hard is so for every seed."""
+
+NORMAL = ndtri((np.arange(100) + 0.5) / 100)
+"""A hundred quantiles of the standard normal distribution, evenly spaced in probability."""
+
+
+def normal_seeds(sd: float, *, around: float = 0.0) -> Drawn:
+    """Seeds that are normal on the logit scale."""
+    return lambda rng, count: around + sd * (rng.standard_normal((count, 1)) if sd else np.zeros((count, 1)))
+
+
+def two_groups(share: float, *, high: float = 4.0, low: float = -4.0) -> Drawn:
+    """Seeds of which a share lies high and the others low."""
+    return lambda rng, count: np.where(rng.random((count, 1)) < share, high, low)
+
+
+def mean_rate(drawn: Drawn) -> float:
+    """The mean over seeds and prompts of the population."""
+    levels = drawn(np.random.default_rng(1), 40_000)
+    return float(np.mean([expit(levels + HARD * hard).mean() for hard in NORMAL]))
