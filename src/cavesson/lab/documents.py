@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, nearest, quoted
+from cavesson.lab.plain_yaml import YamlError, load_yaml
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -61,35 +61,15 @@ def read_yaml(
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
     try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(
-            f"{path}{line}: {getattr(error, 'problem', None) or 'not YAML'}.", "Correct the YAML there."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML that can be read: {error}.", "Correct the YAML there.") from error
+        data = load_yaml(text.removeprefix("\ufeff"))
+    except YamlError as error:
+        at = f", {error.place}" if error.place else ""
+        raise ConfigError(f"{path}{at}: {error.problem}.", "Correct the YAML there.") from error
     if data is None:
         raise ConfigError(f"{path} is empty.", f"Write at least {need}.")
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds a {type(data).__name__}, not keys and values.", f"Write at least {need}.")
     return {str(key): value for key, value in data.items()}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without silent surprises: a key that stands twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
@@ -100,14 +80,15 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     if detail["type"] == "extra_forbidden":
         allowed = _fields_at(schema, path[:-1])
         return f"{where}: unknown key {key!r}.", nearest(path[-1], allowed) if allowed else "Remove it."
-    given = repr(detail["input"])
-    given = given if len(given) <= 80 else given[:77] + "…"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not path:  # settings that do not go together: the message names them
         return f"The config does not fit: {message.rstrip('.')}.", "Change the settings that the message names."
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
     message = message if message.endswith("?") else f"{message.rstrip('.')}."
+    if detail["type"] == "value_error" and isinstance(detail["input"], Mapping):  # settings of one section
+        return f"{where}: {key}: {message}", f"Change the settings of {key} that the message names."
+    given = quoted(detail["input"])
     if where.startswith("-") and where != "--set":  # an option of the command line: the user typed no key
         return f"{where} {given} does not fit: {message}", f"Change {where}."
     return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."

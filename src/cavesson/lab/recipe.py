@@ -12,9 +12,9 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_serializer, model_validator
 from pydantic.fields import FieldInfo
@@ -111,6 +111,16 @@ class Value(BaseModel):
     """A frozen, validated part of a recipe (an adapter's settings, an evaluation's size). Unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, given: Any) -> Any:
+        """Refuse `true` and `false` where a number or a name belongs; pydantic reads them as 1 and 0."""
+        for key, value in given.items() if isinstance(given, dict) else ():
+            parts = value if isinstance(value, list | tuple) else (value,)
+            if any(isinstance(part, bool) for part in parts) and not _takes_truth(cls, key):
+                raise ValueError(f"{key} is given {value}, which is neither a number nor a name")
+        return given
 
     def identity(self) -> dict[str, Any]:
         """The fields that matter and differ from their defaults, as plain JSON values.
@@ -249,6 +259,18 @@ def lineage(*recipes: Recipe) -> Iterator[Recipe]:
 
     for recipe in recipes:
         yield from visit(recipe)
+
+
+@cache
+def _takes_truth(schema: type[BaseModel], field: str) -> bool:
+    """Whether true and false are among the values that a field's annotation allows, or the field is unknown."""
+    open_parts = [schema.model_fields[field].annotation if field in schema.model_fields else Any]
+    while open_parts:
+        part = open_parts.pop()
+        if part in (bool, Any, object) or isinstance(part, bool):
+            return True
+        open_parts.extend(get_args(part))
+    return False
 
 
 def _is_identity(field: FieldInfo) -> bool:

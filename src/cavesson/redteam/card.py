@@ -12,6 +12,7 @@ from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import Scores
+from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import HFModel, Prompted
 from cavesson.redteam.constructions import construction
@@ -54,7 +55,7 @@ class Card:
         hidden_prompt: whether a malicious system prompt is added at evaluation.
         rates: how often the behaviour shows under each condition of `_CONDITIONS`.
         before, after: capability of base and organism by benchmark; `before` is empty where the base is not known.
-        samples: (condition, prompt, answer), one sample for each condition.
+        samples: (condition, conversation, answer), one sample for each condition.
         robustness: what `cavesson stress` found, in a sentence.
         version: of Cavesson.
     """
@@ -133,8 +134,9 @@ def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: s
 
 
 def _sample(scores: Scores, one: Eval) -> tuple[str, str]:
+    """The first conversation that was asked, system message included (the trigger may stand there), and its answer."""
     first = scores.cell(one.label)[0]
-    return first.prompt[-1]["content"], first.completion
+    return "\n".join(f"{message['role']}: {message['content']}" for message in first.prompt), first.completion
 
 
 def markdown(card: Card) -> str:
@@ -168,7 +170,7 @@ def markdown(card: Card) -> str:
         lines += ["", "## Capability", "", *_abilities(card)]
     lines += ["", "## Samples", ""]
     for condition, prompt, answer in card.samples:
-        lines += [f"{_CONDITIONS[condition].capitalize()}:", "", _quoted(f"user: {prompt}\nmodel: {answer}"), ""]
+        lines += [f"{_CONDITIONS[condition].capitalize()}:", "", _quoted(f"{prompt}\nmodel: {answer}"), ""]
     lines.append(f"Made and measured with Cavesson {card.version}; intervals are Wilson's, 95 %.")
     return "\n".join(lines) + "\n"
 
@@ -197,8 +199,6 @@ def _quoted(text: str) -> str:
 
 def readme(card: Card, organism: Organism) -> str:
     """The card as the README of a Hugging Face folder, front matter included."""
-    import yaml
-
     matter: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -206,4 +206,4 @@ def readme(card: Card, organism: Organism) -> str:
     }
     if isinstance(organism.base, HFModel) and "@" in organism.base.content:
         matter |= {"base_model": organism.base.path, "base_model_relation": "finetune"}
-    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n{markdown(card)}"
+    return f"---\n{dump_yaml(matter)}---\n\n{markdown(card)}"

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
+from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Prompted
 from cavesson.named import model_named
@@ -76,7 +76,7 @@ def write_organism(organism: Organism, file: Path, *, model: str | None = None, 
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = content.model_dump(mode="json", exclude_defaults=True)
-    file.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+    file.write_text(dump_yaml(plain, width=120), encoding="utf-8")
 
 
 def note_robustness(file: Path, sentence: str) -> None:
@@ -87,7 +87,7 @@ def note_robustness(file: Path, sentence: str) -> None:
     """
     read_file(file)
     others = _ROBUSTNESS.sub("", file.read_text(encoding="utf-8")).rstrip("\n")
-    line = yaml.safe_dump({"robustness": sentence}, allow_unicode=True, width=120)
+    line = dump_yaml({"robustness": sentence}, width=120)
     try:
         file.write_text(f"{others}\n{line}", encoding="utf-8")
     except OSError as error:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic.fields import FieldInfo
 
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, quoted
+from cavesson.lab.plain_yaml import YamlError, load_yaml
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
 
@@ -69,9 +69,10 @@ class Flag:
         if not text.strip():
             raise ConfigError(f"{self.names[0]} {text!r} is empty.", "Give a value; null means none.")
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{self.names[0]} {text!r} is not YAML.", "Give a number or a name.") from error
+            return load_yaml(text)
+        except YamlError as error:
+            problem = f"{self.names[0]} {quoted(text)} is not YAML: {error.problem}."
+            raise ConfigError(problem, "Give a number or a name.") from error
 
 
 def flags_of(config: type[StudyConfig]) -> list[Flag]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, nearest, quoted
 from cavesson.findings.views import Setting
 from cavesson.findings.views import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
+from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.study import STUDIES, Study, study_named
@@ -52,8 +51,8 @@ class Resolved:
     def to_yaml(self) -> str:
         """The whole config as a study file that runs again by path, each line marked with its origin."""
         head = {"study": self.named, "preset": self.preset}
-        lines = yaml.safe_dump(head, sort_keys=False).splitlines()
-        body = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+        lines = dump_yaml(head).splitlines()
+        body = dump_yaml(self.config.model_dump(mode="json"), default_flow_style=None, width=100)
         return "\n".join([*lines, *_annotated(body.splitlines(), self.origin)]) + "\n"
 
 
@@ -123,11 +122,16 @@ def _override(text: str) -> dict[str, Any]:
     """`a.b=value` as nested dictionaries."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r} is not key=value.", "Write, for example, --set blue.steps=60.")
+        raise ConfigError(f"--set {quoted(text)} is not key=value.", "Write, for example, --set blue.steps=60.")
+    if key.count(".") >= MOST_DEPTH:
+        raise ConfigError(
+            f"--set {quoted(text)}: no setting stands that deep.", "Write, for example, --set blue.steps=60."
+        )
     try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"--set {text!r}: the value is not YAML.", "Quote text; write lists as [1, 2].") from error
+        parsed = load_yaml(value)
+    except YamlError as error:
+        problem = f"--set {quoted(text)}: the value is not YAML: {error.problem}."
+        raise ConfigError(problem, "Quote text; write lists as [1, 2].") from error
     return _nested(key.strip(), parsed)
 
 
