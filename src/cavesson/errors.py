@@ -28,8 +28,8 @@ class CavessonError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = problem = _cut(problem)
+        self.remedy = remedy = _cut(remedy)
         super().__init__(f"{problem}\n  → {remedy}" if remedy else problem)
 
     def __reduce__(self) -> tuple[type[CavessonError], tuple[str, str]]:
@@ -87,6 +87,11 @@ def entry_of(registry: Mapping[str, V], name: str, what: str) -> V:
     if name not in registry:
         raise ConfigError(f"There is no {what} {name!r}.", nearest(name, registry))
     return registry[name]
+
+
+def _cut(text: str, most: int = 2000) -> str:
+    """A text of at most `most` characters: a message may quote a file, and files are long."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def quoted(value: object) -> str:

@@ -23,6 +23,18 @@ def json_line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: not JSON, or nested too deep for a value of this project.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects stand too deep in each other") from error
+
+
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """The values in a file of JSON lines, each with its place (`verdicts.jsonl, line 3`); blank lines are skipped.
 
@@ -39,8 +51,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                 continue
             place = f"{path}, line {number}"
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                value = parse_json(line)
+            except ValueError as error:
                 raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
             yield place, value
 

@@ -17,7 +17,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.pair import Pair, World
 from cavesson.evals.trigger import Trigger
-from cavesson.lab.documents import read_yaml, validated
+from cavesson.lab.documents import path_named, read_yaml, validated
 from cavesson.lab.own import imported, is_own, source_digest
 from cavesson.lab.recipe import Value, canonical
 
@@ -118,7 +118,7 @@ def read_file(file: Path) -> OrganismFile:
 
 def beside(file: Path, name: str) -> Path:
     """The path that an organism file gives as `name`, relative to the file's folder."""
-    return file.parent / Path(name).expanduser()
+    return file.parent / path_named(name)
 
 
 def pair_in(file: Path, registered: Iterable[Pair]) -> Pair:

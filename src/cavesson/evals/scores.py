@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from cavesson.errors import ConfigError, StoreError, nearest
 from cavesson.lines import json_line, read_json_lines
@@ -54,6 +55,8 @@ class Score:
         """The behaviour is not removed: it shows, or a damaged copy of it. *The* definition, in every figure of removal."""
         return bool(self.score) or self.mangled
 
+
+_ROW = TypeAdapter(Score)
 
 DERIVED: dict[str, tuple[str, Callable[[Score], bool]]] = {
     "behavior/remains": ("behavior/triggered", lambda row: row.remains),
@@ -153,10 +156,16 @@ def read_scores(path: str | Path) -> Scores:
     """
     place = Path(path) / SCORES if Path(path).is_dir() else Path(path)
     try:
-        rows = [Score(**row) for _, row in read_json_lines(place)]
+        rows = [_score(row) for _, row in read_json_lines(place)]
     except (OSError, ValueError, TypeError, ConfigError) as error:
         raise StoreError(f"The scores {str(place)!r} cannot be read: {error}", "Make them again.") from error
     return Scores(rows, source=str(place))
+
+
+def _score(row: Any) -> Score:
+    if isinstance(row, dict) and (unknown := row.keys() - Score.__dataclass_fields__.keys()):
+        raise ValueError(f"a row has the unknown keys {sorted(unknown)}")
+    return _ROW.validate_python(row)
 
 
 def write_scores(path: str | Path, rows: Iterable[Score]) -> None:

@@ -15,7 +15,6 @@ The form enforces these rules:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,6 +43,7 @@ from cavesson.findings.views import (
 )
 from cavesson.lab import disk
 from cavesson.lab.recipe import Recipe
+from cavesson.lines import parse_json
 
 
 def _unique(what: str, keys: Iterable[str]) -> None:
@@ -133,7 +133,7 @@ class StudyResult(View):
             ConfigError: there is no such file, or the file is not a result of this version.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path} is not a study's result: {error}", "Give the result.json that `cavesson run` wrote."

@@ -1,4 +1,4 @@
-"""Files that users write: strict YAML, and errors that name file, key, value and the nearest allowed name."""
+"""Files that users write, and their names: strict YAML, and errors that name file, key, value and the nearest allowed name."""
 
 from __future__ import annotations
 
@@ -70,6 +70,23 @@ def read_yaml(
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds a {type(data).__name__}, not keys and values.", f"Write at least {need}.")
     return {str(key): value for key, value in data.items()}
+
+
+def path_named(text: str | Path) -> Path:
+    """The path that a user's text names; `~` is the user's own folder.
+
+    Raises:
+        ConfigError: no file can have that name: too long, a NUL in it, or the folder of a user who is not there.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{quoted(str(text))} cannot be looked up: {why}.", "Give a path.") from error
+    return path
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from cavesson.errors import StoreError
 from cavesson.lab import numerics
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, canonical
+from cavesson.lines import parse_json
 
 FORMAT = 1
 """Version of the manifest's format; a manifest with a newer format is refused, never overwritten."""
@@ -113,7 +114,7 @@ def read(folder: Path) -> Manifest:
         StoreError: a newer Cavesson wrote the manifest.
     """
     try:
-        content = json.loads((folder / NAME).read_bytes())
+        content = parse_json((folder / NAME).read_bytes())
         version, digest = content["format"], content.pop("digest", None)
         if isinstance(version, int) and version > FORMAT:
             raise StoreError(

@@ -90,13 +90,14 @@ class _Loader(yaml.SafeLoader):
 
 def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
     digits = node.value.lstrip("-+")
-    if len(digits) > 1 and digits.isdigit() and digits[0] == "0":
+    problem = ""
+    if len(digits) > 400:
+        problem = f"a number of {len(digits)} digits"
+    elif len(digits) > 1 and digits.isdigit() and digits[0] == "0":
         problem = (
             f"{node.value} is {int(digits)} to some readers of YAML and octal to others; write the number without the 0"
         )
-        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-    if len(digits) > 400:
-        problem = f"a number of {len(digits)} digits"
+    if problem:
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     return int(node.value, 0)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cavesson.errors import ConfigError
+from cavesson.lab.documents import path_named
 
 IDENTITY_FILES = (
     "config.json",
@@ -42,7 +43,7 @@ def as_folder(name: str | Path) -> Path | None:
     """
     if name == "":  # which would be the present folder
         return None
-    place = Path(name).expanduser()
+    place = path_named(name)
     if place.is_dir():
         return place
     if place.exists():
