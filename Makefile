@@ -9,7 +9,7 @@ JOBS ?= 2
 
 # A stamp says that the environment holds an extra. Its name carries a checksum of what was installed and from where, so
 # an edited pyproject.toml or a moved folder installs again, and nothing else does: the second run needs no network.
-KEY := $(shell { pwd; cat pyproject.toml src/cavesson/__init__.py; } | cksum | cut -d' ' -f1)
+KEY := $(shell { pwd; cat pyproject.toml src/cavesson/version.py; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(KEY)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,3 +1,25 @@
-"""Cavesson: a laboratory for training-based control of language models."""
+"""Cavesson: a laboratory for training-based control of language models.
 
-__version__ = "0.3.0"
+In Python, `import cavesson as cv`: `cv.organism`, `cv.play`, `cv.stress` and `cv.study` run the same studies as the command
+line, on the same store. `cavesson.front` documents these functions; nothing is loaded before the first of them is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from cavesson.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from cavesson.front import Claims, Frontier, Plant, Runs, organism, play, stress, study
+
+__all__ = ["Claims", "Frontier", "Plant", "Runs", "__version__", "organism", "play", "stress", "study"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'cavesson' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module("cavesson.front"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

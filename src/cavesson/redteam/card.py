@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cavesson import __version__
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.items import Eval
@@ -19,6 +18,7 @@ from cavesson.redteam.constructions import construction
 from cavesson.redteam.imported import IMPORTED
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
+from cavesson.version import VERSION
 
 NOT_STRESSED = "not yet stressed: nobody knows whether this organism is robust or merely fragile"
 
@@ -76,11 +76,15 @@ class Card:
     after: dict[str, Estimate]
     samples: tuple[tuple[str, str, str], ...]
     robustness: str = NOT_STRESSED
-    version: str = __version__
+    version: str = VERSION
 
     def plain(self) -> dict[str, Any]:
         """The card as JSON values."""
         return asdict(self)
+
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows the card."""
+        return markdown(self)
 
 
 def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[Eval, ...] | None = None) -> Measured:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cavesson
 from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
 from cavesson.audit.report.excerpts import Excerpts
@@ -22,6 +21,7 @@ from cavesson.findings.views import TableView
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.text import duration
 from cavesson.stats import Estimate, wilson
+from cavesson.version import VERSION
 
 PACKAGE = "cavesson.audit.report"
 
@@ -243,7 +243,7 @@ def render(report: AuditReport) -> str:
         views=report.views(),
         data=report.chart_data(),
         allowed=ALLOWED,
-        version=cavesson.__version__,
+        version=VERSION,
     )
 
 

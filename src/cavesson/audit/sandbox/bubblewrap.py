@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import cavesson
+from cavesson import version
 from cavesson.audit.sandbox.bringback import bring_back
 from cavesson.audit.sandbox.capture import capture
 from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason, SandboxError
@@ -169,7 +169,7 @@ def _interpreter() -> list[Path]:
 def _own_folders() -> list[Path]:
     """The folders of this project's code with the answer key, and of the list of installed files, which names the
     answer key."""
-    package = Path(cavesson.__file__).resolve().parent
+    package = Path(version.__file__).resolve().parent
     return [package, *package.parent.glob("cavesson-*.dist-info"), *_dist_info()]
 
 

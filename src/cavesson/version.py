@@ -1,0 +1,3 @@
+"""The version of Cavesson."""
+
+VERSION = "0.3.0"
