@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,15 +113,19 @@ def compare(
 
 def side_by_side(one: StudyResult, two: StudyResult) -> Iterator[tuple[str, str, str]]:
     """What differs between two results, and what both say: (what, of the first, of the second)."""
-    yield "seeds", *(", ".join(map(str, made.environment.seeds)) for made in (one, two))
+
+    def row(what: str, of: Callable[[StudyResult], str]) -> tuple[str, str, str]:
+        return what, of(one), of(two)
+
+    yield row("seeds", lambda made: ", ".join(map(str, made.environment.seeds)))
     settings = [{setting.key: setting.value for setting in made.config.settings} for made in (one, two)]
-    every = list(dict.fromkeys([*settings[0], *settings[1]]))
-    for key in every if one.study == two.study else (key for key in settings[0] if key in settings[1]):
+    every = dict.fromkeys([*settings[0], *settings[1]])
+    for key in every if one.study == two.study else [key for key in settings[0] if key in settings[1]]:
         if key != "seeds" and settings[0].get(key) != settings[1].get(key):
             yield key, settings[0].get(key, "–"), settings[1].get(key, "–")
-    yield "headline", *("\n".join(made.headline) for made in (one, two))
-    claims = [{claim.id: claim for claim in made.claims} for made in (one, two)]
-    for name, statement in {claim.id: claim.statement for found in claims for claim in found.values()}.items():
-        both = [found.get(name) for found in claims]
-        if any(claim is not None and claim.ours is not None for claim in both):
-            yield statement, *("–" if claim is None else f"{claim.words}: {claim.ours or '–'}" for claim in both)
+    yield row("headline", lambda made: "\n".join(made.headline))
+    for name, statement in {claim.id: claim.statement for claim in (*one.claims, *two.claims)}.items():
+        said = [{claim.id: claim for claim in made.claims}.get(name) for made in (one, two)]
+        if any(claim is not None and claim.ours is not None for claim in said):
+            first, second = ("–" if claim is None else f"{claim.words}: {claim.ours or '–'}" for claim in said)
+            yield statement, first, second
