@@ -86,6 +86,9 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch, tmp_path
     assert "[fast]" in found["ctranslate2"]
     assert "missing" in found["vllm"] and "missing" in found["inspect-ai"]
     assert not (tmp_path / "store").exists(), "looking changes nothing"
+    assert "needed for special tasks alone: ctranslate2" in doctor.advice(list(found.items()))
+    first = doctor.advice([("store", "/ro (NOT writable: use --store or CAVESSON_HOME)"), ("vllm", "missing; …")])
+    assert first.startswith("To do first: store: /ro (NOT writable")
 
 
 @pytest.mark.parametrize(

