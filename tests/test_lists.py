@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from cavesson.cli.lists import LISTS
 from cavesson.cli.main import main
+from cavesson.cli.run import terminal_table
+from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
+from cavesson.stats import wilson
 from cavesson.tinyworld.recipes import ABOUT, shipped_names
 from synthetic_result import synthetic_result
 
@@ -89,3 +94,18 @@ def test_two_runs_are_compared_statement_by_statement(said):
     claims = [one for one in synthetic_result(0, organisms=("adam",)).claims if one.ours is not None]
     assert claims and all(one.verdict in printed for one in claims)
     assert "headline" in printed and "seeds" in printed
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_in_the_terminal_breaks_no_word_and_leaves_to_the_report_what_does_not_fit(width):
+    table = TableView(
+        title="Mitigations", columns=["mitigation", "what it is", *(f"figure {at}" for at in range(6))],
+        rows=[[name, "rewritten in the student's own style", *6 * [wilson(3, 20)]] for name in ("restyled", "interpolation")],
+    )  # fmt: skip
+    console = Console(file=StringIO(), width=width)
+    console.print(terminal_table(table, width))
+    shown = console.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    words = set(re.sub("[│┃]", " ", shown).split())
+    assert {"interpolation", "mitigation", "rewritten", "student's"} <= words
+    assert ("more of its columns" in shown) == (width < 120)

@@ -131,7 +131,7 @@ def show(result: StudyResult, console: Console) -> None:
     for line in result.headline:
         console.print(line, markup=False, highlight=False)
     for table in result.tables[:1]:
-        console.print(_terminal_table(table))
+        console.print(terminal_table(table, console.width))
     measured = [claim for claim in result.claims if claim.ours is not None]
     if measured:
         claims = Table(title="Published statements that this run measured", title_justify="left")
@@ -147,18 +147,24 @@ def show(result: StudyResult, console: Console) -> None:
         console.print(f"{others} further statements were not measured; the report says what each of them needs.")
 
 
-def _terminal_table(table: TableView) -> Table:
-    """A table for the terminal; a first column with the same text in every row moves into the title."""
+def terminal_table(table: TableView, width: int) -> Table:
+    """A table for a terminal of this width, in which no word is broken.
+
+    A first column with the same text in every row moves into the title; columns that do not fit are left to the report.
+    """
     from rich.table import Table
 
     labels = {str(row[0]) for row in table.rows}
     first = 1 if len(labels) == 1 else 0
-    title = f"{table.title}: {labels.pop()}" if first else table.title
-    shown = Table(title=title, title_justify="left")
-    for column in table.columns[first:]:
-        shown.add_column(column, overflow="fold")
-    for row in table.rows:
-        shown.add_row(*map(_cell, row[first:]))
+    cells = [[name, *(_cell(row[at]) for row in table.rows)] for at, name in enumerate(table.columns)][first:]
+    needs = [max(len(word) for text in column for word in text.split()) for column in cells]
+    fit = sum(1 for at in range(len(needs)) if sum(needs[: at + 1]) + 3 * (at + 1) + 1 <= width) or 1
+    left = f" (the report has {len(cells) - fit} more of its columns)" if fit < len(cells) else ""
+    shown = Table(title=(f"{table.title}: {labels.pop()}" if first else table.title) + left, title_justify="left")
+    for (name, *_), need in zip(cells[:fit], needs, strict=False):
+        shown.add_column(name, min_width=need)
+    for row in zip(*(column[1:] for column in cells[:fit]), strict=True):
+        shown.add_row(*row)
     return shown
 
 
