@@ -190,7 +190,7 @@ BROKEN = [
     (without("chat_template.jinja"), "has no chat template"),
     (without("tokenizer.json"), "cannot be opened"),
     (pickled, "pickled"),
-    (cut_short, "cannot be opened"),
+    (cut_short, "not a whole safetensors file"),
     (sharded_with_a_gap, "lacks model-00002-of-00002.safetensors"),
     (edit("config.json", auto_map={"AutoModelForCausalLM": "evil.Net"}), "code of its own"),
     (edit("config.json", model_type="no-such-architecture"), "cannot be opened"),

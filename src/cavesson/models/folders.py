@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from cavesson.errors import ConfigError
 from cavesson.lab.documents import path_named
+from cavesson.models.weights import INDEX, WHOLE, check_pointer, pickles, read_json, shards_of, stored, weight_files
 
 IDENTITY_FILES = (
-    "config.json",
+    "config*.json",
     "generation_config.json",
     "*.safetensors",
-    "model.safetensors.index.json",
+    INDEX,
+    "adapter_*",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template*",
+    "additional_chat_templates/*.jinja",
     "vocab*",
     "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "tekken.json",
 )
-"""The files of a model folder that decide what the model does."""
+"""The files of a model folder that decide what the model does; shards in folders below, which an index names, come on top."""
 
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_CHOOSES_CODE = ("attn_implementation", "experts_implementation")
+"""Keys of a config that may name code on the hub ("owner/kernel")."""
+
+_QUANTISED = ("quantization_config", "compression_config")
+_WRITES = re.compile("ForCausalLM|ForConditionalGeneration")
 
 
 def looks_like_path(name: str | Path) -> bool:
@@ -56,59 +65,153 @@ def as_folder(name: str | Path) -> Path | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that does not hold a complete and safe model.
+    """Refuse a folder that does not hold one complete and safe model. Weights are not read, only their headers.
 
     Raises:
-        ConfigError: there is no config, weights are missing or pickled, or the model comes with its own code.
+        ConfigError: there is no config, weights are missing, cut short, pickled or quantised, the model comes with its own
+            code, an adapter lies beside the model, or a file is a pointer of git-lfs.
     """
-    config = _json(folder / "config.json")
-    if config is None and (folder / "adapter_config.json").is_file():
-        raise ConfigError(
-            f"The folder {str(folder)!r} holds an adapter, not a model.", "Merge it into its base model and save that."
-        )
-    if config is None:
+    config = folder / "config.json"
+    if (folder / "adapter_config.json").is_file():
+        _refuse_adapter(folder, alone=not config.is_file())
+    if not config.is_file():
         raise ConfigError(
             f"The folder {str(folder)!r} has no config.json.", "Give a folder that save_pretrained wrote."
         )
-    check_config(config, str(folder))
-    index = _json(folder / "model.safetensors.index.json")
-    wanted = sorted(set(index["weight_map"].values())) if index else ["model.safetensors"]
-    missing = [name for name in wanted if not (folder / name).is_file()]
-    if not missing:
-        return
-    if not index and any(True for pattern in PICKLED for _ in folder.glob(pattern)):
+    settings = read_json(config)
+    check_config(settings, str(folder))
+    for path in identity_files(folder):
+        check_pointer(path)
+    for name in ("generation_config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in read_json(folder / name):
+            _refuse_code(str(folder), f"auto_map in {name}")
+    _check_tensors(folder, settings)
+
+
+def _refuse_adapter(folder: Path, alone: bool) -> NoReturn:
+    if alone:
         raise ConfigError(
-            f"The weights in {str(folder)!r} are pickled files (.bin, .pt), which can run code when they are opened.",
-            "Convert them to safetensors: load the model where you trust it and call save_pretrained.",
+            f"The folder {str(folder)!r} holds an adapter, not a model.", "Merge it into its base model and save that."
         )
     raise ConfigError(
-        f"The model folder {str(folder)!r} lacks {missing[0]}.", "Copy the weights into the folder again."
+        f"The folder {str(folder)!r} holds a model and an adapter (adapter_config.json), and either could be meant.",
+        "Take the adapter_* files out to use the model alone; or merge the adapter (peft's merge_and_unload) and save the result.",
     )
 
 
+def _check_tensors(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse tensors of a type that cannot be weights, and fewer tensors than the config has layers."""
+    tensors = stored(folder)
+    for name, tensor in tensors.items():
+        if tensor.dtype.startswith(("F4", "F6", "F8")):
+            raise ConfigError(
+                f"The weights in {str(folder)!r} are quantised: {name!r} is stored as {tensor.dtype}.",
+                "Use the model's version in bfloat16 or float32.",
+            )
+    layers = config.get("num_hidden_layers")
+    if isinstance(layers, int) and layers > len(tensors):  # before a network of so many layers is built
+        raise ConfigError(
+            f"The config.json in {str(folder)!r} wants {layers} layers, and the weights have {len(tensors)} tensors.",
+            "Copy config.json and weights from the same model.",
+        )
+
+
 def check_config(config: dict[str, Any], name: str) -> None:
-    """Refuse a model that comes with its own code.
+    """Refuse a model that comes with code of its own, is quantised, or does not write text from left to right.
 
     Raises:
-        ConfigError: `auto_map` is set.
+        ConfigError: as said.
     """
     if "auto_map" in config:
+        _refuse_code(name, "auto_map in config.json")
+    if config.get("transformers_weights") not in (None, WHOLE, INDEX):
         raise ConfigError(
-            f"The model {name!r} comes with code of its own (auto_map in config.json).",
-            "Use a model whose architecture is part of transformers.",
+            f"The config.json of {name!r} names other weights (transformers_weights).",
+            f"Name the file {WHOLE}, and take the key out of config.json.",
         )
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for key in _CHOOSES_CODE:
+            if any("/" in str(part.get(given, "")) for given in (key, f"_{key}")):
+                _refuse_code(name, f"{key} in config.json")
+        for key in _QUANTISED:
+            if part.get(key):
+                method = part[key].get("quant_method") if isinstance(part[key], dict) else None
+                raise ConfigError(
+                    f"The model {name!r} is quantised ({method or key} in config.json): its weights are not what it computes with.",
+                    "Use the model's version in bfloat16 or float32.",
+                )
+    heads = config.get("architectures") or ()
+    if heads and not any("For" not in str(head) or _WRITES.search(str(head)) for head in heads):
+        raise ConfigError(
+            f"The model {name!r} is a {heads[0]}, which does not write text.", "Use a causal language model."
+        )
+
+
+def _refuse_code(name: str, where: str) -> NoReturn:
+    raise ConfigError(
+        f"The model {name!r} comes with code of its own ({where}).",
+        "Use a model whose architecture and tokenizer are part of transformers.",
+    )
+
+
+def remarks(folder: Path) -> list[str]:
+    """What a user may not expect of a folder that is fine: one sentence each."""
+    files = weight_files(folder)
+    said = []
+    if unread := pickles(folder):
+        said.append(f"{folder}: the pickled weights {', '.join(unread)} are not read; {files[0].name} is.")
+    others = {path.name for path in folder.glob("*.safetensors")} - {path.name for path in files}
+    if others:
+        said.append(f"{folder}: {', '.join(sorted(others))} is not read; the weights are in {files[0].name}.")
+    for path in files:
+        if not path.resolve().is_relative_to(folder.resolve()) and not _in_hub_cache(folder, path):
+            said.append(f"{path} is a link to {path.resolve()}.")
+    return said
+
+
+def _in_hub_cache(folder: Path, path: Path) -> bool:
+    """Whether a link leads from a snapshot in the hub's cache to the cache's own file."""
+    return path.resolve().parent == (folder.resolve().parent.parent / "blobs")
+
+
+def identity_files(folder: Path) -> list[Path]:
+    """The files that decide what the model of a folder does, in a fixed order."""
+    found = {path for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()}
+    if (folder / INDEX).is_file():
+        found.update(weight_files(folder))
+    return sorted(found)
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 of the names and contents of `IDENTITY_FILES`; an unchanged file is read once."""
-    names = sorted({path.name for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()})
+    """SHA-256 of the names and contents of the files that decide what a model does; an unchanged file is read once."""
     total = hashlib.sha256()
-    for name in names:
-        facts = (folder / name).stat()
-        total.update(
-            f"{name}\0{_file_digest(str((folder / name).resolve()), facts.st_size, facts.st_mtime_ns)}\n".encode()
-        )
+    for path in identity_files(folder):
+        facts, name = path.stat(), path.relative_to(folder).as_posix()
+        digest = _file_digest(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+        total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest()
+
+
+def local_folder(name: str | Path, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder of a model; a model on the hub is downloaded into the hub's cache, unless the cache holds it.
+
+    Args:
+        name: a folder, or `owner/name` on the hub.
+        revision: branch, tag or commit on the hub.
+        weights: whether the weights are wanted as well.
+    """
+    if (folder := as_folder(name)) is not None:
+        return folder
+    from huggingface_hub import snapshot_download
+
+    def fetched(*patterns: str) -> Path:
+        return Path(snapshot_download(str(name), revision=revision, allow_patterns=list(patterns)))
+
+    folder = fetched(*(pattern for pattern in IDENTITY_FILES if pattern != "*.safetensors"))
+    if not weights:
+        return folder
+    shards = shards_of(folder / INDEX) if (folder / INDEX).is_file() else (WHOLE,)
+    return fetched(*shards)
 
 
 @lru_cache(maxsize=256)
@@ -154,18 +257,6 @@ def hub_commit(name: str, revision: str | None, of: Literal["model", "dataset"] 
         raise ConfigError(
             f"There is no folder {name!r}, and the hub cannot be reached for a {what} of that name (nor is it in its cache).",
             f"Check the path or the network, or download the {what} and give its folder.",
-        ) from error
-
-
-def _json(path: Path) -> Any:
-    """The file's content, or `None` if there is no file."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(
-            f"The file {str(path)!r} is not valid JSON: {error}", "Copy the model folder again."
         ) from error
 
 

@@ -6,21 +6,31 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.models.attention import prefer_fast_attention
-from cavesson.models.folders import as_folder, check_config, check_folder
+from cavesson.models.folders import as_folder, check_folder, local_folder
 from cavesson.models.model import Model, merged
 from cavesson.models.rendering import Renderer
+from cavesson.models.weights import DTYPE_NAMES, stored
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
 def open_folder(
@@ -38,20 +48,93 @@ def open_folder(
     Raises:
         ConfigError: there is no such model, or it has no safetensors weights or no chat template, or comes with its own code.
     """
-    place, local = device_of(device), as_folder(folder)
-    wanted = _dtype(dtype, place)
-    name = str(folder if local is None else local)
-    options = _options(local, revision)
-    with _quiet(), _as_config_error(name):
-        config = AutoConfig.from_pretrained(name, **options)
-        check_config(config.to_dict(), name)
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    place = device_of(device)
+    with _quiet(), _as_config_error(str(folder)):
+        local = local_folder(folder, revision)
+        check_folder(local)
+        config = AutoConfig.from_pretrained(local, **_LOCAL)
+        tokenizer = _tokenizer(local, folder)
+        _check_vocabulary(tokenizer, config, str(folder))
         renderer = Renderer(tokenizer)
-        net = AutoModelForCausalLM.from_pretrained(name, config=config, dtype=wanted, use_safetensors=True, **options)
+        net = _network(local, config, dtype=_dtype(dtype, place, local))
+        _check_ties(net, str(local))
     net.to(place).eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
+
+
+def skeleton(folder: Path) -> PreTrainedModel:
+    """The network of a folder without its weights (on torch's meta device), once everything about the folder is checked.
+
+    Raises:
+        ConfigError: as `open_folder`, apart from heads that are tied in the config and not in the weights.
+    """
+    with _quiet(), _as_config_error(str(folder)):
+        check_folder(folder)
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        _check_vocabulary(_tokenizer(folder, folder), config, str(folder))
+        return _weightless(folder, config)
+
+
+def _network(folder: Path, config: PreTrainedConfig, **options: Any) -> PreTrainedModel:
+    """The network of a folder, all of whose tensors come from the folder, and all of the folder's tensors are in the network.
+
+    Raises:
+        ConfigError: a tensor is missing, left over, or of another shape.
+    """
+    load = AutoModelForCausalLM.from_pretrained
+    try:
+        net, found = load(folder, config=config, use_safetensors=True, output_loading_info=True, **_LOCAL, **options)
+    except RuntimeError:  # a tensor of another shape, which the skeleton names without the memory that it wants
+        if "device_map" not in options:
+            _weightless(folder, config)
+        raise
+    _check_complete(found, str(folder))
+    made: PreTrainedModel = net
+    return made
+
+
+def _weightless(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
+    return _network(folder, config, device_map={"": "meta"}, ignore_mismatched_sizes=True)
+
+
+def _check_complete(found: dict[str, Any], name: str) -> None:
+    """Refuse weights that do not fit the network, from what transformers says of loading them."""
+    for odd, says in (
+        (found["mismatched_keys"], "of another shape than config.json says"),
+        (found["missing_keys"], "missing, and would be random"),
+        (found["unexpected_keys"], "without a place in the network, and would be ignored"),
+    ):
+        if odd:
+            first = min(odd)
+            what = first if isinstance(first, str) else f"{first[0]} ({_size(first[1])} instead of {_size(first[2])})"
+            count = "1 tensor is" if len(odd) == 1 else f"{len(odd)} tensors are"
+            raise ConfigError(
+                f"The weights of {name!r} do not fit its config.json: {count} {says}, such as {what}.",
+                "Copy config.json and all weights from one and the same model.",
+            )
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, name: str) -> None:
+    """Refuse a tokenizer that writes ids for which the network has no embedding."""
+    rows = config.get_text_config().vocab_size
+    token, last = max(tokenizer.get_vocab().items(), key=lambda one: one[1])
+    if last >= rows:
+        raise ConfigError(
+            f"The tokenizer of {name!r} has the token {token!r} with id {last}, and the network has {rows} embeddings.",
+            "Give the model its own tokenizer, or resize the embeddings (resize_token_embeddings) and save the model.",
+        )
+
+
+def _check_ties(net: PreTrainedModel, name: str) -> None:
+    """Refuse weights with a head of their own where the config says that the head is the embedding."""
+    head, embedding = net.get_output_embeddings(), net.get_input_embeddings()
+    if net.config.get_text_config().tie_word_embeddings and head is not None and head.weight is not embedding.weight:
+        raise ConfigError(
+            f"The config.json of {name!r} says that head and embedding are one (tie_word_embeddings), and the weights hold two.",
+            'Write "tie_word_embeddings": false into config.json.',
+        )
 
 
 def _no_warning(*_: object) -> None:
@@ -60,10 +143,18 @@ def _no_warning(*_: object) -> None:
 
 def open_renderer(folder: str | Path, revision: str | None = None) -> Renderer:
     """The renderer of a model, without loading the weights; arguments and errors are those of `open_folder`."""
-    local = as_folder(folder)
-    name = str(folder if local is None else local)
-    with _quiet(), _as_config_error(name):
-        return Renderer(AutoTokenizer.from_pretrained(name, **_options(local, revision)))
+    with _quiet(), _as_config_error(str(folder)):
+        local = local_folder(folder, revision, weights=False)
+        if as_folder(folder) is not None:
+            check_folder(local)
+        return Renderer(_tokenizer(local, folder))
+
+
+def _tokenizer(local: Path, name: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder, under the name that the user gave: messages about its template say this name."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(local, **_LOCAL)
+    tokenizer.name_or_path = str(name)
+    return tokenizer
 
 
 def save_folder(model: Model, folder: str | Path) -> None:
@@ -154,19 +245,18 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def _options(local: Path | None, revision: str | None) -> dict[str, Any]:
-    """The options of `from_pretrained` for a local folder, which is checked first, or for the hub."""
-    if local is not None:
-        check_folder(local)
-    return {"revision": revision, "trust_remote_code": False, "local_files_only": local is not None}
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype | str:
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else "auto"
-    if name not in DTYPES:
-        raise ConfigError(f"There is no dtype {name!r} for weights.", nearest(name, [*DTYPES, "auto"]))
-    return DTYPES[name]
+def _dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
+    """The type of the weights in memory; "auto" on a GPU is the narrowest type that holds all that is stored."""
+    if name != "auto":
+        if name not in DTYPES:
+            raise ConfigError(f"There is no dtype {name!r} for weights.", nearest(name, [*DTYPES, "auto"]))
+        return DTYPES[name]
+    if device.type == "cpu":
+        return torch.float32
+    kinds = {
+        getattr(torch, DTYPE_NAMES[tensor.dtype]) for tensor in stored(folder).values() if tensor.dtype in DTYPE_NAMES
+    }
+    return DTYPES.get(str(reduce(torch.promote_types, kinds)).removeprefix("torch."), torch.float32)
 
 
 @contextmanager
@@ -174,8 +264,10 @@ def _as_config_error(name: str) -> Iterator[None]:
     """Turn an exception of transformers into a `ConfigError` of one sentence."""
     try:
         yield
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except CavessonError:
+        raise
+    except Exception as error:  # a folder can hold anything, and transformers can fail over it in any way
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ConfigError(
             f"The model {name!r} cannot be opened: {reason}",
             "Check that the folder is complete (weights, config.json, tokenizer.json), or for a hub model the name, "
@@ -185,11 +277,13 @@ def _as_config_error(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the progress bars of transformers: the lab has its own display."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    """Hide the progress bars and reports of transformers: the lab has its own display, and what is wrong is an error here."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()
