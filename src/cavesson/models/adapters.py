@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PeftModelForCausalLM, get_peft_model
+from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel
 
 from cavesson.errors import ConfigError
 from cavesson.models.model import Model, merged
+from cavesson.models.notes import note
 from cavesson.models.recipes import LoRA
+from cavesson.models.targets import ALL_LINEAR, Targets, left_out, refuse_tied, targets_in, without_effect
+from cavesson.models.weights import header, read_json
+
+ADAPTER = "adapter_model.safetensors"
 
 
 def attach(model: Model, lora: LoRA, seed: int) -> Model:
@@ -26,17 +35,20 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
         seed: seed of the adapter's random factor; the global random state is not touched.
 
     Raises:
-        ConfigError: a target is no module of this model.
+        ConfigError: a target is no linear layer of this model, or is tied to another weight; or the adapter has dropout and
+            changes experts.
     """
     base = merged(model)
+    found = _effective(base.net, lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.scale,
         lora_dropout=lora.dropout,
-        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        target_modules=list(found.modules),
+        target_parameters=list(found.parameters) or None,
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=_cuda_devices(model)), _quiet():
+    with torch.random.fork_rng(devices=_cuda_devices(model)), _quiet(), _own_names(base.net):
         torch.manual_seed(seed)
         try:
             net = get_peft_model(base.net, config)
@@ -46,6 +58,50 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
                 'Use "all-linear", or names of its linear layers.',
             ) from error
     return replace(base, net=net, key=f"{base.key}+adapter")
+
+
+def adapted(net: PreTrainedModel, lora: LoRA) -> Targets:
+    """What a fresh adapter changes in a network; the network may be without weights.
+
+    Raises:
+        ConfigError: see `attach`.
+    """
+    found = targets_in(net, lora.targets)
+    if found.parameters and lora.dropout:
+        raise ConfigError(
+            f"The adapter has dropout {lora.dropout:g}, and changes experts' matrices ({found.parameters[0]}), "
+            "which know no dropout.",
+            "Set the adapter's dropout to 0, or name the other linear layers as its targets.",
+        )
+    return found
+
+
+def _effective(net: PreTrainedModel, lora: LoRA) -> Targets:
+    """The targets, without those of "all-linear" on which an adapter would have no effect.
+
+    Raises:
+        ConfigError: see `adapted`; or an adapter on a named target would have no effect.
+    """
+    found = adapted(net, lora)
+    idle = without_effect(net, found)
+    if idle and lora.targets != ALL_LINEAR:
+        raise ConfigError(
+            f"An adapter on {min(idle)!r} would have no effect: the network reads the weight past the layer.",
+            "Leave this target out.",
+        )
+    say_left_out(net, lora, idle)
+    return Targets(*(tuple(name for name in some if name not in idle) for some in (found.modules, found.parameters)))
+
+
+def say_left_out(net: PreTrainedModel, lora: LoRA, idle: Collection[str] = ()) -> None:
+    """Tell the user which matrices of a network "all-linear" does not change.
+
+    Args:
+        idle: targets on which an adapter has no effect.
+    """
+    names = (*left_out(net), *sorted(idle)) if lora.targets == ALL_LINEAR else ()
+    if names:
+        note(f"The adapter on all linear layers of this {type(net).__name__} leaves out: {', '.join(names)}.")
 
 
 def continued(model: Model) -> Model:
@@ -60,7 +116,7 @@ def continued(model: Model) -> Model:
             "Start from a model that was trained with an adapter and is not merged, or train a fresh one (adapter.rank).",
         )
     for name, weight in model.net.named_parameters():
-        weight.requires_grad_(name.rpartition("lora_")[1] != "")
+        weight.requires_grad_("lora_" in name or ".modules_to_save." in name)
     return model
 
 
@@ -89,18 +145,87 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
     """The model with an adapter from a folder; an earlier adapter of the model is merged first.
 
     Raises:
-        ConfigError: the folder holds no adapter, or only a pickled adapter.
+        ConfigError: the folder holds no adapter, only a pickled adapter, or an adapter of another kind than LoRA; its tensors
+            do not fit this model one by one; or it changes tied weights.
     """
     place = Path(folder)
-    if not (place / "adapter_config.json").is_file() or not (place / "adapter_model.safetensors").is_file():
+    if not (place / "adapter_config.json").is_file() or not (place / ADAPTER).is_file():
         raise ConfigError(
             f"The folder {str(place)!r} holds no adapter in safetensors.",
             "Give a folder that peft's save_pretrained wrote.",
         )
+    said = read_json(place / "adapter_config.json")
+    if said.get("peft_type") != "LORA":
+        raise ConfigError(
+            f"The adapter in {str(place)!r} is of the kind {said.get('peft_type')!r}.", "Give a LoRA adapter."
+        )
     base = merged(model)
-    with _quiet():
-        net = PeftModel.from_pretrained(base.net, str(place), is_trainable=trainable)
+    _note_other_base(base, said.get("base_model_name_or_path"), place)
+    names = {_module_of(tensor) for tensor in header(place / ADAPTER)}
+    refuse_tied(base.net, tuple(names))
+    here = names <= {name for name, _ in base.net.named_modules()}
+    try:
+        with _quiet(), _own_names(base.net) if here else nullcontext():
+            config = LoraConfig.from_pretrained(str(place))
+            config.inference_mode = not trainable
+            net = PeftModelForCausalLM(base.net, config)
+            found = net.load_adapter(str(place), "default", is_trainable=trainable, torch_device=str(base.device))
+    except (ValueError, RuntimeError, LookupError, TypeError) as error:
+        raise _misfit(place, " ".join(str(error).split())[:300]) from error
+    _check_complete(net, found, place)
     return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
+
+
+def _module_of(tensor: str) -> str:
+    """The module of the base that a tensor of an adapter belongs to."""
+    name = tensor.removeprefix("base_model.model.").replace(".base_layer", "")
+    return name.partition(".lora_")[0] if ".lora_" in name else name.rpartition(".")[0]
+
+
+def _check_complete(net: PeftModel, found: Any, place: Path) -> None:
+    """Refuse an adapter some of whose tensors or settings were passed over, or some of whose factors stayed random.
+
+    Args:
+        found: what torch says of loading the adapter's tensors.
+    """
+    if found.unexpected_keys:
+        raise _misfit(place, f"{found.unexpected_keys[0]} has no place in it")
+    if found.missing_keys:
+        raise _misfit(place, f"{found.missing_keys[0]} is missing from the adapter")
+    layers = [(name, layer) for name, layer in net.get_base_model().named_modules() if isinstance(layer, LoraLayer)]
+    changed = [
+        f"{name.replace('.base_layer', '')}.{getattr(layer, 'parameter_name', '')}".rstrip(".")
+        for name, layer in layers
+    ]
+    config = net.peft_config["default"]
+    for pattern in (*config.rank_pattern, *config.alpha_pattern):
+        if not any(re.match(rf"(.*\.)?({pattern})$", name) for name in changed):
+            raise _misfit(place, f"no layer has the name {pattern!r} of its rank_pattern or alpha_pattern")
+
+
+def _misfit(place: Path, reason: str) -> ConfigError:
+    return ConfigError(
+        f"The adapter in {str(place)!r} does not fit this model: {reason}.",
+        "Load the adapter onto the model that it was trained on, with the same version of peft or a later one.",
+    )
+
+
+def _note_other_base(base: Model, trained_on: str | None, place: Path) -> None:
+    """Tell the user of an adapter that was trained on a model of another name; folders may have been renamed."""
+    here = str(base.net.name_or_path)
+    if trained_on and here and Path(trained_on).name != Path(here).name:
+        note(f"The adapter in {place} was trained on {trained_on}, and is loaded onto {here}.")
+
+
+@contextmanager
+def _own_names(net: PreTrainedModel) -> Iterator[None]:
+    """Let peft take names as they are in this network. By itself peft reads the names of some mixtures of experts as those of
+    transformers 4: `shared_expert.up_proj` would mean the routed experts, and the shared expert would be left out."""
+    net.config.model_type = ""
+    try:
+        yield
+    finally:
+        del net.config.model_type  # the class has the real one
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def open_folder(
         tokenizer = _tokenizer(local, folder)
         _check_vocabulary(tokenizer, config, str(folder))
         renderer = Renderer(tokenizer)
-        net = _network(local, config, dtype=_dtype(dtype, place, local))
+        net = _network(local, config, dtype=dtype_in_memory(dtype, place, local))
         _check_ties(net, str(local))
     net.to(place).eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
@@ -160,7 +160,7 @@ def _tokenizer(local: Path, name: str | Path) -> PreTrainedTokenizerBase:
 def save_folder(model: Model, folder: str | Path) -> None:
     """Write a model as an ordinary Hugging Face folder: weights (safetensors), config, tokenizer and chat template.
 
-    An adapter is merged into a copy of the weights first. Weights keep their dtype.
+    An adapter is merged into a float32 copy of the weights first; weights without an adapter keep their dtype.
     """
     whole = merged(model)
     with _quiet():
@@ -223,9 +223,9 @@ def _size(shape: tuple[int, ...] | None) -> str:
 
 
 def _copied(model: Model) -> Model:
-    """A copy of the model whose weights may be changed; an adapter is merged."""
+    """A copy of the model whose weights may be changed, in float32: 16 bits round small changes away. An adapter is merged."""
     net = merged(model).net
-    return replace(model, net=copy.deepcopy(net) if net is model.net else net)
+    return replace(model, net=copy.deepcopy(net).float() if net is model.net else net)
 
 
 def device_of(name: str) -> torch.device:
@@ -245,7 +245,7 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
+def dtype_in_memory(name: str, device: torch.device, folder: Path) -> torch.dtype:
     """The type of the weights in memory; "auto" on a GPU is the narrowest type that holds all that is stored."""
     if name != "auto":
         if name not in DTYPES:

@@ -45,10 +45,13 @@ class Model:
 
 
 def merged(model: Model) -> Model:
-    """The model with its adapter added into a copy of the weights; a model without an adapter is returned as it is."""
+    """The model with its adapter added into a copy of the weights; a model without an adapter is returned as it is.
+
+    The copy is float32: in 16 bits most small changes of an adapter would be rounded away.
+    """
     from peft import PeftModel
 
     if not isinstance(model.net, PeftModel):
         return model
-    net = deepcopy(model.net).merge_and_unload()
+    net = deepcopy(model.net).float().merge_and_unload()
     return replace(model, net=net.requires_grad_(True))

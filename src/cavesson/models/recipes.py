@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
@@ -35,13 +35,21 @@ class LoRA(Value):
         rank: the inner dimension of the two factors.
         alpha: the scale's numerator; `None` means `2 * rank`.
         dropout: dropout on the adapter's input, while training.
-        targets: "all-linear" (every linear layer but the output head), or names of modules.
+        targets: "all-linear": every linear layer but the output head, with the experts and routers of mixtures; or names, or
+            ends of names after a dot, of linear layers, embeddings and experts' matrices.
     """
 
     rank: int = Field(default=8, ge=1)
     alpha: float | None = Field(default=None, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: str | tuple[str, ...] = "all-linear"
+
+    @field_validator("targets")
+    @classmethod
+    def _names_something(cls, targets: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not targets or (not isinstance(targets, str) and "" in targets):
+            raise ValueError('an adapter needs targets: "all-linear", or names of linear layers')
+        return targets
 
     @property
     def scale(self) -> float:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,9 @@ from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
 from cavesson.lab.numerics import precision_of
 from cavesson.lab.recipe import Recipe, Value, lineage
+from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
+from cavesson.models.weights import size
 from cavesson.training.recipes import Training
 
 BYTES_PER_WEIGHT = 4
@@ -27,9 +26,6 @@ SMALL = 50_000_000
 
 USUAL_TOKENS = 256
 """Length of conversations, in tokens, for estimates of memory."""
-
-LONGEST_HEADER = 100_000_000
-"""Largest size of a safetensors header in bytes, by the format's own rule."""
 
 _PROBE = Conversation(
     (
@@ -50,7 +46,8 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
 
     Raises:
         ConfigError: a model has no tokenizer, or no chat template that can be split into prompt and answer; or its weights
-            are not whole; or training it or sampling from it needs more memory than is free.
+            are not whole or not those of its config; or an adapter does not fit; or training a model or sampling from it
+            needs more memory than is free.
     """
     wanted = list(recipes)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
@@ -59,13 +56,62 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     for model in models:
         renderer = model.renderer(lambda recipe: Path())
         renderer.render(_PROBE, train_on="last")
-        local = Path(model.path).expanduser()
-        counts[model] = (count_weights(local) if local.is_dir() else _weights_on_hub(model)) or 0
+        folder = folder_of(model)
+        counts[model] = (_weights_on_hub(model) if folder is None else count_weights(folder)) or 0
+        if folder is not None:
+            _look_at(folder)
+    _check_adapters(runs)
     for model in models:
         if counts[model] >= SMALL:
             trained = [run for run in runs if model in set(lineage(run.base))]
             taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
             _check_fit(model, counts[model], taught, workers)
+
+
+def _look_at(folder: Path) -> None:
+    """Check that the weights in a folder are those of its config, and tell the user what may surprise about them.
+
+    Raises:
+        ConfigError: see `skeleton`.
+    """
+    from cavesson.models.folders import remarks
+    from cavesson.models.loading import device_of, dtype_in_memory, skeleton
+    from cavesson.models.weights import DTYPE_NAMES, stored
+
+    skeleton(folder)
+    kinds = sorted({DTYPE_NAMES.get(tensor.dtype, tensor.dtype) for tensor in stored(folder).values()})
+    held = str(dtype_in_memory("auto", device_of("auto"), folder)).removeprefix("torch.")
+    if kinds != [held]:
+        note(f"{folder}: the weights are stored in {' and '.join(kinds)}, and held in {held} here.")
+    for remark in remarks(folder):
+        note(remark)
+
+
+def _check_adapters(runs: Iterable[Training]) -> None:
+    """Check the targets of fresh adapters on models in folders, and say what "all-linear" leaves out.
+
+    Raises:
+        ConfigError: see `adapted`.
+    """
+    known: dict[Path, Any] = {}
+    for model, lora in dict.fromkeys((_root(run), run.adapter) for run in runs if isinstance(run.adapter, LoRA)):
+        folder = folder_of(model)
+        if folder is None or (lora.targets == "all-linear" and not isinstance(model, HFModel)):
+            continue
+        from cavesson.models.adapters import adapted, say_left_out
+        from cavesson.models.loading import skeleton
+
+        net = known.setdefault(folder, known.get(folder) or skeleton(folder))
+        adapted(net, lora)
+        say_left_out(net, lora)
+
+
+def _root(run: Training) -> ModelRecipe:
+    """The model at the start of a chain of trainings and other changes."""
+    model: ModelRecipe = run
+    while isinstance(base := getattr(model, "base", None), ModelRecipe):
+        model = base
+    return model
 
 
 def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
@@ -94,7 +140,7 @@ def folder_of(model: ModelRecipe) -> Path | None:
 def count_weights(folder: Path) -> int | None:
     """Number of weights in a folder's safetensors files, from their headers alone; None if the folder has none."""
     files = sorted(folder.glob("*.safetensors"))
-    return sum(map(_count, files)) if files else None
+    return sum(map(size, files)) if files else None
 
 
 def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
@@ -224,26 +270,3 @@ def _allowed_memory(group: Path) -> int | None:
     except (OSError, ValueError):  # no control groups, or "max": no limit
         return None
     return max(limit - used + int(cached), 0)
-
-
-def _count(path: Path) -> int:
-    """Number of weights in one safetensors file, from its header: eight bytes for the length, then a JSON text.
-
-    Raises:
-        ConfigError: the file is no safetensors file, or is cut short.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size - 8, LONGEST_HEADER):
-                raise ValueError(f"its header would be {length} bytes long")
-            tensors = {name: tensor for name, tensor in json.loads(file.read(length)).items() if name != "__metadata__"}
-        end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-        if size < end:
-            raise ValueError(f"it has {size} of {end} bytes")
-        return sum(math.prod(tensor["shape"]) for tensor in tensors.values())
-    except (OSError, struct.error, ValueError, TypeError, LookupError, AttributeError) as error:  # any other content
-        raise ConfigError(
-            f"{str(path)!r} is not a whole safetensors file: {error}.", "Copy or download the weights again."
-        ) from error

@@ -1,0 +1,14 @@
+"""What a user should know of a model, said once in a process, on the error stream."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+_log = logging.getLogger("cavesson")
+
+
+@lru_cache(maxsize=4096)
+def note(text: str) -> None:
+    """Say a sentence; the same sentence is said once. Python prints a warning of a logger without any set-up."""
+    _log.warning("note: %s", text)
