@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Recipe
+from cavesson.models.adapters import attach, save_adapter
 from cavesson.models.attention import CPU_ATTENTION, prefer_fast_attention
-from cavesson.models.loading import device_of, noised, open_folder, save_folder
-from cavesson.models.recipes import HFModel, Merged, ModelRecipe, Noised, Prompted
+from cavesson.models.folders import folder_digest, remarks
+from cavesson.models.loading import device_of, dtype_in_memory, noised, open_folder, save_folder
+from cavesson.models.recipes import HFModel, LoRA, Merged, ModelRecipe, Noised, Prompted
+from cavesson.models.weights import INDEX
 from families import ARCHITECTURES, CHATML, tiny_folder, tiny_net
 
 IDS = torch.arange(60).reshape(3, 20) % 50 + 5
@@ -184,6 +188,56 @@ def sharded_with_a_gap(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def rewritten(change):
+    """The weights of a folder, changed as a mapping from names to tensors."""
+
+    def damage(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return damage
+
+
+def halve(weights: dict) -> None:
+    name = "model.layers.0.self_attn.q_proj.weight"
+    weights[name] = weights[name][:16].clone()
+
+
+def store_in_eight_bits(weights: dict) -> None:
+    name = "model.layers.0.self_attn.q_proj.weight"
+    weights[name] = weights[name].to(torch.float8_e4m3fn)
+
+
+def a_second_head(weights: dict) -> None:
+    weights["lm_head.weight"] = torch.randn(weights["model.embed_tokens.weight"].shape)
+
+
+def sharded(folder: Path, below: str = "", beside: bool = False) -> None:
+    net = AutoModelForCausalLM.from_pretrained(folder)
+    if not beside:
+        (folder / "model.safetensors").unlink()
+    net.save_pretrained(folder, max_shard_size="60KB")
+    index = json.loads((folder / INDEX).read_text())
+    index["weight_map"] = {name: below + shard for name, shard in index["weight_map"].items()}
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+def index_to(shard: object):
+    return lambda folder: (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": {"a": shard}}))
+
+
+def pointer(name: str):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 9\n"
+    return lambda folder: (folder / name).write_text(text)
+
+
+def too_many_tokens(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"<extra {n}>" for n in range(400)])
+    tokenizer.save_pretrained(folder)
+
+
 BROKEN = [
     (without("config.json"), "has no config.json"),
     (without("model.safetensors"), "lacks model.safetensors"),
@@ -191,10 +245,38 @@ BROKEN = [
     (without("tokenizer.json"), "cannot be opened"),
     (pickled, "pickled"),
     (cut_short, "not a whole safetensors file"),
+    (lambda folder: (folder / "model.safetensors").write_bytes(b""), "it is empty"),
+    (pointer("model.safetensors"), "model.safetensors' is a pointer of git-lfs"),
+    (pointer("tokenizer.json"), "tokenizer.json' is a pointer of git-lfs"),
     (sharded_with_a_gap, "lacks model-00002-of-00002.safetensors"),
-    (edit("config.json", auto_map={"AutoModelForCausalLM": "evil.Net"}), "code of its own"),
+    (lambda folder: sharded(folder, beside=True), "holds weights twice"),
+    (index_to("../other.safetensors"), "names weights outside"),
+    (index_to("/tmp/other.safetensors"), "names weights outside"),
+    (index_to("other.bin"), "no safetensors file"),
+    (index_to(3), "has no weight_map"),
+    (lambda folder: (folder / INDEX).write_text("[1]"), "does not hold a JSON object"),
+    (edit("config.json", auto_map={"AutoModelForCausalLM": "evil.Net"}), "code of its own .auto_map in config"),
+    (edit("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}), "auto_map in tokenizer_config"),
+    (edit("config.json", attn_implementation="owner/kernel"), "code of its own .attn_implementation"),
+    (edit("config.json", transformers_weights="other.safetensors"), "names other weights"),
+    (edit("config.json", quantization_config={"quant_method": "fp8"}), "is quantised .fp8"),
+    (edit("config.json", architectures=["LlamaForSequenceClassification"]), "does not write text"),
     (edit("config.json", model_type="no-such-architecture"), "cannot be opened"),
+    (edit("config.json", rms_norm_eps=float("nan")), "a value is NaN"),
     (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
+    (lambda folder: (folder / "config.json").write_text("[" * 100_000), "not valid JSON"),
+    (rewritten(lambda weights: weights.pop("model.norm.weight")), "1 tensor is missing.*model.norm.weight"),
+    (rewritten(lambda weights: weights.update(extra=torch.ones(2))), "1 tensor is without a place.*extra"),
+    (rewritten(halve), "1 tensor is of another shape.*16 x 32 instead of 32 x 32"),
+    (rewritten(store_in_eight_bits), "q_proj.weight' is stored as F8"),
+    (rewritten(a_second_head), "the weights hold two"),
+    (edit("config.json", tie_word_embeddings=False), "1 tensor is missing.*lm_head.weight"),
+    (edit("config.json", num_hidden_layers=1), "9 tensors are without a place"),
+    (edit("config.json", num_hidden_layers=3), "9 tensors are missing"),
+    (edit("config.json", num_hidden_layers=10**8), "wants 100000000 layers"),
+    (edit("config.json", hidden_size=10**9), "of another shape"),
+    (edit("config.json", vocab_size=700), "of another shape"),
+    (too_many_tokens, "the token '<extra 399>' with id .* has 800 embeddings"),
 ]
 
 
@@ -205,6 +287,94 @@ def test_a_folder_that_is_no_complete_safe_model_is_refused(folder, tmp_path, da
     with pytest.raises(ConfigError, match=problem) as caught:
         open_folder(copy, key="k")
     assert str(copy) in caught.value.problem and caught.value.remedy and "\n" not in caught.value.problem
+
+
+def test_an_adapter_beside_a_model_is_not_passed_over(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    before = folder_digest(copy)
+    save_adapter(attach(open_folder(copy, key="k"), LoRA(rank=2), seed=0), copy)
+    assert folder_digest(copy) != before
+    for opens in (lambda: open_folder(copy, key="k"), lambda: HFModel(path=str(copy))):
+        with pytest.raises(ConfigError, match="holds a model and an adapter"):
+            opens()
+
+
+def test_whatever_changes_a_model_changes_its_name(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    sharded(copy, below="parts/")
+    (copy / "parts").mkdir()
+    for shard in copy.glob("model-*.safetensors"):
+        shard.rename(copy / "parts" / shard.name)
+    (copy / "additional_chat_templates").mkdir()
+    others = [
+        *sorted((copy / "parts").iterdir())[:1],
+        copy / "generation_config.json",
+        copy / "config.5.0.0.json",
+        copy / "spiece.model",
+        copy / "additional_chat_templates" / "tools.jinja",
+    ]
+    assert open_folder(copy, key="k").net(IDS).logits.shape == (3, 20, 800)
+    names = [folder_digest(copy)]
+    for other in others:
+        with other.open("ab") as file:
+            file.write(b" ")
+        names.append(folder_digest(copy))
+    assert len(set(names)) == len(names)
+
+
+def test_what_may_surprise_about_a_folder_is_said(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert remarks(copy) == []
+    (copy / "pytorch_model.bin").write_bytes(b"never read")
+    (copy / "old.safetensors").write_bytes(b"")
+    (copy / "model.safetensors").rename(tmp_path / "elsewhere")
+    (copy / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    pickles, others, link = remarks(copy)
+    assert "pickled weights pytorch_model.bin are not read" in pickles and "old.safetensors is not read" in others
+    assert link.endswith(f"is a link to {(tmp_path / 'elsewhere').resolve()}.")
+
+
+def test_a_model_in_the_hubs_cache_is_checked_like_a_folder(folder, tmp_path, monkeypatch):
+    commit = "a" * 40
+    blobs, snapshot = tmp_path / "models--o--n" / "blobs", tmp_path / "models--o--n" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    shutil.copytree(folder, blobs)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(blob)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: str(snapshot))
+    opened = open_folder("o/n", key="k", revision=commit)
+    assert opened.renderer.prompt(Conversation.of("Hello")) and opened.tokenizer.name_or_path == "o/n"
+    assert remarks(snapshot) == []
+    (snapshot / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a model and an adapter"):
+        open_folder("o/n", key="k", revision=commit)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "held"),
+    [
+        (("bfloat16",), "bfloat16"),
+        (("bfloat16", "float16"), "float32"),
+        (("float32", "bfloat16"), "float32"),
+        (("float64",), "float32"),
+    ],
+)
+def test_weights_on_a_gpu_are_held_in_a_type_that_loses_nothing(kinds, held, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+
+    def store(weights: dict) -> None:
+        for n, name in enumerate(weights):
+            weights[name] = weights[name].to(getattr(torch, kinds[n % len(kinds)]))
+
+    rewritten(store)(copy)
+    assert dtype_in_memory("auto", torch.device("cuda"), copy) == getattr(torch, held)
+    assert dtype_in_memory("auto", torch.device("cpu"), copy) == torch.float32
+
+
+def test_small_noise_on_weights_in_16_bits_is_not_rounded_away(folder):
+    half = open_folder(folder, key="k", dtype="bfloat16")
+    start = half.net.lm_head.weight.float()
+    assert (noised(half, 1e-5, seed=0).net.lm_head.weight - start).std().item() == pytest.approx(1e-5, rel=0.05)
 
 
 def test_an_adapters_folder_is_not_a_model(tmp_path):

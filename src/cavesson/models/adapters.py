@@ -115,8 +115,8 @@ def continued(model: Model) -> Model:
             "The model to be trained has no adapter to continue.",
             "Start from a model that was trained with an adapter and is not merged, or train a fresh one (adapter.rank).",
         )
-    for name, weight in model.net.named_parameters():
-        weight.requires_grad_("lora_" in name or ".modules_to_save." in name)
+    model.net.requires_grad_(False)
+    model.net.set_adapter("default")  # trainable again, with whole layers and tokens that the adapter may hold
     return model
 
 

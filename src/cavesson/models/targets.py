@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,7 @@ def targets_in(net: PreTrainedModel, wanted: str | tuple[str, ...]) -> Targets:
         if not any(_fits(one, name) for one in (*found.modules, *found.parameters)):
             raise ConfigError(
                 f"The adapter's target {name!r} is no linear layer of this model.",
-                _hint(name, {one.rpartition(".")[2] for one in (*known, *bare) if not one.endswith(".weight")}),
+                _hint(name, {_last(one) for one in (*known, *bare)}),
             )
     _refuse_half_of_the_experts(names, found, bare)
     refuse_tied(net, found.modules)
@@ -115,8 +114,8 @@ def _last(name: str) -> str:
 
 
 def _hint(name: str, known: set[str]) -> str:
-    named = {one for one in known if not re.fullmatch(r"\d+", one)} | {ALL_LINEAR}
-    guess = nearest(name, named)
+    named = {one for one in known if not one.isdigit()} | {ALL_LINEAR}
+    guess = nearest(name.lower(), named)
     return f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'}"
 
 
