@@ -12,6 +12,7 @@ import torch
 from cavesson.errors import ConfigError
 from cavesson.evals.recipes import Probed
 from cavesson.evals.world import Maths
+from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training import preflight as module
@@ -132,3 +133,24 @@ def test_a_template_that_cannot_be_split_is_refused(model):
     assert json.loads((folder / "tokenizer_config.json").read_text()).get("chat_template") is None
     with pytest.raises(ConfigError):
         preflight([run(HFModel(path=str(folder)))], workers=1)
+
+
+def test_a_misspelt_target_is_refused_before_anything_starts(model):
+    for base in (model, Shipped(name="student")):
+        with pytest.raises(ConfigError, match=r"'q_prj' is no linear layer") as caught:
+            preflight([run(run(base), adapter=LoRA(targets=("q_prj",)))], workers=1)
+        assert "'q_proj'" in caught.value.remedy
+
+
+def test_weights_of_another_network_are_refused_before_anything_starts(model):
+    config = Path(model.path) / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": 1}))
+    with pytest.raises(ConfigError, match="without a place in the network"):
+        preflight([run(HFModel(path=model.path))], workers=1)
+
+
+def test_the_type_of_stored_weights_is_said(model, caplog):
+    note.cache_clear()
+    preflight([run(model)], workers=1)
+    stored = "the weights are stored in bfloat16, and held in float32 here."
+    assert torch.cuda.is_available() or stored in caplog.text
