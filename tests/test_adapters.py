@@ -255,7 +255,7 @@ FOREIGN = {
     "ranks by pattern": ({"rank_pattern": {"v_proj": 8}, "alpha_pattern": {"v_proj": 3}}, {}, None),
     "a pattern that fits nothing": ({}, {"alpha_pattern": {"v_prj": 64}}, "'v_prj' of its rank_pattern"),
     "another rank": ({}, {"r": 8}, "size mismatch"),
-    "fewer targets": ({}, {"target_modules": ["q_proj"]}, "v_proj.lora_A.weight has no place"),
+    "fewer targets": ({}, {"target_modules": ["q_proj"]}, "v_proj.lora_A.weight' has no place"),
     "more targets": ({}, {"target_modules": ["q_proj", "v_proj", "k_proj"]}, "k_proj.lora_A.* is missing"),
     "another kind": ({}, {"peft_type": "IA3"}, "of the kind 'IA3'"),
 }
@@ -290,7 +290,7 @@ def test_an_adapter_trained_on_another_model_is_announced_or_refused(model, tmp_
     path = tmp_path / "adapter" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": "someone/else"}))
     load_adapter(open_folder(tmp_path / "base", key="k"), tmp_path / "adapter")
-    assert "was trained on someone/else" in caplog.text
+    assert "was trained on 'someone/else'" in caplog.text
     with pytest.raises(ConfigError, match="does not fit this model"):
         load_adapter(open_folder(tiny_folder(tmp_path / "qwen", "gpt2"), key="k"), tmp_path / "adapter")
 

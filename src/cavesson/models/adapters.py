@@ -189,9 +189,9 @@ def _check_complete(net: PeftModel, found: Any, place: Path) -> None:
         found: what torch says of loading the adapter's tensors.
     """
     if found.unexpected_keys:
-        raise _misfit(place, f"{found.unexpected_keys[0]} has no place in it")
+        raise _misfit(place, f"{found.unexpected_keys[0]!r} has no place in it")
     if found.missing_keys:
-        raise _misfit(place, f"{found.missing_keys[0]} is missing from the adapter")
+        raise _misfit(place, f"{found.missing_keys[0]!r} is missing from the adapter")
     layers = [(name, layer) for name, layer in net.get_base_model().named_modules() if isinstance(layer, LoraLayer)]
     changed = [
         f"{name.replace('.base_layer', '')}.{getattr(layer, 'parameter_name', '')}".rstrip(".")
@@ -214,7 +214,7 @@ def _note_other_base(base: Model, trained_on: str | None, place: Path) -> None:
     """Tell the user of an adapter that was trained on a model of another name; folders may have been renamed."""
     here = str(base.net.name_or_path)
     if trained_on and here and Path(trained_on).name != Path(here).name:
-        note(f"The adapter in {place} was trained on {trained_on}, and is loaded onto {here}.")
+        note(f"The adapter in {place} was trained on {trained_on!r}, and is loaded onto {here}.")
 
 
 @contextmanager
@@ -233,6 +233,7 @@ def _quiet() -> Iterator[None]:
     """Hide those warnings of peft that a user can do nothing about."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")  # peft corrects the setting for GPT-2 by itself
+        warnings.filterwarnings("ignore", message=".*did not match any targeted module.*")  # refused here, where true
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # peft's calls, not ours
         yield
 

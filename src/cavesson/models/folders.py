@@ -137,13 +137,13 @@ def check_config(config: dict[str, Any], name: str) -> None:
             if part.get(key):
                 method = part[key].get("quant_method") if isinstance(part[key], dict) else None
                 raise ConfigError(
-                    f"The model {name!r} is quantised ({method or key} in config.json): its weights are not what it computes with.",
+                    f"The model {name!r} is quantised ({str(method or key)!r} in config.json): its weights are not what it computes with.",
                     "Use the model's version in bfloat16 or float32.",
                 )
     heads = config.get("architectures") or ()
     if heads and not any("For" not in str(head) or _WRITES.search(str(head)) for head in heads):
         raise ConfigError(
-            f"The model {name!r} is a {heads[0]}, which does not write text.", "Use a causal language model."
+            f"The model {name!r} is a {str(heads[0])!r}, which does not write text.", "Use a causal language model."
         )
 
 

@@ -108,7 +108,11 @@ def _check_complete(found: dict[str, Any], name: str) -> None:
     ):
         if odd:
             first = min(odd)
-            what = first if isinstance(first, str) else f"{first[0]} ({_size(first[1])} instead of {_size(first[2])})"
+            what = (
+                repr(first)
+                if isinstance(first, str)
+                else f"{first[0]!r} ({_size(first[1])} instead of {_size(first[2])})"
+            )
             count = "1 tensor is" if len(odd) == 1 else f"{len(odd)} tensors are"
             raise ConfigError(
                 f"The weights of {name!r} do not fit its config.json: {count} {says}, such as {what}.",
