@@ -121,6 +121,7 @@ def texts(found) -> list[str]:
 
 def test_answers_come_in_order_side_by_side_and_are_counted(stub, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    monkeypatch.setenv("OPENAI_BASE_URL", stub.url)
     stub.slowness = 0.02
     reports: list[tuple] = []
     one = sampler(stub, tmp_path, at_once=8)
