@@ -62,12 +62,12 @@ def checked_address(url: str) -> str:
         ValueError: the text is no address of an endpoint; the error says why.
     """
     if not url.isprintable() or " " in url:
-        raise ValueError(f"{url!r} holds a space or an invisible character")
+        raise ValueError("the address holds a space or an invisible character")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # `port` may raise as well
-        raise ValueError(f"{url!r} is no address of an endpoint; write https://host/v1")
+        raise ValueError("this is no address of an endpoint")
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError(f"the address of {parts.hostname} holds more than host and path; keys belong into {KEYS}")
+        raise ValueError(f"an address is host and path alone; keys belong into the environment ({KEY}, {KEYS})")
     return url.rstrip("/")
 
 
@@ -204,8 +204,8 @@ async def post(client: httpx.AsyncClient, url: str, body: dict[str, Any], timeou
                     whole += piece
                     if len(whole) > LARGEST:
                         raise Odd(f"the reply is larger than {LARGEST >> 20} MiB", "Name another endpoint.")
-                more = (reply.headers.get(name, "") for name in ("Retry-After", "Location"))
-                return Reply(reply.status_code, *more, bytes(whole))
+                pause, place = (reply.headers.get(name, "") for name in ("Retry-After", "Location"))
+                return Reply(reply.status_code, pause, place, bytes(whole))
     except (TimeoutError, httpx.TimeoutException) as error:
         raise Passing(f"no whole reply within {timeout:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

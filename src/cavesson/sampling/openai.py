@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from cavesson.chat import Conversation
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
@@ -105,9 +105,10 @@ def api_model(name: str) -> APIModel:
     model, _, url = name.removeprefix(PREFIX).partition("@http")
     try:
         found = APIModel(model=model, url=f"http{url}" if url else home())
-    except ValueError as error:
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{name!r} names no model behind an API.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@https://host/v1"
+            f"{name!r} names no model behind an API: {why}.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@https://host/v1"
         ) from error
     check_open(found.url)
     return found

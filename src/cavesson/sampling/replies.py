@@ -84,7 +84,7 @@ def _fault(reason: Any, text: str, *, refused: bool, called: bool) -> str:
 def _cost(usage: Any) -> Counter[str]:
     """The cost of a request; `without_usage` counts the requests whose tokens the server does not tell."""
     names = ("prompt_tokens", "completion_tokens")
-    told = [usage.get(name) for name in names] if isinstance(usage, dict) else []
+    told: list[Any] = [usage.get(name) for name in names] if isinstance(usage, dict) else []
     if not told or not all(type(tokens) is int and 0 <= tokens < 1 << 40 for tokens in told):
         return Counter(requests=1, without_usage=1)
     return Counter(requests=1, tokens=sum(told), **dict(zip(names, told, strict=True)))
