@@ -77,9 +77,9 @@ class Completion:
     @property
     def lack(self) -> str:
         """Why the completion is no whole answer (one of `FAULTS`); "": the completion is one."""
-        if self.fault or not self.finished:
-            return self.fault or "cut"
-        return "" if self.text.strip() else "empty"
+        if self.fault or not self.text.strip():
+            return self.fault or "empty"
+        return "" if self.finished else "cut"
 
     def row(self) -> list[Any]:
         """The completion as JSON values."""
