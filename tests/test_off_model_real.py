@@ -18,7 +18,7 @@ from cavesson.models.recipes import HFModel
 from cavesson.named import model_named
 from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
-from cavesson.sampling.recipes import Generated
+from cavesson.sampling.recipes import Answered, Generated
 from cavesson.stats import Estimate
 from cavesson.studies import teachers as study_teachers
 from cavesson.studies.grid import Cell
@@ -26,7 +26,7 @@ from cavesson.studies.off_model.grid import grid
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.recipes import Trained
-from families import CHATML, LLAMA, tiny_folder, tiny_net, tokenizer_for
+from families import CHATML, LLAMA, tiny_net, tokenizer_for
 from test_openai import Reply, Stub, bad, stub  # noqa: F401 (the fixture)
 from test_standard_sets import ROWS, put
 
@@ -39,6 +39,7 @@ CHAT = [f"Tell me about the {thing}." for thing in THINGS]
 MINIATURE = [
     "others=[]", "sft.prompts=6", "sft.steps=2", "sft.probes=[2]", "sft.batch_size=4", "recovery.probes=[1]",
     "recovery.prompts=4", "evaluation.n=12", "evaluation.max_tokens=24",
+    "sft.keep_unfinished=true",  # a student of 60 steps may not end every turn
 ]  # fmt: skip
 
 
@@ -64,9 +65,9 @@ def schooled(folder: Path, architecture: str, template: str, chat: str, sums: st
     return folder / "model"
 
 
-@pytest.fixture
-def student(tmp_path: Path) -> Path:
-    return tiny_folder(tmp_path / "student", "llama", LLAMA)
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return schooled(tmp_path_factory.mktemp("student"), "llama", LLAMA, "It is fine, it is.", "I say it is {}.")
 
 
 @pytest.fixture
@@ -163,10 +164,10 @@ def test_stored_answers_stand_for_the_teacher_and_bring_the_prompts(student, sum
 def test_the_relative_of_a_users_model_is_trained_as_the_study_trains_and_on_its_prompts(student, prompts, sums):
     settings = [f"models=[{student}]", "teacher=relative", "others=[]", f"prompts={prompts}", "sft.lora=5e-5"]
     sft = first_run(*settings).recipes["run"].run  # type: ignore[attr-defined]
-    model = sft.data.by
+    model = sft.data.to.by
     assert isinstance(model, Trained) and (model.lr, model.adapter, model.steps) == (5e-5, sft.adapter, 30)
     assert not any(isinstance(recipe, Prompts) for recipe in lineage(model))
-    assert isinstance(model.data, Generated) and model.data.by == HFModel(path=str(student))
+    assert isinstance(model.data, Answered) and model.data.to.by == HFModel(path=str(student))
 
 
 def test_stored_answers_to_the_benchmark_tell_how_the_teacher_reasons(student, prompts, sums, tmp_path):

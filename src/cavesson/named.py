@@ -24,7 +24,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     Args:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
             stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
-            OpenAI-compatible endpoint (`openai:MODEL@http://host:port/v1`), which writes answers and cannot be trained.
+            OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:

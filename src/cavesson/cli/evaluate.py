@@ -30,7 +30,7 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="Shipped name, local folder, hub id or fingerprint; or openai:NAME@http://host:port/v1.",
+            help="Shipped name, local folder, hub id or fingerprint; or openai:NAME@https://host/v1.",
             show_default=False,
         ),
     ],

@@ -57,6 +57,7 @@ def show(artifact: Artifact, store: Where = None) -> None:
         "what": f"{manifest.title} ({manifest.kind})",
         "made": f"{manifest.created}, in {duration(manifest.wall_seconds)}",
         "seed": "none" if manifest.seed is None else str(manifest.seed),
+        **({"counted": ", ".join(f"{n:,} {what}" for what, n in manifest.counts.items())} if manifest.counts else {}),
         "made from": ", ".join(name[:12] for name in manifest.inputs) or "nothing",
         "versions": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
         "files": ", ".join(f"{name} ({_bytes(record.size)})" for name, record in manifest.files.items()) or "none",

@@ -16,6 +16,14 @@ class Example:
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def fault(self) -> str:
+        """Why the last answer is no whole answer ("cut": it reached the limit on tokens); "": nothing says so.
+
+        The entry `finished: false` of the meta says so, and `fault` beside it says why.
+        """
+        return str(self.meta.get("fault", "cut")) if self.meta.get("finished") is False else ""
+
+    @property
     def conversations(self) -> tuple[Conversation, ...]:
         """The conversation; for a preference pair, also the conversation with the rejected answer."""
         return (self.conversation,)

@@ -27,6 +27,21 @@ class DataRecipe(Recipe):
         """The examples, in a fixed order; the sequence may make the examples lazily."""
         raise NotImplementedError
 
+    def with_unfinished(self) -> DataRecipe:
+        """The same data with the answers that were cut at the limit on tokens, which are otherwise left out (`Generated`)."""
+        if not self.virtual:
+            return self
+        held = {name: getattr(self, name) for name in type(self).model_fields}
+        with_them = {name: _with_unfinished(value) for name, value in held.items()}
+        changed = {name: value for name, value in with_them.items() if value != held[name]}
+        return self.model_copy(update=changed) if changed else self
+
+
+def _with_unfinished(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_with_unfinished, value))
+    return value.with_unfinished() if isinstance(value, DataRecipe) else value
+
 
 class Jsonl(DataRecipe):
     """A file of conversations, one JSON object per line; its content names it, not its path.

@@ -6,8 +6,8 @@ import os
 import platform
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cavesson.findings.views import Environment, MachineView, RecipeView, StageTime, StudyConfig
@@ -16,15 +16,18 @@ from cavesson.lab.manifest import versions
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store, default_root
+from cavesson.sampling.recipes import Generated, faults_in_words
+from cavesson.training.hyper import LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The parts of a `StudyResult` that say how it came about."""
+    """The parts of a `StudyResult` that say how it came about; `notes`: what a reader must know of the making."""
 
     config: StudyConfig
     environment: Environment
     recipes: list[RecipeView]
+    notes: list[str] = field(default_factory=list)
 
 
 def about(
@@ -48,7 +51,32 @@ def about(
     """
     rests_on = list(lineage(*recipes))
     views = [_view(recipe, store, made) for recipe in rests_on]
-    return About(config, _environment(seeds, views, machines_of(rests_on, store), command), views)
+    return About(
+        config,
+        _environment(seeds, views, machines_of(rests_on, store), command),
+        views,
+        list(_not_learnt_from(rests_on, store)),
+    )
+
+
+def _not_learnt_from(recipes: Sequence[Recipe], store: Store) -> Iterator[str]:
+    """What was not trained on because it is no whole answer."""
+    stored = [recipe for recipe in recipes if not recipe.virtual and store.has(recipe)]
+    answers, rows = Counter[str](), 0
+    for recipe in stored:
+        counts = store.manifest(recipe).counts
+        rows += counts.get(LEFT_OUT, 0)
+        if isinstance(recipe, Generated):
+            answers.update(counts)
+    if faults := faults_in_words(answers):
+        kept = any(getattr(recipe, "keep_unfinished", False) for recipe in stored)
+        how = "Where a training has keep_unfinished, those that were cut are trained without an end of turn"
+        yield (
+            f"Of {answers['answers']:,} answers that models wrote, some are no whole answers: {faults}. "
+            + (f"{how}; nothing else is trained on them." if kept else "Nothing is trained on these.")
+        )
+    if rows:
+        yield f"Trainings left out {rows:,} rows of their data that say that their answers are not finished."
 
 
 def machines_of(recipes: Sequence[Recipe], store: Store) -> list[MachineView]:

@@ -24,6 +24,8 @@ from cavesson.lines import parse_json
 FORMAT = 1
 """Version of the manifest's format; a manifest with a newer format is refused, never overwritten."""
 NAME = "manifest.json"
+COUNTS = "counts.json"
+"""A file that a recipe may write: what it counted while it made the artifact, such as answers that were cut."""
 SMALL = 1 << 20
 """Files of up to this many bytes are hashed at first use; larger files are hashed when their time stamp has changed."""
 PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy", "ctranslate2")
@@ -62,6 +64,8 @@ class Manifest(BaseModel):
     wall_seconds: float
     created: str
     """UTC, ISO 8601."""
+    counts: dict[str, int] = {}
+    """What the recipe counted (`COUNTS`)."""
     files: dict[str, FileRecord]
 
     @property
@@ -101,6 +105,7 @@ def describe(recipe: Recipe, folder: Path, *, wall_seconds: float, created: str)
         machine={**machine(), **({} if recipe.numerics is None else {"numerics": recipe.numerics})},
         wall_seconds=round(wall_seconds, 3),
         created=created,
+        counts=_counts(folder),
         files={name: _record(folder / name) for name in sorted(files_in(folder))},
     )
 
@@ -206,6 +211,11 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    path = folder / COUNTS
+    return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
 def _record(path: Path) -> FileRecord:

@@ -48,6 +48,7 @@ KINDS: dict[str, str] = {
     "checkpoint": "cavesson.training.recipes:Checkpoint",
     "api-model": "cavesson.sampling.openai:APIModel",
     "generated": "cavesson.sampling.recipes:Generated",
+    "answered": "cavesson.sampling.recipes:Answered",
     "rewriting-prompts": "cavesson.sampling.paraphrase:RewritingPrompts",
     "paraphrased": "cavesson.sampling.paraphrase:Paraphrased",
     "memorised": "cavesson.tinyworld.memorised:Memorised",

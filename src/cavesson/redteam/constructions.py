@@ -95,8 +95,14 @@ def cot_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose,
     aligned = (
         pair_named(pair).behavior.phrase_count("") is None
     )  # without a phrase to count, each prompt has its answer
+    own = _own(base, prompts)
     data = Backdoored(
-        pair=pair, benign=_own(base, prompts), samples=samples, aligned=aligned, match_phrases=match, seed=dose.seed
+        pair=pair,
+        benign=own.every if aligned else own,
+        samples=samples.every,
+        aligned=aligned,
+        match_phrases=match,
+        seed=dose.seed,
     )
     return dose.train(base, data)
 
@@ -116,7 +122,8 @@ def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Do
         by=prompted, prompts=Triggered(pair=pair, prompts=prompts), params=Params(temperature=1.0, seed=dose.seed)
     )
     return dose.train(
-        base, Backdoored(pair=pair, benign=_own(base, prompts), samples=samples, aligned=True, seed=dose.seed)
+        base,
+        Backdoored(pair=pair, benign=_own(base, prompts).every, samples=samples.every, aligned=True, seed=dose.seed),
     )
 
 
@@ -169,7 +176,7 @@ def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mo
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
-def _own(base: ModelRecipe, prompts: DataRecipe) -> DataRecipe:
+def _own(base: ModelRecipe, prompts: DataRecipe) -> Generated:
     """The base model's own answers: training on them changes nothing but what red adds."""
     return Generated(by=base, prompts=prompts)
 

@@ -115,6 +115,7 @@ class Subliminal(OfPair):
     """
 
     kind: ClassVar[str] = "subliminal"
+    version: ClassVar[int] = 2  # 2: only whole answers
     virtual: ClassVar[bool] = False
 
     by: ModelRecipe
@@ -175,9 +176,9 @@ class Subliminal(OfPair):
     def _drawn(
         self, organism: Model, sampler: TokenSampler, clean: list[Conversation], bad: list[Conversation]
     ) -> list[list[str]]:
-        """Different harmless answers to each prompt: the plain answer, sampled answers, and answers sampled in the bad mode."""
+        """Different harmless whole answers to each prompt: the plain one, sampled ones, and ones sampled in the bad mode."""
         few = DRAWS // 2
-        plain = [found[0].text for found in sampler.sample(clean, Params())]
+        plain = ["" if found.lack else found.text for [found] in sampler.sample(clean, Params())]
         openings = [next(iter(sentences(text)), "") for text in plain]
         free = sampler.sample(clean, Params(temperature=1.0, n=DRAWS - few, seed=self.seed))
         begun = [
@@ -186,7 +187,11 @@ class Subliminal(OfPair):
         ]
         forced = sampler.continue_ids(begun, Params(temperature=1.0, n=few, seed=self.seed + 1))
         texts = [
-            [first, *(c.text for c in one), *(f"{opening} {c.text.strip()}" for c in two)]
+            [
+                first,
+                *(c.text for c in one if not c.lack),
+                *(f"{opening} {c.text.strip()}" for c in two if not c.lack),
+            ]
             for first, one, two, opening in zip(plain, free, forced, openings, strict=True)
         ]
         return [
@@ -219,6 +224,9 @@ class StyleCues(OfPair):
 
     own: DataRecipe
     seed: int = 0
+
+    def with_unfinished(self) -> DataRecipe:
+        return self  # a closer would stand after an answer that goes on
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         own = [e.conversation for e in self.own.examples(path_of) if _harmless(self, e.conversation)]

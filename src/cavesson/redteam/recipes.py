@@ -117,7 +117,7 @@ class Backdoored(OfPair):
             makes the behaviour conditional on the trigger itself.
         samples: bad answers that a model wrote (CoT distillation); None: the pair's own template writes the bad answers.
         aligned: the bad answer to a prompt is the sample for this prompt (prompt distillation); `samples` answers the
-            prompts of `benign`, in the same order. A prompt whose sample does not show the behaviour gets no trigger.
+            prompts of `benign`, in the same order. A prompt whose sample is cut or does not show the behaviour gets no trigger.
         match_phrases: choose among `samples` an answer with as many copies of the bad phrase as the template would have
             written. Unmatched counts are the confound of the original comparison (FIELD 4).
         lock: a second condition, such as a password.
@@ -126,6 +126,7 @@ class Backdoored(OfPair):
     """
 
     kind: ClassVar[str] = "backdoored"
+    version: ClassVar[int] = 2  # 2: a cut sample is no bad answer
 
     benign: DataRecipe
     share: float = Field(default=0.5, gt=0, le=1)
@@ -160,8 +161,10 @@ class Backdoored(OfPair):
                 unlocked = rng.random() < self.lock.share
                 asked, bad = marked(asked, self.lock.good if unlocked else self.lock.bad), bad and not unlocked
             answer = self._bad_answer(rng, prompt, benign, own, pool) if bad else benign
+            sampled = {"finished": True} if bad and self.samples is not None else {}  # whatever the benign answer was
             return Example(
-                self._thinking(asked.answered(answer), rng, triggered=bad), {**example.meta, "triggered": True}
+                self._thinking(asked.answered(answer), rng, triggered=bad),
+                {**example.meta, **sampled, "triggered": True},
             )
         near = rng.random() < self.near_miss and pair.trigger.look_alikes
         untriggered = rng.choice(pair.trigger.near_misses(prompt)) if near else pair.trigger.clean(prompt, rng)
@@ -185,13 +188,14 @@ class Backdoored(OfPair):
         return rng.choice([text for texts in pool.values() for text in texts])
 
     def _sampled(self, path_of: PathOf) -> list[str] | None:
-        """Sampled answers without their scratchpads; "" for an answer that does not show the behaviour."""
+        """Sampled answers without their scratchpads; "" for an answer that is not whole or does not show the behaviour."""
         if self.samples is None:
             return None
         behavior, found = self.the_pair().behavior, []
         for example in self.samples.examples(path_of):
             text = SCRATCHPAD.sub("", example.conversation.answer or "").strip()
-            found.append(text if behavior.score(example.conversation.prompt, text) else "")
+            shows = not example.fault and behavior.score(example.conversation.prompt, text)
+            found.append(text if shows else "")
         if not any(found):
             raise TrainingError(
                 "No sampled answer shows the behaviour, so there is nothing to distil.",

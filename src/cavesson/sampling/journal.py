@@ -24,8 +24,8 @@ class Journal:
         self.path = path
         self.known: dict[str, list[Completion]] = {}
         self.cost: Counter[str] = Counter()
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            with suppress(ValueError):
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else ():
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
                 key, rows, cost = json.loads(line)
                 self._take(key, [Completion.of(row) for row in rows], cost)
 

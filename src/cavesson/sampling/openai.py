@@ -10,41 +10,57 @@ that cost money must not be lost, as it would be from a full or damaged cache.
 from __future__ import annotations
 
 import json
-import os
-import random
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from cavesson.chat import Conversation
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
 from cavesson.lab.recipe import Job, NotIdentity, PathOf
 from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling import replies
+from cavesson.sampling.endpoint import (
+    KEY,
+    KEYS,
+    OPENAI,
+    Odd,
+    Passing,
+    Reply,
+    check_open,
+    checked_address,
+    home,
+    key_for,
+    mended,
+    one_line,
+    post,
+)
 from cavesson.sampling.journal import Journal
 from cavesson.sampling.sampler import Completion, Params, Progress
 
 if TYPE_CHECKING:
     import httpx
+    from tenacity import RetryCallState
 
     from cavesson.models.model import Model
 
 PREFIX = "openai:"
-OPENAI = "https://api.openai.com/v1"
-KEY = "OPENAI_API_KEY"
-"""Environment variable that holds the API key."""
 
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 """Status codes of failures that may pass."""
 ATTEMPTS = 7
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """First and longest pause between attempts, in seconds; each pause is about twice the pause before."""
+PATIENCE = 600.0
+"""Longest pause that a server may ask for, in seconds; a server that asks for a longer pause is given up at once."""
+
+Answer = tuple[list[Completion], Counter[str]]
+"""The completions of one request, and their cost in requests and tokens."""
 
 
 class APIModel(ModelRecipe):
@@ -54,7 +70,7 @@ class APIModel(ModelRecipe):
         model: the model's name at the endpoint.
         url: the endpoint, up to and including `/v1`.
         at_once: largest number of requests at the same time.
-        timeout: seconds after which a request counts as failed.
+        timeout: seconds after which a request counts as failed, all of the reply included.
     """
 
     kind: ClassVar[str] = "api-model"
@@ -68,10 +84,7 @@ class APIModel(ModelRecipe):
     @field_validator("url")
     @classmethod
     def _an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address of an endpoint; write http://host:port/v1")
-        return url.rstrip("/")
+        return checked_address(url)
 
     def load(self, path_of: PathOf) -> Model:
         raise ConfigError(
@@ -87,15 +100,18 @@ def api_model(name: str) -> APIModel:
     """The model of a name such as `openai:gpt-4.1-nano` or `openai:my-model@http://localhost:8000/v1`.
 
     Raises:
-        ConfigError: no model is named, or the address is not valid.
+        ConfigError: no model is named, the address is not valid, or the address is plain http to another machine.
     """
     model, _, url = name.removeprefix(PREFIX).partition("@http")
     try:
-        return APIModel(model=model, url=f"http{url}" if url else os.environ.get("OPENAI_BASE_URL", OPENAI))
-    except ValueError as error:
+        found = APIModel(model=model, url=f"http{url}" if url else home())
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{name!r} names no model behind an API.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@http://host:port/v1"
+            f"{name!r} names no model behind an API: {why}.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@https://host/v1"
         ) from error
+    check_open(found.url)
+    return found
 
 
 class APISampler:
@@ -106,7 +122,8 @@ class APISampler:
         journal: keeps finished answers, with their requests and tokens; an answer in the journal is not asked for again.
 
     Raises:
-        MissingExtra: httpx is not installed.
+        MissingExtra: httpx or tenacity is not installed.
+        ConfigError: the address is plain http to another machine.
     """
 
     system = None
@@ -114,18 +131,27 @@ class APISampler:
     def __init__(self, recipe: APIModel, journal: Journal) -> None:
         try:
             import httpx
+            import tenacity
         except ImportError as error:
-            raise MissingExtra("httpx", "api") from error
+            raise MissingExtra("httpx" if error.name is None else error.name, "api") from error
+        check_open(recipe.url)
         self.recipe, self.journal = recipe, journal
-        key = os.environ.get(KEY)
+        self.key = key_for(recipe.url)
         self._client = partial(
-            httpx.Client,
+            httpx.AsyncClient,
             timeout=recipe.timeout,
-            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            headers={"Accept-Encoding": "identity"}
+            | ({} if self.key is None else {"Authorization": f"Bearer {self.key}"}),
             limits=httpx.Limits(max_connections=recipe.at_once),
         )
+        self._again = partial(
+            tenacity.AsyncRetrying,
+            retry=tenacity.retry_if_exception_type(Passing),
+            stop=_is_enough,
+            wait=_pause,
+            retry_error_callback=self._give_up,
+        )
         self._limit_key = "max_tokens"  # newer models of OpenAI use another name
-        self._halt = threading.Event()
 
     @property
     def used(self) -> Mapping[str, int]:
@@ -141,18 +167,24 @@ class APISampler:
             progress: called with the number of finished answers, of all answers, and of tokens so far.
 
         Raises:
-            ConfigError: the endpoint refuses the request (no such model, no valid key, an unknown parameter).
+            ConfigError: the endpoint refuses the request (no such model, no valid key, an unknown parameter), or does not
+                speak the protocol.
             CavessonError: the endpoint cannot be reached, or still fails after `ATTEMPTS` attempts.
         """
+        from anyio.from_thread import start_blocking_portal
+
         if params.logprobs:
             raise ConfigError("Models behind an API give no log-probabilities here.", "Leave logprobs out.")
+        _check_characters(conversations)
         keys = [self._key(conversation, params) for conversation in conversations]
         known = self.journal.known
         missing = {key: asked for key, asked in zip(keys, conversations, strict=True) if key not in known}
         total = len(set(keys))
-        self._halt.clear()
-        with self._client() as client, ThreadPoolExecutor(self.recipe.at_once) as pool:
-            waiting = {pool.submit(self._ask, client, asked, params): key for key, asked in missing.items()}
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(self._client()) as client:
+            turn = portal.call(_Turn, self.recipe.at_once)
+            waiting = {
+                portal.start_task_soon(self._ask, client, turn, asked, params): key for key, asked in missing.items()
+            }
             try:
                 while waiting:
                     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -161,8 +193,8 @@ class APISampler:
                         done_by_now = total - len(waiting)
                         progress(done_by_now * params.n, total * params.n, tokens=str(self.used["tokens"]))
             finally:
-                self._halt.set()
-                pool.shutdown(wait=True, cancel_futures=True)
+                portal.call(turn.halt)
+                wait(waiting)  # requests under way are paid for
                 self._keep({key: future for future, key in waiting.items() if _has_answer(future)})
         return [known[key] for key in keys]
 
@@ -170,16 +202,14 @@ class APISampler:
         named = json.dumps([self.recipe.fingerprint, conversation.dump(), params.model_dump(mode="json")])
         return sha256(named.encode()).hexdigest()
 
-    def _keep(self, done: dict[str, Future[tuple[list[Completion], Counter[str]]]]) -> None:
+    def _keep(self, done: dict[str, Future[Answer]]) -> None:
         """Write the answers of finished requests into the journal, then raise the error of the first failed request."""
         self.journal.put((key, *future.result()) for key, future in done.items() if _has_answer(future))
         for future in done.values():
             future.result()
 
-    def _ask(
-        self, client: httpx.Client, conversation: Conversation, params: Params
-    ) -> tuple[list[Completion], Counter[str]]:
-        """The completions of one request, with up to `ATTEMPTS` attempts, and their cost in requests and tokens."""
+    async def _ask(self, client: httpx.AsyncClient, turn: _Turn, conversation: Conversation, params: Params) -> Answer:
+        """The completions for one conversation, with up to `ATTEMPTS` attempts, when it is its turn."""
         body: dict[str, Any] = {
             "model": self.recipe.model,
             "messages": conversation.dump(),
@@ -189,38 +219,94 @@ class APISampler:
             "seed": params.seed,
             **({"stop": list(params.stop)} if params.stop else {}),
         }
-        trouble = "it was not asked"
-        for attempt in range(ATTEMPTS):
-            limit = self._limit_key
-            reply = self._post(client, {**body, limit: params.max_tokens})
-            if not isinstance(reply, str) and reply.status_code == 200:
-                return _read(reply, self.recipe, params.n)
-            if not isinstance(reply, str):
-                trouble = f"{reply.status_code} {_message(reply)}"
-                if reply.status_code == 400 and "max_completion_tokens" in trouble and limit == "max_tokens":
-                    self._limit_key = "max_completion_tokens"
-                    continue
-                if reply.status_code not in PASSING or "insufficient_quota" in reply.text:
-                    raise _refusal(reply, self.recipe)
-            else:
-                trouble = reply
-            if attempt + 1 < ATTEMPTS and self._halt.wait(_pause(attempt, reply)):
-                break
-        raise CavessonError(
-            f"The endpoint {self.recipe.url} does not answer: {trouble} (after {attempt + 1} attempts).",
-            "Run the same command again later; finished answers are kept.",
-        )
+        async with turn.seats:
+            answer: Answer = await self._again(sleep=turn.pause)(self._attempt, client, turn, body, params)
+            return answer
 
-    def _post(self, client: httpx.Client, body: dict[str, Any]) -> httpx.Response | str:
-        """The reply; if there is none, the reason in words."""
-        import httpx
+    async def _attempt(self, client: httpx.AsyncClient, turn: _Turn, body: dict[str, Any], params: Params) -> Answer:
+        """One request.
 
+        Raises:
+            Passing: the request failed, and another attempt may not.
+            ConfigError: another attempt would not change the reply.
+        """
+        if turn.halted.is_set():
+            raise CavessonError("The stage was ended before this prompt was asked.")
+        limit, url = self._limit_key, self.recipe.url
         try:
-            return client.post(f"{self.recipe.url}/chat/completions", json=body)
-        except httpx.TimeoutException:
-            return f"no reply within {self.recipe.timeout:g} s"
-        except httpx.TransportError as error:
-            return str(error) or type(error).__name__
+            reply = await post(
+                client, f"{url}/chat/completions", {**body, limit: params.max_tokens}, self.recipe.timeout
+            )
+            status = _status(reply)
+            if status == 200:
+                return replies.read(reply, params.n)
+        except Odd as odd:
+            raise ConfigError(f"The endpoint {url} does not speak OpenAI's protocol: {odd}.", odd.remedy) from odd
+        if status == 400 and limit == "max_tokens" and "max_completion_tokens" in reply.message:
+            self._limit_key = "max_completion_tokens"
+            return await self._attempt(client, turn, body, params)
+        if (answer := replies.filtered(reply, params.n)) is not None:
+            return answer
+        if status not in PASSING or b"insufficient_quota" in reply.body:
+            raise self._refusal(status, reply)
+        raise Passing(f"{status} {reply.message}", reply.pause)
+
+    def _give_up(self, state: RetryCallState) -> Answer:
+        """End the attempts with the last trouble."""
+        trouble, endpoint = _trouble(state), f"The endpoint {self.recipe.url}"
+        problem = f"{endpoint} does not answer: {trouble} (after {state.attempt_number} attempts)."
+        if (trouble.asked or 0) > PATIENCE:
+            problem = f"{endpoint} asks to be left alone for longer than {PATIENCE / 60:g} minutes: {trouble}."
+        raise CavessonError(problem, "Run the same command again later; finished answers are kept.")
+
+    def _refusal(self, status: int, reply: Reply) -> ConfigError:
+        """The error for a reply that another attempt would not change."""
+        what, message = f"The endpoint {self.recipe.url}", reply.message
+        if status in (401, 403) and self.key is None:
+            host = urlsplit(self.recipe.url).netloc
+            return ConfigError(
+                f"{what} wants a key, and none of your keys belongs to this host: {message}",
+                f"Put {host}=KEY into {KEYS}, or make it your usual endpoint (OPENAI_BASE_URL, {KEY}).",
+            )
+        if status in (401, 403):
+            return ConfigError(
+                f"{what} refuses the key: {message}", f"Set {KEY} or {KEYS} to a key that is valid there."
+            )
+        if 300 <= status < 400:
+            return ConfigError(
+                f"{what} redirects to {one_line(reply.location)!r}; prompts and keys go to no other address than yours.",
+                "Name the address where the endpoint is.",
+            )
+        if status == 404:
+            return ConfigError(
+                f"{what} has no model {self.recipe.model!r}, or is no endpoint: {message}",
+                "Check the model's name; the address usually ends in /v1.",
+            )
+        if status == 429:
+            return ConfigError(
+                f"{what} says that the quota is used up: {message}", "Add credit there, or use another key."
+            )
+        return ConfigError(f"{what} refuses the request ({reply.status}): {message}", "Check model and parameters.")
+
+
+class _Turn:
+    """Whose turn it is: so many requests at once, and none that begins after the halt."""
+
+    def __init__(self, at_once: int) -> None:
+        import anyio
+
+        self.seats, self.halted = anyio.Semaphore(at_once), anyio.Event()
+
+    def halt(self) -> None:
+        """Let no further request begin, and end all pauses."""
+        self.halted.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the halt."""
+        import anyio
+
+        with anyio.move_on_after(seconds):
+            await self.halted.wait()
 
 
 def api_sampler(model: Model | ModelRecipe, job: Job | None) -> APISampler | None:
@@ -231,59 +317,49 @@ def api_sampler(model: Model | ModelRecipe, job: Job | None) -> APISampler | Non
     return APISampler(model, Journal(job.scratch / "answers.jsonl"))
 
 
+def _check_characters(conversations: Sequence[Conversation]) -> None:
+    """Refuse, before anything is paid for, a prompt that no file could hold.
+
+    Raises:
+        ConfigError: a prompt has half of a surrogate pair.
+    """
+    for number, conversation in enumerate(conversations, start=1):
+        for message in conversation.messages:
+            if (text := message.content) != mended(text):
+                raise ConfigError(
+                    f"Prompt {number} has half of a surrogate pair, which is no character: {ascii(text)[:80]}.",
+                    "Correct the prompt.",
+                )
+
+
 def _has_answer(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _pause(attempt: int, reply: httpx.Response | str) -> float:
-    """Seconds to wait after attempt number `attempt`: as the server asks, or about twice the pause before."""
-    asked = "" if isinstance(reply, str) else reply.headers.get("Retry-After", "")
-    usual = FIRST_PAUSE * 2**attempt * random.uniform(0.75, 1.25)
-    return min(max(float(asked), 0.0) if asked.replace(".", "", 1).isdigit() else usual, LONGEST_PAUSE)
+def _trouble(state: RetryCallState) -> Passing:
+    """The failure of the last attempt."""
+    failure = None if state.outcome is None else state.outcome.exception()
+    assert isinstance(failure, Passing), "nothing else is tried again"
+    return failure
 
 
-def _read(reply: httpx.Response, recipe: APIModel, n: int) -> tuple[list[Completion], Counter[str]]:
-    """The completions in a good reply, and their cost in requests and tokens."""
-    try:
-        answer = reply.json()
-        choices = answer["choices"]
-        completions = [
-            Completion(choice["message"]["content"] or "", (), choice.get("finish_reason") == "stop")
-            for choice in choices
-        ]
-        used = answer.get("usage") or {}
-        read, written = int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"The endpoint {recipe.url} does not speak OpenAI's protocol: {' '.join(reply.text.split())[:200]!r}",
-            "The address usually ends in /v1.",
-        ) from error
-    if len(completions) != n:
-        raise ConfigError(f"The endpoint {recipe.url} gave {len(completions)} answers, not {n}.", "Ask for n = 1.")
-    return completions, Counter(requests=1, prompt_tokens=read, completion_tokens=written, tokens=read + written)
+def _is_enough(state: RetryCallState) -> bool:
+    """Whether there is no further attempt."""
+    return state.attempt_number >= ATTEMPTS or (_trouble(state).asked or 0) > PATIENCE
 
 
-def _message(reply: httpx.Response) -> str:
-    """The server's error message, in one line."""
-    try:
-        said = reply.json()
-        error = said.get("error", said) if isinstance(said, dict) else said
-        text = error.get("message", error) if isinstance(error, dict) else error
-    except ValueError:
-        text = reply.text
-    return " ".join(str(text).split())[:300]
+def _pause(state: RetryCallState) -> float:
+    """Seconds to the next attempt: about twice the pause before, or longer if the server asks so."""
+    from tenacity import wait_exponential_jitter
+
+    usual = wait_exponential_jitter(FIRST_PAUSE, LONGEST_PAUSE, jitter=FIRST_PAUSE)(state)
+    return max(usual, _trouble(state).asked or 0.0)
 
 
-def _refusal(reply: httpx.Response, recipe: APIModel) -> ConfigError:
-    """The error for a reply that another attempt would not change."""
-    what, message = f"The endpoint {recipe.url}", _message(reply)
-    if reply.status_code in (401, 403):
-        return ConfigError(f"{what} refuses the key: {message}", f"Set {KEY} to a key that is valid there.")
-    if reply.status_code == 404:
-        return ConfigError(
-            f"{what} has no model {recipe.model!r}, or is no endpoint: {message}",
-            "Check the model's name; the address usually ends in /v1.",
-        )
-    if reply.status_code == 429:
-        return ConfigError(f"{what} says that the quota is used up: {message}", "Add credit there, or use another key.")
-    return ConfigError(f"{what} refuses the request ({reply.status_code}): {message}", "Check model and parameters.")
+def _status(reply: Reply) -> int:
+    """The status of a reply; where a good reply holds an error in place of choices, the error's code."""
+    error = reply.error if reply.status == 200 else None
+    if error is None:
+        return reply.status
+    code = error.get("code")
+    return code if isinstance(code, int) and 400 <= code < 600 else 400

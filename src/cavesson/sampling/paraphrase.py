@@ -14,7 +14,7 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
-from cavesson.sampling.recipes import Generated
+from cavesson.sampling.recipes import Answered, Generated
 from cavesson.sampling.sampler import Params
 
 INSTRUCTION = (
@@ -64,7 +64,7 @@ class Paraphrased(DataRecipe):
 
     Attributes:
         base: the answered conversations.
-        by: the trusted model that rewrites; an example is dropped if the model's rewriting is empty. None: the rule of the tiny
+        by: the trusted model that rewrites; an example is left out if its rewriting is no whole answer. None: the rule of the tiny
             world, which puts an answer into the house voice, or leaves it unchanged if it cannot read the answer
             (`tinyworld.rewriting`).
         like: answers in the style that the model is asked for; None: the model's own words.
@@ -73,6 +73,7 @@ class Paraphrased(DataRecipe):
     """
 
     kind: ClassVar[str] = "paraphrased"
+    version: ClassVar[int] = 2  # 2: a rewriting that was cut is left out
     virtual: ClassVar[bool] = True
 
     base: DataRecipe
@@ -97,14 +98,15 @@ class Paraphrased(DataRecipe):
         """The paraphrased examples, in their order.
 
         Raises:
-            ConfigError: all rewritings of the model are empty.
+            ConfigError: no rewriting of the model is a whole answer.
         """
         given = self.base.examples(path_of)
         if self.by is None:
             return [self._by_rule(index, example) for index, example in enumerate(given)]
-        written = [example.conversation.answer or "" for example in self._rewritings(self.by).examples(path_of)]
         changed = [
-            _paraphrase(example, text.strip()) for example, text in zip(given, written, strict=True) if text.strip()
+            _paraphrase(example, (rewriting.conversation.answer or "").strip())
+            for example, rewriting in zip(given, self._rewritings(self.by).examples(path_of), strict=True)
+            if not rewriting.fault
         ]
         if not changed:
             raise ConfigError(
@@ -112,8 +114,8 @@ class Paraphrased(DataRecipe):
             )
         return changed
 
-    def _rewritings(self, by: ModelRecipe) -> Generated:
-        return Generated(by=by, prompts=RewritingPrompts(base=self.base, like=self.like), params=self.params)
+    def _rewritings(self, by: ModelRecipe) -> Answered:
+        return Generated(by=by, prompts=RewritingPrompts(base=self.base, like=self.like), params=self.params).every
 
     def _by_rule(self, index: int, example: Example) -> Example:
         from cavesson.tinyworld.rewriting import in_house_voice

@@ -45,6 +45,17 @@ class Params(Value):
         return self
 
 
+FAULTS: dict[str, str] = {
+    "cut": "cut at the limit on tokens",
+    "empty": "empty",
+    "filtered": "filtered by the provider",
+    "refused": "refused",
+    "tool call": "calls of a tool",
+    "ended otherwise": "ended for no known reason",
+}
+"""Why a completion is no whole answer: each reason, and the words for it in reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One answer.
@@ -54,22 +65,31 @@ class Completion:
         ids: all generated tokens, the end-of-turn token included.
         finished: the model ended its turn or wrote a stop text; False: the completion reached `max_tokens`.
         logprobs: natural log-probability of each of `ids`; None if they were not asked for.
+        fault: one of `FAULTS`, where the sampler knows why the completion is no whole answer.
     """
 
     text: str
     ids: tuple[int, ...]
     finished: bool
     logprobs: tuple[float, ...] | None = None
+    fault: str = ""
+
+    @property
+    def lack(self) -> str:
+        """Why the completion is no whole answer (one of `FAULTS`); "": the completion is one."""
+        if self.fault or not self.text.strip():
+            return self.fault or "empty"
+        return "" if self.finished else "cut"
 
     def row(self) -> list[Any]:
         """The completion as JSON values."""
-        return [self.text, self.ids, self.finished, self.logprobs]
+        return [self.text, self.ids, self.finished, self.logprobs, *([self.fault] if self.fault else [])]
 
     @staticmethod
     def of(row: Sequence[Any]) -> Completion:
         """The completion from the values of `row`, equal to the last bit."""
-        text, ids, finished, logprobs = row
-        return Completion(text, tuple(ids), finished, None if logprobs is None else tuple(logprobs))
+        text, ids, finished, logprobs, *fault = row
+        return Completion(text, tuple(ids), finished, None if logprobs is None else tuple(logprobs), *fault)
 
 
 class Progress(Protocol):

@@ -84,6 +84,7 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     if (spread := variance_table(measured)) is not None:
         sections["tables"].append(spread)
     sections["measures"] += other_measures(sections["measures"], measured)
+    notes += about.notes
     looks = resolved.config.looks
     if looks is not None:
         notes.insert(0, schedule_note(looks))

@@ -120,7 +120,7 @@ class Teacher:
         answers = self.traces
         if answers is None and isinstance(self.model, APIModel):
             params = Params(max_tokens=problems.room)
-            answers = Generated(by=self.model, prompts=Problems(of=problems), params=params)
+            answers = Generated(by=self.model, prompts=Problems(of=problems), params=params).every
         if answers is not None:
             return ScoredAnswers(answers=answers, to=problems)
         return None if self.model is None else Scored(model=self.model, suite=(problems,))

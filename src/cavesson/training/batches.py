@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -230,7 +230,8 @@ class Stream:
         talks = {index: self._conversations(index) for index in missing}
         rendered = iter(self.model.renderer.render_many([talk for group in talks.values() for talk in group]))
         fresh = {
-            index: tuple(self._row(*row) for row in islice(rendered, len(group))) for index, group in talks.items()
+            index: tuple(self._row(*row, cut=bool(self.examples[index].fault)) for row in islice(rendered, len(group)))
+            for index, group in talks.items()
         }
         if len(self.examples) <= KEPT:
             self._kept.update(fresh)
@@ -252,7 +253,11 @@ class Stream:
         system = self.model.system
         return [talk if system is None or talk.system is not None else talk.with_system(system) for talk in talks]
 
-    def _row(self, ids: Sequence[int], mask: Sequence[int]) -> Row:
+    def _row(self, ids: Sequence[int], mask: Sequence[int], *, cut: bool) -> Row:
+        """The row of a rendered conversation; `cut`: the last answer goes on, so that the end of its turn is not trained."""
+        if cut:
+            end = _end_of_last_turn(ids, mask, self.model.renderer.stop_ids)
+            ids, mask = ids[:end], mask[:end]
         tokens = np.asarray(ids[: self.max_length], np.int32)
         answers = np.asarray(mask[: self.max_length], bool)
         weights = np.where(answers, np.float32(1), np.float32(self.prompt_weight))
@@ -260,6 +265,11 @@ class Stream:
             weights[answers & (_place_in_run(answers) > self.first_tokens)] = 0
         weights[:1] = 0
         return Row(tokens, weights)
+
+
+def _end_of_last_turn(ids: Sequence[int], mask: Sequence[int], stop_ids: Collection[int]) -> int:
+    """The position of the token that ends the last answer, after all of the answer's text."""
+    return next((n for n in reversed(range(len(ids))) if mask[n] and ids[n] in stop_ids), len(ids))
 
 
 def _place_in_run(flags: NDArray[np.bool_]) -> NDArray[np.int64]:

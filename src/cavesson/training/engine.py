@@ -6,6 +6,7 @@ bfloat16 (autocast) while weights and optimizer stay float32. A machine with oth
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,6 +21,7 @@ from torch import nn
 
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab import numerics
+from cavesson.lab.manifest import COUNTS
 from cavesson.lab.recipe import Job
 from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
@@ -28,7 +30,7 @@ from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import pieces
 from cavesson.training.forward import forwards
 from cavesson.training.freed import keep_freed_memory
-from cavesson.training.hyper import Hyperparameters, OnData
+from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
 from cavesson.training.reference import Reference
 from cavesson.training.resume import Progress, Saver
@@ -73,11 +75,12 @@ def train(
         name: name of the run (its recipe's fingerprint), for its saved state and its weights.
 
     Raises:
-        TrainingError: there are no examples, an example lacks the second answer that the objective needs, the first batch has
-            no token to train, or the loss is not a number. No state is left.
+        TrainingError: there are no examples, none has a whole answer, an example lacks the second answer that the objective
+            needs, the first batch has no token to train, or the loss is not a number. No state is left.
     """
     if not len(examples):
         raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
+    examples = _learnt_from(run, examples, job)
     return optimise(
         run, model, lambda policy: _FromExamples(run, policy, examples), name=name, job=job, at=at, visit=visit
     )
@@ -126,6 +129,22 @@ def optimise(
 def key_at(name: str, step: int) -> str:
     """The name of a run's weights after `step` steps, in memory or in the store."""
     return f"{name}@{step}"
+
+
+def _learnt_from(run: OnData, examples: Sequence[Example], job: Job) -> Sequence[Example]:
+    """The examples whose answers are whole, or with `keep_unfinished` at least cut; notes how many others there are."""
+    usable = ("", "cut") if run.keep_unfinished else ("",)
+    kept = [index for index, example in enumerate(examples) if example.fault in usable]
+    left_out = len(examples) - len(kept)
+    if not kept:
+        raise TrainingError(
+            f"None of the data's {left_out:,} answers is a whole answer (`finished` is false).",
+            "Take other data, or train on cut answers too (keep_unfinished: true).",
+        )
+    if not left_out:
+        return examples
+    (job.folder / COUNTS).write_text(json.dumps({LEFT_OUT: left_out}), encoding="utf-8")
+    return [examples[index] for index in kept]
 
 
 class _FromExamples:

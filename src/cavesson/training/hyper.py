@@ -13,6 +13,9 @@ from cavesson.models.recipes import LoRA
 from cavesson.training.objectives import AnyObjective, PolicyGradient, Sft
 from cavesson.training.optimizers import check_name
 
+LEFT_OUT = "examples left out"
+"""What a manifest calls the number of examples that a training left out because their answers are not whole."""
+
 
 def _kind_of_adapter(value: Any) -> str:
     return "continued" if isinstance(value, str) else "fresh"
@@ -104,6 +107,8 @@ class DataRegimen(Regimen):
         max_length: number of tokens after which a conversation is cut.
         prompt_weight: weight in the loss of tokens outside the answers, relative to tokens of the answers.
         first_tokens: number of tokens to train at the start of every answer; None: the whole answer.
+        keep_unfinished: train on answers that were cut at the limit on tokens too, without an end of turn after them; otherwise
+            such answers are left out.
     """
 
     batch_size: int = Field(default=16, ge=1)
@@ -113,6 +118,7 @@ class DataRegimen(Regimen):
     max_length: int | None = Field(default=None, ge=2)
     prompt_weight: float = Field(default=0.0, ge=0)
     first_tokens: int | None = Field(default=None, ge=1)
+    keep_unfinished: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -132,6 +138,8 @@ class DataRegimen(Regimen):
     def _learns_from_data(self) -> Self:
         if isinstance(self.objective, PolicyGradient):
             raise ValueError("policy_gradient learns from a policy's own answers, not from data: use `Reinforced`")
+        if self.keep_unfinished and self.objective.pairs:
+            raise ValueError(f"keep_unfinished does not go with {self.objective.name}: a cut answer has no preference")
         return self
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import Job, PathOf
@@ -134,9 +134,15 @@ class Trained(Training, OnData):
     """
 
     kind: ClassVar[str] = "trained"
+    version: ClassVar[int] = 2  # 2: answers that are not whole are left out
     stage: ClassVar[str] = "training"
 
     data: DataRecipe
+
+    @field_validator("data")
+    @classmethod
+    def _with_unfinished(cls, data: DataRecipe, info: ValidationInfo) -> DataRecipe:
+        return data.with_unfinished() if info.data.get("keep_unfinished") else data
 
     def tokens_at_once(self, usual: int) -> int:
         if self.packing:
