@@ -17,12 +17,13 @@ from cavesson.evals.standard.quantities import quantity
 _NOUN = r"(?:option|choice|letter|alternative|answer|statement|selection)"
 _IS = r"(?:is|was|be|should\s+be|would\s+be|must\s+be|has\s+to\s+be|seems\s+to\s+be|appears\s+to\s+be|remains)"
 _ANSWERS = re.compile(
-    rf"\b(?:(?:answer|choice|option|selection|solution|pick|response)s?\b[\"']?(?:\s*\([^()\n]*\))?"
+    rf"\b(?:(?:answer|ans\.?|choice|option|selection|solution|pick|response|letter|one)s?(?!\w)[\"']?(?:\s*\([^()\n]*\))?"
     rf"(?:(?:\s+(?!is\b|isn|not\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s)|\s*\n|\s+(?=[(\[]?[A-Z]\b))|correct\s*:)",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
-    r"\b(?:(?:choose|pick|select|go(?:ing)?\s+with|opt(?:ing)?\s+for|settle\s+on|vote\s+for|mark|say)\b|(?:it|that)(?:'s|\s+(?:is|must\s+be|should\s+be|would\s+be))"
+    r"\b(?:(?:choose|pick|select|go(?:ing)?\s+with|opt(?:ing)?\s+for|settle\s+on|vote\s+for|mark|say|leav(?:es|ing)(?:\s+only)?|i\s+(?:think|believe|guess|suspect)(?:\s+that)?)\b|"
+    r"(?:it|that)(?:'s|\s+(?:is|must\s+be|should\s+be|would\s+be|has\s+to\s+be))"
     r"\b|(?:^|(?<=[.\n]\s)|(?<=\n))(?:so|therefore|thus|hence|finally|definitely|clearly|probably|in\s+conclusion)\b,?:?)",
     re.IGNORECASE,
 )
@@ -31,9 +32,9 @@ _CORRECTS = re.compile(
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
-    rf"(?P<before>(?:{_NOUN}\s+)?)(?P<open>[(\[\"']?)(?P<letter>[A-Za-z])(?P<close>[)\]\"'.:]?)(?P<text>\s[^.\n]{{0,80}}?)??,?\s+"
-    r"(?:is|looks|seems|must\s+be|would\s+be|should\s+be|fits)\s+(?:(?:clearly|therefore|thus|definitely|also|indeed|the|my|our|only|most|best|likely|one)\s+)*"
-    r"(?:(?:correct|right|true|best|answer|accurate|appropriate)\b)",
+    rf"(?P<before>(?:{_NOUN}\s+)?)(?P<open>[(\[\"']?)(?P<letter>[A-Za-z])(?P<close>[)\]\"'.:]?)(?P<text>(?<=[)\]:])\s[^.\n]{{0,80}}?)??,?\s+"
+    r"(?:is|looks|seems|must\s+be|would\s+be|should\s+be|fits)\s+(?:(?:clearly|therefore|thus|definitely|also|indeed|the|my|our|only|most|best|better|likely|one)\s+)*"
+    r"(?:(?:correct|right|true|best|better\s+\w+|answer|accurate|appropriate)\b)",
     re.IGNORECASE,
 )
 _HEDGES = re.compile(
@@ -45,9 +46,21 @@ _HEDGES = re.compile(
 _TOKEN = re.compile(r"(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)(?![\w']|-\w)")
 _JOINT = re.compile(r"\s*(?:,\s*and|,|and|or|&|/|\+)\s*(?=[(\[{<\"'`*]*[A-Za-z](?![\w']))")
 _VERBS = re.compile(r"\s+(?:is|was|because|since|as|would|must|and|or|but|due|not|rather|instead)\b")
-_NOT = re.compile(r"\b(?:not|isn't|never|neither|nor|cannot\s+be|can't\s+be|n't\s+be|than|instead\s+of|except|wrong|incorrect|false|eliminate|rule\s+out)\b", re.IGNORECASE)
-_DENIED = re.compile(r"^(?:not|neither)\s+[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|or|nor|and)\s*[(\[]?[A-Za-z][)\]]?)*\s*[,;]?\s*(?:but\s+(?:rather\s+)?)?", re.IGNORECASE)
-_STARTS = re.compile(r"^(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)\s*(?P<mark>[.):\],;!]|\s[-–—]+\s|$)", re.MULTILINE)
+_TALKS_OF_IT = re.compile(
+    r"\s+(?:is|was|isn't|looks|seems|would|could|must|should|can|cannot|can't|has|does|says|means|also)\b"
+)
+_NOT = re.compile(
+    r"\b(?:not|isn't|never|neither|nor|cannot\s+be|can't\s+be|n't\s+be|than|instead\s+of|except|wrong|incorrect|false|eliminate|rule\s+out)\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"^(?:not|neither)\s+[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|or|nor|and)\s*[(\[]?[A-Za-z][)\]]?)*\s*[,;]?\s*(?:but\s+(?:rather\s+)?)?",
+    re.IGNORECASE,
+)
+_STARTS = re.compile(
+    r"^(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)\s*(?P<mark>[.):\],;!]|\s[-–—]+\s|$)",
+    re.MULTILINE,
+)
 
 
 def chosen_letter(completion: str, options: Sequence[str] = ()) -> str | None:
@@ -78,7 +91,11 @@ def _statements(text: str) -> Iterator[str]:
     firm = [(place, content) for place, content in boxes(text)]
     firm += [(mark.end(), mark[2]) for mark in TAGGED.finditer(text)]
     after = max((place for place, _ in firm), default=-1)
-    loose = [(mark.end(), _sentence(text, mark.end())) for pattern in (_ANSWERS, _CORRECTS) for mark in pattern.finditer(text)]
+    loose = [
+        (mark.end(), _sentence(text, mark.end()))
+        for pattern in (_ANSWERS, _CORRECTS)
+        for mark in pattern.finditer(text)
+    ]
     if not firm:
         loose += [(mark.end(), _sentence(text, mark.end())) for mark in _CHOOSES.finditer(text)]
         loose += [(mark.end(), mark["letter"]) for mark in _RIGHT.finditer(text) if _affirms(mark, text)]
@@ -94,7 +111,9 @@ def _affirms(mark: re.Match[str], text: str) -> bool:
     if mark["letter"].islower() and not (mark["before"] or mark["open"] or mark["close"]):
         return False
     rest = re.split(r"[.\n]", text[mark.end() :])[0]
-    return "?" not in rest and not re.search(r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[: mark.start()], re.IGNORECASE)
+    return "?" not in rest and not re.search(
+        r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[: mark.start()], re.IGNORECASE
+    )
 
 
 def _sentence(text: str, start: int) -> str:
@@ -121,7 +140,9 @@ def _named(statement: str, letters: str) -> frozenset[str] | None:
         return _joined(said, letters)
     for pattern in (rf"\b{_NOUN}\s+[(\[]?([A-Za-z])\b", r"\(([A-Za-z])\)", r"(?<![\w'])([A-Z])(?=\W*$)"):
         found = [mark for mark in re.finditer(pattern, said, re.IGNORECASE if "A-Za-z" in pattern else 0)]
-        named = [mark[1].upper() for mark in found if mark[1].upper() in letters and not _NOT.search(said[: mark.start()])]
+        named = [
+            mark[1].upper() for mark in found if mark[1].upper() in letters and not _NOT.search(said[: mark.start()])
+        ]
         if named:
             return frozenset(named[-1:])
     return None
@@ -162,15 +183,25 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
         if tokens and all(token.upper() in letters for token in tokens):
             return frozenset(map(str.upper, tokens))
     begun = [mark for line in lines for mark in _STARTS.finditer(line) if mark["letter"].upper() in letters]
-    marked = [mark for mark in begun if mark["letter"].isupper() or mark["open"] or mark["mark"] in (")", ".", ":") or mark["close"]]
+    marked = [
+        mark
+        for mark in begun
+        if mark["letter"].isupper() or mark["open"] or mark["mark"] in (")", ".", ":") or mark["close"]
+    ]
     chosen = {mark["letter"].upper() for mark in marked}
     if len(chosen) == 1 and (marked[0].string == lines[0] or len(lines) == 1):
         return frozenset(chosen)
-    right = {mark["letter"].upper() for mark in marked if re.search(r"(?<!not )(?<!in)\b(?:correct|right|true)\W*$|[✓✔✅]\W*$", mark.string, re.IGNORECASE)}
+    right = {
+        mark["letter"].upper()
+        for mark in marked
+        if re.search(r"(?<!not )(?<!in)\b(?:correct|right|true)\W*$|[✓✔✅]\W*$", mark.string, re.IGNORECASE)
+    }
     if len(right) == 1:
         return frozenset(right)
     first = _TOKEN.match(lines[0]) if lines and not chosen else None
-    return _joined(lines[0], letters) if first and first["letter"].isupper() and _is_option(first, lines[0], letters) else None
+    if first is None or first["letter"].islower() or _TALKS_OF_IT.match(lines[0], first.end()):
+        return None
+    return _joined(lines[0], letters) if _is_option(first, lines[0], letters) else None
 
 
 def _by_text(said: str, options: Sequence[str], letters: str) -> frozenset[str] | None:
@@ -178,7 +209,11 @@ def _by_text(said: str, options: Sequence[str], letters: str) -> frozenset[str] 
     if not options:
         return None
     plain, content = [_words(option) for option in options], _words(said)
-    alike = [letter for letter, option, words in zip(letters, options, plain, strict=True) if words == content or _same(option, said)]
+    alike = [
+        letter
+        for letter, option, words in zip(letters, options, plain, strict=True)
+        if words == content or _same(option, said)
+    ]
     if len(alike) == 1:
         return frozenset(alike)
     named, rest = [], f" {content} "

@@ -76,7 +76,7 @@ def measure_of(text: str) -> tuple[Measure, str]:
     size, rest = Fraction(1), text
     while (found := _UNIT.match(rest)) and bool(found["per"]) == bool(kinds):
         unit, power = _unit(found["name"]), _power(found)
-        is_variable = rest is text and not text[0].isspace() and len(found["name"]) == 1 and found["name"].isalpha()
+        is_variable = rest is text and not text[:1].isspace() and len(found["name"]) == 1 and found["name"].isalpha()
         if unit is None or (is_variable and power == 1):
             break
         sign = -1 if found["per"] else 1

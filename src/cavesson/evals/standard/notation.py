@@ -13,17 +13,27 @@ _SIGNS = str.maketrans(
     }
 )  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_WRAPPERS = r"text|mathrm|textbf|mathbf|textit|mathit|mbox|textnormal|textrm|operatorname|mathsf|texttt|emph|bm|boldsymbol"
+_WRAPPERS = (
+    r"text|mathrm|textbf|mathbf|textit|mathit|mbox|textnormal|textrm|operatorname|mathsf|texttt|emph|bm|boldsymbol"
+)
 _SPACING = re.compile(r"\\(?:left|right|displaystyle|textstyle|limits|bigl?|bigr?|Bigl?|Bigr?)(?![a-zA-Z])|\\!\s*")
 _EMPHASIS = re.compile(r"(?<![\w)*])(\*\*\*|\*\*|\*|__|`)(?=[^\s*_`])(.+?)(?<=[^\s*_`])\1(?![\w(*])", re.DOTALL)
-_MATHS = re.compile(r"\$\$(.+?)\$\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|(?<![\\$])\$(?!\s)([^$\n]*?[^$\s\\])\$(?!\d)", re.DOTALL)
+_MATHS = re.compile(
+    r"\$\$(.+?)\$\$|\\\((.+?)\\\)|\\\[(.+?)\\\]|(?<![\\$])\$(?!\s)([^$\n]*?[^$\s\\])\$(?!\d)", re.DOTALL
+)
 _SPACED_MATHS = re.compile(r"(?<![\\$])\$\s+([^$\n]*?)\s+\$(?!\d)")
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+FORMULA = re.compile(r"\$\$.+?\$\$|\\\(.+?\\\)|\\\[.+?\\\]|(?<![\\$])\$(?:\\\$|[^$\n])+?(?<!\\)\$(?!\d)", re.DOTALL)
+_JOINT = re.compile(
+    r"(?:\s|[,;$]|\\q?quad|\\[()\[\]]|\\text\s*\{[^{}]{0,40}\}|\band\b|\bor\b|\b[a-z]+\s+(?=and\b)|[A-Za-z]\w{0,3}\s*=)*"
+)
+_BOX = re.compile(r"\\(?:(?:begin)?boxed|fbox)\s*(?=\{)")
 TAGGED = re.compile(r"<(answer|final_answer)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 
 
 def tidy(text: str) -> str:
     """The text with ASCII digits and signs, LaTeX names for Unicode's mathematics, and without Markdown's emphasis."""
+    text = re.sub(r"<<[^<>]*>>", "", text)  # GSM8K's calculator
+    text = re.sub(r"\bRs\.?\s*(?=\d)", "₹", text)
     text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda found: "^{" + found[0].translate(_RAISED) + "}", text)
     text = re.sub(r"(\d?)([¼-¾⅐-⅞])", lambda found: (found[1] and found[1] + " ") + _vulgar(found[2]), text)
     text = re.sub("[\uff01-\uff5e\u3000]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
@@ -48,6 +58,19 @@ def boxes(text: str) -> list[tuple[int, str]]:
             if not depth:
                 found.append((place + 1, text[opened.end() + 1 : place].strip()))
                 break
+    return found
+
+
+def joined_boxes(text: str) -> list[tuple[int, str]]:
+    r"""The boxes of a text; boxes with only "and", commas or signs of formulas between them are one: `\boxed{1} and \boxed{2}`."""
+    found: list[tuple[int, str]] = []
+    for end, content in boxes(text):
+        between = text[found[-1][0] :] if found else ""
+        opened = _BOX.search(between)
+        if found and opened and _JOINT.fullmatch(between[: opened.start()]) and content != found[-1][1]:
+            found[-1] = (end, f"{found[-1][1]}, {content}")
+        else:
+            found.append((end, content))
     return found
 
 
@@ -79,8 +102,8 @@ def one_line(text: str) -> str:
     text = undelimited(unboxed(tidy(text)))
     text = re.sub(r"\\[dtc]frac", r"\\frac", _SPACING.sub("", text).replace("{,}", ","))
     text = re.sub(r"(?<=\d)\\,\s*(?=\d{3}(?!\d))", "", text)
-    text = re.sub(r"\\[,;:> ]|~|\\q?quad(?![a-zA-Z])", " ", text)
-    text = re.sub(r"\\([$%#&])", r"\1", unwrapped(text))
+    text = re.sub(r"(?<!\\)\\[,;:> ]|~|\\q?quad(?![a-zA-Z])", " ", text)
+    text = re.sub(r"(?<!\\)\\([$%#])", r"\1", unwrapped(text))
     text = re.sub(r"\s+", " ", text).strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`*":
         text = text[1:-1].strip()

@@ -27,7 +27,9 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 """What makes the number before another number, a range or a ratio: a digit anywhere, or one of these words at once."""
-_COMPARED = re.compile(r"\b(?:more|less|fewer|lower|higher|greater|smaller|larger|increase|decrease|points?)\b", re.IGNORECASE)
+_COMPARED = re.compile(
+    r"\b(?:more|less|fewer|lower|higher|greater|smaller|larger|increase|decrease|points?)\b", re.IGNORECASE
+)
 _SHARE = (("share", 1),)
 _TALKS_ON = frozenset(
     "a an the every each in for at on of from by with that who which left total altogether remaining away so because when all now "
@@ -57,11 +59,11 @@ class Quantity:
         A percentage without a unit beside it is its figure or its hundredth: 5% is 5, or 0.05.
         """
         if self.bare or other.bare:
-            return not self._readings().isdisjoint({other.value} if self.bare is False else other._readings())
+            return any(_equal(one, another) for one in self._readings() for another in other._readings())
         if self.things and other.things:
-            return self.value == other.value and not self.things.isdisjoint(other.things)
-        sizes = self.value * self.measure.size == other.value * other.measure.size
-        return sizes and self.measure.kinds == other.measure.kinds and self.things == other.things
+            return _equal(self.value, other.value) and not self.things.isdisjoint(other.things)
+        alike = self.measure.kinds == other.measure.kinds and self.things == other.things
+        return alike and _equal(self.value * self.measure.size, other.value * other.measure.size)
 
     @property
     def bare(self) -> bool:
@@ -70,6 +72,14 @@ class Quantity:
 
     def _readings(self) -> set[Fraction]:
         return {self.value, self.value / 100} if self.measure.kinds == _SHARE else {self.value}
+
+
+def _equal(one: Fraction, other: Fraction) -> bool:
+    """Equal, or equal to six decimals where a fraction has no end of decimals: 0.333333 is 1/3, as for math-verify."""
+    if one == other:
+        return True
+    has_end = all(10**30 % value.denominator == 0 for value in (one, other))
+    return not has_end and abs(one) > Fraction(1, 1000) and abs(one - other) < Fraction(1, 2_000_000)
 
 
 def quantity(text: str) -> Quantity | None:
@@ -88,12 +98,7 @@ def quantity(text: str) -> Quantity | None:
 
 def _with_unit(value: Fraction, rest: str, money: str) -> Quantity | None:
     """The quantity whose unit stands before the number (`money`) or after it; None if `rest` makes the number another one."""
-    measure, after = measure_of(rest) if rest else (NONE, "")
-    if money:
-        before = measure_of(" " + money)[0]
-        if measure.kinds not in ((), before.kinds):
-            return None
-        measure = before
+    measure, after = measure_of(f" {money}{rest}" if money else rest)
     words = after.strip()
     if re.search(r"\d", words) or _OTHER_NUMBER.match(words) or (measure.kinds == _SHARE and _COMPARED.search(words)):
         return None
@@ -118,7 +123,9 @@ def without_unit(formula: str) -> tuple[str, Measure]:
     """A formula without the unit of measure at its end, and the unit; one letter is a unit only where no other letter stands."""
     for place in re.finditer(r"(?<=[\w})])\s*(?=%|\^\s*\{?\s*\\circ)|(?<=[\w})])\s+(?=[A-Za-z])", formula):
         body, (unit, rest) = formula[: place.start()], measure_of(" " + formula[place.start() :].strip())
-        is_name = re.match(r"\s*[A-Za-z]{2}", formula[place.start() :]) or not re.search(r"(?<![\\A-Za-z])[A-Za-z]", body)
+        is_name = re.match(r"\s*[A-Za-z]{2}", formula[place.start() :]) or not re.search(
+            r"(?<![\\A-Za-z])[A-Za-z]", body
+        )
         if unit.kinds and not rest.strip() and is_name:
             return body, unit
     return formula, NONE

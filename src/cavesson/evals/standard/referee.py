@@ -32,7 +32,15 @@ _FUNCTIONS = r"sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan|sinh
 
 def latex(answer: str) -> str:
     r"""An answer in one notation (`notation.one_line`) as LaTeX: `3*sqrt(5)/7` becomes `3\cdot \sqrt{5}/7`, `1 and 2` is `1, 2`."""
-    text = re.sub(r"\s*,?\s+(?:and|or)\s+", ", ", answer.replace("**", "^").replace("*", r"\cdot ").replace("$", ""))
+    text = re.sub(
+        r"\s*,?\s*\b(?:and|or)\b\s*",
+        ", ",
+        answer.replace("**", "^")
+        .replace("*", r"\cdot ")
+        .replace("!=", r"\neq ")
+        .replace("$", "")
+        .replace(r"\varnothing", r"\emptyset"),
+    )
     text = re.sub(r"(?<=[(\[{])[^()\[\]{}]*(?=[)\]}])", lambda found: re.sub(r",(?=\d{3})", ", ", found[0]), text)
     for _ in range(4):
         text = re.sub(r"(?<!\\)\bsqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
@@ -121,7 +129,9 @@ def _serve() -> None:
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
     print("ready", flush=True)
     # the whole answer is one formula: math-verify must neither look for a number inside it nor take letters for units
-    notation = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False)
+    notation = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
+    )
     whole = [LatexExtractionConfig(normalization_config=notation)]
 
     def read(answer: str) -> Any:
@@ -131,7 +141,11 @@ def _serve() -> None:
         gold, given = json.loads(line)
         try:
             right, answer = read(gold), read(given)
-            same = bool(right) and bool(answer) and verify(right, answer, timeout_seconds=SECONDS)
+            same = (
+                bool(right)
+                and bool(answer)
+                and verify(right, answer, allow_set_relation_comp=True, timeout_seconds=SECONDS)
+            )
             verdict = "unreadable" if not answer else "right" if same else "wrong"
         except Exception:  # sympy may raise anything on malformed input
             verdict = "unreadable"
