@@ -7,6 +7,7 @@ a mark, the last number or formula of the last sentence that holds one is the an
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from cavesson.chat import visible
 from cavesson.evals.standard.choices import (
@@ -55,7 +56,7 @@ _FURTHER = re.compile(
 def final_answer(completion: str) -> str | None:
     """The text of a completion's final answer; None if it gives no answer. Hidden reasoning does not count."""
     text = tidy(visible(completion)).strip()
-    marks = sorted(_marks(text))
+    marks = sorted(_marks(text, read=_value))
     if not marks and r"\boxed" in text:  # a box that was cut off holds half an answer
         return None
     values = [answer for _, answer in marks if _holds_value(answer)] or [answer for _, answer in marks]
@@ -81,26 +82,35 @@ def judged(gold: str, completion: str) -> tuple[Verdict, str | None]:
     return compare(gold, given), given
 
 
-def _marks(text: str) -> list[tuple[int, str]]:
-    """The place and the content of each marked answer; after a box, a tag or `####`, words count only if they state a number."""
+def stated(completion: str) -> str | None:
+    """The clause of the last marked answer, whatever words it holds; None if the completion marks no answer."""
+    marks = sorted(_marks(tidy(visible(completion)).strip(), read=_clause))
+    return marks[-1][1] if marks else None
+
+
+def _marks(text: str, read: Callable[[str], str]) -> list[tuple[int, str]]:
+    """The place and the content of each marked answer; after a box, a tag or `####`, words count only if they state a number.
+
+    Args:
+        text: the visible completion.
+        read: what makes an answer of a sentence.
+    """
     firm = joined_boxes(text)
     firm += [(mark.end(), mark[2].strip()) for mark in TAGGED.finditer(text)]
-    firm += [(mark.end(), _statement(mark[1])) for mark in _HASHED.finditer(text)]
+    firm += [(mark.end(), read(mark[1])) for mark in _HASHED.finditer(text)]
     last = max((place for place, _ in firm), default=-1)
-    said = [(mark.end(), _said(mark["noun"], text[mark.end() :])) for mark in _STATED.finditer(text)]
+    said = [(mark.end(), read(_said(mark["noun"], text[mark.end() :]))) for mark in _STATED.finditer(text)]
     if firm:
         said = [(place, answer) for place, answer in said if place > last and quantity(one_line(answer)) is not None]
     else:
-        said += [
-            (mark.end(), _statement(mark["value"])) for mark in _REVERSED.finditer(text) if _holds_value(mark["value"])
-        ]
+        said += [(mark.end(), read(mark["value"])) for mark in _REVERSED.finditer(text) if _holds_value(mark["value"])]
     return [(place, answer) for place, answer in (*firm, *said) if answer]
 
 
 def _said(noun: str, text: str) -> str:
     """The answer after "the answer is"; results and solutions are also talked about, so these count only if a value comes at once."""
     sentence = _sentence(text)
-    return _statement(sentence) if noun.lower() == "answer" or _BEGINS.match(_HEDGES.sub("", sentence)) else ""
+    return sentence if noun.lower() == "answer" or _BEGINS.match(_HEDGES.sub("", sentence)) else ""
 
 
 def _sentence(text: str) -> str:
@@ -110,8 +120,13 @@ def _sentence(text: str) -> str:
     return text[: end.start()] if end else text
 
 
-def _statement(text: str) -> str:
-    """The answer in a statement, without hedges before it and remarks after it: "about 18, because …" → "18"."""
+def _value(text: str) -> str:
+    """The value that a sentence states: "about 18 apples, because …" → "18 apples"."""
+    return _closed(_last_value(_clause(text)).strip().strip("*").strip())
+
+
+def _clause(text: str) -> str:
+    """A sentence without hedges before what it says and remarks after it."""
     text = _HEDGES.sub("", text.strip().lstrip(".…* "))
     if _DENIED.match(text):
         text = text.partition(" but ")[2]
@@ -120,7 +135,7 @@ def _statement(text: str) -> str:
         if re.search(r"\d", shown[: remark.start()]) or not re.search(r"\d", shown):
             text = text[: remark.start()]
             break
-    return _closed(_last_value(text).strip().strip("*").strip())
+    return text.strip()
 
 
 def _closed(text: str) -> str:
@@ -177,7 +192,8 @@ def _unmarked(text: str) -> str | None:
         bare = re.sub(r"\s\((?![^()]*[,\\^=+*/])[^()]*\)", "", sentence)
         bare = bare if _NUMERAL.search(bare) else sentence
         if FORMULA.search(bare) or _NUMERAL.search(bare):
-            value = _last_value(value_side(bare) if not FORMULA.search(bare) else bare, begins=False)
+            side = bare if FORMULA.search(bare) else value_side(bare)
+            value = _value(side) if sentence == text and _NUMERAL.match(side) else _last_value(side, begins=False)
             return _closed(value.strip()) if _holds_value(value) else None
     return None
 

@@ -86,6 +86,35 @@ def chosen_letters(completion: str, options: Sequence[str] = ()) -> frozenset[st
     return _bare(text, letters) or _by_text(text, options, letters) or frozenset()
 
 
+def letters_of(gold: str) -> frozenset[str]:
+    """The letters that a right answer names: "B", "(b)", "B.", "A, C", "AC"; none if the answer is no such list."""
+    listed = re.fullmatch(r"\W*([A-Za-z](?:\W{0,3}\s*(?:and\s+)?\W{0,2}[A-Z]){0,9})\W*", gold.strip())
+    return frozenset(re.findall(r"[A-Z]", listed[1].replace("and", "").upper())) if listed else frozenset()
+
+
+def options_in(question: str) -> tuple[str, ...]:
+    """The options that a question lists as "A) … B) …", "(a) …" or "A. …", from A on; () if it lists none."""
+    marks = list(re.finditer(r"(?:(?<=\s)|^)\(?([A-Za-z])[).:](?=\s)", question))
+    for first, mark in enumerate(marks):
+        if mark[1] in "Aa":
+            labels = ascii_uppercase if mark[1] == "A" else ascii_uppercase.lower()
+            run = [one for one, label in zip(marks[first:], labels, strict=False) if one[1] == label]
+            in_order = run == marks[first : first + len(run)]
+            if in_order and len(run) > 1:
+                ends = [one.start() for one in run[1:]] + [len(question)]
+                return tuple(
+                    question[one.end() : end].strip().partition("\n")[0].strip()
+                    for one, end in zip(run, ends, strict=True)
+                )
+    return ()
+
+
+def listed(question: str, options: Sequence[str]) -> str:
+    """A question with its options below, and the request for a letter."""
+    lines = "\n".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False))
+    return f"{question}\n\n{lines}\n\nAnswer with the letter of the right option alone."
+
+
 def _statements(text: str) -> Iterator[str]:
     """What the completion says about its choice, the last statement first; after a box or a tag, only answers and corrections."""
     firm = [(place, content) for place, content in boxes(text)]
@@ -139,7 +168,7 @@ def _named(statement: str, letters: str) -> frozenset[str] | None:
     if first and _is_option(first, said, letters):
         return _joined(said, letters)
     for pattern in (rf"\b{_NOUN}\s+[(\[]?([A-Za-z])\b", r"\(([A-Za-z])\)", r"(?<![\w'])([A-Z])(?=\W*$)"):
-        found = [mark for mark in re.finditer(pattern, said, re.IGNORECASE if "A-Za-z" in pattern else 0)]
+        found = list(re.finditer(pattern, said, re.IGNORECASE if "A-Za-z" in pattern else 0))
         named = [
             mark[1].upper() for mark in found if mark[1].upper() in letters and not _NOT.search(said[: mark.start()])
         ]
@@ -179,7 +208,7 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for whole in (text, *lines[-1:], *lines[:1]):
         only = re.fullmatch(r"[\W_]*([A-Za-z](?:\s*(?:,\s*and|,|and|&)?\s*[A-Z])*)[\W_]*", whole)
-        tokens = re.findall(r"[A-Za-z](?![a-z])", only[1]) if only else []
+        tokens = re.findall(r"[A-Za-z]", only[1].replace("and", "")) if only else []
         if tokens and all(token.upper() in letters for token in tokens):
             return frozenset(map(str.upper, tokens))
     begun = [mark for line in lines for mark in _STARTS.finditer(line) if mark["letter"].upper() in letters]

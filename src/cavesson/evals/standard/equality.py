@@ -23,7 +23,29 @@ _NO_WORDS = re.compile(
     r"\\[a-zA-Z]+(?:\{\w*(?:matrix|cases|array)\}(?:\{[clr|]+\})?)?|_\{\w+\}|\b(?:and|or)\b(?=\s*\S)"
 )
 _FUNCTIONS = frozenset(
-    "sqrt sin cos tan cot sec csc log ln exp abs max min mod arcsin arccos arctan sinh cosh tanh pi".split()
+    [
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "ln",
+        "exp",
+        "abs",
+        "max",
+        "min",
+        "mod",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "pi",
+    ]
 )
 
 

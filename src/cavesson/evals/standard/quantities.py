@@ -32,10 +32,12 @@ _COMPARED = re.compile(
 )
 _SHARE = (("share", 1),)
 _TALKS_ON = frozenset(
-    "a an the every each in for at on of from by with that who which left total altogether remaining away so because when all now "
-    "more fewer less only exactly still long tall wide high deep old apart today per but as if is are he she it they we you"
-    .split()
-)  # fmt: skip
+    re.findall(
+        r"\w+",
+        """a an the every each in for at on of from by with that who which left total altogether remaining away so because when all
+        now more fewer less only exactly still long tall wide high deep old apart today per but as if is are he she it they we""",
+    )
+)
 """Words that end the name of what is counted: "18 apples left"."""
 
 

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -122,17 +123,14 @@ def _serve() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
     logging.disable(logging.CRITICAL)
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
     print("ready", flush=True)
     # the whole answer is one formula: math-verify must neither look for a number inside it nor take letters for units
-    notation = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
-    )
-    whole = [LatexExtractionConfig(normalization_config=notation)]
+    usual = LatexExtractionConfig().normalization_config
+    whole = [LatexExtractionConfig(normalization_config=replace(usual, units=False))]
 
     def read(answer: str) -> Any:
         return parse(f"${latex(answer)}$", whole, fallback_mode="no_fallback", parsing_timeout=SECONDS)
