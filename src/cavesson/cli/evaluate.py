@@ -88,7 +88,8 @@ def evaluate(
     console.print(table_of(scores, title=scored.model.describe()))
     for label in scores.evals if show else ():
         for row in scores.cell(label)[:show]:
-            console.rule(f"{label}: {'yes' if row.score else 'no'}", align="left")
+            said = "yes" if row.score else "no answer to be read" if row.unreadable else "no"
+            console.rule(f"{label}: {said}", align="left")
             for message in row.prompt:
                 console.print(f"{message['role']}: {message['content']}", markup=False, highlight=False)
             console.print(f"assistant: {row.completion}", markup=False, highlight=False, style="bold")
@@ -141,15 +142,17 @@ def suite_of(
 
 
 def table_of(scores: Scores, title: str) -> Table:
-    """A table of rates with intervals; levels stand below their evaluation."""
+    """A table of rates with intervals; levels, and answers that could not be read, stand below their evaluation."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     for heading, justify in (("evaluation", "left"), ("rate", "right"), ("95 % interval", "right"), ("n", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for label in scores.evals:
-        levels = scores.by_level(label)
-        for name, rate in {label: scores.rate(label), **{f"  level {k}": v for k, v in levels.items()}}.items():
+        below = {f"  level {level}": rate for level, rate in scores.by_level(label).items()}
+        if (unreadable := scores.unreadable(label)).value:
+            below["  no answer to be read"] = unreadable
+        for name, rate in {label: scores.rate(label), **below}.items():
             interval = f"{100 * rate.low:.1f} – {100 * rate.high:.1f}"
             table.add_row(name, f"{100 * rate.value:.1f} %", interval, str(rate.n))
     return table

@@ -104,11 +104,23 @@ def eval_named(name: str, **settings: Any) -> Eval:
         ) from error
 
 
+FILES = frozenset((".jsonl", ".json", ".csv", ".tsv", ".parquet", ".eval"))
+"""How the name of a file of questions may end, before an ending of compression."""
+
+
+def _stem(name: str) -> str:
+    """The name of a data file without its endings: `sums` of `data/sums.jsonl.gz`."""
+    stem = Path(name).name
+    while Path(stem).suffix in FILES | {".gz", ".bz2", ".xz"}:
+        stem = Path(stem).stem
+    return stem
+
+
 def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any) -> Eval:
-    """An evaluation by name (see `eval_named`), a standard set with its data, or a JSON-lines file of a user's own questions.
+    """An evaluation by name (see `eval_named`), a standard set with its data, or a file of a user's own questions.
 
     Args:
-        name: a benchmark's name, or the path of a JSON-lines file.
+        name: a benchmark's name, or the path of a data file.
         folder: the local folder of standard sets; None: the hub.
         settings: `n`, `seed` and further fields of the benchmark.
 
@@ -118,7 +130,7 @@ def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any
     """
     if name in STANDARD:
         return eval_named(name, data=STANDARD[name].source(folder), **settings)
-    if name.endswith(".jsonl"):
-        title = re.sub(r"[^\w.-]", "_", Path(name).stem)
+    if name not in BENCHMARKS and set(Path(name).suffixes) & FILES:
+        title = re.sub(r"[^\w.-]", "_", _stem(name))
         return eval_named("questions", data=Jsonl(path=Path(name).expanduser()), title=title, **settings)
     return eval_named(name, **settings)

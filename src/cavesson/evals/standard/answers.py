@@ -1,134 +1,210 @@
 r"""The final answer of a completion, and whether the answer is right.
 
-The answer is looked for in this order: the last whole `\boxed{…}`, `<answer>…</answer>`, `#### …` (GSM8K), "the answer is …",
-the last formula or number. Plain numbers are compared exactly; math-verify (extra `maths`) compares everything else.
+An answer is marked by a box, a tag, `####` (GSM8K) or words ("the answer is …", "… is the answer"); the last mark decides. Without
+a mark, the last number or formula of the last sentence that holds one is the answer.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from fractions import Fraction
+from collections.abc import Callable
 
 from cavesson.chat import visible
-from cavesson.errors import MissingExtra
-from cavesson.evals.standard.referee import REFEREE
+from cavesson.evals.standard.choices import (
+    chosen_letter as chosen_letter,
+)  # all readings of a completion from one module
+from cavesson.evals.standard.equality import Verdict, compare, is_wordy, value_side
+from cavesson.evals.standard.notation import FORMULA, TAGGED, joined_boxes, one_line, tidy
+from cavesson.evals.standard.quantities import NUMBER, quantity
 
-_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-_HASHED = re.compile(r"^\s*#{4}\s*(.+)$", re.MULTILINE)
-_STATED = re.compile(r"\banswer\b(?:\s+is\b|\s*[:=])(?:\s*:)?\s*(.+)", re.IGNORECASE)
-_FORMULA = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.,])[-−]?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|(?<![\w.,])-?\.\d+")
-_NUMBER_AND_MORE = re.compile(rf"({_NUMBER.pattern})(?:,?\s+[A-Za-z(]|\s*\().*", re.DOTALL)
-_LETTER = r"\(?\*{0,2}\(?([A-J])\b"
-_CHOICES = (
-    re.compile(rf"\b(?i:answer)\b(?:\s+is\b|\s*:)(?:\s*:)?\W*?{_LETTER}"),
-    re.compile(r"^\W*([A-J])\W*$"),
-    re.compile(r"^\W*([A-J])\s*[.):]"),
+_HASHED = re.compile(r"^\s*#{4}(?!#)[ \t]*(\S.*)$", re.MULTILINE)
+_SAYS = r"(?:is|are|was|be|equals?|becomes|comes\s+(?:out\s+)?to|turns\s+out\s+to\s+be|=|:)(?!\w)"
+_STATED = re.compile(
+    r"\b(?P<noun>answer|solution|result|total)s?\b(?:\s*\([^()\n]*\))?"
+    rf"(?:(?:(?:\s+(?!(?:is|are|was|isn't|not)\b)[\w'-]+|,){{0,6}}?\s*{_SAYS}|\s+[-–—]+>?\s|[ \t]*\n|\s*(?=\s[-+]?[$€£]?[\d.\\(])))"
+    r"(?:\s*(?::|=|(?:that|is|as follows)\b))*\s*",
+    re.IGNORECASE,
+)
+_REVERSED = re.compile(
+    r"(?:^|[.!?\n:]|\b(?:so|thus|hence|therefore),?\s)\s*(?P<value>[^.!?\n]{1,60}?(?:\.\d+)?)\s+(?:is|are|would be|must be)\s+"
+    r"(?:the|our|my)\s+(?:\w+\s+){0,2}(?:answer|solution|result)\b",
+    re.IGNORECASE,
+)
+_END = re.compile(r"(?:[.?](?<!\b[A-Za-z]\.)|!)(?=[\"')\]]*(?:\s|$))|\n")
+_REMARK = re.compile(
+    r";|\s\((?![^()]*[,\\^=+*/])|,?\s+(?:because|since|which|as|so|but|where|when|while|after|if|then|therefore|given|due|not|"
+    r"and\s+(?:not|the|it|that|this|there|he|she|they|we|so|then|thus|therefore|hence))\b|,\s+(?!(?:and|or)\b)[A-Za-z]|\s+[-–—]+\s+[A-Za-z]",
+    re.IGNORECASE,
+)
+_HEDGES = re.compile(
+    r"^(?:\W{0,2}(?:just|simply|only|exactly|precisely|about|around|approximately|approx|roughly|nearly|probably|likely|equal\s+to|"
+    r"equals?|i\s+(?:think|believe|guess)|therefore|thus|hence|so|indeed|clearly|still|that|it\s+is|it's|given\s+by)\b[.,:]?\s*|\\approx|[~≈=:]\s*)+",
+    re.IGNORECASE,
+)
+_NUMERAL = re.compile(rf"(?<![\w.,^{{])(?:(?:negative|minus)\s+|[-+]\s?)?[$€£¥₹]?-?{NUMBER}", re.IGNORECASE)
+_DENIED = re.compile(r"not\b", re.IGNORECASE)
+_BOUNDED = re.compile(
+    r"\b(?:between|from|(?:more|less|fewer|greater|higher|lower|larger|smaller|other|better)\s+than|over|under|above|below|not)\s+\S*$",
+    re.IGNORECASE,
+)
+_BEGINS = re.compile(rf"[*(]*(?:{_NUMERAL.pattern}|[$\\]|[A-Za-z]\w?\s*=)", re.IGNORECASE)
+_FURTHER = re.compile(
+    r"(?<=[A-Za-z])\s+(?:for|in|at|on|by|with|from|during|within|over|after|before|among|of|out)\s+[^.]*\d.*", re.DOTALL
 )
 
 
 def final_answer(completion: str) -> str | None:
     """The text of a completion's final answer; None if it gives no answer. Hidden reasoning does not count."""
-    text = visible(completion)
-    boxed = _last_boxed(text)
-    if boxed is not None or r"\boxed" in text:  # a box that was cut off holds half an answer
-        return boxed
-    for marked in (_TAGGED, _HASHED):
-        if found := marked.findall(text):
-            return str(found[-1]).strip()
-    if found := _STATED.findall(text):
-        return _sentence(str(found[-1]))
-    formulas = [next(filter(None, groups)) for groups in _FORMULA.findall(text)]
-    numbers = _NUMBER.findall(text)
-    last = formulas[-1:] or numbers[-1:]
-    return last[0].strip() if last else None
+    text = tidy(visible(completion)).strip()
+    marks = sorted(_marks(text, read=_value))
+    if not marks and r"\boxed" in text:  # a box that was cut off holds half an answer
+        return None
+    values = [answer for _, answer in marks if _holds_value(answer)] or [answer for _, answer in marks]
+    return values[-1] if values else _unmarked(text)
 
 
 def same_answer(gold: str, given: str | None) -> bool:
-    """Whether two answers are mathematically the same.
-
-    Raises:
-        MissingExtra: the answers are not plain numbers, and math-verify is not installed.
-    """
-    if given is None:
-        return False
-    one, other = _plain(gold), _plain(given)
-    if one == other:
-        return True
-    right, value = _number(one), _number(other)
-    if right is not None and value is not None:
-        return right == value
-    if importlib.util.find_spec("math_verify") is None:
-        raise MissingExtra("math-verify", "maths")
-    return REFEREE.same(one, other)
+    """Whether two answers are the same (see `compare`)."""
+    return compare(gold, given) == "right"
 
 
 def solves(gold: str, completion: str) -> bool:
     """Whether a completion ends with the right answer."""
-    return same_answer(gold, final_answer(completion))
+    return judged(gold, completion)[0] == "right"
 
 
-def chosen_letter(completion: str) -> str | None:
-    """The letter of the option that a completion chooses; None if it names no letter plainly."""
-    text = visible(completion).strip()
-    marked = _last_boxed(text) or next(iter(_TAGGED.findall(text)[-1:]), None)
-    if marked is not None:
-        text = _unwrapped(marked).strip()
-    for pattern in _CHOICES:
-        if found := pattern.findall(text):
-            return str(found[-1]).upper()
-    return None
+def judged(gold: str, completion: str) -> tuple[Verdict, str | None]:
+    """Whether a completion is, or ends with, the right answer; and the answer that was read."""
+    whole = visible(completion).strip()
+    if whole and one_line(whole) == one_line(gold):
+        return "right", whole
+    given = final_answer(completion)
+    return compare(gold, given), given
 
 
-def _last_boxed(text: str) -> str | None:
-    r"""The content of the last whole `\boxed{…}` or `\fbox{…}`, inner braces included; None if there is none."""
-    for start in reversed([match.end() for match in re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text)]):
-        depth = 0
-        for place in range(start, len(text)):
-            depth += (text[place] == "{") - (text[place] == "}")
-            if not depth:
-                return text[start + 1 : place].strip()
-    return None
+def stated(completion: str) -> str | None:
+    """The clause of the last marked answer, whatever words it holds; None if the completion marks no answer."""
+    marks = sorted(_marks(tidy(visible(completion)).strip(), read=_clause))
+    return marks[-1][1] if marks else None
+
+
+def _marks(text: str, read: Callable[[str], str]) -> list[tuple[int, str]]:
+    """The place and the content of each marked answer; after a box, a tag or `####`, words count only if they state a number.
+
+    Args:
+        text: the visible completion.
+        read: what makes an answer of a sentence.
+    """
+    firm = joined_boxes(text)
+    firm += [(mark.end(), mark[2].strip()) for mark in TAGGED.finditer(text)]
+    firm += [(mark.end(), read(mark[1])) for mark in _HASHED.finditer(text)]
+    last = max((place for place, _ in firm), default=-1)
+    said = [(mark.end(), read(_said(mark["noun"], text[mark.end() :]))) for mark in _STATED.finditer(text)]
+    if firm:
+        said = [(place, answer) for place, answer in said if place > last and quantity(one_line(answer)) is not None]
+    else:
+        said += [(mark.end(), read(mark["value"])) for mark in _REVERSED.finditer(text) if _holds_value(mark["value"])]
+    return [(place, answer) for place, answer in (*firm, *said) if answer]
+
+
+def _said(noun: str, text: str) -> str:
+    """The answer after "the answer is"; results and solutions are also talked about, so these count only if a value comes at once."""
+    sentence = _sentence(text)
+    return sentence if noun.lower() == "answer" or _BEGINS.match(_HEDGES.sub("", sentence)) else ""
 
 
 def _sentence(text: str) -> str:
-    """The first sentence without the marks around it; only the last side of a chain of equations."""
-    first = re.split(r"[.!?](?=\s|\*|$)", text)[0]
-    first = first.strip().strip("*").strip()
-    formula = _FORMULA.search(first)
-    if formula:
-        first = next(filter(None, formula.groups()))
-    first = first.rpartition("=")[2].strip() if "=" in first else first
-    number = _NUMBER_AND_MORE.fullmatch(first)
-    return number[1] if number else first
+    """The first sentence or line of a text; a formula is not cut."""
+    shown = FORMULA.sub(lambda found: "_" * len(found[0]), text)
+    end = _END.search(shown)
+    return text[: end.start()] if end else text
 
 
-def _unwrapped(text: str) -> str:
-    r"""The text without `\text{…}`, `\mathrm{…}`, `\textbf{…}` around its parts."""
-    return re.sub(r"\\(?:text|mathrm|textbf|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
+def _value(text: str) -> str:
+    """The value that a sentence states: "about 18 apples, because …" → "18 apples"."""
+    return _closed(_last_value(_clause(text)).strip().strip("*").strip())
 
 
-def _plain(text: str) -> str:
-    """An answer without what does not change its value: dollar signs, thin spaces, thousands separators, units in words."""
-    text = text.strip().strip("$").replace("−", "-").replace(" ", " ")
-    text = re.sub(r"\\[dt]frac", r"\\frac", text)
-    text = re.sub(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;:]\s*|\\ |~", "", text.replace("{,}", ","))
-    text = re.sub(r"(?<!\d)(\d{1,3})((?:,\d{3})+)(?![\d,])", lambda m: m[1] + m[2].replace(",", ""), text)
-    text = re.sub(r"(?<![\d,.])(\d{1,3})((?: \d{3})+)(?!\d)", lambda m: m[1] + m[2].replace(" ", ""), text)
-    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|°|\\?%|\\\$|(?<=\d)\s*degrees?$", "", text)
-    with_unit = re.fullmatch(r"\$?\s*(-?\$?[\d./]+)\s*(?:\\text\{[^{}]*\}|[A-Za-z][A-Za-z ]*)(?:\^\{?\d\}?)?\.?", text)
-    text = with_unit[1] if with_unit else _unwrapped(text)
-    return text.strip().rstrip(".").strip().removeprefix("$").replace("-$", "-")
+def _clause(text: str) -> str:
+    """A sentence without hedges before what it says and remarks after it."""
+    text = _HEDGES.sub("", text.strip().lstrip(".…* "))
+    if _DENIED.match(text):
+        text = text.partition(" but ")[2]
+    shown = FORMULA.sub(lambda found: "1" * len(found[0]), text)
+    for remark in _REMARK.finditer(shown):
+        if re.search(r"\d", shown[: remark.start()]) or not re.search(r"\d", shown):
+            text = text[: remark.start()]
+            break
+    return text.strip()
 
 
-def _number(text: str) -> Fraction | None:
-    r"""A whole number, a decimal, `a/b` or `\frac{a}{b}`; None for anything else."""
-    compact = re.sub(r"\s+", "", text)
-    frac = re.fullmatch(r"(-?)\\frac(?:\{(-?\d+)\}|(\d))(?:\{(-?\d+)\}|(\d))", compact)
-    if frac:
-        compact = f"{frac[1]}{frac[2] or frac[3]}/{frac[4] or frac[5]}".replace("--", "")
-    if not re.fullmatch(r"[-+]?(\d+(\.\d*)?|\.\d+|\d+/-?\d+)", compact):
-        return None
-    top, _, bottom = compact.partition("/")
-    return None if bottom and not int(bottom) else Fraction(top) / (int(bottom) if bottom else 1)
+def _closed(text: str) -> str:
+    """The text without a closing bracket at its end that nothing opens: the rest of JSON, or of a remark."""
+    while text and text[-1] in "}])" and text.count(text[-1]) > text.count("{[("["}])".index(text[-1])]):
+        text = text[:-1].rstrip()
+    return text
+
+
+def _last_value(text: str, begins: bool = True) -> str:
+    """The value at the end of a clause: "The largest $n$ is 34" → "34".
+
+    Args:
+        text: the clause.
+        begins: a clause that begins with a value and has no verb before another is this value.
+    """
+    plain = one_line(text)
+    if not _holds_value(text) or quantity(plain) is not None or not is_wordy(plain):
+        return text
+    shown = FORMULA.sub(lambda found: "_" * len(found[0]), text)
+    values = sorted(found.start() for found in (*FORMULA.finditer(text), *_NUMERAL.finditer(shown)))
+    if not values:
+        return text
+    start = _after_verb(text, shown, values[-1])
+    if bound := _BOUNDED.search(re.sub(r"\s*\S+\s+(?:and|to|or)\s+$", " ", text[:start])):
+        return text[bound.start() :]
+    if start == values[-1] and begins and _NUMERAL.match(text):
+        return text
+    return text[start:] if shown[start] == "_" else _FURTHER.sub("", text[start:])
+
+
+def _after_verb(text: str, shown: str, last: int) -> int:
+    """The start of what follows the clause's last verb if that is a value ("has | 18 apples for 3 boys"); else `last`."""
+    verbs = list(
+        re.finditer(
+            r"\b(?:is|are|was|were|be|equals?|gets?|has|have|had|makes?|leaves?|left|costs?|needs?)\b\s*", shown
+        )
+    )
+    if verbs and verbs[-1].end() <= last:
+        start = verbs[-1].end()
+        start += len(text[start:]) - len(_HEDGES.sub("", text[start:]))
+        is_value = _NUMERAL.match(text, start) or text[start : start + 1] in ("$", "\\", "(")
+        if is_value and not re.search(r"[.,;:]\s", shown[start:last]):
+            return start
+    return last
+
+
+def _unmarked(text: str) -> str | None:
+    """The answer of a completion without a mark: all of it if it is a value, or the value of its last sentence that holds one."""
+    whole = one_line(text)
+    if _holds_value(whole) and (quantity(whole) is not None or not is_wordy(whole)):
+        return text
+    for sentence in reversed(_sentences(text)):
+        bare = re.sub(r"\s\((?![^()]*[,\\^=+*/])[^()]*\)", "", sentence)
+        bare = bare if _NUMERAL.search(bare) else sentence
+        if FORMULA.search(bare) or _NUMERAL.search(bare):
+            side = bare if FORMULA.search(bare) else value_side(bare)
+            value = _value(side) if sentence == text and _NUMERAL.match(side) else _last_value(side, begins=False)
+            return _closed(value.strip()) if _holds_value(value) else None
+    return None
+
+
+def _sentences(text: str) -> list[str]:
+    found, rest = [], text
+    while rest:
+        found.append(_sentence(rest))
+        rest = rest[len(found[-1]) :].lstrip(".!?\"')] \n\t")
+    return found
+
+
+def _holds_value(text: str) -> bool:
+    return re.search(r"\d|\\[a-zA-Z]|\$.+\$", text) is not None

@@ -1,23 +1,38 @@
-"""A user's own questions with answers: a benchmark from one JSON-lines file."""
+"""A user's own questions with answers: a benchmark from one file."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.items import Eval, Item, drawn, no_store
+from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
+from cavesson.evals.standard import judges
+from cavesson.evals.standard.choices import letters_of, listed, options_in
+from cavesson.evals.standard.equality import is_wordy
 from cavesson.evals.standard.judges import JUDGES
+from cavesson.evals.standard.notation import one_line
+from cavesson.evals.standard.quantities import quantity
+
+_OPTIONS = ("choices", "options")
+"""Columns that hold the options of a question."""
 
 
 class Questions(Eval):
-    """Rows `{"prompt" or "messages": …, "answer": …, "score"?: maths | choice | text, "level"?: …}`.
+    """Rows `{"prompt" or "messages": …, "answer": …, "choices"?: …, "score"?: maths | choice | text, "level"?: …}`.
 
-    Without `score`, an answer of one capital letter is a choice, an answer with a digit or a backslash is maths, and any other
-    answer is text.
+    A row with `choices` (or `options`), or whose prompt lists "A) … B) …", is a choice: its answer is a letter, the number of an
+    option from 0, or an option's text; options that the prompt does not show are listed below it. Of the other rows an answer
+    of one capital letter is a choice, one that is a number with its unit or a formula is maths, and any other is text. A list
+    of answers accepts each of them; with options, all of them must be chosen. An answer that its own judge does not accept is
+    refused.
 
     Attributes:
         data: the rows; if there are fewer than `n`, all are asked.
@@ -27,6 +42,7 @@ class Questions(Eval):
     about = "right answer to a question of the user's own"
     usual_room = 256
     needs = "questions come from a file: give its path, such as my-questions.jsonl, in place of the name"
+    reading: ClassVar[int] = 2  # 2: options from the question; units, scales and ranges; unreadable answers
 
     name: Literal["questions"] = "questions"
     data: DataRecipe
@@ -39,7 +55,8 @@ class Questions(Eval):
         """The rows that are asked.
 
         Raises:
-            ConfigError: there are no rows, a row has no answer, or a row names an unknown way to score.
+            ConfigError: there are no rows; a row has no answer, names an unknown way to score, or has an answer that its judge
+                does not accept.
         """
         found = self.data.examples(no_store)
         if not len(found):
@@ -48,20 +65,124 @@ class Questions(Eval):
 
     def _item(self, number: int, example: Example) -> Item:
         where = f"Question {number + 1} of {self.title!r}"
-        gold, level = example.meta.get("answer", example.conversation.answer), example.meta.get("level")
-        if not isinstance(gold, (str, int, float)) or not str(gold).strip():
-            raise ConfigError(f"{where} has no answer.", 'Write {"prompt": …, "answer": …}.')
-        how = example.meta.get("score", _judge_for(str(gold)))
-        if how not in JUDGES:
-            raise ConfigError(f"{where} is to be scored by {how!r}.", nearest(str(how), JUDGES))
-        judge = JUDGES[how](str(gold))
-        return Item(
-            f"{self.title}/{number}", example.conversation.prompt, judge, level if isinstance(level, int) else None
+        prompt, judge = _asked(example, where)
+        return Item(f"{self.title}/{number}", prompt, judge, _level(example.meta.get("level"), where))
+
+
+def _asked(example: Example, where: str) -> tuple[Conversation, Judge]:
+    """What a row asks, and its judge."""
+    golds = _golds(example, where)
+    prompt = example.conversation.prompt
+    options = _options_of(example, where)
+    shown = options_in(prompt.messages[-1].content)
+    how = example.meta.get("score", "choice" if options or _is_letter(golds, shown) else _judge_for(golds))
+    if how not in JUDGES:
+        raise ConfigError(f"{where} is to be scored by {how!r}.", nearest(str(how), JUDGES))
+    if how != "choice":
+        answers = [_accepted(JUDGES[how](str(gold)), str(gold), how, where) for gold in golds]
+        return prompt, judges.any_of(answers)
+    letters = "".join(_letter(gold, options or shown, where) for gold in golds)
+    if options and not _shows(prompt, options):
+        prompt = Conversation((*prompt.messages[:-1], Message("user", listed(prompt.messages[-1].content, options))))
+    gold = ", ".join(sorted(letters))
+    return prompt, _accepted(judges.choice(gold, options or shown), gold, how, where)
+
+
+def _accepted(judge: Judge, gold: str, how: str, where: str) -> Judge:
+    if not judges.accepts(judge, gold):
+        raise ConfigError(
+            f"{where} has the answer {gold!r}, which its own judge ({how}) does not accept.",
+            f'Spell the answer in another way, or add "score": {", ".join(name for name in JUDGES if name != how)}.',
         )
+    return judge
 
 
-def _judge_for(gold: str) -> str:
-    """The name of the judge that suits an answer."""
-    if len(gold) == 1 and gold.isupper():
-        return "choice"
-    return "maths" if any(c.isdigit() or c == "\\" for c in gold) else "text"
+def _gold(example: Example) -> Any:
+    return example.meta.get("answer", example.conversation.answer)
+
+
+def _golds(example: Example, where: str) -> list[Any]:
+    """The right answers of a row: texts and numbers; of a solution in the manner of GSM8K, what stands after `####`."""
+    given = _gold(example)
+    golds = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not golds or not all(isinstance(gold, (str, int, float)) and str(gold).strip() for gold in golds):
+        raise ConfigError(f"{where} has no answer.", 'Write {"prompt": …, "answer": …}.')
+    return [gold.rpartition("####")[2].strip() if isinstance(gold, str) and "####" in gold else gold for gold in golds]
+
+
+def _options_of(example: Example, where: str) -> tuple[str, ...]:
+    """The options in a row's columns: texts, `{"label": […], "text": […]}`, or `{"A": …}`; () if it has none."""
+    given = next((example.meta[name] for name in _OPTIONS if example.meta.get(name)), ())
+    if isinstance(given, Mapping):
+        given = given["text"] if "text" in given else [given[key] for key in sorted(given)]
+    if isinstance(given, (list, tuple)) and given and all(isinstance(one, Mapping) and "text" in one for one in given):
+        given = [one["text"] for one in given]
+    is_list = isinstance(given, (list, tuple)) and all(isinstance(one, (str, int, float)) for one in given)
+    if not is_list or not len(given) <= len(ascii_uppercase):
+        raise ConfigError(f"{where} has options that are no list of texts.", 'Write "choices": ["…", "…"].')
+    return tuple(map(str, given))
+
+
+def _letter(gold: Any, options: Sequence[str], where: str) -> str:
+    """The letters of a right answer that is a letter, the number of an option from 0, or the text of an option.
+
+    Raises:
+        ConfigError: the answer is none of these, or could be two of them.
+    """
+    letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
+    said = str(gold).strip()
+    by_text = {letter for letter, option in zip(letters, options, strict=False) if option.strip() == said}
+    if isinstance(gold, int) and not isinstance(gold, bool):
+        readings = by_text | ({letters[gold]} if 0 <= gold < len(options) else set())
+    elif len(named := letters_of(said)) and named <= set(letters):
+        readings = by_text | {"".join(sorted(named))}
+    else:
+        readings = by_text
+    if len(readings) != 1:
+        which = (
+            f"fits the options {' and '.join(sorted(readings))}"
+            if readings
+            else f"is none of its {len(options)} options"
+        )
+        raise ConfigError(f"{where} has the answer {gold!r}, which {which}.", "Give the letter of the right option.")
+    return readings.pop()
+
+
+def _is_letter(golds: Sequence[Any], shown: Sequence[str]) -> bool:
+    """Whether the answers are letters: of options that the prompt shows, or one capital letter, or one in brackets."""
+    if not all(isinstance(gold, str) for gold in golds):
+        return False
+    if shown:
+        return all(letters_of(gold) and letters_of(gold) <= set(ascii_uppercase[: len(shown)]) for gold in golds)
+    return all(re.fullmatch(r"[A-Z]|[(\[][A-Za-z][)\]]", gold.strip()) for gold in golds)
+
+
+def _judge_for(golds: Sequence[Any]) -> str:
+    """The name of the judge that suits answers."""
+    return "maths" if all(_is_maths(one_line(str(gold))) for gold in golds) else "text"
+
+
+def _is_maths(gold: str) -> bool:
+    """Whether an answer is a number with its unit, or a formula: neither "A1", "F-16" and "7th", nor "3:30" and "C++"."""
+    found = quantity(gold)
+    if found is not None:
+        return len(found.things) < 2 and not (found.things and re.search(r"[A-Z]", gold))
+    if is_wordy(gold) or re.search(r"\d\s*:\s*\d|^[A-Z]-?\d|^\d+(?:st|nd|rd|th)\b", gold):
+        return False
+    return bool(re.search(r"\\[a-zA-Z]|[\w)}\]]\s*[-+*/^=<>,]\s*[\w(\\{\[]|^\d+[a-z]", gold))
+
+
+def _shows(prompt: Conversation, options: Sequence[str]) -> bool:
+    """Whether a prompt shows all options."""
+    text = prompt.messages[-1].content
+    return all(option.strip() in text for option in options) and len(options_in(text)) == len(options)
+
+
+def _level(given: Any, where: str) -> int | None:
+    """The level of a row: a number, or a text with one number such as "Level 5"."""
+    if given is None or (isinstance(given, int) and not isinstance(given, bool)):
+        return given
+    number = re.fullmatch(r"\s*(?:level\s*)?(\d+)\s*", str(given), re.IGNORECASE)
+    if number is None:
+        raise ConfigError(f"{where} has the level {given!r}, which is no number.", 'Write "level": 3, or leave it out.')
+    return int(number[1])

@@ -10,12 +10,14 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cavesson.errors import CavessonError, install_hint
 
@@ -26,16 +28,38 @@ MEMORY = 4 << 30
 """Bytes of address space that the process may have."""
 
 
+_FUNCTIONS = r"sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan|sinh|cosh|tanh|min|max|pi|infty"
+
+
+def latex(answer: str) -> str:
+    r"""An answer in one notation (`notation.one_line`) as LaTeX: `3*sqrt(5)/7` becomes `3\cdot \sqrt{5}/7`, `1 and 2` is `1, 2`."""
+    text = re.sub(
+        r"\s*,?\s*\b(?:and|or)\b\s*",
+        ", ",
+        answer.replace("**", "^")
+        .replace("*", r"\cdot ")
+        .replace("!=", r"\neq ")
+        .replace("$", "")
+        .replace(r"\varnothing", r"\emptyset"),
+    )
+    text = re.sub(r"(?<=[(\[{])[^()\[\]{}]*(?=[)\]}])", lambda found: re.sub(r",(?=\d{3})", ", ", found[0]), text)
+    for _ in range(4):
+        text = re.sub(r"(?<!\\)\bsqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?![a-zA-Z])", r"\\\1 ", text)
+    text = re.sub(r"\^\s*\(([^()]*)\)|\^(-?\d{2,}|-\d)", lambda found: f"^{{{found[1] or found[2]}}}", text)
+    return re.sub(r"(?<!\\)%", r"\\%", text)
+
+
 class Referee:
-    """Decides whether two mathematical expressions are equal; expressions that take too long count as different."""
+    """Decides whether two mathematical expressions are equal; expressions that take too long are unreadable."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
-        self.same = lru_cache(maxsize=4096)(self._same)
+        self.compare = lru_cache(maxsize=4096)(self._compare)
 
-    def _same(self, gold: str, given: str) -> bool:
+    def _compare(self, gold: str, given: str) -> Literal["right", "wrong", "unreadable"]:
         with self._lock:
             try:
                 answer = self._ask([gold, given])
@@ -43,7 +67,7 @@ class Referee:
                 answer = None
             if answer is None:
                 self._close()
-            return bool(answer)
+            return answer or "unreadable"
 
     def _ask(self, question: Any) -> Any:
         """The process's answer; None if the process had to be killed."""
@@ -99,22 +123,31 @@ def _serve() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    from math_verify import parse, verify
+    from math_verify import LatexExtractionConfig, parse, verify
 
     logging.disable(logging.CRITICAL)
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
     print("ready", flush=True)
+    # the whole answer is one formula: math-verify must neither look for a number inside it nor take letters for units
+    usual = LatexExtractionConfig().normalization_config
+    whole = [LatexExtractionConfig(normalization_config=replace(usual, units=False))]
+
+    def read(answer: str) -> Any:
+        return parse(f"${latex(answer)}$", whole, fallback_mode="no_fallback", parsing_timeout=SECONDS)
+
     for line in sys.stdin:
         gold, given = json.loads(line)
         try:
-            right, answer = (
-                parse(f"${gold}$", parsing_timeout=SECONDS),
-                parse(f"\\boxed{{{given}}}", parsing_timeout=SECONDS),
+            right, answer = read(gold), read(given)
+            same = (
+                bool(right)
+                and bool(answer)
+                and verify(right, answer, allow_set_relation_comp=True, timeout_seconds=SECONDS)
             )
-            same = bool(right) and bool(answer) and verify(right, answer, timeout_seconds=SECONDS)
-        except Exception:  # sympy may raise anything on malformed input, which is no right answer
-            same = False
-        print(json.dumps(same), flush=True)
+            verdict = "unreadable" if not answer else "right" if same else "wrong"
+        except Exception:  # sympy may raise anything on malformed input
+            verdict = "unreadable"
+        print(json.dumps(verdict), flush=True)
 
 
 if __name__ == "__main__":

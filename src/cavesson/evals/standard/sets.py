@@ -17,6 +17,7 @@ from cavesson.data.recipes import HFDataset
 from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.items import Eval, Item, drawn
 from cavesson.evals.standard import ifeval, judges
+from cavesson.evals.standard.choices import listed
 
 Row = Mapping[str, Any]
 EXTRAS = {
@@ -49,6 +50,7 @@ class StandardSet(Eval):
     hub_split: ClassVar[str] = "test"
     columns: ClassVar[tuple[str, ...]]
     extra: ClassVar[str | None] = None
+    reading: ClassVar[int] = 2  # 2: units, scales and ranges; options by their texts; unreadable answers
     needs = "a standard set needs `data`: where its rows lie (`cavesson.evals.benchmarks.benchmark_named` finds them)"
 
     data: HFDataset
@@ -124,9 +126,8 @@ class MMLU(StandardSet):
         options = list(row["choices"])
         answer = row["answer"]
         right = answer if isinstance(answer, str) and answer in LETTERS else LETTERS[int(answer)]
-        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-        text = f"{row['question']}\n\n{listed}\n\nAnswer with the letter of the right option alone."
-        return Item(name, Conversation.of(text), judges.choice(right), extra={"subject": row.get("subject")})
+        asked = Conversation.of(listed(row["question"], options))
+        return Item(name, asked, judges.choice(right, options), extra={"subject": row.get("subject")})
 
 
 class IFEval(StandardSet):
@@ -137,6 +138,7 @@ class IFEval(StandardSet):
     hub, hub_split = "google/IFEval", "train"
     columns = ("key", "prompt", "instruction_id_list", "kwargs")
     extra = "ifeval"
+    reading = 1
 
     name: Literal["ifeval"] = "ifeval"
 

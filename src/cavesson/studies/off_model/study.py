@@ -63,8 +63,8 @@ def _answers(place: Place, stage: str, label: str, role: str | None = None, step
         styled = name == place.evals()[0] and has_styles(place)
         styles = styles_at(place, step, role)[0] if styled else [None] * SHOWN
         for score, style in list(zip(place.rows(name, step, role)[0], styles, strict=False))[:SHOWN]:
-            outcome, style = "correct" if score.score else "wrong", score.extra.get("voice") or style
-            outcome = outcome if style is None else f"{outcome}, in style {style}"
+            style = score.extra.get("voice") or style
+            outcome = score.outcome if style is None else f"{score.outcome}, in style {style}"
             yield Transcript.of(score, stage=stage, label=label, outcome=outcome, tone="good" if score.score else "bad")
 
 

@@ -1,0 +1,264 @@
+r"""The option that a completion chooses, by its letter or by its text.
+
+A box or a tag decides, then the last statement ("the answer is B", "B is correct", "wait, it's C"), then the letter with which the
+completion begins or ends, then the only option whose text the completion names. "A" and "I" before a word are words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from string import ascii_uppercase
+
+from cavesson.chat import visible
+from cavesson.evals.standard.notation import TAGGED, boxes, one_line, tidy, undelimited, unwrapped
+from cavesson.evals.standard.quantities import quantity
+
+_NOUN = r"(?:option|choice|letter|alternative|answer|statement|selection)"
+_IS = r"(?:is|was|be|should\s+be|would\s+be|must\s+be|has\s+to\s+be|seems\s+to\s+be|appears\s+to\s+be|remains)"
+_ANSWERS = re.compile(
+    rf"\b(?:(?:answer|ans\.?|choice|option|selection|solution|pick|response|letter|one)s?(?!\w)[\"']?(?:\s*\([^()\n]*\))?"
+    rf"(?:(?:\s+(?!is\b|isn|not\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s)|\s*\n|\s+(?=[(\[]?[A-Z]\b))|correct\s*:)",
+    re.IGNORECASE,
+)
+_CHOOSES = re.compile(
+    r"\b(?:(?:choose|pick|select|go(?:ing)?\s+with|opt(?:ing)?\s+for|settle\s+on|vote\s+for|mark|say|leav(?:es|ing)(?:\s+only)?|i\s+(?:think|believe|guess|suspect)(?:\s+that)?)\b|"
+    r"(?:it|that)(?:'s|\s+(?:is|must\s+be|should\s+be|would\s+be|has\s+to\s+be))"
+    r"\b|(?:^|(?<=[.\n]\s)|(?<=\n))(?:so|therefore|thus|hence|finally|definitely|clearly|probably|in\s+conclusion)\b,?:?)",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:wait|actually|no|sorry|correction|hmm|oops|i\s+mean(?:t)?|rather|scratch\s+that|instead|make\s+(?:it|that)|change(?:d)?\s+(?:it|my\s+answer|that)?\s*to)\b",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(
+    rf"(?P<before>(?:{_NOUN}\s+)?)(?P<open>[(\[\"']?)(?P<letter>[A-Za-z])(?P<close>[)\]\"'.:]?)(?P<text>(?<=[)\]:])\s[^.\n]{{0,80}}?)??,?\s+"
+    r"(?:is|looks|seems|must\s+be|would\s+be|should\s+be|fits)\s+(?:(?:clearly|therefore|thus|definitely|also|indeed|the|my|our|only|most|best|better|likely|one)\s+)*"
+    r"(?:(?:correct|right|true|best|better\s+\w+|answer|accurate|appropriate)\b)",
+    re.IGNORECASE,
+)
+_HEDGES = re.compile(
+    r"^(?:[\s:=,>*_#—–-]|(?:that|is|it|it's|be|i\s+(?:think|believe|guess|would\s+say|choose|pick)|probably|likely|definitely|clearly|most|just|simply|"
+    r"therefore|thus|hence|so|either|both|indeed|actually|should|would|must|the|correct|right|best|final|my|with|to|only|"
+    rf"{_NOUN}s?|as\s+follows)\b(?!\s*[)\]]))*",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)(?![\w']|-\w)")
+_JOINT = re.compile(r"\s*(?:,\s*and|,|and|or|&|/|\+)\s*(?=[(\[{<\"'`*]*[A-Za-z](?![\w']))")
+_VERBS = re.compile(r"\s+(?:is|was|because|since|as|would|must|and|or|but|due|not|rather|instead)\b")
+_TALKS_OF_IT = re.compile(
+    r"\s+(?:is|was|isn't|looks|seems|would|could|must|should|can|cannot|can't|has|does|says|means|also)\b"
+)
+_NOT = re.compile(
+    r"\b(?:not|isn't|never|neither|nor|cannot\s+be|can't\s+be|n't\s+be|than|instead\s+of|except|wrong|incorrect|false|eliminate|rule\s+out)\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"^(?:not|neither)\s+[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|or|nor|and)\s*[(\[]?[A-Za-z][)\]]?)*\s*[,;]?\s*(?:but\s+(?:rather\s+)?)?",
+    re.IGNORECASE,
+)
+_STARTS = re.compile(
+    r"^(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)\s*(?P<mark>[.):\],;!]|\s[-–—]+\s|$)",
+    re.MULTILINE,
+)
+
+
+def chosen_letter(completion: str, options: Sequence[str] = ()) -> str | None:
+    """The letter of the option that a completion chooses; None if it chooses none, or several.
+
+    Args:
+        completion: the completion; hidden reasoning does not count.
+        options: the texts of the options; () if they are not known.
+    """
+    found = chosen_letters(completion, options)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def chosen_letters(completion: str, options: Sequence[str] = ()) -> frozenset[str]:
+    """The letters of all options that a completion chooses ("A and C")."""
+    letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
+    raw = tidy(visible(completion)).strip()
+    text = re.sub(r"^#{1,6}\s+", "", unwrapped(undelimited(raw)), flags=re.MULTILINE)
+    for statement in _statements(text):
+        found = _named(statement, letters) or _by_text(statement, options, letters)
+        if found is not None:
+            return found
+    return _bare(text, letters) or _by_text(text, options, letters) or frozenset()
+
+
+def letters_of(gold: str) -> frozenset[str]:
+    """The letters that a right answer names: "B", "(b)", "B.", "A, C", "AC"; none if the answer is no such list."""
+    listed = re.fullmatch(r"\W*([A-Za-z](?:\W{0,3}\s*(?:and\s+)?\W{0,2}[A-Z]){0,9})\W*", gold.strip())
+    return frozenset(re.findall(r"[A-Z]", listed[1].replace("and", "").upper())) if listed else frozenset()
+
+
+def options_in(question: str) -> tuple[str, ...]:
+    """The options that a question lists as "A) … B) …", "(a) …" or "A. …", from A on; () if it lists none."""
+    marks = list(re.finditer(r"(?:(?<=\s)|^)\(?([A-Za-z])[).:](?=\s)", question))
+    for first, mark in enumerate(marks):
+        if mark[1] in "Aa":
+            labels = ascii_uppercase if mark[1] == "A" else ascii_uppercase.lower()
+            run = [one for one, label in zip(marks[first:], labels, strict=False) if one[1] == label]
+            in_order = run == marks[first : first + len(run)]
+            if in_order and len(run) > 1:
+                ends = [one.start() for one in run[1:]] + [len(question)]
+                return tuple(
+                    question[one.end() : end].strip().partition("\n")[0].strip()
+                    for one, end in zip(run, ends, strict=True)
+                )
+    return ()
+
+
+def listed(question: str, options: Sequence[str]) -> str:
+    """A question with its options below, and the request for a letter."""
+    lines = "\n".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False))
+    return f"{question}\n\n{lines}\n\nAnswer with the letter of the right option alone."
+
+
+def _statements(text: str) -> Iterator[str]:
+    """What the completion says about its choice, the last statement first; after a box or a tag, only answers and corrections."""
+    firm = [(place, content) for place, content in boxes(text)]
+    firm += [(mark.end(), mark[2]) for mark in TAGGED.finditer(text)]
+    after = max((place for place, _ in firm), default=-1)
+    loose = [
+        (mark.end(), _sentence(text, mark.end()))
+        for pattern in (_ANSWERS, _CORRECTS)
+        for mark in pattern.finditer(text)
+    ]
+    if not firm:
+        loose += [(mark.end(), _sentence(text, mark.end())) for mark in _CHOOSES.finditer(text)]
+        loose += [(mark.end(), mark["letter"]) for mark in _RIGHT.finditer(text) if _affirms(mark, text)]
+    every = [*firm, *((place, said) for place, said in loose if place > after)]
+    return (said for _, said in sorted(every, reverse=True) if said)
+
+
+def _affirms(mark: re.Match[str], text: str) -> bool:
+    """Whether "B is correct" names an option: not inside a word, not a pronoun, not a question or a condition."""
+    before = text[max(0, mark.start() - 1) : mark.start()]
+    if before.isalnum() or before == "'" or _NOT.search(mark["text"] or ""):
+        return False
+    if mark["letter"].islower() and not (mark["before"] or mark["open"] or mark["close"]):
+        return False
+    rest = re.split(r"[.\n]", text[mark.end() :])[0]
+    return "?" not in rest and not re.search(
+        r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[: mark.start()], re.IGNORECASE
+    )
+
+
+def _sentence(text: str, start: int) -> str:
+    """The sentence after a mark, or the next line if the mark ends a line; "" for a question."""
+    rest = text[start:]
+    lead = re.match(r"[\s:=*_#>—–-]*", rest)
+    assert lead is not None
+    rest = rest[lead.end() :]
+    end = re.search(r"(?<![\s(\[][A-Za-z])(?<!^[A-Za-z])[.](?=\s|$)|[?!](?=\s|$)|\n|(?<=[A-Z])\.(?=\s|$)", rest)
+    if end and end[0] == "?":
+        return ""
+    return rest[: end.start()] if end else rest
+
+
+def _named(statement: str, letters: str) -> frozenset[str] | None:
+    """The letters that a statement names: at its beginning, as "option D" or "(D)" inside, or alone at its end."""
+    said = _HEDGES.sub("", unwrapped(statement).strip())
+    while denied := _DENIED.match(said):
+        said = _HEDGES.sub("", said[denied.end() :])
+        if not said:
+            return None
+    first = _TOKEN.match(said)
+    if first and _is_option(first, said, letters):
+        return _joined(said, letters)
+    for pattern in (rf"\b{_NOUN}\s+[(\[]?([A-Za-z])\b", r"\(([A-Za-z])\)", r"(?<![\w'])([A-Z])(?=\W*$)"):
+        found = list(re.finditer(pattern, said, re.IGNORECASE if "A-Za-z" in pattern else 0))
+        named = [
+            mark[1].upper() for mark in found if mark[1].upper() in letters and not _NOT.search(said[: mark.start()])
+        ]
+        if named:
+            return frozenset(named[-1:])
+    return None
+
+
+def _joined(said: str, letters: str) -> frozenset[str] | None:
+    """The letters at the beginning of a statement: "A", "A, B", "A and B"; "A or B" decides nothing."""
+    found, place = [], 0
+    while (token := _TOKEN.match(said, place)) and _is_option(token, said, letters):
+        found.append(token["letter"].upper())
+        joint = _JOINT.match(said, token.end())
+        if joint is None or _NOT.match(said, joint.end()):
+            break
+        if "or" in joint[0]:
+            return frozenset(letters)
+        place = joint.end()
+    return frozenset(found)
+
+
+def _is_option(token: re.Match[str], said: str, letters: str) -> bool:
+    """Whether one letter stands for an option: not the word "a" or "I", and no lower-case letter in the middle of a sentence."""
+    letter, after = token["letter"], said[token.end() :]
+    if letter.upper() not in letters:
+        return False
+    if token["open"].strip("*\"'`") or token["close"].strip("*\"'`") or not re.match(r"\s+[A-Za-z]", after):
+        return True
+    if letter.islower():
+        return bool(_VERBS.match(after))
+    return letter not in "AI" or bool(_VERBS.match(after))
+
+
+def _bare(text: str, letters: str) -> frozenset[str] | None:
+    """The letter that is the whole completion, its last line, or the beginning of its only line that begins with a letter."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for whole in (text, *lines[-1:], *lines[:1]):
+        only = re.fullmatch(r"[\W_]*([A-Za-z](?:\s*(?:,\s*and|,|and|&)?\s*[A-Z])*)[\W_]*", whole)
+        tokens = re.findall(r"[A-Za-z]", only[1].replace("and", "")) if only else []
+        if tokens and all(token.upper() in letters for token in tokens):
+            return frozenset(map(str.upper, tokens))
+    begun = [mark for line in lines for mark in _STARTS.finditer(line) if mark["letter"].upper() in letters]
+    marked = [
+        mark
+        for mark in begun
+        if mark["letter"].isupper() or mark["open"] or mark["mark"] in (")", ".", ":") or mark["close"]
+    ]
+    chosen = {mark["letter"].upper() for mark in marked}
+    if len(chosen) == 1 and (marked[0].string == lines[0] or len(lines) == 1):
+        return frozenset(chosen)
+    right = {
+        mark["letter"].upper()
+        for mark in marked
+        if re.search(r"(?<!not )(?<!in)\b(?:correct|right|true)\W*$|[✓✔✅]\W*$", mark.string, re.IGNORECASE)
+    }
+    if len(right) == 1:
+        return frozenset(right)
+    first = _TOKEN.match(lines[0]) if lines and not chosen else None
+    if first is None or first["letter"].islower() or _TALKS_OF_IT.match(lines[0], first.end()):
+        return None
+    return _joined(lines[0], letters) if _is_option(first, lines[0], letters) else None
+
+
+def _by_text(said: str, options: Sequence[str], letters: str) -> frozenset[str] | None:
+    """The only option whose text a statement is or names; None if it names none or several."""
+    if not options:
+        return None
+    plain, content = [_words(option) for option in options], _words(said)
+    alike = [
+        letter
+        for letter, option, words in zip(letters, options, plain, strict=True)
+        if words == content or _same(option, said)
+    ]
+    if len(alike) == 1:
+        return frozenset(alike)
+    named, rest = [], f" {content} "
+    for words, letter in sorted(zip(plain, letters, strict=True), key=lambda pair: -len(pair[0])):
+        if words and f" {words} " in rest:
+            before = rest.partition(f" {words} ")[0]
+            rest = rest.replace(f" {words} ", " ")
+            if not re.search(r"\b(?:not|isn t|no|than|neither|nor|instead of)(?: the| a| an)?$", before):
+                named.append(letter)
+    return frozenset(named) if len(named) == 1 else None
+
+
+def _same(option: str, said: str) -> bool:
+    one, other = quantity(one_line(option)), quantity(one_line(said))
+    return one is not None and other is not None and one.same(other)
+
+
+def _words(content: str) -> str:
+    return " ".join(re.findall(r"\w+", content.lower()))
