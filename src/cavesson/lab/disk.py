@@ -6,9 +6,11 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from cavesson.errors import StoreError
 
@@ -37,6 +39,39 @@ def refusal(error: Exception, root: Path) -> StoreError | None:
     if _matches(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
         return StoreError(f"The store {root} lies on a read-only file system.", f"To write, {elsewhere}")
     return None
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that nobody else can write; it is made, for this user alone, if it is missing.
+
+    Raises:
+        OSError: the path is a link or no folder, or another user owns or may write the folder; or the folder cannot be made.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not stat.S_ISDIR((status := path.lstat()).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
+    _refuse_shared(status, path)
+    return path
+
+
+def private_file(path: Path, flags: int) -> BinaryIO:
+    """A file that nobody else can write, opened with the given flags; no link is followed.
+
+    Raises:
+        OSError: another user owns or may write the file, the file is a link, or it cannot be opened.
+    """
+    file = open(os.open(path, flags | os.O_NOFOLLOW, 0o600), "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "ab")
+    try:
+        _refuse_shared(os.fstat(file.fileno()), path)
+    except PermissionError:
+        file.close()
+        raise
+    return file  # type: ignore[return-value]
+
+
+def _refuse_shared(status: os.stat_result, path: Path) -> None:
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "another user may write it", str(path))
 
 
 def write_whole(path: Path, text: str) -> None:
