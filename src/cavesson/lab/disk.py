@@ -54,19 +54,17 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def private_file(path: Path, flags: int) -> BinaryIO:
+@contextmanager
+def private_file(path: Path, flags: int) -> Iterator[BinaryIO]:
     """A file that nobody else can write, opened with the given flags; no link is followed.
 
     Raises:
         OSError: another user owns or may write the file, the file is a link, or it cannot be opened.
     """
-    file = open(os.open(path, flags | os.O_NOFOLLOW, 0o600), "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "ab")
-    try:
+    mode = "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "ab"
+    with os.fdopen(os.open(path, flags | os.O_NOFOLLOW, 0o600), mode) as file:
         _refuse_shared(os.fstat(file.fileno()), path)
-    except PermissionError:
-        file.close()
-        raise
-    return file  # type: ignore[return-value]
+        yield file
 
 
 def _refuse_shared(status: os.stat_result, path: Path) -> None:

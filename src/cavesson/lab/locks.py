@@ -69,7 +69,7 @@ class FileLock:
             descriptor = os.open(self.path, os.O_RDONLY | _AS_IT_IS)
         except OSError:
             return "another process"
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             return printable(file.read(_NAME_BYTES).decode(errors="replace")) or "another process"
 
     def is_held(self) -> bool:

@@ -135,10 +135,7 @@ def source_digest(place: str, what: str) -> str:
     """
     where = place.rpartition(":")[0]
     try:
-        if where.endswith(".py"):
-            source = _file(where)
-        else:
-            source = Path(_spec(where).origin or "")
+        source = _file(where) if where.endswith(".py") else Path(_spec(where).origin or "")
         return hashlib.sha256(source.read_bytes()).hexdigest()[:32]
     except (OSError, ImportError, ValueError) as error:
         raise ConfigError(f"The {what} {place!r} cannot be found: {error}", "Check the path or module name.") from error
