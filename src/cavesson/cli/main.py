@@ -65,7 +65,7 @@ def cavesson(
     ] = False,
 ) -> None:
     """A laboratory for training-based control of language models."""
-    from cavesson.lab.store import old_store
+    from cavesson.lab.place import old_store
 
     if "--store" not in sys.argv and (note := old_store()) is not None:
         typer.echo(f"note: {note}", err=True)

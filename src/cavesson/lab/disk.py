@@ -41,6 +41,21 @@ def refusal(error: Exception, root: Path) -> StoreError | None:
     return None
 
 
+def read_plain(path: Path, most: int) -> bytes:
+    """The content of a plain file of at most `most` bytes; no link is followed, and no pipe or device is waited for.
+
+    Raises:
+        OSError: the file cannot be read, is no plain file, or is larger.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read()
+
+
 def private_folder(path: Path) -> Path:
     """A folder that nobody else can write; it is made, for this user alone, if it is missing.
 
