@@ -95,7 +95,10 @@ def old_store() -> str | None:
 
     new, named = default_root(), os.environ.get("BRIDLE_HOME")
     old = Path(named).expanduser().absolute() if named else platformdirs.user_data_path("bridle")
-    if "CAVESSON_HOME" in os.environ or not (old / "artifacts").is_dir() or (new / "artifacts").exists():
+    try:
+        if "CAVESSON_HOME" in os.environ or not (old / "artifacts").is_dir() or (new / "artifacts").exists():
+            return None
+    except PermissionError:  # another user's home
         return None
     how = f"export CAVESSON_HOME={shlex.quote(str(old))}" if named else shlex.join(["mv", str(old), str(new)])
     return f"{old} is a store of Bridle, as Cavesson was called before. It is left alone; to go on with it: {how}"

@@ -46,7 +46,7 @@ _DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
 """Kinds under which `ls` lists artifacts with a damaged manifest, or with a manifest of a newer Cavesson."""
 _ASIDE = re.compile(r"([0-9a-f]{32}|cache)\.[0-9a-f]{8}")
 """The name in `making/` of what only waits to be deleted."""
-_DELETERS = 16
+_DELETERS = 8
 """Threads that delete folders: many file systems take milliseconds for a folder, and take many folders at once."""
 
 
