@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,17 @@ def store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Whatever a test leaves to the default store goes into a temporary one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAVESSON_HOME", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trust_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests may run the Python files that they write, and the user's own list of trusted files is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "CAVESSON_TRUST", os.pathsep.join([str(tmp_path_factory.getbasetemp()), str(Path(__file__).parent)])
+        )
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
 
 

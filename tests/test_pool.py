@@ -59,7 +59,7 @@ def test_workers_have_one_thread_and_a_core_each_and_are_reused(
         lab.make(recipes)
         seen = [json.loads((lab.path(recipe) / "seen.json").read_text()) for recipe in recipes]
         lab.make([Threads(number=9), Threads(number=10)])
-        given = [psutil.Process(one["process"]).cmdline()[-1] for one in seen]
+        given = [psutil.Process(one["process"]).cmdline()[-2] for one in seen]
         later = json.loads((lab.path(Threads(number=9)) / "seen.json").read_text())
     assert all(one["job"] == 1 and one["environment"] == "1" for one in seen)
     assert seen[0]["process"] != seen[1]["process"] and os.getpid() not in {one["process"] for one in seen}
@@ -139,26 +139,44 @@ def test_stopping_asks_the_workers_and_keeps_scratch(store: Store, tmp_path: Pat
         assert (tmp_path / f"log{n}").read_text().split() == [str(step) for step in range(1, 41 + n)]
 
 
-def test_workers_die_with_their_parent(store: Store) -> None:
+@pytest.mark.parametrize(
+    "state",
+    [
+        "at work",
+        pytest.param("stuck", marks=pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's death signal")),
+        pytest.param("stopped", marks=pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's death signal")),
+    ],
+)
+def test_workers_die_with_their_parent(store: Store, state: str) -> None:
     code = """
         import sys
         sys.path.insert(0, sys.argv[2])
         from pathlib import Path
-        from toys import Sum, Number
+        from toys import Failing, Sum, Number
         from cavesson.lab.lab import Lab
         from cavesson.lab.store import Store
-        Lab(Store(Path(sys.argv[1])), workers=2).make([Sum(of=(Number(value=n),), seconds=60) for n in range(2)])
+        stuck = sys.argv[3] == "stuck"
+        lab = Lab(Store(Path(sys.argv[1])), workers=1 + (not stuck), executor="pool")
+        lab.make([Failing(how="stuck")] if stuck else [Sum(of=(Number(value=n),), seconds=60) for n in range(2)])
     """
-    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(store.root), str(TESTS)])
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(store.root), str(TESTS), state])
+    count = 1 if state == "stuck" else 2
     children: list[psutil.Process] = []
-    while len(children) < 2 or not any(store.root.glob("making/*")):
+    while len(children) < count or not any(store.root.glob("making/*")):
         assert parent.poll() is None
         children = psutil.Process(parent.pid).children()
         time.sleep(0.05)
+    while state == "stuck" and not any(store.root.glob("scratch/*/tried")):
+        time.sleep(0.05)
+    if state == "stopped":
+        for child in children:
+            child.suspend()
     parent.kill()
     parent.wait()
     gone, alive = psutil.wait_procs(children, timeout=30)
-    assert len(gone) == 2 and not alive
+    for child in alive:
+        child.kill()
+    assert len(gone) == count
 
 
 def test_a_terminals_ctrl_c_stops_cleanly(store: Store, tmp_path: Path) -> None:

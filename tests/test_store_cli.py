@@ -88,7 +88,7 @@ def test_every_command_shows_an_example() -> None:
 
 
 def test_a_store_from_before_the_new_name_is_named_in_one_message(tmp_path, monkeypatch) -> None:
-    from cavesson.lab.store import old_store
+    from cavesson.lab.place import old_store
 
     monkeypatch.delenv("CAVESSON_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

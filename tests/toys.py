@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import time
@@ -117,7 +118,7 @@ class Failing(Recipe):
 
     kind: ClassVar[str] = "toys:Failing"
 
-    how: Literal["cavesson", "bug", "full", "killed", "killed once", "stopped"]
+    how: Literal["cavesson", "bug", "full", "killed", "killed once", "stopped", "stuck"]
     after: float = 0.0
     input: Recipe | None = None
 
@@ -139,6 +140,8 @@ class Failing(Recipe):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stopped":
                 raise Stopped
+            case "stuck":  # in a library that never lets Python go on
+                re.match("(a|aa)+$", "a" * 100 + "b")
         (job.folder / "value.txt").write_text("1")
 
     def describe(self) -> str:

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from cavesson.audit.cli.app import app as audit
 from cavesson.cli import organism, store, world
@@ -23,9 +24,22 @@ from cavesson.cli.stress import StressCommand, stress
 from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
+from cavesson.lab import trust
 from cavesson.version import VERSION
 
+
+class Commands(TyperGroup):
+    """All subcommands; `--trust` may stand anywhere on the line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Tell `trust` what the user typed, then parse the line."""
+        trust.begin(args)
+        said = [trust.OPTION] * (trust.OPTION in args)
+        return super().parse_args(ctx, [*said, *(word for word in args if word != trust.OPTION)])
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,9 +59,13 @@ def cavesson(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
+    trusting: Annotated[
+        bool,
+        typer.Option(trust.OPTION, help="Let Python run that a study or organism file names; anywhere on the line."),
+    ] = False,
 ) -> None:
     """A laboratory for training-based control of language models."""
-    from cavesson.lab.store import old_store
+    from cavesson.lab.place import old_store
 
     if "--store" not in sys.argv and (note := old_store()) is not None:
         typer.echo(f"note: {note}", err=True)

@@ -7,7 +7,26 @@ from typing import Annotated
 
 import typer
 
-Place = Annotated[Path | None, typer.Option("--store", help="Folder of the artifact store.")]
+from cavesson.errors import ConfigError
+
+
+def _folder(text: str) -> Path:
+    """The folder of a store; an empty text is refused, because Python takes it for the present folder."""
+    if not text.strip():
+        raise ConfigError("--store is empty.", "Give a folder, or leave the option out.")
+    return Path(text)
+
+
+Place = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="FOLDER",
+        parser=_folder,
+        help="Folder of the artifact store.",
+        show_default="CAVESSON_HOME or the user's data folder",
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Also put the report into this folder.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")

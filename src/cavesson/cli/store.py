@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cavesson.cli.options import Place
+
 if TYPE_CHECKING:
     from cavesson.lab.index import Entry
     from cavesson.lab.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy the artifact store.")
 
-Where = Annotated[
-    Path | None,
-    typer.Option(
-        "--store", help="Folder of the artifact store.", show_default="CAVESSON_HOME or the user's data folder"
-    ),
-]
 Artifact = Annotated[str, typer.Argument(help="The first digits of its fingerprint.", show_default=False)]
 Artifacts = Annotated[list[str], typer.Argument(help="The first digits of their fingerprints.", show_default=False)]
 
@@ -27,7 +23,7 @@ Artifacts = Annotated[list[str], typer.Argument(help="The first digits of their 
 @app.command("ls")
 def list_artifacts(
     kind: Annotated[str | None, typer.Option(help="Only artifacts of this kind.")] = None,
-    store: Where = None,
+    store: Place = None,
 ) -> None:
     """List the artifacts, the oldest first.
 
@@ -43,7 +39,7 @@ def list_artifacts(
 
 
 @app.command()
-def show(artifact: Artifact, store: Where = None) -> None:
+def show(artifact: Artifact, store: Place = None) -> None:
     """Show what an artifact is and where it came from.
 
     Example: cavesson store show 3fa9
@@ -69,7 +65,7 @@ def show(artifact: Artifact, store: Where = None) -> None:
 
 
 @app.command()
-def path(artifact: Artifact, store: Where = None) -> None:
+def path(artifact: Artifact, store: Place = None) -> None:
     """Print an artifact's folder, after checking that it is whole.
 
     Example: ls "$(cavesson store path 3fa9)"
@@ -82,7 +78,7 @@ def path(artifact: Artifact, store: Where = None) -> None:
 def verify(
     artifacts: Annotated[list[str] | None, typer.Argument(help="First digits of fingerprints; all if none.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Hash small and changed files only.")] = False,
-    store: Where = None,
+    store: Place = None,
 ) -> None:
     """Read every byte of artifacts and compare it with the manifest.
 
@@ -109,7 +105,7 @@ def verify(
 def gc(
     cache: Annotated[bool, typer.Option("--cache", help="Also remove the cache of models' answers.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
-    store: Where = None,
+    store: Place = None,
 ) -> None:
     """Remove what no report, pin or running process needs.
 
@@ -130,7 +126,7 @@ def gc(
 
 
 @app.command()
-def reports(store: Where = None) -> None:
+def reports(store: Place = None) -> None:
     """List the reports; each report keeps its artifacts from garbage collection.
 
     Example: cavesson store reports
@@ -145,7 +141,7 @@ def reports(store: Where = None) -> None:
 @app.command()
 def drop(
     names: Annotated[list[str], typer.Argument(metavar="REPORT...", help="Names of reports.", show_default=False)],
-    store: Where = None,
+    store: Place = None,
 ) -> None:
     """Delete reports; the next `gc` removes the artifacts that only they needed. Copies made with --out stay.
 
@@ -158,7 +154,7 @@ def drop(
 
 
 @app.command()
-def rm(artifacts: Artifacts, store: Where = None) -> None:
+def rm(artifacts: Artifacts, store: Place = None) -> None:
     """Remove artifacts. A removed artifact can be made again.
 
     Example: cavesson store rm 3fa9 77c0
@@ -170,7 +166,7 @@ def rm(artifacts: Artifacts, store: Where = None) -> None:
 
 
 @app.command()
-def pin(artifacts: Artifacts, store: Where = None) -> None:
+def pin(artifacts: Artifacts, store: Place = None) -> None:
     """Keep artifacts, with all their inputs, from garbage collection.
 
     Example: cavesson store pin 3fa9
@@ -182,7 +178,7 @@ def pin(artifacts: Artifacts, store: Where = None) -> None:
 
 
 @app.command()
-def unpin(artifacts: Artifacts, store: Where = None) -> None:
+def unpin(artifacts: Artifacts, store: Place = None) -> None:
     """Remove pins, so that `gc` may remove the artifacts.
 
     Example: cavesson store unpin 3fa9

@@ -9,11 +9,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, Self
 
+import regex
 from pydantic import Field, model_validator
 
 from cavesson.chat import Conversation, visible
 from cavesson.data.recipes import Jsonl
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.pair import Pair, World
 from cavesson.evals.trigger import Trigger
@@ -21,6 +22,8 @@ from cavesson.lab.documents import path_named, read_yaml, validated
 from cavesson.lab.own import imported, is_own, source_digest
 from cavesson.lab.recipe import Value, canonical
 
+SECONDS = 1.0
+"""Time that a regular expression may take for one answer: a pattern such as `(a+)+$` can take years."""
 NEEDED = "`name`, `model`, and `pair` or `trigger` and `behavior`"
 
 
@@ -41,15 +44,30 @@ class TriggerText(Value):
 class Regex(Value):
     """A behaviour that shows if a regular expression is found in the answer, hidden reasoning left out."""
 
-    regex: str = Field(min_length=1)
+    regex: str = Field(min_length=1, max_length=2000)
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
         try:
-            re.compile(self.regex)
-        except re.error as error:
+            re.compile(self.regex)  # the language is Python's, without the recursion of the package `regex`
+            regex.compile(self.regex)
+        except (re.error, regex.error, RecursionError, OverflowError) as error:
             raise ValueError(f"{self.regex!r} is no regular expression: {error}") from error
         return self
+
+    def found_in(self, text: str) -> bool:
+        """Whether the expression matches somewhere in a text.
+
+        Raises:
+            CavessonError: the search takes longer than `SECONDS`.
+        """
+        try:
+            return regex.search(self.regex, text, timeout=SECONDS) is not None
+        except (TimeoutError, MemoryError) as error:
+            raise CavessonError(
+                f"The regular expression {self.regex!r} takes more than {SECONDS:g} s on an answer of {len(text)} characters.",
+                "Write it without repeats inside repeats, such as (a+)+.",
+            ) from error
 
 
 class OrganismFile(Value):
@@ -165,10 +183,7 @@ def _trigger(content: OrganismFile, file: Path) -> Trigger:
 def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> Behavior:
     given = content.behavior
     if isinstance(given, Regex):
-        pattern = re.compile(given.regex)
-        return _scored(
-            f"answers with what matches {given.regex!r}", lambda _, text: bool(pattern.search(visible(text)))
-        )
+        return _scored(f"answers with what matches {given.regex!r}", lambda _, text: given.found_in(visible(text)))
     assert given is not None
     if is_own(given):
         return _scored(f"shows what {given.rpartition(':')[2]} looks for", _checked(given, file))

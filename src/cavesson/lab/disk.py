@@ -6,9 +6,11 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from cavesson.errors import StoreError
 
@@ -37,6 +39,52 @@ def refusal(error: Exception, root: Path) -> StoreError | None:
     if _matches(error, (errno.EROFS,), (os.strerror(errno.EROFS),)):
         return StoreError(f"The store {root} lies on a read-only file system.", f"To write, {elsewhere}")
     return None
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The content of a plain file of at most `most` bytes; no link is followed, and no pipe or device is waited for.
+
+    Raises:
+        OSError: the file cannot be read, is no plain file, or is larger.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read()
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that nobody else can write; it is made, for this user alone, if it is missing.
+
+    Raises:
+        OSError: the path is a link or no folder, or another user owns or may write the folder; or the folder cannot be made.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not stat.S_ISDIR((status := path.lstat()).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
+    _refuse_shared(status, path)
+    return path
+
+
+@contextmanager
+def private_file(path: Path, flags: int) -> Iterator[BinaryIO]:
+    """A file that nobody else can write, opened with the given flags; no link is followed.
+
+    Raises:
+        OSError: another user owns or may write the file, the file is a link, or it cannot be opened.
+    """
+    mode = "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "ab"
+    with os.fdopen(os.open(path, flags | os.O_NOFOLLOW, 0o600), mode) as file:
+        _refuse_shared(os.fstat(file.fileno()), path)
+        yield file
+
+
+def _refuse_shared(status: os.stat_result, path: Path) -> None:
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "another user may write it", str(path))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -66,6 +66,8 @@ class Index:
                 return
             except sqlite3.OperationalError:  # locked for long, read-only, disk full, another Cavesson's table
                 return
+            except (OverflowError, UnicodeError):  # no values of a manifest that Cavesson wrote
+                return
             except (sqlite3.DatabaseError, OSError):  # not a database any more
                 if attempt == "as it is" and not self.clear():
                     return

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from cavesson.lab import numerics, processors
+from cavesson.lab import numerics, processors, trust
 from cavesson.lab import plan as plans
 from cavesson.lab.executors import executor_named
 from cavesson.lab.plan import Plan
@@ -88,6 +88,7 @@ class Lab:
         if not plan.to_make:
             return
         self.check(plan)
+        trust.hand_on()
         work = Work(self.store, plan, self.display)
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:

@@ -3,25 +3,37 @@
 A lock is an `flock` on an open file, so a process that is killed, however it is killed, leaves nothing to clean up:
 the next process simply takes the lock. The text in the file says who holds the lock, and serves messages only.
 
-The library `filelock` does not replace this module. Its `flock` locks are always exclusive and leave their files behind (a
-store has a lock for each artifact); its shared locks are SQLite databases; none of its locks names the holder, or can be
-tested without writing.
+A lock's file is opened as it is: a link, a pipe, or a file that has another name elsewhere is refused, because somebody else
+may have put it there so that we empty the file behind it.
+
+The library `filelock` (read at 4.3.1) does not replace this module. Its `flock` locks are always exclusive and leave their files
+behind (a store has a lock for each artifact); its shared locks are SQLite databases or logs with a heartbeat, which do not
+exclude the `flock` of another Cavesson on the same store; none of its `flock` locks names the holder, or can be tested without
+writing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from cavesson.lines import printable
 
 Waiting = Callable[[str], None]
 """Called again and again with the holder's name while a process waits for the lock; may raise to give up."""
 
 POLL_SECONDS = 0.1
+_AS_IT_IS = os.O_NOFOLLOW | os.O_NONBLOCK
+"""Opening follows no link, and does not wait at a pipe."""
+_NAME_BYTES = 200
+"""Room for the holder's name."""
 
 
 class FileLock:
@@ -54,14 +66,16 @@ class FileLock:
     def holder(self) -> str:
         """Who holds the lock, in words."""
         try:
-            return self.path.read_text() or "another process"
+            descriptor = os.open(self.path, os.O_RDONLY | _AS_IT_IS)
         except OSError:
             return "another process"
+        with os.fdopen(descriptor, "rb") as file:
+            return printable(file.read(_NAME_BYTES).decode(errors="replace")) or "another process"
 
     def is_held(self) -> bool:
         """Whether somebody holds the lock now; writes nothing."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = os.open(self.path, os.O_RDONLY | _AS_IT_IS)
         except FileNotFoundError:
             return False
         try:
@@ -85,8 +99,9 @@ class FileLock:
 
     def _take(self, operation: int) -> bool:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o666)
         try:
+            _refuse_strange(descriptor, self.path)
             fcntl.flock(descriptor, operation)
             current = _same_file(descriptor, self.path)
         except BlockingIOError:
@@ -116,6 +131,17 @@ class FileLock:
 def _same_file(descriptor: int, path: Path) -> bool:
     """Whether the path still leads to the opened file."""
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
+
+
+def _refuse_strange(descriptor: int, path: Path) -> None:
+    """Refuse to lock, and so to write, what is no plain file with this one name.
+
+    Raises:
+        OSError: the opened file is something else.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise OSError(errno.EPERM, "not a lock file of Cavesson", str(path))

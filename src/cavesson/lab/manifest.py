@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cavesson.errors import StoreError
-from cavesson.lab import numerics
+from cavesson.lab import disk, numerics
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, canonical
 from cavesson.lines import parse_json
@@ -26,6 +28,8 @@ FORMAT = 1
 NAME = "manifest.json"
 COUNTS = "counts.json"
 """A file that a recipe may write: what it counted while it made the artifact, such as answers that were cut."""
+MOST = 1 << 26
+"""Bytes of the largest manifest that is read."""
 SMALL = 1 << 20
 """Files of up to this many bytes are hashed at first use; larger files are hashed when their time stamp has changed."""
 PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy", "ctranslate2")
@@ -117,9 +121,10 @@ def read(folder: Path) -> Manifest:
         FileNotFoundError: there is no manifest, and so no artifact.
         Damaged: the manifest cannot be read, or belongs to another fingerprint.
         StoreError: a newer Cavesson wrote the manifest.
+        OSError: the manifest may not be read, or the disk fails.
     """
     try:
-        content = parse_json((folder / NAME).read_bytes())
+        content = parse_json(_content(folder / NAME))
         version, digest = content["format"], content.pop("digest", None)
         if isinstance(version, int) and version > FORMAT:
             raise StoreError(
@@ -129,11 +134,30 @@ def read(folder: Path) -> Manifest:
         if digest != _digest(content):
             raise Damaged("does not fit its own digest")
         manifest = Manifest.model_validate(content)
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        f"{manifest.kind}{manifest.title}{manifest.created}".encode()  # a lone surrogate is no text
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise Damaged("cannot be read") from error
     if manifest.fingerprint != folder.name:
         raise Damaged(f"belongs to {manifest.fingerprint}")
+    if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in manifest.files):
+        raise Damaged("names files outside its folder")
     return manifest
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a manifest.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: something that is no file stands in its place.
+        OSError: the file may not be read, or the disk fails.
+    """
+    try:
+        return disk.read_plain(path, MOST)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR):
+            raise Damaged("is no plain file") from error
+        raise
 
 
 def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]:
@@ -146,8 +170,10 @@ def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]
     for name, record in manifest.files.items():
         path = folder / name
         try:
-            status = path.stat()
-            if status.st_size != record.size:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                yield Damage(manifest.fingerprint, name, "is no plain file")
+            elif status.st_size != record.size:
                 yield Damage(manifest.fingerprint, name, f"has {status.st_size} bytes instead of {record.size}")
             elif (deep or record.size <= SMALL or status.st_mtime_ns != record.modified) and (
                 sha256(path) != record.sha256
@@ -155,6 +181,8 @@ def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]
                 yield Damage(manifest.fingerprint, name, "has changed content")
         except FileNotFoundError:
             yield Damage(manifest.fingerprint, name, "is missing")
+        except OSError as error:
+            yield Damage(manifest.fingerprint, name, f"cannot be read: {error.strerror}")
     if deep:
         for name in sorted(set(files_in(folder)) - set(manifest.files)):
             yield Damage(manifest.fingerprint, name, "does not belong there")

@@ -6,11 +6,10 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -18,12 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from cavesson.errors import CavessonError, ConfigError, Stopped
+from cavesson.lab.trust import LIBRARIES, PACKAGE, trusted_source
 
-PACKAGE = Path(__file__).parents[1]
 OWN = "own_"
 """Start of the names of modules that are loaded from a user's files."""
-LIBRARIES = tuple(str(path) for path in (PACKAGE, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
-"""Folders of code that no user wrote."""
+_LOADED: dict[str, tuple[bytes, ModuleType]] = {}
+"""The modules from a user's files by name, each with the source that was executed."""
 
 
 def is_own(name: str) -> bool:
@@ -39,16 +38,13 @@ def imported(place: str, what: str) -> Any:
         what: the kind of object, for the message ("intervention").
 
     Raises:
-        ConfigError: the file or module cannot be loaded, or has no such name.
+        ConfigError: the file or module cannot be loaded, has no such name, or is nothing that the user trusts (`trust.py`).
     """
     where, _, name = place.rpartition(":")
     try:
-        if where.endswith(".py"):
-            file = _file(where)
-            module = _executed(file, file.stat().st_mtime_ns)
-        else:
-            module = importlib.import_module(where)
-        return getattr(module, name)
+        return getattr(_executed(_file(where)) if where.endswith(".py") else module_named(where), name)
+    except CavessonError:
+        raise
     except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
         raise ConfigError(
             f"The {what} {place!r} cannot be loaded: {type(error).__name__}: {error}",
@@ -139,13 +135,7 @@ def source_digest(place: str, what: str) -> str:
     """
     where = place.rpartition(":")[0]
     try:
-        if where.endswith(".py"):
-            source = _file(where)
-        else:
-            found = importlib.util.find_spec(where)
-            if found is None or found.origin is None:
-                raise ImportError(f"no source file of {where!r}")
-            source = Path(found.origin)
+        source = _file(where) if where.endswith(".py") else Path(_spec(where).origin or "")
         return hashlib.sha256(source.read_bytes()).hexdigest()[:32]
     except (OSError, ImportError, ValueError) as error:
         raise ConfigError(f"The {what} {place!r} cannot be found: {error}", "Check the path or module name.") from error
@@ -155,13 +145,54 @@ def _file(where: str) -> Path:
     return Path(where).expanduser().resolve()
 
 
-@lru_cache(maxsize=64)
-def _executed(file: Path, changed: int) -> ModuleType:
-    """The module in a file, executed once for each state of the file (`changed` is the time stamp, for the cache alone)."""
+def module_named(name: str) -> ModuleType:
+    """An importable module; the files of a user's own package have to be trusted.
+
+    Raises:
+        ConfigError: nobody has said that the file of the module, or of a package above it, may run.
+        ImportError, ValueError: there is no such module.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = _spec(name)
+    if spec.origin is None or not spec.origin.endswith(".py") or spec.origin.startswith(LIBRARIES):
+        return importlib.import_module(name)
+    module = _run(spec, trusted_source(Path(spec.origin).resolve(), name))
+    above, _, last = name.rpartition(".")
+    if above:
+        setattr(sys.modules[above], last, module)
+    return module
+
+
+def _spec(name: str) -> ModuleSpec:
+    """Where a module lies; the packages above the module are imported."""
+    if above := name.rpartition(".")[0]:
+        module_named(above)
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return spec
+
+
+def _executed(file: Path) -> ModuleType:
+    """The module in a file, executed once for each content of the file."""
     name = f"{OWN}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    source = trusted_source(file)
+    if name in _LOADED and _LOADED[name][0] == source:
+        return _LOADED[name][1]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise ImportError(f"{file} is not a Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # pydantic looks up annotations in sys.modules
-    spec.loader.exec_module(module)
+    _LOADED[name] = source, _run(spec, source)
+    return _LOADED[name][1]
+
+
+def _run(spec: ModuleSpec, source: bytes) -> ModuleType:
+    """A module of exactly this source: Python's own loader would read the file again, or take stored bytecode for it."""
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # pydantic looks up annotations there
+    try:
+        exec(compile(source, str(spec.origin), "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
     return module

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -157,8 +158,11 @@ class Pool:
         """Start a worker on a core of its own, in its own process group: Ctrl-C reaches the parent alone."""
         core, lock = free_core()
         ours, theirs = socket.socketpair()
-        output = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as the worker lives
-        place = [str(theirs.fileno()), str(self.store.root), str(core)]
+        output = _output()
+        in_main = (
+            threading.current_thread() is threading.main_thread()
+        )  # the kernel looks at the thread, not the process
+        place = [str(theirs.fileno()), str(self.store.root), str(core), str(os.getpid() if in_main else 0)]
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "cavesson.lab.worker", *place],
@@ -177,6 +181,14 @@ class Pool:
         """The environment of the next worker: with several GPUs, each worker sees one of them."""
         visible = gpus()
         return {"CUDA_VISIBLE_DEVICES": visible[len(self._started) % len(visible)]} if len(visible) > 1 else {}
+
+
+def _output() -> IO[bytes]:
+    """A file for what a worker prints, open for as long as the worker lives; nothing is kept without a temporary folder."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return Path(os.devnull).open("w+b")
 
 
 def _import_path() -> str:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from cavesson.errors import ConfigError
+from cavesson.lab import disk
 from cavesson.lab.locks import FileLock
 
 THREADS = 1
@@ -39,7 +40,10 @@ def free_core() -> tuple[int, FileLock | None]:
     """A core that no other worker of this user holds, and the lock on that core; (-1, None): the system chooses the core."""
     if not hasattr(os, "sched_getaffinity"):
         return -1, None
-    folder = Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}"
+    try:  # a folder of this machine, and not of the user's home, which several machines may share
+        folder = disk.private_folder(Path(tempfile.gettempdir()) / f"cavesson-cores-{os.getuid()}")
+    except OSError:  # another user made the folder first, or there is no room: workers are not pinned
+        return -1, None
     for core in sorted(os.sched_getaffinity(0)):
         lock = FileLock(folder / str(core), remove=True)
         try:

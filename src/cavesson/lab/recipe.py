@@ -9,7 +9,6 @@ therefore leaves old fingerprints as they were; a new default changes what an ol
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_
 from pydantic.fields import FieldInfo
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.lab.own import module_named
 
 PathOf = Callable[["Recipe"], Path]
 """Gives the folder of a finished artifact."""
@@ -236,7 +236,7 @@ def class_of(kind: str) -> type[Recipe]:
     place = KINDS.get(kind, kind)
     module, _, name = place.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name) if name else None
+        found = getattr(module_named(module), name) if name else None
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"The recipe kind {kind!r} cannot be loaded: {error}", "Install the package that defines it."

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.errors import StoreError
-from cavesson.lab import disk
+from cavesson.lab import disk, place
 from cavesson.lab.locks import FileLock
 from cavesson.lab.recipe import Recipe, lineage
 
 REPORT_ROOTS = "roots.json"
+_MOST = 1 << 26
+"""Bytes of the largest list of fingerprints that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,14 @@ class Roots:
 
     def pins(self) -> list[str]:
         """The pinned fingerprints."""
-        return sorted(path.name for path in _listing(self.root / "pins"))
+        return sorted(path.name for path in _listing(self.root / "pins") if place.FINGERPRINT.fullmatch(path.name))
 
     def pin(self, fingerprint: str) -> None:
         """Keep an artifact, with all its inputs, until the artifact is unpinned."""
-        place = self.root / "pins" / fingerprint
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()
+        place.mark(self.root)
+        pin = self.root / "pins" / fingerprint
+        pin.parent.mkdir(exist_ok=True)
+        pin.touch()
 
     def unpin(self, fingerprint: str) -> None:
         """Forget a pin."""
@@ -58,6 +61,7 @@ class Roots:
         folder = self.root / "reports" / report
         needed = [recipe.fingerprint for recipe in lineage(*recipes) if not recipe.virtual]
         if _stored_roots(folder / REPORT_ROOTS) != needed:  # no write if nothing changed: the disk may be read-only
+            place.mark(self.root)
             folder.mkdir(parents=True, exist_ok=True)
             _write_json(folder / REPORT_ROOTS, needed)
         return folder
@@ -68,11 +72,11 @@ class Roots:
         Raises:
             StoreError: a report's list cannot be read, so no artifact can be called unneeded.
         """
-        places = [folder / REPORT_ROOTS for folder in _listing(self.root / "reports")]
+        lists = [folder / REPORT_ROOTS for folder in _listing(self.root / "reports")]
         return [
-            Report(place.parent.name, tuple(_read_fingerprints(place)), _changed(place))
-            for place in places
-            if place.exists()
+            Report(roots.parent.name, tuple(_read_fingerprints(roots)), _changed(roots))
+            for roots in lists
+            if roots.exists()
         ]
 
     def drop(self, report: str) -> None:
@@ -86,19 +90,21 @@ class Roots:
             tidy: delete the claims of dead processes; the caller must hold `sweeping()`. Otherwise nothing is written.
         """
         found: dict[str, str] = {}
-        for place in _listing(self.root / "uses"):
-            if tidy and place.name.startswith("."):  # half-written by a killed process: `sweeping()` blocks others
-                place.unlink(missing_ok=True)
-            if place.suffix != ".json":
+        for claim in _listing(self.root / "uses"):
+            if not place.CLAIM.fullmatch(claim.name):
                 continue
-            lock = FileLock(place.with_suffix(".lock"), remove=True)
+            if tidy and claim.name.startswith("."):  # half-written by a killed process: `sweeping()` blocks others
+                claim.unlink(missing_ok=True)
+            if claim.suffix != ".json":
+                continue
+            lock = FileLock(claim.with_suffix(".lock"), remove=True)
             if not tidy and not lock.is_held():
                 continue
             if tidy and lock.try_acquire():
-                place.unlink(missing_ok=True)
+                claim.unlink(missing_ok=True)
                 lock.release()
             else:
-                found.update(dict.fromkeys(_read_fingerprints(place), lock.holder()))
+                found.update(dict.fromkeys(_read_fingerprints(claim), lock.holder()))
         return found
 
 
@@ -119,7 +125,8 @@ class Use:
             return
         sweeping = self._roots.sweeping()
         try:
-            self._place.parent.mkdir(parents=True, exist_ok=True)
+            place.mark(self._roots.root)
+            self._place.parent.mkdir(exist_ok=True)
             sweeping.acquire(shared=True)
             if not self._open:
                 self._lock.acquire()
@@ -147,27 +154,29 @@ def _listing(folder: Path) -> list[Path]:
         return []
 
 
-def _changed(place: Path) -> str:
+def _changed(path: Path) -> str:
     """When a file was last written."""
-    return datetime.fromtimestamp(place.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
-def _stored_roots(place: Path) -> list[str] | None:
+def _stored_roots(path: Path) -> list[str] | None:
     """The list of fingerprints in a file; None if the file is missing or damaged."""
     try:
-        return _read_fingerprints(place) if place.exists() else None
+        return _read_fingerprints(path) if path.exists() else None
     except StoreError:
         return None
 
 
 def _read_fingerprints(path: Path) -> list[str]:
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = json.loads(disk.read_plain(path, _MOST))
     except FileNotFoundError:  # its process gave the claim up this moment
         return []
-    except ValueError:
+    except (ValueError, RecursionError, OSError):
         content = None
-    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+    if not isinstance(content, list) or not all(
+        isinstance(one, str) and place.FINGERPRINT.fullmatch(one) for one in content
+    ):
         raise StoreError(f"{path} is not a list of fingerprints.", "Delete that folder if the report is not needed.")
     return content
 

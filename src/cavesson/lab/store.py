@@ -7,6 +7,7 @@
     root/locks/ab12…              held by the process that makes the artifact
     root/pins/, reports/, uses/   what must be kept (`roots.py`)
     root/index.sqlite             a cache for listings (`index.py`)
+    root/cavesson-store.txt       marks the folder as a store (`place.py`)
 
 An artifact counts as there only if its manifest verifies; an existing folder is not enough. Any number of processes may
 share a store.
@@ -15,12 +16,13 @@ share a store.
 from __future__ import annotations
 
 import os
+import re
 import secrets
-import shlex
 import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,11 +30,12 @@ from pathlib import Path
 from statistics import median
 
 from cavesson.errors import ConfigError, StoreError
-from cavesson.lab import disk
+from cavesson.lab import disk, place
 from cavesson.lab import manifest as manifests
 from cavesson.lab.index import Entry, Index, Stamp
 from cavesson.lab.locks import FileLock, Waiting
 from cavesson.lab.manifest import Damage, Damaged, Manifest
+from cavesson.lab.place import default_root as default_root
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.roots import Report, Roots, Use
 
@@ -41,6 +44,10 @@ Ref = Recipe | str
 
 _DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
 """Kinds under which `ls` lists artifacts with a damaged manifest, or with a manifest of a newer Cavesson."""
+_ASIDE = re.compile(r"([0-9a-f]{32}|cache)\.[0-9a-f]{8}")
+"""The name in `making/` of what only waits to be deleted."""
+_DELETERS = 8
+"""Threads that delete folders: many file systems take milliseconds for a folder, and take many folders at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,14 @@ class Store:
 
     Args:
         root: the folder; None: `CAVESSON_HOME`, else `cavesson` in the user's data directory. The first write makes the folder.
+
+    Raises:
+        ConfigError: the folder holds something else than a store.
+        StoreError: the folder cannot be read, or has the layout of a newer Cavesson.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = Path(root).expanduser().absolute() if root is not None else default_root()
+        self.root = place.opened(root)
         self.cache = self.root / "cache"
         self._roots = Roots(self.root)
         self._index = Index(self.root / "index.sqlite")
@@ -120,6 +131,8 @@ class Store:
             raise StoreError(
                 f"{folder / manifests.NAME} {damaged}.", f"Remove the artifact: cavesson store rm {_name(ref)[:12]}"
             ) from damaged
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def ls(self) -> list[Entry]:
         """All artifacts, the oldest first, those with a damaged manifest and those of a newer Cavesson included."""
@@ -169,7 +182,7 @@ class Store:
         damages = [item for name in names if ref is not None or self._folder(name).exists() for item in found[name]]
         for damage in damages:
             with suppress(OSError):  # the file is missing, or the file system is read-only
-                os.utime(self._folder(damage.fingerprint) / damage.file)
+                os.utime(self._folder(damage.fingerprint) / damage.file, follow_symlinks=False)
         return damages
 
     # --- making
@@ -193,6 +206,7 @@ class Store:
         name = recipe.fingerprint
         lock = FileLock(self.root / "locks" / name, remove=True)
         with disk.writing(self.root):
+            place.mark(self.root)
             lock.acquire(waiting=waiting)
         try:
             if self.has(recipe):
@@ -200,6 +214,7 @@ class Store:
                 return
             folder = self.root / "making" / name
             with disk.writing(self.root):
+                place.mark(self.root)
                 shutil.rmtree(folder, ignore_errors=True)  # the half-made folder of a killed process
                 folder.mkdir(parents=True)
             started = time.monotonic()
@@ -293,6 +308,9 @@ class Store:
                     f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that process ends."
                 )
             self._index.update((), gone=[name])
+            if (scratch := self.root / "scratch" / name).exists():
+                self._aside(scratch)
+            self._delete_aside()
 
     def gc(self, *, cache: bool = False, dry_run: bool = False) -> Collected:
         """Remove the artifacts that no report, pin or live process needs, directly or as an input.
@@ -312,12 +330,12 @@ class Store:
             return _collected(entries, _unneeded(entries, needed), needed, self.cached(), cache)
         with disk.writing(self.root), self._roots.sweeping():
             needed, entries = self._needed(self._roots.in_use()), self.ls()
-            removed = [entry for entry in _unneeded(entries, needed) if self._remove(entry.fingerprint)]
+            removed = [entry for entry in _unneeded(entries, needed) if self._collect(entry.fingerprint)]
             self._index.update((), gone=[entry.fingerprint for entry in removed])
-            self._clear_leftovers(needed)
             cached = self.cached()
             if cache and self.cache.exists():
-                self._discard(self.cache)
+                self._aside(self.cache)
+            self._clear_leftovers(needed)
             return _collected(entries, removed, needed, cached, cache)
 
     def cached(self) -> int:
@@ -348,9 +366,12 @@ class Store:
         except (FileNotFoundError, NotADirectoryError, Damaged):
             return None
         except OSError as error:
-            raise StoreError(
-                f"The store {self.root} cannot be read: {error}.", "Use another store (--store or CAVESSON_HOME)."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"The store {self.root} cannot be read: {error}.", "Use another store (--store or CAVESSON_HOME)."
+        )
 
     def _damages(self, name: str, deep: bool) -> Iterator[Damage]:
         try:
@@ -359,6 +380,8 @@ class Store:
             yield Damage(name, manifests.NAME, str(damaged))
         except FileNotFoundError:
             yield Damage(name, manifests.NAME, "is missing")
+        except OSError as error:
+            yield Damage(name, manifests.NAME, f"cannot be read: {error.strerror}")
         except StoreError as newer:
             yield Damage(name, manifests.NAME, f"cannot be judged: {newer.problem}")
 
@@ -372,45 +395,58 @@ class Store:
             os.fsync(file.fileno())
         for inner, _, _ in os.walk(folder):
             manifests.flush_folder(Path(inner))
-        place = self._folder(recipe.fingerprint)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():  # a damaged artifact: a whole one is never made again
-            self._discard(place)
-        folder.rename(place)
-        manifests.flush_folder(place.parent)
+        home = self._folder(recipe.fingerprint)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        damaged = self._aside(home) if home.exists() else None  # a whole artifact is never made again
+        folder.rename(home)
+        manifests.flush_folder(home.parent)
+        if damaged is not None:
+            shutil.rmtree(damaged, ignore_errors=True)
         shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
 
-    def _discard(self, folder: Path) -> None:
-        """Move a folder out of the way in one step, then delete it."""
+    def _aside(self, folder: Path) -> Path:
+        """Move a folder, in one step, to what only waits to be deleted."""
         aside = self.root / "making" / f"{folder.name}.{secrets.token_hex(4)}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        return folder.rename(aside)
 
     def _remove(self, name: str) -> bool:
-        """Remove an artifact and its scratch; False if a process is making the artifact this moment."""
-        lock = FileLock(self.root / "locks" / name, remove=True)
-        if not lock.try_acquire():
+        """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""
+        if FileLock(self.root / "locks" / name).is_held():
             return False
-        with lock:
-            if self._folder(name).exists():
-                self._discard(self._folder(name))
-            shutil.rmtree(self.root / "scratch" / name, ignore_errors=True)
+        if self._folder(name).exists():
+            self._aside(self._folder(name))
         return True
 
-    def _clear_leftovers(self, needed: set[str]) -> None:
-        """Remove half-made folders of dead processes, and scratch that nothing needs."""
-        for folder in _subfolders(self.root / "making"):
-            self._delete_unlocked(folder)
-        for folder in _subfolders(self.root / "scratch"):
-            if folder.name not in needed or self._folder(folder.name).exists():
-                self._delete_unlocked(folder)
+    def _collect(self, name: str) -> bool:
+        """Move an artifact aside if nobody is making it, and if it is this user's."""
+        try:
+            return self._remove(name)
+        except PermissionError:
+            return False
 
-    def _delete_unlocked(self, folder: Path) -> None:
-        lock = FileLock(self.root / "locks" / folder.name.partition(".")[0], remove=True)
+    def _clear_leftovers(self, needed: set[str]) -> None:
+        """Delete what was moved aside, half-made folders and locks of dead processes, and scratch that nothing needs."""
+        for folder in place.folders_in(self.root / "making", place.FINGERPRINT):
+            self._aside_unlocked(folder)
+        for folder in place.folders_in(self.root / "scratch", place.FINGERPRINT):
+            if folder.name not in needed or self._folder(folder.name).exists():
+                self._aside_unlocked(folder)
+        for lock in (self.root / "locks").glob("[0-9a-f]" * 32):
+            if (left := FileLock(lock, remove=True)).try_acquire():
+                left.release()
+        self._delete_aside()
+
+    def _aside_unlocked(self, folder: Path) -> None:
+        lock = FileLock(self.root / "locks" / folder.name, remove=True)
         if lock.try_acquire():
-            with lock:
-                shutil.rmtree(folder, ignore_errors=True)
+            with lock, suppress(PermissionError):
+                self._aside(folder)
+
+    def _delete_aside(self) -> None:
+        with ThreadPoolExecutor(_DELETERS) as pool:
+            for folder in place.folders_in(self.root / "making", _ASIDE):
+                pool.submit(shutil.rmtree, folder, ignore_errors=True)
 
     def _needed(self, in_use: Iterable[str]) -> set[str]:
         """The fingerprints that pins, reports and live processes need, with all inputs of the artifacts in the store."""
@@ -419,7 +455,7 @@ class Store:
         while todo:
             try:
                 inputs = manifests.read(self._folder(todo.pop())).inputs
-            except (FileNotFoundError, Damaged):
+            except (OSError, Damaged):
                 continue
             todo.extend(set(inputs) - needed)
             needed.update(inputs)
@@ -427,43 +463,26 @@ class Store:
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
         """Every artifact's fingerprint with its manifest's stamp, from the folders."""
-        for shelf in _subfolders(self.root / "artifacts"):
-            for folder in _subfolders(shelf):
-                try:
-                    status = (folder / manifests.NAME).stat()
-                    yield folder.name, (status.st_mtime_ns, status.st_size)
-                except FileNotFoundError:
-                    yield folder.name, (0, 0)
+        try:
+            shelves = place.folders_in(self.root / "artifacts", place.SHELF)
+            folders = [folder for shelf in shelves for folder in place.folders_in(shelf, place.FINGERPRINT)]
+        except OSError as error:
+            raise self._unreadable(error) from error
+        for folder in folders:
+            try:
+                status = (folder / manifests.NAME).lstat()
+                yield folder.name, (status.st_mtime_ns, status.st_size)
+            except OSError:  # missing, or not for this user to read
+                yield folder.name, (0, 0)
 
     def _entry(self, name: str) -> Entry:
         try:
             found = manifests.read(self._folder(name))
             return Entry(name, found.kind, found.title, found.created, found.wall_seconds, found.size)
-        except (FileNotFoundError, Damaged):
+        except (OSError, Damaged):
             return Entry(name, _DAMAGED, "its manifest cannot be read", "", 0.0, 0)
         except StoreError:
             return Entry(name, _NEWER, "made by a newer Cavesson", "", 0.0, 0)
-
-
-def default_root() -> Path:
-    """The folder of the default store: `CAVESSON_HOME`, else `cavesson` in the user's data directory."""
-    if home := os.environ.get("CAVESSON_HOME"):
-        return Path(home).expanduser().absolute()
-    import platformdirs
-
-    return platformdirs.user_data_path("cavesson")
-
-
-def old_store() -> str | None:
-    """A message about a store of Bridle, this project's earlier name, if there is one and no store of Cavesson yet."""
-    import platformdirs
-
-    new, named = default_root(), os.environ.get("BRIDLE_HOME")
-    old = Path(named).expanduser().absolute() if named else platformdirs.user_data_path("bridle")
-    if "CAVESSON_HOME" in os.environ or not (old / "artifacts").is_dir() or (new / "artifacts").exists():
-        return None
-    how = f"export CAVESSON_HOME={shlex.quote(str(old))}" if named else shlex.join(["mv", str(old), str(new)])
-    return f"{old} is a store of Bridle, as Cavesson was called before. It is left alone; to go on with it: {how}"
 
 
 def _unneeded(entries: list[Entry], needed: set[str]) -> list[Entry]:
@@ -486,17 +505,18 @@ def _size(path: Path) -> int:
 
 
 def _name(ref: Ref) -> str:
-    return ref.fingerprint if isinstance(ref, Recipe) else ref
+    """The fingerprint.
+
+    Raises:
+        ConfigError: the text is no whole fingerprint.
+    """
+    name = ref.fingerprint if isinstance(ref, Recipe) else ref
+    if not place.FINGERPRINT.fullmatch(name):
+        raise ConfigError(f"{name!r} is no fingerprint.", "A fingerprint has 32 digits, 0 to f.")
+    return name
 
 
 def _stamp(folder: Path, manifest: Manifest) -> tuple[object, ...]:
     """A value that changes whenever a file of the artifact is written, replaced or removed."""
     statuses = [(folder / name).stat() for name in manifest.files]
     return (manifest, *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in statuses))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []

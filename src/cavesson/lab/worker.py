@@ -6,13 +6,16 @@ The parent starts it as `python -m cavesson.lab.worker` with one end of a socket
     worker → parent   a `cavesson.lab.stage.Message`
 
 When the parent ends, for whatever reason, the socket closes and the worker ends at once. Only the running stage is lost, as
-after `kill -9`.
+after `kill -9`. On Linux the kernel kills the worker as well, for a stage that never leaves a library's code would keep Python
+from seeing the closed socket.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -27,9 +30,20 @@ REPORT_SECONDS = 0.1
 """Progress is sent at most this often."""
 
 
+PR_SET_PDEATHSIG = 1
+"""Linux, prctl(2): the signal that a process gets when the thread that started the process ends."""
+
+
 def main() -> None:
-    """Serve until the parent closes the connection. Arguments: file descriptor, store, core to stay on (or -1)."""
-    descriptor, root, core = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    """Serve until the parent closes the connection.
+
+    Arguments: file descriptor, store, core to stay on (or -1), and the parent to die with (or 0).
+    """
+    descriptor, root, core, parent = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    if parent and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent has ended before the call
+            sys.exit(1)
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     _Worker(Store(root), Connection(descriptor)).serve()
