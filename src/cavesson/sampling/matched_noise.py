@@ -143,7 +143,7 @@ def _with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
 
     import torch
 
-    net = copy.deepcopy(model.net)
+    net = copy.deepcopy(model.net).float()  # 16 bits would round small steps away
     with torch.no_grad():
         for name, weight in net.named_parameters():
             weight += scale * steps[name].to(weight.device, weight.dtype)
