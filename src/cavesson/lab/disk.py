@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from cavesson.errors import StoreError
 
@@ -70,7 +70,7 @@ def private_folder(path: Path) -> Path:
 
 
 @contextmanager
-def private_file(path: Path, flags: int) -> Iterator[BinaryIO]:
+def private_file(path: Path, flags: int) -> Iterator[IO[bytes]]:
     """A file that nobody else can write, opened with the given flags; no link is followed.
 
     Raises:

@@ -16,6 +16,7 @@ from cavesson.errors import StoreError
 from cavesson.lab import disk, place
 from cavesson.lab.locks import FileLock
 from cavesson.lab.recipe import Recipe, lineage
+from cavesson.lines import parse_json
 
 REPORT_ROOTS = "roots.json"
 _MOST = 1 << 26
@@ -169,10 +170,10 @@ def _stored_roots(path: Path) -> list[str] | None:
 
 def _read_fingerprints(path: Path) -> list[str]:
     try:
-        content: Any = json.loads(disk.read_plain(path, _MOST))
+        content: Any = parse_json(disk.read_plain(path, _MOST))
     except FileNotFoundError:  # its process gave the claim up this moment
         return []
-    except (ValueError, RecursionError, OSError):
+    except (ValueError, OSError):
         content = None
     if not isinstance(content, list) or not all(
         isinstance(one, str) and place.FINGERPRINT.fullmatch(one) for one in content

@@ -15,7 +15,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,23 +32,31 @@ _PLACES = (
     *site.getsitepackages(),
     site.getusersitepackages(),
 )
-LIBRARIES = tuple({f"{place}{os.sep}" for folder in (PACKAGE, *_PLACES) for place in (folder, Path(folder).resolve())})
+LIBRARIES = tuple(
+    {f"{place}{os.sep}" for folder in (str(PACKAGE), *_PLACES) for place in (folder, Path(folder).resolve())}
+)
 """Folders of code that no user wrote."""
 
 _NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)")
 """What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`."""
 _said: set[str] = set()
-"""Files and modules that the user named on the command line, and hashes of contents that this process has let run."""
-_agreed = False
-"""Whether the user said `--trust`."""
+"""Files and modules that the user named himself, and hashes of contents that this process has let run."""
+_agreed: bool | None = None
+"""Whether the user said `--trust`; None: there is no command line."""
 
 
 def begin(words: Sequence[str]) -> None:
     """Take note of a command line: of the Python that the user names on it, and whether he says `--trust`."""
     global _agreed
     _agreed = OPTION in words
-    names = {*(name for word in words for name in _NAME.findall(word)), *(word.rpartition(":")[0] for word in words)}
     _said.clear()
+    named(words)
+
+
+def named(words: Iterable[str]) -> None:
+    """Take note of texts in which the user himself names the Python that is to run."""
+    words = list(words)
+    names = {*(name for word in words for name in _NAME.findall(word)), *(word.rpartition(":")[0] for word in words)}
     _said.update(str(Path(name).expanduser().resolve()) if name.endswith(".py") else name for name in names if name)
 
 
@@ -74,9 +82,10 @@ def trusted_source(file: Path, module: str = "") -> bytes:
         return source
     name = printable(str(file))
     if not _agreed:
+        how = "cavesson.lab.trust.trust(FILE)" if _agreed is None else f"the same command with {OPTION}"
         raise ConfigError(
             f"{name} is Python code that you did not name yourself, so it has not run (SHA-256 {digest}).",
-            f"Read the file. If you trust it, say so once: the same command with {OPTION}.",
+            f"Read the file. If you trust it, say so once: {how}.",
         )
     print(f"note: running {name} (SHA-256 {digest}), trusted from now on", file=sys.stderr)
     _remember(digest, file)
