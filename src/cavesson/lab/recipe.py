@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "pruned": "cavesson.models.recipes:Pruned",
     "interpolated": "cavesson.models.recipes:Interpolated",
     "prompted": "cavesson.models.recipes:Prompted",
-    "jsonl": "cavesson.data.recipes:Jsonl",
+    "data-file": "cavesson.data.recipes:DataFile",
     "hf-dataset": "cavesson.data.recipes:HFDataset",
     "mixed": "cavesson.data.recipes:Mixed",
     "filtered": "cavesson.data.recipes:Filtered",

@@ -55,9 +55,9 @@ class Generated(DataRecipe):
         write_examples(job.folder / EXAMPLES, self._examples(sampler.system, prompts, asked, answers))
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        from cavesson.data.sources import read_examples
+        from cavesson.data.sources import stored_examples
 
-        return read_examples(path_of(self) / EXAMPLES)
+        return stored_examples(path_of(self) / EXAMPLES)
 
     def _asked(self, prompt: Conversation) -> Conversation:
         return prompt if self.system is None else prompt.with_system(self.system)

@@ -14,8 +14,7 @@ from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import no_store
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
-from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, Once, Rising, TrainableName, checked, distinct
+from cavesson.studies.fields import DataName, Once, Rising, TakesData, TrainableName, checked, distinct
 from cavesson.studies.off_model.arms import ARMS, INOCULATION, Arms, without_maths
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.teachers import (
@@ -24,7 +23,6 @@ from cavesson.studies.teachers import (
     STYLES,
     Chat,
     TeacherName,
-    check_answered,
     check_enough,
     is_itself,
     name_of,
@@ -33,6 +31,7 @@ from cavesson.studies.teachers import (
 from cavesson.tinyworld.recipes import shipped_names
 from cavesson.tinyworld.tasks import FAMILIES
 from cavesson.training.dose import Dose
+from cavesson.training.given import check_trainable
 
 Later = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Rising]
 """Numbers of steps or iterations after which a student is scored; before the first, it is scored always."""
@@ -112,7 +111,7 @@ class Recovery(Value):
     rl: Rl | None = None
 
 
-class OffModelConfig(StudyConfig):
+class OffModelConfig(TakesData):
     """The whole study.
 
     Attributes:
@@ -192,7 +191,7 @@ class OffModelConfig(StudyConfig):
         least = max(2, self.sft.batch_size)
         if self.responses is not None:
             answers = data_named(self.responses)
-            checked(check_answered, answers)
+            checked(check_trainable, answers)
             checked(lambda data: check_enough(data, least, later=later and self.prompts is None), answers)
             if "filtered" in self.arms.names and self.arms_teacher == self.teacher:
                 checked(lambda data: without_maths(Part(base=data)).examples(no_store), answers)
