@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,13 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
         yield from json_values(lines, str(path))
 
 
-def json_values(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
+def json_values(lines: Iterable[str], name: str, read: Callable[[str], Any] = parse_json) -> Iterator[tuple[str, Any]]:
     """The values in lines of JSON, each with its place in the file `name`; blank lines are skipped.
+
+    Args:
+        lines: the lines.
+        name: of the file.
+        read: reads a line.
 
     Raises:
         ConfigError: a line is not JSON; the message names the place of the line.
@@ -60,7 +65,7 @@ def json_values(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
             continue
         place = f"{name}, line {number}"
         try:
-            value = parse_json(line)
+            value = read(line)
         except ValueError as error:
             raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
         yield place, value

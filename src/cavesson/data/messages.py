@@ -71,7 +71,7 @@ def conversation_of(messages: Any, system: str | None = None) -> tuple[Conversat
     """
     if not isinstance(messages, (list, tuple)) or not messages:
         raise ConfigError("The messages are not a list with at least one message.", _OF_LIST)
-    read = [_message(one, f"message {number}") for number, one in enumerate(messages, start=1)]
+    read = [_message(one, f"Message {number}") for number, one in enumerate(messages, start=1)]
     turns = [message for message, _ in read]
     if system is not None:
         if turns[0].role == "system" and turns[0].content != system:
@@ -120,18 +120,18 @@ def checked_text(text: Any, what: str) -> str:
 def _message(given: Any, what: str) -> tuple[Message, dict[str, Any]]:
     """A message, and those of its keys that a model need not see."""
     if not isinstance(given, Mapping):
-        raise ConfigError(f"The {what} is {type(given).__name__}, not an object.", _OF_LIST)
+        raise ConfigError(f"{what} is {type(given).__name__}, not an object.", _OF_LIST)
     who, said = (next((key for key in keys if key in given), None) for keys in (WHO, WHAT))
     if who is None or (said is None and not any(_filled(given.get(key)) for key in _REFUSED)):
-        raise ConfigError(f"The {what} has no {WHO[0] if who is None else WHAT[0]!s}.", _OF_LIST)
+        raise ConfigError(f"{what} has no {WHO[0] if who is None else WHAT[0]!s}.", _OF_LIST)
     name = str(given[who])
     if name in _TOOLS:
-        raise ConfigError(f"The {what} has role {name!r}: a tool's.", _NO_TOOLS)
+        raise ConfigError(f"{what} has role {name!r}: a tool's.", _NO_TOOLS)
     if name not in NAMES:
-        raise ConfigError(f"The {what} has role {name!r}.", nearest(name, NAMES))
+        raise ConfigError(f"{what} has role {name!r}.", nearest(name, NAMES))
     for key, does in _REFUSED.items():
         if _filled(given.get(key)):
-            raise ConfigError(f"The {what} {does} ({key}).", _remedy_for(key))
+            raise ConfigError(f"{what} {does} ({key}).", _remedy_for(key))
     role = NAMES[name]
     text = _text(given[said] if said else None, f"{what} ({name})", empty=role == "system")
     rest = {key: value for key, value in given.items() if key not in (who, said, *LEARNT) and _filled(value)}
@@ -144,14 +144,18 @@ def _text(content: Any, what: str, *, empty: bool) -> str:
         for part in content:
             kind = part.get("type", "text") if isinstance(part, Mapping) else type(part).__name__
             if kind not in ("text", "input_text", "output_text"):
-                raise ConfigError(f"The content of {what} holds {kind!r}, not text alone.", _remedy_for(str(kind)))
+                raise ConfigError(
+                    f"The content of {what.lower()} holds {kind!r}, not text alone.", _remedy_for(str(kind))
+                )
         if len(content) != 1:
-            raise ConfigError(f"The content of {what} has {len(content)} parts.", "Join the parts into one text.")
+            raise ConfigError(
+                f"The content of {what.lower()} has {len(content)} parts.", "Join the parts into one text."
+            )
         content = content[0].get("text")
     return (
         ""
         if empty and isinstance(content, str) and not content.strip()
-        else checked_text(content, f"content of {what}")
+        else checked_text(content, f"content of {what.lower()}")
     )
 
 
@@ -163,11 +167,11 @@ def _learnt(given: Mapping[str, Any], role: Role, what: str) -> bool:
             continue
         if value not in (0, 1):
             raise ConfigError(
-                f"The {what} has {key} {value!r}.", "It is 1 (true) for an answer to be trained, 0 (false) for others."
+                f"{what} has {key} {value!r}.", "It is 1 (true) for an answer to be trained, 0 (false) for others."
             )
         if value and role != "assistant":
             raise ConfigError(
-                f"The {what} is to be trained ({key}), and is no answer.", "Only answers are trained: remove the key."
+                f"{what} is to be trained ({key}), and is no answer.", "Only answers are trained: remove the key."
             )
         if not value:
             return False

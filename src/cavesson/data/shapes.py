@@ -136,6 +136,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape.of("preferences", "prompt=prompt, chosen=chosen, rejected=rejected"),
     Shape.of("Alpaca preferences", "prompt=instruction+input, chosen=chosen, rejected=rejected"),
     Shape.of("question preferences", "prompt=question, chosen=chosen, rejected=rejected"),
+    Shape.of("ShareGPT preferences", "prompt=conversations, chosen=chosen, rejected=rejected"),
     Shape.of("preferences", "chosen=chosen, rejected=rejected", _of_anthropic),
     Shape.of("Inspect log", "messages=messages, answer=target"),
     Shape.of("messages", "messages=messages"),
@@ -400,6 +401,7 @@ def _preference(values: Mapping[str, Any], system: str | None) -> Preference:
 
 def _one_of_two(value: Any, asked: Conversation | None, system: str | None, key: str) -> Conversation:
     """The conversation of one of the two answers."""
+    value = [value] if isinstance(value, Mapping) else value
     if not isinstance(value, (list, tuple)):
         if asked is None:
             raise ConfigError("The row has two answers and no prompt.", _PAIR)
