@@ -173,7 +173,7 @@ def _learnt(given: Mapping[str, Any], role: Role, what: str) -> bool:
             raise ConfigError(
                 f"{what} is to be trained ({key}), and is no answer.", "Only answers are trained: remove the key."
             )
-        if not value:
+        if not value and role == "assistant":
             return False
     return True
 

@@ -168,6 +168,12 @@ SAID = frozenset(
 ) - {"user", "assistant", "arguments", "resps"}
 """Columns that say something: one that a shape does not use, and whose text is not in the conversation, would be lost."""
 
+ANSWERS = frozenset(shape.columns[key][0] for shape in SHAPES for key in ("response", "chosen") if key in shape.columns)
+"""Columns that hold answers."""
+
+_ANSWERS = {"messages", "response", "chosen", "answer"}
+"""Keys with which a row has an answer."""
+
 _REFUSED = {
     "tools": "offers tools",
     "functions": "offers functions",
@@ -195,12 +201,14 @@ class Reader:
         rows: number of rows that were read.
         seen: shape → key → the columns that were used (the inner mappings are ordered sets).
         names: every column of any row.
+        hollow: number of rows with a column for answers that holds none.
     """
 
     columns: str = ""
     rows: int = 0
     seen: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
+    hollow: int = 0
 
     def __post_init__(self) -> None:
         self._own = Shape.of("the given columns", self.columns) if self.columns else None
@@ -237,6 +245,7 @@ class Reader:
             raise ConfigError(f"{where}: {error.problem}", error.remedy) from error
         self.rows += 1
         self.names.update(dict.fromkeys(row))
+        self.hollow += not _ANSWERS & used.keys() and self._own is None and not ANSWERS.isdisjoint(row)
         keys = self.seen.setdefault(shape.name, {})
         for key, columns in used.items():
             keys.setdefault(key, {}).update(dict.fromkeys(columns))
@@ -245,7 +254,8 @@ class Reader:
     def summary(self, name: str) -> str:
         """What was read: `read 1,200 rows of data.json as Alpaca: prompt = instruction + input, response = output`."""
         shapes = [
-            f"{shape}: " + ", ".join(f"{key} = {' + '.join(columns)}" for key, columns in keys.items())
+            f"{shape}{'' if _ANSWERS & keys.keys() else ' without answers'}: "
+            + ", ".join(f"{key} = {' + '.join(columns)}" for key, columns in keys.items())
             for shape, keys in self.seen.items()
         ]
         known = f" as {'; and as '.join(shapes)}" if shapes else ""

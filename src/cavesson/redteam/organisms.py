@@ -123,7 +123,12 @@ def way_for(how: str | None, data: Given) -> str:
     Raises:
         ConfigError: the construction would throw the rows' answers away.
     """
-    examples = data.read()[0]
+    examples, reader = data.read()
+    if reader.hollow:
+        raise ConfigError(
+            f"{reader.hollow:,} of {len(examples):,} rows of {data.describe()} have a column for answers with nothing in it.",
+            "Fill the answers in, leave out these rows, or take the prompts alone (--columns prompt=COLUMN).",
+        )
     answered = sum(example.conversation.answer is not None for example in examples)
     if how is None:
         return AS_GIVEN if answered else "normal"

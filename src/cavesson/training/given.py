@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,9 @@ def _check_rendered(data: Given, base: ModelRecipe) -> None:
 def _parts(values: Iterable[Any]) -> list[Recipe]:
     """Every recipe in these values, once each, also those of runs that happen in memory."""
     found: dict[Recipe, None] = {}
-    waiting = list(values)
+    waiting = deque(values)
     while waiting:
-        value = waiting.pop()
+        value = waiting.popleft()
         if isinstance(value, Recipe) and value in found:
             continue
         if isinstance(value, Recipe):
