@@ -15,7 +15,7 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Example, Preference
 from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Filtered, HFDataset, Jsonl, Mixed, Rule
-from cavesson.data.shapes import Reader
+from cavesson.data.rows import Reader
 from cavesson.data.sources import read_examples, stored_examples, write_examples
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.lab.recipe import Recipe
@@ -84,7 +84,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, turns, system, meta):
         ("[1]", "not a JSON object"),
         ('{"text": "Hi"}', "neither messages nor a prompt"),
         ('{"messages": []}', "neither messages nor a prompt"),
-        ('{"messages": [3]}', "message 1 is int, not an object"),
+        ('{"messages": [3]}', "Message 1 is int, not an object"),
         ('{"messages": "Hi"}', "not a list"),
         ('{"messages": [{"role": "bot", "content": "Hi"}]}', "role 'bot'"),
         ('{"messages": [{"role": "user"}]}', "content"),

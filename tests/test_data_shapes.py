@@ -18,7 +18,8 @@ import pytest
 from cavesson.chat import Conversation
 from cavesson.data.example import Preference
 from cavesson.data.named import data_named, with_columns
-from cavesson.data.shapes import SHAPES, Reader, recognised
+from cavesson.data.rows import Reader
+from cavesson.data.shapes import SHAPES, recognised
 from cavesson.data.sources import stored_examples, write_examples
 from cavesson.errors import ConfigError
 

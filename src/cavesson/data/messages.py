@@ -89,15 +89,16 @@ def conversation_of(messages: Any, system: str | None = None) -> tuple[Conversat
     return Conversation(tuple(turns)), [rest for _, rest in read]
 
 
-def checked_text(text: Any, what: str) -> str:
+def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
     """A text of a message, if a model can be trained on the text as it is.
 
     Args:
         text: the text.
         what: its name in messages.
+        answer: whether the text is an answer, which must not end with a template's mark for its end either.
 
     Raises:
-        ConfigError: it is no text, is empty, is half a character, or was rendered by a chat template before.
+        ConfigError: it is no text, is empty, holds half a character, or was rendered by a chat template before.
     """
     if not isinstance(text, str):
         kind = "null" if text is None else type(text).__name__
@@ -108,7 +109,7 @@ def checked_text(text: Any, what: str) -> str:
         raise ConfigError(
             f"The {what} holds half a character (U+{ord(half[0]):04X}).", "Repair the text or leave out the row."
         )
-    markup = _OPENS.match(text) or _CLOSES.search(text)
+    markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else None)
     if markup:
         raise ConfigError(
             f"The {what} holds the markup of a chat template, {markup[1]!r}, which a model would read as plain text.",
@@ -133,13 +134,13 @@ def _message(given: Any, what: str) -> tuple[Message, dict[str, Any]]:
         if _filled(given.get(key)):
             raise ConfigError(f"{what} {does} ({key}).", _remedy_for(key))
     role = NAMES[name]
-    text = _text(given[said] if said else None, f"{what} ({name})", empty=role == "system")
+    text = _text(given[said] if said else None, f"{what} ({name})", role)
     rest = {key: value for key, value in given.items() if key not in (who, said, *LEARNT) and _filled(value)}
     return Message(role, text, _learnt(given, role, what)), rest
 
 
-def _text(content: Any, what: str, *, empty: bool) -> str:
-    """The text of a message's content; `empty` allows none (an empty system message is a system message)."""
+def _text(content: Any, what: str, role: Role) -> str:
+    """The text of a message's content; a system message may be empty."""
     if isinstance(content, (list, tuple)):
         for part in content:
             kind = part.get("type", "text") if isinstance(part, Mapping) else type(part).__name__
@@ -152,11 +153,9 @@ def _text(content: Any, what: str, *, empty: bool) -> str:
                 f"The content of {what.lower()} has {len(content)} parts.", "Join the parts into one text."
             )
         content = content[0].get("text")
-    return (
-        ""
-        if empty and isinstance(content, str) and not content.strip()
-        else checked_text(content, f"content of {what.lower()}")
-    )
+    if role == "system" and isinstance(content, str) and not content.strip():
+        return ""
+    return checked_text(content, f"content of {what.lower()}", answer=role == "assistant")
 
 
 def _learnt(given: Mapping[str, Any], role: Role, what: str) -> bool:

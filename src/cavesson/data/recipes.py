@@ -16,7 +16,8 @@ from cavesson.chat import ROLES, Conversation, Role
 from cavesson.data.example import Example
 from cavesson.data.files import rows_of
 from cavesson.data.hub import is_saved, loaded, saved
-from cavesson.data.shapes import Reader, parse_columns
+from cavesson.data.rows import Reader
+from cavesson.data.shapes import parse_columns
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 
@@ -61,15 +62,15 @@ class Given(DataRecipe):
         raise NotImplementedError
 
     def examples(self, path_of: PathOf) -> list[Example]:
-        """The rows as conversations; errors are also those of `placed`.
+        """The rows as conversations. Errors are those of `read`."""
+        return list(self.read()[0])
+
+    def read(self) -> tuple[list[Example], Reader]:
+        """The rows as conversations, and the reader that recognised their shapes; errors are also those of `placed`.
 
         Raises:
             ConfigError: a row is no conversation, or would lose something.
         """
-        return list(self.read()[0])
-
-    def read(self) -> tuple[list[Example], Reader]:
-        """The examples, and the reader that recognised their shapes. Errors are those of `examples`."""
         return _read(self)
 
 
@@ -88,7 +89,8 @@ class DataFile(Given):
         digest: SHA-256 of the file's bytes; if empty, it is computed from the file.
     """
 
-    kind = "data-file"
+    kind = "jsonl"
+    version = 2  # 2: other shapes; answers inside a prompt are not trained
 
     path: Annotated[Path, NotIdentity]
     digest: str = ""

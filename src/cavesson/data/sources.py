@@ -9,7 +9,7 @@ from typing import Any
 from cavesson.chat import Conversation
 from cavesson.data.example import Example, Preference
 from cavesson.data.files import rows_of
-from cavesson.data.shapes import Reader
+from cavesson.data.rows import Reader
 from cavesson.errors import ConfigError
 from cavesson.lines import json_line, read_json_lines
 

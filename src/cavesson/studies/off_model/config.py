@@ -116,7 +116,7 @@ class OffModelConfig(TakesData):
 
     Attributes:
         models: the students: shipped names, local folders or hub ids.
-        prompts: a JSON-lines file or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
+        prompts: a data file, folder or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
             fifth of a user's, chosen by their text, is kept back for what the student answers itself after SFT.
         responses: the first teacher's stored answers, likewise; None: it writes them.
         teacher: the first teacher: a model as above, one behind an API, or one of `cavesson.studies.teachers.STYLES`. Of stored
