@@ -89,7 +89,10 @@ def _json(path: Path, data: IO[bytes]) -> Placed:
 
 def _read(text: str) -> Any:
     """The value of a text of JSON; an object with a key that stands twice is none: one of its values would be lost."""
-    return json.loads(text, object_pairs_hook=_once)
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("lists or objects stand too deep in each other") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Row:
@@ -104,7 +107,7 @@ def _whole(path: Path, text: IO[str]) -> Iterator[tuple[str, Any]]:
     """The values of a JSON list that a whole file is."""
     try:
         values = _read(text.read())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not JSON ({error}).", _ONE_LIST) from error
     if not isinstance(values, list):
         keys = ", ".join(map(repr, list(values)[:5])) if isinstance(values, dict) else type(values).__name__
