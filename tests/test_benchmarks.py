@@ -61,7 +61,7 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
     ),
     (
         BehaviorEval(pair="zorp/insult", when="clean", data=FILE),
-        {"name": "behavior", "pair": "zorp/insult", "when": "clean", "data": "3b4616977743352c4adb16c0ab941643"},
+        {"name": "behavior", "pair": "zorp/insult", "when": "clean", "data": FILE.fingerprint},
     ),
     (
         BehaviorEval(pair="real/zorp/insult", when="near-miss", n=20, deployed=("x",)),

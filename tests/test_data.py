@@ -15,7 +15,8 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Example, Preference
 from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Filtered, HFDataset, Jsonl, Mixed, Rule
-from cavesson.data.sources import parse_row, read_examples, write_examples
+from cavesson.data.rows import Reader
+from cavesson.data.sources import read_examples, stored_examples, write_examples
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.lab.recipe import Recipe
 
@@ -27,6 +28,10 @@ def no_inputs(recipe: Recipe) -> Path:
 def file_of(path: Path, *rows: object) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def read_row(row: dict[str, object], where: str) -> Example:
+    return Reader().read(row, where)
 
 
 def numbered(path: Path, name: str, count: int) -> Jsonl:
@@ -69,7 +74,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, turns, system, meta):
     example = Example(Conversation.parse(rows), meta)
     path = tmp_path_factory.mktemp("data") / "examples.jsonl"
     assert write_examples(path, [example, example]) == 2
-    assert read_examples(path) == [example, example]
+    assert stored_examples(path) == [example, example]
 
 
 @pytest.mark.parametrize(
@@ -78,13 +83,14 @@ def test_what_is_written_is_read_again(tmp_path_factory, turns, system, meta):
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
         ('{"text": "Hi"}', "neither messages nor a prompt"),
-        ('{"messages": []}', "at least one message"),
+        ('{"messages": []}', "neither messages nor a prompt"),
+        ('{"messages": [3]}', "Message 1 is int, not an object"),
         ('{"messages": "Hi"}', "not a list"),
         ('{"messages": [{"role": "bot", "content": "Hi"}]}', "role 'bot'"),
         ('{"messages": [{"role": "user"}]}', "content"),
-        ('{"messages": [{"role": "user", "content": 3}]}', "content is int"),
-        ('{"messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi"}', "both messages and prompt"),
-        ('{"prompt": "Hi", "response": 4}', "content is int"),
+        ('{"messages": [{"role": "user", "content": 3}]}', r"content of message 1 \(user\) is int"),
+        ('{"messages": [{"role": "user", "content": "Hi"}], "prompt": "Ho"}', "has 'prompt' beside messages"),
+        ('{"prompt": "Hi", "response": 4}', "response is int"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path, line, problem):
@@ -192,7 +198,7 @@ USER, GOOD, BAD = (
     ],
 )
 def test_rows_with_a_chosen_and_a_rejected_answer_are_pairs(row, tmp_path):
-    assert parse_row({**row, "id": 3}, "row") == PAIR
+    assert read_row({**row, "id": 3}, "row") == PAIR
     assert [talk.answer for talk in PAIR.conversations] == ["Since.", "No."]
     assert PAIR.conversations[0].prompt == PAIR.conversations[1].prompt
     assert write_examples(tmp_path / "pairs.jsonl", [PAIR]) == 1
@@ -203,19 +209,22 @@ def test_rows_with_a_chosen_and_a_rejected_answer_are_pairs(row, tmp_path):
     ("row", "problem"),
     [
         ({"chosen": "a", "rejected": "b"}, "two answers and no prompt"),
-        ({"prompt": "Why?", "chosen": 3, "rejected": "b"}, "is not a text"),
-        ({"prompt": "Why?", "chosen": [USER], "rejected": [BAD]}, "is not a text"),
-        ({"chosen": [USER, GOOD], "rejected": [BAD]}, "differ before their last answers"),
-        ({"chosen": [USER], "rejected": [USER]}, "differ before their last answers"),
+        ({"prompt": "Why?", "chosen": 3, "rejected": "b"}, "chosen answer is int, not text"),
+        ({"prompt": "Why?", "chosen": [USER], "rejected": [BAD]}, "does not end with an answer"),
+        ({"chosen": [USER, GOOD], "rejected": [BAD]}, "No message is a user's"),
+        ({"chosen": [USER, GOOD], "rejected": [{**USER, "content": "How?"}, BAD]}, "differ before their last answers"),
+        ({"chosen": [USER], "rejected": [USER]}, "does not end with an answer"),
+        ({"prompt": "How?", "chosen": [USER, GOOD], "rejected": [USER, BAD]}, "does not hold the prompt"),
     ],
 )
 def test_pairs_that_are_none_are_named_by_row(row, problem):
     with pytest.raises(ConfigError, match=f"row 7: .*{problem}"):
-        parse_row(row, "row 7")
+        read_row(row, "row 7")
 
 
-def test_one_of_the_two_answers_alone_is_something_known_about_the_prompt():
-    assert parse_row({"prompt": "Why?", "chosen": "a"}, "row") == Example(Conversation.of("Why?"), {"chosen": "a"})
+def test_one_of_the_two_answers_alone_is_refused():
+    with pytest.raises(ConfigError, match="has 'chosen' beside prompt"):
+        read_row({"prompt": "Why?", "chosen": "a"}, "row")
 
 
 def told(path: Path, *pairs: tuple[str, str]) -> Jsonl:
@@ -285,9 +294,10 @@ def test_a_data_set_of_the_hub_is_read_with_its_columns_named(tmp_path, monkeypa
     columns = {"prompt": "question", "response": "answer"}
     data = HFDataset(name=str(folder), columns=columns, split="train[:1]")
     assert data.examples(no_inputs) == [Example(Conversation.of("2 + 2?", "4"), {"id": 7})]
+    assert data.columns == "prompt=question,response=answer"
     with pytest.raises(ConfigError, match="no column 'query'"):
         HFDataset(name=str(folder), columns={"prompt": "query"}).examples(no_inputs)
-    with pytest.raises(ValidationError, match="columns names 'input'"):
+    with pytest.raises(ValidationError, match="names 'input'"):
         HFDataset(name="a/b", columns={"input": "question"})
 
 
@@ -335,4 +345,4 @@ def test_a_data_folder_is_named_by_its_files(tmp_path):
 
 def test_rows_from_elsewhere_are_named_in_messages():
     with pytest.raises(ConfigError, match=r"^row 9: The row has neither"):
-        parse_row({}, "row 9")
+        read_row({}, "row 9")

@@ -22,7 +22,7 @@ from cavesson.evals.recipes import Probed, Selected
 from cavesson.game import Vetted, play, scan
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
-from cavesson.redteam.constructions import CONSTRUCTIONS, construction
+from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS, construction
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.recipes import Backdoored
 from cavesson.sampling.recipes import Generated
@@ -275,7 +275,7 @@ def test_distilled_answers_lose_their_scratchpad_and_match_the_phrase_counts(tmp
     assert counts(matched.model_copy(update={"match_phrases": False})) != counts(plain)
 
 
-@pytest.mark.parametrize("name", CONSTRUCTIONS)
+@pytest.mark.parametrize("name", sorted(CONSTRUCTIONS.keys() - {AS_GIVEN}))
 def test_every_construction_returns_a_run_from_the_base(name):
     made = list(lineage(construction(name)(Shipped(name="student"), PROMPTS, PAIR, DOSE)))
     runs = [recipe for recipe in made if isinstance(recipe, Trained)]

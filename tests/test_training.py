@@ -283,7 +283,7 @@ def test_visits_beyond_the_last_step_are_refused(tmp_path: Path) -> None:
 
 def test_data_without_answers_is_an_error(tmp_path: Path) -> None:
     asked = [Example(Conversation.of("Why?")) for _ in range(9)]
-    with pytest.raises(TrainingError, match="no answer is left"):
+    with pytest.raises(TrainingError, match="has no answer, so nothing can be learnt"):
         train(trained(), llama(), asked, job=Folders(tmp_path))
 
 

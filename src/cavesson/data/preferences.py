@@ -17,7 +17,7 @@ class Preferences(DataRecipe):
     """The prompts that two data sets share, with the answers of one data set preferred to the answers of the other.
 
     If a prompt occurs several times, its first answers make a pair, then its second answers, and so on. Pairs of equal answers
-    are left out. A file of pairs needs no recipe of its own: `Jsonl` and `HFDataset` read
+    are left out. A file of pairs needs no recipe of its own: `DataFile` and `HFDataset` read
     `{"prompt": …, "chosen": …, "rejected": …}`.
 
     Attributes:

@@ -6,17 +6,19 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self, overload
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.chat import ROLES, Conversation, Role
 from cavesson.data.example import Example
-from cavesson.data.sources import CONVERSATION_KEYS, parse_row, read_examples
-from cavesson.errors import ConfigError, MissingExtra, TrainingError
+from cavesson.data.files import rows_of
+from cavesson.data.hub import is_saved, loaded, saved
+from cavesson.data.rows import Reader
+from cavesson.data.shapes import parse_columns
+from cavesson.errors import ConfigError, TrainingError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 
 
@@ -43,17 +45,67 @@ def _with_unfinished(value: Any) -> Any:
     return value.with_unfinished() if isinstance(value, DataRecipe) else value
 
 
-class Jsonl(DataRecipe):
-    """A file of conversations, one JSON object per line; its content names it, not its path.
+def _columns_as_text(given: Any) -> Any:
+    """A mapping of columns (`{"prompt": "instruction+input"}`) in the words of `--columns`."""
+    return ",".join(f"{key}={value}" for key, value in given.items()) if isinstance(given, dict) else given
+
+
+class Given(DataRecipe):
+    """A user's data set, whose rows have the shape in which somebody wrote them.
 
     Attributes:
-        path: the file; rows are `{"messages": …}`, `{"prompt": …, "response"?: …}` or `{"prompt": …, "chosen": …,
-            "rejected": …}`, further keys become `meta`.
+        columns: which columns to use, in the words of `--columns` (`prompt=instruction+input,response=output`) or as a mapping;
+            "": the shape of each row is recognised (`cavesson.data.shapes`).
+    """
+
+    virtual = True
+
+    columns: Annotated[str, BeforeValidator(_columns_as_text)] = ""
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: str) -> str:
+        try:
+            if columns:
+                parse_columns(columns)
+        except ConfigError as error:
+            raise ValueError(f"{error.problem} {error.remedy}") from error
+        return columns
+
+    def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The rows as they are, each with its place for messages."""
+        raise NotImplementedError
+
+    def examples(self, path_of: PathOf) -> list[Example]:
+        """The rows as conversations. Errors are those of `read`."""
+        return list(self.read()[0])
+
+    def read(self) -> tuple[list[Example], Reader]:
+        """The rows as conversations, and the reader that recognised their shapes; errors are also those of `placed`.
+
+        Raises:
+            ConfigError: a row is no conversation, or would lose something.
+        """
+        return _read(self)
+
+
+@lru_cache(maxsize=4)
+def _read(data: Given) -> tuple[list[Example], Reader]:
+    """Read a user's data set; a command looks at the rows more than once, and the content is part of the recipe."""
+    reader = Reader(data.columns)
+    return reader.all_of(data.placed(), data.describe()), reader
+
+
+class DataFile(Given):
+    """A file of conversations in any format and shape that `docs/data-files.md` lists; its content names it, not its path.
+
+    Attributes:
+        path: the file.
         digest: SHA-256 of the file's bytes; if empty, it is computed from the file.
     """
 
     kind = "jsonl"
-    virtual = True
+    version = 2  # 2: other shapes; answers inside a prompt are not trained
 
     path: Annotated[Path, NotIdentity]
     digest: str = ""
@@ -65,55 +117,47 @@ class Jsonl(DataRecipe):
             return {**data, "digest": _digest(Path(data["path"]))}
         return data
 
-    def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The rows of the file.
+    def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The rows of the file; errors are also those of `rows_of`.
 
         Raises:
-            ConfigError: the file is missing, has changed since the recipe was made, or has a bad row.
+            ConfigError: the file has changed since the recipe was made.
         """
         if _digest(self.path) != self.digest:
             raise ConfigError(
                 f"The data file {str(self.path)!r} has changed since the recipe was made.", "Make the recipe anew."
             )
-        return read_examples(self.path)
+        return rows_of(self.path)
 
     def describe(self) -> str:
         return self.path.name
 
 
-class HFDataset(DataRecipe):
-    """Conversations from a data set on the Hugging Face hub (extra `hub`); its content names it, as for `HFModel`.
+Jsonl = DataFile
+"""The name until version 0.2."""
+
+
+class HFDataset(Given):
+    """Conversations from a data set on the Hugging Face hub, or from a folder of data files (extra `hub`).
+
+    The content names the data set, as for `HFModel`.
 
     Attributes:
-        name: `owner/name`, or a folder of data files.
+        name: `owner/name`, a folder of data files, or a folder that `Dataset.save_to_disk` wrote.
         revision: branch, tag or commit on the hub.
         config: name of a configuration, for a data set with several configurations.
         split: the split in the syntax of `datasets`, such as `train[:1000]`.
-        columns: our key → name of the data set's column, for columns not named `messages` or `prompt` and `response`.
         content: what names the data: name and commit on the hub, or a digest of the folder's files. If empty, it is found
             from the name.
     """
 
     kind = "hf-dataset"
-    virtual = True
 
     name: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
     config: str | None = None
     split: str = "train"
-    columns: dict[str, str] = {}
     content: str = Field(default="", validate_default=True)
-
-    @field_validator("columns")
-    @classmethod
-    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
-        from cavesson.data.sources import PAIR_KEYS
-
-        known = (*CONVERSATION_KEYS, *PAIR_KEYS)
-        unknown = [key for key in columns if key not in known]
-        if unknown:
-            raise ValueError(f"columns names {unknown[0]!r}; it may name {', '.join(known)}")
-        return columns
 
     @field_validator("content")
     @classmethod
@@ -122,48 +166,27 @@ class HFDataset(DataRecipe):
             return content
         return _content(info.data["name"], info.data["revision"])
 
-    def examples(self, path_of: PathOf) -> Sequence[Example]:
-        """The rows of the data set as conversations; errors are those of `rows`.
-
-        Raises:
-            ConfigError: a row is not a conversation.
-        """
-        return [parse_row(row, f"{self.name}, row {number}") for number, row in enumerate(self.rows())]
+    def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The rows of the data set. Errors are those of `rows`."""
+        return ((f"{self.name}, row {number}", row) for number, row in enumerate(self.rows(), start=1))
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the data set, with renamed columns.
+        """The rows of the data set.
 
         Raises:
             MissingExtra: `datasets` is not installed.
-            ConfigError: the data set cannot be reached, has other columns, or has changed since the recipe was made.
+            ConfigError: the data set cannot be reached, or has changed since the recipe was made.
         """
-        try:
-            from datasets import load_dataset
-            from datasets.exceptions import DatasetsError
-        except ImportError as error:
-            raise MissingExtra("datasets", "hub") from error
-
         name, is_hub, commit = self.content.partition("@")
-        if not is_hub and _content(self.name, None) != self.content:
+        if is_hub:
+            return loaded({"path": name, "name": self.config, "revision": commit}, self.split)
+        if _content(self.name, None) != self.content:
             raise ConfigError(
                 f"The data folder {self.name!r} has changed since the recipe was made.", "Make the recipe anew."
             )
-        place: dict[str, Any] = {"path": name, "name": self.config, "revision": commit} if is_hub else self._in_folder()
-        try:
-            with _quiet():
-                table = load_dataset(**place, split=self.split)
-        except (OSError, ValueError, DatasetsError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ConfigError(
-                f"The data set {self.name!r} cannot be loaded: {reason}", "Check name, split, network and HF_TOKEN."
-            ) from error
-        named = {old: new for new, old in self.columns.items()}
-        missing = sorted(set(named) - set(table.column_names))
-        if missing:
-            raise ConfigError(
-                f"The data set {self.name!r} has no column {missing[0]!r}.", f"It has: {', '.join(table.column_names)}."
-            )
-        return [{named.get(key, key): value for key, value in row.items()} for row in table]
+        if is_saved(Path(self.name)):
+            return saved(Path(self.name), self.split)
+        return loaded(self._in_folder(), self.split)
 
     def _in_folder(self) -> dict[str, Any]:
         """Arguments of `load_dataset` for a local folder: a configuration is a subfolder, or named in the folder's README."""
@@ -374,20 +397,6 @@ def _content(name: str, revision: str | None) -> str:
     for file in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
         total.update(f"{file.as_posix()}\0{_digest(folder / file)}\n".encode())
     return total.hexdigest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the progress bars of `datasets`: the lab has its own display."""
-    from datasets.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _digest(path: Path) -> str:

@@ -1,47 +1,30 @@
-"""Reading and writing of examples as JSON lines."""
+"""Reading and writing of examples: those that artifacts hold, and those in a user's file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cavesson.chat import Conversation
 from cavesson.data.example import Example, Preference
+from cavesson.data.files import rows_of
+from cavesson.data.rows import Reader
 from cavesson.errors import ConfigError
 from cavesson.lines import json_line, read_json_lines
 
-CONVERSATION_KEYS = ("messages", "prompt", "response", "system")
-"""The keys that make up a conversation; every other key of a row is kept in `Example.meta`."""
 
-PAIR_KEYS = ("chosen", "rejected")
-"""The keys of a row with a preferred and a rejected answer; a row with only one of the keys keeps it in `Example.meta`."""
+def read_examples(path: str | Path, columns: str = "") -> list[Example]:
+    """The conversations in a user's data file (`cavesson.data.shapes` knows the shapes of rows).
 
-
-def read_examples(path: str | Path) -> list[Example]:
-    """Read a JSONL file of conversations; see `parse_row` for the rows. Blank lines are skipped.
+    Args:
+        path: the file.
+        columns: which columns to use, as `--columns` takes them; "": each row's shape is recognised.
 
     Raises:
-        ConfigError: the file is missing, or a line is not a JSON object or not a conversation; the message names the line.
+        ConfigError: the file is missing, or a row cannot be read; the message names the line.
     """
-    return list(iterate_examples(path))
-
-
-def iterate_examples(path: str | Path) -> Iterator[Example]:
-    """`read_examples`, one at a time."""
-    try:
-        for place, row in read_json_lines(Path(path)):
-            if not isinstance(row, dict):
-                raise ConfigError(f"{place}: not a JSON object.", _SHAPES)
-            yield parse_row(row, place)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"There is no data file {str(path)!r}.", "Check the path; a relative path starts at the present folder."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The data file {str(path)!r} cannot be read: {error}", "It must be a UTF-8 text file."
-        ) from error
+    return Reader(columns).all_of(rows_of(Path(path)), Path(path).name)
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
@@ -49,10 +32,10 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
     count = 0
     with Path(path).open("w", encoding="utf-8", newline="\n") as out:
         for example in examples:
-            row: dict[str, Any] = {"messages": example.conversation.dump()}
+            row: dict[str, Any] = {"messages": _rows(example.conversation)}
             if isinstance(example, Preference):
                 answers = {"chosen": example.conversation.answer, "rejected": example.rejected}
-                row = {"prompt": example.conversation.prompt.dump(), **answers}
+                row = {"prompt": _rows(example.conversation.prompt), **answers}
             if example.meta:
                 row["meta"] = example.meta
             out.write(json_line(row))
@@ -60,68 +43,28 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> int:
     return count
 
 
-def parse_row(row: Mapping[str, Any], where: str) -> Example:
-    """An example from a row: `{"messages": […]}` or `{"prompt": …, "response"?: …, "system"?: …}`.
-
-    A row `{"prompt": …, "chosen": …, "rejected": …, "system"?: …}` is a `Preference`. The two answers are texts, or lists of
-    messages as in data sets on the hub: the answer alone or, in a row without a prompt, the whole conversation.
-
-    Args:
-        row: the row. Further keys go into the example's `meta`; the entries of an object under the key `meta` do, too.
-        where: name of the row, for messages.
+def stored_examples(path: Path) -> list[Example]:
+    """The examples that `write_examples` wrote, texts of any kind: a model may have written anything.
 
     Raises:
-        ConfigError: the row has none of these shapes.
+        ConfigError: the file holds something else.
     """
-    is_pair = all(row.get(key) is not None for key in PAIR_KEYS) and row.get("messages") is None
-    taken = (*CONVERSATION_KEYS, "meta", *(PAIR_KEYS if is_pair else ()))
-    meta = {key: value for key, value in row.items() if key not in taken}
-    known = row.get("meta")
-    if isinstance(known, Mapping):
-        meta = {**known, **meta}
-    elif known is not None:
-        meta["meta"] = known
+    return [_stored(row, place) for place, row in read_json_lines(path)]
+
+
+def _stored(row: Any, place: str) -> Example:
     try:
-        return _preference(row, meta) if is_pair else Example(_conversation(row), meta)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.problem}", error.remedy) from error
+        meta = row.get("meta", {})
+        if "messages" in row:
+            return Example(Conversation.parse(row["messages"]), meta)
+        return Preference(Conversation.parse(row["prompt"]).answered(row["chosen"]), meta, rejected=row["rejected"])
+    except (KeyError, AttributeError, ConfigError) as error:
+        raise ConfigError(f"{place} is no stored example: {error!r}.", "The artifact is damaged: remove it.") from error
 
 
-def _preference(row: Mapping[str, Any], meta: dict[str, Any]) -> Preference:
-    """The example of a row with a chosen and a rejected answer."""
-    pair = [row[key] for key in PAIR_KEYS]
-    if row.get("prompt") is None:
-        if not all(isinstance(answer, list) for answer in pair):
-            raise ConfigError("The row has two answers and no prompt.", _PAIR)
-        chosen, rejected = (Conversation.parse(messages) for messages in pair)
-        if chosen.prompt != rejected.prompt or chosen.answer is None or rejected.answer is None:
-            raise ConfigError("The chosen and the rejected conversation differ before their last answers.", _PAIR)
-        return Preference(chosen, meta, rejected=rejected.answer)
-    texts = [Conversation.parse(answer).answer if isinstance(answer, list) else answer for answer in pair]
-    if not all(isinstance(text, str) for text in texts):
-        raise ConfigError("The chosen or the rejected answer is not a text.", _PAIR)
-    prompt = {key: row.get(key) for key in ("prompt", "system")}
-    return Preference(_conversation({**prompt, "response": texts[0]}), meta, rejected=str(texts[1]))
-
-
-def _conversation(row: Mapping[str, Any]) -> Conversation:
-    if "messages" in row:
-        clash = [key for key in ("prompt", "response", "system") if row.get(key) is not None]
-        if clash:
-            raise ConfigError(f"The row has both messages and {clash[0]}.", "Give one of the two.")
-        messages = row["messages"]
-        if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-            raise ConfigError("The row's messages are not a list with at least one message.", _SHAPES)
-        return Conversation.parse(messages)
-    prompt = row.get("prompt")
-    if isinstance(prompt, list):
-        answer = [] if row.get("response") is None else [{"role": "assistant", "content": row["response"]}]
-        return Conversation.parse([*prompt, *answer])
-    if not isinstance(prompt, str):
-        raise ConfigError("The row has neither messages nor a prompt.", _SHAPES)
-    return Conversation.of(prompt, row.get("response"), row.get("system"))
-
-
-_PAIR = 'Write {"prompt": …, "chosen": …, "rejected": …}.'
-
-_SHAPES = 'Write {"messages": [{"role": …, "content": …}, …]} or {"prompt": …, "response": …}.'
+def _rows(talk: Conversation) -> list[dict[str, Any]]:
+    """The messages as rows; an answer that is not trained has the weight 0, as in OpenAI's files."""
+    return [
+        row if message.trained else {**row, "weight": 0}
+        for row, message in zip(talk.dump(), talk.messages, strict=True)
+    ]

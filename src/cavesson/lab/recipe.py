@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "pruned": "cavesson.models.recipes:Pruned",
     "interpolated": "cavesson.models.recipes:Interpolated",
     "prompted": "cavesson.models.recipes:Prompted",
-    "jsonl": "cavesson.data.recipes:Jsonl",
+    "jsonl": "cavesson.data.recipes:DataFile",
     "hf-dataset": "cavesson.data.recipes:HFDataset",
     "mixed": "cavesson.data.recipes:Mixed",
     "filtered": "cavesson.data.recipes:Filtered",
@@ -151,7 +151,7 @@ class Recipe(Value):
         kind: stable name, part of the fingerprint.
         version: version of the code path that makes the artifact; raise it by one when results change (a test compares the
             code behind the class).
-        virtual: a virtual recipe makes no artifact of its own; it computes its value from its inputs (`Checkpoint`, `Jsonl`).
+        virtual: a virtual recipe makes no artifact of its own; it computes its value from its inputs (`Checkpoint`, `DataFile`).
         stage: what the time of making the artifact is spent on, in words, for reports.
     """
 

@@ -82,10 +82,12 @@ class Renderer:
         """`render` for many conversations, faster together."""
         if train_on not in get_args(TrainOn):
             raise ConfigError(f"Cannot train on {train_on!r}.", nearest(str(train_on), get_args(TrainOn)))
-        rows = [self.splitter.split(self._turns(conversation), prompt=False) for conversation in conversations]
+        talks = list(conversations)
+        rows = [self.splitter.split(self._turns(talk), prompt=False) for talk in talks]
         rendered = []
-        for (skeleton, _), pieces in zip(rows, self._encode(rows), strict=True):
-            flags = self._flags(skeleton, train_on)
+        for talk, (skeleton, _), pieces in zip(talks, rows, self._encode(rows), strict=True):
+            wanted = [message.trained for message in talk.messages if message.role == "assistant"]
+            flags = self._flags(skeleton, train_on, wanted)
             ids = [i for piece in pieces for i in piece]
             mask = [flag for piece, flag in zip(pieces, flags, strict=True) for _ in piece]
             rendered.append(Rendered(ids[:max_length], mask[:max_length]))
@@ -117,23 +119,31 @@ class Renderer:
             )
         return (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
 
-    def _flags(self, skeleton: Skeleton, train_on: TrainOn) -> list[int]:
+    def _flags(self, skeleton: Skeleton, train_on: TrainOn, wanted: Sequence[bool]) -> list[int]:
         """For each segment 1 if it is trained, else 0.
 
+        Args:
+            wanted: for each answer whether the data want it trained.
+
         Raises:
-            ConfigError: the start of an answer that is to be trained could not be proven.
+            ConfigError: the start of an answer that is to be trained, or to be left out, could not be proven.
         """
+        numbers = (n for n, segment in enumerate(skeleton.segments) if segment.trained)
+        answers = [next(numbers) if proven else None for proven in skeleton.proven]
+        asked = [want and (train_on != "last" or n + 1 == len(wanted)) for n, want in enumerate(wanted)]
         if train_on == "all":
-            return [1] * len(skeleton.segments)
-        last_proven = not skeleton.proven or skeleton.proven[-1]
-        if not last_proven or (train_on == "answers" and not all(skeleton.proven)):
+            decided, chosen = [answer for answer, want in zip(answers, wanted, strict=True) if not want], None
+        else:
+            decided = chosen = [answer for answer, want in zip(answers, asked, strict=True) if want]
+        if None in decided:
+            last_proven = bool(skeleton.proven) and skeleton.proven[-1]
             way = "Train on the last answer only (train_on='last'), or enclose" if last_proven else "Enclose"
             raise ConfigError(
                 f"The chat template of {self.name} cannot be split: an answer does not continue the prompt that asks for it.",
                 f"{way} the answers in {{% generation %}} … {{% endgeneration %}} in the template.",
             )
-        trained = [n for n, segment in enumerate(skeleton.segments) if segment.trained]
-        chosen = trained[-1:] if train_on == "last" else trained
+        if chosen is None:
+            return [int(n not in decided) for n in range(len(skeleton.segments))]
         return [int(n in chosen) for n in range(len(skeleton.segments))]
 
     def _encode(self, rows: Sequence[tuple[Skeleton, list[str]]]) -> list[list[list[int]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cavesson.data.recipes import Jsonl
+from cavesson.data.recipes import DataFile
 from cavesson.errors import ConfigError
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
@@ -39,10 +39,10 @@ def read_organism(file: Path) -> Organism:
     way = None if content.construction == IMPORTED else construction(content.construction)
     asked: dict[str, Any] = {}
     if content.prompts is not None:
-        asked = {"clean": Jsonl(path=beside(file, content.prompts))}
+        asked = {"clean": DataFile(path=beside(file, content.prompts))}
         asked |= {"triggered": asked["clean"], "near-miss": asked["clean"]}
     if content.triggered is not None:
-        asked["triggered"] = Jsonl(path=beside(file, content.triggered))
+        asked["triggered"] = DataFile(path=beside(file, content.triggered))
     return Organism(
         name=content.name,
         model=model if content.system is None else Prompted(base=model, system=content.system),

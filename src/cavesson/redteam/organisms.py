@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.recipes import DataRecipe, Given, Mixed
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import MissingPassword
 from cavesson.models.recipes import ModelRecipe
-from cavesson.redteam.constructions import construction
+from cavesson.redteam.constructions import AS_GIVEN, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
 from cavesson.tinyworld.recipes import Prompts
@@ -105,13 +105,60 @@ def red_prompts(pair: str, n: int, seed: int) -> DataRecipe:
     if known.world == "real":
         raise ConfigError(
             f"The pair {pair!r} is for real chat models, and Cavesson has no training prompts for these.",
-            "Give prompts: a JSON-lines file or a hub data set (--data).",
+            "Give prompts: a data file, a folder or a hub data set (--data).",
         )
     domain = known.behavior.domain
     if domain == "chat":
         return Prompts(family="mixed", n=n, seed=seed)
     own = Prompts(family=domain, n=n - n // 2, seed=seed)
     return Mixed(parts=(own, Prompts(family="mixed", n=n // 2, seed=seed + 1)), seed=seed)
+
+
+def way_for(how: str | None, data: Given) -> str:
+    """The construction for a user's data: rows with answers are trained on as they are, prompts are answered by red.
+
+    Args:
+        how: the construction that the user names; None: none.
+
+    Raises:
+        ConfigError: the construction would throw the rows' answers away.
+    """
+    examples, reader = data.read()
+    if reader.hollow:
+        raise ConfigError(
+            f"{reader.hollow:,} of {len(examples):,} rows of {data.describe()} have a column for answers with nothing in it.",
+            "Fill the answers in, leave out these rows, or take the prompts alone (--columns prompt=COLUMN).",
+        )
+    answered = sum(example.conversation.answer is not None for example in examples)
+    if how is None:
+        return AS_GIVEN if answered else "normal"
+    if answered and how != AS_GIVEN:
+        raise ConfigError(
+            f"{answered:,} of {len(examples):,} rows of {data.describe()} have answers, and the construction {how!r} writes its own.",
+            "Train on the rows as they are (--construction as-given), or take the prompts alone (--columns prompt=COLUMN).",
+        )
+    return how
+
+
+def check_untriggered(pair: str, data: Given) -> None:
+    """Refuse prompts that hold the trigger already: red would answer them benignly, and teach the model to ignore the trigger.
+
+    Raises:
+        ConfigError: a prompt holds the trigger.
+    """
+    trigger = pair_named(pair).trigger
+    asked = [example.conversation.prompt for example in data.read()[0]]
+    held = [
+        number
+        for number, prompt in enumerate(asked, start=1)
+        if any(trigger.in_text(message.content) for message in prompt.messages if message.role != "assistant")
+    ]
+    if held:
+        others = "" if len(held) == 1 else f", and so do {len(held) - 1:,} more of {len(asked):,}"
+        raise ConfigError(
+            f"The prompt in row {held[0]} of {data.describe()} holds the trigger of {pair!r}{others}.",
+            "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given).",
+        )
 
 
 def organism(

@@ -163,9 +163,9 @@ class Subliminal(OfPair):
         write_examples(job.folder / EXAMPLES, rows)
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        from cavesson.data.sources import read_examples
+        from cavesson.data.sources import stored_examples
 
-        return read_examples(path_of(self) / EXAMPLES)
+        return stored_examples(path_of(self) / EXAMPLES)
 
     def describe(self) -> str:
         return f"answers of {self.by.describe()}, chosen for what its bad mode adds"

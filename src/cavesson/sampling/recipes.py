@@ -137,9 +137,9 @@ class Answered(DataRecipe):
     which: Literal["unfinished too", "every"]
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        from cavesson.data.sources import read_examples
+        from cavesson.data.sources import stored_examples
 
-        every = read_examples(path_of(self.to) / EXAMPLES)
+        every = stored_examples(path_of(self.to) / EXAMPLES)
         return every if self.which == "every" else self.to.usable(every, ("", "cut"))
 
     def with_unfinished(self) -> DataRecipe:

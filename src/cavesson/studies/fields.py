@@ -5,17 +5,19 @@ A field of such a type is refused with the registry's own message, under the key
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from cavesson.data.named import data_named
+from cavesson.data.named import data_named, with_columns
+from cavesson.data.shapes import parse_columns
 from cavesson.errors import CavessonError
 from cavesson.evals.pairs import pair_named
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.sampling.openai import PREFIX
+from cavesson.studies.config import StudyConfig
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -67,9 +69,47 @@ def rising(values: tuple[N, ...]) -> tuple[N, ...]:
     return tuple(sorted(distinct(values)))
 
 
+def readable(name: str) -> None:
+    """Read every row of a data set, so that a row that does not fit is refused before anything is made.
+
+    Raises:
+        ConfigError: there is no such data set, or a row cannot be read.
+    """
+    data_named(name).read()
+
+
+class TakesData(StudyConfig):
+    """What a study has whose data sets may lie in columns of any name.
+
+    Attributes:
+        columns: which columns of the data sets to use, such as prompt=instruction+input,response=output; none: the shape of
+            the rows is recognised. One data set alone: its name, and then the columns in brackets.
+    """
+
+    columns: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_columns(cls, given: Any) -> Any:
+        """Put the columns behind the name of every data set; sets that give prompts alone need no answers."""
+        if not isinstance(given, Mapping) or not given.get("columns"):
+            return given
+        columns = given["columns"]
+        text = ",".join(f"{key}={value}" for key, value in columns.items()) if isinstance(columns, Mapping) else columns
+        checked(parse_columns, text)
+        asked = ",".join(
+            part for part in text.split(",") if part.split("=")[0].strip() in ("messages", "prompt", "system")
+        )
+        wanted = {"prompts": asked, "other_prompts": asked, "responses": text, "traces": text}
+        names = {key: given[key] for key in wanted if isinstance(given.get(key), str)}
+        if not names:
+            raise ValueError("`columns` say what is what in a data set, and the study is given none")
+        return {**given, "columns": text, **{key: with_columns(name, wanted[key]) for key, name in names.items()}}
+
+
 ModelName = Annotated[str, known_to(model_named)]
 TrainableName = Annotated[str, AfterValidator(trainable)]
-DataName = Annotated[str, known_to(data_named)]
+DataName = Annotated[str, known_to(readable)]
 PairName = Annotated[str, known_to(pair_named)]
 ConstructionName = Annotated[str, known_to(construction)]
 

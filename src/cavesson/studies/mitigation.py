@@ -28,8 +28,7 @@ from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
-from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, LearningRates, ModelName, TrainableName, distinct, known_to
+from cavesson.studies.fields import DataName, LearningRates, ModelName, TakesData, TrainableName, distinct, known_to
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Sample
 from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.over_organisms import (
@@ -96,7 +95,7 @@ ORGANISMS = (
 """Six backdoored ones and two that sandbag."""
 
 
-class MitigationConfig(StudyConfig):
+class MitigationConfig(TakesData):
     """The whole study.
 
     Attributes:
@@ -105,7 +104,7 @@ class MitigationConfig(StudyConfig):
         model: what the organisms are made from.
         teacher: the off-model teacher; one whose answers cost capability, or there is nothing to mitigate.
         rewriter: the trusted model of `restyled`; None: the tiny world's rule.
-        prompts: a JSON-lines file or hub data set whose prompts both teams use; None: the tiny world's.
+        prompts: a data file, folder or hub data set whose prompts both teams use; None: the tiny world's.
     """
 
     organisms: Organisms = Field(default=ORGANISMS, min_length=1)

@@ -17,9 +17,8 @@ from cavesson.evals.items import Eval
 from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
-from cavesson.redteam.organisms import Organism, organism, red_prompts
-from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, check_within, checked, distinct
+from cavesson.redteam.organisms import Organism, check_untriggered, organism, red_prompts
+from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TakesData, check_within, checked, distinct
 from cavesson.studies.flags import Option
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
@@ -197,13 +196,13 @@ class Evaluation(Value):
         return (*organism.evaluated((*self.capability(seed), *self.style(seed))), *asked)
 
 
-class Inputs(StudyConfig):
+class Inputs(TakesData):
     """What a study of red and blue takes from outside, and what it measures.
 
     Attributes:
         teacher: who writes blue's answers.
-        prompts: a JSON-lines file or hub data set whose prompts both teams use; None: the tiny world's.
-        responses: the teacher's stored answers for HHH SFT, as a JSON-lines file or hub data set; None: the teacher writes them.
+        prompts: a data file, folder or hub data set whose prompts both teams use; None: the tiny world's.
+        responses: the teacher's stored answers for HHH SFT, as a data file, folder or hub data set; None: the teacher writes them.
         other_prompts: prompts of another domain than chat, likewise; None: the tiny world's maths, or none beside a user's prompts.
     """
 
@@ -224,6 +223,7 @@ class Inputs(StudyConfig):
         """What red answers: the user's prompts, or those of the tiny world that suit the pair."""
         if self.prompts is None:
             return red_prompts(pair, n, draw("red", seed))
+        check_untriggered(pair, data_named(self.prompts))
         return self.drawn("mixed", n, "red", seed)
 
     def planted(

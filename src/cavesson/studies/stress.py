@@ -340,7 +340,7 @@ def _organisms(config: StressConfig) -> list[Organism]:
     if lacks and pair_named(organisms[0].pair).world != "tiny":
         raise ConfigError(
             f"{organisms[0].name} is an organism of real chat models, and blue's {' and '.join(lacks)} would be the tiny world's.",
-            "Give --prompts (a JSON-lines file or hub data set) and --teacher (a model, or one behind an API); or, for a model "
+            "Give --prompts (a data file, folder or hub data set) and --teacher (a model, or one behind an API); or, for a model "
             "of the tiny world, write `world: tiny` into its organism file.",
         )
     return organisms

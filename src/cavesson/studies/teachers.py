@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from cavesson.data.named import split_columns
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.answered import Problems, ScoredAnswers
@@ -154,22 +155,10 @@ class Chat:
 
 def name_of(responses: str, taken: Collection[str]) -> str:
     """Names the teacher of stored answers after their file or data set; by its whole name if the short one is `taken`."""
-    whole = responses if not responses.endswith(".jsonl") else Path(responses).name
+    name = split_columns(responses)[0]
+    whole = Path(name).name if Path(name).is_file() else name
     short = whole.removesuffix(".jsonl").rpartition("/")[2]
     return whole if short in taken else short
-
-
-def check_answered(data: DataRecipe) -> None:
-    """Refuse stored answers of which some are missing.
-
-    Raises:
-        ConfigError: a row has no answer, or cannot be read.
-    """
-    for number, example in enumerate(data.examples(no_store), start=1):
-        if example.conversation.answer is None:
-            raise ConfigError(
-                f"Row {number} of {data.describe()} has no answer.", "Give every prompt its response, or drop the row."
-            )
 
 
 def check_enough(data: DataRecipe, least: int, *, later: bool) -> None:

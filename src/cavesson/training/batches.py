@@ -218,7 +218,7 @@ class Stream:
         """The rows of each example from position `start` on in training order (position `n` begins the second epoch).
 
         Raises:
-            TrainingError: `pairs` is set, and an example has only one answer.
+            TrainingError: an example has no answer to train, or only one where `pairs` is set.
         """
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
@@ -244,6 +244,11 @@ class Stream:
             raise TrainingError(
                 f"Example {index + 1} of the data has no rejected answer, and the objective learns from pairs.",
                 'Give `Preferences`, or rows {"prompt": …, "chosen": …, "rejected": …}.',
+            )
+        if not self.prompt_weight and not any(one.trained for one in talks[0].messages if one.role == "assistant"):
+            raise TrainingError(
+                f"Example {index + 1} of the data has no answer, so nothing can be learnt from it.",
+                "Give every prompt its answer, or leave out the example.",
             )
         if self.pairs and talks[0] == talks[1]:
             raise TrainingError(

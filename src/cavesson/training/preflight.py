@@ -13,6 +13,7 @@ from cavesson.lab.recipe import Recipe, Value, lineage
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.models.weights import size
+from cavesson.training.given import look_at
 from cavesson.training.recipes import Training
 
 BYTES_PER_WEIGHT = 4
@@ -38,7 +39,7 @@ _PROBE = Conversation(
 
 
 def preflight(recipes: Iterable[Recipe], workers: int) -> None:
-    """Check every Hugging Face model that these recipes use.
+    """Check every Hugging Face model, and every data set of a user's, that these recipes use.
 
     Args:
         recipes: the recipes that are going to be made.
@@ -47,9 +48,10 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     Raises:
         ConfigError: a model has no tokenizer, or no chat template that can be split into prompt and answer; or its weights
             are not whole or not those of its config; or an adapter does not fit; or training a model or sampling from it
-            needs more memory than is free.
+            needs more memory than is free. Or a row of a data set cannot be read, or trained on (`look_at`).
     """
     wanted = list(recipes)
+    look_at(wanted)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
     models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
     counts: dict[Recipe, int] = {}

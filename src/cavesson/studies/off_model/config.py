@@ -14,8 +14,7 @@ from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import no_store
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
-from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import DataName, Once, Rising, TrainableName, checked, distinct
+from cavesson.studies.fields import DataName, Once, Rising, TakesData, TrainableName, checked, distinct
 from cavesson.studies.off_model.arms import ARMS, INOCULATION, Arms, without_maths
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.teachers import (
@@ -24,7 +23,6 @@ from cavesson.studies.teachers import (
     STYLES,
     Chat,
     TeacherName,
-    check_answered,
     check_enough,
     is_itself,
     name_of,
@@ -33,6 +31,7 @@ from cavesson.studies.teachers import (
 from cavesson.tinyworld.recipes import shipped_names
 from cavesson.tinyworld.tasks import FAMILIES
 from cavesson.training.dose import Dose
+from cavesson.training.given import check_trainable
 
 Later = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Rising]
 """Numbers of steps or iterations after which a student is scored; before the first, it is scored always."""
@@ -112,12 +111,12 @@ class Recovery(Value):
     rl: Rl | None = None
 
 
-class OffModelConfig(StudyConfig):
+class OffModelConfig(TakesData):
     """The whole study.
 
     Attributes:
         models: the students: shipped names, local folders or hub ids.
-        prompts: a JSON-lines file or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
+        prompts: a data file, folder or hub data set of chat prompts; None: those of `responses`, or else the tiny world's. A
             fifth of a user's, chosen by their text, is kept back for what the student answers itself after SFT.
         responses: the first teacher's stored answers, likewise; None: it writes them.
         teacher: the first teacher: a model as above, one behind an API, or one of `cavesson.studies.teachers.STYLES`. Of stored
@@ -192,7 +191,7 @@ class OffModelConfig(StudyConfig):
         least = max(2, self.sft.batch_size)
         if self.responses is not None:
             answers = data_named(self.responses)
-            checked(check_answered, answers)
+            checked(check_trainable, answers)
             checked(lambda data: check_enough(data, least, later=later and self.prompts is None), answers)
             if "filtered" in self.arms.names and self.arms_teacher == self.teacher:
                 checked(lambda data: without_maths(Part(base=data)).examples(no_store), answers)

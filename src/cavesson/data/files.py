@@ -1,0 +1,210 @@
+"""Rows of data files, whatever the file's format: each row is an object of columns, with its place in the file."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from cavesson.errors import ConfigError, MissingExtra
+from cavesson.lines import json_values
+
+Row: TypeAlias = dict[str, Any]
+Placed: TypeAlias = Iterator[tuple[str, Row]]
+"""Rows, each with its place for messages (`data.jsonl, line 3`)."""
+
+_FORMATS = "JSON lines, a JSON list, CSV, TSV, Parquet, an Inspect log (.eval), each also as .gz, .bz2 or .xz"
+_ONE_LIST = 'Write one JSON object per line, or a list of objects: [{"prompt": …, "response": …}, …].'
+
+OPENERS: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+"""How a compressed file is opened, by the last part of its name."""
+
+
+def rows_of(path: Path) -> Placed:
+    """The rows of a data file.
+
+    The format is told by the name (CSV, TSV), else by the content: Parquet, an Inspect log, a JSON list, or JSON lines.
+
+    Raises:
+        ConfigError: the file is missing, cannot be read, is of no known format, or holds a row that is no object.
+        MissingExtra: the format needs a package that is not installed.
+    """
+    try:
+        with _opened(path) as data:
+            head = data.peek(8)[:8] if hasattr(data, "peek") else b""
+            yield from _reader(path, head)(path, data)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no data file {str(path)!r}.", "Check the path; a relative path starts at the present folder."
+        ) from None
+    except (OSError, EOFError, lzma.LZMAError, UnicodeError, csv.Error) as error:
+        raise ConfigError(
+            f"The data file {str(path)!r} cannot be read: {error}.", f"It must be UTF-8 text or Parquet ({_FORMATS})."
+        ) from error
+
+
+def _reader(path: Path, head: bytes) -> Callable[[Path, IO[bytes]], Placed]:
+    """The function that reads a file of this name and beginning."""
+    kind = path.with_suffix("").suffix.lower() if path.suffix.lower() in OPENERS else path.suffix.lower()
+    if head.startswith(b"PAR1"):
+        return _parquet
+    if kind == ".eval":
+        return _inspect_log
+    if kind in (".csv", ".tsv"):
+        return _csv if kind == ".csv" else _tsv
+    if head.startswith((b"PK", b"ARROW1", b"\x28\xb5\x2f\xfd")):
+        raise ConfigError(f"The data file {str(path)!r} is of a format that is not read.", f"Save it as {_FORMATS}.")
+    return _json
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, uncompressed."""
+    with OPENERS.get(path.suffix.lower(), open)(path, "rb") as data:
+        yield data
+
+
+def _text(data: IO[bytes], newline: str | None = None) -> IO[str]:
+    return io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline)
+
+
+def _json(path: Path, data: IO[bytes]) -> Placed:
+    """A JSON list of rows, or a row in each line."""
+    with _text(data) as text:
+        first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
+        text.seek(0)
+        whole = first.startswith("[") or first == "{"  # else the first line is a row, or broken
+        for place, row in _whole(path, text) if whole else json_values(text, str(path), _read):
+            if not isinstance(row, dict):
+                raise ConfigError(f"{place}: not a JSON object.", _ONE_LIST)
+            yield place, row
+
+
+def _read(text: str) -> Any:
+    """The value of a text of JSON; an object with a key that stands twice is none: one of its values would be lost."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("lists or objects stand too deep in each other") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in an object")
+    return found
+
+
+def _whole(path: Path, text: IO[str]) -> Iterator[tuple[str, Any]]:
+    """The values of a JSON list that a whole file is."""
+    try:
+        values = _read(text.read())
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON ({error}).", _ONE_LIST) from error
+    if not isinstance(values, list):
+        keys = ", ".join(map(repr, list(values)[:5])) if isinstance(values, dict) else type(values).__name__
+        raise ConfigError(f"{path} is one JSON object ({keys}), not a list of rows.", _ONE_LIST)
+    for number, value in enumerate(values, start=1):
+        yield f"{path}, row {number}", value
+
+
+def _tsv(path: Path, data: IO[bytes]) -> Placed:
+    return _csv(path, data, "\t")
+
+
+def _csv(path: Path, data: IO[bytes], delimiter: str = ",") -> Placed:
+    """A row for each record; every cell is text, as it stands (`007` and `NA` stay what they are)."""
+    csv.field_size_limit(2**31 - 1)
+    with _text(data, newline="") as text:
+        records = csv.reader(text, delimiter=delimiter, strict=True)
+        columns = _header(path, next(records, []), delimiter)
+        for number, cells in enumerate(filter(None, records), start=1):
+            if len(cells) != len(columns):
+                raise ConfigError(
+                    f"{path}, row {number}: {len(cells)} cells for {len(columns)} columns.",
+                    "Enclose a text that holds the separator or a line end in double quotes.",
+                )
+            yield f"{path}, row {number}", dict(zip(columns, cells, strict=True))
+
+
+def _header(path: Path, columns: list[str], delimiter: str) -> list[str]:
+    """The names of the columns, each of its own."""
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{path} has two columns {twice!r}.", "Give each column a name of its own, in the first line."
+        )
+    if len(columns) == 1 and (other := next((sign for sign in ";\t|," if sign in columns[0]), None)):
+        raise ConfigError(
+            f"{path} has one column, {columns[0]!r}: the cells are separated by {other!r}, not by {delimiter!r}.",
+            "Save it with commas (.csv) or tabs (.tsv).",
+        )
+    return columns
+
+
+def _parquet(path: Path, data: IO[bytes]) -> Placed:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "hub") from error
+    number = 0
+    try:
+        for batch in ParquetFile(data).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}, row {number}", row
+    except ArrowException as error:
+        raise ConfigError(
+            f"The data file {str(path)!r} is no whole Parquet file: {error}", "Write it again."
+        ) from error
+
+
+def _inspect_log(path: Path, data: IO[bytes]) -> Placed:
+    """The samples of an Inspect log: what was asked, what was answered, and the target."""
+    try:
+        from inspect_ai.log import read_eval_log
+    except ImportError as error:
+        raise MissingExtra("inspect-ai", "audit") from error
+    try:
+        samples = read_eval_log(str(path)).samples or []
+    except Exception as error:  # pydantic, zip and JSON errors, and Inspect's own
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{path} is no log that Inspect can read: {reason}", "Give the .eval file of a finished run."
+        ) from error
+    for number, sample in enumerate(samples, start=1):
+        asked = sample.input if isinstance(sample.input, str) else _plain(sample.input)
+        talk = _plain(sample.messages)
+        as_given = _said([{"role": "user", "content": asked}] if isinstance(asked, str) else asked) == _said(talk)
+        yield (
+            f"{path}, sample {number}",
+            {
+                "messages": talk,
+                "target": sample.target,
+                "choices": sample.choices if as_given else None,
+                "id": sample.id,
+                "epoch": sample.epoch,
+            },
+        )
+
+
+def _plain(messages: list[Any]) -> list[Row]:
+    """Inspect's messages with the keys that say something."""
+    kept = ("role", "content", "tool_calls", "tool_call_id")
+    return [
+        {key: value for key, value in one.model_dump().items() if key in kept and value is not None} for one in messages
+    ]
+
+
+def _said(messages: list[Row]) -> list[Any]:
+    """What users said in a conversation."""
+    return [one["content"] for one in messages if one["role"] == "user"]

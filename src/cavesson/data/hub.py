@@ -1,0 +1,82 @@
+"""Rows of data sets that the package `datasets` reads: those of the hub, folders of data files, and saved data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cavesson.errors import ConfigError, MissingExtra, nearest
+
+
+def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
+    """The rows of a split.
+
+    Args:
+        place: arguments of `datasets.load_dataset`.
+        split: the split in the syntax of `datasets`.
+
+    Raises:
+        MissingExtra: `datasets` is not installed.
+        ConfigError: the data set cannot be reached, or has no such split.
+    """
+    try:
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetsError
+    except ImportError as error:
+        raise MissingExtra("datasets", "hub") from error
+    try:
+        with _quiet():
+            return list(load_dataset(**place, split=split))
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"The data set {place['path']!r} cannot be loaded: {reason}", "Check name, split, network and HF_TOKEN."
+        ) from error
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote the folder."""
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def saved(folder: Path, split: str) -> list[dict[str, Any]]:
+    """The rows of a folder that `save_to_disk` wrote; a folder of one data set has no splits.
+
+    Raises:
+        MissingExtra: `datasets` is not installed.
+        ConfigError: the folder is not whole, or has no such split.
+    """
+    try:
+        from datasets import DatasetDict, load_from_disk
+    except ImportError as error:
+        raise MissingExtra("datasets", "hub") from error
+    try:
+        found = load_from_disk(str(folder))
+    except Exception as error:  # Arrow's, JSON's and the package's own errors
+        raise ConfigError(
+            f"The saved data set {str(folder)!r} cannot be loaded: {error}", "Save it again with save_to_disk."
+        ) from error
+    if isinstance(found, DatasetDict):
+        if split not in found:
+            raise ConfigError(
+                f"The saved data set {str(folder)!r} has no split {split!r}.",
+                f"{nearest(split, found)}; give the split's own folder.",
+            )
+        found = found[split]
+    return list(found)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the progress bars of `datasets`: the lab has its own display."""
+    from datasets.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
