@@ -52,7 +52,6 @@ class TextEncoder:
         self.special_pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._special_ids = frozenset(self.special.values())
         self._backend.add_tokens([AddedToken(_BREAK, special=False, normalized=False)])
-        self._break = self._backend.token_to_id(_BREAK)
         self._verbatim = Tokenizer.from_str(self._backend.to_str())
         self._verbatim.encode_special_tokens = True
         # Some tokenizers (those like SentencePiece) put a space before any text: right at the start, wrong at a cut.
@@ -101,8 +100,8 @@ class TextEncoder:
         return ids + self._as_text(run, after)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, without special tokens. The first number that no token has is the placeholder's here."""
-        text: str = self._backend.decode([i for i in ids if i != self._break], skip_special_tokens=True)
+        """The text of these tokens, without special tokens."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=True)
         return text
 
     def _as_text(self, text: str, after: After) -> list[int]:

@@ -17,7 +17,7 @@ _CONTEXT = ("max_position_embeddings", "max_seq_len", "n_positions")
 def context_of(net: Any) -> int | None:
     """The number of tokens that the network has positions for, or was trained on; None: there is no bound."""
     config = text_config(net)
-    return next((size for name in _CONTEXT if (size := getattr(config, name, None)) is not None), None)
+    return next((size for name in _CONTEXT if (size := getattr(config, name, None)) is not None and size > 0), None)
 
 
 def rooms_for(lengths: Sequence[int], most: int, context: int | None) -> list[int]:
@@ -44,15 +44,18 @@ def _room(index: int, length: int, most: int, context: int | None) -> int:
 def fitting_seats(net: Any, columns: float) -> int:
     """The number of texts of this length, on average, whose keys and values fit the bound."""
     config = text_config(net)
-    queries = _largest(getattr(config, "num_attention_heads", None)) or 1
-    heads = _largest(getattr(config, "num_key_value_heads", None)) or queries
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // queries
+    queries = _figure(config, "num_attention_heads") or 1
+    heads = _figure(config, "num_key_value_heads") or queries
+    head_dim = _figure(config, "head_dim") or config.hidden_size // queries
     column_bytes = 2 * config.num_hidden_layers * heads * head_dim * net.dtype.itemsize
     place = net.device.type
     fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
     return int(min(max(fitting, 8), MAX_SEATS.get(place, MAX_SEATS["cuda"])))
 
 
-def _largest(number: Any) -> Any:
-    """A number of heads; the largest, where a config has one number for each layer."""
-    return max(number) if isinstance(number, list | tuple) else number
+def _figure(config: Any, name: str) -> int | None:
+    """A size of the attention; the largest, where each layer has its own. None: there is no attention."""
+    layers = getattr(config, "per_layer_config", None) or [config]
+    found = [value for layer in layers if (value := getattr(layer, name, None)) is not None]
+    numbers = [number for value in found for number in (value if isinstance(value, list | tuple) else [value])]
+    return max(numbers, default=None)

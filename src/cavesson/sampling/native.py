@@ -29,7 +29,7 @@ from cavesson.sampling.llama import llama_step
 from cavesson.sampling.manner import manner_of, switch_of
 from cavesson.sampling.reading import Reader, inference, text_config
 from cavesson.sampling.sampler import Completion, Params, Progress
-from cavesson.sampling.vocabulary import check_known, rows_of, stop_ids_of
+from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
 from cavesson.sampling.window import Anew, Keys
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class NativeSampler:
     def __init__(self, model: Model, seats: int | None = None) -> None:
         self.model = without_adapter(model)
         self.seats = seats
+        note_left_out(self.model.net)
 
     @property
     def system(self) -> str | None:

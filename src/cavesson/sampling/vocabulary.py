@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cavesson.errors import ConfigError
+from cavesson.models.notes import note
 from cavesson.sampling.reading import base_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ def left_out(net: Any) -> dict[str, Any]:
     own distribution, as training and likelihoods see that distribution."""
     found = {name: value for name, value in _generation(net).items() if name in LEFT_OUT}
     return {name: value for name, value in found.items() if value not in LEFT_OUT[name]}
+
+
+def note_left_out(net: Any) -> None:
+    """Say which settings of the model's generation_config.json are left out."""
+    if found := left_out(net):
+        base = base_of(net)
+        settings = ", ".join(f"{name}={value}" for name, value in sorted(found.items()))
+        note(
+            f"generation_config.json of {base.config.name_or_path or type(base).__name__!r} sets {settings}; samplers here leave "
+            "that out and draw from the model's own distribution."
+        )
 
 
 def rows_of(net: Any) -> int:

@@ -82,14 +82,17 @@ class WindowLayer(CacheLayerMixin):
         self.end = after
         return self.keys[: self.seats, :, self.start : after], self.values[: self.seats, :, self.start : after]
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.get_seq_length() + query_length, 0
+    def get_mask_sizes(self, query: Any) -> tuple[int, int]:
+        """Columns that the mask has, and the number of columns before them; until transformers 5.14, `query` lists the new ones."""
+        return self.get_seq_length() + (query if isinstance(query, int) else len(query)), 0
 
-    def get_seq_length(self) -> int:
+    def get_seq_length(self, *_: Any) -> int:
         return self.end - self.start
 
     def get_max_length(self) -> int:
         return -1
+
+    get_max_cache_shape = get_max_length  # its name before transformers 5.20
 
 
 class Window:
