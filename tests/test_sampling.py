@@ -311,6 +311,15 @@ def test_a_model_is_read_in_the_manner_that_gives_its_own_logits():
         NativeSampler(model_of(Peeking(CONFIGS["llama"]).eval())).continue_ids(prompts, Params())
 
 
+def test_a_network_of_no_numbers_is_sampled_and_says_nothing_of_its_architecture():
+    """A training that diverged is scored like any other."""
+    config = LlamaConfig(**SMALL, rms_norm_eps=1e-3)
+    broken = net_of(config)
+    broken.model.norm.weight.data.fill_(float("nan"))
+    [[answer]] = NativeSampler(model_of(broken)).continue_ids([[7, 8, 9]], Params(max_tokens=5))
+    assert answer.ids and manner_of(net_of(config)) is Window
+
+
 def test_trying_a_manner_disturbs_no_hook():
     net, calls = net_of(LlamaConfig(**SMALL, rms_norm_eps=1e-4)), []
     net.lm_head.register_forward_hook(lambda *_: calls.append(1))
