@@ -91,7 +91,7 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
     "kimi_linear": {"layer_types": ["linear_attention", "full_attention"] * 2},
-    "dots1": {"num_key_value_heads": 2},
+    "dots1": {"num_key_value_heads": 2, "head_dim": 8},
     "dots3_note_text": {"num_key_value_heads": 4},
     "falcon_h1": {**_MAMBA, "mamba_d_ssm": 32, "mamba_n_heads": 4},
     "gemma3n_text": {
@@ -162,12 +162,36 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Settings that change how an architecture reads."""
 
 
+COMPOSITE = {
+    "gemma3": "gemma3_text",
+    "gemma4": "gemma4_text",
+    "llama4": "llama4_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+}
+"""Architectures that see images as well, and the architecture of the part that writes."""
+_VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_heads": 4,
+    "depth": 1,
+    "out_hidden_size": 32,
+    "image_size": 28,
+    "patch_size": 14,
+}
 ALL = (*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *VARIANTS)
 """Every architecture of this version of transformers that may write text, and the variants."""
 
 
 def tiny_config(name: str) -> PretrainedConfig:
     """A small config of the architecture or variant."""
+    if name in COMPOSITE:
+        parts = {"text_config": tiny_config(COMPOSITE[name]).to_dict(), "vision_config": _VISION}
+        config = CONFIG_MAPPING[name](**parts)
+        config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, STOP, STOP
+        return config
     kind, own = VARIANTS.get(name, (name, OWN.get(name, {})))
     config = CONFIG_MAPPING[kind]
     usual = config().to_dict()
