@@ -78,6 +78,13 @@ def both(model, prompts: list[list[int]], params: Params):
     return [sampler.continue_ids(prompts, params) for sampler in (NativeSampler(model), engine)]
 
 
+def test_every_end_that_the_model_names_ends_an_answer():
+    net = net_of(TAKEN["llama, grouped keys"])
+    net.generation_config.eos_token_id = [STOP, 11]
+    native, engine = both(model_of(net), prompts_of(30), Params(max_tokens=40))
+    assert native == engine and {answer.ids[-1] for [answer] in engine if answer.finished} == {STOP, 11}
+
+
 @pytest.mark.parametrize("name", TAKEN)
 def test_the_same_tokens_as_the_native_sampler(name):
     """Prompts of 1 to 30 tokens, more than a batch."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cavesson.chat import Conversation
 from cavesson.errors import ConfigError, Stopped
 from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.recipes import Probed
@@ -18,8 +19,9 @@ from cavesson.lab.recipe import Recipe
 from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
-from cavesson.rl.rollouts import Rollouts, rows
-from cavesson.sampling.sampler import Completion
+from cavesson.rl.rollouts import Rollouts, groups, rows
+from cavesson.sampling.choice import sampler_for
+from cavesson.sampling.sampler import Completion, Params
 from cavesson.tinyworld.recipes import Fresh
 from cavesson.tinyworld.tasks import items
 from cavesson.training.batches import Batch, Row
@@ -62,6 +64,16 @@ def test_answers_weigh_what_they_are_better_than_their_group() -> None:
     found = rows([[1, 2], [3]], answers, np.array([[0.5, -0.5], [0, 0]], np.float32))
     assert [row.ids.tolist() for row in found] == [[1, 2, 5, 6], [1, 2, 7]]
     assert [row.weights.tolist() for row in found] == [[0, 0, 0.5, 0.5], [0, 0, -0.5]]
+
+
+def test_a_problem_that_comes_twice_gets_two_groups_of_answers_of_its_own() -> None:
+    sampler = sampler_for(Fresh(size="small").load(nothing_stored))
+    prompts = sampler.prompts_ids([Conversation.of(text) for text in ("Say a.", "Say b.", "Say a.")])
+    params = Params(max_tokens=6, temperature=1.0, n=3, seed=5)
+    first, other, second = groups(sampler, prompts, params)
+    assert not {answer.ids for answer in first} & {answer.ids for answer in second}
+    assert [first, other] == sampler.continue_ids(prompts[:2], params), "what comes once is drawn as ever"
+    assert [len(group) for group in (first, other, second)] == [3, 3, 3]
 
 
 def test_the_gradient_raises_what_was_better_and_lowers_what_was_worse() -> None:

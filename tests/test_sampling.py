@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from inspect import Parameter, signature
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from transformers import (
     GPT2Config,
     Lfm2Config,
     LlamaConfig,
+    LlamaForCausalLM,
     MistralConfig,
     OPTConfig,
     Qwen3Config,
@@ -26,9 +28,11 @@ from cavesson.models.adapters import attach
 from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
 from cavesson.sampling.llama import llama_step
+from cavesson.sampling.manner import manner_of
 from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.reading import CACHE_NAMES, Reader
 from cavesson.sampling.sampler import Params
-from cavesson.sampling.window import keys_for
+from cavesson.sampling.window import Alike, Anew, Window
 
 VOCABULARY, STOP = 97, 5
 SMALL = {
@@ -130,12 +134,12 @@ def test_the_short_llama_step_is_the_models_own(llama):
     logits = []
     with torch.inference_mode():
         for step in ("the short one", "the model's"):
-            keys, read = keys_for(llama.config, rows, 64), DynamicCache(config=llama.config)
+            keys, read = Window(llama.config, rows, 64), DynamicCache(config=llama.config)
             llama(ids[:, :-1], mask[:, :-1], positions[:, :-1], read, use_cache=True)
             keys.admit(read, torch.arange(rows), 30)
             keys.use_columns(10, 30)
             if step == "the short one":
-                logits.append(llama_step(llama, keys)(ids[:, -1:], mask, positions[:, -1:]))
+                logits.append(llama_step(llama, keys)(ids, mask, positions[:, -1:]))
             else:
                 logits.append(llama(ids[:, -1:], mask, positions[:, -1:], keys.cache, use_cache=True).logits[:, -1])
     assert torch.allclose(*logits, atol=1e-4)
@@ -149,8 +153,8 @@ def test_only_a_plain_llama_has_the_short_step(llama):
     adapted = attach(Model(net_of(CONFIGS["llama"]), None, Letters(), "test"), LoRA(rank=2), seed=0).net  # type: ignore[arg-type]
     half = net_of(CONFIGS["llama"]).bfloat16()
     for net in (*other.values(), biased, hooked, adapted, half):
-        assert llama_step(net, keys_for(net.config, 2, 8)) is None
-    assert llama_step(llama, keys_for(llama.config, 2, 8)) is not None
+        assert llama_step(net, Window(net.config, 2, 8)) is None
+    assert llama_step(llama, Window(llama.config, 2, 8)) is not None
 
 
 def test_an_adapter_is_sampled_with_and_left_as_it_is(llama):
@@ -240,6 +244,108 @@ def test_the_models_own_system_prompt_stands_in_front(llama):
     assert plain.prompts_ids(both) == [[10, 11, 12], [60, 10, 11, 12]]
     params = Params(max_tokens=8)
     assert prompted.sample([conversation], params) == plain.sample([conversation.with_system("50 51 52")], params)
+
+
+@pytest.mark.parametrize(
+    ("listed", "ends"), [([STOP, 11], {STOP, 11}), (11, {STOP, 11}), ([11, VOCABULARY + 3], {STOP, 11})]
+)
+def test_an_answer_ends_at_every_end_that_the_model_names(listed, ends):
+    """generation_config.json names further ends, as one number or a list; a number that the model cannot write is no end."""
+    net = net_of(CONFIGS["llama"])
+    net.generation_config.eos_token_id = listed
+    prompts = prompts_of(30)
+    found = [answer for [answer] in NativeSampler(model_of(net)).continue_ids(prompts, Params(max_tokens=40))]
+    assert {answer.ids[-1] for answer in found if answer.finished} == ends
+    assert all(ends.isdisjoint(answer.ids[:-1]) for answer in found)
+
+
+def test_settings_of_generate_that_are_left_out_are_named_once(caplog):
+    net = net_of(CONFIGS["llama"])
+    net.generation_config.repetition_penalty, net.generation_config.temperature = (
+        1.3,
+        0.7,
+    )  # callers set the temperature
+    plain = NativeSampler(model_of(net_of(CONFIGS["llama"]))).continue_ids([[7, 8, 9]], Params(max_tokens=10))
+    assert not caplog.messages
+    assert [NativeSampler(model_of(net)).continue_ids([[7, 8, 9]], Params(max_tokens=10)) for _ in "ab"] == [
+        plain,
+        plain,
+    ]
+    [said] = caplog.messages
+    assert "repetition_penalty=1.3" in said and "temperature" not in said
+
+
+def test_a_token_that_the_model_does_not_have_is_refused(llama):
+    with pytest.raises(ConfigError, match=f"writes token {VOCABULARY}, .* has {VOCABULARY} tokens only"):
+        NativeSampler(model_of(llama)).continue_ids([[7, VOCABULARY]], Params())
+
+
+class Forgetful(LlamaForCausalLM):
+    """Accepts a cache and forgets it, as a model does after its argument was renamed."""
+
+    def forward(self, input_ids, attention_mask=None, cache=None, use_cache=None, **options):
+        return super().forward(input_ids, use_cache=False)
+
+
+class Peeking(LlamaForCausalLM):
+    """Reads a text backwards as well."""
+
+    def forward(self, input_ids, **options):
+        output = super().forward(input_ids, use_cache=False)
+        output.logits = output.logits + output.logits.flip(1)
+        return output
+
+
+def test_a_model_is_read_in_the_manner_that_gives_its_own_logits():
+    assert manner_of(net_of(CONFIGS["llama"])) is Window
+    assert manner_of(net_of(CONFIGS["lfm2, convolutions"])) is Alike
+    forgetful, prompts = Forgetful(CONFIGS["llama"]).eval(), prompts_of(8)
+    assert manner_of(forgetful) is Anew
+    found = NativeSampler(model_of(forgetful), seats=3).continue_ids(prompts, Params(max_tokens=9))
+    whole = LlamaForCausalLM(CONFIGS["llama"]).eval()
+    whole.load_state_dict(forgetful.state_dict())
+    assert found == NativeSampler(model_of(whole)).continue_ids(prompts, Params(max_tokens=9))
+    with pytest.raises(
+        ConfigError, match="Peeking cannot write text: its logits after a token depend on the tokens that follow"
+    ):
+        NativeSampler(model_of(Peeking(CONFIGS["llama"]).eval())).continue_ids(prompts, Params())
+
+
+def test_a_network_of_no_numbers_is_sampled_and_says_nothing_of_its_architecture():
+    """A training that diverged is scored like any other."""
+    config = LlamaConfig(**SMALL, rms_norm_eps=1e-3)
+    broken = net_of(config)
+    broken.model.norm.weight.data.fill_(float("nan"))
+    [[answer]] = NativeSampler(model_of(broken)).continue_ids([[7, 8, 9]], Params(max_tokens=5))
+    assert answer.ids and manner_of(net_of(config)) is Window
+
+
+def test_trying_a_manner_disturbs_no_hook():
+    net, calls = net_of(LlamaConfig(**SMALL, rms_norm_eps=1e-4)), []
+    net.lm_head.register_forward_hook(lambda *_: calls.append(1))
+    manner_of(net)
+    assert calls == []
+    NativeSampler(model_of(net)).continue_ids([[7, 8, 9]], Params(max_tokens=3))
+    assert calls == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_a_cache_is_given_by_the_name_that_this_version_of_transformers_has(name):
+    given = {}
+
+    class Net:
+        def forward(self, **options):
+            given.update(options)
+            return SimpleNamespace(logits=torch.zeros(1, 1, 3))
+
+        __call__ = forward
+        forward.__signature__ = signature(lambda self, input_ids, use_cache, **cache: ...).replace(
+            parameters=[Parameter(key, Parameter.KEYWORD_ONLY) for key in ("input_ids", "use_cache", name)]
+        )
+
+    Net.forward = staticmethod(Net.forward)
+    Reader(Net())(torch.tensor([[1]]), torch.ones(1, 1), cache="kept")
+    assert given.pop("input_ids").tolist() == [[1]] and given == {name: "kept", "use_cache": True}
 
 
 def test_answers_end_where_the_context_ends(llama):

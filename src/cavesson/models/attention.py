@@ -68,7 +68,10 @@ def cpu_attention(
     """
     batch, heads, time, dim = query.shape
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
-    if softcap is None and time > 1 and (dtype == torch.float32 or key.shape[2] >= LONG):
+    biased = (
+        options.get("position_bias") is not None
+    )  # a learnt bias for every distance, which only the kernel's caller adds
+    if softcap is None and (biased or (time > 1 and (dtype == torch.float32 or key.shape[2] >= LONG))):
         bias = None if attention_mask is None else _bias(attention_mask, dtype)
         out: tuple[Tensor, None] = _fused(module, query, key, value, bias, dropout, scaling, **options)
         return out
@@ -92,7 +95,7 @@ def cpu_attention(
         if dropout:
             weights = nn.functional.dropout(weights, dropout, training=module.training)
         mixed = torch.bmm(weights, v)
-    return mixed.view(batch, heads, time, -1).transpose(1, 2), None
+    return mixed.view(batch, heads, time, -1).transpose(1, 2).contiguous(), None
 
 
 def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -39,7 +39,7 @@ class Reinforced(Training):
     """
 
     kind: ClassVar[str] = "reinforced"
-    version: ClassVar[int] = 2  # 2: other problems of user data for seeds above 0; scorers as in `Scored`
+    version: ClassVar[int] = 3  # 3: a problem that comes twice in an iteration gets two groups of answers
 
     objective: PolicyGradient = PolicyGradient()
     steps: int = Field(ge=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from cavesson.evals.items import Eval, Item
 from cavesson.lab.recipe import Job
 from cavesson.sampling.choice import sampler_for
-from cavesson.sampling.sampler import Completion, Params
+from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Rollouts:
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
         params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)
-        answers = sampler.continue_ids(prompts, params, report)
+        answers = groups(sampler, prompts, params, report)
         verdicts = [[item.judge(answer.text) for answer in group] for item, group in zip(items, answers, strict=True)]
         right = np.array([[score for score, _ in group] for group in verdicts], np.float32)
         rewards = right if run.reward == "correct" else _coins(right.shape, seed)
@@ -119,6 +120,21 @@ class Rollouts:
         folder = self.job.scratch / _NOTES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{iteration:06d}.json").write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
+
+
+def groups(
+    sampler: TokenSampler, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
+) -> list[list[Completion]]:
+    """A group of `params.n` answers to each prompt. A sampler gives equal prompts equal answers; here a prompt that comes twice
+    in an iteration (at the end of an epoch, or as two equal problems) gets two groups of answers, each with draws of its own."""
+    times = Counter(map(tuple, prompts))
+    found: dict[tuple[int, ...], Iterator[Completion]] = {}
+    for count in sorted(set(times.values())):
+        asked = [ids for ids, often in times.items() if often == count]
+        more = params.model_copy(update={"n": params.n * count})
+        answers = sampler.continue_ids([list(ids) for ids in asked], more, progress)
+        found.update(zip(asked, map(iter, answers), strict=True))
+    return [list(islice(found[tuple(ids)], params.n)) for ids in prompts]
 
 
 def rows(

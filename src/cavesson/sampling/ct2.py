@@ -42,7 +42,7 @@ class CT2Sampler(NativeSampler):
         if params.temperature > 0 or params.logprobs or params.stop:
             return super().continue_ids(prompts, params, progress)
         rooms = self.rooms(prompts, params)
-        stop_ids = sorted(self.model.renderer.stop_ids)
+        stop_ids = sorted(self.stop_ids)
         found: dict[int, list[Completion]] = {}
         for batch in _batches([len(ids) for ids in prompts]):
             answers = self.engine.continued([prompts[index] for index in batch], max(rooms[i] for i in batch), stop_ids)
@@ -55,8 +55,7 @@ class CT2Sampler(NativeSampler):
 
     def _completion(self, ids: tuple[int, ...]) -> Completion:
         """The completion that consists of these tokens: up to a stop token, or as many as there is room for."""
-        renderer = self.model.renderer
-        return Completion(renderer.decode(ids), ids, finished=ids[-1] in renderer.stop_ids)
+        return Completion(self.model.renderer.decode(ids), ids, finished=ids[-1] in self.stop_ids)
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:

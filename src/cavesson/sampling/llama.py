@@ -19,8 +19,8 @@ from transformers import LlamaForCausalLM
 from cavesson.sampling.window import Keys, Window
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A function of the newest tokens `[rows, 1]`, the mask `[rows, columns]` and positions `[rows, 1]`, that returns logits
-`[rows, vocabulary]`."""
+"""A function of the tokens and the mask of all columns in use, `[rows, columns]`, and the positions of the last, `[rows, 1]`,
+that reads the last column and returns logits `[rows, vocabulary]`."""
 
 
 def llama_step(net: Any, keys: Keys) -> Step | None:
@@ -73,7 +73,7 @@ class _LlamaStep:
 
     def __call__(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         model = self.net.model
-        x = model.embed_tokens(ids[:, 0])  # [rows, hidden]
+        x = model.embed_tokens(ids[:, -1])  # [rows, hidden]
         cos, sin = model.rotary_emb(x, positions)  # [rows, 1, width]
         half = self.width // 2
         sin = torch.cat([-sin[..., :half], sin[..., half:]], -1)

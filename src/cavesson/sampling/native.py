@@ -1,9 +1,10 @@
 """The native sampler: batched generation with a key–value cache on any Hugging Face causal language model.
 
-Greedy output equals that of `transformers.generate`, token by token. Three things make the sampler fast on small models:
+Greedy output equals that of `transformers.generate`, token by token. An architecture is read in the manner that is right for
+it (`manner.py`). Three things make the sampler fast on small models:
 
 - seats are refilled as rows finish (continuous batching), so that no step runs for a few remaining rows;
-- keys and values are written in place (`window.py`), and their size is bounded, so that they stay in the processor's
+- keys and values are written in place (`window.py`), and their size is bounded (`bounds.py`), so that they stay in the processor's
   last-level cache: every step reads all of them;
 - prompts are prefilled in order of length, so that there is little padding.
 """
@@ -11,36 +12,33 @@ Greedy output equals that of `transformers.generate`, token by token. Three thin
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import transformers
 from torch import Tensor
-from transformers import DynamicCache
 
 from cavesson.chat import Conversation
-from cavesson.errors import ConfigError
+from cavesson.sampling.bounds import context_of, fitting_seats, rooms_for
 from cavesson.sampling.llama import llama_step
+from cavesson.sampling.manner import manner_of, switch_of
+from cavesson.sampling.reading import Reader, inference, text_config
 from cavesson.sampling.sampler import Completion, Params, Progress
-from cavesson.sampling.window import keys_for
+from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
+from cavesson.sampling.window import Anew, Keys
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
 
-VERSION = 1
+VERSION = 2
 """Raise it when completions change: stores keep them from one version to the next (`tests/test_versions.py` reminds you)."""
 
-CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
-"""Bound on the keys and values in use, in bytes; on a CPU, so much stays in a last-level cache that other processes share."""
 USUAL_TOKENS = 64
-MAX_SEATS = {"cpu": 256, "cuda": 1024}
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
 MERGED_UP_TO = 100_000_000
@@ -69,6 +67,7 @@ class NativeSampler:
     def __init__(self, model: Model, seats: int | None = None) -> None:
         self.model = without_adapter(model)
         self.seats = seats
+        note_left_out(self.model.net)
 
     @property
     def system(self) -> str | None:
@@ -77,6 +76,11 @@ class NativeSampler:
     @property
     def used(self) -> Mapping[str, int]:
         return {}
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        return stop_ids_of(self.model)
 
     @cached_property
     def key(self) -> str:
@@ -120,35 +124,40 @@ class NativeSampler:
         found: list[list[Completion]] = [[None] * params.n for _ in prompts]  # type: ignore[list-item]
         if not rows:
             return found
-        with _inference(self.model.net):
-            decoding = _Decoding(self.model, rows, params, self.seats or self._fitting_seats(rows))
-            for done, (row, completion) in enumerate(decoding.run(), start=1):
+        with inference(self.model.net):
+            for done, (row, completion) in enumerate(self._written(rows, params), start=1):
                 found[row.prompt][row.draw] = completion
                 if progress is not None and (done % 32 == 0 or done == len(rows)):
                     progress(done, len(rows))
         return found
 
+    def _written(self, rows: list[_Row], params: Params) -> Iterator[tuple[_Row, Completion]]:
+        """Each row with its completion. Texts on the two sides of a switch are not read together, since the longest text of a
+        batch decides the positions of all; a text that passes the switch is read anew for every token."""
+        manner, switch = manner_of(self.model.net), switch_of(text_config(self.model.net))
+        groups: dict[type[Keys], dict[bool, list[_Row]]] = {}
+        for row in rows:
+            beyond = switch is not None and len(row.ids) > switch
+            passes = switch is not None and not beyond and len(row.ids) + row.budget - 1 > switch
+            groups.setdefault(Anew if passes else manner, {}).setdefault(beyond, []).append(row)
+        for kind, sides in groups.items():
+            for side in sides.values():
+                seats = self.seats or self._fitting_seats(side)
+                yield from _Decoding(self, side, params, seats, kind).run()
+
     def rooms(self, prompts: Sequence[list[int]], params: Params) -> list[int]:
         """The largest number of tokens that each prompt's completion may have.
 
         Raises:
-            ConfigError: a prompt is empty, or leaves no room in the model's context.
+            ConfigError: a prompt is empty, leaves no room in the model's context, or has tokens that the model does not have.
         """
-        context = getattr(_text_config(self.model.net), "max_position_embeddings", None)
-        return [_room(index, len(ids), params, context) for index, ids in enumerate(prompts)]
+        check_known(self.model.net, prompts)
+        return rooms_for([len(ids) for ids in prompts], params.max_tokens, context_of(self.model.net))
 
     def _fitting_seats(self, rows: list[_Row]) -> int:
-        """Number of seats whose keys and values fit the bound, for answers of the usual length (far below the budget)."""
-        net = self.model.net
-        config = _text_config(net)
-        queries = getattr(config, "num_attention_heads", None) or 1
-        heads = getattr(config, "num_key_value_heads", None) or queries
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // queries
-        column_bytes = 2 * config.num_hidden_layers * heads * head_dim * net.dtype.itemsize
+        """Number of seats for answers of the usual length (far below the budget)."""
         columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
-        place = net.device.type
-        fitting = CACHE_BYTES.get(place, CACHE_BYTES["cuda"]) / (column_bytes * columns)
-        return int(min(max(fitting, 8), MAX_SEATS.get(place, MAX_SEATS["cuda"])))
+        return fitting_seats(self.model.net, columns)
 
 
 class _Decoding:
@@ -158,14 +167,15 @@ class _Decoding:
     model has not read yet. The columns `start` to `end` (exclusive) are in the key–value cache.
     """
 
-    def __init__(self, model: Model, rows: list[_Row], params: Params, seats: int) -> None:
-        self.model, self.params = model, params
-        self.net, self.device = model.net, model.net.device
-        self.config = _text_config(model.net)
+    def __init__(
+        self, sampler: NativeSampler, rows: list[_Row], params: Params, seats: int, manner: type[Keys]
+    ) -> None:
+        self.model, self.params, self.stop_ids = sampler.model, params, sampler.stop_ids
+        self.net, self.device = self.model.net, self.model.net.device
         self.queue = deque(sorted(rows, key=lambda row: len(row.ids), reverse=True))
         self.seats = min(seats, len(rows))
         columns = max(len(row.ids) + row.budget for row in rows) + SPARE_COLUMNS
-        self.keys = keys_for(self.config, self.seats, columns)
+        self.keys = manner(text_config(self.net), self.seats, columns)
         self.start = self.end = 0
         self.columns = columns
         self.row: list[_Row | None] = [None] * self.seats
@@ -177,10 +187,10 @@ class _Decoding:
         self.live = torch.zeros(self.seats, dtype=torch.bool, device=self.device)
         self.logprobs = torch.zeros(self.seats, columns, device=self.device) if params.logprobs else None
         self.draws = torch.zeros(self.seats, params.max_tokens, dtype=torch.float64, device=self.device)
-        self.ends_turn = torch.zeros(self.config.vocab_size, dtype=torch.bool, device=self.device)
-        self.ends_turn[sorted(model.renderer.stop_ids)] = True
-        self.accepted = set(inspect.signature(_base(self.net).forward).parameters)
-        self.read = llama_step(self.net, self.keys) or self._read_column
+        self.ends_turn = torch.zeros(rows_of(self.net), dtype=torch.bool, device=self.device)
+        self.ends_turn[sorted(self.stop_ids)] = True
+        self.read = Reader(self.net)
+        self.read_column = llama_step(self.net, self.keys) or partial(self.keys.step, self.read)
 
     def run(self) -> Iterator[tuple[_Row, Completion]]:
         """Write all rows; yields each row when it is finished."""
@@ -213,10 +223,8 @@ class _Decoding:
         seats = free[: len(rows)]
         ids = torch.tensor([[0] * (length - len(r.ids)) + r.ids for r in rows], device=self.device)
         mask = torch.tensor([[0] * (length - len(r.ids)) + [1] * len(r.ids) for r in rows], device=self.device)
-        cache = DynamicCache(config=self.config)
-        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
         at = torch.tensor(seats, device=self.device)
-        self.keys.admit(cache, at, self.end)
+        logits = self.keys.begin(self.read, ids, mask, at, self.end)
         self.tokens[at, self.end - length : self.end] = ids
         self.mask[at] = 0
         self.mask[at, self.end - length : self.end] = mask
@@ -245,23 +253,11 @@ class _Decoding:
             self._move_to_front()
         used = len(self.row)
         self.mask[:used, self.end] = 1
-        newest, seen = slice(self.end, self.end + 1), slice(self.start, self.end + 1)
-        logits = self.read(self.tokens[:used, newest], self.mask[:used, seen], self.position[:used, None])
+        seen = slice(self.start, self.end + 1)
+        logits = self.read_column(self.tokens[:used, seen], self.mask[:used, seen], self.position[:used, None])
         self.end += 1
         self.position[:used] += self.live[:used]  # a finished row keeps its position, so it stays within the context
         return self._write(logits, None)
-
-    def _read_column(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """One step by the model itself, for any model."""
-        return self._forward(ids, mask, positions, self.keys.cache)
-
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
-        """Logits for the token after the last column, `[rows, vocabulary]`."""
-        extra: dict[str, Any] = {"position_ids": positions, "logits_to_keep": 1}
-        extra = {name: value for name, value in extra.items() if name in self.accepted}
-        extra["cache" if "cache" in self.accepted else "past_key_values"] = cache  # renamed in transformers 5.24
-        output = self.net(input_ids=ids, attention_mask=mask, use_cache=True, **extra)
-        return output.logits[:, -1]  # type: ignore[no-any-return]
 
     def _write(self, logits: Tensor, at: Tensor | None) -> Tensor:
         """Write each row's next token into column `end`; returns which seats are finished, `[seats]`."""
@@ -311,7 +307,7 @@ class _Decoding:
         text = self.model.renderer.decode(ids)
         cuts = [text.index(stop) for stop in self.params.stop if stop in text]
         logprobs = None if self.logprobs is None else tuple(self.logprobs[seat, written].tolist())
-        finished = bool(cuts) or ids[-1] in self.model.renderer.stop_ids
+        finished = bool(cuts) or ids[-1] in self.stop_ids
         return Completion(text[: min(cuts)] if cuts else text, ids, finished, logprobs)
 
     def _drop_columns(self) -> None:
@@ -374,18 +370,6 @@ def _draws(row: _Row, params: Params) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).random(params.max_tokens)
 
 
-def _room(index: int, length: int, params: Params, context: int | None) -> int:
-    room = params.max_tokens if context is None else min(params.max_tokens, context - length)
-    if length == 0:
-        raise ConfigError(f"Conversation {index} renders to no tokens at all.", "Give it a user message.")
-    if room < 1:
-        raise ConfigError(
-            f"Conversation {index} has {length} tokens, which leaves no room in the model's context of {context}.",
-            "Shorten the conversation.",
-        )
-    return room
-
-
 def _digest(net: Any) -> str:
     """Hash of all weights: names, types, shapes and bytes."""
     found = hashlib.blake2b(digest_size=16)
@@ -402,24 +386,3 @@ def without_adapter(model: Model) -> Model:
     from cavesson.models.model import merged
 
     return merged(model)
-
-
-def _base(net: Any) -> Any:
-    """The Hugging Face model itself, without a peft wrapper."""
-    return net.get_base_model() if hasattr(net, "peft_config") and hasattr(net, "get_base_model") else net
-
-
-def _text_config(net: Any) -> Any:
-    return _base(net).config.get_text_config(decoder=True)
-
-
-@contextmanager
-def _inference(net: Any) -> Iterator[None]:
-    """While the context is open, the network is in evaluation mode, without gradients; its mode is restored afterwards."""
-    training = net.training
-    net.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        net.train(training)

@@ -41,17 +41,33 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
     """The likelihood of the answers of each example, in order.
 
     Raises:
-        ConfigError: an example has no answer.
+        ConfigError: an example has no answer, or the model cannot read the example.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
+
+    from cavesson.sampling.bounds import context_of
+    from cavesson.sampling.manner import manner_of, switch_of
+    from cavesson.sampling.reading import text_config
+    from cavesson.sampling.vocabulary import check_known
 
     conversations = [
         e.conversation.with_system(model.system) if e.conversation.system is None else e.conversation for e in examples
     ]
     rendered = model.renderer.render_many(conversations)
-    for start in range(0, len(rendered), ROWS_AT_ONCE):
-        rows = rendered[start : start + ROWS_AT_ONCE]
+    manner_of(model.net)  # refuses a network that sees later tokens
+    check_known(model.net, [row.ids for row in rendered])
+    context = context_of(model.net)
+    for number, row in enumerate(rendered, start=1):
+        if context is not None and len(row.ids) > context:
+            raise ConfigError(
+                f"Example {number} has {len(row.ids)} tokens, more than the model's context of {context}.",
+                "Shorten the example or leave it out.",
+            )
+    # Where positions depend on the length of the longest text, every text is read alone.
+    at_once = ROWS_AT_ONCE if switch_of(text_config(model.net)) is None else 1
+    for start in range(0, len(rendered), at_once):
+        rows = rendered[start : start + at_once]
         ids = pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True).to(model.device)
         # Padding stands at the end, where a causal model's earlier tokens cannot see it: no mask is needed.
         with torch.inference_mode():

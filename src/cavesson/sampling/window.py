@@ -11,23 +11,37 @@ cannot take new rows.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
+from cavesson.sampling.reading import Reader, positions_of
+
+_KINDS: dict[type, bool] = {DynamicLayer: False, DynamicSlidingWindowLayer: True}
+"""Layers of transformers that a window can replace, and whether they slide."""
+
 
 class Keys(Protocol):
-    """The keys and values (or recurrent states) of a batch."""
+    """The keys and values (or recurrent states) of a batch, for one manner of reading."""
 
-    cache: Cache
-    """The cache for the model."""
-    refills: bool
-    """Whether new rows may be added while others are still being written."""
+    refills: ClassVar[bool]
+    """Whether rows may have different lengths, and new rows may be added while others are still being written."""
 
-    def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
-        """Copy new rows to their seats, so that their last column is the column before `end`."""
+    def __init__(self, config: Any, seats: int, columns: int) -> None: ...
+
+    @staticmethod
+    def fits(config: Any) -> bool:
+        """Whether the manner can be tried with a network of this config."""
+        ...
+
+    def begin(self, read: Reader, ids: Tensor, mask: Tensor, seats: Tensor, end: int) -> Tensor:
+        """Read new rows onto their seats, so that their last column is the column before `end`; their logits."""
+        ...
+
+    def step(self, read: Reader, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """Read the last of the columns in use, `ids` and `mask` `[rows, columns]`; the logits after the last column."""
         ...
 
     def use_columns(self, start: int, end: int) -> None:
@@ -41,15 +55,6 @@ class Keys(Protocol):
     def move(self, start: int, end: int) -> None:
         """Move the columns `start` to `end` (exclusive) to the front."""
         ...
-
-
-def keys_for(config: Any, seats: int, columns: int) -> Keys:
-    """The fastest `Keys` that works for a model of this config."""
-    kinds = {DynamicLayer: False, DynamicSlidingWindowLayer: True}
-    layers = DynamicCache(config=config).layers
-    if layers and all(type(layer) in kinds for layer in layers):
-        return Window([kinds[type(layer)] for layer in layers], seats, columns)
-    return RecurrentKeys()
 
 
 class WindowLayer(CacheLayerMixin):
@@ -77,26 +82,46 @@ class WindowLayer(CacheLayerMixin):
         self.end = after
         return self.keys[: self.seats, :, self.start : after], self.values[: self.seats, :, self.start : after]
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.get_seq_length() + query_length, 0
+    def get_mask_sizes(self, query: Any) -> tuple[int, int]:
+        """Columns that the mask has, and the number of columns before them; until transformers 5.14, `query` lists the new ones."""
+        return self.get_seq_length() + (query if isinstance(query, int) else len(query)), 0
 
-    def get_seq_length(self) -> int:
+    def get_seq_length(self, *_: Any) -> int:
         return self.end - self.start
 
     def get_max_length(self) -> int:
         return -1
 
+    get_max_cache_shape = get_max_length  # its name before transformers 5.20
+
 
 class Window:
-    """Keys and values of a model whose layers have no other state."""
+    """Keys and values of a model whose layers have no other state; rows of any length, padded on the left."""
 
-    refills = True
+    refills: ClassVar[bool] = True
 
-    def __init__(self, sliding: list[bool], seats: int, columns: int) -> None:
+    def __init__(self, config: Any, seats: int, columns: int) -> None:
+        self.config = config
+        sliding = [_KINDS[type(layer)] for layer in DynamicCache(config=config).layers]
         self.layers = [WindowLayer(seats, columns, sliding=slides) for slides in sliding]
         self.cache = Cache(layers=list(self.layers))
 
+    @staticmethod
+    def fits(config: Any) -> bool:
+        layers = DynamicCache(config=config).layers
+        return bool(layers) and all(type(layer) in _KINDS for layer in layers)
+
+    def begin(self, read: Reader, ids: Tensor, mask: Tensor, seats: Tensor, end: int) -> Tensor:
+        prefilled = DynamicCache(config=self.config)
+        logits = read(ids, mask, positions_of(mask), prefilled)
+        self.admit(prefilled, seats, end)
+        return logits
+
+    def step(self, read: Reader, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        return read(ids[:, -1:], mask, positions, self.cache)
+
     def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
+        """Copy the keys and values of new rows to their seats."""
         for layer, new in zip(self.layers, prefilled.layers, strict=True):
             if not layer.is_initialized:
                 layer.lazy_initialization(new.keys, new.values)
@@ -122,20 +147,59 @@ class Window:
             layer.values[:, :, : end - start] = layer.values[:, :, start:end].clone()
 
 
-class RecurrentKeys:
+class Alike:
     """For recurrent and hybrid models, which padding would disturb: all rows have one length and start together."""
 
-    refills = False
+    refills: ClassVar[bool] = False
     cache: Cache
 
-    def admit(self, prefilled: Cache, seats: Tensor, end: int) -> None:
-        self.cache = prefilled
+    def __init__(self, config: Any, seats: int, columns: int) -> None:
+        self.config = config
+
+    @staticmethod
+    def fits(config: Any) -> bool:
+        return True
+
+    def begin(self, read: Reader, ids: Tensor, mask: Tensor, seats: Tensor, end: int) -> Tensor:
+        self.cache = DynamicCache(config=self.config)
+        return read(ids, None, positions_of(mask), self.cache)
+
+    def step(self, read: Reader, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        return read(ids[:, -1:], None, positions, self.cache)
 
     def use_columns(self, start: int, end: int) -> None:
         pass
 
     def keep(self, seats: Tensor) -> None:
         self.cache.reorder_cache(seats)
+
+    def move(self, start: int, end: int) -> None:
+        pass
+
+
+class Anew:
+    """For models that cannot hand a state on: every step reads the whole text of rows of one length. Slow, and always right."""
+
+    refills: ClassVar[bool] = False
+
+    def __init__(self, config: Any, seats: int, columns: int) -> None:
+        pass
+
+    @staticmethod
+    def fits(config: Any) -> bool:
+        return True
+
+    def begin(self, read: Reader, ids: Tensor, mask: Tensor, seats: Tensor, end: int) -> Tensor:
+        return read(ids)
+
+    def step(self, read: Reader, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        return read(ids)
+
+    def use_columns(self, start: int, end: int) -> None:
+        pass
+
+    def keep(self, seats: Tensor) -> None:
+        pass
 
     def move(self, start: int, end: int) -> None:
         pass
