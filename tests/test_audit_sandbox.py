@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from cavesson.audit.sandbox.terminal import plain
 
 from cavesson.audit.patches import MAX_BYTES, apply_patch
 from cavesson.audit.sandbox.bringback import bring_back
 from cavesson.audit.sandbox.find import find_sandbox
 from cavesson.audit.sandbox.protocol import Limits, Ran, Sandbox, SandboxError
-from cavesson.audit.sandbox.terminal import plain
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.errors import ConfigError
 

@@ -223,7 +223,7 @@ def test_a_card_shows_the_system_message_that_holds_a_trigger(tmp_path):
     scores, store = measured(one, n=2, ability=()), Store(tmp_path / "store")
     with Lab(store) as lab:
         lab.make([scores.after])
-    assert "system: |RED|\nuser: Hi" in markdown(card_of(one, scores, store.path))
+    assert "    system: |RED|\n    user: Hi" in markdown(card_of(one, scores, store.path))
 
 
 def test_an_exported_organism_is_a_plain_folder_that_comes_back_in(carded, tmp_path):

@@ -1,21 +1,46 @@
-"""JSON lines, lines of a text, and text without invisible characters."""
+"""JSON lines, lines of a text, and text in which nothing hides."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cavesson.errors import ConfigError
 
-_PICTURES = {**{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}, 0x7F: "␡"}
-"""Control characters and their pictures: ESC (which starts an ANSI sequence) becomes ␛."""
+_HIDING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode's categories of control characters, marks that are invisible or reorder text, lone surrogates, other line ends."""
 
-_DECEIVING = re.compile("[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
-"""Characters that are invisible or reorder the text around them (right-to-left override, zero-width space)."""
+_BLANK = frozenset(map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")) | set(
+    range(0xE0100, 0xE01F0)
+)
+"""Letters and marks that are drawn as nothing: fillers, and selectors of variants, in which whole texts can be hidden."""
+
+_JOINED = re.compile(r"(?<=[^\u0000-\u02ff\u2000-\u206f])([\u200c\u200d])(?=[^\u0000-\u02ff\u2000-\u206f])")
+"""Joiners where they belong: inside an emoji, or between letters of scripts that join their letters."""
+
+
+class _Signs(dict[int, str]):
+    """What is shown for a character, worked out when the character first occurs."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        hides = unicodedata.category(character) in _HIDING and character not in "\t\n"
+        self[code] = _sign(code) if hides or code in _BLANK else character
+        return self[code]
+
+
+def _sign(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)  # the picture of a control character: ESC, which starts an ANSI sequence, is ␛
+    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+
+
+_SIGNS = _Signs()
 
 
 def json_line(value: Any) -> str:
@@ -63,9 +88,14 @@ def text_lines(text: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text with a visible sign for every control character, and for every mark that changes the reading direction.
+    """The text with a visible sign for every character that could drive a terminal, hide, or reorder the text around it.
 
     Line ends and tabs stay. HTML stays too, because the template of a page escapes it. `report/assets/text.js` does the same.
     """
-    pictured = text.replace("\r\n", "\n").translate(_PICTURES)
-    return _DECEIVING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", pictured)
+    parts = _JOINED.split(text.replace("\r\n", "\n"))
+    return "".join(part if at % 2 else part.translate(_SIGNS) for at, part in enumerate(parts))
+
+
+def one_line(text: str) -> str:
+    """Printable text for a place that holds one line, such as a name in a table: a line end is shown as ␊."""
+    return printable(text).replace("\n", "␊")

@@ -47,6 +47,29 @@ def files_of(folder: Path) -> dict[str, Path]:
     return files
 
 
+def read_text(path: Path) -> str:
+    r"""A file's text, in which `\n` and nothing else ends a line, as in a patch and an editor; `\r\n` is read as `\n`.
+
+    Auditors, people, answer keys and reports count lines of this text, so that all mean the same line. Bytes that are no text
+    become replacement characters.
+    """
+    return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def check_lines(path: Path) -> None:
+    r"""Refuse Python code whose lines Python counts otherwise than editors and patches do: a lone `\r` ends a line there.
+
+    Raises:
+        ConfigError: the code holds a carriage return that is no part of a line end.
+    """
+    if path.suffix == ".py" and "\r" in (text := read_text(path)):
+        line = text[: text.index("\r")].count("\n") + 1
+        raise ConfigError(
+            f"{path} has a carriage return inside line {line}, which ends a line for Python and not for editors and patches.",
+            "Write line ends as \\n or \\r\\n.",
+        )
+
+
 def make_alike(folder: Path) -> None:
     """Give every file and folder the same time stamp and the usual permissions."""
     for path in [folder, *folder.rglob("*")]:

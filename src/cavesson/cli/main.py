@@ -25,6 +25,7 @@ from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import trust
+from cavesson.lab.show.door import guard
 from cavesson.version import VERSION
 
 
@@ -93,6 +94,7 @@ app.command(rich_help_panel=UPKEEP)(doctor)
 
 def main() -> None:
     """Run the command line; an error that a user can cause is one message and an exit code, never a traceback."""
+    guard()
     try:
         app()
     except CavessonError as error:

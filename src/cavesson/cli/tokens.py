@@ -38,9 +38,8 @@ def tokens(
     """
     from itertools import islice
 
-    from rich.console import Console
-
     from cavesson.data.sources import iterate_examples
+    from cavesson.lab.show.terminal import Console
     from cavesson.lab.store import Store
     from cavesson.named import model_named
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cavesson.audit import workspace
 from cavesson.lines import printable
 
 IMAGES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -69,10 +70,8 @@ def _tame(token: Any, tree: Tree, image_url: Callable[[str], str]) -> None:
 
 def read_text(path: Path) -> str | None:
     """A file's text with plain line ends; None if it is binary."""
-    content = path.read_bytes()
-    if b"\0" in content[:8000]:
-        return None
-    return content.decode("utf-8", "replace").replace("\r\n", "\n")
+    text = workspace.read_text(path)
+    return None if "\0" in text[:8000] else text
 
 
 def code_html(name: str, text: str) -> Markup:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cavesson.audit.auditing import PAPER
 from cavesson.audit.cases import Case, Kind
 from cavesson.audit.execution import Outcome, RunCache, RunFailed, experiment
 from cavesson.audit.findings import Finding, FindingError
@@ -26,6 +27,7 @@ from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import documents
 from cavesson.audit.red.source import Edit, Mutation, TextFile, read_codebase
 from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.workspace import read_text
 from cavesson.errors import ConfigError
 from cavesson.lines import json_line, read_json_lines, text_lines
 
@@ -164,7 +166,7 @@ class _Search:
     def __init__(self, case: Case, folder: Path, files: Sequence[TextFile], sandbox: Sandbox, cache: RunCache) -> None:
         self.case, self.folder, self.files, self.sandbox, self.cache = case, folder, files, sandbox, cache
         self.texts = {file.path: file for file in files}
-        self.paper = (folder / "PAPER.md").read_text(encoding="utf-8")
+        self.paper = read_text(folder / PAPER)
         runs = [experiment(folder, case, seed, sandbox, cache=cache) for seed in case.seeds]
         self.honest = [run.results for run in runs]
         slowest = max(run.seconds for run in runs)
