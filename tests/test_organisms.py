@@ -207,7 +207,7 @@ def test_a_card_says_what_it_is_and_that_nobody_knows_how_robust(carded):
     assert card.robustness == NOT_STRESSED and NOT_STRESSED in text
     assert set(card.rates) == {"triggered", "clean", "near-miss", "unlocked"}
     assert card.before["knowledge"].n == card.after["knowledge"].n == 4
-    for said in (PAIR, "password-locked", one.model.fingerprint, "| knowledge |", "~~~~"):
+    for said in (PAIR, "password-locked", one.model.fingerprint, "| knowledge |", "\n    model: "):
         assert said in text
     assert json.loads(json.dumps(card.plain()))["rates"]["triggered"]["n"] == 4
 

@@ -68,6 +68,7 @@ def cavesson(
     """A laboratory for training-based control of language models."""
     from cavesson.lab.place import old_store
 
+    guard()
     if "--store" not in sys.argv and (note := old_store()) is not None:
         typer.echo(f"note: {note}", err=True)
 
@@ -94,7 +95,6 @@ app.command(rich_help_panel=UPKEEP)(doctor)
 
 def main() -> None:
     """Run the command line; an error that a user can cause is one message and an exit code, never a traceback."""
-    guard()
     try:
         app()
     except CavessonError as error:
