@@ -226,7 +226,7 @@ def test_lines_written_by_others_are_kept_or_refused_by_number(tmp_path: Path) -
     path.write_text(json.dumps(line) + "\n" + json.dumps(line | {"credence": "NaN"}) + "\n")
     assert [(one.credence, one.unscored) for one in read_verdicts(path)] == [
         (None, "out of range: 7"),
-        (None, "not a number: nan"),
+        (None, "not a number: 'NaN'"),
     ]
     for bad in (
         "{",

@@ -137,7 +137,10 @@ def test_a_failed_run_is_remembered_but_one_that_hit_a_limit_is_not(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("data", "problem"),
-    [("import os; os._exit(0)", "wrote no results.json"), ("import sys; sys.exit('\\x1b[31mno')", "exit status 1: no")],
+    [
+        ("import os; os._exit(0)", "wrote no results.json"),
+        ("import sys; sys.exit('\\x1b[31mno')", r"exit status 1: ␛\[31mno"),
+    ],
 )
 def test_a_run_without_results_has_failed(tmp_path: Path, cache: RunCache, data: str, problem: str) -> None:
     case = load_bench(toy_bench(tmp_path / "bench")).case("hop_b")

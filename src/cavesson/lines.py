@@ -44,20 +44,34 @@ _SIGNS = _Signs()
 
 
 def json_line(value: Any) -> str:
-    """A value as one line of JSON, with the line end; characters beyond ASCII are not escaped."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """A value as one line of JSON, with the line end.
+
+    Characters beyond ASCII are not escaped, but for halves of a character (lone surrogates), which no file of text can hold.
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", line) + "\n"
 
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: not JSON, or nested too deep for a value of this project.
+        ValueError: not JSON, a name that stands twice in one object, or nested too deep for a value of this project.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError as error:
         raise ValueError("lists or objects stand too deep in each other") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"the name {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+        )
+    return found
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ MODIFIED = 1_735_732_800
 """The time stamp of every file that an auditor is shown (1 January 2025): real time stamps would tell which file was
 edited last."""
 
-_LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
+LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
 
 
 def inside(path: str) -> str:
@@ -37,7 +37,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     files = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if _LEFT_OUT & set(relative.parts):
+        if LEFT_OUT & set(relative.parts):
             continue
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise ConfigError(f"{path} is a link or a special file; a workspace holds regular files only.",

@@ -106,6 +106,10 @@ class SandboxError(CavessonError):
     exit_code = 2
 
 
+class DamagedAnswer(SandboxError):
+    """What came back out of the sandbox cannot be what the sandbox sent: the code inside is to blame."""
+
+
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
