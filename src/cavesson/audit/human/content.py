@@ -24,6 +24,9 @@ MAX_SHOWN = 120_000
 
 MAX_HITS = 200
 
+MAX_PAPER = 500_000
+"""Characters of a paper that are shown."""
+
 Tree = Mapping[str, Path]
 """The files of a workspace: relative path → where the content is. The page serves no other file."""
 
@@ -38,7 +41,7 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    tokens = markdown.parse(printable(text))
+    tokens = markdown.parse(printable(text[:MAX_PAPER]))
     for token in tokens:
         for part in (token, *(token.children or ())):
             _tame(part, tree, image_url)
