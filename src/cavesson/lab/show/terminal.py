@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import console
 from rich.segment import Segment
+from rich.text import Text
 
 from cavesson.lines import printable
 
@@ -19,6 +20,10 @@ class Console(console.Console):
         stream = sys.stderr if settings.get("stderr") else sys.stdout
         usual = {"file": getattr(stream, "rich_proxied_file", stream), "markup": False, "emoji": False}
         super().__init__(**{**usual, **settings})
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """See rich's console; the text is made printable before its lines are broken."""
+        return super().render_str(printable(text), **settings)
 
     def render(
         self, renderable: console.RenderableType, options: console.ConsoleOptions | None = None
