@@ -224,9 +224,14 @@ def _place(text: str, index: int) -> tuple[int, int]:
 
 def _read(text: str) -> float | None:
     try:
-        return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+        return _bounded(int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text))
     except ValueError:
         return None
+
+
+def _bounded(value: float) -> float | None:
+    """The number, or None for a number with which nothing can be computed (infinity, no number, hundreds of digits)."""
+    return value if abs(value) < 1e300 else None
 
 
 def _in_code(module: Module) -> Iterator[Setting]:
@@ -266,4 +271,4 @@ def literal(node: ast.expr) -> float | None:
         inner = literal(node.operand)
         return None if inner is None else -inner
     value = node.value if isinstance(node, ast.Constant) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return _bounded(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
