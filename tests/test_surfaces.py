@@ -165,6 +165,28 @@ def test_names_in_messages_of_errors(
     assert "error: " in said and harmless(said)
 
 
+def test_what_a_finished_study_prints_and_shows_in_a_notebook() -> None:
+    from cavesson.cli.reports import side_by_side
+    from cavesson.cli.run import show
+    from cavesson.front import Claims
+
+    whole = synthetic_result(seeds=(0,), transcript_count=0, organisms=("adam",))
+    claims = [claim.model_copy(update={"statement": HOSTILE, "published": HOSTILE}) for claim in whole.claims]
+    tables = [table.model_copy(update={"title": HOSTILE}) for table in whole.tables]
+    result = whole.model_copy(update={"headline": [HOSTILE], "claims": claims, "tables": tables})
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=200)
+    show(result, console)
+    for row in side_by_side(result, result):
+        table = Table()
+        table.add_row(*row)
+        console.print(table)
+    made = Claims(tuple(claims))
+    assert "owned" in out.getvalue() and harmless(without_own_colours(out.getvalue()))
+    assert harmless(repr(made)) and harmless(made._repr_html_()) and "<script" not in made._repr_html_()
+    assert harmless(card(HOSTILE)._repr_markdown_())
+
+
 # --- Markdown
 
 

@@ -29,6 +29,9 @@ class Console(console.Console):
         self, renderable: console.RenderableType, options: console.ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         """See rich's console; here every text is printable, and a style has no address to open."""
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            given = renderable
+            renderable = Text(printable(given.plain), given.style, overflow=given.overflow, no_wrap=given.no_wrap)
         for text, style, control in super().render(renderable, options):
             if control:
                 yield Segment(text, style, control)
