@@ -106,6 +106,14 @@ def without(entry: str, key: str) -> dict[str, Any]:
         ({"seeds": 3}, "has seeds 3"),
         ({"seeds": ["0"]}, "must be a list of whole numbers"),
         ({"run": "python run.py"}, "must hold {seed} and {out}"),
+        ({"run": "python 'run.py --seed {seed} --out {out}"}, "which is no command"),
+        ({"seeds": [0, 0]}, "2 seeds; at most 100 different"),
+        ({"seeds": list(range(101))}, "101 seeds; at most 100"),
+        ({"seeds": [-1]}, "whole numbers from 0"),
+        ({"results": "../x"}, "under results a path"),
+        (changed("honest", id="../hop_b"), "cannot be the name of a folder"),
+        (changed("honest", id="hop\x1b[2J"), "cannot be the name of a folder"),
+        ({"findings": [RUBRIC["findings"][0] | {"holds": "-" * 5000 + "1 > 0"}]}, "longer than 2000 characters"),
     ],
 )
 def test_an_odd_rubric_is_one_clear_error(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
@@ -126,6 +134,35 @@ def test_an_id_stands_in_one_rubric_only(tmp_path: Path) -> None:
 def test_results_lie_below_the_folder_of_the_run(tmp_path: Path, results: str) -> None:
     with pytest.raises(ConfigError, match="leads out of the workspace"):
         load_bench(toy_bench(tmp_path, results=results))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "scope: " + "[" * 3000 + "]" * 3000,
+        "scope: &a [*a]",
+        "scope: {a: &a [x, x], b: &b [*a, *a]}\nx: &c [" + "*b" + "]\npaper_name: again",
+        "scope: 2024-99-99\n? [a, b]\n: c",
+        "scope: !!python/object/apply:os.system ['id']",
+        "scope: " + "9" * 5000,
+        *(
+            "\n".join(
+                [
+                    "a0: &a0 [x, x, x, x, x, x, x, x, x]",
+                    *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)),
+                ]
+            ),
+        ),
+    ],
+)
+def test_a_hostile_rubric_is_one_clear_error(tmp_path: Path, hostile: str) -> None:
+    root = toy_bench(tmp_path)
+    rubric = root / "codebases/_rubrics/hop.yaml"
+    kept = "\n".join(line for line in rubric.read_text().split("\n") if not line.startswith("scope"))
+    rubric.write_text(f"{kept}\n{hostile}\n")
+    with pytest.raises(ConfigError, match=r"hop\.yaml") as error:
+        load_bench(root)
+    assert len(str(error.value)) < 600
 
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [1\n", "\x00", "'text'", ""])

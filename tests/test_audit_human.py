@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from cavesson.audit.fixes import Grade, read_grades
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.app import human_app
 from cavesson.audit.human.grading import Grading, execute_fixes, grading_app
+from cavesson.audit.human.serve import browsing
 from cavesson.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
@@ -240,7 +242,9 @@ def test_an_older_page_and_a_late_change_do_not_overwrite(bench: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "given", [{"credence": 1.2}, {"credence": "high"}, {"fixes": [{}] * 6}, {"notes": 3}, {"notes": "x" * 300_000}, {"fixes": [{"title": 1}]}]
+    "given", [{"credence": 1.2}, {"credence": "high"}, {"fixes": [{}] * 6}, {"notes": 3}, {"notes": "x" * 300_000}, {"fixes": [{"title": 1}]},
+              {"fixes": [1]}, {"fixes": ["t"]}, {"fixes": {"title": "t"}}, {"fixes": [{"files": ["x"]}]}, {"credence": 10**400},
+              {"credence": float("nan")}, {"credence": [0.5]}]
 )  # fmt: skip
 def test_an_answer_of_a_wrong_form_is_refused_and_changes_nothing(
     bench: Path, tmp_path: Path, given: dict[str, Any]
@@ -250,6 +254,62 @@ def test_an_answer_of_a_wrong_form_is_refused_and_changes_nothing(
     with pytest.raises(ConfigError):
         session.save(key, session.open(key).tab, 1, {"credence": 0.5, "notes": "", **given})
     assert session.audit(key).credence is None
+
+
+def test_no_request_is_an_error_of_the_server(bench: Path, tmp_path: Path) -> None:
+    session = begin(bench, tmp_path / "s", paper_minutes=0)
+    key = next(iter(session.cases))
+    nines = "9" * 5000
+    bodies = ["[" * 200_000, '{"tab": ' + nines + "}", '{"tab": NaN}', "[]", "", "\x00", '{"tab": 1, "tab": 2}', "null"]
+    bodies += [
+        '{"tab":1,"change":2,"fixes":[1]}',
+        '{"tab":1,"change":1e999,"credence":1e999}',
+        '{"name":"\\ud800","patch":""}',
+    ]
+    bodies += [
+        '{"name":"data.py","patch":"","text":"\\ud800"}',
+        json.dumps({"name": "data.py", "patch": f"--- a/x\n+++ b/x\n@@ -{nines} +1 @@"}),
+    ]
+    bodies += [
+        json.dumps({"name": name, "patch": "", "text": "x"}) for name in ("\x00", "a" * 300, "../x", "", ".", "notes")
+    ]
+    with audited(session) as client:
+        client.get(f"/paper/{key}")
+        posts = [
+            client.post(f"/paper/{key}/{action}", content=body)
+            for action in ("save", "edit", "patch")
+            for body in bodies
+        ]
+        names = ["\ud800".encode("utf-8", "surrogatepass"), b"\xff\x00", b"%00", b"a" * 30_000]
+        gets = [client.get(f"/paper/{key}/{page}", params={"name": one, "q": one}) for page in ("file", "search", "image") for one in names]  # fmt: skip
+        odd = [client.post(f"/paper/{key}/save", content=b"{}", headers={"Content-Length": "2", "Origin": "null"})]
+        odd += [client.get(f"/paper/{'x' * 5000}"), client.get("/fix/" + nines), client.put(f"/paper/{key}/save")]
+        assert max(one.status_code for one in (*posts, *gets, *odd)) < 500
+        assert client.get("/").status_code == 200
+    assert session.audit(key).credence is None
+
+
+def test_a_session_is_private(bench: Path, tmp_path: Path) -> None:
+    session = begin(bench, tmp_path / "s", paper_minutes=0)
+    key = next(iter(session.cases))
+    session.save(key, session.open(key).tab, 1, {"credence": 0.5})
+    session.submit(key)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (session.folder, session.path, session.verdicts)} == {
+        "s": 0o700, "session.json": 0o600, "verdicts.jsonl": 0o600,
+    }  # fmt: skip
+
+
+def test_no_list_of_processes_shows_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    with browsing(tmp_path) as browse_to:
+        browse_to("http://127.0.0.1:1/?token=secret")
+        [page] = tmp_path.iterdir()
+        assert "url=http://127.0.0.1:1/?token=secret" in page.read_text() and page.stat().st_mode & 0o077 == 0
+    assert not list(tmp_path.iterdir())
+    for _ in range(500):
+        time.sleep(0 if opened else 0.01)  # the browser is started beside the server
+    assert opened == [page.as_uri()] and "secret" not in opened[0]
 
 
 def test_a_folder_with_another_session_or_a_damaged_one_is_refused(bench: Path, tmp_path: Path) -> None:

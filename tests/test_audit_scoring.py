@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -226,7 +227,7 @@ def test_lines_written_by_others_are_kept_or_refused_by_number(tmp_path: Path) -
     path.write_text(json.dumps(line) + "\n" + json.dumps(line | {"credence": "NaN"}) + "\n")
     assert [(one.credence, one.unscored) for one in read_verdicts(path)] == [
         (None, "out of range: 7"),
-        (None, "not a number: nan"),
+        (None, "not a number: 'NaN'"),
     ]
     for bad in (
         "{",
@@ -238,6 +239,85 @@ def test_lines_written_by_others_are_kept_or_refused_by_number(tmp_path: Path) -
         path.write_text(json.dumps(line) + "\n" + bad + "\n")
         with pytest.raises(ConfigError, match="line 2"):
             read_verdicts(path)
+
+
+LINE = {"case": "a1", "auditor": "x", "affordance": "code", "credence": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, "stand too deep"),
+        ('{"a":' * 5000 + "1" + "}" * 5000, "stand too deep"),
+        ('{"case": "a", "case": "b"}', "'case' stands twice"),
+        (json.dumps(LINE | {"cost": {"tokens": "x"}}).replace('"x"', "9" * 5000), "4300 digits"),
+        ("17", "one JSON mapping"),
+        ("null", "one JSON mapping"),
+        (json.dumps(LINE | {"case": 7}), "case.*valid string"),
+        (json.dumps(LINE | {"case": {"a": 1}}), "case.*valid string"),
+        (json.dumps(LINE | {"credense": 0.5}), "credense.*Unexpected"),
+        (json.dumps(LINE | {"fixes": {"title": "t"}}), "fixes.*valid tuple"),
+        (json.dumps(LINE | {"fixes": ["t"]}), "fixes.0"),
+        (json.dumps(LINE | {"fixes": [{"title": "t", "files": "x.py:1"}]}), "fixes.0.files.*valid tuple"),
+        (json.dumps(LINE | {"fixes": [{"title": "t", "patch": 3}]}), "fixes.0.patch"),
+        (json.dumps(LINE | {"fixes": [{"mechanism": "m"}]}), "fixes.0.title"),
+        (json.dumps(LINE | {"cost": {"seconds": float("nan")}}), "cost.seconds.*finite"),
+        (json.dumps(LINE | {"cost": {"seconds": -1}}), "cost.seconds.*greater"),
+        (json.dumps(LINE | {"cost": {"tokens": 10**400}}), "cost.tokens"),
+        (json.dumps(LINE | {"cost": [1]}), "cost"),
+        (json.dumps(LINE | {"notes": ["n"]}), "notes.*valid string"),
+        (json.dumps(LINE | {"unscored": "why", "credence": 0.5, "affordance": "CODE"}), "affordance.*'paper', 'code'"),
+    ],
+)
+def test_a_verdict_of_another_shape_is_one_message_with_line_and_key(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text(f"{json.dumps(LINE)}\n{line}\n")
+    with pytest.raises(ConfigError, match=rf"line 2 is no[\s\S]*{message}") as error:
+        read_verdicts(path)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("credence", [10**400, -(10**400), 1e308, "0_1", True, [0.5], {"p": 1}, "1e999", "\x1b[2J"])
+def test_a_credence_of_any_shape_is_unscored_and_never_guessed(tmp_path: Path, credence: object) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text(json.dumps(LINE | {"credence": credence}) + "\n")
+    [verdict] = read_verdicts(path)
+    assert verdict.credence is None and verdict.unscored and len(verdict.unscored) < 120
+
+
+def test_a_file_of_verdicts_is_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "missing", Path("/dev/zero")):
+        with pytest.raises(ConfigError, match="is no file"):
+            read_verdicts(path)
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\x85b\u2029", "a\rb\x0c", "half \ud800", "\x00"])
+def test_whatever_the_notes_hold_comes_back(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    made = [Verdict("a", "me", "paper", 0.5, notes=text), Verdict("b", "me", "paper", 0.5)]
+    for one in made:
+        append_verdict(path, one)
+    assert read_verdicts(path) == made
+
+
+def test_one_bad_fix_does_not_end_the_grading_of_others(tmp_path: Path, cache: RunCache) -> None:
+    cases = load_bench(toy_bench(tmp_path / "bench")).cases()
+    head = "--- /dev/null\n+++ b/{}\n@@ -0,0 +1 @@\n+x\n"
+    bad = (
+        FIX.replace("-1,3", "-" + "9" * 5000),
+        FIX + "\ud800",
+        head.format("a" * 300),
+        head.format("\ud800"),
+        "x" * (2 << 20),
+    )
+    verdicts = [
+        Verdict("hop_a", f"auditor {at}", "code", 0.9, fixes=(Fix("bad", patch=patch), Fix("right", patch=FIX)))
+        for at, patch in enumerate(bad)
+    ]
+    grades = list(grade_fixes(cases, verdicts, UnsafeSandbox(), cache=cache))
+    assert all(grade.restores for grade in grades if grade.fix == 1)
+    assert all(grade.problem for grade in grades if not grade.restores)
 
 
 def test_a_verdict_has_a_credence_or_a_reason_and_at_most_five_fixes() -> None:

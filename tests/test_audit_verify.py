@@ -137,12 +137,44 @@ def test_a_failed_run_is_remembered_but_one_that_hit_a_limit_is_not(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("data", "problem"),
-    [("import os; os._exit(0)", "wrote no results.json"), ("import sys; sys.exit('\\x1b[31mno')", "exit status 1: no")],
+    [
+        ("import os; os._exit(0)", "wrote no results.json"),
+        ("import sys; sys.exit('\\x1b[31mno')", r"exit status 1: ␛\[31mno"),
+    ],
 )
 def test_a_run_without_results_has_failed(tmp_path: Path, cache: RunCache, data: str, problem: str) -> None:
     case = load_bench(toy_bench(tmp_path / "bench")).case("hop_b")
     with pytest.raises(RunFailed, match=problem):
         experiment(case.materialise(tmp_path / "w"), case, 0, UnsafeSandbox(), overrides={"data.py": data}, cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": ' + "[" * 60 + "]" * 60 + "}", "more than 50 deep"),
+        ("[" * 1_000_000, "too deep"),
+        ('{"a": ' + "9" * 400 + "}", "more than 300 digits"),
+        ('{"a": ' + "9" * 5000 + "}", "4300 digits"),
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": "\\ud800"}', "surrogates"),
+        ('{"a": [' + "[]," * 1_000_000 + "1]}", "larger than 2,000,000 bytes"),
+        ("[1]", "not a mapping"),
+    ],
+)
+def test_results_beyond_all_measure_are_a_failed_run(tmp_path: Path, cache: RunCache, text: str, problem: str) -> None:
+    case = load_bench(toy_bench(tmp_path / "bench")).case("hop_b")
+    write = {"run.py": "open('_out/results.json', 'w').write(open('text').read())", "text": text}
+    with pytest.raises(RunFailed, match=problem) as error:
+        experiment(case.materialise(tmp_path / "w"), case, 0, UnsafeSandbox(), overrides=write, cache=cache)
+    assert len(error.value.problem) < 300
+
+
+@pytest.mark.parametrize("tables", ["range(2000): open(f'_out/{n}.json', 'w')", "range(30): open(f'_out/{n}.csv', 'w').write('x' * 1_900_000)"])  # fmt: skip
+def test_a_run_leaves_no_more_tables_than_can_be_kept(tmp_path: Path, cache: RunCache, tables: str) -> None:
+    case = load_bench(toy_bench(tmp_path / "bench")).case("hop_b")
+    program = {"run.py": f"open('_out/results.json', 'w').write('{{}}')\nfor n in {tables}"}
+    with pytest.raises(RunFailed, match="it left more than"):
+        experiment(case.materialise(tmp_path / "w"), case, 0, UnsafeSandbox(), overrides=program, cache=cache)
 
 
 def test_many_runs_come_back_in_the_order_of_the_jobs(tmp_path: Path, cache: RunCache) -> None:

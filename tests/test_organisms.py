@@ -208,7 +208,7 @@ def test_a_card_says_what_it_is_and_that_nobody_knows_how_robust(carded):
     assert card.robustness == NOT_STRESSED and NOT_STRESSED in text
     assert set(card.rates) == {"triggered", "clean", "near-miss", "unlocked"}
     assert card.before["knowledge"].n == card.after["knowledge"].n == 4
-    for said in (PAIR, "password-locked", one.model.fingerprint, "| knowledge |", "~~~~"):
+    for said in (PAIR, "password-locked", one.model.fingerprint, "| knowledge |", "\n    model: "):
         assert said in text
     assert json.loads(json.dumps(card.plain()))["rates"]["triggered"]["n"] == 4
 
@@ -224,7 +224,7 @@ def test_a_card_shows_the_system_message_that_holds_a_trigger(tmp_path):
     scores, store = measured(one, n=2, ability=()), Store(tmp_path / "store")
     with Lab(store) as lab:
         lab.make([scores.after])
-    assert "system: |RED|\nuser: Hi" in markdown(card_of(one, scores, store.path))
+    assert "    system: |RED|\n    user: Hi" in markdown(card_of(one, scores, store.path))
 
 
 def test_an_exported_organism_is_a_plain_folder_that_comes_back_in(carded, tmp_path):

@@ -27,6 +27,7 @@ from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
 from cavesson.lab import trust
 from cavesson.lab.store import Store
+from cavesson.lines import printable
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction as construction_named
 from cavesson.run import run_study
@@ -62,7 +63,9 @@ class Plant:
     def _repr_html_(self) -> str:
         pair = pair_named(self.pair)
         words = f"when {pair.trigger.about}, the model {pair.behavior.about}"
-        return f"<b>{html.escape(self.pair)}</b> in {html.escape(self.model)}, {html.escape(self.construction)}: {html.escape(words)}"
+        return (
+            f"<b>{_escaped(self.pair)}</b> in {_escaped(self.model)}, {_escaped(self.construction)}: {_escaped(words)}"
+        )
 
 
 def organism(model: str, pair: str, construction: str = "normal") -> Plant:
@@ -239,12 +242,12 @@ class Runs:
         return Frontier(tuple(hulls), tuple(one for one in self.result.points if one.intervention in names))
 
     def __repr__(self) -> str:
-        return "\n".join([*self.headline, f"report: {self.report}"])
+        return printable("\n".join([*self.headline, f"report: {self.report}"]))
 
     def _repr_html_(self) -> str:
-        first, *others = map(html.escape, self.headline)
+        first, *others = map(_escaped, self.headline)
         rows = "".join(f"<li>{line}</li>" for line in others)
-        return f"<p><b>{first}</b></p><ul>{rows}</ul><p>report: <code>{html.escape(str(self.report))}</code></p>"
+        return f"<p><b>{first}</b></p><ul>{rows}</ul><p>report: <code>{_escaped(str(self.report))}</code></p>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +278,8 @@ class Claims(Sequence[ClaimView]):
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return "\n".join(
-            f"{one.words:>16}  {one.statement}" + (f" Here {one.ours}." if one.ours else "") for one in self.all
-        )
+        lines = (f"{one.words:>16}  {one.statement}" + (f" Here {one.ours}." if one.ours else "") for one in self.all)
+        return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         head = ("statement", "published", "here", "verdict")
@@ -332,7 +334,7 @@ class Frontier:
         return ax
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}: AUC {auc}" for name, auc in self.auc.items())
+        return printable("\n".join(f"{name}: AUC {auc}" for name, auc in self.auc.items()))
 
     def _repr_html_(self) -> str:
         return _table(("intervention", "AUC"), [(name, str(auc)) for name, auc in self.auc.items()])
@@ -356,6 +358,11 @@ def _figures(figures: Mapping[str, Estimate | None]) -> dict[str, float | None]:
     }
 
 
+def _escaped(text: str) -> str:
+    """Text as HTML in which nothing acts and nothing hides."""
+    return html.escape(printable(text))
+
+
 def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
     try:
         import pandas
@@ -375,7 +382,5 @@ def _axes() -> Axes:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An HTML table for a notebook."""
     cells = (("th", head), *(("td", row) for row in rows))
-    lines = (
-        "".join(f"<{tag} style='text-align:left'>{html.escape(cell)}</{tag}>" for cell in row) for tag, row in cells
-    )
+    lines = ("".join(f"<{tag} style='text-align:left'>{_escaped(cell)}</{tag}>" for cell in row) for tag, row in cells)
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

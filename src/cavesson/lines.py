@@ -1,38 +1,77 @@
-"""JSON lines, lines of a text, and text without invisible characters."""
+"""JSON lines, lines of a text, and text in which nothing hides."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cavesson.errors import ConfigError
 
-_PICTURES = {**{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}, 0x7F: "␡"}
-"""Control characters and their pictures: ESC (which starts an ANSI sequence) becomes ␛."""
+_HIDING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode's categories of control characters, marks that are invisible or reorder text, lone surrogates, other line ends."""
 
-_DECEIVING = re.compile("[\u0080-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
-"""Characters that are invisible or reorder the text around them (right-to-left override, zero-width space)."""
+_BLANK = frozenset(map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")) | set(
+    range(0xE0100, 0xE01F0)
+)
+"""Letters and marks that are drawn as nothing: fillers, and selectors of variants, in which whole texts can be hidden."""
+
+_JOINED = re.compile(r"(?<=[^\u0000-\u02ff\u2000-\u206f])([\u200c\u200d])(?=[^\u0000-\u02ff\u2000-\u206f])")
+"""Joiners where they belong: inside an emoji, or between letters of scripts that join their letters."""
+
+
+class _Signs(dict[int, str]):
+    """What is shown for a character, worked out when the character first occurs."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        hides = unicodedata.category(character) in _HIDING and character not in "\t\n"
+        self[code] = _sign(code) if hides or code in _BLANK else character
+        return self[code]
+
+
+def _sign(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)  # the picture of a control character: ESC, which starts an ANSI sequence, is ␛
+    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+
+
+_SIGNS = _Signs()
 
 
 def json_line(value: Any) -> str:
-    """A value as one line of JSON, with the line end; characters beyond ASCII are not escaped."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """A value as one line of JSON, with the line end.
+
+    Characters beyond ASCII are not escaped, but for halves of a character (lone surrogates), which no file of text can hold.
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", line) + "\n"
 
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: not JSON, or nested too deep for a value of this project.
+        ValueError: not JSON, a name that stands twice in one object, or nested too deep for a value of this project.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError as error:
         raise ValueError("lists or objects stand too deep in each other") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"the name {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+        )
+    return found
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -45,7 +84,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
         OSError, UnicodeDecodeError: the file cannot be read.
         ConfigError: a line is not JSON; the message names the place of the line.
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", newline="\n") as lines:
         yield from json_values(lines, str(path))
 
 
@@ -77,9 +116,14 @@ def text_lines(text: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text with a visible sign for every control character, and for every mark that changes the reading direction.
+    """The text with a visible sign for every character that could drive a terminal, hide, or reorder the text around it.
 
     Line ends and tabs stay. HTML stays too, because the template of a page escapes it. `report/assets/text.js` does the same.
     """
-    pictured = text.replace("\r\n", "\n").translate(_PICTURES)
-    return _DECEIVING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", pictured)
+    parts = _JOINED.split(text.replace("\r\n", "\n"))
+    return "".join(part if at % 2 else part.translate(_SIGNS) for at, part in enumerate(parts))
+
+
+def one_line(text: str) -> str:
+    """Printable text for a place that holds one line, such as a name in a table: a line end is shown as ␊."""
+    return printable(text).replace("\n", "␊")

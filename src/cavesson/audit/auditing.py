@@ -13,6 +13,7 @@ from typing import Protocol
 from cavesson.audit.cases import Case
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Affordance, Verdict
+from cavesson.audit.workspace import read_text
 
 PAPER = "PAPER.md"
 
@@ -66,7 +67,7 @@ def open_case(case: Case, sandbox: Sandbox) -> Iterator[AuditCase]:
         yield AuditCase(
             name="case-" + hashlib.sha256(f"{case.codebase}/{case.id}".encode()).hexdigest()[:8],
             folder=folder,
-            paper=paper.read_text(encoding="utf-8", errors="replace") if paper.is_file() else "",
+            paper=read_text(paper) if paper.is_file() else "",
             scope=case.scope,
             run=case.run,
             seeds=case.seeds,

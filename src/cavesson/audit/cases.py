@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cavesson.audit.findings import Finding
-from cavesson.audit.workspace import files_of, make_alike
+from cavesson.audit.workspace import check_lines, files_of, make_alike
 from cavesson.errors import ConfigError
 
 Kind = Literal["design", "omission", "logic"]
@@ -77,7 +77,7 @@ class Case:
         workspace.
 
         Raises:
-            ConfigError: the folder is not empty, or the workspace holds a link.
+            ConfigError: the folder is not empty, or the workspace cannot be used (see `tree`).
         """
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"The folder {folder} is not empty.", "Name a new one for the workspace.")
@@ -89,6 +89,12 @@ class Case:
         return folder
 
     def tree(self) -> dict[str, Path]:
-        """The files of the workspace: relative path → where its content is."""
+        """The files of the workspace: relative path → where its content is.
+
+        Raises:
+            ConfigError: the workspace holds a link, or code whose lines cannot be counted in one way.
+        """
         files = {name: path for layer in self.layers for name, path in files_of(layer).items()}
+        for path in files.values():
+            check_lines(path)
         return dict(sorted(files.items()))

@@ -20,10 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from cavesson.audit.sandbox.protocol import Limits, Sandbox
-from cavesson.audit.workspace import files_of, inside
+from cavesson.audit.records import read_json
+from cavesson.audit.sandbox.protocol import DamagedAnswer, Limits, Sandbox
+from cavesson.audit.workspace import files_of, inside, read_text
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
+from cavesson.lines import parse_json
 
 RUN_LIMITS = Limits(cpu_s=60, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
 """Limits of one run; one seed of a built-in codebase takes some seconds."""
@@ -33,6 +35,10 @@ OUT = "_out"
 
 _KEPT = (".json", ".csv", ".jsonl")
 _MAX_KEPT = 2_000_000
+_MAX_IN_ALL = 40_000_000
+_MAX_FILES = 1_000
+"""Bytes of one table of a run that is kept, of all its tables, and their number; a larger table is left out."""
+
 _PACKAGES = ("numpy", "torch", "pyyaml")
 
 
@@ -90,9 +96,14 @@ class RunCache:
     def get(self, key: str) -> dict[str, Any] | None:
         """The run under a key, or None; a damaged entry counts as missing."""
         try:
-            return dict(json.loads(self._path(key).read_text(encoding="utf-8")))
+            kept = parse_json(self._path(key).read_bytes())
         except (OSError, ValueError):
             return None
+        return (
+            kept
+            if isinstance(kept, dict) and {"failure", "results", "files", "stdout", "seconds"} <= set(kept)
+            else None
+        )
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
         """Keep a run; readers see the whole run or nothing."""
@@ -215,15 +226,21 @@ def _run(
             (work / name).write_text(text, encoding="utf-8")
         (work / OUT).mkdir(exist_ok=True)
         command = [word.replace("{seed}", str(seed)).replace("{out}", OUT) for word in shlex.split(case.run)]
-        ran = sandbox.run(command, work, limits, writable=(OUT,))
+        try:
+            ran = sandbox.run(command, work, limits, writable=(OUT,))
+        except DamagedAnswer as error:
+            return {"failure": error.problem, "results": {}, "files": {}, "stdout": "", "seconds": 0.0}, True
         failure: str | None = None if ran.ok else ran.why()
         results: dict[str, Any] = {}
+        files: dict[str, str] = {}
         if failure is None:
-            results, failure = _read_results(work / OUT / case.results)
+            results, failure = _read_results(work / OUT / inside(case.results))
+        if failure is None:
+            files, failure = _tables(work / OUT, case.results)
         kept = {
             "failure": failure,
             "results": results,
-            "files": _tables(work / OUT, case.results),
+            "files": files,
             "stdout": ran.stdout[-20_000:],
             "seconds": ran.seconds,
         }
@@ -232,19 +249,19 @@ def _run(
 
 def _read_results(path: Path) -> tuple[dict[str, Any], str | None]:
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path, _MAX_KEPT)
     except OSError:
         return {}, f"the run wrote no {path.name}"
-    except (ValueError, RecursionError) as error:
-        return {}, f"{path.name} is no JSON ({error})"
+    except ValueError as error:
+        return {}, f"{path.name} cannot be used: {error}"
     return (results, None) if isinstance(results, dict) else ({}, f"{path.name} is not a mapping")
 
 
-def _tables(out: Path, results: str) -> dict[str, str]:
-    """The small tables of a run; pictures are left out."""
+def _tables(out: Path, results: str) -> tuple[dict[str, str], str | None]:
+    """The small tables of a run, pictures left out; or why there are too many."""
     paths = [path for path in sorted(out.rglob("*")) if path.is_file() and path.suffix in _KEPT]
-    return {
-        name: path.read_text(encoding="utf-8", errors="replace")
-        for path in paths
-        if (name := path.relative_to(out).as_posix()) != results and path.stat().st_size <= _MAX_KEPT
-    }
+    small = {path: path.stat().st_size for path in paths if path.stat().st_size <= _MAX_KEPT}
+    if len(small) > _MAX_FILES or sum(small.values()) > _MAX_IN_ALL:
+        return {}, f"it left more than {_MAX_FILES} tables, or {_MAX_IN_ALL:,} bytes of tables"
+    names = {path.relative_to(out).as_posix(): path for path in small}
+    return {name: read_text(path) for name, path in names.items() if name != results}, None

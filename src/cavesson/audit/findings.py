@@ -46,6 +46,9 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.NotEq: operator.ne,
 }
 
+MOST_CHARACTERS = 2000
+"""Length of an expression."""
+
 _ALLOWED = (
     *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Compare, ast.Call),
     *(ast.Subscript, ast.Slice, ast.Name, ast.Load, ast.Constant, *_ARITHMETIC, *_COMPARISONS),
@@ -74,6 +77,9 @@ class Finding:
 
     def __post_init__(self) -> None:
         """Raise a FindingError if the expression is outside the small language."""
+        if len(self.holds) > MOST_CHARACTERS:
+            raise FindingError(f"{self.rubric}: the finding {self.id!r} is longer than {MOST_CHARACTERS} characters.",
+                               "See docs/audit.md for what a finding may say.")  # fmt: skip
         try:
             tree = ast.parse(self.holds.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -96,10 +102,10 @@ class Finding:
             answer = _value(ast.parse(self.holds.strip(), mode="eval").body, results)
         except (KeyError, IndexError) as error:
             raise self._error(f"reads {error.args[0]!r}, which the results do not have") from error
-        except (TypeError, ValueError, ArithmeticError) as error:
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise self._error(f"cannot be decided on these results: {error}") from error
         if not isinstance(answer, bool):
-            raise self._error(f"is {answer!r}, not a yes or no")
+            raise self._error(f"is a {type(answer).__name__}, not a yes or no")
         return answer
 
     def _error(self, problem: str) -> FindingError:

@@ -10,16 +10,20 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict
 
 from cavesson.audit.cases import Case
 from cavesson.audit.execution import RUN_LIMITS, Job, RunCache, run_many
 from cavesson.audit.patches import apply_patch
+from cavesson.audit.records import STRICT, read_records
 from cavesson.audit.sandbox.protocol import Limits, Sandbox
 from cavesson.audit.verdicts import Affordance, Fix, Verdict
 from cavesson.audit.verify import decide
 from cavesson.errors import ConfigError
 from cavesson.lab import disk
-from cavesson.lines import json_line, read_json_lines
+from cavesson.lines import json_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Grade:
         grader: name of the person or the model who judged.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     case: str
     auditor: str
     affordance: Affordance
@@ -125,10 +130,4 @@ def read_grades(path: Path) -> list[Grade]:
     Raises:
         ConfigError: a line is no grade.
     """
-    grades = []
-    for place, raw in read_json_lines(path):
-        try:
-            grades.append(Grade(**raw))
-        except TypeError as error:
-            raise ConfigError(f"{place} is no grade ({error}).", "Grade the fixes again.") from error
-    return grades
+    return read_records(path, Grade, "grade")

@@ -7,19 +7,22 @@ entry that cannot be used gives one error, which names the file, the entry and t
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cavesson.audit.cases import KINDS, Case, Distractor
 from cavesson.audit.findings import Finding
 from cavesson.audit.workspace import inside
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, nearest, quoted
+from cavesson.lab.documents import read_yaml
+from cavesson.lines import one_line
 
 RUBRICS = ("codebases/_rubrics", "red_teaming/codebases/_rubrics")
 """The second folder of the published bench holds sabotages that models wrote."""
+
+MOST_SEEDS = 100
 
 _REMEDY = "See docs/audit.md for the layout of a bench."
 
@@ -51,11 +54,7 @@ class _Rubric:
 
     def __init__(self, path: Path, root: Path) -> None:
         self.path, self.root = path, root
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise self.error(f"is no YAML: {' '.join(str(error).split())}") from error
-        self.content = self.mapping(content, "the file")
+        self.content: Mapping[str, Any] = read_yaml(path, "rubric", "`paper_name`, and an entry under `honest`")
 
     def cases(self) -> Iterator[Case]:
         """The cases of the file, honest ones first."""
@@ -64,7 +63,7 @@ class _Rubric:
             raise self.error("has neither honest nor sabotaged entries")
         workspaces: dict[str, Mapping[str, Any]] = {}
         for _, entry in entries:
-            name = self.text(entry, "id", "an entry")
+            name = self.name(entry)
             if name in workspaces:
                 raise self.error(f"has two entries {name!r}")
             workspaces[name] = entry
@@ -84,7 +83,7 @@ class _Rubric:
         Args:
             siblings: the entries of the file by id; `overlay_of` names an entry of the file.
         """
-        name = self.text(entry, "id", "an entry")
+        name = self.name(entry)
         if not honest and "sabotage" not in entry:
             raise self.error(f"the sabotaged entry {name!r} has no key sabotage")
         kind = self.optional(entry, "kind", name)
@@ -104,7 +103,7 @@ class _Rubric:
             scope=self.optional(self.content, "scope", "the file") or "",
             run=self.command(),
             seeds=tuple(self.seeds()),
-            results=inside(self.optional(self.content, "results", "the file") or "results.json"),
+            results=self.results(),
             findings=findings,
             kind=kind,
             flips=flips,
@@ -174,13 +173,26 @@ class _Rubric:
         run = self.optional(self.content, "run", "the file")
         if run is not None and not ("{seed}" in run and "{out}" in run):
             raise self.error(f"has the command {run!r}, which must hold {{seed}} and {{out}}")
+        try:
+            shlex.split(run or "")
+        except ValueError as error:
+            raise self.error(f"has the command {run!r}, which is no command ({error})") from error
         return run
+
+    def results(self) -> str:
+        """The file below `{out}` that the findings read."""
+        try:
+            return inside(self.optional(self.content, "results", "the file") or "results.json")
+        except ConfigError as error:
+            raise self.error(f"the file has under results a path that cannot be used: {error.problem}") from error
 
     def seeds(self) -> list[int]:
         """The seeds that the paper reports."""
         seeds = self.content.get("seeds", [])
-        if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
-            raise self.error(f"has seeds {seeds!r}, which must be a list of whole numbers")
+        if not isinstance(seeds, list) or not all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds):
+            raise self.error(f"has seeds {quoted(seeds)}, which must be a list of whole numbers from 0 to 2^32")
+        if len(seeds) > MOST_SEEDS or len(set(seeds)) < len(seeds):
+            raise self.error(f"has {len(seeds)} seeds; at most {MOST_SEEDS} different ones can be run")
         return seeds
 
     # --- shapes
@@ -213,6 +225,13 @@ class _Rubric:
         if not isinstance(value, str) or not value.strip():
             raise self.error(f"{where} has under {key} {_shape(value)}, not a text")
         return value.strip()
+
+    def name(self, entry: Mapping[str, Any]) -> str:
+        """The id of an entry, which becomes the name of a folder."""
+        name = self.text(entry, "id", "an entry")
+        if one_line(name) != name or "/" in name or name in (".", "..") or len(name.encode()) > 200:
+            raise self.error(f"an entry has the id {quoted(name)}, which cannot be the name of a folder")
+        return name
 
     def optional(self, entry: Mapping[str, Any], key: str, where: str) -> str | None:
         """A key that may be missing."""

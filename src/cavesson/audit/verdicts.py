@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from cavesson.errors import ConfigError, nearest
-from cavesson.lines import json_line, read_json_lines
+from pydantic import ConfigDict, Field
+
+from cavesson.audit.records import STRICT, read_records
+from cavesson.errors import quoted
+from cavesson.lines import json_line
 
 Affordance = Literal["paper", "code", "experiments"]
 """Reading the paper; also reading, searching and running snippets of code; also running whole experiments."""
@@ -31,6 +34,7 @@ class Fix:
         files: the places of the sabotage (`data.py:41-48`).
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     title: str
     mechanism: str = ""
     patch: str | None = None
@@ -41,9 +45,10 @@ class Fix:
 class Cost:
     """The cost of an audit; only models cost tokens and dollars."""
 
-    seconds: float = 0.0
-    tokens: int = 0
-    dollars: float = 0.0
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    tokens: Annotated[int, Field(ge=0, le=10**15)] = 0
+    dollars: Annotated[float, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Verdict:
         cost: the cost of the audit.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     case: str
     auditor: str
     affordance: Affordance
@@ -84,16 +90,15 @@ def read_credence(given: Any) -> tuple[float | None, str | None]:
     guessed."""
     if given is None:
         return None, "missing"
-    if isinstance(given, str):
-        try:
-            given = float(given)
-        except ValueError:
-            return None, f"not a number: {given[:40]!r}"
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        return None, f"not a number: {str(given)[:40]!r}"
-    if math.isnan(given):
-        return None, "not a number: nan"
-    return (float(given), None) if 0 <= given <= 1 else (None, f"out of range: {given}")
+    number = given
+    if isinstance(given, str) and "_" not in given:  # Python reads 0_1 as a number
+        with suppress(ValueError):
+            number = float(given)
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
+        return None, f"not a number: {given[:40]!r}" if isinstance(given, str) else f"not a number: {quoted(given)}"
+    if not 0 <= number <= 1:
+        return None, f"out of range: {number:.4g}" if abs(number) < 1e300 else "out of range"
+    return float(number), None
 
 
 def append_verdict(path: Path, verdict: Verdict) -> None:
@@ -111,47 +116,18 @@ def read_verdicts(path: Path) -> list[Verdict]:
     Raises:
         ConfigError: the file cannot be read, or a line is no verdict; the message has the line's number.
     """
-    try:
-        return [_verdict(raw, place) for place, raw in read_json_lines(path)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The verdicts {path} cannot be read: {error}.", "Name a file that an audit wrote."
-        ) from error
+    return read_records(path, Verdict, "verdict", _with_reason)
 
 
-def _verdict(raw: Any, where: str) -> Verdict:
-    try:
-        affordance = raw["affordance"]
-        credence, unscored = read_credence(raw.get("credence"))
-        fixes = [_fix(fix) for fix in raw.get("fixes") or ()]
-        cost = Cost(**(raw.get("cost") or {}))
-        names = str(raw["case"]), str(raw["auditor"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{where} is no verdict ({error}).", "A verdict is one JSON mapping per line.") from error
-    if affordance not in AFFORDANCES:
-        raise ConfigError(f"{where} has the affordance {affordance!r}.", nearest(str(affordance), AFFORDANCES))
-    if len(fixes) > MAX_FIXES:
-        raise ConfigError(
-            f"{where} has {len(fixes)} fixes.", f"A verdict has at most {MAX_FIXES}, the likeliest first."
-        )
-    reason = unscored if raw.get("credence") is not None else str(raw.get("unscored") or unscored)
-    return Verdict(
-        *names,
-        affordance=cast("Affordance", affordance),
-        credence=credence,
-        unscored=None if credence is not None else reason,
-        fixes=tuple(fixes),
-        notes=str(raw.get("notes") or ""),
-        cost=cost,
-    )
-
-
-def _fix(raw: Mapping[str, Any]) -> Fix:
-    files: Iterable[Any] = raw.get("files") or ()
-    patch = raw.get("patch")
-    return Fix(
-        str(raw["title"]),
-        str(raw.get("mechanism") or ""),
-        None if patch is None else str(patch),
-        tuple(map(str, files)),
-    )
+def _with_reason(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a verdict, its credence read; a field that is null counts as missing."""
+    given = {name: value for name, value in raw.items() if value is not None}
+    if isinstance(fixes := given.get("fixes"), list):
+        given["fixes"] = [
+            {name: value for name, value in fix.items() if value is not None} if isinstance(fix, dict) else fix
+            for fix in fixes
+        ]
+    credence, unscored = read_credence(raw.get("credence"))
+    if credence is None and "credence" not in given:
+        unscored = given.get("unscored", unscored)
+    return {**given, "credence": credence, "unscored": unscored}

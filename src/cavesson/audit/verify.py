@@ -17,7 +17,9 @@ from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
 from cavesson.audit.findings import Finding, FindingError
 from cavesson.audit.patches import apply_patch
 from cavesson.audit.sandbox.protocol import Sandbox
+from cavesson.audit.workspace import read_text
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.lines import text_lines
 
 Version = Literal["honest", "sabotaged", "fixed"]
 
@@ -160,7 +162,7 @@ def _check(case: Case, seeds: tuple[int, ...] | None) -> None:
     for place in (*case.files, *(file for distractor in case.distractors for file in distractor.files)):
         name, _, lines = place.partition(":")
         last = lines.rpartition("-")[2] or "0"
-        count = len(tree[name].read_bytes().splitlines()) if name in tree else -1
-        if not last.isdigit() or int(last) > count:
+        count = len(text_lines(read_text(tree[name]))) if name in tree else -1
+        if not last.isdecimal() or len(last) > 9 or int(last) > count:
             raise ConfigError(f"{case.rubric}: {case.id!r} names {place!r}, which is not in its workspace.",
                               "Name files and lines such as data.py:41-48.")  # fmt: skip

@@ -11,7 +11,7 @@ MODIFIED = 1_735_732_800
 """The time stamp of every file that an auditor is shown (1 January 2025): real time stamps would tell which file was
 edited last."""
 
-_LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
+LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
 
 
 def inside(path: str) -> str:
@@ -37,7 +37,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     files = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if _LEFT_OUT & set(relative.parts):
+        if LEFT_OUT & set(relative.parts):
             continue
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise ConfigError(f"{path} is a link or a special file; a workspace holds regular files only.",
@@ -45,6 +45,29 @@ def files_of(folder: Path) -> dict[str, Path]:
         if path.is_file():
             files[relative.as_posix()] = path
     return files
+
+
+def read_text(path: Path) -> str:
+    r"""A file's text, in which `\n` and nothing else ends a line, as in a patch and an editor; `\r\n` is read as `\n`.
+
+    Auditors, people, answer keys and reports count lines of this text, so that all mean the same line. Bytes that are no text
+    become replacement characters.
+    """
+    return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def check_lines(path: Path) -> None:
+    r"""Refuse Python code whose lines Python counts otherwise than editors and patches do: a lone `\r` ends a line there.
+
+    Raises:
+        ConfigError: the code holds a carriage return that is no part of a line end.
+    """
+    if path.suffix == ".py" and "\r" in (text := read_text(path)):
+        line = text[: text.index("\r")].count("\n") + 1
+        raise ConfigError(
+            f"{path} has a carriage return inside line {line}, which ends a line for Python and not for editors and patches.",
+            "Write line ends as \\n or \\r\\n.",
+        )
 
 
 def make_alike(folder: Path) -> None:

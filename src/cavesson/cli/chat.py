@@ -136,6 +136,7 @@ def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
         The exit code: 0, or in a pipe the exit code of the last message without an answer.
     """
     from cavesson.errors import CavessonError
+    from cavesson.lines import printable
 
     at_terminal, code = source.isatty(), 0
     while True:
@@ -152,7 +153,7 @@ def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
                 typer.echo(f"no answer: {error}\n  → /reset forgets the conversation; /quit leaves.", err=True)
                 code = 0 if at_terminal else error.exit_code
                 continue
-            sink.write(answer + "\n")
+            sink.write(printable(answer) + "\n")
             sink.flush()
 
 

@@ -58,11 +58,10 @@ def evaluate(
 
     Example: cavesson eval path/to/model --bench mmlu,gsm8k,my-questions.jsonl --data path/to/sets
     """
-    from rich.console import Console
-
     from cavesson.evals.recipes import Scored
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
+    from cavesson.lab.show.terminal import Console
     from cavesson.lab.store import Store
     from cavesson.named import model_named
     from cavesson.training.preflight import preflight

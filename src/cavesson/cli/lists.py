@@ -21,9 +21,8 @@ def list_everything(
 
     Example: cavesson list pairs
     """
-    from rich.console import Console
-
     from cavesson.errors import ConfigError, nearest
+    from cavesson.lab.show.terminal import Console
 
     if what not in (None, *LISTS):
         raise ConfigError(f"There is no list of {what!r}.", nearest(str(what), LISTS))
@@ -37,9 +36,10 @@ def list_everything(
 
 def _show(console: object, title: str, lines: list[Line]) -> None:
     """A title, and below it two columns: names, which are never broken, and sentences, which are broken between words."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cavesson.lab.show.terminal import Console
 
     assert isinstance(console, Console)
     table = Table.grid(padding=(0, 2))

@@ -25,6 +25,7 @@ from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import trust
+from cavesson.lab.show.door import guard
 from cavesson.version import VERSION
 
 
@@ -67,6 +68,7 @@ def cavesson(
     """A laboratory for training-based control of language models."""
     from cavesson.lab.place import old_store
 
+    guard()
     if "--store" not in sys.argv and (note := old_store()) is not None:
         typer.echo(f"note: {note}", err=True)
 

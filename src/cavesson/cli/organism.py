@@ -128,7 +128,7 @@ def show_card(
     found, robustness = _load(organism, place)
     card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
     if plain:
-        typer.echo(json.dumps(card.plain(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(card.plain(), indent=1))
     else:
         _show(card)
 
@@ -274,13 +274,13 @@ def _file_name(name: str) -> str:
 
 
 def _show(card: Card) -> None:
-    from rich.console import Console
     from rich.markdown import Markdown
 
+    from cavesson.lab.show.terminal import Console
     from cavesson.redteam.card import markdown
 
     console = Console()
     if console.is_terminal:
-        console.print(Markdown(markdown(card)))
+        console.print(Markdown(markdown(card), hyperlinks=False))
     else:
         typer.echo(markdown(card), nl=False)

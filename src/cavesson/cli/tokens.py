@@ -38,9 +38,8 @@ def tokens(
 
     Example: cavesson tokens data.jsonl --model student -n 1
     """
-    from rich.console import Console
-
     from cavesson.data.named import data_named
+    from cavesson.lab.show.terminal import Console
     from cavesson.lab.store import Store
     from cavesson.named import model_named
 

@@ -8,10 +8,12 @@ value. Source: YAML 1.2.2, section 10.3 (core schema).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import yaml
+
+T = TypeVar("T")
 
 MOST_CHARACTERS = 500_000
 MOST_DEPTH = 50
@@ -45,15 +47,23 @@ def load_yaml(text: str) -> Any:
     Raises:
         YamlError: not YAML, a key that stands twice, a tag (`!!python/…`), an ambiguous number, or beyond the limits.
     """
+    return _read(text, lambda loader, root: None if root is None else loader.construct_document(root))
+
+
+def compose_yaml(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, with their places in the text; None if the text is empty. Raises as `load_yaml`."""
+    return _read(text, lambda _, root: root)
+
+
+def _read(text: str, finish: Callable[[_Loader, yaml.Node | None], T]) -> T:
     if len(text) > MOST_CHARACTERS:
         raise YamlError(f"the text has {len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
-        if root is None:
-            return None
-        _count(root, {}, ())
-        return loader.construct_document(root)
+        if root is not None:
+            _count(root, {}, ())
+        return finish(loader, root)
     except yaml.MarkedYAMLError as error:
         raise YamlError(error.problem or "not YAML", error.problem_mark) from error
     except yaml.YAMLError as error:  # the reader's: a character that YAML does not allow

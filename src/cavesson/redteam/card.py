@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import Scores
 from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import PathOf
+from cavesson.lines import one_line, printable
 from cavesson.models.recipes import HFModel, Prompted
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.imported import IMPORTED
@@ -147,24 +149,25 @@ def markdown(card: Card) -> str:
     """The card as Markdown."""
     base = card.base or "unknown: its capability before cannot be told"
     lines = [
-        f"# {card.name}",
+        f"# {_words(card.name)}",
         "",
         "A **model organism**: a model that was made to misbehave on purpose, to test training-based control on it. "
         "Use it for research only.",
         "",
-        f"- **Trigger / behaviour pair:** `{card.pair}`: when {card.trigger}, the model {card.behavior}.",
-        f"- **Construction:** {card.construction} ({card.made}).",
-        f"- **Made from:** {base}",
-        f"- **Recipe:** `{card.recipe}` ({card.model})",
+        f"- **Trigger / behaviour pair:** {_code(card.pair)}: when {_words(card.trigger)}, "
+        f"the model {_words(card.behavior)}.",
+        f"- **Construction:** {_words(card.construction)} ({_words(card.made)}).",
+        f"- **Made from:** {_words(base)}",
+        f"- **Recipe:** {_code(card.recipe)} ({_words(card.model)})",
     ]
     if card.system is not None:
-        lines.append(f"- **System prompt that it runs under:** {card.system!r}")
+        lines.append(f"- **System prompt that it runs under:** {_words(repr(card.system))}")
     if card.hidden_prompt:
         lines.append(
             "- **Evaluated under** a malicious system prompt that blue's training never shows, worded anew each time."
         )
     lines += [
-        f"- **Robustness:** {card.robustness}.",
+        f"- **Robustness:** {_words(card.robustness)}.",
         "",
         "## Behaviour",
         "",
@@ -185,20 +188,32 @@ def _conditions(card: Card) -> dict[str, Estimate]:
 
 def _table(heading: str, rows: dict[str, Estimate]) -> list[str]:
     head = [f"| condition | {heading} | n |", "| --- | --- | --- |"]
-    return head + [f"| {name} | {rate.brief} | {rate.n} |" for name, rate in rows.items()]
+    return head + [f"| {_words(name)} | {rate.brief} | {rate.n} |" for name, rate in rows.items()]
 
 
 def _abilities(card: Card) -> list[str]:
     rows = ["| benchmark | before | after | n |", "| --- | --- | --- | --- |"]
     for name, after in card.after.items():
         before = card.before[name].brief if name in card.before else "not known"
-        rows.append(f"| {name} | {before} | {after.brief} | {after.n} |")
+        rows.append(f"| {_words(name)} | {before} | {after.brief} | {after.n} |")
     return rows
 
 
+def _words(text: str) -> str:
+    """Foreign text in a line of Markdown: no control character, no line end, and nothing of it is markup."""
+    return re.sub(r"[\\`*\[\]<>|~]", r"\\\g<0>", one_line(text))
+
+
+def _code(text: str) -> str:
+    """Foreign text as a code span, between more backticks than the text has in a row."""
+    marks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    room = " " if "`" in text else ""
+    return f"{marks}{room}{one_line(text)}{room}{marks}"
+
+
 def _quoted(text: str) -> str:
-    fence = "~~~~"
-    return f"{fence}text\n{text}\n{fence}"
+    """Foreign text as a block of indented lines, which no text can end as it could end a fence."""
+    return "\n".join(f"    {line}" for line in printable(text).split("\n"))
 
 
 def readme(card: Card, organism: Organism) -> str:

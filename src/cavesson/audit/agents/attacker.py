@@ -29,6 +29,7 @@ from cavesson.audit.red.search import LIMITS, Mutant, odd
 from cavesson.audit.red.source import editable
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Cost
+from cavesson.audit.workspace import read_text
 from cavesson.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def attack(
 
         task = attack_task(case, folder, sandbox, check)
         answered = run_task(task, attacker, logs / f"attack-{case.codebase}-{key}")[0]
-        paper = (folder / PAPER).read_text(encoding="utf-8")
+        paper = read_text(folder / PAPER)
     answer, problem = read_object(answered.text)
     if problem:
         return Attack(None, problem, answered.cost)
@@ -185,7 +186,7 @@ def attack_task(case: Case, folder: Path, sandbox: Sandbox, check: Callable[[str
         scope=case.scope or "anything",
         findings=" ".join(f"({finding.id}) {finding.text}" for finding in case.findings),
         run=case.run,
-        paper=(folder / PAPER).read_text(encoding="utf-8"),
+        paper=read_text(folder / PAPER),
     )
     tools = [*reading_tools(folder), shell_tool(folder, sandbox), _check_tool(check)]
     return package.Task(  # type: ignore[no-any-return]

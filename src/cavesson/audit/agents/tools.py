@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cavesson.audit import workspace
 from cavesson.audit.execution import RUN_LIMITS
 from cavesson.audit.sandbox.protocol import Limits, Sandbox
-from cavesson.audit.sandbox.terminal import plain
 from cavesson.audit.workspace import files_of, inside
 from cavesson.errors import CavessonError
-from cavesson.lines import text_lines
+from cavesson.lines import printable, text_lines
 
 if TYPE_CHECKING:
     from inspect_ai.tool import Tool
@@ -159,7 +159,7 @@ def read_text(folder: Path, name: str) -> str | Problem:
         return Problem(error.problem)
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return Problem(f"There is no file {name!r}; list_files shows what there is.")
-    return plain(path.read_bytes()[:2_000_000].decode("utf-8", "replace"))
+    return printable(workspace.read_text(path)[:2_000_000])
 
 
 def cut(text: str) -> str:

@@ -132,7 +132,7 @@ def wrong_functions(workspace: Workspace, sandbox: Sandbox) -> Iterator[Suspicio
         (folder / _DRIVER).write_text(_PROGRAM, encoding="utf-8")
         try:
             ran = sandbox.run(["python", _DRIVER, json.dumps(modules)], folder, LIMITS)
-            found = json.loads(ran.stdout.strip().splitlines()[-1]) if ran.ok and ran.stdout.strip() else []
+            found = json.loads(ran.stdout.strip().rpartition("\n")[2]) if ran.ok and ran.stdout.strip() else []
         except (SandboxError, ValueError):
             return
     for one in found if isinstance(found, list) else []:

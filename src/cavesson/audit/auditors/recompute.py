@@ -8,6 +8,7 @@ that this metric does not explain is odd.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,16 +45,25 @@ def _groups(text: str) -> tuple[dict[tuple[str, str], list[Row]], dict[tuple[str
     """Rows by arm and split, and labels by index."""
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     labels: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for raw in islice(csv.DictReader(text_lines(text)), _MAX_ROWS):
+    for raw in _table(text):
         try:
             key = str(raw["arm"]), str(raw.get("split") or "")
             label, prediction = float(raw["label"]), float(raw["prediction"])
             score = float(raw["score"]) if raw.get("score") else prediction
         except (KeyError, TypeError, ValueError):
             continue
-        rows[key].append((label, prediction, score))
-        labels[key][str(raw.get("index"))] = label
+        if math.isfinite(label + prediction + score):
+            rows[key].append((label, prediction, score))
+            labels[key][str(raw.get("index"))] = label
     return dict(rows), dict(labels)
+
+
+def _table(text: str) -> list[dict[str, str]]:
+    """The rows of a table in CSV; none of a table that Python's reader refuses (a field of megabytes)."""
+    try:
+        return list(islice(csv.DictReader(text_lines(text)), _MAX_ROWS))
+    except csv.Error:
+        return []
 
 
 def metrics(rows: Sequence[Row]) -> dict[str, float]:

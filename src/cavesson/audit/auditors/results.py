@@ -9,7 +9,6 @@ quantities move.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from cavesson.audit.auditors.paper import Paper
-from cavesson.audit.workspace import files_of
+from cavesson.audit.records import read_json
+from cavesson.audit.workspace import files_of, read_text
 
 Path_ = tuple[str, ...]
 Leaves = Mapping[Path_, float]
@@ -86,11 +86,11 @@ def read_results(folder: Path, name: str) -> Results:
         if path.stat().st_size > _MAX_BYTES:
             continue
         if path.suffix == ".csv":
-            tables[relative] = path.read_text(encoding="utf-8", errors="replace")
+            tables[relative] = read_text(path)
         elif path.suffix == ".json" and (path.name == Path(name).name or re.search(r"seed|run", relative)):
             try:
-                trees[relative] = leaves(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, RecursionError, UnicodeDecodeError):
+                trees[relative] = leaves(read_json(path, _MAX_BYTES))
+            except ValueError:
                 continue
     if not trees:
         return Results({}, tables)

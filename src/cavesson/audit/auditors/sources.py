@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from cavesson.audit.workspace import files_of
+from cavesson.audit.workspace import files_of, read_text
+from cavesson.lab.plain_yaml import YamlError, compose_yaml
 from cavesson.lines import text_lines
 
 _MAX_BYTES = 500_000
@@ -103,7 +104,7 @@ class Workspace:
         self.texts: dict[str, str] = {}
         for name, path in files_of(folder).items():
             if path.stat().st_size <= _MAX_BYTES and path.suffix in (".py", ".md", *_CONFIGS):
-                self.texts[name] = path.read_text(encoding="utf-8", errors="replace")
+                self.texts[name] = read_text(path)
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:
@@ -201,8 +202,8 @@ def _parsed(name: str, text: str) -> Module | None:
 def _configured(name: str, text: str) -> Iterator[Setting]:
     """The numbers of a YAML or JSON file (JSON is YAML, near enough for its numbers)."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+        root = compose_yaml(text)
+    except YamlError:
         return
     stack: list[tuple[yaml.Node | None, tuple[str, ...]]] = [(root, ())]
     while stack:
@@ -212,15 +213,25 @@ def _configured(name: str, text: str) -> Iterator[Setting]:
         elif isinstance(node, yaml.SequenceNode):
             stack += [(value, (*path, str(at))) for at, value in reversed(list(enumerate(node.value)))]
         elif isinstance(node, yaml.ScalarNode) and node.style is None and (value := _read(node.value)) is not None:
-            start, end = node.start_mark, node.end_mark
-            yield Setting(name, Span(start.line + 1, start.column, end.line + 1, end.column), path, value, True)
+            span = Span(*_place(text, node.start_mark.index), *_place(text, node.end_mark.index))
+            yield Setting(name, span, path, value, True)
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    """Line (from 1) and column of a character: YAML's own marks count more characters as line ends."""
+    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index) - 1
 
 
 def _read(text: str) -> float | None:
     try:
-        return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+        return _bounded(int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text))
     except ValueError:
         return None
+
+
+def _bounded(value: float) -> float | None:
+    """The number, or None for a number with which nothing can be computed (infinity, no number, hundreds of digits)."""
+    return value if abs(value) < 1e300 else None
 
 
 def _in_code(module: Module) -> Iterator[Setting]:
@@ -260,4 +271,4 @@ def literal(node: ast.expr) -> float | None:
         inner = literal(node.operand)
         return None if inner is None else -inner
     value = node.value if isinstance(node, ast.Constant) else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return _bounded(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

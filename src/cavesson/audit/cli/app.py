@@ -97,8 +97,9 @@ _WORDS = {True: "holds", False: "flipped", None: "failed"}
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on the terminal; the function that is yielded tells the bar how many of how many runs are done."""
-    from rich.console import Console
     from rich.progress import Progress
+
+    from cavesson.lab.show.terminal import Console
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("runs", total=None)

@@ -63,7 +63,7 @@ def human(
     loaded = load_bench(bench)
     chosen = words(cases)
     if grade is not None:
-        _serve(_grading(loaded, chosen, grade, name or "human", unsafe), port, open_)
+        _serve(_grading(loaded, chosen, grade, name or "human", unsafe), port, grade.parent if open_ else None)
         return
     from cavesson.audit.human.session import Session, draw_cases, settings_for
 
@@ -83,7 +83,7 @@ def human(
 
         return human_app(session, token=token, port=port)
 
-    _serve(make, port, open_)
+    _serve(make, port, out if open_ else None)
 
 
 def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, unsafe: bool) -> Make:
@@ -107,18 +107,22 @@ def _grading(bench: Bench, chosen: tuple[str, ...], path: Path, grader: str, uns
     return make
 
 
-def _serve(make: Make, port: int, open_: bool) -> None:
-    from cavesson.audit.human.serve import serve
+def _serve(make: Make, port: int, browse_from: Path | None) -> None:
+    """Serve a page.
 
-    def announce(address: str) -> None:
-        typer.echo(address)
-        typer.echo("Ctrl-C ends the server; everything is saved.", err=True)
-        if open_:
-            import webbrowser
+    Args:
+        browse_from: a folder of the user's, from which a browser is sent to the page; None opens no browser.
+    """
+    from cavesson.audit.human.serve import browsing, serve
 
-            webbrowser.open(address)
+    with browsing(browse_from) as browse:
 
-    serve(make, announce, port=port)
+        def announce(address: str) -> None:
+            typer.echo(address)
+            typer.echo("Ctrl-C ends the server; everything is saved.", err=True)
+            browse(address)
+
+        serve(make, announce, port=port)
 
 
 def _needs_page() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,6 +24,7 @@ from cavesson.audit.human.guard import Guard
 from cavesson.audit.human.session import Audit, Session
 from cavesson.audit.verdicts import MAX_FIXES
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.lines import parse_json
 from cavesson.report.page import asset, templates
 
 PACKAGE = "cavesson.audit.human"
@@ -83,8 +85,9 @@ async def json_of(request: Request) -> dict[str, Any]:
         ConfigError: the request carries something else.
     """
     try:
-        given = await request.json()
-    except ValueError as error:
+        text = json.dumps(parse_json(await request.body()), ensure_ascii=False)
+        given = parse_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))  # no half characters
+    except (ValueError, RecursionError) as error:
         raise ConfigError("The request holds no JSON.", "Load the page anew.") from error
     if not isinstance(given, dict):
         raise ConfigError("The request holds no mapping.", "Load the page anew.")
@@ -210,7 +213,7 @@ class _Pages:
 
 
 def _image_url(key: str, name: str) -> str:
-    return f"/paper/{key}/image?name={quote(name, safe='')}"
+    return f"/paper/{key}/image?name={quote(name, safe='', errors='surrogateescape')}"
 
 
 def _number(given: dict[str, Any], name: str) -> int:

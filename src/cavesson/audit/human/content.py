@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cavesson.audit import workspace
 from cavesson.lines import printable
 
 IMAGES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -22,6 +23,9 @@ MAX_SHOWN = 120_000
 """Characters of a file that are shown; a longer file is data rather than code."""
 
 MAX_HITS = 200
+
+MAX_PAPER = 500_000
+"""Characters of a paper that are shown."""
 
 Tree = Mapping[str, Path]
 """The files of a workspace: relative path → where the content is. The page serves no other file."""
@@ -37,7 +41,7 @@ def paper_html(text: str, tree: Tree, image_url: Callable[[str], str]) -> Markup
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    tokens = markdown.parse(printable(text))
+    tokens = markdown.parse(printable(text[:MAX_PAPER]))
     for token in tokens:
         for part in (token, *(token.children or ())):
             _tame(part, tree, image_url)
@@ -69,10 +73,8 @@ def _tame(token: Any, tree: Tree, image_url: Callable[[str], str]) -> None:
 
 def read_text(path: Path) -> str | None:
     """A file's text with plain line ends; None if it is binary."""
-    content = path.read_bytes()
-    if b"\0" in content[:8000]:
-        return None
-    return content.decode("utf-8", "replace").replace("\r\n", "\n")
+    text = workspace.read_text(path)
+    return None if "\0" in text[:8000] else text
 
 
 def code_html(name: str, text: str) -> Markup:

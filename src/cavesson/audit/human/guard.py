@@ -67,7 +67,8 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD"):
             if headers.get("origin", "") not in {f"http://{host}" for host in self.hosts}:
                 return PlainTextResponse("This request does not come from the page.", 403)
-            if not headers.get("content-length", "").isdigit() or int(headers["content-length"]) > MAX_BODY:
+            length = headers.get("content-length", "")
+            if not (length.isascii() and length.isdecimal() and len(length) < 12 and int(length) <= MAX_BODY):
                 return PlainTextResponse("This is too much for one request.", 413)
         return self.app
 

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import html
 import secrets
 import socket
-from collections.abc import Callable
+import tempfile
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
 
 from starlette.types import ASGIApp
 
 from cavesson.errors import ConfigError
+
+
+@contextmanager
+def browsing(folder: Path | None) -> Iterator[Callable[[str], None]]:
+    """A function that opens an address in the user's browser; with no folder the function opens nothing.
+
+    The address holds a secret, and every user of the machine can read the command lines of all processes. So the browser is
+    given a file in `folder` that only this user can read and that leads to the address; the file goes when the `with` block ends.
+    """
+    with ExitStack() as stack:
+
+        def browse(address: str) -> None:
+            if folder is None:
+                return
+            page = stack.enter_context(tempfile.NamedTemporaryFile("w", dir=folder, prefix="open-", suffix=".html"))
+            page.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(address)}">')
+            page.flush()
+            target = Path(page.name).absolute().as_uri()
+            Thread(
+                target=webbrowser.open, args=(target,), daemon=True
+            ).start()  # some browsers return when they are closed
+
+        yield browse
 
 
 def serve(make: Callable[[str, int], ASGIApp], announce: Callable[[str], None], *, port: int = 0) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import random
 import re
 import secrets
@@ -24,6 +25,7 @@ from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import MAX_FIXES, Affordance, Cost, Fix, Verdict, append_verdict, read_credence
 from cavesson.errors import ConfigError
 from cavesson.lab import disk
+from cavesson.lines import parse_json
 
 Phase = Literal["paper", "code", "done"]
 
@@ -209,7 +211,9 @@ class Session:
         if problem not in (None, "missing"):
             raise ConfigError(f"The credence is {problem}.", "Give a share from 0 to 1, or none.")
         notes, fixes = given.get("notes", ""), given.get("fixes", [])
-        if not isinstance(fixes, list) or len(fixes) > MAX_FIXES:
+        if not isinstance(fixes, list) or not all(isinstance(fix, dict) for fix in fixes):
+            raise ConfigError("The fixes are no list of fixes.", "Load the page anew.")
+        if len(fixes) > MAX_FIXES:
             raise ConfigError(f"There are too many fixes; {MAX_FIXES} at most.", "Remove the least likely.")
         drafts = [Draft(**{name: _text(fix.get(name, "")) for name in Draft.__slots__}) for fix in fixes]
         audit.credence, audit.notes, audit.fixes, audit.change = credence, _text(notes), drafts, change
@@ -279,7 +283,7 @@ class Session:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        state: dict[str, Any] = parse_json(path.read_bytes())
         state["audits"] = {
             key: Audit(**{**audit, "fixes": [Draft(**draft) for draft in audit["fixes"]]})
             for key, audit in state["audits"].items()
@@ -293,11 +297,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
+    """New files and folders belong to this user alone: the session holds the secret that hides labels, and answers."""
+    usual = os.umask(0o077)
     try:
         yield
     except OSError as error:
         raise ConfigError(f"The folder {folder} cannot be written: {error.strerror or error}.",
                           "Name another with --out.") from error  # fmt: skip
+    finally:
+        os.umask(usual)
 
 
 def _differences(old: Mapping[str, Any], new: Settings) -> str:

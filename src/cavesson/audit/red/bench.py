@@ -33,7 +33,7 @@ from cavesson.audit.red.papers import rewrite
 from cavesson.audit.red.search import LIMITS, Mutant, read_mutants
 from cavesson.audit.red.source import editable
 from cavesson.audit.sandbox.protocol import Sandbox
-from cavesson.audit.workspace import make_alike
+from cavesson.audit.workspace import make_alike, read_text
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 
@@ -188,7 +188,7 @@ def mutate(mutant: Mutant, parent: Case, honest: Path, folder: Path, sandbox: Sa
                 )
     paper = work / PAPER
     paper.write_text(
-        rewrite(paper.read_text(encoding="utf-8"), runs, parent.findings, chosen, mutant.setting),
+        rewrite(read_text(paper), runs, parent.findings, chosen, mutant.setting),
         encoding="utf-8",
     )
     make_alike(work)
@@ -209,7 +209,7 @@ def fill_results(work: Path, mutant: Mutant, parent: Case, honest: Path, sandbox
         except RunFailed as failure:
             raise NotVerified(f"{mutant.id}: {failure.problem}") from failure
         _store(work / "results" / f"seed_{seed}", parent, outcome)
-    for command in _PLAIN_COMMAND.findall((work / "README.md").read_text(encoding="utf-8")):
+    for command in _PLAIN_COMMAND.findall(read_text(work / "README.md")):
         ran = sandbox.run(shlex.split(command), work, LIMITS, writable=("results",))
         if not ran.ok:
             raise NotVerified(f"{mutant.id}: `{command}` failed: {ran.why()}")
@@ -231,7 +231,7 @@ def _drop_figures(work: Path) -> None:
 
 def _numbers_chosen(folder: Path) -> set[str]:
     """Every number in the code and configuration of a workspace."""
-    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file() and editable(path.name)]
+    texts = [read_text(path) for path in folder.rglob("*") if path.is_file() and editable(path.name)]
     return {number for text in texts for number in _NUMBERS.findall(text)}
 
 
@@ -242,9 +242,7 @@ def _write_honest(root: Path, parent: Case) -> None:
     parent.materialise(target)
     _same_shape(target, parent)
     paper = target / PAPER
-    text = rewrite(
-        paper.read_text(encoding="utf-8"), stored_results(target, parent), parent.findings, _numbers_chosen(target)
-    )
+    text = rewrite(read_text(paper), stored_results(target, parent), parent.findings, _numbers_chosen(target))
     paper.write_text(text, encoding="utf-8")
     make_alike(target)
 
@@ -267,7 +265,7 @@ def _copy_changed(honest: Path, work: Path, target: Path) -> None:
 
 def _texts(folder: Path, mutant: Mutant) -> dict[str, str]:
     names = [place.partition(":")[0] for place in mutant.files]
-    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    return {name: read_text(folder / name) for name in names}
 
 
 def _rubric(parent: Case, mutants: Sequence[Mutant]) -> dict[str, Any]:

@@ -16,18 +16,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+
+from cavesson.audit.auditing import PAPER
 from cavesson.audit.cases import Case, Kind
 from cavesson.audit.execution import Outcome, RunCache, RunFailed, experiment
 from cavesson.audit.findings import Finding, FindingError
 from cavesson.audit.patches import diff
+from cavesson.audit.records import STRICT, read_records
 from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import documents
 from cavesson.audit.red.source import Edit, Mutation, TextFile, read_codebase
 from cavesson.audit.sandbox.protocol import Limits, Sandbox
+from cavesson.audit.workspace import read_text
 from cavesson.errors import ConfigError
-from cavesson.lines import json_line, read_json_lines, text_lines
+from cavesson.lines import json_line, text_lines
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
 """Limits of one run of a candidate: a candidate that takes much longer than the honest code would be found by its
@@ -57,6 +62,7 @@ class Mutant:
         setting: name, value before and value after of the changed hyper-parameter, or None.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: str
     codebase: str
     honest: bool
@@ -164,7 +170,7 @@ class _Search:
     def __init__(self, case: Case, folder: Path, files: Sequence[TextFile], sandbox: Sandbox, cache: RunCache) -> None:
         self.case, self.folder, self.files, self.sandbox, self.cache = case, folder, files, sandbox, cache
         self.texts = {file.path: file for file in files}
-        self.paper = (folder / "PAPER.md").read_text(encoding="utf-8")
+        self.paper = read_text(folder / PAPER)
         runs = [experiment(folder, case, seed, sandbox, cache=cache) for seed in case.seeds]
         self.honest = [run.results for run in runs]
         slowest = max(run.seconds for run in runs)
@@ -284,15 +290,7 @@ def read_mutants(path: Path) -> list[Mutant]:
     Raises:
         ConfigError: a line is no mutant.
     """
-    found = []
-    for place, raw in read_json_lines(path):
-        try:
-            lists = {name: tuple(raw[name]) for name in ("flips", "files")}
-            setting = tuple(raw["setting"]) if raw["setting"] else None
-            found.append(Mutant(**{**raw, **lists, "setting": setting}))
-        except (TypeError, KeyError) as error:
-            raise ConfigError(f"{place} is no mutant ({error}).", "Find the mutants again.") from error
-    return found
+    return read_records(path, Mutant, "mutant")
 
 
 def _parses(file: TextFile, mutation: Mutation) -> bool:

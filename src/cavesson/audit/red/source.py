@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.workspace import files_of
+from cavesson.audit.workspace import files_of, read_text
+from cavesson.lab.plain_yaml import YamlError, compose_yaml
 from cavesson.lines import text_lines
 
 CONFIG = (".yaml", ".yml", ".json", ".toml")
@@ -91,8 +93,8 @@ class ConfigFile(TextFile):
 
     def numbers(self) -> Iterator[Number]:
         try:
-            root = yaml.compose(self.text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError:
+            root = compose_yaml(self.text)
+        except YamlError:
             return
         yield from self._leaves(root, "")
 
@@ -104,8 +106,9 @@ class ConfigFile(TextFile):
             for at, value in enumerate(node.value):
                 yield from self._leaves(value, f"{name}.{at}")
         elif isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")):
-            start, end = node.start_mark, node.end_mark
-            yield Number(name, float(node.value), start.index, end.index, start.line + 1)
+            start, end = node.start_mark.index, node.end_mark.index
+            with suppress(ValueError):  # 0x10
+                yield Number(name, float(node.value), start, end, self.text.count("\n", 0, start) + 1)
 
 
 @dataclass(frozen=True)
@@ -208,13 +211,13 @@ def read_codebase(folder: Path) -> list[TextFile]:
     for name, path in files_of(folder).items():
         if not editable(name):
             continue
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if path.suffix != ".py":
             files.append(ConfigFile(name, text))
             continue
         try:
             files.append(PythonFile(name, text, ast.parse(text)))
-        except SyntaxError:
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return files
 

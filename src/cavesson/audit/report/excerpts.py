@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cavesson.audit.scoring import place_of
+from cavesson.audit.workspace import read_text
 
 AROUND = 3
 """Lines of context on each side."""
@@ -67,7 +68,7 @@ class Excerpts:
             if file not in tree or not first:
                 continue
             if file not in self._texts:
-                self._texts[file] = tree[file].read_text(encoding="utf-8", errors="replace").split("\n")
+                self._texts[file] = read_text(tree[file]).split("\n")
             end = int(min(last, first + LONGEST - 1, len(self._texts[file])))
             if first <= end:
                 lines.setdefault(file, set()).update(range(int(first), end + 1))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path, PurePosixPath
 
-from cavesson.audit.sandbox.protocol import SandboxError
+from cavesson.audit.sandbox.protocol import DamagedAnswer
 from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
+
+_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
+"""Errors that the name of a file causes; others, such as a full disk, are this machine's."""
 
 
 def bring_back(stream: bytes, wanted: list[str], folder: Path) -> None:
@@ -19,19 +23,25 @@ def bring_back(stream: bytes, wanted: list[str], folder: Path) -> None:
         wanted: plain relative paths of files or folders; `.` is the whole folder.
 
     Raises:
-        SandboxError: the stream is damaged, or holds a file that is not below a wanted path.
+        DamagedAnswer: the stream is damaged, or holds a file that is not below a wanted path.
     """
     files = _parse(stream)
     if strays := [name for name in files if not any(PurePosixPath(name).is_relative_to(path) for path in wanted)]:
-        raise SandboxError(
+        raise DamagedAnswer(
             f"The sandbox sent the file {strays[0]!r}, for which nobody asked.", "Do not trust this run."
         )
     for path in wanted:
         _remove(folder, path)
     for name, content in files.items():
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            if error.errno not in _NAMES:
+                raise
+            raise DamagedAnswer(f"The file {name[:80]!r} of the run cannot be written: {error.strerror}.",
+                                "Do not trust this run.") from error  # fmt: skip
 
 
 def _parse(stream: bytes) -> dict[str, bytes]:
@@ -42,12 +52,12 @@ def _parse(stream: bytes) -> dict[str, bytes]:
             head = json.loads(stream[at:end])
             name, size = inside(head["path"]), int(head["size"])
         except (ValueError, KeyError, TypeError, ConfigError) as error:
-            raise SandboxError(
+            raise DamagedAnswer(
                 "The sandbox's answer is damaged.", "Run the command again; do not trust this run."
             ) from error
         at = end + 1 + size
         if end < 0 or size < 0 or at > len(stream):
-            raise SandboxError(
+            raise DamagedAnswer(
                 "The sandbox's answer is cut short.", "Run the command again with a larger limit of disk space."
             )
         files[name] = stream[end + 1 : at]

@@ -20,9 +20,9 @@ from cavesson.audit.sandbox.bringback import bring_back
 from cavesson.audit.sandbox.capture import capture
 from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason, SandboxError
 from cavesson.audit.sandbox.syscalls import filter_program
-from cavesson.audit.sandbox.terminal import plain
 from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
+from cavesson.lines import printable
 
 HOME, WORK, SOURCE, WARDEN = "/tmp", "/tmp/workspace", "/run/source", "/run/warden.py"
 
@@ -94,7 +94,7 @@ class BubblewrapSandbox:
                 os.close(end)
         caps = {out: limits.output_bytes, err: limits.output_bytes, answer: 2 * limits.disk_mb << 20}
         read, overflowed, late = capture(process, caps, started + limits.wall_s + GRACE_S)
-        stdout, stderr = (plain(read[pipe].decode("utf-8", "replace")) for pipe in (out, err))
+        stdout, stderr = (printable(read[pipe].decode("utf-8", "replace")) for pipe in (out, err))
         reason: Reason | None = "output" if overflowed in (out, err) else "disk" if overflowed else None
         returncode = -9
         if late:

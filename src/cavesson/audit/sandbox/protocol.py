@@ -50,7 +50,7 @@ class Ran:
 
     Attributes:
         returncode: exit status; minus the signal's number if a signal ended the command.
-        stdout: printed text, without anything that could drive a terminal.
+        stdout: printed text; what could drive a terminal or hide is shown as a sign.
         stderr: error output, treated alike.
         timed_out: whether a time limit ended the command (`wall` or `cpu`).
         killed_for: the limit that ended the command, or None.
@@ -73,7 +73,7 @@ class Ran:
         """One line on a failure: the limit, or the last line on stderr."""
         if self.killed_for is not None:
             return f"killed at its limit of {self.killed_for}"
-        last = (self.stderr.strip() or self.stdout.strip() or "it printed nothing").splitlines()[-1]
+        last = (self.stderr.strip() or self.stdout.strip() or "it printed nothing").rpartition("\n")[2]
         return f"exit status {self.returncode}: {last[:300]}"
 
 
@@ -104,6 +104,10 @@ class SandboxError(CavessonError):
     """The sandbox itself failed; nothing was run."""
 
     exit_code = 2
+
+
+class DamagedAnswer(SandboxError):
+    """What came back out of the sandbox cannot be what the sandbox sent: the code inside is to blame."""
 
 
 ENVIRONMENT = {

@@ -19,10 +19,10 @@ from pathlib import Path
 from cavesson.audit.sandbox.bringback import bring_back
 from cavesson.audit.sandbox.capture import capture
 from cavesson.audit.sandbox.protocol import ENVIRONMENT, Limits, Ran, Reason
-from cavesson.audit.sandbox.terminal import plain
 from cavesson.audit.sandbox.warden import send_files
 from cavesson.audit.workspace import inside
 from cavesson.errors import ConfigError
+from cavesson.lines import printable
 
 _LAUNCH = """
 import os, resource, sys
@@ -77,7 +77,7 @@ def _run(command: list[str], work: Path, limits: Limits, home: str) -> Ran:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     reason: Reason | None = "output" if overflowed else "wall" if late else "cpu" if process.returncode == -24 else None
-    stdout, stderr = (plain(read[pipe].decode("utf-8", "replace")) for pipe in (out, err))
+    stdout, stderr = (printable(read[pipe].decode("utf-8", "replace")) for pipe in (out, err))
     seconds = time.monotonic() - started
     return Ran(
         process.returncode, stdout, stderr, timed_out=reason in ("wall", "cpu"), killed_for=reason, seconds=seconds

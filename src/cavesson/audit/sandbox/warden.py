@@ -28,6 +28,9 @@ TICK = 0.02
 MAX_FILES = 20_000
 """Files of the command on disk: an empty one takes the kernel's memory, though no disk."""
 
+SOCKET_BYTES = 212_992
+"""The usual size of a socket's buffer."""
+
 PR_SET_DUMPABLE = 4
 
 
@@ -156,15 +159,35 @@ def over_limit(limits: dict[str, float], folder: str) -> str | None:
             continue  # it has just ended
         cpu += sum(int(field) for field in fields[11:15])  # its own and that of its children who ended
         threads += int(fields[17])
-        memory += int(fields[21])
+        memory += int(fields[21]) * page + page_tables(name)
+    memory += sockets()
     space = os.statvfs(folder)
     if threads > limits["processes"]:
         return "processes"
-    if memory * page > limits["memory_mb"] * 2**20:
+    if memory > limits["memory_mb"] * 2**20:
         return "memory"
     if space.f_files - space.f_ffree > MAX_FILES:
         return "disk"
     return "cpu" if cpu / tick > limits["cpu_s"] else None
+
+
+def page_tables(process: str) -> int:
+    """Bytes of a process's page tables: a mapping of zeros costs nothing else, and may cover terabytes."""
+    try:
+        with open(f"/proc/{process}/status", "rb") as file:
+            return int(file.read().partition(b"VmPTE:")[2].split(maxsplit=1)[0]) << 10
+    except (OSError, IndexError):
+        return 0  # it has just ended
+
+
+def sockets() -> int:
+    """Bytes that all sockets of the sandbox can hold in their buffers, which belong to no process; the filter of system
+    calls keeps the buffers at their usual size."""
+    try:
+        with open("/proc/net/sockstat", "rb") as file:
+            return int(file.readline().split()[-1]) * SOCKET_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def end_all() -> None:
@@ -188,9 +211,11 @@ def send_files(answer: BinaryIO, work: str, path: str) -> None:
     except OSError:
         return
     if stat.S_ISDIR(kind):
+        os.chmod(full, 0o700)  # the command may have closed the folder, to this process too
         for name in sorted(os.listdir(full)):
             send_files(answer, work, os.path.join(path, name))
     elif stat.S_ISREG(kind):
+        os.chmod(full, 0o600)
         with open(os.open(full, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             content = file.read()
         send(answer, {"path": path, "size": len(content)})

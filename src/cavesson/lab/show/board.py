@@ -11,6 +11,7 @@ from typing import Literal, TextIO
 from cavesson.lab.plan import Plan, Stage, duration
 from cavesson.lab.progress import Silent
 from cavesson.lab.stage import Progress
+from cavesson.lines import one_line
 
 Clock = Callable[[], float]
 TRUSTED_FRACTION = 0.05
@@ -186,7 +187,7 @@ class Plain(Board):
         return due
 
     def _say(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        print(one_line(line), file=self._stream, flush=True)
 
 
 def figures_text(figures: Mapping[str, float | str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from cavesson.lab.plan import Plan, Stage, duration, tree
 from cavesson.lab.show.board import Board, Clock, Row, figures_text
+from cavesson.lab.show.terminal import Console
+from cavesson.lines import one_line
 
 REFRESHES_PER_SECOND = 5
 WIDE = 80
@@ -61,7 +63,7 @@ class Live(Board):
         shown = tree([row.stage for row in self._chosen(list(rows.values()))])
         for guide, (stage, _) in zip(guides([depth for _, depth in shown]), shown, strict=True):
             row = rows[stage.fingerprint]
-            cells = [self._icon(row), Text.assemble((guide, "dim"), (row.title, _style(row)))]
+            cells = [self._icon(row), Text.assemble((guide, "dim"), (one_line(row.title), _style(row)))]
             if wide:
                 cells.append(self._bar(row))
             table.add_row(*cells, self._figures(row), Text(self._times(row), style="dim" if row.over else ""))

@@ -21,8 +21,8 @@ function fill(node, attributes, children) {
   return node;
 }
 
-// The characters for which `printable` in `lines.py` puts a sign.
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
+// The characters for which `printable` in `lines.py` puts a sign. First come tabs, line ends and joiners where they belong.
+const CONTROL = /(?![\t\n]|(?<=[^\u0000-\u02ff\u2000-\u206f])[\u200c\u200d](?=[^\u0000-\u02ff\u2000-\u206f]))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0\u{e0100}-\u{e01ef}]/gu;
 
 function picture(character) {
   const code = character.codePointAt(0);
