@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError, nearest
 from cavesson.models.encoding import After, TextEncoder
+from cavesson.models.sources import template_of
 from cavesson.models.splitting import Segment, Skeleton, Splitter
 from cavesson.models.template import ChatTemplate
 
 TrainOn = Literal["answers", "last", "all"]
 """The tokens that are trained: every answer with its end-of-turn token, the last answer only, or every token."""
+
+
+_ASKED = Conversation.of("Are you there?")
 
 
 class Rendered(NamedTuple):
@@ -35,21 +41,25 @@ class Renderer:
         tokenizer: a fast tokenizer with a chat template.
 
     Raises:
-        ConfigError: the tokenizer has no chat template, or is not a fast one.
+        ConfigError: the tokenizer has no chat template that can be used, or is not a fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.name = repr(tokenizer.name_or_path) if tokenizer.name_or_path else "the tokenizer"
-        try:
-            source = tokenizer.get_chat_template()
-        except ValueError as error:
-            raise ConfigError(
-                f"{self.name} has no chat template.", "Use a chat model, or put a chat_template.jinja into its folder."
-            ) from error
         self.encoder = TextEncoder(tokenizer)
-        self.template = ChatTemplate(source, dict(tokenizer.special_tokens_map), self.name)
+        self.template = template_of(tokenizer, self.name)
         self.splitter = Splitter(self.template, self.encoder)
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Renderer:
+        """A renderer with arguments of the chat template set, such as `{"enable_thinking": False}`.
+
+        Raises:
+            ConfigError: the template does not read one of the arguments.
+        """
+        changed = copy.copy(self.tokenizer)
+        changed.chat_template = self.template.with_arguments(arguments)
+        return Renderer(changed)
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -82,10 +92,13 @@ class Renderer:
         """`render` for many conversations, faster together."""
         if train_on not in get_args(TrainOn):
             raise ConfigError(f"Cannot train on {train_on!r}.", nearest(str(train_on), get_args(TrainOn)))
-        rows = [self.splitter.split(self._turns(conversation), prompt=False) for conversation in conversations]
+        talks = [self._turns(conversation) for conversation in conversations]
+        rows = [self.splitter.split(talk, prompt=False) for talk in talks]
         rendered = []
-        for (skeleton, _), pieces in zip(rows, self._encode(rows), strict=True):
-            flags = self._flags(skeleton, train_on)
+        for talk, (skeleton, _), pieces in zip(talks, rows, self._encode(rows), strict=True):
+            if not _is_proven(skeleton, train_on):
+                raise self._unproven(skeleton, train_on, talk)
+            flags = _flags(skeleton, train_on)
             ids = [i for piece in pieces for i in piece]
             mask = [flag for piece, flag in zip(pieces, flags, strict=True) for _ in piece]
             rendered.append(Rendered(ids[:max_length], mask[:max_length]))
@@ -101,8 +114,28 @@ class Renderer:
         return [[i for piece in pieces for i in piece] for pieces in self._encode(rows)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, without special tokens."""
-        return self.encoder.decode(ids)
+        """The answer that a model wrote with these tokens, as a message's text: without special tokens, and with its reasoning
+        between `<think>` and `</think>`, also where the prompt opened the reasoning."""
+        channels, opened = self.splitter.channels, self.splitter.opened
+        text = self.encoder.decode(ids) if channels is None else channels.decode(ids, self.encoder)
+        return opened + text if opened and text and not text.lstrip().startswith("<think>") else text
+
+    def check(self, train: bool) -> None:
+        """Refuse a template that writes no prompt, or with `train` one by which no answer can be trained.
+
+        Raises:
+            ConfigError: there is no way to train an answer, neither with nor without reasoning.
+        """
+        self.prompt(_ASKED)
+        if not train:
+            return
+        try:
+            self.render(_ASKED.answered("Yes."), "last")
+        except ConfigError as error:
+            try:
+                self.render(_ASKED.answered("<think>\nHm.\n</think>\n\nYes."), "last")
+            except ConfigError:
+                raise error from None
 
     def _turns(self, conversation: Conversation) -> Sequence[Message]:
         """The messages for the template; a system message moves into the first question if the template has no system role."""
@@ -117,24 +150,31 @@ class Renderer:
             )
         return (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
 
-    def _flags(self, skeleton: Skeleton, train_on: TrainOn) -> list[int]:
-        """For each segment 1 if it is trained, else 0.
+    def _unproven(self, skeleton: Skeleton, train_on: TrainOn, talk: Sequence[Message]) -> ConfigError:
+        """What is wrong with a conversation whose answers do not continue their prompts, and what to do."""
+        last = bool(skeleton.proven) and not skeleton.proven[-1]
+        which = "an answer" if last else "an earlier answer"
+        return ConfigError(
+            f"The chat template of {self.name} writes {which} otherwise than the prompt that asks for the answer begins it.",
+            self._way_out(train_on, talk, last),
+        )
 
-        Raises:
-            ConfigError: the start of an answer that is to be trained could not be proven.
-        """
-        if train_on == "all":
-            return [1] * len(skeleton.segments)
-        last_proven = not skeleton.proven or skeleton.proven[-1]
-        if not last_proven or (train_on == "answers" and not all(skeleton.proven)):
-            way = "Train on the last answer only (train_on='last'), or enclose" if last_proven else "Enclose"
-            raise ConfigError(
-                f"The chat template of {self.name} cannot be split: an answer does not continue the prompt that asks for it.",
-                f"{way} the answers in {{% generation %}} … {{% endgeneration %}} in the template.",
+    def _way_out(self, train_on: TrainOn, talk: Sequence[Message], last: bool) -> str:
+        """An argument under which the template can be split; else other data."""
+        for name in self.template.arguments:
+            for value in (False, True):
+                source = self.template.with_arguments({name: value})
+                splitter = Splitter(ChatTemplate(source, self.template.variables, self.name), self.encoder)
+                with suppress(ConfigError):
+                    if _is_proven(splitter.split(talk, prompt=False)[0], train_on):
+                        return f"Add an argument of the template to the model's name: NAME:{name}={str(value).lower()}"
+        if not last:
+            return (
+                "Give conversations with one answer, or use a template that keeps earlier answers as they were written."
             )
-        trained = [n for n, segment in enumerate(skeleton.segments) if segment.trained]
-        chosen = trained[-1:] if train_on == "last" else trained
-        return [int(n in chosen) for n in range(len(skeleton.segments))]
+        if self.splitter.opened:
+            return "The prompt opens the reasoning: begin each answer with <think>…</think>."
+        return "Let an answer in the template begin with what the template writes for add_generation_prompt."
 
     def _encode(self, rows: Sequence[tuple[Skeleton, list[str]]]) -> list[list[list[int]]]:
         """Token ids of each row's segments; all texts that vary are encoded in one batch."""
@@ -161,6 +201,22 @@ class Renderer:
         for (row, n), ids in zip(waiting, encoder.encode(texts, after), strict=True):
             result[row][n] = ids
         return result
+
+
+def _is_proven(skeleton: Skeleton, train_on: TrainOn) -> bool:
+    """Whether the start of every answer that is to be trained could be proven."""
+    if train_on == "all":
+        return True
+    return all(skeleton.proven if train_on == "answers" else skeleton.proven[-1:])
+
+
+def _flags(skeleton: Skeleton, train_on: TrainOn) -> list[int]:
+    """For each segment 1 if it is trained, else 0."""
+    if train_on == "all":
+        return [1] * len(skeleton.segments)
+    trained = [n for n, segment in enumerate(skeleton.segments) if segment.trained]
+    chosen = trained[-1:] if train_on == "last" else trained
+    return [int(n in chosen) for n in range(len(skeleton.segments))]
 
 
 def _text(segment: Segment, fill: Sequence[str]) -> str:
