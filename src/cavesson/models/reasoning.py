@@ -56,10 +56,8 @@ class Channels:
     def decode(self, ids: Sequence[int], encoder: TextEncoder) -> str:
         """The answer as a message's text; reasoning that does not end is not closed, so that no part of it counts as an answer."""
         ids = tuple(ids)
-        if ids[: len(self.answer)] == self.answer:
-            return encoder.decode(ids[len(self.answer) :])
         if ids[: len(self.reasoning)] != self.reasoning:
-            return encoder.decode(ids)
+            return encoder.decode(ids[len(self.answer) :] if ids[: len(self.answer)] == self.answer else ids)
         size = len(self.between)
         starts = (at for at in range(len(self.reasoning), len(ids)) if ids[at : at + size] == self.between)
         end = next(starts, len(ids))

@@ -155,7 +155,7 @@ class Renderer:
         last = bool(skeleton.proven) and not skeleton.proven[-1]
         which = "an answer" if last else "an earlier answer"
         return ConfigError(
-            f"The chat template of {self.name} writes {which} otherwise than the prompt that asks for the answer begins it.",
+            f"The chat template of {self.name} cannot be split: {which} does not continue the prompt that asks for it.",
             self._way_out(train_on, talk, last),
         )
 

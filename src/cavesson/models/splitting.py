@@ -134,19 +134,19 @@ class Splitter:
         return known
 
     @cached_property
-    def has_channels(self) -> bool:
-        """Whether the template writes reasoning in another way than `<think>…</think>`, and takes it from a field of its own."""
+    def _fields_text(self) -> str:
+        """An answer whose reasoning stands in a field of its own; empty if the template does not write that field."""
         answer = in_fields(_message("assistant", f"<think>{_hole(1)}</think>{_hole(2)}"))
         try:
             text = self.template.render([_message("user", _hole(0)), answer])
         except ConfigError:
-            return False
-        return _hole(1) in text and _hole(2) in text and "</think>" not in text
+            return ""
+        return text if _hole(1) in text and _hole(2) in text else ""
 
     @cached_property
     def channels(self) -> Channels | None:
-        """How an answer starts, if the template has channels."""
-        if not self.has_channels:
+        """How an answer starts, if the template writes reasoning otherwise than as `<think>…</think>`."""
+        if not self._fields_text or "</think>" in self._fields_text:
             return None
         asked = [_message("user", _hole(0))]
         head = self._try(asked, prompt=True) or ""
@@ -302,7 +302,7 @@ class Splitter:
             return None
 
     def _render(self, messages: list[dict[str, str]], prompt: bool) -> str:
-        return self.template.render([in_fields(m) for m in messages] if self.has_channels else messages, prompt)
+        return self.template.render([in_fields(m) for m in messages] if self._fields_text else messages, prompt)
 
 
 def _message(role: str, content: str) -> dict[str, str]:

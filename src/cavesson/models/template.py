@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jinja2
@@ -26,8 +26,11 @@ LONGEST = 1_000_000
 LONGEST_TEXT = 20_000_000
 """Characters that a template may write for one conversation, beside those of the messages."""
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 200_000
 """Rounds of loops and calls of macros that a template may take for one conversation; real templates take some hundred."""
+
+STEPS_A_MESSAGE = 2_000
+"""Further steps for each message of a conversation."""
 
 _GIVEN = {"messages", "add_generation_prompt", "tools", "documents"}
 """Variables that every template is given; no argument may stand for them."""
@@ -53,9 +56,8 @@ class ChatTemplate:
                 f"The chat template of {owner} has {len(source):,} characters; at most {LONGEST:,} are read.",
                 "Repair its chat_template.jinja.",
             )
-        self._environment = _Environment()
         try:
-            self._template = self._environment.from_string(source)
+            self._environment, self._template = _compiled(source)
         except (jinja2.TemplateError, SyntaxError, RecursionError, MemoryError, ValueError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ConfigError(
@@ -73,7 +75,7 @@ class ChatTemplate:
             ConfigError: the template refuses the conversation, or takes more steps or writes more than a template needs.
         """
         room = LONGEST_TEXT + 10 * sum(len(text) for message in messages for text in message.values())
-        self._environment.steps = MOST_STEPS
+        self._environment.steps = MOST_STEPS + STEPS_A_MESSAGE * len(messages)
         written: list[str] = []
         try:
             for text in self._template.generate(messages=messages, add_generation_prompt=prompt, **self.variables):
@@ -129,6 +131,12 @@ class ChatTemplate:
         return "".join(f"{{% set {name} = {value!r} +%}}" for name, value in arguments.items()) + self.source
 
 
+@lru_cache(maxsize=128)
+def _compiled(source: str) -> tuple[_Environment, jinja2.Template]:
+    environment = _Environment()
+    return environment, environment.from_string(source)
+
+
 class _Generation(jinja2.ext.Extension):
     """`{% generation %}…{% endgeneration %}`: where an answer starts is found without these marks, so they mark nothing."""
 
@@ -158,9 +166,10 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for body in [node.body for node in tree.find_all((nodes.For, nodes.Macro, nodes.CallBlock))]:
-            step = nodes.Call(nodes.Name("_step", "load"), [], [], None, None)
-            body.insert(0, nodes.ExprStmt(step).set_environment(self))
+        for kind in (nodes.For, nodes.Macro, nodes.CallBlock):
+            for node in tree.find_all(kind):
+                step = nodes.Call(nodes.Name("_step", "load"), [], [], None, None)
+                node.body.insert(0, nodes.ExprStmt(step).set_environment(self))
         return tree
 
     def _step(self) -> None:
