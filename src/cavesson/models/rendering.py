@@ -121,13 +121,13 @@ class Renderer:
         return opened + text if opened and text and not text.lstrip().startswith("<think>") else text
 
     def check(self, train: bool) -> None:
-        """Refuse a template that writes no prompt, or with `train` one by which no answer can be trained.
+        """Refuse a template with which a model cannot answer, or with `train` one with which no answer can be trained.
 
         Raises:
-            ConfigError: there is no way to train an answer, neither with nor without reasoning.
+            ConfigError: there is no prompt, no end of an answer, or no way to train an answer with reasoning or without.
         """
         self.prompt(_ASKED)
-        if not train:
+        if not self.stop_ids or not train:
             return
         try:
             self.render(_ASKED.answered("Yes."), "last")
