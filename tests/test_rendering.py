@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
 from cavesson.models.rendering import Rendered, Renderer
-from families import CHATML, DATED, FORCED_THINKING, GEMMA, LLAMA, MARKED, MISTRAL, TEMPLATES, THINKING, tokenizer_for
+from families import (
+    CHATML,
+    DATED,
+    FORCED_THINKING,
+    GEMMA,
+    LLAMA,
+    MARKED,
+    MISTRAL,
+    SPECIAL_CASES,
+    TEMPLATES,
+    THINKING,
+    tokenizer_for,
+)
 
 RENDERERS = {name: Renderer(tokenizer_for(template)) for name, template in TEMPLATES.items()}
 
@@ -195,7 +207,13 @@ texts = st.text(st.sampled_from("ab Z1.\n\t'<>|/é☃"), max_size=12) | st.sampl
 )
 
 
-@pytest.mark.parametrize("family", TEMPLATES)
+CASES = {
+    name: Renderer(tokenizer_for(SPECIAL_CASES[name]))
+    for name in ("headed", "channels", "framed", "roles", "last other", "brackets", "emptied")
+}
+
+
+@pytest.mark.parametrize("family", [*TEMPLATES, *CASES])
 @settings(max_examples=40)
 @given(
     questions=st.lists(texts, min_size=2, max_size=2),
@@ -203,7 +221,7 @@ texts = st.text(st.sampled_from("ab Z1.\n\t'<>|/é☃"), max_size=12) | st.sampl
     system=st.none() | texts,
 )
 def test_a_model_is_trained_to_continue_exactly_the_prompt_it_is_given(family, questions, answers, system):
-    renderer = RENDERERS[family]
+    renderer = {**RENDERERS, **CASES}[family]
     turns = [] if system is None else [Message("system", system)]
     for question, answer in zip(questions, answers, strict=True):
         turns += [Message("user", question), Message("assistant", answer)]

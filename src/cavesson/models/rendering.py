@@ -167,7 +167,10 @@ class Renderer:
                 splitter = Splitter(ChatTemplate(source, self.template.variables, self.name), self.encoder)
                 with suppress(ConfigError):
                     if _is_proven(splitter.split(talk, prompt=False)[0], train_on):
-                        return f"Add an argument of the template to the model's name: NAME:{name}={str(value).lower()}"
+                        model = self.tokenizer.name_or_path or "NAME"
+                        return (
+                            f"Add an argument of the template to the model's name: {model}:{name}={str(value).lower()}"
+                        )
         if not last:
             return (
                 "Give conversations with one answer, or use a template that keeps earlier answers as they were written."

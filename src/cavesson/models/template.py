@@ -15,7 +15,7 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError
 
 TODAY = datetime(2024, 7, 26)
 """The date for templates that write today's date, so that a run does not depend on its day (Llama 3's own fallback)."""
@@ -123,10 +123,9 @@ class ChatTemplate:
         """
         for name in arguments:
             if name not in self.arguments:
-                reads = f"It reads {', '.join(self.arguments)}." if self.arguments else "It reads no arguments."
                 raise ConfigError(
                     f"The chat template of {self.owner} does not read the argument {name!r}.",
-                    f"{nearest(name, self.arguments)} {reads}" if self.arguments else reads,
+                    f"It reads {', '.join(self.arguments)}." if self.arguments else "It reads no arguments.",
                 )
         return "".join(f"{{% set {name} = {value!r} +%}}" for name, value in arguments.items()) + self.source
 
