@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import torch
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Regex, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -368,8 +368,19 @@ def test_a_hostile_template_is_one_message(source):
 
 @pytest.mark.parametrize("source", ["{{ 'a' * 10**11 }}", "{{ '%99999999999d' % 1 }}", "{{ 'a' | center(10**10) }}"])
 def test_a_template_that_takes_all_memory_is_tried_in_another_process(source):
-    with pytest.raises(ConfigError, match="takes more than"):
+    with pytest.raises(ConfigError, match="does not end, or takes more than"):
         trial.tried(source, {}, "m")
+
+
+def test_a_tokenizer_that_gives_up_and_a_text_that_is_none_are_one_message():
+    tokenizer = tokenizer_for(CHATML)
+    split = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, tokenizer.backend_tokenizer.pre_tokenizer]
+    )
+    for one, text in ((Renderer(tokenizer), "a" * 40 + "b"), (renderer(CHATML), "half \ud800")):
+        with pytest.raises(ConfigError, match="cannot encode a text"):
+            one.prompt(Conversation.of(text))
 
 
 def test_a_template_that_takes_too_long_is_stopped(monkeypatch):
@@ -378,7 +389,7 @@ def test_a_template_that_takes_too_long_is_stopped(monkeypatch):
 
     assert trial._is_bounded(PLAIN, "{}")
     monkeypatch.setattr(subprocess, "run", late)
-    with pytest.raises(ConfigError, match="takes more than"):
+    with pytest.raises(ConfigError, match="does not end, or takes more than"):
         trial.tried(f"{PLAIN} ", {}, "m")
 
 

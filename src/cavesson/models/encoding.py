@@ -149,4 +149,13 @@ def _with_plain_tags(backend: Tokenizer) -> str:
 
 
 def _encode(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    try:
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
+        if not isinstance(error, (TypeError, UnicodeError)) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"The tokenizer cannot encode a text: {reason}",
+            "Look for odd characters in the text, or use another model.",
+        ) from error

@@ -36,6 +36,10 @@ _GIVEN = {"messages", "add_generation_prompt", "tools", "documents"}
 """Variables that every template is given; no argument may stand for them."""
 
 
+class EndlessError(jinja2.TemplateError):
+    """A template takes more steps, or writes more, than a template needs."""
+
+
 class ChatTemplate:
     """A chat template in Jinja's sandbox, with the names and tags that transformers gives templates.
 
@@ -82,7 +86,7 @@ class ChatTemplate:
                 written.append(text)
                 room -= len(text)
                 if room < 0:
-                    raise jinja2.TemplateError("it writes text without end")
+                    raise EndlessError("it writes text without end")
             return "".join(written)
         except (
             jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
@@ -174,7 +178,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def _step(self) -> None:
         self.steps -= 1
         if self.steps < 0:
-            raise jinja2.TemplateError("its loops do not end")
+            raise EndlessError("its loops do not end")
 
 
 def _raise(message: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from cavesson.errors import ConfigError
-from cavesson.models.template import LONGEST, ChatTemplate
+from cavesson.models.template import LONGEST, ChatTemplate, EndlessError
 
 SECONDS = 5
 """Processor seconds that a template has for a few words; real templates take a hundredth."""
@@ -36,8 +36,8 @@ def tried(source: str, variables: Mapping[str, str], owner: str) -> ChatTemplate
     """
     if len(source) <= LONGEST and not _is_bounded(source, json.dumps(dict(variables), sort_keys=True)):
         raise ConfigError(
-            f"The chat template of {owner} takes more than {SECONDS} seconds or {MEMORY >> 30} GiB to write a few words.",
-            "Repair its chat_template.jinja, or use another model: a template that does this is broken or hostile.",
+            f"The chat template of {owner} does not end, or takes more than {SECONDS} seconds or {MEMORY >> 30} GiB for a few words.",
+            "Use another model: a template that does this is broken or hostile.",
         )
     return ChatTemplate(source, variables, owner)
 
@@ -69,7 +69,7 @@ def _serve() -> None:
                 template = ChatTemplate(source, variables, "")
                 template.render([{"role": role, "content": _WORDS[role]} for role in roles], prompt)
             except ConfigError as error:
-                if isinstance(error.__cause__, MemoryError):
+                if isinstance(error.__cause__, (MemoryError, EndlessError)):
                     raise
     print("done", flush=True)
 

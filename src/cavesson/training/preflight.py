@@ -27,7 +27,6 @@ USUAL_TOKENS = 256
 """Length of conversations, in tokens, for estimates of memory."""
 
 
-
 def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     """Check every Hugging Face model that these recipes use.
 
