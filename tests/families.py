@@ -165,6 +165,144 @@ FORCED_THINKING = """\
 {%- endif %}
 """
 
+HEADED = """\
+[gMASK]<sop>{%- for m in messages %}<|{{ m.role }}|>
+{{ m.content }}{%- endfor %}
+{%- if add_generation_prompt %}<|assistant|>
+{% endif %}"""
+"""Nothing ends an answer but the header of the next message."""
+
+CHANNELS = """\
+{{- '<|start|>system<|message|>Reasoning: ' + reasoning_effort|default('medium') + '<|end|>' }}
+{%- for message in messages %}
+    {%- if message.role == 'assistant' and loop.last and not add_generation_prompt %}
+        {%- if message.thinking %}
+            {{- '<|start|>assistant<|channel|>analysis<|message|>' + message.thinking + '<|end|>' }}
+        {%- endif %}
+        {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|return|>' }}
+    {%- elif message.role == 'assistant' %}
+        {{- '<|start|>assistant<|channel|>final<|message|>' + message.content + '<|end|>' }}
+    {%- else %}
+        {{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start|>assistant' }}
+{%- endif %}
+"""
+"""Reasoning and answer stand in channels, and a last answer ends otherwise than earlier ones."""
+
+OPENED = """\
+{%- set enable_thinking = enable_thinking if enable_thinking is defined else true %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- if message.role == 'assistant' and '</think>' not in content %}
+        {%- set content = '<think></think>' + content %}
+    {%- endif %}
+    {%- if message.role == 'assistant' and not loop.last and not keep_thoughts %}
+        {%- set content = '<think></think>' + content.split('</think>')[-1].lstrip() %}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' + ('<think>\\n' if enable_thinking else '<think></think>') }}
+{%- endif %}
+"""
+"""The prompt opens the reasoning, or closes it; an answer without reasoning is written as under the closed prompt."""
+
+EMPTIED = """\
+{%- for message in messages %}
+    {%- set content = message.content | trim %}
+    {%- if message.role == 'assistant' %}
+        {%- set thought = content.split('</think>')[0].split('<think>')[-1] | trim if '</think>' in content else '' %}
+        {%- set content = content.split('</think>')[-1] | trim %}
+        {%- if loop.last %}
+            {%- set content = '<think>\\n' + thought + '\\n</think>\\n\\n' + content %}
+        {%- endif %}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' + ('<think>\\n\\n</think>\\n\\n' if enable_thinking is defined and not enable_thinking else '<think>\\n') }}
+{%- endif %}
+"""
+"""The prompt opens the reasoning, and earlier answers lose theirs."""
+
+FRAMED = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {{- '<|START|><|CHATBOT|><|ANSWER|>' + message.content + '<|DONE|>' }}
+    {%- else %}
+        {{- '<|START|><|' + message.role|upper + '|>' + message.content }}
+    {%- endif %}
+    {{- '<|STOP|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|START|><|CHATBOT|><|ANSWER|>' }}
+{%- endif %}
+"""
+"""Two special tokens end an answer."""
+
+ROLES = """\
+{%- if messages[0].role != 'system' %}
+    {{- '<|start_of_role|>system<|end_of_role|>Today is ' + strftime_now('%B %d, %Y') + '. You are a helpful assistant.<|end_of_text|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|start_of_role|>' + message.role + '<|end_of_role|>' + message.content + '<|end_of_text|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_of_role|>assistant' }}
+    {%- if thinking %}{{- '<|end_of_role|><think>' }}{%- else %}{{- '<|end_of_role|>' }}{%- endif %}
+{%- endif %}
+"""
+"""A dated default system prompt."""
+
+LAST_OTHER = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content }}
+    {{- eos_token if loop.last and message.role == 'assistant' else '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+"""A last answer ends with the end of the text, earlier ones with the end of the turn."""
+
+BRACKETS = """\
+{{- bos_token }}
+{%- if messages[0].role == 'system' %}
+    {{- '[SYSTEM_PROMPT]' + messages[0].content + '[/SYSTEM_PROMPT]' }}
+{%- else %}
+    {{- '[SYSTEM_PROMPT]You are a small model.[/SYSTEM_PROMPT]' }}
+{%- endif %}
+{%- for message in messages if message.role != 'system' %}
+    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('After the system message, roles must alternate.') }}
+    {%- endif %}
+    {{- '[INST]' + message.content + '[/INST]' if message.role == 'user' else message.content + eos_token }}
+{%- endfor %}
+"""
+"""A default system prompt, roles in brackets, no header for an answer."""
+
+MODES = """\
+{%- set mode = '/no_think' if enable_thinking is defined and not enable_thinking else '/think' %}
+{{- '<|im_start|>system\\nReasoning Mode: ' + mode + '\\n\\n' + (messages[0].content if messages[0].role == 'system' else 'Be helpful.') + '<|im_end|>\\n' }}
+{%- for message in messages %}
+    {%- if message.role == 'assistant' %}
+        {%- generation %}
+            {{- '<|im_start|>assistant\\n' + ('<think>\\n\\n</think>\\n' if mode == '/no_think' else '') + message.content.lstrip('\\n') + '<|im_end|>\\n' }}
+        {%- endgeneration %}
+    {%- elif message.role == 'user' %}
+        {{- '<|im_start|>user\\n' + message.content + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' + ('<think>\\n\\n</think>\\n' if mode == '/no_think' else '') }}
+{%- endif %}
+"""
+"""The argument changes the system prompt, and what an answer begins with."""
+
 TEMPLATES = {
     "chatml": CHATML,
     "llama": LLAMA,
@@ -177,6 +315,20 @@ TEMPLATES = {
 }
 """Templates that can be split."""
 
+SPECIAL_CASES = {
+    "forced thinking": FORCED_THINKING,
+    "headed": HEADED,
+    "channels": CHANNELS,
+    "opened": OPENED,
+    "emptied": EMPTIED,
+    "framed": FRAMED,
+    "roles": ROLES,
+    "last other": LAST_OTHER,
+    "brackets": BRACKETS,
+    "modes": MODES,
+}
+"""Templates that write answers, reasoning or ends of turns in ways of their own."""
+
 _SPECIAL = {
     CHATML: ("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
     LLAMA: ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|begin_of_text|>"),
@@ -186,7 +338,17 @@ _SPECIAL = {
     THINKING: ("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
     MARKED: ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>"),
     FORCED_THINKING: ("<|User|>", "<|Assistant|>", "<eos>", "<bos>"),
+    HEADED: ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<eos>"),
+    CHANNELS: ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>"),
+    OPENED: ("<|im_start|>", "<|im_end|>"),
+    EMPTIED: ("<|im_start|>", "<|im_end|>"),
+    FRAMED: ("<|START|>", "<|CHATBOT|>", "<|USER|>", "<|SYSTEM|>", "<|ANSWER|>", "<|DONE|>", "<|STOP|>", "<bos>"),
+    ROLES: ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"),
+    LAST_OTHER: ("<|im_start|>", "<|im_end|>", "<eos>"),
+    BRACKETS: ("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]", "</s>", "<s>"),
+    MODES: ("<|im_start|>", "<|im_end|>"),
 }
+_ENDS = ("<eos>", "<|return|>", "<|STOP|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "</s>", "<|end|>")
 _TEXT = (
     "You are a helpful assistant. What is the capital of the small island? It is the harbour town, said the captain.",
     "Count the boxes: 12 + 7 = 19, and then 19 - 4 = 15.\n\nThe answer is 15. Hello there! Today Date: 26 Jul 2024",
@@ -200,7 +362,7 @@ def tokenizer_for(template: str) -> PreTrainedTokenizerFast:
     backend = Tokenizer.from_str(_sentencepiece_like(special) if template == MISTRAL else _byte_level(special))
     if template == PHI:  # its special tokens swallow the white space behind them
         backend.add_special_tokens([AddedToken(name, rstrip=True, special=True) for name in special])
-    ends = next(token for token in special if token in {"<|im_end|>", "<|eot_id|>", "<eos>", "</s>", "<|end|>"})
+    ends = next(token for token in _ENDS if token in special)
     begins = next((token for token in special if token in {"<|begin_of_text|>", "<bos>", "<s>"}), None)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend, eos_token=ends, bos_token=begins, pad_token=ends, clean_up_tokenization_spaces=False

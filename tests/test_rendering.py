@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
 from cavesson.models.rendering import Rendered, Renderer
-from families import CHATML, DATED, FORCED_THINKING, GEMMA, LLAMA, MARKED, MISTRAL, TEMPLATES, THINKING, tokenizer_for
+from families import (
+    CHATML,
+    DATED,
+    FORCED_THINKING,
+    GEMMA,
+    LLAMA,
+    MARKED,
+    MISTRAL,
+    SPECIAL_CASES,
+    TEMPLATES,
+    THINKING,
+    tokenizer_for,
+)
 
 RENDERERS = {name: Renderer(tokenizer_for(template)) for name, template in TEMPLATES.items()}
 
@@ -195,7 +207,13 @@ texts = st.text(st.sampled_from("ab Z1.\n\t'<>|/é☃"), max_size=12) | st.sampl
 )
 
 
-@pytest.mark.parametrize("family", TEMPLATES)
+CASES = {
+    name: Renderer(tokenizer_for(SPECIAL_CASES[name]))
+    for name in ("headed", "channels", "framed", "roles", "last other", "brackets", "emptied")
+}
+
+
+@pytest.mark.parametrize("family", [*TEMPLATES, *CASES])
 @settings(max_examples=40)
 @given(
     questions=st.lists(texts, min_size=2, max_size=2),
@@ -203,7 +221,7 @@ texts = st.text(st.sampled_from("ab Z1.\n\t'<>|/é☃"), max_size=12) | st.sampl
     system=st.none() | texts,
 )
 def test_a_model_is_trained_to_continue_exactly_the_prompt_it_is_given(family, questions, answers, system):
-    renderer = RENDERERS[family]
+    renderer = {**RENDERERS, **CASES}[family]
     turns = [] if system is None else [Message("system", system)]
     for question, answer in zip(questions, answers, strict=True):
         turns += [Message("user", question), Message("assistant", answer)]
@@ -253,11 +271,11 @@ def test_system_roles_are_found():
     assert all(RENDERERS[name].has_system_role == (name != "gemma") for name in TEMPLATES)
 
 
-def test_marked_answers_start_where_the_template_says():
+def test_an_answer_starts_where_its_prompt_ends_also_if_a_marker_starts_later():
     inner = MARKED.replace(
         "{%- generation %}\n            {{- message.content", "{{- 'So: ' }}{%- generation %}{{- message.content"
     )
-    assert view(inner, Conversation.of("Hi", "Hello")).endswith("<|assistant|>\nSo: [[Hello<|end|>]]\n")
+    assert view(inner, Conversation.of("Hi", "Hello")).endswith("<|assistant|>\n[[So: Hello<|end|>]]\n")
 
 
 def test_a_marker_that_opens_too_early_does_not_train_the_prompt():
@@ -273,10 +291,11 @@ def test_markers_around_something_else_than_answers_are_left_alone():
     assert view(more, TWO_TURNS) == EXPECTED["marked"] + "<|end|>"
 
 
-def test_markers_must_be_around_every_answer():
-    some = MARKED.replace("message.role == 'assistant'", "message.role == 'assistant' and loop.first")
-    with pytest.raises(ConfigError, match="not around every answer"):
-        view(some, TWO_TURNS)
+def test_markers_do_not_decide_which_answers_are_trained():
+    some = MARKED.replace("{%- generation %}", "{%- generation %}{%- endgeneration %}")
+    some = some.replace("        {%- endgeneration %}\n        {{- '\\n' }}", "        {{- '\\n' }}")
+    assert some.count("endgeneration") == 1
+    assert view(some, TWO_TURNS) == EXPECTED["marked"]
 
 
 def test_an_end_of_turn_behind_the_marker_is_trained_too():
@@ -293,7 +312,7 @@ def test_stop_tokens_are_the_templates_end_of_turn_and_the_tokenizers_end_of_tex
 
 
 UPPER = MARKED.replace("+ message.content + '<|end|>\\n'", "+ message.content|upper + '<|end|>\\n'")
-UNENDED = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+UNENDED = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
 FIRST_ONLY = MARKED.replace("{%- for message in messages %}", "{%- for message in messages[:2] %}", 1)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.lab.recipe import Recipe
 from cavesson.models.folders import as_folder, looks_like_path
-from cavesson.models.recipes import HFModel, ModelRecipe
+from cavesson.models.recipes import HFModel, ModelRecipe, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from cavesson.lab.store import Store
 
 _FINGERPRINT = re.compile(r"(?P<prefix>[0-9a-f]{4,32})(?:@(?P<step>\d+))?")
+
+_ARGUMENTS = re.compile(r"(?P<name>.+?)(?P<arguments>(?::[A-Za-z_]\w*=[^:]*)+)", re.DOTALL)
+_WORDS: dict[str, TemplateValue] = {"true": True, "false": False, "none": None, "null": None}
 
 
 def model_named(name: str, store: Store | None = None) -> ModelRecipe:
@@ -25,11 +31,15 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
             stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained.
+            Behind a folder's or hub model's name, `:enable_thinking=false` sets an argument of the chat template.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:
         ConfigError: there is no such model; the message offers the nearest name.
     """
+    plain, given = template_arguments(name)
+    if given:
+        return _with_arguments(plain, given, store)
     if name in shipped_names():
         return Shipped(name=name)
     if name.startswith(PREFIX):
@@ -51,6 +61,47 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'} Give a shipped name, a local folder, owner/name of a hub model"
         + (", or the first digits of a stored model's fingerprint." if store is not None else "."),
     )
+
+
+def template_arguments(name: str) -> tuple[str, dict[str, TemplateValue]]:
+    """A model's name and the arguments of its chat template that stand behind the name.
+
+    Raises:
+        ConfigError: an argument is given twice, or its value may be meant as true or false and is neither.
+    """
+    found = _ARGUMENTS.fullmatch(name)
+    if found is None or Path(name).expanduser().exists():
+        return name, {}
+    given: dict[str, TemplateValue] = {}
+    for pair in found["arguments"].split(":")[1:]:
+        key, _, text = pair.partition("=")
+        if key in given:
+            raise ConfigError(f"{name!r} gives the argument {key!r} twice.", "Leave one of the two out.")
+        given[key] = _argument(text, pair)
+    return found["name"], given
+
+
+def _argument(text: str, pair: str) -> TemplateValue:
+    """A value as JSON, or as the text that it is."""
+    if text.lower() in {"yes", "no", "on", "off", ""}:
+        raise ConfigError(f"The argument {pair!r} of a chat template has no clear value.", "Write true or false.")
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value)) else text
+
+
+def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | None) -> ModelRecipe:
+    model = model_named(name, store)
+    if not isinstance(model, HFModel):
+        raise ConfigError(
+            f"{name!r} takes no arguments of its chat template ({', '.join(given)}).",
+            "Give them with a folder or a hub model; a model that was trained with them keeps them.",
+        )
+    return HFModel(path=model.path, revision=model.revision, content=model.content, template_args=tuple(given.items()))
 
 
 def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:

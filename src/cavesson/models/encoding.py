@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -13,6 +14,9 @@ from cavesson.errors import ConfigError
 
 After = Literal["start", "special", "text"]
 """What stands before a piece of text: nothing (the piece starts the text), a special token, or other text."""
+
+THOUGHT = frozenset({"<think>", "</think>"})
+"""The tags around the reasoning in a message's text."""
 
 _BREAK = "\ue004break\ue005"
 """Placeholder for a special token in front of a piece; it occurs in no text."""
@@ -36,7 +40,7 @@ class TextEncoder:
                 "Save it with a tokenizer.json (transformers.AutoTokenizer does that).",
             )
         # A copy: padding and truncation that other code sets on the tokenizer must not reach training data.
-        self._backend = Tokenizer.from_str(backend.to_str())
+        self._backend = Tokenizer.from_str(_with_plain_tags(backend))
         self._backend.no_padding()
         self._backend.no_truncation()
         self.special: dict[str, int] = {
@@ -52,6 +56,7 @@ class TextEncoder:
         self.special_pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._special_ids = frozenset(self.special.values())
         self._backend.add_tokens([AddedToken(_BREAK, special=False, normalized=False)])
+        self._break_id = self._backend.token_to_id(_BREAK)
         self._verbatim = Tokenizer.from_str(self._backend.to_str())
         self._verbatim.encode_special_tokens = True
         # Some tokenizers (those like SentencePiece) put a space before any text: right at the start, wrong at a cut.
@@ -101,7 +106,8 @@ class TextEncoder:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of these tokens, without special tokens."""
-        text: str = self._backend.decode(list(ids), skip_special_tokens=True)
+        # A model with spare rows in its vocabulary may write the placeholder's number, which stands for nothing.
+        text: str = self._backend.decode([i for i in ids if i != self._break_id], skip_special_tokens=True)
         return text
 
     def _as_text(self, text: str, after: After) -> list[int]:
@@ -130,5 +136,26 @@ class TextEncoder:
         return [row[self._dropped[what] :] for row, what in zip(rows, after, strict=True)]
 
 
+def _with_plain_tags(backend: Tokenizer) -> str:
+    """The tokenizer's state in which the tags of reasoning are ordinary words: a message's text holds them."""
+    state: str = backend.to_str()
+    added = backend.get_added_tokens_decoder().values()
+    if not any(token.special and token.content in THOUGHT for token in added):
+        return state
+    parsed = json.loads(state)
+    for token in parsed["added_tokens"]:
+        token["special"] = token["special"] and token["content"] not in THOUGHT
+    return json.dumps(parsed)
+
+
 def _encode(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    try:
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
+        if not isinstance(error, (TypeError, UnicodeError)) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"The tokenizer cannot encode a text: {reason}",
+            "Look for odd characters in the text, or use another model.",
+        ) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,6 +43,15 @@ class Model:
     def with_key(self, key: str) -> Model:
         """The same model in memory, with another name of its weights."""
         return replace(self, key=key)
+
+    def with_template_args(self, arguments: Mapping[str, Any]) -> Model:
+        """The same model with arguments of its chat template set; a saved model keeps them.
+
+        Raises:
+            ConfigError: the template does not read one of the arguments.
+        """
+        renderer = self.renderer.with_arguments(arguments)
+        return replace(self, renderer=renderer, tokenizer=renderer.tokenizer)
 
 
 def merged(model: Model) -> Model:

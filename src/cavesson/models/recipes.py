@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
@@ -14,6 +15,10 @@ from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_
 if TYPE_CHECKING:
     from cavesson.models.model import Model
     from cavesson.models.rendering import Renderer
+
+
+TemplateValue = StrictBool | StrictInt | StrictFloat | str | None
+"""What an argument of a chat template may be."""
 
 
 class ModelRecipe(Recipe):
@@ -65,6 +70,7 @@ class HFModel(ModelRecipe):
         revision: branch, tag or commit on the hub.
         content: what names the model: a digest of the folder's files, or name and commit on the hub. If empty, it is found
             from the path.
+        template_args: names and values of arguments of the chat template, such as `("enable_thinking", False)`.
     """
 
     kind = "hf-model"
@@ -73,6 +79,12 @@ class HFModel(ModelRecipe):
     path: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None
     content: str = ""
+    template_args: tuple[tuple[str, TemplateValue], ...] = ()
+
+    @field_validator("template_args")
+    @classmethod
+    def _in_order(cls, given: tuple[tuple[str, TemplateValue], ...]) -> tuple[tuple[str, TemplateValue], ...]:
+        return tuple(sorted(dict(given).items()))
 
     @model_validator(mode="before")
     @classmethod
@@ -91,13 +103,15 @@ class HFModel(ModelRecipe):
         from cavesson.models.loading import open_folder
 
         place, revision = self.place()
-        return open_folder(place, key=self.fingerprint, revision=revision)
+        model = open_folder(place, key=self.fingerprint, revision=revision)
+        return model.with_template_args(dict(self.template_args)) if self.template_args else model
 
     def renderer(self, path_of: PathOf) -> Renderer:
         from cavesson.models.loading import open_renderer
 
         place, revision = self.place()
-        return open_renderer(place, revision)
+        renderer = open_renderer(place, revision)
+        return renderer.with_arguments(dict(self.template_args)) if self.template_args else renderer
 
     def place(self) -> tuple[str | Path, str | None]:
         """The folder, or the hub's name and commit.
@@ -116,7 +130,8 @@ class HFModel(ModelRecipe):
         return folder, None
 
     def describe(self) -> str:
-        return self.path if "@" in self.content else Path(self.path).name
+        name = self.path if "@" in self.content else Path(self.path).name
+        return ":".join([name, *(f"{key}={json.dumps(value)}" for key, value in self.template_args)])
 
 
 class Merged(ModelRecipe):

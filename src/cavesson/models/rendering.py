@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
 
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError, nearest
 from cavesson.models.encoding import After, TextEncoder
+from cavesson.models.sources import template_of
 from cavesson.models.splitting import Segment, Skeleton, Splitter
 from cavesson.models.template import ChatTemplate
 
@@ -17,11 +20,21 @@ TrainOn = Literal["answers", "last", "all"]
 """The tokens that are trained: every answer with its end-of-turn token, the last answer only, or every token."""
 
 
+_ASKED = Conversation.of("Are you there?")
+
+
 class Rendered(NamedTuple):
     """Token ids of a conversation, and for each token 1 if it is trained, else 0."""
 
     ids: list[int]
     mask: list[int]
+
+
+class Asked(NamedTuple):
+    """What of a conversation is to be trained: of each answer whether the answer is, and whether everything else is."""
+
+    answers: tuple[bool, ...]
+    others: bool
 
 
 class Renderer:
@@ -35,21 +48,25 @@ class Renderer:
         tokenizer: a fast tokenizer with a chat template.
 
     Raises:
-        ConfigError: the tokenizer has no chat template, or is not a fast one.
+        ConfigError: the tokenizer has no chat template that can be used, or is not a fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.name = repr(tokenizer.name_or_path) if tokenizer.name_or_path else "the tokenizer"
-        try:
-            source = tokenizer.get_chat_template()
-        except ValueError as error:
-            raise ConfigError(
-                f"{self.name} has no chat template.", "Use a chat model, or put a chat_template.jinja into its folder."
-            ) from error
         self.encoder = TextEncoder(tokenizer)
-        self.template = ChatTemplate(source, dict(tokenizer.special_tokens_map), self.name)
+        self.template = template_of(tokenizer, self.name)
         self.splitter = Splitter(self.template, self.encoder)
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Renderer:
+        """A renderer with arguments of the chat template set, such as `{"enable_thinking": False}`.
+
+        Raises:
+            ConfigError: the template does not read one of the arguments.
+        """
+        changed = copy.copy(self.tokenizer)
+        changed.chat_template = self.template.with_arguments(arguments)
+        return Renderer(changed)
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -83,11 +100,14 @@ class Renderer:
         if train_on not in get_args(TrainOn):
             raise ConfigError(f"Cannot train on {train_on!r}.", nearest(str(train_on), get_args(TrainOn)))
         talks = list(conversations)
-        rows = [self.splitter.split(self._turns(talk), prompt=False) for talk in talks]
+        turns = [self._turns(talk) for talk in talks]
+        rows = [self.splitter.split(talk, prompt=False) for talk in turns]
         rendered = []
-        for talk, (skeleton, _), pieces in zip(talks, rows, self._encode(rows), strict=True):
-            wanted = [message.trained for message in talk.messages if message.role == "assistant"]
-            flags = self._flags(skeleton, train_on, wanted)
+        for talk, turn, (skeleton, _), pieces in zip(talks, turns, rows, self._encode(rows), strict=True):
+            asked = _asked(talk, train_on)
+            if not _is_proven(skeleton, asked):
+                raise self._unproven(skeleton, asked, turn)
+            flags = _flags(skeleton, asked)
             ids = [i for piece in pieces for i in piece]
             mask = [flag for piece, flag in zip(pieces, flags, strict=True) for _ in piece]
             rendered.append(Rendered(ids[:max_length], mask[:max_length]))
@@ -103,8 +123,28 @@ class Renderer:
         return [[i for piece in pieces for i in piece] for pieces in self._encode(rows)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these tokens, without special tokens."""
-        return self.encoder.decode(ids)
+        """The answer that a model wrote with these tokens, as a message's text: without special tokens, and with its reasoning
+        between `<think>` and `</think>`, also where the prompt opened the reasoning."""
+        channels, opened = self.splitter.channels, self.splitter.opened
+        text = self.encoder.decode(ids) if channels is None else channels.decode(ids, self.encoder)
+        return opened + text if opened and text and not text.lstrip().startswith("<think>") else text
+
+    def check(self, train: bool) -> None:
+        """Refuse a template with which a model cannot answer, or with `train` one with which no answer can be trained.
+
+        Raises:
+            ConfigError: there is no prompt, no end of an answer, or no way to train an answer with reasoning or without.
+        """
+        self.prompt(_ASKED)
+        if not self.stop_ids or not train:
+            return
+        try:
+            self.render(_ASKED.answered("Yes."), "last")
+        except ConfigError as error:
+            try:
+                self.render(_ASKED.answered("<think>\nHm.\n</think>\n\nYes."), "last")
+            except ConfigError:
+                raise error from None
 
     def _turns(self, conversation: Conversation) -> Sequence[Message]:
         """The messages for the template; a system message moves into the first question if the template has no system role."""
@@ -119,32 +159,34 @@ class Renderer:
             )
         return (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
 
-    def _flags(self, skeleton: Skeleton, train_on: TrainOn, wanted: Sequence[bool]) -> list[int]:
-        """For each segment 1 if it is trained, else 0.
+    def _unproven(self, skeleton: Skeleton, asked: Asked, talk: Sequence[Message]) -> ConfigError:
+        """What is wrong with a conversation whose answers do not continue their prompts, and what to do."""
+        last = bool(skeleton.proven) and not skeleton.proven[-1]
+        which = "an answer" if last else "an earlier answer"
+        return ConfigError(
+            f"The chat template of {self.name} cannot be split: {which} does not continue the prompt that asks for it.",
+            self._way_out(asked, talk, last),
+        )
 
-        Args:
-            wanted: for each answer whether the data want it trained.
-
-        Raises:
-            ConfigError: the start of an answer that is to be trained, or to be left out, could not be proven.
-        """
-        numbers = (n for n, segment in enumerate(skeleton.segments) if segment.trained)
-        answers = [next(numbers) if proven else None for proven in skeleton.proven]
-        asked = [want and (train_on != "last" or n + 1 == len(wanted)) for n, want in enumerate(wanted)]
-        if train_on == "all":
-            decided, chosen = [answer for answer, want in zip(answers, wanted, strict=True) if not want], None
-        else:
-            decided = chosen = [answer for answer, want in zip(answers, asked, strict=True) if want]
-        if None in decided:
-            last_proven = bool(skeleton.proven) and skeleton.proven[-1]
-            way = "Train on the last answer only (train_on='last'), or enclose" if last_proven else "Enclose"
-            raise ConfigError(
-                f"The chat template of {self.name} cannot be split: an answer does not continue the prompt that asks for it.",
-                f"{way} the answers in {{% generation %}} … {{% endgeneration %}} in the template.",
+    def _way_out(self, asked: Asked, talk: Sequence[Message], last: bool) -> str:
+        """An argument under which the template can be split; else other data."""
+        for name in self.template.arguments:
+            for value in (False, True):
+                source = self.template.with_arguments({name: value})
+                splitter = Splitter(ChatTemplate(source, self.template.variables, self.name), self.encoder)
+                with suppress(ConfigError):
+                    if _is_proven(splitter.split(talk, prompt=False)[0], asked):
+                        model = self.tokenizer.name_or_path or "NAME"
+                        return (
+                            f"Add an argument of the template to the model's name: {model}:{name}={str(value).lower()}"
+                        )
+        if not last:
+            return (
+                "Give conversations with one answer, or use a template that keeps earlier answers as they were written."
             )
-        if chosen is None:
-            return [int(n not in decided) for n in range(len(skeleton.segments))]
-        return [int(n in chosen) for n in range(len(skeleton.segments))]
+        if self.splitter.opened:
+            return "The prompt opens the reasoning: begin each answer with <think>…</think>."
+        return "Let an answer in the template begin with what the template writes for add_generation_prompt."
 
     def _encode(self, rows: Sequence[tuple[Skeleton, list[str]]]) -> list[list[list[int]]]:
         """Token ids of each row's segments; all texts that vary are encoded in one batch."""
@@ -171,6 +213,25 @@ class Renderer:
         for (row, n), ids in zip(waiting, encoder.encode(texts, after), strict=True):
             result[row][n] = ids
         return result
+
+
+def _asked(talk: Conversation, train_on: TrainOn) -> Asked:
+    """Which answers of a conversation are to be trained: those that the data want, of those that `train_on` means."""
+    wanted = [message.trained for message in talk.messages if message.role == "assistant"]
+    if train_on == "last":
+        wanted = [want and n + 1 == len(wanted) for n, want in enumerate(wanted)]
+    return Asked(tuple(wanted), others=train_on == "all")
+
+
+def _is_proven(skeleton: Skeleton, asked: Asked) -> bool:
+    """Whether the start of every answer that is to be told from the rest could be proven."""
+    return all(proven or want == asked.others for proven, want in zip(skeleton.proven, asked.answers, strict=True))
+
+
+def _flags(skeleton: Skeleton, asked: Asked) -> list[int]:
+    """For each segment 1 if it is trained, else 0."""
+    proven = (want for want, proven in zip(asked.answers, skeleton.proven, strict=True) if proven)
+    return [int(next(proven) if segment.trained else asked.others) for segment in skeleton.segments]
 
 
 def _text(segment: Segment, fill: Sequence[str]) -> str:

@@ -2,10 +2,15 @@
 
 How a template is split. The template is rendered once with a placeholder for every message's text, and the placeholders show
 where the messages went: this is the *skeleton*, kept for all conversations of that shape. An answer starts where its prompt
-ends: the template's text for the earlier messages, with the generation prompt, must be a prefix of the whole text. If it is
-no prefix, `{% generation %}` markers in the template must say where the answer starts. An answer ends with the end-of-turn
-token that follows. Then every conversation is rendered for real and must equal its filled-in skeleton; otherwise the template
-is refused. Nothing is guessed.
+ends: the template's text for the earlier messages, with the generation prompt, must be a prefix of the whole text. An answer
+ends with the special token that the template writes behind it. Then every conversation is rendered for real and must equal its
+filled-in skeleton; otherwise the template is refused. Nothing is guessed.
+
+Two kinds of templates need more than that:
+
+- The prompt opens the reasoning (`<think>`), and the template leaves the reasoning out of an answer that it writes. A last answer
+  that brings its reasoning then goes on right behind its prompt, as the model itself would write it.
+- The header of the next message ends an answer. The text of a last answer then ends with that token, too.
 """
 
 from __future__ import annotations
@@ -15,13 +20,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import pairwise, takewhile
+from typing import Literal, NamedTuple
 
 from cavesson.chat import Message
 from cavesson.errors import ConfigError
-from cavesson.models.encoding import After, TextEncoder
-from cavesson.models.template import CLOSE, OPEN, ChatTemplate
+from cavesson.models.encoding import THOUGHT, After, TextEncoder
+from cavesson.models.reasoning import Channels, in_fields, opened_by, rest_of
+from cavesson.models.template import ChatTemplate
 
 _log = logging.getLogger(__name__)
 _HOLE = re.compile("\ue000(\\d+)[^\ue001]*\ue001")
@@ -75,25 +81,48 @@ class Splitter:
         self.template, self.encoder, self.name = template, encoder, template.owner
         self.special = encoder.special
         tags = {constant.strip() for constant in template.constants if re.search(r"[<>\[\]|]", constant)}
-        self._tags = _tag_pattern(tags - self.special.keys(), encoder.special_pattern.pattern)
+        self._tags = _tag_pattern((tags | THOUGHT) - self.special.keys(), encoder.special_pattern.pattern)
         self._skeletons: dict[_Shape, Skeleton] = {}
 
-    @cached_property
+    @property
     def end_of_turn(self) -> str:
-        """The special token that the template writes after an answer.
+        """The last of the special tokens that end an answer.
 
         Raises:
             ConfigError: the template writes none, so a model could never learn to stop.
         """
-        text = self._try([_message("user", _hole(0)), _message("assistant", _hole(1))])
-        after = text.rpartition(_hole(1))[2] if text is not None else ""
-        found = re.search("|".join(map(re.escape, self.special)) or "(?!)", after)
-        if found is None:
+        return self._ending[-1]
+
+    @cached_property
+    def _ending(self) -> tuple[str, ...]:
+        """The special tokens that end a last answer: those that stand next to each other behind every answer.
+
+        If the template writes none behind a last answer, the token counts that the next message starts with; if it writes another
+        one behind an earlier answer, the first of those behind the last answer.
+        """
+        last, earlier = self._run_behind("last"), self._run_behind("earlier")
+        both = tuple(one for one, other in takewhile(lambda pair: pair[0] == pair[1], zip(last, earlier, strict=False)))
+        ending = both or last[:1] or earlier[:1]
+        if not ending:
             raise ConfigError(
                 f"The chat template of {self.name} writes no special token after an answer, so a model cannot learn to stop.",
                 "End each answer with {{ eos_token }} in the template.",
             )
-        return found.group()
+        return ending
+
+    @cached_property
+    def _other_ending(self) -> str | None:
+        """The special token behind an earlier answer, if a last answer ends otherwise; a model never writes this token there."""
+        earlier = self._run_behind("earlier")
+        return earlier[0] if earlier and earlier[0] != self._ending[0] else None
+
+    def _run_behind(self, which: Literal["last", "earlier"]) -> tuple[str, ...]:
+        """The special tokens behind an answer: the first one there, and those that follow without a gap."""
+        talk = [_message("user", _hole(0)), _message("assistant", _hole(1)), _message("user", _hole(2))]
+        text = self._try(talk if which == "earlier" else talk[:2])
+        after = "" if text is None else text.rpartition(_hole(1))[2].partition(_hole(2))[0]
+        found = re.search(f"(?:{self.encoder.special_pattern.pattern})+", after)
+        return tuple(self.encoder.special_pattern.findall(found.group())) if found is not None else ()
 
     @cached_property
     def has_system_role(self) -> bool:
@@ -103,6 +132,36 @@ class Splitter:
         if not known:
             _log.info("The chat template of %s has no system role: the prompt opens the first user message.", self.name)
         return known
+
+    @cached_property
+    def _fields_text(self) -> str:
+        """An answer whose reasoning stands in a field of its own; empty if the template does not write that field."""
+        answer = in_fields(_message("assistant", f"<think>{_hole(1)}</think>{_hole(2)}"))
+        try:
+            text = self.template.render([_message("user", _hole(0)), answer])
+        except ConfigError:
+            return ""
+        return text if _hole(1) in text and _hole(2) in text else ""
+
+    @cached_property
+    def channels(self) -> Channels | None:
+        """How an answer starts, if the template writes reasoning otherwise than as `<think>…</think>`."""
+        if not self._fields_text or "</think>" in self._fields_text:
+            return None
+        asked = [_message("user", _hole(0))]
+        head = self._try(asked, prompt=True) or ""
+        plain, reasoned = (
+            (self._try([*asked, _message("assistant", text)]) or "").removeprefix(head)
+            for text in (_hole(2), f"<think>{_hole(1)}</think>{_hole(2)}")
+        )
+        reasoning, _, behind = reasoned.partition(_hole(1))
+        texts = [plain.partition(_hole(2))[0], reasoning, behind.partition(_hole(2))[0]]
+        return Channels(*map(tuple, self.encoder.encode(texts, ["text"] * 3)))
+
+    @cached_property
+    def opened(self) -> str:
+        """The tag with which a prompt opens the reasoning, with its white space; empty if a prompt opens none."""
+        return opened_by(self._try([_message("user", _hole(0))], prompt=True) or "")
 
     def split(self, messages: Sequence[Message], prompt: bool) -> tuple[Skeleton, list[str]]:
         """The conversation's skeleton and the texts for its placeholders, checked against the real rendering.
@@ -128,7 +187,7 @@ class Splitter:
         filled = "".join(
             [texts[p] if isinstance(p, int) else p for segment in skeleton.segments for p in segment.parts]
         )
-        if filled != self.template.render([_message(m.role, m.content) for m in messages], prompt):
+        if filled != self._text([_message(m.role, m.content) for m in messages], prompt):
             raise ConfigError(
                 f"The chat template of {self.name} rewrites the text of messages, so answers cannot be told from other text.",
                 "Let the template write message texts unchanged.",
@@ -167,18 +226,27 @@ class Splitter:
     def _skeleton(self, shape: _Shape) -> Skeleton:
         """Render placeholders and find every answer's start and end."""
         messages, owners = _placeholders(shape)
-        text = self.template.render(messages, shape.prompt)
+        text = self._text(messages, shape.prompt)
         self._require_all_texts(text, messages, owners)
         answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         starts = [self._proven_start(messages[:index], text) for index in answers]
-        if self.template.has_markers:
-            starts = self._marked_starts(messages, text, shape.prompt, answers, owners, starts)
         spans = [
-            None if start is None else self._span(text, start, index, owners)
+            None if start is None else self._span(text, start, index, owners, index + 1 == len(messages))
             for start, index in zip(starts, answers, strict=True)
         ]
         segments = self._cut(text, [span for span in spans if span is not None])
         return Skeleton(segments, tuple(span is not None for span in spans))
+
+    def _text(self, messages: list[dict[str, str]], prompt: bool) -> str:
+        """The text of a conversation; a last answer goes on behind its prompt, and has an end (see the top of this file)."""
+        text = self._render(messages, prompt)
+        if prompt or not messages or messages[-1]["role"] != "assistant":
+            return text
+        head = self._try(messages[:-1], prompt=True) if len(messages) > 1 else None
+        if head is not None and not text.startswith(head):
+            rest = rest_of(messages[-1]["content"], head)
+            return text if rest is None else head + rest + "".join(self._ending)
+        return text if self._run_behind("last") else text + "".join(self._ending)
 
     def _require_all_texts(self, text: str, messages: list[dict[str, str]], owners: list[int]) -> None:
         """Refuse a template that drops a text; only an answer may lose text, as templates drop earlier reasoning."""
@@ -197,42 +265,21 @@ class Splitter:
         head = self._try(before, prompt=True) if before else None
         return len(head) if head is not None and text.startswith(head) else None
 
-    def _marked_starts(
-        self,
-        messages: list[dict[str, str]],
-        text: str,
-        prompt: bool,
-        answers: list[int],
-        owners: list[int],
-        proven: list[int | None],
-    ) -> list[int | None]:
-        """The start of each answer by the template's generation markers, but not before the end of the answer's prompt."""
-        spans = _marked_spans(self.template.render(messages, prompt, marked=True))
-        starts: list[int | None] = []
-        for index, prompt_end in zip(answers, proven, strict=True):
-            holes = [found.start() for found in _HOLE.finditer(text) if owners[int(found.group(1))] == index]
-            while spans and holes and spans[0][1] <= holes[-1]:
-                spans.pop(0)
-            if not spans or (holes and spans[0][0] > holes[-1]):
-                raise ConfigError(
-                    f"The chat template of {self.name} has generation markers, but not around every answer.",
-                    "Enclose every answer in {% generation %} … {% endgeneration %}.",
-                )
-            start, stop = spans.pop(0)
-            starts.append(prompt_end if prompt_end is not None and start < prompt_end < stop else start)
-        return starts
-
-    def _span(self, text: str, start: int, index: int, owners: list[int]) -> tuple[int, int] | None:
-        """Start and end of an answer with its end-of-turn token; `None` if other messages' texts lie in between."""
+    def _span(self, text: str, start: int, index: int, owners: list[int], last: bool) -> tuple[int, int] | None:
+        """Start and end of an answer with the tokens that end it; `None` if other messages' texts lie in between."""
         inside = [found for found in _HOLE.finditer(text, start) if owners[int(found.group(1))] == index]
-        stop = text.find(self.end_of_turn, inside[-1].end() if inside else start)
-        if stop < 0:
-            return None
-        stop += len(self.end_of_turn)
-        while self.end_of_turn in self.encoder.swallows_space and text[stop : stop + 1].isspace():
-            stop += 1
-        holds_others = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, stop))
-        return None if holds_others else (start, stop)
+        behind = inside[-1].end() if inside else start
+        ending, other = "".join(self._ending), None if last else self._other_ending
+        stop = text.find(ending, behind)
+        before = text.find(other, behind) if other is not None else -1
+        if before >= 0 and (stop < 0 or before < stop):
+            stop = before
+        elif stop >= 0:
+            stop += len(ending)
+            while self.end_of_turn in self.encoder.swallows_space and text[stop : stop + 1].isspace():
+                stop += 1
+        holds_others = any(owners[int(found.group(1))] != index for found in _HOLE.finditer(text, start, max(stop, 0)))
+        return None if stop < 0 or holds_others else (start, stop)
 
     def _cut(self, text: str, spans: list[tuple[int, int]]) -> tuple[Segment, ...]:
         """The text in segments, cut at both ends of every span; the spans are the trained segments."""
@@ -250,9 +297,12 @@ class Splitter:
     def _try(self, messages: list[dict[str, str]], prompt: bool = False) -> str | None:
         """The rendered text, or `None` if the template refuses these messages."""
         try:
-            return self.template.render(messages, prompt)
+            return self._render(messages, prompt)
         except ConfigError:
             return None
+
+    def _render(self, messages: list[dict[str, str]], prompt: bool) -> str:
+        return self.template.render([in_fields(m) for m in messages] if self._fields_text else messages, prompt)
 
 
 def _message(role: str, content: str) -> dict[str, str]:
@@ -275,19 +325,6 @@ def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
             owners.append(index)
         messages.append(_message(role, content))
     return messages, owners
-
-
-def _marked_spans(marked: str) -> list[tuple[int, int]]:
-    """Start and end of each text between markers, counted without the markers."""
-    spans, start, at = [], 0, 0
-    for bit in re.split(f"([{OPEN}{CLOSE}])", marked):
-        if bit == OPEN:
-            start = at
-        elif bit == CLOSE:
-            spans.append((start, at))
-        else:
-            at += len(bit)
-    return spans
 
 
 def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:

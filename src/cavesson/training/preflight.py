@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
 from cavesson.lab.numerics import precision_of
 from cavesson.lab.recipe import Recipe, Value, lineage
@@ -28,15 +27,6 @@ SMALL = 50_000_000
 USUAL_TOKENS = 256
 """Length of conversations, in tokens, for estimates of memory."""
 
-_PROBE = Conversation(
-    (
-        Message("user", "Hello."),
-        Message("assistant", "Hello! How can I help?"),
-        Message("user", "Say yes."),
-        Message("assistant", "Yes."),
-    )
-)
-
 
 def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     """Check every Hugging Face model, and every data set of a user's, that these recipes use.
@@ -56,8 +46,8 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
     counts: dict[Recipe, int] = {}
     for model in models:
-        renderer = model.renderer(lambda recipe: Path())
-        renderer.render(_PROBE, train_on="last")
+        is_trained = any(model in set(lineage(run.base)) for run in runs)
+        model.renderer(lambda recipe: Path()).check(train=is_trained)
         folder = folder_of(model)
         counts[model] = (_weights_on_hub(model) if folder is None else count_weights(folder)) or 0
         if folder is not None:
