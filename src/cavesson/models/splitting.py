@@ -290,7 +290,7 @@ class Splitter:
             ends_special = any(before.rstrip().endswith(name) for name in self.encoder.swallows_space)
             ends_special |= any(before.endswith(name) for name in self.special)
             after: After = "start" if not before else "special" if ends_special else "text"
-            if stop > start:
+            if stop > start or n % 2:  # an empty answer has its segment too, so that the n-th answer has the n-th
                 segments.append(Segment(_parts(text[start:stop]), trained=n % 2 == 1, after=after))
         return tuple(segments)
 
