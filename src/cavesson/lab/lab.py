@@ -36,6 +36,7 @@ class Lab:
 
     Attributes:
         until: a time by `time.monotonic` at which the lab stops making, as if the user had asked; None: no such time.
+        called: what a study calls its artifacts, by fingerprint; displays show the recipes of all others.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Lab:
         self._executor = executor_named(executor)(store, processors.workers(workers))
         self._use = store.use()
         self.until: float | None = None
+        self.called: dict[str, str] = {}
 
     @property
     def workers(self) -> int:
@@ -58,7 +60,7 @@ class Lab:
 
     def plan(self, recipes: Sequence[Recipe]) -> Plan:
         """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
-        return plans.plan(self.store, recipes)
+        return plans.plan(self.store, recipes, self.called)
 
     def check(self, plan: Plan) -> None:
         """Refuse a plan with a training that only a machine with other numerics can make.
@@ -72,7 +74,7 @@ class Lab:
             return
         for stage in plan.to_make:
             if stage.recipe.numerics is not None:
-                numerics.check_here(stage.recipe.numerics, f"the artifact {stage.recipe.describe()!r}")
+                numerics.check_here(stage.recipe.numerics, f"the artifact {stage.title!r}")
 
     def make(self, recipes: Sequence[Recipe]) -> None:
         """Make every artifact that is missing or damaged, inputs first.

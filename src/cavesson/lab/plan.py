@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cavesson.lab.manifest import artifacts_below
@@ -22,12 +22,19 @@ class Stage:
         needs: fingerprints of the direct inputs.
         there: the artifact is in the store, and whole.
         seconds: median time of making an artifact of this kind; None if none was made before.
+        called: what a study calls the artifact; "": the study has no name for it.
     """
 
     recipe: Recipe
     needs: tuple[str, ...]
     there: bool
     seconds: float | None = None
+    called: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a study calls the artifact, or else its recipe in a few words."""
+        return self.called or self.recipe.describe()
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +61,7 @@ class Plan:
     def text(self) -> str:
         """The plan as a tree of text lines, each stage below the last of its inputs, for `--dry-run`."""
         lines = [
-            f"{'there' if stage.there else 'make ':5}  {stage.fingerprint[:12]}  {'  ' * depth}{stage.recipe.describe()}"
+            f"{'there' if stage.there else 'make ':5}  {stage.fingerprint[:12]}  {'  ' * depth}{stage.title}"
             + (f"  (about {duration(stage.seconds)})" if stage.seconds is not None and not stage.there else "")
             for stage, depth in tree(self.stages)
         ]
@@ -63,8 +70,12 @@ class Plan:
         return "\n".join([*lines, f"{len(self.to_make)} to make, {len(self.there)} there{total}"])
 
 
-def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
-    """The plan that makes all the recipes; a virtual recipe is replaced by its own inputs."""
+def plan(store: Store, recipes: Sequence[Recipe], called: Mapping[str, str] | None = None) -> Plan:
+    """The plan that makes all the recipes; a virtual recipe is replaced by its own inputs.
+
+    Args:
+        called: what a study calls its artifacts, by fingerprint.
+    """
     typical = store.typical_seconds()
     stages: dict[str, Stage] = {}
 
@@ -78,7 +89,8 @@ def plan(store: Store, recipes: Sequence[Recipe]) -> Plan:
                 visit(needed)
         if not recipe.virtual:
             needs = tuple(needed.fingerprint for needed in below)
-            stages[recipe.fingerprint] = Stage(recipe, needs, there, typical.get(recipe.kind))
+            name = (called or {}).get(recipe.fingerprint, "")
+            stages[recipe.fingerprint] = Stage(recipe, needs, there, typical.get(recipe.kind), name)
 
     for recipe in recipes:
         visit(recipe)

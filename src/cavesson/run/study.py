@@ -19,13 +19,17 @@ from cavesson.lab.store import Store
 from cavesson.run.under_way import Finished, Run, say
 from cavesson.run.until_decided import goes_on, until_decided
 from cavesson.stats import Estimate
+from cavesson.studies.grid import recipes_of
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.titles import titles
 
 
 def plan_study(resolved: Resolved, store: Store) -> Plan:
     """The plan of a study: the artifacts that a run would make, and those in the store already. Makes nothing."""
     with Lab(store) as lab:
-        return lab.plan(resolved.study.recipes(resolved.config))
+        cells = resolved.study.cells(resolved.config)
+        lab.called.update(titles(cells))
+        return lab.plan(recipes_of(cells))
 
 
 def run_study(
@@ -71,7 +75,7 @@ def run_study(
     displays = Displays(display or Silent(), trackers, say)
     with Lab(store, workers, displays, executor) as lab:
         run = Run(lab, name, command or _command(resolved))
-        run.check(resolved.study.recipes(resolved.config))  # first of all: a refused study leaves no trace in the store
+        run.check(run.recipes(resolved))  # first of all: a refused study leaves no trace in the store
         for kind, tracker in trackers.items():
             say(f"track  {kind}: {tracker.place}")
         finished = until_decided(run, resolved, budget) if goes_on(resolved) else run.finish(resolved)

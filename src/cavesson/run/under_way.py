@@ -18,6 +18,7 @@ from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import Cost, at_the_look, cost
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.titles import titles
 from cavesson.training.preflight import preflight
 
 
@@ -48,6 +49,12 @@ class Run:
         self.command = command
         self.made: set[str] = set()
 
+    def recipes(self, resolved: Resolved) -> list[Recipe]:
+        """Everything that a study needs; from now on the lab knows what the study calls it."""
+        cells = resolved.study.cells(resolved.config)
+        self.lab.called.update(titles(cells))
+        return recipes_of(cells)
+
     def check(self, recipes: Sequence[Recipe]) -> set[str]:
         """Look at what is missing before any of it is made; the fingerprints of what is missing."""
         plan = self.lab.plan(recipes)
@@ -70,7 +77,7 @@ class Run:
     def make(self, resolved: Resolved) -> Resolved:
         """Make everything that a study needs; the study as it has grown."""
         with at_the_look(resolved.config):
-            recipes = resolved.study.recipes(resolved.config)
+            recipes = self.recipes(resolved)
             missing = self.check(recipes)
             self.lab.store.keep(self.name, recipes)  # before making, so that `gc` keeps an interrupted study too
             if resolved.study.grow is not None:
@@ -81,7 +88,7 @@ class Run:
                     self.make_artifacts(wanted)
 
                 resolved = replace(resolved, config=resolved.study.grow(resolved.config, make, self.path))
-                recipes = resolved.study.recipes(resolved.config)
+                recipes = self.recipes(resolved)
                 self.lab.store.keep(self.name, recipes)
                 missing |= self.check(recipes)
             self.made |= missing

@@ -39,7 +39,7 @@ class Row:
     @property
     def title(self) -> str:
         """The recipe in a few words."""
-        return self.stage.recipe.describe()
+        return self.stage.title
 
 
 class Board(Silent):
@@ -151,19 +151,17 @@ class Plain(Board):
     def started(self, stage: Stage) -> None:
         super().started(stage)
         self._line_at[stage.fingerprint] = self.clock()
-        self._say(f"start  {stage.recipe.describe()}")
+        self._say(f"start  {stage.title}")
 
     def progress(self, stage: Stage, progress: Progress) -> None:
         super().progress(stage, progress)
         if self._is_time(stage):
-            self._say(
-                f"  {progress.fraction:4.0%}  {stage.recipe.describe()}{_bracketed(figures_text(progress.figures))}"
-            )
+            self._say(f"  {progress.fraction:4.0%}  {stage.title}{_bracketed(figures_text(progress.figures))}")
 
     def waiting(self, stage: Stage, holder: str) -> None:
         super().waiting(stage, holder)
         if self._is_time(stage):
-            self._say(f"wait   {stage.recipe.describe()}: {holder} is making it")
+            self._say(f"wait   {stage.title}: {holder} is making it")
 
     def finished(self, stage: Stage, made: bool) -> None:
         super().finished(stage, made)
@@ -175,7 +173,7 @@ class Plain(Board):
 
     def halted(self, stage: Stage, reason: str) -> None:
         super().halted(stage, reason)
-        self._say(f"halt   {stage.recipe.describe()}: {reason}")
+        self._say(f"halt   {stage.title}: {reason}")
 
     def end(self) -> None:
         self._say(f"{self.done()} of {len(self.rows)} made in {duration(self.clock() - self.begun)}")

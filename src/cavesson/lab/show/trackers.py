@@ -66,7 +66,7 @@ class JsonLines(Silent):
         self._write("found", figures={name: asdict(figure) for name, figure in figures.items()})
 
     def _write_stage(self, event: str, stage: Stage, **facts: Any) -> None:
-        self._write(event, stage=stage.fingerprint, title=stage.recipe.describe(), **facts)
+        self._write(event, stage=stage.fingerprint, title=stage.title, **facts)
 
     def _write(self, event: str, **facts: Any) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
