@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavesson.cli.evaluate import table_of
@@ -127,12 +127,21 @@ def test_a_whole_number_is_right_however_it_is_written_and_its_neighbours_are_wr
     assert not solves(str(number + 1), said) and not solves(str(10 * number or 10), said)
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60), st.sampled_from(["7", "B", "Paris"]))
 def test_any_completion_is_judged(completion: str, gold: str) -> None:
     """Whatever a model writes, no judge of numbers, options or words fails; a number alone needs no process."""
     for judge in (judges.choice(gold), judges.text(gold)):
         judge(completion)
     judges.maths("7")(completion.translate(str.maketrans("", "", "\\^*=+/$")))
+
+
+@pytest.mark.parametrize("piece", ["the answer is ", r"\boxed{", "$ a ", "<answer>", "B is \n", "1", "A, ", "**"])
+def test_a_completion_that_repeats_itself_is_read_like_any_other(piece: str) -> None:
+    """A policy that falls into a loop writes thousands of marks; every judge looks at the last ones alone."""
+    for judge in (judges.maths("42"), judges.choice("B", CITIES), judges.text("Rome")):
+        assert not judge(piece * 4000)[0]
+    assert solves("42", piece * 4000 + "\nThe answer is 42.") or piece == r"\boxed{"
 
 
 # ------------------------------------------------------------------------------------------------- files of questions
@@ -170,6 +179,23 @@ def test_a_row_is_judged_as_what_it_is(row: dict, right: list[str], wrong: list[
     [item] = items_of(tmp_path, row)
     assert [text for text in right if not item.judge(text)[0]] == []
     assert [text for text in wrong if item.judge(text)[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "gold"),
+    [
+        ("sums.jsonl", '{"question": "2 + 2?", "answer": "2+2=<<2+2=4>>4\\n#### 4"}', "4"),
+        ("inspect.jsonl", '{"input": "2 + 2?", "target": "4", "id": 0}', "4"),
+        ("mmlu.json", '[{"question": "Capital?", "choices": ["Rome", "Paris"], "answer": 1}]', "B"),
+        ("table.csv", 'question,answer\n"Two and\ntwo?",4\n', "4"),
+    ],
+)
+def test_questions_come_in_the_shapes_that_data_files_have(name: str, content: str, gold: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    one = benchmark_named(str(tmp_path / name))
+    [item] = one.items()
+    assert one.label == f"questions/{name.partition('.')[0]}"
+    assert item.judge(f"The answer is {gold}.")[0] and item.judge("The answer is 7.")[1]["gold"] == gold
 
 
 def test_options_are_shown_once(tmp_path: Path) -> None:

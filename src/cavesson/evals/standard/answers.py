@@ -13,8 +13,8 @@ from cavesson.chat import visible
 from cavesson.evals.standard.choices import (
     chosen_letter as chosen_letter,
 )  # all readings of a completion from one module
-from cavesson.evals.standard.equality import Verdict, compare, is_wordy, value_side
-from cavesson.evals.standard.notation import FORMULA, TAGGED, joined_boxes, one_line, tidy
+from cavesson.evals.standard.equality import Verdict, compare, is_wordy, spelling, value_side
+from cavesson.evals.standard.notation import FORMULA, LAST, REACH, TAGGED, joined_boxes, one_line, tidy
 from cavesson.evals.standard.quantities import NUMBER, quantity
 
 _HASHED = re.compile(r"^\s*#{4}(?!#)[ \t]*(\S.*)$", re.MULTILINE)
@@ -76,7 +76,7 @@ def solves(gold: str, completion: str) -> bool:
 def judged(gold: str, completion: str) -> tuple[Verdict, str | None]:
     """Whether a completion is, or ends with, the right answer; and the answer that was read."""
     whole = visible(completion).strip()
-    if whole and one_line(whole) == one_line(gold):
+    if whole and len(whole) <= 4 * len(gold) + REACH and spelling(one_line(whole)) == spelling(one_line(gold)):
         return "right", whole
     given = final_answer(completion)
     return compare(gold, given), given
@@ -97,9 +97,10 @@ def _marks(text: str, read: Callable[[str], str]) -> list[tuple[int, str]]:
     """
     firm = joined_boxes(text)
     firm += [(mark.end(), mark[2].strip()) for mark in TAGGED.finditer(text)]
-    firm += [(mark.end(), read(mark[1])) for mark in _HASHED.finditer(text)]
+    firm += [(mark.end(), read(mark[1][:REACH])) for mark in list(_HASHED.finditer(text))[-LAST:]]
     last = max((place for place, _ in firm), default=-1)
-    said = [(mark.end(), read(_said(mark["noun"], text[mark.end() :]))) for mark in _STATED.finditer(text)]
+    marks = list(_STATED.finditer(text))[-LAST:]
+    said = [(mark.end(), read(_said(mark["noun"], text[mark.end() : mark.end() + REACH]))) for mark in marks]
     if firm:
         said = [(place, answer) for place, answer in said if place > last and quantity(one_line(answer)) is not None]
     else:
@@ -185,25 +186,27 @@ def _after_verb(text: str, shown: str, last: int) -> int:
 
 def _unmarked(text: str) -> str | None:
     """The answer of a completion without a mark: all of it if it is a value, or the value of its last sentence that holds one."""
-    whole = one_line(text)
+    whole = one_line(text) if len(text) <= REACH else ""
     if _holds_value(whole) and (quantity(whole) is not None or not is_wordy(whole)):
         return text
-    for sentence in reversed(_sentences(text)):
+    sentences = _sentences(text)
+    for sentence in reversed(sentences):
+        sentence = sentence[-REACH:]
         bare = re.sub(r"\s\((?![^()]*[,\\^=+*/])[^()]*\)", "", sentence)
         bare = bare if _NUMERAL.search(bare) else sentence
         if FORMULA.search(bare) or _NUMERAL.search(bare):
             side = bare if FORMULA.search(bare) else value_side(bare)
-            value = _value(side) if sentence == text and _NUMERAL.match(side) else _last_value(side, begins=False)
+            value = _last_value(re.split(r",?\s+(?:because|since)\b", side)[0], begins=len(sentences) == 1)
             return _closed(value.strip()) if _holds_value(value) else None
     return None
 
 
 def _sentences(text: str) -> list[str]:
-    found, rest = [], text
-    while rest:
-        found.append(_sentence(rest))
-        rest = rest[len(found[-1]) :].lstrip(".!?\"')] \n\t")
-    return found
+    """The last sentences and lines of a text."""
+    shown = FORMULA.sub(lambda found: "_" * len(found[0]), text)
+    places = [0, *(end.end() for end in _END.finditer(shown))]
+    cut = [text[start:end] for start, end in zip(places, [*places[1:], len(text)], strict=True)]
+    return [sentence.strip(" \n\t").rstrip(".!?") for sentence in cut if sentence.strip()][-LAST:]
 
 
 def _holds_value(text: str) -> bool:

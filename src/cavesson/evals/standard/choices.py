@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 
 from cavesson.chat import visible
-from cavesson.evals.standard.notation import TAGGED, boxes, one_line, tidy, undelimited, unwrapped
+from cavesson.evals.standard.notation import LAST, REACH, TAGGED, boxes, one_line, tidy, undelimited, unwrapped
 from cavesson.evals.standard.quantities import quantity
 
 _NOUN = r"(?:option|choice|letter|alternative|answer|statement|selection)"
 _IS = r"(?:is|was|be|should\s+be|would\s+be|must\s+be|has\s+to\s+be|seems\s+to\s+be|appears\s+to\s+be|remains)"
 _ANSWERS = re.compile(
-    rf"\b(?:(?:answer|ans\.?|choice|option|selection|solution|pick|response|letter|one)s?(?!\w)[\"']?(?:\s*\([^()\n]*\))?"
-    rf"(?:(?:\s+(?!is\b|isn|not\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s)|\s*\n|\s+(?=[(\[]?[A-Z]\b))|correct\s*:)",
+    rf"\b(?:(?:answer|ans\.?|choice|option|selection|solution|pick|response|letter|guess|statement|one)s?(?!\w)[\"']?(?:\s*\((?![A-Za-z]\))[^()\n]*\))?"
+    rf"(?:(?:\s+(?!is\b|isn|not\b|[A-HJ-Z]\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s|=?[>→])|\s*\n|\s+(?=[(\[]?[A-Z]\b))|correct\s*:)",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
@@ -28,13 +28,13 @@ _CHOOSES = re.compile(
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(
-    r"\b(?:wait|actually|no|sorry|correction|hmm|oops|i\s+mean(?:t)?|rather|scratch\s+that|instead|make\s+(?:it|that)|change(?:d)?\s+(?:it|my\s+answer|that)?\s*to)\b",
+    r"\b(?:wait|actually|no|sorry|correction|hmm|oops|i\s+mean(?:t)?|rather|scratch\s+that|edit|instead|make\s+(?:it|that)|change(?:d)?\s+(?:it|my\s+answer|that)?\s*to)\b",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
     rf"(?P<before>(?:{_NOUN}\s+)?)(?P<open>[(\[\"']?)(?P<letter>[A-Za-z])(?P<close>[)\]\"'.:]?)(?P<text>(?<=[)\]:])\s[^.\n]{{0,80}}?)??,?\s+"
-    r"(?:is|looks|seems|must\s+be|would\s+be|should\s+be|fits)\s+(?:(?:clearly|therefore|thus|definitely|also|indeed|the|my|our|only|most|best|better|likely|one)\s+)*"
-    r"(?:(?:correct|right|true|best|better\s+\w+|answer|accurate|appropriate)\b)",
+    r"(?:is|looks|seems|must\s+be|would\s+be|should\s+be|fits)\s+(?:(?:clearly|therefore|thus|definitely|also|indeed|the|my|our|only|most|best|one)\s+)*"
+    r"(?:(?:correct|right|true|best|better(?!\s+than)|answer|likely|plausible|accurate|appropriate)\b)",
     re.IGNORECASE,
 )
 _HEDGES = re.compile(
@@ -58,7 +58,7 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _STARTS = re.compile(
-    r"^(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)\s*(?P<mark>[.):\],;!]|\s[-–—]+\s|$)",
+    r"^(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)\s*(?P<mark>[.):\],;!]|\s[-–—]+\s|\s[✓✔✅✗✘❌]|$)",
     re.MULTILINE,
 )
 
@@ -120,14 +120,14 @@ def _statements(text: str) -> Iterator[str]:
     firm = [(place, content) for place, content in boxes(text)]
     firm += [(mark.end(), mark[2]) for mark in TAGGED.finditer(text)]
     after = max((place for place, _ in firm), default=-1)
+    patterns = (_ANSWERS, _CORRECTS) if firm else (_ANSWERS, _CORRECTS, _CHOOSES)
     loose = [
-        (mark.end(), _sentence(text, mark.end()))
-        for pattern in (_ANSWERS, _CORRECTS)
-        for mark in pattern.finditer(text)
+        (mark.end(), _sentence(text[mark.end() : mark.end() + REACH]))
+        for pattern in patterns
+        for mark in list(pattern.finditer(text))[-LAST:]
     ]
     if not firm:
-        loose += [(mark.end(), _sentence(text, mark.end())) for mark in _CHOOSES.finditer(text)]
-        loose += [(mark.end(), mark["letter"]) for mark in _RIGHT.finditer(text) if _affirms(mark, text)]
+        loose += [(mark.end(), mark["letter"]) for mark in list(_RIGHT.finditer(text))[-LAST:] if _affirms(mark, text)]
     every = [*firm, *((place, said) for place, said in loose if place > after)]
     return (said for _, said in sorted(every, reverse=True) if said)
 
@@ -139,15 +139,14 @@ def _affirms(mark: re.Match[str], text: str) -> bool:
         return False
     if mark["letter"].islower() and not (mark["before"] or mark["open"] or mark["close"]):
         return False
-    rest = re.split(r"[.\n]", text[mark.end() :])[0]
+    rest = re.split(r"[.\n]", text[mark.end() : mark.end() + REACH])[0]
     return "?" not in rest and not re.search(
-        r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[: mark.start()], re.IGNORECASE
+        r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[max(0, mark.start() - 40) : mark.start()], re.IGNORECASE
     )
 
 
-def _sentence(text: str, start: int) -> str:
+def _sentence(rest: str) -> str:
     """The sentence after a mark, or the next line if the mark ends a line; "" for a question."""
-    rest = text[start:]
     lead = re.match(r"[\s:=*_#>—–-]*", rest)
     assert lead is not None
     rest = rest[lead.end() :]
@@ -207,7 +206,7 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
     """The letter that is the whole completion, its last line, or the beginning of its only line that begins with a letter."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for whole in (text, *lines[-1:], *lines[:1]):
-        only = re.fullmatch(r"[\W_]*([A-Za-z](?:\s*(?:,\s*and|,|and|&)?\s*[A-Z])*)[\W_]*", whole)
+        only = re.fullmatch(r"[^\w✗✘❌]*([A-Za-z](?:\s*(?:,\s*and|,|and|&)?\s*[A-Z])*)(?:[^\w✗✘❌]|_)*", whole)
         tokens = re.findall(r"[A-Za-z]", only[1].replace("and", "")) if only else []
         if tokens and all(token.upper() in letters for token in tokens):
             return frozenset(map(str.upper, tokens))
@@ -218,7 +217,7 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
         if mark["letter"].isupper() or mark["open"] or mark["mark"] in (")", ".", ":") or mark["close"]
     ]
     chosen = {mark["letter"].upper() for mark in marked}
-    if len(chosen) == 1 and (marked[0].string == lines[0] or len(lines) == 1):
+    if len(chosen) == 1 and not options_in(text) and (marked[0].string == lines[0] or len(lines) == 1):
         return frozenset(chosen)
     right = {
         mark["letter"].upper()

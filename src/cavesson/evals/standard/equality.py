@@ -7,7 +7,7 @@ import re
 from typing import Literal
 
 from cavesson.errors import MissingExtra
-from cavesson.evals.standard.notation import one_line
+from cavesson.evals.standard.notation import REACH, one_line
 from cavesson.evals.standard.quantities import quantity, without_unit
 from cavesson.evals.standard.referee import REFEREE
 
@@ -55,10 +55,10 @@ def compare(gold: str, given: str | None) -> Verdict:
     Raises:
         MissingExtra: the answers are not single numbers, and math-verify is not installed.
     """
-    if given is None or not given.strip():
+    if given is None or not given.strip() or len(given) > 10 * REACH:
         return "unreadable"
     right, answer = one_line(gold), one_line(given)
-    if _spelling(right) == _spelling(answer):
+    if spelling(right) == spelling(answer):
         return "right"
     verdicts = [
         _compare(right, side.strip()) for side in _ABOUT.split(answer) if side.strip()
@@ -74,14 +74,20 @@ def _compare(right: str, answer: str) -> Verdict:
     one, other = quantity(right), quantity(answer)
     if one is not None and other is not None:
         return "right" if one.same(other) else "wrong"
-    if _spelling(right) == _spelling(answer):
+    if spelling(right) == spelling(answer):
         return "right"
     if is_wordy(right):
         return "wrong"
     if is_wordy(answer):
         return "unreadable"
     same_letters = re.sub(r"\s", "", right).lower() == re.sub(r"\s", "", answer).lower()  # math-verify ignores capitals
-    return "wrong" if same_letters or _RATIO.match(right) or _RATIO.match(answer) else _by_mathematics(right, answer)
+    return "wrong" if same_letters or _is_span(right) or _is_span(answer) else _by_mathematics(right, answer)
+
+
+def _is_span(text: str) -> bool:
+    """Whether a text is a ratio, a time or a range: 3:1, 3:30, 5-10."""
+    ends = re.fullmatch(r"(\d+)\s*[-–]+\s*(\d+)", text)
+    return _RATIO.match(text) is not None or (ends is not None and int(ends[1]) < int(ends[2]))
 
 
 def _by_mathematics(right: str, answer: str) -> Verdict:
@@ -96,7 +102,7 @@ def _by_mathematics(right: str, answer: str) -> Verdict:
 def value_side(text: str) -> str:
     """The value in a chain of equations: the last side, or the first if only that is a single number."""
     sides = [side.strip() for side in _EQUALS.split(text)]
-    if re.search(r"=.*[,;].*=", text):  # several equations: x = 1, y = 2
+    if re.search(r"=.*(?:[,;]|\bor\b|\band\b).*=", text):  # several equations: x = 1, y = 2
         return text
     return sides[0] if quantity(sides[-1]) is None and quantity(sides[0]) is not None else sides[-1]
 
@@ -110,7 +116,7 @@ def is_wordy(text: str) -> bool:
     )
 
 
-def _spelling(text: str) -> str:
+def spelling(text: str) -> str:
     """Mathematics without spaces; words in lower case and without punctuation."""
     if is_wordy(text):
         return " ".join(re.sub(r"[^\w\s+\-*/^=.%$#&]|\.(?!\d)", " ", text).lower().split())

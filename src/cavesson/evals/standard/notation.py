@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
+REACH = 600
+"""Characters within which an answer must stand: models that repeat themselves write marks without end."""
+
+LAST = 24
+"""So many of the last marks are looked at."""
+
 _SIGNS = str.maketrans(
     {
         "−": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ",
@@ -27,7 +33,7 @@ _JOINT = re.compile(
     r"(?:\s|[,;$]|\\q?quad|\\[()\[\]]|\\text\s*\{[^{}]{0,40}\}|\band\b|\bor\b|\b[a-z]+\s+(?=and\b)|[A-Za-z]\w{0,3}\s*=)*"
 )
 _BOX = re.compile(r"\\(?:(?:begin)?boxed|fbox)\s*(?=\{)")
-TAGGED = re.compile(r"<(answer|final_answer)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+TAGGED = re.compile(r"<(answer|final_answer)>(.{0,6000}?)</\1>", re.DOTALL | re.IGNORECASE)
 
 
 def tidy(text: str) -> str:
@@ -38,6 +44,7 @@ def tidy(text: str) -> str:
     text = re.sub(r"(\d?)([¼-¾⅐-⅞])", lambda found: (found[1] and found[1] + " ") + _vulgar(found[2]), text)
     text = re.sub("[\uff01-\uff5e\u3000]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
     text = re.sub(r"√\s*(\d+|[a-zA-Z]|(?=\())", lambda found: rf"\sqrt{{{found[1]}}}" if found[1] else "sqrt", text)
+    text = re.sub(r"(?<=\d)\s?–\s?(?=\d)", "-", text)
     text = re.sub(r"^(\s*)–(?=\s*[\d.$\\])", r"\1-", text.translate(_SIGNS))
     for _ in range(3):
         text = _EMPHASIS.sub(r"\2", text)
@@ -51,9 +58,9 @@ def _vulgar(sign: str) -> str:
 def boxes(text: str) -> list[tuple[int, str]]:
     r"""The place where each whole `\boxed{…}` or `\fbox{…}` ends, and its content, inner braces included."""
     found = []
-    for opened in _BOX.finditer(text):
+    for opened in list(_BOX.finditer(text))[-LAST:]:
         depth = 0
-        for place in range(opened.end(), len(text)):
+        for place in range(opened.end(), min(len(text), opened.end() + 10 * REACH)):
             depth += (text[place] == "{") - (text[place] == "}")
             if not depth:
                 found.append((place + 1, text[opened.end() + 1 : place].strip()))

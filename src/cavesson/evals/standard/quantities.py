@@ -149,6 +149,8 @@ def _fraction(found: re.Match[str]) -> str:
 
 def _value(number: str) -> Fraction | None:
     """The value of a number; None for a division by zero, and for a whole number beside a fraction of one or more."""
+    if len(number) > 400:
+        return None
     front, _, bottom = number.partition("/")
     if not bottom:
         digits, _, power = re.sub(r"[, ]", "", number).lower().partition("e")
