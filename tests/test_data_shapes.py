@@ -292,6 +292,14 @@ def test_cells_of_csv_stay_what_they_are(tmp_path):
     assert two.conversation == Conversation.of("two\nlines", "x" * 200_000)
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0c"])
+def test_a_sign_that_some_take_for_a_line_end_stays_in_its_text(tmp_path, sign):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"prompt": "Why?", "response": f"a{sign}b"}, ensure_ascii=False))
+    (tmp_path / "x.csv").write_text(f"prompt,response\nWhy?,a{sign}b\n")
+    for name in ("x.jsonl", "x.csv"):
+        assert [one.conversation.answer for one in data_named(str(tmp_path / name)).read()[0]] == [f"a{sign}b"]
+
+
 def test_an_inspect_log_gives_the_question_as_it_was_asked(tmp_path):
     pytest.importorskip("inspect_ai")
     inspect_log(

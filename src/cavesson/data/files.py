@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import hashlib
 import io
 import json
 import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -71,7 +73,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield data
 
 
-def _text(data: IO[bytes], newline: str | None = None) -> IO[str]:
+def _text(data: IO[bytes], newline: str = "\n") -> IO[str]:
     return io.TextIOWrapper(data, encoding="utf-8-sig", newline=newline)
 
 
@@ -208,3 +210,21 @@ def _plain(messages: list[Any]) -> list[Row]:
 def _said(messages: list[Row]) -> list[Any]:
     """What users said in a conversation."""
     return [one["content"] for one in messages if one["role"] == "user"]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file; the file is read again only if its size or time stamp has changed."""
+    try:
+        facts = path.stat()
+        return _digest_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+    except OSError as error:
+        raise ConfigError(
+            f"The data file {str(path)!r} cannot be read: {error.strerror}.",
+            "Check the path; a relative path starts at the present folder.",
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _digest_of(path: str, size: int, changed: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

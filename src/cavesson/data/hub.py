@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cavesson.data.files import digest
 from cavesson.errors import ConfigError, MissingExtra, nearest
 
 
@@ -66,6 +68,24 @@ def saved(folder: Path, split: str) -> list[dict[str, Any]]:
             )
         found = found[split]
     return list(found)
+
+
+def content_of(name: str, revision: str | None) -> str:
+    """The content that names a data set: name and commit on the hub, or a digest of a folder's file names and contents."""
+    from cavesson.models.folders import hub_commit
+
+    folder = Path(name)
+    if not folder.is_dir():
+        return f"{name}@{hub_commit(name, revision, 'dataset')}"
+    if revision is not None:
+        raise ConfigError(
+            f"A revision is given for the local folder {name!r}.", "Leave it out; folders have no revisions."
+        )
+    total = hashlib.sha256()
+    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for file in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
+        total.update(f"{file.as_posix()}\0{digest(folder / file)}\n".encode())
+    return total.hexdigest()
 
 
 @contextmanager

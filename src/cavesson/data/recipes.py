@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from cavesson.chat import ROLES, Conversation, Role
 from cavesson.data.example import Example
-from cavesson.data.files import rows_of
-from cavesson.data.hub import is_saved, loaded, saved
+from cavesson.data.files import digest, rows_of
+from cavesson.data.hub import content_of, is_saved, loaded, saved
 from cavesson.data.rows import Reader
 from cavesson.data.shapes import parse_columns
 from cavesson.errors import ConfigError, TrainingError
@@ -114,7 +114,7 @@ class DataFile(Given):
     @classmethod
     def _read_digest(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("path") is not None and not data.get("digest"):
-            return {**data, "digest": _digest(Path(data["path"]))}
+            return {**data, "digest": digest(Path(data["path"]))}
         return data
 
     def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -123,7 +123,7 @@ class DataFile(Given):
         Raises:
             ConfigError: the file has changed since the recipe was made.
         """
-        if _digest(self.path) != self.digest:
+        if digest(self.path) != self.digest:
             raise ConfigError(
                 f"The data file {str(self.path)!r} has changed since the recipe was made.", "Make the recipe anew."
             )
@@ -164,7 +164,7 @@ class HFDataset(Given):
     def _find_content(cls, content: str, info: ValidationInfo) -> str:
         if content or not {"name", "revision", "columns"} <= info.data.keys():  # a missing field was refused already
             return content
-        return _content(info.data["name"], info.data["revision"])
+        return content_of(info.data["name"], info.data["revision"])
 
     def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The rows of the data set. Errors are those of `rows`."""
@@ -180,7 +180,7 @@ class HFDataset(Given):
         name, is_hub, commit = self.content.partition("@")
         if is_hub:
             return loaded({"path": name, "name": self.config, "revision": commit}, self.split)
-        if _content(self.name, None) != self.content:
+        if content_of(self.name, None) != self.content:
             raise ConfigError(
                 f"The data folder {self.name!r} has changed since the recipe was made.", "Make the recipe anew."
             )
@@ -379,39 +379,3 @@ def _draw(length: int, count: int, chance: random.Random) -> list[int]:
     """`count` indices below `length`; each index comes equally often, give or take one."""
     rounds, rest = divmod(count, length) if length else (0, 0)
     return list(range(length)) * rounds + chance.sample(range(length), rest)
-
-
-def _content(name: str, revision: str | None) -> str:
-    """The content that names a data set: name and commit on the hub, or a digest of a folder's file names and contents."""
-    from cavesson.models.folders import hub_commit
-
-    folder = Path(name)
-    if not folder.is_dir():
-        return f"{name}@{hub_commit(name, revision, 'dataset')}"
-    if revision is not None:
-        raise ConfigError(
-            f"A revision is given for the local folder {name!r}.", "Leave it out; folders have no revisions."
-        )
-    total = hashlib.sha256()
-    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    for file in sorted(n for n in names if not any(part.startswith(".") for part in n.parts)):  # no .cache, .git
-        total.update(f"{file.as_posix()}\0{_digest(folder / file)}\n".encode())
-    return total.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file; the file is read again only if its size or time stamp has changed."""
-    try:
-        facts = path.stat()
-        return _digest_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
-    except OSError as error:
-        raise ConfigError(
-            f"The data file {str(path)!r} cannot be read: {error.strerror}.",
-            "Check the path; a relative path starts at the present folder.",
-        ) from error
-
-
-@lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, changed: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
