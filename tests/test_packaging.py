@@ -92,9 +92,11 @@ def test_documented_commands_exist(page: str, words: list[str]) -> None:
             command.choose_study(context, rest)
         except ConfigError:  # a page's own file is not there
             of_any_study = {"--seeds"}
-    options = anywhere | of_any_study | {
-        name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)
-    }
+    options = (
+        anywhere
+        | of_any_study
+        | {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
+    )
     given = {word.split("=")[0] for word in rest if word.startswith("-")}
     assert given <= options, f"{page}: no such option in `{shlex.join(words)}`"
 
