@@ -133,11 +133,11 @@ def test_what_a_notebook_names_simply_runs(stranger: Path) -> None:
     assert has_run(stranger)
 
 
-@pytest.mark.parametrize("folder", [".", "sub/.."])
+@pytest.mark.parametrize("folder", ["{}", "{}/sub/..", ".", "/elsewhere:{}"])
 def test_a_folder_of_ones_own_is_trusted_by_the_environment(
     stranger: Path, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAVESSON_TRUST", str(stranger.parent / folder))
+    monkeypatch.setenv("CAVESSON_TRUST", folder.format(stranger.parent))
     assert imported("stranger.py:score", "scorer")(None, "x")
 
 

@@ -39,6 +39,7 @@ LIBRARIES = tuple(
 
 _NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)")
 """What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`."""
+_HASH = re.compile("[0-9a-f]{64}")
 _said: set[str] = set()
 """Files and modules that the user named himself, and hashes of contents that this process has let run."""
 _agreed: bool | None = None
@@ -120,7 +121,7 @@ def _loaded() -> Iterator[bytes]:
 def _is_listed(file: Path, digest: str) -> bool:
     """Whether the variable names the file's folder or hash, or the user's list the hash."""
     entries = _entries()
-    folders = (Path(entry).expanduser().resolve() for entry in entries if os.sep in entry)
+    folders = (Path(entry).expanduser().resolve() for entry in entries if not _HASH.fullmatch(entry))
     return digest in entries or any(map(file.is_relative_to, folders)) or digest in _list()
 
 
