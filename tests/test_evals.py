@@ -359,7 +359,7 @@ def test_generated_answers_are_stored_without_the_teachers_prompt(bench):
     asked = Prompts(family="chat", n=3)
     short = Params(max_tokens=5)
     plain, hidden, shown = (
-        Generated(by=BASE, prompts=asked, params=short, **changes).examples(bench.make)
+        Generated(by=BASE, prompts=asked, params=short, **changes).every.examples(bench.make)
         for changes in ({}, {"system": "Talk like a pirate."}, {"system": "Talk like a pirate.", "keep_system": True})
     )
     assert [e.conversation.system for e in hidden] == [None] * 3
@@ -372,7 +372,7 @@ def test_generated_answers_are_stored_without_the_teachers_prompt(bench):
 
 def test_several_answers_to_a_prompt_are_several_examples(bench):
     three = Generated(by=BASE, prompts=Prompts(family="chat", n=2), params=Params(max_tokens=5, temperature=1.0, n=3))
-    examples = three.examples(bench.make)
+    examples = three.every.examples(bench.make)
     assert len(examples) == 6 and len({e.conversation.answer for e in examples[:3]}) > 1
 
 
