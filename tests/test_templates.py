@@ -15,8 +15,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 import templates
 from cavesson.chat import Conversation, Message, visible
 from cavesson.errors import ConfigError
-from cavesson.models import sources, trial
+from cavesson.models import trial
 from cavesson.models.loading import open_folder, save_folder
+from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel
 from cavesson.models.rendering import Renderer
 from cavesson.models.template import ChatTemplate
@@ -300,7 +301,7 @@ def test_values_of_arguments_are_what_they_look_like():
 
 
 def test_of_several_named_templates_the_default_counts_and_the_choice_is_announced(caplog):
-    sources._announce.cache_clear()
+    note.cache_clear()
     tokenizer = tokenizer_for(CHATML)
     tokenizer.chat_template = {"default": CHATML, "rag": LAST_OTHER}
     with caplog.at_level(logging.WARNING):
@@ -312,7 +313,7 @@ def test_of_several_named_templates_the_default_counts_and_the_choice_is_announc
 
 
 def test_two_different_templates_in_a_folder_are_announced(tmp_path, caplog):
-    sources._announce.cache_clear()
+    note.cache_clear()
     folder = tiny_folder(tmp_path / "m", template=CHATML)
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": f"{CHATML}\n"}))
@@ -327,7 +328,7 @@ def test_two_different_templates_in_a_folder_are_announced(tmp_path, caplog):
 def test_a_tokenizer_without_a_template_is_refused(empty):
     tokenizer = tokenizer_for(CHATML)
     tokenizer.chat_template = empty
-    with pytest.raises(ConfigError, match=r"no chat template|several chat templates"):
+    with pytest.raises(ConfigError, match="no chat template"):
         Renderer(tokenizer)
 
 

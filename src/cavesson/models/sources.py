@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-from functools import lru_cache
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from cavesson.errors import ConfigError
+from cavesson.models.notes import note
 from cavesson.models.template import ChatTemplate
 from cavesson.models.trial import tried
-
-_log = logging.getLogger(__name__)
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase, name: str) -> ChatTemplate:
@@ -26,16 +23,16 @@ def template_of(tokenizer: PreTrainedTokenizerBase, name: str) -> ChatTemplate:
         ConfigError: there is no chat template, or none named `default`, or it is no template that can be used.
     """
     source = tokenizer.chat_template
-    if isinstance(source, dict):
+    if source and isinstance(source, dict):
         if "default" not in source:
-            named = ", ".join(map(repr, source)) or "none"
+            named = ", ".join(map(repr, source))
             raise ConfigError(
                 f"{name} has several chat templates ({named}), and none of them is named 'default'.",
                 "Write the one that you mean into the model's folder as chat_template.jinja.",
             )
         others = [other for other in source if other != "default"]
         if others:
-            _announce(f"{name} has further chat templates besides 'default', which are not used: {', '.join(others)}.")
+            note(f"{name} has further chat templates besides 'default', which are not used: {', '.join(others)}.")
         source = source["default"]
     if not isinstance(source, str) or not source.strip():
         raise ConfigError(
@@ -56,12 +53,4 @@ def _announce_other(folder: Path, name: str) -> None:
     except (ValueError, AttributeError):  # transformers has its own words for a broken file
         return
     if not same:
-        _announce(
-            f"{name} has two different chat templates: chat_template.jinja counts, not that of tokenizer_config.json."
-        )
-
-
-@lru_cache(maxsize=256)
-def _announce(text: str) -> None:
-    """A warning, once in a process."""
-    _log.warning(text)
+        note(f"{name} has two different chat templates: chat_template.jinja counts, not that of tokenizer_config.json.")

@@ -169,10 +169,10 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for kind in (nodes.For, nodes.Macro, nodes.CallBlock):
-            for node in tree.find_all(kind):
-                step = nodes.Call(nodes.Name("_step", "load"), [], [], None, None)
-                node.body.insert(0, nodes.ExprStmt(step).set_environment(self))
+        bodies = [node.body for node in tree.find_all(nodes.For)] + [node.body for node in tree.find_all(nodes.Macro)]
+        for body in [*bodies, *(node.body for node in tree.find_all(nodes.CallBlock))]:
+            step = nodes.Call(nodes.Name("_step", "load"), [], [], None, None)
+            body.insert(0, nodes.ExprStmt(step).set_environment(self))
         return tree
 
     def _step(self) -> None:
