@@ -137,7 +137,7 @@ def row(renderer: Renderer) -> dict[str, str]:
 
 def table() -> str:
     """The table of all templates: TRL's collection, and the shapes in `families.py`."""
-    lines = [f"| template | {' | '.join(TALKS)} |", "| --- |" + " --- |" * len(TALKS)]
+    lines = [f"| template | {' | '.join(TALKS)} | arguments |", "| --- |" + " --- |" * (len(TALKS) + 1)]
     named = {f"`{name}`": lambda path=path: renderer_for(path.read_text("utf-8")) for name, path in stored().items()}
     own = {**TEMPLATES, **SPECIAL_CASES}
     named |= {name: lambda source=source: Renderer(tokenizer_for(source)) for name, source in own.items()}
@@ -151,7 +151,9 @@ def table() -> str:
         return f"no ({notes.index(text) + 1})"
 
     for name, make in named.items():
-        lines.append(f"| {name} | {' | '.join(cell(text) for text in row(make()).values())} |")
+        renderer = make()
+        cells = [cell(text) for text in row(renderer).values()]
+        lines.append(f"| {name} | {' | '.join(cells)} | {', '.join(renderer.template.arguments)} |")
     return "\n".join([*lines, "", *(f"{number}. {note}" for number, note in enumerate(notes, start=1))])
 
 
