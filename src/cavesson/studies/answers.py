@@ -62,7 +62,7 @@ class _Setting:
 
     answers: Answers
     seed: int
-    done: dict[str, Recipe] = field(default_factory=dict)
+    done: dict[str, Value] = field(default_factory=dict)
 
     def in_organism(self, made: Organism) -> Organism:
         return replace(made, model=self(made.model), base=self(made.base), asked=self(made.asked))
