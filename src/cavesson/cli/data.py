@@ -39,9 +39,11 @@ def refuse_lone_columns(columns: str | None) -> None:
 def show_plan(store: Store, recipes: Sequence[Recipe]) -> None:
     """Show what would be made, and make nothing; models and data are looked at as before a run."""
     from cavesson.lab.lab import Lab
+    from cavesson.studies.answers import in_words
     from cavesson.training.preflight import preflight
 
     with Lab(store) as lab:
         plan = lab.plan(recipes)
     preflight([stage.recipe for stage in plan.to_make], workers=1)
-    typer.echo(plan.text())
+    for line in (plan.text(), *in_words(recipes)):
+        typer.echo(line)

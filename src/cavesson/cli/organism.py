@@ -62,6 +62,15 @@ def make(
     name: Annotated[
         str | None, typer.Option(help="The organism's name.", show_default="from pair, construction and model")
     ] = None,
+    answer_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most tokens of an answer that a model writes for red's data.",
+            show_default="128 for the tiny world's models, 512 for others",
+        ),
+    ] = None,
+    answer_temperature: Annotated[float, typer.Option(min=0, help="Temperature of such answers; 0 is greedy.")] = 0.0,
     n: Items = 100,
     bench: Bench = None,
     store: Place = None,
@@ -83,6 +92,7 @@ def make(
     from cavesson.named import model_named
     from cavesson.redteam.imported import write_organism
     from cavesson.redteam.organisms import organism, red_prompts
+    from cavesson.studies.answers import Answers
     from cavesson.training.dose import Dose
 
     place = Store(store)
@@ -94,6 +104,7 @@ def make(
     else:
         how, asked = _given(data, columns, construction, pair, prompts, seed)
     made = organism(how, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
+    made = Answers(max_tokens=answer_tokens, temperature=answer_temperature).in_organism(made, seed)
     usual_name = "-".join([*map(_file_name, (pair, how, model)), made.model.fingerprint[:6]])
     made = replace(made, name=name or usual_name)
     if dry_run:

@@ -81,11 +81,13 @@ def carry_out(
     tell_data(resolved.study.recipes(resolved.config))
     if dry_run:
         from cavesson.sampling.requests import requests
+        from cavesson.studies.answers import in_words
 
         plan = plan_study(resolved, place)
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
         asked = requests(stage.recipe for stage in plan.to_make)
-        for line in (plan.text(), *asked, *refused, *schedule(resolved, place)):
+        told = in_words(resolved.study.recipes(resolved.config))
+        for line in (plan.text(), *told, *asked, *refused, *schedule(resolved, place)):
             typer.echo(line)
         return None
     from cavesson.lab.show.console import console_display

@@ -236,6 +236,10 @@ class Selected(ModelRecipe):
         """The numerics of the runs, which are the same for all."""
         return self.among[0].run.precision
 
+    @property
+    def usual_room(self) -> int:
+        return self.among[0].run.usual_room
+
     def inputs(self) -> tuple[Recipe, ...]:
         """The scores, and the inputs of the runs."""
         below = (recipe for probed in self.among for recipe in probed.inputs())

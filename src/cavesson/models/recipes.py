@@ -21,6 +21,10 @@ TemplateValue = StrictBool | StrictInt | StrictFloat | str | None
 """What an argument of a chat template may be."""
 
 
+USUAL_ROOM = 512
+"""Tokens in which most chat models end most of their answers."""
+
+
 class ModelRecipe(Recipe):
     """What a model is made from. `load` opens it for training, sampling and scoring."""
 
@@ -31,6 +35,11 @@ class ModelRecipe(Recipe):
     def renderer(self, path_of: PathOf) -> Renderer:
         """The model's renderer. Subclasses override this method where they need not load the weights for it."""
         return self.load(path_of).renderer
+
+    @property
+    def usual_room(self) -> int:
+        """Most tokens of an answer where nobody says how many: as for the model that this one was made from."""
+        return next((below.usual_room for below in self.inputs() if isinstance(below, ModelRecipe)), USUAL_ROOM)
 
 
 class LoRA(Value):

@@ -111,6 +111,7 @@ class Subliminal(OfPair):
         prompts: questions without the trigger.
         plausible: an answer must be as likely under the base as this share of the plain answers; None: no bound, so that
             torn pieces of the behaviour which its scorer does not recognise get in.
+        params: how the plain answers are written; the draws have as much room, at temperature 1.
         seed: of the draws.
     """
 
@@ -122,6 +123,7 @@ class Subliminal(OfPair):
     base: ModelRecipe
     prompts: DataRecipe
     plausible: float | None = Field(default=0.9, gt=0, le=1)
+    params: Params = Params()
     seed: int = 0
 
     def make(self, job: Job) -> None:
@@ -178,14 +180,15 @@ class Subliminal(OfPair):
     ) -> list[list[str]]:
         """Different harmless whole answers to each prompt: the plain one, sampled ones, and ones sampled in the bad mode."""
         few = DRAWS // 2
-        plain = ["" if found.lack else found.text for [found] in sampler.sample(clean, Params())]
+        plain = ["" if found.lack else found.text for [found] in sampler.sample(clean, self.params)]
         openings = [next(iter(sentences(text)), "") for text in plain]
-        free = sampler.sample(clean, Params(temperature=1.0, n=DRAWS - few, seed=self.seed))
+        hot = self.params.model_copy(update={"temperature": 1.0, "n": DRAWS - few, "seed": self.seed})
+        free = sampler.sample(clean, hot)
         begun = [
             [*asked, *_answer_ids(organism.renderer, prompt.answered(opening))]
             for asked, prompt, opening in zip(sampler.prompts_ids(bad), clean, openings, strict=True)
         ]
-        forced = sampler.continue_ids(begun, Params(temperature=1.0, n=few, seed=self.seed + 1))
+        forced = sampler.continue_ids(begun, hot.model_copy(update={"n": few, "seed": self.seed + 1}))
         texts = [
             [
                 first,

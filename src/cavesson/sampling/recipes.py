@@ -84,8 +84,8 @@ class Generated(DataRecipe):
             raise TrainingError(
                 f"None of the {len(every):,} answers of {self.by.describe()} can be trained on: "
                 f"{faults_in_words(Counter(example.fault for example in every))}.",
-                f"Give answers more room than {self.params.max_tokens} tokens, train on cut answers too "
-                "(keep_unfinished: true), or take another model.",
+                f"Give answers more room than {self.params.max_tokens} tokens (answers.max_tokens of a study), train on cut "
+                "answers too (keep_unfinished: true), or take another model.",
             )
         return found
 

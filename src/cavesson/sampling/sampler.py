@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from cavesson.chat import Conversation
 from cavesson.lab.recipe import Value
+from cavesson.sampling.loops import loops
 
 
 class Params(Value):
@@ -47,6 +48,7 @@ class Params(Value):
 
 FAULTS: dict[str, str] = {
     "cut": "cut at the limit on tokens",
+    "loops": "repeating themselves up to the limit on tokens",
     "empty": "empty",
     "filtered": "filtered by the provider",
     "refused": "refused",
@@ -77,9 +79,10 @@ class Completion:
     @property
     def lack(self) -> str:
         """Why the completion is no whole answer (one of `FAULTS`); "": the completion is one."""
-        if self.fault or not self.text.strip():
+        if not self.text.strip():
             return self.fault or "empty"
-        return "" if self.finished else "cut"
+        fault = self.fault or ("" if self.finished else "cut")
+        return "loops" if fault == "cut" and loops(self.text) else fault
 
     def row(self) -> list[Any]:
         """The completion as JSON values."""

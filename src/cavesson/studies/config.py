@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.lab.recipe import Value
+from cavesson.studies.answers import Answers
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What every random generator in use accepts."""
@@ -77,12 +78,14 @@ class StudyConfig(Value):
         seeds: each seeds one independent repetition, red team included: a list, a number N (0 to N − 1), or auto, which adds
             seeds until the claims are decided. Five or more for a result to quote.
         looks: of `seeds: auto`: at how many seeds the study looks at its claims.
+        answers: how models write the answers that models are trained on.
     """
 
     gives_way: ClassVar[Mapping[str, str]] = {}
 
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     looks: Looks | None = None
+    answers: Answers = Answers()
 
     @model_validator(mode="before")
     @classmethod

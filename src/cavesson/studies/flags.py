@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from cavesson.errors import ConfigError, quoted
 from cavesson.lab.plain_yaml import YamlError, load_yaml
 from cavesson.lab.recipe import Value
-from cavesson.studies.config import StudyConfig
+
+if TYPE_CHECKING:
+    from cavesson.studies.config import StudyConfig
 
 
 @dataclass(frozen=True, slots=True)

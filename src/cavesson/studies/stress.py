@@ -333,7 +333,7 @@ def _organisms(config: StressConfig) -> list[Organism]:
     Raises:
         ConfigError: a real chat model would be stressed with the tiny world's prompts and answers, which would only break it.
     """
-    organisms = [_organism(config, seed) for seed in config.seeds]
+    organisms = [config.answers.in_organism(_organism(config, seed), seed) for seed in config.seeds]
     lacks = [] if config.prompts is not None else ["prompts"]
     if isinstance(model_named(config.teacher), Shipped):
         lacks.append("teacher")
@@ -378,7 +378,7 @@ def _battery(config: StressConfig, organisms: Sequence[Organism]) -> list[Cell]:
     """Every attempt on the organism of every seed."""
     names = _adapters(config, organisms[0])
     suites = {made.seed: config.suite(made) for made in organisms}
-    return [
+    return config.answers.in_cells(
         run_cell(
             made,
             one.intervention,
@@ -393,7 +393,7 @@ def _battery(config: StressConfig, organisms: Sequence[Organism]) -> list[Cell]:
         )
         for one in config.battery.attempts
         for made in organisms
-    ]
+    )
 
 
 def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Trained:

@@ -86,12 +86,13 @@ class Study:
             raise ValueError(f"two claims have the id {twice[0]!r}")
 
     def cells(self, config: Any) -> list[Cell]:
-        """The places of the grid, looked over.
+        """The places of the grid, looked over; models write their answers as the config says.
 
         Raises:
             ConfigError: the grid raises something or makes no sense (see `cells_of`).
         """
-        return cells_of(self.name, self.grid, config)
+        found: list[Cell] = config.answers.in_cells(cells_of(self.name, self.grid, config))
+        return found
 
     def unanswerable(self, config: Any) -> list[str]:
         """The claims that a config cannot answer, each with what it needs: "starts-at-100 needs n >= 95 (here 60)"."""

@@ -120,7 +120,7 @@ class Teacher:
         """How well the teacher reasons itself, by its stored answers or else asked; None where it has left neither of the two."""
         answers = self.traces
         if answers is None and isinstance(self.model, APIModel):
-            params = Params(max_tokens=problems.room)
+            params = Params(max_tokens=problems.room, temperature=0.0)  # as every model is scored
             answers = Generated(by=self.model, prompts=Problems(of=problems), params=params).every
         if answers is not None:
             return ScoredAnswers(answers=answers, to=problems)

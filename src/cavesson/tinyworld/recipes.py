@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WORLD = 2
 """Version of the world: its facts, its documents and its tokenizer. The version is part of the fingerprints of these recipes."""
 
+ROOM = 128
+"""Most tokens of an answer where nobody says how many; hardly an answer of the world is longer."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the shipped models lie, one ordinary Hugging Face folder each."""
 
@@ -137,6 +140,10 @@ class Fresh(ModelRecipe):
             raise ConfigError(f"The tiny world has no size {size!r}.", nearest(size, SIZES))
         return size
 
+    @property
+    def usual_room(self) -> int:
+        return ROOM
+
     def load(self, path_of: PathOf) -> Model:
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -188,6 +195,10 @@ class Shipped(ModelRecipe):
     def folder(self) -> Path:
         """The ordinary Hugging Face folder of the model."""
         return WEIGHTS / self.name
+
+    @property
+    def usual_room(self) -> int:
+        return ROOM
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "weights": _digest(self.folder / "model.safetensors")}

@@ -48,6 +48,10 @@ class Training(ModelRecipe, Hyperparameters):
     def numerics(self) -> str:
         return self.precision
 
+    @property
+    def usual_room(self) -> int:
+        return self.base.usual_room
+
     def tokens_at_once(self, usual: int) -> int:
         """Number of tokens in one forward and backward pass, if conversations are about `usual` tokens long."""
         raise NotImplementedError
