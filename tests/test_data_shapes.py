@@ -326,7 +326,7 @@ def test_an_inspect_log_gives_the_question_as_it_was_asked(tmp_path):
         ("x.json", b'[{"prompt": "a"', "is not JSON"),
         ("x.jsonl", b'{"prompt": "a", "prompt": "b"}', "line 1 is not JSON .the key 'prompt' stands twice"),
         ("x.jsonl", b"[" * 100_000, "is not JSON"),
-        ("x.jsonl.gz", gzip.compress(TEXT.encode() * 9)[:30], "cannot be read"),
+        ("x.jsonl.gz", gzip.compress(TEXT.encode() * 9, mtime=0)[:30], "cannot be read"),
         ("x.zst", b"\x28\xb5\x2f\xfdabc", "format that is not read"),
         ("x.parquet", b"PAR1 cut", "no whole Parquet file"),
         ("x.eval", b"PK cut", "no log that Inspect can read"),
