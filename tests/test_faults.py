@@ -19,6 +19,7 @@ from cavesson.cli.main import main
 from cavesson.errors import StoreError
 from cavesson.lab.lab import Lab
 from cavesson.lab.manifest import NAME, files_in
+from cavesson.lab.place import mark
 from cavesson.lab.plan import Stage
 from cavesson.lab.progress import Silent
 from cavesson.lab.recipe import Recipe
@@ -164,6 +165,7 @@ def test_a_disk_that_fills_up_in_any_stage_costs_nothing_but_that_stage(
             small_disk.leave(PAGE)
 
     store, room, finished = Store(small_disk.path / "store"), PAGE, None
+    mark(store.root)
     failed: list[str] = []
     with monkeypatch.context() as patch:  # training states are saved often enough to meet the full disk as well
         patch.setattr("cavesson.training.resume.SAVE_EVERY_SECONDS", 0.0)

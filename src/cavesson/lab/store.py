@@ -16,13 +16,10 @@ share a store.
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,16 +35,13 @@ from cavesson.lab.manifest import Damage, Damaged, Manifest
 from cavesson.lab.place import default_root as default_root
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.roots import Report, Roots, Use
+from cavesson.lab.rubbish import Rubbish
 
 Ref = Recipe | str
 """A recipe, or a whole fingerprint."""
 
 _DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
 """Kinds under which `ls` lists artifacts with a damaged manifest, or with a manifest of a newer Cavesson."""
-_ASIDE = re.compile(r"([0-9a-f]{32}|cache)\.[0-9a-f]{8}")
-"""The name in `making/` of what only waits to be deleted."""
-_DELETERS = 8
-"""Threads that delete folders: many file systems take milliseconds for a folder, and take many folders at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,7 @@ class Store:
         self.root = place.opened(root)
         self.cache = self.root / "cache"
         self._roots = Roots(self.root)
+        self._rubbish = Rubbish(self.root)
         self._index = Index(self.root / "index.sqlite")
         self._sound: dict[str, tuple[object, ...]] = {}
 
@@ -309,8 +304,8 @@ class Store:
                 )
             self._index.update((), gone=[name])
             if (scratch := self.root / "scratch" / name).exists():
-                self._aside(scratch)
-            self._delete_aside()
+                self._rubbish.put(scratch)
+            self._rubbish.empty()
 
     def gc(self, *, cache: bool = False, dry_run: bool = False) -> Collected:
         """Remove the artifacts that no report, pin or live process needs, directly or as an input.
@@ -334,8 +329,9 @@ class Store:
             self._index.update((), gone=[entry.fingerprint for entry in removed])
             cached = self.cached()
             if cache and self.cache.exists():
-                self._aside(self.cache)
-            self._clear_leftovers(needed)
+                self._rubbish.put(self.cache)
+            self._rubbish.collect({name for name in needed if not self._folder(name).exists()})
+            self._rubbish.empty()
             return _collected(entries, removed, needed, cached, cache)
 
     def cached(self) -> int:
@@ -397,25 +393,19 @@ class Store:
             manifests.flush_folder(Path(inner))
         home = self._folder(recipe.fingerprint)
         home.parent.mkdir(parents=True, exist_ok=True)
-        damaged = self._aside(home) if home.exists() else None  # a whole artifact is never made again
+        damaged = self._rubbish.put(home) if home.exists() else None  # a whole artifact is never made again
         folder.rename(home)
         manifests.flush_folder(home.parent)
         if damaged is not None:
             shutil.rmtree(damaged, ignore_errors=True)
         shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
 
-    def _aside(self, folder: Path) -> Path:
-        """Move a folder, in one step, to what only waits to be deleted."""
-        aside = self.root / "making" / f"{folder.name}.{secrets.token_hex(4)}"
-        aside.parent.mkdir(exist_ok=True)
-        return folder.rename(aside)
-
     def _remove(self, name: str) -> bool:
         """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""
         if FileLock(self.root / "locks" / name).is_held():
             return False
         if self._folder(name).exists():
-            self._aside(self._folder(name))
+            self._rubbish.put(self._folder(name))
         return True
 
     def _collect(self, name: str) -> bool:
@@ -424,29 +414,6 @@ class Store:
             return self._remove(name)
         except PermissionError:
             return False
-
-    def _clear_leftovers(self, needed: set[str]) -> None:
-        """Delete what was moved aside, half-made folders and locks of dead processes, and scratch that nothing needs."""
-        for folder in place.folders_in(self.root / "making", place.FINGERPRINT):
-            self._aside_unlocked(folder)
-        for folder in place.folders_in(self.root / "scratch", place.FINGERPRINT):
-            if folder.name not in needed or self._folder(folder.name).exists():
-                self._aside_unlocked(folder)
-        for lock in (self.root / "locks").glob("[0-9a-f]" * 32):
-            if (left := FileLock(lock, remove=True)).try_acquire():
-                left.release()
-        self._delete_aside()
-
-    def _aside_unlocked(self, folder: Path) -> None:
-        lock = FileLock(self.root / "locks" / folder.name, remove=True)
-        if lock.try_acquire():
-            with lock, suppress(PermissionError):
-                self._aside(folder)
-
-    def _delete_aside(self) -> None:
-        with ThreadPoolExecutor(_DELETERS) as pool:
-            for folder in place.folders_in(self.root / "making", _ASIDE):
-                pool.submit(shutil.rmtree, folder, ignore_errors=True)
 
     def _needed(self, in_use: Iterable[str]) -> set[str]:
         """The fingerprints that pins, reports and live processes need, with all inputs of the artifacts in the store."""
