@@ -53,7 +53,8 @@ def page(templates: str, architectures: str) -> Iterator[str]:
     yield "| --- | --- |"
     for name, outcome in rows:
         if outcome.startswith("refused"):
-            yield f"| {name} | {re.sub(r"'/[^']*'", 'FOLDER', outcome.removeprefix('refused: '))} |"
+            sentence = re.sub("'/[^']*'", "FOLDER", outcome.removeprefix("refused: "))
+            yield f"| {name} | {sentence} |"
     yield ""
     yield "## Chat templates"
     yield ""
