@@ -28,7 +28,7 @@ def printed(script: str, stored: list[str]) -> str:
 
 
 def page(templates: str, architectures: str) -> Iterator[str]:
-    rows = re.findall(r"^\| (\S+) \| (.*) \|$", architectures, flags=re.MULTILINE)[2:]
+    rows = re.findall(r"^\| ([^|]+) \| (.*) \|$", architectures, flags=re.MULTILINE)[2:]
     by_outcome: dict[str, list[str]] = defaultdict(list)
     for name, outcome in rows:
         kind = "refused" if outcome.startswith("refused") else outcome
