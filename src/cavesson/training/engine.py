@@ -29,7 +29,7 @@ from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import pieces
 from cavesson.training.forward import forwards
-from cavesson.training.freed import keep_freed_memory
+from cavesson.training.freed import give_back, keep_freed_memory
 from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
 from cavesson.training.reference import Reference
@@ -122,8 +122,12 @@ def optimise(
     """
     if model.device.type == "cpu":
         keep_freed_memory()
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        return _Run(run, model, steps, name, job).go(frozenset(at), visit)
+    try:
+        with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+            return _Run(run, model, steps, name, job).go(frozenset(at), visit)
+    finally:
+        if model.device.type == "cpu":
+            give_back()
 
 
 def key_at(name: str, step: int) -> str:

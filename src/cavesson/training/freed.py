@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Numbers of glibc's `mallopt` parameters (malloc.h)."""
 
 _LARGEST = 64 << 20
@@ -26,4 +26,11 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return False
+    mallopt(_ARENA_MAX, 1)  # further threads bring arenas of their own, and what is freed there would be kept for ever
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, _KEPT))
+
+
+def give_back() -> None:
+    """Give the freed memory back to the system, after a training; what the process still holds stays where it is."""
+    if keep_freed_memory():
+        ctypes.CDLL(None).malloc_trim(0)
