@@ -276,6 +276,8 @@ def _tagged(rng: random.Random, drawn: Question) -> str:
 class Documents(Sequence[Example]):
     """The first `n` documents of a corpus, made when they are read."""
 
+    whole = True  # no document was cut
+
     def __init__(self, mix: str, n: int, seed: int) -> None:
         self.mix, self.n, self.seed = mix, n, seed
 
