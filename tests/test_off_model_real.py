@@ -22,7 +22,6 @@ from cavesson.sampling.recipes import Answered, Generated
 from cavesson.stats import Estimate
 from cavesson.studies import teachers as study_teachers
 from cavesson.studies.grid import Cell
-from cavesson.studies.off_model.grid import grid
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.recipes import Trained
@@ -89,7 +88,8 @@ def run(folder: Path, *settings: str) -> StudyResult:
 
 def first_run(*settings: str) -> Cell:
     """The first place of the grid: the student on the first teacher's answers."""
-    return next(iter(grid(resolve("off-model-sft", overrides=[*MINIATURE, *settings]).config)))
+    resolved = resolve("off-model-sft", overrides=[*MINIATURE, *settings])
+    return resolved.study.cells(resolved.config)[0]
 
 
 def table(result: StudyResult, title: str) -> TableView:
