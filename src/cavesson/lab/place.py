@@ -37,7 +37,7 @@ def opened(root: Path | None) -> Path:
         StoreError: the folder cannot be read, or a newer Cavesson laid the store out.
     """
     try:
-        place = default_root() if root is None else root.expanduser().absolute()
+        place = default_root() if root is None else Path(root).expanduser().absolute()
         names = set(_names(place)) if place.exists() else set()
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such user's home
         raise StoreError(

@@ -31,6 +31,7 @@ _PLACES = (
     *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
     *site.getsitepackages(),
     site.getusersitepackages(),
+    *(place for place in sys.path if Path(place).name in ("site-packages", "dist-packages")),  # of another environment
 )
 LIBRARIES = tuple(
     {f"{place}{os.sep}" for folder in (str(PACKAGE), *_PLACES) for place in (folder, Path(folder).resolve())}
