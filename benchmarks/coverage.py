@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks]
 
-Prints the tables of `docs/statistics.md` as Markdown, all of them if none is named; each takes one core a minute or so.
+Prints the tables of `docs/notes/coverage.md` as Markdown, all of them if none is named; each takes one core a minute or so.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/hull_bias.py docs/hull-bias.svg
 
-Draws the plot of `docs/statistics.md`; one core, about a minute.
+Draws the plot of `docs/notes/coverage.md`; one core, about a minute.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def covers(found: Estimate, truth: float) -> bool:
 
 
 def looks(repeats: int = 2000, plan: Looks | None = None) -> None:
-    """The table of `docs/statistics.md`, under "Seeds until a claim is decided"."""
+    """The table of `docs/notes/coverage.md`, under "Seeds until a claim is decided"."""
     plan, rows = plan or Looks(), []
     for name, drawn in KINDS.items():
         truth = mean_rate(drawn)

@@ -1,6 +1,6 @@
 """How much of a study's headline do the seed, the processor's instruction set, and the choice of prompts decide?
 
-    python benchmarks/numerics.py                            trains, scores and prints the tables of docs/statistics.md
+    python benchmarks/numerics.py                            trains, scores and prints the tables of docs/notes/coverage.md
     python benchmarks/numerics.py --seeds 0 1 2 3 4 5 --candidates fp32-linear --settings default avx2 compatible
     python benchmarks/numerics.py --list                     the settings in which this processor computes differently
     python benchmarks/numerics.py --demo                     the quick study under two settings: do its verdicts agree?

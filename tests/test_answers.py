@@ -1,4 +1,4 @@
-"""How answers are read: every row of docs/answers.md, and properties that hold for any answer."""
+"""How answers are read: every row of docs/notes/answers.md, and properties that hold for any answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cavesson.evals.standard.equality import compare
 from cavesson.evals.standard.questions import Questions
 from cavesson.sampling.sampler import Completion
 
-PAGE = (Path(__file__).parents[1] / "docs" / "answers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "notes" / "answers.md").read_text(encoding="utf-8")
 CITIES = ("Rome", "Paris", "Berlin", "Madrid")
 
 

@@ -30,7 +30,8 @@ from cavesson.findings.views import ClaimView
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.report import claims_of
-from cavesson.studies.study import Study
+from cavesson.studies.sources import URLS
+from cavesson.studies.study import STUDIES, Study, study_named
 
 
 def figure(low: float, high: float) -> Estimate:
@@ -121,6 +122,12 @@ def test_a_study_judges_its_claims_on_its_results() -> None:
     assert one.ours is not None and one.ours.value == pytest.approx(0.85)
     assert (two.verdict, two.ours, two.reason) == ("not run", None, "Not run here: SOAP organisms.")
     assert (one.words, one.tentative, two.tentative) == ("suggests it holds", True, False)
+    assert one.url.startswith("https://www.lesswrong.com/posts/") and two.url == ""
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_claim_that_ships_links_to_its_source(study: str) -> None:
+    assert {claim.source for claim in study_named(study).claims} <= set(URLS)
 
 
 @pytest.mark.parametrize(

@@ -226,11 +226,14 @@ def test_links_in_the_pages_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
-def test_the_site_shows_every_page() -> None:
+def test_the_navigation_shows_every_page_but_the_notes() -> None:
+    """Measurements and histories in `docs/notes/` are linked from the pages that they belong to, and listed on a page of their own."""
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\n\n")[0]
-    assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {
-        page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")
-    }
+    pages = {page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")}
+    notes = {page for page in pages if page.parts[0] == "notes"}
+    assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {page.as_posix() for page in pages - notes}
+    listed = (ROOT / "docs" / "notes" / "index.md").read_text()
+    assert not [note.name for note in notes if note.name != "index.md" and f"({note.name})" not in listed]
 
 
 def test_an_install_hint_names_the_place_this_installation_came_from() -> None:

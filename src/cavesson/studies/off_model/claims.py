@@ -21,7 +21,6 @@ from cavesson.stats import Array, Estimate, difference_over_seeds, independent_d
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, change
 from cavesson.studies.off_model.arms import PLAIN, Move, Shape
 from cavesson.studies.off_model.grid import rl_role
-from cavesson.studies.off_model.hypotheses import WHY
 from cavesson.studies.off_model.readings import (
     ALIKE,
     MATHS,
@@ -63,6 +62,7 @@ from cavesson.studies.off_model.readings import (
 from cavesson.studies.off_model.styles import beyond_skill, hides_reasoning, in_switched, kept_style, styled
 from cavesson.studies.reach import to_be_alike
 from cavesson.studies.shown import claim, known, tried
+from cavesson.studies.sources import WHY
 from cavesson.tinyworld.sizes import SIZES
 
 Test = Callable[[Measured], ClaimResult]

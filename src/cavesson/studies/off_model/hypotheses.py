@@ -31,8 +31,7 @@ from cavesson.studies.off_model.readings import (
 )
 from cavesson.studies.off_model.styles import beyond_skill, in_style, in_switched, kept_style, styled
 from cavesson.studies.shown import claim
-
-WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
+from cavesson.studies.sources import WHY
 
 FOR: Mapping[Verdict, str] = {"holds": "not ruled out", "does not hold": "ruled out"}
 AGAINST: Mapping[Verdict, str] = {"holds": "ruled out", "does not hold": "not ruled out"}

