@@ -16,13 +16,13 @@ from pydantic import ValidationError
 
 from cavesson import report
 from cavesson.errors import ConfigError, StoreError
+from cavesson.findings.origin import RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
     CurveView,
     FrontierView,
     MessageView,
     PointView,
-    RecipeView,
     SeriesView,
     TableView,
     Transcript,

@@ -34,25 +34,21 @@ function drawCurves(place) {
     const details = organisms.length > 1
       ? el('details', { class: 'group', open: index === 0 }, el('summary', {}, ...printable(organism.title))) : el('div');
     place.append(details);
-    for (const intervention of interventions) {
-      const runs = runsOf(organism).filter((run) => run.first.intervention === intervention);
-      if (!runs.length) continue;
-      runs.sort((a, b) => (a.first.lr || 0) - (b.first.lr || 0));
-      const panels = el('div', { class: 'panels', style: `max-width:${runs.length * 440}px` });
-      details.append(el('h3', { class: 'swatch' }, el('i', { class: 'dot', style: `background:${colorOf(intervention)}` }), ...printable(intervention)), panels);
-      for (const run of runs) {
-        const area = el('div', { class: 'plot' });
-        const seed = run.seed === null ? '' : `seed ${run.seed}`;
-        const rest = recipeTitle({ ...run.first, intervention: '' });
-        panels.append(el('figure', {}, el('figcaption', {}, ...printable([rest, seed].filter(Boolean).join(' \u00b7 ') || intervention)), area));
-        redraws.push(responsive(area, (width) => {
-          const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
-          if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
-          return lineChart(width, lines, {
-            title: recipeTitle(run.first), label: `Rates over steps, ${organism.title}, ${recipeTitle(run.first)}`, xLabel: 'step', steps: true,
-          });
-        }));
-      }
+    const runs = interventions.flatMap((intervention) => runsOf(organism)
+      .filter((run) => run.first.intervention === intervention).sort((one, other) => (one.first.lr || 0) - (other.first.lr || 0)));
+    const panels = el('div', { class: 'panels', style: `max-width:${Math.max(2, runs.length) * 440}px` });
+    details.append(panels);
+    for (const run of runs) {
+      const area = el('div', { class: 'plot' });
+      const title = [recipeTitle(run.first), run.seed === null ? '' : `seed ${run.seed}`].filter(Boolean).join(' \u00b7 ');
+      panels.append(el('figure', {}, el('figcaption', {}, el('i', { class: 'dot', style: `background:${colorOf(run.first.intervention)}` }), ...printable(title)), area));
+      redraws.push(responsive(area, (width) => {
+        const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
+        if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
+        return lineChart(width, lines, {
+          title: recipeTitle(run.first), label: `Rates over steps, ${organism.title}, ${recipeTitle(run.first)}`, xLabel: 'step', steps: true,
+        });
+      }));
     }
   });
 }
@@ -92,6 +88,37 @@ function drawOwnCurves(place) {
       title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x,
     }));
   }
+}
+
+/** Losses of the trainings under their stages, a chart for each training; a closed stage is drawn when it is opened. */
+function drawLosses(place) {
+  for (const stage of new Set(data.losses.map((each) => each.stage))) {
+    const charts = data.losses.filter((each) => each.stage === stage);
+    const panels = el('div', { class: 'panels' });
+    place.append(el('details', { class: 'group' },
+      el('summary', {}, ...printable(stage || 'all stages'), ' ', el('span', { class: 'quiet' }, `(${charts.length})`)), panels));
+    for (const chart of charts) {
+      const area = el('div', { class: 'plot' });
+      panels.append(el('figure', {}, el('figcaption', {}, ...printable(chart.title)), area));
+      responsive(area, (width) => lineChart(width, lossLines(chart.runs), {
+        title: chart.title, label: `Training loss, ${chart.title}`, xLabel: 'step', yLabel: 'loss',
+      }));
+    }
+  }
+}
+
+/** A faint line for each seed and their mean; seeds share their steps. A loss is no estimate: it has no interval. */
+function lossLines(runs) {
+  const line = (name, x, values, faint) => ({
+    name, color: 'var(--c0)', dash: '', faint, x, rates: values.map((value) => [value, value, value, number(Math.round(value * 1000) / 1000), null]),
+  });
+  const longest = runs.reduce((most, [x]) => (x.length > most.length ? x : most), []);
+  const mean = longest.map((step) => {
+    const here = runs.flatMap(([x, losses]) => (x.includes(step) ? [losses[x.indexOf(step)]] : []));
+    return here.reduce((sum, loss) => sum + loss, 0) / here.length;
+  });
+  const single = runs.length > 1 ? runs.map(([x, losses]) => line('', x, losses, true)) : [];
+  return [...single, line(runs.length > 1 ? `mean of ${runs.length} seeds` : 'loss', longest, mean, false)];
 }
 
 /** The table behind the frontier, built when it is first opened. */
