@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cavesson.findings.origin import LossView, RecipeView
+from cavesson.findings.origin import RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import CurveView, ModelScores, OrganismView, PointView, ReversalView
 from cavesson.stats import Estimate
@@ -107,13 +107,13 @@ def _curve(curve: CurveView, methods: _Methods) -> dict[str, Any]:
 
 def losses(recipes: Iterable[RecipeView]) -> Iterator[dict[str, Any]]:
     """A chart for each training that has a loss, with a line for each seed; stages in order of appearance."""
-    charts: dict[tuple[str, str], dict[str, LossView]] = {}
+    charts: dict[tuple[str, str, tuple[int, ...]], list[list[float]]] = {}
     for view in recipes:
         if view.loss is not None:
-            name = _SEED.sub("", view.name)
-            charts.setdefault((view.stage, name), {})[view.fingerprint] = view.loss
-    for (stage, name), runs in charts.items():
-        yield {"stage": stage, "title": name, "runs": [[loss.steps, loss.losses] for loss in runs.values()]}
+            chart = charts.setdefault((view.stage, _SEED.sub("", view.name), tuple(view.loss.steps)), [])
+            chart.append(view.loss.losses)
+    for (stage, title, steps), runs in charts.items():
+        yield {"stage": stage, "title": title, "steps": steps, "runs": runs}
 
 
 def _prompts(result: StudyResult) -> list[dict[str, Any]]:

@@ -90,35 +90,34 @@ function drawOwnCurves(place) {
   }
 }
 
-/** Losses of the trainings under their stages, a chart for each training; a closed stage is drawn when it is opened. */
+/** Losses of the trainings under their stages, a chart for each training and its seeds, built when a stage is first opened. */
 function drawLosses(place) {
   for (const stage of new Set(data.losses.map((each) => each.stage))) {
     const charts = data.losses.filter((each) => each.stage === stage);
-    const panels = el('div', { class: 'panels' });
-    place.append(el('details', { class: 'group' },
-      el('summary', {}, ...printable(stage || 'all stages'), ' ', el('span', { class: 'quiet' }, `(${charts.length})`)), panels));
-    for (const chart of charts) {
-      const area = el('div', { class: 'plot' });
-      panels.append(el('figure', {}, el('figcaption', {}, ...printable(chart.title)), area));
-      responsive(area, (width) => lineChart(width, lossLines(chart.runs), {
-        title: chart.title, label: `Training loss, ${chart.title}`, xLabel: 'step', yLabel: 'loss',
-      }));
-    }
+    const panels = el('div', { class: 'panels', style: `max-width:${Math.max(2, charts.length) * 440}px` });
+    const details = el('details', { class: 'group' },
+      el('summary', {}, ...printable(stage || 'all stages'), ' ', el('span', { class: 'quiet' }, `(${charts.length})`)), panels);
+    details.addEventListener('toggle', () => charts.forEach((chart) => panels.append(lossFigure(chart))), { once: true });
+    place.append(details);
   }
 }
 
-/** A faint line for each seed and their mean; seeds share their steps. A loss is no estimate: it has no interval. */
-function lossLines(runs) {
-  const line = (name, x, values, faint) => ({
-    name, color: 'var(--c0)', dash: '', faint, x, rates: values.map((value) => [value, value, value, number(Math.round(value * 1000) / 1000), null]),
+function lossFigure(chart) {
+  const area = el('div', { class: 'plot' });
+  responsive(area, (width) => lineChart(width, lossLines(chart.steps, chart.runs), {
+    title: chart.title, label: `Training loss, ${chart.title}`, xLabel: 'step', yLabel: 'loss',
+  }));
+  return el('figure', {}, el('figcaption', {}, ...printable(chart.title)), area);
+}
+
+/** A faint line for each seed, and their mean. A loss is no estimate: it has no interval. */
+function lossLines(steps, runs) {
+  const line = (name, values, faint) => ({
+    name, color: 'var(--c0)', dash: '', faint, x: steps, rates: values.map((value) => [value, value, value, number(Math.round(value * 1000) / 1000), null]),
   });
-  const longest = runs.reduce((most, [x]) => (x.length > most.length ? x : most), []);
-  const mean = longest.map((step) => {
-    const here = runs.flatMap(([x, losses]) => (x.includes(step) ? [losses[x.indexOf(step)]] : []));
-    return here.reduce((sum, loss) => sum + loss, 0) / here.length;
-  });
-  const single = runs.length > 1 ? runs.map(([x, losses]) => line('', x, losses, true)) : [];
-  return [...single, line(runs.length > 1 ? `mean of ${runs.length} seeds` : 'loss', longest, mean, false)];
+  const mean = steps.map((_, at) => runs.reduce((sum, run) => sum + run[at], 0) / runs.length);
+  const seeds = runs.length > 1 ? runs.map((run) => line('', run, true)) : [];
+  return [...seeds, line(runs.length > 1 ? `mean of ${runs.length} seeds` : 'loss', mean, false)];
 }
 
 /** The table behind the frontier, built when it is first opened. */
