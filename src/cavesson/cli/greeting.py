@@ -101,7 +101,9 @@ def _trained_on(recipe: ModelRecipe) -> bool:
     from cavesson.training.recipes import Training
 
     last = next((one for one in _bases(recipe) if isinstance(one, Training)), None)
-    return last is not None and not any(isinstance(one, Backdoored) for one in lineage(last.data))
+    return last is not None and not any(
+        isinstance(one, Backdoored) for one in lineage(*(one for one in last.inputs() if one != last.base))
+    )
 
 
 def _is_tiny(recipe: ModelRecipe) -> bool:
