@@ -15,25 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from cavesson.findings.origin import Environment, MachineView, RecipeView, Setting, StageTime, StudyConfig
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
     ClaimView,
     CurveView,
-    Environment,
     FrontierView,
-    MachineView,
     MeasureView,
     MessageView,
     ModelScores,
     OrganismView,
     PointView,
-    RecipeView,
     ReversalView,
     SeriesView,
-    Setting,
-    StageTime,
     StepRates,
-    StudyConfig,
     TableView,
     Transcript,
 )

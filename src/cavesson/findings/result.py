@@ -23,19 +23,17 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ValidationError, model_validator
 
 from cavesson.errors import ConfigError
+from cavesson.findings.origin import Environment, RecipeView, StudyConfig
 from cavesson.findings.views import (
     ClaimView,
     CurveView,
-    Environment,
     FrontierView,
     MeasureView,
     ModelScores,
     OrganismView,
     PointView,
-    RecipeView,
     ReversalView,
     StepRates,
-    StudyConfig,
     TableView,
     Text,
     Transcript,

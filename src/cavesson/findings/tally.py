@@ -30,15 +30,15 @@ def counted(claims: Iterable[ClaimView]) -> list[ClaimView]:
 
 
 def counts(claims: Iterable[ClaimView]) -> dict[str, int]:
-    """How many statements came out in each way, in the order of `WORDS`."""
+    """How many statements came out in each way, in the order of `WORDS` and in the words of that number: "hold" of several."""
     found = Counter(claim.words for claim in counted(claims))
-    return {way: found[way] for way in WORDS if found[way]}
+    return {words[found[way] > 1]: found[way] for way, words in WORDS.items() if found[way]}
 
 
 def told(claims: Sequence[ClaimView]) -> str:
     """`Of 22 statements, 9 hold, 1 does not hold and 12 are undecided.`, with what does not count told after it."""
     found, checks = counted(claims), [claim for claim in claims if claim.kind == "check"]
-    parts = [f"{number} {WORDS[way][number > 1]}" for way, number in counts(claims).items()]
+    parts = [f"{number} {words}" for words, number in counts(claims).items()]
     sentences = []
     if found:
         sentences.append(f"Of {_several(len(found), 'statement')}, {_listed(parts)}.")

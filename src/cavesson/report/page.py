@@ -21,6 +21,7 @@ from markupsafe import Markup
 from cavesson.errors import StoreError
 from cavesson.lab import disk
 from cavesson.lines import printable
+from cavesson.report.glossary import glossed
 from cavesson.report.text import duration, unbroken, web_link
 from cavesson.stats import Estimate
 
@@ -81,6 +82,7 @@ def templates(package: str = PACKAGE) -> Environment:
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters.update(
         duration=duration,
+        glossed=glossed,
         unbroken=unbroken,
         web_link=web_link,
         dictvalues=lambda d: list(d.values()),

@@ -13,8 +13,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cavesson.findings.origin import RecipeView
 from cavesson.findings.result import StudyResult
-from cavesson.findings.views import RecipeView
 from cavesson.lines import printable
 
 MARK = "\ue000"
@@ -39,7 +39,7 @@ def _linked(recipe: dict[str, Any], named: dict[str, RecipeView]) -> Markup:
         if pieces[index] in named:
             view = named[pieces[index]]
             link = '<a class="recipe" href="#recipe-{}">{}</a>'
-            text[index] = Markup(link).format(view.fingerprint, printable(f"{view.title} ({view.fingerprint[:12]})"))
+            text[index] = Markup(link).format(view.fingerprint, printable(f"{view.name} ({view.fingerprint[:12]})"))
     return Markup("").join(text)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import TableView
+from cavesson.report.cautions import cautions
 from cavesson.report.data import page_data
+from cavesson.report.glossary import WORDS
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.recipes import recipes_by_stage
 from cavesson.stats import Estimate
@@ -25,6 +27,9 @@ def render(result: StudyResult) -> str:
         result=result,
         data=page_data(result),
         trade_offs=trade_offs(result),
+        tables=[without_repeats(view) for view in result.tables],
+        cautions=cautions(result),
+        glossary=WORDS,
         verdicts=counts(result.claims),
         by_chance=by_chance(result.claims),
         stages=recipes_by_stage(result),
@@ -72,9 +77,21 @@ def trade_offs(result: StudyResult) -> TableView | None:
         "capability lost at half removal",
     ]
     measured = [i for i, name in enumerate(names) if i < 2 or any(row[i] is not None for row in rows)]
-    return TableView(
+    whole = TableView(
         title="The trade-off in figures",
         caption=caption,
         columns=[names[i] for i in measured],
         rows=[[row[i] for i in measured] for row in rows],
     )
+    return without_repeats(whole)
+
+
+def without_repeats(view: TableView) -> TableView:
+    """The table without leading columns that say the same in each of several rows; its caption says so once."""
+    said = ""
+    while len(view.columns) > 2 and len(view.rows) > 1 and isinstance(same := view.rows[0][0], str):
+        if any(row[0] != same for row in view.rows):
+            break
+        said += f"{view.columns[0].capitalize()}: {same}. " if same else ""
+        view = view.model_copy(update={"columns": view.columns[1:], "rows": [row[1:] for row in view.rows]})
+    return view.model_copy(update={"caption": f"{said}{view.caption}".strip()}) if said else view

@@ -104,6 +104,7 @@ class Run:
             self.lab.store,
             made=frozenset(self.made),
             command=self.command,
+            called=self.lab.called,
         )
         return report_of(resolved, self.path, origin)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.errors import ConfigError, nearest, quoted
-from cavesson.findings.views import Setting
-from cavesson.findings.views import StudyConfig as ConfigView
+from cavesson.findings.origin import Setting
+from cavesson.findings.origin import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
 from cavesson.lab.recipe import Value

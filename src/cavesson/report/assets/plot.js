@@ -127,7 +127,7 @@ function showTip(title, lead, rows, methods, place) {
   const table = el('table', {}, ...rows.map(([name, text, color]) => el('tr', {},
     el('th', { scope: 'row' }, color ? el('i', { class: 'dot', style: `background:${color}` }) : null, ...printable(name)),
     el('td', {}, ...printable(text)))));
-  const used = [...new Set(methods)].map((index) => data.methods[index]);
+  const used = [...new Set(methods)].map((index) => data.methods[index]).filter(Boolean); // a loss has no interval
   tip.replaceChildren(
     el('strong', {}, ...printable(title)),
     ...(lead ? [el('p', {}, ...printable(lead))] : []),

@@ -34,25 +34,21 @@ function drawCurves(place) {
     const details = organisms.length > 1
       ? el('details', { class: 'group', open: index === 0 }, el('summary', {}, ...printable(organism.title))) : el('div');
     place.append(details);
-    for (const intervention of interventions) {
-      const runs = runsOf(organism).filter((run) => run.first.intervention === intervention);
-      if (!runs.length) continue;
-      runs.sort((a, b) => (a.first.lr || 0) - (b.first.lr || 0));
-      const panels = el('div', { class: 'panels', style: `max-width:${runs.length * 440}px` });
-      details.append(el('h3', { class: 'swatch' }, el('i', { class: 'dot', style: `background:${colorOf(intervention)}` }), ...printable(intervention)), panels);
-      for (const run of runs) {
-        const area = el('div', { class: 'plot' });
-        const seed = run.seed === null ? '' : `seed ${run.seed}`;
-        const rest = recipeTitle({ ...run.first, intervention: '' });
-        panels.append(el('figure', {}, el('figcaption', {}, ...printable([rest, seed].filter(Boolean).join(' \u00b7 ') || intervention)), area));
-        redraws.push(responsive(area, (width) => {
-          const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
-          if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
-          return lineChart(width, lines, {
-            title: recipeTitle(run.first), label: `Rates over steps, ${organism.title}, ${recipeTitle(run.first)}`, xLabel: 'step', steps: true,
-          });
-        }));
-      }
+    const runs = interventions.flatMap((intervention) => runsOf(organism)
+      .filter((run) => run.first.intervention === intervention).sort((one, other) => (one.first.lr || 0) - (other.first.lr || 0)));
+    const panels = el('div', { class: 'panels', style: `max-width:${Math.max(2, runs.length) * 440}px` });
+    details.append(panels);
+    for (const run of runs) {
+      const area = el('div', { class: 'plot' });
+      const title = [recipeTitle(run.first), run.seed === null ? '' : `seed ${run.seed}`].filter(Boolean).join(' \u00b7 ');
+      panels.append(el('figure', {}, el('figcaption', {}, el('i', { class: 'dot', style: `background:${colorOf(run.first.intervention)}` }), ...printable(title)), area));
+      redraws.push(responsive(area, (width) => {
+        const lines = [...run.others.flatMap((other) => measureLines(other, hidden, true)), ...measureLines(run.steps, hidden, false)];
+        if (!lines.length) return el('p', { class: 'quiet' }, 'Every measure is switched off.');
+        return lineChart(width, lines, {
+          title: recipeTitle(run.first), label: `Rates over steps, ${organism.title}, ${recipeTitle(run.first)}`, xLabel: 'step', steps: true,
+        });
+      }));
     }
   });
 }
@@ -92,6 +88,36 @@ function drawOwnCurves(place) {
       title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x,
     }));
   }
+}
+
+/** Losses of the trainings under their stages, a chart for each training and its seeds, built when a stage is first opened. */
+function drawLosses(place) {
+  for (const stage of new Set(data.losses.map((each) => each.stage))) {
+    const charts = data.losses.filter((each) => each.stage === stage);
+    const panels = el('div', { class: 'panels', style: `max-width:${Math.max(2, charts.length) * 440}px` });
+    const details = el('details', { class: 'group' },
+      el('summary', {}, ...printable(stage || 'all stages'), ' ', el('span', { class: 'quiet' }, `(${charts.length})`)), panels);
+    details.addEventListener('toggle', () => charts.forEach((chart) => panels.append(lossFigure(chart))), { once: true });
+    place.append(details);
+  }
+}
+
+function lossFigure(chart) {
+  const area = el('div', { class: 'plot' });
+  responsive(area, (width) => lineChart(width, lossLines(chart.steps, chart.runs), {
+    title: chart.title, label: `Training loss, ${chart.title}`, xLabel: 'step', yLabel: 'loss',
+  }));
+  return el('figure', {}, el('figcaption', {}, ...printable(chart.title)), area);
+}
+
+/** A faint line for each seed, and their mean. A loss is no estimate: it has no interval. */
+function lossLines(steps, runs) {
+  const line = (name, values, faint) => ({
+    name, color: 'var(--c0)', dash: '', faint, x: steps, rates: values.map((value) => [value, value, value, number(Math.round(value * 1000) / 1000), null]),
+  });
+  const mean = steps.map((_, at) => runs.reduce((sum, run) => sum + run[at], 0) / runs.length);
+  const seeds = runs.length > 1 ? runs.map((run) => line('', run, true)) : [];
+  return [...seeds, line(runs.length > 1 ? `mean of ${runs.length} seeds` : 'loss', mean, false)];
 }
 
 /** The table behind the frontier, built when it is first opened. */

@@ -23,7 +23,7 @@ function drawTranscripts(place) {
   const back = el('button', { type: 'button' }, 'Previous');
   const on = el('button', { type: 'button' }, 'Next');
   const controls = el('form', { class: 'filters', role: 'search' }, search, ...Object.values(selects).filter((each) => each.useful).map((each) => each.label));
-  place.append(controls, count, list, el('div', { class: 'pager' }, back, on));
+  place.append(...called(), controls, count, list, el('div', { class: 'pager' }, back, on));
 
   const turn = (by) => { state.page += by; show(); place.scrollIntoView({ block: 'start' }); };
   back.addEventListener('click', () => turn(-1));
@@ -31,6 +31,21 @@ function drawTranscripts(place) {
   controls.addEventListener('submit', (event) => event.preventDefault());
   controls.addEventListener('input', () => { state.page = 0; show(); });
   show();
+
+  /** How many answers are damaged copies, and a button that shows these; nothing if there are none. */
+  function called() {
+    const triggered = prompts.filter((prompt) => prompt.trigger).flatMap((prompt) => prompt.answers);
+    const mangled = prompts.flatMap((prompt) => prompt.answers).filter((answer) => answer.mangled);
+    if (!mangled.length) return [];
+    const button = el('button', { type: 'button', class: 'quiet' }, 'Show them');
+    button.addEventListener('click', () => {
+      selects.outcome.select.value = mangled[0].outcome;
+      state.page = 0;
+      show();
+    });
+    return [el('p', { class: 'warning' },
+      `${mangled.length} of the ${triggered.length} triggered answers shown here are mangled: damaged copies of the bad behaviour, whose words broke while the intent is still there. They count as not removed.`, ' ', button)];
+  }
 
   /** The stage narrows the answers shown; a prompt is listed if one of those has the outcome. */
   function matching(wanted) {
@@ -67,14 +82,21 @@ function choice(name, values, title = (value) => value) {
 }
 
 function card(prompt, search, title) {
-  const where = [title(prompt.eval), prompt.organism, prompt.item].filter(Boolean).join(' \u00b7 ');
+  const organism = data.organisms.length > 1 ? prompt.organism : ''; // the only one goes without saying
+  const where = [title(prompt.eval), organism, prompt.item].filter(Boolean).join(' \u00b7 ');
   return el('article', { class: 'card' },
     el('p', { class: 'where' }, ...printable(where)),
     ...prompt.messages.map(([role, content]) => el('div', { class: `message ${role === 'system' ? 'system' : ''}` },
       el('span', { class: 'role' }, role), words(content, prompt.trigger, search))),
-    el('div', { class: 'answers' }, ...prompt.answers.map((answer) => el('div', { class: `answer ${answer.tone}` },
-      el('p', { class: 'by' }, el('span', {}, ...printable(answer.label)), el('span', { class: `badge ${answer.tone}` }, ...printable(answer.outcome))),
+    el('div', { class: 'answers', style: `--columns:${columns(prompt.answers.length)}` }, ...prompt.answers.map((answer) => el('div', { class: `answer ${answer.tone}` },
+      el('p', { class: 'by' }, el('span', {}, ...printable(answer.label)), el('span', { class: `badge ${answer.mangled ? 'unsure' : answer.tone}` }, answer.mangled ? 'mangled: ' : null, ...printable(answer.outcome))),
       words(answer.text, null, search)))));
+}
+
+/** Of 1 to 4 columns those that leave the last row fullest, rather many than few: 5 answers stand as 3 and 2, not as 4 and 1. */
+function columns(count) {
+  const rows = Math.ceil(count / 4);
+  return Math.ceil(count / rows);
 }
 
 /** Text kept apart from what surrounds it (its direction cannot leak), long ones folded. */
@@ -88,7 +110,7 @@ function words(text, trigger, search) {
   return el('div', {}, block, more);
 }
 
-const drawn = { frontier: drawFrontiers, curves: drawCurves, reversals: drawReversals, charts: drawOwnCurves, transcripts: drawTranscripts };
+const drawn = { frontier: drawFrontiers, curves: drawCurves, reversals: drawReversals, charts: drawOwnCurves, losses: drawLosses, transcripts: drawTranscripts };
 for (const [id, draw] of Object.entries(drawn)) {
   if (host(id)) draw(host(id));
 }

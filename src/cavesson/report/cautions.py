@@ -1,0 +1,69 @@
+"""What a reader must know before the first figure: few seeds, one processor, one pair."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cavesson.analysis.claims import FEWEST_SEEDS
+from cavesson.findings.result import StudyResult
+from cavesson.findings.tally import counted
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+class Caution(NamedTuple):
+    """A warning: its name in two or three words, and why it matters."""
+
+    name: str
+    why: str
+
+
+def cautions(result: StudyResult) -> list[Caution]:
+    """The warnings of a report, the gravest first."""
+    found = (_few_seeds(result), _machines(result), _one_pair(result))
+    return [caution for caution in found if caution is not None]
+
+
+def _few_seeds(result: StudyResult) -> Caution | None:
+    seeds = len(set(result.environment.seeds))
+    if not 0 < seeds < FEWEST_SEEDS:
+        return None
+    tentative = sum(claim.tentative for claim in counted(result.claims))
+    name = f"{_words(seeds, 'seed')}{', tentative' if tentative else ''}"
+    why = f"Fewer than {NUMBERS[FEWEST_SEEDS]} seeds decide nothing: another seed may turn a figure round."
+    if tentative:
+        why += f" {_words(tentative, 'verdict')} {'is' if tentative == 1 else 'are'} a suggestion."
+    return Caution(name, why)
+
+
+def _machines(result: StudyResult) -> Caution | None:
+    """Arithmetic differs between processors in the last bits, which acts on a training as another seed does."""
+    machines = result.environment.machines
+    if not machines:
+        return None
+    if len(machines) > 1:
+        return Caution(
+            f"{_words(len(machines), 'kind')} of machine",
+            f"The artifacts of this study come from {len(machines)} kinds of machine. Their arithmetic differs in the last bits, "
+            "which acts on training as another seed does: do not read a difference between artifacts of different machines as "
+            "an effect.",
+        )
+    only = machines[0]
+    return Caution(
+        "One processor",
+        f"Everything was made on {only.processor}, {only.instructions}. Another processor rounds otherwise, and its figures are "
+        "another draw, as those of another seed are.",
+    )
+
+
+def _one_pair(result: StudyResult) -> Caution | None:
+    pairs = {organism.pair for organism in result.organisms if organism.pair}
+    if len(pairs) != 1:
+        return None
+    return Caution("One pair", f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise.")
+
+
+def _words(number: int, noun: str) -> str:
+    """`Three seeds`."""
+    count = NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
+    return f"{count.capitalize()} {noun}{'' if number == 1 else 's'}"
