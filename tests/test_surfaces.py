@@ -68,7 +68,7 @@ def test_an_answer_in_a_chat() -> None:
 
 def stage(title: str) -> Any:
     recipe = SimpleNamespace(describe=lambda: title, kind="k")
-    return SimpleNamespace(recipe=recipe, fingerprint="f" * 12, needs=(), seconds=None)
+    return SimpleNamespace(recipe=recipe, title=title, fingerprint="f" * 12, needs=(), seconds=None)
 
 
 def test_titles_and_reasons_on_the_boards_of_a_lab() -> None:

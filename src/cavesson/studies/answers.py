@@ -18,8 +18,8 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
-from cavesson.studies.flags import Option
 from cavesson.studies.grid import Cell
+from cavesson.studies.option import Option
 
 T = TypeVar("T")
 

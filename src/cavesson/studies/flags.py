@@ -15,16 +15,7 @@ from cavesson.lab.recipe import Value
 
 if TYPE_CHECKING:
     from cavesson.studies.config import StudyConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """Marks a key inside a section as an option: `Annotated[..., Option("--bench", "-b")]`."""
-
-    names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
+from cavesson.studies.option import Option
 
 
 @dataclass(frozen=True, slots=True)

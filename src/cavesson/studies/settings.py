@@ -19,7 +19,7 @@ from cavesson.lab.recipe import Value
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, check_untriggered, organism, red_prompts
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TakesData, check_within, checked, distinct
-from cavesson.studies.flags import Option
+from cavesson.studies.option import Option
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
 from cavesson.training.hyper import DataRegimen

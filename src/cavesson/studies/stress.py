@@ -43,8 +43,8 @@ from cavesson.studies.fields import (
     checked,
     known_to,
 )
-from cavesson.studies.flags import Option
 from cavesson.studies.grid import Cell, Measured, Place, recipes_of
+from cavesson.studies.option import Option
 from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
