@@ -284,10 +284,10 @@ def test_a_dry_run_tells_the_length_and_how_to_change_it(tmp_path: Path) -> None
     line = "answers that models write: up to 64 tokens, greedy (25 data sets); change: --answer-tokens, --answer-temperature"
     assert told.exit_code == 0 and line in told.output.splitlines()
     words = ["organism", "make", PAIR, "--answer-temperature", "0.5", "--dry-run", "--store", str(tmp_path)]
-    assert "up to 128 tokens at temperature 0.5 (1 data sets)" in CliRunner().invoke(app, words).output
+    assert "up to 128 tokens at temperature 0.5 (1 data set)" in CliRunner().invoke(app, words).output
     both = [Generated(by=SMALL, prompts=CHAT, params=Params(max_tokens=room)) for room in (1000, 8)]
     assert next(in_words(both)).startswith(
-        "answers that models write: up to 8 tokens, greedy (1 data sets); up to 1,000 tokens, greedy (1 data sets)"
+        "answers that models write: up to 8 tokens, greedy (1 data set); up to 1,000 tokens, greedy (1 data set)"
     )
     assert not list(in_words([SMALL]))
 

@@ -116,7 +116,7 @@ def in_words(recipes: Iterable[Recipe]) -> Iterator[str]:
     )
     if found:
         parts = [
-            f"up to {room:,} tokens{f' at temperature {heat:g}' if heat else ', greedy'} ({count} data sets)"
+            f"up to {room:,} tokens{f' at temperature {heat:g}' if heat else ', greedy'} ({count} data set{'s' * (count > 1)})"
             for (room, heat), count in sorted(found.items())
         ]
         yield f"answers that models write: {'; '.join(parts)}; change: --answer-tokens, --answer-temperature"
