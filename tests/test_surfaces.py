@@ -62,7 +62,7 @@ def test_the_hostile_text_is_hostile() -> None:
 
 def test_an_answer_in_a_chat() -> None:
     sink = io.StringIO()
-    converse(SimpleNamespace(say=lambda _: HOSTILE), io.StringIO("hi\n"), sink)  # type: ignore[arg-type]
+    converse(SimpleNamespace(say=lambda _: HOSTILE, triggered=False), io.StringIO("hi\n"), sink)  # type: ignore[arg-type]
     assert harmless(sink.getvalue()) and "␛]0;owned␇" in sink.getvalue() and "<script>" in sink.getvalue()
 
 
