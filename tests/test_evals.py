@@ -379,7 +379,7 @@ def test_several_answers_to_a_prompt_are_several_examples(bench):
 # ---------------------------------------------------------------------------------------------- names
 
 
-def test_a_model_is_found_by_folder_and_by_fingerprint(tmp_path, bench, data):
+def test_a_model_is_found_by_folder_and_by_fingerprint(tmp_path, bench, data, monkeypatch):
     from cavesson.lab.lab import Lab
     from cavesson.lab.store import Store
 
@@ -394,6 +394,9 @@ def test_a_model_is_found_by_folder_and_by_fingerprint(tmp_path, bench, data):
     assert torch.equal(same, run.load(store.path).net(ids).logits)
     with pytest.raises(ConfigError, match="It has: 1, 2"):
         model_named(f"{run.fingerprint[:8]}@7", store)
+    monkeypatch.setattr(Trained, "version", Trained.version + 1)
+    with pytest.raises(ConfigError, match=r"was made by Cavesson .*; this version would train another one"):
+        model_named(run.fingerprint[:8], store)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,12 @@ def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:
             f"The artifact {manifest.fingerprint[:12]} is not a model but {manifest.title} ({manifest.kind}).",
             "List the models: cavesson store ls --kind trained",
         )
+    if recipe.fingerprint != manifest.fingerprint:
+        made = manifest.versions.get("cavesson", "another version")
+        raise ConfigError(
+            f"The model {manifest.fingerprint[:12]} was made by Cavesson {made}; this version would train another one in its place.",
+            f"Run its study again, or name its weights: {store.path(manifest.fingerprint) / 'final'}",
+        )
     if step is None:
         return recipe
     return _checkpoint(recipe, int(step), manifest.fingerprint)
