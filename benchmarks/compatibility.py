@@ -1,4 +1,4 @@
-"""Write docs/compatibility.md: the chat templates and the architectures that work, each tried here.
+"""Write docs/notes/compatibility.md: the chat templates and the architectures that work, each tried here.
 
 python benchmarks/compatibility.py                          # tries all; a quarter of an hour
 python benchmarks/compatibility.py templates.md archs.md    # from tables that `python tests/templates.py` and
@@ -70,7 +70,7 @@ def page(templates: str, architectures: str) -> Iterator[str]:
 def main() -> None:
     stored = sys.argv[1:]
     text = "\n".join(page(printed("templates.py", stored), printed("architectures.py", stored))) + "\n"
-    (ROOT / "docs" / "compatibility.md").write_text(text, encoding="utf-8")
+    (ROOT / "docs" / "notes" / "compatibility.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
