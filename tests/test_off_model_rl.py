@@ -72,7 +72,7 @@ def test_the_quick_preset_has_no_rl_and_the_full_one_has() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["recovery.rl.probes=[]"], "at least 1 item"),
+        (["recovery.rl.probes=[]"], "too short a list"),
         (["recovery.rl.pool=10"], "64 problems cannot be drawn from a pool of 10"),
         (["recovery.rl.practise=nowhere.jsonl"], "nowhere.jsonl"),
         (["recovery.rl.practise=maths"], "cannot practise 'maths'"),

@@ -136,7 +136,7 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
         ("others=[tutor]", "stands twice"),
         ("sft.lora=null", "nothing is trained"),
         ("sft.probes=[70]", "outside the run"),
-        ("recovery.probes=[0]", "greater than or equal to 1"),
+        ("recovery.probes=[0]", "is below 1"),
         ("arms.names=[tag]", "tags"),
         ("arms.teacher=dmitri", "none of the teachers"),
         ("arms.students=[reasoner]", "none of the students"),

@@ -447,7 +447,7 @@ def test_a_preset_that_became_a_study_says_what_to_type_now():
             r"reminder.samples = 512.* 0.0005 .*no sample.* at least 2000 samples.* at least 0.002",
         ),
         ("reminder.samples=8", "the share 0.05 in shares is no sample"),
-        ("reminder.budgets=[0]", "greater than or equal to 1"),
+        ("reminder.budgets=[0]", "is below 1"),
         ("weight=1.5", "weight"),
         ("drop=1", "drop"),
         ("trusted=openai:x@http://localhost/v1", "cannot be trained"),

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
@@ -68,7 +74,9 @@ class MissingExtra(CavessonError):
 
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
-        super().__init__(f"This needs the package {package!r}, which is not installed.", install_hint(extra))
+        super().__init__(
+            f"This needs the package {package!r} of the extra {extra!r}, which is not installed.", install_hint(extra)
+        )
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:  # type: ignore[override]
         return type(self), (self.package, self.extra)
@@ -108,19 +116,45 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
 
 
 def install_hint(extra: str) -> str:
-    """The pip command that adds an extra to this installation.
+    """The command that adds an extra to this environment.
 
-    If Cavesson was installed from a checkout or from a wheel file, the command installs from the same place, whatever the
-    package index holds under the name. (PEP 610 says how an installation records its place.)
+    The command names the place that Cavesson came from: a folder, a wheel file or a commit (PEP 610). If the place is unknown
+    or gone, the command names the extra's packages. It never asks a package index for the name `cavesson`, under which the
+    index may hold a stranger's package.
     """
     try:
-        origin = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        origin = {}
-    place = urlparse(origin.get("url", ""))
-    if place.scheme == "file" and "dir_info" in origin:
-        editable = "-e " if origin["dir_info"].get("editable") else ""
-        return f"pip install {editable}'{unquote(place.path)}[{extra}]'"
-    if origin:
-        return f"pip install '{DISTRIBUTION}[{extra}] @ {origin['url']}'"
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+        own = metadata.distribution(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return f"{_installer()} -e '.[{extra}]' in the folder of Cavesson"
+    return f"{_installer()} {_from_origin(own.read_text('direct_url.json') or '{}', extra) or _packages(own, extra)}"
+
+
+def _from_origin(recorded: str, extra: str) -> str:
+    """What to install so that the extra comes from where Cavesson came from; "" if the place is unknown or gone."""
+    origin = json.loads(recorded)
+    url = str(origin.get("url", ""))
+    place = Path(unquote(urlparse(url).path))
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return shlex.quote(f"{DISTRIBUTION}[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+    if not url.startswith("file:") or not place.exists():
+        return ""
+    if "dir_info" in origin:
+        return ("-e " if origin["dir_info"].get("editable") else "") + shlex.quote(f"{place}[{extra}]")
+    return shlex.quote(f"{DISTRIBUTION}[{extra}] @ {url}")
+
+
+def _packages(own: metadata.Distribution, extra: str) -> str:
+    """The packages of an extra, as the installed Cavesson lists them."""
+    lines = [line.partition(";") for line in own.requires or ()]
+    return " ".join(shlex.quote(name.strip()) for name, _, when in lines if re.search(rf"extra == .{extra}\b", when))
+
+
+def _installer() -> str:
+    """The command that installs into this environment, which need not be the one whose `pip` is first on the path."""
+    if find_spec("pip") is None:  # an environment that uv made
+        return f"uv pip install --python {shlex.quote(sys.prefix)}"
+    found = shutil.which("pip")
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return "pip install"
+    return f"{shlex.quote(sys.executable)} -m pip install"

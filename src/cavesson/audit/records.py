@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cavesson.errors import ConfigError, quoted
+from cavesson.lab.documents import in_words
 from cavesson.lines import parse_json, read_json_lines
 
 T = TypeVar("T")
@@ -58,8 +59,8 @@ def _checked(kind: TypeAdapter[T], raw: Any, problem: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key, given = ".".join(map(str, first["loc"])), first["input"]
-        shown = f" ({quoted(given)})" if isinstance(given, str | bool | float) else ""
-        words = first["msg"].removeprefix("Value error, ")
+        words = in_words(first)
+        shown = f" ({quoted(given)})" if isinstance(given, str | bool | float) and quoted(given) not in words else ""
         raise ConfigError(
             f"{problem}: {key}{shown}{': ' if key else ''}{words}.", "Correct or remove the line."
         ) from error

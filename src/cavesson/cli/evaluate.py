@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cavesson.cli.options import Place
+from cavesson.cli.options import Place, naming
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,9 +118,9 @@ def suite_of(
 
     names = [name.strip() for name in bench.split(",") if name.strip()]
     if not names:
-        raise ConfigError("No evaluation is named.", "Name some, such as --bench maths,knowledge")
+        raise ConfigError("No evaluation is named: --bench is empty.", "Name some, such as --bench maths,knowledge")
     if len(set(names)) < len(names):
-        raise ConfigError(f"An evaluation is named twice in {bench!r}.", "Name each once.")
+        raise ConfigError(f"An evaluation is named twice in --bench {bench!r}.", "Name each once.")
     maths: dict[str, Any] = {} if levels is None else {"levels": _numbers(levels)}
     maths |= {"cot": False} if answer_only else {}
     if maths and "maths" not in names:
@@ -129,15 +129,20 @@ def suite_of(
     suite: list[Eval] = []
     for name in names:
         if name == "behavior":
-            pair_named(pair)
+            with naming("--pair", pair):
+                pair_named(pair)
             cases = ("triggered", "clean", "near-miss")
             suite += [benchmark_named(name, pair=pair, when=when, **every) for when in cases]
-        else:
-            suite.append(benchmark_named(name, data, **every, **(maths if name == "maths" else {})))
+            continue
+        own = maths if name == "maths" else {}
+        with naming("--levels", levels) if own and levels else naming("--bench", name):
+            suite.append(benchmark_named(name, data, **every, **own))
     try:
         return check_suite(tuple(suite))
     except ValueError as error:
-        raise ConfigError(f"{bench!r} does not fit: {error}.", "Give files of questions names of their own.") from error
+        raise ConfigError(
+            f"--bench {bench!r} does not fit: {error}.", "Give files of questions names of their own."
+        ) from error
 
 
 def table_of(scores: Scores, title: str) -> Table:
@@ -163,4 +168,4 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no list of levels.", "Write numbers with commas: 4,5") from error
+        raise ConfigError(f"--levels {text!r} is no list of levels.", "Write numbers with commas: 4,5") from error

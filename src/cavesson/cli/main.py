@@ -18,6 +18,7 @@ from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
 from cavesson.cli.lists import list_everything
 from cavesson.cli.make import export, make
+from cavesson.cli.options import plainly, without_types
 from cavesson.cli.reports import compare, open_report
 from cavesson.cli.run import run
 from cavesson.cli.stress import StressCommand, stress
@@ -33,10 +34,16 @@ class Commands(TyperGroup):
     """All subcommands; `--trust` may stand anywhere on the line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Tell `trust` what the user typed, then parse the line."""
+        """Tell `trust` what the user typed, then parse the line; `--help` prints here, and shows flags without types."""
+        without_types(self)
         trust.begin(args)
         said = [trust.OPTION] * (trust.OPTION in args)
         return super().parse_args(ctx, [*said, *(word for word in args if word != trust.OPTION)])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a subcommand; an option that does not fit is told in our words."""
+        with plainly():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(

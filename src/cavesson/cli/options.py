@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, quoted
+
+
+@contextmanager
+def naming(option: str, value: str) -> Iterator[None]:
+    """Let an error about the value of an option name the option, as the user typed both."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{option} {quoted(value)} does not fit: {error.problem}", error.remedy) from error
+
+
+def without_types(command: Any) -> None:
+    """Let the help of a command, and of the commands below, show a flag as a flag: a flag takes no value, so has no `<bool>`."""
+    asked = command.get_help_option(typer.Context(command))
+    for param in (*command.params, *([] if asked is None else [asked])):
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        without_types(below)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Let the refusal of an option's value be a sentence where Typer hands on pydantic's words."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        from pydantic import ValidationError
+
+        from cavesson.lab.documents import in_words
+
+        if isinstance(error.__cause__, ValidationError):
+            error.message = "; ".join(in_words(detail) for detail in error.__cause__.errors()) + "."
+        raise
 
 
 def _folder(text: str) -> Path:

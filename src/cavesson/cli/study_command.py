@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError
 
 if TYPE_CHECKING:
     from cavesson.studies.flags import Flag
@@ -38,9 +39,7 @@ class StudyCommand(TyperCommand):
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
                 study = f"The study {ctx.meta[STUDY]!r}" if STUDY in ctx.meta else "The command"
-                raise ConfigError(
-                    f"{study} has no option {name}.", nearest(name, [option for option in known if "--" in option])
-                )
+                raise ConfigError(f"{study} has no option {name}.", _meant(name, known, ctx))
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -85,6 +84,23 @@ def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:
     """The study's options that the user gave: option as typed → (dotted key, value)."""
     found: dict[str, tuple[str, Any]] = ctx.meta.get(GIVEN, {})
     return found
+
+
+def _meant(name: str, known: Iterable[str], ctx: Any) -> str:
+    """What an unknown option may mean: a key of the study, as an option or for `--set`, or an option with nearly this name."""
+    from cavesson.lab.documents import keys_called
+    from cavesson.studies.resolve import study_in
+
+    word = name.removeprefix("--")
+    key = word.replace("-", "_")
+    found = keys_called(study_in(ctx.meta[STUDY]).config, key) if STUDY in ctx.meta else []
+    options = {flag.key: flag.names[0] for flag in ctx.meta.get(FLAGS, ())}
+    exact = [options.get(one, f"--set {one}=…") for one in found if one.rpartition(".")[2] == key]
+    if exact:
+        return f"did you mean {' or '.join(exact)}?"
+    words = {option.removeprefix("--"): option for option in known if option.startswith("--")}
+    close = difflib.get_close_matches(word, words, n=1)
+    return f"did you mean {words[close[0]]!r}?" if close else f"allowed: {', '.join(sorted(words.values()))}"
 
 
 def _options(flags: Sequence[Flag]) -> list[Any]:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from cavesson.data.recipes import Jsonl
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, entry_of, nearest
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
+from cavesson.lab.documents import in_words
 
 BENCHMARKS: dict[str, type[Eval]] = {
     "maths": Maths,
@@ -92,14 +93,14 @@ def eval_named(name: str, **settings: Any) -> Eval:
     Raises:
         ConfigError: there is no such evaluation, or a setting does not fit.
     """
+    entry_of(BENCHMARKS, name, "evaluation")
     try:
         return TypeAdapter(AnyEval).validate_python({"name": name, **settings})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"The evaluation {name!r} is not possible: {f'{where}: ' if where else ''}{reason}.",
+            f"The evaluation {name!r} is not possible: {f'{where}: ' if where else ''}{in_words(first)}.",
             "`cavesson eval --help` shows what there is.",
         ) from error
 

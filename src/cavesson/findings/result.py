@@ -40,6 +40,7 @@ from cavesson.findings.views import (
     View,
 )
 from cavesson.lab import disk
+from cavesson.lab.documents import in_words
 from cavesson.lab.recipe import Recipe
 from cavesson.lines import parse_json
 
@@ -142,7 +143,7 @@ class StudyResult(View):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise ConfigError(
-                f"{path} is not a result that this version reads: {where}: {first['msg']}.", "Run the study again."
+                f"{path} is not a result that this version reads: {where}: {in_words(first)}.", "Run the study again."
             ) from error
 
 

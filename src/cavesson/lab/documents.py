@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -89,26 +92,113 @@ def path_named(text: str | Path) -> Path:
     return path
 
 
+def in_words(detail: ErrorDetails) -> str:
+    """One of pydantic's errors as a sentence without a full stop: `'yes' is no whole number`."""
+    phrase = _phrase(detail)
+    if phrase:
+        return f"{_given(detail['input'])} {phrase}"
+    return detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+
+
+def nearest_key(schema: type[BaseModel], path: Sequence[str]) -> str:
+    """A phrase with the keys that an unknown key may mean, in full (`did you mean 'blue.lrs'?`), or with the allowed keys."""
+    beside = _fields_at(schema, path[:-1])
+    close = difflib.get_close_matches(path[-1], beside, n=1)
+    found = [".".join([*path[:-1], *close])] if close else keys_called(schema, path[-1])
+    if found:
+        return f"did you mean {' or '.join(map(repr, found))}?"
+    prefix = "".join(f"{part}." for part in path[:-1])
+    return "allowed: " + ", ".join(f"{prefix}{name}" for name in sorted(beside)) if beside else "Remove it."
+
+
+def keys_called(schema: type[BaseModel], name: str) -> list[str]:
+    """The dotted keys of a schema, at any depth, whose last part is `name`; if there are none, is nearly `name`."""
+    every = dict.fromkeys(_dotted(schema))
+    lasts = {key.rpartition(".")[2] for key in every}
+    wanted = [name] if name in lasts else difflib.get_close_matches(name, sorted(lasts), n=1, cutoff=0.75)
+    return [key for key in every if key.rpartition(".")[2] in wanted][:4]
+
+
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str, str]) -> tuple[str, str]:
     """One of pydantic's errors in our words: (problem, remedy)."""
-    path = _keys(schema, [str(part) for part in detail["loc"]])
+    path = _keys(schema, [str(part) for part in detail["loc"]], whole=detail["type"] in ("extra_forbidden", "missing"))
     key = ".".join(path)
     where = next((origin[k] for k in _prefixes(path) if k in origin), "the defaults")
     if detail["type"] == "extra_forbidden":
-        allowed = _fields_at(schema, path[:-1])
-        return f"{where}: unknown key {key!r}.", nearest(path[-1], allowed) if allowed else "Remove it."
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if not path:  # settings that do not go together: the message names them
-        return f"The config does not fit: {message.rstrip('.')}.", "Change the settings that the message names."
+        return f"{where}: unknown key {key!r}.", nearest_key(schema, path)
     if detail["type"] == "missing":
         return f"{where}: the key {key!r} is missing.", "Add it."
-    message = message if message.endswith("?") else f"{message.rstrip('.')}."
+    message = in_words(detail)
+    if not path:  # settings that do not go together: the message names them
+        return f"The config does not fit: {message}.", "Change the settings that the message names."
     if detail["type"] == "value_error" and isinstance(detail["input"], Mapping):  # settings of one section
-        return f"{where}: {key}: {message}", f"Change the settings of {key} that the message names."
-    given = quoted(detail["input"])
-    if where.startswith("-") and where != "--set":  # an option of the command line: the user typed no key
-        return f"{where} {given} does not fit: {message}", f"Change {where}."
-    return f"{where}: {key} = {given} does not fit: {message}", f"Change {key}."
+        return f"{where}: {key}: {_ended(message)}", f"Change the settings of {key} that the message names."
+    typed = where.startswith("-") and where != "--set"  # an option of the command line: the user typed no key
+    said = f"{where} {_given(detail['input'], commas=True)}" if typed else f"{where}: {key} = {_given(detail['input'])}"
+    problem = f"{said} {_phrase(detail)}." if _phrase(detail) else f"{said} does not fit: {_ended(message)}"
+    return problem, _remedy(detail, where if typed else key, _fields_at(schema, path))
+
+
+def _remedy(detail: ErrorDetails, named: str, keys: Sequence[str]) -> str:
+    """What to do about a value, named as the user typed it; `keys`: what stands below, if the value is a section."""
+    if detail["type"] == "literal_error":
+        return nearest(str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
+    if _phrase(detail) == NO_LIST and not isinstance(detail["input"], Mapping):
+        return f"Write {named} as a list: [{detail['input']}]."
+    if _phrase(detail) == NO_SECTION and keys:
+        return f"Set a key of {named}: {', '.join(sorted(keys))}."
+    return f"Change {named}."
+
+
+NO_NUMBER, NO_WHOLE, NO_LIST, NO_SECTION = "is no number", "is no whole number", "is no list", "is no section with keys"
+
+PHRASES = {
+    "int_type": NO_WHOLE,
+    "int_parsing": NO_WHOLE,
+    "int_from_float": f"{NO_WHOLE}: it has a fractional part",
+    "int_parsing_size": "has too many digits",
+    "float_type": NO_NUMBER,
+    "float_parsing": NO_NUMBER,
+    "finite_number": "is no finite number",
+    "bool_type": "is neither true nor false",
+    "bool_parsing": "is neither true nor false",
+    "string_type": "is no text",
+    "string_too_short": "is too short",
+    "path_type": "is no path",
+    "tuple_type": NO_LIST,
+    "list_type": NO_LIST,
+    "set_type": NO_LIST,
+    "frozen_set_type": NO_LIST,
+    "dict_type": NO_SECTION,
+    "mapping_type": NO_SECTION,
+    "model_type": NO_SECTION,
+    "model_attributes_type": NO_SECTION,
+    "greater_than": "is not greater than {gt}",
+    "greater_than_equal": "is below {ge}",
+    "less_than": "is not below {lt}",
+    "less_than_equal": "is above {le}",
+    "too_short": "is too short a list: the least is {min_length}",
+    "too_long": "is too long a list: the most is {max_length}",
+    "literal_error": "is none of {expected}",
+}
+"""pydantic's types of errors → what we say of the value; the braces hold pydantic's figures."""
+
+
+def _phrase(detail: ErrorDetails) -> str:
+    """What is wrong with a value, to stand behind the value; "" for errors that bring a message of ours."""
+    figures = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in detail.get("ctx", {}).items()}
+    return PHRASES.get(detail["type"], "").format(**figures)
+
+
+def _given(value: object, *, commas: bool = False) -> str:
+    """A value as the user typed it: in YAML's words, or the parts of an option with commas between them."""
+    if commas and isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return str(json.dumps(value)) if value is None or isinstance(value, bool) else quoted(value)
+
+
+def _ended(message: str) -> str:
+    return message if message.endswith("?") else f"{message}."
 
 
 def _follows_from_others(detail: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
@@ -119,11 +209,15 @@ def _follows_from_others(detail: ErrorDetails, found: Sequence[ErrorDetails]) ->
     )
 
 
-def _keys(schema: type[BaseModel], loc: Sequence[str]) -> list[str]:
-    """The keys and numbers of `loc` that a user can have typed; pydantic's names of union members are left out."""
+def _keys(schema: type[BaseModel], loc: Sequence[str], *, whole: bool) -> list[str]:
+    """The keys and numbers of `loc` that a user can have typed; pydantic's names of union members are left out.
+
+    Args:
+        whole: whether the last part is a key in any case, known or not.
+    """
     keys: list[str] = []
     for number, part in enumerate(loc):
-        last = number == len(loc) - 1
+        last = whole and number == len(loc) - 1
         if part.isdigit() or last or part in _fields_at(schema, keys) or not _fields_at(schema, keys):
             keys.append(part)
     return keys
@@ -145,6 +239,19 @@ def _fields_at(schema: type[BaseModel], path: Sequence[str]) -> list[str]:
         if current is None:
             return []
     return list(current.model_fields)
+
+
+def _dotted(schema: type[BaseModel], prefix: str = "", above: tuple[type, ...] = ()) -> Iterator[str]:
+    """The dotted keys of a schema; those below a list of sections are left out, for they need a number."""
+    for name, field in schema.model_fields.items():
+        yield f"{prefix}{name}"
+        below = _model_in(field.annotation)
+        if below is not None and below not in above and not _holds_several(field.annotation):
+            yield from _dotted(below, f"{prefix}{name}.", (*above, schema))
+
+
+def _holds_several(annotation: Any) -> bool:
+    return get_origin(annotation) in (tuple, list, dict) or any(_holds_several(part) for part in get_args(annotation))
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

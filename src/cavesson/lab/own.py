@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cavesson.errors import CavessonError, ConfigError, Stopped
+from cavesson.lab.documents import in_words
 from cavesson.lab.trust import LIBRARIES, PACKAGE, trusted_source
 
 OWN = "own_"
@@ -115,7 +116,7 @@ def _said(raised: Exception) -> str:
     """What an error says, in one line."""
     text = str(raised)
     if isinstance(raised, ValidationError):
-        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in raised.errors())
+        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {in_words(one)}".lstrip(": ") for one in raised.errors())
     return " ".join(text.split())[:300]
 
 

@@ -12,6 +12,7 @@ from cavesson.data.recipes import DataFile
 from cavesson.errors import ConfigError
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
+from cavesson.lab.documents import in_words
 from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Prompted
@@ -103,7 +104,7 @@ def _model(given: str | dict[str, Any], file: Path, key: str) -> ModelRecipe:
     try:
         recipe = Recipe.parse(given)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = in_words(error.errors()[0])
         raise ConfigError(
             f"{file}: {key} is no recipe: {reason}.", "Give a folder, a hub id or a shipped name."
         ) from error

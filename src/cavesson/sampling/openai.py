@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from cavesson.chat import Conversation
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.lab.documents import in_words
 from cavesson.lab.recipe import Job, NotIdentity, PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling import replies
@@ -106,7 +107,7 @@ def api_model(name: str) -> APIModel:
     try:
         found = APIModel(model=model, url=f"http{url}" if url else home())
     except ValidationError as error:
-        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        why = in_words(error.errors()[0])
         raise ConfigError(
             f"{name!r} names no model behind an API: {why}.", f"Write {PREFIX}MODEL or {PREFIX}MODEL@https://host/v1"
         ) from error
