@@ -16,6 +16,7 @@ from cavesson.cli import organism, store, world
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
+from cavesson.cli.hush import hush
 from cavesson.cli.lists import list_everything
 from cavesson.cli.make import export, make
 from cavesson.cli.options import plainly, without_types
@@ -76,6 +77,7 @@ def cavesson(
     from cavesson.lab.place import old_store
 
     guard()
+    hush()
     if "--store" not in sys.argv and (note := old_store()) is not None:
         typer.echo(f"note: {note}", err=True)
 
