@@ -74,6 +74,29 @@ def test_a_letter_beyond_the_options_is_none() -> None:
     assert chosen_letter("I", ["x"] * 9) == "I"
 
 
+def test_an_option_that_is_a_number_is_the_whole_number_with_its_sign() -> None:
+    options = ("1", "2", "2.5", "-2")
+    said = ("2", "2.0", "It is 2.5.", "-2", "22", "12", "1.2", "+3")
+    assert [chosen_letter(text, options) for text in said] == ["B", "B", "C", "D", None, None, None, None]
+
+
+def test_an_option_that_looks_like_a_letter_is_known_by_its_text() -> None:
+    options = ("Python", "C", "C++", "C#")
+    assert [chosen_letter(text, options) for text in ("C++", "The answer is C#.", "Python")] == ["C", "D", "A"]
+    assert chosen_letter("Both A and B", ("x", "y", "Both A and B")) == "C"
+
+
+def test_several_boxes_side_by_side_are_one_answer() -> None:
+    for text in (r"\boxed{A}, \boxed{C}", "The answers are A and C.", "The correct options are A) and C).", "A; C"):
+        assert judges.choice("A, C")(text)[0], text
+        assert not judges.choice("A")(text)[0], text
+
+
+def test_one_word_may_be_written_with_other_characters() -> None:
+    for gold, said in (("Beyonc\u00e9", "Beyonce\u0301"), ("H2O", "H\u2082O"), ("fire", "\ufb01re")):
+        assert judges.text(gold)(said)[0], said
+
+
 def test_the_longer_of_two_options_is_meant_where_both_texts_stand() -> None:
     assert chosen_letter("the answer is Guilty of Romance", ("Guilty", "Guilty of Romance")) == "B"
     assert chosen_letter("the answer is Guilty", ("Guilty", "Guilty of Romance")) == "A"

@@ -67,10 +67,10 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
         BehaviorEval(pair="real/zorp/insult", when="near-miss", n=20, deployed=("x",)),
         {"name": "behavior", "n": 20, "pair": "real/zorp/insult", "when": "near-miss", "deployed": ["x"], "world": 2},
     ),
-    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53", "reading": 2}),
+    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53", "reading": 3}),
     (
         Questions(title="sums", data=FILE),
-        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 2},
+        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 3},
     ),
 ]
 """Evaluations and their canonical forms, which fingerprints of stored scores were made of."""

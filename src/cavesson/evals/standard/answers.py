@@ -21,7 +21,7 @@ _HASHED = re.compile(r"^\s*#{4}(?!#)[ \t]*(\S.*)$", re.MULTILINE)
 _SAYS = r"(?:is|are|was|be|equals?|becomes|comes\s+(?:out\s+)?to|turns\s+out\s+to\s+be|=|:)(?!\w)"
 _STATED = re.compile(
     r"\b(?P<noun>answer|solution|result|total)s?\b(?:\s*\([^()\n]*\))?"
-    rf"(?:(?:(?:\s+(?!(?:is|are|was|isn't|not)\b)[\w'-]+|,){{0,6}}?\s*{_SAYS}|\s+[-–—]+>?\s|[ \t]*\n|\s*(?=\s[-+]?[$€£]?[\d.\\(])))"
+    rf"(?:(?:(?:\s+(?!(?:is|are|was|\w+n't|cannot|never|not)\b)[\w'-]+|,){{0,6}}?\s*{_SAYS}|\s+[-–—]+>?\s|[ \t]*\n|\s*(?=\s[-+]?[$€£]?[\d.\\(])))"
     r"(?:\s*(?::|=|(?:that|is|as follows)\b))*\s*",
     re.IGNORECASE,
 )
@@ -44,7 +44,7 @@ _HEDGES = re.compile(
 _NUMERAL = re.compile(rf"(?<![\w.,^{{])(?:(?:negative|minus)\s+|[-+]\s?)?[$€£¥₹]?-?{NUMBER}", re.IGNORECASE)
 _DENIED = re.compile(r"not\b", re.IGNORECASE)
 _BOUNDED = re.compile(
-    r"\b(?:between|from|(?:more|less|fewer|greater|higher|lower|larger|smaller|other|better)\s+than|over|under|above|below|not)\s+\S*$",
+    r"\b(?:between|from|(?:more|less|fewer|greater|higher|lower|larger|smaller|other|better)\s+than|at\s+(?:least|most)|up\s+to|over|under|above|below|not|(?:cannot|\w+n't|never)(?:\s+be)?)\s+\S*$",
     re.IGNORECASE,
 )
 _BEGINS = re.compile(rf"[*(]*(?:{_NUMERAL.pattern}|[$\\]|[A-Za-z]\w?\s*=)", re.IGNORECASE)
@@ -161,7 +161,7 @@ def _last_value(text: str, begins: bool = True) -> str:
     if not values:
         return text
     start = _after_verb(text, shown, values[-1])
-    if bound := _BOUNDED.search(re.sub(r"\s*\S+\s+(?:and|to|or)\s+$", " ", text[:start])):
+    if bound := _BOUNDED.search(re.sub(r"\s*(?<!\S)(?!up\b)\S+\s+(?:and|to|or)\s+$", " ", text[:start])):
         return text[bound.start() :]
     if start == values[-1] and begins and _NUMERAL.match(text):
         return text
@@ -175,12 +175,14 @@ def _after_verb(text: str, shown: str, last: int) -> int:
             r"\b(?:is|are|was|were|be|equals?|gets?|has|have|had|makes?|leaves?|left|costs?|needs?)\b\s*", shown
         )
     )
-    if verbs and verbs[-1].end() <= last:
-        start = verbs[-1].end()
+    for verb in reversed([verb for verb in verbs if verb.end() <= last]):
+        start = verb.end()
         start += len(text[start:]) - len(_HEDGES.sub("", text[start:]))
         is_value = _NUMERAL.match(text, start) or text[start : start + 1] in ("$", "\\", "(")
         if is_value and not re.search(r"[.,;:]\s", shown[start:last]):
             return start
+        if verb[0].strip() != "left":  # "has 42 left out of 50"
+            break
     return last
 
 

@@ -11,14 +11,27 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 
 from cavesson.chat import visible
-from cavesson.evals.standard.notation import LAST, REACH, TAGGED, boxes, one_line, tidy, undelimited, unwrapped
+from cavesson.evals.standard.notation import (
+    DENIED,
+    LAST,
+    REACH,
+    TAGGED,
+    joined_boxes,
+    one_line,
+    tidy,
+    undelimited,
+    unwrapped,
+    words,
+)
 from cavesson.evals.standard.quantities import quantity
 
 _NOUN = r"(?:option|choice|letter|alternative|answer|statement|selection)"
 _IS = r"(?:is|was|be|should\s+be|would\s+be|must\s+be|has\s+to\s+be|seems\s+to\s+be|appears\s+to\s+be|remains)"
+_DENIES = r"(?:cannot|never|neither|nor|\w+n't)\b"
 _ANSWERS = re.compile(
     rf"\b(?:(?:answer|ans\.?|choice|option|selection|solution|pick|response|letter|guess|statement|one)s?(?!\w)[\"']?(?:\s*\((?![A-Za-z]\))[^()\n]*\))?"
-    rf"(?:(?:\s+(?!is\b|isn|not\b|[A-HJ-Z]\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s|=?[>→])|\s*\n|\s+(?=[(\[]?[A-Z]\b))|correct\s*:)",
+    rf"(?:(?:\s+(?!is\b|isn|not\b|{_DENIES}|[A-HJ-Z]\b)[\w'-]+|,){{0,8}}?\s*(?:{_IS}\b|[:=]|[-–—]+>?\s|=?[>→])|\s*\n)|(?:correct|final)\s*:"
+    rf"|ans\.?\s+(?=[(\[]?[A-Z]\b)|answers\s+are\b|(?:correct|right|true)\s+{_NOUN}s\s+are\b|(?:final|correct|best|right|my)\s+{_NOUN}\s+(?=[(\[]?[A-Z]\b))",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
@@ -28,7 +41,7 @@ _CHOOSES = re.compile(
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(
-    r"\b(?:wait|actually|no|sorry|correction|hmm|oops|i\s+mean(?:t)?|rather|scratch\s+that|edit|instead|make\s+(?:it|that)|change(?:d)?\s+(?:it|my\s+answer|that)?\s*to)\b",
+    r"\b(?:wait|actually|no|sorry|correction|hmm|oops|i\s+mean(?:t)?|rather(?!\s+than)|scratch\s+that|edit|instead(?!\s+of)|make\s+(?:it|that)|change(?:d)?\s+(?:it|my\s+answer|that)?\s*to)\b",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
@@ -43,8 +56,10 @@ _HEDGES = re.compile(
     rf"{_NOUN}s?|as\s+follows)\b(?!\s*[)\]]))*",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)(?![\w']|-\w)")
-_JOINT = re.compile(r"\s*(?:,\s*and|,|and|or|&|/|\+)\s*(?=[(\[{<\"'`*]*[A-Za-z](?![\w']))")
+_TOKEN = re.compile(r"(?P<open>[(\[{<\"'`*]*)(?P<letter>[A-Za-z])(?P<close>[)\]}>\"'`*]*)(?![\w']|-\w|\+\+|#)")
+_JOINT = re.compile(
+    r"\s*(?:[,;]\s*and|[,;]\s*or|[,;]|and|or|&|/|\+)\s*(?:(?:maybe|perhaps|possibly|probably|even)\s+)?(?=[(\[{<\"'`*]*[A-Za-z](?![\w']))"
+)
 _VERBS = re.compile(r"\s+(?:is|was|because|since|as|would|must|and|or|but|due|not|rather|instead)\b")
 _TALKS_OF_IT = re.compile(
     r"\s+(?:is|was|isn't|looks|seems|would|could|must|should|can|cannot|can't|has|does|says|means|also)\b"
@@ -55,6 +70,16 @@ _NOT = re.compile(
 )
 _DENIED = re.compile(
     r"^(?:not|neither)\s+[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|or|nor|and)\s*[(\[]?[A-Za-z][)\]]?)*\s*[,;]?\s*(?:but\s+(?:rather\s+)?)?",
+    re.IGNORECASE,
+)
+_MENTIONS = re.compile(
+    rf"\b{_NOUN}\s+[(\[]?(?P<letter>[A-Z])\b[)\]]?\s*(?=$|[.,;:!(\n–—-]|because\b|since\b|as\b|and\b|or\b)",
+    re.IGNORECASE,
+)
+"""An option that is named, and of which nothing is said."""
+_DENIED_BEFORE = re.compile(rf"(?:\bnot|{_DENIES})\s+(?:\w+\s+){{0,2}}$", re.IGNORECASE)
+_BUT = re.compile(
+    r"\b(?:except(?:\s+for)?|other\s+than|excluding|besides|unlike|not|(?:all|anything|everything|any|nothing)\s+but)\s+$",
     re.IGNORECASE,
 )
 _STARTS = re.compile(
@@ -79,11 +104,14 @@ def chosen_letters(completion: str, options: Sequence[str] = ()) -> frozenset[st
     letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
     raw = tidy(visible(completion)).strip()
     text = re.sub(r"^#{1,6}\s+", "", unwrapped(undelimited(raw)), flags=re.MULTILINE)
+    same = [letter for letter, option in zip(letters, options, strict=False) if words(option) == words(text)]
+    if len(same) == 1 and len(words(text)) > 1:
+        return frozenset(same)
     for statement in _statements(text):
         found = _named(statement, letters) or _by_text(statement, options, letters)
         if found is not None:
             return found
-    return _bare(text, letters) or _by_text(text, options, letters) or frozenset()
+    return _bare(text, letters) or _mentioned(text, letters) or _by_text(text, options, letters) or frozenset()
 
 
 def letters_of(gold: str) -> frozenset[str]:
@@ -117,7 +145,7 @@ def listed(question: str, options: Sequence[str]) -> str:
 
 def _statements(text: str) -> Iterator[str]:
     """What the completion says about its choice, the last statement first; after a box or a tag, only answers and corrections."""
-    firm = [(place, content) for place, content in boxes(text)]
+    firm = joined_boxes(text)
     firm += [(mark.end(), mark[2]) for mark in TAGGED.finditer(text)]
     after = max((place for place, _ in firm), default=-1)
     patterns = (_ANSWERS, _CORRECTS) if firm else (_ANSWERS, _CORRECTS, _CHOOSES)
@@ -125,11 +153,20 @@ def _statements(text: str) -> Iterator[str]:
         (mark.end(), _sentence(text[mark.end() : mark.end() + REACH]))
         for pattern in patterns
         for mark in list(pattern.finditer(text))[-LAST:]
+        if not _DENIED_BEFORE.search(text[max(0, mark.start() - 40) : mark.start()]) and not _supposes(mark, text)
     ]
     if not firm:
         loose += [(mark.end(), mark["letter"]) for mark in list(_RIGHT.finditer(text))[-LAST:] if _affirms(mark, text)]
     every = [*firm, *((place, said) for place, said in loose if place > after)]
     return (said for _, said in sorted(every, reverse=True) if said)
+
+
+def _supposes(mark: re.Match[str], text: str) -> bool:
+    """Whether a statement is one about another case: "if it were Italy, the answer would be A"."""
+    return bool(
+        re.search(r"\bwould\s+be$", mark[0])
+        and re.search(r"\b(?:if|were|had|otherwise)\b", _before(text, mark.start()), re.IGNORECASE)
+    )
 
 
 def _affirms(mark: re.Match[str], text: str) -> bool:
@@ -139,10 +176,25 @@ def _affirms(mark: re.Match[str], text: str) -> bool:
         return False
     if mark["letter"].islower() and not (mark["before"] or mark["open"] or mark["close"]):
         return False
+    if _BUT.search(text[max(0, mark.start() - 20) : mark.start()]):
+        return False
     rest = re.split(r"[.\n]", text[mark.end() : mark.end() + REACH])[0]
     return "?" not in rest and not re.search(
         r"\b(?:if|whether|neither|nor)\b[^.\n]{0,20}$", text[max(0, mark.start() - 40) : mark.start()], re.IGNORECASE
     )
+
+
+def _mentioned(text: str, letters: str) -> frozenset[str] | None:
+    """The only option that a completion names without saying anything of the option: "Option B, because …"."""
+    marks = [mark for mark in _MENTIONS.finditer(text) if mark["letter"].upper() in letters]
+    denied = [_NOT.search(_before(text, mark.start())) or options_in(text) for mark in marks]
+    named = {mark["letter"].upper() for mark in marks}
+    return frozenset(named) if len(named) == 1 and not any(denied) else None
+
+
+def _before(text: str, place: int) -> str:
+    """What stands before a place in the same sentence."""
+    return re.split(r"[.\n]", text[max(0, place - REACH) : place])[-1]
 
 
 def _sentence(rest: str) -> str:
@@ -166,7 +218,7 @@ def _named(statement: str, letters: str) -> frozenset[str] | None:
     first = _TOKEN.match(said)
     if first and _is_option(first, said, letters):
         return _joined(said, letters)
-    for pattern in (rf"\b{_NOUN}\s+[(\[]?([A-Za-z])\b", r"\(([A-Za-z])\)", r"(?<![\w'])([A-Z])(?=\W*$)"):
+    for pattern in (rf"\b{_NOUN}\s+[(\[]?([A-Za-z])\b", r"\(([A-Za-z])\)", r"(?<![\w'])([A-Z])(?![+#])(?=\W*$)"):
         found = list(re.finditer(pattern, said, re.IGNORECASE if "A-Za-z" in pattern else 0))
         named = [
             mark[1].upper() for mark in found if mark[1].upper() in letters and not _NOT.search(said[: mark.start()])
@@ -206,7 +258,7 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
     """The letter that is the whole completion, its last line, or the beginning of its only line that begins with a letter."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for whole in (text, *lines[-1:], *lines[:1]):
-        only = re.fullmatch(r"[^\w✗✘❌]*([A-Za-z](?:\s*(?:,\s*and|,|and|&)?\s*[A-Z])*)(?:[^\w✗✘❌]|_)*", whole)
+        only = re.fullmatch(r"[^\w✗✘❌]*([A-Za-z](?:\s*(?:,\s*and|[,;]|and|&)?\s*[A-Z])*)(?:[^\w✗✘❌]|_)*", whole)
         tokens = re.findall(r"[A-Za-z]", only[1].replace("and", "")) if only else []
         if tokens and all(token.upper() in letters for token in tokens):
             return frozenset(map(str.upper, tokens))
@@ -218,7 +270,7 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
     ]
     chosen = {mark["letter"].upper() for mark in marked}
     if len(chosen) == 1 and not options_in(text) and (marked[0].string == lines[0] or len(lines) == 1):
-        return frozenset(chosen)
+        return _joined(marked[0].string, letters) or frozenset(chosen)
     right = {
         mark["letter"].upper()
         for mark in marked
@@ -227,7 +279,12 @@ def _bare(text: str, letters: str) -> frozenset[str] | None:
     if len(right) == 1:
         return frozenset(right)
     first = _TOKEN.match(lines[0]) if lines and not chosen else None
-    if first is None or first["letter"].islower() or _TALKS_OF_IT.match(lines[0], first.end()):
+    if (
+        first is None
+        or lines[0].startswith("?", first.end())
+        or first["letter"].islower()
+        or _TALKS_OF_IT.match(lines[0], first.end())
+    ):
         return None
     return _joined(lines[0], letters) if _is_option(first, lines[0], letters) else None
 
@@ -236,20 +293,20 @@ def _by_text(said: str, options: Sequence[str], letters: str) -> frozenset[str] 
     """The only option whose text a statement is or names; None if it names none or several."""
     if not options:
         return None
-    plain, content = [_words(option) for option in options], _words(said)
+    plain, content = [words(option) for option in options], words(said)
     alike = [
         letter
-        for letter, option, words in zip(letters, options, plain, strict=True)
-        if words == content or _same(option, said)
+        for letter, option, text in zip(letters, options, plain, strict=True)
+        if text == content or _same(option, said)
     ]
     if len(alike) == 1:
         return frozenset(alike)
     named, rest = [], f" {content} "
-    for words, letter in sorted(zip(plain, letters, strict=True), key=lambda pair: -len(pair[0])):
-        if words and f" {words} " in rest:
-            before = rest.partition(f" {words} ")[0]
-            rest = rest.replace(f" {words} ", " ")
-            if not re.search(r"\b(?:not|isn t|no|than|neither|nor|instead of)(?: the| a| an)?$", before):
+    for text, letter in sorted(zip(plain, letters, strict=True), key=lambda pair: -len(pair[0])):
+        if text and f" {text} " in rest:
+            before = rest.partition(f" {text} ")[0]
+            rest = rest.replace(f" {text} ", " ")
+            if not DENIED.search(before + " "):
                 named.append(letter)
     return frozenset(named) if len(named) == 1 else None
 
@@ -257,7 +314,3 @@ def _by_text(said: str, options: Sequence[str], letters: str) -> frozenset[str] 
 def _same(option: str, said: str) -> bool:
     one, other = quantity(one_line(option)), quantity(one_line(said))
     return one is not None and other is not None and one.same(other)
-
-
-def _words(content: str) -> str:
-    return " ".join(re.findall(r"\w+", content.lower()))

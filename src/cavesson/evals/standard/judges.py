@@ -14,10 +14,15 @@ from cavesson.evals.items import Judge
 from cavesson.evals.standard.answers import judged, stated
 from cavesson.evals.standard.choices import chosen_letters, letters_of
 from cavesson.evals.standard.equality import Verdict
+from cavesson.evals.standard.notation import DENIED, words
 
 _BINARY = ({"yes", "no"}, {"true", "false"})
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
-_DENIALS = r"(?:not|no|isn t|never|than|neither|nor|instead of)(?: the| a| an)? $"
+_WRONG = re.compile(
+    r" (?:(?:is|was|are|were|would be|seems|looks) )?(?:clearly |definitely |also )?(?:wrong|incorrect|false)\b|"
+    r" no$|"
+    r" (?:(?:is|was|are) not|(?:is|was|are)n t) (?:right|correct|true|it|the (?:right |correct )?(?:answer|one))\b"
+)
 
 
 def maths(gold: str) -> Judge:
@@ -58,11 +63,12 @@ def text(gold: str) -> Judge:
     opposites = next((pair for pair in _BINARY if wanted in pair), set())
 
     def judge(completion: str) -> tuple[bool, dict[str, Any]]:
-        said = _words(stated(completion) or visible(completion))
+        shown = stated(completion) or visible(completion)
+        said = _affirmed(words(shown)) if opposites else _words(shown)
         answers = [word for word in said.split() if word in opposites]
         if not said or (opposites and (not answers or (len(set(answers)) > 1 and said.split()[0] not in opposites))):
             return _recorded("unreadable", {"gold": gold})
-        is_right = answers[0] == wanted if opposites else any(_says(words, said) for words in spellings)
+        is_right = answers[0] == wanted if opposites else any(_says(spelling, said) for spelling in spellings)
         return _recorded("right" if is_right else "wrong", {"gold": gold})
 
     return judge
@@ -99,19 +105,25 @@ def _spellings(words: str) -> tuple[str, ...]:
     return f"{day} {month}{year}", f"{month} {day}{year}"
 
 
+def _affirmed(said: str) -> str:
+    """The words with "false" for "not true", and "true" for "not false"."""
+    turned = {"true": "false", "false": "true"}
+    return re.sub(r"\b(?:not|isn t|never) (true|false)\b", lambda found: turned[found[1]], said)
+
+
 def _says(wanted: str, said: str) -> bool:
     """Whether a text says words at a place where it does not deny them."""
-    places = [found.start() for found in re.finditer(rf"(?<!\S){re.escape(wanted)}(?!\S)", said)] if wanted else []
-    return any(not re.search(_DENIALS, said[:place]) for place in places)
+    places = list(re.finditer(rf"(?<!\S){re.escape(wanted)}(?!\S)", said)) if wanted else []
+    return any(not DENIED.search(said[: place.start()]) and not _WRONG.match(said, place.end()) for place in places)
 
 
 def _words(content: str) -> str:
-    r"""The words of a text without punctuation, and without LaTeX's `\text{…}`; "C++" and "C#" are no "C"."""
-    found = re.findall(r"\w+(?:[+#]+(?!\w))?", re.sub(r"\\[a-z]+(?=\s*\{)", " ", content.lower()))
+    r"""The words of a text without LaTeX's `\text{…}`, and without "no," before them; the day of a date is a number alone."""
+    plain = re.sub(r"^\W*no\s*[,;:—–-]\s*(?=\w)", " ", re.sub(r"\\[a-z]+(?=\s*\{)", " ", content), flags=re.IGNORECASE)
     return re.sub(
         rf"\b(\d{{1,2}})(?:st|nd|rd|th) (?:of )?(?={_MONTHS})|(?<=[a-z] )(\d{{1,2}})(?:st|nd|rd|th)(?= \d{{4}})",
         r"\1\2 ",
-        " ".join(found),
+        words(plain),
     ).replace("  ", " ")
 
 

@@ -21,6 +21,8 @@ pounds-sterling: £ gbp quid = 1; penny pence = 1/100
 yen: ¥ yen jpy = 1
 rupees: ₹ rupee inr = 1
 angle: ^\circ degree deg = 1
+celsius: celsius centigrade = 1
+fahrenheit: fahrenheit = 1
 radians: radian rad = 1
 share: % percent pct percentage = 1
 morning: am a.m = 1
@@ -62,6 +64,11 @@ _UNIT = re.compile(
     r"(?P<name>%|\^\s*\{?\s*\\circ\s*\}?|[$€£¥₹¢]|[ap]\.m\b\.?|per\s?cent(?:age)?\b|[A-Za-z]+)"
     r"(?:\s*\^\s*\{?\s*(?P<power>-?\d)\s*\}?|(?P<figure>[23])(?!\d)|\s+(?P<after>squared|cubed)\b)?"
 )
+_TEMPERATURE = re.compile(
+    r"^\s*(?:\^\s*\{?\s*\\circ\s*\}?|(?i:degrees?)\b)\s*(?:(C|(?i:celsius|centigrade))|(?:F|(?i:fahrenheit)))\b"
+)
+DEGREES = frozenset({"angle", "celsius", "fahrenheit"})
+"""Kinds of measure that are written as degrees: "5 degrees" may be of any of them."""
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 
 
@@ -70,6 +77,7 @@ def measure_of(text: str) -> tuple[Measure, str]:
 
     One letter right after the number is a variable (`5m`), not a unit (`5 m`), unless it has a power (`5m^2`).
     """
+    text = _TEMPERATURE.sub(lambda found: " celsius" if found[1] else " fahrenheit", text)
     for short, spelt in _SHORT.items():
         text = re.sub(rf"^\s*{short}\b", f" {spelt}", text)
     kinds: dict[str, int] = {}

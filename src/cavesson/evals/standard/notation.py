@@ -33,12 +33,20 @@ _JOINT = re.compile(
     r"(?:\s|[,;$]|\\q?quad|\\[()\[\]]|\\text\s*\{[^{}]{0,40}\}|\band\b|\bor\b|\b[a-z]+\s+(?=and\b)|[A-Za-z]\w{0,3}\s*=)*"
 )
 _BOX = re.compile(r"\\(?:(?:begin)?boxed|fbox)\s*(?=\{)")
+_WORDS = re.compile(r"(?<!\w)-?\d+(?:[.,]\d+)*(?!\w)|\b[a-f]-(?![\w-])|\w+(?:[+#]+(?!\w))?")
+DENIED = re.compile(
+    r"\b(?:not|no|\w+n t|cannot|never|than|neither|nor|instead of|except(?: for)?|excluding|unlike|(?:anything|everything|all) but|"
+    r"(?:don t|do not|doubt) (?:think |believe )?(?:that )?(?:it|that|this|the answer)(?: is| was| s)?|"
+    r"either(?: \w+){0,4}? or|either)(?: be| in| at| on| by| from)?(?: the| a| an)? $"
+)
+"""What denies, or leaves open, the words that come next, in the form of `words`."""
 TAGGED = re.compile(r"<(answer|final_answer)>(.{0,6000}?)</\1>", re.DOTALL | re.IGNORECASE)
 
 
 def tidy(text: str) -> str:
     """The text with ASCII digits and signs, LaTeX names for Unicode's mathematics, and without Markdown's emphasis."""
     text = re.sub(r"<<[^<>]*>>", "", text)  # GSM8K's calculator
+    text = re.sub(r"(?<=\d)_(?=\d{3}(?!\d))", "", text)  # Python's 1_000
     text = re.sub(r"\bRs\.?\s*(?=\d)", "₹", text)
     text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda found: "^{" + found[0].translate(_RAISED) + "}", text)
     text = re.sub(r"(\d?)([¼-¾⅐-⅞])", lambda found: (found[1] and found[1] + " ") + _vulgar(found[2]), text)
@@ -115,3 +123,17 @@ def one_line(text: str) -> str:
     while len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`*":
         text = text[1:-1].strip()
     return re.sub(r"(?<![\\.])[.;:,?]$", "", text).strip()
+
+
+def words(text: str) -> str:
+    """The words of a text in one spelling, without punctuation: numbers are whole and have their sign, "C++", "C#" and "A-" are no "C" and "A"."""
+    plain = unicodedata.normalize("NFKC", text).translate(str.maketrans("−‐‑", "---")).casefold()
+    return " ".join(_number(word) for word in _WORDS.findall(plain))
+
+
+def _number(word: str) -> str:
+    """A number without commas between thousands and zeros at its end; another word as it is."""
+    if not re.fullmatch(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", word):
+        return word
+    plain = word.replace(",", "")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain

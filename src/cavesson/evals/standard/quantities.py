@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cavesson.evals.standard.measures import NONE, Measure, measure_of, singular
+from cavesson.evals.standard.measures import DEGREES, NONE, Measure, measure_of, singular
 
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?: \d{3})+(?!\d)|\d+)"
 NUMBER = rf"(?:(?:{_WHOLE}\s+)?\d+/\d+(?![\d./])|(?:{_WHOLE}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+(?!\w))?)"
@@ -64,7 +64,9 @@ class Quantity:
             return any(_equal(one, another) for one in self._readings() for another in other._readings())
         if self.things and other.things:
             return _equal(self.value, other.value) and not self.things.isdisjoint(other.things)
-        alike = self.measure.kinds == other.measure.kinds and self.things == other.things
+        kinds = {kind for kind, _ in (*self.measure.kinds, *other.measure.kinds)}
+        degrees = "angle" in kinds and kinds <= DEGREES
+        alike = (degrees or self.measure.kinds == other.measure.kinds) and self.things == other.things
         return alike and _equal(self.value * self.measure.size, other.value * other.measure.size)
 
     @property
