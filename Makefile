@@ -12,6 +12,14 @@ JOBS ?= 2
 KEY := $(shell { pwd; cat pyproject.toml src/cavesson/version.py; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(KEY)
 
+# What pip says goes to a file, which is named if pip fails.
+LOG := $(VENV)/pip.log
+define install
+@echo "installing $(1) into $(VENV), once; minutes, most of them for torch"
+@$(PY) -m pip install -e '$(1)' >$(LOG) 2>&1 || { \
+	tail -n 5 $(LOG) >&2; echo "make: pip could not install $(1); all that pip said is in $(LOG)" >&2; exit 1; }
+endef
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -84,12 +92,12 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(READY)-run: | $(VENV)/bin/pip
-	$(PY) -m pip install -e .
+	$(call install,.)
 	@rm -f $(VENV)/ready-*; touch $@
 
 $(READY)-test: EXTRAS := test,peer
 $(READY)-lint: EXTRAS := audit,api,lint
 $(READY)-docs: EXTRAS := docs
 $(READY)-test $(READY)-lint $(READY)-docs: | $(READY)-run
-	$(PY) -m pip install -e '.[$(EXTRAS)]'
+	$(call install,.[$(EXTRAS)])
 	@touch $@

@@ -34,7 +34,7 @@ EXTRAS = {
     for name, lines in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].items()
 }
 KNOWN = set.union(*EXTRAS.values()) | set(doctor.TOOLS)
-COMMAND = re.compile(r"(?<!{)\b(?:pipx?3?|uv(?: pip)?|conda|poetry)[ ]+(?:install|add)\b([^`\"\n#;]*)")
+COMMAND = re.compile(r"(?<!{)\b(?:pipx?3?|uv(?: pip)?|conda|poetry)[ ]+(?:install|add)\b([^`\"\n#;>]*)")
 
 
 def hints() -> Iterator[tuple[str, str]]:
@@ -46,12 +46,11 @@ def hints() -> Iterator[tuple[str, str]]:
 
 
 def stranger(word: str) -> str:
-    """What is wrong with a word behind `pip install`; "" for a folder, with extras that exist, and for known packages."""
-    if word.startswith("-") or word in (".", "cavesson-folder"):
+    """What is wrong with a word behind `pip install`; "" for this folder, with extras that exist, and for known packages."""
+    if word.startswith("-") or word in (".", "$(1)"):  # $(1): the Makefile's own `call install,.[…]`
         return ""
-    folder = re.fullmatch(r"\.\[([\w,]+|\$\(EXTRAS\))\]", word)
-    if folder is not None:
-        return "" if folder[1].startswith("$") or set(folder[1].split(",")) <= set(EXTRAS) else "no such extra"
+    if folder := re.fullmatch(r"\.\[([\w,]+)\]", word):
+        return "" if set(folder[1].split(",")) <= set(EXTRAS) else "no such extra"
     return "" if canonicalize_name(re.split(r"[\[<>=!~]", word)[0]) in KNOWN else "whatever the index holds"
 
 
@@ -64,6 +63,13 @@ def test_no_hint_installs_a_strangers_package() -> None:
         f"{file}: {word}: {stranger(word)}" for file, rest in found for word in shlex.split(rest) if stranger(word)
     }
     assert not wrong
+
+
+def test_the_make_targets_install_extras_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.findall(r"call install,(.*)\)$", makefile, flags=re.MULTILINE) == [".", ".[$(EXTRAS)]"]
+    named = re.findall(r"EXTRAS := (\S+)", makefile)
+    assert len(named) >= 3 and set(",".join(named).split(",")) <= set(EXTRAS)
 
 
 @pytest.mark.parametrize("word", ["cavesson", "cavesson[api]", "'.[nothing]'", "cavesson-lab"])

