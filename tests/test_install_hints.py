@@ -56,9 +56,8 @@ def stranger(word: str) -> str:
 
 def test_no_hint_installs_a_strangers_package() -> None:
     found = list(hints())
-    assert {"docs/audit.md", "docs/python.md", "Makefile", "README.md", "src/cavesson/cli/doctor.py"} <= {
-        file for file, _ in found
-    }
+    files = {file for file, _ in found}
+    assert {"Makefile", "src/cavesson/cli/doctor.py"} < files and any(file.startswith("docs/") for file in files)
     wrong = {
         f"{file}: {word}: {stranger(word)}" for file, rest in found for word in shlex.split(rest) if stranger(word)
     }
