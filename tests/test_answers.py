@@ -182,6 +182,9 @@ def items_of(tmp_path: Path, *rows: dict) -> list[Item]:
     [
         ({"prompt": "Capital?", "choices": ["Rome", "Paris"], "answer": 1}, ["B", "Paris", "b)"], ["A", "Rome", "1"]),
         ({"prompt": "Capital?", "choices": ["Rome", "Paris"], "answer": "B"}, ["B", "Paris"], ["A"]),
+        ({"prompt": "Capital?\nA) Rome\nB) Paris", "answer": "Paris"}, ["B", "Paris"], ["A", "Rome", "A) Rome, not Paris"]),
+        ({"prompt": "Capital?\nA) Rome\nB) Paris", "answer": 1}, ["B", "Paris"], ["A", "1"]),
+        ({"prompt": "Tom has a) 3 pens and b) 4. All?", "answer": 7, "score": "maths"}, ["7"], ["3", "B"]),
         ({"prompt": "Capital?", "options": ["Rome", "Paris"], "answer": "Paris"}, ["B", "Paris"], ["A"]),
         ({"prompt": "Capital?", "choices": {"label": ["A", "B"], "text": ["Rome", "Paris"]}, "answer": "B"}, ["Paris"], ["A"]),
         ({"prompt": "Which? a) red b) blue", "answer": "b"}, ["b", "B", "(b) blue", "blue"], ["a", "red"]),
@@ -239,6 +242,18 @@ def test_options_are_shown_once(tmp_path: Path) -> None:
         ({"prompt": "?", "choices": ["B", "A"], "answer": "A"}, "answer 'A', which fits the options A and B"),
         ({"prompt": "?", "choices": ["x", "y"], "answer": "Z"}, "is none of its 2 options"),
         ({"prompt": "?", "choices": "xy", "answer": "A"}, "options that are no list of texts"),
+        (
+            {"prompt": "?", "choices": {"label": ["B", "A"], "text": ["x", "y"]}, "answer": "A"},
+            "labels its options B, A",
+        ),
+        (
+            {"prompt": "?\nA) x\nB) y", "choices": ["y", "x"], "answer": "y"},
+            "'y' as option A in its column, and 'x' in its",
+        ),
+        ({"prompt": "?\nA) x\nB) y", "answer": 2}, "answer 2, which is none of its 2 options"),
+        ({"prompt": "?", "endings": ["x", "y"], "answer": "1"}, "is none of its 2 options"),
+        ({"prompt": "?", "answer": float("nan")}, "has no answer"),
+        ({"prompt": "?", "answer": float("inf")}, "has no answer"),
         ({"prompt": "?", "answer": "?!"}, r"its own judge \(text\) does not accept"),
         ({"prompt": "?", "answer": "Paris", "score": "choice"}, "answer 'Paris', which"),
         ({"prompt": "?", "answer": "4", "level": "hard"}, "level 'hard', which is no number"),

@@ -162,7 +162,7 @@ class Riddles(Eval):
 
 
 def test_a_new_benchmark_is_a_class_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="there is no evaluation 'riddles'"):
+    with pytest.raises(ConfigError, match="There is no evaluation 'riddles'"):
         eval_named("riddles")
     monkeypatch.setitem(BENCHMARKS, "riddles", Riddles)
     one = eval_named("riddles", hint=True, system="Be brief.")

@@ -152,6 +152,19 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": "Why?", "response": "a", "input": "It rains."}, "has 'input' beside"),
     ({"question": "Why?", "answer": "a", "context": "It rains."}, "has 'context' beside"),
     ({"prompt": "Why?", "completion": "a", "label": False}, "KTO"),
+    ({"prompt": "Why?", "completion": "a", "label": 0}, "KTO"),
+    ({"prompt": "Why?", "response": "a", "loss_mask": [0, 1]}, "which of its parts are trained"),
+    (message(mask=0), "has a mask"),
+    (message(training_detail=[{"begin_offset": 0, "end_offset": 2, "train": False}]), "trained in parts"),
+    (message(channel="analysis"), "has channel 'analysis'"),
+    (message(recipient="browser"), "has recipient 'browser'"),
+    (message(end_turn=False), "has end_turn False"),
+    ({"prompt": json.dumps([USER]), "response": "a"}, "a list of messages written as one text"),
+    ({"prompt": str([HUMAN]), "response": "a"}, "a list of messages written as one text"),
+    ({"question": "Why?", "answers": ["a"]}, "'answers' beside question: an answer"),
+    ({"prompt": "Why?", "reply": "a"}, "'reply' beside prompt: an answer"),
+    ({"prompt": "Why?", "Prompt": "How?", "Response": "a"}, "'Response' beside prompt: an answer"),
+    ({"prompt": "Why?", "response_0": "a", "response_1": "b", "better_response_id": 1}, "'response_0' beside prompt"),
     ({"instruction": "Why?", "output": "a", "history": [["x", "y"]]}, "earlier turns"),
     ({"prompt": "<|im_start|>user\nWhy?<|im_end|>", "response": "a"}, "markup of a chat template"),
     ({"prompt": "Why?", "response": "a</s>"}, "markup of a chat template, '</s>'"),
@@ -201,6 +214,18 @@ def test_columns_of_any_name_are_named_by_the_user(tmp_path, text):
     assert one.conversation == Conversation.of("Why?\n\nIt rains.", "Since.") and two.conversation == ASKED
     assert data_named(f"{file}[{text}]") == data_named(str(file), text) != data_named(str(file), "prompt=Q")
     assert with_columns(f"{file}[prompt=Q]", "prompt=A") == f"{file}[prompt=Q]"
+
+
+def test_a_user_may_take_prompts_alone_from_rows_with_answers() -> None:
+    row = {"question": "Why?", "best_answer": "Since."}
+    assert said(Reader("prompt=question").read(row, "row").conversation) == "u:Why?"
+    assert said(Reader("prompt=question,response=best_answer").read(row, "row").conversation) == "u:Why? a:Since."
+
+
+@pytest.mark.parametrize("key", ["weight", "trainable", "train", "loss", "loss_mask"])
+def test_each_tools_word_for_an_untrained_answer_is_known(key: str) -> None:
+    row = {"messages": [USER, {**ANSWER, key: False}, USER, {**ANSWER, key: True}]}
+    assert said(Reader().read(row, "row").conversation) == "u:Why? a-:Since. u:Why? a:Since."
 
 
 @pytest.mark.parametrize(

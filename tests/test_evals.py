@@ -167,7 +167,7 @@ def test_a_system_prompt_stands_before_every_item():
         ({"name": "maths", "when": "clean"}, "`when` belongs to the evaluation 'behavior'"),
         ({"name": "chat", "cot": False}, "`cot` belongs to the evaluation 'maths'"),
         ({"name": "maths", "levels": (8,)}, "levels"),
-        ({"name": "maths", "n": 0}, "greater than or equal to 1"),
+        ({"name": "maths", "n": 0}, "is below 1"),
     ],
 )
 def test_an_impossible_evaluation_is_one_message(settings, message):

@@ -25,8 +25,8 @@ NAMES: dict[str, Role] = {
 WHO, WHAT = ("role", "from"), ("content", "value")
 """The keys of a message: OpenAI's, and ShareGPT's."""
 
-LEARNT = ("weight", "trainable", "train")
-"""Keys that say whether an answer is trained: OpenAI's, Tinker's and axolotl's."""
+LEARNT = ("weight", "trainable", "train", "loss", "loss_mask")
+"""Keys that say whether an answer is trained: OpenAI's, Tinker's, axolotl's, LLaMA-Factory's and ms-swift's."""
 
 _TOOLS = ("function", "tool", "ipython", "function_call", "observation", "tool_call", "tool_response")
 
@@ -42,8 +42,15 @@ _REFUSED = {
     "name": "names its speaker, whom a model would not see",
     "prefix": "is the start of an answer that the model is to continue",
     "partial": "is the start of an answer that the model is to continue",
+    "mask": "has a mask, of which 1 means trained to some and untrained to others",
+    "masked": "has a mask of its own",
+    "training_detail": "is trained in parts",
+    "train_detail": "is trained in parts",
 }
 """Keys whose content a model would have to see, and what a message with the key does."""
+
+_HARMONY = (("channel", "final"), ("recipient", "all"), ("end_turn", True))
+"""Keys of OpenAI's harmony format, with the value that an ordinary answer has; others are reasoning, calls of tools, parts."""
 
 _REASONING = "Write the reasoning into the text, as <think>…</think>, or remove the key."
 _NO_TOOLS = "Cavesson trains on text alone: leave out conversations with tools, or write calls and results as text."
@@ -55,6 +62,7 @@ _OPENS = re.compile(
 _CLOSES = re.compile(
     r"(<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|endoftext\|>|<end_of_turn>|<\|end\|>|</s>|\[/INST\])\s*\Z"
 )
+_LISTED = re.compile(r"""\s*\[\s*\{\s*(["'])(?:role|from|content|value)\1\s*:""")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -98,7 +106,8 @@ def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
         answer: whether the text is an answer, which must not end with a template's mark for its end either.
 
     Raises:
-        ConfigError: it is no text, is empty, holds half a character, or was rendered by a chat template before.
+        ConfigError: it is no text, is empty, holds half a character, is a list of messages in one text, or was rendered by a
+            chat template before.
     """
     if not isinstance(text, str):
         kind = "null" if text is None else type(text).__name__
@@ -108,6 +117,11 @@ def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
     if half := _HALF.search(text):
         raise ConfigError(
             f"The {what} holds half a character (U+{ord(half[0]):04X}).", "Repair the text or leave out the row."
+        )
+    if _LISTED.match(text):
+        raise ConfigError(
+            f"The {what} is a list of messages written as one text, which a model would read as it stands.",
+            "Give the list itself, not its text: tables such as CSV turn lists into texts.",
         )
     markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else None)
     if markup:
@@ -133,6 +147,9 @@ def _message(given: Any, what: str) -> tuple[Message, dict[str, Any]]:
     for key, does in _REFUSED.items():
         if _filled(given.get(key)):
             raise ConfigError(f"{what} {does} ({key}).", _remedy_for(key))
+    for key, usual in _HARMONY:
+        if given.get(key) not in (None, usual):
+            raise ConfigError(f"{what} has {key} {given[key]!r}.", f"An answer has {usual!r}: leave out the others.")
     role = NAMES[name]
     text = _text(given[said] if said else None, f"{what} ({name})", role)
     rest = {key: value for key, value in given.items() if key not in (who, said, *LEARNT) and _filled(value)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +22,16 @@ _REFUSED = {
     "audios": "holds sound",
     "history": "has earlier turns in `history`",
     "chat_template_kwargs": "has arguments for the chat template",
+    "loss_mask": "says which of its parts are trained",
 }
 """Columns beside a conversation that change what a model is given or learns, and what a row with the column does."""
 
+
+_ANSWER_LIKE = re.compile(
+    r"(?:\w+[_ -])?(?:answer|response|reply|replie|completion|output|target|solution|gold|chosen|rejected|assistant)s?(?:[_ -]?\d+)?",
+    re.IGNORECASE,
+)
+"""Names of columns that hold answers, as people call them: `responses`, `best_answer`, `response_0`."""
 
 _ANSWER_KEYS = {"messages", "response", "chosen", "answer"}
 """Keys with which a row has an answer."""
@@ -109,7 +117,10 @@ def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, t
     values = {key: _joined([given[name] for name in names], key) for key, names in used.items()}
     example = _told(values, _answer_said(values, given))
     if not own:
-        _refuse_lost(given, [name for names in used.values() for name in names], example)
+        columns_used = [name for names in used.values() for name in names]
+        _refuse_lost(given, columns_used, example)
+        if _ANSWER_KEYS.isdisjoint(used):
+            _refuse_unread_answer(given, columns_used)
     taken = {name for key, names in columns.items() if key != "answer" for name in names}
     rest = {key: value for key, value in given.items() if key not in taken and key != "meta"}
     if "answer" in used:
@@ -127,13 +138,13 @@ def _refuse(row: Row) -> None:
             raise ConfigError(
                 f"The row {does} ({key}).", "Cavesson trains on the text of conversations alone: remove it."
             )
-    for key in ("weight", "trainable"):
+    for key in ("weight", "trainable", "loss_weight", "sample_weight"):
         if row.get(key) not in (None, 1):
             raise ConfigError(
                 f"The row has {key} {row[key]!r}.",
                 "Every row is trained alike: leave out rows that are not to be trained.",
             )
-    if isinstance(row.get("label"), bool) and filled(row.get("completion")):
+    if row.get("label") in (True, False) and filled(row.get("completion")):
         raise ConfigError(
             "The row says whether its completion is good (label), as KTO has it.",
             "Keep the good ones without the label, or give pairs (chosen, rejected).",
@@ -148,6 +159,17 @@ def _refuse_lost(row: Row, used: list[str], example: Example) -> None:
             raise ConfigError(
                 f"The row has {name!r} beside {' and '.join(used)}, and Cavesson does not know what {name!r} is for.",
                 f"Say which columns to use, such as --columns prompt={used[0]}+{name},response=COLUMN; others are left out.",
+            )
+
+
+def _refuse_unread_answer(row: Row, used: list[str]) -> None:
+    """Refuse a row that would be read as a question alone, and has a column whose name is one for answers."""
+    for name in row:
+        if _ANSWER_LIKE.fullmatch(str(name)) and filled(row[name]):
+            asks = used[-1]
+            raise ConfigError(
+                f"The row has {name!r} beside {' and '.join(used)}: an answer, as it seems, that would be left out.",
+                f"Say which columns to use: --columns prompt={asks},response={name}, or prompt={asks} for the prompts alone.",
             )
 
 

@@ -96,6 +96,8 @@ class TakesData(StudyConfig):
             return given
         columns = given["columns"]
         text = ",".join(f"{key}={value}" for key, value in columns.items()) if isinstance(columns, Mapping) else columns
+        if not isinstance(text, str):
+            raise ValueError(f"columns is given {text!r}, which is neither a text nor keys and values")
         checked(parse_columns, text)
         asked = ",".join(
             part for part in text.split(",") if part.split("=")[0].strip() in ("messages", "prompt", "system")

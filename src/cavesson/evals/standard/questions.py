@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
@@ -21,7 +22,7 @@ from cavesson.evals.standard.judges import JUDGES
 from cavesson.evals.standard.notation import one_line
 from cavesson.evals.standard.quantities import quantity
 
-_OPTIONS = ("choices", "options")
+_OPTIONS = ("choices", "options", "endings", "answer_choices")
 """Columns that hold the options of a question."""
 
 
@@ -77,12 +78,14 @@ def _asked(example: Example, where: str) -> tuple[Conversation, Judge]:
     prompt = example.conversation.prompt
     options = _options_of(example, where)
     shown = options_in(prompt.messages[-1].content)
-    how = example.meta.get("score", "choice" if options or _is_letter(golds, shown) else _judge_for(golds))
+    how = example.meta.get("score", "choice" if options or _is_option(golds, shown) else _judge_for(golds))
     if how not in JUDGES:
         raise ConfigError(f"{where} is to be scored by {how!r}.", nearest(str(how), JUDGES))
     if how != "choice":
         answers = [_accepted(JUDGES[how](str(gold)), str(gold), how, where) for gold in golds]
         return prompt, judges.any_of(answers)
+    if options and len(shown) == len(options) and _shows(prompt, options):
+        _check_order(options, shown, where)
     letters = "".join(_letter(gold, options or shown, where) for gold in golds)
     if options and not _shows(prompt, options):
         prompt = Conversation((*prompt.messages[:-1], Message("user", listed(prompt.messages[-1].content, options))))
@@ -107,15 +110,25 @@ def _golds(example: Example, where: str) -> list[Any]:
     """The right answers of a row: texts and numbers; of a solution in the manner of GSM8K, what stands after `####`."""
     given = _gold(example)
     golds = list(given) if isinstance(given, (list, tuple)) else [given]
-    if not golds or not all(isinstance(gold, (str, int, float)) and str(gold).strip() for gold in golds):
+    if not golds or not all(_says_something(gold) for gold in golds):
         raise ConfigError(f"{where} has no answer.", 'Write {"prompt": …, "answer": …}.')
     return [gold.rpartition("####")[2].strip() if isinstance(gold, str) and "####" in gold else gold for gold in golds]
+
+
+def _says_something(gold: Any) -> bool:
+    """Whether a value can be an answer: a text, a truth value, or a number that is one."""
+    return (
+        math.isfinite(gold)
+        if isinstance(gold, float)
+        else isinstance(gold, int) or bool(isinstance(gold, str) and gold.strip())
+    )
 
 
 def _options_of(example: Example, where: str) -> tuple[str, ...]:
     """The options in a row's columns: texts, `{"label": […], "text": […]}`, or `{"A": …}`; () if it has none."""
     given = next((example.meta[name] for name in _OPTIONS if example.meta.get(name)), ())
     if isinstance(given, Mapping):
+        _check_labels(given.get("label"), where)
         given = given["text"] if "text" in given else [given[key] for key in sorted(given)]
     if isinstance(given, (list, tuple)) and given and all(isinstance(one, Mapping) and "text" in one for one in given):
         given = [one["text"] for one in given]
@@ -123,6 +136,25 @@ def _options_of(example: Example, where: str) -> tuple[str, ...]:
     if not is_list or not len(given) <= len(ascii_uppercase):
         raise ConfigError(f"{where} has options that are no list of texts.", 'Write "choices": ["…", "…"].')
     return tuple(map(str, given))
+
+
+def _check_labels(labels: Any, where: str) -> None:
+    """Refuse labels that are neither A, B, C … nor 1, 2, 3 … in this order: the options are given their letters in theirs."""
+    if labels is None:
+        return
+    names = [str(label).strip().upper() for label in labels]
+    if names not in (list(ascii_uppercase[: len(names)]), [str(number + 1) for number in range(len(names))]):
+        raise ConfigError(f"{where} labels its options {', '.join(names)}.", "Put the options in order: A, B, C …")
+
+
+def _check_order(options: Sequence[str], shown: Sequence[str], where: str) -> None:
+    """Refuse options in a column that stand in another order than in the prompt."""
+    for letter, option, text in zip(ascii_uppercase, options, shown, strict=False):
+        if option.strip() not in text:
+            raise ConfigError(
+                f"{where} has {option!r} as option {letter} in its column, and {text!r} in its prompt.",
+                "Put both in one order, or leave one of them out.",
+            )
 
 
 def _letter(gold: Any, options: Sequence[str], where: str) -> str:
@@ -146,17 +178,24 @@ def _letter(gold: Any, options: Sequence[str], where: str) -> str:
             if readings
             else f"is none of its {len(options)} options"
         )
-        raise ConfigError(f"{where} has the answer {gold!r}, which {which}.", "Give the letter of the right option.")
+        raise ConfigError(
+            f"{where} has the answer {gold!r}, which {which}.",
+            'Give the letter of the right option, or the answer\'s "score" (maths, text) if these are no options.',
+        )
     return readings.pop()
 
 
-def _is_letter(golds: Sequence[Any], shown: Sequence[str]) -> bool:
-    """Whether the answers are letters: of options that the prompt shows, or one capital letter, or one in brackets."""
-    if not all(isinstance(gold, str) for gold in golds):
-        return False
-    if shown:
-        return all(letters_of(gold) and letters_of(gold) <= set(ascii_uppercase[: len(shown)]) for gold in golds)
-    return all(re.fullmatch(r"[A-Z]|[(\[][A-Za-z][)\]]", gold.strip()) for gold in golds)
+def _is_option(golds: Sequence[Any], shown: Sequence[str]) -> bool:
+    """Whether the answers are options that the prompt shows, or one capital letter, or one in brackets."""
+    if not shown:
+        return all(isinstance(gold, str) and re.fullmatch(r"[A-Z]|[(\[][A-Za-z][)\]]", gold.strip()) for gold in golds)
+    texts, letters = {option.strip() for option in shown}, set(ascii_uppercase[: len(shown)])
+    return all(
+        (letters_of(gold) and letters_of(gold) <= letters) or gold.strip() in texts
+        if isinstance(gold, str)
+        else isinstance(gold, int) and not isinstance(gold, bool)
+        for gold in golds
+    )
 
 
 def _judge_for(golds: Sequence[Any]) -> str:
