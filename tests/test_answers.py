@@ -261,6 +261,9 @@ def test_options_are_shown_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_could_mean_two_things_is_refused(row: dict, message: str, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ConfigError, match=message):
+        benchmark_named(str(tmp_path / "own.jsonl"))  # when the file is named, before a model is loaded
     with pytest.raises(ConfigError, match=message):
         items_of(tmp_path, row)
 

@@ -216,6 +216,11 @@ def test_columns_of_any_name_are_named_by_the_user(tmp_path, text):
     assert with_columns(f"{file}[prompt=Q]", "prompt=A") == f"{file}[prompt=Q]"
 
 
+def test_a_data_set_without_a_name_is_none() -> None:
+    with pytest.raises(ConfigError, match="name of a data set is empty"):
+        data_named(" ")
+
+
 def test_a_user_may_take_prompts_alone_from_rows_with_answers() -> None:
     row = {"question": "Why?", "best_answer": "Since."}
     assert said(Reader("prompt=question").read(row, "row").conversation) == "u:Why?"

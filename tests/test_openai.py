@@ -323,6 +323,7 @@ def test_newer_models_are_told_the_limit_under_its_newer_name(stub, tmp_path):
 def test_names_of_models_behind_an_api(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     assert model_named("openai:gpt-4.1-nano") == APIModel(model="gpt-4.1-nano")
+    assert model_named("openai:claude@20250101") == APIModel(model="claude@20250101")
     local = model_named("openai:Qwen/Qwen3-4B@http://localhost:8000/v1/")
     assert isinstance(local, APIModel) and (local.model, local.url) == ("Qwen/Qwen3-4B", "http://localhost:8000/v1")
     assert local.describe() == "Qwen/Qwen3-4B at localhost:8000"
@@ -337,6 +338,9 @@ def test_names_of_models_behind_an_api(monkeypatch):
         "openai:m@https://me:secret@x/v1",
         "openai:m@https://x/v1?key=1",
         "openai:m@https://x/v 1",
+        "openai:m@ftp://x/v1",  # and not the model "m@ftp://x/v1" of OpenAI, who would get the prompts
+        "openai:m@localhost:8000/v1",
+        "openai:m@x.org/v1",
     ):
         with pytest.raises(ConfigError, match="names no model behind an API"):
             model_named(name)

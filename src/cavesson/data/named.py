@@ -32,6 +32,8 @@ def data_named(name: str, columns: str = "") -> Given:
     if columns:
         parse_columns(columns)
     path = Path(name).expanduser()
+    if not name.strip():
+        raise ConfigError("The name of a data set is empty.", "Give a data file, a folder, or owner/name on the hub.")
     if path.is_file():
         return DataFile(path=path, columns=columns)
     if path.is_dir():

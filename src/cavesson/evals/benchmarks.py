@@ -126,12 +126,15 @@ def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any
         settings: `n`, `seed` and further fields of the benchmark.
 
     Raises:
-        ConfigError: there is no such evaluation or file, the set's data are missing, or a setting does not fit.
+        ConfigError: there is no such evaluation or file, the set's data are missing, a setting does not fit, or a question that
+            would be asked cannot be judged.
         MissingExtra: a package that the set needs is not installed.
     """
     if name in STANDARD:
         return eval_named(name, data=STANDARD[name].source(folder), **settings)
     if name not in BENCHMARKS and set(Path(name).suffixes) & FILES:
         title = re.sub(r"[^\w.-]", "_", _stem(name))
-        return eval_named("questions", data=Jsonl(path=Path(name).expanduser()), title=title, **settings)
+        own = eval_named("questions", data=Jsonl(path=Path(name).expanduser()), title=title, **settings)
+        own.items()  # a row that cannot be asked or judged is refused before anything is made
+        return own
     return eval_named(name, **settings)

@@ -10,6 +10,7 @@ that cost money must not be lost, as it would be from a full or damaged cache.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -103,9 +104,9 @@ def api_model(name: str) -> APIModel:
     Raises:
         ConfigError: no model is named, the address is not valid, or the address is plain http to another machine.
     """
-    model, _, url = name.removeprefix(PREFIX).partition("@http")
+    model, *address = re.split(r"@(?=[\w.-]+(?::\S|/))", name.removeprefix(PREFIX), maxsplit=1)  # not gpt-4@2024
     try:
-        found = APIModel(model=model, url=f"http{url}" if url else home())
+        found = APIModel(model=model, url=address[0] if address else home())
     except ValidationError as error:
         why = in_words(error.errors()[0])
         raise ConfigError(
