@@ -306,6 +306,15 @@ def test_tensors_under_other_names_are_not_an_untrained_adapter(model, tmp_path)
             load_adapter(open_folder(tmp_path / "base", key="k"), tmp_path)
 
 
+def test_an_adapter_whose_training_went_wrong_is_refused(model, tmp_path):
+    save_adapter(trained(attach(model, LoRA(rank=2), seed=0)), tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    next(iter(weights.values()))[0, 0] = float("nan")
+    save_file(weights, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match="holds values that are no numbers"):
+        load_adapter(open_folder(tmp_path / "base", key="k"), tmp_path)
+
+
 def test_a_folder_without_a_safe_adapter_is_refused(model, tmp_path):
     with pytest.raises(ConfigError, match="no adapter"):
         load_adapter(model, tmp_path)

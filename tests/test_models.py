@@ -209,6 +209,11 @@ def store_in_eight_bits(weights: dict) -> None:
     weights[name] = weights[name].to(torch.float8_e4m3fn)
 
 
+def store_in_whole_numbers(weights: dict) -> None:
+    name = "model.layers.0.self_attn.q_proj.weight"
+    weights[name] = weights[name].to(torch.int8)
+
+
 def a_second_head(weights: dict) -> None:
     weights["lm_head.weight"] = torch.randn(weights["model.embed_tokens.weight"].shape)
 
@@ -269,6 +274,15 @@ BROKEN = [
     (rewritten(lambda weights: weights.update(extra=torch.ones(2))), "1 tensor is without a place.*extra"),
     (rewritten(halve), "1 tensor is of another shape.*16 x 32 instead of 32 x 32"),
     (rewritten(store_in_eight_bits), "q_proj.weight' is stored as F8"),
+    (rewritten(store_in_whole_numbers), "q_proj.weight' is stored as I8"),
+    (
+        rewritten(lambda weights: weights["model.norm.weight"][:1].fill_(float("nan"))),
+        "'model.norm.weight' holds values that are no",
+    ),
+    (
+        rewritten(lambda weights: weights["model.norm.weight"][:1].fill_(float("inf"))),
+        "'model.norm.weight' holds values that are no",
+    ),
     (rewritten(a_second_head), "the weights hold two"),
     (edit("config.json", tie_word_embeddings=False), "1 tensor is missing.*lm_head.weight"),
     (edit("config.json", num_hidden_layers=1), "9 tensors are without a place"),

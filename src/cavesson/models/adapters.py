@@ -17,7 +17,7 @@ from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from cavesson.errors import ConfigError
-from cavesson.models.model import Model, merged
+from cavesson.models.model import Model, check_finite, merged
 from cavesson.models.notes import note
 from cavesson.models.recipes import LoRA
 from cavesson.models.targets import ALL_LINEAR, Targets, left_out, refuse_tied, targets_in, without_effect
@@ -173,6 +173,10 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
     except (ValueError, RuntimeError, LookupError, TypeError) as error:
         raise _misfit(place, " ".join(str(error).split())[:300]) from error
     _check_complete(net, found, place)
+    check_finite(
+        ((name, value) for name, value in net.named_parameters() if ".lora_" in name),
+        f"The adapter's weights in {str(place)!r}",
+    )
     return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
 
 

@@ -103,7 +103,8 @@ def _check_tensors(folder: Path, config: dict[str, Any]) -> None:
     """Refuse tensors of a type that cannot be weights, and fewer tensors than the config has layers."""
     tensors = stored(folder)
     for name, tensor in tensors.items():
-        if tensor.dtype.startswith(("F4", "F6_", "F8_")):
+        whole = tensor.dtype.startswith(("I", "U", "BOOL")) and name.endswith((".weight", ".bias"))
+        if whole or tensor.dtype.startswith(("F4", "F6_", "F8_")):
             raise ConfigError(
                 f"The weights in {str(folder)!r} are quantised: {name!r} is stored as {tensor.dtype}.",
                 "Use the model's version in bfloat16 or float32.",

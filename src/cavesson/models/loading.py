@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.models.attention import prefer_fast_attention
 from cavesson.models.folders import as_folder, check_folder, local_folder
-from cavesson.models.model import Model, merged
+from cavesson.models.model import Model, check_finite, merged
 from cavesson.models.rendering import Renderer
 from cavesson.models.weights import DTYPE_NAMES, stored
 
@@ -58,6 +58,7 @@ def open_folder(
         renderer = Renderer(tokenizer)
         net = _network(local, config, dtype=dtype_in_memory(dtype, place, local))
         _check_ties(net, str(local))
+        check_finite(net.named_parameters(), f"The weights of {str(local)!r}")
     net.to(place).eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from cavesson.errors import ConfigError
 from cavesson.models.rendering import Renderer
 
 if TYPE_CHECKING:
@@ -65,3 +68,20 @@ def merged(model: Model) -> Model:
         return model
     net = deepcopy(model.net).float().merge_and_unload()
     return replace(model, net=net.requires_grad_(True))
+
+
+def check_finite(tensors: Iterable[tuple[str, Tensor]], whose: str) -> None:
+    """Refuse weights of which one is no number, or infinite: a training went wrong, or a file is damaged.
+
+    Raises:
+        ConfigError: there is such a weight; the message begins with `whose`.
+    """
+    for name, tensor in tensors:
+        if tensor.is_meta or not tensor.numel():
+            continue
+        low, high = tensor.detach().aminmax()
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise ConfigError(
+                f"{whose} are damaged: {name!r} holds values that are no numbers.",
+                "Copy the weights again; if a training made them, repeat it with a lower learning rate.",
+            )
