@@ -20,6 +20,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from cavesson.chat import Conversation
+from cavesson.data.example import Example
+from cavesson.errors import TrainingError
 from cavesson.training.batches import KEPT, PADDING_WORTH_A_RECTANGLE, Batch, Row, Step, Stream, _rectangles, steps_of
 from cavesson.training.flat import logits_of, pieces
 from cavesson.training.losses import weighted_nll
@@ -212,3 +215,13 @@ def test_the_loss_and_its_gradient_are_cross_entropys() -> None:
     (theirs * 3).backward()
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradient, logits.grad)
+
+
+def test_an_example_that_is_longer_than_the_context_is_refused_unless_it_is_cut() -> None:
+    model = llama()
+    context = model.net.config.max_position_embeddings
+    data = [Example(Conversation.of("Hello", "The " * context))]
+    with pytest.raises(TrainingError, match=f"Example 1 .* more than the model's context of {context:,}"):
+        next(Stream(data, model, seed=0, max_length=None, prompt_weight=0.0).groups(0))
+    [row] = next(Stream(data, model, seed=0, max_length=context, prompt_weight=0.0).groups(0))
+    assert len(row.ids) == context

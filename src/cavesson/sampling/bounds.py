@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cavesson.errors import ConfigError
-from cavesson.sampling.reading import text_config
+from cavesson.models.context import text_config
 
 CACHE_BYTES = {"cpu": 10 << 20, "cuda": 8 << 30}
 """Bound on the keys and values in use, in bytes; on a CPU, so much stays in a last-level cache that other processes share."""
 MAX_SEATS = {"cpu": 256, "cuda": 1024}
-_CONTEXT = ("max_position_embeddings", "max_seq_len", "n_positions")
-
-
-def context_of(net: Any) -> int | None:
-    """The number of tokens that the network has positions for, or was trained on; None: there is no bound."""
-    config = text_config(net)
-    return next((size for name in _CONTEXT if (size := getattr(config, name, None)) is not None and size > 0), None)
 
 
 def rooms_for(lengths: Sequence[int], most: int, context: int | None) -> list[int]:

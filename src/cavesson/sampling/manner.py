@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from cavesson.errors import ConfigError
-from cavesson.sampling.reading import Reader, base_of, inference, positions_of, text_config, without_hooks
+from cavesson.models.context import base_of, text_config
+from cavesson.sampling.reading import Reader, inference, positions_of, without_hooks
 from cavesson.sampling.window import Alike, Anew, Keys, Window
 
 MANNERS: tuple[type[Keys], ...] = (Window, Alike)

@@ -24,10 +24,11 @@ import transformers
 from torch import Tensor
 
 from cavesson.chat import Conversation
-from cavesson.sampling.bounds import context_of, fitting_seats, rooms_for
+from cavesson.models.context import context_of, text_config
+from cavesson.sampling.bounds import fitting_seats, rooms_for
 from cavesson.sampling.llama import llama_step
 from cavesson.sampling.manner import manner_of, switch_of
-from cavesson.sampling.reading import Reader, inference, text_config
+from cavesson.sampling.reading import Reader, inference
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
 from cavesson.sampling.window import Anew, Keys

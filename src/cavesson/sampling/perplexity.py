@@ -46,9 +46,8 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    from cavesson.sampling.bounds import context_of
+    from cavesson.models.context import context_of, text_config
     from cavesson.sampling.manner import manner_of, switch_of
-    from cavesson.sampling.reading import text_config
     from cavesson.sampling.vocabulary import check_known
 
     conversations = [

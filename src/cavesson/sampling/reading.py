@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cavesson.models.context import base_of
+
 CACHE_NAMES = ("cache", "past_key_values", "cache_params")
 """The argument of a network that takes its keys and values: since transformers 5.24, before it, and in Mamba before it."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -57,16 +59,6 @@ class Reader:
 def positions_of(mask: Tensor) -> Tensor:
     """The position of each column in its row, counted from the row's first token."""
     return (mask.cumsum(1) - 1).clamp(min=0)
-
-
-def base_of(net: Any) -> Any:
-    """The Hugging Face model itself, without a peft wrapper."""
-    return net.get_base_model() if hasattr(net, "peft_config") and hasattr(net, "get_base_model") else net
-
-
-def text_config(net: Any) -> Any:
-    """The config of the part that writes text."""
-    return base_of(net).config.get_text_config(decoder=True)
 
 
 @contextmanager

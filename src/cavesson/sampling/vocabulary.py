@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cavesson.errors import ConfigError
+from cavesson.models.context import base_of
 from cavesson.models.notes import note
-from cavesson.sampling.reading import base_of
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cavesson.errors import TrainingError
+from cavesson.models.context import context_of
 
 if TYPE_CHECKING:
     from cavesson.chat import Conversation
@@ -212,13 +213,14 @@ class Stream:
     ) -> None:
         self.examples, self.model, self.order, self.pairs = examples, model, Order(len(examples), seed), pairs
         self.max_length, self.prompt_weight, self.first_tokens = max_length, prompt_weight, first_tokens
+        self.context = context_of(model.net)
         self._kept: dict[int, Group] = {}
 
     def groups(self, start: int, end: int | None = None) -> Iterator[Group]:
         """The rows of each example from position `start` on in training order (position `n` begins the second epoch).
 
         Raises:
-            TrainingError: an example has no answer to train, or only one where `pairs` is set.
+            TrainingError: an example has no answer to train, or only one where `pairs` is set; or is longer than the context.
         """
         while end is None or start < end:
             stop = start + BLOCK if end is None else min(start + BLOCK, end)
@@ -230,7 +232,7 @@ class Stream:
         talks = {index: self._conversations(index) for index in missing}
         rendered = iter(self.model.renderer.render_many([talk for group in talks.values() for talk in group]))
         fresh = {
-            index: tuple(self._row(*row, cut=bool(self.examples[index].fault)) for row in islice(rendered, len(group)))
+            index: tuple(self._row(*row, index) for row in islice(rendered, len(group)))
             for index, group in talks.items()
         }
         if len(self.examples) <= KEPT:
@@ -258,12 +260,17 @@ class Stream:
         system = self.model.system
         return [talk if system is None or talk.system is not None else talk.with_system(system) for talk in talks]
 
-    def _row(self, ids: Sequence[int], mask: Sequence[int], *, cut: bool) -> Row:
-        """The row of a rendered conversation; `cut`: the last answer goes on, so that the end of its turn is not trained."""
-        if cut:
+    def _row(self, ids: Sequence[int], mask: Sequence[int], index: int) -> Row:
+        """The row of an example's rendered conversation; where the last answer was cut, the end of its turn is not trained."""
+        if self.examples[index].fault:
             end = _end_of_last_turn(ids, mask, self.model.renderer.stop_ids)
             ids, mask = ids[:end], mask[:end]
         tokens = np.asarray(ids[: self.max_length], np.int32)
+        if self.context is not None and len(tokens) > self.context:
+            raise TrainingError(
+                f"Example {index + 1} of the data has {len(tokens):,} tokens, more than the model's context of {self.context:,}.",
+                f"Shorten the example or leave it out, cut all (max_length: {self.context}), or take a model with more.",
+            )
         answers = np.asarray(mask[: self.max_length], bool)
         weights = np.where(answers, np.float32(1), np.float32(self.prompt_weight))
         if self.first_tokens is not None:
