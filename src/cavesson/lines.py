@@ -6,7 +6,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: not JSON, a name that stands twice in one object, or nested too deep for a value of this project.
+        ValueError: not JSON, a key that stands twice in one object, or nested too deep for a value of this project.
     """
     try:
         return json.loads(text, object_pairs_hook=_object)
@@ -69,7 +69,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(
-            f"the name {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
         )
     return found
 
@@ -88,13 +88,12 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
         yield from json_values(lines, str(path))
 
 
-def json_values(lines: Iterable[str], name: str, read: Callable[[str], Any] = parse_json) -> Iterator[tuple[str, Any]]:
+def json_values(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
     """The values in lines of JSON, each with its place in the file `name`; blank lines are skipped.
 
     Args:
         lines: the lines.
         name: of the file.
-        read: reads a line.
 
     Raises:
         ConfigError: a line is not JSON; the message names the place of the line.
@@ -104,7 +103,7 @@ def json_values(lines: Iterable[str], name: str, read: Callable[[str], Any] = pa
             continue
         place = f"{name}, line {number}"
         try:
-            value = read(line)
+            value = parse_json(line)
         except ValueError as error:
             raise ConfigError(f"{place} is not JSON ({error}).", "Write one JSON value per line.") from error
         yield place, value

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cavesson.lab.show.terminal import Console
 
 Line = tuple[str, str]
 """A name and a sentence."""
@@ -34,14 +37,11 @@ def list_everything(
         console.print("\nAlso: cavesson list pairs (triggers and behaviours), cavesson list runs (what was found).")
 
 
-def _show(console: object, title: str, lines: list[Line]) -> None:
+def _show(console: Console, title: str, lines: list[Line]) -> None:
     """A title, and below it two columns: names, which are never broken, and sentences, which are broken between words."""
     from rich.table import Table
     from rich.text import Text
 
-    from cavesson.lab.show.terminal import Console
-
-    assert isinstance(console, Console)
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()

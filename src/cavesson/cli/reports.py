@@ -32,9 +32,9 @@ def finished(store: Path | None) -> list[FinishedRun]:
     from cavesson.findings.result import StudyResult
     from cavesson.lab.store import Store
 
-    found = []
-    for report in Store(store).reports():
-        folder = Store(store).report(report.name)
+    found, place = [], Store(store)
+    for report in place.reports():
+        folder = place.report(report.name)
         try:
             found.append(FinishedRun(report.name, folder / "report.html", StudyResult.read(folder / "result.json")))
         except ConfigError:

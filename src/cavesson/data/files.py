@@ -7,7 +7,6 @@ import csv
 import gzip
 import hashlib
 import io
-import json
 import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from cavesson.errors import ConfigError, MissingExtra
-from cavesson.lines import json_values
+from cavesson.lines import json_values, parse_json
 
 Row: TypeAlias = dict[str, Any]
 Placed: TypeAlias = Iterator[tuple[str, Row]]
@@ -83,32 +82,16 @@ def _json(path: Path, data: IO[bytes]) -> Placed:
         first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
         text.seek(0)
         whole = first.startswith("[") or first == "{"  # else the first line is a row, or broken
-        for place, row in _whole(path, text) if whole else json_values(text, str(path), _read):
+        for place, row in _whole(path, text) if whole else json_values(text, str(path)):
             if not isinstance(row, dict):
                 raise ConfigError(f"{place}: not a JSON object.", _ONE_LIST)
             yield place, row
 
 
-def _read(text: str) -> Any:
-    """The value of a text of JSON; an object with a key that stands twice is none: one of its values would be lost."""
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except RecursionError as error:
-        raise ValueError("lists or objects stand too deep in each other") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Row:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in an object")
-    return found
-
-
 def _whole(path: Path, text: IO[str]) -> Iterator[tuple[str, Any]]:
     """The values of a JSON list that a whole file is."""
     try:
-        values = _read(text.read())
+        values = parse_json(text.read())
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON ({error}).", _ONE_LIST) from error
     if not isinstance(values, list):

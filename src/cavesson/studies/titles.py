@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import count
 
@@ -33,7 +32,7 @@ def titles(cells: Sequence[Cell]) -> dict[str, str]:
     varying = {axis for axis, values in seen.items() if len(values) > 1}
     several = len({cell.seed for cell in cells}) > 1
     found: dict[str, str] = {}
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
 
     def name(recipe: Recipe, title: str) -> None:
         """Call an artifact so unless it has a title, then what it needs after it."""
@@ -65,11 +64,9 @@ def _values(at: Mapping[str, Hashable], axes: set[str]) -> tuple[str, ...]:
     return tuple(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
-def _free(title: str, taken: Counter[str]) -> str:
-    """The title, with a number if it is taken."""
-    for number in count(1):
-        free = title if number == 1 else f"{title} ({number})"
-        if not taken[free]:
-            taken[free] = 1
-            return free
-    raise AssertionError
+def _free(title: str, taken: set[str]) -> str:
+    """The title, with a number if it is taken; from now on it is."""
+    numbered = (title if number == 1 else f"{title} ({number})" for number in count(1))
+    free = next(one for one in numbered if one not in taken)
+    taken.add(free)
+    return free
