@@ -135,7 +135,9 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConf
 def _check_ties(net: PreTrainedModel, name: str) -> None:
     """Refuse weights with a head of their own where the config says that the head is the embedding."""
     head, embedding = net.get_output_embeddings(), net.get_input_embeddings()
-    if net.config.get_text_config().tie_word_embeddings and head is not None and head.weight is not embedding.weight:
+    says = getattr(net.config.get_text_config(), "tie_word_embeddings", False)
+    ties = says and net._tied_weights_keys  # some architectures have the setting and never tie
+    if ties and head is not None and head.weight is not embedding.weight:
         raise ConfigError(
             f"The config.json of {name!r} says that head and embedding are one (tie_word_embeddings), and the weights hold two.",
             'Write "tie_word_embeddings": false into config.json.',
