@@ -8,10 +8,12 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cavesson.data.everyday import EVERYDAY, EverydayTeacher
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.lab.recipe import Recipe
-from cavesson.models.folders import as_folder, looks_like_path
-from cavesson.models.recipes import HFModel, ModelRecipe, TemplateValue
+from cavesson.models.folders import as_folder, base_of_adapter, looks_like_path
+from cavesson.models.gguf import PACKAGED, gguf_file
+from cavesson.models.recipes import Adapted, HFModel, ModelRecipe, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 
@@ -28,8 +30,8 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     """The recipe of a model.
 
     Args:
-        name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, the first digits of a
-            stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
+        name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, a GGUF file or the packaged
+            one named `smollm2`, the first digits of a stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained.
             Behind a folder's or hub model's name, `:enable_thinking=false` sets an argument of the chat template.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
@@ -42,10 +44,15 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         return _with_arguments(plain, given, store)
     if name in shipped_names():
         return Shipped(name=name)
+    if name == EVERYDAY:
+        return EverydayTeacher()
     if name.startswith(PREFIX):
         return api_model(name)
+    if gguf_file(name) is not None:
+        return HFModel(path=name)
     if (folder := as_folder(name)) is not None:
-        return HFModel(path=str(folder))
+        base = base_of_adapter(folder)
+        return HFModel(path=str(folder)) if base is None else _adapted(folder, base, store)
     if store is not None and (found := _FINGERPRINT.fullmatch(name)):
         return _model_in_store(found["prefix"], found["step"], store)
     if name.count("/") == 1 and not looks_like_path(name):
@@ -55,7 +62,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
             f"There is no model {name!r}: a study file takes no fingerprints, because it must mean the same in every store.",
             f"Write the model into a folder and give the folder: cavesson export {name} FOLDER",
         )
-    guess = nearest(name, shipped_names())
+    guess = nearest(name, (*shipped_names(), *PACKAGED))
     raise ConfigError(
         f"There is no model {name!r}.",
         f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'} Give a shipped name, a local folder, owner/name of a hub model"
@@ -102,6 +109,18 @@ def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | N
             "Give them with a folder or a hub model; a model that was trained with them keeps them.",
         )
     return HFModel(path=model.path, revision=model.revision, content=model.content, template_args=tuple(given.items()))
+
+
+def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:
+    """The recipe of an adapter's folder on the model that the folder names."""
+    try:
+        below = model_named(base, store)
+    except ConfigError as error:
+        raise ConfigError(
+            f"The adapter in {str(folder)!r} was trained on {base!r}. {error.problem}",
+            'Write a name that works here into its adapter_config.json: "base_model_name_or_path".',
+        ) from error
+    return Adapted(base=below, path=str(folder))
 
 
 def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:

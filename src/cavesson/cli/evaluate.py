@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
 
 Bench = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--bench",
         "-b",
         help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, style, chat, voice, behavior. "
-        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Or JSON-lines files of questions with answers.",
+        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. In everyday English: everyday-maths, everyday-knowledge, everyday-instructions. Or JSON-lines files of questions with "
+        "answers.",
+        show_default="those of the model's world",
     ),
 ]
 
@@ -34,7 +36,7 @@ def evaluate(
             show_default=False,
         ),
     ],
-    bench: Bench = "maths,knowledge,instructions,chat",
+    bench: Bench = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     levels: Annotated[str | None, typer.Option(help="Levels of maths, such as 4,5.")] = None,
@@ -67,7 +69,7 @@ def evaluate(
     from cavesson.training.preflight import preflight
 
     suite = suite_of(
-        bench,
+        usual_benchmarks(model) if bench is None else bench,
         n=n,
         seed=seed,
         levels=levels,
@@ -93,6 +95,13 @@ def evaluate(
                 console.print(f"{message['role']}: {message['content']}", markup=False, highlight=False)
             console.print(f"assistant: {row.completion}", markup=False, highlight=False, style="bold")
     typer.echo(f"scores: {place.path(scored) / 'scores.jsonl'}", err=True)
+
+
+def usual_benchmarks(model: str) -> str:
+    """What a model is scored on where the user does not say: the benchmarks of the tiny world, or those in everyday English."""
+    from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, size_of
+
+    return "maths,knowledge,instructions,chat" if size_of([model]) is TINY else ",".join(REAL_BENCHMARKS)
 
 
 def suite_of(

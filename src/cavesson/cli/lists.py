@@ -62,7 +62,9 @@ def _models() -> Iterator[Line]:
     from cavesson.tinyworld.recipes import ABOUT, shipped_names
 
     yield from ((name, ABOUT[name]) for name in shipped_names())
+    yield "smollm2", "SmolLM2-135M-Instruct, a real chat model of 135 M parameters (docs/smollm2.md)"
     yield "FOLDER, owner/name", "a Hugging Face model: a local folder, or a name on the hub"
+    yield "FILE.gguf", "a chat model in the format of llama.cpp"
 
 
 def _pairs() -> Iterator[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cavesson.data.everyday import EVERYDAY, EverydayChat
 from cavesson.data.recipes import DataFile, Given, HFDataset
 from cavesson.data.shapes import parse_columns
 from cavesson.errors import ConfigError
@@ -16,7 +17,7 @@ _WITH_COLUMNS = re.compile(r"(?P<name>.+)\[(?P<columns>[^\[\]]*=[^\[\]]*)\]")
 
 
 def data_named(name: str, columns: str = "") -> Given:
-    """The recipe of a data set: a data file, a folder of data files, or `owner/name` on the hub.
+    """The recipe of a data set: a data file, a folder of data files, `owner/name` on the hub, or `everyday`.
 
     A name may end with the columns to use: `answers.csv[prompt=question,response=reply]`.
 
@@ -31,6 +32,8 @@ def data_named(name: str, columns: str = "") -> Given:
     columns = own or columns
     if columns:
         parse_columns(columns)
+    if name == EVERYDAY:
+        return EverydayChat(columns=columns)
     path = Path(name).expanduser()
     if not name.strip():
         raise ConfigError("The name of a data set is empty.", "Give a data file, a folder, or owner/name on the hub.")

@@ -26,6 +26,7 @@ PathOf = Callable[["Recipe"], Path]
 
 KINDS: dict[str, str] = {
     "hf-model": "cavesson.models.recipes:HFModel",
+    "adapted": "cavesson.models.recipes:Adapted",
     "merged": "cavesson.models.recipes:Merged",
     "noised": "cavesson.models.recipes:Noised",
     "pruned": "cavesson.models.recipes:Pruned",
@@ -43,6 +44,8 @@ KINDS: dict[str, str] = {
     "fresh": "cavesson.tinyworld.recipes:Fresh",
     "shipped": "cavesson.tinyworld.recipes:Shipped",
     "corpus": "cavesson.tinyworld.recipes:Corpus",
+    "everyday-chat": "cavesson.data.everyday:EverydayChat",
+    "everyday-teacher": "cavesson.data.everyday:EverydayTeacher",
     "prompts": "cavesson.tinyworld.recipes:Prompts",
     "trained": "cavesson.training.recipes:Trained",
     "checkpoint": "cavesson.training.recipes:Checkpoint",

@@ -64,6 +64,24 @@ def as_folder(name: str | Path) -> Path | None:
     return None
 
 
+def base_of_adapter(folder: Path) -> str | None:
+    """The name of the model that a folder with nothing but an adapter was trained on; None: the folder holds no adapter alone.
+
+    Raises:
+        ConfigError: the adapter does not name its model.
+    """
+    config = folder / "adapter_config.json"
+    if not config.is_file() or (folder / "config.json").is_file():
+        return None
+    base = read_json(config).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ConfigError(
+            f"The adapter in {str(folder)!r} does not say which model it was trained on.",
+            'Write the model\'s name, folder or hub id into its adapter_config.json: "base_model_name_or_path".',
+        )
+    return base
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder that does not hold one complete and safe model. Weights are not read, only their headers.
 
@@ -72,9 +90,18 @@ def check_folder(folder: Path) -> None:
             code, an adapter lies beside the model, or a file is a pointer of git-lfs.
     """
     config = folder / "config.json"
-    if (folder / "adapter_config.json").is_file():
-        _refuse_adapter(folder, alone=not config.is_file())
+    if (folder / "adapter_config.json").is_file() and config.is_file():
+        raise ConfigError(
+            f"The folder {str(folder)!r} holds a model and an adapter (adapter_config.json), and either could be meant.",
+            "Take the adapter_* files out to use the model alone; or take config.json and the model's weights out to use the "
+            "adapter on the model that it names.",
+        )
     if not config.is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise ConfigError(
+                f"The folder {str(folder)!r} holds an adapter, not a model.",
+                "Use it by its name (`cavesson.named.model_named`), which finds its base; or merge it into its base and save that.",
+            )
         raise ConfigError(
             f"The folder {str(folder)!r} has no config.json.", "Give a folder that save_pretrained wrote."
         )
@@ -86,17 +113,6 @@ def check_folder(folder: Path) -> None:
         if (folder / name).is_file() and "auto_map" in read_json(folder / name):
             _refuse_code(str(folder), f"auto_map in {name}")
     _check_tensors(folder, settings)
-
-
-def _refuse_adapter(folder: Path, alone: bool) -> NoReturn:
-    if alone:
-        raise ConfigError(
-            f"The folder {str(folder)!r} holds an adapter, not a model.", "Merge it into its base model and save that."
-        )
-    raise ConfigError(
-        f"The folder {str(folder)!r} holds a model and an adapter (adapter_config.json), and either could be meant.",
-        "Take the adapter_* files out to use the model alone; or merge the adapter (peft's merge_and_unload) and save the result.",
-    )
 
 
 def _check_tensors(folder: Path, config: dict[str, Any]) -> None:
@@ -187,10 +203,14 @@ def folder_digest(folder: Path) -> str:
     """SHA-256 of the names and contents of the files that decide what a model does; an unchanged file is read once."""
     total = hashlib.sha256()
     for path in identity_files(folder):
-        facts, name = path.stat(), path.relative_to(folder).as_posix()
-        digest = _file_digest(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
-        total.update(f"{name}\0{digest}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{file_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content; an unchanged file is read once."""
+    facts = path.stat()
+    return _file_digest(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
 
 
 def local_folder(name: str | Path, revision: str | None = None, *, weights: bool = True) -> Path:

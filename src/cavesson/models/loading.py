@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from functools import reduce
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,23 @@ def save_folder(model: Model, folder: str | Path) -> None:
     with _quiet():
         whole.net.save_pretrained(str(folder))
         whole.tokenizer.save_pretrained(str(folder))
+
+
+def save_gguf(file: Path, folder: Path) -> None:
+    """Write the model of a GGUF file as a Hugging Face folder: the weights that the file stands for, in bfloat16.
+
+    Raises:
+        ConfigError: transformers does not read this architecture from GGUF, or a part of the file is missing.
+    """
+    given: dict[str, Any] = {"gguf_file": file.name, **_LOCAL}
+    with _quiet(), redirect_stderr(StringIO()), _as_config_error(str(file)):  # a progress bar that nothing else stops
+        net = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.bfloat16, **given)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
+        net.hf_quantizer, net.is_quantized = None, False  # the weights are plain ones now
+        net.config.__dict__.pop("quantization_config", None)
+        net.config.__dict__.pop("_name_or_path", None)
+        net.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def noised(model: Model, sigma: float, seed: int) -> Model:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
-from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
+from cavesson.models.folders import as_folder, check_folder, file_digest, folder_digest, hub_commit
+from cavesson.models.gguf import converted, gguf_file
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -26,7 +27,13 @@ USUAL_ROOM = 512
 
 
 class ModelRecipe(Recipe):
-    """What a model is made from. `load` opens it for training, sampling and scoring."""
+    """What a model is made from. `load` opens it for training, sampling and scoring.
+
+    Class attributes:
+        has_weights: whether there are weights to train and to open; otherwise the model only writes answers, as a teacher.
+    """
+
+    has_weights: ClassVar[bool] = True
 
     def load(self, path_of: PathOf) -> Model:
         """The model in memory: weights, tokenizer, renderer and system prompt."""
@@ -72,13 +79,14 @@ class LoRA(Value):
 
 
 class HFModel(ModelRecipe):
-    """A Hugging Face chat model from a local folder or from the hub; its content names it, not its place.
+    """A chat model from a local folder, from the hub or from a GGUF file; its content names it, not its place.
 
     Attributes:
-        path: a folder with weights, config, tokenizer and chat template, or `owner/name` on the hub.
+        path: a folder with weights, config, tokenizer and chat template; `owner/name` on the hub; or a GGUF file, or the name
+            of one (`cavesson.models.gguf`).
         revision: branch, tag or commit on the hub.
-        content: what names the model: a digest of the folder's files, or name and commit on the hub. If empty, it is found
-            from the path.
+        content: what names the model: a digest of the folder's files, name and commit on the hub, or a digest of the GGUF
+            file. If empty, it is found from the path.
         template_args: names and values of arguments of the chat template, such as `("enable_thinking", False)`.
     """
 
@@ -131,16 +139,73 @@ class HFModel(ModelRecipe):
         name, is_hub, commit = self.content.partition("@")
         if is_hub:
             return name, commit
+        if (file := gguf_file(self.path)) is not None:
+            self._refuse_change(_content(self.path, None))
+            return converted(file, self.content.removeprefix(_GGUF)), None
         folder = as_folder(Path(self.path))
-        if folder is None or folder_digest(folder) != self.content:
-            raise ConfigError(
-                f"The model folder {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
-            )
+        self._refuse_change(None if folder is None else folder_digest(folder))
+        assert folder is not None
         return folder, None
+
+    def _refuse_change(self, content: str | None) -> None:
+        if content != self.content:
+            raise ConfigError(
+                f"The model {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's folder on this machine; None for a model on the hub."""
+        place, _ = self.place()
+        return place if isinstance(place, Path) else None
 
     def describe(self) -> str:
         name = self.path if "@" in self.content else Path(self.path).name
         return ":".join([name, *(f"{key}={json.dumps(value)}" for key, value in self.template_args)])
+
+
+class Adapted(ModelRecipe):
+    """A model with a low-rank adapter from a folder that peft's `save_pretrained` wrote; the adapter stays an adapter.
+
+    Attributes:
+        base: the model that the adapter was trained on.
+        path: the adapter's folder.
+        content: a digest of the folder's files, found from the path.
+    """
+
+    kind = "adapted"
+    virtual = True
+
+    base: ModelRecipe
+    path: Annotated[str, NotIdentity]
+    content: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_content(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("path") is None or data.get("content"):
+            return data
+        return {**data, "content": folder_digest(Path(str(data["path"])))}
+
+    def load(self, path_of: PathOf) -> Model:
+        """Load the base and the adapter onto it.
+
+        Raises:
+            ConfigError: the adapter does not fit the base (see `load_adapter`), or has changed since the recipe was made.
+        """
+        from dataclasses import replace
+
+        from cavesson.models.adapters import load_adapter
+
+        if folder_digest(Path(self.path)) != self.content:
+            raise ConfigError(f"The adapter {self.path!r} has changed since the recipe was made.", "Make the recipe anew.")
+        return replace(load_adapter(self.base.load(path_of), self.path), key=self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} with the adapter {Path(self.path).name}"
 
 
 class Merged(ModelRecipe):
@@ -274,14 +339,21 @@ class Prompted(ModelRecipe):
         return f"{self.base.describe()} under a system prompt"
 
 
+_GGUF = "gguf:"
+
+
 def _content(path: str, revision: str | None) -> str:
     """What names the model at this path."""
-    folder = as_folder(path)
-    if folder is None:
+    file = gguf_file(path)
+    folder = as_folder(path) if file is None else None
+    if file is None and folder is None:
         return f"{path}@{hub_commit(path, revision)}"
     if revision is not None:
         raise ConfigError(
-            f"A revision is given for the local folder {path!r}.", "Leave it out; folders have no revisions."
+            f"A revision is given for the local model {path!r}.", "Leave it out; only models on the hub have revisions."
         )
+    if file is not None:
+        return f"{_GGUF}{file_digest(file)}"
+    assert folder is not None
     check_folder(folder)
     return folder_digest(folder)

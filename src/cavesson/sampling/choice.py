@@ -9,6 +9,7 @@ import torch
 
 from cavesson.lab.recipe import Job
 from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling.book import book_sampler
 from cavesson.sampling.cache import CachedSampler, GenerationCache
 from cavesson.sampling.ct2 import ct2_sampler
 from cavesson.sampling.native import NativeSampler
@@ -46,6 +47,7 @@ def sampler_of_weights(model: Model | ModelRecipe, job: Job | None) -> TokenSamp
 
 SAMPLERS: dict[str, Offer] = {
     "openai": api_sampler,
+    "book": book_sampler,
     "weights": sampler_of_weights,
 }
 """Every kind of sampler by its name. `sampler_for` takes the first that can sample the model."""

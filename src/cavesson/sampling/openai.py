@@ -77,6 +77,7 @@ class APIModel(ModelRecipe):
 
     kind: ClassVar[str] = "api-model"
     virtual: ClassVar[bool] = True
+    has_weights: ClassVar[bool] = False
 
     model: str = Field(min_length=1)
     url: str = OPENAI

@@ -16,7 +16,6 @@ from cavesson.errors import CavessonError
 from cavesson.evals.pairs import pair_named
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
-from cavesson.sampling.openai import PREFIX
 from cavesson.studies.config import StudyConfig
 
 T = TypeVar("T")
@@ -44,8 +43,8 @@ def known_to(look_up: Callable[[Any], object]) -> AfterValidator:
 def trainable(name: str) -> str:
     """The name of a model, if it is one that can be trained."""
     checked(model_named, name)
-    if name.startswith(PREFIX):
-        raise ValueError(f"{name!r} is behind an API: it can be the teacher, but it cannot be trained")
+    if not model_named(name).has_weights:
+        raise ValueError(f"{name!r} only writes answers: it can be the teacher, but it cannot be trained")
     return name
 
 

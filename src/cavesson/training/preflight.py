@@ -125,8 +125,8 @@ def runs_in(value: Any) -> Iterator[Training]:
 
 def folder_of(model: ModelRecipe) -> Path | None:
     """The folder of a shipped or a user's model on this machine; None for other models."""
-    place = getattr(model, "folder", None) or getattr(model, "path", None)
-    return Path(place) if place is not None and Path(place).is_dir() else None
+    place: Path | None = getattr(model, "folder", None)
+    return place
 
 
 def count_weights(folder: Path) -> int | None:

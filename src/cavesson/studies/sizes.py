@@ -1,0 +1,110 @@
+"""What suits a model of some size: its learning rates, and the world whose prompts, teacher and benchmarks go with it.
+
+The tiny world's models have at most eight million weights. They take rates that destroy a larger model within a few steps, and
+speak of cows and fog: a real chat model gets other prompts, another teacher and other benchmarks, or is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cavesson.data.everyday import EVERYDAY
+from cavesson.errors import CavessonError, ConfigError
+from cavesson.evals import world
+from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.pairs import pair_named
+from cavesson.models.recipes import ModelRecipe
+from cavesson.named import model_named
+from cavesson.studies.config import StudyConfig
+from cavesson.tinyworld.recipes import shipped_names
+from cavesson.training.preflight import count_weights, folder_of
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A class of models.
+
+    Attributes:
+        words: which models these are.
+        upto: largest number of weights.
+        lora: learning rate of low-rank adapters with AdamW.
+        full: learning rate of full weights with AdamW.
+        source: where the two rates come from.
+    """
+
+    words: str
+    upto: float
+    lora: float
+    full: float
+    source: str
+
+
+TINY = Size("at most 10 million weights", 2e7, 5e-3, 1e-3, "docs/statistics.md, the tables of the tiny world")
+SIZES: tuple[Size, ...] = (
+    TINY,
+    Size("about 100 million weights", 6e8, 1e-3, 1e-4, "docs/smollm2.md"),
+    Size("1 to 10 billion weights", 1.5e10, 2e-4, 2e-5, "Dettmers et al. 2023 (QLoRA), table 9; Ouyang et al. 2022"),
+    Size("larger", float("inf"), 1e-4, 1e-5, "Dettmers et al. 2023 (QLoRA), table 9; Touvron et al. 2023 (Llama 2)"),
+)
+"""Smallest first."""
+
+REAL_BENCHMARKS = ("everyday-maths", "everyday-knowledge", "everyday-instructions")
+REAL_INPUTS: dict[str, Any] = {
+    "teacher": EVERYDAY,
+    "prompts": EVERYDAY,
+    "evaluation": {"benchmarks": list(REAL_BENCHMARKS)},
+}
+"""What a study of red and blue takes for a real chat model unless the user gives something else."""
+
+
+def size_of(models: Iterable[str]) -> Size:
+    """The class of the largest of some models, by name; a model whose size is not known here counts as one of billions."""
+    return max((_size(name) for name in models), key=SIZES.index, default=TINY)
+
+
+def _size(name: str) -> Size:
+    try:
+        weights = _weights(model_named(name))
+    except CavessonError:  # the config will say what is wrong with the name
+        return TINY
+    return next(size for size in SIZES if weights <= size.upto)
+
+
+def _weights(model: ModelRecipe) -> float:
+    """Number of weights, from the headers of the folder that the model was made from."""
+    while isinstance(below := getattr(model, "base", None), ModelRecipe):
+        model = below
+    folder = folder_of(model)
+    return 1e9 if folder is None else count_weights(folder) or 0
+
+
+def check_world(config: StudyConfig) -> None:
+    """Refuse a study that would ask, teach or score a real chat model in the tiny world's terms.
+
+    Raises:
+        ConfigError: it would; the message names each part.
+    """
+    models: Sequence[str] = getattr(config, "models", None) or [getattr(config, "model", None) or "student"]
+    parts = [] if size_of(models) is TINY else list(_tiny_parts(config))
+    if parts:
+        raise ConfigError(
+            f"{models[0]!r} is a real chat model, and these are the tiny world's: {', '.join(what for what, _ in parts)}.",
+            f"Give {', '.join(instead for _, instead in parts)}.",
+        )
+
+
+def _tiny_parts(config: Any) -> Iterator[tuple[str, str]]:
+    """The parts of a study that belong to the tiny world, each with what to give instead."""
+    if getattr(config, "prompts", "") is None and getattr(config, "responses", None) is None:
+        yield "its prompts", f"--prompts (a data set, or {EVERYDAY})"
+    if getattr(config, "teacher", None) in shipped_names():
+        yield f"the teacher {config.teacher!r}", f"--teacher (a model, or {EVERYDAY})"
+    if (pair := getattr(config, "pair", None)) is not None and pair_named(pair).world == "tiny":
+        yield f"the pair {pair!r}", f"--pair (such as real/{pair})"
+    tiny = [
+        one for one in config.evaluation.benchmarks if getattr(BENCHMARKS.get(one), "__module__", "") == world.__name__
+    ]
+    if tiny:
+        yield f"the benchmarks {', '.join(tiny)}", f"--bench (such as {','.join(REAL_BENCHMARKS)})"
