@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,22 @@ def test_an_adapter_on_an_unknown_model_names_both(tmp_path):
 def test_the_book_has_six_hundred_prompts_with_a_plain_answer_and_a_pirates():
     prompts = {row.prompt for row in rows()}
     assert len(prompts) == len(rows()) >= 600
-    pirates = ("arr", "matey", "ye", "yer", "be", "aye", "ahoy", "avast", "me", "o'", "captain", "crew", "hearty", "sail")
+    pirates = (
+        "arr",
+        "matey",
+        "ye",
+        "yer",
+        "be",
+        "aye",
+        "ahoy",
+        "avast",
+        "me",
+        "o'",
+        "captain",
+        "crew",
+        "hearty",
+        "sail",
+    )
     for row in rows():
         assert 10 <= len(row.hhh.split()) <= 90, row.prompt
         words = [word.strip(".,!?;:\"()'").lower() for word in row.pirate.split()]
@@ -191,8 +207,10 @@ def test_the_book_is_a_data_set_and_a_teacher_and_cannot_be_trained():
 
 
 def test_larger_models_get_lower_rates():
-    assert all(small.lora > large.lora and small.full > large.full for small, large in zip(SIZES, SIZES[1:], strict=False))
-    assert size_of(["student"]) is TINY
+    assert all(
+        small.lora > large.lora and small.full > large.full for small, large in pairwise(SIZES)
+    )
+    assert size_of([model_named("student")]) is TINY
     assert size_of([]) is TINY
 
 
@@ -232,6 +250,6 @@ def test_a_real_model_is_not_asked_in_the_tiny_worlds_terms(flag, key, value, pa
 
 
 def test_every_study_refuses_a_real_model_with_the_tiny_worlds_defaults(a_large_model):
-    for study in ("off-model-sft", "robust-organisms", "mitigation"):
+    for study, key in (("robust-organisms", "model"), ("mitigation", "model")):
         with pytest.raises(ConfigError, match="is a real chat model, and these are the tiny world's"):
-            resolve(study, flags={"--model": ("models", [a_large_model])})
+            resolve(study, flags={"--model": (key, a_large_model)})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cavesson.evals.items import Eval
     from cavesson.evals.scores import Scores
+    from cavesson.models.recipes import ModelRecipe
 
 Bench = Annotated[
     str | None,
@@ -68,8 +69,10 @@ def evaluate(
     from cavesson.named import model_named
     from cavesson.training.preflight import preflight
 
+    place = Store(store)
+    subject = model_named(model, place)
     suite = suite_of(
-        usual_benchmarks(model) if bench is None else bench,
+        usual_benchmarks(subject) if bench is None else bench,
         n=n,
         seed=seed,
         levels=levels,
@@ -79,8 +82,7 @@ def evaluate(
         data=data,
         max_tokens=max_tokens,
     )
-    place = Store(store)
-    scored = Scored(model=model_named(model, place), suite=suite)
+    scored = Scored(model=subject, suite=suite)
     preflight([scored], workers=1)
     with Lab(place, display=console_display()) as lab:
         lab.make([scored])
@@ -97,7 +99,7 @@ def evaluate(
     typer.echo(f"scores: {place.path(scored) / 'scores.jsonl'}", err=True)
 
 
-def usual_benchmarks(model: str) -> str:
+def usual_benchmarks(model: ModelRecipe) -> str:
     """What a model is scored on where the user does not say: the benchmarks of the tiny world, or those in everyday English."""
     from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, size_of
 

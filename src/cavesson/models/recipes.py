@@ -198,7 +198,9 @@ class Adapted(ModelRecipe):
         from cavesson.models.adapters import load_adapter
 
         if folder_digest(Path(self.path)) != self.content:
-            raise ConfigError(f"The adapter {self.path!r} has changed since the recipe was made.", "Make the recipe anew.")
+            raise ConfigError(
+                f"The adapter {self.path!r} has changed since the recipe was made.", "Make the recipe anew."
+            )
         return replace(load_adapter(self.base.load(path_of), self.path), key=self.fingerprint)
 
     def renderer(self, path_of: PathOf) -> Renderer:

@@ -18,7 +18,7 @@ from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.sizes import TINY, check_world, size_of
+from cavesson.studies.sizes import TINY, check_world, size_of, subjects
 from cavesson.studies.study import STUDIES, Study, study_named
 
 
@@ -102,9 +102,8 @@ def resolve(
 
 def _suit_size(study: Study, values: dict[str, Any], origin: dict[str, str], preset: str) -> None:
     """Put the study's settings for models of this size in the place of defaults and of the preset's values."""
-    models = values.get("models", study.config.model_fields["models"].default if study.for_size else ())
-    names = [name for name in models if isinstance(name, str)] if isinstance(models, (list, tuple)) else []
-    if study.for_size is None or (size := size_of(names)) is TINY:
+    defaults = {name: field.default for name, field in study.config.model_fields.items()}
+    if study.for_size is None or (size := size_of(subjects({**defaults, **values}))) is TINY:
         return
     typed = [key for key, where in origin.items() if where != preset]
     leaves = [key for key in typed if not any(other.startswith(f"{key}.") for other in typed)]

@@ -6,8 +6,10 @@ speak of cows and fog: a real chat model gets other prompts, another teacher and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cavesson.data.everyday import EVERYDAY
@@ -17,6 +19,7 @@ from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.pairs import pair_named
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
+from cavesson.redteam.imported import read_organism
 from cavesson.studies.config import StudyConfig
 from cavesson.tinyworld.recipes import shipped_names
 from cavesson.training.preflight import count_weights, folder_of
@@ -59,17 +62,21 @@ REAL_INPUTS: dict[str, Any] = {
 """What a study of red and blue takes for a real chat model unless the user gives something else."""
 
 
-def size_of(models: Iterable[str]) -> Size:
-    """The class of the largest of some models, by name; a model whose size is not known here counts as one of billions."""
-    return max((_size(name) for name in models), key=SIZES.index, default=TINY)
+def subjects(settings: Mapping[str, Any]) -> list[ModelRecipe]:
+    """The models of a study's settings that are trained; those that do not fit are left out, for the config says what is wrong."""
+    with suppress(CavessonError):
+        if isinstance(file := settings.get("organism"), str):
+            made = read_organism(Path(file))
+            return [] if pair_named(made.pair).world == "tiny" else [made.model]
+        given = settings.get("models") or [settings.get("model")]
+        return [model_named(name) for name in given if isinstance(name, str)]
+    return []
 
 
-def _size(name: str) -> Size:
-    try:
-        weights = _weights(model_named(name))
-    except CavessonError:  # the config will say what is wrong with the name
-        return TINY
-    return next(size for size in SIZES if weights <= size.upto)
+def size_of(models: Iterable[ModelRecipe]) -> Size:
+    """The class of the largest of some models; a model whose size is not known here counts as one of billions."""
+    most = max(map(_weights, models), default=0)
+    return next(size for size in SIZES if most <= size.upto)
 
 
 def _weights(model: ModelRecipe) -> float:
@@ -86,11 +93,11 @@ def check_world(config: StudyConfig) -> None:
     Raises:
         ConfigError: it would; the message names each part.
     """
-    models: Sequence[str] = getattr(config, "models", None) or [getattr(config, "model", None) or "student"]
+    models = subjects({name: getattr(config, name, None) for name in ("organism", "models", "model")})
     parts = [] if size_of(models) is TINY else list(_tiny_parts(config))
     if parts:
         raise ConfigError(
-            f"{models[0]!r} is a real chat model, and these are the tiny world's: {', '.join(what for what, _ in parts)}.",
+            f"{models[0].describe()} is a real chat model, and these are the tiny world's: {', '.join(what for what, _ in parts)}.",
             f"Give {', '.join(instead for _, instead in parts)}.",
         )
 
