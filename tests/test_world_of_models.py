@@ -207,9 +207,7 @@ def test_the_book_is_a_data_set_and_a_teacher_and_cannot_be_trained():
 
 
 def test_larger_models_get_lower_rates():
-    assert all(
-        small.lora > large.lora and small.full > large.full for small, large in pairwise(SIZES)
-    )
+    assert all(small.lora > large.lora and small.full > large.full for small, large in pairwise(SIZES))
     assert size_of([model_named("student")]) is TINY
     assert size_of([]) is TINY
 

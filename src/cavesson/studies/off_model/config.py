@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from cavesson.data.everyday import EVERYDAY
 from cavesson.data.named import data_named
 from cavesson.data.recipes import Part
 from cavesson.evals.answered import answers_to
@@ -17,6 +18,7 @@ from cavesson.models.recipes import LoRA
 from cavesson.studies.fields import DataName, Once, Rising, TakesData, TrainableName, checked, distinct
 from cavesson.studies.off_model.arms import ARMS, INOCULATION, Arms, without_maths
 from cavesson.studies.settings import Evaluation, Phase
+from cavesson.studies.sizes import REAL_INPUTS, Size
 from cavesson.studies.teachers import (
     RELATIVE,
     SELF,
@@ -249,6 +251,17 @@ class OffModelConfig(TakesData):
                     f"{key} = {rate:g} suits models of a million parameters, which {other} may not be; published for large ones: "
                     f"{PUBLISHED_RATES[key]:g}. What the rate alone costs shows in SFT on own answers (the teacher self)."
                 )
+
+
+def for_size(size: Size) -> dict[str, Any]:
+    """What takes the place of the tiny world's settings for a real student: the written answers as the first teacher's."""
+    return {
+        "responses": EVERYDAY,
+        "others": [SELF],
+        "sft": {"lora": size.lora, "batch_size": 8, "prompts": 320, "probes": [20, 60]},
+        "recovery": {"probes": [8, 32], "prompts": 96},
+        "evaluation": {**REAL_INPUTS["evaluation"], "n": 60},
+    }
 
 
 PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}

@@ -15,7 +15,7 @@ from cavesson.studies.grid import Measured, Place
 from cavesson.studies.off_model import shown
 from cavesson.studies.off_model.arms import ARMS, PLAIN
 from cavesson.studies.off_model.claims import CLAIMS
-from cavesson.studies.off_model.config import PRESETS, OffModelConfig
+from cavesson.studies.off_model.config import PRESETS, OffModelConfig, for_size
 from cavesson.studies.off_model.grid import grid, rl_role
 from cavesson.studies.off_model.hypotheses import rulings_told
 from cavesson.studies.off_model.readings import (
@@ -144,6 +144,7 @@ STUDY = Study(
     title="Off-model SFT: why does training on another model's answers cost capability?",
     config=OffModelConfig,
     presets=PRESETS,
+    for_size=for_size,
     grid=grid,
     shows=(
         *(shown.curves, shown.worst_curves, shown.changes, shown.hypotheses, shown.teachers, shown.styles),
