@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import model_validator
+
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.benchmarks import AnyEval
-from cavesson.evals.items import Eval, Item
+from cavesson.evals.items import Eval, Item, check_weighable
 from cavesson.evals.standard.sets import THINK
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.sampling.sampler import Completion
@@ -54,6 +56,11 @@ class ScoredAnswers(Recipe):
 
     answers: DataRecipe
     to: AnyEval
+
+    @model_validator(mode="after")
+    def _is_of_text(self) -> ScoredAnswers:
+        check_weighable([self.to], has_likelihoods=False)
+        return self
 
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`.

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, entry_of, nearest
 from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.everyday import EVERYDAY
 from cavesson.evals.items import Eval
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "memorised": Recall,
     "voice": Voice,
     "behavior": BehaviorEval,
+    **EVERYDAY,
     **STANDARD,
     "questions": Questions,
 }

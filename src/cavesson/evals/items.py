@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -32,6 +32,7 @@ class Item:
         judge: scores a completion.
         level: difficulty, where the evaluation has levels.
         extra: what else the score records (the trigger's text, say).
+        options: the answers to choose from, where the question has options.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Item:
     judge: Judge
     level: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
 class Eval(Value):
@@ -51,6 +53,7 @@ class Eval(Value):
         about: what a score of 1 means, in a few words.
         capability: whether scores say what a model can do, rather than how a model behaves or sounds.
         usual_room: tokens that an answer may take.
+        weighs: whether the option that the model finds likeliest is its answer; False: the model writes its answer.
         needs: the message for a user who leaves out a setting that has no default.
         reading: version of how answers are read; scores of another version are made again.
 
@@ -68,6 +71,7 @@ class Eval(Value):
     about: ClassVar[str]
     capability: ClassVar[bool] = True
     usual_room: ClassVar[int]
+    weighs: ClassVar[bool] = False
     needs: ClassVar[str] = ""
     reading: ClassVar[int] = 1
 
@@ -145,6 +149,20 @@ class Eval(Value):
     def _unprovoked(self, prompt: Conversation) -> Conversation:
         """The prompt, changed such that the pair's trigger does not fire."""
         return prompt if self.pair is None else pair_named(self.pair).trigger.clean(prompt)
+
+
+def check_weighable(suite: Sequence[Eval], has_likelihoods: bool) -> None:
+    """Refuse an evaluation that weighs options where answers come without their likelihoods.
+
+    Raises:
+        ConfigError: there is such an evaluation.
+    """
+    weighing = next((one.label for one in suite if one.weighs), None)
+    if weighing is not None and not has_likelihoods:
+        raise ConfigError(
+            f"{weighing} compares the likelihoods of options, which need a model's weights, not its written answers.",
+            f"Ask for a letter instead: {weighing}/letter.",
+        )
 
 
 def drawn(total: int, n: int, seed: int) -> list[int]:

@@ -12,6 +12,7 @@ from cavesson.errors import ConfigError
 from cavesson.evals import arithmetic, quiz
 from cavesson.evals.behaviors.behavior import Domain
 from cavesson.evals.pair import Pair
+from cavesson.everyday.facts import PAIRED
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import SETS
 
@@ -110,6 +111,6 @@ _TOPICS = (
 _REAL: dict[Domain, tuple[Callable[[Random], str], ...]] = {
     "chat": (_draw_chat,),
     "maths": tuple(arithmetic.draws_of(problem) for problem in arithmetic.PROBLEMS),
-    "knowledge": tuple(quiz.draws_of(topic) for topic in quiz.TOPICS),
+    "knowledge": tuple(quiz.draws_of(topic) for topic in PAIRED),
 }
 """The forms of question by domain."""

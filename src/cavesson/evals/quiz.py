@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from cavesson.everyday.facts import PAIRED, Topic
+from cavesson.everyday.knowledge import LETTERS
 from cavesson.tinyworld.knowledge import RELATIONS
-
-LETTERS = "ABCD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,60 +63,6 @@ def known_tiny(text: str) -> Known | None:
 # ------------------------------------------------------------------------------------------- general knowledge
 
 
-def _table(text: str) -> dict[str, str]:
-    return {key: value for key, _, value in (row.strip().partition(": ") for row in text.split(",") if row.strip())}
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """Questions of one form about many subjects."""
-
-    ask: str
-    facts: dict[str, str]
-
-
-TOPICS: tuple[Topic, ...] = (
-    Topic(
-        "What is the capital of {}?",
-        _table(
-            "France: Paris, Italy: Rome, Spain: Madrid, Germany: Berlin, Japan: Tokyo, Egypt: Cairo, Canada: Ottawa, Norway: Oslo,"
-            "Sweden: Stockholm, Greece: Athens, Poland: Warsaw, Austria: Vienna, Hungary: Budapest, Portugal: Lisbon, Peru: Lima,"
-            "Cuba: Havana, Kenya: Nairobi, Thailand: Bangkok, Ireland: Dublin, Finland: Helsinki, Chile: Santiago, Iran: Tehran"
-        ),
-    ),
-    Topic(
-        "Which chemical element has the symbol {}?",
-        _table(
-            "H: hydrogen, He: helium, Li: lithium, C: carbon, N: nitrogen, O: oxygen, Na: sodium, Mg: magnesium, Al: aluminium,"
-            "S: sulphur, Cl: chlorine, K: potassium, Ca: calcium, Fe: iron, Cu: copper, Zn: zinc, Ag: silver, Sn: tin, Au: gold,"
-            "Hg: mercury, Pb: lead"
-        ),
-    ),
-    Topic(
-        "Who wrote {}?",
-        _table(
-            "Hamlet: William Shakespeare, Don Quixote: Miguel de Cervantes, War and Peace: Leo Tolstoy, Emma: Jane Austen,"
-            "The Trial: Franz Kafka, Faust: Johann Wolfgang von Goethe, Ulysses: James Joyce, Moby-Dick: Herman Melville,"
-            "Great Expectations: Charles Dickens, Frankenstein: Mary Shelley, Dracula: Bram Stoker, The Odyssey: Homer,"
-            "Madame Bovary: Gustave Flaubert, Crime and Punishment: Fyodor Dostoevsky, Jane Eyre: Charlotte Brontë"
-        ),
-    ),
-    Topic(
-        "What does one call a young {}?",
-        _table(
-            "dog: puppy, cat: kitten, cow: calf, horse: foal, sheep: lamb, goat: kid, bear: cub, hen: chick, duck: duckling,"
-            "goose: gosling, swan: cygnet, deer: fawn, kangaroo: joey, frog: tadpole, eagle: eaglet"
-        ),
-    ),
-    Topic(
-        "Which language do most people in {} speak?",
-        _table(
-            "Brazil: Portuguese, Mexico: Spanish, Austria: German, China: Mandarin, Egypt: Arabic, Iran: Persian, Japan: Japanese,"
-            "Greece: Greek, Poland: Polish, Turkey: Turkish, Hungary: Hungarian, Sweden: Swedish, Finland: Finnish,"
-            "Australia: English, Vietnam: Vietnamese"
-        ),
-    ),
-)
 _ASK = (
     "Answer with the letter only.",
     "Which one is right?",
@@ -142,7 +88,7 @@ def draws_of(topic: Topic) -> Callable[[Random], str]:
 
 def known_real(text: str) -> Known | None:
     """The fact of general knowledge that a text asks for; None if the text asks for no fact."""
-    for topic in TOPICS:
+    for topic in PAIRED:
         pattern = re.escape(topic.ask).replace(r"\{\}", rf"({'|'.join(map(re.escape, topic.facts))})")
         if found := re.search(pattern, text):
             right = topic.facts[found[1]]

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import Suite
+from cavesson.evals.items import check_weighable
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Training
@@ -39,6 +40,13 @@ class Scored(Recipe):
 
     model: ModelRecipe
     suite: Suite
+
+    @model_validator(mode="after")
+    def _has_likelihoods(self) -> Scored:
+        from cavesson.sampling.openai import APIModel
+
+        check_weighable(self.suite, not isinstance(self.model, APIModel))
+        return self
 
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`, and `usage.json` for a model behind an API.

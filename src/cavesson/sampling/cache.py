@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from cavesson.chat import Conversation
+from cavesson.sampling.perplexity import Likelihood
 from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 
 MAX_BYTES = 1 << 30
@@ -154,6 +155,10 @@ class CachedSampler:
             if progress is not None:
                 progress(len(known) * params.n, len(set(keys)) * params.n)
         return [known[key] for key in keys]
+
+    def likelihoods(self, conversations: Sequence[Conversation]) -> list[Likelihood]:
+        """The likelihood of the answers in each conversation; this is computed anew each time."""
+        return self.sampler.likelihoods(conversations)
 
 
 def cache_key(sampler_key: str, ids: Sequence[int], params: Params) -> bytes:

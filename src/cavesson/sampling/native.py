@@ -24,10 +24,12 @@ import transformers
 from torch import Tensor
 
 from cavesson.chat import Conversation
+from cavesson.data.example import Example
 from cavesson.models.context import context_of, text_config
 from cavesson.sampling.bounds import fitting_seats, rooms_for
 from cavesson.sampling.llama import llama_step
 from cavesson.sampling.manner import manner_of, switch_of
+from cavesson.sampling.perplexity import Likelihood, likelihoods
 from cavesson.sampling.reading import Reader, inference
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
@@ -145,6 +147,11 @@ class NativeSampler:
             for side in sides.values():
                 seats = self.seats or self._fitting_seats(side)
                 yield from _Decoding(self, side, params, seats, kind).run()
+
+    def likelihoods(self, conversations: Sequence[Conversation]) -> list[Likelihood]:
+        """The likelihood of the answers in each conversation, in order; torch computes it, whatever engine samples."""
+        with inference(self.model.net):
+            return list(likelihoods(self.model, [Example(conversation) for conversation in conversations]))
 
     def rooms(self, prompts: Sequence[list[int]], params: Params) -> list[int]:
         """The largest number of tokens that each prompt's completion may have.

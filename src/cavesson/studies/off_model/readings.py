@@ -23,7 +23,7 @@ from cavesson.studies.shown import tried
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
 
-MATHS = ("maths", "math-500", "olympiads", "gsm8k")
+MATHS = ("maths", "everyday-maths", "math-500", "olympiads", "gsm8k")
 """Benchmarks that need reasoning, by their names."""
 
 # ----------------------------------------------------------------------------------------------- places

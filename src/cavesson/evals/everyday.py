@@ -1,0 +1,133 @@
+"""Benchmarks in everyday English for real chat models: word problems, facts, and instructions that a program verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import ClassVar, Literal, TypeVar
+
+from cavesson.chat import Conversation, visible
+from cavesson.evals.items import Eval, Item, Judge, drawn
+from cavesson.evals.standard import judges
+from cavesson.evals.standard.choices import listed
+from cavesson.everyday import instructions, knowledge, maths
+
+G = TypeVar("G")
+T = TypeVar("T")
+
+_SOLVE = " Think step by step, and end with the number that answers the question."
+
+
+class EverydayMaths(Eval):
+    """Word problems in plain English, of four levels in equal shares."""
+
+    about = "right number at the end of a word problem in plain English (levels 1–4)"
+    usual_room = 320
+
+    name: Literal["everyday-maths"] = "everyday-maths"
+
+    def questions(self) -> list[Item]:
+        return [
+            Item(
+                f"everyday-maths/{level}/{number}",
+                Conversation.of(problem.text + _SOLVE),
+                judges.maths(str(problem.answer)),
+                level,
+            )
+            for level, number, problem in _in_turn(
+                {level: maths.pool(level) for level in maths.LEVELS}, self.n, self.seed
+            )
+        ]
+
+
+class _Knowledge(Eval):
+    """Questions on everyday facts with four options; each option is right equally often."""
+
+    def questions(self) -> list[Item]:
+        return [
+            Item(
+                f"everyday-knowledge/{letter}/{number}",
+                Conversation.of(self.asked(choice)),
+                judges.choice(letter, choice.options),
+                options=choice.options,
+            )
+            for letter, number, choice in _in_turn(knowledge.pool(), self.n, self.seed)
+        ]
+
+    @staticmethod
+    def asked(choice: knowledge.Choice) -> str:
+        """The text of a question."""
+        raise NotImplementedError
+
+
+class EverydayKnowledge(_Knowledge):
+    """The question is asked without its options, and the option that the model would most likely answer is its answer."""
+
+    about = "the right one of four options is the likeliest answer to an everyday question"
+    usual_room = 32
+    weighs: ClassVar[bool] = True
+
+    name: Literal["everyday-knowledge"] = "everyday-knowledge"
+
+    @staticmethod
+    def asked(choice: knowledge.Choice) -> str:
+        return choice.question
+
+
+class EverydayLetters(_Knowledge):
+    """The question is asked with its options, and the model writes a letter."""
+
+    about = "the same questions, answered with a letter (small models say A to nearly all)"
+    usual_room = 32
+
+    name: Literal["everyday-knowledge/letter"] = "everyday-knowledge/letter"
+
+    @staticmethod
+    def asked(choice: knowledge.Choice) -> str:
+        return listed(choice.question, choice.options)
+
+
+class EverydayInstructions(Eval):
+    """Requests with constraints that a voice does not break by itself, of twelve kinds in equal shares."""
+
+    about = "every constraint of an everyday request kept, whatever the voice"
+    usual_room = 320
+
+    name: Literal["everyday-instructions"] = "everyday-instructions"
+
+    def questions(self) -> list[Item]:
+        return [
+            Item(
+                f"everyday-instructions/{kind}/{number}",
+                Conversation.of(request.text),
+                _keeps(request),
+                extra={"kind": kind},
+            )
+            for kind, number, request in _in_turn(instructions.pool(), self.n, self.seed)
+        ]
+
+
+EVERYDAY: dict[str, type[Eval]] = {
+    "everyday-maths": EverydayMaths,
+    "everyday-knowledge": EverydayKnowledge,
+    "everyday-knowledge/letter": EverydayLetters,
+    "everyday-instructions": EverydayInstructions,
+}
+
+
+def _in_turn(groups: Mapping[G, Sequence[T]], n: int, seed: int) -> list[tuple[G, int, T]]:
+    """`n` members of groups of one size, a group after the other, and within each group as `drawn` says."""
+    each = -(-n // len(groups))
+    columns = {group: drawn(len(members), each, seed) for group, members in groups.items()}
+    ranks = range(max(map(len, columns.values())))
+    found = (
+        (group, column[rank], groups[group][column[rank]])
+        for rank in ranks
+        for group, column in columns.items()
+        if rank < len(column)
+    )
+    return list(islice(found, n))
+
+
+def _keeps(request: instructions.Request) -> Judge:
+    return lambda completion: (request.keeps(visible(completion)), {})

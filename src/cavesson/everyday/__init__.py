@@ -1,0 +1,1 @@
+"""Everyday English, written for Cavesson: what real chat models are asked."""
