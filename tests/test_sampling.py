@@ -27,7 +27,7 @@ from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
 from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
-from cavesson.sampling.llama import llama_step
+from cavesson.sampling.llama import llama_of
 from cavesson.sampling.manner import manner_of
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.reading import CACHE_NAMES, Reader
@@ -139,7 +139,7 @@ def test_the_short_llama_step_is_the_models_own(llama):
             keys.admit(read, torch.arange(rows), 30)
             keys.use_columns(10, 30)
             if step == "the short one":
-                logits.append(llama_step(llama, keys)(ids, mask, positions[:, -1:]))
+                logits.append(llama_of(llama).step(keys, ids, mask, positions[:, -1:]))
             else:
                 logits.append(llama(ids[:, -1:], mask, positions[:, -1:], keys.cache, use_cache=True).logits[:, -1])
     assert torch.allclose(*logits, atol=1e-4)
@@ -151,10 +151,10 @@ def test_only_a_plain_llama_has_the_short_step(llama):
     hooked = net_of(CONFIGS["llama"])
     hooked.model.layers[0].register_forward_hook(lambda *_: None)
     adapted = attach(Model(net_of(CONFIGS["llama"]), None, Letters(), "test"), LoRA(rank=2), seed=0).net  # type: ignore[arg-type]
-    half = net_of(CONFIGS["llama"]).bfloat16()
+    half = net_of(CONFIGS["llama"]).half()
     for net in (*other.values(), biased, hooked, adapted, half):
-        assert llama_step(net, Window(net.config, 2, 8)) is None
-    assert llama_step(llama, Window(llama.config, 2, 8)) is not None
+        assert llama_of(net) is None
+    assert llama_of(llama) is not None and llama_of(net_of(CONFIGS["llama"]).bfloat16()) is not None
 
 
 def test_an_adapter_is_sampled_with_and_left_as_it_is(llama):

@@ -27,13 +27,13 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.models.context import context_of, text_config
 from cavesson.sampling.bounds import fitting_seats, rooms_for
-from cavesson.sampling.llama import llama_step
+from cavesson.sampling.llama import Llama, llama_of
 from cavesson.sampling.manner import manner_of, switch_of
 from cavesson.sampling.perplexity import Likelihood, likelihoods
 from cavesson.sampling.reading import Reader, inference
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
-from cavesson.sampling.window import Anew, Keys
+from cavesson.sampling.window import Anew, Keys, Window
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -44,7 +44,9 @@ VERSION = 2
 USUAL_TOKENS = 64
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
-MERGED_UP_TO = 100_000_000
+NUCLEUS = 256
+"""Number of tokens within which a nucleus is looked for first: to sort a whole vocabulary takes longer than a step of a model."""
+MERGED_UP_TO = 300_000_000
 """Largest number of parameters of a model whose adapter is merged for sampling."""
 
 
@@ -64,7 +66,7 @@ class NativeSampler:
     Args:
         model: weights, renderer and system prompt. The adapter of a small model is merged into a copy of the weights, since
             an adapter nearly doubles the operations of a step; make a new sampler once the weights have changed.
-        seats: number of rows at once; None: as many as keep the keys and values within `CACHE_BYTES`.
+        seats: number of rows at once; None: see `fitting_seats`.
     """
 
     def __init__(self, model: Model, seats: int | None = None) -> None:
@@ -84,6 +86,11 @@ class NativeSampler:
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end an answer."""
         return stop_ids_of(self.model)
+
+    @cached_property
+    def llama(self) -> Llama | None:
+        """The quick way to read a plain Llama on a CPU."""
+        return llama_of(self.model.net)
 
     @cached_property
     def key(self) -> str:
@@ -165,7 +172,7 @@ class NativeSampler:
     def _fitting_seats(self, rows: list[_Row]) -> int:
         """Number of seats for answers of the usual length (far below the budget)."""
         columns = sum(len(row.ids) + min(row.budget, USUAL_TOKENS) / 2 for row in rows) / len(rows)
-        return fitting_seats(self.model.net, columns)
+        return fitting_seats(self.model.net, columns, max(len(row.ids) + row.budget for row in rows) + SPARE_COLUMNS)
 
 
 class _Decoding:
@@ -198,7 +205,9 @@ class _Decoding:
         self.ends_turn = torch.zeros(rows_of(self.net), dtype=torch.bool, device=self.device)
         self.ends_turn[sorted(self.stop_ids)] = True
         self.read = Reader(self.net)
-        self.read_column = llama_step(self.net, self.keys) or partial(self.keys.step, self.read)
+        quick = sampler.llama if isinstance(self.keys, Window) else None
+        self.begin = partial(self.keys.begin, self.read) if quick is None else partial(quick.begin, self.keys)
+        self.read_column = partial(self.keys.step, self.read) if quick is None else partial(quick.step, self.keys)
 
     def run(self) -> Iterator[tuple[_Row, Completion]]:
         """Write all rows; yields each row when it is finished."""
@@ -232,7 +241,7 @@ class _Decoding:
         ids = torch.tensor([[0] * (length - len(r.ids)) + r.ids for r in rows], device=self.device)
         mask = torch.tensor([[0] * (length - len(r.ids)) + [1] * len(r.ids) for r in rows], device=self.device)
         at = torch.tensor(seats, device=self.device)
-        logits = self.keys.begin(self.read, ids, mask, at, self.end)
+        logits = self.begin(ids, mask, at, self.end)
         self.tokens[at, self.end - length : self.end] = ids
         self.mask[at] = 0
         self.mask[at, self.end - length : self.end] = mask
@@ -356,12 +365,29 @@ def _choose(logits: Tensor, params: Params, draws: Tensor | None) -> Tensor:
     if draws is None:
         return logits.argmax(-1)
     probabilities = (logits.double() / params.temperature).softmax(-1)
-    if params.top_p < 1:
+    if params.top_p == 1:
+        return _inverse(probabilities, draws)[:, 0]
+    size = probabilities.shape[-1]
+    nuclei = _nuclei(probabilities, params.top_p, min(NUCLEUS, size)) or _nuclei(probabilities, params.top_p, size)
+    assert nuclei is not None, "all tokens hold every nucleus"
+    return nuclei[1].gather(1, _inverse(nuclei[0], draws))[:, 0]
+
+
+def _nuclei(probabilities: Tensor, top_p: float, most: int) -> tuple[Tensor, Tensor] | None:
+    """Probabilities and tokens of each row's nucleus, the likeliest first and equally likely ones in the order of their numbers,
+    `[rows, most]`; beyond a nucleus stand zeros. None if a nucleus, or tokens as likely as its last one, may reach beyond `most`.
+    """
+    if most == probabilities.shape[-1]:
         sorted_p, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        before = sorted_p.cumsum(-1) - sorted_p
-        sorted_p = sorted_p.masked_fill(before >= params.top_p, 0.0)
-        return order.gather(1, _inverse(sorted_p, draws))[:, 0]
-    return _inverse(probabilities, draws)[:, 0]
+    else:
+        order = probabilities.topk(most, sorted=False).indices.sort(-1).values
+        sorted_p, places = probabilities.gather(1, order).sort(dim=-1, descending=True, stable=True)
+        order = order.gather(1, places)
+    before = sorted_p.cumsum(-1) - sorted_p
+    inside = before < top_p
+    if most < probabilities.shape[-1] and (inside & (sorted_p == sorted_p[:, -1:])).any():
+        return None
+    return sorted_p.masked_fill(~inside, 0.0), order
 
 
 def _inverse(weights: Tensor, draws: Tensor) -> Tensor:

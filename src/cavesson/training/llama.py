@@ -31,6 +31,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from cavesson.models.products import times
 from cavesson.training.batches import Batch
 
 LONGEST = 1024
@@ -594,23 +595,6 @@ def _future(length: int, shared: int) -> Tensor:
     """`[1, shared * length, length]`: very negative where the key comes after the query, else 0."""
     never = torch.full((length, length), torch.finfo(torch.float32).min / 2).triu(1)
     return never.repeat(shared, 1)[None]
-
-
-def _onednn_product() -> Any:
-    """oneDNN's product of a matrix and a transposed matrix, if this build of torch has it."""
-    if not torch._C._has_mkldnn:
-        return None
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
-_onednn = _onednn_product()
-
-
-def times(x: Tensor, w: Tensor) -> Tensor:
-    """`x` times the transpose of `w`: `[N, D]`, `[O, D]` to `[N, O]`."""
-    if _onednn is not None and x.dtype == torch.float32 and x.numel() and w.numel():
-        return _onednn(x, w, None, "none", [], "")  # type: ignore[no-any-return]
-    return torch.mm(x, w.t())
 
 
 def _outer(g: Tensor, x: Tensor) -> Tensor:
