@@ -55,6 +55,7 @@ KINDS: dict[str, str] = {
     "scored": "cavesson.evals.recipes:Scored",
     "probed": "cavesson.evals.recipes:Probed",
     "problems": "cavesson.evals.answered:Problems",
+    "rate-test": "cavesson.evals.rate_test:RateTest",
     "scored-answers": "cavesson.evals.answered:ScoredAnswers",
     "selected": "cavesson.evals.recipes:Selected",
     "reinforced": "cavesson.rl.reinforced:Reinforced",
