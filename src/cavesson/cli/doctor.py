@@ -37,14 +37,20 @@ def doctor(
     find_lr: Annotated[
         bool, typer.Option("--find-lr", help="Find the learning rates to try on --model: a short ramp of rates.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="With --find-lr: shipped name, folder, hub id or fingerprint.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="With --find-lr: shipped name, folder, hub id or fingerprint.")
+    ] = None,
     adapter: Annotated[
         int | None, typer.Option(min=1, metavar="RANK", help="With --find-lr: train a low-rank adapter.")
     ] = None,
-    optimizer: Annotated[str, typer.Option(metavar="NAME", help="With --find-lr: adamw, sgd, soap, muon, lion …")] = "adamw",
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAME", help="With --find-lr: adamw, sgd, soap, muon, lion …")
+    ] = "adamw",
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="With --find-lr: conversations in a step.", show_default="16, or 4 beyond the tiny world"),
+        typer.Option(
+            min=1, help="With --find-lr: conversations in a step.", show_default="16, or 4 beyond the tiny world"
+        ),
     ] = None,
     prompts: Annotated[
         str | None, typer.Option(help="With --find-lr: a data file with the prompts.", show_default="the tiny world's")

@@ -50,7 +50,10 @@ def find_lr(
         if lab.plan([test]).to_make:
             preflight([test], workers=1)
         answers = next(recipe for recipe in lineage(test) if isinstance(recipe, Generated))
-        lab.called |= {answers.fingerprint: f"{model} · own answers", test.fingerprint: f"{model} · ramp of learning rates"}
+        lab.called |= {
+            answers.fingerprint: f"{model} · own answers",
+            test.fingerprint: f"{model} · ramp of learning rates",
+        }
         lab.make([test])
     rungs = test.rungs(place.path)
     Console().print(table_of(rungs, f"What learning rates cost {model} on its own answers"))

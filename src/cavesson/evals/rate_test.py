@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import TrainingError
 from cavesson.evals.benchmarks import AnyEval
+from cavesson.evals.recipes import asking
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.lines import json_line, read_json_lines
 from cavesson.training.recipes import Trained
@@ -78,6 +80,11 @@ class RateTest(Recipe):
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the held-out data."""
         return tuple(dict.fromkeys((*self.run.inputs(), self.held_out)))
+
+    def effort(self) -> Effort:
+        base = self.run.base
+        read = Effort(base.weights, read=self.held_out.rough_size * base.usual_room / 2)
+        return (read + asking(base, self.suite)).times(RUNGS + 1) + self.run.effort()
 
     def make(self, job: Job) -> None:
         """Train and measure; write `rungs.jsonl` and `losses.jsonl`. A run that diverges ends the ramp there."""

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_
 from pydantic.fields import FieldInfo
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.lab.effort import Effort
 from cavesson.lab.own import module_named
 
 PathOf = Callable[["Recipe"], Path]
@@ -176,6 +177,10 @@ class Recipe(Value):
     @property
     def numerics(self) -> str | None:
         """The named numerics (`cavesson.lab.numerics`) that making the artifact takes; None: any machine makes the artifact."""
+        return None
+
+    def effort(self) -> Effort | None:
+        """How much work making the artifact is, roughly, for estimates of time; None: not known."""
         return None
 
     def inputs(self) -> tuple[Recipe, ...]:
