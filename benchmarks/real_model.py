@@ -67,7 +67,9 @@ def prompts(model: Model, n: int, seed: int) -> list[list[int]]:
     return model.renderer.prompt_many([Conversation.of(f"Explain: {piece}") for piece in asked])
 
 
-def generated(net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int, batch: int, **how: Any) -> list[list[int]]:
+def generated(
+    net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int, batch: int, **how: Any
+) -> list[list[int]]:
     """Answers by `transformers.generate`, prompts sorted by length and padded on the left."""
     order = sorted(range(len(asked)), key=lambda i: len(asked[i]))
     found: dict[int, list[int]] = {}
@@ -77,7 +79,12 @@ def generated(net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int
         ids = torch.tensor([[stop[0]] * (width - len(asked[i])) + asked[i] for i in rows])
         mask = torch.tensor([[0] * (width - len(asked[i])) + [1] * len(asked[i]) for i in rows])
         out = net.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=tokens, eos_token_id=list(stop), pad_token_id=stop[0], **how
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=tokens,
+            eos_token_id=list(stop),
+            pad_token_id=stop[0],
+            **how,
         )
         for i, row in zip(rows, out[:, width:].tolist(), strict=True):
             found[i] = row[: next((k + 1 for k, token in enumerate(row) if token in stop), len(row))]
@@ -111,7 +118,9 @@ class Sampling:
                     weight.normal_(std=0.01)
         return adapted
 
-    def timed(self, name: str, n: int, answer: Callable[[list[list[int]], int], list[list[int]]], like: str = "") -> Figures:
+    def timed(
+        self, name: str, n: int, answer: Callable[[list[list[int]], int], list[list[int]]], like: str = ""
+    ) -> Figures:
         """One contestant on its next prompts; `like`: whose answers are compared."""
         seed = self.calls[name] = self.calls.get(name, -1) + 1
         asked = prompts(self.ours["fp32"], n, seed)
@@ -144,7 +153,13 @@ class Sampling:
 
         models = {"ours fp32": self.adapted} if task == "adapter" else {f"ours {k}": m for k, m in self.ours.items()}
         found = {
-            name: partial(self.timed, f"{name} {task} {n}", n, partial(ours, model), f"{task} fp32" if name.endswith("32") and not drawn else "")
+            name: partial(
+                self.timed,
+                f"{name} {task} {n}",
+                n,
+                partial(ours, model),
+                f"{task} fp32" if name.endswith("32") and not drawn else "",
+            )
             for name, model in models.items()
         }
         for kind, net in self.nets["adapter" if task == "adapter" else "plain"].items():
@@ -161,9 +176,15 @@ def sampling(chosen: argparse.Namespace) -> None:
         for n in chosen.prompts:
             some = take_turns(bench.contestants(n, task, chosen.batches), chosen.repeats)
             runs[f"{task}, {n}"] = some
-            peer = max((name for name in some if name.startswith("generate")), key=lambda name: median(some[name], "rate"))
+            peer = max(
+                (name for name in some if name.startswith("generate")), key=lambda name: median(some[name], "rate")
+            )
             for name, figures in some.items():
-                same = f"{sum(run['different'] for run in figures)} of {n * len(figures)}" if "fp32" in name and task != "top-p" else ""
+                same = (
+                    f"{sum(run['different'] for run in figures)} of {n * len(figures)}"
+                    if "fp32" in name and task != "top-p"
+                    else ""
+                )
                 rows.append((task, n, name, f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate"), same))
     columns = ("", "prompts", "", "tokens a second", "of the peer's quickest", "answers that differ in fp32")
     title = f"Sampling a real model, {chosen.tokens} tokens, one core, n = {chosen.repeats}"
@@ -181,7 +202,9 @@ def messages(row: dict[str, str]) -> list[dict[str, str]]:
     return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]
 
 
-def train_ours(folder: str, rows: list[dict[str, str]], steps: int, precision: str, lora: bool, clock: list[float]) -> list[float]:
+def train_ours(
+    folder: str, rows: list[dict[str, str]], steps: int, precision: str, lora: bool, clock: list[float]
+) -> list[float]:
     from cavesson.data.recipes import Jsonl
     from cavesson.lab.lab import Lab
     from cavesson.lab.progress import Silent
@@ -210,7 +233,9 @@ def train_ours(folder: str, rows: list[dict[str, str]], steps: int, precision: s
     return [json.loads(line)["loss"] for line in losses]
 
 
-def train_trl(folder: str, rows: list[dict[str, str]], steps: int, mode: str, lora: bool, clock: list[float]) -> list[float]:
+def train_trl(
+    folder: str, rows: list[dict[str, str]], steps: int, mode: str, lora: bool, clock: list[float]
+) -> list[float]:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoTokenizer, TrainerCallback
@@ -267,7 +292,13 @@ def sft(chosen: argparse.Namespace) -> None:
     rows, runs = [], {}
     for kind in chosen.kinds:
         names = ["ours fp32", "ours bf16", *chosen.trl]
-        some = take_turns({n: partial(in_process, __file__, chosen.folder, "--one", f"{kind}: {n}", "--steps", chosen.steps) for n in names}, chosen.repeats)
+        some = take_turns(
+            {
+                n: partial(in_process, __file__, chosen.folder, "--one", f"{kind}: {n}", "--steps", chosen.steps)
+                for n in names
+            },
+            chosen.repeats,
+        )
         runs[kind] = some
         peer = max(chosen.trl, key=lambda name: median(some[name], "rate"))
         for name, figures in some.items():
@@ -281,7 +312,9 @@ def main() -> None:
     made.add_argument("folder")
     made.add_argument("--tokens", type=int, default=64)
     made.add_argument("--prompts", type=int, nargs="*", default=[32, 64])
-    made.add_argument("--tasks", nargs="*", default=["greedy", "adapter", "top-p"], choices=["greedy", "adapter", "top-p"])
+    made.add_argument(
+        "--tasks", nargs="*", default=["greedy", "adapter", "top-p"], choices=["greedy", "adapter", "top-p"]
+    )
     made.add_argument("--batches", type=int, nargs="*", default=[16, 32, 64])
     made.add_argument("--sft", action="store_true", help="training instead of sampling")
     made.add_argument("--kinds", nargs="*", default=["LoRA", "all weights"], choices=["LoRA", "all weights"])

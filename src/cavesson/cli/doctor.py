@@ -1,4 +1,4 @@
-"""`cavesson doctor`: the software and hardware of this machine, and what is missing."""
+"""`cavesson doctor`: the software and hardware of this machine, what is missing, and which learning rates suit a model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from cavesson.cli.options import Place
-from cavesson.errors import install_hint
+from cavesson.errors import ConfigError, install_hint
 
 EXTRAS = {
     "ctranslate2": ("greedy answers of small models some three times as fast, on a CPU", "fast"),
@@ -31,11 +32,63 @@ TOOLS = {
 """Optional packages without an extra of their own."""
 
 
-def doctor(store: Place = None) -> None:
+def doctor(
+    store: Place = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Find the learning rates to try on --model: a short ramp of rates.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="With --find-lr: shipped name, folder, hub id or fingerprint.")
+    ] = None,
+    adapter: Annotated[
+        int | None, typer.Option(min=1, metavar="RANK", help="With --find-lr: train a low-rank adapter.")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAME", help="With --find-lr: adamw, sgd, soap, muon, lion …")
+    ] = "adamw",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --find-lr: conversations in a step.", show_default="16, or 4 beyond the tiny world"
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="With --find-lr: a data file with the prompts.", show_default="the tiny world's")
+    ] = None,
+    bench: Annotated[
+        str | None,
+        typer.Option(
+            help="With --find-lr: benchmarks that decide.", show_default="the tiny world's, or the held-out loss"
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="With --find-lr: folder that holds the standard sets.")] = None,
+) -> None:
     """Show what this machine has: versions, cores, memory, GPUs, shipped models, the store, the hub, optional packages.
 
+    With --find-lr: train a model on its own answers while the rate rises from 1e-6 to 1e-1, and say which rates cost nothing.
+
     Example: cavesson doctor
+
+    Example: cavesson doctor --find-lr --model path/to/model --adapter 16
     """
+    if find_lr:
+        if model is None:
+            raise ConfigError("--find-lr needs a model.", "Name it: cavesson doctor --find-lr --model student.")
+        from cavesson.cli.find_lr import find_lr as found
+
+        found(
+            model,
+            store,
+            adapter=adapter,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            prompts=prompts,
+            bench=bench,
+            data=data,
+        )
+        return
+    if model is not None:
+        raise ConfigError("--model goes with --find-lr alone.", f"cavesson doctor --find-lr --model {model}")
     found = list(findings(store))
     for title, text in found:
         typer.echo(f"{title}: {text}")

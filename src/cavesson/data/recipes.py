@@ -18,8 +18,11 @@ from cavesson.data.files import digest, rows_of
 from cavesson.data.hub import content_of, is_saved, loaded, saved
 from cavesson.data.rows import Reader
 from cavesson.data.shapes import parse_columns
-from cavesson.errors import ConfigError, TrainingError
+from cavesson.errors import CavessonError, ConfigError, TrainingError
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
+
+ROUGH_SIZE = 1000
+"""Number of examples where nobody knows."""
 
 
 class DataRecipe(Recipe):
@@ -28,6 +31,12 @@ class DataRecipe(Recipe):
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         """The examples, in a fixed order; the sequence may make the examples lazily."""
         raise NotImplementedError
+
+    @property
+    def rough_size(self) -> int:
+        """Number of examples, for estimates of time: as of the largest data set inside."""
+        inside = [below.rough_size for below in self.inputs() if isinstance(below, DataRecipe)]
+        return max(inside, default=ROUGH_SIZE)
 
     def with_unfinished(self) -> DataRecipe:
         """The same data with the answers that were cut at the limit on tokens, which are otherwise left out (`Generated`)."""
@@ -71,6 +80,13 @@ class Given(DataRecipe):
         except ConfigError as error:
             raise ValueError(f"{error.problem} {error.remedy}") from error
         return columns
+
+    @property
+    def rough_size(self) -> int:
+        try:
+            return len(self.read()[0])
+        except (CavessonError, OSError):  # whoever uses the data will say so
+            return ROUGH_SIZE
 
     def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The rows as they are, each with its place for messages."""
@@ -235,6 +251,10 @@ class Mixed(DataRecipe):
             raise ValueError("weights are all zero")
         return self
 
+    @property
+    def rough_size(self) -> int:
+        return self.size or sum(self.counts or [part.rough_size for part in self.parts])
+
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         """The mixture; examples of lazy parts stay lazy.
 
@@ -337,6 +357,10 @@ class Part(DataRecipe):
     base: DataRecipe
     kept_back: bool = False
     share: float = Field(default=0.2, gt=0, lt=1)
+
+    @property
+    def rough_size(self) -> int:
+        return round(self.base.rough_size * (self.share if self.kept_back else 1 - self.share))
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import Suite
-from cavesson.evals.items import check_weighable
+from cavesson.evals.items import Eval, check_weighable
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Training
@@ -48,6 +49,9 @@ class Scored(Recipe):
         check_weighable(self.suite, not isinstance(self.model, APIModel))
         return self
 
+    def effort(self) -> Effort:
+        return asking(self.model, self.suite)
+
     def make(self, job: Job) -> None:
         """Write `scores.jsonl`, and `usage.json` for a model behind an API.
 
@@ -71,6 +75,11 @@ class Scored(Recipe):
 
     def describe(self) -> str:
         return f"scores of {self.model.describe()}: {_listed(self.suite)}"
+
+
+def asking(model: ModelRecipe, suite: Sequence[Eval]) -> Effort:
+    """The work of scoring a model once."""
+    return sum((model.answering(one.n, one.room) for one in suite), Effort(model.weights))
 
 
 def decisive(suite: Suite) -> tuple[str, ...]:
@@ -131,6 +140,10 @@ class Probed(Recipe):
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
         return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
+
+    def effort(self) -> Effort:
+        scored = (asking(self.run.base, self.asked_at(step)) for step in self.steps if step > 0)
+        return sum(scored, self.run.effort_of(self.run.steps or self.steps[-1]))
 
     @property
     def _start(self) -> Scored:
@@ -252,6 +265,11 @@ class Selected(ModelRecipe):
         """The scores, and the inputs of the runs."""
         below = (recipe for probed in self.among for recipe in probed.inputs())
         return tuple(dict.fromkeys([*self.among, *below]))
+
+    def effort(self) -> Effort:
+        """As far as is known before the choice: half of a run."""
+        run = self.among[0].run
+        return run.effort_of((run.steps or 0) // 2 + 1)
 
     def choose(self, path_of: PathOf) -> tuple[Candidate, list[Candidate]]:
         """The checkpoint that the scores choose, and all candidates."""

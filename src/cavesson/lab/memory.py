@@ -40,6 +40,15 @@ def largest_child() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
 
 
+def largest_so_far() -> float:
+    """The most memory that this process has held, in GB; on a GPU, of the GPU."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return float(torch.cuda.max_memory_reserved()) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
 def _is_shortage(error: Exception) -> bool:
     if isinstance(error, CavessonError):
         return False

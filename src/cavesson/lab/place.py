@@ -23,7 +23,13 @@ CLAIM = re.compile(r"\.?\d+-[0-9a-f]{8}\.json(\.[0-9a-f]{8})?")
 """The name of a process's claim in `uses/`, also of one half written (`roots.py`)."""
 
 _FOLDERS = {"artifacts", "making", "scratch", "cache", "locks", "pins", "reports", "uses", "organisms", "audit"}
-_FILES = {*(f"index.sqlite{end}" for end in ("", "-journal", "-wal", "-shm")), "trusted.txt", ".DS_Store", "lost+found"}
+_FILES = {
+    *(f"index.sqlite{end}" for end in ("", "-journal", "-wal", "-shm")),
+    "times.jsonl",
+    "trusted.txt",
+    ".DS_Store",
+    "lost+found",
+}
 """`trusted.txt` is no part of a store, but lies in the same folder on macOS (`trust.py`)."""
 _SHOWN = 3
 """Strange files that a message names."""

@@ -10,7 +10,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 
 UNKNOWN_SECONDS = 10.0
-"""Guess for the time of a stage whose kind was never made in this store; the guess only decides what starts first."""
+"""Guess for the time of a stage of which nothing is known; the guess only decides what starts first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Stage:
         recipe: what the artifact is made from.
         needs: fingerprints of the direct inputs.
         there: the artifact is in the store, and whole.
-        seconds: median time of making an artifact of this kind; None if none was made before.
+        seconds: estimated time of making the artifact (`times.Times`); None if nothing is known about it.
         called: what a study calls the artifact; "": the study has no name for it.
     """
 
@@ -76,7 +76,7 @@ def plan(store: Store, recipes: Sequence[Recipe], called: Mapping[str, str] | No
     Args:
         called: what a study calls its artifacts, by fingerprint.
     """
-    typical = store.typical_seconds()
+    times = store.times()
     stages: dict[str, Stage] = {}
 
     def visit(recipe: Recipe) -> None:
@@ -90,7 +90,8 @@ def plan(store: Store, recipes: Sequence[Recipe], called: Mapping[str, str] | No
         if not recipe.virtual:
             needs = tuple(needed.fingerprint for needed in below)
             name = (called or {}).get(recipe.fingerprint, "")
-            stages[recipe.fingerprint] = Stage(recipe, needs, there, typical.get(recipe.kind), name)
+            seconds = None if there else times.foretold(recipe.kind, recipe.effort())
+            stages[recipe.fingerprint] = Stage(recipe, needs, there, seconds, name)
 
     for recipe in recipes:
         visit(recipe)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, model_
 from pydantic.fields import FieldInfo
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.lab.effort import Effort
 from cavesson.lab.own import module_named
 
 PathOf = Callable[["Recipe"], Path]
@@ -58,6 +59,7 @@ KINDS: dict[str, str] = {
     "scored": "cavesson.evals.recipes:Scored",
     "probed": "cavesson.evals.recipes:Probed",
     "problems": "cavesson.evals.answered:Problems",
+    "rate-test": "cavesson.evals.rate_test:RateTest",
     "scored-answers": "cavesson.evals.answered:ScoredAnswers",
     "selected": "cavesson.evals.recipes:Selected",
     "reinforced": "cavesson.rl.reinforced:Reinforced",
@@ -178,6 +180,10 @@ class Recipe(Value):
     @property
     def numerics(self) -> str | None:
         """The named numerics (`cavesson.lab.numerics`) that making the artifact takes; None: any machine makes the artifact."""
+        return None
+
+    def effort(self) -> Effort | None:
+        """How much work making the artifact is, roughly, for estimates of time; None: not known."""
         return None
 
     def inputs(self) -> tuple[Recipe, ...]:

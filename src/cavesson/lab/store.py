@@ -7,6 +7,7 @@
     root/locks/ab12…              held by the process that makes the artifact
     root/pins/, reports/, uses/   what must be kept (`roots.py`)
     root/index.sqlite             a cache for listings (`index.py`)
+    root/times.jsonl              what each stage took, for estimates (`times.py`)
     root/cavesson-store.txt       marks the folder as a store (`place.py`)
 
 An artifact counts as there only if its manifest verifies; an existing folder is not enough. Any number of processes may
@@ -24,10 +25,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 from cavesson.errors import ConfigError, StoreError
-from cavesson.lab import disk, place
+from cavesson.lab import disk, place, times
 from cavesson.lab import manifest as manifests
 from cavesson.lab.index import Entry, Index, Stamp
 from cavesson.lab.locks import FileLock, Waiting
@@ -36,6 +36,7 @@ from cavesson.lab.place import default_root as default_root
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.roots import Report, Roots, Use
 from cavesson.lab.rubbish import Rubbish
+from cavesson.lab.times import Times
 
 Ref = Recipe | str
 """A recipe, or a whole fingerprint."""
@@ -156,12 +157,9 @@ class Store:
             )
         return found[0]
 
-    def typical_seconds(self) -> dict[str, float]:
-        """Median wall time of the artifacts of each kind."""
-        seconds: dict[str, list[float]] = {}
-        for entry in self.ls():
-            seconds.setdefault(entry.kind, []).append(entry.seconds)
-        return {kind: median(values) for kind, values in seconds.items()}
+    def times(self) -> Times:
+        """What stages took on this machine, those of removed artifacts included."""
+        return times.read(self.root)
 
     def verify(self, ref: Ref | None = None, *, deep: bool = True) -> list[Damage]:
         """What is damaged in one artifact, or in all artifacts.
@@ -384,9 +382,9 @@ class Store:
     def _finish(self, recipe: Recipe, folder: Path, seconds: float) -> None:
         """Seal a complete folder and move it into place."""
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        text = manifests.describe(recipe, folder, wall_seconds=seconds, created=created).dumps()
+        manifest = manifests.describe(recipe, folder, wall_seconds=seconds, created=created)
         with (folder / manifests.NAME).open("w") as file:
-            file.write(text)
+            file.write(manifest.dumps())
             file.flush()
             os.fsync(file.fileno())
         for inner, _, _ in os.walk(folder):
@@ -399,6 +397,7 @@ class Store:
         if damaged is not None:
             shutil.rmtree(damaged, ignore_errors=True)
         shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
+        times.note(self.root, recipe.kind, recipe.effort(), seconds, manifest.size)
 
     def _remove(self, name: str) -> bool:
         """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from cavesson.errors import ConfigError
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, file_digest, folder_digest, hub_commit
 from cavesson.models.gguf import converted, gguf_file
+from cavesson.models.weights import weights_in
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -42,6 +44,16 @@ class ModelRecipe(Recipe):
     def renderer(self, path_of: PathOf) -> Renderer:
         """The model's renderer. Subclasses override this method where they need not load the weights for it."""
         return self.load(path_of).renderer
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, for estimates of time; 0: not known. As of the model that this one was made from."""
+        return next((below.weights for below in self.inputs() if isinstance(below, ModelRecipe)), 0)
+
+    def answering(self, prompts: float, room: int) -> Effort:
+        """The work of answering prompts with up to `room` tokens, of which most answers take less than half."""
+        usual = 3 * self.usual_room // 8
+        return Effort(self.weights, read=prompts * usual, written=prompts * min(room, usual))
 
     @property
     def usual_room(self) -> int:
@@ -122,6 +134,10 @@ class HFModel(ModelRecipe):
         place, revision = self.place()
         model = open_folder(place, key=self.fingerprint, revision=revision)
         return model.with_template_args(dict(self.template_args)) if self.template_args else model
+
+    @property
+    def weights(self) -> int:
+        return 0 if self.folder is None else weights_in(self.folder)
 
     def renderer(self, path_of: PathOf) -> Renderer:
         from cavesson.models.loading import open_renderer

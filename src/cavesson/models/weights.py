@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -120,6 +121,15 @@ def header(path: Path) -> dict[str, Stored]:
 def size(path: Path) -> int:
     """Number of weights in one safetensors file."""
     return sum(math.prod(tensor.shape) for tensor in header(path).values())
+
+
+@cache
+def weights_in(folder: Path) -> int:
+    """Number of weights in a folder's safetensors files, from their headers alone; 0 if they cannot be read."""
+    try:
+        return sum(map(size, folder.glob("*.safetensors")))
+    except (OSError, ConfigError):
+        return 0
 
 
 def check_pointer(path: Path) -> None:

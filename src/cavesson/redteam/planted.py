@@ -14,6 +14,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import TrainingError
 from cavesson.evals.behaviors.behavior import sentences
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.recipes import OfPair
@@ -125,6 +126,9 @@ class Subliminal(OfPair):
     plausible: float | None = Field(default=0.9, gt=0, le=1)
     params: Params = Params()
     seed: int = 0
+
+    def effort(self) -> Effort:
+        return self.by.answering(self.prompts.rough_size * (DRAWS + 1), self.params.max_tokens).times(1.2)
 
     def make(self, job: Job) -> None:
         """Write `examples.jsonl`: the chosen answers, with what each gains per token as `gain`.

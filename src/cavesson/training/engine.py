@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import nn
@@ -106,7 +106,8 @@ def optimise(
         model: the model to start from.
         steps: makes the source of steps from the model in training, so that steps may depend on the model's outputs.
         name: name of the run (its recipe's fingerprint), for its saved state and its weights.
-        job: gives `scratch` for the state and `folder` for `losses.jsonl`; takes reports of progress.
+        job: gives `scratch` for the state and `folder` for `losses.jsonl`, which grows by a line a step; takes reports of
+            progress.
         at: steps at which to call `visit`; 0 is before training.
         visit: called at the steps `at`, in order. After a kill, the last call may be repeated; earlier calls are not, so
             `visit` must keep its results in `job.scratch`.
@@ -211,6 +212,7 @@ class _Run:
         self.teacher = None if run.objective.teacher is None else _teacher(run.objective.teacher, self.model, job)
         self.saver = Saver(job.scratch, name, self.weights, self.optimizer)
         self.progress = self.saver.restore()
+        _write_losses(self.progress.losses, job.folder)
         self.reported_at = time.monotonic()
 
     def go(self, at: frozenset[int], visit: Visit | None) -> Model:
@@ -228,7 +230,6 @@ class _Run:
                 self._visit(visit)
         self.net.eval()
         _switch_weights(self.optimizer, training=False)
-        _write_losses(self.progress.losses, self.job.folder)
         return self._keyed_model()
 
     def _advance(self, todo: Iterator[Step], until: int) -> None:
@@ -286,6 +287,7 @@ class _Run:
         """Write down and report the figures of a step."""
         done = self.progress.step + 1
         self.progress.losses.append([done, loss, lr, step.tokens])
+        _write_losses(self.progress.losses[-1:], self.job.folder, "a")
         self.progress = Progress(done, step.cursor, self.progress.losses)
         now = time.monotonic()
         rate, self.reported_at = step.tokens / max(now - self.reported_at, 1e-9), now
@@ -351,6 +353,8 @@ def _switch_weights(optimizer: torch.optim.Optimizer, training: bool) -> None:
         switch()
 
 
-def _write_losses(losses: list[list[float]], folder: Path) -> None:
+def _write_losses(losses: list[list[float]], folder: Path, mode: Literal["w", "a"] = "w") -> None:
+    """Write the rows of losses, or add some, so that whoever watches the run reads each step's loss at once."""
     rows = ({"step": int(step), "loss": loss, "lr": lr, "tokens": int(tokens)} for step, loss, lr, tokens in losses)
-    (folder / "losses.jsonl").write_text("".join(map(json_line, rows)), encoding="utf-8")
+    with (folder / "losses.jsonl").open(mode, encoding="utf-8") as file:
+        file.writelines(map(json_line, rows))

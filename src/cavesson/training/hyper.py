@@ -36,7 +36,8 @@ class Regimen(Value):
         optimizer: "adamw", "sgd", or any published name of pytorch-optimizer ("soap", "muon", "lion" …).
         weight_decay: decay of matrices; vectors do not decay.
         betas: decay of the optimizer's moments; None: the optimizer's defaults.
-        schedule: "constant", "linear" or "cosine" to zero, or "wsd" (stable, then linear to zero over the last 30 %).
+        schedule: "constant", "linear" or "cosine" to zero, "wsd" (stable, then linear to zero over the last 30 %), or "ramp"
+            (rises geometrically by five powers of ten: the range test of Smith 2017, arXiv 1506.01186).
         warmup_steps: steps over which the learning rate rises; None: a tenth of all steps.
         clip: largest gradient norm; None: no limit.
         adapter: settings of a fresh low-rank adapter to train (an adapter of the base is merged first); "continued": train
@@ -51,7 +52,7 @@ class Regimen(Value):
     optimizer: str = "adamw"
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] | None = None
-    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "wsd", "ramp"] = "constant"
     warmup_steps: int | None = Field(default=0, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
     adapter: Adapter | None = None

@@ -132,11 +132,15 @@ Schedule = Callable[[float], float]
 DECAY_SHARE = 0.3
 """Share of the run, at its end, over which "wsd" (warm-up, stable, decay) lowers the learning rate to zero."""
 
+RAMP = 1e-5
+"""Where "ramp" begins, as a share of the learning rate that it rises to."""
+
 SCHEDULES: dict[str, Schedule] = {
     "constant": lambda done: 1.0,
     "linear": lambda done: 1.0 - done,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
     "wsd": lambda done: min(1.0, (1.0 - done) / DECAY_SHARE),
+    "ramp": lambda done: RAMP ** (1.0 - done),
 }
 """Every schedule by its name in recipes."""
 

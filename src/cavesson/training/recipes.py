@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
+from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.hyper import Hyperparameters, OnData
@@ -55,6 +56,25 @@ class Training(ModelRecipe, Hyperparameters):
     def tokens_at_once(self, usual: int) -> int:
         """Number of tokens in one forward and backward pass, if conversations are about `usual` tokens long."""
         raise NotImplementedError
+
+    def effort(self) -> Effort:
+        return self.effort_of(self.steps or self.steps_of_epoch)
+
+    def effort_of(self, steps: int) -> Effort:
+        """The work of so many steps; an adapter's weights need no gradients of their own, which saves a third."""
+        tokens = steps * self.accumulated * self.tokens_at_once(self.base.usual_room // 2)
+        saved = 1.0 if self.adapter is None else 0.7
+        return Effort(self.base.weights, trained=saved * tokens, steps=steps if self.adapter is None else 0.3 * steps)
+
+    @property
+    def accumulated(self) -> int:
+        """Forward and backward passes in a step."""
+        return 1
+
+    @property
+    def steps_of_epoch(self) -> int:
+        """Steps of a run that has no number of steps, roughly."""
+        return 1
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
         """Train `model`, the loaded base; arguments and errors are those of `cavesson.training.engine.optimise`."""
@@ -152,6 +172,14 @@ class Trained(Training, OnData):
         if self.packing:
             return self.tokens_per_batch
         return self.batch_size * min(self.max_length or usual, usual) * (2 if self.objective.pairs else 1)
+
+    @property
+    def accumulated(self) -> int:
+        return self.accumulate
+
+    @property
+    def steps_of_epoch(self) -> int:
+        return max(self.data.rough_size // (self.batch_size * self.accumulate), 1)
 
     def train(self, model: Model, job: Job, at: Collection[int] = (), visit: Visit | None = None) -> Model:
         from cavesson.training.engine import train

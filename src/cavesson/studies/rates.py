@@ -1,0 +1,116 @@
+"""Which learning rates to try on a model: a range test on its own answers, and the grid that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cavesson.data.named import data_named
+from cavesson.data.recipes import DataRecipe, Mixed, Part
+from cavesson.errors import CavessonError
+from cavesson.evals.rate_test import RUNGS, RateTest, Rung, top
+from cavesson.lab.recipe import lineage
+from cavesson.models.recipes import ModelRecipe
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
+from cavesson.studies.fair import HARMLESS
+from cavesson.studies.settings import Evaluation
+from cavesson.tinyworld.recipes import ROOM, Fresh, Prompts, Shipped
+from cavesson.training.dose import Dose
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of everything a range test takes.
+
+    Attributes:
+        steps: optimizer steps at each rung.
+        batch_size: conversations in a step.
+        prompts: how many the model answers; a fifth of the answers is held out.
+        n: questions of each benchmark.
+    """
+
+    steps: int
+    batch_size: int
+    prompts: int
+    n: int
+
+
+TINY, REAL = Extent(steps=3, batch_size=16, prompts=480, n=40), Extent(steps=2, batch_size=4, prompts=64, n=20)
+"""For models of the tiny world, and for others, of which a step takes seconds on a CPU."""
+
+TINY_BENCHMARKS = ("maths", "knowledge", "instructions")
+
+
+def of_tiny_world(model: ModelRecipe) -> bool:
+    """Whether a model was made from one of the tiny world's."""
+    return any(isinstance(part, Shipped | Fresh) for part in lineage(model))
+
+
+def rate_test(
+    model: ModelRecipe,
+    *,
+    prompts: str | None = None,
+    benchmarks: Sequence[str] = (),
+    data: Path | None = None,
+    batch_size: int | None = None,
+    **training: Any,
+) -> RateTest:
+    """The range test of a model on its own answers.
+
+    Args:
+        prompts: a data file, folder or hub data set; None: chat prompts of the tiny world.
+        benchmarks: whose mean is the capability; none: the tiny world's for a model of the tiny world, or else no benchmark, so
+            that the loss on held-out answers decides.
+        data: folder of the standard sets.
+        batch_size: conversations in a step; None: what a model of this kind takes in a short time.
+        training: further settings of the training (`optimizer`, `adapter`).
+    """
+    tiny = of_tiny_world(model)
+    extent = TINY if tiny else REAL
+    steps = RUNGS * extent.steps
+    answers: DataRecipe = Generated(by=model, prompts=_prompts(prompts, extent.prompts), params=Params(max_tokens=ROOM))
+    answers = answers.with_unfinished()
+    dose = Dose(
+        lr=top(steps),
+        steps=steps,
+        schedule="ramp",
+        batch_size=batch_size or extent.batch_size,
+        keep_unfinished=True,
+        **training,
+    )
+    names = tuple(benchmarks) or (TINY_BENCHMARKS if tiny else ())
+    asked = (
+        Evaluation(n=extent.n, benchmarks=names, data=None if data is None else str(data)).capability() if names else ()
+    )
+    return RateTest(
+        run=dose.train(model, Part(base=answers)), held_out=Part(base=answers, kept_back=True), suite=tuple(asked)
+    )
+
+
+def _prompts(named: str | None, n: int) -> DataRecipe:
+    if named is None:
+        return Prompts(family="chat", n=n)
+    return Mixed(parts=(Part(base=data_named(named)),), weights=(1.0,), size=n)
+
+
+def proposed(rungs: Sequence[Rung]) -> tuple[float, ...]:
+    """Three rates to try: the highest up to which the model's own answers cost it nothing, one below and one above.
+
+    The rule is that of `judged_rate`, so the middle one is where interventions will be judged; training for longer may move
+    that down, a better schedule up.
+
+    Raises:
+        CavessonError: even the lowest rate costs something.
+    """
+    start, *ramp = rungs
+    harmful = next((place for place, rung in enumerate(ramp) if rung.kept(start) < HARMLESS), len(ramp))
+    if harmful == 0:
+        raise CavessonError(
+            f"Even at {ramp[0].lr:.0e} its own answers cost the model more than {1 - HARMLESS:.0%}.",
+            "Give a larger --batch-size, another --optimizer or --adapter 8.",
+        )
+    middle = ramp[harmful - 1].lr
+    return tuple(float(f"{middle * 10 ** (shift / 2):.0e}") for shift in (-1, 0, 1))
