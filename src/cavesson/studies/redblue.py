@@ -399,6 +399,17 @@ def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_
     return share_removed(untouched.table, table)
 
 
+def unaffordable(of: Measured, intervention: str) -> str | None:
+    """Why nothing is said of what an intervention removes from a kind of organism; None: some checkpoint is affordable."""
+    try:
+        removed_by(of, intervention)
+    except NotApplicable as why:
+        return str(why)
+    except NotRun:
+        pass
+    return None
+
+
 def _checkpoints(place: Place, row: int, prompts: slice) -> Iterator[Checkpoint]:
     """The checkpoints of one seed of a run, on some of the prompts."""
     for step in steps(place)[1:]:
