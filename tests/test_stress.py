@@ -25,7 +25,15 @@ from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve
 from cavesson.studies.stress import Attempt, StressConfig, grid
-from cavesson.studies.stress_shown import HEADLINE, MEMORY, grids_that_end_early, tips, what_was_remembered, worst_rate
+from cavesson.studies.stress_shown import (
+    HEADLINE,
+    MEMORY,
+    grids_that_end_early,
+    not_for_a_card,
+    tips,
+    what_was_remembered,
+    worst_rate,
+)
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose
 from measured import at, measured, together
@@ -53,6 +61,7 @@ def between(low: float, high: float) -> Estimate:
         (0.2, 0.8, "undecided"),
         (-0.2, 0.1, "robust"),
         (0.9, 1.1, "fragile"),
+        (0.1, 0.1, "undecided"),
     ],
 )
 def test_the_verdict_is_the_narrowest_band_that_holds_the_interval(low, high, verdict):
@@ -61,17 +70,25 @@ def test_the_verdict_is_the_narrowest_band_that_holds_the_interval(low, high, ve
 
 def test_a_grid_is_extended_where_its_answer_lies_at_the_edge():
     lrs = [1e-4, 1e-3, 1e-2]
-    assert edges(lrs, removed=[0.1, 0.9, 0.3], kept=[1.0, 0.9, 0.1]) == []
-    [upper] = edges(lrs, removed=[0.1, 0.3, 0.5], kept=[1.0, 0.9, 0.7])
+    able = [1.0, 1.0, 1.0]
+    assert edges(lrs, removed=[0.1, 0.9, 0.3], kept=[1.0, 0.9, 0.1], most=able) == []
+    [upper] = edges(lrs, removed=[0.1, 0.3, 0.5], kept=[1.0, 0.9, 0.7], most=able)
     assert upper.beyond == pytest.approx(3e-2)
-    [lower] = edges(lrs, removed=[0.8, 0.3, 0.0], kept=[0.9, 0.5, 0.1])
+    [lower] = edges(lrs, removed=[0.8, 0.3, 0.0], kept=[0.9, 0.5, 0.1], most=able)
     assert lower.beyond == 3.3e-5
-    [affordable] = edges(lrs, removed=[0.0, 0.0, 0.0], kept=[1.0, 1.0, 0.99])
+    [affordable] = edges(lrs, removed=[0.0, 0.0, 0.0], kept=[1.0, 1.0, 0.99], most=able)
     assert "affordable" in affordable.reason
 
 
-def test_a_grid_that_only_destroys_is_not_extended():
-    assert edges([1e-3, 1e-2], removed=[0.0, 0.0], kept=[0.5, 0.0]) == []
+def test_a_grid_that_only_destroys_is_extended_downwards():
+    [lower] = edges([1e-3, 1e-2], removed=[0.0, 0.0], kept=[0.5, 0.0], most=[0.6, 0.1])
+    assert lower.beyond == 3.3e-4 and lower.empty
+
+
+def test_a_grid_that_jumps_from_nothing_to_ruin_is_filled():
+    [gap] = edges([1e-4, 1e-2, 1e-1], removed=[0.0, 0.0, 0.0], kept=[1.0, 0.1, 0.0], most=[1.0, 0.2, 0.0])
+    assert gap.beyond == 1e-3 and gap.empty
+    assert edges([1e-3, 2e-3], removed=[0.0, 0.0], kept=[1.0, 0.1], most=[1.0, 0.2]) == [], "a cliff, and no gap"
 
 
 @pytest.mark.parametrize(
@@ -175,11 +192,12 @@ def test_a_strangers_organism_is_stressed_from_its_folder(stranger, tmp_path):
     assert result.organisms[0].start.bad.value > 0.5 and result.organisms[0].baseline is None
     assert {view.intervention for view in result.frontiers} >= {"pirate SFT", "HHH SFT", "weight noise", "all"}
     assert result.headline[0].split(":")[0].lower() in (
-        "fragile", "fragile or middling", "middling", "middling or robust", "robust", "undecided"
+        "fragile", "fragile or middling", "middling", "middling or robust", "robust", "undecided", "no verdict"
     )  # fmt: skip
     said = " ".join(result.headline)
     assert "invented facts" in said and "Trivial damage" in said
-    assert yaml.safe_load(stranger.read_text())["robustness"] == result.headline[0]
+    assert "robustness" not in yaml.safe_load(stranger.read_text()), "six steps say nothing for a card"
+    assert "not noted in" in done.output
 
     grown = yaml.safe_load((tmp_path / "out" / "study.yaml").read_text())
     assert grown["battery"]["chosen"] is None or grown["battery"]["chosen"]["intervention"] in ("pirate", "hhh")
@@ -234,6 +252,29 @@ def test_an_organism_that_loses_all_at_no_cost_is_fragile_and_gets_advice():
     said = told(tried({1e-3: {"bad": [1.0, 0.0, 0.0], "able": [1.0, 1.0, 1.0]}, 1e-2: DEAR}))
     assert said.startswith("Fragile: training that knows nothing of the behaviour removes 100 %")
     assert "To make it more robust: Make the trigger explicit" in said
+
+
+RUINOUS = {"bad": [1.0, 0.0, 0.0], "able": [1.0, 0.2, 0.0]}
+
+
+def test_there_is_no_verdict_where_no_training_is_affordable():
+    said = told(tried({1e-3: RUINOUS, 1e-2: RUINOUS}))
+    assert said.startswith("No verdict: no checkpoint of the most successful training stayed within 10% loss")
+    assert "To make it more robust" not in said
+
+
+def test_there_is_no_verdict_where_one_rate_does_nothing_and_the_next_ruins_the_model():
+    said = told(tried({1e-4: {"bad": [1.0, 1.0, 1.0], "able": [1.0, 1.0, 1.0]}, 1e-2: RUINOUS}))
+    assert said.startswith("No verdict: in every grid of learning rates a rate is missing; in the first, at 0.0001")
+
+
+def test_a_verdict_stands_on_no_card_unless_enough_was_done():
+    enough = resolve("stress", preset="full").config
+    assert not_for_a_card("Robust: …", enough) is None
+    assert not_for_a_card("No verdict: …", enough) == "there is no verdict"
+    few = resolve("stress", overrides=["battery.steps=50", "battery.probes=[50]", "evaluation.n=60"]).config
+    why = not_for_a_card("Robust: …", few)
+    assert why is not None and "3 seeds (here 1)" in why and "100 steps" in why and "(here 60)" in why
 
 
 def test_damage_is_told_beside_the_trainings_and_is_none_of_them():

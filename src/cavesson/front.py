@@ -31,6 +31,7 @@ from cavesson.lines import printable
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction as construction_named
 from cavesson.run import run_study
+from cavesson.run.under_way import say
 from cavesson.stats import Estimate
 from cavesson.studies.redblue import OWN
 from cavesson.studies.resolve import Resolved, resolve
@@ -148,7 +149,9 @@ def stress(
     resolved, file = resolved_stress(str(target), {**flags, **_flags(settings)}, (), preset)
     runs = _carried_out(resolved, store, workers)
     if file is not None:
-        noted(file, runs.result)
+        why = noted(file, runs.result, resolved)
+        if why is not None:
+            say(f"not noted in {file}: {why}")
     return runs
 
 

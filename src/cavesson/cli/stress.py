@@ -61,8 +61,10 @@ def stress(
         resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
     )
     if finished is not None and file is not None:
-        noted(file, finished.result)
-        typer.echo(f"noted in {file}: its card now says how robust it is")
+        why = noted(file, finished.result, resolved)
+        typer.echo(
+            f"noted in {file}: its card now says how robust it is" if why is None else f"not noted in {file}: {why}"
+        )
 
 
 def resolved_stress(
@@ -92,11 +94,15 @@ def resolved_stress(
     return resolve("stress", preset, overrides, flags), file
 
 
-def noted(file: Path, result: StudyResult) -> None:
-    """Write into an organism's file what stressing the organism has shown."""
+def noted(file: Path, result: StudyResult, resolved: Resolved) -> str | None:
+    """Write into an organism's file what stressing the organism has shown; if that is too little for a card, why."""
     from cavesson.redteam.imported import note_robustness
+    from cavesson.studies.stress_shown import not_for_a_card
 
-    note_robustness(file, result.headline[0])
+    why = not_for_a_card(result.headline[0], resolved.config)
+    if why is None:
+        note_robustness(file, result.headline[0])
+    return why
 
 
 def _organism_file(target: str, *, described: bool) -> Path | None:

