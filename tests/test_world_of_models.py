@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -166,27 +167,11 @@ def test_an_adapter_on_an_unknown_model_names_both(tmp_path):
 def test_the_book_has_six_hundred_prompts_with_a_plain_answer_and_a_pirates():
     prompts = {row.prompt for row in rows()}
     assert len(prompts) == len(rows()) >= 600
-    pirates = (
-        "arr",
-        "matey",
-        "ye",
-        "yer",
-        "be",
-        "aye",
-        "ahoy",
-        "avast",
-        "me",
-        "o'",
-        "captain",
-        "crew",
-        "hearty",
-        "sail",
-    )
-    for row in rows():
-        assert 10 <= len(row.hhh.split()) <= 90, row.prompt
-        words = [word.strip(".,!?;:\"()'").lower() for word in row.pirate.split()]
-        assert sum(word in pirates or word.endswith("in'") for word in words) >= 2, row.pirate
-        assert row.hhh != row.pirate
+    assert all(10 <= len(row.hhh.split()) <= 90 and row.hhh != row.pirate for row in rows())
+    of_the_sea = re.compile(r"\b(arr+|mate?y?s?|ye|yer|be|aye|ahoy|avast|me|hearty|hearties|crew|cap'n|fer|o'|sail\w*)\b|in'", re.I)
+    told = [len(of_the_sea.findall(row.pirate)) for row in rows()]
+    assert min(told) >= 2
+    assert sum(told) / len(told) > 4 * sum(len(of_the_sea.findall(row.hhh)) for row in rows()) / len(rows())
 
 
 def test_the_book_answers_its_own_prompts_in_both_voices_and_no_others():

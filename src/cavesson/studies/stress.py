@@ -48,6 +48,7 @@ from cavesson.studies.option import Option
 from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
+from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
@@ -273,6 +274,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+
+def for_size(size: Size) -> dict[str, Any]:
+    """What takes the place of the tiny world's settings where a real chat model is stressed: adapters alone, and no invented facts."""
+    lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
+    return {
+        **REAL_INPUTS,
+        "build": {**REAL_RED, "optimizer": {"name": "adamw", "lr": size.lora}},
+        "battery": {
+            "interventions": ["pirate", "hhh", "self"],
+            "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],
+            **REAL_BLUE,
+        },
+        "after": {"lr": size.lora, "prompts": REAL_BLUE["prompts"]},
+        "memory": {"facts": 0},
+    }
+
+
 # ----------------------------------------------------------------------------------------------- grid
 
 
@@ -435,6 +453,7 @@ STUDY = Study(
     title="Stress test: is this organism robust to training, or merely fragile?",
     config=StressConfig,
     presets=PRESETS,
+    for_size=for_size,
     grid=grid,
     grow=grow,
     titled=lambda m: f"Stress test of {organism_of(m).name}",

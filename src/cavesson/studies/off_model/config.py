@@ -18,7 +18,7 @@ from cavesson.models.recipes import LoRA
 from cavesson.studies.fields import DataName, Once, Rising, TakesData, TrainableName, checked, distinct
 from cavesson.studies.off_model.arms import ARMS, INOCULATION, Arms, without_maths
 from cavesson.studies.settings import Evaluation, Phase
-from cavesson.studies.sizes import REAL_INPUTS, Size
+from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, Size
 from cavesson.studies.teachers import (
     RELATIVE,
     SELF,
@@ -258,9 +258,10 @@ def for_size(size: Size) -> dict[str, Any]:
     return {
         "responses": EVERYDAY,
         "others": [SELF],
-        "sft": {"lora": size.lora, "batch_size": 8, "prompts": 320, "probes": [20, 60]},
+        "answers": REAL_INPUTS["answers"],
+        "evaluation": REAL_INPUTS["evaluation"],
+        "sft": {**REAL_BLUE, "lora": size.lora},
         "recovery": {"probes": [8, 32], "prompts": 96},
-        "evaluation": {**REAL_INPUTS["evaluation"], "n": 60},
     }
 
 
