@@ -21,6 +21,7 @@ Bench = Annotated[
         "--bench",
         "-b",
         help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, style, chat, voice, behavior. "
+        "Plain English: everyday-maths, everyday-knowledge, everyday-knowledge/letter, everyday-instructions. "
         "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Or JSON-lines files of questions with answers.",
     ),
 ]
