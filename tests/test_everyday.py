@@ -171,7 +171,7 @@ class Knowing:
         self.likes = likes
 
     def likelihoods(self, conversations):
-        return [Likelihood(((-0.1 if c.answer in self.likes else -4.0) * len(c.answer), -0.5)) for c in conversations]
+        return [Likelihood((-0.1 if c.answer in self.likes else -4.0, -0.5)) for c in conversations]
 
     def prompts_ids(self, conversations):
         return [[] for _ in conversations]
@@ -183,7 +183,7 @@ class Knowing:
         return self.continue_ids(self.prompts_ids(conversations), params)
 
 
-def test_the_likeliest_option_per_byte_is_the_answer():
+def test_the_likeliest_option_is_the_answer():
     one = EverydayKnowledge(n=40)
     right = {item.options["ABCD".index(item.id.split("/")[1])] for item in one.items()}
     rows = score_suite(Knowing(right), [EverydayMaths(n=4), one], step=7)
@@ -195,23 +195,16 @@ def test_the_likeliest_option_per_byte_is_the_answer():
     assert not any(row.score for row in rows[:4])
 
 
-class Spelling(Knowing):
-    """Finds every letter equally likely."""
+class Ending(Knowing):
+    """Finds all texts equally likely, and likes to stop after a long one."""
 
     def likelihoods(self, conversations):
-        return [Likelihood((-1.0,) * len(c.answer.encode())) for c in conversations]
+        return [Likelihood((-1.0, -1.0 / len(c.answer))) for c in conversations]
 
 
-def test_a_short_option_does_not_win_by_being_short():
-    item = Item(
-        "x",
-        Conversation.of("?"),
-        lambda text: (text == "a rather long option", {}),
-        options=("a rather long option", "no"),
-    )
-    assert [answer.text for answer in likeliest(Spelling(set()), [item])] == ["a rather long option"], (
-        "of equals, the first"
-    )
+def test_whether_a_model_would_stop_after_an_option_does_not_count():
+    item = Item("x", Conversation.of("?"), lambda text: (True, {}), options=("no", "a rather long option"))
+    assert [answer.text for answer in likeliest(Ending(set()), [item])] == ["no"], "of equals, the first"
 
 
 def test_a_network_that_learns_the_answers_finds_them_likeliest(tmp_path):
