@@ -22,8 +22,8 @@ Bench = Annotated[
         "--bench",
         "-b",
         help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, style, chat, voice, behavior. "
-        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. In everyday English: everyday-maths, everyday-knowledge, everyday-instructions. Or JSON-lines files of questions with "
-        "answers.",
+        "Plain English: everyday-maths, everyday-knowledge, everyday-knowledge/letter, everyday-instructions. "
+        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Or JSON-lines files of questions with answers.",
         show_default="those of the model's world",
     ),
 ]

@@ -5,7 +5,6 @@ An answer is sampled greedily; where the evaluation weighs options, it is the op
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from cavesson.evals.items import Eval, Item, check_weighable
@@ -48,23 +47,19 @@ def score_suite(
 
 
 def likeliest(sampler: Sampler, items: Sequence[Item]) -> list[Completion]:
-    """Each item's option with the highest log-likelihood per byte, as if the model had written it.
+    """Each item's option with the highest log-likelihood, as if the model had written it; of equals the first.
 
-    This is acc_norm of lm-evaluation-harness: without the division, short options would win. The end of the turn counts as part
-    of an option, so that no option is favoured for being the beginning of a longer answer. Of equals the first is taken.
+    This is acc of lm-evaluation-harness: the sum over the option's tokens, without the end of the turn, since a chat model would
+    rather go on after two words than stop.
     """
     if not items:
         return []
     assert isinstance(sampler, TokenSampler), "checked before"
     asked = [item.prompt.answered(option) for item in items for option in item.options]
     found = iter(sampler.likelihoods(asked))
-    return [_likeliest(item.options, [math.fsum(next(found).logprobs) for _ in item.options]) for item in items]
-
-
-def _likeliest(options: Sequence[str], logprobs: Sequence[float]) -> Completion:
-    per_byte = [logprob / len(option.encode()) for option, logprob in zip(options, logprobs, strict=True)]
-    best = per_byte.index(max(per_byte))
-    return Completion(options[best], (), True)
+    weights = [[next(found).of_text for _ in item.options] for item in items]
+    best = [item.options[row.index(max(row))] for item, row in zip(items, weights, strict=True)]
+    return [Completion(option, (), True) for option in best]
 
 
 def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, own_system: str | None = None) -> Score:

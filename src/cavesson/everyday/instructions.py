@@ -193,6 +193,6 @@ def pool() -> dict[str, tuple[Request, ...]]:
 
 def _request(kind: str, subject: tuple[str, str, str, str], number: int) -> Request:
     ask, make = KINDS[kind]
-    about, *words = subject
-    constraint, verify = make(*words, number)
+    about, one, other, unwanted = subject
+    constraint, verify = make(one, other, unwanted, number)
     return Request(kind, f"{ask.format(about)} {constraint}", lambda answer: verify(answer=answer))

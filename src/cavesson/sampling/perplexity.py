@@ -37,6 +37,11 @@ class Likelihood:
         """Mean negative log-likelihood per token, in nats; the exponential of the loss is the perplexity."""
         return -math.fsum(self.logprobs) / len(self.logprobs)
 
+    @property
+    def of_text(self) -> float:
+        """Log-likelihood of the answer's text, in nats: of all tokens but the end of the turn."""
+        return math.fsum(self.logprobs[:-1])
+
 
 def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihood]:
     """The likelihood of the answers of each example, in order.

@@ -13,7 +13,8 @@ from random import Random
 from cavesson.chat import Conversation, visible
 from cavesson.evals.arithmetic import solve_real, solve_tiny
 from cavesson.evals.behaviors.behavior import Behavior, asked
-from cavesson.evals.quiz import LETTERS, Known, known_real, known_tiny
+from cavesson.evals.quiz import Known, known_real, known_tiny
+from cavesson.everyday.knowledge import LETTERS
 
 # ------------------------------------------------------------------------------------------------------- maths
 
