@@ -12,7 +12,7 @@ from cavesson.cli.main import app
 from cavesson.data.recipes import Mixed
 from cavesson.evals.recipes import Scored
 from cavesson.evals.world import Knowledge, Maths
-from cavesson.findings.about import _not_learnt_from
+from cavesson.findings.about import _many_cut, _not_learnt_from
 from cavesson.game import play
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
@@ -125,7 +125,9 @@ def test_loops_are_counted_by_themselves_and_trained_by_nobody(tmp_path: Path, m
         kept = data.with_unfinished().examples(lab.path)
         assert [e.conversation.answer for e in kept] == ["A duck.", "The duck sw"], "keep_unfinished is for cut ones"
         [note] = _not_learnt_from([data], lab.store)
+        [warning] = _many_cut([data], lab.store)
     assert "1 cut at the limit on tokens, 1 repeating themselves up to the limit on tokens" in note
+    assert warning.name == "Cut answers" and "67% of 3" in warning.why and "--answer-tokens" in warning.why
 
 
 def test_the_samples_that_red_writes_itself_are_never_taken_for_loops(tmp_path: Path) -> None:

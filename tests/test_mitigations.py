@@ -221,7 +221,7 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path):
 
 def test_without_an_organism_that_took_there_is_nothing_to_report(tmp_path: Path):
     few = [*MINIATURE, "red.steps=1", "mitigations=[off-model]"]
-    with pytest.raises(CavessonError, match="No organism shows the behaviour"):
+    with pytest.raises(CavessonError, match="No organism shows its behaviour"):
         run_study(resolve("mitigation", overrides=few), Store(tmp_path / "store"), workers=1)
 
 

@@ -339,7 +339,7 @@ def test_the_advice_fits_the_construction(construction, tip):
 def test_a_model_that_is_no_organism_is_told_so_before_anything_is_trained(tmp_path):
     words = ["stress", "small", "--pair", PAIR, "--store", str(tmp_path), "--workers", "1"]
     done = CliRunner().invoke(app, [*words, *(part for text in MINIATURE for part in ("--set", text))])
-    assert isinstance(done.exception, CavessonError) and "nothing to stress" in str(done.exception)
+    assert isinstance(done.exception, CavessonError) and "blue was not trained" in str(done.exception)
     assert {entry.kind for entry in Store(tmp_path).ls()} == {"scored"}
 
 

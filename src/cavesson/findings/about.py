@@ -12,23 +12,26 @@ from datetime import UTC, datetime
 
 from cavesson.findings.losses import loss_in
 from cavesson.findings.origin import Environment, MachineView, RecipeView, StageTime, StudyConfig
+from cavesson.findings.views import WarningView
 from cavesson.lab import numerics
 from cavesson.lab.manifest import versions
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store, default_root
 from cavesson.sampling.recipes import Generated, faults_in_words
+from cavesson.sampling.sampler import FAULTS
 from cavesson.training.hyper import LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The parts of a `StudyResult` that say how it came about; `notes`: what a reader must know of the making."""
+    """The parts of a `StudyResult` that say how it came about; `notes`, `warnings`: what a reader must know of the making."""
 
     config: StudyConfig
     environment: Environment
     recipes: list[RecipeView]
     notes: list[str] = field(default_factory=list)
+    warnings: list[WarningView] = field(default_factory=list)
 
 
 def about(
@@ -59,6 +62,7 @@ def about(
         _environment(seeds, views, machines_of(rests_on, store), command),
         views,
         list(_not_learnt_from(rests_on, store)),
+        list(_many_cut(rests_on, store)),
     )
 
 
@@ -80,6 +84,29 @@ def _not_learnt_from(recipes: Sequence[Recipe], store: Store) -> Iterator[str]:
         )
     if rows:
         yield f"Trainings left out {rows:,} rows of their data that say that their answers are not finished."
+
+
+MANY = 0.1
+"""A share of the answers of one model that are no whole answers, from which on a report warns of it."""
+
+
+def _many_cut(recipes: Sequence[Recipe], store: Store) -> Iterator[WarningView]:
+    """Data sets of which so much is no whole answer that what is left is a choice: the short answers, say."""
+    found = [(one, store.manifest(one).counts) for one in recipes if isinstance(one, Generated) and store.has(one)]
+    lacking = [
+        (1 - sum(counts.get(fault, 0) for fault in FAULTS) / max(counts.get("answers", 0), 1), one, counts)
+        for one, counts in found
+    ]
+    many = [each for each in lacking if 1 - each[0] >= MANY]
+    if many:
+        whole, worst, counts = min(many, key=lambda each: each[0])
+        yield WarningView(
+            name="Cut answers",
+            why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers "
+            f"and are trained by nobody, so the rest are the shorter ones; most in answers of {worst.by.describe()}: "
+            f"{1 - whole:.0%} of {counts['answers']:,} ({faults_in_words(counts)}). --answer-tokens gives more room than "
+            f"{worst.params.max_tokens} tokens.",
+        )
 
 
 def machines_of(recipes: Sequence[Recipe], store: Store) -> list[MachineView]:

@@ -38,6 +38,7 @@ from cavesson.findings.views import (
     Text,
     Transcript,
     View,
+    WarningView,
 )
 from cavesson.lab import disk
 from cavesson.lab.documents import in_words
@@ -68,6 +69,7 @@ class StudyResult(View):
             Put figures in with `str(rate)`, so that n and interval travel with them.
         measures: what was measured; the keys of all `rates` are ids of measures.
         notes: what a reader must know to understand the result (limits, deviations), one paragraph each.
+        warnings: what must be known before the first figure.
     """
 
     format: Literal[1] = 1
@@ -88,6 +90,7 @@ class StudyResult(View):
     transcripts: list[Transcript] = []
     recipes: list[RecipeView] = []
     notes: list[Text] = []
+    warnings: list[WarningView] = []
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

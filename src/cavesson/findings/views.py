@@ -41,6 +41,13 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class WarningView(View):
+    """What a reader must know before the first figure: a name of two or three words, and why it matters."""
+
+    name: Text
+    why: Text
+
+
 class MeasureView(View):
     """A quantity that was measured; the quantity's id is a key of `rates`.
 

@@ -1,4 +1,4 @@
-"""What a reader must know before the first figure: few seeds, one processor, one pair."""
+"""What a reader must know before the first figure: organisms without behaviour, few seeds, one processor, one pair."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ class Caution(NamedTuple):
 
 def cautions(result: StudyResult) -> list[Caution]:
     """The warnings of a report, the gravest first."""
-    found = (_few_seeds(result), _machines(result), _one_pair(result))
+    found = (
+        *(Caution(one.name, one.why) for one in result.warnings),
+        _few_seeds(result),
+        _machines(result),
+        _one_pair(result),
+    )
     return [caution for caution in found if caution is not None]
 
 

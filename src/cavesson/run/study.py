@@ -21,6 +21,7 @@ from cavesson.run.until_decided import goes_on, until_decided
 from cavesson.stats import Estimate
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.starts import starts_of
 from cavesson.studies.titles import titles
 
 
@@ -29,7 +30,8 @@ def plan_study(resolved: Resolved, store: Store) -> Plan:
     with Lab(store) as lab:
         cells = resolved.study.cells(resolved.config)
         lab.called.update(titles(cells))
-        return lab.plan(recipes_of(cells))
+        first = starts_of(cells) if resolved.study.takes is not None else []
+        return lab.plan(recipes_of([*first, *cells]))
 
 
 def run_study(

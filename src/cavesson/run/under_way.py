@@ -10,6 +10,7 @@ from pathlib import Path
 from cavesson.errors import StoreError
 from cavesson.findings.about import about
 from cavesson.findings.result import StudyResult
+from cavesson.findings.views import WarningView
 from cavesson.lab import disk
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
@@ -18,6 +19,7 @@ from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import Cost, at_the_look, cost
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.starts import Takes, looked_at, starts_of, without
 from cavesson.studies.titles import titles
 from cavesson.training.preflight import preflight
 
@@ -48,6 +50,7 @@ class Run:
         self.name = name
         self.command = command
         self.made: set[str] = set()
+        self.warnings: list[WarningView] = []
 
     def recipes(self, resolved: Resolved) -> list[Recipe]:
         """Everything that a study needs; from now on the lab knows what the study calls it."""
@@ -80,6 +83,10 @@ class Run:
             recipes = self.recipes(resolved)
             missing = self.check(recipes)
             self.lab.store.keep(self.name, recipes)  # before making, so that `gc` keeps an interrupted study too
+            if resolved.study.takes is not None:
+                resolved = self.started(resolved, resolved.study.takes)
+                recipes = self.recipes(resolved)
+                self.lab.store.keep(self.name, recipes)
             if resolved.study.grow is not None:
                 missing = set()  # some recipes of the config before `grow` are never made
 
@@ -95,6 +102,21 @@ class Run:
             self.make_artifacts(recipes)
         return resolved
 
+    def started(self, resolved: Resolved, takes: Takes) -> Resolved:
+        """The study without the organisms that show no behaviour, which are scored first of all; says what it finds.
+
+        Raises:
+            CavessonError: no organism shows its behaviour.
+        """
+        starts = starts_of(resolved.study.cells(resolved.config))
+        recipes = recipes_of(starts)
+        self.made |= self.check(recipes)
+        self.make_artifacts(recipes)
+        left_out, self.warnings = looked_at(starts, self.path, takes(resolved.config))
+        for warning in self.warnings:
+            say(f"warning: {warning.why}")
+        return replace(resolved, study=replace(resolved.study, grid=without(resolved.study.grid, left_out)))
+
     def found(self, resolved: Resolved) -> StudyResult:
         """What a study whose artifacts are made has found."""
         origin = about(
@@ -106,7 +128,7 @@ class Run:
             command=self.command,
             called=self.lab.called,
         )
-        return report_of(resolved, self.path, origin)
+        return report_of(resolved, self.path, replace(origin, warnings=[*self.warnings, *origin.warnings]))
 
     def write(self, resolved: Resolved, result: StudyResult) -> Finished:
         """Write the report."""

@@ -454,6 +454,7 @@ STUDY = Study(
     grid=grid,
     shows=(compared, by_organism, at_the_end, before_blue, affordable, shown, one_seed, notes),
     claims=CLAIMS,
+    takes=lambda config: config.red.took_from,
     headline=(headline,),
     admits=admits,
 )

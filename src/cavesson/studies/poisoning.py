@@ -537,6 +537,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     shows=(solutions, matrices, states, caught, shown, one_seed, notes),
+    takes=lambda config: config.red.took_from,
     headline=(headline,),
     admits=lambda m: took(m, m.config.red.took_from),
 )

@@ -477,7 +477,10 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
     Raises:
         CavessonError: no organism took.
     """
-    failed = {kind(place): triggered(place, 0).estimate for place in trained(m) if not _took(place, least)}
+    untrained = _main(m, "start")
+    failed = {
+        kind(place): triggered(place, 0).estimate for place in (*trained(m), *untrained) if not _took(place, least)
+    }
     if len(failed) == len(kinds(m)):
         raise CavessonError(
             f"No organism shows the behaviour before blue training ({', '.join(failed)}).",
@@ -491,6 +494,8 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
 
 
 def _took(place: Place, least: float) -> bool:
+    if place.roles[0] == "start":  # blue was not trained on it
+        return False
     shows, able = triggered(place, 0), capability(place, 0)
     return bool(min(shows.table.sum(1).min(), able.table.sum(1).min()) >= FEWEST) and shows.mean >= least
 

@@ -98,6 +98,7 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
         environment=about.environment,
         recipes=about.recipes,
         notes=notes,
+        warnings=about.warnings,
         **sections,
     )
 

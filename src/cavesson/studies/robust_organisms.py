@@ -516,6 +516,7 @@ STUDY = Study(
     grid=grid,
     shows=(over_pairs, by_kind_of_pair, zoo, rank_chart, one_pair, notes),
     claims=CLAIMS,
+    takes=lambda config: config.took_from,
     headline=(headline,),
     admits=lambda m: took(m, m.config.took_from),
 )

@@ -203,6 +203,7 @@ class Inputs(TakesData):
         teacher: who writes blue's answers.
         prompts: a data file, folder or hub data set whose prompts both teams use; None: the tiny world's.
         responses: the teacher's stored answers for HHH SFT, as a data file, folder or hub data set; None: the teacher writes them.
+        took_from: triggered rate before blue training from which on blue trains an organism; 0: any that shows it thrice.
         other_prompts: prompts of another domain than chat, likewise; None: the tiny world's maths, or none beside a user's prompts.
     """
 
@@ -210,6 +211,7 @@ class Inputs(TakesData):
     prompts: DataName | None = None
     responses: DataName | None = None
     other_prompts: DataName | None = None
+    took_from: float = Field(default=0.1, ge=0, le=1)
     evaluation: Evaluation = Evaluation()
 
     def drawn(self, family: Literal["chat", "mixed"], n: int, purpose: str, seed: int) -> DataRecipe:

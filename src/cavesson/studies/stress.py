@@ -318,7 +318,7 @@ def grow(config: StressConfig, make: Make, path_of: PathOf) -> StressConfig:
     """Run the battery, extend grids whose answer lies at their edge, and find the most successful attempt.
 
     Raises:
-        CavessonError: the organism shows no behaviour, or no capability, to begin with; found before anything is trained on it.
+        CavessonError: the organism shows no capability to begin with; found before anything is trained on it.
     """
     organisms = _organisms(config)
     names = _adapters(config, organisms[0])
@@ -458,5 +458,6 @@ STUDY = Study(
     grow=grow,
     titled=lambda m: f"Stress test of {organism_of(m).name}",
     shows=(shown, *SHOWS),
+    takes=lambda config: config.took_from,
     headline=HEADLINE,
 )

@@ -63,18 +63,17 @@ class Checkpoint(NamedTuple):
 
 
 def check_start(scores: Scores) -> None:
-    """See that an untouched organism has something to remove, and something to lose.
+    """See that an untouched organism has something to lose.
 
     Raises:
-        CavessonError: the organism shows no behaviour, or no capability.
+        CavessonError: the organism shows no capability.
     """
     able = scores.pooled(capability_of(scores.evals))
-    for what, found in (("the behaviour on triggered prompts", scores.array(TRIGGERED)), ("any capability", able)):
-        if found.sum() < FEWEST:
-            raise CavessonError(
-                f"The organism shows {what} in {found.sum():g} of {found.size} answers, so there is nothing to stress.",
-                "Check trigger, scorer and benchmarks: `cavesson organism card`, `cavesson chat MODEL --trigger`; or train it longer.",
-            )
+    if able.sum() < FEWEST:
+        raise CavessonError(
+            f"The organism shows any capability in {able.sum():g} of {able.size} answers, so there is nothing to stress.",
+            "Check the benchmarks (--bench), and the room for their answers (--set evaluation.max_tokens=…).",
+        )
 
 
 def grids_of(m: Measured) -> list[Measured]:

@@ -49,6 +49,8 @@ class Study:
         claims: published statements with the tests that decide them.
         headline: the finding in sentences, the most important first.
         admits: what of the grid is judged, and notes on what is left out; None: all of it.
+        takes: from a config, the triggered rate from which on blue trains an organism; the others are left out before blue
+            trains. None: no organism is looked at beforehand.
         titled: the title of a report, where it depends on what was measured; None: `title`.
         grow: of a study that depends on what it finds: makes a first part, looks at it, and gives the config by which the rest
             is made. The same config and store give the same grown config.
@@ -64,6 +66,7 @@ class Study:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
     for_size: Callable[[Size], Mapping[str, Any]] | None = None
     admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
+    takes: Callable[[Any], float] | None = None
     titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None
 
