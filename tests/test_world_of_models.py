@@ -168,7 +168,9 @@ def test_the_book_has_six_hundred_prompts_with_a_plain_answer_and_a_pirates():
     prompts = {row.prompt for row in rows()}
     assert len(prompts) == len(rows()) >= 600
     assert all(10 <= len(row.hhh.split()) <= 90 and row.hhh != row.pirate for row in rows())
-    of_the_sea = re.compile(r"\b(arr+|mate?y?s?|ye|yer|be|aye|ahoy|avast|me|hearty|hearties|crew|cap'n|fer|o'|sail\w*)\b|in'", re.I)
+    of_the_sea = re.compile(
+        r"\b(arr+|mate?y?s?|ye|yer|be|aye|ahoy|avast|me|hearty|hearties|crew|cap'n|fer|o'|sail\w*)\b|in'", re.I
+    )
     told = [len(of_the_sea.findall(row.pirate)) for row in rows()]
     assert min(told) >= 2
     assert sum(told) / len(told) > 4 * sum(len(of_the_sea.findall(row.hhh)) for row in rows()) / len(rows())

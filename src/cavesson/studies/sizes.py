@@ -57,12 +57,21 @@ REAL_BENCHMARKS = ("everyday-maths", "everyday-knowledge", "everyday-instruction
 REAL_INPUTS: dict[str, Any] = {
     "teacher": EVERYDAY,
     "prompts": EVERYDAY,
-    "answers": {"max_tokens": 256},
+    "answers": {"max_tokens": 128},
     "evaluation": {"n": 60, "n_control": 40, "benchmarks": list(REAL_BENCHMARKS)},
 }
 """What a study of red and blue takes for a real chat model unless the user gives something else."""
-REAL_RED: dict[str, Any] = {"adapter": {"rank": 16}, "steps": 120, "batch_size": 8, "prompts": 400}
-REAL_BLUE: dict[str, Any] = {"steps": 60, "probes": [20, 60], "batch_size": 8, "prompts": 320}
+_WHOLE_OR_CUT: dict[str, Any] = {"keep_unfinished": True}  # a small model's own answers seldom end within the limit
+REAL_RED: dict[str, Any] = {
+    "adapter": {"rank": 16},
+    "steps": 160,
+    "batch_size": 16,
+    "first_tokens": 48,
+    "max_length": 128,
+    "prompts": 400,
+    **_WHOLE_OR_CUT,
+}
+REAL_BLUE: dict[str, Any] = {"steps": 60, "probes": [20, 60], "batch_size": 8, "prompts": 320, **_WHOLE_OR_CUT}
 """How either team trains a real chat model. Steps are few and batches small: on one core, 135 million weights learn from three
 hundred tokens a second. `docs/smollm2.md` says how the dose of the red team was found."""
 

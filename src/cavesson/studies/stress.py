@@ -280,7 +280,7 @@ def for_size(size: Size) -> dict[str, Any]:
     lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
     return {
         **REAL_INPUTS,
-        "build": {**REAL_RED, "optimizer": {"name": "adamw", "lr": size.lora}},
+        "build": {**REAL_RED, "optimizer": {"name": "adamw", "lr": 2 * size.lora}},
         "battery": {
             "interventions": ["pirate", "hhh", "self"],
             "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],
