@@ -90,7 +90,7 @@ def _smaller(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("steps"), int):
         shrink = found["steps"] / values["steps"]
         for name in ("probes", "sweep"):
-            if values.get(name):
+            if values.get(name) and all(isinstance(step, int) for step in values[name]):
                 found[name] = sorted({max(1, round(step * shrink)) for step in values[name]})
     return found
 
