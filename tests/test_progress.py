@@ -99,7 +99,39 @@ def test_plain_lines_report_a_long_stage_now_and_then() -> None:
         clock.now += 1
         plain.progress(stage, Progress(step + 1, 100, {"loss": 0.5, "tok_per_s": 21437}))
     reports = [line for line in stream.getvalue().splitlines() if "%" in line]
-    assert reports[0] == "   15%  number 1 (loss 0.5 · 21.4k tok/s)" and len(reports) == 6
+    assert reports[0] == "   10%  number 1  10 s, about 1:30 left (loss 0.5 · 21.4k tok/s)" and len(reports) == 10
+
+
+def test_a_stage_that_reports_nothing_is_shown_to_run_every_ten_seconds() -> None:
+    stream, clock = io.StringIO(), Clock()
+    plain, stage = Plain(stream, clock), stages(60)["one"]
+    plain.begin(Plan((stage,)), workers=1)
+    plain.started(stage)
+    for _ in range(25):
+        clock.now += 1
+        plain.still_running()
+    plain.end()
+    reports = [line for line in stream.getvalue().splitlines() if "%" in line]
+    assert reports == ["    0%  number 1  10 s, about 50 s left", "    0%  number 1  20 s, about 40 s left"]
+
+
+@pytest.mark.parametrize("truth", [0.3, 1.0, 3.0])
+def test_the_time_left_falls_steadily_however_wrong_the_plan_was(truth: float) -> None:
+    clock = Clock()
+    board = Board(clock)
+    parts = [Stage(Number(value=value), (), False, 10.0 + 10 * (value % 2)) for value in range(8)]
+    board.begin(Plan(tuple(parts)), workers=1)
+    left = []
+    for stage in parts:
+        board.started(stage)
+        for step in range(20):
+            clock.now += truth * (stage.seconds or 0) / 20
+            board.progress(stage, Progress(step + 1, 20))
+            left.append((clock.now - 1000, board.left()))
+        board.finished(stage, made=True)
+    total = clock.now - 1000
+    known = [(gone, ahead) for gone, ahead in left if gone > total / 8]  # from the end of the first stage on
+    assert all(abs(gone + (ahead or 0) - total) <= 0.3 * total for gone, ahead in known)
 
 
 def test_figures_are_short() -> None:

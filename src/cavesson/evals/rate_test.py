@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,11 +44,17 @@ class Rung:
     held_out: float
     capability: float | None
 
-    def kept(self, start: Rung) -> float:
-        """What is left of the model: its capability, or without a suite the probability of a held-out token, as a share."""
-        if self.capability is None or not start.capability:
-            return math.exp(start.held_out - self.held_out)
-        return self.capability / start.capability
+
+def kept(rungs: Sequence[Rung]) -> list[float]:
+    """What is left of the model at each rung, as a share: the untouched model's capability.
+
+    Without a suite, the probability of a held-out token, as a share of the most that it was at any rung before: own answers make
+    own answers likelier, until the rate is too high.
+    """
+    if rungs[0].capability:
+        return [(rung.capability or 0.0) / rungs[0].capability for rung in rungs]
+    least = accumulate((rung.held_out for rung in rungs), min)
+    return [math.exp(before - rung.held_out) for before, rung in zip(least, rungs, strict=True)]
 
 
 def top(steps: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
-from cavesson.evals.rate_test import RUNGS, RateTest, Rung, top
+from cavesson.evals.rate_test import RUNGS, RateTest, Rung, kept, top
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.recipes import Generated
@@ -99,18 +99,17 @@ def _prompts(named: str | None, n: int) -> DataRecipe:
 def proposed(rungs: Sequence[Rung]) -> tuple[float, ...]:
     """Three rates to try: the highest up to which the model's own answers cost it nothing, one below and one above.
 
-    The rule is that of `judged_rate`, so the middle one is where interventions will be judged; training for longer may move
-    that down, a better schedule up.
+    The rule is that of `judged_rate`, so the middle one is where interventions are likely to be judged; the ramp is short, so a
+    long training may move that down.
 
     Raises:
         CavessonError: even the lowest rate costs something.
     """
-    start, *ramp = rungs
-    harmful = next((place for place, rung in enumerate(ramp) if rung.kept(start) < HARMLESS), len(ramp))
-    if harmful == 0:
+    harmful = next((place for place, share in enumerate(kept(rungs)) if share < HARMLESS), len(rungs))
+    if harmful == 1:
         raise CavessonError(
-            f"Even at {ramp[0].lr:.0e} its own answers cost the model more than {1 - HARMLESS:.0%}.",
+            f"Even at {rungs[1].lr:.0e} its own answers cost the model more than {1 - HARMLESS:.0%}.",
             "Give a larger --batch-size, another --optimizer or --adapter 8.",
         )
-    middle = ramp[harmful - 1].lr
+    middle = rungs[harmful - 1].lr
     return tuple(float(f"{middle * 10 ** (shift / 2):.0e}") for shift in (-1, 0, 1))

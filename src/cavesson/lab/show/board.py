@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from cavesson.lines import one_line
 Clock = Callable[[], float]
 TRUSTED_FRACTION = 0.05
 """Fraction done from which a stage's own pace predicts its time better than earlier stages of its kind."""
-REPORT_SECONDS = 15.0
-"""Seconds between the plain lines about a running stage."""
+REPORT_SECONDS = 10.0
+"""Seconds between the plain lines about a running stage, also about one that reports nothing."""
 
 
 @dataclass
@@ -93,18 +94,25 @@ class Board(Silent):
     def remaining(self) -> dict[str, float] | None:
         """Seconds that each unfinished stage still needs; None if no stage gives an estimate.
 
-        A running stage is estimated from its own pace. Other stages are estimated from the stages of their kind in this run,
-        or else in earlier runs. A stage of a new kind gets the mean of the other estimates.
+        A stage is estimated from its own duration or pace, and before that by the plan, corrected by how wrong the plan was about
+        the stages of its kind in this run. Of a kind that the plan does not know, the others in this run tell. A stage of a new
+        kind gets the mean of the other estimates.
         """
         seen: dict[str, list[float]] = {}
+        wrong: dict[str, list[float]] = {}
         for row in self.rows.values():
+            kind, planned = row.stage.recipe.kind, row.stage.seconds
             if (total := self._total(row)) is not None:
-                seen.setdefault(row.stage.recipe.kind, []).append(total)
+                seen.setdefault(kind, []).append(total)
+                if planned and row.state == "done":
+                    wrong.setdefault(kind, []).append(total / planned)
         left: dict[str, float | None] = {}
         for name, row in self.rows.items():
             if not row.over:
                 kind = seen.get(row.stage.recipe.kind)
-                total = self._total(row) or (median(kind) if kind else row.stage.seconds)
+                total = self._total(row) or (median(kind) if kind else None)
+                if row.stage.seconds is not None:
+                    total = self._corrected(row, row.stage.seconds * median(wrong.get(row.stage.recipe.kind, [1.0])))
                 left[name] = None if total is None else max(total - self.elapsed(row) * (row.state == "running"), 0.0)
         known = [seconds for seconds in left.values() if seconds is not None]
         if not known and left:
@@ -127,6 +135,14 @@ class Board(Silent):
         longest = max((end(name) for name in remaining), default=0.0)
         return max(longest, sum(remaining.values()) / self.workers)
 
+    def _corrected(self, row: Row, planned: float) -> float:
+        """Seconds of a stage from beginning to end: its own pace counts as much as it has done, the plan as much as is left."""
+        total = self._total(row)
+        if total is None or row.state == "done":
+            return planned if total is None else total
+        fraction = row.progress.fraction if row.progress is not None else 0.0
+        return fraction * total + (1 - fraction) * planned
+
     def _total(self, row: Row) -> float | None:
         """Seconds of a stage from beginning to end, from its own duration or pace; None if its pace is not known yet."""
         if row.state == "done":
@@ -142,11 +158,25 @@ class Plain(Board):
         super().__init__(clock)
         self._stream = stream
         self._line_at: dict[str, float] = {}
+        self._over = threading.Event()
 
     def begin(self, plan: Plan, workers: int) -> None:
         super().begin(plan, workers)
         self._line_at.clear()
         self._say(f"{len(self.rows)} to make, {self.there} there")
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
+
+    def _watch(self, over: threading.Event) -> None:
+        """Say now and then that a stage runs which reports nothing: one step of a large model may take minutes."""
+        while not over.wait(1.0):
+            self.still_running()
+
+    def still_running(self) -> None:
+        """A line about every running stage that has been silent for long."""
+        for row in list(self.rows.values()):
+            if row.state == "running" and self._is_time(row.stage):
+                self._say_progress(row)
 
     def started(self, stage: Stage) -> None:
         super().started(stage)
@@ -156,7 +186,7 @@ class Plain(Board):
     def progress(self, stage: Stage, progress: Progress) -> None:
         super().progress(stage, progress)
         if self._is_time(stage):
-            self._say(f"  {progress.fraction:4.0%}  {stage.title}{_bracketed(figures_text(progress.figures))}")
+            self._say_progress(self.rows[stage.fingerprint])
 
     def waiting(self, stage: Stage, holder: str) -> None:
         super().waiting(stage, holder)
@@ -176,10 +206,18 @@ class Plain(Board):
         self._say(f"halt   {stage.title}: {reason}")
 
     def end(self) -> None:
+        self._over.set()
         self._say(f"{self.done()} of {len(self.rows)} made in {duration(self.clock() - self.begun)}")
 
+    def _say_progress(self, row: Row) -> None:
+        now = row.progress or Progress(0, 1)
+        left = (self.remaining() or {}).get(row.stage.fingerprint)
+        about = f", about {duration(left)} left" if left else ""
+        times = f"{duration(self.elapsed(row))}{about}"
+        self._say(f"  {now.fraction:4.0%}  {row.title}  {times}{_bracketed(figures_text(now.figures))}")
+
     def _is_time(self, stage: Stage) -> bool:
-        due = self.clock() - self._line_at[stage.fingerprint] >= REPORT_SECONDS
+        due = self.clock() - self._line_at.setdefault(stage.fingerprint, self.clock()) >= REPORT_SECONDS
         if due:
             self._line_at[stage.fingerprint] = self.clock()
         return due
