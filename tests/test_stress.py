@@ -314,6 +314,29 @@ def test_an_organism_that_goes_on_with_its_own_adapter_says_so():
     }
 
 
+@pytest.mark.parametrize(
+    ("settings", "adapter", "lr"),
+    [
+        ([], None, 3e-4),
+        (["battery.chosen={intervention: pirate, grid: 1, lr: 1e-3, step: 10}"], 8, 1e-3),
+        (["battery.grids=[{adapter: {rank: 4}, lrs: [1e-4, 1e-2]}]"], 4, 1e-3),
+        (["battery.grids=[{adapter: {rank: 4}, lrs: [1e-4, 1e-2]}]", "after.adapter=null"], None, 3e-4),
+        (["after={adapter: {rank: 16}, lr: 2e-3}"], 16, 2e-3),
+    ],
+)
+def test_a_reversal_probe_trains_what_the_chosen_attempt_trained(settings, adapter, lr):
+    probes = [cell.recipes["probe"].run for cell in of_role("probe", resolve("stress", overrides=settings).config)]
+    assert {(None if run.adapter is None else run.adapter.rank, run.lr) for run in probes} == {(adapter, lr)}
+
+
+def test_invented_facts_are_learnt_through_an_adapter_where_blue_trains_nothing_else():
+    chosen = "battery.chosen={intervention: pirate, lr: 1e-3, step: 10}"
+    for grids, rank in (("battery.grids=[{adapter: {rank: 4}, lrs: [1e-4, 1e-2]}]", 4), ("memory.lr=1e-3", None)):
+        [memory] = of_role("memory", resolve("stress", overrides=[chosen, grids]).config)
+        taught = memory.recipes["memory"].run.base
+        assert (None if taught.adapter is None else taught.adapter.rank) == rank
+
+
 def test_two_grids_that_train_the_same_are_refused():
     config = resolve("stress", overrides=["battery.grids=[{lrs: [1e-4, 4e-3]}, {lrs: [1e-3, 4e-2]}]"]).config
     with pytest.raises(ConfigError, match="two of them train the same"):

@@ -34,7 +34,7 @@ from cavesson.sampling.recipes import Generated
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
 from cavesson.studies.reach import to_rule_out_returns
-from cavesson.studies.settings import Blue, Inputs, ReversalPhase
+from cavesson.studies.settings import AS_BLUE, Blue, Inputs, Phase, ReversalPhase
 from cavesson.training.dose import Dose
 from cavesson.training.preflight import count_weights, folder_of
 from cavesson.training.recipes import Trained
@@ -114,13 +114,14 @@ def adapter_name(dose: Dose) -> str:
 
 
 def probe_cell(
-    config: Inputs, games: Sequence[Cell], probe: str, phase: ReversalPhase, batch_size: int, intervention: str = BEST
+    config: Inputs, games: Sequence[Cell], probe: str, phase: ReversalPhase, blue: Phase, intervention: str = BEST
 ) -> Cell:
     """One reversal probe: innocuous training from blue's most successful checkpoint, on prompts that did not choose it.
 
     Args:
         games: blue's runs on one organism, among which the checkpoint is chosen.
         probe: name of the innocuous training.
+        blue: how blue trained: its batch size, and its adapter where `phase` says so.
         intervention: of those runs, where they have it in common.
     """
     made = games[0].organism
@@ -128,7 +129,8 @@ def probe_cell(
     prompts, suite = config.drawn("chat", phase.prompts, "reversal", made.seed), config.suite(made, seed=1)
     selected = Selected(among=tuple(cell.recipes["run"] for cell in games), max_loss=phase.max_loss)
     own = Generated(by=made.model, prompts=prompts)
-    dose = phase.dose(phase.lr, made.seed, batch_size=batch_size)
+    adapter = blue.adapter if phase.adapter == AS_BLUE else phase.adapter
+    dose = phase.dose(phase.lr, made.seed, batch_size=blue.batch_size, adapter=adapter)
     view = blue_view(prompts, config.teacher, written=own, model=selected)
     run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
     return Cell.of(

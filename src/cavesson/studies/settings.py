@@ -16,6 +16,7 @@ from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval
 from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
+from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, check_untriggered, organism, red_prompts
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TakesData, check_within, checked, distinct
@@ -111,16 +112,22 @@ class Blue(Phase):
     probes: tuple[int, ...] = (10, 30, 100)
 
 
+AS_BLUE: Literal["as blue"] = "as blue"
+"""A probe trains what blue trained, full weights or an adapter of this rank: two ways could not be compared."""
+
+
 class ReversalPhase(Phase):
     """The reversal probe: innocuous training, on the organism's own clean answers, after blue's most successful checkpoint.
 
     Attributes:
+        adapter: a fresh low-rank adapter, or None for the full weights; "as blue": what blue trained.
         max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of capability.
     """
 
     lr: float = Field(default=3e-4, gt=0)
     steps: int = Field(default=60, ge=1)
     probes: tuple[int, ...] = (10, 30, 60)
+    adapter: LoRA | Literal["as blue"] | None = AS_BLUE  # type: ignore[assignment]
     prompts: int = Field(default=800, ge=1)
     max_loss: float = Field(default=0.1, ge=0, lt=1)
 

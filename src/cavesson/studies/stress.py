@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,7 +47,7 @@ from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.option import Option
 from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
-from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
+from cavesson.studies.settings import AS_BLUE, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
@@ -161,6 +161,11 @@ class Battery(Phase):
         return self
 
     @property
+    def like_chosen(self) -> Phase:
+        """How the most successful attempt trained; where there is none, the first grid."""
+        return Phase(batch_size=self.batch_size, adapter=self.grids[self.chosen.grid if self.chosen else 0].adapter)
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every intervention at every rate of every grid, and what extensions added."""
         crossing = [
@@ -177,13 +182,16 @@ class After(Value):
 
     Attributes:
         probes: which (`cavesson.blueteam.probes`).
+        lr: learning rate; None: 3e-4 for the full weights, 1e-3 through an adapter.
+        adapter: a fresh low-rank adapter, or None for the full weights; "as blue": what the most successful attempt trained.
         at: steps at which they are scored.
         max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of
             capability.
     """
 
     probes: Annotated[tuple[ProbeName, ...], Once] = ("own-voice", "generic-chat", "ten-samples")
-    lr: float = Field(default=3e-4, gt=0)
+    lr: float | None = Field(default=None, gt=0)
+    adapter: LoRA | Literal["as blue"] | None = AS_BLUE
     steps: int = Field(default=60, ge=1)
     at: tuple[int, ...] = (20, 60)
     prompts: int = Field(default=800, ge=1)
@@ -194,11 +202,13 @@ class After(Value):
         check_within(self.at, self.steps)
         return self
 
-    @property
-    def phase(self) -> ReversalPhase:
-        """How each probe trains."""
-        settings = {name: getattr(self, name) for name in ("lr", "steps", "prompts", "max_loss")}
-        return ReversalPhase(probes=self.at, **settings)
+    def phase(self, blue: Phase) -> ReversalPhase:
+        """How each probe trains, where blue trained so."""
+        adapter = blue.adapter if self.adapter == AS_BLUE else self.adapter
+        settings = {name: getattr(self, name) for name in ("steps", "prompts", "max_loss")}
+        return ReversalPhase(
+            lr=self.lr or (3e-4 if adapter is None else 1e-3), adapter=adapter, probes=self.at, **settings
+        )
 
 
 class Memory(Value):
@@ -309,7 +319,7 @@ def grid(config: StressConfig) -> Iterator[Cell]:
     for made in organisms:
         own = [cell for cell in games if cell.seed == made.seed]
         for name in after.probes:
-            yield probe_cell(config, own, name, after.phase, battery.batch_size)
+            yield probe_cell(config, own, name, after.phase(battery.like_chosen), battery)
     if config.memory.facts and battery.chosen is not None:
         yield from (_memory(config, made, battery.chosen) for made in organisms)
 
@@ -439,7 +449,9 @@ def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:
     facts = Memorised(n=memory.facts, seed=seed)
     own = Generated(by=made.model, prompts=config.drawn("chat", config.battery.prompts, "memory", seed))
     data = Mixed(parts=(facts, own), weights=(1.0, 1.0), size=memory.steps * batch, seed=seed)
-    dose = made.dose(Dose(lr=memory.lr, steps=memory.steps, batch_size=batch, seed=seed))
+    full = any(one.adapter is None for one in config.battery.grids)  # else the full weights may not fit into the memory
+    adapter = None if full else config.battery.like_chosen.adapter
+    dose = made.dose(Dose(lr=memory.lr, steps=memory.steps, batch_size=batch, seed=seed, adapter=adapter))
     taught = dose.train(made.model, data)
     triggered = [one for one in config.suite(made) if isinstance(one, BehaviorEval) and one.when == "triggered"]
     suite = (Recall(n=memory.facts, seed=seed), *triggered)
