@@ -21,6 +21,9 @@ from transformers import LlamaForCausalLM
 from cavesson.models.products import Packed
 from cavesson.sampling.window import Window
 
+LEAST_BAND, MOST_BANDS = 16, 4
+"""Least number of rows that a step's attention takes at once, and the number of times that it does."""
+
 
 def llama_of(net: Any) -> Llama | None:
     """The network's weights, ready for sampling; None for any network but a plain Llama on a CPU.
@@ -105,17 +108,35 @@ class Llama:
     def step(self, keys: Window, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Read the last column; see `Keys.step`."""
         x, turns = self._words(ids[:, -1], positions[:, 0])
-        rows = len(x)
-        # 0 where a row may look, very negative elsewhere; repeated for a row's key heads: [rows * key heads, 1, columns]
-        bias = mask.sub(1).to(x.dtype).mul_(1e30)[:, None].expand(-1, self.key_heads, -1).reshape(-1, 1, mask.shape[1])
+        bands = self._bands(mask, x.dtype)
         for layer, kept in zip(self.layers, keys.layers, strict=True):
             q, k, v = self._heads(layer, x, turns)
             k, v = kept.update(k[:, :, None], v[:, :, None])
-            q = q.reshape(rows * self.key_heads, -1, self.width)
-            scores = torch.baddbmm(bias, q, k.flatten(0, 1).transpose(1, 2), alpha=self.width**-0.5)
-            mixed = torch.bmm(scores.softmax(-1), v.flatten(0, 1))
-            x = self._after(layer, x, mixed.view(rows, -1))
+            mixed = torch.cat([self._mixed(q[rows], k[rows, :, start:], v[rows, :, start:], bias) for rows, start, bias in bands])
+            x = self._after(layer, x, mixed)
         return self.head(self._norm(x, self.model.norm.weight))
+
+    def _bands(self, mask: Tensor, dtype: torch.dtype) -> list[tuple[slice, int, Tensor]]:
+        """Seats that stand side by side, with the first column that one of them uses and a bias for attention from there on.
+
+        The longest prompts sit first, so the rows of a band are similarly long, and attention reads little padding. The bias is 0
+        where a row may look, very negative elsewhere; repeated for a row's key heads: `[rows * key heads, 1, columns]`.
+        """
+        firsts = mask.argmax(1).tolist()
+        size = max(LEAST_BAND, -(-len(mask) // MOST_BANDS))
+        found = []
+        for top in range(0, len(mask), size):
+            rows, start = slice(top, top + size), min(firsts[top : top + size])
+            bias = mask[rows, start:].sub(1).to(dtype).mul_(1e30)[:, None]
+            found.append((rows, start, bias.expand(-1, self.key_heads, -1).reshape(-1, 1, bias.shape[-1])))
+        return found
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """Attention of one query of each row to the row's keys, `[rows, heads * width]`."""
+        rows = len(q)
+        q = q.reshape(rows * self.key_heads, -1, self.width)
+        scores = torch.baddbmm(bias, q, k.flatten(0, 1).transpose(1, 2), alpha=self.width**-0.5)
+        return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(rows, -1)
 
     def _words(self, ids: Tensor, positions: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The embedded tokens `[N, hidden]`, and cosines and signed sines of their positions, `[N, 1, width]`."""
