@@ -69,7 +69,7 @@ class Given(DataRecipe):
             if columns:
                 parse_columns(columns)
         except ConfigError as error:
-            raise ValueError(f"{error.problem} {error.remedy}") from error
+            raise ValueError(error.sentences) from error
         return columns
 
     def placed(self) -> Iterator[tuple[str, dict[str, Any]]]:
