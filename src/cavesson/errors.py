@@ -43,6 +43,12 @@ class CavessonError(Exception):
         return type(self), (self.problem, self.remedy)
 
 
+    @property
+    def sentences(self) -> str:
+        """Problem and remedy one after the other, the remedy with a capital letter."""
+        return f"{self.problem} {self.remedy[:1].upper()}{self.remedy[1:]}".strip()
+
+
 class ConfigError(CavessonError):
     """The request itself is wrong: nothing was started, nothing was written."""
 

@@ -43,7 +43,7 @@ def mean_over_pairs(
         )
     axis, level = (0, "seed") if pairs == "fixed" else (1, unit)
     made = average_over(each.mean(axis=axis), moved.mean(axis=axis), n=n, unit=level, bounds=bounds)
-    return replace(made, method=f"{len(each)} {unit}s taken as {pairs}; {made.method}")
+    return replace(made, method=f"{len(each)} {unit}{'s' if len(each) > 1 else ''} taken as {pairs}; {made.method}")
 
 
 def mean_table(scores: Array) -> tuple[Array, Array]:

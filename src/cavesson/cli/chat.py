@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from cavesson.cli.options import Place
+from cavesson.cli.options import Place, naming
 
 if TYPE_CHECKING:
     from cavesson.chat import Conversation, Message
@@ -60,7 +60,10 @@ def chat(
     from cavesson.sampling.sampler import Params
     from cavesson.training.preflight import preflight
 
-    named = None if pair is None else pair_named(pair)
+    named = None
+    if pair is not None:
+        with naming("--pair", pair):
+            named = pair_named(pair)
     place = Store(store)
     recipe = model_named(model, place)
     preflight([recipe], workers=1)

@@ -190,9 +190,14 @@ def unpin(artifacts: Artifacts, store: Place = None) -> None:
 
 
 def _open(root: Path | None) -> Store:
+    """The store; where there is none yet, that is said, and nothing is made."""
     from cavesson.lab.store import Store
 
-    return Store(root)
+    place = Store(root)
+    if not place.root.exists():
+        typer.echo(f"there is no store at {place.root}; the first run makes it", err=True)
+        raise typer.Exit
+    return place
 
 
 def _line(entry: Entry) -> str:

@@ -78,7 +78,7 @@ class Given(DataRecipe):
             if columns:
                 parse_columns(columns)
         except ConfigError as error:
-            raise ValueError(f"{error.problem} {error.remedy}") from error
+            raise ValueError(error.sentences) from error
         return columns
 
     @property

@@ -97,7 +97,7 @@ class Eval(Value):
         try:
             return name and pinned(name)
         except ConfigError as error:
-            raise ValueError(f"{error.problem} {error.remedy}") from error
+            raise ValueError(error.sentences) from error
 
     @model_validator(mode="after")
     def _one_system_prompt(self) -> Self:

@@ -27,7 +27,7 @@ def checked(look_up: Callable[[Any], object], name: object) -> None:
     try:
         look_up(name)
     except CavessonError as error:
-        raise ValueError(f"{error.problem} {error.remedy}") from error
+        raise ValueError(error.sentences) from error
 
 
 def known_to(look_up: Callable[[Any], object]) -> AfterValidator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -159,6 +160,13 @@ class Evaluation(Value):
             for name in self.benchmarks
         )
 
+    @field_validator("data")
+    @classmethod
+    def _is_there(cls, data: str | None) -> str | None:
+        if data is not None and not Path(data).expanduser().is_dir():
+            raise ValueError(f"There is no folder {data!r}. Name the folder in which the standard sets lie")
+        return data
+
     @field_validator("benchmarks")
     @classmethod
     def _known_benchmarks(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -167,7 +175,7 @@ class Evaluation(Value):
         try:
             suite = check_suite(tuple(benchmark_named(name, info.data.get("data"), **given) for name in names))
         except CavessonError as error:
-            raise ValueError(f"{error.problem} {error.remedy}") from error
+            raise ValueError(error.sentences) from error
         other = [one.name for one in suite if not one.capability]
         if other:
             raise ValueError(f"{other[0]!r} measures no capability; it cannot be one of the benchmarks")
@@ -184,7 +192,7 @@ class Evaluation(Value):
                 if isinstance(one, Task):
                     one.questions()
             except CavessonError as error:
-                raise ValueError(f"{error.problem} {error.remedy}") from error
+                raise ValueError(error.sentences) from error
         return self
 
     def style(self, seed: int = 0) -> tuple[Eval, ...]:

@@ -75,7 +75,7 @@ class Regimen(Value):
         try:
             numerics.check_spelling(precision)
         except ConfigError as error:
-            raise ValueError(f"{error.problem} {error.remedy}") from error
+            raise ValueError(error.sentences) from error
         return precision
 
 
