@@ -81,7 +81,7 @@ THINGS = (
 ONE_STEP = (
     WordProblem(
         "{name} has {a} {things} and gets {b} more. How many {things} does {name} have now?",
-        ((2, 9), (2, 9)),
+        ((2, 6), (2, 5)),
         lambda a, b: a + b,
     ),
     WordProblem(
@@ -91,12 +91,12 @@ ONE_STEP = (
     ),
     WordProblem(
         "There are {a} {things} in a box. {name} puts {b} more into the box. How many {things} are in the box now?",
-        ((3, 12), (2, 9)),
+        ((3, 8), (2, 5)),
         lambda a, b: a + b,
     ),
     WordProblem(
         "There are {a} birds on a fence. Then {b} of them fly away. How many birds are left on the fence?",
-        ((8, 15), (2, 6)),
+        ((6, 12), (2, 5)),
         lambda a, b: a - b,
     ),
     WordProblem(
@@ -104,30 +104,30 @@ ONE_STEP = (
         ((2, 5), (2, 6)),
         lambda a, b: a * b,
     ),
-    WordProblem("{name} is {a} years old. How old will {name} be in {b} years?", ((5, 15), (2, 9)), lambda a, b: a + b),
+    WordProblem("{name} is {a} years old. How old will {name} be in {b} years?", ((5, 10), (2, 5)), lambda a, b: a + b),
     WordProblem(
         "{name} shares {a} {things} equally among {b} friends. How many {things} does each friend get?",
-        ((6, 20), (2, 5)),
+        ((6, 12), (2, 4)),
         share,
     ),
     WordProblem(
         "There are {a} passengers on a bus. At the next stop {b} more get on, and nobody gets off. How many passengers are "
         "on the bus now?",
-        ((4, 15), (2, 8)),
+        ((4, 9), (2, 5)),
         lambda a, b: a + b,
     ),
     WordProblem(
         "{name} reads {a} pages in the morning and {b} pages in the evening. How many pages does {name} read in all?",
-        ((3, 12), (3, 12)),
+        ((2, 6), (2, 6)),
         lambda a, b: a + b,
     ),
     WordProblem(
         "{name} needs {a} dollars and has {b} dollars. How many more dollars does {name} need?",
-        ((10, 20), (2, 9)),
+        ((7, 12), (2, 6)),
         lambda a, b: a - b,
     ),
     WordProblem(
-        "A ticket costs {a} dollars. How many dollars do {b} tickets cost?", ((2, 9), (2, 5)), lambda a, b: a * b
+        "A ticket costs {a} dollars. How many dollars do {b} tickets cost?", ((2, 6), (2, 4)), lambda a, b: a * b
     ),
 )
 
