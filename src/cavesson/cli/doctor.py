@@ -74,9 +74,9 @@ def doctor(
     if find_lr:
         if model is None:
             raise ConfigError("--find-lr needs a model.", "Name it: cavesson doctor --find-lr --model student.")
-        from cavesson.cli.find_lr import find_lr as found
+        from cavesson.cli.find_lr import find_lr as find
 
-        found(
+        find(
             model,
             store,
             adapter=adapter,

@@ -41,7 +41,7 @@ class Effort:
         Measured on models of 1 and of 135 million weights (docs/performance.md). The time of a token grows a little faster than the
         number of weights, because a large model leaves the processor's caches.
         """
-        size = max(self.weights, 1e5) / 1e6
+        size: float = max(self.weights, 1e5) / 1e6
         tokens = 5e-6 * self.read + 4e-5 * self.written + 3.5e-5 * self.trained
-        seconds = size**1.15 * tokens + self.steps * (2e-3 + self.weights * 2e-9)
+        seconds = float(size**1.15) * tokens + self.steps * (2e-3 + self.weights * 2e-9)
         return 0.1 + self.weights * 3e-9 + (seconds / 50 if processors.gpus() else seconds)

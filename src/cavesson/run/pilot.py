@@ -89,7 +89,7 @@ def _smaller(values: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = min(values[name], max(least, round(SHARE * values[name])))
     if isinstance(values.get("steps"), int):
         shrink = found["steps"] / values["steps"]
-        for name in ("probes", "sweep"):
+        for name in ("probes", "at", "sweep"):
             if values.get(name) and all(isinstance(step, int) for step in values[name]):
                 found[name] = sorted({max(1, round(step * shrink)) for step in values[name]})
     return found

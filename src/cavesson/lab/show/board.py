@@ -101,11 +101,10 @@ class Board(Silent):
         seen: dict[str, list[float]] = {}
         wrong: dict[str, list[float]] = {}
         for row in self.rows.values():
-            kind, planned = row.stage.recipe.kind, row.stage.seconds
             if (total := self._total(row)) is not None:
-                seen.setdefault(kind, []).append(total)
-                if planned and row.state == "done":
-                    wrong.setdefault(kind, []).append(total / planned)
+                seen.setdefault(row.stage.recipe.kind, []).append(total)
+                if row.stage.seconds and row.state == "done":
+                    wrong.setdefault(row.stage.recipe.kind, []).append(total / row.stage.seconds)
         left: dict[str, float | None] = {}
         for name, row in self.rows.items():
             if not row.over:
