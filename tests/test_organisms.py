@@ -270,6 +270,19 @@ def test_an_exported_organism_names_no_place_of_its_maker_and_finds_its_base_by_
         gone.load(store.path)
 
 
+def test_sixteen_bits_stay_sixteen_bits_unless_they_would_round(carded):
+    import torch
+
+    from cavesson.models.loading import compact
+
+    model = Shipped(name="small").load(carded[2].path)
+    assert {weight.dtype for weight in compact(model).net.parameters()} == {torch.bfloat16}, "as it was stored"
+    assert next(model.net.parameters()).dtype == torch.float32, "the model itself stays as it is"
+    with torch.no_grad():
+        next(model.net.parameters()).add_(1e-6)
+    assert {weight.dtype for weight in compact(model).net.parameters()} == {torch.float32}
+
+
 def test_a_card_of_a_hub_model_names_its_base(carded):
     one, card, _ = carded
     hub = HFModel(path="someone/model", content="someone/model@abc")
