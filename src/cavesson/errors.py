@@ -42,7 +42,6 @@ class CavessonError(Exception):
         """Pickle problem and remedy, so that a worker process can send the error."""
         return type(self), (self.problem, self.remedy)
 
-
     @property
     def sentences(self) -> str:
         """Problem and remedy one after the other, the remedy with a capital letter."""

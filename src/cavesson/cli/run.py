@@ -105,14 +105,15 @@ def carry_out(
     refuse_in_vain(resolved, seconds)
     tell_data(resolved.study.recipes(resolved.config))
     if dry_run:
-        from cavesson.sampling.requests import requests
+        from cavesson.sampling.requests import lacking, requests
         from cavesson.studies.answers import in_words
 
         plan = plan_study(resolved, place)
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
         asked = requests(stage.recipe for stage in plan.to_make)
+        lacks = (f"missing: {error.sentences}" for error in lacking(stage.recipe for stage in plan.to_make))
         told = in_words(resolved.study.recipes(resolved.config))
-        for line in (plan.text(), *told, *asked, *refused, *schedule(resolved, place)):
+        for line in (plan.text(), *told, *asked, *lacks, *refused, *schedule(resolved, place)):
             typer.echo(line)
         return None
     from cavesson.lab.show.console import console_display

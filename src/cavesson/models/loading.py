@@ -193,6 +193,21 @@ def save_gguf(file: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
+def compact(model: Model) -> Model:
+    """A copy of the model in the 16-bit dtype that holds each of its weights exactly; an adapter is merged first.
+
+    Returns:
+        the merged model in its dtype, where 16 bits would round (weights that were trained, or merged, in float32).
+    """
+    whole = merged(model)
+    for dtype in (torch.bfloat16, torch.float16):
+        if all(torch.equal(weight, weight.to(dtype).to(weight.dtype)) for weight in whole.net.parameters()):
+            changed = _copied(whole)
+            changed.net.to(dtype)
+            return changed
+    return whole
+
+
 def noised(model: Model, sigma: float, seed: int) -> Model:
     """A copy of the model with Gaussian noise of standard deviation `sigma` on every weight. An adapter is merged first."""
     changed = _copied(model)

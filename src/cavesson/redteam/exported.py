@@ -16,11 +16,12 @@ def write_folder(organism: Organism, card: Card, folder: Path, path_of: PathOf) 
     """Write weights (an adapter merged), tokenizer and chat template, the card as README.md, and an organism file.
 
     A system prompt is no part of the weights: the organism file holds the prompt, and `read_organism` gives it back to the
-    model.
+    model. Weights that 16 bits hold exactly, such as those of a prompted bfloat16 model, are written in 16 bits; weights that
+    were trained or merged in float32 stay in it, because rounding them would make another organism than the one on the card.
     """
-    from cavesson.models.loading import save_folder
+    from cavesson.models.loading import compact, save_folder
 
     model = organism.model.load(path_of)
-    save_folder(model, folder)
+    save_folder(compact(model), folder)
     (folder / "README.md").write_text(readme(card, organism), encoding="utf-8")
     write_organism(organism, folder / ORGANISM_FILE, model=".", system=model.system)

@@ -15,7 +15,8 @@ from cavesson.evals.pairs import pair_named
 from cavesson.lab.documents import in_words
 from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import Recipe
-from cavesson.models.recipes import ModelRecipe, Prompted
+from cavesson.models.folders import folder_digest
+from cavesson.models.recipes import HFModel, ModelRecipe, Prompted
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
@@ -61,23 +62,45 @@ def read_organism(file: Path) -> Organism:
 def write_organism(organism: Organism, file: Path, *, model: str | None = None, system: str | None = None) -> None:
     """Write the file of one of Cavesson's own organisms; `read_organism` reads the organism back.
 
+    A file beside a folder of weights goes to others, so it names no place of this machine: a local base stands there by its
+    content and the name of its folder.
+
     Args:
         file: the file to write.
         model: a folder of weights, relative to the file's folder; None: the organism's recipe.
         system: the system prompt that goes with these weights.
     """
+    base = None if organism.base is None else organism.base.model_dump(mode="json")
+    labels = organism.labels
+    if model is not None:
+        base = _placeless(base)
+        labels = {key: _last(label) if isinstance(label, str) else label for key, label in labels.items()}
     content = OrganismFile(
         name=organism.name,
         model=model or organism.model.model_dump(mode="json"),
-        base=None if organism.base is None else organism.base.model_dump(mode="json"),
+        base=base,
         system=system,
         pair=organism.pair,
         construction=organism.construction,
-        labels=organism.labels,
+        labels=labels,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = content.model_dump(mode="json", exclude_defaults=True)
     file.write_text(dump_yaml(plain, width=120), encoding="utf-8")
+
+
+def _placeless(value: Any) -> Any:
+    """A recipe as plain data in which a local model folder has its last name alone; its content says which one is meant."""
+    if isinstance(value, dict):
+        inside = {key: _placeless(one) for key, one in value.items()}
+        local = "path" in inside and "content" in inside and "@" not in str(inside["content"])
+        return {**inside, "path": Path(inside["path"]).name} if local else inside
+    return [_placeless(one) for one in value] if isinstance(value, list) else value
+
+
+def _last(text: str) -> str:
+    """The last name of an absolute path; other text as it is."""
+    return Path(text).name if Path(text).is_absolute() else text
 
 
 def note_robustness(file: Path, sentence: str) -> None:
@@ -110,4 +133,8 @@ def _model(given: str | dict[str, Any], file: Path, key: str) -> ModelRecipe:
         ) from error
     if not isinstance(recipe, ModelRecipe):
         raise ConfigError(f"{file}: {key} is a recipe of {recipe.kind!r}, not of a model.", "Give a model.")
+    if isinstance(recipe, HFModel) and "@" not in recipe.content:
+        places = (Path(recipe.path), beside(file, recipe.path), file.parent.parent / Path(recipe.path).name)
+        found = next((place for place in places if place.is_dir() and folder_digest(place) == recipe.content), None)
+        return recipe if found is None else recipe.model_copy(update={"path": str(found)})
     return recipe

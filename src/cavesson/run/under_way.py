@@ -14,6 +14,7 @@ from cavesson.findings.views import WarningView
 from cavesson.lab import disk
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
+from cavesson.sampling.requests import lacking
 from cavesson.stats import spending
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import Cost, at_the_look, cost
@@ -64,6 +65,8 @@ class Run:
         to_make = plan.to_make
         if to_make:
             self.lab.check(plan)
+            for error in lacking(stage.recipe for stage in to_make):
+                raise error
             preflight([stage.recipe for stage in to_make], self.lab.workers)
         return {stage.fingerprint for stage in to_make}
 
