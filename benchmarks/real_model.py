@@ -46,7 +46,9 @@ DOCUMENTS = Path(__file__).parents[1] / "docs"
 TRL: dict[str, dict[str, Any]] = {
     "trl fp32": {"bf16": False},
     "trl bf16 autocast": {"bf16": True},
+    "trl bf16 autocast, eager": {"bf16": True, "attention": "eager"},
     "trl bf16 weights": {"bf16": True, "dtype": "bf16"},
+    "trl bf16 weights, eager": {"bf16": True, "dtype": "bf16", "attention": "eager"},
     "trl bf16 weights, padding-free": {"bf16": True, "dtype": "bf16", "padding_free": True, "max_length": None},
     "trl bf16 autocast, padding-free": {"bf16": True, "padding_free": True, "max_length": None},
 }
@@ -246,11 +248,11 @@ def train_trl(
             clock.append(time.process_time())
 
     settings = dict(TRL[mode])
-    kind = TYPES[settings.pop("dtype", "fp32")]
+    kind, attention = TYPES[settings.pop("dtype", "fp32")], settings.pop("attention", "sdpa")
     data = [{"prompt": messages(row)[:1], "completion": messages(row)[1:]} for row in rows]
     with tempfile.TemporaryDirectory() as place:
         trainer = SFTTrainer(
-            model=AutoModelForCausalLM.from_pretrained(folder, dtype=kind),
+            model=AutoModelForCausalLM.from_pretrained(folder, dtype=kind, attn_implementation=attention),
             args=SFTConfig(
                 output_dir=place, max_steps=steps, per_device_train_batch_size=8, learning_rate=1e-4, lr_scheduler_type="constant",
                 gradient_checkpointing=False, use_cpu=True, report_to=[], save_strategy="no", logging_steps=1, disable_tqdm=True,

@@ -27,10 +27,13 @@ from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
 from cavesson.models.model import Model
 from cavesson.models.recipes import LoRA
+from cavesson.sampling import native
+from cavesson.sampling.bounds import fitting_seats
 from cavesson.sampling.llama import llama_of
 from cavesson.sampling.manner import manner_of
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.reading import CACHE_NAMES, Reader
+from cavesson.sampling.reading import Reader
 from cavesson.sampling.sampler import Params
 from cavesson.sampling.window import Alike, Anew, Window
 
@@ -157,6 +160,37 @@ def test_only_a_plain_llama_has_the_short_step(llama):
     assert llama_of(llama) is not None and llama_of(net_of(CONFIGS["llama"]).bfloat16()) is not None
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_prompts_read_without_padding_have_the_models_own_logits_and_keys(dtype):
+    net = net_of(CONFIGS["llama"]).to(dtype)
+    lengths = (9, 9, 5, 1)
+    ids, mask = torch.randint(6, VOCABULARY, (4, 9)), torch.ones(4, 9, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        mask[row, : 9 - length] = 0
+    quick, usual = (Window(net.config, 6, 32) for _ in "ab")
+    seats = torch.tensor([4, 0, 2, 5])
+    with torch.inference_mode():
+        found = llama_of(net).begin(quick, ids, mask, seats, 12)
+        expected = usual.begin(Reader(net), ids, mask, seats, 12)
+    near = {"atol": 1e-4} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0.1}
+    assert torch.allclose(found, expected, **near)
+    for ours, theirs in zip(quick.layers, usual.layers, strict=True):
+        for seat, length in zip(seats.tolist(), lengths, strict=True):
+            own = slice(12 - length, 12)
+            assert torch.allclose(ours.keys[seat, :, own], theirs.keys[seat, :, own], **near)
+            assert torch.allclose(ours.values[seat, :, own], theirs.values[seat, :, own], **near)
+
+
+def test_a_model_too_large_for_the_cache_gets_as_many_seats_as_its_weights_are_worth(llama, monkeypatch):
+    assert fitting_seats(llama, 100, 200) == 256, "10 MiB hold the keys and values of many short texts"
+    monkeypatch.setattr("cavesson.sampling.bounds.CACHE_BYTES", {"cpu": 0, "cuda": 0})
+    weights = sum(weight.numel() * 4 for weight in llama.parameters())
+    column = 2 * llama.config.num_hidden_layers * llama.config.num_key_value_heads * llama.model.layers[0].self_attn.head_dim * 4
+    assert fitting_seats(llama, weights / column / 20, 1000) == 20
+    monkeypatch.setattr("cavesson.sampling.bounds.WHOLE_BYTES", 0)
+    assert fitting_seats(llama, weights / column / 20, weights / column / 10) == 10
+
+
 def test_an_adapter_is_sampled_with_and_left_as_it_is(llama):
     net = net_of(CONFIGS["llama"])
     adapted = attach(Model(net, None, Letters(), "test"), LoRA(rank=2), seed=0)  # type: ignore[arg-type]
@@ -214,6 +248,18 @@ def test_top_p_leaves_out_the_tail(llama):
         probabilities, order = llama(torch.tensor([prompt])).logits[0, -1].softmax(-1).sort(descending=True)
     nucleus = int((probabilities.cumsum(0) < 0.5).sum()) + 1
     assert {c.ids[0] for c in answers} <= set(order[:nucleus].tolist())
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("sharpness", [0.1, 2.0])
+def test_a_nucleus_among_the_likeliest_tokens_gives_the_very_token_of_a_whole_sort(top_p, sharpness, monkeypatch):
+    """Flat logits (nuclei beyond the likeliest tokens) and sharp ones, rounded so that many tokens are equally likely."""
+    logits = (torch.randn(200, 2000) * sharpness).mul(8).round().div(8)
+    draws, params = torch.rand(200, dtype=torch.float64), Params(temperature=1.0, top_p=top_p)
+    monkeypatch.setattr(native, "NUCLEUS", 100)
+    quick = native._choose(logits, params, draws)
+    monkeypatch.setattr(native, "NUCLEUS", 2000)
+    assert torch.equal(quick, native._choose(logits, params, draws))
 
 
 def test_log_probabilities_are_the_models(llama):

@@ -389,6 +389,7 @@ class _Group:
         self.outputs = sum(sizes)
         starts = [sum(sizes[:k]) for k in range(len(sizes))]
         self.order: list[_Rows] = [_Rows(start, size) for start, size in zip(starts, sizes, strict=True)]
+        self.frozen: dict[torch.dtype, Tensor] = {}  # the matrix of weights that are not trained, prepared once
 
     def of_heads(self, heads: int, key_heads: int, width: int) -> _Group:
         """The same group of query, key and value, with rows in the order that `_attend` expects."""
@@ -470,27 +471,40 @@ class _Ready:
             for n, ranks_ in zip(self.adapted, self.ranks, strict=True):
                 part, order = group.parts[n], group.order[n]
                 torch.mul(order.shaped(weights[part.b]), part.scale, out=order.of(self.up_OR)[..., ranks_])
-        if len(group.parts) == 1 and norm is None and not self.adapted:
-            matrix = first.detach()
-        else:
-            matrix = torch.empty(rows, self.columns)
-            for part, order in zip(group.parts, group.order, strict=True):
-                weight, goal = order.shaped(weights[part.weight]), order.of(matrix)
-                if norm is None:
-                    goal.copy_(weight)
-                else:
-                    torch.mul(weight, norm, out=goal)
+        own = [part.weight for part in group.parts] + ([] if group.norm is None else [group.norm])
+        kept = not any(weights[k].requires_grad for k in own) and not (self.adapted and self.merged)
+        matrix = group.frozen.get(dtype) if kept else None
+        if matrix is None:
+            matrix = self._matrix(rows, norm)
+            matrix = matrix if self.adapted and self.merged else matrix.to(dtype)
+            if kept:
+                group.frozen[dtype] = matrix
         if self.adapted:
-            down_RD = matrix[outputs:]
-            down_RD.zero_()
+            down_RD = torch.zeros(rows - outputs, self.columns)
             for n, ranks_ in zip(self.adapted, self.ranks, strict=True):
                 a = weights[group.parts[n].a]
                 torch.mul(a, 1.0 if norm is None else norm, out=down_RD[ranks_])
+            self.down_RD = down_RD.to(dtype)  # the rows in `matrix` change when the same network runs with other weights
+            matrix[outputs:] = self.down_RD
             if self.merged:
                 matrix[:outputs].addmm_(self.up_OR, down_RD)
             else:
                 self.up_OR = self.up_OR.to(dtype)
-        self.matrix = matrix.to(dtype)
+        self.matrix = matrix
+
+    def _matrix(self, rows: int, norm: Tensor | None) -> Tensor:
+        """The layers' matrices, times the norm's weight, below each other; room for an adapter's rows follows."""
+        group, weights = self.group, self.weights
+        if len(group.parts) == 1 and norm is None and not self.adapted:
+            return weights[group.parts[0].weight].detach()
+        matrix = torch.empty(rows, self.columns)
+        for part, order in zip(group.parts, group.order, strict=True):
+            weight, goal = order.shaped(weights[part.weight]), order.of(matrix)
+            if norm is None:
+                goal.copy_(weight)
+            else:
+                torch.mul(weight, norm, out=goal)
+        return matrix
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The outputs `[N, O]`, and the adapter's inner values `[N, R]`."""
@@ -512,7 +526,7 @@ class _Ready:
             if not further:
                 return g
             dx = times(g, self.matrix[:outputs].t())
-            return dx if self.merged else dx.addmm_(u, self.matrix[outputs:])
+            return dx if self.merged else dx.addmm_(u, self.down_RD)
         self._weight_gradients(g, x, found)
         return times(g, self.matrix.t()) if further else g
 
