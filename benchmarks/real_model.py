@@ -69,7 +69,9 @@ def prompts(model: Model, n: int, seed: int) -> list[list[int]]:
     return model.renderer.prompt_many([Conversation.of(f"Explain: {piece}") for piece in asked])
 
 
-def generated(net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int, batch: int, **how: Any) -> list[list[int]]:
+def generated(
+    net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int, batch: int, **how: Any
+) -> list[list[int]]:
     """Answers by `transformers.generate`, prompts sorted by length and padded on the left."""
     order = sorted(range(len(asked)), key=lambda i: len(asked[i]))
     found: dict[int, list[int]] = {}
@@ -79,7 +81,12 @@ def generated(net: Any, stop: Sequence[int], asked: list[list[int]], tokens: int
         ids = torch.tensor([[stop[0]] * (width - len(asked[i])) + asked[i] for i in rows])
         mask = torch.tensor([[0] * (width - len(asked[i])) + [1] * len(asked[i]) for i in rows])
         out = net.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=tokens, eos_token_id=list(stop), pad_token_id=stop[0], **how
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=tokens,
+            eos_token_id=list(stop),
+            pad_token_id=stop[0],
+            **how,
         )
         for i, row in zip(rows, out[:, width:].tolist(), strict=True):
             found[i] = row[: next((k + 1 for k, token in enumerate(row) if token in stop), len(row))]
@@ -113,7 +120,9 @@ class Sampling:
                     weight.normal_(std=0.01)
         return adapted
 
-    def timed(self, name: str, n: int, answer: Callable[[list[list[int]], int], list[list[int]]], like: str = "") -> Figures:
+    def timed(
+        self, name: str, n: int, answer: Callable[[list[list[int]], int], list[list[int]]], like: str = ""
+    ) -> Figures:
         """One contestant on its next prompts; `like`: whose answers are compared."""
         seed = self.calls[name] = self.calls.get(name, -1) + 1
         asked = prompts(self.ours["fp32"], n, seed)
@@ -146,7 +155,13 @@ class Sampling:
 
         models = {"ours fp32": self.adapted} if task == "adapter" else {f"ours {k}": m for k, m in self.ours.items()}
         found = {
-            name: partial(self.timed, f"{name} {task} {n}", n, partial(ours, model), f"{task} fp32" if name.endswith("32") and not drawn else "")
+            name: partial(
+                self.timed,
+                f"{name} {task} {n}",
+                n,
+                partial(ours, model),
+                f"{task} fp32" if name.endswith("32") and not drawn else "",
+            )
             for name, model in models.items()
         }
         for kind, net in self.nets["adapter" if task == "adapter" else "plain"].items():
@@ -163,9 +178,15 @@ def sampling(chosen: argparse.Namespace) -> None:
         for n in chosen.prompts:
             some = take_turns(bench.contestants(n, task, chosen.batches), chosen.repeats)
             runs[f"{task}, {n}"] = some
-            peer = max((name for name in some if name.startswith("generate")), key=lambda name: median(some[name], "rate"))
+            peer = max(
+                (name for name in some if name.startswith("generate")), key=lambda name: median(some[name], "rate")
+            )
             for name, figures in some.items():
-                same = f"{sum(run['different'] for run in figures)} of {n * len(figures)}" if "fp32" in name and task != "top-p" else ""
+                same = (
+                    f"{sum(run['different'] for run in figures)} of {n * len(figures)}"
+                    if "fp32" in name and task != "top-p"
+                    else ""
+                )
                 rows.append((task, n, name, f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate"), same))
     columns = ("", "prompts", "", "tokens a second", "of the peer's quickest", "answers that differ in fp32")
     title = f"Sampling a real model, {chosen.tokens} tokens, one core, n = {chosen.repeats}"
@@ -183,7 +204,9 @@ def messages(row: dict[str, str]) -> list[dict[str, str]]:
     return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]
 
 
-def train_ours(folder: str, rows: list[dict[str, str]], steps: int, precision: str, lora: bool, clock: list[float]) -> list[float]:
+def train_ours(
+    folder: str, rows: list[dict[str, str]], steps: int, precision: str, lora: bool, clock: list[float]
+) -> list[float]:
     from cavesson.data.recipes import Jsonl
     from cavesson.lab.lab import Lab
     from cavesson.lab.progress import Silent
@@ -212,7 +235,9 @@ def train_ours(folder: str, rows: list[dict[str, str]], steps: int, precision: s
     return [json.loads(line)["loss"] for line in losses]
 
 
-def train_trl(folder: str, rows: list[dict[str, str]], steps: int, mode: str, lora: bool, clock: list[float]) -> list[float]:
+def train_trl(
+    folder: str, rows: list[dict[str, str]], steps: int, mode: str, lora: bool, clock: list[float]
+) -> list[float]:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoTokenizer, TrainerCallback
@@ -248,10 +273,8 @@ def one(chosen: argparse.Namespace) -> None:
     rows = conversations(chosen.folder, 8)
     kind, _, mode = chosen.one.partition(": ")
     lora = kind == "LoRA"
-    if mode.startswith("ours"):
-        losses = train_ours(chosen.folder, rows, chosen.steps, mode.split()[1], lora, clock)
-    else:
-        losses = train_trl(chosen.folder, rows, chosen.steps, mode, lora, clock)
+    train, how = (train_ours, mode.split()[1]) if mode.startswith("ours") else (train_trl, mode)
+    losses = train(chosen.folder, rows, chosen.steps, how, lora, clock)
     model = open_folder(chosen.folder, key="t")
     tokens = sum(len(ids) for ids in model.renderer.prompt_many([_talk(row) for row in rows]))
     used = float(np.median(np.diff(clock[1:])))
@@ -269,11 +292,19 @@ def sft(chosen: argparse.Namespace) -> None:
     rows, runs = [], {}
     for kind in chosen.kinds:
         names = ["ours fp32", "ours bf16", *chosen.trl]
-        some = take_turns({n: partial(in_process, __file__, chosen.folder, "--one", f"{kind}: {n}", "--steps", chosen.steps) for n in names}, chosen.repeats)
+        some = take_turns(
+            {
+                n: partial(in_process, __file__, chosen.folder, "--one", f"{kind}: {n}", "--steps", chosen.steps)
+                for n in names
+            },
+            chosen.repeats,
+        )
         runs[kind] = some
         peer = max(chosen.trl, key=lambda name: median(some[name], "rate"))
         for name, figures in some.items():
-            rows.append((kind, name, f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate"), f"{median(figures, 'gib'):.2f}", f"{figures[0]['first']:.3f}", f"{figures[0]['last']:.3f}"))  # fmt: skip
+            rate, of_peer = f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate")
+            loss = (f"{figures[0][key]:.3f}" for key in ("first", "last"))
+            rows.append((kind, name, rate, of_peer, f"{median(figures, 'gib'):.2f}", *loss))
     columns = ("", "", "tokens a second", "of the peer's quickest", "most memory, GiB", "loss, first step", "last step")
     publish("real_model_sft", f"SFT of a real model, one core, n = {chosen.repeats}", table(columns, rows), runs)
 
@@ -283,7 +314,9 @@ def main() -> None:
     made.add_argument("folder")
     made.add_argument("--tokens", type=int, default=64)
     made.add_argument("--prompts", type=int, nargs="*", default=[32, 64])
-    made.add_argument("--tasks", nargs="*", default=["greedy", "adapter", "top-p"], choices=["greedy", "adapter", "top-p"])
+    made.add_argument(
+        "--tasks", nargs="*", default=["greedy", "adapter", "top-p"], choices=["greedy", "adapter", "top-p"]
+    )
     made.add_argument("--batches", type=int, nargs="*", default=[16, 32, 64])
     made.add_argument("--sft", action="store_true", help="training instead of sampling")
     made.add_argument("--kinds", nargs="*", default=["LoRA", "all weights"], choices=["LoRA", "all weights"])

@@ -112,7 +112,9 @@ class Llama:
         for layer, kept in zip(self.layers, keys.layers, strict=True):
             q, k, v = self._heads(layer, x, turns)
             k, v = kept.update(k[:, :, None], v[:, :, None])
-            mixed = torch.cat([self._mixed(q[rows], k[rows, :, start:], v[rows, :, start:], bias) for rows, start, bias in bands])
+            mixed = torch.cat(
+                [self._mixed(q[rows], k[rows, :, start:], v[rows, :, start:], bias) for rows, start, bias in bands]
+            )
             x = self._after(layer, x, mixed)
         return self.head(self._norm(x, self.model.norm.weight))
 
