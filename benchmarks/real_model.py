@@ -273,10 +273,8 @@ def one(chosen: argparse.Namespace) -> None:
     rows = conversations(chosen.folder, 8)
     kind, _, mode = chosen.one.partition(": ")
     lora = kind == "LoRA"
-    if mode.startswith("ours"):
-        losses = train_ours(chosen.folder, rows, chosen.steps, mode.split()[1], lora, clock)
-    else:
-        losses = train_trl(chosen.folder, rows, chosen.steps, mode, lora, clock)
+    train, how = (train_ours, mode.split()[1]) if mode.startswith("ours") else (train_trl, mode)
+    losses = train(chosen.folder, rows, chosen.steps, how, lora, clock)
     model = open_folder(chosen.folder, key="t")
     tokens = sum(len(ids) for ids in model.renderer.prompt_many([_talk(row) for row in rows]))
     used = float(np.median(np.diff(clock[1:])))
@@ -304,7 +302,9 @@ def sft(chosen: argparse.Namespace) -> None:
         runs[kind] = some
         peer = max(chosen.trl, key=lambda name: median(some[name], "rate"))
         for name, figures in some.items():
-            rows.append((kind, name, f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate"), f"{median(figures, 'gib'):.2f}", f"{figures[0]['first']:.3f}", f"{figures[0]['last']:.3f}"))  # fmt: skip
+            rate, of_peer = f"{median(figures, 'rate'):.0f}", ratio(figures, some[peer], "rate")
+            loss = (f"{figures[0][key]:.3f}" for key in ("first", "last"))
+            rows.append((kind, name, rate, of_peer, f"{median(figures, 'gib'):.2f}", *loss))
     columns = ("", "", "tokens a second", "of the peer's quickest", "most memory, GiB", "loss, first step", "last step")
     publish("real_model_sft", f"SFT of a real model, one core, n = {chosen.repeats}", table(columns, rows), runs)
 

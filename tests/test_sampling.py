@@ -33,7 +33,6 @@ from cavesson.sampling.llama import llama_of
 from cavesson.sampling.manner import manner_of
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.reading import CACHE_NAMES, Reader
-from cavesson.sampling.reading import Reader
 from cavesson.sampling.sampler import Params
 from cavesson.sampling.window import Alike, Anew, Window
 
@@ -185,7 +184,13 @@ def test_a_model_too_large_for_the_cache_gets_as_many_seats_as_its_weights_are_w
     assert fitting_seats(llama, 100, 200) == 256, "10 MiB hold the keys and values of many short texts"
     monkeypatch.setattr("cavesson.sampling.bounds.CACHE_BYTES", {"cpu": 0, "cuda": 0})
     weights = sum(weight.numel() * 4 for weight in llama.parameters())
-    column = 2 * llama.config.num_hidden_layers * llama.config.num_key_value_heads * llama.model.layers[0].self_attn.head_dim * 4
+    column = (
+        2
+        * llama.config.num_hidden_layers
+        * llama.config.num_key_value_heads
+        * llama.model.layers[0].self_attn.head_dim
+        * 4
+    )
     assert fitting_seats(llama, weights / column / 20, 1000) == 20
     monkeypatch.setattr("cavesson.sampling.bounds.WHOLE_BYTES", 0)
     assert fitting_seats(llama, weights / column / 20, weights / column / 10) == 10

@@ -44,7 +44,7 @@ VERSION = 3  # 3: other last bits of a Llama's logits on a CPU
 USUAL_TOKENS = 64
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
-NUCLEUS = 256
+NUCLEUS = 4096
 """Number of tokens within which a nucleus is looked for first: to sort a whole vocabulary takes longer than a step of a model."""
 MERGED_UP_TO = 300_000_000
 """Largest number of parameters of a model whose adapter is merged for sampling."""
@@ -205,9 +205,9 @@ class _Decoding:
         self.ends_turn = torch.zeros(rows_of(self.net), dtype=torch.bool, device=self.device)
         self.ends_turn[sorted(self.stop_ids)] = True
         self.read = Reader(self.net)
-        quick = sampler.llama if isinstance(self.keys, Window) else None
-        self.begin = partial(self.keys.begin, self.read) if quick is None else partial(quick.begin, self.keys)
-        self.read_column = partial(self.keys.step, self.read) if quick is None else partial(quick.step, self.keys)
+        self.begin, self.read_column = partial(self.keys.begin, self.read), partial(self.keys.step, self.read)
+        if isinstance(self.keys, Window) and (quick := sampler.llama) is not None:
+            self.begin, self.read_column = partial(quick.begin, self.keys), partial(quick.step, self.keys)
 
     def run(self) -> Iterator[tuple[_Row, Completion]]:
         """Write all rows; yields each row when it is finished."""

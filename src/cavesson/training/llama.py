@@ -484,7 +484,9 @@ class _Ready:
             for n, ranks_ in zip(self.adapted, self.ranks, strict=True):
                 a = weights[group.parts[n].a]
                 torch.mul(a, 1.0 if norm is None else norm, out=down_RD[ranks_])
-            self.down_RD = down_RD.to(dtype)  # the rows in `matrix` change when the same network runs with other weights
+            self.down_RD = down_RD.to(
+                dtype
+            )  # the rows in `matrix` change when the same network runs with other weights
             matrix[outputs:] = self.down_RD
             if self.merged:
                 matrix[:outputs].addmm_(self.up_OR, down_RD)
