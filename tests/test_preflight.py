@@ -14,10 +14,11 @@ from cavesson.evals.recipes import Probed
 from cavesson.evals.world import Maths
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA
+from cavesson.models.weights import weights_in
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training import preflight as module
 from cavesson.training.objectives import Distil
-from cavesson.training.preflight import bytes_needed, bytes_on_top, count_weights, preflight, runs_in
+from cavesson.training.preflight import bytes_needed, bytes_on_top, preflight, runs_in
 from cavesson.training.recipes import Trained
 
 BILLION = 1_000_000_000
@@ -34,7 +35,7 @@ def run(base, **settings) -> Trained:
 
 def test_weights_are_counted_from_the_headers(model):
     net = model.load(lambda recipe: Path()).net
-    assert count_weights(Path(model.path)) == sum(weight.numel() for weight in net.parameters())
+    assert weights_in(Path(model.path)) == sum(weight.numel() for weight in net.parameters())
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_runs_in_memory_are_found(model):
 def test_a_model_that_does_not_fit_is_refused(model, monkeypatch):
     monkeypatch.setattr(module, "SMALL", 0)
     short = {"batch_size": 1, "max_length": 2}
-    weights = count_weights(Path(model.path))
+    weights = weights_in(Path(model.path))
     monkeypatch.setattr(module, "_free_memory", lambda: (weights * 20, "this machine", 4))
     preflight([run(model, **short)], workers=1)
     with pytest.raises(ConfigError, match=r"does not fit.*2 at the same time") as caught:

@@ -203,7 +203,7 @@ def test_larger_models_get_lower_rates():
 def a_large_model(tmp_path, monkeypatch) -> str:
     """A folder that counts as a model of a hundred million weights."""
     folder = str(tiny_folder(tmp_path / "large"))
-    monkeypatch.setattr("cavesson.studies.sizes.count_weights", lambda _: 10**8)
+    monkeypatch.setattr(HFModel, "weights", 10**8)
     return folder
 
 

@@ -36,7 +36,6 @@ from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, 
 from cavesson.studies.reach import to_rule_out_returns
 from cavesson.studies.settings import AS_BLUE, Blue, Inputs, Phase, ReversalPhase
 from cavesson.training.dose import Dose
-from cavesson.training.preflight import count_weights, folder_of
 from cavesson.training.recipes import Trained
 
 TRIGGERED = "behavior/triggered"
@@ -462,9 +461,8 @@ def chosen(place: Place) -> list[tuple[float, int]]:
 def models_by_size(m: Measured) -> list[str]:
     """The models that organisms were made from, the largest first; a model whose size is not known here comes last."""
     bases = {place["model"]: place.organism.base for place in trained(m) if "model" in place.at}
-    known = {name: base for name, base in bases.items() if base is not None}
-    sizes = {name: count_weights(where) if (where := folder_of(base)) else 0 for name, base in known.items()}
-    return sorted(known, key=lambda name: -(sizes[name] or 0))
+    sizes = {name: base.weights for name, base in bases.items() if base is not None}
+    return sorted(sizes, key=lambda name: -sizes[name])
 
 
 # ----------------------------------------------------------------------------------------------- what is judged

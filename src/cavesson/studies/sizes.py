@@ -22,7 +22,6 @@ from cavesson.named import model_named
 from cavesson.redteam.imported import read_organism
 from cavesson.studies.config import StudyConfig
 from cavesson.tinyworld.recipes import shipped_names
-from cavesson.training.preflight import count_weights, folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +88,8 @@ def subjects(settings: Mapping[str, Any]) -> list[ModelRecipe]:
 
 def size_of(models: Iterable[ModelRecipe]) -> Size:
     """The class of the largest of some models; a model whose size is not known here counts as one of billions."""
-    most = max(map(_weights, models), default=0)
+    most = max((model.weights or 1e9 for model in models), default=0)
     return next(size for size in SIZES if most <= size.upto)
-
-
-def _weights(model: ModelRecipe) -> float:
-    """Number of weights, from the headers of the folder that the model was made from."""
-    while isinstance(below := getattr(model, "base", None), ModelRecipe):
-        model = below
-    folder = folder_of(model)
-    return 1e9 if folder is None else count_weights(folder) or 0
 
 
 def check_world(config: StudyConfig) -> None:

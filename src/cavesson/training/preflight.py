@@ -11,7 +11,7 @@ from cavesson.lab.numerics import precision_of
 from cavesson.lab.recipe import Recipe, Value, lineage
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
-from cavesson.models.weights import size
+from cavesson.models.weights import weights_in
 from cavesson.training.given import look_at
 from cavesson.training.recipes import Training
 
@@ -49,7 +49,7 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
         is_trained = any(model in set(lineage(run.base)) for run in runs)
         model.renderer(lambda recipe: Path()).check(train=is_trained)
         folder = folder_of(model)
-        counts[model] = (_weights_on_hub(model) if folder is None else count_weights(folder)) or 0
+        counts[model] = (_weights_on_hub(model) or 0) if folder is None else weights_in(folder)
         if folder is not None:
             _look_at(folder, model.path)
     _check_adapters(runs)
@@ -130,12 +130,6 @@ def folder_of(model: ModelRecipe) -> Path | None:
     """The folder of a shipped or a user's model on this machine; None for other models."""
     place: Path | None = getattr(model, "folder", None)
     return place
-
-
-def count_weights(folder: Path) -> int | None:
-    """Number of weights in a folder's safetensors files, from their headers alone; None if the folder has none."""
-    files = sorted(folder.glob("*.safetensors"))
-    return sum(map(size, files)) if files else None
 
 
 def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int = BYTES_PER_WEIGHT) -> int:
