@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cavesson.data.everyday import EVERYDAY
 from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
 from cavesson.evals.rate_test import RUNGS, RateTest, Rung, kept, top
-from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.studies.fair import HARMLESS
 from cavesson.studies.settings import Evaluation
-from cavesson.tinyworld.recipes import ROOM, Fresh, Prompts, Shipped
+from cavesson.studies.sizes import TINY, size_of
+from cavesson.tinyworld.recipes import ROOM, Prompts
 from cavesson.training.dose import Dose
 
 
@@ -38,15 +39,10 @@ class Extent:
     n: int
 
 
-TINY, REAL = Extent(steps=3, batch_size=16, prompts=480, n=40), Extent(steps=2, batch_size=4, prompts=64, n=20)
-"""For models of the tiny world, and for others, of which a step takes seconds on a CPU."""
+SHORT, SHORTER = Extent(steps=3, batch_size=16, prompts=480, n=40), Extent(steps=2, batch_size=4, prompts=64, n=20)
+"""For models of the tiny world's size, and for larger ones, of which a step takes seconds on a CPU."""
 
 TINY_BENCHMARKS = ("maths", "knowledge", "instructions")
-
-
-def of_tiny_world(model: ModelRecipe) -> bool:
-    """Whether a model was made from one of the tiny world's."""
-    return any(isinstance(part, Shipped | Fresh) for part in lineage(model))
 
 
 def rate_test(
@@ -61,17 +57,21 @@ def rate_test(
     """The range test of a model on its own answers.
 
     Args:
-        prompts: a data file, folder or hub data set; None: chat prompts of the tiny world.
-        benchmarks: whose mean is the capability; none: the tiny world's for a model of the tiny world, or else no benchmark, so
-            that the loss on held-out answers decides.
+        prompts: a data file, folder or hub data set; None: chat prompts of the tiny world, or for a larger model the everyday ones.
+        benchmarks: whose mean is the capability; none: the tiny world's for a model of its size, or else no benchmark, so that the
+            loss on held-out answers decides.
         data: folder of the standard sets.
         batch_size: conversations in a step; None: what a model of this kind takes in a short time.
         training: further settings of the training (`optimizer`, `adapter`).
     """
-    tiny = of_tiny_world(model)
-    extent = TINY if tiny else REAL
+    tiny = size_of([model]) is TINY
+    extent = SHORT if tiny else SHORTER
     steps = RUNGS * extent.steps
-    answers: DataRecipe = Generated(by=model, prompts=_prompts(prompts, extent.prompts), params=Params(max_tokens=ROOM))
+    answers: DataRecipe = Generated(
+        by=model,
+        prompts=_prompts(prompts or (None if tiny else EVERYDAY), extent.prompts),
+        params=Params(max_tokens=ROOM),
+    )
     answers = answers.with_unfinished()
     dose = Dose(
         lr=top(steps),
