@@ -238,3 +238,9 @@ def test_every_study_refuses_a_real_model_with_the_tiny_worlds_defaults(a_large_
     for study, key in (("robust-organisms", "model"), ("mitigation", "model")):
         with pytest.raises(ConfigError, match="is a real chat model, and these are the tiny world's"):
             resolve(study, flags={"--model": (key, a_large_model)})
+
+
+def test_the_page_on_sizes_has_the_rates_that_are_used():
+    page = (Path(__file__).parents[1] / "docs" / "smollm2.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| (\d\S*e-\d) \| (\d\S*e-\d) \|", page, re.M)
+    assert [(float(lora), float(full)) for lora, full in rows] == [(size.lora, size.full) for size in SIZES]
