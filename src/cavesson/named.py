@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from cavesson.data.everyday import EVERYDAY, EverydayTeacher
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.lab.recipe import Recipe
+from cavesson.models.adapted import Adapted
 from cavesson.models.folders import as_folder, base_of_adapter, looks_like_path
 from cavesson.models.gguf import PACKAGED, gguf_file
-from cavesson.models.recipes import Adapted, HFModel, ModelRecipe, TemplateValue
+from cavesson.models.recipes import HFModel, ModelRecipe, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 

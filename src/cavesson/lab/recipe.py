@@ -27,7 +27,7 @@ PathOf = Callable[["Recipe"], Path]
 
 KINDS: dict[str, str] = {
     "hf-model": "cavesson.models.recipes:HFModel",
-    "adapted": "cavesson.models.recipes:Adapted",
+    "adapted": "cavesson.models.adapted:Adapted",
     "merged": "cavesson.models.recipes:Merged",
     "noised": "cavesson.models.recipes:Noised",
     "pruned": "cavesson.models.recipes:Pruned",

@@ -76,9 +76,13 @@ class Forecast:
 
 
 def smaller(resolved: Resolved) -> Resolved:
-    """The same study with few steps, prompts and questions and its first seed; the grid stays whole, so every kind of stage runs."""
+    """The same study with few steps, prompts and questions and its first seed; the grid stays whole, so every kind of stage runs.
+
+    Blue also trains organisms that so few steps of red have not made.
+    """
     values = {**_smaller(resolved.config.model_dump(mode="json")), "seeds": [resolved.config.seeds[0]], "looks": None}
-    return replace(resolved, config=validated(resolved.study.config, values, {}))
+    config = validated(resolved.study.config, values, {})
+    return replace(resolved, study=replace(resolved.study, takes=None), config=config)
 
 
 def _smaller(values: Mapping[str, Any]) -> dict[str, Any]:
