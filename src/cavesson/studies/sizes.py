@@ -47,8 +47,20 @@ TINY = Size("at most 10 million weights", 2e7, 5e-3, 1e-3, "docs/statistics.md, 
 SIZES: tuple[Size, ...] = (
     TINY,
     Size("about 100 million weights", 6e8, 1e-3, 1e-4, "docs/smollm2.md"),
-    Size("1 to 10 billion weights", 1.5e10, 2e-4, 2e-5, "Dettmers et al. 2023 (QLoRA), table 9; Touvron et al. 2023 (Llama 2)"),
-    Size("larger", float("inf"), 1e-4, 1e-5, "Dettmers et al. 2023 (QLoRA), table 9; half the rate of Llama 2, to be safe"),
+    Size(
+        "1 to 10 billion weights",
+        1.5e10,
+        2e-4,
+        2e-5,
+        "Dettmers et al. 2023 (QLoRA), table 9; Touvron et al. 2023 (Llama 2)",
+    ),
+    Size(
+        "larger",
+        float("inf"),
+        1e-4,
+        1e-5,
+        "Dettmers et al. 2023 (QLoRA), table 9; half the rate of Llama 2, to be safe",
+    ),
 )
 """Smallest first."""
 
