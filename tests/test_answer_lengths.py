@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cavesson.cli.main import app
 from cavesson.data.recipes import Mixed
-from cavesson.evals.recipes import Scored
+from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.world import Knowledge, Maths
 from cavesson.findings.about import _many_cut, _not_learnt_from
 from cavesson.game import play
@@ -126,6 +126,11 @@ def test_loops_are_counted_by_themselves_and_trained_by_nobody(tmp_path: Path, m
         assert [e.conversation.answer for e in kept] == ["A duck.", "The duck sw"], "keep_unfinished is for cut ones"
         [note] = _not_learnt_from([data], lab.store)
         [warning] = _many_cut([data], lab.store)
+        probed = Probed(
+            run=Dose(steps=1, lr=1e-3, keep_unfinished=True).train(SMALL, data), steps=(1,), suite=(Maths(n=1),)
+        )
+        [with_cut] = _many_cut([data, probed], lab.store)
+    assert "on which nothing is trained" in warning.why and "trained without an end of turn" in with_cut.why
     assert "1 cut at the limit on tokens, 1 repeating themselves up to the limit on tokens" in note
     assert warning.name == "Cut answers" and "67% of 3" in warning.why and "--answer-tokens" in warning.why
 

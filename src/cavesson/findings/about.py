@@ -21,6 +21,7 @@ from cavesson.lab.store import Store, default_root
 from cavesson.sampling.recipes import Generated, faults_in_words
 from cavesson.sampling.sampler import FAULTS
 from cavesson.training.hyper import LEFT_OUT
+from cavesson.training.preflight import runs_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,18 @@ def _not_learnt_from(recipes: Sequence[Recipe], store: Store) -> Iterator[str]:
         if isinstance(recipe, Generated):
             answers.update(counts)
     if faults := faults_in_words(answers):
-        kept = any(getattr(recipe, "keep_unfinished", False) for recipe in stored)
         how = "Where a training has keep_unfinished, those that were cut are trained without an end of turn"
         yield (
             f"Of {answers['answers']:,} answers that models wrote, some are no whole answers: {faults}. "
-            + (f"{how}; nothing else is trained on them." if kept else "Nothing is trained on these.")
+            + (f"{how}; nothing else is trained on them." if _keeps_cut(recipes) else "Nothing is trained on these.")
         )
     if rows:
         yield f"Trainings left out {rows:,} rows of their data that say that their answers are not finished."
+
+
+def _keeps_cut(recipes: Sequence[Recipe]) -> bool:
+    """Whether one of the trainings learns cut answers too."""
+    return any(getattr(run, "keep_unfinished", False) for recipe in recipes for run in runs_in(recipe))
 
 
 MANY = 0.1
@@ -100,12 +105,16 @@ def _many_cut(recipes: Sequence[Recipe], store: Store) -> Iterator[WarningView]:
     many = [each for each in lacking if 1 - each[0] >= MANY]
     if many:
         whole, worst, counts = min(many, key=lambda each: each[0])
+        learnt = (
+            "of which those that were cut are trained without an end of turn"
+            if _keeps_cut(recipes)
+            else "on which nothing is trained, so the rest are the shorter ones"
+        )
         yield WarningView(
             name="Cut answers",
-            why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers "
-            f"and are trained by nobody, so the rest are the shorter ones; most in answers of {worst.by.describe()}: "
-            f"{1 - whole:.0%} of {counts['answers']:,} ({faults_in_words(counts)}). --answer-tokens gives more room than "
-            f"{worst.params.max_tokens} tokens.",
+            why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers, "
+            f"{learnt}; most in answers of {worst.by.describe()}: {1 - whole:.0%} of {counts['answers']:,} "
+            f"({faults_in_words(counts)}). --answer-tokens gives more room than {worst.params.max_tokens} tokens.",
         )
 
 
