@@ -15,7 +15,7 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.recipes import LoRA
 from cavesson.studies.fair import HARMLESS
-from cavesson.studies.rates import TINY, proposed, rate_test
+from cavesson.studies.rates import SHORT, proposed, rate_test
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.optimizers import RAMP, factor_at
 
@@ -68,7 +68,7 @@ def test_a_model_is_measured_after_every_rung_and_breaks_at_the_top(ramped: tupl
     assert shares[1] >= HARMLESS > shares[-1]
     assert rungs[-1].held_out > start.held_out + 1
     losses = [json.loads(line) for line in (store.path(test) / "losses.jsonl").read_text().splitlines()]
-    assert len(losses) == RUNGS * TINY.steps and losses[-1]["lr"] == pytest.approx(HIGHEST)
+    assert len(losses) == RUNGS * SHORT.steps and losses[-1]["lr"] == pytest.approx(HIGHEST)
 
 
 def test_the_doctor_prints_a_table_and_the_setting_to_paste(
