@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts, told
-from cavesson.findings.views import ClaimView
+from cavesson.findings.views import ClaimView, TableView
 from cavesson.stats import Estimate
 
 FULL = ("--preset", "full", "--seeds", "auto")
@@ -125,14 +125,11 @@ def page(result: StudyResult, other: StudyResult | None = None) -> Iterator[str]
         yield ""
         yield table.caption
         yield ""
-        rows = [table.columns, *table.rows]
-        told = [i for i, _ in enumerate(table.columns) if i == 0 or len({str(row[i]) for row in table.rows}) > 1]
-        if len(table.rows) > 1 and len({str(row[0]) for row in table.rows}) == 1:
-            told = told[1:]  # a column of one value says nothing
-        for number, row in enumerate(rows):
-            yield _row(*(row[i] for i in told))
-            if number == 0:
-                yield "|" + " --- |" * len(told)
+        columns = telling(table)
+        yield _row(*(table.columns[i] for i in columns))
+        yield "|" + " --- |" * len(columns)
+        for row in table.rows:
+            yield _row(*(row[i] for i in columns))
     yield ""
     yield "## Statements"
     yield ""
@@ -142,6 +139,12 @@ def page(result: StudyResult, other: StudyResult | None = None) -> Iterator[str]
         yield "## The same statements in the tiny world"
         yield ""
         yield from agreement(result, other)
+
+
+def telling(table: TableView) -> list[int]:
+    """The columns whose rows differ: of several rows, a column of one value says nothing."""
+    every = range(len(table.columns))
+    return [i for i in every if len(table.rows) == 1 or len({str(row[i]) for row in table.rows}) > 1]
 
 
 def _row(*cells: Estimate | str | None) -> str:
