@@ -9,11 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from cavesson.cli.main import app
+from cavesson.data.recipes import _chance
 from cavesson.errors import CavessonError
+from cavesson.evals.items import no_store
 from cavesson.evals.rate_test import HIGHEST, RUNGS, RateTest, Rung, kept, top
 from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.models.recipes import LoRA
+from cavesson.sampling.recipes import Generated
 from cavesson.studies.fair import HARMLESS
 from cavesson.studies.rates import SHORT, proposed, rate_test
 from cavesson.tinyworld.recipes import Shipped
@@ -86,3 +90,11 @@ def test_the_doctor_prints_a_table_and_the_setting_to_paste(
 def test_a_rate_is_found_for_a_model_alone(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["doctor", "--find-lr", "--store", str(tmp_path)])
     assert "--find-lr needs a model" in str(refused.exception)
+
+
+def test_prompts_of_ones_own_leave_answers_to_train_on_and_to_hold_out() -> None:
+    test = rate_test(Shipped(name="small"), prompts="everyday")
+    answers = next(recipe for recipe in lineage(test) if isinstance(recipe, Generated))
+    asked = answers.prompts.examples(no_store)
+    held_out = {e.conversation.prompt for e in asked if _chance(e.conversation.prompt) < 0.2}
+    assert 0 < len(held_out) < len({e.conversation.prompt for e in asked})

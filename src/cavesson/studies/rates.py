@@ -93,7 +93,7 @@ def rate_test(
 def _prompts(named: str | None, n: int) -> DataRecipe:
     if named is None:
         return Prompts(family="chat", n=n)
-    return Mixed(parts=(Part(base=data_named(named)),), weights=(1.0,), size=n)
+    return Mixed(parts=(data_named(named),), weights=(1.0,), size=n)  # whose answers are parted, by their prompts
 
 
 def proposed(rungs: Sequence[Rung]) -> tuple[float, ...]:
