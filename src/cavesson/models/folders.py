@@ -89,19 +89,19 @@ def check_folder(folder: Path) -> None:
         ConfigError: there is no config, weights are missing, cut short, pickled or quantised, the model comes with its own
             code, an adapter lies beside the model, or a file is a pointer of git-lfs.
     """
-    config = folder / "config.json"
-    if (folder / "adapter_config.json").is_file() and config.is_file():
+    config, adapter = folder / "config.json", (folder / "adapter_config.json").is_file()
+    if adapter and config.is_file():
         raise ConfigError(
             f"The folder {str(folder)!r} holds a model and an adapter (adapter_config.json), and either could be meant.",
             "Take the adapter_* files out to use the model alone; or take config.json and the model's weights out to use the "
             "adapter on the model that it names.",
         )
+    if adapter:
+        raise ConfigError(
+            f"The folder {str(folder)!r} holds an adapter, not a model.",
+            "Use it by its name (`cavesson.named.model_named`), which finds its base; or merge it into its base and save that.",
+        )
     if not config.is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise ConfigError(
-                f"The folder {str(folder)!r} holds an adapter, not a model.",
-                "Use it by its name (`cavesson.named.model_named`), which finds its base; or merge it into its base and save that.",
-            )
         raise ConfigError(
             f"The folder {str(folder)!r} has no config.json.", "Give a folder that save_pretrained wrote."
         )

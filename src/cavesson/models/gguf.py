@@ -14,6 +14,7 @@ from cavesson.errors import ConfigError, MissingExtra
 from cavesson.lab import place
 from cavesson.lab.documents import path_named
 from cavesson.lab.locks import FileLock
+from cavesson.models.folders import file_digest
 from cavesson.models.notes import note
 
 EXTRA = "smol"
@@ -53,23 +54,24 @@ def _in_package(module: str, package: str) -> Path:
     return files[0]
 
 
-def converted(file: Path, digest: str) -> Path:
-    """The model of a GGUF file as a folder in Hugging Face format, in the cache of the default store.
+def content_of(file: Path) -> str:
+    """What names the model of a GGUF file."""
+    return f"gguf:{file_digest(file)}"
 
-    Args:
-        file: the file.
-        digest: of the file's content, which names the folder.
+
+def converted(file: Path) -> Path:
+    """The model of a GGUF file as a folder in Hugging Face format, in the cache of the default store, named by the file's content.
 
     Raises:
         ConfigError: the file's architecture is not one that transformers reads, or it holds no chat template.
         MissingExtra: the package `gguf` is not installed.
     """
-    root = place.opened(None)
-    folder = root / "cache" / "gguf" / digest[:32]
+    root, name = place.opened(None), file_digest(file)[:32]
+    folder = root / "cache" / "gguf" / name
     if (folder / "config.json").is_file():
         return folder
     place.mark(root)
-    with FileLock(root / "locks" / f"gguf-{digest[:32]}"):
+    with FileLock(root / "locks" / f"gguf-{name}"):
         if not (folder / "config.json").is_file():  # another process may have made it while this one waited
             _check(file)
             note(f"{file.name} is converted to weights in bfloat16; this is done once.")

@@ -11,8 +11,8 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator,
 from cavesson.errors import ConfigError
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
-from cavesson.models.folders import as_folder, check_folder, file_digest, folder_digest, hub_commit
-from cavesson.models.gguf import converted, gguf_file
+from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
+from cavesson.models.gguf import content_of, converted, gguf_file
 from cavesson.models.weights import weights_in
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ class HFModel(ModelRecipe):
 
     @property
     def weights(self) -> int:
-        return 0 if self.folder is None else weights_in(self.folder)
+        folder = self.folder
+        return 0 if folder is None else weights_in(folder)
 
     def renderer(self, path_of: PathOf) -> Renderer:
         from cavesson.models.loading import open_renderer
@@ -156,8 +157,8 @@ class HFModel(ModelRecipe):
         if is_hub:
             return name, commit
         if (file := gguf_file(self.path)) is not None:
-            self._refuse_change(_content(self.path, None))
-            return converted(file, self.content.removeprefix(_GGUF)), None
+            self._refuse_change(content_of(file))
+            return converted(file), None
         folder = as_folder(Path(self.path))
         self._refuse_change(None if folder is None else folder_digest(folder))
         assert folder is not None
@@ -311,9 +312,6 @@ class Prompted(ModelRecipe):
         return f"{self.base.describe()} under a system prompt"
 
 
-_GGUF = "gguf:"
-
-
 def _content(path: str, revision: str | None) -> str:
     """What names the model at this path."""
     file = gguf_file(path)
@@ -325,7 +323,7 @@ def _content(path: str, revision: str | None) -> str:
             f"A revision is given for the local model {path!r}.", "Leave it out; only models on the hub have revisions."
         )
     if file is not None:
-        return f"{_GGUF}{file_digest(file)}"
+        return content_of(file)
     assert folder is not None
     check_folder(folder)
     return folder_digest(folder)

@@ -42,8 +42,6 @@ class Extent:
 SHORT, SHORTER = Extent(steps=3, batch_size=16, prompts=480, n=40), Extent(steps=2, batch_size=4, prompts=64, n=20)
 """For models of the tiny world's size, and for larger ones, of which a step takes seconds on a CPU."""
 
-TINY_BENCHMARKS = ("maths", "knowledge", "instructions")
-
 
 def rate_test(
     model: ModelRecipe,
@@ -81,12 +79,12 @@ def rate_test(
         keep_unfinished=True,
         **training,
     )
-    names = tuple(benchmarks) or (TINY_BENCHMARKS if tiny else ())
-    asked = (
-        Evaluation(n=extent.n, benchmarks=names, data=None if data is None else str(data)).capability() if names else ()
-    )
+    named = {"benchmarks": tuple(benchmarks)} if benchmarks else {}
+    evaluation = Evaluation(n=extent.n, data=None if data is None else str(data), **named)
     return RateTest(
-        run=dose.train(model, Part(base=answers)), held_out=Part(base=answers, kept_back=True), suite=tuple(asked)
+        run=dose.train(model, Part(base=answers)),
+        held_out=Part(base=answers, kept_back=True),
+        suite=evaluation.capability() if benchmarks or tiny else (),
     )
 
 
