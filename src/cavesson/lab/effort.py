@@ -38,8 +38,9 @@ class Effort:
     def guess(self) -> float:
         """Seconds on a usual machine: one core of a CPU, or a GPU.
 
-        Measured on models of 1 and of 135 million weights (docs/performance.md). The time of a token grows a little faster than the
-        number of weights, because a large model leaves the processor's caches.
+        Fitted by eye to what stages took with models of 1 and of 135 million weights on a busy CPU; the factor of a GPU is a guess.
+        `Times` corrects all of it by what stages take. The time of a token grows a little faster than the number of weights, because
+        a large model leaves the processor's caches.
         """
         size: float = max(self.weights, 1e5) / 1e6
         tokens = 5e-6 * self.read + 4e-5 * self.written + 3.5e-5 * self.trained
