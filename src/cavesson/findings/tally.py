@@ -44,7 +44,9 @@ def told(claims: Sequence[ClaimView]) -> str:
         sentences.append(f"Of {_several(len(found), 'statement')}, {_listed(parts)}.")
     if checks:
         passed = sum(check.verdict == "holds" for check in checks)
-        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted.")
+        untested = sum(check.verdict in ("not run", "not applicable") for check in checks)
+        rest = f" and {untested} could not be tested" if untested else ""
+        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted{rest}.")
     return " ".join(sentences)
 
 
