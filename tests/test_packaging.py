@@ -236,6 +236,14 @@ def test_the_navigation_shows_every_page_but_the_notes() -> None:
     assert not [note.name for note in notes if note.name != "index.md" and f"({note.name})" not in listed]
 
 
+def test_a_reader_can_read_the_whole_navigation() -> None:
+    """The pages in the navigation have at most 20,000 words; what only its maker needs goes to `docs/notes/`."""
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.relative_to(ROOT / "docs").parts[0] != "notes"]
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in pages}
+    longest = sorted(words, key=words.__getitem__, reverse=True)[:3]
+    assert sum(words.values()) <= 20_000, f"{sum(words.values())} words; the longest pages: {', '.join(longest)}"
+
+
 def test_what_pip_says_goes_to_a_file_that_is_named_if_pip_fails(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
