@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,8 +16,7 @@ from synthetic_result import synthetic_result
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-import results_pages  # noqa: E402
-import results_pictures  # noqa: E402
+results_pages, results_pictures = map(import_module, ("results_pages", "results_pictures"))
 
 
 def rate(value: float, n: int = 60) -> Estimate:
