@@ -11,6 +11,7 @@ and each says the command, the machine, the seeds and the date of its figures.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -58,8 +59,9 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
 
 
 def write(path: Path, text: str) -> None:
+    """Write a page or a picture; no line of a page breaks between a number and its %."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text), encoding="utf-8")
     print(f"wrote  {path}")
 
 

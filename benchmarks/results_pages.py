@@ -80,8 +80,8 @@ def page(name: str, result: StudyResult, other: StudyResult | None = None) -> It
     yield " ".join(finding(result))
     yield ""
     yield from _origin(result)
-    for shown in (table for table in _shown(result) if len(table.rows) <= MOST_ROWS):
-        yield from _section("##", shown)
+    for table in _shown(result):
+        yield from _section("##", table)
     yield ""
     yield "## Statements"
     yield ""
@@ -122,8 +122,13 @@ def _origin(result: StudyResult) -> Iterator[str]:
 
 
 def _shown(result: StudyResult) -> list[TableView]:
+    """The tables that carry the finding, but for long ones and those that are mostly without figures."""
     named = SHOWN.get(result.study, tuple(table.title for table in result.tables[:2]))
-    return [table for table in result.tables if table.title in named]
+    return [
+        table
+        for table in result.tables
+        if table.title in named and len(table.rows) <= MOST_ROWS and 2 * len(_with_figures(table)) >= len(table.rows)
+    ]
 
 
 # ----------------------------------------------------------------------------------------------- finding
@@ -237,11 +242,11 @@ def of_figures(table: TableView) -> tuple[list[int], list[int]]:
 def _section(heading: str, table: TableView, *, whole: bool = False) -> Iterator[str]:
     """A table under its heading. Long texts are footnotes; unless the whole table is wanted, rows without a figure are counted."""
     columns, (labels, _) = telling(table), of_figures(table)
-    rows = table.rows if whole else [row for row in table.rows if any(isinstance(cell, Estimate) for cell in row)]
+    rows = table.rows if whole else _with_figures(table)
     same = {i: n for i in columns if (n := _same_n(row[i] for row in rows))}
     notes: dict[str, int] = {}
     yield from ("", f"{heading} {table.title}", "", table.caption, "")
-    yield _row(*(table.columns[i] + (f", n = {same[i]}" if i in same else "") for i in columns))
+    yield _row(*(table.columns[i] + (f"<br>n = {same[i]}" if i in same else "") for i in columns))
     yield "|" + " --- |" * len(columns)
     for row in rows:
         yield _row(
@@ -250,6 +255,10 @@ def _section(heading: str, table: TableView, *, whole: bool = False) -> Iterator
     yield from _footnotes(notes)
     if left_out := len(table.rows) - len(rows):
         yield from ("", f"{left_out} further {'row has' if left_out == 1 else 'rows have'} no figure in this run.")
+
+
+def _with_figures(table: TableView) -> list[list[Cell]]:
+    return [row for row in table.rows if any(isinstance(cell, Estimate) for cell in row)]
 
 
 def _same_n(cells: Iterable[Cell]) -> int | None:
@@ -262,14 +271,14 @@ def _noted(cell: Cell, notes: dict[str, int]) -> Cell:
     """A cell, or the number of its footnote where it is a long text."""
     if not isinstance(cell, str) or len(cell.split()) < LONG:
         return cell
-    return f"<sup>{notes.setdefault(cell, len(notes) + 1)}</sup>"
+    return f"note {notes.setdefault(cell, len(notes) + 1)}"
 
 
 def _footnotes(notes: Mapping[str, int]) -> Iterator[str]:
     if notes:
         yield ""
         yield "  \n".join(
-            f"<sup>{number}</sup> {text[:1].upper()}{text[1:].removesuffix('.')}." for text, number in notes.items()
+            f"Note {number}: {text[:1].upper()}{text[1:].removesuffix('.')}." for text, number in notes.items()
         )
 
 
@@ -289,7 +298,7 @@ def statements(claims: Sequence[ClaimView], other: StudyResult | None = None) ->
     yield "|" + " --- |" * (4 if other is None else 6)
     for claim in claims:
         if claim.verdict in TESTED:
-            verdict = f"{_verdict(claim)}{_noted(claim.to_decide, notes) if claim.verdict == 'undecided' else ''}"
+            verdict = f"{_verdict(claim)}{f', {_noted(claim.to_decide, notes)}' if claim.to_decide else ''}"
             yield _row(claim.statement, claim.published, claim.ours, verdict, *_beside(claim, beside, other))
     yield from _footnotes(notes)
     yield from _untested(claims)

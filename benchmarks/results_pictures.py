@@ -10,11 +10,11 @@ from cavesson.findings.tally import counted
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.stats import Estimate, Unit
 
-WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 900, 170, 46, 36, 40, 30
+WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 690, 150, 44, 38, 46, 28
 INK, SOFT, LINE, FILL = "#292524", "#57534e", "#d6d3d1", "#0f766e"
 MOST_PANELS = 4
 STYLE = (
-    f"text{{font:13px system-ui,sans-serif;fill:{INK}}}.title{{font-weight:600}}.tick{{font-size:11px;fill:{SOFT}}}"
+    f"text{{font:12px system-ui,sans-serif;fill:{INK}}}.title{{font-weight:600}}.tick{{font-size:11px;fill:{SOFT}}}"
     ".mid{text-anchor:middle}.end{text-anchor:end}.on{fill:#fff}"
 )
 VERDICTS = {
@@ -65,8 +65,11 @@ def figures(table: TableView, labels: Sequence[int], columns: Sequence[int]) -> 
 
 
 def _name(row: Sequence[Estimate | str | None], labels: Sequence[int]) -> str:
-    name = " · ".join(str(row[column]) for column in labels)
-    return name if len(name) <= 24 else name[:23] + "…"
+    return _short(" · ".join(str(row[column]) for column in labels), 22)
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _panel(
@@ -80,13 +83,12 @@ def _panel(
     def x(value: float) -> float:
         return left + (min(max(value, low), high) - low) / (high - low) * width
 
-    yield f'<text x="{left:.1f}" y="{TOP - 14}" class="title">{escape(table.columns[column])}</text>'
     one = next(iter(found.values()))
-    for tick in (low, (low + high) / 2, high):
-        yield f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{bottom}" stroke="{LINE}"/>'
+    yield f'<text x="{left:.1f}" y="{TOP - 28}" class="title">{escape(_short(table.columns[column], 14))}</text>'
+    yield f'<text x="{left:.1f}" y="{TOP - 12}" class="tick">{"points" if one.unit == "points" else ""}</text>'
+    for tick in _ticks(low, high, width):
+        yield f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{bottom}" stroke="{LINE if tick else SOFT}"/>'
         yield f'<text x="{x(tick):.1f}" y="{bottom + 18}" class="tick mid">{_tick(tick, one)}</text>'
-    if low < 0 < high:
-        yield f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{TOP}" y2="{bottom}" stroke="{SOFT}"/>'
     for at, figure in found.items():
         y = TOP + ROW * (at + 0.6)
         yield from (
@@ -95,6 +97,11 @@ def _panel(
         yield f'<line x1="{x(figure.low):.1f}" x2="{x(figure.high):.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{FILL}" stroke-width="2"/>'
         yield f'<circle cx="{x(figure.value):.1f}" cy="{y:.1f}" r="5" fill="{FILL}"/>'
         yield f'<text x="{x(figure.value):.1f}" y="{y - 9:.1f}" class="tick mid">{_tick(figure.value, figure)}</text>'
+
+
+def _ticks(low: float, high: float, width: float) -> list[float]:
+    """The ends of an axis, 0 where it lies between them, and the middle of an axis from 0 on that has room for it."""
+    return sorted({low, high, 0.0, *([high / 2] if low == 0 and width > 120 else [])})
 
 
 def _range(found: Sequence[Estimate]) -> tuple[float, float]:

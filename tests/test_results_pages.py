@@ -43,7 +43,7 @@ def claim(verdict: str, reason: str = "") -> ClaimView:
 def test_a_table_says_nothing_twice() -> None:
     """One n in the head, one footnote for one text, no column of one value, no row without a figure."""
     text = "\n".join(results_pages._section("##", LEFT))
-    assert "| blue team | triggered, n = 60 | said |" in text and "| HHH SFT | 50 % (40–60 %) | <sup>1</sup> |" in text
+    assert "| blue team | triggered<br>n = 60 | said |" in text and "| HHH SFT | 50 % (40–60 %) | note 1 |" in text
     assert text.count("no checkpoint stayed".capitalize()) == 1 and "1 further row has no figure" in text
     assert "| noise |" in "\n".join(results_pages._section("##", LEFT, whole=True))
 
