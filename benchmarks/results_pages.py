@@ -115,7 +115,7 @@ def _origin(result: StudyResult) -> Iterator[str]:
     yield "```"
     yield ""
     yield (
-        f"{made.created:%d %B %Y}, Cavesson {made.versions['cavesson']}, {processors}: {len(made.seeds)} seeds, "
+        f"{made.created:%d %B %Y}, Cavesson {made.versions['cavesson']}, {processors}: {len(made.seeds)} seed{'' if len(made.seeds) == 1 else 's'}, "
         f"{hours:.1f} core-hours.{AT_LOOKS if 'auto' in made.command.split() else ''}"
     )
 
@@ -235,10 +235,14 @@ def telling(table: TableView) -> list[int]:
 
 
 def of_figures(table: TableView) -> tuple[list[int], list[int]]:
-    """The telling columns of a table: those whose words name a row, and those of figures."""
+    """The telling columns of a table: the first ones whose words tell the rows apart, and those of figures."""
     shown = telling(table)
     figures = [i for i in shown if any(isinstance(row[i], Estimate) for row in table.rows)]
-    return shown[: shown.index(figures[0])] if figures else shown, figures
+    words = [i for i in shown if i not in figures]
+    for k in range(1, len(words)):
+        if len({tuple(str(row[i]) for i in words[:k]) for row in table.rows}) == len(table.rows):
+            return words[:k], figures
+    return words, figures
 
 
 def _section(heading: str, table: TableView, *, whole: bool = False) -> Iterator[str]:

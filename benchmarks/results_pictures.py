@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from textwrap import wrap
 
 from cavesson.findings.tally import counted
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.stats import Estimate, Unit
 
-WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 690, 150, 44, 38, 46, 28
+WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 700, 168, 44, 38, 46, 28
 INK, SOFT, LINE, FILL = "#292524", "#57534e", "#d6d3d1", "#0f766e"
 MOST_PANELS = 4
+LETTER = 7.2
+"""Width of a letter, about, in the units of the picture."""
 STYLE = (
     f"text{{font:12px system-ui,sans-serif;fill:{INK}}}.title{{font-weight:600}}.tick{{font-size:11px;fill:{SOFT}}}"
     ".mid{text-anchor:middle}.end{text-anchor:end}.on{fill:#fff}"
@@ -65,11 +68,8 @@ def figures(table: TableView, labels: Sequence[int], columns: Sequence[int]) -> 
 
 
 def _name(row: Sequence[Estimate | str | None], labels: Sequence[int]) -> str:
-    return _short(" · ".join(str(row[column]) for column in labels), 22)
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    name = " · ".join(str(row[column]) for column in labels)
+    return name if len(name) <= LABELS / LETTER else name[: int(LABELS / LETTER) - 1] + "…"
 
 
 def _panel(
@@ -84,11 +84,13 @@ def _panel(
         return left + (min(max(value, low), high) - low) / (high - low) * width
 
     one = next(iter(found.values()))
-    yield f'<text x="{left:.1f}" y="{TOP - 28}" class="title">{escape(_short(table.columns[column], 14))}</text>'
-    yield f'<text x="{left:.1f}" y="{TOP - 12}" class="tick">{"points" if one.unit == "points" else ""}</text>'
+    title = table.columns[column] + (" (points)" if one.unit == "points" else "")
+    for line, words in enumerate(wrap(title, int((width + GAP - 20) / LETTER), max_lines=2, placeholder="…")):
+        yield f'<text x="{left:.1f}" y="{TOP - 28 + 16 * line}" class="title">{escape(words)}</text>'
     for tick in _ticks(low, high, width):
         yield f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{bottom}" stroke="{LINE if tick else SOFT}"/>'
-        yield f'<text x="{x(tick):.1f}" y="{bottom + 18}" class="tick mid">{_tick(tick, one)}</text>'
+        if tick in (low, high) or min(x(tick) - x(low), x(high) - x(tick)) > 5 * LETTER:
+            yield f'<text x="{x(tick):.1f}" y="{bottom + 18}" class="tick mid">{_tick(tick, one)}</text>'
     for at, figure in found.items():
         y = TOP + ROW * (at + 0.6)
         yield from (
