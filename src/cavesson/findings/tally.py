@@ -54,8 +54,8 @@ def by_chance(claims: Iterable[ClaimView]) -> str:
     """How many of the statements that an interval was asked about would hold by chance, were all of them false by a hair."""
     asked = sum(claim.verdict in ("holds", "does not hold", "undecided") for claim in counted(claims))
     return (
-        f"Every statement is tested at 95 % on its own, without a correction for their number: were all {asked} that were "
-        f"tested false by a hair, {ONE_SIDE * asked:.1f} of them would hold by chance."
+        f"Every statement is tested at 95 % on its own. If all {asked} that were tested were just barely false, "
+        f"{ONE_SIDE * asked:.1f} of them would hold by chance."
     )
 
 
