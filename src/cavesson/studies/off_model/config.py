@@ -289,7 +289,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
         "recovery": {"probes": [4, 16, 32], "rl": {"rewards": ["correct", "random"]}},
         "sft": {"probes": [20, 60]},
-        "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
+        "arms": {"names": list(ARMS), "students": ["small"], "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 100},
     },
 }
