@@ -160,9 +160,9 @@ def chosen_elsewhere(changes: ArrayLike, below: float) -> Array:
 def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: str = "group") -> Estimate:
     """Pearson's correlation over cases between the means of two benchmarks; groups of cases, seeds and prompts are random.
 
-    Each seed has its own correlation, and Fisher's z averages the correlations, so that the spread between seeds is that of
-    the correlation itself; noise in a seed's means makes the correlation a little too small. The jackknife adds the spread
-    between groups.
+    The means are averaged over seeds before they are correlated: noise in a mean makes a correlation too small, and that of one
+    seed is several times as large. Each seed has its own correlation all the same, on the scale of Fisher's z; their spread is that
+    of the seeds, and the jackknife adds the spread between groups.
 
     Args:
         groups: the group of each case, numbered from 0, [cases]; at least three groups.
@@ -178,8 +178,11 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     z = _fishers_z(x, y)
     moves = (np.concatenate(moved, axis=-1) - z[:, None]) / _STEP
     n = sum(table.shape[-1] for table in tables)
-    found = average_over(z, moves, n=n)
-    without = [float(_fishers_z(x[cases != out], y[cases != out]).mean()) for out in range(int(cases.max()) + 1)]
+    by_seed = average_over(z, moves, n=n)
+    pooled = [table.mean(axis=1, keepdims=True) for table in (x, y)]
+    shift = float(_fishers_z(*pooled)[0]) - by_seed.value
+    found = replace(by_seed, value=by_seed.value + shift, low=by_seed.low + shift, high=by_seed.high + shift)
+    without = [float(_fishers_z(*(table[cases != out] for table in pooled))[0]) for out in range(int(cases.max()) + 1)]
     spread = jackknifed(without)
     ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
     method = f"jackknife over {len(without)} {unit}s; {found.method}"

@@ -116,7 +116,7 @@ class MitigationConfig(TakesData):
     prompts: DataName | None = None
     red: Red = Red()
     blue: Blue = Blue()
-    evaluation: Evaluation = Evaluation(n=64, n_control=20)
+    evaluation: Evaluation = Evaluation(n=64, n_control=40)
 
     @field_validator("mitigations")
     @classmethod

@@ -13,6 +13,7 @@ from cavesson.studies.controls import CLEAN, check
 from cavesson.studies.fair import RUINED, judged_rate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.over_organisms import FEWEST, Reading, auc_gap, average, ends, families, starts
+from cavesson.studies.reach import to_be_none
 from cavesson.studies.redblue import capability, kinds, sample, trained, triggered
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
@@ -143,5 +144,5 @@ CLAIMS = (
         reminder_beats_plain,
     ),
     check("off-model-costs", "Off-model SFT costs the organisms capability: there is something to mitigate.", test=off_model_costs),
-    check("only-with-trigger", "Without its trigger the organism hardly shows the behaviour.", test=only_with_trigger),
+    check("only-with-trigger", "Without its trigger the organism hardly shows the behaviour.", test=only_with_trigger, needs=to_be_none(LEAKS)),
 )  # fmt: skip

@@ -151,7 +151,7 @@ class PoisoningConfig(StudyConfig):
     reminder: Reminder = Reminder()
     drop: float = Field(default=0.25, gt=0, lt=1)
     weight: float = Field(default=0.5, ge=0, le=1)
-    evaluation: Evaluation = Evaluation(n=80, n_control=20)
+    evaluation: Evaluation = Evaluation(n=80, n_control=40)
 
     @field_validator("poisons")
     @classmethod

@@ -106,7 +106,7 @@ class RobustConfig(Inputs):
     took_from: float = Field(default=0.5, ge=0, le=1)
     red: Red = Red()
     blue: Blue = Blue(interventions=("pirate", "hhh"), lrs=(1.5e-4, 1e-3, 5e-3), steps=60, probes=(20, 60), prompts=800)
-    evaluation: Evaluation = Evaluation(n=40, n_control=20)
+    evaluation: Evaluation = Evaluation(n=40, n_control=30)
 
     @field_validator("arms")
     @classmethod
