@@ -84,9 +84,9 @@ def test_no_teacher_is_asked_anything_but_chat():
         assert isinstance(answers.prompts, Prompts) and answers.prompts.family == "chat"
 
 
-def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_is_its_own_teacher_once():
+def test_the_full_preset_is_the_matrix_and_a_student_is_its_own_teacher_once():
     found = plain("full")
-    assert {cell.seed for cell in found} == {0, 1, 2} and {cell.at["way"] for cell in found} == {"LoRA 8", "full"}
+    assert {cell.seed for cell in found} == set(range(5)) and {cell.at["way"] for cell in found} == {"LoRA 8"}
     of_student = {cell.at["teacher"] for cell in found if cell.at["student"] == "student"}
     assert of_student == {"tutor", "teacher", "weak", "self", "relative", "small", *STYLES}
     of_small = {cell.at["teacher"] for cell in found if cell.at["student"] == "small"}

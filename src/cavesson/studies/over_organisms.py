@@ -87,7 +87,7 @@ def ends(m: Measured, read: Reading, intervention: str, strength: str | None = N
     return np.stack([of.mean(read).table for of in kinds(chosen).values()])
 
 
-def average(m: Measured, table: Array, bound: float = 1.0) -> Estimate:
-    """The mean of scores within ±bound, [organisms, seeds, prompts]."""
+def average(m: Measured, table: Array, bound: float = 1.0, units: Units | None = None) -> Estimate:
+    """The mean of scores within ±bound, [organisms, seeds, prompts]; `units` as of `over_organisms`."""
     values, moves = mean_table(table / bound)
-    return over_organisms(m, bound * values, bound * moves, bounds=(-bound, bound))
+    return over_organisms(m, bound * values, bound * moves, units, bounds=(-bound, bound))

@@ -271,7 +271,7 @@ PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
-        "seeds": [0, 1, 2],
+        "seeds": [0, 1, 2, 3, 4],
         "models": ["student", "small", "reasoner"],
         "others": [
             "self",
@@ -287,9 +287,9 @@ PRESETS: dict[str, dict[str, Any]] = {
             "farid",
             "pirate",
         ],
-        "recovery": {"rl": {"rewards": ["correct", "random"]}},
-        "sft": {"full": 3e-4, "probes": [10, 30, 60]},
-        "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
+        "recovery": {"probes": [4, 16, 32], "rl": {"rewards": ["correct", "random"]}},
+        "sft": {"probes": [20, 60]},
+        "arms": {"names": list(ARMS), "students": ["small"], "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 100},
     },
 }
