@@ -42,12 +42,15 @@ Later = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Rising]
 class Sft(Phase):
     """SFT on a teacher's answers to chat prompts.
 
+    The default rate of the tiny world is the highest of 2e-4, 5e-4, 1e-3 and 2e-3 at which SFT on the student's own answers costs
+    no benchmark more than a point (docs/off-model-sft.md): what is lost with other answers is then not lost to the rate.
+
     Attributes:
         lora, full: learning rate of a low-rank and of a full-weight run; None: that kind of run is left out.
         rank: of the adapter.
     """
 
-    lora: float | None = Field(default=2e-3, gt=0)
+    lora: float | None = Field(default=5e-4, gt=0)
     full: float | None = Field(default=None, gt=0)
     rank: int = Field(default=8, ge=1)
     steps: int = Field(default=60, ge=1)
@@ -136,7 +139,7 @@ class OffModelConfig(TakesData):
     prompts: DataName | None = None
     responses: DataName | None = None
     teacher: str = "tutor"
-    others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
+    others: Annotated[tuple[TeacherName, ...], Once] = ("self", "dmitri", "celia")
     sft: Sft = Sft()
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
@@ -269,7 +272,7 @@ PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
 """Of "Why does off-model SFT degrade capabilities?" (May 2026), for models of billions of parameters."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {},
+    "quick": {"seeds": [0, 1, 2, 3, 4]},
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "models": ["student", "small", "reasoner"],
