@@ -139,7 +139,7 @@ class OffModelConfig(TakesData):
     prompts: DataName | None = None
     responses: DataName | None = None
     teacher: str = "tutor"
-    others: Annotated[tuple[TeacherName, ...], Once] = ("self", "dmitri", "celia")
+    others: Annotated[tuple[TeacherName, ...], Once] = ("self",)
     sft: Sft = Sft()
     recovery: Recovery = Recovery()
     arms: Arms = Arms()
@@ -168,6 +168,12 @@ class OffModelConfig(TakesData):
         elif name in (SELF, RELATIVE):
             raise ValueError(f"{name!r} writes its answers itself; give the stored ones another name")
         return name
+
+    @field_validator("others")
+    @classmethod
+    def _further(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """The first teacher, named among the others too, is still one teacher."""
+        return tuple(name for name in names if name != info.data.get("teacher"))
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Self:
@@ -272,7 +278,7 @@ PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
 """Of "Why does off-model SFT degrade capabilities?" (May 2026), for models of billions of parameters."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": [0, 1, 2, 3, 4]},
+    "quick": {"seeds": [0, 1, 2, 3, 4], "others": ["self", "dmitri", "celia"]},
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "models": ["student", "small", "reasoner"],
