@@ -18,7 +18,7 @@ from cavesson.analysis.contrasts import (
     slope,
 )
 from cavesson.analysis.frontier import GAP, frontier, hull_area
-from cavesson.analysis.pairs import auc_table, mean_over_pairs, mean_table
+from cavesson.analysis.pairs import IMAGINED, auc_table, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.stats import Estimate, difference_over_seeds, independent_difference, mean_over_seeds
 from simulated import HARD, NORMAL, Array, game, sampled
@@ -130,7 +130,7 @@ def over_pairs() -> Iterator[Kind]:
                     arms = (own + shift + 0.5 * rng.standard_normal(), own)
                     one, two = (scores(rng, seeds_at(rng, arm, 0.4, seeds), n, hard) for arm in arms)
                     tables.append(one - two)
-                return mean_over_pairs(*mean_table(np.stack(tables)), n=n, pairs="random")
+                return mean_over_pairs(*mean_table(np.stack(tables)), n=n, pairs="random", imagined=IMAGINED)
 
             sds = float(np.sqrt(0.7**2 + 0.5**2 + 0.4**2)), float(np.hypot(0.7, 0.4))
             truth = rate_at(shift, sds[0]) - rate_at(0.0, sds[1])
