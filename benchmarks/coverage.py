@@ -21,7 +21,7 @@ from scipy.stats import binom
 from cavesson.analysis.contrasts import lowest_mean, share_regained
 from cavesson.analysis.frontier import frontier, hull_area
 from cavesson.analysis.matrix_game import cross_fitted, solve
-from cavesson.analysis.pairs import mean_over_pairs, mean_table
+from cavesson.analysis.pairs import IMAGINED, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds, tango, wilson
@@ -272,7 +272,7 @@ def units(repeats: int = 1000) -> None:
             easy, own = rng.normal(size=100), rng.normal(size=(count, repetitions, 100))
             scores = np.asarray((easy + own) / np.sqrt(2) < ndtri(rates)[..., None], dtype=float)
             truths = (expit_mean(of_pair, within), expit_mean(np.array([[0.8]]), float(np.hypot(between, within))))
-            for_these, for_all = (mean_over_pairs(*mean_table(scores), n=100, pairs=kind) for kind in ("fixed", "random"))  # type: ignore[arg-type]  # fmt: skip
+            for_these, for_all = (mean_over_pairs(*mean_table(scores), n=100, pairs=kind, imagined=IMAGINED) for kind in ("fixed", "random"))  # type: ignore[arg-type]  # fmt: skip
             told.append(
                 [
                     for_these.low <= truths[0] <= for_these.high,

@@ -18,7 +18,8 @@ from cavesson.analysis.contrasts import (
     slope,
 )
 from cavesson.analysis.frontier import GAP, frontier, hull_area
-from cavesson.analysis.pairs import auc_table, mean_over_pairs, mean_table
+from cavesson.analysis.pairs import IMAGINED, auc_table, mean_over_pairs, mean_table
+from cavesson.analysis.points import share_removed
 from cavesson.stats import Estimate, difference_over_seeds, independent_difference, mean_over_seeds
 from simulated import HARD, NORMAL, Array, game, sampled
 
@@ -129,7 +130,7 @@ def over_pairs() -> Iterator[Kind]:
                     arms = (own + shift + 0.5 * rng.standard_normal(), own)
                     one, two = (scores(rng, seeds_at(rng, arm, 0.4, seeds), n, hard) for arm in arms)
                     tables.append(one - two)
-                return mean_over_pairs(*mean_table(np.stack(tables)), n=n, pairs="random")
+                return mean_over_pairs(*mean_table(np.stack(tables)), n=n, pairs="random", imagined=IMAGINED)
 
             sds = float(np.sqrt(0.7**2 + 0.5**2 + 0.4**2)), float(np.hypot(0.7, 0.4))
             truth = rate_at(shift, sds[0]) - rate_at(0.0, sds[1])
@@ -206,7 +207,30 @@ def others() -> Iterator[Kind]:
     yield Kind("two estimates without common prompts", "explicit, inoculation", "5 × 100", apart, rate_at(1.0, 0.7) - rate_at(0.0, 0.7))  # fmt: skip
 
 
-KINDS = (rates, differences, lowest, two_benchmarks, regained, over_pairs, area_gaps, over_teachers, others)
+def chosen() -> Iterator[Kind]:
+    """The least bad of six checkpoints that kept enough of the capability, chosen on half of the prompts and measured on the other."""
+    able = np.array([4.0, 1.9, 1.5, 1.35, 2.0, 1.1, 0.4])  # logits, the untouched organism first
+    bad = np.array([4.0, 2.0, 1.0, 0.0, 1.0, -1.0, -3.0])
+
+    def draw(rng: Rng) -> Estimate:
+        before, after = np.zeros((6, 80)), np.zeros((6, 80))
+        hard, hard_of_able = HARD * rng.standard_normal(80), HARD * rng.standard_normal(240)
+        for seed in range(6):
+            left = scores(rng, bad + 0.7 * rng.standard_normal() * (bad < 4), 80, hard)
+            kept = scores(rng, able, 240, hard_of_able)
+            before[seed] = left[0]
+            for half in (0, 1):
+                ability = kept[:, half::2].mean(axis=1)
+                affordable = [i for i in range(1, 7) if ability[i] >= 0.8 * ability[0]] or [1]
+                best = min(affordable, key=lambda i, half=half: left[i, half::2].mean())  # type: ignore[misc]
+                after[seed, 1 - half :: 2] = left[best, 1 - half :: 2]
+        return share_removed(before, after)
+
+    truth = float(np.mean([draw(np.random.default_rng((7, i))).value for i in range(1500)]))
+    yield Kind("a share removed, checkpoint chosen", "normal-adam-hhh", "6 × 80, 6 checkpoints", draw, truth)
+
+
+KINDS = (rates, differences, lowest, two_benchmarks, regained, chosen, over_pairs, area_gaps, over_teachers, others)
 
 
 def rows(repeats: int = 600) -> Iterator[list[str]]:
@@ -221,7 +245,7 @@ def rows(repeats: int = 600) -> Iterator[list[str]]:
                 kind.what,
                 kind.by,
                 kind.design,
-                f"{kind.truth:.2f}",
+                f"{round(kind.truth, 2) + 0.0:.2f}",
                 f"{100 * (1 - below - above):.1f}",
                 f"{100 * below:.1f} / {100 * above:.1f}",
             ]

