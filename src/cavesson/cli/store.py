@@ -29,11 +29,15 @@ def list_artifacts(
 
     Example: cavesson store ls --kind trained
     """
+    from cavesson.errors import ConfigError, nearest
     from cavesson.lab.plan import bytes_text
+    from cavesson.lab.recipe import KINDS
 
     place = _open(store)
     pins = set(place.pins())
     entries = [entry for entry in place.ls() if kind in (None, entry.kind)]
+    if kind is not None and not entries and kind not in KINDS and ":" not in kind:  # a colon: a user's own
+        raise ConfigError(f"There is no artifact of the kind {kind!r}.", nearest(kind, KINDS))
     for entry in entries:
         typer.echo(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else ""))
     size = f"{bytes_text(sum(entry.size for entry in entries))}, and {bytes_text(place.cached())} of cache"
