@@ -64,6 +64,11 @@ def on_a_terminal(words: list[str], columns: int) -> str:
     return said.decode().replace("\r\n", "\n")
 
 
+def at_home(said: str) -> str:
+    """A text in which the store stands at its usual place under a user's home."""
+    return said.replace(os.environ.get("CAVESSON_HOME", "\0"), "~/.local/share/cavesson")
+
+
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1 << 16)
@@ -121,7 +126,7 @@ def main() -> None:
                 if given.report_alone and name != "run":
                     continue
                 said = on_a_terminal(command.split(), columns)
-                drawn(page, said, columns, f"cavesson {command}", given.folder / f"{name}-{columns}.png")
+                drawn(page, at_home(said), columns, f"cavesson {command}", given.folder / f"{name}-{columns}.png")
                 if name == "run":
                     [line] = [line for line in said.splitlines() if line.startswith("report: ")]
         photographed(page, Path(line.removeprefix("report: ")), given.folder)
