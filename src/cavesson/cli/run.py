@@ -165,7 +165,7 @@ def show(result: StudyResult, console: Console) -> None:
     for table in result.tables[:1]:
         console.print()
         console.print(terminal_table(table, console.width))
-    measured = [claim for claim in result.claims if claim.ours is not None]
+    measured = [claim for claim in result.claims if claim.tested]
     if measured:
         claims = Table(title="Published statements that this run measured", title_justify="left")
         for column in ("statement", "published", "here", "verdict"):

@@ -292,6 +292,11 @@ class ClaimView(View):
         return self.told or self.verdict
 
     @property
+    def tested(self) -> bool:
+        """Whether the run measured what the claim is about."""
+        return self.verdict not in ("not run", "not applicable")
+
+    @property
     def tentative(self) -> bool:
         """Whether too few seeds gave the verdict for it to stand."""
         return self.words != self.verdict
