@@ -44,8 +44,9 @@ def practised() -> Any:
 def ours(iterations: int, out: Path) -> Figures:
     """Train with the lab, as `cavesson` does, in a fresh store."""
     from cavesson.lab.lab import Lab
+    from cavesson.lab.plan import Stage
     from cavesson.lab.progress import Silent
-    from cavesson.lab.stage import Progress, Stage
+    from cavesson.lab.stage import Progress
     from cavesson.lab.store import Store
     from cavesson.rl.reinforced import ROLLOUTS, Reinforced
     from cavesson.tinyworld.recipes import Shipped
