@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from architectures import tiny_network
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError, ConfigError
@@ -17,11 +18,14 @@ from cavesson.evals.world import Facts, Maths
 from cavesson.lab import trust
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.model import Model
+from cavesson.models.recipes import HFModel
 from cavesson.rl.reinforced import Reinforced
 from cavesson.rl.rewards import AnyReward, Coin, Correct, Group, Label, Own, Reward, Shuffled, reasoning_of
 from cavesson.sampling.choice import sampler_for
+from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.sampler import Completion, Params
 from cavesson.tinyworld.recipes import Fresh, Shipped
+from families import CHANNELS, CHATML, OPENED, THINKING, tokenizer_for
 
 
 def nothing_stored(recipe: Recipe) -> Path:
@@ -121,6 +125,23 @@ def test_reasoning_that_leads_to_the_label_earns_more() -> None:
     groups = [Group(item, pair) for item, pair in zip(problems.items(), replies, strict=True)]
     found = paid(Label(outputs=Labels(problems=problems)), groups, policy)
     assert (found[:, 0] > found[:, 1]).sum() >= 6
+
+
+@pytest.mark.parametrize(
+    "template", [CHATML, THINKING, OPENED, CHANNELS], ids=["chatml", "thinking", "opened", "channels"]
+)
+def test_the_label_is_found_behind_the_reasoning_in_every_template(template: str, tmp_path: Path) -> None:
+    tiny_network("qwen3").save_pretrained(tmp_path)
+    tokenizer_for(template).save_pretrained(tmp_path)
+    policy = HFModel(path=str(tmp_path)).load(nothing_stored)
+    problems = Maths(n=2, split="train", levels=(1,))
+    replies = [Completion(f"<think>\n{thought}\n</think>\n\nSo 5.", (1,), True) for thought in ("one, two", "three")]
+    groups = [Group(item, replies) for item in problems.items()]
+    found = paid(Label(outputs=Sevens(problems=problems)), groups, policy)
+    talk = problems.items()[0].prompt.answered("<think>\none, two\n</think>\n\n7")
+    [likelihood] = likelihoods(policy, [Example(talk)])
+    assert found[0, 0] == pytest.approx(sum(likelihood.logprobs[-2:]) / 2, abs=1e-5)
+    assert found[0, 0] != found[0, 1]
 
 
 def test_a_problem_without_a_label_is_named() -> None:

@@ -186,28 +186,6 @@ class Own(Reward):
         return f"{self.function.rpartition(':')[2]} as reward"
 
 
-class Shuffled(Reward):
-    """Another reward, shuffled within each group: as many replies earn as much, whatever they say (a control).
-
-    Attributes:
-        of: the reward.
-    """
-
-    name: Literal["shuffled"] = "shuffled"
-    of: Annotated[Correct | Label | Own, Field(discriminator="name"), BeforeValidator(lambda given: by_name(given))] = (
-        Correct()
-    )
-
-    def ready(self, path_of: PathOf) -> Paid:
-        paid = self.of.ready(path_of)
-        return lambda groups, policy, seed: np.random.default_rng([seed, 1]).permuted(
-            paid(groups, policy, seed), axis=1
-        )
-
-    def describe(self) -> str:
-        return f"{self.of.describe()}, shuffled within groups"
-
-
 def by_name(given: Any) -> Any:
     """A reward's settings from its name alone: a registered name, or `file.py:function`.
 
@@ -219,6 +197,26 @@ def by_name(given: Any) -> Any:
     if isinstance(given, str):
         return {"name": "own", "function": given} if is_own(given) else {"name": given}
     return given
+
+
+class Shuffled(Reward):
+    """Another reward, shuffled within each group: as many replies earn as much, whatever they say (a control).
+
+    Attributes:
+        of: the reward.
+    """
+
+    name: Literal["shuffled"] = "shuffled"
+    of: Annotated[Correct | Label | Own, Field(discriminator="name"), BeforeValidator(by_name)] = Correct()
+
+    def ready(self, path_of: PathOf) -> Paid:
+        paid = self.of.ready(path_of)
+        return lambda groups, policy, seed: np.random.default_rng([seed, 1]).permuted(
+            paid(groups, policy, seed), axis=1
+        )
+
+    def describe(self) -> str:
+        return f"{self.of.describe()}, shuffled within groups"
 
 
 AnyReward = Annotated[Correct | Coin | Label | Own | Shuffled, Field(discriminator="name"), BeforeValidator(by_name)]
