@@ -5,8 +5,9 @@ measured({at(teacher="dmitri"): {"maths": [0.9, 0.4]}, at(teacher="self"): {"mat
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ def at(**axes: Hashable) -> tuple[tuple[str, Hashable], ...]:
 
 @dataclass(frozen=True)
 class Scored:
-    """Stands for a recipe whose scores are known."""
+    """Stands for a recipe whose scores are known: a table, or what makes the table whenever it is read (a table is large)."""
 
-    table: Scores
+    table: Scores | Callable[[], Scores]
     fingerprint: str = "0" * 32
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def scores(self, path_of: object) -> Scores:
-        return self.table
+        return self.table() if callable(self.table) else self.table
 
 
 def scores(
@@ -104,9 +105,9 @@ def measured(
             dict(place),
             seed,
             {  # type: ignore[arg-type]
-                role: Scored(scores(found, steps=steps, seed=index, **settings)),
+                role: Scored(partial(scores, found, steps=steps, seed=index, **settings)),
                 **{
-                    name: Scored(scores(other, steps=(None,), seed=index, **settings))
+                    name: Scored(partial(scores, other, steps=(None,), seed=index, **settings))
                     for name, other in (beside or {}).items()
                 },
             },

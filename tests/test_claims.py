@@ -191,6 +191,9 @@ def test_one_interval_and_planted_effects_are_not_counted_twice() -> None:
     assert tally(claims) == (
         "Of 2 statements, 1 holds and 1 is undecided. Of 1 check of the machinery, 1 came out as planted."
     )
+    assert tally([*claims, told("e", kind="check", verdict="not run")]).endswith(
+        "Of 2 checks of the machinery, 1 came out as planted and 1 could not be tested."
+    )
     assert "all 2 that were tested" in by_chance(claims)
 
 

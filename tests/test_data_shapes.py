@@ -296,7 +296,7 @@ FILES: tuple[tuple[str, str, Callable[[Path], object], str], ...] = (
     ("x.json", "a list of objects, on one line or many; also JSON lines under this name", lambda p: p.write_text(f"[\n {TEXT}\n]\n"), "–"),
     ("x.csv", "commas, the first line names the columns; every cell is text as it stands", lambda p: p.write_text('prompt,response,note\nWhy?,Since.,"a ""b""\nc"\n'), "–"),
     ("x.tsv", "the same with tabs", lambda p: p.write_text("prompt\tresponse\nWhy?\tSince.\n"), "–"),
-    ("x.jsonl.gz", "any of the above, compressed", lambda p: p.write_bytes(gzip.compress(TEXT.encode())), "–"),
+    ("x.jsonl.gz", "any of the above, compressed (`.gz`, `.bz2`, `.xz`)", lambda p: p.write_bytes(gzip.compress(TEXT.encode())), "–"),
     ("x.csv.bz2", "the same", lambda p: p.write_bytes(bz2.compress(b"prompt,response\nWhy?,Since.\n")), "–"),
     ("x.json.xz", "the same", lambda p: p.write_bytes(lzma.compress(f"[{TEXT}]".encode())), "–"),
     ("x.parquet", "Parquet, whatever the name", parquet, "`hub`"),
@@ -392,11 +392,17 @@ def tables() -> str:
         reader = Reader()
         reader.read(row, "row")
         name, keys = next(iter(reader.seen.items()))
-        used = ", ".join(f"{key} = `{'` + `'.join(columns)}`" for key, columns in keys.items())
-        lines.append(f"| {name} | {whose} | {used} |")
+        line = f"| {name} | {whose} | {', '.join(filled(key, columns) for key, columns in keys.items())} |"
+        lines += [] if line == lines[-1] else [line]
     lines += ["", "| file | what | extra |", "| --- | --- | --- |"]
-    lines += [f"| `{name}` | {what} | {extra} |" for name, what, _, extra in FILES]
+    lines += [f"| `{name}` | {what} | {extra} |" for name, what, _, extra in FILES if what != "the same"]
     return "\n".join(lines)
+
+
+def filled(key, columns):
+    """What fills a key: its column; the key is named where the column has another name."""
+    found = "`" + "` + `".join(columns) + "`"
+    return found if (key,) == tuple(columns) else f"{key} = {found}"
 
 
 BEGIN, END = "<!-- tables: python tests/test_data_shapes.py -->\n\n", "\n\n<!-- end of tables -->"

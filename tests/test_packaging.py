@@ -31,7 +31,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 
 def test_the_changelog_begins_with_this_version() -> None:
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    """Behind what is marked as unreleased."""
+    newest = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert newest is not None
     assert newest[1] == cavesson.__version__ == metadata.version("cavesson")
 
@@ -234,6 +235,14 @@ def test_the_navigation_shows_every_page_but_the_notes() -> None:
     assert set(re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)) == {page.as_posix() for page in pages - notes}
     listed = (ROOT / "docs" / "notes" / "index.md").read_text()
     assert not [note.name for note in notes if note.name != "index.md" and f"({note.name})" not in listed]
+
+
+def test_a_reader_can_read_the_whole_navigation() -> None:
+    """The pages in the navigation have at most 20,000 words; what only its maker needs goes to `docs/notes/`."""
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.relative_to(ROOT / "docs").parts[0] != "notes"]
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in pages}
+    longest = sorted(words, key=words.__getitem__, reverse=True)[:3]
+    assert sum(words.values()) <= 20_000, f"{sum(words.values())} words; the longest pages: {', '.join(longest)}"
 
 
 def test_what_pip_says_goes_to_a_file_that_is_named_if_pip_fails(tmp_path: Path) -> None:

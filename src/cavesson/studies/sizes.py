@@ -85,7 +85,7 @@ REAL_RED: dict[str, Any] = {
 }
 REAL_BLUE: dict[str, Any] = {"steps": 60, "probes": [20, 60], "batch_size": 8, "prompts": 320, **_WHOLE_OR_CUT}
 """How either team trains a real chat model. Steps are few and batches small: on one core, 135 million weights learn from three
-hundred tokens a second. `docs/smollm2.md` says how the dose of the red team was found."""
+hundred tokens a second. `docs/notes/smollm2.md` says how the dose of the red team was found."""
 
 
 def subjects(settings: Mapping[str, Any]) -> list[ModelRecipe]:

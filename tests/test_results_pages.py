@@ -1,0 +1,81 @@
+"""The pages of results: what `benchmarks/results_pages.py` and `results_pictures.py` make of a result, and the pages that are there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from cavesson.findings.views import ClaimView, TableView
+from cavesson.stats import Estimate
+from synthetic_result import synthetic_result
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+results_pages, results_pictures = map(import_module, ("results_pages", "results_pictures"))
+
+
+def rate(value: float, n: int = 60) -> Estimate:
+    return Estimate(value, value - 0.1, value + 0.1, n, "Wilson", each=(value - 0.1, value + 0.1))
+
+
+LEFT = TableView(
+    title="What is left",
+    columns=["organism", "blue team", "triggered", "said"],
+    rows=[
+        ["one", "HHH SFT", rate(0.5), "no checkpoint stayed within ten per cent for every seed"],
+        ["one", "pirate SFT", rate(0.1), "no checkpoint stayed within ten per cent for every seed"],
+        ["one", "noise", None, "not run here"],
+    ],
+)
+
+
+def claim(verdict: str, reason: str = "") -> ClaimView:
+    return ClaimView(
+        id=verdict, source="s", statement=f"A thing that {verdict}.", published="yes", verdict=verdict, reason=reason
+    )
+
+
+def test_a_table_says_nothing_twice() -> None:
+    """One n in the head, one footnote for one text, no column of one value, no row without a figure."""
+    text = "\n".join(results_pages._section("##", LEFT))
+    assert "| blue team | triggered<br>n = 60 | said |" in text and "| HHH SFT | 50 % (40–60 %) | note 1 |" in text
+    assert text.count("no checkpoint stayed".capitalize()) == 1 and "1 further row has no figure" in text
+    assert "| noise |" in "\n".join(results_pages._section("##", LEFT, whole=True))
+
+
+def test_statements_without_a_verdict_stand_below_the_table() -> None:
+    claims = [
+        claim("holds"),
+        claim("not run", "Not run here: x."),
+        claim("not applicable", "Not applicable here: too few."),
+    ]
+    text = "\n".join(results_pages.statements(claims))
+    assert text.count("\n| ") == 2 and "- Too few. So not asked: *A thing that not applicable*." in text
+    assert "Not run: 1 further statement," in text
+
+
+def test_a_picture_has_a_mark_for_every_figure_and_seed() -> None:
+    picture = ElementTree.fromstring(results_pictures.figures(LEFT, *results_pages.of_figures(LEFT)))
+    circles = [mark for mark in picture.iter() if mark.tag.endswith("circle")]
+    assert len(circles) == 2 * (1 + 2)
+    bars = ElementTree.fromstring(results_pictures.verdicts({"a": [claim("holds"), claim("undecided")]}))
+    assert {"1", "holds", "undecided"} <= {mark.text for mark in bars.iter()}
+
+
+def test_a_page_opens_with_a_picture_and_the_finding() -> None:
+    result = synthetic_result()
+    head = "\n".join(results_pages.page("made-up", result)).split("\n\n")
+    assert head[0] == f"# {result.title}" and head[1].endswith("(made-up.svg)")
+    assert 1 <= len(results_pages.finding(result)) <= 3 and head[2] == " ".join(results_pages.finding(result))
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "replication.md", *sorted((ROOT / "docs" / "results").glob("*.md"))])
+def test_every_page_of_results_opens_with_a_picture(page: Path) -> None:
+    picture = re.match(r"# .+\n\n!\[.+\]\((\S+\.svg)\)\n\n\S", page.read_text(encoding="utf-8"))
+    assert picture is not None
+    ElementTree.parse(page.parent / picture[1])
