@@ -17,6 +17,8 @@ from pathlib import Path
 import transformers
 
 ROOT = Path(__file__).parents[1]
+BY_HAND = "## Releases ahead"
+"""The page's last heading; what stands below is written by hand and kept."""
 
 
 def printed(script: str, stored: list[str]) -> str:
@@ -67,10 +69,16 @@ def page(templates: str, architectures: str) -> Iterator[str]:
     yield templates.strip()
 
 
+def by_hand(written: str) -> str:
+    """The part of the page that a person wrote: what stands under its last heading."""
+    return written[written.index(BY_HAND) :]
+
+
 def main() -> None:
     stored = sys.argv[1:]
-    text = "\n".join(page(printed("templates.py", stored), printed("architectures.py", stored))) + "\n"
-    (ROOT / "docs" / "notes" / "compatibility.md").write_text(text, encoding="utf-8")
+    place = ROOT / "docs" / "notes" / "compatibility.md"
+    text = "\n".join(page(printed("templates.py", stored), printed("architectures.py", stored))) + "\n\n"
+    place.write_text(text + by_hand(place.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

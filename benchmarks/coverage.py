@@ -1,6 +1,6 @@
 """How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
-    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks]
+    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks] [claims]
 
 Prints the tables of `docs/notes/coverage.md` as Markdown, all of them if none is named; each takes one core a minute or so.
 """
@@ -21,10 +21,11 @@ from scipy.stats import binom
 from cavesson.analysis.contrasts import lowest_mean, share_regained
 from cavesson.analysis.frontier import frontier, hull_area
 from cavesson.analysis.matrix_game import cross_fitted, solve
-from cavesson.analysis.pairs import mean_over_pairs, mean_table
+from cavesson.analysis.pairs import IMAGINED, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds, tango, wilson
+from kinds_of_claim import rows as rows_of_kinds
 from looks import looks
 from simulated import HARD, NORMAL, SHAPES, Drawn, exactly, game, mean_rate, normal_seeds, sampled, two_groups
 
@@ -271,7 +272,7 @@ def units(repeats: int = 1000) -> None:
             easy, own = rng.normal(size=100), rng.normal(size=(count, repetitions, 100))
             scores = np.asarray((easy + own) / np.sqrt(2) < ndtri(rates)[..., None], dtype=float)
             truths = (expit_mean(of_pair, within), expit_mean(np.array([[0.8]]), float(np.hypot(between, within))))
-            for_these, for_all = (mean_over_pairs(*mean_table(scores), n=100, pairs=kind) for kind in ("fixed", "random"))  # type: ignore[arg-type]  # fmt: skip
+            for_these, for_all = (mean_over_pairs(*mean_table(scores), n=100, pairs=kind, imagined=IMAGINED) for kind in ("fixed", "random"))  # type: ignore[arg-type]  # fmt: skip
             told.append(
                 [
                     for_these.low <= truths[0] <= for_these.high,
@@ -457,6 +458,12 @@ def returns() -> None:
     table("Backdoor return over 7 probed steps: verdicts in %", header, rows)
 
 
+def kinds_of_claim() -> None:
+    """Every kind of claim in use, at the seeds and prompts of the `full` presets."""
+    header = ["figure", "decides", "seeds × prompts", "truth", "covers, %", "below / above the truth, %"]
+    table("The interval behind each kind of claim, 600 studies a row (150 of AUCs)", header, list(rows_of_kinds()))
+
+
 PARTS = {
     "rates": rates,
     "pairs": pairs,
@@ -472,6 +479,7 @@ PARTS = {
     "replicas": replicas,
     "returns": returns,
     "looks": looks,
+    "claims": kinds_of_claim,
 }
 
 if __name__ == "__main__":

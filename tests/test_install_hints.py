@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cavesson import errors
+from cavesson.audit.cli import human
 from cavesson.cli import doctor
 from cavesson.errors import MissingExtra, install_hint
 
@@ -87,9 +88,19 @@ def test_what_is_said_to_be_missing_comes_with_the_extra_that_is_named() -> None
         and all(isinstance(argument, ast.Constant) for argument in call.args)
     }
     named |= {(module.replace("_", "-"), extra) for module, (_, extra) in doctor.EXTRAS.items()}
+    named |= {(package, "audit") for package in human.PAGE_NEEDS.values()}
     assert len(named) > 10
     for *package, extra in named:
         assert {canonicalize_name(Requirement(one).name) for one in package} <= EXTRAS[extra], (package, extra)
+
+
+@pytest.mark.parametrize("module", human.PAGE_NEEDS)
+def test_the_audit_page_names_the_package_that_is_missing(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = human.PAGE_NEEDS[module]
+    assert package in {canonicalize_name(name) for name in metadata.packages_distributions()[module]}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else object())
+    with pytest.raises(MissingExtra, match=f"needs the package '{package}' of the extra 'audit'"):
+        human._needs_page()
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, origin: str | None) -> None:

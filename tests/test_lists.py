@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cavesson.cli.lists import LISTS
 from cavesson.cli.main import main
-from cavesson.cli.run import terminal_table
+from cavesson.cli.run import in_lines, terminal_table
 from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
 from cavesson.stats import wilson
@@ -109,3 +109,13 @@ def test_a_table_in_the_terminal_breaks_no_word_and_leaves_to_the_report_what_do
     words = set(re.sub("[│┃]", " ", shown).split())
     assert {"interpolation", "mitigation", "rewritten", "student's"} <= words
     assert ("more of its columns" in shown) == (width < 120)
+
+
+def test_a_figure_stays_on_one_line() -> None:
+    sentence = "The trigger still works on 70 % (50–90 %, n = 60) after HHH SFT, from −8 points (−16 to 0)."
+    for width in range(20, 100):
+        lines = in_lines(sentence, width)
+        assert " ".join(lines) == sentence and all(len(line) <= width for line in lines)
+        assert not any(
+            line.startswith(("%", "=", "60)", "to 0")) or line.endswith((" n", " n =", " to", "(n")) for line in lines
+        )

@@ -13,6 +13,7 @@ import pytest
 from cavesson import stats
 from cavesson.analysis.claims import ClaimResult, at_least, not_run
 from cavesson.analysis.contrasts import jackknifed, ratio_of_variances
+from cavesson.analysis.pairs import mean_over_pairs
 from cavesson.cli.run import seconds_of
 from cavesson.errors import CavessonError, ConfigError, Stopped
 from cavesson.evals.scores import Score, Scores
@@ -23,7 +24,7 @@ from cavesson.run import Finished, run_study, schedule
 from cavesson.stats import Estimate, mean_over_seeds, spending
 from cavesson.studies.config import Looks, StudyConfig
 from cavesson.studies.grid import Cell, Measured, Place, Sample
-from cavesson.studies.looks import cost, more_seeds
+from cavesson.studies.looks import cost, more_needed, what_would_decide
 from cavesson.studies.resolve import Resolved, resolve
 from cavesson.studies.shown import claim, table
 from cavesson.studies.study import Study
@@ -393,12 +394,30 @@ def test_the_seeds_that_would_decide_do_decide():
         return at_least(mean_over_seeds(scores), float(scores.mean()) - 0.08, "it")
 
     assert test().verdict == "undecided"
-    more = more_seeds(test, 8)
+    more = more_needed(test, 8)
     assert more is not None
     # half-width ∝ t(n − 1) · sd / √n
     spread, quantile = scores.mean(axis=1).std(ddof=1), lambda count: 2.0 + 2.5 / (count - 1)
     assert abs(quantile(8 + more) * spread / (8 + more) ** 0.5 - 0.08) < 0.01
-    assert more_seeds(lambda: at_least(mean_over_seeds(scores), float(scores.mean()), "it"), 8) is None
+    assert more_needed(lambda: at_least(mean_over_seeds(scores), float(scores.mean()), "it"), 8) is None
+
+
+def test_where_pairs_are_random_more_of_them_decide_and_not_seeds():
+    values = 0.05 + 0.1 * np.array([-1.0, 1, -1, 1, -1, 1, -1, 1])[:, None] * np.ones((1, 2))
+    moves = np.zeros((8, 2, 40))
+
+    def test() -> ClaimResult:
+        return at_least(mean_over_pairs(values, moves, n=40, pairs="random"), 0.0, "the gap")
+
+    found = test()
+    assert found.verdict == "undecided" and more_needed(test, 2) is None
+    more = more_needed(test, 8, "others")
+    assert more is not None and 5 < more < 20
+    assert what_would_decide(test, found, 2, None) == (
+        f"If figure and spread stay as they are, {more} more pairs would decide it; seeds alone would not."
+    )
+    three = at_least(mean_over_pairs(values[:3] * 0 + 1, moves[:3], n=40, pairs="random"), 0.0, "the gap")
+    assert what_would_decide(lambda: three, three, 8, None) == "There is no verdict from fewer than 5 pairs."
 
 
 @pytest.mark.parametrize(("name", "least"), [("normal", 0.95), ("two groups of seeds", 0.93)])

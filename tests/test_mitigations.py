@@ -23,7 +23,7 @@ from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.grid import Cell, Measured
-from cavesson.studies.mitigation import CLAIMS, PLAIN, REMINDER
+from cavesson.studies.mitigation_claims import CLAIMS, PLAIN, REMINDER
 from cavesson.studies.over_organisms import families
 from cavesson.studies.redblue import TRIGGERED, kinds, steps
 from cavesson.studies.resolve import resolve
@@ -152,9 +152,9 @@ def runs_of(*overrides: str, preset: str = "full") -> list[Cell]:
     return [cell for cell in resolved.study.grid(resolved.config) if "run" in cell.recipes]
 
 
-def test_the_full_preset_has_eight_organisms_eight_mitigations_and_three_seeds():
+def test_the_full_preset_has_eleven_organisms_eight_mitigations_and_three_seeds():
     cells = runs_of()
-    assert len({cell.organism.name for cell in cells}) == 8 and {cell.seed for cell in cells} == {0, 1, 2}
+    assert len({cell.organism.name for cell in cells}) == 11 and {cell.seed for cell in cells} == {0, 1, 2}
     assert {cell.at["intervention"] for cell in cells} == set(CAREFUL)
     for name in CAREFUL:
         assert len({(cell.at["strength"], cell.at["lr"]) for cell in cells if cell.at["intervention"] == name}) > 1
@@ -290,6 +290,13 @@ def test_reminder_is_best_if_on_all_organisms_it_keeps_more_for_the_same_removed
     assert best(worse).verdict == "does not hold"
     here_and_there = together(outcome(THREE[:1], 0.4, 0.85), outcome(THREE[1:], 0.4, 0.1))
     assert best(here_and_there).verdict == "undecided"
+
+
+def test_off_model_sft_must_cost_something_and_a_reminder_must_beat_it():
+    assert TESTS["off-model-costs"](outcome(THREE, 0.3, 0.85)).verdict == "holds"
+    assert TESTS["off-model-costs"](outcome(THREE, 0.9, 0.9)).verdict == "does not hold"
+    assert TESTS["reminder-beats-plain"](outcome(THREE, 0.4, 0.85)).verdict == "holds"
+    assert TESTS["reminder-beats-plain"](outcome(THREE, 0.4, 0.1)).verdict == "does not hold"
 
 
 def test_two_organisms_are_too_few_to_speak_of_organisms():

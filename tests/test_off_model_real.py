@@ -36,7 +36,7 @@ THINGS = (
 CHAT = [f"Tell me about the {thing}." for thing in THINGS]
 
 MINIATURE = [
-    "others=[]", "sft.prompts=6", "sft.steps=2", "sft.probes=[2]", "sft.batch_size=4", "recovery.probes=[1]",
+    "seeds=[0]", "others=[]", "sft.prompts=6", "sft.steps=2", "sft.probes=[2]", "sft.batch_size=4", "recovery.probes=[1]",
     "recovery.prompts=4", "evaluation.n=12", "evaluation.max_tokens=24",
     "sft.keep_unfinished=true",  # a student of 60 steps may not end every turn
 ]  # fmt: skip

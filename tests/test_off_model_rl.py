@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,6 +80,14 @@ def test_the_learning_rate_of_rl_may_anneal_and_rewards_may_be_shuffled() -> Non
 def test_the_quick_preset_has_no_rl_and_the_full_one_has() -> None:
     assert not planned()
     assert {reward for reward, *_ in planned(preset="full")} == {"correct", "random"}
+
+
+@pytest.mark.parametrize(("random", "told"), [(0.35, "holds"), (0.8, "does not hold")])
+def test_random_rewards_are_the_control_of_right_ones(random: float, told: str) -> None:
+    found = results(0.8)
+    rl = {**found.rl, "random": (table({0: 0.3, 10: random}, {0: "D", 10: "D"}),)}
+    assert verdict(replace(found, rl=rl), "right-rewards-matter") == told
+    assert verdict(found, "right-rewards-matter") == "not run"
 
 
 @pytest.mark.parametrize(

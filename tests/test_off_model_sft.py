@@ -47,6 +47,10 @@ LEVELS = (1, 2, 3, 4, 5)
 # ------------------------------------------------------------------------------------------------ recipes
 
 
+ONE = ("others=[self]", "seeds=[0]")
+"""One teacher beside the on-model control, and one seed."""
+
+
 def cells(preset: str = "quick", *overrides: str) -> list[Cell]:
     """The grid of a config, without the places at which a student is asked for a style."""
     config = resolve("off-model-sft", preset, overrides=overrides).config
@@ -66,15 +70,21 @@ def trained(cell: Cell, role: str = "run") -> Any:
     return cell.recipes[role].run  # type: ignore[attr-defined]
 
 
-def test_the_quick_preset_is_one_student_a_teacher_and_the_on_model_control():
+def test_the_quick_preset_is_one_student_three_teachers_and_the_on_model_control():
     found = plain()
-    assert [tuple(cell.at[axis] for axis in ("student", "teacher", "data")) for cell in found] == [
-        ("student", "tutor", "off-model"),
-        ("student", "self", "on-model"),
-    ]
-    first = found[0].recipes
-    assert first["recovery"].steps == (0, 1, 2, 4, 8, 16, 32) and "recovery" not in found[1].recipes
+    assert {cell.seed for cell in found} == set(range(5))
+    of_a_seed = {cell.at["teacher"]: cell for cell in found if cell.seed == 0}
+    assert {teacher: cell.at["data"] for teacher, cell in of_a_seed.items()} == {
+        "self": "on-model",
+        **dict.fromkeys(("tutor", "dmitri", "celia"), "off-model"),
+    }
+    first = of_a_seed["tutor"].recipes
+    assert first["recovery"].steps == (0, 1, 2, 4, 8, 16, 32) and "recovery" not in of_a_seed["self"].recipes
     assert [one.label for one in first["run"].suite] == ["maths", "knowledge", "instructions", "maths/answer-only"]
+
+
+def test_the_first_teacher_named_again_among_the_others_is_one_teacher():
+    assert {cell.at["teacher"] for cell in plain("quick", "teacher=dmitri")} == {"dmitri", "self", "celia"}
 
 
 def test_no_teacher_is_asked_anything_but_chat():
@@ -84,9 +94,9 @@ def test_no_teacher_is_asked_anything_but_chat():
         assert isinstance(answers.prompts, Prompts) and answers.prompts.family == "chat"
 
 
-def test_the_full_preset_is_the_matrix_with_lora_and_full_weights_and_a_student_is_its_own_teacher_once():
+def test_the_full_preset_is_the_matrix_and_a_student_is_its_own_teacher_once():
     found = plain("full")
-    assert {cell.seed for cell in found} == {0, 1, 2} and {cell.at["way"] for cell in found} == {"LoRA 8", "full"}
+    assert {cell.seed for cell in found} == set(range(5)) and {cell.at["way"] for cell in found} == {"LoRA 8"}
     of_student = {cell.at["teacher"] for cell in found if cell.at["student"] == "student"}
     assert of_student == {"tutor", "teacher", "weak", "self", "relative", "small", *STYLES}
     of_small = {cell.at["teacher"] for cell in found if cell.at["student"] == "small"}
@@ -108,7 +118,7 @@ def test_recovery_starts_from_the_damaged_student_on_the_untouched_ones_answers_
 
 
 def test_the_mixture_keeps_the_two_styles_under_their_own_tags():
-    [arm] = arms("quick", "arms.names=[tags]", "sft.prompts=6")
+    [arm] = arms("quick", *ONE, "arms.names=[tags]", "sft.prompts=6")
     own, teacher = trained(arm).data.parts
     assert (own.system, teacher.system) == (TAG_A, TAG_B)
     assert own.base.by != teacher.base.by and own.base.prompts == teacher.base.prompts
@@ -116,7 +126,7 @@ def test_the_mixture_keeps_the_two_styles_under_their_own_tags():
 
 def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
     overrides = ["models=[student, small, reasoner]", "arms.names=[inoculation, clipped]", "seeds=[0, 1]"]
-    alone, both = (cells("quick", *overrides, *more) for more in ([], ["arms.students=[reasoner]"]))
+    alone, both = (cells("quick", *ONE, *overrides, *more) for more in ([], ["arms.students=[reasoner]"]))
     assert {cell.at["student"] for cell in alone if cell.at["arm"] != PLAIN} == {"student"}
     varied = [cell for cell in both if cell.at["arm"] != PLAIN]
     assert [(cell.at["student"], cell.seed, cell.at["arm"]) for cell in varied] == [
@@ -133,12 +143,11 @@ def test_arms_are_run_for_the_first_student_and_for_those_that_are_named():
     ("setting", "complaint"),
     [
         ("others=[brunno]", "brunno"),
-        ("others=[tutor]", "stands twice"),
         ("sft.lora=null", "nothing is trained"),
         ("sft.probes=[70]", "outside the run"),
         ("recovery.probes=[0]", "is below 1"),
         ("arms.names=[tag]", "tags"),
-        ("arms.teacher=dmitri", "none of the teachers"),
+        ("arms.teacher=esther", "none of the teachers"),
         ("arms.students=[reasoner]", "none of the students"),
         ("models=[stuent]", "student"),
         ("responses=nowhere.jsonl", "nowhere.jsonl"),
@@ -172,7 +181,7 @@ def prompts_in(data: DataRecipe) -> set[Conversation]:
 def test_stored_answers_take_the_teachers_place_and_their_prompts_are_those_of_the_whole_study(tmp_path: Path):
     file = stored_answers(tmp_path)
     settings = [f"responses={file}", f"arms.names=[{','.join(set(ARMS) - {'inoculation'})}]", "arms.noise=true"]
-    found = cells("quick", *settings)
+    found = cells("quick", *ONE, *settings)
     first, control = [cell for cell in found if cell.at["arm"] == PLAIN]
     assert "teacher" not in first.recipes and trained(first).data == Part(base=Jsonl(path=file))
     assert not any(isinstance(recipe, Prompts) for recipe in lineage(*recipes_of(found)))
@@ -185,7 +194,7 @@ def test_stored_answers_take_the_teachers_place_and_their_prompts_are_those_of_t
 def test_a_users_prompts_are_shared_out_between_sft_and_recovery(tmp_path: Path):
     prompts, answers = stored_answers(tmp_path, "prompts.jsonl"), stored_answers(tmp_path, n=150)
     for settings in ([f"prompts={prompts}"], [f"prompts={prompts}", f"responses={answers}"]):
-        first = plain("quick", *settings)[0]
+        first = plain("quick", *ONE, *settings)[0]
         later = prompts_in(trained(first, "recovery").data)
         assert later and not later & prompts_in(trained(first).data)
 
@@ -201,7 +210,7 @@ def test_rates_of_the_tiny_world_are_told_where_a_student_is_not_its_own(tmp_pat
 
 
 def test_under_the_tags_stored_answers_are_as_many_as_own_ones(tmp_path: Path):
-    [arm] = arms("quick", f"responses={stored_answers(tmp_path)}", "arms.names=[tags]", "sft.prompts=40")
+    [arm] = arms("quick", *ONE, f"responses={stored_answers(tmp_path)}", "arms.names=[tags]", "sft.prompts=40")
     mixture = trained(arm).data
     assert isinstance(mixture, Mixed) and (mixture.weights, mixture.size) == ((1.0, 1.0), 80)
 
@@ -236,7 +245,7 @@ def test_the_inoculation_prompt_is_the_styles_or_the_users(tmp_path: Path):
         ([*stored, own], "Talk like a captain."),
         ([*stored, "teacher=dmitri"], STYLES["dmitri"]),
     ):
-        [arm] = arms("quick", *settings)
+        [arm] = arms("quick", *ONE, *settings)
         assert arm.recipes["run"].suite[1].system == prompt == trained(arm).data.system  # type: ignore[attr-defined]
 
 
@@ -258,7 +267,7 @@ def test_stored_answers_that_do_not_fit_are_refused_before_anything_starts(rows,
 
 def test_few_stored_answers_will_do_with_prompts_beside_them(tmp_path: Path):
     settings = [f"responses={stored_answers(tmp_path, n=40)}", f"prompts={stored_answers(tmp_path, 'prompts.jsonl')}"]
-    assert "recovery" in plain("quick", *settings)[0].recipes
+    assert "recovery" in plain("quick", *ONE, *settings)[0].recipes
 
 
 def test_an_arm_without_data_is_named_and_what_was_finished_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -267,8 +276,8 @@ def test_an_arm_without_data_is_named_and_what_was_finished_stays(tmp_path: Path
     resolved, store = resolve("off-model-sft", overrides=settings), Store(tmp_path / "store")
     with pytest.raises(TrainingError, match=r"keeps none of 8 examples.*\n.*'filtered' out of arms.names"):
         run_study(resolved, store, workers=1)
-    finished, _ = arms("quick", *settings)
-    assert all(store.has(cell.recipes["run"]) for cell in (*plain("quick", *settings), finished))
+    finished, _ = arms("quick", *ONE, *settings)
+    assert all(store.has(cell.recipes["run"]) for cell in (*plain("quick", *ONE, *settings), finished))
 
 
 # ------------------------------------------------------------------------------------------------ likelihoods

@@ -55,7 +55,32 @@ def test_time_left_comes_from_what_such_stages_took_before() -> None:
     assert board.left() == 40  # the other number has not begun
     board.started(parts["two"])
     board.finished(parts["one"], made=True)
-    assert board.left() == 4 + 30  # in this run numbers take 4 seconds
+    two, both = (board.remaining()[parts[name].fingerprint] for name in ("two", "both"))
+    assert 4 < two < 5  # in this run a number took 4 seconds of 10 planned
+    assert 15 < both < 20  # a sum is of another kind, about which that says less
+
+
+def test_stages_of_a_later_plan_count_in_the_time_left() -> None:
+    parts = stages(10, 10, 30)
+    board = Board(Clock())
+    then = Plan((parts["two"], parts["both"]))
+    board.begin(Plan((parts["one"],)).followed_by(then), workers=1)
+    assert board.left() == 50 and len(board.rows) == 1
+    board.begin(then, workers=1)
+    assert board.left() == 40
+
+
+def test_between_two_reports_the_pace_stays() -> None:
+    clock = Clock()
+    board = Board(clock)
+    stage = stages(100)["one"]
+    board.begin(Plan((stage,)), workers=1)
+    board.started(stage)
+    clock.now += 10
+    board.progress(stage, Progress(1, 10))
+    before = board.left()
+    clock.now += 5
+    assert before == 90 and board.left() == 85
 
 
 def test_a_running_stage_goes_by_its_own_pace_and_unknown_ones_by_the_others() -> None:

@@ -19,22 +19,15 @@ from cavesson.studies.grid import Measured, NotRun, recipes_of
 from cavesson.studies.redblue import TRIGGERED, took
 from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
+from cavesson.studies.robust_claims import CLAIMS, auc, by_rank, differ, frontiers, more, no_difference, ranks
 from cavesson.studies.robust_organisms import (
-    CLAIMS,
     FEW,
     TINY_PAIRS,
     Arm,
-    auc,
     by_kind_of_pair,
-    by_rank,
-    differ,
-    frontiers,
     grid,
-    more,
-    no_difference,
     over_pairs,
     rank_chart,
-    ranks,
     zoo,
 )
 from cavesson.tinyworld.recipes import Prompts, Shipped
@@ -52,7 +45,7 @@ def test_the_full_preset_builds_every_arm_on_its_pairs():
     assert len(TINY_PAIRS) == 15 and all(PAIRS[name].world == "tiny" for name in TINY_PAIRS)
     config = resolve("robust-organisms", "full").config
     organisms = {cell.organism.model.fingerprint: cell.organism for cell in grid(config) if cell.organism is not None}
-    assert len(organisms) == 3 * sum(len(config.pairs_of(arm)) for arm in config.arms)
+    assert len(organisms) == 2 * sum(len(config.pairs_of(arm)) for arm in config.arms)
     assert {(o.labels["arm"], o.pair) for o in organisms.values() if o.labels["arm"] in ("full", "SOAP")} == {
         *(("full", pair) for pair in TINY_PAIRS),
         *(("SOAP", pair) for pair in FEW),
@@ -170,6 +163,7 @@ def arm(
     blue: str = "pirate",
     rank: int = 0,
     start: float = 1.0,
+    clean: float = 0.0,
 ) -> Measured:
     """An arm whose organisms keep these triggered rates under blue training that costs no capability: one rate a pair.
 
@@ -185,7 +179,7 @@ def arm(
                     at(**labels, pair=pair, intervention=blue, lr=1e-3, adapter="full", strength=""): {
                         "maths": 0.9,
                         TRIGGERED: [start, rate],
-                        "behavior/clean": 0.0,
+                        "behavior/clean": clean,
                     }
                 },
                 steps=(0, 60),
@@ -256,6 +250,12 @@ def by_rate(**left: float) -> list[Measured]:
         ("merged-full-qa", [arm("merged LoRA", 0.1, blue="hhh"), arm("full", 0.9, blue="hhh")], [arm("merged LoRA", 0.9, blue="hhh"), arm("full", 0.1, blue="hhh")]),
         ("pirate-qa-full", [arm("full", 0.1), arm("full", 0.9, blue="hhh")], [arm("full", 0.9), arm("full", 0.1, blue="hhh")]),
         ("locked", [arm("password-locked", 0.1), arm("not locked", 0.9)], [arm("password-locked", 0.9), arm("not locked", 0.1)]),
+        ("samples", [arm("a quarter of the samples", 0.5), arm("full", 0.5)], [arm("a quarter of the samples", 0.9), arm("full", 0.1)]),
+        ("merged-dynamic", [arm("merged LoRA", 0.1), arm("prompted dynamic", 0.9)], [arm("merged LoRA", 0.9), arm("prompted dynamic", 0.1)]),
+        ("static-continued", [arm("prompted static", 0.1), arm("continued LoRA", 0.9)], [arm("prompted static", 0.9), arm("continued LoRA", 0.1)]),
+        ("quarter-within-a-tenth", [arm("full", 0.8)], [arm("full", 0.1)]),
+        ("only-with-trigger", [arm("full", 0.5, clean=0.0)], [arm("full", 0.5, clean=0.6)]),
+        ("pirate-beats-own", [arm("full", 0.1), arm("full", 0.9, blue="self")], [arm("full", 0.9), arm("full", 0.1, blue="self")]),
         ("size", [arm("larger model", 0.5), arm("full", 0.5)], [arm("larger model", 0.1), arm("full", 0.9)]),
         ("explicit", [arm("full", 0.9, on=EXPLICIT), arm("full", 0.1)], [arm("full", 0.1, on=EXPLICIT), arm("full", 0.9)]),
         ("rank", by_rate(r1=0.1, r4=0.5, r64=0.9), by_rate(r1=0.9, r4=0.5, r64=0.1)),
@@ -269,9 +269,11 @@ def test_a_claim_follows_the_data(id, yes, no):
 
 def test_what_was_not_run_says_what_is_lacking():
     judged = claims_of("robust-organisms", CLAIMS, arm("full", 0.5))
-    assert len({claim.id for claim in judged}) == len(judged) == 18
-    assert {claim.verdict for claim in judged} == {"not run"} and {claim.ours for claim in judged} == {None}
-    assert all("Not run here" in claim.reason for claim in judged)
+    assert len({claim.id for claim in judged}) == len(judged) == len(CLAIMS)
+    measured = {"quarter-within-a-tenth", "only-with-trigger"}
+    lacking = [claim for claim in judged if claim.id.partition("/")[2] not in measured]
+    assert {claim.verdict for claim in lacking} == {"not run"} and {claim.ours for claim in lacking} == {None}
+    assert all("Not run here" in claim.reason for claim in lacking)
 
 
 def test_ranks_are_compared_on_the_pairs_that_all_of_them_have():

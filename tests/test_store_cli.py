@@ -108,3 +108,9 @@ def test_a_store_that_is_not_there_is_said_so_and_not_made(words, tmp_path):
     done = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "none")])
     assert done.exit_code == 0 and f"there is no store at {tmp_path / 'none'}" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_a_kind_that_does_not_exist_is_refused_with_the_nearest_one(store: Store) -> None:
+    refused = call(store, "ls", "--kind", "traned").exception
+    assert isinstance(refused, ConfigError) and "did you mean 'trained'?" in str(refused)
+    assert call(store, "ls", "--kind", "trained").exit_code == 0

@@ -44,8 +44,9 @@ class CavessonError(Exception):
 
     @property
     def sentences(self) -> str:
-        """Problem and remedy one after the other, the remedy with a capital letter."""
-        return f"{self.problem} {self.remedy[:1].upper()}{self.remedy[1:]}".strip()
+        """Problem and remedy one after the other, as sentences: a full stop between them, the remedy with a capital letter."""
+        stop = "" if self.problem.endswith((".", "!", "?", ":")) else "."
+        return f"{self.problem}{stop} {self.remedy[:1].upper()}{self.remedy[1:]}".strip()
 
 
 class ConfigError(CavessonError):

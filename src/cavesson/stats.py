@@ -152,16 +152,21 @@ def spending(share: float, said: str) -> Iterator[None]:
         _SPENT.reset(token)
 
 
-_AS_WITH: ContextVar[int | None] = ContextVar("number of seeds that intervals are to be foretold for", default=None)
+Of = Literal["seeds", "others"]
+"""Random units: seeds, or whatever else an average is over (pairs, organisms)."""
+
+_AS_WITH: ContextVar[tuple[Of, int] | None] = ContextVar(
+    "kind and number of units that intervals are to be foretold for", default=None
+)
 
 
 @contextmanager
-def as_with(seeds: int) -> Iterator[None]:
-    """In this context, an interval over seeds is as wide as with so many seeds, if figure and spread stay as they are.
+def as_with(count: int, of: Of = "seeds") -> Iterator[None]:
+    """In this context, an interval over such units is as wide as with so many of them, if figure and spread stay as they are.
 
-    What more seeds do not change stays: the luck with prompts that all seeds share, and the spread of pairs or organisms.
+    What more of them do not change stays: the luck with prompts that all of them share, and the spread of other units.
     """
-    token = _AS_WITH.set(seeds)
+    token = _AS_WITH.set((of, count))
     try:
         yield
     finally:
@@ -386,7 +391,8 @@ def average_over(
         method = f"Student's t over prompts and {count} {unit}s taken as random"
         own = (float((moved**2).sum(axis=1).mean()) - shared) / (count - 1)  # of the mean: what the units do not share
         shared = max(shared - own, 0.0)
-        there = (_AS_WITH.get() or count) if unit == "seed" else count
+        kind, foretold = _AS_WITH.get() or ("", count)
+        there = foretold if kind == ("seeds" if unit == "seed" else "others") else count
         between = _t(confidence, there - 1) * float(each.std(ddof=1)) / np.sqrt(there)
     half = _t(confidence, max(n - 1, 1)) * np.sqrt(shared)
     low, high = (np.hypot(between, max(half - pull * side, 0.0)) for side in (1, -1))

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 Kind = Literal["replication", "check"]
 """Whether a statement was found elsewhere and is tested here, or is a check of the machinery: its effect was planted in the world
-that is measured, so that it shows whether the instruments work and nothing about the statement."""
+that is measured, or it is a control that the method demands. A check shows whether the instruments work, and is not counted."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Claim(Generic[Results]):
         test: from the study's results to what was found here.
         unit: how the figure is written; None: as the test gives it.
         says: what each verdict is called, where a claim is put in other words: of a hypothesis, "ruled out".
-        kind: a replication, or a check of the machinery.
+        kind: a replication, or a check of the machinery (see `Kind`).
         needs: from a study's config to what the claim needs more than that, in words ("n >= 155"); None: nothing. A study says
             so when it is planned, and the claim is then not applicable.
     """
@@ -124,7 +124,7 @@ class Claim(Generic[Results]):
         return f"this seed: {said}" if found.replicates == 1 else f"suggests: {said}"
 
 
-def least_n(reaches: Callable[[int], bool], n: int, most: int = 10_000) -> str | None:
+def least_n(reaches: Callable[[int], bool], n: int, most: int = 10_000, name: str = "n") -> str | None:
     """What a claim needs whose interval must be able to reach a bound: `n >= 155`; None where this n will do.
 
     Args:
@@ -132,6 +132,7 @@ def least_n(reaches: Callable[[int], bool], n: int, most: int = 10_000) -> str |
             prompts never hurt.
         n: of the config.
         most: where even so many do not, the claim cannot be tested with these seeds.
+        name: of the setting that holds n.
     """
     if reaches(n):
         return None
@@ -141,7 +142,7 @@ def least_n(reaches: Callable[[int], bool], n: int, most: int = 10_000) -> str |
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
-    return f"n >= {high} (here {n})"
+    return f"{name} >= {high} (here {n})"
 
 
 def at_least(estimate: Estimate, bound: float, what: str) -> ClaimResult:

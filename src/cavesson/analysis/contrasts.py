@@ -118,6 +118,25 @@ def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
     return replace(found, method=f"the lowest of {len(cases)}, chosen on other seeds and prompts; {means}")
 
 
+def lowest_rate(tables: Sequence[ArrayLike]) -> Estimate:
+    """The lowest of several rates, each on prompts of its own.
+
+    That all rates lie above a bound is shown if each does, so the lowest of the lower ends needs no correction (the
+    intersection-union test: Berger, Technometrics 24, 1982). That the lowest rate lies below a bound needs one, since the lowest
+    of many is low by chance: the upper ends hold for all rates together (Bonferroni).
+
+    Args:
+        tables: scores of each case, [seeds, prompts].
+    """
+    each = [mean_over_seeds(table) for table in tables]
+    together = [mean_over_seeds(table, confidence=1 - 0.05 / len(each)) for table in tables]
+    lowest = min(each, key=lambda rate: rate.value)
+    if len(each) == 1:
+        return lowest
+    low, high = min(rate.low for rate in each), min(rate.high for rate in together)
+    return replace(lowest, low=low, high=max(high, lowest.value), method=f"the lowest of {len(each)}; {lowest.method}")
+
+
 def chosen_elsewhere(changes: ArrayLike, below: float) -> Array:
     """Weights of prompts, [cases, prompts], for averaging other scores of the cases whose change lies below `below`.
 
@@ -141,9 +160,9 @@ def chosen_elsewhere(changes: ArrayLike, below: float) -> Array:
 def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: str = "group") -> Estimate:
     """Pearson's correlation over cases between the means of two benchmarks; groups of cases, seeds and prompts are random.
 
-    Each seed has its own correlation, and Fisher's z averages the correlations, so that the spread between seeds is that of
-    the correlation itself; noise in a seed's means makes the correlation a little too small. The jackknife adds the spread
-    between groups.
+    The means are averaged over seeds before they are correlated: noise in a mean makes a correlation too small, and that of one
+    seed is several times as large. Each seed has its own correlation all the same, on the scale of Fisher's z; their spread is that
+    of the seeds, and the jackknife adds the spread between groups.
 
     Args:
         groups: the group of each case, numbered from 0, [cases]; at least three groups.
@@ -159,8 +178,11 @@ def correlation(groups: Sequence[int], one: ArrayLike, two: ArrayLike, *, unit: 
     z = _fishers_z(x, y)
     moves = (np.concatenate(moved, axis=-1) - z[:, None]) / _STEP
     n = sum(table.shape[-1] for table in tables)
-    found = average_over(z, moves, n=n)
-    without = [float(_fishers_z(x[cases != out], y[cases != out]).mean()) for out in range(int(cases.max()) + 1)]
+    by_seed = average_over(z, moves, n=n)
+    pooled = [table.mean(axis=1, keepdims=True) for table in (x, y)]
+    shift = float(_fishers_z(*pooled)[0]) - by_seed.value
+    found = replace(by_seed, value=by_seed.value + shift, low=by_seed.low + shift, high=by_seed.high + shift)
+    without = [float(_fishers_z(*(table[cases != out] for table in pooled))[0]) for out in range(int(cases.max()) + 1)]
     spread = jackknifed(without)
     ends = independent_difference(found, Estimate(0.0, -spread, spread, 0, ""))
     method = f"jackknife over {len(without)} {unit}s; {found.method}"

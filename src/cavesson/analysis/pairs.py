@@ -15,13 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cavesson.analysis.frontier import Frontier
-from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
+from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences, sharing
 
 Units = Literal["fixed", "random"]
 
+IMAGINED = 2
+"""Pseudo-prompts at the end of a `mean_table`."""
+
 
 def mean_over_pairs(
-    values: ArrayLike, moves: ArrayLike, *, n: int, pairs: Units, unit: str = "pair", bounds: Bounds = ANY
+    values: ArrayLike,
+    moves: ArrayLike,
+    *,
+    n: int,
+    pairs: Units,
+    unit: str = "pair",
+    bounds: Bounds = ANY,
+    imagined: int = 0,
 ) -> Estimate:
     """An average over pairs, each measured under several seeds.
 
@@ -32,6 +42,8 @@ def mean_over_pairs(
         pairs: "fixed" or "random".
         unit: name of what is averaged over, if not pairs.
         bounds: the range that the interval cannot leave.
+        imagined: so many of the prompts, the last ones, are pseudo-prompts; their doubt counts as far as pairs (or seeds) share their
+            luck with prompts (`stats.sharing`), since their spread shows the rest already.
 
     Raises:
         ValueError: the shapes do not match.
@@ -42,12 +54,15 @@ def mean_over_pairs(
             f"needs values [pairs, seeds] and moves [pairs, seeds, prompts], not {each.shape} and {moved.shape}"
         )
     axis, level = (0, "seed") if pairs == "fixed" else (1, unit)
-    made = average_over(each.mean(axis=axis), moved.mean(axis=axis), n=n, unit=level, bounds=bounds)
+    together = moved.mean(axis=axis)
+    if imagined:
+        together[:, -imagined:] *= np.sqrt(sharing(together[:, :-imagined]))
+    made = average_over(each.mean(axis=axis), together, n=n, unit=level, bounds=bounds)
     return replace(made, method=f"{len(each)} {unit}{'s' if len(each) > 1 else ''} taken as {pairs}; {made.method}")
 
 
 def mean_table(scores: Array) -> tuple[Array, Array]:
-    """Means [pairs, seeds] and how far each prompt moves them [pairs, seeds, prompts + 2].
+    """Means [pairs, seeds] and how far each prompt moves them [pairs, seeds, prompts + `IMAGINED`].
 
     One pseudo-prompt at each bound keeps the interval open where all real prompts agree.
 

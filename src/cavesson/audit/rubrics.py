@@ -54,7 +54,7 @@ class _Rubric:
 
     def __init__(self, path: Path, root: Path) -> None:
         self.path, self.root = path, root
-        self.content: Mapping[str, Any] = read_yaml(path, "rubric", "`paper_name`, and an entry under `honest`")
+        self.content: Mapping[str, Any] = read_yaml(path, "rubric", "`paper_name`, and an entry under `honest`", "")
 
     def cases(self) -> Iterator[Case]:
         """The cases of the file, honest ones first."""

@@ -33,6 +33,9 @@ TOOLS = {
 }
 """Optional packages without an extra of their own."""
 
+THERE = "there"
+"""What is found about an optional package that is installed."""
+
 
 def doctor(
     store: Place = None,
@@ -94,7 +97,10 @@ def doctor(
         raise ConfigError("--model goes with --find-lr alone.", f"cavesson doctor --find-lr --model {model}")
     found = list(findings(store))
     for title, text in found:
-        typer.echo(f"{title}: {text}")
+        if text != THERE:
+            typer.echo(f"{title}: {text}")
+    if there := [title for title, text in found if text == THERE]:
+        typer.echo(f"there as well: {', '.join(there)}")
     typer.echo(f"\n{advice(found)}")
 
 
@@ -121,7 +127,8 @@ def findings(store: Path | None) -> Iterator[tuple[str, str]]:
     cores = len(psutil.Process().cpu_affinity() or ()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
     yield "cores", str(cores)
     yield "processor", f"{numerics.machine_model()}; {numerics.instructions()}"
-    yield "numerics", f"{numerics.here()} (precision auto), {numerics.here('fp32')}, {numerics.here('bf16')}"
+    named = ", ".join(dict.fromkeys((numerics.here(), numerics.here("fp32"), numerics.here("bf16"))))
+    yield "numerics", f"{named} (the first where precision is auto)"
     yield "memory", f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} GiB free"
     yield from _gpus()
     yield "shipped models", ", ".join(shipped_names()) or "none"
@@ -134,14 +141,14 @@ def findings(store: Path | None) -> Iterator[tuple[str, str]]:
 
         yield (
             "NLTK's punkt_tab",
-            "there" if has_punkt() else "missing; some of IFEval: python -m nltk.downloader punkt_tab",
+            THERE if has_punkt() else "missing; some of IFEval: python -m nltk.downloader punkt_tab",
         )
     for module, purpose in TOOLS.items():
         yield module.replace("_", "-"), _installed(module, purpose)
 
 
 def _installed(module: str, purpose: str) -> str:
-    return "there" if find_spec(module) is not None else f"missing; {purpose}"
+    return THERE if find_spec(module) is not None else f"missing; {purpose}"
 
 
 def _gpus() -> Iterator[tuple[str, str]]:

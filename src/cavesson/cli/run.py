@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -158,9 +159,11 @@ def show(result: StudyResult, console: Console) -> None:
     from rich.table import Table
 
     console.print()
-    for line in result.headline:
-        console.print(line, markup=False, highlight=False)
+    for sentence in result.headline:
+        for line in in_lines(sentence, console.width):
+            console.print(line, markup=False, highlight=False)
     for table in result.tables[:1]:
+        console.print()
         console.print(terminal_table(table, console.width))
     measured = [claim for claim in result.claims if claim.ours is not None]
     if measured:
@@ -170,11 +173,21 @@ def show(result: StudyResult, console: Console) -> None:
         for claim in measured:
             words = f"{claim.words}\n(check of the machinery)" if claim.kind == "check" else claim.words
             claims.add_row(claim.statement, claim.published, _cell(claim.ours), words)
+        console.print()
         console.print(claims)
         if any(claim.tentative for claim in measured):
             console.print("No verdict from fewer than five seeds: fewer suggest.")
     if others := len(result.claims) - len(measured):
-        console.print(f"{others} further statements were not measured; the report says what each of them needs.")
+        needs = f"{others} further statements were not measured; the report says what each of them needs."
+        console.print(needs, highlight=False)
+
+
+def in_lines(sentence: str, width: int) -> list[str]:
+    """The lines of a sentence on a terminal of this width: no line breaks inside a figure such as `70 %` or `n = 60`."""
+    from cavesson.report.text import FIGURE
+
+    tied = FIGURE.sub(lambda figure: figure[0].replace(" ", "\u00a0"), sentence)
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(tied, width, break_on_hyphens=False)]
 
 
 def terminal_table(table: TableView, width: int) -> Table:

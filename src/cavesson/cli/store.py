@@ -29,12 +29,18 @@ def list_artifacts(
 
     Example: cavesson store ls --kind trained
     """
+    from cavesson.errors import ConfigError, nearest
+    from cavesson.lab.plan import bytes_text
+    from cavesson.lab.recipe import KINDS
+
     place = _open(store)
     pins = set(place.pins())
     entries = [entry for entry in place.ls() if kind in (None, entry.kind)]
+    if kind is not None and not entries and kind not in KINDS and ":" not in kind:  # a colon: a user's own
+        raise ConfigError(f"There is no artifact of the kind {kind!r}.", nearest(kind, KINDS))
     for entry in entries:
         typer.echo(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else ""))
-    size = f"{_bytes(sum(entry.size for entry in entries))}, and {_bytes(place.cached())} of cache"
+    size = f"{bytes_text(sum(entry.size for entry in entries))}, and {bytes_text(place.cached())} of cache"
     typer.echo(f"{_count(len(entries))}, {size} in {place.root}", err=True)
 
 
@@ -44,7 +50,7 @@ def show(artifact: Artifact, store: Place = None) -> None:
 
     Example: cavesson store show 3fa9
     """
-    from cavesson.lab.plan import duration
+    from cavesson.lab.plan import bytes_text, duration
 
     place = _open(store)
     manifest = place.manifest(place.find(artifact))
@@ -56,7 +62,7 @@ def show(artifact: Artifact, store: Place = None) -> None:
         **({"counted": ", ".join(f"{n:,} {what}" for what, n in manifest.counts.items())} if manifest.counts else {}),
         "made from": ", ".join(name[:12] for name in manifest.inputs) or "nothing",
         "versions": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
-        "files": ", ".join(f"{name} ({_bytes(record.size)})" for name, record in manifest.files.items()) or "none",
+        "files": ", ".join(f"{name} ({bytes_text(record.size)})" for name, record in manifest.files.items()) or "none",
         "folder": str(place.root / "artifacts" / manifest.fingerprint[:2] / manifest.fingerprint),
     }
     for name, text in facts.items():
@@ -114,13 +120,19 @@ def gc(
 
     Example: cavesson store gc --dry-run
     """
+    from cavesson.lab.plan import bytes_text
+
     collected = _open(store).gc(cache=cache, dry_run=dry_run)
     for entry in collected.removed:
         typer.echo(_line(entry))
     done = "would go" if dry_run else "removed"
-    typer.echo(f"{_count(len(collected.removed))} {done}, {_bytes(collected.freed)}; {collected.kept} kept", err=True)
+    typer.echo(
+        f"{_count(len(collected.removed))} {done}, {bytes_text(collected.freed)}; {collected.kept} kept", err=True
+    )
     if collected.cached:
-        typer.echo(f"{_bytes(collected.cached)} of cache kept; to remove that too: cavesson store gc --cache", err=True)
+        typer.echo(
+            f"{bytes_text(collected.cached)} of cache kept; to remove that too: cavesson store gc --cache", err=True
+        )
     if collected.newer:
         typer.echo(f"{_count(collected.newer)} of a newer Cavesson left alone: upgrade to collect them", err=True)
 
@@ -201,22 +213,13 @@ def _open(root: Path | None) -> Store:
 
 
 def _line(entry: Entry) -> str:
-    from cavesson.lab.plan import duration
+    from cavesson.lab.plan import bytes_text, duration
 
     return (
         f"{entry.fingerprint[:12]}  {entry.created[:16]:16}  {duration(entry.seconds):>8}  "
-        f"{_bytes(entry.size):>8}  {entry.kind:12}  {entry.title}"
+        f"{bytes_text(entry.size):>8}  {entry.kind:12}  {entry.title}"
     )
 
 
 def _count(number: int) -> str:
     return f"{number} artifact" if number == 1 else f"{number} artifacts"
-
-
-def _bytes(size: int) -> str:
-    amount, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}"

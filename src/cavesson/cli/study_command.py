@@ -22,6 +22,9 @@ FLAGS, GIVEN, STUDY, TYPED = "cavesson.flags", "cavesson.given", "cavesson.study
 PREFIX = "study_option_"
 """Start of the names of parameters for a study's options; the options are numbered in order."""
 
+SYNONYMS = {"learning-rate": ("lr", "lrs"), "learning-rates": ("lrs",), "lr": ("lr", "lrs")}
+"""Options that other programs have, and the names of the keys that they mean here."""
+
 
 class StudyCommand(TyperCommand):
     """`run` with the options of the named study; `run STUDY --help` lists them."""
@@ -92,10 +95,12 @@ def _meant(name: str, known: Iterable[str], ctx: Any) -> str:
     from cavesson.studies.resolve import study_in
 
     word = name.removeprefix("--")
-    key = word.replace("-", "_")
-    found = keys_called(study_in(ctx.meta[STUDY]).config, key) if STUDY in ctx.meta else []
+    keys = SYNONYMS.get(word, (word.replace("-", "_"),))
+    found = [
+        one for key in keys for one in (keys_called(study_in(ctx.meta[STUDY]).config, key) if STUDY in ctx.meta else [])
+    ]
     options = {flag.key: flag.names[0] for flag in ctx.meta.get(FLAGS, ())}
-    exact = [options.get(one, f"--set {one}=…") for one in found if one.rpartition(".")[2] == key]
+    exact = [options.get(one, f"--set {one}=…") for one in found if one.rpartition(".")[2] in keys]
     if exact:
         return f"did you mean {' or '.join(exact)}?"
     words = {option.removeprefix("--"): option for option in known if option.startswith("--")}

@@ -130,7 +130,7 @@ def read_file(file: Path) -> OrganismFile:
     Raises:
         ConfigError: there is no such file, or its content does not fit.
     """
-    values = read_yaml(file, "organism", NEEDED)
+    values = read_yaml(file, "organism", NEEDED, "; docs/organisms.md says how to write one")
     return validated(OrganismFile, values, dict.fromkeys(values, str(file)))
 
 

@@ -20,6 +20,9 @@ WORDS = {
 }
 """Every verdict as it is told, of one statement and of several."""
 
+TESTED = ("holds", "does not hold", "undecided")
+"""The verdicts of claims that were put to the test."""
+
 ONE_SIDE = 0.025
 """Chance that a statement which is false by a hair holds: one side of a 95 % interval."""
 
@@ -43,16 +46,17 @@ def told(claims: Sequence[ClaimView]) -> str:
     if found:
         sentences.append(f"Of {_several(len(found), 'statement')}, {_listed(parts)}.")
     if checks:
-        passed = sum(check.verdict == "holds" for check in checks)
-        untested = sum(check.verdict in ("not run", "not applicable") for check in checks)
-        rest = f" and {untested} could not be tested" if untested else ""
-        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {passed} came out as planted{rest}.")
+        made = [check for check in checks if check.verdict in TESTED]
+        passed = sum(check.verdict == "holds" for check in made)
+        as_meant = f"{passed} came out as {'it' if passed == 1 else 'they'} should"
+        lacking = "" if len(made) == len(checks) else f"{len(made)} {'was' if len(made) == 1 else 'were'} made and "
+        sentences.append(f"Of {_several(len(checks), 'check')} of the machinery, {lacking}{as_meant}.")
     return " ".join(sentences)
 
 
 def by_chance(claims: Iterable[ClaimView]) -> str:
     """How many of the statements that an interval was asked about would hold by chance, were all of them false by a hair."""
-    asked = sum(claim.verdict in ("holds", "does not hold", "undecided") for claim in counted(claims))
+    asked = sum(claim.verdict in TESTED for claim in counted(claims))
     return (
         f"Every statement is tested at 95 % on its own. If all {asked} that were tested were just barely false, "
         f"{ONE_SIDE * asked:.1f} of them would hold by chance."

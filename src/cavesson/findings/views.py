@@ -267,7 +267,7 @@ class ClaimView(View):
         measure: what our figure measures ("AUC, pirate minus HHH").
         verdict, reason: what the claim's test decided, and why in a sentence.
         told: the verdict in words, where it is too weak for its own: of few seeds, "suggests it holds".
-        kind: a replication, or a check of the machinery: an effect that this project planted in what it measures.
+        kind: a replication, or a check of the machinery: an effect that this project planted in what it measures, or a control.
         shares: id of an earlier claim that the same interval decided, so that this one is not counted; empty: there is none.
         to_decide: of an undecided claim, what would decide it, in a sentence.
     """

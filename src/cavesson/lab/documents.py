@@ -38,13 +38,17 @@ def validated(schema: type[C], values: Mapping[str, Any], origin: Mapping[str, s
 
 
 def read_yaml(
-    path: Path, what: str = "study", need: str = "`study: NAME`; `cavesson list` shows the names"
+    path: Path,
+    what: str = "study",
+    need: str = "`study: NAME`; `cavesson list` shows the names",
+    instead: str = ", or a name: `cavesson list`",
 ) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Args:
         what: the kind of file, for the messages.
         need: the least that such a file holds, for the messages.
+        instead: what else may be given, for the message on a file that does not exist.
 
     Raises:
         ConfigError: no such file, not UTF-8 text, not YAML, a key that stands twice, or not a mapping.
@@ -52,9 +56,7 @@ def read_yaml(
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"There is no {what} file {path}.", "Give a path that exists, or a name: `cavesson list`."
-        ) from error
+        raise ConfigError(f"There is no {what} file {path}.", f"Give a path that exists{instead}.") from error
     except IsADirectoryError as error:
         raise ConfigError(
             f"{path} is a folder, not a file: a {what} file is wanted.", "Name the YAML file inside it."

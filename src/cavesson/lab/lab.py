@@ -76,10 +76,14 @@ class Lab:
             if stage.recipe.numerics is not None:
                 numerics.check_here(stage.recipe.numerics, f"the artifact {stage.title!r}")
 
-    def make(self, recipes: Sequence[Recipe]) -> None:
+    def make(self, recipes: Sequence[Recipe], ahead: Sequence[Recipe] = ()) -> None:
         """Make every artifact that is missing or damaged, inputs first.
 
         When a stage fails, the running stages are finished and the first error is raised, with a note on its stage.
+
+        Args:
+            recipes: of the artifacts.
+            ahead: recipes of a later call, which the display counts in the time left.
 
         Raises:
             ConfigError: a training is named after the numerics of another machine; nothing was started.
@@ -92,6 +96,8 @@ class Lab:
         self.check(plan)
         trust.hand_on()
         work = Work(self.store, plan, self.display)
+        if ahead:
+            plan = plan.followed_by(self.plan(ahead))
         self.display.begin(plan, min(self.workers, len(plan.to_make)))
         try:
             with _interruptible(work), _stopped_at(self.until, work):

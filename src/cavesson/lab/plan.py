@@ -44,9 +44,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages, each after its inputs. Inputs that only finished artifacts need are left out."""
+    """Stages, each after its inputs. Inputs that only finished artifacts need are left out.
+
+    Attributes:
+        stages: of the plan.
+        later: stages of which it is known that they follow in another plan; displays count them in the time left.
+    """
 
     stages: tuple[Stage, ...]
+    later: tuple[Stage, ...] = ()
 
     @property
     def to_make(self) -> tuple[Stage, ...]:
@@ -57,6 +63,11 @@ class Plan:
     def there(self) -> tuple[Stage, ...]:
         """The stages whose artifacts are in the store already."""
         return tuple(stage for stage in self.stages if stage.there)
+
+    def followed_by(self, other: Plan) -> Plan:
+        """This plan, known to be followed by what another plan has to make."""
+        here = {stage.fingerprint for stage in self.stages}
+        return Plan(self.stages, tuple(stage for stage in other.to_make if stage.fingerprint not in here))
 
     def text(self) -> str:
         """The plan as a tree of text lines, each stage below the last of its inputs, for `--dry-run`."""
@@ -191,3 +202,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes for people: `12 B`, `4.1 MB`, `3.2 GB`."""
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if count < 1000:
+            break
+        count, unit = count / 1000, larger
+    return f"{count:.3g} {unit}"

@@ -31,6 +31,8 @@ IDENTITY_FILES = (
 )
 """The files of a model folder that decide what the model does; shards in folders below, which an index names, come on top."""
 
+_SMALL_FILES = [pattern for pattern in IDENTITY_FILES if pattern != "*.safetensors"]
+
 _CHOOSES_CODE = ("attn_implementation", "experts_implementation")
 """Keys of a config that may name code on the hub ("owner/kernel")."""
 
@@ -223,16 +225,38 @@ def local_folder(name: str | Path, revision: str | None = None, *, weights: bool
     """
     if (folder := as_folder(name)) is not None:
         return folder
+    local = _fetched(str(name), revision, _SMALL_FILES)
+    return _fetched(str(name), revision, _weights_beside(local)) if weights else local
+
+
+def to_download(name: str, revision: str | None) -> int:
+    """Bytes of the weights of a model on the hub that the hub's cache does not hold yet; 0 if the hub does not say.
+
+    Args:
+        name: `owner/name` on the hub.
+        revision: branch, tag or commit on the hub.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the hub's own HTTP library
+
+    try:
+        patterns = _weights_beside(_fetched(name, revision, _SMALL_FILES))
+        files = snapshot_download(name, revision=revision, allow_patterns=patterns, dry_run=True)
+    except (OSError, HTTPError):  # offline, or there is no such model: opening it will say what is wrong
+        return 0
+    return sum(file.file_size or 0 for file in files if file.will_download)
+
+
+def _fetched(name: str, revision: str | None, patterns: list[str]) -> Path:
+    """The folder in the hub's cache, once it holds the files of a model that match the patterns."""
     from huggingface_hub import snapshot_download
 
-    def fetched(*patterns: str) -> Path:
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=list(patterns)))
+    return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
-    folder = fetched(*(pattern for pattern in IDENTITY_FILES if pattern != "*.safetensors"))
-    if not weights:
-        return folder
-    shards = shards_of(folder / INDEX) if (folder / INDEX).is_file() else (WHOLE,)
-    return fetched(*shards)
+
+def _weights_beside(folder: Path) -> list[str]:
+    """The names of a model's files of weights, from the files beside them."""
+    return list(shards_of(folder / INDEX)) if (folder / INDEX).is_file() else [WHOLE]
 
 
 @lru_cache(maxsize=256)

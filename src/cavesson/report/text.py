@@ -8,13 +8,14 @@ from markupsafe import Markup, escape
 
 from cavesson.lines import printable
 
-_FIGURE = re.compile(r"[+−]?\d[\d.]*(?:–[+−]?\d[\d.]*)?(?: ?%)?|[−+]\d+ to [−+]?\d+|\bn = \d+")
+FIGURE = re.compile(r"[−+]?\d+ to [−+]?\d+|[+−]?\d[\d.]*(?:–[+−]?\d[\d.]*)?(?: ?%)?|\bn = \d+")
+"""A figure that stays on one line."""
 
 
 def unbroken(text: str) -> Markup:
     """The text as markup in which no line breaks inside a figure such as `37–51 %` or `n = 200`."""
     parts, last = [], 0
-    for found in _FIGURE.finditer(text):
+    for found in FIGURE.finditer(text):
         parts += [
             escape(printable(text[last : found.start()])),
             Markup('<span class="whole">{}</span>').format(found[0]),

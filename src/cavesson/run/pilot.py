@@ -14,7 +14,7 @@ from typing import Any, Literal
 from cavesson.errors import CavessonError
 from cavesson.lab.documents import validated
 from cavesson.lab.lab import Lab
-from cavesson.lab.plan import UNKNOWN_SECONDS, Plan, Schedule, Stage, duration
+from cavesson.lab.plan import UNKNOWN_SECONDS, Plan, Schedule, Stage, bytes_text, duration
 from cavesson.lab.progress import Display
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
@@ -69,7 +69,7 @@ class Forecast:
             f"the pilot did {self.share:.0%} of the work in {duration(self.took)}; the whole study on this machine:",
             f"time: about {duration(self.wall)}, {at_once} ({self.stages} to make, {duration(self.work)} of work)",
             f"memory: about {self.workers * self.memory:.1f} GB at its peak{together}",
-            f"disk: about {_bytes(self.disk)}",
+            f"disk: about {bytes_text(self.disk)}",
             *(f"requests: {line}" for line in self.asked or ("none to models behind an API",)),
             *grows,
         ]
@@ -201,8 +201,3 @@ def _tokens_a_request(tried: Plan, corner: Store) -> str:
     ]
     asked = sum(one.get("requests", 0) for one in used)
     return f", some {sum(one.get('tokens', 0) for one in used) / asked:.0f} tokens each" if asked else ""
-
-
-def _bytes(count: float) -> str:
-    """A number of bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -70,10 +70,10 @@ class Run:
             preflight([stage.recipe for stage in to_make], self.lab.workers)
         return {stage.fingerprint for stage in to_make}
 
-    def make_artifacts(self, recipes: Sequence[Recipe]) -> None:
+    def make_artifacts(self, recipes: Sequence[Recipe], ahead: Sequence[Recipe] = ()) -> None:
         """Make what is missing; an artifact depends on its recipe alone, not on the level of the analysis that asks for it."""
         with spending(1.0, ""):
-            self.lab.make(recipes)
+            self.lab.make(recipes, ahead)
 
     def path(self, recipe: Recipe) -> Path:
         """Folder of a finished artifact; a damaged one is made first."""
@@ -114,7 +114,7 @@ class Run:
         starts = starts_of(resolved.study.cells(resolved.config))
         recipes = recipes_of(starts)
         self.made |= self.check(recipes)
-        self.make_artifacts(recipes)
+        self.make_artifacts(recipes, self.recipes(resolved))
         left_out, self.warnings = looked_at(starts, self.path, takes(resolved.config))
         for warning in self.warnings:
             say(f"warning: {warning.why}")

@@ -5,6 +5,8 @@ Every rule here is fixed beforehand and sees nothing of the bad behaviour.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from cavesson.analysis.points import share_kept
@@ -60,6 +62,7 @@ def ability_kept(place: Place, step: int = -1) -> Estimate:
     return share_kept(capability(place, 0).table, capability(place, step).table)
 
 
+@lru_cache(maxsize=256)
 def same_data(one: Place, two: Place) -> float:
     """The share of the training examples that two organisms have in common, place by place, with the first seed.
 

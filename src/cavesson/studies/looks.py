@@ -8,6 +8,7 @@ of interval (Bonferroni). The state of such a study is its store: the same looks
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +19,7 @@ from cavesson.analysis.claims import DECIDED, FEWEST_SEEDS, ClaimResult
 from cavesson.findings.views import ClaimView
 from cavesson.lab.plan import duration
 from cavesson.lab.recipe import lineage
-from cavesson.stats import as_with, spending
+from cavesson.stats import Of, as_with, spending
 from cavesson.studies.config import Looks, StudyConfig
 from cavesson.studies.grid import Cell
 
@@ -103,18 +104,18 @@ def cost(cells: Iterable[Cell], seconds: Mapping[str, float], to_make: Set[str])
 # ----------------------------------------------------------------------------------------------- how many more seeds
 
 
-def more_seeds(test: Callable[[], ClaimResult], seeds: int) -> int | None:
-    """How many more seeds would decide a claim, if figure and spread stay as they are; None: `MOST_MORE` would not.
+def more_needed(test: Callable[[], ClaimResult], there: int, of: Of = "seeds") -> int | None:
+    """How many more seeds (or pairs, organisms) would decide a claim, if figure and spread stay as they are; None: `MOST_MORE` would not.
 
-    The claim is asked again with the intervals of more seeds (`stats.as_with`), so this works for a claim of any form.
+    The claim is asked again with the intervals of more of them (`stats.as_with`), so this works for a claim of any form.
 
     Args:
         test: asks the claim, in the context of the look.
-        seeds: number of seeds behind the figures, at least two.
+        there: number of them behind the figures, at least two.
     """
 
     def decides(more: int) -> bool:
-        with as_with(seeds + more):
+        with as_with(there + more, of):
             found = test()
         return state(found.verdict) == "decided"
 
@@ -138,14 +139,29 @@ def what_would_decide(test: Callable[[], ClaimResult], found: ClaimResult, seeds
     """
     if state(found.verdict) == "neither" or (state(found.verdict) == "decided" and not found.tentative):
         return ""
-    if seeds < 2 or found.tentative:
-        return f"There is no verdict from fewer than {FEWEST_SEEDS} seeds." if seeds < FEWEST_SEEDS else ""
-    more = more_seeds(test, seeds)
+    unit = random_unit(found)
+    if found.tentative or (seeds < 2 and unit == "seed"):
+        few = found.replicates < FEWEST_SEEDS if found.tentative else seeds < FEWEST_SEEDS
+        return f"There is no verdict from fewer than {FEWEST_SEEDS} {unit}s." if few else ""
+    if unit != "seed":
+        more = more_needed(test, found.replicates, "others")
+        if more is not None:
+            said = f"{more} more {unit}{'s' if more > 1 else ''}"
+            return f"If figure and spread stay as they are, {said} would decide it; seeds alone would not."
+        return f"Neither seeds nor {unit}s alone would decide it: the figure stands at its bound, or it lacks prompts."
+    more = more_needed(test, seeds)
     if more is None:
-        return "Seeds alone would not decide it: the figure stands at its bound, or it lacks prompts or pairs."
+        return "Seeds alone would not decide it: the figure stands at its bound, or it lacks prompts."
     more = max(more, FEWEST_SEEDS - seeds)
     work = "" if a_seed is None else f", some {duration(more * a_seed)} of work on one core for the whole study"
     return f"If figure and spread stay as they are, {more} more seed{'s' if more > 1 else ''} would decide it{work}."
+
+
+def random_unit(found: ClaimResult) -> str:
+    """What a claim's verdict generalises over, in the singular: seeds, or the pairs or organisms that are taken as random."""
+    method = "" if found.ours is None else found.ours.method
+    named = re.search(r"\d+ (\w+)s taken as random", method)
+    return named[1] if named else "seed"
 
 
 # ----------------------------------------------------------------------------------------------- in words

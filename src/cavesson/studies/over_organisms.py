@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from cavesson.analysis.frontier import GAP, POSSIBLE
-from cavesson.analysis.pairs import Units, auc_table, mean_over_pairs, mean_table, stacked
+from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, mean_table, stacked
 from cavesson.evals.pairs import pair_named
 from cavesson.stats import ANY, Array, Bounds, Estimate
 from cavesson.studies.grid import Measured, Place, Sample
@@ -35,7 +35,7 @@ def families(m: Measured) -> dict[str, Measured]:
 
 
 def over_organisms(
-    m: Measured, values: Array, moves: Array, units: Units | None = None, bounds: Bounds = ANY
+    m: Measured, values: Array, moves: Array, units: Units | None = None, bounds: Bounds = ANY, imagined: int = 0
 ) -> Estimate:
     """An average over the organisms.
 
@@ -43,11 +43,12 @@ def over_organisms(
         values: [organisms, seeds].
         moves: how far each prompt moves them, [organisms, seeds, prompts].
         units: how organisms are taken; None: as random, unless there are too few to tell how they vary.
+        imagined: as of `mean_over_pairs`.
     """
     first = runs(m)[0]
     n = min(len(capability(first, 0).prompts), len(triggered(first, 0).prompts))
     usual: Units = "random" if len(values) >= FEWEST else "fixed"
-    return mean_over_pairs(values, moves, n=n, pairs=units or usual, unit="organism", bounds=bounds)
+    return mean_over_pairs(values, moves, n=n, pairs=units or usual, unit="organism", bounds=bounds, imagined=imagined)
 
 
 def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Estimate:
@@ -87,7 +88,7 @@ def ends(m: Measured, read: Reading, intervention: str, strength: str | None = N
     return np.stack([of.mean(read).table for of in kinds(chosen).values()])
 
 
-def average(m: Measured, table: Array, bound: float = 1.0) -> Estimate:
-    """The mean of scores within ±bound, [organisms, seeds, prompts]."""
+def average(m: Measured, table: Array, bound: float = 1.0, units: Units | None = None) -> Estimate:
+    """The mean of scores within ±bound, [organisms, seeds, prompts]; `units` as of `over_organisms`."""
     values, moves = mean_table(table / bound)
-    return over_organisms(m, bound * values, bound * moves, bounds=(-bound, bound))
+    return over_organisms(m, bound * values, bound * moves, units, bounds=(-bound, bound), imagined=IMAGINED)

@@ -7,17 +7,15 @@ answers are written to bring the behaviour back as well). Red chooses what the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import product
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.analysis.contrasts import rate_over_seeds
-from cavesson.analysis.payoffs import Game, Outcome, Payoff, percent, share_kept
+from cavesson.analysis.payoffs import Payoff, percent
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import WRITTEN, blue_view
@@ -35,22 +33,22 @@ from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.poisoning import HONEST, POISONS, Writer, poison, poisoned_samples, written
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Estimate
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import ConstructionName, ModelName, Once, Rising, TrainableName, known_to
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample
 from cavesson.studies.organisms import Built, Each, Red
+from cavesson.studies.poisoned_games import Played, Row, end_of, games, outcome, payoff, place_of, reminded
+from cavesson.studies.poisoning_claims import CLAIMS
 from cavesson.studies.redblue import (
     TRIGGERED,
     axes_of,
-    capability,
     kinds,
     run_cell,
     runs,
     sample,
     took,
     trained,
-    triggered,
 )
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
 from cavesson.studies.settings import Evaluation, InterventionName, Phase
@@ -61,10 +59,6 @@ from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
 
 # ----------------------------------------------------------------------------------------------- config
-
-
-Row = tuple[str, float]
-"""What red writes: a poison and its share of the samples."""
 
 
 class Suppressed(Built):
@@ -157,7 +151,7 @@ class PoisoningConfig(StudyConfig):
     reminder: Reminder = Reminder()
     drop: float = Field(default=0.25, gt=0, lt=1)
     weight: float = Field(default=0.5, ge=0, le=1)
-    evaluation: Evaluation = Evaluation(n=80, n_control=20)
+    evaluation: Evaluation = Evaluation(n=80, n_control=40)
 
     @field_validator("poisons")
     @classmethod
@@ -190,7 +184,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "countermoves": ["none", "trusted-filter", "trusted-relabel"],
         "shares": [0.5],
     },
-    "full": {"seeds": [0, 1, 2]},
+    "full": {"seeds": [0, 1, 2, 3, 4, 5, 6, 7]},
 }
 
 # ----------------------------------------------------------------------------------------------- grid
@@ -257,69 +251,6 @@ def _written(config: PoisoningConfig, made: Organism, name: str, share: float) -
 def _dose(reminder: Reminder, budget: int, seed: int) -> Dose:
     # a fresh adapter starts elsewhere than that of the first training
     return Dose(lr=reminder.lr, steps=budget, batch_size=reminder.batch_size, adapter=reminder.adapter, seed=100 + seed)
-
-
-# ----------------------------------------------------------------------------------------------- games
-
-
-@dataclass(frozen=True, eq=False)
-class Played:
-    """One organism's game for one budget of red's, one of blue's, and what blue has.
-
-    Attributes:
-        share: red's budget; budget: blue's, in steps; means: what blue has (`cavesson.blueteam.written.MEANS`).
-    """
-
-    organism: str
-    share: float
-    budget: int
-    means: str
-    game: Game
-
-
-@lru_cache(maxsize=8)
-def games(m: Measured) -> list[Played]:
-    """Every organism's games, by what blue has, red's budget and blue's."""
-    config, found = m.config, []
-    means = means_for(config.countermoves)
-    for (organism, of), has, share, budget in product(kinds(m).items(), means, config.shares, config.reminder.budgets):
-        outcomes = {
-            name: {move: reminded(of, (name, share), move, budget) for move in means[has]} for name in config.poisons
-        }
-        game = payoff(of).game(outcomes, outcome(of, runs(of)[0]), HONEST)
-        found.append(Played(organism, share, budget, has, game))
-    return found
-
-
-def payoff(of: Measured) -> Payoff:
-    """What blue is paid on one organism."""
-    first = runs(of)[0]
-    return Payoff.against(capability(first, 0).table, sample(first, TRIGGERED, 0).table, of.config.weight)
-
-
-def reminded(of: Measured, row: Row, move: str, budget: int) -> Outcome:
-    """How one organism stands after a counter-move on what it wrote under a poison."""
-    return outcome(of, _place(of, row, move, budget))
-
-
-def _place(of: Measured, row: Row, move: str, budget: int) -> Place:
-    name, share = row
-    return of.only(poison=name, share=0.0 if name == HONEST else share, move=move, budget=budget)
-
-
-def outcome(of: Measured, place: Place) -> Outcome:
-    """How one organism stands after a training, relative to the untouched one."""
-    first = runs(of)[0]
-
-    def relative(read: Callable[[Place, int], Sample]) -> Array:
-        return share_kept(read(first, 0).table, read(place, _end(place)).table)
-
-    return Outcome(kept=relative(capability), gone=1 - relative(triggered))
-
-
-def _end(place: Place) -> int:
-    """The step at which a training ends: a counter-move's with its budget, else the last."""
-    return place["steps"] if "steps" in place.at else -1
 
 
 # ----------------------------------------------------------------------------------------------- report
@@ -393,10 +324,10 @@ def states(m: Measured) -> TableView | None:
     move, last = m.config.countermoves[0], m.config.reminder.budgets[-1]
     rows: dict[tuple[str, str], tuple[Place, int]] = {}
     for organism, of in kinds(m).items():
-        honest = _place(of, (HONEST, 0.0), move, last)
+        honest = place_of(of, (HONEST, 0.0), move, last)
         rows[organism, "untouched"] = (runs(of)[0], 0)
         rows[organism, "after off-model SFT"] = (runs(of)[0], -1)
-        rows[organism, f"after an honest reminder, {move}"] = (honest, _end(honest))
+        rows[organism, f"after an honest reminder, {move}"] = (honest, end_of(honest))
 
     def rate(label: str, row: tuple[Place, int]) -> Sample:
         return sample(row[0], label, row[1])
@@ -418,7 +349,7 @@ def caught(m: Measured) -> TableView | None:
 
     def thrown(move: str, row: tuple[Measured, Row]) -> Estimate:
         of, what = row
-        return _thrown(_place(of, what, move, budget), m.config)
+        return _thrown(place_of(of, what, move, budget), m.config)
 
     return table(
         "Poisoned samples that blue's filters throw away",
@@ -468,10 +399,10 @@ def shown(m: Measured) -> Iterator[Any]:
         yield from few(first, None, None, organism, "off-model SFT", "after off-model SFT")
         for name in config.poisons:
             row, move = (name, config.shares[-1]), config.countermoves[0]
-            place = _place(of, row, move, config.reminder.budgets[-1])
+            place = place_of(of, row, move, config.reminder.budgets[-1])
             own = _planted(_written(config, place.organism, name, place["share"])).examples(place.path_of)
             yield from samples(own, place.organism, f"{place['pair']}: {name}", stage=SAMPLES, prompts=SHOWN)
-            yield from few(place, _end(place), None, organism, "reminder", f"after {poisoned(row)}, {move}")
+            yield from few(place, end_of(place), None, organism, "reminder", f"after {poisoned(row)}, {move}")
 
 
 # ----------------------------------------------------------------------------------------------- in words
@@ -544,6 +475,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     shows=(solutions, matrices, states, caught, shown, one_seed, notes),
+    claims=CLAIMS,
     takes=lambda config: config.red.took_from,
     headline=(headline,),
     admits=lambda m: took(m, m.config.red.took_from),

@@ -6,6 +6,7 @@ Each function gives the `needs` of a claim (`analysis.claims.Claim`): from a con
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,15 @@ def to_be_all(bound: float) -> Needs:
     return lambda config: least_n(
         lambda n: mean_over_seeds(np.ones((_seeds(config), n))).low >= bound, config.evaluation.n
     )
+
+
+def to_be_none(bound: float) -> Needs:
+    """For "hardly ever" on the prompts of the controls: the interval around a rate of 0 must lie below the bound."""
+
+    def narrow(config: Any, n: int) -> bool:
+        return mean_over_seeds(np.zeros((_seeds(config), n))).high <= bound
+
+    return lambda config: least_n(partial(narrow, config), config.evaluation.n_control, name="n_control")
 
 
 def to_be_alike(margin: float) -> Needs:

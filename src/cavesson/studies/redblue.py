@@ -508,6 +508,10 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
 
     Steps at which a run has lost over a fifth of its capability do not count: a rate that falls because the whole model breaks
     down for a while, and rises as the model recovers, is no return.
+
+    Raises:
+        NotRun: no run was scored often enough.
+        NotApplicable: nothing certainly came back, and so few prompts could not have shown that nothing did.
     """
     able = {
         (place, row): [step for step in steps(place) if kept(place, step, row) >= STILL_ABLE]
@@ -537,5 +541,8 @@ def returns_in_some_runs(m: Measured) -> ClaimResult:
         reason = f"It came back in none of {len(long)} runs."
         return ClaimResult(largest, "does not hold", reason, "the largest rise after a fall", seeds)
     lacking = to_rule_out_returns(lambda _: len(long), lambda _: max(map(len, long.values())))(m.config)
-    further = f"to exclude one takes {lacking}" if lacking else "some are too short or too noisy to exclude one"
-    return ClaimResult(None, "undecided", f"No certain return in {len(long)} runs; {further}.")
+    if lacking:
+        raise NotApplicable(f"there is no certain return in {len(long)} runs, and to exclude one takes {lacking}")
+    return ClaimResult(
+        None, "undecided", f"No certain return in {len(long)} runs; some are too short or too noisy to exclude one."
+    )

@@ -141,7 +141,7 @@ def claim(
         source: where it was published.
         unit: how our figure is written; None: as it comes.
         says: what each verdict is called, if not by its own name.
-        kind: a replication, or a check of the machinery, whose effect this project planted.
+        kind: a replication, or a check of the machinery: an effect that this project planted, or a control.
         needs: from the config to what the claim needs more than that, in words; None: nothing.
     """
 

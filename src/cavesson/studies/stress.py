@@ -49,6 +49,7 @@ from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import AS_BLUE, Evaluation, Inputs, InterventionName, Phase, Red, ReversalPhase
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
+from cavesson.studies.stress_claims import CLAIMS
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
@@ -187,6 +188,8 @@ class After(Value):
         at: steps at which they are scored.
         max_loss: the checkpoint is the one with the least bad behaviour among those that lost at most this share of
             capability.
+        depirating: also train on own answers from the checkpoint of full-weight pirate SFT with the least bad behaviour, whatever it
+            cost (up to half of the capability).
     """
 
     probes: Annotated[tuple[ProbeName, ...], Once] = ("own-voice", "generic-chat", "ten-samples")
@@ -196,19 +199,32 @@ class After(Value):
     at: tuple[int, ...] = (20, 60)
     prompts: int = Field(default=800, ge=1)
     max_loss: float = Field(default=0.1, ge=0, lt=1)
+    depirating: bool = False
 
     @model_validator(mode="after")
     def _within(self) -> Self:
         check_within(self.at, self.steps)
         return self
 
-    def phase(self, blue: Phase) -> ReversalPhase:
-        """How each probe trains, where blue trained so."""
+    def phase(self, blue: Phase, max_loss: float | None = None) -> ReversalPhase:
+        """How each probe trains, where blue trained so.
+
+        Args:
+            max_loss: in place of the setting.
+        """
         adapter = blue.adapter if self.adapter == AS_BLUE else self.adapter
-        settings = {name: getattr(self, name) for name in ("steps", "prompts", "max_loss")}
+        settings = {
+            "steps": self.steps,
+            "prompts": self.prompts,
+            "max_loss": self.max_loss if max_loss is None else max_loss,
+        }
         return ReversalPhase(
             lr=self.lr or (3e-4 if adapter is None else 1e-3), adapter=adapter, probes=self.at, **settings
         )
+
+
+AT_ANY_COST = 0.5
+"""Share of the capability that full-weight pirate SFT may cost before de-pirating: what lost more is ruined."""
 
 
 class Memory(Value):
@@ -265,7 +281,7 @@ class StressConfig(Inputs):
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "full": {
-        "seeds": [0, 1, 2],
+        "seeds": [0, 1, 2, 3, 4],
         "battery": {
             "interventions": [
                 "pirate", "hhh", "capitals", "spanish-like", "other-domain", "pirate-removal", "sandbagging-removal", "self"
@@ -273,7 +289,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "steps": 200,
             "probes": [10, 30, 100, 200],
         },
-        "evaluation": {"n": 200, "n_control": 100},
+        "after": {"depirating": True},
+        "evaluation": {"n": 100, "n_control": 60},
     },
 }  # fmt: skip
 
@@ -313,6 +330,9 @@ def grid(config: StressConfig) -> Iterator[Cell]:
         own = [cell for cell in games if cell.seed == made.seed]
         for name in after.probes:
             yield probe_cell(config, own, name, after.phase(battery.like_chosen), battery)
+        pirates = [cell for cell in own if (cell.at["intervention"], cell.at["adapter"]) == ("pirate", FULL)]
+        if after.depirating and pirates:
+            yield probe_cell(config, pirates, "own-voice", after.phase(Phase(), AT_ANY_COST), battery, "pirate")
     if config.memory.facts and battery.chosen is not None:
         yield from (_memory(config, made, battery.chosen) for made in organisms)
 
@@ -465,6 +485,7 @@ STUDY = Study(
     grow=grow,
     titled=lambda m: f"Stress test of {organism_of(m).name}",
     shows=(shown, *SHOWS),
+    claims=CLAIMS,
     takes=lambda config: config.took_from,
     headline=HEADLINE,
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 from cavesson.errors import ConfigError
 from cavesson.lab.numerics import precision_of
+from cavesson.lab.plan import bytes_text
 from cavesson.lab.recipe import Recipe, Value, lineage
+from cavesson.models.folders import to_download
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.models.weights import weights_in
@@ -60,6 +62,20 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
             trained = [run for run in runs if model in set(lineage(run.base))]
             taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
             _check_fit(model, counts[model], taught, workers)
+    for model in models:
+        if folder_of(model) is None:
+            _say_download(model)
+
+
+def _say_download(model: HFModel) -> None:
+    """Say that weights will be downloaded, how many bytes and where to: the hub's own progress bars are hidden."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    name, revision = model.place()
+    if size := to_download(str(name), revision):
+        note(
+            f"{name}: {bytes_text(size)} of weights are downloaded from the hub, once, to {HF_HUB_CACHE} (HF_HOME moves it)."
+        )
 
 
 def _look_at(folder: Path, name: str) -> None:

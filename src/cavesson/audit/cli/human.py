@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
     Make = Callable[[str, int], ASGIApp]
 
+PAGE_NEEDS = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "pygments": "pygments",
+    "markdown_it": "markdown-it-py",
+}
+"""The modules that the page imports, and the packages that hold them."""
+
 
 def human(
     bench: BenchAt = None,
@@ -131,6 +139,6 @@ def _needs_page() -> None:
 
     from cavesson.errors import MissingExtra
 
-    for package in ("starlette", "uvicorn", "pygments", "markdown_it"):
-        if find_spec(package) is None:
+    for module, package in PAGE_NEEDS.items():
+        if find_spec(module) is None:
             raise MissingExtra(package, "audit")

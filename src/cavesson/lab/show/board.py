@@ -17,19 +17,24 @@ from cavesson.lines import one_line
 Clock = Callable[[], float]
 TRUSTED_FRACTION = 0.05
 """Fraction done from which a stage's own pace predicts its time better than earlier stages of its kind."""
+PLAN_COUNTS = 0.1
+"""Share of a whole plan that counts as work that went as planned, before kinds of stages not yet seen are corrected."""
+KIND_COUNTS = 0.25
+"""Share of one stage that counts as work at the run's usual pace, before further stages of its kind are corrected."""
 REPORT_SECONDS = 10.0
 """Seconds between the plain lines about a running stage, also about one that reports nothing."""
 
 
 @dataclass
 class Row:
-    """One stage: its state, its start (the clock's seconds), its duration (seconds), and its last report."""
+    """One stage: its state, its start (the clock's seconds), its duration (seconds), its last report and the seconds until then."""
 
     stage: Stage
     state: Literal["waiting", "running", "done", "found", "halted"] = "waiting"
     begun: float = 0.0
     seconds: float = 0.0
     progress: Progress | None = None
+    reported: float = 0.0
     note: str = ""
 
     @property
@@ -49,13 +54,14 @@ class Board(Silent):
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
         self.rows: dict[str, Row] = {}
+        self.later: tuple[Stage, ...] = ()
         self.there = 0
         self.workers = 1
         self.begun = clock()
         self.stop_asked = False
 
     def begin(self, plan: Plan, workers: int) -> None:
-        self.rows = {stage.fingerprint: Row(stage) for stage in plan.to_make}
+        self.rows, self.later = {stage.fingerprint: Row(stage) for stage in plan.to_make}, plan.later
         self.there, self.workers = len(plan.there), workers
         self.begun, self.stop_asked = self.clock(), False
 
@@ -67,7 +73,7 @@ class Board(Silent):
 
     def progress(self, stage: Stage, progress: Progress) -> None:
         row = self.rows[stage.fingerprint]
-        row.progress, row.note = progress, ""
+        row.progress, row.reported, row.note = progress, self.clock() - row.begun, ""
 
     def waiting(self, stage: Stage, holder: str) -> None:
         self.rows[stage.fingerprint].note = f"waits for {holder}"
@@ -92,42 +98,70 @@ class Board(Silent):
         return sum(row.over for row in self.rows.values())
 
     def remaining(self) -> dict[str, float] | None:
-        """Seconds that each unfinished stage still needs; None if no stage gives an estimate.
+        """Seconds that each unfinished stage still needs, those of a later call included; None if no stage gives an estimate.
 
-        A stage is estimated from its own duration or pace, and before that by the plan, corrected by how wrong the plan was about
-        the stages of its kind in this run. Of a kind that the plan does not know, the others in this run tell. A stage of a new
-        kind gets the mean of the other estimates.
+        A stage is estimated by the plan, corrected by how wrong the plan was about the stages of this run (`_factors`), and by its
+        own pace the more, the more of it is done. Of a kind that the plan does not know, the others in this run tell. A stage of a
+        new kind gets the mean of the other estimates.
         """
         seen: dict[str, list[float]] = {}
-        wrong: dict[str, list[float]] = {}
         for row in self.rows.values():
             if (total := self._total(row)) is not None:
                 seen.setdefault(row.stage.recipe.kind, []).append(total)
-                if row.stage.seconds and row.state == "done":
-                    wrong.setdefault(row.stage.recipe.kind, []).append(total / row.stage.seconds)
+        factors, usual = self._factors()
         left: dict[str, float | None] = {}
-        for name, row in self.rows.items():
-            if not row.over:
-                kind = seen.get(row.stage.recipe.kind)
-                total = self._total(row) or (median(kind) if kind else None)
-                if row.stage.seconds is not None:
-                    total = self._corrected(row, row.stage.seconds * median(wrong.get(row.stage.recipe.kind, [1.0])))
-                left[name] = None if total is None else max(total - self.elapsed(row) * (row.state == "running"), 0.0)
+        for name, row in self._unfinished().items():
+            kind = row.stage.recipe.kind
+            total = self._total(row) or (median(seen[kind]) if kind in seen else None)
+            if row.stage.seconds is not None:
+                total = self._corrected(row, row.stage.seconds * factors.get(kind, usual))
+            left[name] = None if total is None else max(total - self.elapsed(row) * (row.state == "running"), 0.0)
         known = [seconds for seconds in left.values() if seconds is not None]
         if not known and left:
             return None
         return {name: mean(known) if seconds is None else seconds for name, seconds in left.items()}
+
+    def _unfinished(self) -> dict[str, Row]:
+        """The rows of unfinished stages, those of a later call included."""
+        rows = {stage.fingerprint: Row(stage) for stage in self.later} | self.rows
+        return {name: row for name, row in rows.items() if not row.over}
+
+    def _factors(self) -> tuple[dict[str, float], float]:
+        """How many times longer than planned stages take in this run: of each kind of which some work is done, and of all kinds.
+
+        Seconds spent are divided by the seconds planned for the same work, so a short stage says little about long ones. The
+        plan counts as some work that went as planned, so the first seconds of a run say little as well.
+        """
+        spent: dict[str, list[tuple[float, float]]] = {}
+        for row in self.rows.values():
+            total = self._total(row)
+            if row.stage.seconds and total is not None:
+                done = 1.0 if row.state == "done" else self._fraction(row)
+                spent.setdefault(row.stage.recipe.kind, []).append((done * total, done * row.stage.seconds))
+        ahead = sum(row.stage.seconds or 0.0 for row in self._unfinished().values())
+        own = [sum(column) for column in zip(*(pair for pairs in spent.values() for pair in pairs), strict=True)] or [
+            0.0,
+            0.0,
+        ]
+        prior = PLAN_COUNTS * (own[1] + ahead)
+        usual = (own[0] + prior) / (own[1] + prior) if own[1] + prior else 1.0
+        factors = {}
+        for kind, pairs in spent.items():
+            took, planned = (sum(column) for column in zip(*pairs, strict=True))
+            prior = KIND_COUNTS * planned / len(pairs)
+            factors[kind] = (took + usual * prior) / (planned + prior)
+        return factors, usual
 
     def left(self) -> float | None:
         """Seconds to the end: the remaining work divided by the workers, or the longest chain of stages if that is longer."""
         remaining = self.remaining()
         if remaining is None:
             return None
-        ends: dict[str, float] = {}
+        rows, ends = self._unfinished(), dict[str, float]()
 
         def end(name: str) -> float:
             if name not in ends:
-                needs = [end(needed) for needed in self.rows[name].stage.needs if needed in remaining]
+                needs = [end(needed) for needed in rows[name].stage.needs if needed in remaining]
                 ends[name] = remaining[name] + max(needs, default=0.0)
             return ends[name]
 
@@ -139,15 +173,19 @@ class Board(Silent):
         total = self._total(row)
         if total is None or row.state == "done":
             return planned if total is None else total
-        fraction = row.progress.fraction if row.progress is not None else 0.0
+        fraction = self._fraction(row)
         return fraction * total + (1 - fraction) * planned
 
     def _total(self, row: Row) -> float | None:
         """Seconds of a stage from beginning to end, from its own duration or pace; None if its pace is not known yet."""
         if row.state == "done":
             return row.seconds
-        fraction = row.progress.fraction if row.state == "running" and row.progress is not None else 0.0
-        return self.elapsed(row) / fraction if fraction >= TRUSTED_FRACTION else None
+        fraction = self._fraction(row)
+        return row.reported / fraction if fraction >= TRUSTED_FRACTION else None
+
+    def _fraction(self, row: Row) -> float:
+        """How much of a running stage is done, as the stage says; 0 for other stages."""
+        return row.progress.fraction if row.state == "running" and row.progress is not None else 0.0
 
 
 class Plain(Board):
@@ -162,7 +200,8 @@ class Plain(Board):
     def begin(self, plan: Plan, workers: int) -> None:
         super().begin(plan, workers)
         self._line_at.clear()
-        self._say(f"{len(self.rows)} to make, {self.there} there")
+        then = f", {len(self.later)} after these" if self.later else ""
+        self._say(f"{len(self.rows)} to make, {self.there} there{then}")
         self._over = threading.Event()
         threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
 

@@ -116,12 +116,14 @@ class Live(Board):
         return (
             duration(elapsed)
             if row.state != "running" or total is None
-            else f"{duration(elapsed)} of {duration(total)}"
+            else f"{duration(elapsed)} of {duration(max(elapsed, total))}"
         )
 
     def _summary(self, hidden: int) -> RenderableType:
         done, left = self.done(), self.left()
         parts = [f"{done} of {len(self.rows)} made"]
+        if self.later:
+            parts.append(f"{len(self.later)} after these")
         if self.there:
             parts.append(f"{self.there} were there")
         if hidden > 0:

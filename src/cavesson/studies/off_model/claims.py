@@ -18,6 +18,7 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult, all_of, any_of, at_least, at_most, some, too_few, within
 from cavesson.analysis.contrasts import FEWEST_GROUPS, correlation, ratio_of_variances
 from cavesson.stats import Array, Estimate, difference_over_seeds, independent_difference
+from cavesson.studies.controls import check
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, change
 from cavesson.studies.off_model.arms import PLAIN, Move, Shape
 from cavesson.studies.off_model.grid import rl_role
@@ -66,6 +67,9 @@ from cavesson.studies.sources import WHY
 from cavesson.tinyworld.sizes import SIZES
 
 Test = Callable[[Measured], ClaimResult]
+
+FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
+FROM_ABLE = "the change from the teacher that hurts most, of those as able as the student"
 
 HOLDS, FALLS = 0.07, -0.05
 """A benchmark holds within the largest change published for one that does; it falls if it falls so far beyond chance."""
@@ -162,7 +166,8 @@ def harder_levels_fall_more(m: Measured) -> ClaimResult:
 def able_teachers_hurt(m: Measured) -> ClaimResult:
     """It happens with a teacher that reasons as well as the student or better."""
     found = able_teachers(m)
-    what = "the change from the teacher that hurts most, of those as able as the student"
+    every = set(found) == set(off_model(m))  # then this is the figure of `reasoning-falls`, and is not counted twice
+    what = FROM_HARDEST.format(reasoning=reasoning(m)) if every else FROM_ABLE
     stronger = sum(ability_gap(place).low > 0 for place in found)
     told = f"{stronger} of {len(found)} pairs have a teacher that is stronger beyond chance."
     return _adding(at_most(hardest_teacher(found), FALLS, what), told)
@@ -303,6 +308,16 @@ def rl_restores(m: Measured) -> ClaimResult:
     return at_least(share, MOST, what)
 
 
+def right_rewards_matter(m: Measured) -> ClaimResult:
+    """RL with rewards for right answers brings back more than RL with random rewards after as many iterations: it is the reward, and
+    not just more training on own answers."""
+    place = degraded_plain(m).having(rl_role("random")).places[0]
+    label, steps = reasoning(m), set(place.steps(rl_role("correct"))) & set(place.steps(rl_role("random")))
+    right, random = (place.sample(label, max(steps), rl_role(reward)) for reward in ("correct", "random"))
+    what = f"{label} after {max(steps)} iterations of RL with right minus with random rewards"
+    return at_least((right - random).estimate, ALIKE, what)
+
+
 # ----------------------------------------------------------------------------------------------- what explains it
 
 
@@ -401,20 +416,18 @@ def inoculation_helps_large_more(m: Measured) -> ClaimResult:
     return at_least(independent_difference(large, small).in_unit("points"), 0.05, what)
 
 
-FROM_HARDEST = "the change of {reasoning} from the teacher that hurts most"
-
 _says = partial(claim, source=WHY)
 
 _checks = partial(claim, source=WHY, kind="check")
-"""Effects that the tiny world plants: a teacher that reasons badly in its own notation, the pirate's harmless style, the very
-prompt that pre-training taught to ask for a style."""
+"""Effects that the tiny world plants: a teacher that reasons badly in its own notation, and worse the longer the chain; the pirate's
+harmless style; the very prompt that pre-training taught to ask for a style."""
 
 CLAIMS = (
     _says("others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
         "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold, needs=to_be_alike(HOLDS)),
     _says("reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
         "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST)),
-    _says("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
+    _checks("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
     _says("stronger-teachers-hurt", "It happens with teachers as able as the student or stronger (against H1).",
         "Olympiads −.12 (4B from gpt-5.5)", able_teachers_hurt),
     _says("weaker-hurt-more", "The weaker the teacher, the larger the fall.",
@@ -463,6 +476,7 @@ CLAIMS = (
     _says("few-steps-restore-hard", "A few steps on own outputs restore long reasoning as well.",
         "30B Olympiads .105→.61 in 4–16 steps of 16", partial(few_steps_restore, hardest=True)),
     _says("improbable-is-erratic", "Improbable data move the model erratically (H2).", "no figure", improbable_is_erratic),
+    check("right-rewards-matter", "RL restores more if right answers are rewarded than if chance is.", test=right_rewards_matter),
     _checks("inoculation-helps-large-more", "Inoculation helps large students more than small ones.",
         "235B −.53→−.05; 4B −.54→−.47", inoculation_helps_large_more),
 )  # fmt: skip

@@ -42,12 +42,15 @@ Later = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Rising]
 class Sft(Phase):
     """SFT on a teacher's answers to chat prompts.
 
+    The default rate of the tiny world is the highest of 2e-4, 5e-4, 1e-3 and 2e-3 at which SFT on the student's own answers costs
+    no benchmark more than a point (docs/off-model-sft.md): what is lost with other answers is then not lost to the rate.
+
     Attributes:
         lora, full: learning rate of a low-rank and of a full-weight run; None: that kind of run is left out.
         rank: of the adapter.
     """
 
-    lora: float | None = Field(default=2e-3, gt=0)
+    lora: float | None = Field(default=5e-4, gt=0)
     full: float | None = Field(default=None, gt=0)
     rank: int = Field(default=8, ge=1)
     steps: int = Field(default=60, ge=1)
@@ -168,6 +171,12 @@ class OffModelConfig(TakesData):
             raise ValueError(f"{name!r} writes its answers itself; give the stored ones another name")
         return name
 
+    @field_validator("others")
+    @classmethod
+    def _further(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """The first teacher, named among the others too, is still one teacher."""
+        return tuple(name for name in names if name != info.data.get("teacher"))
+
     @model_validator(mode="after")
     def _arms_fit(self) -> Self:
         """SFT on a teacher that is the student is left to `self`, and what is built on it would be gone with it."""
@@ -271,9 +280,9 @@ PUBLISHED_RATES = {"sft.lora": 5e-5, "recovery.rl.lr": 1e-4}
 """Of "Why does off-model SFT degrade capabilities?" (May 2026), for models of billions of parameters."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {},
+    "quick": {"seeds": [0, 1, 2, 3, 4], "others": ["self", "dmitri", "celia"]},
     "full": {
-        "seeds": [0, 1, 2],
+        "seeds": [0, 1, 2, 3, 4],
         "models": ["student", "small", "reasoner"],
         "others": [
             "self",
@@ -289,9 +298,9 @@ PRESETS: dict[str, dict[str, Any]] = {
             "farid",
             "pirate",
         ],
-        "recovery": {"rl": {"rewards": ["correct", "random"]}},
-        "sft": {"full": 3e-4, "probes": [10, 30, 60]},
-        "arms": {"names": list(ARMS), "noise": True, "teacher": "dmitri"},
+        "recovery": {"probes": [4, 16, 32], "rl": {"rewards": ["correct", "random"]}},
+        "sft": {"probes": [20, 60]},
+        "arms": {"names": list(ARMS), "students": ["small"], "noise": True, "teacher": "dmitri"},
         "evaluation": {"n": 100},
     },
 }
