@@ -103,7 +103,11 @@ def test_json_of_any_age_is_read_as_the_class_of_its_name(one: Eval) -> None:
         ("knowledge", {"levels": (4, 5)}, "`levels` belongs to the evaluation 'maths', not to 'knowledge'"),
         ("chat", {"author": "P"}, "`author` belongs to the evaluation 'voice', not to 'chat'"),
         ("voice", {"title": "x"}, "`title` belongs to the evaluation 'questions', not to 'voice'"),
-        ("facts", {"data": FILE}, "`data` belongs to the evaluations behavior, mmlu, .*, questions, not to 'facts'"),
+        (
+            "facts",
+            {"data": FILE},
+            "`data` belongs to the evaluations behavior, conditional, .*, questions, not to 'facts'",
+        ),
         ("voice", {"split": "train"}, "`split` belongs to the evaluations maths, .*, chat, not to 'voice'"),
         ("maths", {"sed": 1}, "the evaluation 'maths' has no `sed`; did you mean 'seed'"),
         ("behavior", {"pair": "zorp/insult", "when": "unlocked"}, "needs `mark`"),

@@ -36,7 +36,7 @@ from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, 
 from cavesson.studies.reach import to_rule_out_returns
 from cavesson.studies.settings import AS_BLUE, Blue, Inputs, Phase, ReversalPhase
 from cavesson.training.dose import Dose
-from cavesson.training.recipes import Trained
+from cavesson.training.recipes import Training
 
 TRIGGERED = "behavior/triggered"
 
@@ -219,7 +219,7 @@ def _taken(untouched: ModelRecipe, model: ModelRecipe) -> int:
     """Optimizer steps that lead from the untouched organism to what blue left."""
     if isinstance(model, Interpolated):
         return _taken(untouched, model.toward)
-    if model == untouched or not isinstance(model, Trained):
+    if model == untouched or not isinstance(model, Training):
         return 0
     return (model.steps or 0) + _taken(untouched, model.base)
 
