@@ -42,7 +42,8 @@ def run(name: str, budget: str | None) -> None:
     """Run a study; with a budget, add seeds until its claims are decided or the time is up. Its result lies in `FOUND`."""
     command = [str(Path(sys.executable).with_name("cavesson")), "run", *RUNS[name]]
     subprocess.run(
-        [*command, *([] if budget is None else ["--seeds", "auto", "--budget", budget]), "--out", str(FOUND / name)], check=True
+        [*command, *([] if budget is None else ["--seeds", "auto", "--budget", budget]), "--out", str(FOUND / name)],
+        check=True,
     )
 
 

@@ -260,7 +260,7 @@ def test_headline_comes_first_and_claims_carry_their_verdicts() -> None:
 def test_artifacts_of_several_kinds_of_machine_are_a_warning() -> None:
     whole = synthetic_result(transcript_count=0)
     page = report.render(whole)
-    assert "come from 2 kinds of machine" in page and "another &lt;one&gt;" in page and "fp32-avx2" in page
+    assert "<b>Two kinds of machine.</b>" in page and "another &lt;one&gt;" in page and "fp32-avx2" in page
     alone = whole.environment.model_copy(update={"machines": whole.environment.machines[:1]})
     page = report.render(whole.model_copy(update={"environment": alone}))
     assert "kinds of machine" not in page and "fp32-avx512" in page
