@@ -89,13 +89,13 @@ def test_a_fresh_model_is_a_function_of_its_seed():
 def test_the_whole_recipe_in_miniature(tmp_path):
     names = ("small", "trusted", "reasoner", "reasoner-cipher", "reasoner-latent")
     with Lab(Store(tmp_path / "store")) as lab:
-        folders = build(lab, tmp_path / "weights", names=names, scale=1e-6)
-        for folder in folders[:-1]:
-            assert_ordinary(folder, torch.bfloat16)
+        folders = {folder.name: folder for folder in build(lab, tmp_path / "weights", names=names, scale=1e-6)}
+        for name in names[:-1]:
+            assert_ordinary(folders[name], torch.bfloat16)
         assert not lab.plan([recipes(1e-6)[name] for name in names]).to_make
-    arguments = [open_folder(folder, key="x").renderer.template.arguments for folder in folders]
+    arguments = [open_folder(folders[name], key="x").renderer.template.arguments for name in names]
     assert arguments == [(), (), ("enable_thinking",), ("enable_thinking",), ("enable_thinking", "latent_steps")]
-    latent = open_folder(folders[-1], key="x")  # transformers alone would read it without its steps
+    latent = open_folder(folders[names[-1]], key="x")  # transformers alone would read it without its steps
     assert latent.renderer.prompt(TALK).count(latent_token(latent.net)) == LATENT
 
 
