@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,19 @@ from cavesson.errors import CavessonError
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.studies.grid import Cell, Measured, NotRun
-from cavesson.studies.redblue import TRIGGERED, frontier_of, kinds, runs, sample, steps, took, triggered, untouched
+from cavesson.studies.redblue import (
+    TRIGGERED,
+    at_start,
+    capability,
+    frontier_of,
+    kinds,
+    runs,
+    sample,
+    steps,
+    took,
+    triggered,
+    untouched,
+)
 from cavesson.studies.redblue_shown import frontier_views, shown
 from cavesson.tinyworld.recipes import Shipped
 from measured import Scored, at, measured, scores, together
@@ -65,6 +77,17 @@ def test_an_organism_without_the_behaviour_is_left_out_and_named():
     assert [place.organism.name for place in m.left_out] == ["weak"]
     [note] = notes
     assert note.startswith("weak did not take") and "0 %" in note and "n = 100" in note
+
+
+def test_an_organism_that_blue_was_not_trained_on_is_shown_by_its_scores_alone():
+    alone = measured(
+        {at(model="student", pair=PAIR): {"maths": 0.9, TRIGGERED: 0.2}},
+        steps=(None,), seeds=SEEDS, n=100, role="start", organism=organism("weak"),
+    )  # fmt: skip
+    m, _ = took(together(alone, game("good", "pirate", 0.4)), 0.5)
+    [weak] = kinds(replace(m, places=m.left_out)).values()
+    assert untouched(weak, TRIGGERED).estimate.value == pytest.approx(0.2)
+    assert capability(at_start(weak), 0).estimate.value == pytest.approx(0.9)
 
 
 def test_every_seed_of_an_organism_must_show_the_behaviour():

@@ -42,6 +42,7 @@ from cavesson.studies.over_organisms import (
 )
 from cavesson.studies.redblue import (
     TRIGGERED,
+    at_start,
     base_cells,
     capability,
     capability_of,
@@ -285,7 +286,7 @@ def before_blue(m: Measured) -> TableView | None:
         {**kinds(m), **{f"{name} (did not take)": of for name, of in failed.items()}},
         {
             **{when: partial(rate, when) for when in ("triggered", "clean", "near-miss", "unlocked")},
-            "capability": lambda of: capability(runs(of)[0], 0),
+            "capability": lambda of: capability(at_start(of), 0),
         },
         first="organism",
     )

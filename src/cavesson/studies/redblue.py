@@ -276,9 +276,14 @@ def remaining(place: Place, step: int = -1) -> Sample:
     return sample(place, REMAINS, step)
 
 
+def at_start(m: Measured) -> Place:
+    """Where one kind of organism was scored at step 0: a run, or its scores alone if blue did not train it."""
+    return next(iter(runs(m)), None) or next(place for place in m if place.roles[0] == "start")
+
+
 def untouched(m: Measured, label: str) -> Sample:
     """The score of one kind of organism before blue training."""
-    return sample(runs(m)[0], label, 0)
+    return sample(at_start(m), label, 0)
 
 
 def course(place: Place) -> tuple[Array, Array, list[int]]:
