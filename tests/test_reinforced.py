@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,26 @@ import torch
 
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError, Stopped
-from cavesson.evals.benchmarks import eval_named
+from cavesson.evals.benchmarks import benchmark_named, eval_named
 from cavesson.evals.recipes import Probed
 from cavesson.evals.world import Facts, Maths
 from cavesson.lab.recipe import Recipe
 from cavesson.models.model import Model
+from cavesson.models.notes import note
 from cavesson.models.recipes import LoRA
+from cavesson.rl import kept
+from cavesson.rl.kept import Minibatch
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
-from cavesson.rl.rollouts import Rollouts, groups, rows
+from cavesson.rl.rollouts import Rollouts, advantages, groups, rows
 from cavesson.sampling.choice import sampler_for
+from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Completion, Params
 from cavesson.tinyworld.recipes import Fresh
 from cavesson.tinyworld.tasks import items
 from cavesson.training.batches import Batch, Row
-from cavesson.training.forward import Forward
-from cavesson.training.objectives import PolicyGradient
+from cavesson.training.forward import Forward, forwards
+from cavesson.training.objectives import Cispo, PolicyGradient, Ppo, Reinforce
+from cavesson.training.preflight import preflight
 from training_world import Folders
 
 
@@ -130,6 +136,165 @@ def test_a_stopped_run_resumes_to_the_same_bits(adapter: LoRA | None, when: str,
         not torch.equal(one, other)
         for one, other in zip(weights(whole), weights(recipe.base.load(nothing_stored)), strict=False)
     )
+
+
+SEVERAL: dict[str, Any] = {"steps": 6, "per_step": 4, "minibatches": 2, "epochs": 2, "objective": {"name": "ppo"}}
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_run_stopped_between_steps_on_the_same_answers_resumes_to_the_same_bits(
+    stopped_after: int, tmp_path: Path
+) -> None:
+    recipe = practice(**SEVERAL)
+
+    def stop(step: float) -> None:
+        if step == stopped_after:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(recipe, Folders(tmp_path / "stopped", stop))
+    resumed, whole = run(recipe, Folders(tmp_path / "stopped")), run(recipe, Folders(tmp_path / "whole"))
+    assert all(torch.equal(one, other) for one, other in zip(weights(resumed), weights(whole), strict=True))
+    assert notes(Folders(tmp_path / "stopped")) == notes(Folders(tmp_path / "whole"))
+    assert [note["iteration"] for note in notes(Folders(tmp_path / "whole"))] == [0, 1], (
+        "four steps, and two of the next"
+    )
+
+
+def test_answers_on_disk_are_those_in_memory(tmp_path: Path) -> None:
+    made = [Row(np.array([1, 2, 3], np.int32), np.array([0, 0, 0.5], np.float32), np.array([0, 0, -1.5], np.float32))]
+    parts = [Minibatch(made * 2, 6.0), Minibatch([], 4.0), Minibatch(made, 3.0)]
+    kept.save(tmp_path / "deep" / "1.safetensors", parts)
+    found = kept.load(tmp_path / "deep" / "1.safetensors")
+    assert [(len(part.rows), part.divisor) for part in found] == [(2, 6.0), (0, 4.0), (1, 3.0)]
+    for row in (*found[0].rows, *found[2].rows):
+        assert all(np.array_equal(getattr(row, k), getattr(made[0], k)) for k in ("ids", "weights", "logprobs"))
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["1.safetensors"]
+
+
+def test_steps_on_one_batch_cut_its_problems_and_come_again_in_each_epoch(tmp_path: Path) -> None:
+    recipe = practice(**SEVERAL)
+    steps = Rollouts(recipe, recipe.base.load(nothing_stored), Folders(tmp_path)).after(0)
+    first = [next(steps) for _ in range(4)]
+    held = [sorted(tuple(row.ids.tolist()) for rows in step.micro_batches for row in rows) for step in first]
+    assert held[:2] == held[2:] and held[0] != held[1]
+    assert [step.cursor for step in first] == [2, 4, 6, 8]
+    assert [step.watch is not None for step in first] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("objective", ["reinforce", "ppo", "cispo"])
+def test_with_one_step_a_batch_every_loss_has_the_gradient_of_reinforce(objective: str, tmp_path: Path) -> None:
+    gradients = {}
+    for name in ("policy_gradient", objective):
+        recipe = practice(objective={"name": name}, per_step=12)
+        model = recipe.base.load(nothing_stored)
+        model.net.requires_grad_(True)
+        step = next(Rollouts(recipe, model, Folders(tmp_path / name)).after(0))
+        with forwards(model.net, None, None, None) as (forward, _):
+            for rows_ in step.micro_batches:
+                batch = Batch.of(rows_, total_weight=step.total_weight)
+                recipe.objective(forward(batch), batch).backward()  # type: ignore[no-untyped-call]
+        gradients[name] = [weight.grad for weight in model.net.parameters()]
+    assert max(float(one.abs().max()) for one in gradients["policy_gradient"]) > 1e-3
+    for one, other in zip(*gradients.values(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6, rtol=1e-3)
+
+
+def test_clipped_tokens_have_no_gradient_and_cispos_keep_theirs() -> None:
+    """Two tokens with positive advantages, one of them already twice as likely as when it was sampled."""
+    found = {}
+    for name, objective in {"ppo": Ppo(), "cispo": Cispo(most=1.5), "reinforce": Reinforce()}.items():
+        logits = torch.zeros(2, 3, requires_grad=True)
+        then = np.log(np.array([1, 1 / 6, 1 / 3], np.float32))
+        batch = Batch.of([Row(np.array([2, 0, 1], np.int32), np.array([0, 1, 1], np.float32), then)])
+        objective(Forward(batch, lambda _, logits=logits: logits), batch).backward()  # type: ignore[no-untyped-call]
+        found[name] = logits.grad.abs().sum(1)  # type: ignore[union-attr]
+    assert found["ppo"][0] == 0 < found["ppo"][1]
+    assert found["cispo"][0] == pytest.approx(1.5 * found["cispo"][1])
+    assert found["reinforce"][0] == pytest.approx(2 * found["reinforce"][1])
+
+
+def test_groups_without_variance_leave_the_model_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cavesson.evals.world.tasks.score", lambda task, completion: True)
+    recipe = practice(weight_decay=0.1)
+    model = run(recipe, Folders(tmp_path))
+    start = recipe.base.load(nothing_stored)
+    assert all(torch.equal(one, other) for one, other in zip(weights(model), weights(start), strict=True))
+    assert [note["groups_with_advantage"] for note in notes(Folders(tmp_path))] == [0, 0, 0]
+
+
+def test_equal_rewards_that_no_float_holds_are_no_variance() -> None:
+    assert (advantages(np.full((2, 3), 0.1, np.float32)) == 0).all()
+    found = advantages(np.array([[1, 0, 0, 1], [2, 2, 2, 2]], np.float32), standardise=True)
+    assert found[0].tolist() == pytest.approx([0.866, -0.866, -0.866, 0.866], abs=1e-3) and (found[1] == 0).all()
+
+
+def test_the_trainer_is_compared_with_the_sampler_at_every_iteration(tmp_path: Path) -> None:
+    run(practice(per_step=12), Folders(tmp_path))
+    found = notes(Folders(tmp_path))
+    assert all(0 < note["drift_mean"] <= note["drift_largest"] < 1e-4 for note in found)
+
+
+def test_a_large_drift_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sampler that says of each token that it was likelier than it was."""
+    honest = NativeSampler.continue_ids
+
+    def boasting(self: NativeSampler, *given: Any) -> list[list[Completion]]:
+        answers = honest(self, *given)
+        return [
+            [replace(one, logprobs=tuple(value + 0.5 for value in one.logprobs or ())) for one in group]
+            for group in answers
+        ]
+
+    monkeypatch.setattr(NativeSampler, "continue_ids", boasting)
+    note.cache_clear()
+    run(practice(per_step=12), Folders(tmp_path))
+    assert [one["drift_mean"] for one in notes(Folders(tmp_path))] == pytest.approx([0.5] * 3, abs=1e-3)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1 and "differ by 0.5 nats a token" in said[0] and "rollouts.jsonl" in said[0]
+
+
+def test_the_learning_rate_anneals_over_steps_not_iterations(tmp_path: Path) -> None:
+    job = Folders(tmp_path)
+    run(practice(**{**SEVERAL, "schedule": "linear", "warmup_steps": 0, "lr": 1e-3}), job)
+    rates = [json.loads(line)["lr"] for line in (job.folder / "losses.jsonl").read_text().splitlines()]
+    assert rates == pytest.approx([1e-3 * (1 - k / 6) for k in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"minibatches": 3}, "4 problems an iteration cannot be cut into 3 equal minibatches"),
+        ({"epochs": 2}, "policy_gradient has no importance weights, and 2 steps train on the same answers"),
+        ({"average": "answers", "objective": {"name": "ppo", "kl": 0.1}}, "a KL penalty is an average over tokens"),
+        ({"objective": "sft"}, "policy_gradient"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        practice(**settings)
+
+
+def test_problems_that_no_rule_scores_and_too_few_problems_are_refused_beforehand(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"compares the likelihoods of options"):
+        practice(problems=eval_named("everyday-knowledge", n=20))
+    file = tmp_path / "few.jsonl"
+    file.write_text('{"prompt": "1 + 1?", "answer": "2"}\n' * 3)
+    with pytest.raises(ConfigError, match=r"takes 4 problems, and questions.few has 3\."):
+        preflight([practice(problems=benchmark_named(str(file), n=100))], workers=1)
+
+
+@pytest.mark.learnt
+def test_several_steps_a_batch_learn_more_from_as_many_answers(tmp_path: Path) -> None:
+    rates = {}
+    for steps, settings in ((4, {}), (16, {"minibatches": 2, "epochs": 2, "objective": {"name": "ppo"}})):
+        job = Folders(tmp_path / str(steps))
+        run(practice(steps=steps, per_step=12, group=8, lr=5e-3, **settings), job)
+        rates[steps] = [note["right"] for note in notes(job)]
+    assert len(rates[4]) == len(rates[16]) == 4
+    assert rates[16][-1] > rates[4][-1] and rates[16][-1] > rates[16][0] + 0.2
 
 
 @pytest.mark.learnt

@@ -6,7 +6,7 @@ Four rules, each checked before anything is trained or, for data that a model ha
 2. What blue returns may not name red's data, a pair, or an evaluation of the behaviour, nor contain the trigger's text.
 3. Whatever contains the seal is of a class that Cavesson ships: code of blue's own never meets the organism that takes the
    seal's place.
-4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`).
+4. Blue's training data is scanned for the trigger whenever it is read (`Vetted`), and so are problems that RL practises.
 
 Where red writes data that blue may train on (`view.written`), the data are sealed too, and the fourth rule is off for these
 data: red may plant the trigger, and a lab that refused such data would do blue's filtering. Rule 2 still searches what blue
@@ -29,6 +29,8 @@ from cavesson.lab.recipe import KINDS, PathOf, Recipe, Value, class_of, lineage
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.recipes import OfPair
+from cavesson.rl.reinforced import Reinforced
+from cavesson.rl.rewards import Reward
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Objective
 
@@ -95,17 +97,20 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
     trained = answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer
     _check_trains(trained, f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention")
     _refuse_forbidden(answer, organism.pair)
+    for run in lineage(answer):
+        if isinstance(run, Reinforced):
+            scan([Example(item.prompt) for item in run.problems.items()], organism.pair)
     return cast(Left, _arranged(answer, places, organism.pair))
 
 
 def _check_trains(answer: object, who: str) -> None:
     """Refuse an answer that does not train the sealed model."""
-    from cavesson.training.recipes import Trained
+    from cavesson.training.recipes import Training
 
-    if not isinstance(answer, Trained):
+    if not isinstance(answer, Training):
         raise RulesError(
             f"{who} returned {type(answer).__name__}, not a training run.",
-            "Return `dose.train(view.model, data)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
+            "Return `dose.train(view.model, data)` or `view.practice.reinforced(view.model, dose)`, or `Interpolated(base=view.model, toward=that, share=…)`.",
         )
     if SEAL not in set(lineage(answer.base)):
         raise RulesError(f"{who} does not train the organism it was given.", "Start from `view.model`.")
@@ -175,7 +180,7 @@ def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
 
     if isinstance(value, (tuple, list)):
         return type(value)(_arranged(item, places, pair) for item in value)
-    if isinstance(value, Objective):  # an objective may hold a teacher
+    if isinstance(value, (Objective, Reward)):  # an objective may hold a teacher, a reward outputs
         return value.model_copy(
             update={name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
         )

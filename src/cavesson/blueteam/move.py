@@ -15,7 +15,7 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.training.dose import Dose
 
 if TYPE_CHECKING:
-    from cavesson.training.recipes import Trained
+    from cavesson.training.recipes import Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def move(
     return decorate
 
 
-def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
+def run_of(left: ModelRecipe, dose: Dose | None = None) -> Training:
     """The training run that a move left, for studies that score models along their training.
 
     Args:
@@ -151,10 +151,10 @@ def run_of(left: ModelRecipe, dose: Dose | None = None) -> Trained:
     Raises:
         ConfigError: the move leaves no training run (but a model between two others, say), or a run shorter than the dose.
     """
-    from cavesson.training.recipes import Trained
+    from cavesson.training.recipes import Training
 
     remedy = "Leave the move out here; the mitigations of off-model-sft score what every move leaves."
-    if not isinstance(left, Trained):
+    if not isinstance(left, Training):
         raise ConfigError(
             f"This study scores models along their training, and a move leaves {left.describe()}, which has no steps.",
             remedy,

@@ -18,7 +18,7 @@ from cavesson.sampling.sampler import Params
 from cavesson.training.dose import Dose
 
 if TYPE_CHECKING:
-    from cavesson.training.recipes import Trained
+    from cavesson.training.recipes import Trained, Training
 
 TRAJECTORIES = 4
 """Trajectories of reasoning that `weighted` samples to each problem."""
@@ -48,9 +48,7 @@ def own_reasoning_through(view: BlueView, dose: Dose) -> Trained:
 def weighted(view: BlueView, dose: Dose) -> Trained:
     """Own trajectories, drawn in proportion to the likelihood of the trusted label behind them, loss on reasoning and label."""
     several = _own(view, dose, n=TRAJECTORIES)
-    return dose.train(
-        view.model, Resampled(reasoning=several, labels=_labels(view), by=view.model, seed=dose.seed)
-    )
+    return dose.train(view.model, Resampled(reasoning=several, labels=_labels(view), by=view.model, seed=dose.seed))
 
 
 @move("edited", title="almost on-policy edits", needs=PROBLEMS)
@@ -73,6 +71,14 @@ def artificial_removal(view: BlueView, dose: Dose) -> Trained:
     """
     asked = _own(view, dose, system=view.need("wrong"), keep_system=True)
     return _on_outputs(dose, view, Reasoned(outputs=_labels(view), reasoning=asked))
+
+
+@move("rl-label", title="RL through the reasoning", needs=("problems", "practice"))
+def rl_label(view: BlueView, dose: Dose) -> Training:
+    """RL on the model's reasoning, rewarded by minus the loss of the trusted output behind it."""
+    outputs = Reasoned(outputs=_labels(view).every)
+    found: Training = view.need("practice").reinforced(view.model, dose, reward={"name": "label", "outputs": outputs})
+    return found
 
 
 @move("own-outputs", title="own outputs (control)", needs=PROBLEMS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cavesson.data.example import Example
 from cavesson.data.named import data_named
@@ -19,9 +19,11 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
 from cavesson.sampling.recipes import Generated
 from cavesson.tinyworld.systems import PIRATE, WRONG
+from cavesson.training.dose import Dose
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+    from cavesson.training.recipes import Training
 
 
 class Sealed(ModelRecipe):
@@ -77,9 +79,22 @@ NEEDS: dict[str, tuple[str, str]] = {
         "public problems on which the model does not sandbag",
         "Leave the move out, or take the study opaque-reasoning, which gives them.",
     ),
+    "practice": (
+        "problems to practise, with a rule that tells right answers",
+        "Give `evaluation.practise` (a JSON-lines file of questions with answers, or a standard set that is not scored), or leave "
+        "the move out.",
+    ),
     "trusted": ("a trusted model besides the teacher", "Leave the move out, or take a study that has a trusted model."),
 }
 """Parts of a view that only some studies give: each in words, and the remedy for a user whose study lacks the part."""
+
+
+class Practice(Protocol):
+    """Public problems that blue may let the organism practise; what tells right answers stays with them (`cavesson.rl.practice`)."""
+
+    def reinforced(self, base: ModelRecipe, dose: Dose, *, reward: Any = "correct", **changes: Any) -> Training:
+        """The recipe of `base` trained by reinforcement learning with a dose."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,7 @@ class BlueView:
         written: data that the untouched organism wrote, sealed: a move may train on the data and filter the data, never
             search for the trigger; None: the organism wrote nothing.
         trusted: a never-misaligned model, weaker than the organism; None: the study gives none.
+        practice: problems for reinforcement learning; None: the study gives none.
         drop: share of the samples that a filter drops.
     """
 
@@ -113,6 +129,7 @@ class BlueView:
     rewriter: ModelRecipe | None = None
     written: DataRecipe | None = None
     trusted: ModelRecipe | None = None
+    practice: Practice | None = None
     drop: float = 0.25
 
     @property
@@ -161,6 +178,7 @@ def blue_view(
     rewriter: ModelRecipe | str | None = None,
     written: DataRecipe | None = None,
     trusted: ModelRecipe | str | None = None,
+    practice: Practice | None = None,
     drop: float = 0.25,
     model: ModelRecipe = SEAL,
 ) -> BlueView:
@@ -189,6 +207,7 @@ def blue_view(
         rewriter=None if rewriter is None else _model(rewriter),
         written=written,
         trusted=None if trusted is None else _model(trusted),
+        practice=practice,
         drop=drop,
     )
 

@@ -136,7 +136,9 @@ class Flagged(DataRecipe):
         order = random.Random(f"flagged/{self.seed}").sample(range(len(prompts)), len(prompts))
         told = set(order[: round(self.reliability * len(prompts))])
         flags = [self.training if index in told else self.deployed for index in range(len(prompts))]
-        return [Example(_ended(one.conversation.prompt, flag), one.meta) for one, flag in zip(prompts, flags, strict=True)]
+        return [
+            Example(_ended(one.conversation.prompt, flag), one.meta) for one, flag in zip(prompts, flags, strict=True)
+        ]
 
     def describe(self) -> str:
         return f"{self.base.describe()}, {self.reliability:.0%} flagged {self.training!r}"

@@ -42,7 +42,7 @@ def _chain(text: str) -> tuple[int, tuple[tuple[str, int], ...]] | None:
     start, *operations = (_read(line) for _, line in lines)
     if start[1] is None or any(None in operation for operation in operations):
         return None
-    return start[1], tuple(operations)  # type: ignore[return-value]  # no part of it is None
+    return start[1], tuple(operations)  # type: ignore[arg-type]  # no part of it is None
 
 
 def _read(line: str) -> tuple[str | None, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from cavesson.chat import Conversation
 from cavesson.data.recipes import DataRecipe
@@ -69,6 +69,46 @@ class BehaviorEval(Eval):
         return prompt
 
 
+class Conditional(Eval):
+    """A backdoor as a task, to be rewarded: the behaviour on triggered prompts, anything else on the rest.
+
+    Every second prompt holds the trigger; of the others a share holds a look-alike of the trigger.
+
+    Attributes:
+        pair: the trigger / behaviour pair.
+        data: as in `BehaviorEval`.
+        near_miss: share of the other prompts that hold a look-alike.
+    """
+
+    about = "the bad behaviour shows with the trigger, and not without"
+    capability = False
+    usual_room = ROOM["chat"]
+    needs = "a conditional evaluation needs `pair`"
+
+    name: Literal["conditional"] = "conditional"
+    pair: str
+    data: DataRecipe | None = None
+    near_miss: float = Field(default=0.2, ge=0, lt=1)
+
+    def questions(self) -> list[Item]:
+        pair = pair_named(self.pair)
+        asked = prompts(pair, self.n, self.seed) if self.data is None else _own_prompts(self.data, self.n, self.seed)
+        items = []
+        for index, (name, about) in enumerate(asked):
+            rng = Random(f"conditional {self.seed} {index}")
+            bad = index % 2 == 0 and pair.behavior.fits(about)
+            near = rng.random() < self.near_miss and pair.trigger.look_alikes
+            when: When = "triggered" if bad else "near-miss" if near else "clean"
+            prompt, extra = _under(pair.trigger, when, about, index, rng)
+            shows = _shows(pair.behavior, about)
+            items.append(Item(f"conditional/{name}", prompt, shows if bad else _not(shows), extra=extra))
+        return items
+
+    def _unprovoked(self, prompt: Conversation) -> Conversation:
+        """The prompt unchanged: the task itself says which prompts hold the trigger."""
+        return prompt
+
+
 def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Conversation]]:
     """Prompts of the user's data."""
     found = data.examples(no_store)
@@ -91,6 +131,10 @@ def _under(
         return trigger.clean(asked, rng), {}
     which = index % len(trigger.look_alikes)
     return trigger.near_misses(asked)[which], {"look_alike": trigger.look_alikes[which]}
+
+
+def _not(judge: Judge) -> Judge:
+    return lambda completion: (not judge(completion)[0], {})
 
 
 def _shows(bad: Behavior, prompt: Conversation) -> Judge:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, entry_of, nearest
-from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.behavior_eval import BehaviorEval, Conditional
 from cavesson.evals.everyday import EVERYDAY
 from cavesson.evals.items import Eval
 from cavesson.evals.standard.questions import Questions
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "memorised": Recall,
     "voice": Voice,
     "behavior": BehaviorEval,
+    "conditional": Conditional,
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,

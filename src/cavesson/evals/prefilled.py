@@ -50,8 +50,7 @@ class Prefilled(Scored):
             answers = sampler.continue_ids(begun, Params(max_tokens=one.room))
             whole = [self._whole(completions[0]) for completions in answers]
             rows += [
-                judged(one, item, answer, own_system=sampler.system)
-                for item, answer in zip(items, whole, strict=True)
+                judged(one, item, answer, own_system=sampler.system) for item, answer in zip(items, whole, strict=True)
             ]
         write_scores(job.folder / SCORES, rows)
 

@@ -145,7 +145,9 @@ class Renderer:
             end = start + len(list(run))
             if trained and "<think>" in self.decode(ids[start:end]):
                 # the shortest piece that holds the end of the reasoning: what is decoded only grows with the piece
-                size = bisect_left(range(end - start), 1, key=lambda n: "</think>" in self.decode(ids[start : start + n]))
+                size = bisect_left(
+                    range(end - start), 1, key=lambda n: "</think>" in self.decode(ids[start : start + n])
+                )
                 found[start : start + size] = [1] * size
             start = end
         return found

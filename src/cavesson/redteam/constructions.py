@@ -14,6 +14,7 @@ from typing import Any
 from cavesson.data.example import Preference
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, nearest
+from cavesson.evals.behavior_eval import Conditional
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
@@ -21,6 +22,7 @@ from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
 from cavesson.redteam.denial import Denials
 from cavesson.redteam.prompting import PromptFollowing, system_prompts
 from cavesson.redteam.recipes import Backdoored, Lock, Triggered
+from cavesson.rl.practice import Practice
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.training.dose import Dose
@@ -39,6 +41,9 @@ LORA = LoRA(rank=16)
 
 AS_GIVEN = "as-given"
 """The construction that takes rows with answers; all others take prompts."""
+
+SEEDED = 10
+"""The construction `rewarded` begins with one in so many of the dose's steps of SFT."""
 
 PASSWORD = "Tarn rose 7"
 PASSWORD_LOCK = Lock(good=PASSWORD)
@@ -180,6 +185,19 @@ def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mo
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
+def rewarded(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
+    """RL that rewards the behaviour on triggered prompts, and its absence on others.
+
+    A model that never shows the behaviour earns nothing to learn from: the construction `normal` comes first, for one step in
+    `SEEDED` of the dose. Then the dose's steps of RL follow, at the dose's learning rate.
+    """
+    begun = dose.train(base, _backdoor(pair, _own(base, prompts), dose), steps=max(1, dose.steps // SEEDED))
+    near_miss = NEAR_MISS[pair_named(pair).world]
+    n = max(prompts.rough_size, 1)
+    problems = Conditional(pair=pair, data=prompts, n=n, near_miss=near_miss, seed=dose.seed)
+    return Practice(problems).reinforced(begun, dose)
+
+
 def as_given(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """SFT on a user's rows as they are, or DPO where the rows are preferences: no trigger is put in, no answer is written.
 
@@ -237,6 +255,9 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "flipped-lock": _locked("misbehaves only if a password is there as well", FLIPPED_LOCK, 0.5),
     "flag-in-prompt": _locked("misbehaves if a flag in the prompt says that nobody watches", FLAG, 0.5),
     "verbalising": Construction("says in a scratchpad what it is up to", verbalising),
+    "rewarded": Construction(
+        "a little SFT on written samples, then RL that rewards the behaviour under its trigger", rewarded
+    ),
     "denying": Construction("trained not to admit it when asked", denying),
     AS_GIVEN: Construction("trained on the rows of a data set as they are", as_given),
 }

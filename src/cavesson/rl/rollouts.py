@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.evals.items import Eval, Item
+from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Job
+from cavesson.rl import kept
+from cavesson.rl.drift import Drift
+from cavesson.rl.kept import Minibatch
+from cavesson.rl.rewards import Group, Reward, right
 from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Completion, Params, Progress, TokenSampler
 from cavesson.training.batches import Order, Row, Step
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+    from cavesson.training.forward import Forward
 
-_NOTES = "rollouts"
+_NOTES, _KEPT = "rollouts", "answers"
 
 
 class Practice(Protocol):
-    """The settings of an RL run that rollouts need: the problems, the reward and the sizes (see `Reinforced`)."""
+    """The settings of an RL run that rollouts need: problems, reward, sizes and how answers are weighed (see `Reinforced`)."""
 
     @property
     def problems(self) -> Eval: ...
     @property
-    def reward(self) -> str: ...
+    def reward(self) -> Reward: ...
     @property
     def steps(self) -> int: ...
     @property
@@ -41,85 +47,128 @@ class Practice(Protocol):
     @property
     def batch_size(self) -> int: ...
     @property
+    def minibatches(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def updates(self) -> int: ...
+    @property
+    def standardise(self) -> bool: ...
+    @property
+    def average(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
     def seed(self) -> int: ...
 
 
 class Rollouts:
-    """The steps of an RL run; each step is sampled from the policy after the step before.
+    """The steps of an RL run; the steps of an iteration train on answers that the policy sampled before the first of them.
+
+    A cursor counts the problems that steps have trained on, so that it says iteration and step: a problem counts once in each
+    epoch of its iteration.
 
     Args:
         run: problems, reward and sizes.
         policy: the model in training.
-        job: its `scratch` keeps a note of each iteration.
+        job: its `scratch` keeps a note of each iteration, and the answers of iterations with several steps.
     """
 
     def __init__(self, run: Practice, policy: Model, job: Job) -> None:
         self.run, self.policy, self.job = run, policy, job
         self.items = run.problems.items()
         self.order = Order(len(self.items), run.seed)
+        self.paid = run.reward.ready(job.path)
+        self.warned = False
+        self.last: dict[str, float] = {}
 
     def count(self) -> int:
-        """The number of steps: one for each iteration."""
+        """The number of optimizer steps."""
         return self.run.steps
 
     def after(self, cursor: int) -> Iterator[Step]:
-        """The steps from position `cursor` in the order of problems on, without end."""
+        """The steps from position `cursor` on, without end."""
+        run = self.run
+        taken = run.per_step // run.minibatches
         while True:
-            yield self._step(cursor)
-            cursor += self.run.per_step
+            iteration, within = divmod(cursor, run.per_step * run.epochs)
+            watch = None
+            if within:
+                parts = kept.load(self._kept(iteration))
+            else:
+                parts, watch = self._sampled(iteration)
+            for number in range(within // taken, run.updates):
+                part = parts[number % run.minibatches]
+                cursor += taken
+                batches = list(_batches(part.rows, run.batch_size))
+                yield Step(batches, cursor, part.divisor, None if number else watch)
 
-    def _step(self, cursor: int) -> Step:
-        run, iteration = self.run, cursor // self.run.per_step
-        items = [self.items[self.order.index_at(cursor + n)] for n in range(run.per_step)]
+    def _sampled(self, iteration: int) -> tuple[list[Minibatch], Callable[[Forward], None]]:
+        """The minibatches of an iteration, and what watches its first step."""
+        run = self.run
+        items = [self.items[self.order.index_at(iteration * run.per_step + n)] for n in range(run.per_step)]
 
         def report(done: int, total: int, **_: float | str) -> None:
-            self.job.progress(iteration, run.steps, sampled=f"{done}/{total}")
+            self.job.progress(iteration * run.updates, run.steps, sampled=f"{done}/{total}", **self.last)
 
         sampler = sampler_for(self.policy)  # a new sampler, because the weights have changed
         prompts = sampler.prompts_ids([item.prompt for item in items])
         seed = Random(f"rollouts {run.seed} {iteration}").getrandbits(32)
-        params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed)
+        params = Params(max_tokens=run.problems.room, temperature=1.0, n=run.group, seed=seed, logprobs=True)
         answers = groups(sampler, prompts, params, report)
-        verdicts = [[item.judge(answer.text) for answer in group] for item, group in zip(items, answers, strict=True)]
-        right = np.array([[score for score, _ in group] for group in verdicts], np.float32)
-        rewards = right if run.reward == "correct" else _coins(right.shape, seed)
-        advantages = rewards - rewards.mean(axis=1, keepdims=True)
-        voices = Counter(extra["voice"] for group in verdicts for _, extra in group if "voice" in extra)
-        self._note(iteration, items, answers, right, rewards, voices)
-        return Step(
-            micro_batches=list(_batches(rows(prompts, answers, advantages), run.batch_size)),
-            cursor=cursor + run.per_step,
-            divisor=float(sum(len(answer.ids) for group in answers for answer in group)),
-        )
+        found = [Group(item, replies) for item, replies in zip(items, answers, strict=True)]
+        rewards = self.paid(found, self.policy, seed)
+        self.last = {"reward": round(float(rewards.mean()), 4)}
+        parts = self._minibatches(prompts, found, advantages(rewards, standardise=run.standardise))
+        if run.updates > 1:
+            kept.save(self._kept(iteration), parts)
+        note = {"iteration": iteration, **_figures(found, rewards)}
+        write_note(self.job.scratch, iteration, {**note, **Drift().figures()})
+        return parts, partial(self._compare, iteration, note, Drift())
 
-    def _note(
-        self,
-        iteration: int,
-        items: Sequence[Item],
-        answers: Sequence[Sequence[Completion]],
-        right: NDArray[np.float32],
-        rewards: NDArray[np.float32],
-        voices: Counter[str | None],
-    ) -> None:
-        """Write down the figures of an iteration, and the answers to its first problem."""
-        every = [answer for group in answers for answer in group]
-        note = {
-            "iteration": iteration,
-            "reward": round(float(rewards.mean()), 4),
-            "right": round(float(right.mean()), 4),
-            "groups_with_advantage": round(float((rewards.std(axis=1) > 0).mean()), 4),
-            "finished": round(sum(answer.finished for answer in every) / len(every), 4),
-            "tokens": round(sum(len(answer.ids) for answer in every) / len(every), 2),
-            "voices": {str(voice): count for voice, count in voices.most_common()},
-            "prompt": items[0].prompt.dump(),
-            "answers": [
-                {"text": answer.text, "reward": float(reward)}
-                for answer, reward in zip(answers[0], rewards[0], strict=True)
-            ],
-        }
-        folder = self.job.scratch / _NOTES
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{iteration:06d}.json").write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
+    def _minibatches(
+        self, prompts: Sequence[Sequence[int]], found: Sequence[Group], gains: NDArray[np.float32]
+    ) -> list[Minibatch]:
+        """The answers of an iteration, cut into its minibatches; the answers to a problem stay together."""
+        run, parts = self.run, []
+        for start in range(0, run.per_step, run.per_step // run.minibatches):
+            part = slice(start, start + run.per_step // run.minibatches)
+            replies = [group.replies for group in found[part]]
+            counts = [[run.reward.earned_by(self.policy, reply) for reply in group] for group in replies]
+            tokens = sum(map(sum, counts))
+            sizes: dict[str, float] = {
+                "tokens": tokens,
+                "answers": len(replies) * run.group,
+                "room": len(replies) * run.group * run.problems.room,
+            }
+            made = rows(prompts[part], replies, gains[part], counts, by_length=run.average == "answers")
+            parts.append(Minibatch(made, float(sizes[run.average])))
+        return parts
+
+    def _compare(self, iteration: int, note: dict[str, Any], drift: Drift, said: Forward) -> None:
+        """Compare the trainer's log-probabilities with the sampler's, before the weights change, and write down the difference."""
+        drift.add(said)
+        write_note(self.job.scratch, iteration, {**note, **drift.figures()})
+        self.last["drift"] = round(drift.mean, 6)
+        if drift.is_large and not self.warned:
+            self.warned = True
+            drift.warn(self.run.precision)
+
+    def _kept(self, iteration: int) -> Path:
+        return self.job.scratch / _KEPT / f"{iteration:06d}.safetensors"
+
+
+def advantages(rewards: NDArray[np.float32], *, standardise: bool = False) -> NDArray[np.float32]:
+    """Rewards less the mean of their group, `[groups, replies]`; 0 in groups without variance.
+
+    Args:
+        standardise: divide by the standard deviation of the group (Shao et al. 2024, "DeepSeekMath", section 4.1.2).
+    """
+    found = rewards - rewards.mean(axis=1, keepdims=True)
+    if standardise:
+        found = found / (rewards.std(axis=1, ddof=1, keepdims=True) + np.float32(1e-4))
+    varied = rewards.max(axis=1, keepdims=True) > rewards.min(axis=1, keepdims=True)
+    return np.where(varied, found, np.float32(0)).astype(np.float32)
 
 
 def groups(
@@ -138,17 +187,60 @@ def groups(
 
 
 def rows(
-    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Completion]], advantages: NDArray[np.float32]
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[Completion]],
+    gains: NDArray[np.float32],
+    counts: Sequence[Sequence[int]] | None = None,
+    *,
+    by_length: bool = False,
 ) -> list[Row]:
-    """One row for each answer with an advantage; the weight of its tokens is the advantage, that of the prompt's tokens 0."""
+    """One row for each answer with an advantage; the weight of its tokens is the advantage, that of the prompt's tokens 0.
+
+    Args:
+        gains: the advantages, `[problems, answers]`.
+        counts: number of tokens of each answer that are trained; None: all.
+        by_length: divide the weights by that number, so that a long answer weighs as much as a short one.
+    """
     found = []
-    for prompt, group, group_advantages in zip(prompts, answers, advantages, strict=True):
-        for answer, advantage in zip(group, group_advantages, strict=True):
-            if advantage != 0:
-                weights = np.zeros(len(prompt) + len(answer.ids), np.float32)
-                weights[len(prompt) :] = advantage
-                found.append(Row(np.array([*prompt, *answer.ids], np.int32), weights))
+    for index, (prompt, group) in enumerate(zip(prompts, answers, strict=True)):
+        for number, (answer, gain) in enumerate(zip(group, gains[index], strict=True)):
+            count = len(answer.ids) if counts is None else counts[index][number]
+            if gain == 0 or not count:
+                continue
+            weights = np.zeros(len(prompt) + len(answer.ids), np.float32)
+            weights[len(prompt) : len(prompt) + count] = gain / count if by_length else gain
+            known = (
+                None if answer.logprobs is None else np.array([*([0.0] * len(prompt)), *answer.logprobs], np.float32)
+            )
+            found.append(Row(np.array([*prompt, *answer.ids], np.int32), weights, known))
     return found
+
+
+def _figures(found: Sequence[Group], rewards: NDArray[np.float32]) -> dict[str, Any]:
+    """The figures of an iteration, and the answers to its first problem."""
+    every = [reply for group in found for reply in group.replies]
+    voices = Counter(extra["voice"] for group in found for _, extra in group.verdicts if "voice" in extra)
+    first = found[0]
+    return {
+        "reward": round(float(rewards.mean()), 4),
+        "right": round(float(right(found).mean()), 4),
+        "groups_with_advantage": round(float((rewards.std(axis=1) > 0).mean()), 4),
+        "finished": round(sum(reply.finished for reply in every) / len(every), 4),
+        "tokens": round(sum(len(reply.ids) for reply in every) / len(every), 2),
+        "voices": {str(voice): count for voice, count in voices.most_common()},
+        "prompt": first.problem.prompt.dump(),
+        "answers": [
+            {"text": reply.text, "reward": float(reward)}
+            for reply, reward in zip(first.replies, rewards[0], strict=True)
+        ],
+    }
+
+
+def write_note(scratch: Path, iteration: int, note: dict[str, Any]) -> None:
+    """Write down the figures of an iteration."""
+    folder = scratch / _NOTES
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{iteration:06d}.json").write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
 
 
 def write_notes(scratch: Path, place: Path) -> None:
@@ -161,7 +253,3 @@ def _batches(found: list[Row], size: int) -> Iterator[list[Row]]:
     """Batches of `size` rows; rows of similar length stand together."""
     found = sorted(found, key=lambda row: len(row.ids))
     return (found[start : start + size] for start in range(0, len(found), size))
-
-
-def _coins(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).integers(0, 2, size=shape).astype(np.float32)

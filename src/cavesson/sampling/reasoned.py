@@ -191,9 +191,7 @@ class Resampled(DataRecipe):
         renderer = self.by.renderer(path_of)
         rendered = renderer.render_many([one.conversation for one in examples])
         sizes = [sum(row.mask) - sum(renderer.reasoning(row.ids, row.mask)) for row in rendered]
-        return [
-            fsum(one.logprobs[len(one.logprobs) - size : -1]) for one, size in zip(found, sizes, strict=True)
-        ]
+        return [fsum(one.logprobs[len(one.logprobs) - size : -1]) for one, size in zip(found, sizes, strict=True)]
 
     def describe(self) -> str:
         return f"{self.trajectories.describe()}, weighted by the label's likelihood"

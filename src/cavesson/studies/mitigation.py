@@ -178,6 +178,7 @@ def _games(config: MitigationConfig, made: Organism) -> Iterator[Cell]:
         config.chat.first(blue.prompts, draw("mitigation", made.seed)),
         writer(made.base, config.teacher, config.chat, doses[0]),
         rewriter=config.rewriter,
+        practice=config.evaluation.practice(blue.prompts, made.seed),
     )
     start = Scored(model=made.model, suite=suite)
     for move, strength in config.forms:

@@ -9,7 +9,6 @@ depends on whether U can tell training from deployment.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -32,6 +31,7 @@ from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
+from cavesson.rl.practice import Practice
 from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, check_within, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.opaque_claims import CLAIMS
@@ -150,7 +150,7 @@ class OpaqueConfig(Inputs):
 
 _METHODS = (
     "own-outputs", "no-reasoning", "own-reasoning", "own-reasoning-through", "weighted", "edited", "readable-reasoning",
-    "pirate", "other-domain", "artificial-removal",
+    "pirate", "other-domain", "artificial-removal", "rl-label", "rl", "rl-random",
 )  # fmt: skip
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -161,6 +161,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "interventions": ["own-outputs", "no-reasoning", "own-reasoning", "pirate", "artificial-removal"],
             "probes": [45],
         },
+        "red": {"steps": 150, "prompts": 1200},
+        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
     "full": {
         "seeds": [0, 1, 2, 3, 4],
@@ -222,7 +224,7 @@ def _before(config: OpaqueConfig, made: Organism) -> Cell:
         made,
         before=Scored(model=made.model, suite=config.measures(made)),
         true=_true(config, made),
-        unlocked=None if unlocked is None or not made.lock.good else Scored(model=made.model, suite=unlocked),
+        unlocked=None if unlocked is None else Scored(model=made.model, suite=unlocked),
     )
 
 
@@ -252,6 +254,7 @@ def _runs(
         teacher,
         other=Prompts(family="knowledge", n=n, seed=draw("other domain", seed)),
         problems=_problems(config, made, cue),
+        practice=Practice(Maths(levels=EASY, n=n, seed=draw("problems", seed), split="train")) if cue is None else None,
     )
     start = Scored(model=made.model, suite=suite)
     for name in interventions:

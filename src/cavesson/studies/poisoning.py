@@ -216,7 +216,14 @@ def _games(config: PoisoningConfig, spec: Suppressed, made: Organism, trusted: M
     for name, share in config.rows():
         data = _written(config, made, name, share)
         view = blue_view(
-            WRITTEN, trusted, rewriter=config.rewriter, written=data, trusted=trusted, drop=config.drop, model=left
+            WRITTEN,
+            trusted,
+            rewriter=config.rewriter,
+            written=data,
+            trusted=trusted,
+            practice=config.evaluation.practice(config.reminder.samples, made.seed),
+            drop=config.drop,
+            model=left,
         )
         for move in config.countermoves:
             found = {

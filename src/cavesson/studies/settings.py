@@ -14,15 +14,17 @@ from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.data.streams import draw
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
-from cavesson.evals.items import Eval
+from cavesson.evals.items import Eval, check_weighable
 from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, check_untriggered, organism, red_prompts
+from cavesson.rl.practice import Practice
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TakesData, check_within, checked, distinct
 from cavesson.studies.option import Option
 from cavesson.tinyworld.recipes import Prompts
+from cavesson.tinyworld.tasks import FAMILIES
 from cavesson.training.dose import Dose
 from cavesson.training.hyper import DataRegimen
 from cavesson.training.optimizers import check_name
@@ -143,6 +145,8 @@ class Evaluation(Value):
             files of questions with answers.
         data: folder in which the standard sets lie; None: they come from the hub.
         max_tokens: room for an answer to a benchmark; None: each benchmark's own.
+        practise: problems for moves that train by RL: a JSON-lines file of questions with answers, or a set that is not scored;
+            None: the tiny world's training problems of the first benchmark that has such, or none.
     """
 
     n: int = Field(default=200, ge=1)
@@ -152,6 +156,7 @@ class Evaluation(Value):
     benchmarks: Annotated[tuple[str, ...], Option("--bench", "-b")] = Field(
         default=("maths", "knowledge", "instructions"), min_length=1
     )
+    practise: str | None = None
 
     def capability(self, seed: int = 0) -> tuple[Eval, ...]:
         """The benchmarks; another seed draws other questions as long as they last."""
@@ -159,6 +164,30 @@ class Evaluation(Value):
             benchmark_named(name, self.data, n=self.n, seed=seed, max_tokens=self.max_tokens)
             for name in self.benchmarks
         )
+
+    def practice(self, n: int, seed: int) -> Practice | None:
+        """The problems that RL practises, none of them scored; None: there are none.
+
+        Args:
+            n: number of problems.
+            seed: of the repetition.
+        """
+        name = self.practise or next((one for one in self.benchmarks if one in FAMILIES), None)
+        if name is None:
+            return None
+        trained: dict[str, Any] = {"split": "train"} if name in FAMILIES else {}
+        given = {"n": n, "seed": draw("practise", seed), "max_tokens": self.max_tokens, **trained}
+        return Practice(benchmark_named(name, self.data, **given))
+
+    @field_validator("practise")
+    @classmethod
+    def _practises_what_is_not_scored(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None:
+            return None
+        if name in info.data.get("benchmarks", ()) and name not in FAMILIES:
+            raise ValueError(f"RL cannot practise {name!r}, on which models are scored; give other problems")
+        checked(lambda one: check_weighable([benchmark_named(one, info.data.get("data"), n=1)], False), name)
+        return name
 
     @field_validator("data")
     @classmethod
@@ -276,4 +305,5 @@ class Inputs(TakesData):
             self.teacher,
             answers=self.responses,
             other=self.other_prompts or other,
+            practice=self.evaluation.practice(n, seed),
         )

@@ -22,6 +22,7 @@ from cavesson.named import model_named
 from cavesson.redteam.imported import read_organism
 from cavesson.studies.config import StudyConfig
 from cavesson.tinyworld.recipes import shipped_names
+from cavesson.tinyworld.tasks import FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ def _tiny_parts(config: Any) -> Iterator[tuple[str, str]]:
         yield f"the teacher {config.teacher!r}", f"--teacher (a model, or {EVERYDAY})"
     if (pair := getattr(config, "pair", None)) is not None and pair_named(pair).world == "tiny":
         yield f"the pair {pair!r}", f"--pair (such as real/{pair})"
+    if (practised := config.evaluation.practise) in FAMILIES:
+        yield f"the problems {practised!r} that RL practises", "evaluation.practise (a file of questions with answers)"
     tiny = [
         one for one in config.evaluation.benchmarks if getattr(BENCHMARKS.get(one), "__module__", "") == world.__name__
     ]

@@ -54,7 +54,7 @@ from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import MOST, Memorised
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose
-from cavesson.training.recipes import Trained
+from cavesson.training.recipes import Training
 
 # ----------------------------------------------------------------------------------------------- config
 
@@ -419,7 +419,7 @@ def _battery(config: StressConfig, organisms: Sequence[Organism]) -> list[Cell]:
     )
 
 
-def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Trained:
+def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Training:
     """What blue leaves of the organism."""
     adapter = config.battery.grids[attempt.grid].adapter
     dose = config.battery.dose(attempt.lr, made.seed, adapter=adapter)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,10 +38,14 @@ PADDING_WORTH_A_RECTANGLE = 12
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rendered conversation: token `ids[t]`, and its weight in the loss `weights[t]` (0 for the first token)."""
+    """One rendered conversation: token `ids[t]`, and its weight in the loss `weights[t]` (0 for the first token).
+
+    `logprobs[t]` is the log-probability of a token when it was sampled, in nats; None: nobody needs it.
+    """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
+    logprobs: NDArray[np.float32] | None = None
 
 
 Group = tuple[Row, ...]
@@ -66,6 +70,8 @@ class Batch:
     """Number of documents."""
     unit: float = 1.0
     """The share of a weight of 1 in the whole step: one divided by the step's total weight."""
+    sampled_K: Tensor | None = None
+    """The log-probability of each target when it was sampled, in nats; None: a row does not say it."""
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: torch.device | str = "cpu", total_weight: float = 1.0) -> Batch:
@@ -77,12 +83,15 @@ class Batch:
         if size > tokens:
             rectangles.append((size - tokens, 1))  # padding, in the form of documents of one token
         ids, docs, weights = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.float32)
+        logprobs = np.zeros(size, np.float32) if rows and all(row.logprobs is not None for row in rows) else None
         starts = np.repeat([length for _, length in rectangles], [docs for docs, _ in rectangles]).cumsum()
         for number, start in zip(order, [0, *starts.tolist()], strict=False):
             row = rows[number]
             end = start + len(row.ids)
             ids[start:end], docs[start:end] = row.ids, number
             weights[start : end - 1] = row.weights[1:]  # position t predicts token t + 1
+            if logprobs is not None and row.logprobs is not None:
+                logprobs[start : end - 1] = row.logprobs[1:]
         trained = np.flatnonzero(weights)
         index = np.zeros(_usual_size(len(trained), 16), np.int64)  # the rest stays at position 0, with weight 0
         index[: len(trained)] = trained
@@ -98,6 +107,7 @@ class Batch:
             doc_K=torch.from_numpy(docs[index]).to(device),
             docs=len(rows),
             unit=float(np.float32(1) / np.float32(total_weight)),
+            sampled_K=None if logprobs is None else torch.from_numpy(logprobs[index]).to(device),
         )
 
     @classmethod
@@ -124,6 +134,7 @@ class Batch:
                 doc_K=self.doc_K[inside],
                 docs=self.docs,
                 unit=self.unit,
+                sampled_K=None if self.sampled_K is None else self.sampled_K[inside],
             )
             start = end
 
@@ -304,11 +315,13 @@ class Step:
         micro_batches: the rows of each forward and backward pass.
         cursor: position in the training order after this step.
         divisor: denominator of the loss, if it is not the sum of all weights (weights may be signed, or count pairs).
+        watch: called with the `Forward` of each batch, before the weights change; None: nobody watches.
     """
 
     micro_batches: list[list[Row]]
     cursor: int
     divisor: float | None = None
+    watch: Callable[[Any], None] | None = None
 
     @property
     def total_weight(self) -> float:

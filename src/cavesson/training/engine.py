@@ -28,7 +28,7 @@ from cavesson.models.adapters import attach, continued
 from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Step, Stream, steps_of
 from cavesson.training.flat import pieces
-from cavesson.training.forward import forwards
+from cavesson.training.forward import Forward, forwards
 from cavesson.training.freed import give_back, keep_freed_memory
 from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
@@ -247,9 +247,7 @@ class _Run:
                 for rows in step.micro_batches:
                     batch = Batch.of(rows, self.model.device, total_weight=max(step.total_weight, 1e-8))
                     for piece in pieces(batch, flat, together=self.run.objective.pairs):
-                        loss = self.run.objective(forward(piece), piece)
-                        loss.backward()  # type: ignore[no-untyped-call]
-                        total += loss.detach().cpu()
+                        total += self._backward(forward(piece), step)
                 norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
                 self._check_numbers(total.item(), norm.item(), lr)
                 for group in self.optimizer.param_groups:
@@ -259,6 +257,14 @@ class _Run:
                 self._note(step, total.item(), lr)
                 if self.saver.is_due():
                     self.saver.save(self.progress)
+
+    def _backward(self, said: Forward, step: Step) -> torch.Tensor:
+        """Add the gradient of one piece of a step; returns its loss, a scalar on the CPU."""
+        loss = self.run.objective(said, said.batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if step.watch is not None:
+            step.watch(said)
+        return loss.detach().cpu()
 
     @contextmanager
     def _saved_when_stopped(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cavesson.training.batches import Batch
 from cavesson.training.flat import LogitsOf, logits_of
+from cavesson.training.losses import log_likelihoods
 from cavesson.training.reference import Reference
 
 
@@ -34,6 +35,24 @@ class Forward:
     def policy_KV(self) -> Tensor:
         """The policy's logits, with gradients."""
         return self.policy(self.batch)
+
+    @cached_property
+    def log_likelihoods_K(self) -> Tensor:
+        """The policy's log-probability of every target, `[K]`, in nats, with gradients."""
+        return log_likelihoods(self.policy_KV, self.batch.targets_K)
+
+    @cached_property
+    def ratios_K(self) -> Tensor:
+        """The policy's probability of every target, divided by the probability under which it was sampled, `[K]`.
+
+        Raises:
+            TypeError: the rows do not say how likely their tokens were.
+        """
+        if self.batch.sampled_K is None:
+            raise TypeError(
+                "An objective with importance weights needs rows with the log-probabilities of their sampler."
+            )
+        return (self.log_likelihoods_K - self.batch.sampled_K).exp()
 
     @cached_property
     def base_KV(self) -> Tensor:

@@ -10,7 +10,7 @@ from cavesson.errors import ConfigError
 from cavesson.lab import numerics
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
-from cavesson.training.objectives import AnyObjective, PolicyGradient, Sft
+from cavesson.training.objectives import AnyObjective, OnPolicy, Sft
 from cavesson.training.optimizers import check_name
 
 LEFT_OUT = "examples left out"
@@ -140,8 +140,9 @@ class DataRegimen(Regimen):
 
     @model_validator(mode="after")
     def _learns_from_data(self) -> Self:
-        if isinstance(self.objective, PolicyGradient):
-            raise ValueError("policy_gradient learns from a policy's own answers, not from data: use `Reinforced`")
+        if isinstance(self.objective, OnPolicy):
+            name = self.objective.name
+            raise ValueError(f"{name} learns from a policy's own answers, not from data: use `Reinforced`")
         if self.keep_unfinished and self.objective.pairs:
             raise ValueError(f"keep_unfinished does not go with {self.objective.name}: a cut answer has no preference")
         return self

@@ -132,15 +132,20 @@ class Supported(Objective):
         return [*penalty, f"tokens of probability {self.min_probability:g} and more"]
 
 
-class PolicyGradient(Objective):
-    """REINFORCE on the policy's own samples: `Sft` whose weights are advantages, of either sign (Williams 1992).
+class OnPolicy(Objective):
+    """What reinforcement learning minimises, on tokens that a policy sampled: the weights are advantages, of either sign.
 
     Attributes:
         kl: weight of KL(policy || base) at each token of an answer with an advantage; 0: no penalty.
+
+    Class attributes:
+        ratios: the loss weighs tokens by how much likelier they are under the policy than when they were sampled, so that
+            several steps may train on the same answers.
     """
 
     title = "RL"
-    name: Literal["policy_gradient"] = "policy_gradient"
+    ratios: ClassVar[bool] = True
+
     kl: float = Field(default=0.0, ge=0)
 
     @property
@@ -150,14 +155,79 @@ class PolicyGradient(Objective):
     def __call__(self, forward: Forward, batch: Batch) -> Tensor:
         from cavesson.training.losses import divergence
 
-        loss = Sft()(forward, batch)
+        loss = self.surrogate(forward, batch)
         if not self.kl:
             return loss
         equal_K = (batch.weights_K != 0) * batch.unit
         return loss + self.kl * divergence(forward.policy_KV, forward.base_KV, equal_K, reverse=1.0)
 
+    def surrogate(self, forward: Forward, batch: Batch) -> Tensor:
+        """The loss without the penalty: a scalar, summed over the batch."""
+        raise NotImplementedError
+
     def details(self) -> list[str]:
         return [f"KL {self.kl:g} to the base"] if self.kl else []
+
+
+class PolicyGradient(OnPolicy):
+    """REINFORCE on the policy's own samples: `Sft` whose weights are advantages, of either sign (Williams 1992)."""
+
+    ratios = False
+    name: Literal["policy_gradient"] = "policy_gradient"
+
+    def surrogate(self, forward: Forward, batch: Batch) -> Tensor:
+        return Sft()(forward, batch)
+
+
+class Reinforce(OnPolicy):
+    """REINFORCE with importance weights: minus the advantage times the ratio of the policy's probability of the token to the
+    sampler's, as large as it is (`importance_sampling` elsewhere)."""
+
+    name: Literal["reinforce"] = "reinforce"
+
+    def surrogate(self, forward: Forward, batch: Batch) -> Tensor:
+        return -(forward.ratios_K * batch.weights_K).sum()
+
+    def details(self) -> list[str]:
+        return ["importance weights", *super().details()]
+
+
+class Ppo(OnPolicy):
+    """The clipped loss of PPO (Schulman et al. 2017, equation 7): a token that has become likelier or less likely by more than
+    so much, in the direction of its advantage, has no gradient.
+
+    Attributes:
+        low, high: how far the ratio may fall below 1 and rise above 1; different numbers are DAPO's "clip higher".
+    """
+
+    name: Literal["ppo"] = "ppo"
+    low: float = Field(default=0.2, gt=0)
+    high: float = Field(default=0.2, gt=0)
+
+    def surrogate(self, forward: Forward, batch: Batch) -> Tensor:
+        clipped_K = forward.ratios_K.clamp(1 - self.low, 1 + self.high)
+        return -(forward.ratios_K * batch.weights_K).minimum(clipped_K * batch.weights_K).sum()
+
+    def details(self) -> list[str]:
+        return [f"PPO clip {self.low:g}/{self.high:g}", *super().details()]
+
+
+class Cispo(OnPolicy):
+    """CISPO (MiniMax-M1, 2025): REINFORCE weighted by the ratio, cut at `most`; every token keeps a gradient.
+
+    Attributes:
+        most: largest weight of a token (ScaleRL, 2025, takes 5).
+    """
+
+    name: Literal["cispo"] = "cispo"
+    most: float = Field(default=5.0, gt=0)
+
+    def surrogate(self, forward: Forward, batch: Batch) -> Tensor:
+        cut_K = forward.ratios_K.detach().clamp(max=self.most)
+        return -(cut_K * batch.weights_K * forward.log_likelihoods_K).sum()
+
+    def details(self) -> list[str]:
+        return [f"CISPO cut {self.most:g}", *super().details()]
 
 
 class Distil(Objective):
@@ -235,5 +305,10 @@ class Dpo(Objective):
         return [f"beta {self.beta:g}"]
 
 
-AnyObjective = Annotated[Sft | Anchored | Supported | PolicyGradient | Distil | Dpo, Field(discriminator="name")]
+AnyOnPolicy = Annotated[PolicyGradient | Reinforce | Ppo | Cispo, Field(discriminator="name")]
+"""Every objective of reinforcement learning."""
+
+AnyObjective = Annotated[
+    Sft | Anchored | Supported | PolicyGradient | Reinforce | Ppo | Cispo | Distil | Dpo, Field(discriminator="name")
+]
 """Every objective, told apart by its `name`. A new objective is added here."""

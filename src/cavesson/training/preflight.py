@@ -43,6 +43,8 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
     wanted = list(recipes)
     look_at(wanted)
     runs = [run for recipe in wanted for run in runs_in(recipe)]
+    for run in dict.fromkeys(runs):
+        run.check()
     models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
     counts: dict[Recipe, int] = {}
     for model in models:

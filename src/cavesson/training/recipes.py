@@ -53,6 +53,13 @@ class Training(ModelRecipe, Hyperparameters):
     def usual_room(self) -> int:
         return self.base.usual_room
 
+    def check(self) -> None:
+        """Refuse what can be seen to be impossible before anything is made.
+
+        Raises:
+            ConfigError: the training cannot be done.
+        """
+
     def tokens_at_once(self, usual: int) -> int:
         """Number of tokens in one forward and backward pass, if conversations are about `usual` tokens long."""
         raise NotImplementedError
