@@ -176,6 +176,7 @@ EVERYWHERE = {
         "battery.chosen={intervention: pirate, lr: 1e-3, step: 10}",
     ],
     "robust-organisms": [],
+    "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
 }
 
 

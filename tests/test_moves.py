@@ -79,7 +79,7 @@ def test_a_move_plays_by_the_rules_in_every_study_that_gives_what_it_needs(form,
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
     """Shown only what it needs it plays; without any one of these its function has no answer."""
-    full = replace(views(organism)["off-model-sft, poisoning"], other=CHAT)
+    full = replace(views(organism)["off-model-sft, poisoning"], other=CHAT, problems=CHAT)
     least = replace(full, **{name: None for name in NEEDS if name not in form.needs})
     assert form(least, DOSE) == form(full, DOSE)
     for name in form.needs:

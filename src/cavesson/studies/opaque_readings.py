@@ -32,6 +32,11 @@ WORST = 12.0
 _STEP = re.compile(r"[a-m] = \d [+*-] \d = \d")
 
 
+def pruned_name(teacher: str, share: float) -> str:
+    """What a trusted model is called that lost a share of its weights."""
+    return f"{teacher}, {share:.0%} pruned"
+
+
 # ----------------------------------------------------------------------------------------------- places
 
 
