@@ -52,7 +52,9 @@ from cavesson.tinyworld.tasks import items
 from cavesson.training.batches import Stream
 from cavesson.training.dose import Dose
 from cavesson.training.recipes import Trained
+from families import SPECIAL_CASES, TEMPLATES
 from measured import at, measured, scores, together
+from templates import TALKS, renderer_for, tried
 
 U = Shipped(name="reasoner")
 DOSE = Dose(lr=1e-3, steps=2, batch_size=4)
@@ -132,6 +134,20 @@ def test_half_a_weight_is_a_weight(tmp_path: Path, reasoner: Model) -> None:
     )
     ((row,),) = stream._render([0])
     assert set(row.weights.tolist()) == {0.0, 0.5, 1.0}
+
+
+@pytest.mark.parametrize("name", [*TEMPLATES, *SPECIAL_CASES])
+def test_in_every_template_that_takes_reasoning_the_output_begins_behind_it(name: str) -> None:
+    renderer = renderer_for({**TEMPLATES, **SPECIAL_CASES}[name])
+    if tried(renderer, TALKS["reasoning"]) != "yes":
+        pytest.skip("the template takes no reasoning as it stands")
+    ids, mask = renderer.render(TALKS["reasoning"])
+    thought = renderer.reasoning(ids, mask)
+    assert all(trained for trained, inside in zip(mask, thought, strict=True) if inside)
+    output = [i for i, trained, inside in zip(ids, mask, thought, strict=True) if trained and not inside]
+    assert renderer.encoder.decode(output).strip() == "It is 4." and "Two" in renderer.decode(
+        [i for i, t in zip(ids, thought, strict=True) if t]
+    )
 
 
 def test_no_reasoning_is_the_trusted_output_behind_empty_reasoning(tmp_path: Path, reasoner: Model) -> None:

@@ -14,7 +14,7 @@ from cavesson.lines import json_line, read_json_lines
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.reasoned import parted
 
-LOSSES = "losses.jsonl"
+LEGIBILITY = "legibility.jsonl"
 
 
 class Legibility(Recipe):
@@ -41,7 +41,7 @@ class Legibility(Recipe):
         return Effort(self.by.weights, read=self.most * self.by.usual_room)
 
     def make(self, job: Job) -> None:
-        """Write `losses.jsonl`: for each answer the mean negative log-likelihood per token of its reasoning, in nats; null for an
+        """Write `legibility.jsonl`: for each answer the mean negative log-likelihood per token of its reasoning, in nats; null for an
         answer without reasoning."""
         from cavesson.sampling.perplexity import likelihoods
 
@@ -49,11 +49,11 @@ class Legibility(Recipe):
         told = [as_told(row) for row in rows]
         found = likelihoods(self.by.load(job.path), [one for one in told if one is not None])
         losses = [None if one is None else round(next(found).loss, 5) for one in told]
-        (job.folder / LOSSES).write_text("".join(map(json_line, losses)), encoding="utf-8")
+        (job.folder / LEGIBILITY).write_text("".join(map(json_line, losses)), encoding="utf-8")
 
     def read(self, path_of: PathOf) -> list[float | None]:
         """The losses, answer by answer, in nats per token."""
-        return [row for _, row in read_json_lines(path_of(self) / LOSSES)]
+        return [row for _, row in read_json_lines(path_of(self) / LEGIBILITY)]
 
     def describe(self) -> str:
         return f"legibility of {self.label} to {self.by.describe()}: {self.of.describe()}"

