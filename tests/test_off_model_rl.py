@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cavesson.errors import ConfigError
+from cavesson.evals.recipes import Probed
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.views import TableView
 from cavesson.lab.store import Store
@@ -62,6 +63,17 @@ def test_rl_starts_from_the_damaged_student_and_practises_what_is_not_scored() -
         assert probed.steps == (0, 5, 10) and run.steps == 10
         practised = {item.prompt for item in run.problems.items()}
         assert not practised & {item.prompt for item in probed.suite[0].items()}
+
+
+def test_the_learning_rate_of_rl_may_anneal_and_rewards_may_be_shuffled() -> None:
+    set_ = "recovery.rl.rewards=[shuffled]"
+    [(cell, *_)] = [
+        [c.recipes[rl_role("shuffled")]]
+        for c in grid(resolve("off-model-sft", overrides=[set_, "recovery.rl.schedule=linear", "seeds=[0]"]).config)
+        if rl_role("shuffled") in c.recipes
+    ]
+    assert isinstance(cell, Probed) and isinstance(cell.run, Reinforced)
+    assert (cell.run.schedule, cell.run.reward.name) == ("linear", "shuffled")
 
 
 def test_the_quick_preset_has_no_rl_and_the_full_one_has() -> None:

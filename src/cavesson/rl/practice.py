@@ -36,6 +36,6 @@ class Practice:
             changes: settings of `Reinforced` in place of these.
         """
         same = {name: getattr(dose, name) for name in Hyperparameters.model_fields if name != "objective"}
-        problems = max(1, dose.batch_size * dose.accumulate // GROUP)
+        problems = max(1, dose.batch_size * dose.accumulate // GROUP) * int(changes.get("minibatches", 1))
         sizes = {"per_step": problems, "group": GROUP, "batch_size": dose.batch_size}
         return Reinforced(base=base, problems=self.problems, reward=reward, **{**same, **sizes, **changes})

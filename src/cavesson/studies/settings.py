@@ -176,7 +176,7 @@ class Evaluation(Value):
         if name is None:
             return None
         trained: dict[str, Any] = {"split": "train"} if name in FAMILIES else {}
-        given = {"n": n, "seed": draw("practise", seed), "max_tokens": self.max_tokens, **trained}
+        given = {"n": n, "seed": draw("rl", seed), "max_tokens": self.max_tokens, **trained}
         return Practice(benchmark_named(name, self.data, **given))
 
     @field_validator("practise")

