@@ -18,6 +18,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataFile, DataRecipe
 from cavesson.data.restyle import Flagged
 from cavesson.errors import CavessonError, ConfigError, RulesError, TrainingError
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.behaviors.sandbagging import is_hard
 from cavesson.evals.pairs import SANDBAGGING
 from cavesson.evals.prefilled import Prefilled
@@ -307,6 +308,12 @@ def test_every_level_above_4_is_hard_and_no_other() -> None:
         for level in range(1, 8)
     }
     assert found == {level: {level >= 5} for level in range(1, 8)}
+
+
+def test_the_behaviour_is_scored_on_hard_problems_and_its_absence_on_easy_ones() -> None:
+    triggered, clean = (BehaviorEval(pair=SANDBAGGING.name, when=when, n=12) for when in ("triggered", "clean"))
+    assert all(is_hard(item.prompt.messages[-1].content) for item in triggered.items()) and len(triggered.items()) == 12
+    assert not any(is_hard(item.prompt.messages[-1].content) for item in clean.items()) and len(clean.items()) == 12
 
 
 def test_blue_may_not_train_where_the_organism_sandbags(target, view) -> None:
