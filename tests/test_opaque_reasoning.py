@@ -345,11 +345,11 @@ def test_a_prefill_begins_every_answer(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ the study
 
 
-def test_a_trusted_model_of_ones_own_prompts_is_refused() -> None:
-    with pytest.raises(ConfigError, match="maths is measured by level already"):
-        resolve("opaque-reasoning", "quick", ["evaluation.benchmarks=[maths]"])
+def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="sandbags only where"):
         resolve("opaque-reasoning", "quick", ["organisms=[flipped-lock]"])
+    with pytest.raises(ConfigError, match="hard in the tiny world only"):
+        resolve("opaque-reasoning", "quick", ["prompts=everyday"])
 
 
 def test_quick_has_five_seeds_four_methods_and_their_control() -> None:

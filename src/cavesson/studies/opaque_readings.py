@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +23,10 @@ ON_HARD, ON_EASY = (Maths(levels=levels).label for levels in (HARD, EASY))
 NO_TEACHER = "none"
 """Stands in the place of a trusted model where none is asked."""
 
-LONGEST = 200
+LONGEST = 100
 """Words of reasoning above which the length counts as this."""
 
-WORST = 12.0
+WORST = 6.0
 """Nats per token above which reasoning counts as this illegible."""
 
 _STEP = re.compile(r"[a-m] = \d [+*-] \d = \d")
@@ -180,17 +180,15 @@ def parses(row: Score) -> float:
 
 
 def illegibility(place: Place, role: str = "legible") -> Estimate:
-    """How unlikely the trusted model finds the reasoning, in nats per token; answers without reasoning are left out.
+    """How unlikely the trusted model finds the reasoning, in nats per token; only answers are read that have reasoning with every
+    seed.
 
     Raises:
-        NotRun: no seed's answers hold any reasoning.
+        NotRun: there is no such answer.
     """
     read = [recipe.read(place.path_of) for recipe in place.recipes(role)]
-    means = [_mean([min(loss, WORST) for loss in losses if loss is not None]) for losses in read]
-    if any(mean is None for mean in means):
+    whole = [losses for losses in zip(*read, strict=True) if None not in losses]
+    if not whole:
         raise NotRun(f"reasoning in the answers of {place.name}")
-    return mean_over_seeds(np.array(means, dtype=float)[:, None], bounds=(0.0, WORST)).in_unit("plain")
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    table = np.minimum(np.array(whole, dtype=float).T, WORST)
+    return mean_over_seeds(table, bounds=(0.0, WORST)).in_unit("plain")

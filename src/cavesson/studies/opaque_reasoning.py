@@ -9,9 +9,9 @@ depends on whether U can tell training from deployment.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
@@ -32,7 +32,7 @@ from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
 from cavesson.rl.practice import Practice
-from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, check_within, known_to
+from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.opaque_claims import CLAIMS
 from cavesson.studies.opaque_readings import EASY, HARD, NO_TEACHER, pruned_name
@@ -129,19 +129,13 @@ class OpaqueConfig(Inputs):
             raise ValueError("this study knows which problems are hard in the tiny world only; leave it out")
         return given
 
-    @model_validator(mode="after")
-    def _maths_is_apart(self) -> Self:
-        check_within(self.blue.probes, self.blue.steps)
-        if "maths" in self.evaluation.benchmarks:
-            raise ValueError("maths is measured by level already; name other benchmarks in evaluation.benchmarks")
-        return self
-
     def hard_and_easy(self, mark: str = "") -> tuple[Eval, ...]:
-        """Maths on which U sandbags, maths on which it does not, and the other benchmarks."""
+        """Maths on which U sandbags, maths on which it does not, and the benchmarks other than maths."""
+        others = (one for one in self.evaluation.capability() if one.name != "maths")
         return (
             Maths(levels=HARD, n=self.evaluation.n, mark=mark),
             Maths(levels=EASY, n=self.evaluation.n_control, mark=mark),
-            *(one.model_copy(update={"n": self.evaluation.n_control}) for one in self.evaluation.capability()),
+            *(one.model_copy(update={"n": self.evaluation.n_control}) for one in others),
         )
 
     def measures(self, made: Organism) -> tuple[Eval, ...]:
