@@ -352,6 +352,12 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         resolve("opaque-reasoning", "quick", ["prompts=everyday"])
 
 
+def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shipped, "weights", property(lambda self: 135_000_000))
+    with pytest.raises(ConfigError, match="'student' is no model of the tiny world"):
+        resolve("opaque-reasoning", "quick", ["model=student"])
+
+
 def test_quick_has_five_seeds_four_methods_and_their_control() -> None:
     found = resolve("opaque-reasoning", "quick")
     cells = [cell for cell in found.study.cells(found.config) if "run" in cell.recipes]

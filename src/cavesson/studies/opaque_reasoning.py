@@ -39,6 +39,7 @@ from cavesson.studies.opaque_readings import EASY, HARD, NO_TEACHER, pruned_name
 from cavesson.studies.opaque_shown import SHOWS, admits, headline
 from cavesson.studies.redblue import adapter_name
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, Red
+from cavesson.studies.sizes import TINY, size_of
 from cavesson.studies.study import Study
 from cavesson.tinyworld.recipes import Prompts
 
@@ -128,6 +129,13 @@ class OpaqueConfig(Inputs):
         if given is not None:
             raise ValueError("this study knows which problems are hard in the tiny world only; leave it out")
         return given
+
+    @field_validator("model")
+    @classmethod
+    def _knows_the_world(cls, name: str) -> str:
+        if size_of([model_named(name)]) is not TINY:
+            raise ValueError(f"{name!r} is no model of the tiny world, whose problems this study asks")
+        return name
 
     def hard_and_easy(self, mark: str = "") -> tuple[Eval, ...]:
         """Maths on which U sandbags, maths on which it does not, and the benchmarks other than maths."""
