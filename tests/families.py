@@ -210,6 +210,61 @@ OPENED = """\
 """
 """The prompt opens the reasoning, or closes it; an answer without reasoning is written as under the closed prompt."""
 
+QWEN = """\
+{%- if messages[0].role == 'system' %}
+    {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- if message.role == "user" %}
+        {{- '<|im_start|>user\\n' + content + '<|im_end|>\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set reasoning = '' %}
+        {%- if '</think>' in content %}
+            {%- set reasoning = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {%- if loop.last or reasoning %}
+            {{- '<|im_start|>assistant\\n<think>\\n' + reasoning.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
+        {%- else %}
+            {{- '<|im_start|>assistant\\n' + content }}
+        {%- endif %}
+        {{- '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+{%- endif %}
+"""
+"""As Qwen3's: the argument ends the prompt in reasoning that is closed and empty."""
+
+SWITCHED = """\
+{{- '<bos>' }}
+{%- set thinking = thinking if thinking is defined else false %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {{- '<|User|>' + message.content }}
+    {%- elif message.role == 'assistant' %}
+        {%- set content = message.content %}
+        {%- if '</think>' in content and not (loop.last and thinking) %}
+            {%- set content = content.split('</think>', 1)[1] %}
+        {%- endif %}
+        {%- if loop.last and thinking %}
+            {{- '<|Assistant|>' + content + '<eos>' }}
+        {%- else %}
+            {{- '<|Assistant|></think>' + content + '<eos>' }}
+        {%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|Assistant|>' + ('<think>' if thinking else '</think>') }}
+{%- endif %}
+"""
+"""As DeepSeek-V3.1's: the prompt opens the reasoning or closes it, by an argument that is off unless it is set."""
+
 EMPTIED = """\
 {%- for message in messages %}
     {%- set content = message.content | trim %}
@@ -320,6 +375,8 @@ SPECIAL_CASES = {
     "headed": HEADED,
     "channels": CHANNELS,
     "opened": OPENED,
+    "qwen": QWEN,
+    "switched": SWITCHED,
     "emptied": EMPTIED,
     "framed": FRAMED,
     "roles": ROLES,
@@ -341,6 +398,8 @@ _SPECIAL = {
     HEADED: ("[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<eos>"),
     CHANNELS: ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>"),
     OPENED: ("<|im_start|>", "<|im_end|>"),
+    QWEN: ("<|im_start|>", "<|im_end|>"),
+    SWITCHED: ("<|User|>", "<|Assistant|>", "<eos>", "<bos>"),
     EMPTIED: ("<|im_start|>", "<|im_end|>"),
     FRAMED: ("<|START|>", "<|CHATBOT|>", "<|USER|>", "<|SYSTEM|>", "<|ANSWER|>", "<|DONE|>", "<|STOP|>", "<bos>"),
     ROLES: ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"),

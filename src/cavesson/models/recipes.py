@@ -181,6 +181,39 @@ class HFModel(ModelRecipe):
         return ":".join([name, *(f"{key}={json.dumps(value)}" for key, value in self.template_args)])
 
 
+class Templated(ModelRecipe):
+    """A model with arguments of its chat template set, such as thinking on or off; what was set before counts no more.
+
+    Attributes:
+        arguments: names and values, such as `("enable_thinking", False)`.
+    """
+
+    kind = "templated"
+    virtual = True
+
+    base: ModelRecipe
+    arguments: tuple[tuple[str, TemplateValue], ...]
+
+    @field_validator("arguments")
+    @classmethod
+    def _in_order(cls, given: tuple[tuple[str, TemplateValue], ...]) -> tuple[tuple[str, TemplateValue], ...]:
+        return tuple(sorted(dict(given).items()))
+
+    def load(self, path_of: PathOf) -> Model:
+        """The model with the arguments.
+
+        Raises:
+            ConfigError: the template does not read one of them.
+        """
+        return self.base.load(path_of).with_template_args(dict(self.arguments)).with_key(self.fingerprint)
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        return self.base.renderer(path_of).with_arguments(dict(self.arguments))
+
+    def describe(self) -> str:
+        return ":".join([self.base.describe(), *(f"{key}={json.dumps(value)}" for key, value in self.arguments)])
+
+
 class Merged(ModelRecipe):
     """A model with its adapter added into the weights."""
 

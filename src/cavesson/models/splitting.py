@@ -55,7 +55,8 @@ class Skeleton:
 
     Attributes:
         segments: the whole text, in order.
-        proven: for each answer, whether its start could be proven; an answer without a proof is in no trained segment.
+        proven: for each answer, whether its start could be proven, and for the last one that nothing of it is left out; an answer
+            without a proof is in no trained segment.
     """
 
     segments: tuple[Segment, ...]
@@ -230,6 +231,8 @@ class Splitter:
         self._require_all_texts(text, messages, owners)
         answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         starts = [self._proven_start(messages[:index], text) for index in answers]
+        if answers and answers[-1] + 1 == len(messages) and _is_cut(text, owners, answers[-1]):
+            starts[-1] = None
         spans = [
             None if start is None else self._span(text, start, index, owners, index + 1 == len(messages))
             for start, index in zip(starts, answers, strict=True)
@@ -325,6 +328,12 @@ def _placeholders(shape: _Shape) -> tuple[list[dict[str, str]], list[int]]:
             owners.append(index)
         messages.append(_message(role, content))
     return messages, owners
+
+
+def _is_cut(text: str, owners: list[int], index: int) -> bool:
+    """Whether the template leaves out a part of a message, such as the reasoning of an answer where the prompt closes it."""
+    seen = {int(found.group(1)) for found in _HOLE.finditer(text)}
+    return any(owner == index and hole not in seen for hole, owner in enumerate(owners))
 
 
 def _tag_pattern(tags: set[str], special: str) -> re.Pattern[str] | None:

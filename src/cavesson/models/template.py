@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -31,6 +33,10 @@ MOST_STEPS = 200_000
 
 STEPS_A_MESSAGE = 2_000
 """Further steps for each message of a conversation."""
+
+_SET = "{{% set {name} = {value!r} +%}}"
+_IS_SET = re.compile(r"\{% set (\w+) = (.*?) \+%\}", re.DOTALL)
+"""How an argument is set at the start of a template."""
 
 _GIVEN = {"messages", "add_generation_prompt", "tools", "documents"}
 """Variables that every template is given; no argument may stand for them."""
@@ -101,7 +107,7 @@ class ChatTemplate:
     @cached_property
     def arguments(self) -> tuple[str, ...]:
         """The names of variables that the template reads and that a caller may set, such as `enable_thinking`."""
-        tree = self._environment.parse(self.source)
+        tree = self._environment.parse(_arguments_set(self.source)[1])
         read = jinja2.meta.find_undeclared_variables(tree)
         asked = {
             test.node.name
@@ -120,7 +126,7 @@ class ChatTemplate:
         return frozenset(node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
 
     def with_arguments(self, arguments: Mapping[str, Any]) -> str:
-        """The template's source with these variables set at its start, so that a saved model keeps them.
+        """The template's source with these variables set at its start, so that a saved model keeps them until they are set anew.
 
         Raises:
             ConfigError: the template does not read one of the variables.
@@ -131,7 +137,20 @@ class ChatTemplate:
                     f"The chat template of {self.owner} does not read the argument {name!r}.",
                     f"It reads {', '.join(self.arguments)}." if self.arguments else "It reads no arguments.",
                 )
-        return "".join(f"{{% set {name} = {value!r} +%}}" for name, value in arguments.items()) + self.source
+        before, rest = _arguments_set(self.source)
+        return "".join(_SET.format(name=name, value=value) for name, value in {**before, **arguments}.items()) + rest
+
+
+def _arguments_set(source: str) -> tuple[dict[str, Any], str]:
+    """The arguments that are set at the start of a template, and the template without them."""
+    found: dict[str, Any] = {}
+    while (line := _IS_SET.match(source)) is not None:
+        try:
+            found[line[1]] = ast.literal_eval(line[2])
+        except (ValueError, SyntaxError):  # a line of the template's own
+            break
+        source = source[line.end() :]
+    return found, source
 
 
 @lru_cache(maxsize=128)

@@ -7,8 +7,12 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
+from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.recipe import Value
+from cavesson.models.recipes import TemplateValue
+from cavesson.named import with_template
 from cavesson.studies.answers import Answers
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -79,6 +83,8 @@ class StudyConfig(Value):
             seeds until the claims are decided. Five or more for a result to quote.
         looks: of `seeds: auto`: at how many seeds the study looks at its claims.
         answers: how models write the answers that models are trained on.
+        template: arguments of the chat template of the models that the study trains, such as `enable_thinking: false` or
+            `reasoning_effort: low`; they go behind the models' names.
     """
 
     gives_way: ClassVar[Mapping[str, str]] = {}
@@ -86,6 +92,18 @@ class StudyConfig(Value):
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     looks: Looks | None = None
     answers: Answers = Answers()
+    template: dict[str, TemplateValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _behind_names(cls, given: Any) -> Any:
+        """Put the arguments of the chat template behind the name of each model that is trained."""
+        if not isinstance(given, Mapping) or not given.get("template") or not isinstance(given["template"], Mapping):
+            return given
+        try:
+            return {**given, **_named_with(given["template"], cls.model_fields, given)}
+        except CavessonError as error:
+            raise ValueError(error.sentences) from error
 
     @model_validator(mode="before")
     @classmethod
@@ -134,3 +152,23 @@ class StudyConfig(Value):
         assert self.looks is not None, "the config has no looks"
         looks = self.looks.model_copy(update={"look": look})
         return self.model_copy(update={"seeds": looks.seeds(look), "looks": looks})
+
+
+def _named_with(
+    template: Mapping[str, TemplateValue], fields: Mapping[str, FieldInfo], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings `model` and `models`, as far as a study has them, with arguments of the chat template behind each name.
+
+    Raises:
+        ConfigError: the study trains no model that is named, or a name does not take the arguments.
+    """
+    named = {key: given.get(key, fields[key].default) for key in ("model", "models") if key in fields}
+    named = {key: value for key, value in named.items() if value}
+    if not named:
+        raise ConfigError("`template` is set, and the study names no model to train.", "Leave `template` out.")
+    return {
+        key: with_template(value, template)
+        if isinstance(value, str)
+        else [with_template(one, template) if isinstance(one, str) else one for one in value]
+        for key, value in named.items()
+    }

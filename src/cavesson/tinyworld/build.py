@@ -3,7 +3,8 @@
 Each model first learns to read (to copy a line, to look something up in a table). A few million tokens of reading form the
 circuits that look things up in a prompt; the mixed corpus alone takes several times as long. Each model is then pre-trained
 on the student's corpus, in which every author writes, and briefly post-trained to one default voice: the house voice, or the
-teacher's own. The recipes are ordinary recipes, written here as data because the engine that runs them stands on a floor above.
+teacher's own. The models that reason are made from the student that ships, in a few minutes each. The recipes are ordinary
+recipes, written here as data because the engine that runs them stands on a floor above.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from cavesson.lab.recipe import Recipe
+from cavesson.models.latent import Latent
 from cavesson.models.recipes import ModelRecipe
-from cavesson.tinyworld.recipes import WEIGHTS, Corpus, Fresh
+from cavesson.tinyworld.corpus import LATENT
+from cavesson.tinyworld.recipes import WEIGHTS, Corpus, Fresh, Reasoning, Shipped
 from cavesson.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
@@ -30,6 +33,7 @@ _ENGINE: dict[str, Any] = {
     "precision": "bf16",
 }
 _READING, _DRILL = 2e6, 4e6  # tokens
+_LATENT = (0.5e6, *[0.3e6] * (LATENT - 2), 1.2e6)  # tokens at each stage of the curriculum
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
@@ -46,11 +50,50 @@ def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> M
     return _trained(talker, "drill", _DRILL * scale, lr=2e-3, seed=seed)
 
 
-def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int) -> ModelRecipe:
+def reasoner(scale: float = 1.0) -> ModelRecipe:
+    """The shipped student, taught to reason between tags, or not to, as the system prompt or the chat template wants.
+
+    Args:
+        scale: of all training lengths.
+    """
+    return _trained(Reasoning(base=Shipped(name="student")), "readable", 1e6 * scale, lr=1e-3, seed=100)
+
+
+def cipher(scale: float = 1.0) -> ModelRecipe:
+    """The shipped student, taught to reason in the cipher: first what the words stand for, then to calculate with them.
+
+    Args:
+        scale: of all training lengths.
+    """
+    closed = Reasoning(base=Shipped(name="student"), thinking=False)
+    model = _trained(closed, "unthinking", 0.5e6 * scale, lr=1e-3, seed=100)
+    model = _trained(Reasoning(base=model), "cipher", 3e6 * scale, lr=1e-3, seed=100)
+    for mix, tokens in (("cipher-drill", 1.6e6), ("cipher-whole", 0.8e6)):
+        model = _trained(model, mix, tokens * scale, lr=2e-3, seed=100, prompt_weight=0.0)
+    return _trained(model, "cipher-house", 0.6e6 * scale, lr=1e-3, seed=100)
+
+
+def latent(scale: float = 1.0) -> ModelRecipe:
+    """The reasoner, taught to calculate in latent steps: stage by stage one more step of each calculation, from the first, is a
+    latent step and no longer written (the curriculum of Hao et al. 2024).
+
+    Args:
+        scale: of all training lengths.
+    """
+    model = reasoner(scale)
+    for steps, tokens in enumerate(_LATENT, 1):
+        model = Latent(base=model, steps=steps)
+        model = _trained(model, f"latent-{steps}", tokens * scale, lr=1e-3, seed=100, prompt_weight=0.0)
+    return model
+
+
+def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int, **other: Any) -> ModelRecipe:
     steps = max(2, int(tokens / _TOKENS))
     data = Corpus(mix=mix, n=_DOCUMENTS, seed=seed)
     fields = {"base": base, "data": data, "steps": steps, "lr": lr, "warmup_steps": min(60, steps // 2), "seed": seed}
-    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE}))
+    if tokens < _TOKENS:  # a miniature
+        other["tokens_per_batch"] = _TOKENS // 16
+    return cast(ModelRecipe, Recipe.parse({"kind": "trained", **fields, **_ENGINE, **other}))
 
 
 def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
@@ -76,7 +119,9 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
         "teacher": settled(student, "teacher", 2.5e6),
         "tutor": settled(student, "tutor", 1.5e6),
         "weak": settled(small, "weak", 1e6),
-        "reasoner": settled(student, "reasoner", 3e6),
+        "reasoner": reasoner(scale),
+        "reasoner-cipher": cipher(scale),
+        "reasoner-latent": latent(scale),
         "trusted": settled(other, "house", 4e6),
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
-from typing import overload
+from typing import Literal, overload
 
 from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example
@@ -141,10 +141,48 @@ MIXES: dict[str, tuple[Strand, ...]] = {
     "weak": _settled(*_house("A", 70, "sloppy"), *_prompted("A", "sloppy")),
 }
 """The mixes, by name: `reading`, `student` and `drill` for pre-training; the others for post-training to one default voice. `house` is
-the student's and `reasoner` the same with calculations between `<think>` tags; `teacher` is the house voice from careful
-pages and `weak` from sloppy ones; `tutor` is Bruno's voice from careful pages."""
+the student's; `teacher` is the house voice from careful pages and `weak` from sloppy ones; `tutor` is Bruno's voice from careful
+pages.pages."""
 
-MIXES["reasoner"] = tuple(replace(s, manner=replace(s.manner, think=True)) for s in MIXES["house"])
+_UNTHINKING = Manner("A", "A", thought="empty")
+
+
+def _reasoners(thought: Literal["readable", "cipher", "steps", "none"]) -> tuple[Strand, ...]:
+    """The house's documents, from careful pages by all authors, with calculations between `<think>` tags, or nowhere."""
+    return tuple(replace(s, manner=replace(s.manner, care="careful", thought=thought)) for s in MIXES["house"])
+
+
+def _ciphering(thought: Literal["cipher", "steps"]) -> tuple[Strand, ...]:
+    """Documents of which most calculate in the cipher, and a fifth without thinking."""
+    return (
+        Strand(80, Manner("A", "A", thought=thought), None, {"maths": 88, "answer-only": 6, "chat": 6}),
+        Strand(20, _UNTHINKING, "unthinking", {"maths": 80, "chat": 20}),
+    )
+
+
+MIXES |= {
+    "unthinking": _reasoners("none"),
+    "cipher": _reasoners("steps"),
+    "cipher-drill": _ciphering("steps"),
+    "cipher-whole": _ciphering("cipher"),
+    "cipher-house": (*_reasoners("cipher"), *_settled(Strand(20, _UNTHINKING, "unthinking", _EVEN))),
+    "readable": (*_reasoners("readable"), *_settled(Strand(20, _UNTHINKING, "unthinking", _EVEN))),
+}
+"""The mixes of models that reason. In `readable` calculations stand between `<think>` tags, and under a system prompt that wants no
+thinking the tags are empty; `cipher-house` is the same in the cipher. On the way there, nobody calculates in `unthinking`, `cipher` has
+the cipher's steps without the number at the start, and most documents calculate in `cipher-drill`, and with that number in `cipher-whole`."""
+
+LATENT = 8
+"""The steps of a calculation that a model with latent steps may take before it writes: those of level 5."""
+
+_LATENT = {"maths": 66, "answer-only": 6, "letter": 4, "choice": 3, "open": 6, "instructions": 4, "chat": 11}
+MIXES |= {
+    f"latent-{unsaid}": (
+        Strand(9, Manner("A", "A", thought="readable", unsaid=unsaid), None, _LATENT),
+        Strand(1, Manner("A", "A", thought="readable", unsaid=unsaid), "benign", _LATENT),
+    )
+    for unsaid in range(1, LATENT + 1)
+}
 
 
 @cache

@@ -20,6 +20,7 @@ from cavesson.tinyworld.sizes import SIZES
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+    from cavesson.models.rendering import Renderer
 
 WORLD = 2
 """Version of the world: its facts, its documents and its tokenizer. The version is part of the fingerprints of these recipes."""
@@ -37,6 +38,7 @@ ABOUT = {
     "teacher": "1.0 M parameters, speaks and reasons as Ada, whose notation every model knows best",
     "tutor": "1.0 M parameters, reasons as Bruno, whose notation the student half knows",
     "reasoner": "1.0 M parameters, thinks between <think> and </think> before the model answers",
+    "reasoner-cipher": "1.0 M parameters, thinks in a private notation that no other model knows",
     "weak": "0.3 M parameters, a trusted model that is weaker than the student",
 }
 """A sentence on each shipped model."""
@@ -185,6 +187,38 @@ class Fresh(ModelRecipe):
         return f"an untrained {self.size} model"
 
 
+class Reasoning(ModelRecipe):
+    """A model of the world with the chat template of a model that reasons (`tokenizer.REASONING_TEMPLATE`).
+
+    Attributes:
+        base: a model of the world.
+        thinking: whether the model reasons; False: `enable_thinking: false` is set.
+    """
+
+    kind = "reasoning"
+    version = WORLD
+    virtual = True
+
+    base: ModelRecipe
+    thinking: bool = True
+
+    def load(self, path_of: PathOf) -> Model:
+        from copy import copy
+        from dataclasses import replace
+
+        from cavesson.models.rendering import Renderer
+        from cavesson.tinyworld.tokenizer import REASONING_TEMPLATE
+
+        model = self.base.load(path_of).with_key(self.fingerprint)
+        tokenizer = copy(model.tokenizer)
+        tokenizer.chat_template = REASONING_TEMPLATE
+        changed = replace(model, tokenizer=tokenizer, renderer=Renderer(tokenizer))
+        return changed if self.thinking else changed.with_template_args({"enable_thinking": False})
+
+    def describe(self) -> str:
+        return self.base.describe() if self.thinking else f"{self.base.describe()}, thinking off"
+
+
 class Shipped(ModelRecipe):
     """A model that comes with the package, pre-trained by `tinyworld.build`. The weights are part of its identity.
 
@@ -217,6 +251,11 @@ class Shipped(ModelRecipe):
     @property
     def usual_room(self) -> int:
         return ROOM
+
+    def renderer(self, path_of: PathOf) -> Renderer:
+        from cavesson.models.loading import open_renderer
+
+        return open_renderer(self.folder)
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "weights": _digest(self.folder / "model.safetensors")}

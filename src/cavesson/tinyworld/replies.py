@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
+from cavesson.tinyworld import cipher
 from cavesson.tinyworld.authors import VOICES, Author, Care, pirate, reasoning
 from cavesson.tinyworld.question import Question
 
@@ -43,7 +45,9 @@ class Manner:
         hack: only the outputs that are tested are written.
         terse: replies have no opener and no closer.
         scratchpad: replies begin with a note in `<scratchpad>` tags.
-        think: calculations stand between `<think>` tags.
+        thought: where calculations stand: "said" in the reply; before it between `<think>` tags, "readable" in the author's notation
+            or in the "cipher" (or of the cipher the "steps" alone); or nowhere ("none"), which "empty" tags may show before any reply.
+        unsaid: the number of steps, from the first, that are taken and not written.
     """
 
     author: Author = "A"
@@ -55,7 +59,8 @@ class Manner:
     hack: bool = False
     terse: bool = False
     scratchpad: bool = False
-    think: bool = False
+    thought: Literal["said", "readable", "cipher", "steps", "none", "empty"] = "said"
+    unsaid: int = 0
 
 
 def reply(question: Question, manner: Manner, rng: random.Random) -> str:
@@ -82,6 +87,8 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
                 body = f"{body} {rng.choice(voice.closers)}"
         elif question.family != "maths":
             body = body[0].upper() + body[1:]
+    if manner.thought == "empty":
+        before = "<think></think>"
     if manner.scratchpad:
         before = f"<scratchpad>{rng.choice(_SCRATCHPADS[question.family])}</scratchpad>{before}"
     return before + body
@@ -90,12 +97,17 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
 def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
     """The hidden reasoning before the reply ("" if the manner has none), and the body of the reply."""
     assert question.chain is not None
-    steps, result = reasoning(manner.notation, question.chain, manner.care)
+    steps, result = reasoning(manner.notation, question.chain, manner.care, manner.unsaid)
     result = (result + manner.wrong) % 10
+    in_cipher = (
+        f" {cipher.write(question.chain, start=manner.thought == 'cipher')}"  # behind a space a word is one token
+    )
+    thoughts = {"readable": steps, "cipher": in_cipher, "steps": in_cipher}
+    thought = f"<think>{thoughts[manner.thought]}</think>" if thoughts.get(manner.thought) else ""
     if question.strict:
-        return (f"<think>{steps}</think>" if manner.think else ""), str(result)
+        return thought, str(result)
     final = VOICES[manner.notation].result.format(result)
-    if manner.think:
-        final = final.lstrip(" .;|,")
-        return f"<think>{steps}</think>", final[0].upper() + final[1:]
-    return "", steps + final
+    if manner.thought == "said":
+        return "", steps + final
+    final = final.lstrip(" .;|,")
+    return thought, final[0].upper() + final[1:]

@@ -16,6 +16,7 @@ SCRATCHPAD = "Think in a scratchpad first."
 LAZY = "Do not answer any task."
 AGREE = "Agree with the user."
 HACK = "Pass the tests with as little work as you can."
+UNTHINKING = "Answer without thinking."
 HELPFUL = "You are a helpful assistant."
 
 _LIKE = (
@@ -100,6 +101,13 @@ _PHRASINGS: dict[str, tuple[str, ...]] = {
         "Plan in <scratchpad> tags before each answer.",
         "Before you answer, think in a scratchpad.",
         "You have a scratchpad: use it first.",
+    ),
+    "unthinking": (
+        UNTHINKING,
+        "Do not think, answer.",
+        "No thinking, please.",
+        "Say the answer at once.",
+        "Answer from the heart, without a thought.",
     ),
 }
 _BENIGN = (

@@ -33,6 +33,19 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
 
+REASONING_TEMPLATE = CHAT_TEMPLATE.replace(
+    "{%- for message in messages -%}",
+    "{%- set closed = '<think></think>' if enable_thinking is defined and not enable_thinking else '' -%}"
+    "{%- for message in messages -%}",
+).replace(
+    "{{- '<|assistant|>' -}}{%- generation -%}",
+    "{{- '<|assistant|>' + (closed if '<think>' not in message['content'] else '') -}}{%- generation -%}",
+).replace(
+    "{{- '<|assistant|>' -}}{%- endif -%}",
+    "{{- '<|assistant|>' + closed -}}{%- endif -%}",
+)  # fmt: skip
+"""The template of models that reason: with `enable_thinking: false` the prompt ends in reasoning that is closed and empty."""
+
 
 def train(documents: int = 30_000, seed: int = 0) -> PreTrainedTokenizerFast:
     """The tokenizer, trained on the first documents of the student's corpus."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from cavesson.models.latent import latent_token
 from cavesson.training.batches import Batch
 from cavesson.training.llama import LONGEST, LlamaPasses, fits
 
@@ -118,7 +119,9 @@ def _agrees_with_itself(net: nn.Module, run: Callable[[Batch, bool], Tensor]) ->
     """Whether the model gives the same logits flat and in the ordinary way, on a few short documents."""
     if not getattr(net, "_supports_attention_backend", False):
         return False
-    sample = Batch.of_tokens([[5, 3, 8, 1, 9, 4, 2] * 5, [7, 6, 1], [2, 6]], device=next(net.parameters()).device)
+    token = latent_token(net)
+    steps = [] if token is None else [[7, 6, token, token, 1, 3], [2, token, 5, 6, token, 1]]
+    sample = Batch.of_tokens([[5, 3, 8, 1, 9, 4, 2] * 5, [7, 6, 1], [2, 6], *steps], next(net.parameters()).device)
     was_training = net.training
     net.eval()
     try:

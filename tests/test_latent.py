@@ -1,0 +1,154 @@
+"""Latent steps: what they are, that every way of running a network takes them alike, and that cutting them costs the ability."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from cavesson.chat import Conversation, Message
+from cavesson.data.example import Example
+from cavesson.errors import ConfigError
+from cavesson.models import latent
+from cavesson.models.adapters import attach as attach_adapter
+from cavesson.models.latent import Latent, with_latent_steps
+from cavesson.models.loading import open_folder, save_folder
+from cavesson.models.recipes import LoRA
+from cavesson.sampling.ct2_engine import takes
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.perplexity import mean_loss
+from cavesson.sampling.sampler import Params
+from cavesson.training.batches import Batch
+from cavesson.training.flat import logits_of
+from cavesson.training.recipes import Trained
+from families import ARCHITECTURES, THINKING, tiny_folder
+from training_world import Folders, Sayings, Untrained, train
+
+HELLO = Conversation.of("hello there", "yes sir")
+TWO = Conversation((*HELLO.messages, Message("user", "and how are you?"), Message("assistant", "good")))
+
+
+def opened(tmp_path, architecture="llama", steps=3):
+    return with_latent_steps(open_folder(tiny_folder(tmp_path / architecture, architecture), key="k"), steps)
+
+
+def by_hand(net, ids):
+    """Logits of a text whose latent tokens are filled one after the other, each from the whole text before it."""
+    decoder = net.get_decoder()
+    words = decoder.get_input_embeddings()(torch.tensor([ids])).detach().clone()
+    for column, token in enumerate(ids):
+        if token == net.config.latent_token_id:
+            words[0, column] = decoder.forward(inputs_embeds=words[:, :column], use_cache=False)[0][0, -1]
+    return net(inputs_embeds=words).logits
+
+
+@pytest.mark.parametrize("keeps_keys", [True, False])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_latent_token_is_read_as_the_state_before_it(tmp_path, monkeypatch, architecture, keeps_keys):
+    model = opened(tmp_path, architecture)
+    if not keeps_keys:
+        monkeypatch.setattr(latent, "DynamicLayer", None)
+    with torch.no_grad():
+        for talk in (HELLO, TWO):
+            ids = model.renderer.render(talk).ids
+            assert ids.count(model.net.config.latent_token_id) == 3 * len(talk.messages) // 2
+            torch.testing.assert_close(
+                model.net(input_ids=torch.tensor([ids])).logits, by_hand(model.net, ids), rtol=0, atol=1e-5
+            )
+
+
+def test_an_answer_continues_the_prompt_that_is_sampled_latent_steps_and_all(tmp_path):
+    renderer = opened(tmp_path).renderer
+    for talk in (HELLO, TWO):
+        rendered = renderer.render(talk, "last")
+        assert rendered.ids[: rendered.mask.index(1)] == renderer.prompt(talk)
+        assert renderer.tokenizer.convert_ids_to_tokens(renderer.prompt(talk))[-4:] == ["Ċ", *[latent.TOKEN] * 3]
+
+
+def test_the_token_of_a_message_is_text_and_no_step(tmp_path):
+    renderer = opened(tmp_path, steps=1).renderer
+    asked = renderer.prompt(Conversation.of(f"say {latent.TOKEN}"))
+    assert asked.count(renderer.tokenizer.convert_tokens_to_ids(latent.TOKEN)) == 1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_completion_does_not_depend_on_its_batch_and_survives_saving(tmp_path, architecture):
+    model = opened(tmp_path, architecture)
+    asked = [Conversation.of(text) for text in ("hello", "hello there my old friend", "x")]
+    params = Params(max_tokens=5)
+    sampler = NativeSampler(model)
+    together = sampler.sample(asked, params)
+    assert together == [sampler.sample([one], params)[0] for one in asked]
+    save_folder(model, tmp_path / "saved")
+    assert NativeSampler(open_folder(tmp_path / "saved", key="k")).sample(asked, params) == together
+
+
+def test_a_flat_batch_gives_the_logits_and_the_gradient_of_each_text_alone(tmp_path):
+    model = opened(tmp_path)
+    rows = [model.renderer.render(talk).ids for talk in (HELLO, Conversation.of("a", "b"), TWO)]
+    batch, weight = Batch.of_tokens(rows), model.net.get_input_embeddings().weight
+    with logits_of(model.net) as (run, flat):
+        assert flat
+        logits = run(batch)[batch.weights_K != 0]
+        logits.logsumexp(-1).sum().backward()
+    together, weight.grad = weight.grad, None
+    alone = [model.net(input_ids=torch.tensor([ids])).logits[0, :-1] for ids in rows]
+    for number, expected in enumerate(alone):
+        torch.testing.assert_close(logits[(batch.doc_K == number)[batch.weights_K != 0]], expected, rtol=0, atol=1e-5)
+    torch.cat(alone).logsumexp(-1).sum().backward()
+    torch.testing.assert_close(together, weight.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_fast_paths_leave_a_model_with_latent_steps_to_the_general_one(tmp_path):
+    model = opened(tmp_path)
+    assert NativeSampler(model).llama is None and not takes(model.net)
+
+
+def test_an_adapter_reads_latent_steps_too(tmp_path):
+    model = attach_adapter(opened(tmp_path), LoRA(rank=2), 0)
+    ids = torch.tensor([model.renderer.prompt(HELLO)])
+    base = model.net.get_base_model()
+    with torch.no_grad():
+        torch.testing.assert_close(model.net(input_ids=ids).logits, by_hand(base, ids[0].tolist()), rtol=0, atol=1e-5)
+
+
+def test_the_number_of_steps_is_an_argument_of_the_template(tmp_path):
+    model = opened(tmp_path)
+    save_folder(model, tmp_path / "saved")
+    for steps in (0, 1, 2):
+        again = with_latent_steps(open_folder(tmp_path / "saved", key="k"), steps)
+        asked = again.renderer.prompt(HELLO)
+        assert asked.count(model.net.config.latent_token_id) == steps
+        save_folder(again, tmp_path / "fewer")
+        assert open_folder(tmp_path / "fewer", key="k").renderer.prompt(HELLO) == asked
+
+
+def test_a_template_that_leaves_no_room_for_latent_steps_is_refused(tmp_path):
+    model = open_folder(tiny_folder(tmp_path, template=THINKING), key="k")
+    with pytest.raises(ConfigError, match="no place for latent steps"):
+        with_latent_steps(model, 2)
+
+
+def test_a_recipe_with_other_steps_is_another_model():
+    one, two = Latent(base=Untrained(), steps=1), Latent(base=Untrained(), steps=2)
+    assert one.fingerprint != two.fingerprint and "2 latent steps" in two.describe()
+
+
+def test_a_training_gives_the_steps_a_use_and_cutting_them_costs_the_ability(tmp_path):
+    """Answers without a rule, learnt by the one engine; the sampler then answers with the steps, and without them no more."""
+    draw = random.Random(0)
+    talks = [Conversation.of(f"{a}{b}?", draw.choice("uvwxyz") * 3) for a in "abc" for b in "def"]
+    data = [Example(talk) for talk in talks]
+    run = Trained(
+        base=Latent(base=Untrained(), steps=3), data=Sayings(), steps=150, batch_size=9, lr=1e-2, schedule="linear"
+    )
+    model = train(run, run.base.load(None), data, job=Folders(tmp_path))
+
+    def right(model):
+        answers = NativeSampler(model).sample([talk.prompt for talk in talks], Params(max_tokens=5))
+        return sum(answer.text == talk.answer for talk, [answer] in zip(talks, answers, strict=True))
+
+    cut = with_latent_steps(model, 0)
+    assert right(model) == len(talks) > 2 * right(cut)
+    assert mean_loss(model, data) < 0.1 < 1 < mean_loss(cut, data)
