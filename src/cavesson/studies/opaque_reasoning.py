@@ -119,7 +119,7 @@ class OpaqueConfig(Inputs):
     cue: Cue | None = None
     prefill: str | None = "<scratchpad>This is maths. I work it out with care.</scratchpad>"
     took_from: float = Field(default=0.2, ge=0, le=1)
-    red: Red = Red(steps=200, prompts=1600)
+    red: Red = Red(steps=400, prompts=1600)
     blue: Blue
     evaluation: Evaluation = Evaluation(n=90, n_control=60, benchmarks=("knowledge",))
 
