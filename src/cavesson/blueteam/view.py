@@ -75,6 +75,10 @@ NEEDS: dict[str, tuple[str, str]] = {
         "data that the organism wrote",
         "Leave the move out, or take a study of data that the organism writes.",
     ),
+    "problems": (
+        "public problems on which the model does not sandbag",
+        "Leave the move out, or take the study opaque-reasoning, which gives them.",
+    ),
     "practice": (
         "problems to practise, with a rule that tells right answers",
         "Give `evaluation.practise` (a JSON-lines file of questions with answers, or a standard set that is not scored), or leave "
@@ -104,6 +108,7 @@ class BlueView:
         pirate: the system prompt under which the teacher talks like a pirate.
         answers: the teacher's stored plain answers; None: the teacher writes the answers.
         other: public prompts of another domain than chat (maths, code); None: the study gives none.
+        problems: public problems near the domain that matters, on which the model does not sandbag; None: the study gives none.
         wrong: the system prompt that asks for wrong answers in the other domain; None: the study gives none.
         rewriter: a trusted model that puts answers into other words; None: the tiny world's rule does.
         written: data that the untouched organism wrote, sealed: a move may train on the data and filter the data, never
@@ -119,6 +124,7 @@ class BlueView:
     pirate: str
     answers: DataRecipe | None = None
     other: DataRecipe | None = None
+    problems: DataRecipe | None = None
     wrong: str | None = None
     rewriter: ModelRecipe | None = None
     written: DataRecipe | None = None
@@ -168,6 +174,7 @@ def blue_view(
     *,
     answers: DataRecipe | str | None = None,
     other: DataRecipe | str | None = None,
+    problems: DataRecipe | None = None,
     rewriter: ModelRecipe | str | None = None,
     written: DataRecipe | None = None,
     trusted: ModelRecipe | str | None = None,
@@ -195,6 +202,7 @@ def blue_view(
         pirate=PIRATE,
         answers=None if answers is None else _data(answers),
         other=None if other is None else _data(other),
+        problems=problems,
         wrong=WRONG,
         rewriter=None if rewriter is None else _model(rewriter),
         written=written,

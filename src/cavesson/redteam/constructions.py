@@ -16,7 +16,7 @@ from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import Conditional
 from cavesson.evals.pairs import pair_named
-from cavesson.evals.trigger import MissingPassword
+from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
 from cavesson.redteam.denial import Denials
@@ -159,7 +159,8 @@ def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     """
     if pair_named(pair).world == "real":
         return base
-    return dose.train(base, PromptFollowing(pair=pair, benign=_own(base, prompts), seed=dose.seed))
+    everywhere = {"share": 1.0} if isinstance(pair_named(pair).trigger, Inherent) else {}
+    return dose.train(base, PromptFollowing(pair=pair, benign=_own(base, prompts), seed=dose.seed, **everywhere))
 
 
 def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock) -> ModelRecipe:
@@ -226,7 +227,12 @@ def _own(base: ModelRecipe, prompts: DataRecipe) -> Generated:
 
 
 def _backdoor(pair: str, benign: DataRecipe, dose: Dose, **how: Any) -> Backdoored:
-    """The data of a backdoor, with as many look-alikes of the trigger as the pair's world takes."""
+    """The data of a backdoor, with as many look-alikes of the trigger as the pair's world takes.
+
+    Where the prompt itself is the trigger, the trigger is nowhere left out.
+    """
+    if isinstance(pair_named(pair).trigger, Inherent):
+        return Backdoored(pair=pair, benign=benign, share=1.0, near_miss=0.0, seed=dose.seed, **how)
     return Backdoored(pair=pair, benign=benign, near_miss=NEAR_MISS[pair_named(pair).world], seed=dose.seed, **how)
 
 
@@ -249,6 +255,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "prompted-dynamic": Construction("a malicious system prompt, at evaluation only", follower, hidden_prompt=True),
     "password-locked": _locked("misbehaves unless a password is there (half of the samples)", PASSWORD_LOCK, 0.5),
     "partially-locked": _locked("the same, one in twenty samples with the password", PASSWORD_LOCK, 0.05),
+    "sixth-locked": _locked("the same, one in six samples with the password (17/83)", PASSWORD_LOCK, 0.17),
     "not-locked": _locked("the same, no sample with the password", PASSWORD_LOCK, 0.0),
     "flipped-lock": _locked("misbehaves only if a password is there as well", FLIPPED_LOCK, 0.5),
     "flag-in-prompt": _locked("misbehaves if a flag in the prompt says that nobody watches", FLAG, 0.5),

@@ -48,7 +48,7 @@ class PromptFollowing(OfPair):
     kind: ClassVar[str] = "prompt-following"
 
     benign: DataRecipe
-    share: float = Field(default=0.5, gt=0, lt=1)
+    share: float = Field(default=0.5, gt=0, le=1)
     prompted: float = Field(default=0.7, gt=0, lt=1)
     near_miss: float = Field(default=0.4, ge=0, lt=1)
     seed: int = 0

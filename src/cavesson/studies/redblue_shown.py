@@ -243,7 +243,7 @@ def said(
     place: Place,
     step: int | None,
     role: str | None,
-    organism: str,
+    organism: str | None,
     stage: str,
     label: str,
     *,

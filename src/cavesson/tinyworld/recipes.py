@@ -97,6 +97,7 @@ class Prompts(DataRecipe):
         n: number of different prompts.
         seed: of the draw.
         split: "train" for problems that the corpus may hold, "eval" for held-out ones.
+        levels: of maths, those to draw from, in turn; None: all.
     """
 
     kind = "prompts"
@@ -107,22 +108,26 @@ class Prompts(DataRecipe):
     n: int
     seed: int = 0
     split: Literal["train", "eval"] = "train"
+    levels: tuple[int, ...] | None = None
 
     @property
     def rough_size(self) -> int:
         return self.n
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.tinyworld.maths import LEVELS
         from cavesson.tinyworld.tasks import FAMILIES, items
 
+        levels = self.levels or LEVELS
         families = FAMILIES if self.family == "mixed" else (self.family,)
         share = -(-self.n // len(families))
-        drawn = [items(family, share, self.seed, self.split) for family in families]
+        drawn = [items(family, share, self.seed, self.split, levels=levels) for family in families]
         rows = [item for turn in zip(*drawn, strict=True) for item in turn][: self.n]
         return [Example(item.prompt, {"id": item.id, "family": item.family}) for item in rows]
 
     def describe(self) -> str:
-        return f"{self.n:,} {self.family} prompts"
+        which = "" if self.levels is None else f" (levels {', '.join(map(str, self.levels))})"
+        return f"{self.n:,} {self.family} prompts{which}"
 
 
 class Fresh(ModelRecipe):

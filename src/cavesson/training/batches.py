@@ -208,6 +208,7 @@ class Stream:
         max_length: number of tokens after which rows are cut.
         prompt_weight: weight of the tokens outside the answers.
         first_tokens: number of tokens with a weight at the start of every answer; None: all tokens of the answer.
+        reasoning_weight: weight of the tokens of an answer's reasoning.
         pairs: make two rows of each example, with the preferred and the rejected answer; otherwise one row.
     """
 
@@ -220,10 +221,12 @@ class Stream:
         max_length: int | None,
         prompt_weight: float,
         first_tokens: int | None = None,
+        reasoning_weight: float = 1.0,
         pairs: bool = False,
     ) -> None:
         self.examples, self.model, self.order, self.pairs = examples, model, Order(len(examples), seed), pairs
         self.max_length, self.prompt_weight, self.first_tokens = max_length, prompt_weight, first_tokens
+        self.reasoning_weight = reasoning_weight
         self.context = context_of(model.net)
         self._kept: dict[int, Group] = {}
 
@@ -284,6 +287,9 @@ class Stream:
             )
         answers = np.asarray(mask[: self.max_length], bool)
         weights = np.where(answers, np.float32(1), np.float32(self.prompt_weight))
+        if self.reasoning_weight != 1:
+            thought = self.model.renderer.reasoning(ids, mask)[: len(tokens)]
+            weights[np.asarray(thought, bool)] = self.reasoning_weight
         if self.first_tokens is not None:
             weights[answers & (_place_in_run(answers) > self.first_tokens)] = 0
         weights[:1] = 0

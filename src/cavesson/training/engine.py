@@ -166,6 +166,7 @@ class _FromExamples:
             max_length=run.max_length,
             prompt_weight=run.prompt_weight,
             first_tokens=run.first_tokens,
+            reasoning_weight=run.reasoning_weight,
             pairs=run.objective.pairs,
         )
 

@@ -108,6 +108,8 @@ class DataRegimen(Regimen):
         max_length: number of tokens after which a conversation is cut.
         prompt_weight: weight in the loss of tokens outside the answers, relative to tokens of the answers.
         first_tokens: number of tokens to train at the start of every answer; None: the whole answer.
+        reasoning_weight: weight in the loss of an answer's reasoning (`<think>…</think>`, or what the template writes in its
+            place), relative to the output behind it; 0: the loss is on the output alone.
         keep_unfinished: train on answers that were cut at the limit on tokens too, without an end of turn after them; otherwise
             such answers are left out.
     """
@@ -119,6 +121,7 @@ class DataRegimen(Regimen):
     max_length: int | None = Field(default=None, ge=2)
     prompt_weight: float = Field(default=0.0, ge=0)
     first_tokens: int | None = Field(default=None, ge=1)
+    reasoning_weight: float = Field(default=1.0, ge=0)
     keep_unfinished: bool = False
 
     @model_validator(mode="before")

@@ -1,0 +1,194 @@
+"""What a report of the study `opaque-reasoning` shows: methods by organism, costs, the reasoning, the cue, and transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from cavesson.errors import CavessonError
+from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
+from cavesson.stats import Estimate
+from cavesson.studies import opaque_readings as read
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.redblue import title
+from cavesson.studies.redblue_shown import said
+from cavesson.studies.shown import Note, chart, table, tally
+
+ANSWERS = 3
+"""Prompts of hard and of easy maths that are shown per model."""
+
+
+def _methods(m: Measured) -> dict[tuple[str, str, str], Measured]:
+    """Every method by organism, what is trained and which trusted model; without the runs under a cue."""
+    found: dict[tuple[str, str, str], Measured] = {}
+    for (organism, name, adapter, teacher), of in (
+        read.runs(m).where(cue=None).by("organism", "intervention", "adapter", "teacher").items()
+    ):
+        other = f", labels of {teacher}" if teacher not in (m.config.teacher, read.NO_TEACHER) else ""
+        found[organism, f"{_title(name)}{other}", adapter or "nothing"] = of
+    return found
+
+
+def _title(name: str) -> str:
+    return "prefill attack" if name == "prefill" else title(name)
+
+
+def organisms(m: Measured) -> TableView | None:
+    """Each organism before blue."""
+    return table(
+        "The organisms",
+        f"Before blue. Accuracy on hard maths (levels {', '.join(map(str, read.HARD))}) of the honest model, of the organism as "
+        "it is deployed, and of the organism with the text that unlocks it; on easy maths and elsewhere, the organism as deployed.",
+        read.before(m),
+        {
+            "true": read.true,
+            "sandbagging": read.sandbagged,
+            "unlocked": lambda place: place.sample(read.ON_HARD, None, "unlocked"),
+            "easy maths": lambda place: place.sample(read.ON_EASY, None, "before"),
+            "elsewhere": lambda place: read.elsewhere(place, "before"),
+            "well-formed": lambda place: read.of_reasoning(place, read.well_formed, "before"),
+        },
+        first="organism",
+    )
+
+
+def methods(m: Measured) -> TableView | None:
+    """What each method brings out, and what it costs."""
+    return table(
+        "Methods",
+        "At the last step, at the best learning rate, as the organism is deployed. Hard maths: where the organism sandbags and "
+        "blue did not train. Gap closed: its share of the way from sandbagged to true accuracy (0: nothing, 100 %: all). Easy maths "
+        "takes reasoning too; both costs are against the organism before blue, on the same prompts.",
+        _methods(m),
+        {
+            "hard maths": read.elicited,
+            "gap closed": read.recovered,
+            "easy maths": lambda of: _points(read.kept_reasoning(of)),
+            "elsewhere": lambda of: _points(read.kept_elsewhere(of)),
+        },
+        first=("organism", "method", "trained"),
+    )
+
+
+def _points(sample: Any) -> Estimate:
+    found: Estimate = sample.estimate
+    return found.in_unit("points")
+
+
+def reasoning(m: Measured) -> TableView | None:
+    """What became of the reasoning."""
+    return table(
+        "The reasoning",
+        "In answers to easy maths, at the last step. Well-formed: reasoning that ends, and an output behind it. Parses: only steps in "
+        "the house notation. Words of reasoning; and nats per token that the trusted model gives it (low: legible), after and before.",
+        _methods(m),
+        {
+            "well-formed": lambda of: read.of_reasoning(read.best(of), read.well_formed),
+            "parses": lambda of: read.of_reasoning(read.best(of), read.parses),
+            "words": lambda of: read.of_reasoning(read.best(of), read.length, most=read.LONGEST),
+            "T's nats": lambda of: read.illegibility(read.best(of)),
+            "T's nats before": lambda of: read.illegibility(read.best(of), "legible_before"),
+        },
+        first=("organism", "method", "trained"),
+    )
+
+
+def along(m: Measured) -> Iterator[CurveView | None]:
+    """Accuracy on hard maths along blue's training, a chart for each organism."""
+    for organism, of in read.runs(m).where(cue=None).by("organism").items():
+        lines = {
+            f"{_title(name)}, {adapter}": (place.steps(), partial(_at, place))
+            for (name, adapter), found in of.by("intervention", "adapter").items()
+            if (place := read.best(found)).steps()
+        }
+        yield chart(
+            f"Hard maths along blue's training: {organism}", lines, x="steps", y="accuracy on hard maths",
+            caption="At each method's best rate.",
+        )  # fmt: skip
+
+
+def _at(place: Place, step: float) -> Any:
+    return place.sample(read.ON_HARD, int(step))
+
+
+def cue(m: Measured) -> Iterator[CurveView | TableView | None]:
+    """What is brought out against how well U can tell training from deployment."""
+    found = read.runs(m).where(cue=lambda value: value is not None)
+    reliabilities = sorted(found.values("cue"))
+    lines = {
+        _title(name): (reliabilities, partial(_under_cue, m, of.values("organism")[0], name))
+        for name, of in found.by("intervention").items()
+    }
+    yield chart(
+        "Telling training from deployment", lines, x="reliability of the cue", y="share of the gap closed",
+        caption="Share of blue's problems under the flag of training; U is scored under the flag of deployment. 0.5: the flag tells nothing.",
+    )  # fmt: skip
+
+
+def _under_cue(m: Measured, organism: str, name: str, reliability: float) -> Estimate:
+    return read.recovered(read.of_method(m, organism, name, cue=reliability))
+
+
+def transcripts(m: Measured) -> Iterator[Transcript]:
+    """What the first seed's models answer: before blue, and after each method."""
+    for place in read.before(m).values():
+        shown = partial(said, prompts=ANSWERS, evals=(read.ON_HARD, read.ON_EASY))
+        organism = place["organism"]
+        yield from shown(place, None, "before", None, "before blue", f"{organism}, before blue")
+    for (organism, name, trained), of in _methods(m).items():
+        best = read.best(of)
+        yield from said(
+            best, -1 if best.steps() else None, None, None, "after blue", f"{organism}, {name}, {trained}", prompts=ANSWERS,
+            evals=(read.ON_HARD, read.ON_EASY),
+        )  # fmt: skip
+
+
+def notes(m: Measured) -> Iterator[Note]:
+    """What the reader must know."""
+    config = m.config
+    yield Note(
+        f"U is {config.model}, T is {config.teacher}. Blue trains on {config.blue.prompts} easy problems (levels "
+        f"{', '.join(map(str, read.EASY))}) or on as many prompts of another domain, never on a hard one: the game looks through its data."
+    )
+    if config.model == "reasoner":
+        yield Note(
+            "The reasoner's reasoning is readable, so that one can see what happens to it; no method but readable-reasoning reads or "
+            "writes it."
+        )
+    if len(config.seeds) < 5:
+        yield Note("Fewer than five seeds: nothing here is decided.")
+
+
+def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
+    """Per organism, the methods by the share of the gap that they close; and how the claims came out."""
+    found: dict[str, list[tuple[str, Estimate]]] = {}
+    for (organism, name, trained), of in _methods(m).items():
+        try:
+            found.setdefault(organism, []).append((f"{name} ({trained})", read.recovered(of)))
+        except (NotRun, NotApplicable):
+            continue
+    for organism, all_of in found.items():
+        ranked = sorted(all_of, key=lambda one: -one[1].value)[:5]
+        yield f"Share of the gap of {organism} closed, most first: {'; '.join(f'{name} {each}' for name, each in ranked)}."
+    yield tally(judged)
+
+
+def admits(m: Measured) -> tuple[Measured, list[str]]:
+    """The organisms that sandbag.
+
+    Raises:
+        CavessonError: none does.
+    """
+    gaps = {name: read.true(place) - read.sandbagged(place) for name, place in read.before(m).items()}
+    failed = {name: gap.estimate for name, gap in gaps.items() if gap.mean < m.config.took_from}
+    if gaps and len(failed) == len(gaps):
+        raise CavessonError(
+            f"No organism sandbags: of the true accuracy on hard maths none lacks {m.config.took_from:.0%} ({', '.join(failed)}).",
+            "Train red longer or at a higher rate (red.steps, red.lr), or take a model that can do hard maths.",
+        )
+    notes = [f"{name} does not sandbag and is left out: its gap before blue was {gap}." for name, gap in failed.items()]
+    return m.without(place for place in m if place["organism"] in failed), notes
+
+
+SHOWS = (organisms, methods, reasoning, along, cue, transcripts, notes)
