@@ -66,7 +66,7 @@ class Rated(Value):
     """
 
     adapter: LoRA | None = LoRA(rank=8)
-    lrs: LearningRates = Field(default=(3e-3,), min_length=1)
+    lrs: LearningRates = Field(default=(1e-3, 2e-3), min_length=1)
 
 
 class Blue(Phase):
@@ -174,7 +174,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pruned": [0.35],
         "blue": {
             "interventions": [*_METHODS],
-            "trained": [{"lrs": [3e-4, 3e-3, 1e-2]}, {"adapter": None, "lrs": [3e-4, 3e-3]}],
+            "trained": [{"lrs": [5e-4, 1e-3, 2e-3]}, {"adapter": None, "lrs": [1e-4, 3e-4]}],
         },
     },
 }  # fmt: skip
