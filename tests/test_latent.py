@@ -12,9 +12,9 @@ from cavesson.data.example import Example
 from cavesson.errors import ConfigError
 from cavesson.models import latent
 from cavesson.models.adapters import attach as attach_adapter
-from cavesson.models.latent import Latent, with_latent_steps
+from cavesson.models.latent import with_latent_steps
 from cavesson.models.loading import open_folder, save_folder
-from cavesson.models.recipes import LoRA
+from cavesson.models.recipes import Latent, LoRA
 from cavesson.sampling.ct2_engine import takes
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.perplexity import mean_loss

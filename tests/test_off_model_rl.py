@@ -133,7 +133,7 @@ def test_the_report_says_how_far_rl_came_and_in_whose_style() -> None:
 
 def test_a_miniature_with_rl_comes_to_a_report(tmp_path: Path) -> None:
     overrides = [
-        "models=[small]", "teacher=student", "others=[]", "sft.prompts=4", "sft.steps=2", "sft.probes=[2]",
+        "seeds=[0]", "models=[small]", "teacher=student", "others=[]", "sft.prompts=4", "sft.steps=2", "sft.probes=[2]",
         "recovery.probes=[]", "recovery.rl.probes=[1,2]", "recovery.rl.problems=2", "recovery.rl.pool=4",
         "recovery.rl.group=2", "evaluation.n=2", "evaluation.max_tokens=8",
     ]  # fmt: skip

@@ -472,13 +472,13 @@ def test_the_share_regained_is_between_the_damaged_and_the_untouched_student():
 # ------------------------------------------------------------------------------------------------ end to end
 
 MINIATURE = [
-    "models=[small, student]", "arms.students=[student]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[1]",
+    *ONE, "models=[small, student]", "arms.students=[student]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4", "recovery.probes=[1]",
     "recovery.prompts=4", "evaluation.n=5", "evaluation.benchmarks=[maths]", "arms.names=[tags]", "arms.noise=true",
 ]  # fmt: skip
 
 
 ONE_ARM = [
-    "models=[small]", "others=[]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4",
+    "seeds=[0]", "models=[small]", "others=[]", "sft.prompts=8", "sft.steps=1", "sft.probes=[1]", "sft.batch_size=4",
     "evaluation.benchmarks=[maths]",
 ]  # fmt: skip
 

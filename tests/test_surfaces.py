@@ -76,7 +76,7 @@ def test_titles_and_reasons_on_the_boards_of_a_lab() -> None:
     plain, shown = Plain(lines), io.StringIO()
     live = Live(Console(file=shown, force_terminal=True, width=400))
     for board in (plain, live):
-        board.begin(SimpleNamespace(to_make=[stage(HOSTILE)], there=[]), 1)  # type: ignore[arg-type]
+        board.begin(SimpleNamespace(to_make=[stage(HOSTILE)], there=[], later=()), 1)  # type: ignore[arg-type]
         board.started(stage(HOSTILE))
         board.halted(stage(HOSTILE), HOSTILE)
         board.end()

@@ -34,7 +34,7 @@ KINDS: dict[str, str] = {
     "interpolated": "cavesson.models.recipes:Interpolated",
     "prompted": "cavesson.models.recipes:Prompted",
     "templated": "cavesson.models.recipes:Templated",
-    "latent": "cavesson.models.latent:Latent",
+    "latent": "cavesson.models.recipes:Latent",
     "jsonl": "cavesson.data.recipes:DataFile",
     "hf-dataset": "cavesson.data.recipes:HFDataset",
     "mixed": "cavesson.data.recipes:Mixed",

@@ -4,7 +4,7 @@ The chat template ends each prompt with a number of latent tokens. A latent toke
 hidden state (the decoder's last, after the norm) of the token before it, so that the model feeds its own state back to itself so many
 times before it writes. No text says what the model thinks.
 
-All of this is here: `with_latent_steps` changes the template and marks the config; `attach` makes any causal language model of
+`cavesson.models.recipes.Latent` is the recipe, the rest is here: `with_latent_steps` changes the template and marks the config; `attach` makes any causal language model of
 transformers read latent tokens, by a hook before its decoder; a saved folder is marked, and `open_folder` attaches the hook again.
 Training and sampling go their general ways: the quick paths refuse networks with hooks. The gradient goes through all steps.
 
@@ -21,18 +21,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from pydantic import Field
 from tokenizers import AddedToken
 from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from cavesson.errors import ConfigError
-from cavesson.lab.recipe import PathOf
 from cavesson.models.attention import CPU_ATTENTION
 from cavesson.models.context import base_of, text_config
 from cavesson.models.model import Model, merged
-from cavesson.models.recipes import ModelRecipe
 from cavesson.models.rendering import Renderer
 
 TOKEN = "<|latent|>"
@@ -57,28 +54,6 @@ _BEFORE = (
     "{{%- set messages = latents.turns -%}}"
 )
 _AFTER = "{{%- if add_generation_prompt -%}}{{{{- '{token}' * {argument} -}}}}{{%- endif -%}}"
-
-
-class Latent(ModelRecipe):
-    """A model that takes latent steps before each answer. Its weights are the base's: only a training gives the steps a use.
-
-    Attributes:
-        base: the model.
-        steps: latent steps before an answer.
-    """
-
-    kind = "latent"
-    virtual = True
-
-    base: ModelRecipe
-    steps: int = Field(ge=1)
-
-    def load(self, path_of: PathOf) -> Model:
-        """The base with latent steps; see `with_latent_steps`."""
-        return with_latent_steps(self.base.load(path_of), self.steps).with_key(self.fingerprint)
-
-    def describe(self) -> str:
-        return f"{self.base.describe()} with {self.steps} latent steps"
 
 
 def with_latent_steps(model: Model, steps: int) -> Model:

@@ -360,3 +360,27 @@ def _content(path: str, revision: str | None) -> str:
     assert folder is not None
     check_folder(folder)
     return folder_digest(folder)
+
+
+class Latent(ModelRecipe):
+    """A model that takes latent steps before each answer (`cavesson.models.latent`). Its weights are the base's: only a training gives the steps a use.
+
+    Attributes:
+        base: the model.
+        steps: latent steps before an answer.
+    """
+
+    kind = "latent"
+    virtual = True
+
+    base: ModelRecipe
+    steps: int = Field(ge=1)
+
+    def load(self, path_of: PathOf) -> Model:
+        """The base with latent steps; see `with_latent_steps`."""
+        from cavesson.models.latent import with_latent_steps
+
+        return with_latent_steps(self.base.load(path_of), self.steps).with_key(self.fingerprint)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} with {self.steps} latent steps"

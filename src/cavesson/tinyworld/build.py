@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cavesson.lab.recipe import Recipe
-from cavesson.models.latent import Latent
-from cavesson.models.recipes import ModelRecipe
+from cavesson.models.recipes import Latent, ModelRecipe
 from cavesson.tinyworld.corpus import LATENT
 from cavesson.tinyworld.recipes import WEIGHTS, Corpus, Fresh, Reasoning, Shipped
 from cavesson.tinyworld.tokenizer import FOLDER, train
