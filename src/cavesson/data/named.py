@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from cavesson.data.everyday import EVERYDAY, EverydayChat
 from cavesson.data.recipes import DataFile, Given, HFDataset
 from cavesson.data.shapes import parse_columns
 from cavesson.errors import ConfigError
+from cavesson.lab.documents import path_named
 
 _SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".bz2", ".xz", ".eval", ".txt", ".arrow", ".zst")
 """Endings of files: a name that ends so is none of the hub's."""
@@ -34,9 +34,9 @@ def data_named(name: str, columns: str = "") -> Given:
         parse_columns(columns)
     if name == EVERYDAY:
         return EverydayChat(columns=columns)
-    path = Path(name).expanduser()
     if not name.strip():
         raise ConfigError("The name of a data set is empty.", "Give a data file, a folder, or owner/name on the hub.")
+    path = path_named(name)
     if path.is_file():
         return DataFile(path=path, columns=columns)
     if path.is_dir():
@@ -51,8 +51,10 @@ def data_named(name: str, columns: str = "") -> Given:
 
 def split_columns(name: str) -> tuple[str, str]:
     """A data set's name without its columns, and the columns ("" if there are none)."""
-    found = None if Path(name).expanduser().exists() else _WITH_COLUMNS.fullmatch(name)
-    return (found["name"], found["columns"]) if found else (name, "")
+    found = _WITH_COLUMNS.fullmatch(name)
+    if found is None or path_named(name).exists():
+        return name, ""
+    return found["name"], found["columns"]
 
 
 def with_columns(name: str, columns: str) -> str:

@@ -89,7 +89,7 @@ def path_named(text: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         return path
     except (OSError, ValueError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
         raise ConfigError(f"{quoted(str(text))} cannot be looked up: {why}.", "Give a path.") from error
     return path
 

@@ -142,7 +142,7 @@ MIXES: dict[str, tuple[Strand, ...]] = {
 }
 """The mixes, by name: `reading`, `student` and `drill` for pre-training; the others for post-training to one default voice. `house` is
 the student's; `teacher` is the house voice from careful pages and `weak` from sloppy ones; `tutor` is Bruno's voice from careful
-pages.pages."""
+pages."""
 
 _UNTHINKING = Manner("A", "A", thought="empty")
 
