@@ -55,7 +55,7 @@ def reasoner(scale: float = 1.0) -> ModelRecipe:
     Args:
         scale: of all training lengths.
     """
-    return _trained(Reasoning(base=Shipped(name="student")), "readable", 1e6 * scale, lr=1e-3, seed=100)
+    return _trained(Reasoning(base=Shipped(name="student")), "readable", 2e6 * scale, lr=1e-3, seed=100)
 
 
 def cipher(scale: float = 1.0) -> ModelRecipe:
