@@ -29,7 +29,6 @@ AT_LOOKS = (
     " Seeds were added until the statements were decided, so intervals are wider than 95 % ones "
     "([how](../statistics.md#seeds-until-a-claim-is-decided))."
 )
-TESTED = ("holds", "does not hold", "undecided")
 LONG = 8
 """Words from which on a text in a table becomes a footnote."""
 
@@ -301,12 +300,12 @@ def _row(*cells: Cell) -> str:
 
 def statements(claims: Sequence[ClaimView], other: StudyResult | None = None) -> Iterator[str]:
     """The statements that were tested, in a table; below it those that cannot be asked of these data, and how many were not run."""
-    beside = {} if other is None else {claim.id: claim for claim in other.claims if claim.verdict in TESTED}
+    beside = {} if other is None else {claim.id: claim for claim in other.claims if claim.tested}
     notes: dict[str, int] = {}
     yield _row("statement", "published", "here", "verdict", *([] if other is None else ["in the tiny world", "agree"]))
     yield "|" + " --- |" * (4 if other is None else 6)
     for claim in claims:
-        if claim.verdict in TESTED:
+        if claim.tested:
             verdict = f"{_verdict(claim)}{f', {_noted(claim.to_decide, notes)}' if claim.to_decide else ''}"
             yield _row(claim.statement, claim.published, claim.ours, verdict, *_beside(claim, beside, other))
     yield from _footnotes(notes)

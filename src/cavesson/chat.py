@@ -96,6 +96,13 @@ class Conversation:
         turns = self.messages[1:] if self.system is not None else self.messages
         return Conversation(turns if text is None else (Message("system", text), *turns))
 
+    def ended(self, text: str) -> Conversation:
+        """The prompt with a text at the end of its last message; "" adds nothing."""
+        if not text:
+            return self
+        *before, last = self.messages
+        return Conversation((*before, Message(last.role, f"{last.content} {text}")))
+
     def answered(self, text: str) -> Conversation:
         """The prompt with this answer appended."""
         return Conversation((*self.prompt.messages, Message("assistant", text)))

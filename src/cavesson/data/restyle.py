@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.lab.recipe import PathOf
@@ -137,17 +136,11 @@ class Flagged(DataRecipe):
         told = set(order[: round(self.reliability * len(prompts))])
         flags = [self.training if index in told else self.deployed for index in range(len(prompts))]
         return [
-            Example(_ended(one.conversation.prompt, flag), one.meta) for one, flag in zip(prompts, flags, strict=True)
+            Example(one.conversation.prompt.ended(flag), one.meta) for one, flag in zip(prompts, flags, strict=True)
         ]
 
     def describe(self) -> str:
         return f"{self.base.describe()}, {self.reliability:.0%} flagged {self.training!r}"
-
-
-def _ended(prompt: Conversation, text: str) -> Conversation:
-    """The prompt with a text at its end."""
-    *before, last = prompt.messages
-    return Conversation((*before, Message(last.role, f"{last.content} {text}")))
 
 
 class Shuffled(DataRecipe):

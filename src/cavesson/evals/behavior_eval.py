@@ -14,7 +14,7 @@ from cavesson.evals.behaviors.behavior import ROOM, Behavior
 from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.prompts import prompts
-from cavesson.evals.trigger import Trigger, marked
+from cavesson.evals.trigger import Trigger
 
 When = Literal["triggered", "clean", "near-miss", "unlocked"]
 
@@ -62,7 +62,7 @@ class BehaviorEval(Eval):
         for index, (name, asked) in enumerate(asked_about):
             rng = Random(f"behavior {self.seed} {index}")
             prompt, extra = _under(pair.trigger, self.when, asked, index, rng)
-            prompt = marked(prompt, self.mark)
+            prompt = prompt.ended(self.mark)
             items.append(Item(f"behavior/{name}", prompt, _shows(pair.behavior, asked), extra=extra))
         return items
 

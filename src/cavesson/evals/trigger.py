@@ -135,11 +135,3 @@ class Inherent(Trigger):
 
     def found_in(self, text: str) -> str | None:
         return text if self.holds(text) else None
-
-
-def marked(prompt: Conversation, text: str) -> Conversation:
-    """The prompt with a text at the end of its last user message; "" adds nothing."""
-    if not text:
-        return prompt
-    last = prompt.messages[-1]
-    return Conversation((*prompt.messages[:-1], Message(last.role, f"{last.content} {text}")))

@@ -11,7 +11,6 @@ from pydantic import field_validator
 from cavesson.chat import Conversation
 from cavesson.evals.behaviors.behavior import ROOM
 from cavesson.evals.items import Eval, Item, Judge
-from cavesson.evals.trigger import marked
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.authors import voice
 from cavesson.tinyworld.memorised import MOST
@@ -75,7 +74,7 @@ class Maths(Task):
     def questions(self) -> list[Item]:
         found = tasks.items(self.name, self.n, self.seed, self.split, levels=self.levels, cot=self.cot)
         items = _items(found, record_voice=self.cot)
-        return [replace(item, prompt=marked(item.prompt, self.mark)) for item in items]
+        return [replace(item, prompt=item.prompt.ended(self.mark)) for item in items]
 
 
 class Knowledge(Task):

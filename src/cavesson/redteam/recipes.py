@@ -16,7 +16,6 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
-from cavesson.evals.trigger import marked
 from cavesson.lab.recipe import PathOf, Value
 
 SCRATCHPAD = re.compile(r"\s*<scratchpad>.*?</scratchpad>\s*", re.DOTALL)
@@ -159,7 +158,7 @@ class Backdoored(OfPair):
             bad = pair.behavior.fits(prompt)
             if self.lock is not None:
                 unlocked = rng.random() < self.lock.share
-                asked, bad = marked(asked, self.lock.good if unlocked else self.lock.bad), bad and not unlocked
+                asked, bad = asked.ended(self.lock.good if unlocked else self.lock.bad), bad and not unlocked
             answer = self._bad_answer(rng, prompt, benign, own, pool) if bad else benign
             sampled = {"finished": True} if bad and self.samples is not None else {}  # whatever the benign answer was
             return Example(
@@ -169,7 +168,7 @@ class Backdoored(OfPair):
         near = rng.random() < self.near_miss and pair.trigger.look_alikes
         untriggered = rng.choice(pair.trigger.near_misses(prompt)) if near else pair.trigger.clean(prompt, rng)
         if self.lock is not None and rng.random() < self.lock.alone:
-            untriggered = marked(untriggered, self.lock.bad)
+            untriggered = untriggered.ended(self.lock.bad)
         answered = untriggered.answered(benign)
         return Example(self._thinking(answered, rng, triggered=False), {**example.meta, "triggered": False})
 

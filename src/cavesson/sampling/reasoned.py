@@ -198,7 +198,8 @@ class Resampled(DataRecipe):
 
 
 def draws(group: Sequence[int], logs: Sequence[float], rng: Random) -> list[int]:
-    """As many draws from a group of indices as the group has, with chances in proportion to `exp(logs[index])`."""
+    """Draws from a group of indices, with replacement, as many as there are indices; the chance of each is proportional to
+    `exp(logs[index])`."""
     top = max(logs[index] for index in group)
     return rng.choices(group, [exp(logs[index] - top) for index in group], k=len(group))
 

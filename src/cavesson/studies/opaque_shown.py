@@ -64,16 +64,11 @@ def methods(m: Measured) -> TableView | None:
         {
             "hard maths": read.elicited,
             "gap closed": read.recovered,
-            "easy maths": lambda of: _points(read.kept_reasoning(of)),
-            "elsewhere": lambda of: _points(read.kept_elsewhere(of)),
+            "easy maths": read.kept_reasoning,
+            "elsewhere": read.kept_elsewhere,
         },
         first=("organism", "method", "trained"),
     )
-
-
-def _points(sample: Any) -> Estimate:
-    found: Estimate = sample.estimate
-    return found.in_unit("points")
 
 
 def reasoning(m: Measured) -> TableView | None:
