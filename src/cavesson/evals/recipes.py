@@ -22,7 +22,7 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
-    from cavesson.evals.scores import Scores
+    from cavesson.evals.scores import Score, Scores
     from cavesson.models.model import Model
 
 
@@ -66,6 +66,7 @@ class Scored(Recipe):
         rows = score_suite(sampler, self.suite, progress=job.progress)
         write_usage(job.folder, sampler)
         write_scores(job.folder / SCORES, rows)
+        job.progress(len(rows), len(rows), **_rates(self.suite, rows))
 
     def scores(self, path_of: PathOf) -> Scores:
         """The finished scores."""
@@ -175,8 +176,7 @@ class Probed(Recipe):
             suite = self.asked_at(step)
             rows = score_suite(sampler_for(model), suite, step=step, progress=report)
             write_scores(_part(job.scratch, step), rows)
-            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in suite}
-            job.progress(step, last, **rates)
+            job.progress(step, last, **_rates(suite, rows))
 
         self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
         missing = [step for step in self.steps if not _part(job.scratch, step).is_file()]
@@ -344,6 +344,12 @@ def _part(scratch: Path, step: int) -> Path:
 
 def _mean(values: list[int] | list[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _rates(suite: Suite, rows: Sequence[Score]) -> dict[str, float]:
+    """The rate of each evaluation, for whoever watches."""
+    answered = {one.label: [row.score for row in rows if row.eval == one.label] for one in suite}
+    return {label: _mean(scores) for label, scores in answered.items() if scores}
 
 
 def _listed(suite: Suite) -> str:
