@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cavesson.evals.scores import Score, Scores
     from cavesson.models.model import Model
 
+LOGS = "logs"
+"""The folder of an artifact of scores in which other packages that conduct evaluations keep their logs."""
+
 
 class Scored(Recipe):
     """A model's scores.
@@ -63,7 +66,7 @@ class Scored(Recipe):
         from cavesson.sampling.sampler import write_usage
 
         sampler = sampler_for(self.model, job)
-        rows = score_suite(sampler, self.suite, progress=job.progress)
+        rows = score_suite(sampler, self.suite, progress=job.progress, logs=job.folder / LOGS)
         write_usage(job.folder, sampler)
         write_scores(job.folder / SCORES, rows)
         job.progress(len(rows), len(rows), **_rates(self.suite, rows))
@@ -174,7 +177,7 @@ class Probed(Recipe):
                 job.progress(step, last, scored=f"{done}/{total}")
 
             suite = self.asked_at(step)
-            rows = score_suite(sampler_for(model), suite, step=step, progress=report)
+            rows = score_suite(sampler_for(model), suite, step=step, progress=report, logs=job.folder / LOGS)
             write_scores(_part(job.scratch, step), rows)
             job.progress(step, last, **_rates(suite, rows))
 

@@ -38,8 +38,9 @@ LIBRARIES = tuple(
 )
 """Folders of code that no user wrote."""
 
-_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)")
-"""What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`."""
+_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)|[^\s,\[\]{}'\"=:@]+\.py(?=@)")
+"""What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`, or in
+`--bench inspect:my.py@task`."""
 _HASH = re.compile("[0-9a-f]{64}")
 _said: set[str] = set()
 """Files and modules that the user named himself, and hashes of contents that this process has let run."""
