@@ -97,7 +97,8 @@ def _interventions() -> Iterator[Line]:
 def _benchmarks() -> Iterator[Line]:
     from cavesson.evals.benchmarks import BENCHMARKS
 
-    yield from ((name, one.about) for name, one in BENCHMARKS.items() if name != "questions")
+    yield from ((name, one.about) for name, one in BENCHMARKS.items() if name not in ("questions", "inspect"))
+    yield "inspect:TASK", f"any task of Inspect's: {BENCHMARKS['inspect'].about}"
     yield "FILE.jsonl", "questions of your own with their answers"
 
 
