@@ -44,7 +44,8 @@ class Conducted(Eval):
         return tuple(sorted(dict(given).items()))
 
     def variant(self) -> tuple[str, ...]:
-        task = self.task.rpartition("/")[2] if "@" in self.task else self.task  # the name of a file, without its folder
+        in_file = "@" in self.task or self.task.endswith(".yaml")
+        task = self.task.rpartition("/")[2] if in_file else self.task  # a file's name, without its folder
         return (":".join([task, *(f"{name}={value}" for name, value in self.arguments)]),)
 
     def identity(self) -> dict[str, Any]:

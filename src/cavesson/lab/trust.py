@@ -38,9 +38,9 @@ LIBRARIES = tuple(
 )
 """Folders of code that no user wrote."""
 
-_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)|[^\s,\[\]{}'\"=:@]+\.py(?=@)")
+_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)|[^\s,\[\]{}'\"=:@]+\.py(?=@)|(?<=lm-eval:)[^\s,\[\]{}'\"=:]+\.yaml")
 """What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`, or in
-`--bench inspect:my.py@task`."""
+`--bench inspect:my.py@task`, and `my.yaml`, which may name Python, in `--bench lm-eval:my.yaml`."""
 _HASH = re.compile("[0-9a-f]{64}")
 _said: set[str] = set()
 """Files and modules that the user named himself, and hashes of contents that this process has let run."""
@@ -60,7 +60,9 @@ def named(words: Iterable[str]) -> None:
     """Take note of texts in which the user himself names the Python that is to run."""
     words = list(words)
     names = {*(name for word in words for name in _NAME.findall(word)), *(word.rpartition(":")[0] for word in words)}
-    _said.update(str(Path(name).expanduser().resolve()) if name.endswith(".py") else name for name in names if name)
+    _said.update(
+        str(Path(name).expanduser().resolve()) if name.endswith((".py", ".yaml")) else name for name in names if name
+    )
 
 
 def trusted_source(file: Path, module: str = "") -> bytes:
