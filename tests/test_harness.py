@@ -165,7 +165,7 @@ def test_functions_beside_a_task_run_if_the_user_trusts_them(tasks: Path, monkey
 
 @pytest.mark.slow  # reading the tasks that lm-eval ships takes five seconds
 def test_a_task_that_cannot_be_had_by_its_name_says_why() -> None:
-    with pytest.raises(ConfigError, match="'no_such_task' of lm-eval cannot be loaded: .*not a registered task"):
+    with pytest.raises(ConfigError, match=r"'no_such_task' of lm-eval cannot be loaded: .*not a registered task"):
         benchmark_named("lm-eval:no_such_task")
     with pytest.raises(ConfigError, match="'arc_easy' of lm-eval cannot be loaded: Couldn't reach 'allenai/ai2_arc'"):
         benchmark_named("lm-eval:arc_easy")
