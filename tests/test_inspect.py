@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -128,7 +130,7 @@ def test_a_task_that_is_not_there_is_refused_in_one_sentence(task_file: Path, mo
         benchmark_named(f"inspect:{task_file}@walk")
     with pytest.raises(ConfigError, match="cannot be read"):
         benchmark_named("inspect:missing.py@walk")
-    monkeypatch.setitem(import_module("sys").modules, "inspect_ai._eval.loader", None)
+    monkeypatch.setitem(sys.modules, "inspect_ai._eval.loader", None)
     with pytest.raises(MissingExtra, match="extra 'inspect'"):
         benchmark_named(f"inspect:{task_file}@talk")
 
@@ -195,6 +197,12 @@ def test_a_benchmark_of_ours_in_inspect_gives_the_scores_of_the_lab(
         assert (sample.scores or {})["judge"].value == ("C" if rows[str(sample.id)].score else "I")
     identity = (log.samples or [])[0].output.metadata or {}
     assert identity["fingerprint"] == STUDENT.fingerprint and identity["weights"] == WEIGHTS
+
+
+def test_users_of_inspect_do_not_wait_for_torch() -> None:
+    program = "import sys, cavesson.bridges.inspect_entry; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False"]
 
 
 @pytest.mark.usefixtures("ours", "store")

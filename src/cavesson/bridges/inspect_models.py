@@ -1,11 +1,11 @@
-"""Models of the store for Inspect: `inspect eval TASK --model cavesson/NAME`. Imported through Inspect's entry point alone."""
+"""Models of the store for Inspect: `inspect eval TASK --model cavesson/NAME`. Imported when Inspect asks for such a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from inspect_ai.model import GenerateConfig, ModelAPI, modelapi
+from inspect_ai.model import GenerateConfig
 
 from cavesson.bridges.identity import identity_of
 from cavesson.errors import ConfigError
@@ -44,12 +44,6 @@ class FromStore(Sampled):
             sampler = sampler_for(recipe.load(place.path))
         cached = CachedSampler(sampler, GenerationCache(place.cache / "generations"))
         super().__init__(model_name, cached, recipe.usual_room, identity_of(recipe, place), config)
-
-
-@modelapi(name="cavesson")
-def cavesson() -> type[ModelAPI]:
-    """The provider."""
-    return FromStore
 
 
 def _recipe(name: str, store: Store) -> ModelRecipe:

@@ -108,8 +108,9 @@ def trust(file: Path | str) -> None:
 
 
 def hand_on() -> None:
-    """Let the processes that this process starts trust what this process has loaded already."""
-    digests = {*_entries(), *(hashlib.sha256(source).hexdigest() for source in _loaded())}
+    """Let the processes that this process starts trust what this process has loaded already, or has let others load."""
+    allowed = {one for one in _said if _HASH.fullmatch(one)}
+    digests = {*_entries(), *allowed, *(hashlib.sha256(source).hexdigest() for source in _loaded())}
     os.environ[VARIABLE] = os.pathsep.join(sorted(digests))
 
 
