@@ -199,6 +199,15 @@ def test_a_benchmark_of_ours_in_inspect_gives_the_scores_of_the_lab(
     assert identity["fingerprint"] == STUDENT.fingerprint and identity["weights"] == WEIGHTS
 
 
+@pytest.mark.usefixtures("ours")
+def test_a_file_of_questions_is_a_task(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"prompt": "Say yes", "answer": "yes"}\n{"prompt": "Do not say no", "answer": "never"}\n')
+    args = {"data": str(file)}
+    [log] = evaluate("cavesson/questions", model=model_of("x", Parrot(), 64), task_args=args, log_dir=str(tmp_path))
+    assert log.results is not None and log.results.scores[0].metrics["accuracy"].value == 0.5
+
+
 def test_users_of_inspect_do_not_wait_for_torch() -> None:
     program = "import sys, cavesson.bridges.inspect_entry; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

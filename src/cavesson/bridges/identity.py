@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cavesson.errors import StoreError
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 from cavesson.models.adapted import Adapted
@@ -61,7 +62,11 @@ def _trained(run: Training, folder: str, store: Store) -> dict[str, Any]:
 
 
 def _files(recipe: Recipe, folder: str, store: Store) -> dict[str, str]:
-    files = store.manifest(recipe.fingerprint).files
+    """SHA-256 of an artifact's weights by file; nothing if the artifact is no more in the store."""
+    try:
+        files = store.manifest(recipe.fingerprint).files
+    except StoreError:
+        return {}
     return {
         name: one.sha256 for name, one in files.items() if name.startswith(folder) and name.endswith(".safetensors")
     }

@@ -47,8 +47,8 @@ MANGLED = "mangled"
 UNREADABLE = "invalid_response_format"
 """Inspect's word for an answer in which a scorer can read none."""
 EMPTY = "no_response"
-_TEXTS = ("data", "deployed")
-"""Settings that are recipes or lists in a study and texts, or nothing, on Inspect's command line."""
+_OTHERWISE = ("name", "data", "title", "deployed")
+"""Settings that are no arguments of a task: `data` is a folder or a file there, of which the title is made."""
 
 
 def task_of(name: str, **settings: Any) -> Task:
@@ -111,7 +111,7 @@ def judge(evaluation: dict[str, Any]) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         if not items:
             items.update({item.id: item for item in _evaluation(**evaluation).items()})
-        text = whole_text(state.output.message)
+        text = whole_text(state.output.message) if state.output.choices else ""
         shows, extra = items[str(state.sample_id)].judge(text)
         return score_of(text, shows, extra)
 
@@ -136,7 +136,7 @@ def _evaluation(name: str, data: str | None = None, **settings: Any) -> Eval:
 
 def _register(name: str, kind: type[Eval]) -> None:
     """Make a task of a benchmark, with the benchmark's settings as arguments."""
-    known = {field: one for field, one in kind.model_fields.items() if field not in ("name", *_TEXTS)}
+    known = {field: one for field, one in kind.model_fields.items() if field not in _OTHERWISE}
 
     def made(**settings: Any) -> Task:
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
