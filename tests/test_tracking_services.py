@@ -77,12 +77,10 @@ def test_tensorboard_draws_a_curve_for_each_stage(alone: Path) -> None:
 
 
 def test_mlflow_tells_finished_stages_from_stopped_ones(alone: Path) -> None:
-    pytest.importorskip("mlflow")
-    from mlflow.tracking import MlflowClient
-
+    tracking = pytest.importorskip("mlflow.tracking")
     tracker = tracker_named("mlflow")(alone, STUDY)
     told(tracker)
-    client = MlflowClient(Path(tracker.place).as_uri())
+    client = tracking.MlflowClient(Path(tracker.place).as_uri())
     experiment = client.get_experiment_by_name("cavesson")
     assert experiment is not None
     runs = {run.data.tags["cavesson.fingerprint"]: run for run in client.search_runs([experiment.experiment_id])}

@@ -138,11 +138,10 @@ class _MLflowRun:
         self._sent = time.monotonic()
 
     def log(self, step: float, figures: Mapping[str, float], at: float) -> None:
-        from mlflow.entities import Metric
-
+        metric = importlib.import_module("mlflow.entities").Metric
         for name, value in figures.items():
             allowed = re.sub(r"[^\w\-. :]", "_", name.replace("/", "."))[:250]  # in its files, a slash makes a folder
-            self._kept.append(Metric(allowed, value, int(1000 * at), int(step)))
+            self._kept.append(metric(allowed, value, int(1000 * at), int(step)))
         if time.monotonic() - self._sent > self.EVERY:
             self._send()
 
