@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from cavesson.lab import numerics, processors, trust
+from cavesson.lab import numerics, trust
 from cavesson.lab import plan as plans
 from cavesson.lab.executors import executor_named
 from cavesson.lab.plan import Plan
@@ -48,7 +48,7 @@ class Lab:
     ) -> None:
         self.store = store
         self.display: Display = display if display is not None else Silent()
-        self._executor = executor_named(executor)(store, processors.workers(workers))
+        self._executor = executor_named(executor)(store, workers)
         self._use = store.use()
         self.until: float | None = None
         self.called: dict[str, str] = {}
