@@ -143,7 +143,7 @@ def test_nodes_without_a_common_file_system_share_artifacts_through_the_mirror(
 def test_a_killed_node_loses_its_stages_under_way_and_they_are_made_elsewhere(nodes: Any, tmp_path: Path) -> None:
     """The last test of this file: the cluster has a node less afterwards."""
     log = tmp_path / "log"
-    slow = [Sum(of=(Number(value=n), ONE), seconds=6, log=log) for n in range(2)]
+    slow = [Sum(of=(Number(value=n), ONE), seconds=3, log=log) for n in range(2)]
 
     class Killer(Ear):
         def progress(self, stage: Stage, progress: Progress) -> None:

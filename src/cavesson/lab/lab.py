@@ -58,6 +58,11 @@ class Lab:
         """Stages that run at the same time."""
         return self._executor.workers
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether stages may run on other machines than this one."""
+        return getattr(self._executor, "elsewhere", True)
+
     def plan(self, recipes: Sequence[Recipe]) -> Plan:
         """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
         return plans.plan(self.store, recipes, self.called)
@@ -70,7 +75,7 @@ class Lab:
         Raises:
             ConfigError: this machine has other numerics than a training that has to be made.
         """
-        if getattr(self._executor, "elsewhere", True):
+        if self.elsewhere:
             return
         for stage in plan.to_make:
             if stage.recipe.numerics is not None:

@@ -57,7 +57,8 @@ class Mirror:
         except ImportError as error:
             raise MissingExtra("fsspec", "s3") from error
         try:
-            self._files, self._root = fsspec.core.url_to_fs(self.url)
+            folders = {"auto_mkdir": True} if protocol in ("file", "local") else {}
+            self._files, self._root = fsspec.core.url_to_fs(self.url, **folders)
         except ImportError as error:
             if protocol in _EXTRAS:
                 raise MissingExtra(*_EXTRAS[protocol]) from error
@@ -108,9 +109,7 @@ class Mirror:
             for name, record in sorted(manifest.files.items()):
                 blob = self._blob(record.sha256)
                 if self._size(blob) != record.size:
-                    self._files.makedirs(blob.rpartition("/")[0], exist_ok=True)
                     self._files.put_file(str(folder / name), blob)
-            self._files.makedirs(f"{self._root}/made", exist_ok=True)
             self._files.pipe_file(self._marker(manifest.fingerprint), manifest.dumps().encode())
         if self._there is not None:
             self._there.add(manifest.fingerprint)
