@@ -188,6 +188,9 @@ def test_large_stages_ask_for_a_gpu_and_memory_unless_the_user_says_which(slurm:
     large, order = Needs(gpu=True, memory=70_000_000_000), Order(None, ONE.fingerprint, {})
     usual = on_slurm._Submitted(tmp_path, {}, False)._asked(order, large)
     assert (usual["gpus_per_node"], usual["mem"]) == (1, "109GB")
+    wishes = Needs(large=True, memory=70_000_000_000)  # no numerics of a GPU, so only where the user named one
+    assert "gpus_per_node" not in on_slurm._Submitted(tmp_path, {}, False)._asked(order, wishes)
+    assert on_slurm._Submitted(tmp_path, {"gres": "gpu:1"}, False)._asked(order, wishes)["gres"] == "gpu:1"
     chosen = on_slurm._Submitted(tmp_path, {"gres": "gpu:h100:1", "mem": "0"}, False)._asked(order, large)
     assert (chosen["gres"], chosen["mem"]) == ("gpu:h100:1", "0") and "gpus_per_node" not in chosen
 

@@ -45,11 +45,13 @@ class Needs:
     """What a stage asks of a machine.
 
     Attributes:
-        gpu: whether the stage belongs on a GPU, where the cluster has one. A stage uses one GPU at most.
+        gpu: the stage has to run on a GPU, by its numerics. A stage uses one GPU at most.
+        large: the stage belongs on a GPU where there is one, since its model is large.
         memory: bytes for weights, gradients and optimizer in 32 bits; 0: not known, or too little to count.
     """
 
     gpu: bool = False
+    large: bool = False
     memory: int = 0
 
 
@@ -89,13 +91,13 @@ class Jobs(Protocol):
 
 
 def needs_of(recipe: Recipe) -> Needs:
-    """What a recipe's stage asks of a machine: a GPU if it trains there, reads what was trained there, or is large."""
+    """What a recipe's stage asks of a machine. A stage that reads what was trained on a GPU has to run on one too."""
     effort = recipe.effort()
     weights = 0 if effort is None else effort.weights
     named = {one.numerics for one in lineage(recipe)} - {None}
-    on_gpu = any("-cuda-" in str(name) for name in named)
+    on_gpu, large = any("-cuda-" in str(name) for name in named), weights >= BIG
     bytes_each = 16 if effort is not None and effort.trained else 4
-    return Needs(on_gpu or (not named and weights >= BIG), weights * bytes_each if weights >= BIG else 0)
+    return Needs(on_gpu, large and not named, weights * bytes_each if large else 0)
 
 
 def keep_under_way(work: Work, jobs: Jobs, most: int, root: Path | None) -> None:

@@ -126,14 +126,17 @@ class _Tasks:
         self._task = ray.remote(_stage)
         self._names: dict[Any, str] = {}
         self._has_gpus = bool(ray.cluster_resources().get("GPU"))
+        self._most_memory = int(
+            max(node["Resources"].get("memory", 0) for node in ray.nodes())
+        )  # more would wait forever
         here = scheduling.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._board = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
 
     def submit(self, order: Order, needs: Needs) -> None:
         asked = self._task.options(
             num_cpus=1,
-            num_gpus=int(needs.gpu and self._has_gpus),
-            memory=needs.memory or None,
+            num_gpus=int(needs.gpu or (needs.large and self._has_gpus)),
+            memory=min(needs.memory, self._most_memory) or None,
             max_retries=0,  # a lost stage is begun again by `far.keep_under_way`, so that the user sees it
             runtime_env={"env_vars": environment()},
             name=order.fingerprint[:12],

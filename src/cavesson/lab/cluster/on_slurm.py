@@ -194,7 +194,8 @@ class _Submitted:
         """The settings of one job."""
         if self._is_local:
             return {"timeout_min": self._chosen.get("time", USUAL_MINUTES)}
-        asked = {name: value for name, value in self._chosen.items() if needs.gpu or name not in FOR_GPUS}
+        on_gpu = needs.gpu or needs.large
+        asked = {name: value for name, value in self._chosen.items() if on_gpu or name not in FOR_GPUS}
         asked = {"job_name": f"cavesson-{order.fingerprint[:8]}", "time": USUAL_MINUTES, "cpus_per_task": 1, **asked}
         if needs.gpu and not any(name in asked for name in FOR_GPUS[:3]):
             asked["gpus_per_node"] = 1
