@@ -123,7 +123,12 @@ def test_an_input_that_the_mirror_has_lost_is_made_on_the_way(memory: str, tmp_p
     assert value_of(Store(tmp_path / "b").path(ONE)) == 1
 
 
-def test_machines_that_make_one_artifact_at_the_same_time_agree(memory: str, tmp_path: Path) -> None:
+def test_machines_that_make_one_artifact_at_the_same_time_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        VARIABLE, f"file://{tmp_path}/mirror"
+    )  # threads that read one file of memory:// share a position
     recipes = [Sum(of=(Number(value=n), TWO)) for n in range(12)]
 
     def machine(number: int) -> list[int]:
@@ -135,6 +140,7 @@ def test_machines_that_make_one_artifact_at_the_same_time_agree(memory: str, tmp
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(machine, range(4)))
     assert found == [[n + 2 for n in range(12)]] * 4
+    assert not [path for path in (tmp_path / "mirror").rglob("*") if path.is_file() and "." in path.stem]
     late = Store(tmp_path / "late")
     assert [value_of(late.path(recipe)) for recipe in recipes] == found[0] and not late.verify()
 

@@ -113,7 +113,7 @@ class Lab:
 
     def path(self, recipe: Recipe) -> Path:
         """Folder of a finished artifact; a missing or damaged artifact is made first."""
-        if not recipe.virtual and not self.store.has(recipe):
+        if not recipe.virtual and not self.store.here(recipe):
             self.make([recipe])
         return self.store.path(recipe)
 

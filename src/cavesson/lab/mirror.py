@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cavesson.errors import ConfigError, MissingExtra, StoreError
 from cavesson.lab import manifest as manifests
@@ -25,6 +28,8 @@ from cavesson.lab.manifest import Damaged, Manifest
 
 VARIABLE = "CAVESSON_MIRROR"
 
+AT_ONCE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "adl")
+"""Protocols of object stores, in which an object shows when all of it was sent. Elsewhere a file is moved into place."""
 _EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
 """Protocols whose package is an extra: package and extra."""
 
@@ -65,6 +70,7 @@ class Mirror:
             raise ConfigError(f"The mirror {self.url} cannot be used: {error}.", "Install that package.") from error
         except ValueError as error:
             raise ConfigError(f"The mirror {self.url} cannot be used: {error}.", f"Correct {VARIABLE}.") from error
+        self._at_once = protocol in AT_ONCE
         self._there: set[str] | None = None
 
     def has(self, name: str) -> bool:
@@ -109,8 +115,9 @@ class Mirror:
             for name, record in sorted(manifest.files.items()):
                 blob = self._blob(record.sha256)
                 if self._size(blob) != record.size:
-                    self._files.put_file(str(folder / name), blob)
-            self._files.pipe_file(self._marker(manifest.fingerprint), manifest.dumps().encode())
+                    self._write(blob, partial(self._files.put_file, str(folder / name)))
+            text = manifest.dumps().encode()
+            self._write(self._marker(manifest.fingerprint), lambda path: self._files.pipe_file(path, text))
         if self._there is not None:
             self._there.add(manifest.fingerprint)
 
@@ -139,6 +146,15 @@ class Mirror:
             os.utime(home, ns=(record.modified, record.modified))
         (folder / manifests.NAME).write_text(manifest.dumps())
         return True
+
+    def _write(self, path: str, write: Callable[[str], Any]) -> None:
+        """Let an object show only when all of it is there, whoever writes or reads it at the same time."""
+        if self._at_once:
+            write(path)
+            return
+        aside = f"{path}.{secrets.token_hex(8)}"
+        write(aside)
+        self._files.mv(aside, path)
 
     def _forget(self, name: str, *blobs: str) -> None:
         """Delete the manifest of an artifact that is not whole, and its damaged blobs."""

@@ -247,7 +247,7 @@ class Store:
         """Copy those of the artifacts that are here to the mirror, if there is a mirror and it lacks them."""
         for name in map(_name, refs) if self._mirror is not None else ():
             assert self._mirror is not None
-            if not self._mirror.has(name) and (manifest := self._sound_manifest(name)) is not None:
+            if (manifest := self._sound_manifest(name)) is not None and not self._mirror.has(name):
                 self._mirror.push(self._folder(name), manifest)
 
     def scratch(self, ref: Ref) -> Path:

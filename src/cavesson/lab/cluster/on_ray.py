@@ -55,6 +55,7 @@ class Ray:
         self._ray: Any = ray
         self._wanted = workers
         self._joined = False
+        self._tasks: _Tasks | None = None
 
     @property
     def workers(self) -> int:
@@ -65,10 +66,15 @@ class Ray:
         self._join()
         most = self._wanted if isinstance(self._wanted, int) else ROOM * self._cores()
         root = None if os.environ.get(mirror.VARIABLE) else work.store.root
-        keep_under_way(work, _Tasks(self._ray), most, root)
+        self._tasks = self._tasks or _Tasks(self._ray)
+        self._tasks.begin()
+        keep_under_way(work, self._tasks, most, root)
 
     def close(self) -> None:
         """Leave the cluster, if this executor joined it; a Ray that was started for this executor ends."""
+        if self._tasks is not None:
+            self._tasks.close()
+            self._tasks = None
         if self._joined:
             self._ray.shutdown()
             self._joined = False
@@ -125,12 +131,20 @@ class _Tasks:
         self._ray = ray
         self._task = ray.remote(_stage)
         self._names: dict[Any, str] = {}
-        self._has_gpus = bool(ray.cluster_resources().get("GPU"))
-        self._most_memory = int(
-            max(node["Resources"].get("memory", 0) for node in ray.nodes())
-        )  # more would wait forever
+        self._has_gpus, self._most_memory = False, 0
         here = scheduling.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._board = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+        self._board = (
+            ray.remote(_Board)
+            .options(num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here)
+            .remote()
+        )
+
+    def begin(self) -> None:
+        """Look at the cluster as it is now, and forget an earlier wish to stop."""
+        self._has_gpus = bool(self._ray.cluster_resources().get("GPU"))
+        memories = [node["Resources"].get("memory", 0) for node in self._ray.nodes() if node["Alive"]]
+        self._most_memory = int(max(memories, default=0))  # a task that asks for more would wait forever
+        self._ray.get(self._board.begin.remote())
 
     def submit(self, order: Order, needs: Needs) -> None:
         asked = self._task.options(
@@ -156,8 +170,11 @@ class _Tasks:
         self._board.stop.remote()
 
     def cancel(self) -> None:
-        for task in self._names:
-            self._ray.cancel(task, force=True)
+        while self._names:
+            self._ray.cancel(self._names.popitem()[0], force=True)
+
+    def close(self) -> None:
+        """End the board."""
         self._ray.kill(self._board)
 
     def _progress(self) -> Iterator[tuple[str, Message]]:
@@ -193,6 +210,10 @@ class _Board:
     def __init__(self) -> None:
         self._said: dict[str, Message] = {}
         self._stopping = False
+
+    def begin(self) -> None:
+        """Forget what was said in an earlier run."""
+        self._said, self._stopping = {}, False
 
     def tell(self, name: str, message: Message | None) -> bool:
         """Keep the latest message of a stage; returns whether the stage should stop."""
