@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from miniature import contents
-from toys import Counting, Deep, Doubled, Failing, Number, Sum, View, value_of
+from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
 
 ONE, TWO = Number(value=1), Number(value=2)
 SUMS: tuple[Recipe, ...] = tuple(Sum(of=(Number(value=n), ONE)) for n in range(3))
@@ -73,9 +74,13 @@ def test_ray_makes_the_bits_of_the_local_pool_and_its_object_store_stays_empty(n
     with Lab(Store(tmp_path / "ray"), "auto", executor="ray") as lab:
         assert lab.workers == 2  # the cores of the cluster, not of this machine
         lab.make(GRAPH)
+        seen = json.loads((lab.path(Threads()) / "seen.json").read_text())
+        assert (seen["environment"], seen["gpus"]) == ("1", "")  # one thread, and no GPU unless a stage asks for one
         most, free = (told["object_store_memory"] for told in (ray.cluster_resources(), ray.available_resources()))
         assert most == free == 3 * OBJECT_STORE
-    assert contents(Store(tmp_path / "ray")) == contents(Store(tmp_path / "local"))
+    made = contents(Store(tmp_path / "ray"))
+    del made[Threads().fingerprint]
+    assert made == contents(Store(tmp_path / "local"))
 
 
 def test_what_goes_wrong_on_a_node_comes_back_as_what_it_is(

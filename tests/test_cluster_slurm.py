@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -21,7 +22,7 @@ from cavesson.lab.recipe import Recipe
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from miniature import contents
-from toys import Counting, Doubled, Failing, Number, Sum, View
+from toys import Counting, Doubled, Failing, Number, Sum, Threads, View
 
 pytest.importorskip("submitit")
 
@@ -157,13 +158,14 @@ def test_the_batch_file_asks_for_what_the_user_and_the_recipe_want(
     monkeypatch.setenv(on_slurm.VARIABLE, "partition=long time=4:30:00 mem=16GB gres=gpu:a100:1")
     with Lab(Store(tmp_path / "store"), executor="slurm") as lab:
         assert lab.workers == 1
-        lab.make([ONE])
+        lab.make([Threads()])
+        seen = json.loads((lab.path(Threads()) / "seen.json").read_text())
+    assert (seen["environment"], seen["gpus"]) == ("1", "")  # one thread, and no GPU unless a stage asks for one
     [script] = [file.read_text() for file in slurm.glob("*.sbatch")]
     asked = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
     assert {"partition=long", "time=270", "mem=16GB", "cpus-per-task=1"} <= asked
     assert not any("gpu" in line for line in asked)  # a number needs none
-    assert contents(Store(tmp_path / "store"))
-    assert f"job-name=cavesson-{ONE.fingerprint[:8]}" in asked
+    assert f"job-name=cavesson-{Threads().fingerprint[:8]}" in asked
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,9 @@ HANDED_ON = (
 )
 """Environment variables that decide what a stage does, so every machine gets this machine's. Keys are not among them."""
 
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+"""Environment of a stage that asked for no GPU: it computes on the processor, as its numerics say, whatever the machine has."""
+
 BIG = 50_000_000
 """Weights from which a model counts as one for a GPU, where the recipe's numerics do not say."""
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
 from cavesson.lab import mirror
-from cavesson.lab.cluster.far import LOST, Needs, Order, as_numbers, carry_out, environment, keep_under_way
+from cavesson.lab.cluster.far import LOST, NO_GPU, Needs, Order, as_numbers, carry_out, environment, keep_under_way
 from cavesson.lab.stage import Listener, Message, Progress
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
@@ -92,10 +93,10 @@ class Ray:
         if self._ray.is_initialized():
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of what it will do by itself
         try:
             _check_reach(os.environ.get(ADDRESS, ""))
-            with _own_signals():
+            with _own_signals(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Ray tells of its plans
                 self._ray.init(
                     include_dashboard=False if ADDRESS not in os.environ else None,
                     log_to_driver=False,
@@ -147,12 +148,13 @@ class _Tasks:
         self._ray.get(self._board.begin.remote())
 
     def submit(self, order: Order, needs: Needs) -> None:
+        gpus = int(needs.gpu or (needs.large and self._has_gpus))
         asked = self._task.options(
             num_cpus=1,
-            num_gpus=int(needs.gpu or (needs.large and self._has_gpus)),
+            num_gpus=gpus,
             memory=min(needs.memory, self._most_memory) or None,
             max_retries=0,  # a lost stage is begun again by `far.keep_under_way`, so that the user sees it
-            runtime_env={"env_vars": environment()},
+            runtime_env={"env_vars": environment() | ({} if gpus else NO_GPU)},
             name=order.fingerprint[:12],
         )
         self._names[asked.remote(order, self._board)] = order.fingerprint

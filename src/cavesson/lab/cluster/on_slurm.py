@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, nearest, quoted
 from cavesson.lab import disk, place
-from cavesson.lab.cluster.far import LOST, Needs, Order, as_numbers, carry_out, environment, keep_under_way
+from cavesson.lab.cluster.far import LOST, NO_GPU, Needs, Order, as_numbers, carry_out, environment, keep_under_way
 from cavesson.lab.stage import Listener, Message, Progress
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
@@ -161,7 +161,7 @@ class _Submitted:
         executor = self._class(self._folder / "submitit")
         executor.update_parameters(**self._asked(order, needs))
         try:
-            self._jobs[order.fingerprint] = executor.submit(StageJob(order, self._folder))
+            self._jobs[order.fingerprint] = executor.submit(StageJob(order, self._folder, self._on_gpu(needs)))
         except Exception as error:  # sbatch refuses: submitit hands its words on
             said = " ".join(str(error).split())[-300:]
             raise ConfigError(f"SLURM refuses a job: {said}", "Correct the settings (--slurm).") from error
@@ -194,7 +194,7 @@ class _Submitted:
         """The settings of one job."""
         if self._is_local:
             return {"timeout_min": self._chosen.get("time", USUAL_MINUTES)}
-        on_gpu = needs.gpu or needs.large
+        on_gpu = self._on_gpu(needs)
         asked = {name: value for name, value in self._chosen.items() if on_gpu or name not in FOR_GPUS}
         asked = {"job_name": f"cavesson-{order.fingerprint[:8]}", "time": USUAL_MINUTES, "cpus_per_task": 1, **asked}
         if needs.gpu and not any(name in asked for name in FOR_GPUS[:3]):
@@ -202,6 +202,10 @@ class _Submitted:
         if needs.memory and not any(name.startswith("mem") for name in asked):
             asked["mem"] = f"{math.ceil(1.5 * needs.memory / 1e9) + 4}GB"
         return asked
+
+    def _on_gpu(self, needs: Needs) -> bool:
+        """Whether a stage gets a GPU: it has to have one, or would like one and the user's settings name GPUs."""
+        return needs.gpu or (needs.large and not {*FOR_GPUS}.isdisjoint(self._chosen))
 
     def _progress(self, name: str) -> Message | None:
         """What a job wrote since the last look."""
@@ -236,13 +240,16 @@ class StageJob:
     Attributes:
         order: the stage.
         folder: for progress, and for the wish to stop.
+        on_gpu: the job was given a GPU.
     """
 
     order: Order
     folder: Path
+    on_gpu: bool = False
     _queued_again: bool = field(default=False, init=False)
 
     def __call__(self) -> Message:
+        os.environ.update({} if self.on_gpu else NO_GPU)
         reports = _Reports(self.order.fingerprint, self.folder)
         if reports.stopping():
             return ("stopped",)
@@ -260,7 +267,7 @@ class StageJob:
         from submitit.helpers import DelayedSubmission
 
         self._queued_again = True
-        return DelayedSubmission(StageJob(self.order, self.folder))
+        return DelayedSubmission(StageJob(self.order, self.folder, self.on_gpu))
 
 
 class _Reports:
