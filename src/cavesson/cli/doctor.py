@@ -27,7 +27,11 @@ EXTRAS = {
     "ray": ("--executor ray: many machines", "ray"),
     "submitit": ("--executor slurm", "slurm"),
     "s3fs": ("a mirror of the store on S3", "s3"),
-    "inspect_ai": ("agents that audit, and their logs", "audit"),
+    "inspect_ai": ("agents that audit, and Inspect's tasks and logs", "audit"),
+    "wandb": ("curves at Weights & Biases (--track wandb)", "wandb"),
+    "mlflow": ("curves in MLflow (--track mlflow)", "mlflow"),
+    "trackio": ("curves in trackio (--track trackio)", "trackio"),
+    "tensorboard": ("curves in TensorBoard (--track tensorboard)", "tensorboard"),
 }
 """Module of an optional package → its purpose, and the extra that installs it."""
 
