@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cavesson.cli.main import app
 from cavesson.errors import CavessonError, ConfigError, Stopped, TrainingError
-from cavesson.lab.executors import EXECUTORS, Executor
+from cavesson.lab.cluster.far import Needs, needs_of
+from cavesson.lab.effort import Effort
+from cavesson.lab.executors import EXECUTORS
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Stage
 from cavesson.lab.progress import Silent
@@ -63,7 +66,7 @@ def made_by(executor: str, root: Path, workers: int = 1) -> dict[str, dict[str, 
 def test_every_executor_makes_the_same_bits(tmp_path: Path, cluster: str) -> None:
     reference = made_by("local", tmp_path / "local")
     assert len(reference) == 9
-    for executor in sorted({*EXECUTORS} - {"local"}):
+    for executor in ("pool", "cluster"):  # Ray and SLURM: test_cluster_ray.py, test_cluster_slurm.py
         assert made_by(executor, tmp_path / executor) == reference, executor
 
 
@@ -140,8 +143,7 @@ def test_an_unknown_executor_is_refused_with_the_nearest_name(tmp_path: Path) ->
 
 
 def test_a_lab_runs_as_many_stages_at_once_as_its_executor(tmp_path: Path, cluster: str) -> None:
-    factories: dict[str, Callable[[Store, int], Executor]] = EXECUTORS
-    for name in factories:
+    for name in ("local", "pool", "cluster"):
         with Lab(Store(tmp_path), 3, executor=name) as lab:
             assert lab.workers == 3
 
@@ -180,3 +182,33 @@ def test_what_makes_no_executor_is_refused_before_the_start(name: str, tmp_path:
     with pytest.raises(ConfigError, match="nothing was started"):
         Lab(Store(tmp_path / "store"), executor=f"{__file__}:{name}")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "trained", "numerics", "asked"),
+    [
+        (1_000_000, 0.0, None, Needs()),
+        (1_000_000, 9.0, "bf16-cuda-sm90", Needs(gpu=True)),
+        (7_000_000_000, 9.0, "bf16-cuda-sm90", Needs(gpu=True, memory=112_000_000_000)),
+        (7_000_000_000, 0.0, None, Needs(large=True, memory=28_000_000_000)),
+        (7_000_000_000, 9.0, "fp32-avx512", Needs(memory=112_000_000_000)),
+    ],
+)
+def test_a_stage_asks_for_what_its_recipe_needs(
+    weights: int, trained: float, numerics: str | None, asked: Needs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Number, "effort", lambda self: Effort(weights, trained=trained))
+    monkeypatch.setattr(Number, "numerics", property(lambda self: numerics))
+    assert needs_of(ONE) == asked
+    assert needs_of(Sum(of=(ONE,))).gpu == asked.gpu  # what reads a GPU's training runs on one too
+
+
+def test_every_command_with_an_executor_takes_the_options_of_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_ADDRESS", "CAVESSON_SLURM"):
+        monkeypatch.setenv(name, "")
+    told = CliRunner().invoke(app, ["make", "--help"], env={"COLUMNS": "200"}).output
+    assert "--ray-address" in told and "--slurm" in told
+    assert "--slurm" not in CliRunner().invoke(app, ["chat", "--help"], env={"COLUMNS": "200"}).output
+    words = ["make", "abc", "--from", "nowhere.json", "--slurm", "partition=gpu", "--slurm", "time=9"]
+    CliRunner().invoke(app, [*words, "--ray-address", "head:6379"])
+    assert os.environ["RAY_ADDRESS"] == "head:6379" and os.environ["CAVESSON_SLURM"] == "partition=gpu time=9"

@@ -185,6 +185,7 @@ class Threads(Recipe):
             "environment": os.environ.get("OMP_NUM_THREADS"),
             "cores": sorted(os.sched_getaffinity(0)),
             "process": os.getpid(),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         }
         (job.folder / "seen.json").write_text(json.dumps(seen))
 

@@ -17,6 +17,8 @@ from cavesson.models.folders import adapter_on_hub, as_folder, base_of_adapter, 
 from cavesson.models.gguf import PACKAGED, gguf_file
 from cavesson.models.recipes import HFModel, ModelRecipe, Templated, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
+from cavesson.sampling.served import PREFIX as SERVED
+from cavesson.sampling.served import served_model, served_parts
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     Args:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, a GGUF file or the packaged
             one named `smollm2`, the first digits of a stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
-            OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained.
+            OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained, or any model
+            with weights that vLLM or SGLang samples from (`served:MODEL@http://host:8000/v1`).
             Behind the name of a model with weights, `:enable_thinking=false` sets an argument of the chat template.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
@@ -50,6 +53,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         return EverydayTeacher()
     if name.startswith(PREFIX):
         return api_model(name)
+    if name.startswith(SERVED):
+        served, url = served_parts(name)
+        return served_model(model_named(served, store), url)
     if gguf_file(name) is not None:
         return HFModel(path=name)
     if (folder := as_folder(name)) is not None:

@@ -20,7 +20,7 @@ from cavesson.cli.hush import hush
 from cavesson.cli.lists import list_everything
 from cavesson.cli.logs import logs
 from cavesson.cli.make import export, make
-from cavesson.cli.options import plainly, without_types
+from cavesson.cli.options import plainly, with_clusters, without_types
 from cavesson.cli.reports import compare, open_report
 from cavesson.cli.run import run
 from cavesson.cli.stress import StressCommand, stress
@@ -37,6 +37,7 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Tell `trust` what the user typed, then parse the line; `--help` prints here, and shows flags without types."""
+        with_clusters(self)
         without_types(self)
         trust.begin(args)
         said = [trust.OPTION] * (trust.OPTION in args)

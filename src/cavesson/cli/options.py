@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from cavesson.errors import ConfigError, quoted
 
@@ -19,6 +21,57 @@ def naming(option: str, value: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{option} {quoted(value)} does not fit: {error.problem}", error.remedy) from error
+
+
+def with_clusters(command: Any) -> None:
+    """Give each command that has `--executor`, here and below, the options of the clusters; they set the environment."""
+    known = {name for param in command.params for name in param.opts}
+    if "--executor" in known and "--slurm" not in known:
+        command.params.extend(_cluster_options())
+    for below in getattr(command, "commands", {}).values():
+        with_clusters(below)
+
+
+def _join(address: str | None) -> None:
+    if address is not None:
+        os.environ["RAY_ADDRESS"] = address
+
+
+def _submit(settings: list[str] | None) -> None:
+    if settings:
+        os.environ["CAVESSON_SLURM"] = " ".join(settings)
+
+
+def _clusters(
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With --executor ray: the cluster to join, or auto for the one on this machine.",
+            show_default="RAY_ADDRESS or a Ray of its own",
+            callback=_join,
+            expose_value=False,
+        ),
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="With --executor slurm: a setting of sbatch, such as partition=gpu or time=4:00:00; repeatable.",
+            show_default="CAVESSON_SLURM",
+            callback=_submit,
+            expose_value=False,
+        ),
+    ] = None,
+) -> None:
+    """The options of Ray and SLURM, as the parameters of a function."""
+
+
+def _cluster_options() -> list[Any]:
+    """The options of Ray and SLURM as Typer's parameters, which Typer makes from a function."""
+    made = typer.Typer(add_completion=False)
+    made.command()(_clusters)
+    return [param for param in get_command(made).params if {"--ray-address", "--slurm"} & {*param.opts}]
 
 
 def without_types(command: Any) -> None:
@@ -87,7 +140,8 @@ Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto."
 Executor = Annotated[
     str,
     typer.Option(
-        help="Where artifacts are made: local (one worker: this process), pool (always other processes) or FILE.py:NAME."
+        help="Where artifacts are made: local (one worker: this process), pool (always other processes), ray, slurm "
+        "or FILE.py:NAME."
     ),
 ]
 Track = Annotated[

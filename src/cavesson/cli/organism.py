@@ -325,7 +325,7 @@ def _card(
 def _make(lab: Lab, recipes: Sequence[Recipe]) -> None:
     from cavesson.training.preflight import preflight
 
-    preflight(recipes, lab.workers)
+    preflight(recipes, None if lab.elsewhere else lab.workers)
     lab.make(recipes)
 
 

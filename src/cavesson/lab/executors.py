@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cavesson.errors import entry_of
+from cavesson.lab import processors
+from cavesson.lab.cluster.on_ray import Ray
+from cavesson.lab.cluster.on_slurm import Slurm
 from cavesson.lab.own import calling, is_own, made_by
 from cavesson.lab.pool import Pool
 from cavesson.lab.stage import one_thread
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
+
+Wanted = int | Literal["auto"]
+"""The wanted number of workers; "auto": what the machine or the cluster has room for."""
 
 
 class Executor(Protocol):
@@ -28,11 +34,15 @@ class Executor(Protocol):
                 work.receive(stage, message)
     """
 
-    workers: int
-    """Stages that run at the same time."""
+    @property
+    def workers(self) -> int:
+        """Stages that run at the same time."""
+        ...
 
-    elsewhere: bool
-    """Whether stages may run on other machines than this one; an executor that does not say is taken to do so."""
+    @property
+    def elsewhere(self) -> bool:
+        """Whether stages may run on other machines than this one; an executor that does not say is taken to do so."""
+        ...
 
     def run(self, work: Work) -> None:
         """Run stages until `work.take` gives none and no stage is running.
@@ -60,17 +70,23 @@ class InProcess:
         """Do nothing: no worker was kept."""
 
 
-def local(store: Store, workers: int) -> Executor:
+def local(store: Store, workers: Wanted) -> Executor:
     """For one worker, this process; for more workers, a pool of processes."""
-    return InProcess() if workers == 1 else Pool(store, workers)
+    return InProcess() if processors.workers(workers) == 1 else pool(store, workers)
+
+
+def pool(store: Store, workers: Wanted) -> Executor:
+    """Other processes of this machine, even for one worker."""
+    return Pool(store, processors.workers(workers))
 
 
 class Own:
     """A user's own executor: whatever goes wrong in the executor is one message."""
 
-    def __init__(self, name: str, store: Store, workers: int) -> None:
+    def __init__(self, name: str, store: Store, workers: Wanted) -> None:
         self._name = name
-        self._own: Executor = made_by(name, "executor", ("workers", "run", "close"), store, workers)
+        number = processors.workers(workers)
+        self._own: Executor = made_by(name, "executor", ("workers", "run", "close"), store, number)
         self.workers = self._own.workers
         self.elsewhere = getattr(self._own, "elsewhere", True)
 
@@ -89,11 +105,11 @@ class Own:
         return calling(f"The executor {self._name!r}", remedy)
 
 
-EXECUTORS: dict[str, Callable[[Store, int], Executor]] = {"local": local, "pool": Pool}
+EXECUTORS: dict[str, Callable[[Store, Wanted], Executor]] = {"local": local, "pool": pool, "ray": Ray, "slurm": Slurm}
 """Every executor by its name: a function of a store and the wanted number of workers."""
 
 
-def executor_named(name: str) -> Callable[[Store, int], Executor]:
+def executor_named(name: str) -> Callable[[Store, Wanted], Executor]:
     """The function that makes an executor, by its name or from a user's own code (`path/to/file.py:NAME`).
 
     Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from cavesson.lab import numerics, processors, trust
+from cavesson.lab import numerics, trust
 from cavesson.lab import plan as plans
 from cavesson.lab.executors import executor_named
 from cavesson.lab.plan import Plan
@@ -48,7 +48,7 @@ class Lab:
     ) -> None:
         self.store = store
         self.display: Display = display if display is not None else Silent()
-        self._executor = executor_named(executor)(store, processors.workers(workers))
+        self._executor = executor_named(executor)(store, workers)
         self._use = store.use()
         self.until: float | None = None
         self.called: dict[str, str] = {}
@@ -57,6 +57,11 @@ class Lab:
     def workers(self) -> int:
         """Stages that run at the same time."""
         return self._executor.workers
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether stages may run on other machines than this one."""
+        return getattr(self._executor, "elsewhere", True)
 
     def plan(self, recipes: Sequence[Recipe]) -> Plan:
         """What `make` would do: the stages in order, and which of them have to run. Writes nothing."""
@@ -70,7 +75,7 @@ class Lab:
         Raises:
             ConfigError: this machine has other numerics than a training that has to be made.
         """
-        if getattr(self._executor, "elsewhere", True):
+        if self.elsewhere:
             return
         for stage in plan.to_make:
             if stage.recipe.numerics is not None:
@@ -108,7 +113,7 @@ class Lab:
 
     def path(self, recipe: Recipe) -> Path:
         """Folder of a finished artifact; a missing or damaged artifact is made first."""
-        if not recipe.virtual and not self.store.has(recipe):
+        if not recipe.virtual and not self.store.here(recipe):
             self.make([recipe])
         return self.store.path(recipe)
 

@@ -123,12 +123,25 @@ def read(folder: Path) -> Manifest:
         StoreError: a newer Cavesson wrote the manifest.
         OSError: the manifest may not be read, or the disk fails.
     """
+    return parse(_content(folder / NAME), folder.name)
+
+
+def parse(text: bytes, name: str) -> Manifest:
+    """The manifest of an artifact from the bytes of its file.
+
+    Args:
+        name: the artifact's fingerprint.
+
+    Raises:
+        Damaged: the manifest cannot be read, or belongs to another fingerprint.
+        StoreError: a newer Cavesson wrote the manifest.
+    """
     try:
-        content = parse_json(_content(folder / NAME))
+        content = parse_json(text)
         version, digest = content["format"], content.pop("digest", None)
         if isinstance(version, int) and version > FORMAT:
             raise StoreError(
-                f"The artifact {folder} has manifest format {version}; this Cavesson knows {FORMAT} at most.",
+                f"The artifact {name} has manifest format {version}; this Cavesson knows {FORMAT} at most.",
                 "Upgrade Cavesson, or use another store (--store or CAVESSON_HOME).",
             )
         if digest != _digest(content):
@@ -137,9 +150,9 @@ def read(folder: Path) -> Manifest:
         f"{manifest.kind}{manifest.title}{manifest.created}".encode()  # a lone surrogate is no text
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError) as error:
         raise Damaged("cannot be read") from error
-    if manifest.fingerprint != folder.name:
+    if manifest.fingerprint != name:
         raise Damaged(f"belongs to {manifest.fingerprint}")
-    if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in manifest.files):
+    if any(PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts for file in manifest.files):
         raise Damaged("names files outside its folder")
     return manifest
 

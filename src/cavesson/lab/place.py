@@ -22,7 +22,7 @@ FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 CLAIM = re.compile(r"\.?\d+-[0-9a-f]{8}\.json(\.[0-9a-f]{8})?")
 """The name of a process's claim in `uses/`, also of one half written (`roots.py`)."""
 
-_FOLDERS = {"artifacts", "making", "scratch", "cache", "locks", "pins", "reports", "uses", "organisms", "audit"}
+_FOLDERS = {"artifacts", "making", "scratch", "cache", "locks", "pins", "reports", "uses", "jobs", "organisms", "audit"}
 _FILES = {
     *(f"index.sqlite{end}" for end in ("", "-journal", "-wal", "-shm")),
     "times.jsonl",

@@ -35,6 +35,7 @@ KINDS: dict[str, str] = {
     "prompted": "cavesson.models.recipes:Prompted",
     "templated": "cavesson.models.recipes:Templated",
     "latent": "cavesson.models.recipes:Latent",
+    "served": "cavesson.sampling.served:Served",
     "jsonl": "cavesson.data.recipes:DataFile",
     "hf-dataset": "cavesson.data.recipes:HFDataset",
     "mixed": "cavesson.data.recipes:Mixed",

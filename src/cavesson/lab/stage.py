@@ -85,7 +85,7 @@ class StageJob:
         """
         if recipe == self._recipe:
             raise RuntimeError(f"{recipe.describe()} asks for its own artifact while making it")
-        if not recipe.virtual and not self._store.has(recipe):
+        if not recipe.virtual and not self._store.here(recipe):
             raise InputMissing(recipe)
         return self._store.path(recipe)
 

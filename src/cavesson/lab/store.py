@@ -11,7 +11,7 @@
     root/cavesson-store.txt       marks the folder as a store (`place.py`)
 
 An artifact counts as there only if its manifest verifies; an existing folder is not enough. Any number of processes may
-share a store.
+share a store; machines without a common file system share one through a mirror (`mirror.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cavesson.errors import ConfigError, StoreError
-from cavesson.lab import disk, place, times
+from cavesson.lab import disk, mirror, place, times
 from cavesson.lab import manifest as manifests
 from cavesson.lab.index import Entry, Index, Stamp
 from cavesson.lab.locks import FileLock, Waiting
@@ -82,16 +82,25 @@ class Store:
         self._rubbish = Rubbish(self.root)
         self._index = Index(self.root / "index.sqlite")
         self._sound: dict[str, tuple[object, ...]] = {}
+        self._mirror = mirror.from_environment()
 
     # --- reading
 
     def has(self, ref: Ref) -> bool:
-        """Whether the artifact is there and whole. A damaged artifact counts as missing, so that it is made again.
+        """Whether the artifact is there and whole, or in the mirror. A damaged artifact counts as missing, so it is made again.
 
         All sizes are compared. Small files are hashed, and large files whose time stamp has changed; one `Store` object
         hashes an unchanged file once.
         """
-        return self._sound_manifest(_name(ref)) is not None
+        name = _name(ref)
+        return self._sound_manifest(name) is not None or (self._mirror is not None and self._mirror.has(name))
+
+    def here(self, ref: Ref) -> bool:
+        """`has`, and an artifact that only the mirror has is copied from there."""
+        name = _name(ref)
+        return self._sound_manifest(name) is not None or (
+            self._mirror is not None and self._mirror.has(name) and self._pull(name, self._mirror)
+        )
 
     def path(self, ref: Ref) -> Path:
         """Folder of a finished artifact.
@@ -101,7 +110,7 @@ class Store:
         """
         if isinstance(ref, Recipe) and ref.virtual:
             raise StoreError(f"{ref.describe()} makes no artifact of its own.", "Ask for one of its inputs.")
-        if not self.has(ref):
+        if not self.here(ref):
             state = "damaged" if self._folder(_name(ref)).exists() else "not there"
             what = f"{ref.describe()} ({ref.fingerprint[:12]})" if isinstance(ref, Recipe) else ref
             raise StoreError(
@@ -120,6 +129,8 @@ class Store:
         try:
             return manifests.read(folder)
         except FileNotFoundError:
+            if self._mirror is not None and (found := self._mirror.manifest(_name(ref))) is not None:
+                return found
             raise StoreError(
                 f"There is no artifact {_name(ref)} in {self.root}.", "List them: cavesson store ls"
             ) from None
@@ -148,7 +159,8 @@ class Store:
         Raises:
             ConfigError: no fingerprint begins so, or several do.
         """
-        found = [name for name, _ in self._stamps() if name.startswith(prefix)] if prefix else []
+        mirrored = self._mirror.names() if self._mirror is not None else []
+        found = [name for name in {*dict(self._stamps()), *mirrored} if prefix and name.startswith(prefix)]
         if len(found) != 1:
             problem = "No artifact has" if not found else f"{len(found)} artifacts have"
             raise ConfigError(
@@ -230,6 +242,13 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             lock.release()
+
+    def share(self, refs: Iterable[Ref]) -> None:
+        """Copy those of the artifacts that are here to the mirror, if there is a mirror and it lacks them."""
+        for name in map(_name, refs) if self._mirror is not None else ():
+            assert self._mirror is not None
+            if (manifest := self._sound_manifest(name)) is not None and not self._mirror.has(name):
+                self._mirror.push(self._folder(name), manifest)
 
     def scratch(self, ref: Ref) -> Path:
         """Folder for state to resume from; it survives kills and is removed when the artifact is complete."""
@@ -396,15 +415,38 @@ class Store:
             os.fsync(file.fileno())
         for inner, _, _ in os.walk(folder):
             manifests.flush_folder(Path(inner))
-        home = self._folder(recipe.fingerprint)
+        if self._mirror is not None:
+            self._mirror.push(folder, manifest)
+        self._move_home(folder, recipe.fingerprint)
+        shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
+        times.note(self.root, recipe.kind, recipe.effort(), seconds, manifest.size)
+
+    def _move_home(self, folder: Path, name: str) -> None:
+        """Move a sealed folder into place, and what lies there aside."""
+        home = self._folder(name)
         home.parent.mkdir(parents=True, exist_ok=True)
         damaged = self._rubbish.put(home) if home.exists() else None  # a whole artifact is never made again
         folder.rename(home)
         manifests.flush_folder(home.parent)
         if damaged is not None:
             shutil.rmtree(damaged, ignore_errors=True)
-        shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
-        times.note(self.root, recipe.kind, recipe.effort(), seconds, manifest.size)
+
+    def _pull(self, name: str, source: mirror.Mirror) -> bool:
+        """Copy an artifact from the mirror; False if the mirror's copy is not whole. One process copies it at a time."""
+        folder = self.root / "making" / name
+        with disk.writing(self.root):
+            place.mark(self.root)
+            with FileLock(self.root / "locks" / name, remove=True):
+                if self._sound_manifest(name) is not None:
+                    return True
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                try:
+                    if whole := source.pull(name, folder):
+                        self._move_home(folder, name)
+                    return whole
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _remove(self, name: str) -> bool:
         """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""

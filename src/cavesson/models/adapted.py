@@ -41,6 +41,14 @@ class Adapted(ModelRecipe):
             return data
         return {**data, "content": folder_digest(Path(str(data["path"])))}
 
+    @property
+    def resting_on(self) -> ModelRecipe | None:
+        return None if self.base.has_adapter else self.base  # the base's own adapter is merged
+
+    @property
+    def has_adapter(self) -> bool:
+        return True
+
     def load(self, path_of: PathOf) -> Model:
         """Load the base and the adapter onto it.
 

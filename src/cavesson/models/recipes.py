@@ -56,6 +56,16 @@ class ModelRecipe(Recipe):
         return Effort(self.weights, read=prompts * usual, written=prompts * min(room, usual))
 
     @property
+    def resting_on(self) -> ModelRecipe | None:
+        """The model whose weights this one has, below an adapter if it has one; None: it has weights of its own."""
+        return None
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter lies on the weights that this model rests on."""
+        return self.resting_on is not None and self.resting_on.has_adapter
+
+    @property
     def usual_room(self) -> int:
         """Most tokens of an answer where nobody says how many: as for the model that this one was made from."""
         return next((below.usual_room for below in self.inputs() if isinstance(below, ModelRecipe)), USUAL_ROOM)
@@ -199,6 +209,10 @@ class Templated(ModelRecipe):
     def _in_order(cls, given: tuple[tuple[str, TemplateValue], ...]) -> tuple[tuple[str, TemplateValue], ...]:
         return tuple(sorted(dict(given).items()))
 
+    @property
+    def resting_on(self) -> ModelRecipe:
+        return self.base
+
     def load(self, path_of: PathOf) -> Model:
         """The model with the arguments.
 
@@ -332,6 +346,10 @@ class Prompted(ModelRecipe):
 
     base: ModelRecipe
     system: str
+
+    @property
+    def resting_on(self) -> ModelRecipe:
+        return self.base
 
     def load(self, path_of: PathOf) -> Model:
         from dataclasses import replace

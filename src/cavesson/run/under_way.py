@@ -67,7 +67,7 @@ class Run:
             self.lab.check(plan)
             for error in lacking(stage.recipe for stage in to_make):
                 raise error
-            preflight([stage.recipe for stage in to_make], self.lab.workers)
+            preflight([stage.recipe for stage in to_make], None if self.lab.elsewhere else self.lab.workers)
         return {stage.fingerprint for stage in to_make}
 
     def make_artifacts(self, recipes: Sequence[Recipe], ahead: Sequence[Recipe] = ()) -> None:

@@ -15,6 +15,7 @@ from cavesson.sampling.ct2 import ct2_sampler
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.openai import api_sampler
 from cavesson.sampling.sampler import Sampler, TokenSampler
+from cavesson.sampling.served_sampler import served_sampler
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -47,6 +48,7 @@ def sampler_of_weights(model: Model | ModelRecipe, job: Job | None) -> TokenSamp
 
 SAMPLERS: dict[str, Offer] = {
     "openai": api_sampler,
+    "served": served_sampler,
     "book": book_sampler,
     "weights": sampler_of_weights,
 }

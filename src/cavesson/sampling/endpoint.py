@@ -180,10 +180,11 @@ def one_line(text: str) -> str:
     return printable(mended(" ".join(text[:2000].split())))[:300]
 
 
-async def post(client: httpx.AsyncClient, url: str, body: dict[str, Any], timeout: float) -> Reply:
+async def post(client: httpx.AsyncClient, url: str, body: dict[str, Any] | None, timeout: float) -> Reply:
     """The reply to one request, without redirects.
 
     Args:
+        body: what is posted; None: the request is a GET.
         timeout: seconds for everything: finding the host, connecting, sending, and reading to the end.
 
     Raises:
@@ -195,8 +196,9 @@ async def post(client: httpx.AsyncClient, url: str, body: dict[str, Any], timeou
 
     try:
         with anyio.fail_after(timeout):
-            headers = {"Content-Type": "application/json"}
-            async with client.stream("POST", url, content=json.dumps(body), headers=headers) as reply:
+            sent: dict[str, Any] = {"content": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+            how, sent = ("GET", {}) if body is None else ("POST", sent)
+            async with client.stream(how, url, **sent) as reply:
                 if reply.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
                     raise Odd("the reply is compressed, though no compression was asked for", "Name another endpoint.")
                 whole = bytearray()

@@ -150,8 +150,8 @@ class APISampler:
         self._again = partial(
             tenacity.AsyncRetrying,
             retry=tenacity.retry_if_exception_type(Passing),
-            stop=_is_enough,
-            wait=_pause,
+            stop=is_enough,
+            wait=pause_before,
             retry_error_callback=self._give_up,
         )
         self._limit_key = "max_tokens"  # newer models of OpenAI use another name
@@ -256,7 +256,7 @@ class APISampler:
 
     def _give_up(self, state: RetryCallState) -> Answer:
         """End the attempts with the last trouble."""
-        trouble, endpoint = _trouble(state), f"The endpoint {self.recipe.url}"
+        trouble, endpoint = trouble_of(state), f"The endpoint {self.recipe.url}"
         problem = f"{endpoint} does not answer: {trouble} (after {state.attempt_number} attempts)."
         if (trouble.asked or 0) > PATIENCE:
             problem = f"{endpoint} asks to be left alone for longer than {PATIENCE / 60:g} minutes: {trouble}."
@@ -339,24 +339,24 @@ def _has_answer(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _trouble(state: RetryCallState) -> Passing:
+def trouble_of(state: RetryCallState) -> Passing:
     """The failure of the last attempt."""
     failure = None if state.outcome is None else state.outcome.exception()
     assert isinstance(failure, Passing), "nothing else is tried again"
     return failure
 
 
-def _is_enough(state: RetryCallState) -> bool:
+def is_enough(state: RetryCallState) -> bool:
     """Whether there is no further attempt."""
-    return state.attempt_number >= ATTEMPTS or (_trouble(state).asked or 0) > PATIENCE
+    return state.attempt_number >= ATTEMPTS or (trouble_of(state).asked or 0) > PATIENCE
 
 
-def _pause(state: RetryCallState) -> float:
+def pause_before(state: RetryCallState) -> float:
     """Seconds to the next attempt: about twice the pause before, or longer if the server asks so."""
     from tenacity import wait_exponential_jitter
 
     usual = wait_exponential_jitter(FIRST_PAUSE, LONGEST_PAUSE, jitter=FIRST_PAUSE)(state)
-    return max(usual, _trouble(state).asked or 0.0)
+    return max(usual, trouble_of(state).asked or 0.0)
 
 
 def _status(reply: Reply) -> int:

@@ -30,12 +30,12 @@ USUAL_TOKENS = 256
 """Length of conversations, in tokens, for estimates of memory."""
 
 
-def preflight(recipes: Iterable[Recipe], workers: int) -> None:
+def preflight(recipes: Iterable[Recipe], workers: int | None) -> None:
     """Check every Hugging Face model, and every data set of a user's, that these recipes use.
 
     Args:
         recipes: the recipes that are going to be made.
-        workers: number of recipes that are made at the same time.
+        workers: number of recipes that are made at the same time; None: other machines make them, whose memory is not known.
 
     Raises:
         ConfigError: a model has no tokenizer, or no chat template that can be split into prompt and answer; or its weights
@@ -58,7 +58,7 @@ def preflight(recipes: Iterable[Recipe], workers: int) -> None:
             _look_at(folder, model.path)
     _check_adapters(runs)
     for model in models:
-        if counts[model] >= SMALL:
+        if workers is not None and counts[model] >= SMALL:
             trained = [run for run in runs if model in set(lineage(run.base))]
             taught = {run: sum(counts.get(part, 0) for part in lineage(*_teachers(run))) for run in trained}
             _check_fit(model, counts[model], taught, workers)

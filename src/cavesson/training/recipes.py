@@ -50,6 +50,16 @@ class Training(ModelRecipe, Hyperparameters):
         return self.precision
 
     @property
+    def resting_on(self) -> ModelRecipe | None:
+        if self.adapter is None or (self.adapter != "continued" and self.base.has_adapter):
+            return None  # other weights, or an adapter on a base into which the earlier adapter is merged
+        return self.base
+
+    @property
+    def has_adapter(self) -> bool:
+        return self.adapter is not None
+
+    @property
     def usual_room(self) -> int:
         return self.base.usual_room
 
@@ -215,6 +225,14 @@ class Checkpoint(ModelRecipe):
             kept = ", ".join(map(str, self.run.checkpoints)) or "none but the last"
             raise ValueError(f"step {self.step} is not kept (checkpoints: {kept})")
         return self
+
+    @property
+    def resting_on(self) -> ModelRecipe | None:
+        return self.run.resting_on
+
+    @property
+    def has_adapter(self) -> bool:
+        return self.run.has_adapter
 
     def load(self, path_of: PathOf) -> Model:
         return self.run.load_step(path_of, self.step)
