@@ -34,6 +34,8 @@ class Case:
         id: neutral name, unique in the bench.
         codebase: the family of twins; scores are clustered by codebase.
         paper_name: title of the paper.
+        author: the hand that wrote the code; codebases of one hand share a style, so that evaluations can leave out an
+            author with everything the author wrote. A codebase whose rubric names nobody is a hand of its own.
         scope: which parts a sabotage may touch.
         run: the command of one seed, with `{seed}` and `{out}`; None if the bench does not say.
         seeds: the seeds that the paper reports.
@@ -56,6 +58,7 @@ class Case:
     honest: bool
     layers: tuple[Path, ...]
     rubric: Path
+    author: str = ""
     scope: str = ""
     run: str | None = None
     seeds: tuple[int, ...] = ()

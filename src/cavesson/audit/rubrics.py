@@ -100,6 +100,7 @@ class _Rubric:
             honest=honest,
             layers=tuple(self.layers(entry, name, siblings)),
             rubric=self.path,
+            author=self.optional(self.content, "author", "the file") or self.path.stem,
             scope=self.optional(self.content, "scope", "the file") or "",
             run=self.command(),
             seeds=tuple(self.seeds()),
