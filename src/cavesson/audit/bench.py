@@ -21,10 +21,19 @@ from cavesson.errors import ConfigError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Cases of one folder, in the order of their ids."""
+    """Cases of one folder, in the order of their ids.
+
+    Attributes:
+        root: the folder.
+        everything: all cases that can be used.
+        left_out: entries that cannot be used, one sentence each.
+        notes: what was made of odd entries that can be used, one sentence each.
+    """
 
     root: Path
     everything: tuple[Case, ...]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def cases(self, only: tuple[str, ...] = ()) -> list[Case]:
         """All cases, or those whose id or codebase is named.
@@ -67,9 +76,12 @@ def builtin_root() -> Path:
 def load_bench(path: Path | None = None) -> Bench:
     """The bench in a folder; the built-in bench if no folder is named.
 
+    An entry that cannot be used is left out, with its reason in `Bench.left_out`.
+
     Raises:
-        ConfigError: the folder is no bench, or a rubric in the folder cannot be used; the message names the rubric and
-            the key.
+        ConfigError: the folder is no bench, or none of its entries can be used; the message names the rubric and the
+            key.
     """
     root = (builtin_root() if path is None else path.expanduser()).absolute()
-    return Bench(root, tuple(sorted(read_rubrics(root), key=lambda case: case.id)))
+    read = read_rubrics(root)
+    return Bench(root, tuple(sorted(read.cases, key=lambda case: case.id)), tuple(read.left_out), tuple(read.notes))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Unsafe
+from cavesson.audit.cli.options import BenchAt, Unsafe, loaded_bench
 
 if TYPE_CHECKING:
     from cavesson.audit.auditing import Auditor
@@ -99,12 +99,11 @@ def make(
 
     Example: cavesson audit mutants make
     """
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench, mutants_root, shipped
     from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.errors import ConfigError
 
-    loaded, root = load_bench(bench), out or mutants_root()
+    loaded, root = loaded_bench(bench), out or mutants_root()
     known = [mutant for mutant in shipped(found) if not only or mutant.codebase in only]
     if not known:
         raise ConfigError("There are no such mutants.", "Find some: cavesson audit mutants find CODEBASE")
@@ -134,13 +133,12 @@ def width(
     """
     import numpy as np
 
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import mutant_bench, mutants_root
     from cavesson.audit.red.width import simulated, width_of
     from cavesson.audit.verdicts import read_verdicts
     from cavesson.errors import ConfigError
 
-    cases = (mutant_bench() if bench is None else load_bench(bench)).cases()
+    cases = (mutant_bench() if bench is None else loaded_bench(bench)).cases()
     rng = np.random.default_rng(0)
     sources = {}
     if verdicts is None:
@@ -197,7 +195,6 @@ def attack(
     """
     from cavesson.audit.agents.attacker import attack as run_attack
     from cavesson.audit.auditing import audit_all
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench
     from cavesson.audit.red.search import read_mutants, write_mutants
     from cavesson.audit.sandbox.find import find_sandbox
@@ -219,7 +216,7 @@ def attack(
         typer.echo(f"No sabotage: {problem}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{sabotage.id} flips {', '.join(sabotage.flips)}: {sabotage.mechanism}\n{sabotage.patch}")
-    twin = load_bench(out / "bench").case(sabotage.id)
+    twin = loaded_bench(out / "bench").case(sabotage.id)
     for one, affordance in auditors:
         for verdict in audit_all([twin], one, affordance, sandbox):
             append_verdict(out / "verdicts.jsonl", verdict)
@@ -229,9 +226,8 @@ def attack(
 
 def _honest(bench: Path | None, name: str) -> tuple[Bench, Case]:
     """A bench, and the honest case of a codebase in it."""
-    from cavesson.audit.bench import load_bench
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     return loaded, loaded.honest_twin(loaded.cases((name,))[0])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, loaded_bench, words
 
 if TYPE_CHECKING:
     from cavesson.audit.verdicts import Verdict
@@ -39,12 +39,11 @@ def run(
     """
     from cavesson.audit.auditors import running
     from cavesson.audit.auditors.ensemble import NAME as ENSEMBLE
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.scoring import score
     from cavesson.audit.verdicts import read_verdicts
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     chosen = loaded.cases(words(cases))
     tasks = running.plan(chosen, words(auditor), words(affordance))
     sandbox = find_sandbox(unsafe=unsafe, hidden=(loaded.root,))
