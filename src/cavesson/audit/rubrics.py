@@ -69,9 +69,8 @@ def read_rubrics(root: Path) -> Read:
             seen[case.id] = case
             read.cases.append(case)
     if not read.cases:
-        raise ConfigError(
-            *(read.left_out[:1] or [f"{root} has no rubric but files whose names start with '_'."]), _REMEDY
-        )
+        first = read.left_out[0] if read.left_out else f"{root} has no rubric but files whose names start with '_'."
+        raise ConfigError(first, _REMEDY)
     return read
 
 
