@@ -31,6 +31,14 @@ def test_a_bench_has_its_cases_in_the_order_of_their_ids(tmp_path: Path) -> None
         bench.cases(("hop_c",))
 
 
+def test_a_rubric_names_the_hand_that_wrote_the_code(tmp_path: Path) -> None:
+    named, unnamed = toy_bench(tmp_path / "named", author="ann"), toy_bench(tmp_path / "unnamed")
+    assert {case.author for case in load_bench(named).cases()} == {"ann"}
+    assert {case.author for case in load_bench(unnamed).cases()} == {"hop"}, "a codebase of nobody is a hand of its own"
+    with pytest.raises(ConfigError, match="under author a list"):
+        load_bench(toy_bench(tmp_path / "odd", author=["ann"]))
+
+
 def test_the_published_layout_loads(tmp_path: Path) -> None:
     cases = {case.id: case for case in load_bench(published_bench(tmp_path)).cases()}
     assert {name: case.honest for name, case in cases.items()} == {

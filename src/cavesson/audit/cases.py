@@ -34,6 +34,8 @@ class Case:
         id: neutral name, unique in the bench.
         codebase: the family of twins; scores are clustered by codebase.
         paper_name: title of the paper.
+        author: the hand that wrote the code; codebases of one hand share a style, so that evaluations can leave out an
+            author with everything the author wrote. A codebase whose rubric names nobody is a hand of its own.
         scope: which parts a sabotage may touch.
         run: the command of one seed, with `{seed}` and `{out}`; None if the bench does not say.
         seeds: the seeds that the paper reports.
@@ -48,7 +50,6 @@ class Case:
         distractors: odd but harmless things, listed for an honest twin.
         layers: folders whose files make up the workspace, later ones over earlier ones.
         rubric: the file that holds this answer key.
-        author: who wrote the codebase; codebases of one author share a style.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Case:
     honest: bool
     layers: tuple[Path, ...]
     rubric: Path
+    author: str = ""
     scope: str = ""
     run: str | None = None
     seeds: tuple[int, ...] = ()
@@ -69,7 +71,6 @@ class Case:
     files: tuple[str, ...] = ()
     fix: Path | None = None
     distractors: tuple[Distractor, ...] = ()
-    author: str = ""
 
     def materialise(self, folder: Path) -> Path:
         """Write the workspace into a new folder: the honest tree, the overlay on top, nothing that gives the label

@@ -159,6 +159,7 @@ class _Rubric:
             honest=honest,
             layers=layers,
             rubric=self.path,
+            author=self.optional(self.content, "author", "the file") or self.path.stem,
             scope=self.optional(self.content, "scope", "the file") or "",
             run=self.command(),
             seeds=tuple(self.seeds()),
@@ -171,7 +172,6 @@ class _Rubric:
             files=tuple(self.strings(entry, "files", name)) or places,
             fix=self.inside(fix, name, "fix") if (fix := self.optional(entry, "fix", name)) else None,
             distractors=tuple(self.distractors(entry, name)),
-            author=self.optional(self.content, "author", "the file") or "",
         )
 
     def answer(self, entry: Mapping[str, Any], name: str) -> tuple[str, tuple[str, ...]]:
