@@ -43,8 +43,7 @@ class Bench:
         """
         known = {name for case in self.everything for name in (case.id, case.codebase)}
         if unknown := [name for name in only if name not in known]:
-            raise ConfigError(f"The bench {self.root} has no case and no codebase {unknown[0]!r}.",
-                              nearest(unknown[0], known))  # fmt: skip
+            raise self._missing(unknown[0], "case and no codebase", known)
         return [case for case in self.everything if not only or {case.id, case.codebase} & set(only)]
 
     def case(self, name: str) -> Case:
@@ -56,8 +55,14 @@ class Bench:
         for case in self.everything:
             if case.id == name:
                 return case
-        raise ConfigError(
-            f"The bench {self.root} has no case {name!r}.", nearest(name, (c.id for c in self.everything))
+        raise self._missing(name, "case", {case.id for case in self.everything})
+
+    def _missing(self, name: str, what: str, known: set[str]) -> ConfigError:
+        """The error for a name that the bench does not have, with the reason if the entry was left out."""
+        reason = next((line for line in self.left_out if repr(name) in line), "")
+        problem = f"The bench {self.root} has no {what} {name!r}"
+        return ConfigError(
+            f"{problem}; the entry was left out: {reason}" if reason else f"{problem}.", nearest(name, known)
         )
 
     def honest_twin(self, case: Case) -> Case:

@@ -88,7 +88,8 @@ def _cases(path: Path, root: Path, read: Read) -> Iterator[Case]:
             case = rubric.case(entry, name, honest, {one: other for one, (_, other) in entries.items()}, findings)
             names = case.tree()
         except ConfigError as error:
-            read.left_out.append(error.problem)
+            told = repr(name) in error.problem
+            read.left_out.append(error.problem if told else f"{path}: the entry {name!r}: {error.problem}")
             continue
         odd = [link for layer in case.layers for link in published_files(layer)[1]]
         if odd:

@@ -36,5 +36,5 @@ def loaded_bench(path: Path | None) -> Bench:
     for line in bench.left_out:
         typer.echo(f"left out: {line}", err=True)
     if bench.left_out:
-        typer.echo(f"{len(bench.left_out)} entries left out, {len(bench.everything)} cases loaded", err=True)
+        typer.echo(f"entries left out: {len(bench.left_out)}; cases loaded: {len(bench.everything)}", err=True)
     return bench

@@ -177,7 +177,7 @@ def attack(
         list[str] | None,
         typer.Option(
             "--auditor",
-            help="Auditor of the sabotage: static, probe, llm:MODEL; may be repeated.",
+            help="Auditor of the sabotage: static, probe, llm:MODEL, llm+probes:MODEL; may be repeated.",
             show_default="static, probe",
         ),
     ] = None,
@@ -233,12 +233,12 @@ def _honest(bench: Path | None, name: str) -> tuple[Bench, Case]:
 
 def _auditor(name: str, codebase: str, logs: Path) -> tuple[Auditor, Affordance]:
     """An auditor by name, with the most that it can use."""
-    from cavesson.audit.agents.auditor import LLM, LLMAuditor
+    from cavesson.audit.agents.auditor import is_llm, llm_named
     from cavesson.audit.auditors import AUDITORS, CAN
     from cavesson.errors import ConfigError, nearest
 
-    if name.startswith(LLM):
-        return LLMAuditor(name.removeprefix(LLM), logs), "experiments"
+    if is_llm(name):
+        return llm_named(name, logs), "experiments"
     if name not in AUDITORS:
         raise ConfigError(f"There is no auditor {name!r}.", nearest(name, [*AUDITORS, "llm:MODEL"]))
     return AUDITORS[name](codebase), CAN[name][-1]
