@@ -45,7 +45,9 @@ def share_seed(file: TextFile) -> Iterator[Mutation]:
         match node:
             case ast.BinOp(left=left, op=ast.Add() | ast.Mult()) if _is_seed(left):
                 yield Mutation("share-seed", file.path, node.lineno, (file.replace(node, file.segment(left)),))
-            case ast.List(elts=[first, *rest]) | ast.Tuple(elts=[first, *rest]) if _is_seed(first):
+            case ast.List(elts=[first, *rest], ctx=ast.Load()) | ast.Tuple(elts=[first, *rest], ctx=ast.Load()) if (
+                _is_seed(first)
+            ):
                 for part in rest:
                     if file.segment(part) != "0":
                         yield Mutation("share-seed", file.path, node.lineno, (file.replace(part, "0"),))
