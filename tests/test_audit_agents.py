@@ -13,6 +13,8 @@ from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUN, toy_bench, write
+from cavesson import tinyworld
+from cavesson.audit.agents import inspecting
 from cavesson.audit.agents.answers import read_object
 from cavesson.audit.agents.attacker import attack, check_sabotage
 from cavesson.audit.agents.auditor import LLMAuditor, is_llm, llm_named
@@ -148,6 +150,16 @@ def test_a_model_is_named_with_or_without_probes() -> None:
     assert names == ["llm:mockllm/model", "llm+probes:mockllm/model"] and all(map(is_llm, names))
     with pytest.raises(ConfigError, match="no model of Inspect's"):
         llm_named("llm+probes:gpt")
+
+
+@pytest.mark.slow
+def test_a_local_model_walks_the_whole_way_and_what_it_cannot_do_is_unscored(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspecting, "MESSAGES", 5)
+    auditor = llm_named(f"llm+probes:hf/{Path(tinyworld.__file__).parent / 'weights' / 'small'}", tmp_path / "logs")
+    (verdict,) = audit_all([bench.case("hop_a")], auditor, "experiments", find_sandbox(hidden=(bench.root,)))
+    assert verdict.credence is None and "the answer is no JSON" in (verdict.unscored or "") and verdict.cost.tokens > 0
 
 
 def test_nothing_that_the_model_is_told_names_the_label(bench: Bench, tmp_path: Path) -> None:

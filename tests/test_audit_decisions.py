@@ -109,6 +109,12 @@ def test_a_decision_is_seen_and_its_plain_twin_is_not(tmp_path: Path, family: st
     assert family not in found(tmp_path / "w", {"m.py": constants + plain})
 
 
+def test_a_script_that_also_draws_is_read_and_a_file_of_figures_is_not(tmp_path: Path) -> None:
+    odd = "import matplotlib\ndef auc(u, n):\n    return max(u, n - u)\n"
+    assert "folded" in found(tmp_path / "w", {"all.py": odd})
+    assert "folded" not in found(tmp_path / "w", {"figures.py": odd, "run.py": "x = 1\n" * 30})
+
+
 def test_alternatives_undo_what_is_odd(tmp_path: Path) -> None:
     def alternative(family: str) -> str:
         return found(tmp_path / "w", {"m.py": TWINS[family][0]})[family].edits["m.py"]

@@ -165,7 +165,11 @@ def test_a_workspace_shows_no_trace_of_its_making(case: Case, tmp_path: Path) ->
     paths = [folder, *folder.rglob("*")]
     assert {path.stat().st_mtime for path in paths} == {MODIFIED}
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o644}
-    assert not [path.name for path in paths if path.name.startswith((".", "_")) and path.name not in ("__init__.py", "__main__.py")]
+    assert not [
+        path.name
+        for path in paths
+        if path.name.startswith((".", "_")) and path.name not in ("__init__.py", "__main__.py")
+    ]
     for path in paths:
         if not path.is_file() or path.suffix == ".png":
             continue

@@ -12,7 +12,7 @@ from cavesson.audit.auditors.decision import Decision, decided
 from cavesson.audit.auditors.paper import Paper
 from cavesson.audit.auditors.results import Results
 from cavesson.audit.auditors.sources import Module, Workspace, literal
-from cavesson.audit.auditors.trees import called, draws_pictures, own_nodes, root, scopes, stored_names
+from cavesson.audit.auditors.trees import called, own_nodes, root, scopes, stored_names
 
 _TRAINS = re.compile(r"train|fit|learn|update|optimi|tune|run|step", re.IGNORECASE)
 _MODEL = re.compile(r"model|net|policy|clf|student|teacher|agent|learner|lm$|params|weights", re.IGNORECASE)
@@ -22,7 +22,7 @@ def asymmetries(workspace: Workspace, paper: Paper, results: Results) -> Iterato
     """All differences between arms that are found in the files that the command runs."""
     names = arm_names(workspace, results)
     for module in workspace.modules:
-        if draws_pictures(module):
+        if module.name in workspace.pictures:
             continue
         yield from on_names(module, names, paper)
         yield from unlike_calls(workspace, module, paper)

@@ -17,7 +17,6 @@ from cavesson.audit.auditors.trees import (
     TRAIN,
     bodies,
     called,
-    draws_pictures,
     loaded_names,
     own_nodes,
     root,
@@ -39,7 +38,7 @@ _SELECT = re.compile(r"(^|_)(best|select|choose|chosen|early|pick)($|_)", re.IGN
 def mistakes(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """All mistakes that are found in the files that the command runs."""
     for module in workspace.modules:
-        if not draws_pictures(module):
+        if module.name not in workspace.pictures:
             for finder in (no_effect, folded, denominator, test_in_training, labels, reused_loop_value):
                 yield from finder(module)
             yield from arguments(workspace, module)

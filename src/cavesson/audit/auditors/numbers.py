@@ -16,7 +16,7 @@ from cavesson.audit.auditors.decision import Decision, decided, name_words
 from cavesson.audit.auditors.paper import Paper
 from cavesson.audit.auditors.sources import Setting, Workspace, literal
 from cavesson.audit.auditors.textbook import LIBRARY, usual_for
-from cavesson.audit.auditors.trees import called, draws_pictures
+from cavesson.audit.auditors.trees import called
 
 STEPS = re.compile(r"(^|_)(steps?|epochs?|iters?|iterations?|updates?|passes|rounds)($|_)|max_iter")
 RATE = re.compile(r"^(lr|learning_rate|step_size|eta0?)$|(^|_)lr($|_)|learning_rate")
@@ -46,7 +46,7 @@ def numbers(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
 def chosen(workspace: Workspace) -> list[Setting]:
     """The settings of the experiment: those of configuration files, else constants and defaults in the code."""
     configured = [one for one in workspace.settings if one.configured]
-    pictures = {module.name for module in workspace.modules if draws_pictures(module)}
+    pictures = workspace.pictures
     in_code = [
         one
         for one in workspace.settings
@@ -177,7 +177,7 @@ def defaults(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     that takes effect because no configuration has its key."""
     configured = {part for one in workspace.settings if one.configured for part in one.path}
     for module in workspace.modules:
-        if draws_pictures(module):
+        if module.name in workspace.pictures:
             continue
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.Call):
@@ -231,7 +231,7 @@ def _without(call: str, word: str) -> str:
 def factors(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """A factor in the code that neither configuration nor paper names."""
     for module in workspace.modules:
-        if draws_pictures(module):
+        if module.name in workspace.pictures:
             continue
         for function in module.functions():
             averages = {

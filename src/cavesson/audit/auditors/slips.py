@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from cavesson.audit.auditors.decision import Decision, decided
 from cavesson.audit.auditors.results import Results
 from cavesson.audit.auditors.sources import Module, Workspace
-from cavesson.audit.auditors.trees import called, draws_pictures, own_nodes, root, scopes
+from cavesson.audit.auditors.trees import called, own_nodes, root, scopes
 
 _LOW = re.compile(r"loss|err(or)?s?($|_)|nll|perplex|rmse|mse|mae|cost|regret|risk|wer", re.IGNORECASE)
 _HIGH = re.compile(r"(^|_)acc(uracy|s|uracies)?($|_)|auroc|auc|(^|_)f1|reward|return|r2($|_)|bleu", re.IGNORECASE)
@@ -34,7 +34,7 @@ def slips(workspace: Workspace, results: Results) -> Iterator[Decision]:
     """All slips that are found in the files that the command runs."""
     arms = sibling_names(results)
     for module in workspace.modules:
-        if not draws_pictures(module):
+        if module.name not in workspace.pictures:
             for finder in (wrong_way, hard_labels, half_a_step):
                 yield from finder(module)
             yield from crossed_names(module, arms)

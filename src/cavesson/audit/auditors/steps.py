@@ -18,7 +18,6 @@ from cavesson.audit.auditors.trees import (
     bodies,
     called,
     draws,
-    draws_pictures,
     loaded_names,
     own_nodes,
     root,
@@ -40,7 +39,7 @@ _SEEDED = frozenset(("default_rng", "RandomState", "manual_seed", "Random", "see
 def steps(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """All steps that may be left out, in the files that the command runs."""
     for module in workspace.modules:
-        if draws_pictures(module):
+        if module.name in workspace.pictures:
             continue
         for finder in (self_updates, bounds, filters, slices, shared_draws, unshuffled, seeds, branches, aggregates):
             yield from finder(module, paper)

@@ -71,13 +71,6 @@ def loaded_names(node: ast.AST) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load)}
 
 
-def draws_pictures(module: Module) -> bool:
-    """Whether a file draws figures; its numbers decide nothing."""
-    return bool(re.search(r"<svg|matplotlib|plotly|seaborn", module.text)) and not re.search(
-        r"def (train|fit|evaluate)", module.text
-    )
-
-
 def scopes(module: Module) -> Iterator[tuple[str, list[ast.stmt], ast.AST]]:
     """The module's own code and each function: name, statements, node."""
     yield "", [one for one in module.tree.body if not isinstance(one, ast.FunctionDef | ast.ClassDef)], module.tree
