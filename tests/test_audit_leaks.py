@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from cavesson.audit.bench import load_bench
-from cavesson.audit.cases import Case
+from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.patches import apply_patch
 from cavesson.audit.scoring import auroc
 from cavesson.audit.workspace import MODIFIED
@@ -128,21 +128,56 @@ def between_twins(cases: list[Case], scores: NDArray[np.float64]) -> Iterator[fl
         yield float(np.mean([(b > g) + (b == g) / 2 for b in bad for g in good]))
 
 
-@pytest.mark.parametrize("kind", [paper_words, all_words, sizes])
+def style(case: Case) -> Features:
+    """How the code is written, whatever it says: rates of quotes, comments, docstrings, cases of names, spacing."""
+    code = "\n".join(text for name, text in texts(case).items() if Path(name).suffix == ".py")
+    lines = code.splitlines()
+    names = re.findall(r"\b[A-Za-z_]\w+\b", code)
+    marks = {
+        "single quotes": code.count("'"),
+        "double quotes": code.count('"'),
+        "docstrings": code.count('"""'),
+        "comments": sum(line.lstrip().startswith("#") for line in lines),
+        "trailing comments": len(re.findall(r"\S  ?#", code)),
+        "hints": len(re.findall(r"\) ->|: (?:int|str|float|bool)\b", code)),
+        "f-strings": len(re.findall(r"\bf[\"']", code)),
+        "camel": sum(bool(re.search(r"[a-z][A-Z]", name)) for name in names),
+        "upper": sum(name.isupper() for name in names),
+        "short names": sum(len(name) <= 2 for name in names),
+        "blank": sum(not line.strip() for line in lines),
+        "indented": sum(line.startswith("        ") for line in lines),
+        "long lines": sum(len(line) > 100 for line in lines),
+        "asserts": len(re.findall(r"\b(?:assert|raise|except)\b", code)),
+        "numbers": len(re.findall(r"\b\d+\.?\d*", code)),
+    }
+    return {name: 1000 * count / len(code) for name, count in marks.items()}
+
+
+def test_the_bench_is_large_enough_to_tell() -> None:
+    assert len(CASES) >= 60 and len(CODEBASES) >= 20
+    kinds = [case.kind for case in CASES if not case.honest]
+    assert min(kinds.count(kind) for kind in KINDS) >= 0.8 * max(kinds.count(kind) for kind in KINDS)
+    assert len({case.author for case in CASES}) >= 12
+
+
+@pytest.mark.parametrize("kind", [paper_words, all_words, sizes, style])
 def test_a_trivial_classifier_does_not_beat_chance(kind: Callable[[Case], Features]) -> None:
     scores = left_out_scores(CASES, kind)
     estimate = auroc(list(1 / (1 + np.exp(-scores))), [not case.honest for case in CASES], [c.codebase for c in CASES])
     assert estimate.low <= 0.5, f"AUROC {estimate} from {kind.__name__}"
-    # Exactly: were the honest twin any one of its codebase, how often would the classifier do as well between twins?
+    # Exactly: were the labels of a codebase dealt at random, how often would the classifier do as well between twins?
     rng = np.random.default_rng(0)
-    chance = [chance_share(sum(case.codebase == name for case in CASES), rng) for name in CODEBASES]
+    chance = [chance_share(name, rng) for name in CODEBASES]
     as_well = np.mean(np.sum(chance, axis=0) >= sum(between_twins(CASES, scores)) - 1e-9)
     assert as_well > 0.025, f"within codebases {np.mean(list(between_twins(CASES, scores))):.2f} from {kind.__name__}"
 
 
-def chance_share(twins: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draws of a codebase's share of won pairs when its one honest twin has any rank with equal chance."""
-    return rng.integers(0, twins, size=4000) / (twins - 1)
+def chance_share(codebase: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draws of a codebase's share of won pairs when every order of its twins is as likely."""
+    honest = [case.honest for case in CASES if case.codebase == codebase]
+    ranks = rng.random((4000, len(honest)))
+    good, bad = ranks[:, : sum(honest)], ranks[:, sum(honest) :]
+    return (bad[:, :, None] > good[:, None, :]).mean(axis=(1, 2))
 
 
 def test_the_classifier_finds_a_leak_that_is_there() -> None:

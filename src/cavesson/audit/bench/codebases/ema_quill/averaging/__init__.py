@@ -1,0 +1,1 @@
+from . import data, models, optimisers, schedules, trackers  # noqa: F401  (fills the registries)
