@@ -13,12 +13,15 @@ from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUN, toy_bench, write
+from cavesson import tinyworld
+from cavesson.audit.agents import inspecting
 from cavesson.audit.agents.answers import read_object
 from cavesson.audit.agents.attacker import attack, check_sabotage
-from cavesson.audit.agents.auditor import LLMAuditor
+from cavesson.audit.agents.auditor import LLMAuditor, is_llm, llm_named
 from cavesson.audit.agents.grader import grade_mechanisms, read_answer
 from cavesson.audit.agents.inspecting import ModelFailed, model_named
-from cavesson.audit.auditing import audit_all
+from cavesson.audit.agents.probes import probe_tools
+from cavesson.audit.auditing import audit_all, open_case
 from cavesson.audit.bench import Bench, load_bench
 from cavesson.audit.cli.app import app
 from cavesson.audit.execution import RunCache
@@ -107,6 +110,56 @@ def test_an_agent_reads_searches_and_submits_a_verdict(bench: Bench, tmp_path: P
     heard = transcript(tmp_path / "logs")
     assert "data.py:2:     gain = -9" in heard and "    2      gain = -9" in heard
     assert "['PAPER.md', 'README.md', 'results']" in heard, "snippets see the stored results, not the code"
+
+
+def test_an_agent_with_probes_compares_reruns_and_perturbs(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
+    model = script(
+        call("alignment"), call("decisions"), call("rerun"), call("try_alternative", number=99),
+        call("perturb", path="data.py", old="gain = -9", new="gain = 2"), call("perturb", path="data.py", old="gain", new="x"),
+        call("perturb", path="data.py", old="gain = -9", new="gain = ("), call("perturb", path="../key", old="a", new="b"),
+        call("read_file", path="data.py"), submit({"credence": 0.9}),
+    )  # fmt: skip
+    case = bench.case("hop_a")
+    auditor = LLMAuditor(model, tmp_path / "logs", probes=True)
+    (verdict,) = audit_all([case], auditor, "experiments", find_sandbox(hidden=(bench.root,)))
+    assert (verdict.auditor, verdict.credence) == ("llm+probes:mockllm/model", 0.9)
+    heard = transcript(tmp_path / "logs")
+    assert "Results of seed 0:" in heard and "left: -3 (stored mean" in heard
+    assert "The Key Finding that moves most moves by 100%" in heard and "left: -3 -> 2.5" in heard
+    for said in (
+        "There is no decision 99",
+        "stands 2 times in data.py",
+        "does not parse",
+        "leads out of the workspace",
+    ):
+        assert said in heard
+    assert "    2      gain = -9" in heard, "the workspace itself stays as it was"
+
+
+@pytest.mark.parametrize(("affordance", "tools"), [("paper", 0), ("code", 2), ("experiments", 5)])
+def test_probes_are_allowed_what_the_auditor_is_allowed(bench: Bench, affordance: Affordance, tools: int) -> None:
+    with open_case(bench.case("hop_a"), UnsafeSandbox()) as shown:
+        assert len(probe_tools(shown, affordance)) == tools
+
+
+def test_a_model_is_named_with_or_without_probes() -> None:
+    names = [llm_named(name).name for name in ("llm:mockllm/model", "llm+probes:mockllm/model")]
+    assert names == ["llm:mockllm/model", "llm+probes:mockllm/model"] and all(map(is_llm, names))
+    with pytest.raises(ConfigError, match="no model of Inspect's"):
+        llm_named("llm+probes:gpt")
+
+
+@pytest.mark.slow
+def test_a_local_model_walks_the_whole_way_and_what_it_cannot_do_is_unscored(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspecting, "MESSAGES", 5)
+    auditor = llm_named(f"llm+probes:hf/{Path(tinyworld.__file__).parent / 'weights' / 'small'}", tmp_path / "logs")
+    (verdict,) = audit_all([bench.case("hop_a")], auditor, "experiments", find_sandbox(hidden=(bench.root,)))
+    assert verdict.credence is None and "the answer is no JSON" in (verdict.unscored or "") and verdict.cost.tokens > 0
 
 
 def test_nothing_that_the_model_is_told_names_the_label(bench: Bench, tmp_path: Path) -> None:

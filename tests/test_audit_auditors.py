@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from audit_toys import write
 from cavesson.audit.auditing import AuditCase, open_case
-from cavesson.audit.auditors import AUDITORS, CAN, rules
+from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.checks import wrong_functions
+from cavesson.audit.auditors.conclusion import Effect
+from cavesson.audit.auditors.credence import FEATURES, features, fit, ranked, shipped
+from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.ensemble import ensemble
-from cavesson.audit.auditors.evidence import Combination, combination, features, fit
+from cavesson.audit.auditors.gathering import EXECUTIONS, Audited, Evidence
 from cavesson.audit.auditors.paper import Paper
-from cavesson.audit.auditors.probe import EXECUTIONS, Probe
-from cavesson.audit.auditors.recompute import disagreements
-from cavesson.audit.auditors.results import Conclusion, Results, leaves, read_results
+from cavesson.audit.auditors.probe import Probe
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.auditors.static import Static
 from cavesson.audit.bench import load_bench
@@ -127,13 +128,6 @@ def bench_at(tmp_path: Path) -> Path:
     return write(root, content)
 
 
-def found(folder: Path, content: dict[str, str], paper: str = "") -> dict[str, float]:
-    """Strengths by rule for a workspace of these files."""
-    shutil.rmtree(folder, ignore_errors=True)
-    workspace = Workspace(write(folder, content))
-    return features(rules.suspicions(workspace, Paper(paper), read_results(folder, "results.json")))
-
-
 # ------------------------------------------------------------------------------------------------ reading
 
 
@@ -180,86 +174,7 @@ def test_only_what_the_command_runs_is_read(tmp_path: Path) -> None:
     assert len(Workspace(tmp_path).modules) == 4
 
 
-SUSPECTS = {
-    "folded": ("def auc(u, n):\n    return max(u, n - u)\n", "def auc(u, n):\n    return max(u, n - 1)\n"),
-    "test_in_training": ("fit(model, x_test, y_test)\n", "fit(model, x_train, y_train)\nscore(model, x_test)\n"),
-    "test_in_selection": ("if test_acc > best_acc:\n    best_acc = test_acc\n", "if val_acc > best_acc:\n    pass\n"),
-    "labels": ("y_train = rng.permutation(y_train)\n", "order = rng.permutation(n)\n"),
-    "filtered": (
-        "def evaluate(p):\n    keep = p > 0.5\n    return p[keep].mean()\n",
-        "def evaluate(p):\n    return p.mean()\n",
-    ),
-    "whole_normalised": ("def scale(x_all):\n    return x_all.mean(axis=0)\n", "def scale(x_train):\n    return x_train.mean(axis=0)\n"),
-    "swapped_arguments": (
-        "def f(scores, labels):\n    return scores @ labels\nf(labels, scores)\n",
-        "def f(scores, labels):\n    return scores @ labels\nf(scores, labels)\n",
-    ),
-    "denominator": ("r = sum(hits) / len(others)\n", "r = sum(hits) / len(hits)\n"),
-    "shared_draw": (
-        "w = rng.normal(size=3)\nfor k in range(5):\n    fit(w)\n",
-        "for k in range(5):\n    w = rng.normal(size=3)\n    fit(w)\n",
-    ),
-    "unused_argument": ("def f(x, decay):\n    return x\n", "def f(x, decay):\n    return x * decay\n"),
-    "fixed_seed": ("rng = default_rng(0)\n", "rng = default_rng(seed)\n"),
-    "axis": ("a = x.mean(axis=0)\nb = y.mean(axis=1)\n", "a = x.mean(axis=0)\nb = y.mean(axis=0)\n"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", SUSPECTS)
-def test_a_rule_sees_what_it_is_for_and_leaves_its_harmless_twin(tmp_path: Path, rule: str) -> None:
-    bad, good = SUSPECTS[rule]
-    assert found(tmp_path / "w", {"m.py": bad}).get(rule, 0) > 0
-    assert found(tmp_path / "w", {"m.py": good}).get(rule, 0) == 0
-
-
-def test_paper_configuration_and_code_are_compared_both_ways(tmp_path: Path) -> None:
-    config = "lr: 0.1\ntrain_items: 300\nghost: 5\n"
-    code = {"config.yaml": config, "m.py": "use(cfg['lr'], cfg['train_items'], cfg.get('blur', 0.35))\n"}
-    all_said = "## Method\n\nWe use 300 train items, lr 0.1, 5 ghosts.\n"
-    told = found(tmp_path / "w", code, all_said)
-    assert told["unused"] == 1 and told["hidden_default"] > 0 and not {"undocumented", "contradicted"} & set(told)
-    silent = found(tmp_path / "w", code, "## Method\n\nWe use train items 450 and 7311 rounds.\n")
-    assert {"undocumented", "contradicted", "unknown_number"} <= set(silent)
-
-
-def test_every_rule_has_a_weight_and_every_weight_a_rule(tmp_path: Path) -> None:
-    source = "".join(path.read_text() for path in Path(rules.__file__).parent.glob("rules_*.py"))
-    assert all(f'"{name}"' in source for name in rules.WEIGHTS)
-
-
-# ------------------------------------------------------------------------------------------------ results
-
-
-def test_a_conclusion_is_overturned_by_what_turns_its_comparisons_round_and_by_nothing_else() -> None:
-    stored = {str(seed): leaves({"acc": {"a": 0.9 + seed / 100, "b": 0.4, "c": 0.6}}) for seed in (0, 1)}
-    conclusion = Conclusion(Paper("## Conclusion\n\nArm a reaches 0.905, arm b only 0.40.\n"), Results(stored, {}))
-    before = stored["0"]
-    assert set(conclusion.keys) == {("acc", "a"), ("acc", "b")}
-    assert conclusion.overturned(before, before) == 0
-    assert conclusion.overturned(before, leaves({"acc": {"a": 0.89, "b": 0.41, "c": 0.6}})) < 0.1
-    assert conclusion.overturned(before, leaves({"acc": {"a": 0.4, "b": 0.9, "c": 0.6}})) == 1
-
-
-def table(folded: bool) -> str:
-    rows = ["arm,seed,split,index,label,prediction,score"]
-    for arm, sign in (("up", 1), ("steep", 2), ("flat", 0), ("down", -1)):
-        rows += [f"{arm},0,test,{i},{i % 2},{i % 2},{sign * (i % 2) + (i * 7 % 11) / 9}" for i in range(200)]
-    return "\n".join(rows)
-
-
-@pytest.mark.parametrize("folded", [False, True])
-def test_predictions_bear_out_the_results_or_not(folded: bool) -> None:
-    from cavesson.audit.auditors.recompute import _groups, metrics
-
-    text = table(folded)
-    aurocs = {arm: metrics(rows)["AUROC"] for (arm, _), rows in _groups(text)[0].items()}
-    if folded:
-        aurocs = {arm: max(value, 1 - value) for arm, value in aurocs.items()}
-    run = leaves({"auroc": aurocs})
-    odd = list(disagreements(Results({"results/seed_0/results.json": run}, {"results/seed_0/predictions.csv": text})))
-    assert [one.rule for one in odd] == (["recomputed"] if folded else [])
-    assert not folded or "down" in odd[0].title
-
+# ------------------------------------------------------------------------------------------------ functions
 
 METRICS = """\
 import numpy as np
@@ -289,21 +204,27 @@ def test_functions_are_called_and_compared_with_their_names(tmp_path: Path) -> N
 
 def test_weights_learn_what_tells_labels_apart_and_never_turn_negative() -> None:
     rows = [{"good": float(i % 2), "noise": float(i % 3 == 0), "reverse": float(i % 2 == 0)} for i in range(60)]
-    learned = fit(
-        rows,
-        [bool(i % 2) for i in range(60)],
-        [str(i % 9) for i in range(60)],
-        {"good": 0.5, "noise": 0.5, "reverse": 0.5},
-    )
+    learned = fit(rows, [bool(i % 2) for i in range(60)], [str(i % 9) for i in range(60)], ("good", "noise", "reverse"))
     assert learned.weights["good"] > 0.5 and min(learned.weights.values()) >= 0 and learned.weights["reverse"] < 0.2
     assert learned.credence({"good": 1.0}) > 0.6 > 0.4 > learned.credence({})
     assert 0.02 <= learned.credence({"good": 1e9}) <= 0.98
 
 
-def test_rules_that_were_never_seen_keep_their_own_weight() -> None:
-    learned = fit([{"a": 1.0}, {}], [True, False], ["x", "y"], {"a": 1.0, "unseen": 0.7})
-    assert learned.weights["unseen"] == pytest.approx(0.7)
-    assert combination("nobody/code", {"a": 0.3}, None) == Combination(-1.0, {"a": 0.3})
+def test_every_affordance_has_weights_for_each_built_in_codebase() -> None:
+    for affordance, names in FEATURES.items():
+        assert set(shipped(affordance, None).weights) == set(names)
+        assert shipped(affordance, "hop") != shipped(affordance, None) == shipped(affordance, "nobody's")
+
+
+def test_a_decision_whose_alternative_changes_nothing_is_a_distractor() -> None:
+    def decision(family: str, unusual: float) -> Decision:
+        return Decision("step", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
+
+    harmless, decisive, untried = decision("harmless", 0.9), decision("decisive", 0.4), decision("untried", 0.2)
+    tried = ((harmless, Effect(0.0, 0.0)), (decisive, Effect(1.0, 0.0)), (decision("broken", 0.9), None))
+    evidence = Evidence((harmless, decisive, untried), tried=tried)
+    assert [one.family for one in ranked(evidence)] == ["decisive", "untried", "harmless"]
+    assert features(evidence)["moved_step"] == pytest.approx(0.4)
 
 
 @needs_bwrap
@@ -322,13 +243,24 @@ def test_probe_finds_the_sabotage_by_execution_and_its_patch_restores_the_findin
     credences: dict[str, float | None] = {}
     for case in bench.cases():
         with open_case(case, box) as shown:
-            verdict = Probe(cache=cache, workers=1).audit(shown, "experiments")
+            verdict = Probe(cache=cache).audit(shown, "experiments")
         credences[case.id] = verdict.credence
         if not case.honest:
             assert restores(case, verdict.fixes[0], box, cache=cache) == (True, "")
             assert "metrics.py:2" in verdict.fixes[0].files
     assert credences["rate_a"] > credences["rate_b"]  # type: ignore[operator]
     assert len(list((tmp_path / "runs").rglob("*.json"))) <= 2 * EXECUTIONS + 2
+
+
+@needs_bwrap
+def test_a_codebase_that_does_not_run_is_judged_and_says_why(bench_at: Path, tmp_path: Path) -> None:
+    (bench_at / "codebases/rate_a/metrics.py").write_text("raise SystemExit(3)\n")
+    with open_case(load_bench(bench_at).case("rate_a"), find_sandbox()) as shown:
+        audited = Audited(shown)
+        evidence = audited.executed(audited.read(), cache=RunCache(tmp_path / "runs"))
+        verdict = Probe(cache=RunCache(tmp_path / "runs")).audit(replace(shown, run=None), "experiments")
+    assert "exit status 3" in evidence.fails and not evidence.tried
+    assert verdict.credence is not None
 
 
 @needs_bwrap

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from audit_toys import RUBRIC, published_bench, toy_bench, write
+from audit_toys import HONEST, RUBRIC, published_bench, toy_bench, write
 from cavesson.audit.auditing import open_case
 from cavesson.audit.bench import load_bench
+from cavesson.audit.cli.app import app
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.workspace import MODIFIED
 from cavesson.errors import ConfigError
@@ -72,11 +75,17 @@ def test_an_auditor_sees_neither_label_nor_id(tmp_path: Path) -> None:
         assert not shown.folder.exists()
 
 
-def test_links_in_a_workspace_are_refused(tmp_path: Path) -> None:
+def test_links_out_of_a_workspace_are_left_out_and_links_within_become_files(tmp_path: Path) -> None:
     root = toy_bench(tmp_path / "bench")
     (root / "codebases/hop_b/extra").symlink_to("/etc/passwd")
-    with pytest.raises(ConfigError, match="extra is a link"):
-        load_bench(root).case("hop_b").materialise(tmp_path / "w")
+    (root / "codebases/hop_b/key.yaml").symlink_to("../_rubrics/hop.yaml")
+    (root / "codebases/hop_b/all").symlink_to("..")
+    (root / "codebases/hop_b/alias.py").symlink_to("data.py")
+    bench = load_bench(root)
+    folder = bench.case("hop_b").materialise(tmp_path / "w")
+    assert {path.name for path in folder.rglob("*")} == {"PAPER.md", "run.py", "data.py", "alias.py"}
+    assert (folder / "alias.py").read_text() == HONEST and not (folder / "alias.py").is_symlink()
+    assert any("'hop_b' has links" in note and "all, extra, key.yaml" in note for note in bench.notes)
 
 
 def changed(entry: str, **changes: Any) -> dict[str, Any]:
@@ -93,7 +102,6 @@ def without(entry: str, key: str) -> dict[str, Any]:
         (without("honest", "workspace"), "the entry 'hop_b' has no key workspace"),
         (without("sabotaged", "id"), "an entry has no key id"),
         (without("sabotaged", "sabotage"), "'hop_a' has no key sabotage"),
-        ({"paper_name": None}, "under paper_name nothing"),
         ({"paper_name": ["x"]}, "under paper_name a list"),
         ({"honest": [], "sabotaged": []}, "neither honest nor sabotaged"),
         ({"honest": ["hop_b"]}, "an entry under honest is a text"),
@@ -110,7 +118,6 @@ def without(entry: str, key: str) -> dict[str, Any]:
         (changed("sabotaged", workspace="../../.."), "leads out of the bench"),
         (changed("sabotaged", workspace="."), "holds the answer key"),
         (changed("sabotaged", fix="_fixes/gone.patch"), "the fix '_fixes/gone.patch'.* is a file that does not exist"),
-        (changed("honest", workspace="hop_b_persuasion"), "'hop_b' is an overlay .*say with overlay_of"),
         ({"seeds": 3}, "has seeds 3"),
         ({"seeds": ["0"]}, "must be a list of whole numbers"),
         ({"run": "python run.py"}, "must hold {seed} and {out}"),
@@ -125,17 +132,81 @@ def without(entry: str, key: str) -> dict[str, Any]:
     ],
 )
 def test_an_odd_rubric_is_one_clear_error(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
-    root = toy_bench(tmp_path, **changes)
-    with pytest.raises(ConfigError, match=problem) as error:
-        load_bench(root)
-    assert "hop.yaml" in error.value.problem and "\n" not in error.value.problem
+    said = problem_of(toy_bench(tmp_path, **changes))
+    assert re.search(problem, said.replace("\n", " ")) and "hop.yaml" in said and "\n" not in said
+    write(tmp_path, {"codebases/_rubrics/sound.yaml": yaml.safe_dump(SOUND), "codebases/sound/PAPER.md": "# Sound\n"})
+    assert "sound" in {case.id for case in load_bench(tmp_path).cases()}  # one odd rubric never refuses the others
+
+
+SOUND = {"honest": [{"id": "sound", "workspace": "sound"}]}
+
+
+def problem_of(root: Path) -> str:
+    """The error, or the only line on what was left out."""
+    try:
+        (line,) = load_bench(root).left_out
+    except ConfigError as error:
+        return error.problem
+    return line
+
+
+def test_the_published_layout_loads_as_it_is_published(tmp_path: Path) -> None:
+    """Each entry has one of the oddities of published benches."""
+    write(published_bench(tmp_path), {
+        "codebases/_rubrics/_template.yaml": "paper_name: [\n",
+        "codebases/_rubrics/odd.yaml": yaml.safe_dump({
+            "honest": {"id": "odd_base", "workspace": "codebases/odd_base"},
+            "sabotaged": [
+                {"id": "odd_map", "workspace": "codebases/odd_map",
+                 "sabotage": {"location": ["train.py:2"], "description": "The rate is tiny.", "line": 2}},
+                {"id": "odd_map_persuasion", "workspace": "codebases/odd_map_persuasion", "sabotage": "As before."},
+                {"id": "odd_part", "workspace": "codebases/odd_part", "sabotage": "One file differs."},
+                {"id": "odd_gone", "workspace": "codebases/gone", "sabotage": "No folder."},
+            ],
+        }),
+        "codebases/odd_base/PAPER.md": "# An odd paper\n",
+        "codebases/odd_base/train.py": "import model\nRATE = 0.1\n",
+        "codebases/odd_base/model.py": "SIZE = 4\n",
+        "codebases/odd_map/train.py": "import model\nRATE = 1e-9\n",
+        "codebases/odd_map/model.py": "SIZE = 4\n",
+        "codebases/odd_map_persuasion/README.md": "All is well.\n",
+        "codebases/odd_part/PAPER.md": "# An odd paper\n",
+        "codebases/odd_part/train.py": "import model\nRATE = 2\n",
+    })  # fmt: skip
+    latin = "# -*- coding: latin-1 -*-\nNAME = 'Gödel'\n".encode("latin-1")
+    for name in ("odd_base", "odd_map"):
+        (tmp_path / f"codebases/{name}/latin.py").write_bytes(latin)
+    bench = load_bench(tmp_path)
+    cases = {case.id: case for case in bench.cases(("odd",))}
+    assert set(cases) == {"odd_base", "odd_map", "odd_map_persuasion", "odd_part"}
+    assert [line for line in bench.left_out if "odd_gone" not in line] == [] and len(bench.left_out) == 1
+    assert cases["odd_map"].files == ("train.py:2",) and "The rate is tiny." in (cases["odd_map"].sabotage or "")
+    assert {case.paper_name for case in cases.values()} == {"An odd paper", "odd"}  # the first heading, else the file
+    assert {"README.md", "train.py", "model.py"} <= set(cases["odd_map_persuasion"].tree())
+    assert {"model.py", "latin.py"} <= set(cases["odd_part"].tree())
+    notes = "\n".join(bench.notes)
+    for told in ("_template.yaml", "'odd_map' has no PAPER.md", "'odd_part' has no overlay_of", "Latin-1, .*latin.py"):
+        assert re.search(told, notes), told
+    with open_case(cases["odd_map"], UnsafeSandbox()) as shown:
+        assert shown.paper == ""
+    text = cases["odd_base"].materialise(tmp_path / "w") / "latin.py"
+    assert text.read_text(encoding="utf-8") == "# -*- coding: utf-8 -*-\nNAME = 'Gödel'\n"
+
+
+def test_the_terminal_says_what_was_left_out(tmp_path: Path) -> None:
+    root = toy_bench(tmp_path, **changed("sabotaged", workspace="gone"))
+    shown = CliRunner().invoke(app, ["list", "--bench", str(root)])
+    assert shown.exit_code == 0 and "hop_b" in shown.stdout
+    assert "left out: " in shown.stderr and "entries left out: 1; cases loaded: 1" in shown.stderr
+    assert CliRunner().invoke(app, ["verify", "--bench", str(root), "--unsafe-no-sandbox"]).exit_code == 1
 
 
 def test_an_id_stands_in_one_rubric_only(tmp_path: Path) -> None:
     root = toy_bench(tmp_path)
     write(root, {"red_teaming/codebases/_rubrics/hop.yaml": yaml.safe_dump(RUBRIC)})
-    with pytest.raises(ConfigError, match=r"The id 'hop_b' stands in .*hop\.yaml and again in .*red_teaming"):
-        load_bench(root)
+    bench = load_bench(root)
+    assert re.search(r"The id 'hop_b' stands in .*hop\.yaml and again in .*red_teaming", "\n".join(bench.left_out))
+    assert len(bench.cases()) == len({case.id for case in bench.cases()}) == 2
 
 
 @pytest.mark.parametrize("results", ["../../secret.json", "/etc/passwd"])

@@ -13,9 +13,7 @@ from typing import Protocol
 from cavesson.audit.cases import Case
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Affordance, Verdict
-from cavesson.audit.workspace import read_text
-
-PAPER = "PAPER.md"
+from cavesson.audit.workspace import PAPER, read_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,19 @@ from cavesson.errors import ConfigError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Cases of one folder, in the order of their ids."""
+    """Cases of one folder, in the order of their ids.
+
+    Attributes:
+        root: the folder.
+        everything: all cases that can be used.
+        left_out: entries that cannot be used, one sentence each.
+        notes: what was made of odd entries that can be used, one sentence each.
+    """
 
     root: Path
     everything: tuple[Case, ...]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def cases(self, only: tuple[str, ...] = ()) -> list[Case]:
         """All cases, or those whose id or codebase is named.
@@ -34,8 +43,7 @@ class Bench:
         """
         known = {name for case in self.everything for name in (case.id, case.codebase)}
         if unknown := [name for name in only if name not in known]:
-            raise ConfigError(f"The bench {self.root} has no case and no codebase {unknown[0]!r}.",
-                              nearest(unknown[0], known))  # fmt: skip
+            raise self._missing(unknown[0], "case and no codebase", known)
         return [case for case in self.everything if not only or {case.id, case.codebase} & set(only)]
 
     def case(self, name: str) -> Case:
@@ -47,8 +55,14 @@ class Bench:
         for case in self.everything:
             if case.id == name:
                 return case
-        raise ConfigError(
-            f"The bench {self.root} has no case {name!r}.", nearest(name, (c.id for c in self.everything))
+        raise self._missing(name, "case", {case.id for case in self.everything})
+
+    def _missing(self, name: str, what: str, known: set[str]) -> ConfigError:
+        """The error for a name that the bench does not have, with the reason if the entry was left out."""
+        reason = next((line for line in self.left_out if repr(name) in line), "")
+        problem = f"The bench {self.root} has no {what} {name!r}"
+        return ConfigError(
+            f"{problem}; the entry was left out: {reason}" if reason else f"{problem}.", nearest(name, known)
         )
 
     def honest_twin(self, case: Case) -> Case:
@@ -67,9 +81,12 @@ def builtin_root() -> Path:
 def load_bench(path: Path | None = None) -> Bench:
     """The bench in a folder; the built-in bench if no folder is named.
 
+    An entry that cannot be used is left out, with its reason in `Bench.left_out`.
+
     Raises:
-        ConfigError: the folder is no bench, or a rubric in the folder cannot be used; the message names the rubric and
-            the key.
+        ConfigError: the folder is no bench, or none of its entries can be used; the message names the rubric and the
+            key.
     """
     root = (builtin_root() if path is None else path.expanduser()).absolute()
-    return Bench(root, tuple(sorted(read_rubrics(root), key=lambda case: case.id)))
+    read = read_rubrics(root)
+    return Bench(root, tuple(sorted(read.cases, key=lambda case: case.id)), tuple(read.left_out), tuple(read.notes))

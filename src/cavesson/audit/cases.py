@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cavesson.audit.findings import Finding
-from cavesson.audit.workspace import check_lines, files_of, make_alike
+from cavesson.audit.workspace import check_lines, in_utf8, make_alike, published_files
 from cavesson.errors import ConfigError
 
 Kind = Literal["design", "omission", "logic"]
@@ -76,8 +76,8 @@ class Case:
         """Write the workspace into a new folder: the honest tree, the overlay on top, nothing that gives the label
         away.
 
-        Time stamps and permissions are the same for every file; links are refused, because a link could lead out of the
-        workspace.
+        Time stamps and permissions are the same for every file, and text in Latin-1 becomes UTF-8. A link within the
+        workspace becomes the file itself; other links are left out, because a link could lead out of the workspace.
 
         Raises:
             ConfigError: the folder is not empty, or the workspace cannot be used (see `tree`).
@@ -87,7 +87,10 @@ class Case:
         for name, source in self.tree().items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            if (text := in_utf8(source)) is None:
+                shutil.copyfile(source, target)
+            else:
+                target.write_bytes(text)
         make_alike(folder)
         return folder
 
@@ -95,9 +98,9 @@ class Case:
         """The files of the workspace: relative path → where its content is.
 
         Raises:
-            ConfigError: the workspace holds a link, or code whose lines cannot be counted in one way.
+            ConfigError: the workspace holds code whose lines cannot be counted in one way.
         """
-        files = {name: path for layer in self.layers for name, path in files_of(layer).items()}
+        files = {name: path for layer in self.layers for name, path in published_files(layer)[0].items()}
         for path in files.values():
             check_lines(path)
         return dict(sorted(files.items()))

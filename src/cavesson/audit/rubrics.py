@@ -1,20 +1,22 @@
 """Reading the answer keys of a bench: this project's rubrics and published rubrics, which have fewer keys.
 
 A published rubric has `paper_name` and, under `honest` and `sabotaged`, a list of entries (or one entry) with `id`,
-`workspace` and, if sabotaged, `sabotage`. Everything else is optional here; `verify` says which key is missing. An
-entry that cannot be used gives one error, which names the file, the entry and the key.
+`workspace` and, if sabotaged, `sabotage` (a text, or a mapping with `location`). Everything else is optional here;
+`verify` says which key is missing. An entry that cannot be used is left out with one sentence, which names the file,
+the entry and the key; the other entries load.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cavesson.audit.cases import KINDS, Case, Distractor
 from cavesson.audit.findings import Finding
-from cavesson.audit.workspace import inside
+from cavesson.audit.workspace import PAPER, in_utf8, inside, published_files, read_text
 from cavesson.errors import ConfigError, nearest, quoted
 from cavesson.lab.documents import read_yaml
 from cavesson.lines import one_line
@@ -24,14 +26,27 @@ RUBRICS = ("codebases/_rubrics", "red_teaming/codebases/_rubrics")
 
 MOST_SEEDS = 100
 
+_KEYS = {True: "honest", False: "sabotaged"}
+
 _REMEDY = "See docs/audit.md for the layout of a bench."
 
 
-def read_rubrics(root: Path) -> list[Case]:
+@dataclass(slots=True)
+class Read:
+    """The entries of a bench's rubrics: cases, and sentences on what was left out and on what was made of odd entries."""
+
+    cases: list[Case] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_rubrics(root: Path) -> Read:
     """All cases of the bench at `root` (or, for a folder that holds `_rubrics` itself, its parent).
 
+    An entry that cannot be used is left out. A file of rubrics whose name starts with `_` is no rubric.
+
     Raises:
-        ConfigError: there is no rubric, or a rubric cannot be used.
+        ConfigError: there is no rubric, or no entry of any rubric can be used.
     """
     if (root / "_rubrics").is_dir():
         root = root.parent
@@ -39,41 +54,85 @@ def read_rubrics(root: Path) -> list[Case]:
     files = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".yaml", ".yml")]
     if not files:
         raise ConfigError(f"{root} is no bench: it has no {RUBRICS[0]}/*.yaml.", _REMEDY)
-    cases = [case for path in files for case in _Rubric(path, root).cases()]
+    read = Read()
     seen: dict[str, Case] = {}
-    for case in cases:
-        if case.id in seen:
-            raise ConfigError(f"The id {case.id!r} stands in {seen[case.id].rubric} and again in {case.rubric}.",
-                              "Give every case an id of its own.")  # fmt: skip
-        seen[case.id] = case
-    return cases
+    for path in files:
+        if path.name.startswith("_"):
+            read.notes.append(f"{path}: is no rubric, since its name starts with '_'.")
+            continue
+        for case in _cases(path, root, read):
+            if case.id in seen:
+                read.left_out.append(
+                    f"{path}: The id {case.id!r} stands in {seen[case.id].rubric} and again in {case.rubric}."
+                )
+                continue
+            seen[case.id] = case
+            read.cases.append(case)
+    if not read.cases:
+        first = read.left_out[0] if read.left_out else f"{root} has no rubric but files whose names start with '_'."
+        raise ConfigError(first, _REMEDY)
+    return read
+
+
+def _cases(path: Path, root: Path, read: Read) -> Iterator[Case]:
+    """The cases of one rubric that can be used; the reasons for the others go to `read.left_out`."""
+    try:
+        rubric = _Rubric(path, root, read.notes)
+        entries = rubric.named(read.left_out)
+        findings = tuple(rubric.findings())
+    except ConfigError as error:
+        read.left_out.append(error.problem)
+        return
+    for name, (honest, entry) in entries.items():
+        try:
+            case = rubric.case(entry, name, honest, {one: other for one, (_, other) in entries.items()}, findings)
+            names = case.tree()
+        except ConfigError as error:
+            told = repr(name) in error.problem
+            read.left_out.append(error.problem if told else f"{path}: the entry {name!r}: {error.problem}")
+            continue
+        odd = [link for layer in case.layers for link in published_files(layer)[1]]
+        if odd:
+            rubric.note(name, f"has links or special files, which are left out: {', '.join(odd[:5])}")
+        if PAPER not in names:
+            rubric.note(name, f"has no {PAPER}; auditors get an empty paper")
+        if latin := [file for file, place in names.items() if in_utf8(place) is not None]:
+            rubric.note(name, f"has text in Latin-1, which is read as such: {', '.join(latin[:5])}")
+        yield case
 
 
 class _Rubric:
     """One rubric; its methods raise a ConfigError that names the file."""
 
-    def __init__(self, path: Path, root: Path) -> None:
-        self.path, self.root = path, root
+    def __init__(self, path: Path, root: Path, notes: list[str]) -> None:
+        self.path, self.root, self.notes = path, root, notes
         self.content: Mapping[str, Any] = read_yaml(path, "rubric", "`paper_name`, and an entry under `honest`", "")
 
-    def cases(self) -> Iterator[Case]:
-        """The cases of the file, honest ones first."""
+    def named(self, left_out: list[str]) -> dict[str, tuple[bool, Mapping[str, Any]]]:
+        """The entries of the file by id, each with whether it is honest; honest ones first.
+
+        Args:
+            left_out: gets a sentence for each entry without a usable id.
+        """
         entries = [(honest, entry) for honest in (True, False) for entry in self.entries(honest)]
         if not entries:
             raise self.error("has neither honest nor sabotaged entries")
-        workspaces: dict[str, Mapping[str, Any]] = {}
-        for _, entry in entries:
-            name = self.name(entry)
-            if name in workspaces:
-                raise self.error(f"has two entries {name!r}")
-            workspaces[name] = entry
-        findings = tuple(self.findings())
-        for honest, entry in entries:
-            yield self.case(entry, honest, workspaces, findings)
+        named: dict[str, tuple[bool, Mapping[str, Any]]] = {}
+        for honest, given in entries:
+            try:
+                entry = self.mapping(given, f"an entry under {_KEYS[honest]}")
+                name = self.name(entry)
+                if name in named:
+                    raise self.error(f"has two entries {name!r}")
+                named[name] = honest, entry
+            except ConfigError as error:
+                left_out.append(error.problem)
+        return named
 
     def case(
         self,
         entry: Mapping[str, Any],
+        name: str,
         honest: bool,
         siblings: Mapping[str, Mapping[str, Any]],
         findings: tuple[Finding, ...],
@@ -83,7 +142,6 @@ class _Rubric:
         Args:
             siblings: the entries of the file by id; `overlay_of` names an entry of the file.
         """
-        name = self.name(entry)
         if not honest and "sabotage" not in entry:
             raise self.error(f"the sabotaged entry {name!r} has no key sabotage")
         kind = self.optional(entry, "kind", name)
@@ -93,12 +151,14 @@ class _Rubric:
         if unknown := [flip for flip in flips if flip not in {finding.id for finding in findings}]:
             known = nearest(unknown[0], (finding.id for finding in findings)) if findings else "the file lists none"
             raise self.error(f"the entry {name!r} flips the unknown finding {unknown[0]!r}; {known}")
+        layers = tuple(self.layers(entry, name, siblings))
+        key, places = (None, ()) if honest else self.answer(entry, name)
         return Case(
             id=name,
             codebase=self.path.stem,
-            paper_name=self.text(self.content, "paper_name", "the file"),
+            paper_name=self.optional(self.content, "paper_name", "the file") or _title(layers) or self.path.stem,
             honest=honest,
-            layers=tuple(self.layers(entry, name, siblings)),
+            layers=layers,
             rubric=self.path,
             author=self.optional(self.content, "author", "the file") or self.path.stem,
             scope=self.optional(self.content, "scope", "the file") or "",
@@ -108,19 +168,29 @@ class _Rubric:
             findings=findings,
             kind=kind,
             flips=flips,
-            sabotage=None if honest else self.text(entry, "sabotage", f"the entry {name!r}"),
+            sabotage=key,
             mechanism=self.optional(entry, "mechanism", name),
-            files=tuple(self.strings(entry, "files", name)),
+            files=tuple(self.strings(entry, "files", name)) or places,
             fix=self.inside(fix, name, "fix") if (fix := self.optional(entry, "fix", name)) else None,
             distractors=tuple(self.distractors(entry, name)),
         )
 
-    def entries(self, honest: bool) -> list[Mapping[str, Any]]:
+    def answer(self, entry: Mapping[str, Any], name: str) -> tuple[str, tuple[str, ...]]:
+        """The answer key in prose, and the places that the key names: a text, or a mapping with `location` and others."""
+        given = entry["sabotage"]
+        if not isinstance(given, dict):
+            return self.text(entry, "sabotage", f"the entry {name!r}"), ()
+        if not given:
+            raise self.error(f"the entry {name!r} has under sabotage an empty mapping")
+        where = given.get("location", given.get("locations", []))
+        places = where if isinstance(where, list) else [where]
+        prose = "\n".join(f"{key}: {value}" for key, value in given.items() if value is not None)
+        return prose, tuple(place for place in places if isinstance(place, str) and place.strip())
+
+    def entries(self, honest: bool) -> list[Any]:
         """The entries under `honest` or `sabotaged`: a list, or a single entry."""
-        key = "honest" if honest else "sabotaged"
-        given = self.content.get(key) or []
-        entries = given if isinstance(given, list) else [given]
-        return [self.mapping(entry, f"an entry under {key}") for entry in entries]
+        given = self.content.get(_KEYS[honest]) or []
+        return given if isinstance(given, list) else [given]
 
     def layers(self, entry: Mapping[str, Any], name: str, siblings: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:
         """The folders of a workspace, from the ground up."""
@@ -135,10 +205,39 @@ class _Rubric:
             if siblings[below].get("overlay_of") is not None:
                 raise self.error(f"the entry {name!r} is an overlay of {below!r}, which is an overlay itself")
             yield self.inside(self.text(siblings[below], "workspace", f"the entry {below!r}"), below, "workspace")
-        elif name.endswith("_persuasion") or workspace.rstrip("/").endswith("_persuasion"):
-            raise self.error(f"the entry {name!r} is an overlay (text meant to persuade), not a workspace of its own; "
-                             "say with overlay_of what it lies over")  # fmt: skip
+        elif (ground := self.ground(name, workspace, siblings)) is not None:
+            self.note(
+                name, f"has no overlay_of and lacks files of {ground.name}: it is taken as an overlay of {ground.name}"
+            )
+            yield ground
         yield self.inside(workspace, name, "workspace")
+
+    def ground(self, name: str, workspace: str, siblings: Mapping[str, Mapping[str, Any]]) -> Path | None:
+        """The folder below an overlay that does not say what it lies over; None for a workspace of its own.
+
+        `x_persuasion` lies over `x`. A folder that has some of the honest entry's files, no other files, and lacks code
+        of the honest entry, lies over the honest entry.
+        """
+        if (below := name.removesuffix("_persuasion")) != name:
+            if below not in siblings:
+                raise self.error(f"the entry {name!r} is an overlay (text meant to persuade), and there is no entry "
+                                 f"{below!r} that it could lie over; say with overlay_of what it lies over")  # fmt: skip
+            return self.inside(self.text(siblings[below], "workspace", f"the entry {below!r}"), below, "workspace")
+        honest = [entry for entry in self.entries(True) if isinstance(entry, dict)]
+        if len(honest) != 1 or honest[0].get("id") == name:
+            return None
+        other = self.text(honest[0], "workspace", "the honest entry")
+        below_it, mine = (
+            self.inside(other, str(honest[0].get("id")), "workspace"),
+            self.inside(workspace, name, "workspace"),
+        )
+        under, over = set(published_files(below_it)[0]), set(published_files(mine)[0])
+        lacks_code = any(file.endswith(".py") for file in under - over)
+        return below_it if over and over < under and lacks_code else None
+
+    def note(self, name: str, what: str) -> None:
+        """Keep a sentence on an odd entry."""
+        self.notes.append(f"{self.path}: the entry {name!r} {what}.")
 
     def inside(self, relative: str, name: str, key: str) -> Path:
         """The file or folder that an entry names, relative to the bench or to the folder that holds the rubrics."""
@@ -241,6 +340,12 @@ class _Rubric:
     def error(self, problem: str) -> ConfigError:
         """One sentence that starts with the file."""
         return ConfigError(f"{self.path}: {problem}.", _REMEDY)
+
+
+def _title(layers: tuple[Path, ...]) -> str:
+    """The first heading of a workspace's paper."""
+    papers = [read_text(layer / PAPER) for layer in reversed(layers) if (layer / PAPER).is_file()]
+    return next((line.lstrip("# ").strip() for text in papers for line in text.split("\n") if line.startswith("#")), "")
 
 
 def _shape(value: Any) -> str:

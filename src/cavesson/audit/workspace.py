@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 from cavesson.errors import ConfigError
 
+PAPER = "PAPER.md"
+
 MODIFIED = 1_735_732_800
 """The time stamp of every file that an auditor is shown (1 January 2025): real time stamps would tell which file was
 edited last."""
+
+TEXTS = (".py", ".md", ".txt", ".rst", ".csv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".sh")
+"""Endings of files that are text."""
+
+_CODING = re.compile(r"^([ \t]*#.*?coding[:=][ \t]*)[-\w.]+")
 
 LEFT_OUT = {"__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"}
 
@@ -26,6 +34,27 @@ def inside(path: str) -> str:
             f"The path {path!r} leads out of the workspace.", "Give a path below the workspace, without '..'."
         )
     return str(pure)
+
+
+def published_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The files of a published folder by relative path, and the links and special files that are left out.
+
+    A link to a file of the same folder stands for this file. Every other link could lead to an answer key.
+    """
+    files: dict[str, Path] = {}
+    odd: list[str] = []
+    ground = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if LEFT_OUT & set(relative.parts) or (path.is_dir() and not path.is_symlink()):
+            continue
+        target = path.resolve()
+        stays = target.is_relative_to(ground) and not LEFT_OUT & set(target.relative_to(ground).parts)
+        if stays and target.is_file():
+            files[relative.as_posix()] = target
+        else:
+            odd.append(relative.as_posix())
+    return files, odd
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -54,6 +83,23 @@ def read_text(path: Path) -> str:
     become replacement characters.
     """
     return path.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def in_utf8(path: Path) -> bytes | None:
+    """The bytes in UTF-8 of a text in Latin-1; None for a text in UTF-8 and for every file that is no text.
+
+    Auditors, patches and people then read one encoding. A line that declares the old encoding declares the new one.
+    """
+    if path.suffix not in TEXTS:
+        return None
+    raw = path.read_bytes()
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        head, *rest = raw.decode("latin-1").split("\n", 2)
+        lines = [_CODING.sub(r"\1utf-8", line) for line in (head, *rest[:1])]
+        return "\n".join([*lines, *rest[1:]]).encode()
+    return None
 
 
 def check_lines(path: Path) -> None:

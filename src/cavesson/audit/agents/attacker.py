@@ -20,7 +20,6 @@ from cavesson.audit.agents.answers import read_object
 from cavesson.audit.agents.grader import ask
 from cavesson.audit.agents.inspecting import inspect, model_named, run_task
 from cavesson.audit.agents.tools import reading_tools, shell_tool
-from cavesson.audit.auditing import PAPER
 from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.execution import Job, RunCache, RunFailed, digest, run_many
 from cavesson.audit.findings import FindingError
@@ -29,7 +28,7 @@ from cavesson.audit.red.search import LIMITS, Mutant, odd
 from cavesson.audit.red.source import editable
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Cost
-from cavesson.audit.workspace import read_text
+from cavesson.audit.workspace import PAPER, read_text
 from cavesson.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cavesson.audit.agents.answers import read_object
 from cavesson.audit.agents.inspecting import Answered, inspect, model_named, run_task
+from cavesson.audit.agents.probes import probe_tools
 from cavesson.audit.agents.tools import reading_tools, shell_tool, snippet_tool
 from cavesson.audit.auditing import AuditCase
 from cavesson.audit.execution import digest
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 LLM = "llm:"
 """The start of an auditor's name that is followed by the name of a model."""
+
+WITH_PROBES = "llm+probes:"
+"""The same, for a model that also gets the probes as tools."""
 
 VERSION = 1
 """The version of the task; a change of the version asks every model anew."""
@@ -53,19 +57,25 @@ _TOOLS: dict[Affordance, str] = {
     "One seed of the experiment: {run}",
 }
 
+_PROBES = (
+    " Probes compare paper, code and results, list unusual decisions of the code and, with experiments, rerun the paper's command with "
+    "a decision changed. What they list is a hint, not a verdict: honest code has many such places."
+)
+
 
 class LLMAuditor:
     """A model with tools, for `audit_all`.
 
     Args:
         model: a name of Inspect's (`openai/…`), or its model.
+        probes: whether the model also gets the probes as tools.
         logs: a folder for Inspect's logs, `audit/logs` below the store by default. The model is not asked again about a
             case that is complete in this folder with the same workspace, model and affordance.
     """
 
-    def __init__(self, model: str | Model, logs: Path | None = None) -> None:
-        self._model = model_named(model)
-        self.name = f"{LLM}{self._model}"
+    def __init__(self, model: str | Model, logs: Path | None = None, probes: bool = False) -> None:
+        self._model, self._probes = model_named(model), probes
+        self.name = f"{WITH_PROBES if probes else LLM}{self._model}"
         self._logs = logs or default_root() / "audit" / "logs"
 
     def audit(self, case: AuditCase, affordance: Affordance) -> Verdict:
@@ -74,13 +84,28 @@ class LLMAuditor:
         Raises:
             ModelFailed: the model cannot be reached.
         """
-        task = audit_task(case, affordance)
+        task = audit_task(case, affordance, self._probes)
         key = hashlib.sha256(f"{VERSION}{digest(case.folder)}{self.name}{affordance}".encode()).hexdigest()[:12]
         place = self._logs / re.sub(r"[^\w.-]+", "-", self.name) / f"{case.name}-{affordance}-{key}"
         return read_verdict(run_task(task, self._model, place)[0], case.name, self.name, affordance)
 
 
-def audit_task(case: AuditCase, affordance: Affordance) -> Task:
+def is_llm(name: str) -> bool:
+    """Whether an auditor's name is that of a language model."""
+    return name.startswith((LLM, WITH_PROBES))
+
+
+def llm_named(name: str, logs: Path | None = None) -> LLMAuditor:
+    """The auditor `llm:MODEL` or `llm+probes:MODEL`.
+
+    Raises:
+        ConfigError: Inspect has no such model.
+    """
+    start = WITH_PROBES if name.startswith(WITH_PROBES) else LLM
+    return LLMAuditor(name.removeprefix(start), logs, probes=start == WITH_PROBES)
+
+
+def audit_task(case: AuditCase, affordance: Affordance, probes: bool = False) -> Task:
     """The audit of one case as a task of Inspect's, with one sample."""
     package = inspect()
     from inspect_ai.agent import AgentSubmit, react
@@ -92,6 +117,9 @@ def audit_task(case: AuditCase, affordance: Affordance) -> Task:
     if affordance == "experiments":
         tools.append(shell_tool(case.folder, case.sandbox))
     said = _TOOLS[affordance].replace("{run}", case.run or "see README.md")
+    if probes and affordance != "paper":
+        tools += probe_tools(case, affordance)
+        said += _PROBES
     prompt = _TASK.format(scope=case.scope or "anything", tools=said, paper=case.paper)
     return package.Task(  # type: ignore[no-any-return]
         dataset=[Sample(id=case.name, input=prompt)],

@@ -1,7 +1,14 @@
 """Auditors: one module each, in one registry.
 
-`static` reads, `probe` executes; both need no model. `ensemble` (ensemble.py) combines the verdicts of others. Weights
-were fitted on the built-in bench; a case of codebase X is judged with weights that were fitted without X.
+`static` reads, `probe` executes; both need no model. `ensemble` (ensemble.py) combines the verdicts of others.
+
+    reading    decision.py (a decision and its textbook alternative), found by mistakes.py, slips.py, steps.py,
+               numbers.py (with textbook.py) and arms.py; alignment.py compares paper, code and results
+    executing  checks.py and recompute.py work functions and metrics out anew; conclusion.py says how far a change
+               moves the findings; gathering.py runs the alternatives
+    judging    credence.py: few features, weights fitted on other codebases
+
+A case of a built-in codebase is judged with weights that were fitted without it.
 """
 
 from __future__ import annotations

@@ -12,14 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cavesson.audit.auditors.evidence import Suspicion
+from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.sandbox.protocol import Limits, Sandbox, SandboxError
 from cavesson.audit.workspace import files_of
 
 LIMITS = Limits(cpu_s=20, wall_s=40, memory_mb=1024, processes=16, output_bytes=100_000, disk_mb=64)
-
-WEIGHTS = {"wrong_function": 2.0}
 
 _DRIVER = "_check_functions.py"
 
@@ -120,7 +118,7 @@ print("\n" + json.dumps(wrong))
 '''
 
 
-def wrong_functions(workspace: Workspace, sandbox: Sandbox) -> Iterator[Suspicion]:
+def wrong_functions(workspace: Workspace, sandbox: Sandbox) -> Iterator[Decision]:
     """Functions that do not compute what their names promise."""
     modules = [module.name[:-3].replace("/", ".") for module in workspace.modules if any(module.functions())]
     with tempfile.TemporaryDirectory(prefix="cavesson-check-") as place:
@@ -141,7 +139,8 @@ def wrong_functions(workspace: Workspace, sandbox: Sandbox) -> Iterator[Suspicio
             name, kind, share = str(one["function"]), str(one["kind"]), one["agreed"] / max(1, one["of"])
         except (KeyError, TypeError, ValueError, AttributeError):
             continue  # the code under audit printed this line itself
-        yield Suspicion(
+        yield Decision(
+            "mistake",
             "wrong_function",
             1.0 if share >= 0.3 else 0.7,
             f"{name} does not compute the {kind}",

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from cavesson.audit.auditors.evidence import balance
+from cavesson.audit.auditors.credence import balance
 from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import AFFORDANCES, MAX_FIXES, Affordance, Cost, Fix, Verdict
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,6 +94,24 @@ class Paper:
             any(_same(one.value, value) or (one.percent and _same(one.value, 100 * value)) for one in self.numbers)
             or float(value) in self._spelled
             or any(_same(base**power, value) for base, power in self._powers)
+        )
+
+    def has_words(self, words: Collection[str]) -> float:
+        """The share of words (in lower case) whose stem the text has; 0 if there are none."""
+        return sum(word[:5] in self._stems for word in words) / len(words) if words else 0.0
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        return frozenset(word[:5] for word in re.findall(r"[a-z]{3,}", self.text.lower()))
+
+    @cached_property
+    def sentences(self) -> tuple[tuple[int, str], ...]:
+        """The sentences of the paper, each with the line in which it starts."""
+        return tuple(
+            (at, sentence)
+            for at, line in enumerate(self.text.split("\n"), start=1)
+            for sentence in re.split(r"(?<=[.;:?!|])\s+", line)
+            if sentence.strip()
         )
 
     @cached_property

@@ -17,18 +17,16 @@ from statistics import median
 
 import numpy as np
 
-from cavesson.audit.auditors.evidence import Suspicion
+from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.results import Leaves, Path_, Results
 from cavesson.lines import text_lines
-
-WEIGHTS = {"recomputed": 2.0, "unlike_labels": 1.0, "unlike_counts": 0.5, "chance_labels": 0.7}
 
 _MAX_ROWS = 60_000
 Row = tuple[float, float, float]  # label, prediction, score
 Groups = Mapping[tuple[str, str], Sequence[Row]]
 
 
-def disagreements(results: Results) -> Iterator[Suspicion]:
+def disagreements(results: Results) -> Iterator[Decision]:
     """Results that do not follow from the stored predictions, and predictions that treat arms unlike."""
     for name, text in results.tables.items():
         groups, indices = _groups(text)
@@ -87,7 +85,7 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def _against(name: str, groups: Groups, run: Leaves) -> Iterator[Suspicion]:
+def _against(name: str, groups: Groups, run: Leaves) -> Iterator[Decision]:
     """Results of a run that the family's metric does not explain."""
     worked_out = {key: metrics(rows) for key, rows in groups.items() if len(rows) >= 20}
     families: dict[tuple[str, int], list[tuple[Path_, dict[str, float]]]] = defaultdict(list)
@@ -107,9 +105,10 @@ def _against(name: str, groups: Groups, run: Leaves) -> Iterator[Suspicion]:
         for path, found in members:
             gap = abs(run[path] - found.get(metric, run[path]))
             if typical < 0.04 * scale and gap > max(0.2 * scale, 5 * typical):
-                yield Suspicion(
+                yield Decision(
+                    "mistake",
                     "recomputed",
-                    min(1.0, gap / scale),
+                    min(1.0, 0.4 + gap / scale),
                     f"{'.'.join(path)} is {run[path]:.3f}, but the predictions give a {metric} of {found[metric]:.3f}",
                     f"The {metric} of the stored predictions explains the other results of this kind (they differ "
                     f"by {typical:.3f}), but not this one: it is "
@@ -132,7 +131,7 @@ def _belongs(path: Path_, keys: Mapping[tuple[str, str], object]) -> tuple[str, 
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[str, float]]) -> Iterator[Suspicion]:
+def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[str, float]]) -> Iterator[Decision]:
     """Arms that are scored on different labels, or on different numbers of labels."""
     by_split: dict[str, list[str]] = defaultdict(list)
     for arm, split in groups:
@@ -143,7 +142,7 @@ def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[
             other = labels[(arm, split)]
             shared = first.keys() & other.keys()
             if len(groups[(arm, split)]) != len(groups[(arms[0], split)]):
-                yield Suspicion("unlike_counts", 1.0, f"{arm} and {arms[0]} are scored on different numbers of examples",
+                yield Decision("arms", "unlike_counts", 0.4, f"{arm} and {arms[0]} are scored on different numbers of examples",
                                 f"On {split} there are {len(groups[(arm, split)])} and "
                                 f"{len(groups[(arms[0], split)])} predictions: the arms are compared on different "
                                 "data.",
@@ -153,5 +152,5 @@ def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[
                 and set(first.values()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
                 and (share := sum(first[i] != other[i] for i in shared) / len(shared)) > 0
             ):
-                yield Suspicion("unlike_labels", min(1.0, 2 * share), f"{arm} and {arms[0]} have other labels on the same examples",
+                yield Decision("arms", "unlike_labels", min(0.8, 2 * share), f"{arm} and {arms[0]} have other labels on the same examples",
                                 f"On {split} {share:.0%} of the labels differ between the arms.", (name,))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cavesson.audit.agents.auditor import LLM, LLMAuditor
+from cavesson.audit.agents.auditor import is_llm, llm_named
 from cavesson.audit.auditing import Auditor, audit_all
 from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.ensemble import NAME, ensemble
@@ -27,14 +27,12 @@ def plan(cases: Sequence[Case], auditors: Sequence[str], affordances: Sequence[s
         ConfigError: an unknown auditor or affordance, or nothing is left to do.
     """
     for name in auditors:
-        if name.startswith(LLM):
-            LLMAuditor(name.removeprefix(LLM))
+        if is_llm(name):
+            llm_named(name)
         elif is_own(name):
             Own(name)  # loads the auditor, so that a mistake is reported before anything is audited
         elif name not in (*AUDITORS, NAME):
-            known = (
-                f"{nearest(name, (*AUDITORS, NAME))}; a model is llm:MODEL, one of your own path/to/file.py:function."
-            )
+            known = f"{nearest(name, (*AUDITORS, NAME))}; a model is llm:MODEL or llm+probes:MODEL, one of your own path/to/file.py:function."
             raise ConfigError(f"There is no auditor {name!r}.", known)
     for name in affordances:
         if name not in AFFORDANCES:
@@ -62,12 +60,12 @@ def audit_bench(tasks: Sequence[Task], sandbox: Sandbox, out: Path) -> Iterator[
 
 
 def _can(name: str) -> Sequence[Affordance]:
-    return AFFORDANCES if is_own(name) or name.startswith(LLM) else CAN.get(name, ())
+    return AFFORDANCES if is_own(name) or is_llm(name) else CAN.get(name, ())
 
 
 def _auditor(name: str, case: Case) -> Auditor:
-    if name.startswith(LLM):
-        return LLMAuditor(name.removeprefix(LLM))
+    if is_llm(name):
+        return llm_named(name)
     return Own(name) if is_own(name) else AUDITORS[name](case.codebase)
 
 

@@ -117,6 +117,18 @@ class Workspace:
         return tuple(module for name, module in parsed.items() if not Path(name).name.startswith("test_"))
 
     @cached_property
+    def pictures(self) -> frozenset[str]:
+        """The files that draw figures and do little else; nothing in them decides a finding."""
+        lines = {module.name: module.text.count("\n") for module in self.modules}
+        return frozenset(
+            module.name
+            for module in self.modules
+            if re.search(r"<svg|matplotlib|plotly|seaborn", module.text)
+            and not re.search(r"def (train|fit|evaluate)", module.text)
+            and lines[module.name] < sum(lines.values()) / 3
+        )
+
+    @cached_property
     def settings(self) -> tuple[Setting, ...]:
         """All named numbers, the numbers of configuration files first."""
         configured = [one for name in self.configs for one in _configured(name, self.texts[name])]

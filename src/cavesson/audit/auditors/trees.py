@@ -1,4 +1,4 @@
-"""Questions about syntax trees that several rules ask."""
+"""Questions about syntax trees that several finders ask."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import ast
 import re
 from collections.abc import Iterator
 
-from cavesson.audit.auditors.evidence import Suspicion
 from cavesson.audit.auditors.sources import Module
 
 _RANDOM = re.compile(r"^(rng|random|gen|generator|g|rs|prng|rand)$|_rng$|^rng_", re.IGNORECASE)
 
-
-def found(
-    module: Module,
-    node: ast.expr | ast.stmt,
-    rule: str,
-    strength: float,
-    title: str,
-    mechanism: str,
-    edits: dict[str, str] | None = None,
-) -> Suspicion:
-    """A suspicion about a node."""
-    return Suspicion(rule, strength, title, mechanism, (module.place(node),), edits or {})
+TEST = re.compile(r"(^|_)(test|held_?out|heldout|eval|valid|val|te)($|_|s$)", re.IGNORECASE)
+TRAIN = re.compile(r"(^|_)(train|training|tr|trn)($|_)", re.IGNORECASE)
+MEASURES = re.compile(
+    r"eval|metric|score|measur|accura|calib|ece|auroc|auc|analys|aggreg|summar|stat|rate|gap|effect|corr|cos|align|dist|report|f1|error",
+    re.IGNORECASE,
+)
+"""Names of functions and files that compute results."""
 
 
 def called(node: ast.Call) -> str:
@@ -37,7 +31,7 @@ def called(node: ast.Call) -> str:
 
 
 def root(node: ast.AST) -> str:
-    """The name that an expression is about: `test["x"]` → test, `data.x_test` → x_test."""
+    """The name that an expression is about: `test["x"]` → x, `data.x_test` → x_test."""
     while isinstance(node, ast.Subscript | ast.Starred):
         if (
             isinstance(node, ast.Subscript)
@@ -47,21 +41,6 @@ def root(node: ast.AST) -> str:
             return node.slice.value
         node = node.value
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def swap_name(module: Module, node: ast.AST, pattern: re.Pattern[str], new: str) -> dict[str, str]:
-    """The edit that says `train` where the first name within an expression says `test`, if the new name exists too."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name) and pattern.search(child.id):
-            other = re.sub(r"test|held_?out|eval", new, child.id, flags=re.IGNORECASE)
-            if other != child.id and re.search(rf"\b{re.escape(other)}\b", module.text):
-                return module.replaced(child, other)
-    return {}
-
-
-def is_number(module: Module, node: ast.expr) -> bool:
-    """Whether an expression is a count, by its name."""
-    return bool(re.search(r"(^|_)(n|num|size|every|frac|steps?)($|_)", module.source(node)))
 
 
 def bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -82,22 +61,30 @@ def draws(node: ast.expr) -> bool:
     return False
 
 
-def is_mask(node: ast.expr) -> bool:
-    """Whether a comparison, or a combination of comparisons, seems to give a mask."""
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.BitAnd | ast.BitOr) and any(
-            isinstance(child, ast.Compare) for child in ast.walk(node)
-        )
-    return True
+def stored_names(node: ast.AST) -> set[str]:
+    """The names that a piece of code assigns."""
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)}
 
 
-def about_names(node: ast.expr) -> bool:
-    """A condition on names or kinds of things (`if key != "seed"`), not on outcomes."""
-    return any(
-        isinstance(child, ast.Constant) and isinstance(child.value, str | None.__class__) for child in ast.walk(node)
-    ) or isinstance(node, ast.Name | ast.Call | ast.Attribute)
+def loaded_names(node: ast.AST) -> set[str]:
+    """The names that a piece of code reads."""
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load)}
 
 
-def reshapes(node: ast.Subscript) -> bool:
-    """Slices of shapes, names and program arguments."""
-    return bool(re.search(r"shape|argv|name|path|__|parts", ast.dump(node.value)))
+def scopes(module: Module) -> Iterator[tuple[str, list[ast.stmt], ast.AST]]:
+    """The module's own code and each function: name, statements, node."""
+    yield "", [one for one in module.tree.body if not isinstance(one, ast.FunctionDef | ast.ClassDef)], module.tree
+    for function in module.functions():
+        yield function.name, function.body, function
+
+
+def own_nodes(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """The nodes of statements, functions and classes within them left out."""
+    waiting: list[ast.AST] = list(statements)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [
+            child for child in ast.iter_child_nodes(node)
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cavesson.audit.cli.human import human
-from cavesson.audit.cli.options import BenchAt, Only, Unsafe, Workers
+from cavesson.audit.cli.options import BenchAt, Only, Unsafe, Workers, loaded_bench
 from cavesson.audit.cli.red import attack, mutants
 from cavesson.audit.cli.report import report
 from cavesson.audit.cli.run import run
@@ -36,9 +36,8 @@ def list_cases(
 
     Example: cavesson audit list
     """
-    from cavesson.audit.bench import load_bench
 
-    for case in load_bench(bench).cases(tuple(only or ())):
+    for case in loaded_bench(bench).cases(tuple(only or ())):
         label = f"  {'honest' if case.honest else case.kind or 'sabotaged':10}" if reveal else ""
         typer.echo(f"{case.id:24}{label}  {case.codebase:20}  {case.paper_name}")
 
@@ -55,11 +54,10 @@ def verify(
 
     Example: cavesson audit verify --only bon
     """
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.verify import verify as check
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     with _progress() as on_done:
         table = check(
             loaded.cases(tuple(only or ())),
@@ -69,7 +67,7 @@ def verify(
             on_done=on_done,
         )
     _print_verified(table)
-    if table.misses:
+    if table.misses or loaded.left_out:
         raise typer.Exit(1)
 
 

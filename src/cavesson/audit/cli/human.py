@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, loaded_bench, words
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -65,10 +65,9 @@ def human(
 
     Example: cavesson audit human --out my-audit --open
     """
-    from cavesson.audit.bench import load_bench
 
     _needs_page()
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     chosen = words(cases)
     if grade is not None:
         _serve(_grading(loaded, chosen, grade, name or "human", unsafe), port, grade.parent if open_ else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Unsafe
+from cavesson.audit.cli.options import BenchAt, Unsafe, loaded_bench
 
 if TYPE_CHECKING:
     from cavesson.audit.auditing import Auditor
@@ -99,12 +99,11 @@ def make(
 
     Example: cavesson audit mutants make
     """
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench, mutants_root, shipped
     from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.errors import ConfigError
 
-    loaded, root = load_bench(bench), out or mutants_root()
+    loaded, root = loaded_bench(bench), out or mutants_root()
     known = [mutant for mutant in shipped(found) if not only or mutant.codebase in only]
     if not known:
         raise ConfigError("There are no such mutants.", "Find some: cavesson audit mutants find CODEBASE")
@@ -134,13 +133,12 @@ def width(
     """
     import numpy as np
 
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import mutant_bench, mutants_root
     from cavesson.audit.red.width import simulated, width_of
     from cavesson.audit.verdicts import read_verdicts
     from cavesson.errors import ConfigError
 
-    cases = (mutant_bench() if bench is None else load_bench(bench)).cases()
+    cases = (mutant_bench() if bench is None else loaded_bench(bench)).cases()
     rng = np.random.default_rng(0)
     sources = {}
     if verdicts is None:
@@ -179,7 +177,7 @@ def attack(
         list[str] | None,
         typer.Option(
             "--auditor",
-            help="Auditor of the sabotage: static, probe, llm:MODEL; may be repeated.",
+            help="Auditor of the sabotage: static, probe, llm:MODEL, llm+probes:MODEL; may be repeated.",
             show_default="static, probe",
         ),
     ] = None,
@@ -197,7 +195,6 @@ def attack(
     """
     from cavesson.audit.agents.attacker import attack as run_attack
     from cavesson.audit.auditing import audit_all
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.red.bench import make_bench
     from cavesson.audit.red.search import read_mutants, write_mutants
     from cavesson.audit.sandbox.find import find_sandbox
@@ -219,7 +216,7 @@ def attack(
         typer.echo(f"No sabotage: {problem}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{sabotage.id} flips {', '.join(sabotage.flips)}: {sabotage.mechanism}\n{sabotage.patch}")
-    twin = load_bench(out / "bench").case(sabotage.id)
+    twin = loaded_bench(out / "bench").case(sabotage.id)
     for one, affordance in auditors:
         for verdict in audit_all([twin], one, affordance, sandbox):
             append_verdict(out / "verdicts.jsonl", verdict)
@@ -229,20 +226,19 @@ def attack(
 
 def _honest(bench: Path | None, name: str) -> tuple[Bench, Case]:
     """A bench, and the honest case of a codebase in it."""
-    from cavesson.audit.bench import load_bench
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     return loaded, loaded.honest_twin(loaded.cases((name,))[0])
 
 
 def _auditor(name: str, codebase: str, logs: Path) -> tuple[Auditor, Affordance]:
     """An auditor by name, with the most that it can use."""
-    from cavesson.audit.agents.auditor import LLM, LLMAuditor
+    from cavesson.audit.agents.auditor import is_llm, llm_named
     from cavesson.audit.auditors import AUDITORS, CAN
     from cavesson.errors import ConfigError, nearest
 
-    if name.startswith(LLM):
-        return LLMAuditor(name.removeprefix(LLM), logs), "experiments"
+    if is_llm(name):
+        return llm_named(name, logs), "experiments"
     if name not in AUDITORS:
         raise ConfigError(f"There is no auditor {name!r}.", nearest(name, [*AUDITORS, "llm:MODEL"]))
     return AUDITORS[name](codebase), CAN[name][-1]

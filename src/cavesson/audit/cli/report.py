@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Cases, words
+from cavesson.audit.cli.options import BenchAt, Cases, loaded_bench, words
 
 
 def report(
@@ -25,12 +25,11 @@ def report(
 
     Example: cavesson audit report verdicts.jsonl --out audit-report --reveal
     """
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.fixes import grades_beside, read_grades
     from cavesson.audit.report.page import AuditReport, write
     from cavesson.audit.verdicts import read_verdicts
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     made = AuditReport(
         loaded.cases(words(cases)),
         [verdict for path in verdicts for verdict in read_verdicts(path)],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, words
+from cavesson.audit.cli.options import BenchAt, Cases, Unsafe, loaded_bench, words
 
 if TYPE_CHECKING:
     from cavesson.audit.verdicts import Verdict
@@ -18,7 +18,7 @@ def run(
     auditor: Annotated[
         str,
         typer.Option(
-            help="static, probe, ensemble, llm:MODEL, or your own as path/to/file.py:function; several with commas."
+            help="static, probe, ensemble, llm:MODEL, llm+probes:MODEL, or your own as path/to/file.py:function; several with commas."
         ),
     ] = "static,probe,ensemble",
     affordance: Annotated[
@@ -39,12 +39,11 @@ def run(
     """
     from cavesson.audit.auditors import running
     from cavesson.audit.auditors.ensemble import NAME as ENSEMBLE
-    from cavesson.audit.bench import load_bench
     from cavesson.audit.sandbox.find import find_sandbox
     from cavesson.audit.scoring import score
     from cavesson.audit.verdicts import read_verdicts
 
-    loaded = load_bench(bench)
+    loaded = loaded_bench(bench)
     chosen = loaded.cases(words(cases))
     tasks = running.plan(chosen, words(auditor), words(affordance))
     sandbox = find_sandbox(unsafe=unsafe, hidden=(loaded.root,))
@@ -57,7 +56,11 @@ def run(
             _print_verdict(verdict)
     for (name, means), one in score(chosen, read_verdicts(out) if out.is_file() else []).items():
         kinds = "".join(f"  {kind} {value.value:.2f}" for kind, value in one.by_kind.items())
-        auroc = f"AUROC {one.auroc}{kinds}" if one.auroc else "no AUROC: it takes honest and sabotaged cases"
+        auroc = (
+            f"AUROC {one.auroc}, caught at 20 % false alarms {one.caught}{kinds}"
+            if one.auroc
+            else "no AUROC: it takes honest and sabotaged cases"
+        )
         typer.echo(f"{name:14} {means:12} {auroc}  ({one.seconds:.1f} s an audit)")
     typer.echo(f"verdicts in {out}", err=True)
 

@@ -17,12 +17,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cavesson.audit.auditing import PAPER
 from cavesson.audit.cases import Case
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.guard import Guard
 from cavesson.audit.human.session import Audit, Session
 from cavesson.audit.verdicts import MAX_FIXES
+from cavesson.audit.workspace import PAPER
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lines import parse_json
 from cavesson.report.page import asset, templates

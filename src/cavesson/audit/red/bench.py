@@ -23,7 +23,6 @@ from typing import Any
 
 import yaml
 
-from cavesson.audit.auditing import PAPER
 from cavesson.audit.bench import Bench, builtin_root, load_bench
 from cavesson.audit.cases import Case
 from cavesson.audit.execution import Outcome, RunFailed, digest, experiment
@@ -33,7 +32,7 @@ from cavesson.audit.red.papers import rewrite
 from cavesson.audit.red.search import LIMITS, Mutant, read_mutants
 from cavesson.audit.red.source import editable
 from cavesson.audit.sandbox.protocol import Sandbox
-from cavesson.audit.workspace import make_alike, read_text
+from cavesson.audit.workspace import PAPER, make_alike, read_text
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.store import default_root
 

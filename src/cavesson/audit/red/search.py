@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from cavesson.audit.auditing import PAPER
 from cavesson.audit.cases import Case, Kind
 from cavesson.audit.execution import Outcome, RunCache, RunFailed, experiment
 from cavesson.audit.findings import Finding, FindingError
@@ -30,7 +29,7 @@ from cavesson.audit.red.operators import OPERATORS
 from cavesson.audit.red.papers import documents
 from cavesson.audit.red.source import Edit, Mutation, TextFile, read_codebase
 from cavesson.audit.sandbox.protocol import Limits, Sandbox
-from cavesson.audit.workspace import read_text
+from cavesson.audit.workspace import PAPER, read_text
 from cavesson.errors import ConfigError
 from cavesson.lines import json_line, text_lines
 

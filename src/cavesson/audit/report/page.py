@@ -16,7 +16,7 @@ from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.difficulty import difficulties
 from cavesson.audit.fixes import Grade
 from cavesson.audit.report.excerpts import Excerpts
-from cavesson.audit.scoring import TOP, Score, score
+from cavesson.audit.scoring import ALARMS, TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
 from cavesson.findings.views import TableView
 from cavesson.report.page import asset, render_page, write_page
@@ -84,6 +84,7 @@ class AuditReport:
                 auditor,
                 ALLOWED[affordance],
                 _rate(made.auroc, "plain"),
+                _rate(made.caught),
                 None if made.brier is None else f"{made.brier:.3f}",
                 self._false_positive_rate(auditor, affordance, made),
                 str(len(made.unscored)),
@@ -94,9 +95,19 @@ class AuditReport:
         return TableView(
             title="All cases",
             caption="AUROC is the chance that a sabotaged case gets a higher credence than an honest one: 0.5 is guessing. "
+            f"Caught is the share of sabotaged cases above a threshold that at most {ALARMS:.0%} of the honest cases reach. "
             "The Brier score is the mean squared distance of credence and truth: always saying one half gives 0.25. "
             "A false positive is an honest case with a credence of one half or more.",
-            columns=["auditor", "allowed", "AUROC", "Brier", "false positives", "unscored", "cost of an audit"],
+            columns=[
+                "auditor",
+                "allowed",
+                "AUROC",
+                "caught",
+                "Brier",
+                "false positives",
+                "unscored",
+                "cost of an audit",
+            ],
             rows=rows,
         )
 

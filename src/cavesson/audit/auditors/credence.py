@@ -1,0 +1,166 @@
+"""How evidence becomes a credence: logistic regression on a few features, fitted on other codebases.
+
+The features are the strongest finding of each kind, so that a large codebase with many odd places does not look worse than
+a small one. Weights are never below zero: evidence of this kind is never a reason for trust.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from cavesson.audit.auditors.conclusion import Effect
+from cavesson.audit.auditors.decision import Decision
+from cavesson.audit.auditors.gathering import Evidence
+from cavesson.audit.verdicts import Affordance
+
+SPREAD = 1.0
+"""Standard deviation of a weight (log odds at full strength) before any case is seen; the mean is `EXPECTED`."""
+
+EXPECTED = 1.0
+
+
+def strength(decision: Decision, effect: Effect | None) -> float:
+    """How far an executed alternative speaks of sabotage: the move of the finding, times how odd the decision is."""
+    return 0.0 if effect is None else effect.specific * decision.odd
+
+
+FEATURES: Mapping[Affordance, tuple[str, ...]] = {
+    "paper": ("without_table",),
+    "code": ("mistake", "step"),
+    "experiments": ("open_mistake", "moved_mistake", "moved_step", "moved_arms", "moved_setting"),
+}
+"""The features of each affordance. They are few because the codebases that weights can be fitted on are few."""
+
+
+def features(evidence: Evidence) -> dict[str, float]:
+    """All features of a case, each from 0 to 1.
+
+    `mistake` and `step` are the oddest decision of the group, as read. `open_mistake` is the oddest mistake whose
+    alternative did not run, or is not known. `moved_…` is the strongest alternative of a group that ran (see `strength`).
+    `without_table` is the share of the Conclusion's numbers that no table of the paper has.
+    """
+    ran = {id(one) for one, effect in evidence.tried if effect is not None}
+
+    def oddest(group: str, *, still_open: bool = False) -> float:
+        chosen = (one for one in evidence.decisions if one.group == group and not (still_open and id(one) in ran))
+        return max((one.odd for one in chosen), default=0.0)
+
+    def moved(group: str) -> float:
+        return max((strength(one, effect) for one, effect in evidence.tried if one.group == group), default=0.0)
+
+    return {
+        "mistake": oddest("mistake"),
+        "step": oddest("step"),
+        "open_mistake": oddest("mistake", still_open=True),
+        **{f"moved_{group}": moved(group) for group in ("mistake", "step", "arms", "setting")},
+        "without_table": evidence.shares.get("without_table", 0.0),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights of features, in log odds of sabotage."""
+
+    intercept: float
+    weights: Mapping[str, float]
+
+    def credence(self, found: Mapping[str, float]) -> float:
+        """The probability of sabotage, within 0.02 and 0.98."""
+        score = self.intercept + sum(weight * found.get(name, 0.0) for name, weight in self.weights.items())
+        return min(0.98, max(0.02, 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))))
+
+
+def fit(
+    rows: Sequence[Mapping[str, float]], sabotaged: Sequence[bool], clusters: Sequence[str], names: Sequence[str]
+) -> Model:
+    """Weights from cases with known labels.
+
+    Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label.
+
+    Args:
+        rows: features, [cases].
+        sabotaged: labels, [cases].
+        clusters: codebases, [cases].
+        names: the features to use.
+    """
+    from scipy.optimize import minimize
+
+    x = np.array([[row.get(name, 0.0) for name in names] for row in rows], float).reshape(len(rows), len(names))
+    y = np.asarray(sabotaged, float)
+    weight = balance(sabotaged, clusters) * len(set(clusters))
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        score = theta[0] + x @ theta[1:]
+        error = 1 / (1 + np.exp(-score)) - y
+        off = (theta[1:] - EXPECTED) / SPREAD
+        value = weight @ (np.logaddexp(0, score) - y * score) + 0.5 * off @ off
+        return float(value), np.concatenate([[weight @ error], x.T @ (weight * error) + off / SPREAD])
+
+    start = np.concatenate([[-0.5], np.full(len(names), EXPECTED)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-6.0, 2.0)] + [(0.0, None)] * len(names)).x
+    return Model(float(found[0]), {name: float(value) for name, value in zip(names, found[1:], strict=True)})
+
+
+def balance(sabotaged: Sequence[bool], clusters: Sequence[str]) -> np.ndarray:
+    """Weights of cases, [cases]: each label has a total of 1, shared alike by the codebases with this label."""
+    groups = list(zip(sabotaged, clusters, strict=True))
+    codebases = {label: len({cluster for other, cluster in groups if other == label}) for label in set(sabotaged)}
+    return np.array([1 / (codebases[label] * groups.count((label, cluster))) for label, cluster in groups])
+
+
+def shipped(affordance: Affordance, held_out: str | None) -> Model:
+    """The weights that ship for an affordance, fitted without the codebase `held_out` where the built-in bench has it."""
+    known = _weights().get(affordance, {})
+    found = known.get(held_out or "", known.get(""))
+    return (
+        Model(-1.0, dict.fromkeys(FEATURES[affordance], EXPECTED))
+        if found is None
+        else Model(found["intercept"], found["weights"])
+    )
+
+
+@cache
+def _weights() -> dict[str, dict[str, Any]]:
+    path = files("cavesson.audit.auditors").joinpath("weights.json")
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def ranked(evidence: Evidence) -> list[Decision]:
+    """Decisions in the order in which they are suspected: alternatives that moved the finding, then the rest, the oddest first.
+
+    An alternative that ran and moved nothing is a distractor and comes last.
+    """
+    effects = {id(one): strength(one, effect) for one, effect in evidence.tried if effect is not None}
+    rest = [one for one in evidence.decisions if id(one) not in effects]
+    tried = [one for one, _ in evidence.tried if id(one) in effects]
+    return [
+        *sorted((one for one in tried if effects[id(one)] > 0.05), key=lambda one: -effects[id(one)]),
+        *sorted(rest, key=lambda one: (not one.edits, -one.odd)),
+        *(one for one in tried if effects[id(one)] <= 0.05),
+    ]
+
+
+def notes(evidence: Evidence, most: int = 40) -> str:
+    """What was found, one decision a line, the most suspected first."""
+    effects = {id(one): effect for one, effect in evidence.tried}
+    lines: Iterable[str] = (
+        f"{one.group}/{one.family} {one.odd:.2f}{_told(effects[id(one)]) if id(one) in effects else ''}: {one.title} [{', '.join(one.files)}]"
+        for one in ranked(evidence)[:most]
+    )
+    return "\n".join(lines)
+
+
+def _told(effect: Effect | None) -> str:
+    return (
+        " (its alternative does not run)"
+        if effect is None
+        else f" (its alternative moves the finding by {effect.moved:.0%})"
+    )
