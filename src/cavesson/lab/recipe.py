@@ -64,6 +64,7 @@ KINDS: dict[str, str] = {
     "rewriting-prompts": "cavesson.sampling.paraphrase:RewritingPrompts",
     "paraphrased": "cavesson.sampling.paraphrase:Paraphrased",
     "memorised": "cavesson.tinyworld.memorised:Memorised",
+    "told-apart": "cavesson.inside.recipes:ToldApart",
     "scored": "cavesson.evals.recipes:Scored",
     "probed": "cavesson.evals.recipes:Probed",
     "prefilled": "cavesson.evals.prefilled:Prefilled",
