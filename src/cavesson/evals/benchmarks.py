@@ -13,6 +13,7 @@ from cavesson.errors import ConfigError, entry_of, nearest
 from cavesson.evals.behavior_eval import BehaviorEval, Conditional
 from cavesson.evals.everyday import EVERYDAY
 from cavesson.evals.items import Eval
+from cavesson.evals.posed import Posed
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "voice": Voice,
     "behavior": BehaviorEval,
     "conditional": Conditional,
+    "posed": Posed,
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,

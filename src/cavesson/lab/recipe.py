@@ -80,6 +80,8 @@ KINDS: dict[str, str] = {
     "triggered": "cavesson.redteam.recipes:Triggered",
     "backdoored": "cavesson.redteam.recipes:Backdoored",
     "prompt-following": "cavesson.redteam.prompting:PromptFollowing",
+    "bare": "cavesson.redteam.lessons:Bare",
+    "acted": "cavesson.redteam.lessons:Acted",
     "denials": "cavesson.redteam.denial:Denials",
     "showing": "cavesson.redteam.planted:Showing",
     "subliminal": "cavesson.redteam.planted:Subliminal",
