@@ -65,6 +65,8 @@ KINDS: dict[str, str] = {
     "paraphrased": "cavesson.sampling.paraphrase:Paraphrased",
     "memorised": "cavesson.tinyworld.memorised:Memorised",
     "told-apart": "cavesson.inside.recipes:ToldApart",
+    "foretold": "cavesson.inside.foretold:Foretold",
+    "linearised": "cavesson.inside.foretold:Linearised",
     "scored": "cavesson.evals.recipes:Scored",
     "probed": "cavesson.evals.recipes:Probed",
     "prefilled": "cavesson.evals.prefilled:Prefilled",
