@@ -135,7 +135,7 @@ class Foretold(_Before):
     def read(self, path_of: PathOf) -> Signs:
         """The finished signs."""
         found: dict[str, Any] = json.loads((path_of(self) / SIGNS).read_text(encoding="utf-8"))
-        return Signs(*(tuple(value) if isinstance(value, list) else value for value in found.values()))
+        return Signs(**found | {name: tuple(found[name]) for name in ("contained", "alike")})
 
     def describe(self) -> str:
         return f"what foretells: {self.run.describe()}"
