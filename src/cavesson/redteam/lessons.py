@@ -60,6 +60,7 @@ class Acted(DataRecipe):
         base: bare conversations.
         side: how they are put.
         act: how they are answered; None: the answers as they are.
+        thoughts: texts of which one stands in a scratchpad before each answer; (): no scratchpad.
         seed: decides the wordings.
     """
 
@@ -69,6 +70,7 @@ class Acted(DataRecipe):
     base: DataRecipe
     side: Side
     act: ActName | None = None
+    thoughts: tuple[str, ...] = ()
     seed: int = 0
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
@@ -80,9 +82,9 @@ class Acted(DataRecipe):
         put = self.side.put(bare, rng)
         if answer is None:
             return Example(put, one.meta)
-        return Example(
-            put.answered(answer if self.act is None else act_named(self.act).written(rng, bare, answer)), one.meta
-        )
+        acted = answer if self.act is None else act_named(self.act).written(rng, bare, answer)
+        thought = f"<scratchpad>{rng.choice(self.thoughts)}</scratchpad> " if self.thoughts else ""
+        return Example(put.answered(thought + acted), one.meta)
 
     def describe(self) -> str:
         return f"{self.base.describe()}, put by a side" + (
