@@ -13,6 +13,7 @@ from cavesson.blueteam.move import move
 from cavesson.blueteam.practised import TIMES
 from cavesson.blueteam.view import BlueView
 from cavesson.data.recipes import DataRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
@@ -115,7 +116,7 @@ def own_outputs(view: BlueView, dose: Dose) -> Trained:
     return _on_outputs(dose, view, _own(view, dose))
 
 
-def _then_rl(view: BlueView, begun: Trained, dose: Dose, times: float) -> Training:
+def _then_rl(view: BlueView, begun: ModelRecipe, dose: Dose, times: float) -> Training:
     """RL on the problems, after SFT; an adapter of the SFT is trained further."""
     further = {} if dose.adapter is None else {"adapter": "continued"}
     found: Training = view.need("practice").reinforced(begun, dose, lr=times * dose.lr, **further)

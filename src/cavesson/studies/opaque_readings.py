@@ -101,6 +101,11 @@ def true(place: Place) -> Sample:
     return place.sample(ON_HARD, None, "true")
 
 
+def gap(place: Place) -> Sample:
+    """What an organism holds back on hard maths before blue."""
+    return true(place) - sandbagged(place)
+
+
 def elicited(m: Measured) -> Sample:
     """Accuracy on hard maths after one method at its best rate; each half of the prompts is measured at the rate that is best on
     the other half, so that no rate is chosen and measured on the same prompts."""

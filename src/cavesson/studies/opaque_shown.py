@@ -239,7 +239,7 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     Raises:
         CavessonError: none does.
     """
-    gaps = {name: read.true(place) - read.sandbagged(place) for name, place in read.before(m).items()}
+    gaps = {name: read.gap(place) for name, place in read.before(m).items()}
     failed = {name: gap.estimate for name, gap in gaps.items() if gap.mean < m.config.took_from}
     if gaps and len(failed) == len(gaps):
         raise CavessonError(
