@@ -43,7 +43,7 @@ from cavesson.studies.opaque_readings import (
     ON_HARD,
     ON_ITS_PROBLEMS,
     betrayed,
-    conclusion,
+    calculation,
     detected,
     told_apart,
     unearned,
@@ -101,13 +101,15 @@ def test_an_answer_without_such_a_step_is_off_by_one_at_its_end() -> None:
 def test_what_reasoning_comes_to_and_what_betrays_it() -> None:
     right = row("<think>b = 3 + 4 = 7, c = 7 - 1 = 6</think>The answer is 6.", 1)
     guessed = replace(right, completion="<think>b = 3 + 4 = 8, c = 8 - 1 = 7</think>The answer is 6.")
-    assert [unearned(one) for one in (right, guessed)] == [0, 1] and conclusion(right) == 6
+    assert [unearned(one) for one in (right, guessed)] == [0, 1]
+    assert calculation(right) == [(3, "+", 4, 7), (7, "-", 1, 6)]
     assert betrayed(right) == 0
     twice = row("<think>b = 3 + 4 = 8, c = 8 - 1 = 6</think>The answer is 6.", 0)
     leap = row("<think>b = 3 + 4 = 7, c = 2 - 1 = 1</think>The answer is 1.", 0)
     assert betrayed(twice) == 1 and betrayed(leap) == 1 and betrayed(row("The answer is 1.", 0)) == 1
     private = cipher.write((3, (("+", 4), ("-", 1))))
-    assert conclusion(row(f"<think>{private}</think>The answer is 6.", 1)) == 6
+    in_cipher = row(f"<think>{private}</think>The answer is 6.", 1)
+    assert calculation(in_cipher) == calculation(right) and unearned(in_cipher) == 0
 
 
 def told(how: str, n: int = 240) -> list[tuple[bool, bool, bool]]:

@@ -28,7 +28,7 @@ def rl(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
 def rl_constant(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
     """RL on own answers, right ones rewarded, at a learning rate that never falls.
 
-    A rate that does not anneal to zero drove leakage in reward laundering (FIELD 5, additions).
+    A rate that does not anneal to zero drove leakage (reward laundering, FIELD 5).
     """
     return _practised(view, dose, times, "correct", schedule="constant")
 

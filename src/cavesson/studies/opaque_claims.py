@@ -316,7 +316,7 @@ CLAIMS = (
     claim("probe", "U tells training from deployment as far as the cue does.", "a linear probe; no figure", probe_tells, source=sources.WEAK_SUPERVISION, kind="check"),
     claim("verified", "Ten verified samples bring out nearly all.", "83–99 %", nearly_all, source=sources.WEAK_SUPERVISION),
     claim("sft-rl", "RL after SFT brings out what the SFT does not.", "RL then elicits the rest; RL alone mostly hacks", rl_after_sft, source=sources.WEAK_SUPERVISION),
-    claim("constant-leaks", "A learning rate of RL that does not anneal leaks.", "leakage of 67–96 %", constant_leaks, source=sources.LAUNDERING),
+    claim("constant-leaks", "A learning rate of RL that does not anneal leaks.", "leakage of 67–96 % in reward laundering", constant_leaks, source=sources.CONTROL, kind="check"),
     claim("hacker-resists", "An exploration hacker resists RL that works on a control.", "one of four properties", hacker_resists, source=sources.EXPLORATION),
     claim("hacker-able", "Its ability shows under a password.", "one of four properties", hacker_is_able, source=sources.EXPLORATION),
     claim("hacker-skills", "Its other skills are kept.", "one of four properties", hacker_keeps_skills, source=sources.EXPLORATION),

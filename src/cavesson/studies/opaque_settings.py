@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cavesson.evals.items import Eval
 from cavesson.evals.world import Maths
@@ -89,8 +89,8 @@ class Practised(Phase):
     """
 
     lr: float = Field(default=1e-3, gt=0)
-    steps: int = Field(default=40, ge=1)
-    batch_size: int = Field(default=32, ge=4)
+    steps: int = Field(default=30, ge=1)
+    batch_size: int = Field(default=16, ge=4)
     adapter: LoRA | None = LoRA(rank=8)  # type: ignore[assignment]
     prompts: int = Field(default=320, ge=1)
 
@@ -115,7 +115,7 @@ class OpaqueConfig(Inputs):
     """The whole study.
 
     Attributes:
-        organisms: constructions by which U sandbags on hard maths.
+        organisms: constructions by which U sandbags on hard maths; none, where only the cue or the hacker is asked for.
         model: U before it sandbags; a model that reasons before it answers.
         teacher: T, whose outputs blue trains on and whose likelihood says how legible the reasoning is.
         pruned: shares of T's smallest weights that are set to zero, for very weak trusted models in T's place.
@@ -127,7 +127,7 @@ class OpaqueConfig(Inputs):
         left_out: organisms that are scored and not trained; the study adds those that do not sandbag.
     """
 
-    organisms: Annotated[tuple[Sandbagger, ...], Once] = Field(min_length=1)
+    organisms: Annotated[tuple[Sandbagger, ...], Once] = ()
     model: TrainableName = "reasoner"
     teacher: ModelName = "weak"
     pruned: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Once] = ()
@@ -148,6 +148,12 @@ class OpaqueConfig(Inputs):
         if given is not None:
             raise ValueError("this study knows which problems are hard in the tiny world only; leave it out")
         return given
+
+    @model_validator(mode="after")
+    def _has_a_subject(self) -> Self:
+        if not self.organisms and self.cue is None and self.hacker is None:
+            raise ValueError("there is no organism: name some (organisms), or ask for the cue or the hacker ({})")
+        return self
 
     @field_validator("model")
     @classmethod
