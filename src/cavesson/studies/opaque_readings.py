@@ -291,7 +291,7 @@ def _rollouts(place: Place, step: int) -> list[list[dict[str, Any]]]:
     """
     found = []
     for recipe in place.recipes("run"):
-        notes = [row for _, row in read_json_lines(place.path_of(recipe.run) / ROLLOUTS)]
+        notes = [row for _, row in read_json_lines(place.path_of(recipe) / ROLLOUTS)]
         found.append([row for row in notes if row["iteration"] * recipe.run.updates < step])
     if not all(found):
         raise NotRun(f"an iteration of {place.name} before step {step}")
