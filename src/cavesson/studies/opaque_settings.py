@@ -213,7 +213,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "interventions": [
                 "own-outputs", "pirate", "own-reasoning", "rl", "rl-constant", "rl-random", "rl-label", "sft-rl", "verified-rl",
             ],
-            "trained": [{"lrs": [1e-3]}],
+            "trained": [{"lrs": [3e-3]}],
         },
         "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
