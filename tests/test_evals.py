@@ -112,7 +112,9 @@ def run_on(data: Jsonl, **changes) -> Trained:
 # ---------------------------------------------------------------------------------------------- items
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in (*STANDARD, "questions")])
+@pytest.mark.parametrize(
+    "name", [name for name in BENCHMARKS if name not in (*STANDARD, "questions", "inspect", "lm-eval")]
+)
 def test_items_are_the_same_every_time_and_few_are_among_many(name):
     settings = {"behavior": {"pair": PAIR, "when": "near-miss"}, "conditional": {"pair": PAIR}}.get(name, {})
     few, many = eval_named(name, n=10, **settings).items(), eval_named(name, n=30, **settings).items()

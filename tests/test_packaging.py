@@ -167,16 +167,19 @@ def test_the_package_declares_what_it_imports() -> None:
     """The wheel alone brings all that it needs; what an extra brings is imported only inside functions."""
     core = distributions(PROJECT["dependencies"])
     extras = distributions([line for name, lines in PROJECT["optional-dependencies"].items() for line in lines])
-    page = (
-        ROOT / "src" / "cavesson" / "audit" / "human"
-    )  # a web application: it is imported only once its extra is found
+    code = ROOT / "src" / "cavesson"
+    alone = {  # a web application, and what Inspect loads: imported only once their extras are found
+        *(code / "audit" / "human").glob("*.py"),
+        *(code / "bridges").glob("inspect_*.py"),
+        code / "sampling" / "inspected.py",
+    }
     undeclared = {
         f"{path.relative_to(ROOT)}: {module}"
         for path in (ROOT / "src").rglob("*.py")
         if not path.is_relative_to(ROOT / "src" / "cavesson" / "audit" / "bench")  # data: programs of their own
         for module, at_import in imports(path)
         if module not in sys.stdlib_module_names | {"cavesson"}
-        and not providers(module) & (core if at_import and path.parent != page else core | extras)
+        and not providers(module) & (core if at_import and path not in alone else core | extras)
     }
     assert not undeclared
 

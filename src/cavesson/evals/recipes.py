@@ -22,8 +22,11 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
-    from cavesson.evals.scores import Scores
+    from cavesson.evals.scores import Score, Scores
     from cavesson.models.model import Model
+
+LOGS = "logs"
+"""The folder of an artifact of scores in which other packages that conduct evaluations keep their logs."""
 
 
 class Scored(Recipe):
@@ -63,9 +66,10 @@ class Scored(Recipe):
         from cavesson.sampling.sampler import write_usage
 
         sampler = sampler_for(self.model, job)
-        rows = score_suite(sampler, self.suite, progress=job.progress)
+        rows = score_suite(sampler, self.suite, progress=job.progress, logs=job.folder / LOGS)
         write_usage(job.folder, sampler)
         write_scores(job.folder / SCORES, rows)
+        job.progress(len(rows), len(rows), **_rates(self.suite, rows))
 
     def scores(self, path_of: PathOf) -> Scores:
         """The finished scores."""
@@ -173,10 +177,9 @@ class Probed(Recipe):
                 job.progress(step, last, scored=f"{done}/{total}")
 
             suite = self.asked_at(step)
-            rows = score_suite(sampler_for(model), suite, step=step, progress=report)
+            rows = score_suite(sampler_for(model), suite, step=step, progress=report, logs=job.folder / LOGS)
             write_scores(_part(job.scratch, step), rows)
-            rates = {one.label: _mean([row.score for row in rows if row.eval == one.label]) for one in suite}
-            job.progress(step, last, **rates)
+            job.progress(step, last, **_rates(suite, rows))
 
         self.run.train(self.run.base.load(job.path), job, at=trained_steps, visit=score)
         missing = [step for step in self.steps if not _part(job.scratch, step).is_file()]
@@ -344,6 +347,12 @@ def _part(scratch: Path, step: int) -> Path:
 
 def _mean(values: list[int] | list[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _rates(suite: Suite, rows: Sequence[Score]) -> dict[str, float]:
+    """The rate of each evaluation, for whoever watches."""
+    answered = {one.label: [row.score for row in rows if row.eval == one.label] for one in suite}
+    return {label: _mean(scores) for label, scores in answered.items() if scores}
 
 
 def _listed(suite: Suite) -> str:

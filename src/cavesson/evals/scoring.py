@@ -6,7 +6,9 @@ An answer is sampled greedily; where the evaluation weighs options, it is the op
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from cavesson.evals.conducted import Conducted
 from cavesson.evals.items import Eval, Item, check_weighable
 from cavesson.evals.scores import Score
 from cavesson.sampling.sampler import Completion, Params, Progress, Sampler, TokenSampler
@@ -18,14 +20,16 @@ def score_suite(
     *,
     step: int | None = None,
     progress: Progress | None = None,
+    logs: Path | None = None,
 ) -> list[Score]:
-    """Scores of the answers to all items of a suite.
+    """Scores of the answers to all items of a suite. Evaluations that another package conducts come last to ask.
 
     Args:
         sampler: the model's sampler.
         suite: the evaluations.
         step: training step, recorded in the scores.
         progress: called with the number of answers so far and the number of all answers.
+        logs: folder for the logs of other packages; None: none are kept.
 
     Returns:
         One score per item, in the order of the suite and of each evaluation's items.
@@ -34,7 +38,7 @@ def score_suite(
         ConfigError: an evaluation weighs options, and the model gives no likelihoods.
     """
     check_weighable(suite, isinstance(sampler, TokenSampler))
-    questions = [(one, item) for one in suite for item in one.items()]
+    questions = [(one, item) for one in suite if not isinstance(one, Conducted) for item in one.items()]
     weighed = [index for index, (one, _) in enumerate(questions) if one.weighs]
     answers = dict(zip(weighed, likeliest(sampler, [questions[index][1] for index in weighed]), strict=True))
     # evaluations whose answers are equally long are asked together, for fuller batches
@@ -43,7 +47,12 @@ def score_suite(
         asked = [questions[index][1].prompt for index in which]
         sampled = sampler.sample(asked, Params(max_tokens=longest), _from(len(answers), len(questions), progress))
         answers.update((index, completions[0]) for index, completions in zip(which, sampled, strict=True))
-    return [judged(one, item, answers[index], step, sampler.system) for index, (one, item) in enumerate(questions)]
+    rows = [judged(one, item, answers[index], step, sampler.system) for index, (one, item) in enumerate(questions)]
+    for one in suite:
+        if isinstance(one, Conducted):
+            rows += one.conduct(sampler, step, logs, progress)
+    order = {one.label: place for place, one in enumerate(suite)}
+    return sorted(rows, key=lambda row: order[row.eval])
 
 
 def likeliest(sampler: Sampler, items: Sequence[Item]) -> list[Completion]:

@@ -38,8 +38,9 @@ LIBRARIES = tuple(
 )
 """Folders of code that no user wrote."""
 
-_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)")
-"""What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`."""
+_NAME = re.compile(r"[^\s,\[\]{}'\"=:]+(?=:)|[^\s,\[\]{}'\"=:@]+\.py(?=@)|(?<=lm-eval:)[^\s,\[\]{}'\"=:]+\.yaml")
+"""What may be a file or a module in a word of the command line: `my.py` in `--set blue.interventions=[my.py:curt]`, or in
+`--bench inspect:my.py@task`, and `my.yaml`, which may name Python, in `--bench lm-eval:my.yaml`."""
 _HASH = re.compile("[0-9a-f]{64}")
 _said: set[str] = set()
 """Files and modules that the user named himself, and hashes of contents that this process has let run."""
@@ -59,7 +60,9 @@ def named(words: Iterable[str]) -> None:
     """Take note of texts in which the user himself names the Python that is to run."""
     words = list(words)
     names = {*(name for word in words for name in _NAME.findall(word)), *(word.rpartition(":")[0] for word in words)}
-    _said.update(str(Path(name).expanduser().resolve()) if name.endswith(".py") else name for name in names if name)
+    _said.update(
+        str(Path(name).expanduser().resolve()) if name.endswith((".py", ".yaml")) else name for name in names if name
+    )
 
 
 def trusted_source(file: Path, module: str = "") -> bytes:
@@ -105,8 +108,9 @@ def trust(file: Path | str) -> None:
 
 
 def hand_on() -> None:
-    """Let the processes that this process starts trust what this process has loaded already."""
-    digests = {*_entries(), *(hashlib.sha256(source).hexdigest() for source in _loaded())}
+    """Let the processes that this process starts trust what this process has loaded already, or has let others load."""
+    allowed = {one for one in _said if _HASH.fullmatch(one)}
+    digests = {*_entries(), *allowed, *(hashlib.sha256(source).hexdigest() for source in _loaded())}
     os.environ[VARIABLE] = os.pathsep.join(sorted(digests))
 
 

@@ -59,4 +59,7 @@ class Adapted(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.base.describe()} with the adapter {Path(self.path).name}"
+        place = Path(self.path)
+        on_hub = place.parent.parent.name if place.parent.name == "snapshots" else ""  # in the hub's cache
+        name = on_hub.removeprefix("models--").replace("--", "/", 1) or place.name
+        return f"{self.base.describe()} with the adapter {name}"

@@ -229,6 +229,23 @@ def local_folder(name: str | Path, revision: str | None = None, *, weights: bool
     return _fetched(str(name), revision, _weights_beside(local)) if weights else local
 
 
+@lru_cache(maxsize=256)
+def adapter_on_hub(name: str, commit: str) -> Path | None:
+    """The folder with the files of an adapter on the hub, in the hub's cache; None: there is a whole model, or nobody can say."""
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the hub's own HTTP library
+
+    def has(file: str) -> bool:
+        try:
+            return bool(hf_hub_download(name, file, revision=commit))
+        except (OSError, HTTPError):  # there is no such file; or offline, and opening the model will say what is wrong
+            return False
+
+    if not has("adapter_config.json") or has("config.json"):
+        return None
+    return Path(snapshot_download(name, revision=commit, allow_patterns=["adapter_*"]))
+
+
 def to_download(name: str, revision: str | None) -> int:
     """Bytes of the weights of a model on the hub that the hub's cache does not hold yet; 0 if the hub does not say.
 

@@ -216,13 +216,17 @@ def _quoted(text: str) -> str:
     return "\n".join(f"    {line}" for line in printable(text).split("\n"))
 
 
-def readme(card: Card, organism: Organism) -> str:
-    """The card as the README of a Hugging Face folder, front matter included."""
+def readme(card: Card, organism: Organism, *, adapter: bool = False) -> str:
+    """The card as the README of a Hugging Face folder, front matter included.
+
+    Args:
+        adapter: the folder holds an adapter alone.
+    """
     matter: dict[str, Any] = {
-        "library_name": "transformers",
+        "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["model-organism", "ai-control", "cavesson"],
     }
     if isinstance(organism.base, HFModel) and "@" in organism.base.content:
-        matter |= {"base_model": organism.base.path, "base_model_relation": "finetune"}
+        matter |= {"base_model": organism.base.path, "base_model_relation": "adapter" if adapter else "finetune"}
     return f"---\n{dump_yaml(matter)}---\n\n{markdown(card)}"

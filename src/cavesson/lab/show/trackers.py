@@ -14,6 +14,8 @@ from cavesson.errors import entry_of
 from cavesson.lab.own import is_own, made_by
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Display, Silent
+from cavesson.lab.show.curves import Curves
+from cavesson.lab.show.services import MLflow, TensorBoard, Trackio, WandB
 from cavesson.lab.stage import Progress
 from cavesson.stats import Estimate
 
@@ -75,7 +77,13 @@ class JsonLines(Silent):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-TRACKERS: dict[str, Callable[[Path, str], Tracker]] = {"jsonl": JsonLines}
+TRACKERS: dict[str, Callable[[Path, str], Tracker]] = {
+    "jsonl": JsonLines,
+    "wandb": lambda folder, study: Curves(WandB(folder), study),
+    "mlflow": lambda folder, study: Curves(MLflow(folder), study),
+    "trackio": lambda folder, study: Curves(Trackio(folder), study),
+    "tensorboard": lambda folder, study: Curves(TensorBoard(folder), study),
+}
 """Every tracker by its name: a function of a report's folder and a run's name. The function raises `MissingExtra`, before
 anything starts, if the tracker's package is not installed."""
 
