@@ -190,7 +190,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "organisms": ["prompted-static", "prompted-dynamic", "password-locked", "sixth-locked", "not-locked"],
-        "cue": {"reliabilities": [0.5, 0.75, 1.0]},
+        "cue": {"reliabilities": [0.5, 1.0]},
         "hacker": {},
         "pruned": [0.35],
         "hard": 0.625,
