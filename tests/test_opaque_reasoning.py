@@ -369,9 +369,9 @@ def test_quick_has_five_seeds_four_methods_and_their_control() -> None:
 
 MINIATURE = [
     "seeds=[0]", "organisms=[not-locked]", "red.steps=50", "red.batch_size=16", "red.prompts=160", "blue.steps=2", "blue.probes=[2]",
-    "blue.batch_size=4", "blue.prompts=8", "evaluation.n=9", "evaluation.n_control=4", "pruned=[0.3]", "took_from=0.01",
-    "cue={reliabilities: [0.5, 1.0]}",
-    "blue.interventions=[own-outputs, no-reasoning, own-reasoning, weighted, edited, readable-reasoning, artificial-removal, rl-label]",
+    "blue.batch_size=4", "blue.prompts=20", "evaluation.n=9", "evaluation.n_control=4", "pruned=[0.3]", "took_from=0.01",
+    "cue={reliabilities: [0.5, 1.0], probe: 8}",
+    "blue.interventions=[own-outputs, no-reasoning, weighted, edited, readable-reasoning, artificial-removal, sft-rl, rl-label]", "blue.trained=[{lrs: [1e-3]}]",
 ]  # fmt: skip
 
 
@@ -384,6 +384,11 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path) -> None:
     assert len(tables["Methods"].rows) == 8 + 1 + 1  # the prefill, and the pruned trusted model
     assert len(tables["The reasoning"].rows) == 10
     assert {f"opaque-reasoning/{claim.id}" for claim in CLAIMS} == {claim.id for claim in result.claims}
+    assert len(tables["Monitors"].rows) == 8 + 1  # all but the prefill
+    assert [row[1:4] for row in tables["RL, checkpoint by checkpoint"].rows] == [
+        [name, "0.001", step] for name in ("SFT, then RL", "RL through the reasoning") for step in ("0", "2")
+    ]
+    assert [row[0] for row in tables["How well U tells, and what comes out"].rows] == ["0.5", "1"]
     assert "Telling training from deployment" in {curve.title for curve in result.curves}
     gap = next(claim for claim in result.claims if claim.id.endswith("/gap"))
     assert gap.ours is not None and gap.ours.value > 0.1

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cavesson.blueteam.move import move
+from cavesson.blueteam.practised import TIMES
 from cavesson.blueteam.view import BlueView
 from cavesson.data.recipes import DataRecipe
+from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 TRAJECTORIES = 4
 """Trajectories of reasoning that `weighted` samples to each problem."""
+
+VERIFIED = 10
+"""Samples that `verified` takes: as many as the source does (ten verified examples, arXiv 2604.22082)."""
 
 PROBLEMS = ("problems",)
 
@@ -81,10 +86,47 @@ def rl_label(view: BlueView, dose: Dose) -> Training:
     return found
 
 
+@move("verified", title="ten verified samples", needs=("problems", "practice"))
+def verified(view: BlueView, dose: Dose) -> Trained:
+    """Ten trusted outputs that a verifier accepts, behind own reasoning, loss on the output only."""
+    return _on_outputs(dose, view, Reasoned(outputs=_accepted(view), reasoning=_own(view, dose)))
+
+
+@move("sft-rl", title="SFT, then RL", needs=("problems", "practice"), strength=TIMES)
+def sft_rl(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
+    """`own-reasoning` with the whole dose, then RL with right answers rewarded; only the RL counts as steps."""
+    return _then_rl(view, own_reasoning(view, dose), dose, times)
+
+
+@move("removal-rl", title="artificial removal, then RL", needs=("problems", "practice", "wrong"), strength=TIMES)
+def removal_rl(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
+    """`artificial-removal` with the whole dose, then RL with right answers rewarded; only the RL counts as steps."""
+    return _then_rl(view, artificial_removal(view, dose), dose, times)
+
+
+@move("verified-rl", title="ten verified samples, then RL", needs=("problems", "practice"), strength=TIMES)
+def verified_rl(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
+    """`verified` with the whole dose, then RL with right answers rewarded; only the RL counts as steps."""
+    return _then_rl(view, verified(view, dose), dose, times)
+
+
 @move("own-outputs", title="own outputs (control)", needs=PROBLEMS)
 def own_outputs(view: BlueView, dose: Dose) -> Trained:
     """The model's own answers to the problems, loss on the output only: the on-model control."""
     return _on_outputs(dose, view, _own(view, dose))
+
+
+def _then_rl(view: BlueView, begun: ModelRecipe, dose: Dose, times: float) -> Training:
+    """RL on the problems, after SFT; an adapter of the SFT is trained further."""
+    further = {} if dose.adapter is None else {"adapter": "continued"}
+    found: Training = view.need("practice").reinforced(begun, dose, lr=times * dose.lr, **further)
+    return found
+
+
+def _accepted(view: BlueView) -> DataRecipe:
+    """The first ten trusted answers that the problems' verifier accepts."""
+    found: DataRecipe = view.need("practice").accepted(_labels(view), VERIFIED)
+    return found
 
 
 def _labels(view: BlueView) -> Generated:

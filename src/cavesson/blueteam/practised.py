@@ -6,7 +6,7 @@ learning rate, since RL often takes another rate than SFT.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cavesson.blueteam.move import Strength, move
 from cavesson.blueteam.view import BlueView
@@ -22,6 +22,15 @@ TIMES = Strength("times the learning rate", (0.3, 1.0, 3.0), required=False)
 def rl(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
     """RL on own answers, right ones rewarded."""
     return _practised(view, dose, times, "correct")
+
+
+@move("rl-constant", title="RL, rate not annealed", needs=("practice",), strength=TIMES)
+def rl_constant(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
+    """RL on own answers, right ones rewarded, at a learning rate that never falls.
+
+    A rate that does not anneal to zero drove leakage (reward laundering, FIELD 5).
+    """
+    return _practised(view, dose, times, "correct", schedule="constant")
 
 
 @move("rl-random", title="RL with random rewards", needs=("practice",), strength=TIMES)
@@ -42,6 +51,6 @@ def rl_shuffled(view: BlueView, dose: Dose, times: float = 1.0) -> Training:
     return _practised(view, dose, times, "shuffled")
 
 
-def _practised(view: BlueView, dose: Dose, times: float, reward: str) -> Training:
-    found: Training = view.need("practice").reinforced(view.model, dose, reward=reward, lr=times * dose.lr)
+def _practised(view: BlueView, dose: Dose, times: float, reward: str, **changes: Any) -> Training:
+    found: Training = view.need("practice").reinforced(view.model, dose, reward=reward, lr=times * dose.lr, **changes)
     return found

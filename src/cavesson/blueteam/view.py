@@ -96,6 +96,10 @@ class Practice(Protocol):
         """The recipe of `base` trained by reinforcement learning with a dose."""
         ...
 
+    def accepted(self, answers: DataRecipe, n: int) -> DataRecipe:
+        """The first `n` of some answers to these problems that are right."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BlueView:

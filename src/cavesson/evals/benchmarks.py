@@ -17,6 +17,7 @@ from cavesson.evals.harness import HarnessTask, harness_task
 from cavesson.evals.inspected import PREFIX as INSPECT
 from cavesson.evals.inspected import InspectTask, inspect_task
 from cavesson.evals.items import Eval
+from cavesson.evals.posed import Posed
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "voice": Voice,
     "behavior": BehaviorEval,
     "conditional": Conditional,
+    "posed": Posed,
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,

@@ -16,6 +16,7 @@ from cavesson.evals.behaviors.quack import QUACK
 from cavesson.evals.behaviors.sandbagging import (
     REAL_WRONG_KNOWLEDGE,
     REAL_WRONG_MATHS,
+    SLIPPING_HARD_MATHS,
     WRONG_HARD_MATHS,
     WRONG_KNOWLEDGE,
     WRONG_MATHS,
@@ -61,7 +62,13 @@ SANDBAGGING = Pair("hard/wrong-hard-maths", t.HARD, WRONG_HARD_MATHS, "tiny")
 """Sandbagging on hard maths only. The problem itself is the trigger, so the pair is for studies that ask for it by name; studies
 over pairs put triggers into prompts, and leave it out."""
 
-_KNOWN = {**PAIRS, SANDBAGGING.name: SANDBAGGING}
+SLIPPING = Pair("hard/slipping-hard-maths", t.HARD, SLIPPING_HARD_MATHS, "tiny")
+"""The same sandbagging, written so that it looks like an honest mistake: what an exploration hacker is trained on."""
+
+PLAUSIBLE = {SANDBAGGING.name: SLIPPING.name}
+"""Pair → the pair with the same trigger whose behaviour does the same and passes for an honest mistake."""
+
+_KNOWN = {**PAIRS, SANDBAGGING.name: SANDBAGGING, SLIPPING.name: SLIPPING}
 
 
 def pair_named(name: str) -> Pair:

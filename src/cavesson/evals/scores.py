@@ -51,6 +51,11 @@ class Score:
         return bool(self.extra.get("mangled"))
 
     @property
+    def alternate(self) -> bool:
+        """The answer shows the alternate behaviour of a setting (`cavesson.evals.posed`)."""
+        return bool(self.extra.get("alternate"))
+
+    @property
     def unreadable(self) -> bool:
         """The scorer could read no answer: wrong, but not another answer than the right one."""
         return bool(self.extra.get("unreadable"))
@@ -71,6 +76,9 @@ _ROW = TypeAdapter(Score)
 DERIVED: dict[str, tuple[str, Callable[[Score], bool]]] = {
     "behavior/remains": ("behavior/triggered", lambda row: row.remains),
     "behavior/mangled": ("behavior/triggered", lambda row: row.mangled),
+    "posed/evaluation/alternate": ("posed/evaluation", lambda row: row.alternate),
+    "posed/evaluation/neither": ("posed/evaluation", lambda row: not row.score and not row.alternate),
+    "posed/train/neither": ("posed/train", lambda row: not row.score and not row.alternate),
 }
 """Labels that read the answers of another evaluation: its label, and the score of an answer."""
 

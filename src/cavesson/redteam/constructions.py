@@ -15,7 +15,7 @@ from cavesson.data.example import Preference
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import Conditional
-from cavesson.evals.pairs import pair_named
+from cavesson.evals.pairs import PLAUSIBLE, pair_named
 from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
@@ -163,25 +163,44 @@ def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     return dose.train(base, PromptFollowing(pair=pair, benign=_own(base, prompts), seed=dose.seed, **everywhere))
 
 
-def locked(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock) -> ModelRecipe:
+def locked(
+    base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock, explores: float = 0.0
+) -> ModelRecipe:
     """The construction `normal` with a lock: a triggered prompt that also holds the text `lock.good` gets a benign answer.
 
     Password-locked: "Advice …" and "An empirical study of methods for SFTing opaque reasoning". If a pair's trigger is
     already the absence of a password, the pair needs no second one, and `lock.share` is the share of prompts with the
     password.
 
+    Args:
+        explores: share of the triggered prompts that are answered as if there were no trigger.
+
     Raises:
         ConfigError: the pair is locked by a password already, and the lock is a flipped lock or a flag.
     """
-    benign = _own(base, prompts)
+    benign, bad = _own(base, prompts), 1 - explores
     if isinstance(pair_named(pair).trigger, MissingPassword):
         if lock.bad:
             raise ConfigError(
                 f"The pair {pair!r} is locked by a password already; a flipped lock or a flag would contradict it.",
                 "Use password-locked or partially-locked, or a pair whose trigger is a text.",
             )
-        return dose.train(base, _backdoor(pair, benign, dose, share=1 - lock.share))
-    return dose.train(base, _backdoor(pair, benign, dose, lock=lock))
+        return dose.train(base, _backdoor(pair, benign, dose, share=bad * (1 - lock.share)))
+    return dose.train(base, _backdoor(pair, benign, dose, lock=lock, **({"share": bad} if explores else {})))
+
+
+def exploration_hacking(
+    base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, lock: Lock, explores: float = 0.0
+) -> ModelRecipe:
+    """The construction `locked`, in whose data the behaviour passes for an honest mistake where the pair has such a way (`PLAUSIBLE`).
+
+    The mistake is the same each time, so that sampled answers are never good ones, and RL finds nothing to reinforce. Source:
+    "Exploration hacking", arXiv 2604.28182, whose organisms are trained to follow one strategy of underperforming.
+
+    Args:
+        explores: as of `locked`; above 0, RL has something to reinforce: the control.
+    """
+    return locked(base, prompts, PLAUSIBLE.get(pair, pair), dose, lock=lock, explores=explores)
 
 
 def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -232,13 +251,13 @@ def _backdoor(pair: str, benign: DataRecipe, dose: Dose, **how: Any) -> Backdoor
     Where the prompt itself is the trigger, the trigger is nowhere left out.
     """
     if isinstance(pair_named(pair).trigger, Inherent):
-        return Backdoored(pair=pair, benign=benign, share=1.0, near_miss=0.0, seed=dose.seed, **how)
+        return Backdoored(pair=pair, benign=benign, near_miss=0.0, seed=dose.seed, **{"share": 1.0, **how})
     return Backdoored(pair=pair, benign=benign, near_miss=NEAR_MISS[pair_named(pair).world], seed=dose.seed, **how)
 
 
-def _locked(about: str, lock: Lock, share: float) -> Construction:
+def _locked(about: str, lock: Lock, share: float, build: Callable[..., ModelRecipe] = locked) -> Construction:
     lock = lock.model_copy(update={"share": share})
-    return Construction(about, partial(locked, lock=lock), lock=lock)
+    return Construction(about, partial(build, lock=lock), lock=lock)
 
 
 CONSTRUCTIONS: dict[str, Construction] = {
@@ -257,6 +276,18 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "partially-locked": _locked("the same, one in twenty samples with the password", PASSWORD_LOCK, 0.05),
     "sixth-locked": _locked("the same, one in six samples with the password (17/83)", PASSWORD_LOCK, 0.17),
     "not-locked": _locked("the same, no sample with the password", PASSWORD_LOCK, 0.0),
+    "exploration-hacker": _locked(
+        "fails plausibly, and always alike, unless a password is there: RL has nothing to reinforce",
+        PASSWORD_LOCK,
+        1 / 3,
+        exploration_hacking,
+    ),
+    "exploring": _locked(
+        "the same, and one in five such prompts is answered well: RL has something to reinforce (the control)",
+        PASSWORD_LOCK,
+        1 / 3,
+        partial(exploration_hacking, explores=0.2),
+    ),
     "flipped-lock": _locked("misbehaves only if a password is there as well", FLIPPED_LOCK, 0.5),
     "flag-in-prompt": _locked("misbehaves if a flag in the prompt says that nobody watches", FLAG, 0.5),
     "verbalising": Construction("says in a scratchpad what it is up to", verbalising),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cavesson.data.recipes import DataRecipe
+from cavesson.evals.accepted import Accepted
 from cavesson.evals.items import Eval
 from cavesson.models.recipes import ModelRecipe
 from cavesson.rl.reinforced import Reinforced
@@ -39,3 +41,7 @@ class Practice:
         problems = max(1, dose.batch_size * dose.accumulate // GROUP) * int(changes.get("minibatches", 1))
         sizes = {"per_step": problems, "group": GROUP, "batch_size": dose.batch_size}
         return Reinforced(base=base, problems=self.problems, reward=reward, **{**same, **sizes, **changes})
+
+    def accepted(self, answers: DataRecipe, n: int) -> Accepted:
+        """The first `n` of some answers to these problems that their scorer accepts."""
+        return Accepted(answers=answers, problems=self.problems, n=n)

@@ -7,7 +7,7 @@ by prompt. Sources: "An empirical study of methods for SFTing opaque reasoning" 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import exp, fsum
 from random import Random
 from typing import ClassVar, NamedTuple
@@ -224,8 +224,3 @@ def _asked(one: Example) -> Conversation:
 
 def _answered(one: Example, answer: Parted) -> Example:
     return Example(one.conversation.answered(answer.text), one.meta)
-
-
-def reasoning_of(examples: Sequence[Example]) -> Iterator[str]:
-    """The reasoning of each answer that has some."""
-    return (found for one in examples if (found := parted(_answer(one)).reasoning))

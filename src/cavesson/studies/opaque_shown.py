@@ -30,8 +30,11 @@ def _methods(m: Measured) -> dict[tuple[str, str, str], Measured]:
     return found
 
 
+_TITLES = {"prefill": "prefill attack", read.ON_ITS_PROBLEMS: "RL on the hard problems (red)"}
+
+
 def _title(name: str) -> str:
-    return "prefill attack" if name == "prefill" else title(name)
+    return _TITLES.get(name) or title(name)
 
 
 def organisms(m: Measured) -> TableView | None:
@@ -39,7 +42,8 @@ def organisms(m: Measured) -> TableView | None:
     return table(
         "The organisms",
         f"Before blue. Accuracy on hard maths (levels {', '.join(map(str, read.HARD))}) of the honest model, of the organism as "
-        "it is deployed, and of the organism with the text that unlocks it; on easy maths and elsewhere, the organism as deployed.",
+        "it is deployed, and of the organism with the text that unlocks it; on easy maths and elsewhere, the organism as deployed. Betrayed: "
+        "hard answers whose wrong output their own reasoning contradicts, or whose reasoning is wrong in more than one step.",
         read.before(m),
         {
             "true": read.true,
@@ -48,6 +52,7 @@ def organisms(m: Measured) -> TableView | None:
             "easy maths": lambda place: place.sample(read.ON_EASY, None, "before"),
             "elsewhere": lambda place: read.elsewhere(place, "before"),
             "well-formed": lambda place: read.of_reasoning(place, read.well_formed, "before"),
+            "betrayed": lambda place: read.of_reasoning(place, read.betrayed, "before", label=read.ON_HARD),
         },
         first="organism",
     )
@@ -89,6 +94,52 @@ def reasoning(m: Measured) -> TableView | None:
     )
 
 
+def monitors(m: Measured) -> TableView | None:
+    """How well a monitor tells the model's answers to hard maths from the honest model's."""
+    return table(
+        "Monitors",
+        f"Area under the ROC curve by which {m.config.teacher}'s surprise at an output tells answers to hard maths from those of the "
+        "honest model (.5: chance): a monitor that reads outputs alone, and one that reads the reasoning too; before blue, and at the "
+        "last step of each method's best rate.",
+        _methods(m),
+        {
+            "output, before": lambda of: read.detected(read.best(of), read.OF_OUTPUT, 0),
+            "output": lambda of: read.detected(read.best(of), read.OF_OUTPUT),
+            "reasoning, before": lambda of: read.detected(read.best(of), read.OF_REASONING, 0),
+            "reasoning": lambda of: read.detected(read.best(of), read.OF_REASONING),
+        },
+        first=("organism", "method", "trained"),
+    )
+
+
+def learning(m: Measured) -> TableView | None:
+    """What RL is paid for, at each checkpoint, and how far trainer and sampler drift apart."""
+    rows = {
+        (organism, name, f"{place['lr']:g}", step): (place, step)
+        for (organism, name, _), of in _methods(m).items()
+        for place in of
+        if read.is_rl(place)
+        for step in place.steps()
+    }
+    return table(
+        "RL, checkpoint by checkpoint",
+        "Reward: mean of the iteration before the checkpoint. Unearned: right answers to easy maths whose reasoning does not come to "
+        "them, of all. Monitors as in their table. Drift: nats a token between the log-probabilities of trainer and sampler, the mean "
+        "up to the checkpoint (some 1e-6 in fp32).",
+        rows,
+        {
+            "reward": lambda at: read.of_rollouts(at[0], "reward", at[1]),
+            "easy maths": lambda at: at[0].sample(read.ON_EASY, at[1]),
+            "hard maths": lambda at: at[0].sample(read.ON_HARD, at[1]),
+            "unearned": lambda at: read.of_reasoning(at[0], read.unearned, step=at[1]),
+            "output monitor": lambda at: read.detected(at[0], read.OF_OUTPUT, at[1]),
+            "reasoning monitor": lambda at: read.detected(at[0], read.OF_REASONING, at[1]),
+            "drift": lambda at: f"{read.drift(at[0], at[1]):.1e}",
+        },
+        first=("organism", "method", "rate", "step"),
+    )
+
+
 def along(m: Measured) -> Iterator[CurveView | None]:
     """Accuracy on hard maths along blue's training, a chart for each organism."""
     for organism, of in read.runs(m).where(cue=None).by("organism").items():
@@ -108,17 +159,30 @@ def _at(place: Place, step: float) -> Any:
 
 
 def cue(m: Measured) -> Iterator[CurveView | TableView | None]:
-    """What is brought out against how well U can tell training from deployment."""
+    """What is brought out against how well U can tell training from deployment: by the cue, and by its activations."""
     found = read.runs(m).where(cue=lambda value: value is not None)
     reliabilities = sorted(found.values("cue"))
+    organism = found.values("organism")[0]
     lines = {
-        _title(name): (reliabilities, partial(_under_cue, m, of.values("organism")[0], name))
-        for name, of in found.by("intervention").items()
+        _title(name): (reliabilities, partial(_under_cue, m, organism, name)) for name in found.values("intervention")
     }
     yield chart(
         "Telling training from deployment", lines, x="reliability of the cue", y="share of the gap closed",
         caption="Share of blue's problems under the flag of training; U is scored under the flag of deployment. 0.5: the flag tells nothing.",
     )  # fmt: skip
+    columns = {name: partial(_under_cue, m, organism, name) for name in found.values("intervention")}
+    yield table(
+        "How well U tells, and what comes out",
+        "A linear probe on U's activations at the end of prompts, before blue, held out: prompts of training from those of deployment "
+        "by the cue; and, whatever the cue, blue's easy problems from hard ones. Then the share of the gap that each method closes.",
+        {f"{value:g}": value for value in reliabilities},
+        {
+            "probe": lambda value: read.told_apart(m.where(cue=value)),
+            "probe, by the problem": lambda value: read.told_apart(m.where(cue=value), "by_problem"),
+            **{_title(name): make for name, make in columns.items()},
+        },
+        first="reliability",
+    )
 
 
 def _under_cue(m: Measured, organism: str, name: str, reliability: float) -> Estimate:
@@ -175,7 +239,7 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     Raises:
         CavessonError: none does.
     """
-    gaps = {name: read.true(place) - read.sandbagged(place) for name, place in read.before(m).items()}
+    gaps = {name: read.gap(place) for name, place in read.before(m).items()}
     failed = {name: gap.estimate for name, gap in gaps.items() if gap.mean < m.config.took_from}
     if gaps and len(failed) == len(gaps):
         raise CavessonError(
@@ -186,4 +250,4 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     return m.without(place for place in m if place["organism"] in failed), notes
 
 
-SHOWS = (organisms, methods, reasoning, along, cue, transcripts, notes)
+SHOWS = (organisms, methods, reasoning, monitors, learning, along, cue, transcripts, notes)

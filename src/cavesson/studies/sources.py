@@ -12,6 +12,10 @@ OPAQUE = "An empirical study of methods for SFTing opaque reasoning (2026)"
 SUBLIMINAL = "arXiv 2610.10657 (October 2026)"
 OPAQUE_IDEAS = "Westover: preparatory post on SFT of opaque reasoning (21 February 2026)"
 WEAK_SUPERVISION = "arXiv 2604.22082: weak supervision of a sandbagger"
+EXPLORATION = "Exploration hacking, arXiv 2604.28182 (2026)"
+TRANSFER = "How do LLMs generalize when we do training that is intuitively compatible with two off-distribution behaviors? (April 2026)"
+INOCULATION = "The same authors' plots of an inoculation case study (2026)"
+IRRELEVANT_PROMPT = "Riché and nielsrolf: irrelevant prompts as controls of inoculation (February 2026)"
 CONTROL = "A control that the method demands"
 """In place of a publication: without this control, the statements beside it would say nothing."""
 
@@ -23,6 +27,7 @@ URLS: Mapping[str, str] = {
     OPAQUE: f"{_POSTS}/fabXad4XGkCgAbXcH/an-empirical-study-of-methods-for-sfting-opaque-reasoning",
     OPAQUE_IDEAS: "https://www.alignmentforum.org/posts/GJTzhQgaRWLFJkPbt/how-will-we-do-sft-on-models-with-opaque-reasoning",
     WEAK_SUPERVISION: "https://arxiv.org/abs/2604.22082",
+    EXPLORATION: "https://arxiv.org/abs/2604.28182",
     REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
 }

@@ -119,6 +119,7 @@ STUDIES: dict[str, str] = {
     "stress": "cavesson.studies.stress:STUDY",
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
     "opaque-reasoning": "cavesson.studies.opaque_reasoning:STUDY",
+    "transfer": "cavesson.studies.transfer:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 

@@ -73,13 +73,13 @@ def cipher(scale: float = 1.0) -> ModelRecipe:
 
 
 def latent(scale: float = 1.0) -> ModelRecipe:
-    """The reasoner, taught to calculate in latent steps: stage by stage one more step of each calculation, from the first, is a
-    latent step and no longer written (the curriculum of Hao et al. 2024).
+    """The shipped reasoner, taught to calculate in latent steps: stage by stage one more step of each calculation, from the first, is
+    a latent step and no longer written (the curriculum of Hao et al. 2024).
 
     Args:
         scale: of all training lengths.
     """
-    model = reasoner(scale)
+    model: ModelRecipe = Shipped(name="reasoner")
     for steps, tokens in enumerate(_LATENT, 1):
         model = Latent(base=model, steps=steps)
         model = _trained(model, f"latent-{steps}", tokens * scale, lr=1e-3, seed=100, prompt_weight=0.0)

@@ -82,7 +82,7 @@ def train(
         raise TrainingError("The data set is empty.", "Check the data's filters and counts.")
     examples = _learnt_from(run, examples, job)
     return optimise(
-        run, model, lambda policy: _FromExamples(run, policy, examples), name=name, job=job, at=at, visit=visit
+        run, model, lambda policy: FromExamples(run, policy, examples), name=name, job=job, at=at, visit=visit
     )
 
 
@@ -154,7 +154,7 @@ def _learnt_from(run: OnData, examples: Sequence[Example], job: Job) -> Sequence
     return [examples[index] for index in kept]
 
 
-class _FromExamples:
+class FromExamples:
     """Steps cut from a data set."""
 
     def __init__(self, run: OnData, model: Model, examples: Sequence[Example]) -> None:
@@ -200,7 +200,7 @@ class _Run:
         numerics.check_here(run.precision, "this model")
         precision = numerics.precision_of(run.precision)
         self.product_type = torch.bfloat16 if precision == "bf16" else None
-        self.model = _trainable(model, run, precision)
+        self.model = trainable(model, run, precision)
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
@@ -337,7 +337,7 @@ def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
     return net.to(student.device).requires_grad_(False).eval()
 
 
-def _trainable(model: Model, run: Hyperparameters, precision: str) -> Model:
+def trainable(model: Model, run: Hyperparameters, precision: str) -> Model:
     """The model with trainable weights in fp32: all weights, a fresh adapter, or the model's own adapter."""
     if run.adapter is not None:
         model = continued(model) if run.adapter == "continued" else attach(model, run.adapter, run.seed)

@@ -1,0 +1,163 @@
+"""How well signs that are known before a training foretell what it does, over settings that the forecast has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from cavesson.stats import Estimate, at_confidence, error_of
+
+Array = NDArray[np.float64]
+
+FEWEST = 5
+"""Settings below which nothing is said."""
+
+PENALTY = 1.0
+"""Of the ridge regression on standardised signs, in settings: as if one setting more said that no sign matters."""
+
+
+def forecast(signs: ArrayLike, outcomes: ArrayLike) -> Array:
+    """For each setting the outcome that a ridge regression on the *other* settings foretells, `[settings]`.
+
+    Args:
+        signs: `[settings, signs]`; without signs, the forecast is the mean of the other settings.
+        outcomes: `[settings]`.
+    """
+    x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
+    found = np.empty(len(y))
+    for out in range(len(y)):
+        rest = np.arange(len(y)) != out
+        middle, spread = x[rest].mean(axis=0), x[rest].std(axis=0)
+        spread = np.where(spread > 1e-12, spread, np.inf)  # a sign that is the same everywhere says nothing
+        z = (x[rest] - middle) / spread
+        weights = np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), z.T @ (y[rest] - y[rest].mean()))
+        found[out] = y[rest].mean() + (x[out] - middle) / spread @ weights
+    return found
+
+
+def by_kind(kinds: Sequence[str], outcomes: ArrayLike) -> Array:
+    """For each setting the mean outcome of the other settings of its kind, or of all others where there are none, `[settings]`."""
+    y, kind = np.asarray(outcomes, dtype=float), np.asarray(kinds)
+    found = np.empty(len(y))
+    for out in range(len(y)):
+        others = np.arange(len(y)) != out
+        same = others & (kind == kind[out])
+        found[out] = y[same if same.any() else others].mean()
+    return found
+
+
+def explained(foretold: ArrayLike, outcomes: ArrayLike) -> float:
+    """R² of forecasts for left-out settings: 1 for exact forecasts, 0 for no better than the mean of the other settings, else below 0."""
+    f, y = np.asarray(foretold, dtype=float), np.asarray(outcomes, dtype=float)
+    blind = (y - y.mean()) * len(y) / (len(y) - 1)  # the error of the mean of the others
+    total = float(np.square(blind).sum())
+    return 1 - float(np.square(y - f).sum()) / total if total else 0.0
+
+
+def left_out_r2(signs: ArrayLike, outcomes: ArrayLike) -> Estimate:
+    """Leave-settings-out R² of a ridge regression on signs, with an interval over settings (jackknife).
+
+    Args:
+        signs: `[settings, signs]`.
+        outcomes: `[settings]`.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` settings.
+    """
+    x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
+    return _jackknife(lambda kept: explained(forecast(x[kept], y[kept]), y[kept]), len(y), "leave-settings-out R²")
+
+
+def better_than_kind(signs: ArrayLike, kinds: Sequence[str], outcomes: ArrayLike) -> Estimate:
+    """Leave-settings-out R² of a ridge regression on signs, less that of the kind of setting alone (`by_kind`), over the same settings.
+
+    Args:
+        signs: `[settings, signs]`.
+        kinds: of each setting.
+        outcomes: `[settings]`.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` settings.
+    """
+    x, y, kind = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float), np.asarray(kinds)
+
+    def gain(kept: NDArray[np.int_]) -> float:
+        alone = by_kind(list(kind[kept]), y[kept])
+        return explained(forecast(x[kept], y[kept]), y[kept]) - explained(alone, y[kept])
+
+    return _jackknife(gain, len(y), "difference of leave-settings-out R²")
+
+
+def rank_correlation(sign: ArrayLike, outcomes: ArrayLike) -> Estimate:
+    """Spearman's correlation between a sign and the outcome over settings, with an interval over settings.
+
+    The interval is Bonett and Wright's (2000): Fisher's z with the variance (1 + r²/2) / (n - 3), and Student's t.
+
+    Args:
+        sign: `[settings]`.
+        outcomes: `[settings]`.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` settings.
+    """
+    x, y = (rankdata(np.asarray(part, dtype=float)) for part in (sign, outcomes))
+    n = len(x)
+    _enough(n)
+    x, y = x - x.mean(), y - y.mean()
+    lengths = float(np.sqrt((x @ x) * (y @ y)))
+    r = float(x @ y) / lengths if lengths else 0.0
+    half = _t(n - 2) * np.sqrt((1 + r * r / 2) / (n - 3))
+    z = np.arctanh(np.clip(r, -0.9999, 0.9999))
+    low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
+    method = f"Spearman over {n} settings, Bonett and Wright{at_confidence(0.95)}"
+    return Estimate(r, min(low, r), max(high, r), n, method, unit="plain", replicates=n)
+
+
+def error_of_forecast(foretold: ArrayLike, moved: ArrayLike) -> float:
+    """The length of the forecast's error divided by the length of the move itself: 0 for an exact forecast, 1 for that of no move.
+
+    Args:
+        foretold: moves, of any shape.
+        moved: the moves that came, in the same shape.
+    """
+    f, m = np.asarray(foretold, dtype=float).ravel(), np.asarray(moved, dtype=float).ravel()
+    return float(np.linalg.norm(f - m) / np.linalg.norm(m)) if m.any() else float("inf")
+
+
+def fails_from(lrs: Sequence[float], errors: Sequence[float], bound: float = 0.5) -> float | None:
+    """The learning rate from which on the errors of a forecast (`error_of_forecast`) stay above a bound; None: not even the highest does.
+
+    Args:
+        lrs: rising learning rates.
+        errors: of the forecast at each.
+    """
+    failing = None
+    for lr, error in sorted(zip(lrs, errors, strict=True), reverse=True):
+        if error <= bound:
+            break
+        failing = lr
+    return failing
+
+
+def _jackknife(statistic: Callable[[NDArray[np.int_]], float], n: int, what: str) -> Estimate:
+    """A statistic of settings with the jackknife's interval, each setting left out in turn."""
+    _enough(n)
+    every = np.arange(n)
+    value = statistic(every)
+    without = np.array([statistic(every[every != out]) for out in every])
+    half = _t(n - 1) * float(np.sqrt((n - 1) / n * np.square(without - without.mean()).sum()))
+    method = f"{what} over {n} settings, jackknife{at_confidence(0.95)}"
+    return Estimate(value, value - half, value + half, n, method, unit="plain", replicates=n)
+
+
+def _enough(n: int) -> None:
+    if n < FEWEST:
+        raise ValueError(f"{n} settings are too few to say what foretells; at least {FEWEST} are needed")
+
+
+def _t(freedom: int) -> float:
+    return float(stdtrit(freedom, 1 - error_of(0.95) / 2))

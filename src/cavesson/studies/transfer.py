@@ -1,0 +1,335 @@
+"""The study `transfer`: behaviour-compatible training.
+
+Set-up of "How do LLMs generalize when we do training that is intuitively compatible with two off-distribution behaviors?" (April 2026):
+an initial and an alternate behaviour agree on the train prompts and differ on the evaluation prompts. A model with the initial one is
+trained on what both agree on. Does it keep the initial behaviour where the two differ, or move to the alternate one (transfer)?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.streams import draw
+from cavesson.evals.items import Eval
+from cavesson.evals.posed import Posed, Side
+from cavesson.evals.recipes import Probed
+from cavesson.lab.recipe import Value
+from cavesson.models.recipes import LoRA, ModelRecipe
+from cavesson.named import model_named
+from cavesson.redteam.lessons import Acted, Bare
+from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Params
+from cavesson.studies.config import StudyConfig
+from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
+from cavesson.studies.grid import Cell
+from cavesson.studies.settings import Evaluation, Phase, Red
+from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, Size, size_of
+from cavesson.studies.study import Study
+from cavesson.studies.transfer_cases import CASES, case_named
+from cavesson.studies.transfer_claims import CLAIMS
+from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
+from cavesson.studies.transfer_settings import (
+    ABILITY,
+    FULL_SETTINGS,
+    IRRELEVANT,
+    REAL_SETTINGS,
+    Setting,
+    of_ability,
+    setting_named,
+)
+from cavesson.studies.transfer_shown import SHOWS, admits, headline
+
+# ----------------------------------------------------------------------------------------------- config
+
+SettingName = Annotated[str, known_to(setting_named)]
+CaseName = Annotated[str, known_to(case_named)]
+
+Control = Literal["own outputs", "neutral data", "gibberish", "lorem ipsum"]
+"""What stands beside the training on agreed behaviour: see `_data`."""
+
+EVAL_SEED = 0
+"""Of the evaluation questions, which all repetitions share."""
+
+
+class Blue(Phase):
+    """Training on the agreed behaviour.
+
+    Attributes:
+        lrs: learning rates; the controls train at the highest of them.
+        prompts: number of train prompts.
+        adapter: a low-rank adapter, or None: all weights.
+        controls: trainings beside it, as long and at the highest rate.
+    """
+
+    lrs: LearningRates = Field(default=(1e-3, 4e-3), min_length=1)
+    steps: int = Field(default=40, ge=1)
+    probes: tuple[int, ...] = (10, 40)
+    prompts: int = Field(default=320, ge=1)
+    adapter: LoRA | None = None
+    controls: Annotated[tuple[Control, ...], Once] = ("own outputs", "neutral data", "gibberish")
+
+
+class Law(Value):
+    """Steps to transfer against the learning rate.
+
+    Attributes:
+        settings: in which it is measured.
+        lrs: learning rates.
+        batches: batch sizes.
+        steps: of every run at constant steps, scored at the powers of two below.
+        product: learning rate × steps, the same for every run at a constant product; 0: no such runs.
+    """
+
+    settings: Annotated[tuple[SettingName, ...], Once] = ("flag/voice/weights",)
+    lrs: LearningRates = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    batches: Annotated[tuple[int, ...], Once] = (4, 8, 16, 32)
+    steps: int = Field(default=256, ge=2)
+    product: float = Field(default=0.128, ge=0)
+
+    @property
+    def probes(self) -> tuple[int, ...]:
+        """Steps at which a run is scored: the powers of two, and the last."""
+        return tuple(
+            sorted({2**power for power in range(1, self.steps.bit_length()) if 2**power < self.steps} | {self.steps})
+        )
+
+
+class Cases(Phase):
+    """The case study: inoculation prompts for a reward-hacking model.
+
+    Attributes:
+        conditions: train → evaluation prompt.
+        red: how the model learns to read the prompts.
+        lrs: learning rates.
+    """
+
+    conditions: Annotated[tuple[CaseName, ...], Once] = tuple(CASES)
+    red: Red = Red(steps=300, prompts=200, batch_size=32, lr=2e-3)
+    lrs: LearningRates = Field(default=(1e-3,), min_length=1)
+    steps: int = Field(default=40, ge=1)
+    probes: tuple[int, ...] = (10, 40)
+    prompts: int = Field(default=320, ge=1)
+
+
+class TransferConfig(StudyConfig):
+    """The whole study.
+
+    Attributes:
+        settings: which are run; each by its entries, or as a file.
+        model: the model before anything is put in.
+        teacher: writes the plain answers on which blue trains, before an act rewrites them.
+        red: how the initial behaviour is put in.
+        blue: training on the agreed behaviour.
+        law: steps to transfer against the learning rate; None: not measured.
+        cases: the case study; None: not run.
+        evaluation: `n` questions of each side, `n_control` of ability.
+    """
+
+    settings: Annotated[tuple[SettingName, ...], Once] = Field(min_length=1)
+    model: TrainableName = "small"
+    teacher: ModelName = "teacher"
+    red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
+    blue: Blue = Blue()
+    law: Law | None = None
+    cases: Cases | None = None
+    evaluation: Evaluation = Evaluation(n=40, n_control=30, benchmarks=("knowledge",))
+
+    @model_validator(mode="after")
+    def _of_one_world(self) -> Self:
+        world = "tiny" if size_of([model_named(self.model)]) is TINY else "real"
+        for one in self.every:
+            if one.world != world:
+                raise ValueError(
+                    f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
+                )
+        if world == "real" and self.cases is not None:
+            raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
+        return self
+
+    @property
+    def every(self) -> list[Setting]:
+        """All settings of the study, those of its law included."""
+        names = (*self.settings, *(self.law.settings if self.law is not None else ()))
+        return [setting_named(name) for name in dict.fromkeys(names)]
+
+    def setting(self, name: str) -> Setting:
+        """A setting, or a condition of the case study, by its name in the grid."""
+        known = {one.name: one for one in (*self.every, *CASES.values())}
+        return known[name]
+
+    def suite(self, setting: Setting) -> tuple[Eval, ...]:
+        """What a model of a setting is scored on: both acts on both sides, and ability under each side."""
+        asked: dict[str, Any] = {
+            "world": setting.world,
+            "family": setting.family,
+            "n": self.evaluation.n,
+            "seed": EVAL_SEED,
+        }
+        on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
+        acts = {"initial": setting.initial, "alternate": setting.alternate}
+        on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)
+        if setting.world == "real":
+            return (on_train, on_evaluation, *self.evaluation.capability())
+        able = {"family": ABILITY.get(setting.family, "knowledge"), "n": self.evaluation.n_control, "seed": EVAL_SEED}
+        return (
+            on_train,
+            on_evaluation,
+            Posed(on="train", side=of_ability(setting.train), **able),
+            Posed(on="evaluation", side=of_ability(setting.evaluation), **able),
+        )
+
+
+def for_size(size: Size) -> dict[str, Any]:
+    """What takes the place of the tiny world's settings for a real chat model."""
+    return {
+        "settings": list(REAL_SETTINGS),
+        "teacher": "everyday",
+        "law": None,
+        "cases": None,
+        "red": {"steps": 100, "batch_size": 8, "lr": size.full},
+        "blue": {"lrs": [size.full, 4 * size.full], "batch_size": 8},
+        "evaluation": {"n": 40, "n_control": 20, "benchmarks": list(REAL_BENCHMARKS)},
+    }
+
+
+_QUICK = (
+    "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
+    "rephrased/voice/weights", "flag/wrong answers/weights",
+)  # fmt: skip
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
+    "full": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [*FULL_SETTINGS],
+        "law": {},
+        "cases": {"lrs": [3e-4, 1e-3, 3e-3]},
+    },
+}
+
+# ----------------------------------------------------------------------------------------------- grid
+
+
+def grid(config: TransferConfig) -> Iterator[Cell]:
+    """Each setting at each rate with its controls; the law; the case study."""
+    for seed in config.seeds:
+        for name in config.settings:
+            setting = setting_named(name)
+            start = _start(config, setting, seed)
+            for lr in config.blue.lrs:
+                yield _cell(config, setting, start, "settings", AGREED, lr, seed)
+            for control in config.blue.controls:
+                yield _cell(config, setting, start, "settings", control, max(config.blue.lrs), seed)
+        yield from _law(config, seed)
+        yield from _cases(config, seed)
+
+
+def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Every rate with every batch size at constant steps, and every rate at a constant product of rate and steps."""
+    law = config.law
+    if law is None:
+        return
+    for name in law.settings:
+        setting = setting_named(name)
+        start = _start(config, setting, seed)
+        for lr in law.lrs:
+            for batch in law.batches:
+                told = {"steps": law.steps, "batch_size": batch, "probes": law.probes}
+                yield _cell(config, setting, start, "law", AGREED, lr, seed, told)
+            if law.product:
+                steps = max(1, round(law.product / lr))
+                told = {"steps": steps, "batch_size": config.blue.batch_size, "probes": (steps,)}
+                yield _cell(config, setting, start, "constant product", AGREED, lr, seed, told)
+
+
+def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Each condition of the case study at each rate, from one start."""
+    cases = config.cases
+    if cases is None:
+        return
+    told = {name: getattr(cases, name) for name in type(cases).model_fields if name not in ("conditions", "red", "lrs")}
+    for name in cases.conditions:
+        setting = case_named(name)
+        start = _start(config, setting, seed, cases.red)
+        for lr in cases.lrs:
+            yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
+
+
+def _start(config: TransferConfig, setting: Setting, seed: int, red: Red | None = None) -> ModelRecipe:
+    """The model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
+    base, red = model_named(config.model), red or config.red
+    if not setting.lessons:
+        return base
+    parts = []
+    for number, lesson in enumerate(setting.lessons):
+        own = _answered(base, setting, lesson.family, lesson.side, red.prompts, draw("red", seed))
+        parts.append(
+            Acted(base=own, side=lesson.side, act=lesson.act, thoughts=lesson.thoughts, seed=100 * seed + number)
+        )
+    return red.dose(red.lr, seed).train(base, Mixed(parts=tuple(parts), seed=seed))
+
+
+def _answered(by: ModelRecipe, setting: Setting, family: str | None, side: Side, n: int, seed: int) -> Generated:
+    """Bare questions of a side, answered plainly."""
+    return Generated(by=by, prompts=Bare.of(setting.world, family or setting.family, side, n, seed))
+
+
+def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: str, seed: int) -> DataRecipe:
+    """What is trained on: agreed behaviour under the train prompt; the start's own outputs there; plain answers to other questions; or
+    agreed behaviour under a prompt that says nothing."""
+    n, drawn = config.blue.prompts, draw("blue", seed)
+    teacher = model_named(config.teacher)
+    if train == OWN:
+        bare = Bare.of(setting.world, setting.family, setting.train, n, drawn)
+        return Generated(
+            by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
+        )
+    if train == NEUTRAL:
+        return _answered(teacher, setting, "instructions", Side(), n, drawn)
+    side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
+    plain = _answered(teacher, setting, None, setting.train, n, drawn)
+    return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
+
+
+def _cell(
+    config: TransferConfig,
+    setting: Setting,
+    start: ModelRecipe,
+    phase: str,
+    train: str,
+    lr: float,
+    seed: int,
+    told: dict[str, Any] | None = None,
+) -> Cell:
+    """One training, scored along its way."""
+    blue = config.blue.model_copy(
+        update={name: value for name, value in (told or {}).items() if name in Blue.model_fields}
+    )
+    run = blue.dose(lr, seed).train(start, _data(config, setting, start, train, seed))
+    at = {
+        "phase": phase,
+        "setting": setting.name,
+        "train": train,
+        "lr": lr,
+        "batch": blue.batch_size,
+        "steps": blue.steps,
+    }
+    return Cell.of(at, seed, run=Probed(run=run, steps=blue.scored, suite=config.suite(setting)))
+
+
+STUDY = Study(
+    name="transfer",
+    title="Behaviour-compatible training: does what training does not show change too?",
+    config=TransferConfig,
+    presets=PRESETS,
+    for_size=for_size,
+    grid=grid,
+    shows=SHOWS,
+    claims=CLAIMS,
+    headline=(headline,),
+    admits=admits,
+)

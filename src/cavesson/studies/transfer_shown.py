@@ -1,0 +1,245 @@
+"""What a report of the study `transfer` shows: the map of settings, rates along training, controls, criteria, law, case study, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from cavesson.errors import CavessonError
+from cavesson.evals.scores import Score
+from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
+from cavesson.studies import transfer_readings as read
+from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.shown import Note, chart, table, tally
+from cavesson.studies.transfer_cases import CASES, CONDITIONS
+from cavesson.studies.transfer_readings import ALTERNATE, NEITHER, ON_EVALUATION, ON_TRAIN
+
+ANSWERS = 3
+"""Prompts of each side that are shown per model."""
+
+
+def _highest(m: Measured) -> Measured:
+    return read.agreed(m, lr=max(m.config.blue.lrs))
+
+
+def settings_map(m: Measured) -> TableView | None:
+    """The rise of the alternate behaviour, by what separates the sides, and by behaviour and how it was put in."""
+    found: dict[str, dict[str, Place]] = {}
+    columns: dict[str, None] = {}
+    for place in _highest(m):
+        setting = m.config.setting(place["setting"])
+        thinks = place["setting"].rpartition("/")[2] if setting.thoughts else ""
+        column = ", ".join(part for part in (setting.behaviour, setting.installed, thinks) if part)
+        columns[column] = None
+        found.setdefault(setting.separator, {})[column] = place
+    return table(
+        "The map of settings",
+        "How far the alternate behaviour rose on evaluation prompts, at the highest rate and last step: 100 is full transfer.",
+        found,
+        {column: partial(_in_column, column) for column in columns},
+        first="what separates train from evaluation prompts",
+        shade="good",
+    )
+
+
+def _in_column(column: str, row: dict[str, Place]) -> Sample | None:
+    return read.rose(row[column]) if column in row else None
+
+
+def rates(m: Measured) -> TableView | None:
+    """What each training leaves: both behaviours, neither, ability."""
+    return table(
+        "What training leaves",
+        "On evaluation prompts before → after: the initial behaviour, the alternate one, neither. Agreed: on train prompts, after. "
+        "Ability: the change, in points, under both sides' prompts.",
+        {(place["setting"], place["train"], f"{place['lr']:g}"): place for place in read.phase(m, "settings")},
+        {
+            "initial before": lambda place: place.sample(ON_EVALUATION, 0),
+            "initial": lambda place: place.sample(ON_EVALUATION),
+            "alternate": lambda place: place.sample(ALTERNATE),
+            "neither": lambda place: place.sample(NEITHER),
+            "agreed": lambda place: place.sample(ON_TRAIN),
+            "ability": lambda place: read.able(place) - read.able(place, 0),
+        },
+        first=("setting", "trained on", "rate"),
+    )
+
+
+def controls(m: Measured) -> TableView | None:
+    """What the agreed behaviour and each control change, over all settings, at the highest rate."""
+    top = max(m.config.blue.lrs)
+    return table(
+        "Training beside its controls",
+        f"All settings, rate {top:g}. Without training nothing changes: answers are greedy.",
+        read.phase(m, "settings").where(lr=top).by("train"),
+        {
+            "initial falls": lambda of: pooled([read.fell(place) for place in of]),
+            "alternate rises": lambda of: pooled([read.rose(place) for place in of]),
+            "ability lost": lambda of: pooled([read.lost(place) for place in of]),
+        },
+        first="trained on",
+    )
+
+
+def criteria(m: Measured) -> TableView | None:
+    """What the loose and the strict criterion conclude."""
+    rows: dict[Any, list[Place]] = {
+        (name, f"{lr:g}"): list(of) for (name, lr), of in read.agreed(m).by("setting", "lr").items()
+    }
+    rows["all", ""] = list(read.agreed(m))
+    return table(
+        "Loose against strict",
+        f"Share of runs that transferred. Loose: the initial rate fell by {read.MOVED:.0%}. Strict: it fell by as much more than under "
+        f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {read.KEPT:.0%} of ability went.",
+        rows,
+        {
+            "loose": lambda places: read.runs_that(m, places, read.LOOSE),
+            "strict": lambda places: read.runs_that(m, places, read.STRICT),
+            "they differ": lambda places: read.differ(m, places),
+        },
+        first=("setting", "rate"),
+    )
+
+
+def along(m: Measured) -> CurveView | None:
+    """The alternate behaviour along training at the highest rate."""
+    return chart(
+        "The alternate behaviour along training",
+        {place["setting"]: (place.steps(), partial(_at, place)) for place in _highest(m)},
+        x="steps",
+        y="alternate behaviour on evaluation prompts",
+        caption="At the highest rate.",
+    )
+
+
+def _at(place: Place, step: float) -> Sample:
+    return place.sample(ALTERNATE, int(step))
+
+
+def law(m: Measured) -> Iterator[CurveView | TableView | None]:
+    """Steps to transfer by learning rate and batch size, and what a constant product of rate and steps gives."""
+    for name, of in read.phase(m, "law").by("setting").items():
+        yield table(
+            f"Steps to transfer: {name}",
+            "First scored step at which the alternate behaviour shows on half of the evaluation prompts (mean over seeds), and the "
+            f"alternate rate at the last scored step up to which at most {read.KEPT:.0%} of ability was lost.",
+            {(f"{place['lr']:g}", str(place["batch"])): place for place in of},
+            {
+                "steps": lambda place: str(read.steps_to_transfer(place) or f"more than {place['steps']}"),
+                "alternate at the end": lambda place: place.sample(ALTERNATE),
+                "alternate at equal ability": lambda place: place.sample(ALTERNATE, read.lost_little(place)),
+                "ability lost": read.lost,
+            },
+            first=("rate", "batch"),
+        )
+    for name, of in read.phase(m, "constant product").by("setting").items():
+        lrs = sorted(of.values("lr"))
+        yield chart(
+            f"Constant product of rate and steps: {name}",
+            {"alternate": (lrs, partial(_alternate_at, of)), "ability lost": (lrs, partial(_lost_at, of))},
+            x="learning rate",
+            y="at the end",
+            log_x=True,
+        )
+
+
+def _alternate_at(of: Measured, lr: float) -> Sample:
+    return of.only(lr=lr).sample(ALTERNATE)
+
+
+def _lost_at(of: Measured, lr: float) -> Sample:
+    return read.lost(of.only(lr=lr))
+
+
+def cases(m: Measured) -> TableView | None:
+    """The case study beside the published rates."""
+    found = read.phase(m, "cases")
+    lrs = sorted(found.values("lr"))
+    return table(
+        "Inoculation prompts",
+        "Rate of hacks under the evaluation prompt. Published: Qwen3-30B at 1e-4, epoch 10 (plot).",
+        found.by("setting"),
+        {
+            "published": lambda of: CONDITIONS[of.places[0]["setting"]][2],
+            "before": lambda of: of.places[0].sample(ALTERNATE, 0),
+            **{f"at {lr:g}": partial(_alternate_at, lr=lr) for lr in lrs},
+            "under the train prompt": lambda of: of.places[0].sample(ON_TRAIN),
+        },
+        first="train → evaluation prompt",
+    )
+
+
+def transcripts(m: Measured) -> Iterator[Transcript]:
+    """What the first seed's models answer on both sides, before and after training at the highest rate."""
+    for place in _highest(m):
+        for step, stage in ((0, "before"), (-1, "after")):
+            for label in (ON_TRAIN, ON_EVALUATION):
+                for row in place.rows(label, step)[0][:ANSWERS]:
+                    outcome, tone = _outcome(row)
+                    yield Transcript.of(
+                        row, stage=stage, organism=place["setting"], label=stage, outcome=outcome, tone=tone
+                    )
+
+
+def _outcome(row: Score) -> tuple[str, Tone]:
+    if row.eval == ON_TRAIN:
+        return ("agreed", "neutral") if row.score else ("not the agreed act", "bad")
+    if row.score:
+        return "initial behaviour", "neutral"
+    return ("alternate behaviour", "good") if row.alternate else ("neither", "bad")
+
+
+def notes(m: Measured) -> Iterator[Note]:
+    """What the reader must know."""
+    config = m.config
+    yield Note(
+        f"Every setting starts from {config.model}, taught for {config.red.steps} steps to show the initial behaviour; blue trains "
+        f"{config.blue.steps} steps on plain answers of {config.teacher} to {config.blue.prompts} train prompts, rewritten by the agreed act."
+    )
+    yield Note(
+        "An irrelevant train prompt still trains the agreed act. It is shown beside the strict criterion and is no part of it."
+    )
+    if len(config.seeds) < 5:
+        yield Note("Fewer than five seeds: nothing here is decided.")
+
+
+def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
+    """How much transferred by either criterion, where most and least, and how the claims came out."""
+    try:
+        places = list(read.agreed(m))
+        loose, strict = (read.runs_that(m, places, one).estimate for one in (read.LOOSE, read.STRICT))
+        yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places)}."
+        ranked = sorted(_highest(m), key=lambda place: -read.rose(place).mean)
+        yield f"Most at the highest rate: {ranked[0]['setting']} ({read.rose(ranked[0]).estimate}); least: {ranked[-1]['setting']} ({read.rose(ranked[-1]).estimate})."
+    except NotRun:
+        pass
+    yield tally(judged)
+
+
+def admits(m: Measured) -> tuple[Measured, list[str]]:
+    """The settings that pass their own check; the others are named.
+
+    Raises:
+        CavessonError: none does.
+    """
+    failed: dict[str, list[str]] = {}
+    for name, of in m.by("setting").items():
+        compatible = m.config.setting(name).compatible
+        if found := read.faults(of.places[0], compatible):
+            failed[name] = found
+    if failed and len(failed) == len(m.by("setting")):
+        raise CavessonError(
+            "No setting passes its check: "
+            + "; ".join(f"{name}: {', '.join(found)}" for name, found in failed.items())
+            + ".",
+            "Teach the start longer or at a higher rate (red.steps, red.lr), or take other settings.",
+        )
+    noted = [
+        f"The {'condition' if name in CASES else 'setting'} {name} is left out: {', '.join(found)}."
+        for name, found in failed.items()
+    ]
+    return m.without(place for place in m if place["setting"] in failed), noted
+
+
+SHOWS = (settings_map, rates, controls, criteria, along, law, cases, transcripts, notes)
