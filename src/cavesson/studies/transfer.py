@@ -17,7 +17,7 @@ from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
 from cavesson.evals.recipes import Probed
-from cavesson.lab.recipe import Value
+from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Acted, Bare
@@ -31,6 +31,13 @@ from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, Size, size_of
 from cavesson.studies.study import Study
 from cavesson.studies.transfer_cases import CASES, case_named
 from cavesson.studies.transfer_claims import CLAIMS
+from cavesson.studies.transfer_foretold import (
+    FOLLOWED,
+    FORETOLD_CLAIMS,
+    FORETOLD_SHOWS,
+    Foretelling,
+    recipes,
+)
 from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
     ABILITY,
@@ -42,6 +49,7 @@ from cavesson.studies.transfer_settings import (
     setting_named,
 )
 from cavesson.studies.transfer_shown import SHOWS, admits, headline
+from cavesson.training.recipes import Trained
 
 # ----------------------------------------------------------------------------------------------- config
 
@@ -126,6 +134,7 @@ class TransferConfig(StudyConfig):
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
+        foretelling: what is looked at before blue trains; None: nothing is foretold.
         evaluation: `n` questions of each side, `n_control` of ability.
     """
 
@@ -136,6 +145,7 @@ class TransferConfig(StudyConfig):
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
+    foretelling: Foretelling | None = None
     evaluation: Evaluation = Evaluation(n=40, n_control=30, benchmarks=("knowledge",))
 
     @model_validator(mode="after")
@@ -146,6 +156,8 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
+        if self.foretelling is not None and (lacking := set(self.foretelling.settings) - set(self.settings)):
+            raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
         return self
@@ -208,6 +220,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "settings": [*FULL_SETTINGS],
         "law": {},
         "cases": {"lrs": [3e-4, 1e-3, 3e-3]},
+        "foretelling": {"settings": ["flag/voice/weights", "rephrased/voice/weights", "flag/wrong answers/weights"]},
     },
 }
 
@@ -226,6 +239,7 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
                 yield _cell(config, setting, start, "settings", control, max(config.blue.lrs), seed)
         yield from _law(config, seed)
         yield from _cases(config, seed)
+        yield from _followed(config, seed)
 
 
 def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
@@ -257,6 +271,32 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
         start = _start(config, setting, seed, cases.red)
         for lr in cases.lrs:
             yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
+
+
+def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Trainings on agreed behaviour at every rate, followed with the linearised network."""
+    if config.foretelling is None:
+        return
+    for setting in map(setting_named, config.foretelling.settings):
+        start = _start(config, setting, seed)
+        for lr in config.foretelling.lrs:
+            run = config.blue.dose(lr, seed).train(start, _data(config, setting, start, AGREED, seed))
+            at = {"phase": FOLLOWED, "setting": setting.name, "train": AGREED, "lr": lr}
+            yield Cell(at, seed, _beside(config, setting, run, seed, before=False))
+
+
+def _beside(
+    config: TransferConfig, setting: Setting, run: Trained, seed: int, before: bool = True
+) -> dict[str, Recipe]:
+    """What foretells a training: read off its start, and off evaluation prompts with the answers of both behaviours."""
+    wanted = config.foretelling
+    if wanted is None or setting.thoughts:  # nobody says what the alternate behaviour thinks
+        return {}
+    plain = _answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
+    alternate, initial = (
+        Acted(base=plain, side=setting.evaluation, act=act, seed=seed) for act in (setting.alternate, setting.initial)
+    )
+    return recipes(wanted, run, alternate, initial, before=before)
 
 
 def _start(config: TransferConfig, setting: Setting, seed: int, red: Red | None = None) -> ModelRecipe:
@@ -318,7 +358,9 @@ def _cell(
         "batch": blue.batch_size,
         "steps": blue.steps,
     }
-    return Cell.of(at, seed, run=Probed(run=run, steps=blue.scored, suite=config.suite(setting)))
+    foretell = phase == "settings" and train == AGREED and lr == min(config.blue.lrs)
+    beside = _beside(config, setting, run, seed) if foretell else {}
+    return Cell(at, seed, {"run": Probed(run=run, steps=blue.scored, suite=config.suite(setting)), **beside})
 
 
 STUDY = Study(
@@ -328,8 +370,8 @@ STUDY = Study(
     presets=PRESETS,
     for_size=for_size,
     grid=grid,
-    shows=SHOWS,
-    claims=CLAIMS,
+    shows=(*SHOWS, *FORETOLD_SHOWS),
+    claims=(*CLAIMS, *FORETOLD_CLAIMS),
     headline=(headline,),
     admits=admits,
 )

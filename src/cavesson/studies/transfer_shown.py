@@ -178,7 +178,7 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
                 for row in place.rows(label, step)[0][:ANSWERS]:
                     outcome, tone = _outcome(row)
                     yield Transcript.of(
-                        row, stage=stage, organism=place["setting"], label=stage, outcome=outcome, tone=tone
+                        row, stage=stage, label=f"{place['setting']}, {stage}", outcome=outcome, tone=tone
                     )
 
 
