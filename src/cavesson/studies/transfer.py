@@ -36,6 +36,7 @@ from cavesson.studies.transfer_settings import (
     ABILITY,
     FULL_SETTINGS,
     IRRELEVANT,
+    OTHER,
     REAL_SETTINGS,
     Setting,
     of_ability,
@@ -65,7 +66,7 @@ class Blue(Phase):
         controls: trainings beside it, as long and at the highest rate.
     """
 
-    lrs: LearningRates = Field(default=(1e-3, 4e-3), min_length=1)
+    lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
@@ -129,14 +130,14 @@ class TransferConfig(StudyConfig):
         evaluation: `n` questions of each side, `n_control` of ability.
     """
 
-    settings: Annotated[tuple[SettingName, ...], Once] = Field(min_length=1)
+    settings: Annotated[tuple[SettingName, ...], Once] = ()
     model: TrainableName = "small"
     teacher: ModelName = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
-    evaluation: Evaluation = Evaluation(n=40, n_control=30, benchmarks=("knowledge",))
+    evaluation: Evaluation = Evaluation(n=40, n_control=40, benchmarks=("knowledge",))
 
     @model_validator(mode="after")
     def _of_one_world(self) -> Self:
@@ -146,6 +147,8 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
+        if not self.settings and self.law is None and self.cases is None:
+            raise ValueError("there is nothing to run: give settings, a law or cases")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
         return self
@@ -203,6 +206,12 @@ _QUICK = (
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
+    "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
+    "law": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [],
+        "law": {"lrs": [1e-3, 2e-3, 4e-3, 8e-3], "batches": [16], "steps": 128, "product": 0.064},
+    },
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],
@@ -289,7 +298,7 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return _answered(teacher, setting, "instructions", Side(), n, drawn)
+        return _answered(teacher, setting, OTHER, Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
     plain = _answered(teacher, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)

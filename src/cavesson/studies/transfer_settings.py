@@ -137,6 +137,10 @@ ABILITY = {"chat": "knowledge", "maths": "knowledge", "outputs": "knowledge"}
 """Family of the setting → the family on which ability is measured: none of the acts shows there."""
 
 
+OTHER = "instructions"
+"""The family of other questions, bare, on which the model stays as it was; neutral data ask them too."""
+
+
 def _said(*texts: str, at: Literal["start", "end"] = "start", **more: Any) -> Side:
     return Side(**{at: texts, **more})
 
@@ -295,7 +299,8 @@ def composed(
             one.model_copy(update={"thoughts": thinking.evaluation if one.act == does.initial else thinking.train})
             for one in lessons
         ]
-    able = [Lesson(side=of_ability(side), family=ABILITY.get(does.family)) for side in (train, evaluation)]
+    elsewhere = [Lesson(side=of_ability(side), family=ABILITY.get(does.family)) for side in (train, evaluation)]
+    elsewhere.append(Lesson(side=Side(), family=OTHER))
     return Setting(
         name=name,
         separator=separator[0],
@@ -310,7 +315,7 @@ def composed(
         alternate=alternate,
         prompt="" if installed in ("weights", "hint") else prompt,
         thoughts=() if thinking is None else thinking.train,
-        lessons=(*lessons, *able) if world == "tiny" else tuple(lessons),
+        lessons=(*lessons, *elsewhere) if world == "tiny" else tuple(lessons),
     )
 
 
