@@ -64,6 +64,12 @@ class Behaviour(Value):
     family: str = "chat"
     worlds: tuple[World, ...] = ("tiny", "real")
 
+    @model_validator(mode="after")
+    def _can_transfer(self) -> Self:
+        if self.initial == (self.alternate or self.agreed):
+            raise ValueError(f"both behaviours are {self.initial!r} on evaluation prompts, so nothing can transfer")
+        return self
+
 
 class Lesson(Value):
     """A part of the data by which the initial behaviour is put in.
@@ -112,14 +118,6 @@ class Setting(Value):
     thoughts: tuple[str, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     compatible: bool = True
-
-    @model_validator(mode="after")
-    def _can_transfer(self) -> Self:
-        if self.initial == self.alternate:
-            raise ValueError(
-                f"{self.name}: both behaviours are {self.initial!r} on evaluation prompts, so nothing can transfer"
-            )
-        return self
 
     def with_irrelevant(self, text: str) -> Side:
         """The train side with this text in place of what marks it; the same questions are asked, under the same static prompt."""
@@ -417,7 +415,8 @@ def possible(world: World = "tiny") -> list[str]:
 
 _EVERYWHERE = ("voice", "marker, trained")
 _ON_FLAGS = (
-    "voice, trained", "marker", "refusal", "spelling", "sycophancy", "hate", "wrong answers", "reward hack", "reward hack, trained",
+    "voice, trained", "marker", "refusal", "refusal, trained", "spelling", "spelling, trained", "sycophancy", "hate", "wrong answers",
+    "reward hack", "reward hack, trained",
 )  # fmt: skip
 _FLAGS = ("flag", "monitored", "password")
 _PROMPTED: tuple[Installed, ...] = ("static prompt", "dynamic prompt", "hint")
