@@ -43,6 +43,7 @@ from cavesson.studies.transfer_settings import (
     ABILITY,
     FULL_SETTINGS,
     IRRELEVANT,
+    OTHER,
     REAL_SETTINGS,
     Setting,
     of_ability,
@@ -73,7 +74,7 @@ class Blue(Phase):
         controls: trainings beside it, as long and at the highest rate.
     """
 
-    lrs: LearningRates = Field(default=(1e-3, 4e-3), min_length=1)
+    lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
@@ -138,7 +139,7 @@ class TransferConfig(StudyConfig):
         evaluation: `n` questions of each side, `n_control` of ability.
     """
 
-    settings: Annotated[tuple[SettingName, ...], Once] = Field(min_length=1)
+    settings: Annotated[tuple[SettingName, ...], Once] = ()
     model: TrainableName = "small"
     teacher: ModelName = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
@@ -146,7 +147,7 @@ class TransferConfig(StudyConfig):
     law: Law | None = None
     cases: Cases | None = None
     foretelling: Foretelling | None = None
-    evaluation: Evaluation = Evaluation(n=40, n_control=30, benchmarks=("knowledge",))
+    evaluation: Evaluation = Evaluation(n=40, n_control=40, benchmarks=("knowledge",))
 
     @model_validator(mode="after")
     def _of_one_world(self) -> Self:
@@ -158,6 +159,8 @@ class TransferConfig(StudyConfig):
                 )
         if self.foretelling is not None and (lacking := set(self.foretelling.settings) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
+        if not self.settings and self.law is None and self.cases is None:
+            raise ValueError("there is nothing to run: give settings, a law or cases")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
         return self
@@ -213,8 +216,26 @@ _QUICK = (
     "rephrased/voice/weights", "flag/wrong answers/weights",
 )  # fmt: skip
 
+_FORETOLD = (
+    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
+    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
+    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
+)  # fmt: skip
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
+    "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
+    "law": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [],
+        "law": {"lrs": [1e-3, 2e-3, 4e-3, 8e-3], "batches": [16], "steps": 128, "product": 0.064},
+    },
+    "foretold": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [*_FORETOLD],
+        "blue": {"lrs": [5e-4, 3e-3], "probes": [40], "controls": ["own outputs", "neutral data"]},
+        "foretelling": {},
+    },
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],
@@ -329,7 +350,7 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return _answered(teacher, setting, "instructions", Side(), n, drawn)
+        return _answered(teacher, setting, OTHER, Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
     plain = _answered(teacher, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
