@@ -289,10 +289,10 @@ def signs(m: Measured) -> TableView | None:
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
         "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
         "whatever the controls do. All together: the registered forecast. The install kind alone explains "
-        f"{explained(by_kind(installs(m, places), outcome), outcome):.2f} of transfer.",
+        f"{explained(by_kind(installs(m, places), outcome), outcome):.2f} of it.",
         rows,
         {
-            "sign": lambda name: "mean of the standardised signs" if name is None else REGISTERED[name].about,
+            "what it is": lambda name: "mean of the standardised signs" if name is None else REGISTERED[name].about,
             "predicted": lambda name: "+" if name is None or REGISTERED[name].direction > 0 else "−",
             "correlation": lambda name: rank_correlation(alone(name), outcome),
             "R² left out": lambda name: left_out_r2(alone(name)[:, None], outcome),
@@ -309,14 +309,14 @@ def predicted_against_real(m: Measured) -> CurveView:
     kinds = installs(m, places)
     series = []
     for kind in dict.fromkeys(kinds):
-        rows = sorted((float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
+        rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
         rates = [_of_seeds(transfer(m, places[n])) for _, n in rows]
         names = [str(places[n]["setting"]) for _, n in rows]
         series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
     return CurveView(
         title="Transfer, foretold and real",
         caption="A point for each setting: what the registered signs foretell from the other settings, and what came, with the seeds.",
-        x_label="foretold from the other settings",
+        x_label="foretold from the other settings, in points",
         y_label="transfer",
         joined=False,
         series=series,
@@ -372,7 +372,7 @@ def _rise(place: Place, which: int) -> Estimate:
 
 
 OVERLAPS = tuple(k / 10 for k in range(11))
-DISTANCES = (1.0, 4.0, 16.0, 64.0)
+DISTANCES = (0.25, 0.5, 1.0, 4.0)
 
 
 def regression(m: Measured) -> CurveView:
@@ -380,7 +380,7 @@ def regression(m: Measured) -> CurveView:
     phase(m, "settings").having(SIGNS)
 
     def moved(cosine: float, distance: float) -> Estimate:
-        weights = descended([[1.0, 0.0]], [1.0], [0.0, 0.0], lr=0.05, steps=distance / 0.05)
+        weights = descended([[1.0, 0.0]], [1.0], [0.0, 0.0], lr=0.05, steps=round(distance / 0.05))
         share = float(np.array([cosine, np.sqrt(1 - cosine**2)]) @ weights)
         return Estimate(share, share, share, 1, "exact")
 
