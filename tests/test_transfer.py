@@ -230,7 +230,7 @@ def _table(rates: dict[str, tuple[float, float]], steps: tuple[int, ...], n: int
 
 
 def results(
-    ends: dict[tuple[str, str, float], tuple[float, float, float]], *, start: float = 1.0, seeds: int = 5
+    ends: dict[tuple[str, str, float], tuple[float, float, float]], *, start: float = 1.0, seeds: int = 5, n: int = 100
 ) -> Measured:
     """Runs (setting, data, rate) with the final initial and alternate rates and the final ability."""
     config = resolve("transfer").config
@@ -238,7 +238,7 @@ def results(
     for (setting, train, lr), (initial, alternate, able) in ends.items():
         rates = {ON_EVALUATION: (start, initial), "alternate": (0.0, alternate), **dict.fromkeys(ABLE, (0.6, able))}
         place = dict(at(phase="settings", setting=setting, train=train, lr=lr, batch=16, steps=40))
-        cells = [Cell(place, seed, {"run": Scored(partial(_table, rates, (0, 40)))}) for seed in range(seeds)]  # type: ignore[dict-item]
+        cells = [Cell(place, seed, {"run": Scored(partial(_table, rates, (0, 40), n))}) for seed in range(seeds)]  # type: ignore[dict-item]
         parts.append(Measured.read(cells, lambda recipe: Path("nowhere"), config))
     return together(*parts, config=config)
 
@@ -279,10 +279,13 @@ def test_a_setting_that_fails_its_check_is_left_out_and_named() -> None:
 
 @pytest.mark.parametrize(("moved", "said"), [((0.0, 1.0, 0.6), "holds"), (STILL, "does not hold")])
 def test_a_higher_rate_transfers_more_or_not(moved: tuple[float, float, float], said: str) -> None:
-    assert verdict("rate", results({(FLAG, AGREED, 1e-3): STILL, (FLAG, AGREED, 3e-3): moved})) == said
+    assert verdict("rate", results({(FLAG, AGREED, 1e-3): STILL, (FLAG, AGREED, 3e-3): moved}, n=200)) == said
     static, dynamic = (f"flag/voice/{how} prompt" for how in ("static", "dynamic"))
-    assert verdict("static-dynamic", results({(static, AGREED, 3e-3): moved, (dynamic, AGREED, 3e-3): STILL})) == said
-    assert verdict("own-leaves", results({(FLAG, OWN, 3e-3): moved})) == (
+    assert (
+        verdict("static-dynamic", results({(static, AGREED, 3e-3): moved, (dynamic, AGREED, 3e-3): STILL}, n=200))
+        == said
+    )
+    assert verdict("own-leaves", results({(FLAG, OWN, 3e-3): moved}, n=200)) == (
         "holds" if moved == STILL else "does not hold"
     )
 
@@ -293,8 +296,8 @@ def test_damage_counts_by_the_loose_criterion_alone() -> None:
     damaged, moved = (
         dict.fromkeys([(name, AGREED, 3e-3) for name in names], end) for end in ((0.0, 0.0, 0.6), (0.0, 1.0, 0.6))
     )
-    assert verdict("loose", results({**damaged, **still})) == "holds"
-    assert verdict("loose", results({**moved, **still})) == "undecided"  # both criteria count all twelve
+    assert verdict("loose", results({**damaged, **still}, n=10)) == "holds"
+    assert verdict("loose", results({**moved, **still}, n=10)) == "undecided"  # both criteria count all twelve
 
 
 @pytest.mark.parametrize(("rate", "said"), [(0.0, "does not hold"), (1.0, "holds")])

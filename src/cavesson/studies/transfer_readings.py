@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
@@ -116,11 +116,11 @@ def runs_that(m: Measured, places: Iterable[Place], criterion: Criterion) -> Sam
     return Sample(table, found[0].seeds, tuple(place.name for place in found))
 
 
-def differ(m: Measured, places: Iterable[Place]) -> Estimate:
-    """The share of runs on which the two criteria disagree."""
+def differ(m: Measured, places: Iterable[Place]) -> Sample:
+    """On which runs the two criteria disagree, [seeds, places]."""
     found = list(places)
     loose, strict = (runs_that(m, found, criterion) for criterion in (LOOSE, STRICT))
-    return mean_over_seeds(np.abs(loose.table - strict.table))
+    return replace(loose, table=np.abs(loose.table - strict.table))
 
 
 # ----------------------------------------------------------------------------------------------- the start

@@ -9,6 +9,7 @@ from typing import Any
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
+from cavesson.stats import Estimate, wilson
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
@@ -94,12 +95,17 @@ def criteria(m: Measured) -> TableView | None:
         f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {read.KEPT:.0%} of ability went.",
         rows,
         {
-            "loose": lambda places: read.runs_that(m, places, read.LOOSE),
-            "strict": lambda places: read.runs_that(m, places, read.STRICT),
-            "they differ": lambda places: read.differ(m, places),
+            "loose": lambda places: _share(read.runs_that(m, places, read.LOOSE)),
+            "strict": lambda places: _share(read.runs_that(m, places, read.STRICT)),
+            "they differ": lambda places: _share(read.differ(m, places)),
         },
         first=("setting", "rate"),
     )
+
+
+def _share(runs: Sample) -> Estimate:
+    """A share of runs: of one setting, over seeds; of several, over settings too."""
+    return runs.estimate if len(runs.prompts) > 1 else wilson(int(runs.table.sum()), runs.table.size)
 
 
 def along(m: Measured) -> CurveView | None:
@@ -209,7 +215,7 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     try:
         places = list(read.agreed(m))
         loose, strict = (read.runs_that(m, places, one).estimate for one in (read.LOOSE, read.STRICT))
-        yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places)}."
+        yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places).estimate}."
         ranked = sorted(_highest(m), key=lambda place: -read.rose(place).mean)
         yield f"Most at the highest rate: {ranked[0]['setting']} ({read.rose(ranked[0]).estimate}); least: {ranked[-1]['setting']} ({read.rose(ranked[-1]).estimate})."
     except NotRun:
