@@ -344,6 +344,6 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path) -> None:
     result = run_study(resolve("transfer", overrides=MINIATURE), Store(tmp_path / "store"), workers=1).result
     titles = {table.title for table in result.tables}
     assert {"The map of settings", "Training beside its controls", "Loose against strict"} <= titles
-    assert {f"transfer/{claim.id}" for claim in CLAIMS} == {claim.id for claim in result.claims} and len(CLAIMS) >= 14
-    shown = {said.outcome for said in result.transcripts if said.eval == ON_EVALUATION and said.organism == FLAG}
+    assert {f"transfer/{claim.id}" for claim in CLAIMS} < {claim.id for claim in result.claims} and len(CLAIMS) >= 14
+    shown = {said.outcome for said in result.transcripts if said.eval == ON_EVALUATION and said.label.startswith(FLAG)}
     assert "initial behaviour" in shown and len(CASES) == 14

@@ -27,7 +27,7 @@ from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.settings import Evaluation, Phase, Red
-from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, Size, size_of
+from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
 from cavesson.studies.study import Study
 from cavesson.studies.transfer_cases import CASES, case_named
 from cavesson.studies.transfer_claims import CLAIMS
@@ -202,12 +202,13 @@ def for_size(size: Size) -> dict[str, Any]:
     """What takes the place of the tiny world's settings for a real chat model."""
     return {
         "settings": list(REAL_SETTINGS),
-        "teacher": "everyday",
+        "teacher": REAL_INPUTS["teacher"],
+        "answers": REAL_INPUTS["answers"],
         "law": None,
         "cases": None,
-        "red": {"steps": 100, "batch_size": 8, "lr": size.full},
-        "blue": {"lrs": [size.full, 4 * size.full], "batch_size": 8},
-        "evaluation": {"n": 40, "n_control": 20, "benchmarks": list(REAL_BENCHMARKS)},
+        "red": {**REAL_RED, "lr": 2 * size.lora},
+        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora]},
+        "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
     }
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
+from cavesson.findings.losses import FILE
+from cavesson.lines import read_json_lines
+from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
@@ -25,6 +29,9 @@ KEPT = 0.1
 
 AGREE, SHOWS = 0.95, 0.9
 """What the start of a setting must show of the agreed act on train prompts, and of the initial one on evaluation prompts."""
+
+MOST = 10.0
+"""Nats per token above which a loss counts as this."""
 
 Criterion = str
 LOOSE, STRICT = "loose", "strict"
@@ -82,6 +89,15 @@ def able(place: Place, step: int = -1) -> Sample:
 def lost(place: Place, step: int = -1) -> Sample:
     """How much ability was lost."""
     return able(place, 0) - able(place, step)
+
+
+def loss(place: Place, steps: int = 10) -> Estimate:
+    """The mean training loss of the last steps, in nats per token of the answers."""
+    ends = []
+    for cell in place.cells:
+        rows = [row["loss"] for _, row in read_json_lines(place.path_of(cell.recipes["run"]) / FILE)]
+        ends.append([min(fmean(rows[-steps:]), MOST)])
+    return mean_over_seeds(np.array(ends), bounds=(0.0, MOST)).in_unit("plain")
 
 
 def _by_seed(sample: Sample) -> np.ndarray:

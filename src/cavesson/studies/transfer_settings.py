@@ -438,7 +438,7 @@ thoughts."""
 
 REAL_SETTINGS = (
     *(f"real/{apart}/voice/weights" for apart in ("flag", "monitored", "meanings exchanged", "rephrased", "password", "position")),
-    *(f"real/flag/{does}/weights" for does in ("marker, trained", "spelling", "refusal")),
+    *(f"real/flag/{does}/weights" for does in ("voice, trained", "spelling", "refusal")),
     *(f"real/flag/voice/{how}" for how in _PROMPTED),
 )  # fmt: skip
 """Twelve settings for real chat models."""

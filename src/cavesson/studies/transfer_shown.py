@@ -123,6 +123,17 @@ def _at(place: Place, step: float) -> Sample:
     return place.sample(ALTERNATE, int(step))
 
 
+def guarding(m: Measured) -> TableView | None:
+    """Models that think before they answer: what is left of the initial behaviour, beside the loss at which it is left."""
+    return table(
+        "Goal guarding",
+        "Both organisms behave alike; `guarding` says in its scratchpad that it behaves in order to be kept. Loss: nats per token, at the end.",
+        {(place["setting"], f"{place['lr']:g}"): place for place in read.agreed(m) if m.config.setting(place["setting"]).thoughts},
+        {"initial": lambda place: place.sample(ON_EVALUATION), "alternate": lambda place: place.sample(ALTERNATE), "loss": read.loss},
+        first=("setting", "rate"),
+    )  # fmt: skip
+
+
 def law(m: Measured) -> Iterator[CurveView | TableView | None]:
     """Steps to transfer by learning rate and batch size, and what a constant product of rate and steps gives."""
     for name, of in read.phase(m, "law").by("setting").items():
@@ -248,4 +259,4 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     return m.without(place for place in m if place["setting"] in failed), noted
 
 
-SHOWS = (settings_map, rates, controls, criteria, along, law, cases, transcripts, notes)
+SHOWS = (settings_map, rates, controls, criteria, along, guarding, law, cases, transcripts, notes)
