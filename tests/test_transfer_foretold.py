@@ -122,7 +122,7 @@ def test_where_linearisation_fails() -> None:
     )
     assert str(shown[2]).startswith("From a learning rate of 0.01 on")
     table = told.signs(measured())
-    assert table is not None and len(table.rows) == len(told.REGISTERED) + 1
+    assert table is not None and len(table.rows) == len(told.REGISTERED) + 2
 
 
 def test_linear_regression_is_drawn_exactly() -> None:

@@ -19,11 +19,10 @@ from cavesson.analysis.claims import ClaimResult, above, at_least, at_most, belo
 from cavesson.analysis.foretelling import (
     FEWEST,
     better_than_kind,
-    by_kind,
     error_of_forecast,
-    explained,
     fails_from,
     forecast,
+    kind_r2,
     left_out_r2,
     rank_correlation,
 )
@@ -274,31 +273,36 @@ def error_at(of: Measured, lr: float) -> Estimate:
 
 # ------------------------------------------------------------------------------------------------ shown
 
+TOGETHER, KIND = "all together", "install kind alone"
+"""Rows beside those of the single signs."""
+
 
 def signs(m: Measured) -> TableView | None:
     """Each sign with its registered direction and its correlation with transfer."""
     places, outcome = _over(m)
     plain = np.array([plain_rise(m, place).mean() for place in places])
-    rows: dict[str, str | None] = {**{name: name for name in REGISTERED}, "all together": None}
+    readings: dict[str, Array] = {**{name: _sign(name, places) for name in REGISTERED}, TOGETHER: score(places)}
 
-    def alone(name: str | None) -> Array:
-        return score(places) if name is None else _sign(name, places)
+    def r2(name: str) -> Estimate:
+        if name == KIND:
+            return kind_r2(installs(m, places), outcome)
+        return left_out_r2(readings[name][:, None], outcome)
 
     return table(
         "What foretells transfer",
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
         "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
-        "whatever the controls do. All together: the registered forecast. The install kind alone explains "
-        f"{explained(by_kind(installs(m, places), outcome), outcome):.2f} of it.",
-        rows,
+        "whatever the controls do. All together: the registered forecast, the mean of the standardised signs.",
+        {(name, REGISTERED[name].about if name in REGISTERED else ""): name for name in (*readings, KIND)},
         {
-            "what it is": lambda name: "mean of the standardised signs" if name is None else REGISTERED[name].about,
-            "predicted": lambda name: "+" if name is None or REGISTERED[name].direction > 0 else "−",
-            "correlation": lambda name: rank_correlation(alone(name), outcome),
-            "R² left out": lambda name: left_out_r2(alone(name)[:, None], outcome),
-            "with the plain rise": lambda name: rank_correlation(alone(name), plain),
+            "predicted": lambda name: (
+                None if name == KIND else "−" if name in REGISTERED and REGISTERED[name].direction < 0 else "+"
+            ),
+            "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome),
+            "R² left out": r2,
+            "with the plain rise": lambda name: None if name == KIND else rank_correlation(readings[name], plain),
         },
-        first="sign",
+        first=("sign", "what it is"),
     )
 
 
