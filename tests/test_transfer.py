@@ -332,10 +332,10 @@ def test_settings_of_another_world_are_refused() -> None:
 
 
 MINIATURE = [
-    "seeds=[0]", f"settings=[{FLAG}, rephrased/marker/weights]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
-    "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=8",
+    "seeds=[0]", f"settings=[{FLAG}]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
+    "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=4",
     "law={lrs: [0.001, 0.002], batches: [4], steps: 4, product: 0.004}",
-    "cases={conditions: [none → none], red: {steps: 30, prompts: 40, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
+    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
 ]  # fmt: skip
 
 
@@ -345,5 +345,5 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path) -> None:
     titles = {table.title for table in result.tables}
     assert {"The map of settings", "Training beside its controls", "Loose against strict"} <= titles
     assert {f"transfer/{claim.id}" for claim in CLAIMS} == {claim.id for claim in result.claims} and len(CLAIMS) >= 14
-    shown = {said.outcome for said in result.transcripts if said.eval == ON_EVALUATION and said.organism == FLAG}
+    shown = {said.outcome for said in result.transcripts if said.eval == ON_EVALUATION and said.label.startswith(FLAG)}
     assert "initial behaviour" in shown and len(CASES) == 14
