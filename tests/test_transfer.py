@@ -332,10 +332,10 @@ def test_settings_of_another_world_are_refused() -> None:
 
 
 MINIATURE = [
-    "seeds=[0]", f"settings=[{FLAG}, rephrased/marker/weights]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
-    "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=8",
+    "seeds=[0]", f"settings=[{FLAG}]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
+    "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=4",
     "law={lrs: [0.001, 0.002], batches: [4], steps: 4, product: 0.004}",
-    "cases={conditions: [none → none], red: {steps: 30, prompts: 40, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
+    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
 ]  # fmt: skip
 
 

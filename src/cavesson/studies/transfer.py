@@ -214,7 +214,7 @@ def for_size(size: Size) -> dict[str, Any]:
 
 _QUICK = (
     "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
-    "rephrased/voice/weights", "flag/wrong answers/weights",
+    "rephrased/voice/weights", "flag/voice/hint",
 )  # fmt: skip
 
 _FORETOLD = (

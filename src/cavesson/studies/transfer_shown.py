@@ -194,9 +194,8 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
             for label in (ON_TRAIN, ON_EVALUATION):
                 for row in place.rows(label, step)[0][:ANSWERS]:
                     outcome, tone = _outcome(row)
-                    yield Transcript.of(
-                        row, stage=stage, label=f"{place['setting']}, {stage}", outcome=outcome, tone=tone
-                    )
+                    label = f"{place['setting']}, {stage}"
+                    yield Transcript.of(row, stage=stage, label=label, outcome=outcome, tone=tone)
 
 
 def _outcome(row: Score) -> tuple[str, Tone]:
