@@ -68,10 +68,10 @@ class Blue(Phase):
     """Training on the agreed behaviour.
 
     Attributes:
-        lrs: learning rates; the controls train at the highest of them.
+        lrs: learning rates; irrelevant train prompts are tried at the highest of them.
         prompts: number of train prompts.
         adapter: a low-rank adapter, or None: all weights.
-        controls: trainings beside it, as long and at the highest rate.
+        controls: trainings beside it, as long and as fast.
     """
 
     lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
@@ -256,9 +256,9 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
             setting = setting_named(name)
             start = _start(config, setting, seed)
             for lr in config.blue.lrs:
-                yield _cell(config, setting, start, "settings", AGREED, lr, seed)
-            for control in config.blue.controls:
-                yield _cell(config, setting, start, "settings", control, max(config.blue.lrs), seed)
+                for train in (AGREED, *config.blue.controls):
+                    if train not in IRRELEVANT or lr == max(config.blue.lrs):
+                        yield _cell(config, setting, start, "settings", train, lr, seed)
         yield from _law(config, seed)
         yield from _cases(config, seed)
         yield from _followed(config, seed)

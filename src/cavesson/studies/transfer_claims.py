@@ -55,11 +55,14 @@ def starts_with_initial(m: Measured) -> ClaimResult:
 
 
 def leaves(train: str) -> Test:
-    """A control that does not train the agreed behaviour leaves the initial one where it was."""
+    """A control that does not train the agreed behaviour leaves the initial one where it was, at every rate."""
 
     def test(m: Measured) -> ClaimResult:
-        places = phase(m, "settings").where(train=train).places
-        return at_most(_over(places, fell).estimate, HARDLY, f"the fall of the initial behaviour under {train}")
+        parts = []
+        for lr, of in phase(m, "settings").where(train=train).by("lr").items():
+            fall = _over(of.places, fell).estimate
+            parts.append(at_most(fall, HARDLY, f"the fall of the initial behaviour under {train} at {lr:g}"))
+        return all_of(parts)
 
     return test
 

@@ -59,12 +59,12 @@ def agreed(m: Measured, **at: object) -> Measured:
 
 
 def control(m: Measured, place: Place, train: str) -> Place:
-    """The run of a control in a place's setting: at the highest rate, whichever rate the place has.
+    """The run of a control in a place's setting, at the place's rate.
 
     Raises:
         NotRun: there is none.
     """
-    return phase(m, "settings").only(setting=place["setting"], train=train)
+    return phase(m, "settings").only(setting=place["setting"], train=train, lr=place["lr"])
 
 
 # ----------------------------------------------------------------------------------------------- rates

@@ -68,18 +68,18 @@ def rates(m: Measured) -> TableView | None:
 
 
 def controls(m: Measured) -> TableView | None:
-    """What the agreed behaviour and each control change, over all settings, at the highest rate."""
-    top = max(m.config.blue.lrs)
+    """What the agreed behaviour and each control change, over all settings."""
+    found = read.phase(m, "settings").by("train", "lr")
     return table(
         "Training beside its controls",
-        f"All settings, rate {top:g}. Without training nothing changes: answers are greedy.",
-        read.phase(m, "settings").where(lr=top).by("train"),
+        "Over all settings. Without training nothing changes: answers are greedy.",
+        {(train, f"{lr:g}"): of for (train, lr), of in found.items()},
         {
             "initial falls": lambda of: pooled([read.fell(place) for place in of]),
             "alternate rises": lambda of: pooled([read.rose(place) for place in of]),
             "ability lost": lambda of: pooled([read.lost(place) for place in of]),
         },
-        first="trained on",
+        first=("trained on", "rate"),
     )
 
 
