@@ -59,7 +59,7 @@ class Foretelling(Value):
 
     n: int = Field(default=24, ge=5)
     settings: Annotated[tuple[str, ...], Once] = ("flag/voice/weights",)
-    lrs: LearningRates = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
+    lrs: LearningRates = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
 # ------------------------------------------------------------------------------------------------ registered
