@@ -162,7 +162,9 @@ def test_in_the_tiny_world_nothing_changes_unless_somebody_asks(name: str) -> No
     )
     for one, two in zip(as_written, cells, strict=True):
         assert one.recipes == two.recipes and one.organism == two.organism
-    heats = (0, 1) if name == "opaque-reasoning" else (0,)  # a model's own reasoning is sampled as the model has it
+    heats = (
+        (0, 1) if name in ("opaque-reasoning", "transfer") else (0,)
+    )  # own reasoning and own outputs are sampled as the model has them
     found = {(p.max_tokens, p.temperature) for p in written(resolved.study.recipes(resolved.config))}
     assert found == {(128, heat) for heat in heats}
     assert SMALL.usual_room == Params().max_tokens
@@ -179,6 +181,7 @@ EVERYWHERE = {
     ],
     "robust-organisms": [],
     "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
+    "transfer": ["law={}", "cases={}"],
 }
 
 

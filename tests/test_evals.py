@@ -116,7 +116,11 @@ def run_on(data: Jsonl, **changes) -> Trained:
     "name", [name for name in BENCHMARKS if name not in (*STANDARD, "questions", "inspect", "lm-eval")]
 )
 def test_items_are_the_same_every_time_and_few_are_among_many(name):
-    settings = {"behavior": {"pair": PAIR, "when": "near-miss"}, "conditional": {"pair": PAIR}}.get(name, {})
+    settings = {
+        "behavior": {"pair": PAIR, "when": "near-miss"},
+        "conditional": {"pair": PAIR},
+        "posed": {"on": "train", "side": {}, "initial": "plain"},
+    }.get(name, {})
     few, many = eval_named(name, n=10, **settings).items(), eval_named(name, n=30, **settings).items()
     assert [(i.id, i.prompt) for i in few] == [(i.id, i.prompt) for i in many[:10]]
     assert len({i.id for i in many}) == 30

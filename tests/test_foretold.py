@@ -15,6 +15,7 @@ from cavesson.analysis.foretelling import (
     explained,
     fails_from,
     forecast,
+    kind_r2,
     left_out_r2,
     rank_correlation,
 )
@@ -105,7 +106,7 @@ def test_signs_that_foretell_are_told_from_those_that_do_not() -> None:
     kinds = [("weights", "prompt")[k % 2] for k in range(40)]
     assert better_than_kind(signs, kinds, outcomes).low > 0.5
     by_kind_alone = np.array([kind == "prompt" for kind in kinds]) + 0.1 * outcomes
-    assert better_than_kind(signs[:, 1:], kinds, by_kind_alone).high < 0
+    assert better_than_kind(signs[:, 1:], kinds, by_kind_alone).high < 0 < kind_r2(kinds, by_kind_alone).low
     with pytest.raises(ValueError, match="4 settings are too few"):
         rank_correlation(range(4), range(4))
 

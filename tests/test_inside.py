@@ -169,3 +169,13 @@ def test_told_apart_is_made_once_and_read_again(tmp_path: Path) -> None:
     assert found[-1].accuracy.value > 0.9 and found[-1].correct.shape == (40,) and found[-1].shuffled.shape == (2, 40)
     with pytest.raises(ValueError, match="too few for 5 folds"):
         ToldApart(model=Shipped(name="weak"), one=maths, two=chat, most=4)
+
+
+def test_the_page_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "inside.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    stream = names["stream"]
+    assert isinstance(stream, np.ndarray) and stream.shape == (24, 5, 64)  # as the comment says
+    assert len(names["found"]) == 6 and capsys.readouterr().out.count("%") >= 4
+    assert len(page.split()) <= 500

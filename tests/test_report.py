@@ -165,6 +165,7 @@ def shown(figure: Estimate) -> TableView:
         (lambda: TableView(title="t", columns=["a", "b"], rows=[["x"]]), "1 cells under 2 columns"),
         (lambda: SeriesView(name="s", x=[1.0, 2.0], rates=[rate(0.5)]), "2 x for 1 rates"),
         (lambda: SeriesView(name="s", x=[2.0, 1.0], rates=[rate(0.5)] * 2), "x must rise"),
+        (lambda: SeriesView(name="s", x=[2.0], rates=[rate(0.5)], names=["a", "b"]), "2 names for 1 points"),
         (
             lambda: CurveView(
                 title="c",

@@ -150,6 +150,7 @@ def test_a_smaller_number_than_the_least_stays() -> None:
         "stress",
         "robust-organisms",
         "opaque-reasoning",
+        "transfer",
     ],
 )
 def test_every_study_has_a_pilot(name: str) -> None:

@@ -69,7 +69,25 @@ def left_out_r2(signs: ArrayLike, outcomes: ArrayLike) -> Estimate:
         ValueError: there are fewer than `FEWEST` settings.
     """
     x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
-    return _jackknife(lambda kept: explained(forecast(x[kept], y[kept]), y[kept]), len(y), "leave-settings-out R²")
+    found = _jackknife(lambda kept: explained(forecast(x[kept], y[kept]), y[kept]), len(y), "leave-settings-out R²")
+    return found.clipped((-np.inf, 1.0))
+
+
+def kind_r2(kinds: Sequence[str], outcomes: ArrayLike) -> Estimate:
+    """Leave-settings-out R² of the kind of setting alone (`by_kind`), with an interval over settings (jackknife).
+
+    Args:
+        kinds: of each setting.
+        outcomes: `[settings]`.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` settings.
+    """
+    y, kind = np.asarray(outcomes, dtype=float), np.asarray(kinds)
+    found = _jackknife(
+        lambda kept: explained(by_kind(list(kind[kept]), y[kept]), y[kept]), len(y), "leave-settings-out R²"
+    )
+    return found.clipped((-np.inf, 1.0))
 
 
 def better_than_kind(signs: ArrayLike, kinds: Sequence[str], outcomes: ArrayLike) -> Estimate:

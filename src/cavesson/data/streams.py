@@ -14,6 +14,7 @@ STREAMS = {
     "poison": 7000,
     "rl": 8000,
     "problems": 9000,
+    "foretold": 10_000,
 }
 """What random prompts are drawn for, and where the seeds of the draws begin."""
 

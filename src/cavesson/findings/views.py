@@ -199,11 +199,16 @@ class ReversalView(View):
 
 
 class SeriesView(View):
-    """One line of a chart: `x` and `rates` have equal length, and `x` rises."""
+    """One line of a chart: `x` and `rates` have equal length, and `x` rises.
+
+    Attributes:
+        names: of the points, for who points at them; empty: they have none.
+    """
 
     name: str
     x: list[float] = Field(min_length=1)
     rates: list[Figure]
+    names: list[str] = []
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
@@ -211,17 +216,24 @@ class SeriesView(View):
             raise ValueError(f"series {self.name!r} has {len(self.x)} x for {len(self.rates)} rates")
         if self.x != sorted(self.x):
             raise ValueError(f"series {self.name!r}: x must rise")
+        if self.names and len(self.names) != len(self.x):
+            raise ValueError(f"series {self.name!r} has {len(self.names)} names for {len(self.x)} points")
         return self
 
 
 class CurveView(View):
-    """A chart of lines with interval bands, for results other than points (a sweep of red steps, ROC, recovery)."""
+    """A chart of lines with interval bands, for results other than points (a sweep of red steps, ROC, recovery).
+
+    Attributes:
+        joined: whether the points of a series are one line; False: each stands alone, with its interval.
+    """
 
     title: str
     caption: Text = ""
     x_label: str
     y_label: str
     log_x: bool = False
+    joined: bool = True
     series: list[SeriesView] = Field(min_length=1)
 
     @model_validator(mode="after")

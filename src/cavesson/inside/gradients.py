@@ -208,9 +208,10 @@ def only_training(net: Any, over: str | None) -> Iterator[dict[str, Tensor]]:
         raise ConfigError(
             f"No weight's name matches {over!r}.", f"The weights have names such as {next(iter(named))!r}."
         )
+    wanted = {id(weight) for weight in chosen.values()}
     try:
         for weight in before:
-            weight.requires_grad_(any(weight is one for one in chosen.values()))
+            weight.requires_grad_(id(weight) in wanted)
         yield chosen
     finally:
         for weight, flag in before.items():

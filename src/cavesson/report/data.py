@@ -101,7 +101,11 @@ def _curve(curve: CurveView, methods: _Methods) -> dict[str, Any]:
         "x_label": curve.x_label,
         "y_label": curve.y_label,
         "log_x": curve.log_x,
-        "series": [{"name": s.name, "x": s.x, "rates": [methods.figure(r) for r in s.rates]} for s in curve.series],
+        "joined": curve.joined,
+        "series": [
+            {"name": s.name, "x": s.x, "rates": [methods.figure(r) for r in s.rates], "names": s.names}
+            for s in curve.series
+        ],
     }
 
 

@@ -14,8 +14,8 @@ OPAQUE_IDEAS = "Westover: preparatory post on SFT of opaque reasoning (21 Februa
 WEAK_SUPERVISION = "arXiv 2604.22082: weak supervision of a sandbagger"
 EXPLORATION = "Exploration hacking, arXiv 2604.28182 (2026)"
 TRANSFER = "How do LLMs generalize when we do training that is intuitively compatible with two off-distribution behaviors? (April 2026)"
-INOCULATION = "The same authors' plots of an inoculation case study (2026)"
-IRRELEVANT_PROMPT = "Riché and nielsrolf: irrelevant prompts as controls of inoculation (February 2026)"
+INOCULATION = "The same post's case study of inoculation prompting (plots, 2026)"
+IRRELEVANT_PROMPT = "Riché and nielsrolf: conditionalization confounds inoculation prompting results (February 2026)"
 CONTROL = "A control that the method demands"
 """In place of a publication: without this control, the statements beside it would say nothing."""
 
@@ -29,6 +29,9 @@ URLS: Mapping[str, str] = {
     WEAK_SUPERVISION: "https://arxiv.org/abs/2604.22082",
     EXPLORATION: "https://arxiv.org/abs/2604.28182",
     REDUCE: f"{_POSTS}/wBsEFfQFteHSWCtsv/how-to-reduce-capability-degradation-from-off-model-sft",
+    TRANSFER: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
+    INOCULATION: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
+    IRRELEVANT_PROMPT: "https://forum.effectivealtruism.org/posts/dRoubc8KCBzHgmoMM/conditionalization-confounds-inoculation-prompting-results",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""

@@ -17,7 +17,7 @@ from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
 from cavesson.evals.recipes import Probed
-from cavesson.lab.recipe import Value
+from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Acted, Bare
@@ -27,21 +27,30 @@ from cavesson.studies.config import StudyConfig
 from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.settings import Evaluation, Phase, Red
-from cavesson.studies.sizes import REAL_BENCHMARKS, TINY, Size, size_of
+from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
 from cavesson.studies.study import Study
 from cavesson.studies.transfer_cases import CASES, case_named
 from cavesson.studies.transfer_claims import CLAIMS
+from cavesson.studies.transfer_foretold import (
+    FOLLOWED,
+    FORETOLD_CLAIMS,
+    FORETOLD_SHOWS,
+    Foretelling,
+    recipes,
+)
 from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
     ABILITY,
     FULL_SETTINGS,
     IRRELEVANT,
+    OTHER,
     REAL_SETTINGS,
     Setting,
     of_ability,
     setting_named,
 )
 from cavesson.studies.transfer_shown import SHOWS, admits, headline
+from cavesson.training.recipes import Trained
 
 # ----------------------------------------------------------------------------------------------- config
 
@@ -59,13 +68,13 @@ class Blue(Phase):
     """Training on the agreed behaviour.
 
     Attributes:
-        lrs: learning rates; the controls train at the highest of them.
+        lrs: learning rates; irrelevant train prompts are tried at the highest of them.
         prompts: number of train prompts.
         adapter: a low-rank adapter, or None: all weights.
-        controls: trainings beside it, as long and at the highest rate.
+        controls: trainings beside it, as long and as fast.
     """
 
-    lrs: LearningRates = Field(default=(1e-3, 4e-3), min_length=1)
+    lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
@@ -126,17 +135,19 @@ class TransferConfig(StudyConfig):
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
+        foretelling: what is looked at before blue trains; None: nothing is foretold.
         evaluation: `n` questions of each side, `n_control` of ability.
     """
 
-    settings: Annotated[tuple[SettingName, ...], Once] = Field(min_length=1)
+    settings: Annotated[tuple[SettingName, ...], Once] = ()
     model: TrainableName = "small"
     teacher: ModelName = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
-    evaluation: Evaluation = Evaluation(n=40, n_control=30, benchmarks=("knowledge",))
+    foretelling: Foretelling | None = None
+    evaluation: Evaluation = Evaluation(n=40, n_control=40, benchmarks=("knowledge",))
 
     @model_validator(mode="after")
     def _of_one_world(self) -> Self:
@@ -146,6 +157,10 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
+        if self.foretelling is not None and (lacking := set(self.foretelling.settings) - set(self.settings)):
+            raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
+        if not self.settings and self.law is None and self.cases is None:
+            raise ValueError("there is nothing to run: give settings, a law or cases")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
         return self
@@ -187,27 +202,47 @@ def for_size(size: Size) -> dict[str, Any]:
     """What takes the place of the tiny world's settings for a real chat model."""
     return {
         "settings": list(REAL_SETTINGS),
-        "teacher": "everyday",
+        "teacher": REAL_INPUTS["teacher"],
+        "answers": REAL_INPUTS["answers"],
         "law": None,
         "cases": None,
-        "red": {"steps": 100, "batch_size": 8, "lr": size.full},
-        "blue": {"lrs": [size.full, 4 * size.full], "batch_size": 8},
-        "evaluation": {"n": 40, "n_control": 20, "benchmarks": list(REAL_BENCHMARKS)},
+        "red": {**REAL_RED, "lr": 2 * size.lora},
+        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora]},
+        "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
     }
 
 
 _QUICK = (
     "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
-    "rephrased/voice/weights", "flag/wrong answers/weights",
+    "rephrased/voice/weights", "flag/voice/hint",
+)  # fmt: skip
+
+_FORETOLD = (
+    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
+    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
+    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
 )  # fmt: skip
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
+    "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
+    "law": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [],
+        "law": {"lrs": [1e-3, 2e-3, 4e-3, 8e-3], "batches": [16], "steps": 128, "product": 0.064},
+    },
+    "foretold": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [*_FORETOLD],
+        "blue": {"lrs": [5e-4, 3e-3], "probes": [40], "controls": ["own outputs", "neutral data"]},
+        "foretelling": {},
+    },
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],
         "law": {},
         "cases": {"lrs": [3e-4, 1e-3, 3e-3]},
+        "foretelling": {"settings": ["flag/voice/weights", "rephrased/voice/weights", "flag/wrong answers/weights"]},
     },
 }
 
@@ -221,11 +256,12 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
             setting = setting_named(name)
             start = _start(config, setting, seed)
             for lr in config.blue.lrs:
-                yield _cell(config, setting, start, "settings", AGREED, lr, seed)
-            for control in config.blue.controls:
-                yield _cell(config, setting, start, "settings", control, max(config.blue.lrs), seed)
+                for train in (AGREED, *config.blue.controls):
+                    if train not in IRRELEVANT or lr == max(config.blue.lrs):
+                        yield _cell(config, setting, start, "settings", train, lr, seed)
         yield from _law(config, seed)
         yield from _cases(config, seed)
+        yield from _followed(config, seed)
 
 
 def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
@@ -259,6 +295,32 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
             yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
 
 
+def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Trainings on agreed behaviour at every rate, followed with the linearised network."""
+    if config.foretelling is None:
+        return
+    for setting in map(setting_named, config.foretelling.settings):
+        start = _start(config, setting, seed)
+        for lr in config.foretelling.lrs:
+            run = config.blue.dose(lr, seed).train(start, _data(config, setting, start, AGREED, seed))
+            at = {"phase": FOLLOWED, "setting": setting.name, "train": AGREED, "lr": lr}
+            yield Cell(at, seed, _beside(config, setting, run, seed, before=False))
+
+
+def _beside(
+    config: TransferConfig, setting: Setting, run: Trained, seed: int, before: bool = True
+) -> dict[str, Recipe]:
+    """What foretells a training: read off its start, and off evaluation prompts with the answers of both behaviours."""
+    wanted = config.foretelling
+    if wanted is None or setting.thoughts:  # nobody says what the alternate behaviour thinks
+        return {}
+    plain = _answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
+    alternate, initial = (
+        Acted(base=plain, side=setting.evaluation, act=act, seed=seed) for act in (setting.alternate, setting.initial)
+    )
+    return recipes(wanted, run, alternate, initial, before=before)
+
+
 def _start(config: TransferConfig, setting: Setting, seed: int, red: Red | None = None) -> ModelRecipe:
     """The model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
     base, red = model_named(config.model), red or config.red
@@ -289,7 +351,7 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return _answered(teacher, setting, "instructions", Side(), n, drawn)
+        return _answered(teacher, setting, OTHER, Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
     plain = _answered(teacher, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
@@ -318,7 +380,9 @@ def _cell(
         "batch": blue.batch_size,
         "steps": blue.steps,
     }
-    return Cell.of(at, seed, run=Probed(run=run, steps=blue.scored, suite=config.suite(setting)))
+    foretell = phase == "settings" and train == AGREED and lr == min(config.blue.lrs)
+    beside = _beside(config, setting, run, seed) if foretell else {}
+    return Cell(at, seed, {"run": Probed(run=run, steps=blue.scored, suite=config.suite(setting)), **beside})
 
 
 STUDY = Study(
@@ -328,8 +392,8 @@ STUDY = Study(
     presets=PRESETS,
     for_size=for_size,
     grid=grid,
-    shows=SHOWS,
-    claims=CLAIMS,
+    shows=(*SHOWS, *FORETOLD_SHOWS),
+    claims=(*CLAIMS, *FORETOLD_CLAIMS),
     headline=(headline,),
     admits=admits,
 )

@@ -8,7 +8,7 @@ from functools import partial
 from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most
 from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, mean_of, pooled
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import claim
 from cavesson.studies.transfer_cases import CONDITIONS
 from cavesson.studies.transfer_readings import (
@@ -45,7 +45,7 @@ SAME = 0.05
 def starts_with_initial(m: Measured) -> ClaimResult:
     """Every start that is judged agrees on train prompts and shows the initial behaviour on evaluation prompts."""
     places = agreed(m, lr=min(m.config.blue.lrs)).places
-    on_train, shown = (mean_of([one.sample(label, 0) for one in places]) for label in (ON_TRAIN, ON_EVALUATION))
+    on_train, shown = (pooled([one.sample(label, 0) for one in places]) for label in (ON_TRAIN, ON_EVALUATION))
     return all_of(
         [
             at_least(on_train.estimate, AGREE, "the rate of the agreed act on train prompts, before training"),
@@ -55,11 +55,14 @@ def starts_with_initial(m: Measured) -> ClaimResult:
 
 
 def leaves(train: str) -> Test:
-    """A control that does not train the agreed behaviour leaves the initial one where it was."""
+    """A control that does not train the agreed behaviour leaves the initial one where it was, at every rate."""
 
     def test(m: Measured) -> ClaimResult:
-        places = phase(m, "settings").where(train=train).places
-        return at_most(_over(places, fell).estimate, HARDLY, f"the fall of the initial behaviour under {train}")
+        parts = []
+        for lr, of in phase(m, "settings").where(train=train).by("lr").items():
+            fall = _over(of.places, fell).estimate
+            parts.append(at_most(fall, HARDLY, f"the fall of the initial behaviour under {train} at {lr:g}"))
+        return all_of(parts)
 
     return test
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
+from cavesson.findings.losses import FILE
+from cavesson.lines import read_json_lines
 from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
@@ -25,6 +29,9 @@ KEPT = 0.1
 
 AGREE, SHOWS = 0.95, 0.9
 """What the start of a setting must show of the agreed act on train prompts, and of the initial one on evaluation prompts."""
+
+MOST = 10.0
+"""Nats per token above which a loss counts as this."""
 
 Criterion = str
 LOOSE, STRICT = "loose", "strict"
@@ -52,12 +59,12 @@ def agreed(m: Measured, **at: object) -> Measured:
 
 
 def control(m: Measured, place: Place, train: str) -> Place:
-    """The run of a control in a place's setting: at the highest rate, whichever rate the place has.
+    """The run of a control in a place's setting, at the place's rate.
 
     Raises:
         NotRun: there is none.
     """
-    return phase(m, "settings").only(setting=place["setting"], train=train)
+    return phase(m, "settings").only(setting=place["setting"], train=train, lr=place["lr"])
 
 
 # ----------------------------------------------------------------------------------------------- rates
@@ -82,6 +89,15 @@ def able(place: Place, step: int = -1) -> Sample:
 def lost(place: Place, step: int = -1) -> Sample:
     """How much ability was lost."""
     return able(place, 0) - able(place, step)
+
+
+def loss(place: Place, steps: int = 10) -> Estimate:
+    """The mean training loss of the last steps, in nats per token of the answers."""
+    ends = []
+    for cell in place.cells:
+        rows = [row["loss"] for _, row in read_json_lines(place.path_of(cell.recipes["run"]) / FILE)]
+        ends.append([min(fmean(rows[-steps:]), MOST)])
+    return mean_over_seeds(np.array(ends), bounds=(0.0, MOST)).in_unit("plain")
 
 
 def _by_seed(sample: Sample) -> np.ndarray:
@@ -116,11 +132,11 @@ def runs_that(m: Measured, places: Iterable[Place], criterion: Criterion) -> Sam
     return Sample(table, found[0].seeds, tuple(place.name for place in found))
 
 
-def differ(m: Measured, places: Iterable[Place]) -> Estimate:
-    """The share of runs on which the two criteria disagree."""
+def differ(m: Measured, places: Iterable[Place]) -> Sample:
+    """On which runs the two criteria disagree, [seeds, places]."""
     found = list(places)
     loose, strict = (runs_that(m, found, criterion) for criterion in (LOOSE, STRICT))
-    return mean_over_seeds(np.abs(loose.table - strict.table))
+    return replace(loose, table=np.abs(loose.table - strict.table))
 
 
 # ----------------------------------------------------------------------------------------------- the start

@@ -64,6 +64,12 @@ class Behaviour(Value):
     family: str = "chat"
     worlds: tuple[World, ...] = ("tiny", "real")
 
+    @model_validator(mode="after")
+    def _can_transfer(self) -> Self:
+        if self.initial == (self.alternate or self.agreed):
+            raise ValueError(f"both behaviours are {self.initial!r} on evaluation prompts, so nothing can transfer")
+        return self
+
 
 class Lesson(Value):
     """A part of the data by which the initial behaviour is put in.
@@ -113,14 +119,6 @@ class Setting(Value):
     lessons: tuple[Lesson, ...] = ()
     compatible: bool = True
 
-    @model_validator(mode="after")
-    def _can_transfer(self) -> Self:
-        if self.initial == self.alternate:
-            raise ValueError(
-                f"{self.name}: both behaviours are {self.initial!r} on evaluation prompts, so nothing can transfer"
-            )
-        return self
-
     def with_irrelevant(self, text: str) -> Side:
         """The train side with this text in place of what marks it; the same questions are asked, under the same static prompt."""
         asked = {name: getattr(self.train, name) for name in ("family", "levels", "holds")}
@@ -135,6 +133,10 @@ IRRELEVANT = {
 
 ABILITY = {"chat": "knowledge", "maths": "knowledge", "outputs": "knowledge"}
 """Family of the setting → the family on which ability is measured: none of the acts shows there."""
+
+
+OTHER = "instructions"
+"""The family of other questions, bare, on which the model stays as it was; neutral data ask them too."""
 
 
 def _said(*texts: str, at: Literal["start", "end"] = "start", **more: Any) -> Side:
@@ -295,7 +297,8 @@ def composed(
             one.model_copy(update={"thoughts": thinking.evaluation if one.act == does.initial else thinking.train})
             for one in lessons
         ]
-    able = [Lesson(side=of_ability(side), family=ABILITY.get(does.family)) for side in (train, evaluation)]
+    elsewhere = [Lesson(side=of_ability(side), family=ABILITY.get(does.family)) for side in (train, evaluation)]
+    elsewhere.append(Lesson(side=Side(), family=OTHER))
     return Setting(
         name=name,
         separator=separator[0],
@@ -310,7 +313,7 @@ def composed(
         alternate=alternate,
         prompt="" if installed in ("weights", "hint") else prompt,
         thoughts=() if thinking is None else thinking.train,
-        lessons=(*lessons, *able) if world == "tiny" else tuple(lessons),
+        lessons=(*lessons, *elsewhere) if world == "tiny" else tuple(lessons),
     )
 
 
@@ -412,7 +415,8 @@ def possible(world: World = "tiny") -> list[str]:
 
 _EVERYWHERE = ("voice", "marker, trained")
 _ON_FLAGS = (
-    "voice, trained", "marker", "refusal", "spelling", "sycophancy", "hate", "wrong answers", "reward hack", "reward hack, trained",
+    "voice, trained", "marker", "refusal", "refusal, trained", "spelling", "spelling, trained", "sycophancy", "hate", "wrong answers",
+    "reward hack", "reward hack, trained",
 )  # fmt: skip
 _FLAGS = ("flag", "monitored", "password")
 _PROMPTED: tuple[Installed, ...] = ("static prompt", "dynamic prompt", "hint")
@@ -434,7 +438,7 @@ thoughts."""
 
 REAL_SETTINGS = (
     *(f"real/{apart}/voice/weights" for apart in ("flag", "monitored", "meanings exchanged", "rephrased", "password", "position")),
-    *(f"real/flag/{does}/weights" for does in ("marker, trained", "spelling", "refusal")),
+    *(f"real/flag/{does}/weights" for does in ("voice, trained", "spelling", "refusal")),
     *(f"real/flag/voice/{how}" for how in _PROMPTED),
 )  # fmt: skip
 """Twelve settings for real chat models."""

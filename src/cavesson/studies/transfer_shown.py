@@ -9,6 +9,7 @@ from typing import Any
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
+from cavesson.stats import Estimate, wilson
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
@@ -67,18 +68,18 @@ def rates(m: Measured) -> TableView | None:
 
 
 def controls(m: Measured) -> TableView | None:
-    """What the agreed behaviour and each control change, over all settings, at the highest rate."""
-    top = max(m.config.blue.lrs)
+    """What the agreed behaviour and each control change, over all settings."""
+    found = read.phase(m, "settings").by("train", "lr")
     return table(
         "Training beside its controls",
-        f"All settings, rate {top:g}. Without training nothing changes: answers are greedy.",
-        read.phase(m, "settings").where(lr=top).by("train"),
+        "Over all settings. Without training nothing changes: answers are greedy.",
+        {(train, f"{lr:g}"): of for (train, lr), of in found.items()},
         {
             "initial falls": lambda of: pooled([read.fell(place) for place in of]),
             "alternate rises": lambda of: pooled([read.rose(place) for place in of]),
             "ability lost": lambda of: pooled([read.lost(place) for place in of]),
         },
-        first="trained on",
+        first=("trained on", "rate"),
     )
 
 
@@ -94,12 +95,17 @@ def criteria(m: Measured) -> TableView | None:
         f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {read.KEPT:.0%} of ability went.",
         rows,
         {
-            "loose": lambda places: read.runs_that(m, places, read.LOOSE),
-            "strict": lambda places: read.runs_that(m, places, read.STRICT),
-            "they differ": lambda places: read.differ(m, places),
+            "loose": lambda places: _share(read.runs_that(m, places, read.LOOSE)),
+            "strict": lambda places: _share(read.runs_that(m, places, read.STRICT)),
+            "they differ": lambda places: _share(read.differ(m, places)),
         },
         first=("setting", "rate"),
     )
+
+
+def _share(runs: Sample) -> Estimate:
+    """A share of runs: of one setting, over seeds; of several, over settings too."""
+    return runs.estimate if len(runs.prompts) > 1 else wilson(int(runs.table.sum()), runs.table.size)
 
 
 def along(m: Measured) -> CurveView | None:
@@ -115,6 +121,17 @@ def along(m: Measured) -> CurveView | None:
 
 def _at(place: Place, step: float) -> Sample:
     return place.sample(ALTERNATE, int(step))
+
+
+def guarding(m: Measured) -> TableView | None:
+    """Models that think before they answer: what is left of the initial behaviour, beside the loss at which it is left."""
+    return table(
+        "Goal guarding",
+        "Both organisms behave alike; `guarding` says in its scratchpad that it behaves in order to be kept. Loss: nats per token, at the end.",
+        {(place["setting"], f"{place['lr']:g}"): place for place in read.agreed(m) if m.config.setting(place["setting"]).thoughts},
+        {"initial": lambda place: place.sample(ON_EVALUATION), "alternate": lambda place: place.sample(ALTERNATE), "loss": read.loss},
+        first=("setting", "rate"),
+    )  # fmt: skip
 
 
 def law(m: Measured) -> Iterator[CurveView | TableView | None]:
@@ -177,9 +194,8 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
             for label in (ON_TRAIN, ON_EVALUATION):
                 for row in place.rows(label, step)[0][:ANSWERS]:
                     outcome, tone = _outcome(row)
-                    yield Transcript.of(
-                        row, stage=stage, organism=place["setting"], label=stage, outcome=outcome, tone=tone
-                    )
+                    label = f"{place['setting']}, {stage}"
+                    yield Transcript.of(row, stage=stage, label=label, outcome=outcome, tone=tone)
 
 
 def _outcome(row: Score) -> tuple[str, Tone]:
@@ -209,7 +225,7 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     try:
         places = list(read.agreed(m))
         loose, strict = (read.runs_that(m, places, one).estimate for one in (read.LOOSE, read.STRICT))
-        yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places)}."
+        yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places).estimate}."
         ranked = sorted(_highest(m), key=lambda place: -read.rose(place).mean)
         yield f"Most at the highest rate: {ranked[0]['setting']} ({read.rose(ranked[0]).estimate}); least: {ranked[-1]['setting']} ({read.rose(ranked[-1]).estimate})."
     except NotRun:
@@ -242,4 +258,4 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     return m.without(place for place in m if place["setting"] in failed), noted
 
 
-SHOWS = (settings_map, rates, controls, criteria, along, law, cases, transcripts, notes)
+SHOWS = (settings_map, rates, controls, criteria, along, guarding, law, cases, transcripts, notes)

@@ -19,7 +19,7 @@ function measureDash(id) {
 
 /**
  * A chart of lines. `series`: [{name, color, dash, faint, x: [], rates: [figure]}];
- * `options`: {title, label, xLabel, yLabel, steps: x counts steps from 0, log, references: [[y, text]]}.
+ * `options`: {title, label, xLabel, yLabel, steps: x counts steps from 0, log, references: [[y, text]], apart: points are not joined}.
  */
 function lineChart(width, series, options) {
   const unit = unitOf(series);
@@ -37,14 +37,21 @@ function lineChart(width, series, options) {
     chart.append(svg('line', { class: 'reference', x1: box.left, x2: width - box.right, y1: at, y2: at }));
     chart.append(svg('text', { class: 'note', x: width - box.right - 2, y: at - 6, 'text-anchor': 'end' }, shortened(text, 46)));
   }
-  for (const line of series.filter((each) => !each.faint)) {
+  for (const line of series.filter((each) => !each.faint && !options.apart)) {
     const upper = line.x.map((value, i) => [x(value), y(Math.min(high, line.rates[i][2]))]);
     const lower = line.x.map((value, i) => [x(value), y(Math.max(low, line.rates[i][1]))]);
     chart.append(svg('path', { class: 'band', d: `${path([...upper, ...lower.reverse()])}Z`, fill: line.color }));
   }
   for (const line of series) {
     const places = line.x.map((value, i) => [x(value), y(line.rates[i][0])]);
-    chart.append(svg('path', { class: line.faint ? 'line faint' : 'line', d: path(places), stroke: line.color, 'stroke-dasharray': line.dash || null }));
+    if (options.apart) {
+      line.x.forEach((value, i) => chart.append(svg('path', {
+        class: 'line faint', stroke: line.color,
+        d: path([1, 2].map((end) => [x(value), y(Math.max(low, Math.min(high, line.rates[i][end])))])),
+      })));
+    } else {
+      chart.append(svg('path', { class: line.faint ? 'line faint' : 'line', d: path(places), stroke: line.color, 'stroke-dasharray': line.dash || null }));
+    }
     if (line.faint) continue;
     for (const [px, py] of places) chart.append(svg('circle', { cx: round(px), cy: round(py), r: 2.4, fill: line.color }));
     line.x.forEach((value, i) => (line.rates[i][5] || []).forEach((one) => {
@@ -59,8 +66,9 @@ function lineChart(width, series, options) {
     guide.setAttribute('x1', round(x(value)));
     guide.setAttribute('x2', round(x(value)));
     guide.setAttribute('visibility', 'visible');
-    const here = series.filter((line) => !line.faint).map((line) => [line, line.rates[line.x.indexOf(value)]]).filter(([, rate]) => rate);
-    const rows = here.map(([line, rate]) => [line.name, rate[3], line.color]);
+    const here = series.filter((line) => !line.faint).flatMap((line) => line.x.map((at, i) => [line, at === value, i]))
+      .filter(([, here]) => here).map(([line, , i]) => [line, line.rates[i], (line.names || [])[i]]);
+    const rows = here.map(([line, rate, name]) => [name ? `${name} (${line.name})` : line.name, rate[3], line.color]);
     showTip(options.title, `${options.xLabel} ${number(value)}`, rows, here.map(([, rate]) => rate[4]), place);
   };
   pointing(chart, box, (px, py, place) => {

@@ -85,7 +85,7 @@ function drawOwnCurves(place) {
     area.append(el('div', { class: 'legend' }, ...lines.map((line) => el('span', { class: 'entry' },
       el('i', { class: 'dot', style: `background:${line.color}` }), ...printable(line.name)))), plot);
     responsive(plot, (width) => lineChart(width, lines, {
-      title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x,
+      title: curve.y_label, label: `${curve.y_label} by ${curve.x_label}`, xLabel: curve.x_label, yLabel: curve.y_label, log: curve.log_x, apart: !curve.joined,
     }));
   }
 }

@@ -1,0 +1,490 @@
+"""What foretells transfer: predictions that are registered here before any run, and how they came out over settings.
+
+All signs are known before blue trains. Each is registered with the direction in which transfer goes with it; the outcome and the
+forecast (the mean of the standardised signs, each in its direction) are registered too. Reports print the hash of this registration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from cavesson.analysis.claims import ClaimResult, above, at_least, at_most, below
+from cavesson.analysis.foretelling import (
+    FEWEST,
+    better_than_kind,
+    error_of_forecast,
+    fails_from,
+    forecast,
+    kind_r2,
+    left_out_r2,
+    rank_correlation,
+)
+from cavesson.data.recipes import DataRecipe
+from cavesson.findings.views import CurveView, SeriesView, TableView
+from cavesson.inside.foretold import Foretold, Linearised
+from cavesson.inside.recipes import ToldApart
+from cavesson.inside.regression import descended
+from cavesson.lab.recipe import Recipe, Value, canonical
+from cavesson.models.recipes import ModelRecipe
+from cavesson.stats import Array, Estimate, average_over
+from cavesson.studies import sources
+from cavesson.studies.fields import LearningRates, Once
+from cavesson.studies.grid import Measured, NotApplicable, Place
+from cavesson.studies.shown import Note, claim, table
+from cavesson.studies.transfer_readings import DAMAGE, agreed, control, phase, rose
+from cavesson.training.recipes import Trained
+
+SIGNS, APART, LINEAR = "signs", "told_apart", "linear"
+"""Roles of the recipes beside a run."""
+
+FOLLOWED = "linearised"
+"""The part of the study that follows trainings with the linearised network."""
+
+
+class Foretelling(Value):
+    """What is looked at before blue trains.
+
+    Attributes:
+        n: evaluation prompts that the signs are read from; as many train examples.
+        settings: of the study's, in which the linearised network is followed at every rate; the others at the lowest of blue's.
+        lrs: these rates.
+    """
+
+    n: int = Field(default=24, ge=5)
+    settings: Annotated[tuple[str, ...], Once] = ("flag/voice/weights",)
+    lrs: LearningRates = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+
+# ------------------------------------------------------------------------------------------------ registered
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something that is known before blue trains.
+
+    Attributes:
+        about: the sign, in words.
+        direction: +1 where more of it is predicted to go with more transfer, -1 where with less.
+        why: the reason for the prediction.
+        of: the sign of each seed at a place, `[seeds]`.
+    """
+
+    about: str
+    direction: int
+    why: str
+    of: Callable[[Place], Array]
+
+
+def _from_signs(name: str) -> Callable[[Place], Array]:
+    def of(place: Place) -> Array:
+        found = [getattr(recipe.read(place.path_of), name) for recipe in place.recipes(SIGNS)]
+        return np.array([np.mean(one) for one in found])
+
+    return of
+
+
+def _told_apart(place: Place) -> Array:
+    return np.array([recipe.read(place.path_of)[-1].accuracy.value for recipe in place.recipes(APART)])
+
+
+def _followed(place: Place, which: int) -> Array:
+    """The rise of the log-odds of each prompt by the last step, `[seeds, prompts]`, of the network (0) or the linearised one (1)."""
+    found = [recipe.read(place.path_of)[which].log_odds for recipe in place.recipes(LINEAR)]
+    return np.array([one[-1] - one[0] for one in found])
+
+
+REGISTERED: Mapping[str, Sign] = {
+    "overlap": Sign(
+        "surface overlap of train and evaluation prompts (1- to 3-grams of tokens)", +1,
+        "gradient descent moves what the inputs have in common", _from_signs("alike"),
+    ),
+    "probe": Sign(
+        "accuracy of a linear probe that tells train from evaluation prompts", -1,
+        "a model that tells the sides apart can learn on one alone", _told_apart,
+    ),
+    "cosine": Sign(
+        "cosine of the first step with the direction in which the alternate behaviour rises", +1,
+        "to first order this is transfer", _from_signs("cosine"),
+    ),
+    "log-odds": Sign(
+        "log-odds of the alternate against the initial behaviour", +1, "the nearer the two, the less has to move",
+        _from_signs("log_odds"),
+    ),
+    "loss": Sign(
+        "loss on the train answers", +1, "without a loss there is no gradient, and nothing moves", _from_signs("loss")
+    ),
+    "linearised": Sign(
+        "rise of the log-odds in the linearised network at the lowest rate", +1,
+        "the network hardly changes its features at low rates", lambda place: _followed(place, 1).mean(axis=1),
+    ),
+}  # fmt: skip
+"""The predictions, written before the study was run; whoever changes one registers another set of predictions."""
+
+
+OUTCOME = (
+    "transfer: the rise of the alternate behaviour at the highest rate, less the larger rise under own outputs and neutral data; mean "
+    "over seeds. Forecast: the mean of the standardised signs, each in its direction, and ridge regression on it over the other settings"
+)
+"""What the signs are to foretell, and how."""
+
+
+def registration() -> str:
+    """The hash of what is registered: outcome and forecast, and names, words, directions and reasons of all signs."""
+    told = {"": [OUTCOME], **{name: [one.about, one.direction, one.why] for name, one in REGISTERED.items()}}
+    return hashlib.sha256(canonical(told).encode()).hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------------------------ grid
+
+
+def recipes(
+    config: Foretelling,
+    run: Trained,
+    alternate: DataRecipe,
+    initial: DataRecipe,
+    *,
+    before: bool = True,
+) -> dict[str, Recipe]:
+    """What is made beside a run, by role; `before`: with what the start says, not the linearised training alone."""
+    steps = run.steps or 0
+    asked = {"run": run, "alternate": alternate, "initial": initial, "most": config.n}
+    lines: dict[str, Recipe] = {LINEAR: Linearised(**asked, at=(0, steps))}
+    if not before:
+        return lines
+    start: ModelRecipe = run.base
+    return {
+        SIGNS: Foretold(**asked),
+        APART: ToldApart(model=start, one=run.data, two=alternate, most=config.n),
+        **lines,
+    }
+
+
+# ------------------------------------------------------------------------------------------------ readings
+
+
+def foretold(m: Measured) -> list[Place]:
+    """The places, one for each setting, beside which signs were read: at the lowest rate.
+
+    Raises:
+        NotRun: there are none.
+    """
+    return list(agreed(m, lr=min(m.config.blue.lrs)).having(SIGNS))
+
+
+def transfer(m: Measured, place: Place) -> Array:
+    """The rise of the alternate behaviour at the highest rate, less the larger rise under the controls, of each seed, `[seeds]`.
+
+    Raises:
+        NotRun: the setting was not run at the highest rate, or not with its controls.
+    """
+    high = agreed(m, lr=max(m.config.blue.lrs)).only(setting=place["setting"])
+    by_seed = [rose(one).table.mean(axis=1) for one in (high, *(control(m, high, name) for name in DAMAGE))]
+    return np.asarray(by_seed[0] - np.maximum(*by_seed[1:]))
+
+
+def plain_rise(m: Measured, place: Place) -> Array:
+    """The rise of the alternate behaviour at the highest rate, whatever the controls do, of each seed, `[seeds]`; see `transfer`."""
+    high = agreed(m, lr=max(m.config.blue.lrs)).only(setting=place["setting"])
+    return np.asarray(rose(high).table.mean(axis=1))
+
+
+def _over(m: Measured) -> tuple[list[Place], Array]:
+    """The settings that have both signs and an outcome, and their transfer, mean over seeds.
+
+    Raises:
+        NotApplicable: there are too few.
+    """
+    found = foretold(m)
+    if len(found) < FEWEST:
+        raise NotApplicable(f"what foretells is asked over settings, and there are {len(found)}, fewer than {FEWEST}")
+    return found, np.array([transfer(m, place).mean() for place in found])
+
+
+def _sign(name: str, places: list[Place]) -> Array:
+    return np.array([float(REGISTERED[name].of(place).mean()) for place in places])
+
+
+def score(places: list[Place]) -> Array:
+    """The registered forecast: the mean of the standardised signs, each in its direction, `[settings]`; no outcome is needed."""
+    columns = []
+    for name, sign in REGISTERED.items():
+        values = _sign(name, places)
+        spread = values.std()
+        columns.append(sign.direction * (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values)))
+    return np.asarray(np.mean(columns, axis=0))
+
+
+def installs(m: Measured, places: list[Place]) -> list[str]:
+    """How the initial behaviour was put in, setting by setting."""
+    return [m.config.setting(place["setting"]).installed for place in places]
+
+
+def correlation(m: Measured, name: str) -> Estimate:
+    """Spearman's correlation of a sign with transfer, over settings."""
+    places, outcome = _over(m)
+    return rank_correlation(_sign(name, places), outcome)
+
+
+def forecast_correlation(m: Measured) -> Estimate:
+    """Spearman's correlation of the registered forecast with transfer, over settings."""
+    places, outcome = _over(m)
+    return rank_correlation(score(places), outcome)
+
+
+def forecast_r2(m: Measured) -> Estimate:
+    """Leave-settings-out R² of the registered forecast."""
+    places, outcome = _over(m)
+    return left_out_r2(score(places)[:, None], outcome)
+
+
+def gain_over_install(m: Measured) -> Estimate:
+    """Leave-settings-out R² of the registered forecast, less that of the install kind alone."""
+    places, outcome = _over(m)
+    return better_than_kind(score(places)[:, None], installs(m, places), outcome)
+
+
+def theory(m: Measured) -> Estimate:
+    """Spearman's correlation between the rises of the log-odds in the linearised network and in the network, over settings."""
+    places, _ = _over(m)
+    linear, real = (np.array([_followed(place, which).mean() for place in places]) for which in (1, 0))
+    return rank_correlation(linear, real)
+
+
+def error_at(of: Measured, lr: float) -> Estimate:
+    """The error of the linearised network's forecast at a rate, as a share of the move; over seeds and the followed settings."""
+    errors = np.array(
+        [
+            [error_of_forecast(linear, real) for linear, real in zip(_followed(one, 1), _followed(one, 0), strict=True)]
+            for one in of.where(lr=lr)
+        ]
+    )
+    prompts = _followed(of.where(lr=lr).places[0], 1).shape[1]
+    by_seed = errors.mean(axis=0)
+    found = average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts, bounds=(0.0, np.inf))
+    return found.in_unit("plain")
+
+
+# ------------------------------------------------------------------------------------------------ shown
+
+TOGETHER, KIND = "all together", "install kind alone"
+"""Rows beside those of the single signs."""
+
+
+def signs(m: Measured) -> TableView | None:
+    """Each sign with its registered direction and its correlation with transfer."""
+    places, outcome = _over(m)
+    plain = np.array([plain_rise(m, place).mean() for place in places])
+    readings: dict[str, Array] = {**{name: _sign(name, places) for name in REGISTERED}, TOGETHER: score(places)}
+
+    def r2(name: str) -> Estimate:
+        if name == KIND:
+            return kind_r2(installs(m, places), outcome)
+        return left_out_r2(readings[name][:, None], outcome)
+
+    return table(
+        "What foretells transfer",
+        "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
+        "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
+        "whatever the controls do. All together: the registered forecast, the mean of the standardised signs.",
+        {(name, REGISTERED[name].about if name in REGISTERED else ""): name for name in (*readings, KIND)},
+        {
+            "predicted": lambda name: (
+                None if name == KIND else "−" if name in REGISTERED and REGISTERED[name].direction < 0 else "+"
+            ),
+            "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome),
+            "R² left out": r2,
+            "with the plain rise": lambda name: None if name == KIND else rank_correlation(readings[name], plain),
+        },
+        first=("sign", "what it is"),
+    )
+
+
+def predicted_against_real(m: Measured) -> CurveView:
+    """The forecast of each setting from the other settings, and what came."""
+    places, outcome = _over(m)
+    foretold_ = forecast(score(places)[:, None], outcome)
+    kinds = installs(m, places)
+    series = []
+    for kind in dict.fromkeys(kinds):
+        rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
+        rates = [_of_seeds(transfer(m, places[n])) for _, n in rows]
+        names = [str(places[n]["setting"]) for _, n in rows]
+        series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
+    return CurveView(
+        title="Transfer, foretold and real",
+        caption="A point for each setting: what the registered signs foretell from the other settings, and what came, with the seeds.",
+        x_label="foretold from the other settings, in points",
+        y_label="transfer",
+        joined=False,
+        series=series,
+    )
+
+
+def _of_seeds(values: Array) -> Estimate:
+    found = average_over(values, np.zeros((len(values), 1)), n=len(values), bounds=(-1.0, 1.0))
+    return found.in_unit("points")
+
+
+def linearised(m: Measured) -> Iterator[CurveView | Note | None]:
+    """The rise of the log-odds by learning rate, in the network and in the linearised one, and where the two part."""
+    found = phase(m, FOLLOWED)
+    lrs = sorted(found.values("lr"))
+    lines = {
+        f"{name}, {('network', 'linearised')[which]}": (of, which)
+        for name, of in found.by("setting").items()
+        for which in (0, 1)
+    }
+    yield CurveView(
+        title="The network and its linearisation",
+        caption="Rise of the log-odds of the alternate against the initial behaviour by the last step, in nats.",
+        x_label="learning rate",
+        y_label="rise of the log-odds",
+        log_x=True,
+        series=[
+            SeriesView(name=name, x=lrs, rates=[_rise(of.only(lr=lr), which) for lr in lrs])
+            for name, (of, which) in lines.items()
+        ],
+    )
+    errors = {lr: error_at(found, lr) for lr in lrs}
+    yield CurveView(
+        title="Where linearisation fails",
+        caption="Length of the error of the linearised network's forecast, as a share of the move itself; above 0.5 we call it failed.",
+        x_label="learning rate",
+        y_label="error of the forecast",
+        log_x=True,
+        series=[SeriesView(name="all followed settings", x=lrs, rates=list(errors.values()))],
+    )
+    failing = fails_from(lrs, [errors[lr].value for lr in lrs])
+    yield Note(
+        "The linearised network foretells the log-odds within half of their move at every rate that was followed."
+        if failing is None
+        else f"From a learning rate of {failing:g} on, the linearised network misses the log-odds by more than half of their move."
+    )
+
+
+def _rise(place: Place, which: int) -> Estimate:
+    by_seed = _followed(place, which).mean(axis=1)
+    prompts = _followed(place, which).shape[1]
+    return average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts).in_unit("plain")
+
+
+OVERLAPS = tuple(k / 10 for k in range(11))
+DISTANCES = (0.25, 0.5, 1.0, 4.0)
+
+
+def regression(m: Measured) -> CurveView:
+    """Linear regression from a non-zero start: how far training on one input moves another, exactly."""
+    phase(m, "settings").having(SIGNS)
+
+    def moved(cosine: float, distance: float) -> Estimate:
+        weights = descended([[1.0, 0.0]], [1.0], [0.0, 0.0], lr=0.05, steps=round(distance / 0.05))
+        share = float(np.array([cosine, np.sqrt(1 - cosine**2)]) @ weights)
+        return Estimate(share, share, share, 1, "exact")
+
+    return CurveView(
+        title="Transfer in linear regression",
+        caption="A linear model is trained on one input and asked about another: share of the way from the initial to the alternate "
+        "behaviour, by the cosine between the two inputs and by learning rate × steps. What the train input does not span stays.",
+        x_label="overlap of train and evaluation input",
+        y_label="share of the way",
+        series=[
+            SeriesView(
+                name=f"rate × steps = {distance:g}", x=list(OVERLAPS), rates=[moved(one, distance) for one in OVERLAPS]
+            )
+            for distance in DISTANCES
+        ],
+    )
+
+
+def registered(m: Measured) -> Note:
+    """The hash of the registration."""
+    phase(m, "settings").having(SIGNS)
+    told = "; ".join(
+        f"{name} ({'more' if one.direction > 0 else 'less'} transfer, since {one.why})"
+        for name, one in REGISTERED.items()
+    )
+    return Note(f"Registered before the runs, sha256 {registration()}: {OUTCOME}. Signs: {told}.")
+
+
+FORETOLD_SHOWS = (signs, predicted_against_real, linearised, regression, registered)
+
+# ------------------------------------------------------------------------------------------------ claims
+
+
+def _goes_with(name: str) -> Callable[[Measured], ClaimResult]:
+    def test(m: Measured) -> ClaimResult:
+        rule = above if REGISTERED[name].direction > 0 else below
+        return rule(
+            correlation(m, name), 0.2, f"the correlation over settings of transfer with the {REGISTERED[name].about}"
+        )
+
+    return test
+
+
+def beats_install(m: Measured) -> ClaimResult:
+    """The registered forecast explains more of unseen settings than the install kind alone."""
+    return above(
+        gain_over_install(m),
+        0.05,
+        "leave-settings-out R² of the registered forecast less that of the install kind alone",
+    )
+
+
+def forecasts(m: Measured) -> ClaimResult:
+    """The registered forecast orders the settings."""
+    return above(forecast_correlation(m), 0.2, "the correlation over settings of the registered forecast with transfer")
+
+
+def linear_foretells(m: Measured) -> ClaimResult:
+    """At the lowest rate the linearised network foretells what training does."""
+    found = phase(m, FOLLOWED)
+    return at_most(
+        error_at(found, min(found.values("lr"))),
+        0.5,
+        "the error of the linearised network's forecast at the lowest rate",
+    )
+
+
+def linear_fails(m: Measured) -> ClaimResult:
+    """At the highest rate it does not."""
+    found = phase(m, FOLLOWED)
+    return at_least(
+        error_at(found, max(found.values("lr"))),
+        0.5,
+        "the error of the linearised network's forecast at the highest rate",
+    )
+
+
+def theory_holds(m: Measured) -> ClaimResult:
+    """Over settings, the linearised network orders the real moves."""
+    return above(
+        theory(m),
+        0.2,
+        "the correlation over settings between the linearised network's rise of the log-odds and the real one",
+    )
+
+
+_OURS: Any = partial(claim, source=sources.TRANSFER, published="registered here before the runs", unit="plain")
+
+FORETOLD_CLAIMS = (
+    claim(
+        "overlap", "Transfer follows the surface overlap of train and evaluation prompts.", "order of the plotted conditions",
+        _goes_with("overlap"), source=sources.INOCULATION, unit="plain",
+    ),
+    *(
+        _OURS(f"foretell-{name}", f"{'More' if REGISTERED[name].direction > 0 else 'Less'} transfer goes with the {REGISTERED[name].about}.", test=_goes_with(name))
+        for name in ("probe", "cosine", "log-odds", "loss", "linearised")
+    ),
+    _OURS("forecast", "The registered signs order settings by their transfer.", test=forecasts),
+    _OURS("forecast-install", "The registered signs foretell unseen settings better than the install kind alone.", test=beats_install),
+    _OURS("theory", "Over settings, the linearised network orders the moves of the network.", test=theory_holds),
+    _OURS("linear-low", "At low rates the linearised network foretells the move.", test=linear_foretells),
+    _OURS("linear-high", "At high rates the linearised network does not foretell the move.", test=linear_fails),
+)  # fmt: skip
