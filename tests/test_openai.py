@@ -20,7 +20,7 @@ from cavesson.errors import CavessonError, ConfigError, MissingExtra, Stopped
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.named import model_named
-from cavesson.sampling import endpoint, openai
+from cavesson.sampling import endpoint, patience
 from cavesson.sampling.journal import Journal
 from cavesson.sampling.openai import APIModel, APISampler
 from cavesson.sampling.recipes import Generated
@@ -103,8 +103,8 @@ def bad(status: int, message: str = "no", **headers: str) -> Reply:
 
 @pytest.fixture
 def stub(monkeypatch) -> Iterator[Stub]:
-    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(openai, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.2)
     server = Stub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -218,7 +218,7 @@ def test_a_server_that_asks_for_an_absurd_pause_is_given_up(stub, tmp_path):
 
 
 def test_a_reply_that_dribbles_in_has_a_total_time(stub, tmp_path, monkeypatch):
-    monkeypatch.setattr(openai, "ATTEMPTS", 1)
+    monkeypatch.setattr(patience, "ATTEMPTS", 1)
     stub.dribble = 0.05
     with pytest.raises(CavessonError, match=r"no whole reply within 0\.3 s"):
         sampler(stub, tmp_path, timeout=0.3).sample(asked(1), Params())
@@ -271,7 +271,7 @@ def test_what_trying_again_does_not_mend_ends_at_once(reply, problem, remedy, st
 
 
 def test_a_server_that_stays_out_of_order_is_given_up_and_what_came_is_kept(stub, tmp_path, monkeypatch):
-    monkeypatch.setattr(openai, "ATTEMPTS", 3)
+    monkeypatch.setattr(patience, "ATTEMPTS", 3)
     stub.trouble = lambda body: bad(500, "on fire") if body["messages"][0]["content"] == "end" else None
     with pytest.raises(CavessonError, match=r"500 on fire \(after 3 attempts\)"):
         sampler(stub, tmp_path, at_once=1).sample([*asked(6)[1:], asked(1)[0]], Params())
@@ -281,7 +281,7 @@ def test_a_server_that_stays_out_of_order_is_given_up_and_what_came_is_kept(stub
 
 
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
     with pytest.raises(CavessonError, match=r"127\.0\.0\.1:9/v1 does not answer.*attempts"):
         APISampler(APIModel(model="m", url="http://127.0.0.1:9/v1"), Journal(tmp_path / "j")).sample(asked(1), Params())
 

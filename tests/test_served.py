@@ -21,7 +21,7 @@ from cavesson.models.loading import open_folder
 from cavesson.models.model import Model
 from cavesson.models.recipes import HFModel, LoRA, Prompted
 from cavesson.named import model_named
-from cavesson.sampling import openai
+from cavesson.sampling import patience
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.recipes import EXAMPLES, Generated
 from cavesson.sampling.sampler import Params
@@ -50,8 +50,8 @@ def model(folder: Path) -> Model:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(openai, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.05)
 
 
 def adapted(model: Model, seed: int = 0, strength: float = 0.1) -> Model:

@@ -157,12 +157,23 @@ def with_stage_note(error: Exception, recipe: Recipe) -> Exception:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Keep numerical libraries to one thread, both loaded libraries and those still to be loaded."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch is not None else None
     if torch is not None:
         torch.set_num_threads(THREADS)
+    try:
+        with variables(ONE_THREAD):
+            yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
@@ -171,5 +182,3 @@ def one_thread() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        if torch is not None:
-            torch.set_num_threads(threads)

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 
 from cavesson.chat import Conversation
-from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.documents import in_words
 from cavesson.lab.recipe import Job, NotIdentity, PathOf
 from cavesson.models.recipes import ModelRecipe
@@ -43,6 +42,7 @@ from cavesson.sampling.endpoint import (
     post,
 )
 from cavesson.sampling.journal import Journal
+from cavesson.sampling.patience import PASSING, PATIENCE, line_to, trouble_of
 from cavesson.sampling.sampler import Completion, Params, Progress
 
 if TYPE_CHECKING:
@@ -52,14 +52,6 @@ if TYPE_CHECKING:
     from cavesson.models.model import Model
 
 PREFIX = "openai:"
-
-PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 529)
-"""Status codes of failures that may pass."""
-ATTEMPTS = 7
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""First and longest pause between attempts, in seconds; each pause is about twice the pause before."""
-PATIENCE = 600.0
-"""Longest pause that a server may ask for, in seconds; a server that asks for a longer pause is given up at once."""
 
 Answer = tuple[list[Completion], Counter[str]]
 """The completions of one request, and their cost in requests and tokens."""
@@ -132,28 +124,9 @@ class APISampler:
     system = None
 
     def __init__(self, recipe: APIModel, journal: Journal) -> None:
-        try:
-            import httpx
-            import tenacity
-        except ImportError as error:
-            raise MissingExtra("httpx" if error.name is None else error.name, "api") from error
-        check_open(recipe.url)
+        self._client, self._again = line_to(recipe.url, recipe.timeout, recipe.at_once, self._give_up)
         self.recipe, self.journal = recipe, journal
         self.key = key_for(recipe.url)
-        self._client = partial(
-            httpx.AsyncClient,
-            timeout=recipe.timeout,
-            headers={"Accept-Encoding": "identity"}
-            | ({} if self.key is None else {"Authorization": f"Bearer {self.key}"}),
-            limits=httpx.Limits(max_connections=recipe.at_once),
-        )
-        self._again = partial(
-            tenacity.AsyncRetrying,
-            retry=tenacity.retry_if_exception_type(Passing),
-            stop=is_enough,
-            wait=pause_before,
-            retry_error_callback=self._give_up,
-        )
         self._limit_key = "max_tokens"  # newer models of OpenAI use another name
 
     @property
@@ -337,26 +310,6 @@ def _check_characters(conversations: Sequence[Conversation]) -> None:
 
 def _has_answer(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
-
-
-def trouble_of(state: RetryCallState) -> Passing:
-    """The failure of the last attempt."""
-    failure = None if state.outcome is None else state.outcome.exception()
-    assert isinstance(failure, Passing), "nothing else is tried again"
-    return failure
-
-
-def is_enough(state: RetryCallState) -> bool:
-    """Whether there is no further attempt."""
-    return state.attempt_number >= ATTEMPTS or (trouble_of(state).asked or 0) > PATIENCE
-
-
-def pause_before(state: RetryCallState) -> float:
-    """Seconds to the next attempt: about twice the pause before, or longer if the server asks so."""
-    from tenacity import wait_exponential_jitter
-
-    usual = wait_exponential_jitter(FIRST_PAUSE, LONGEST_PAUSE, jitter=FIRST_PAUSE)(state)
-    return max(usual, trouble_of(state).asked or 0.0)
 
 
 def _status(reply: Reply) -> int:

@@ -22,7 +22,7 @@ from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Job
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.native import NativeSampler
-from cavesson.sampling.openai import PASSING
+from cavesson.sampling.patience import PASSING
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.sampling.served import server_below
 from cavesson.sampling.server import Line, Refused

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from cavesson.errors import CavessonError, ConfigError, MissingExtra
-from cavesson.sampling.endpoint import KEYS, Odd, Passing, Reply, check_open, key_for, post
-from cavesson.sampling.openai import PASSING, is_enough, pause_before, trouble_of
+from cavesson.errors import CavessonError, ConfigError
+from cavesson.sampling.endpoint import KEYS, Odd, Passing, Reply, post
+from cavesson.sampling.patience import PASSING, line_to, trouble_of
 
 if TYPE_CHECKING:
     import httpx
@@ -181,27 +180,8 @@ class Line:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import httpx
-            import tenacity
-        except ImportError as error:
-            raise MissingExtra("httpx" if error.name is None else error.name, "api") from error
-        check_open(url)
+        self._client, self._again = line_to(url, TIMEOUT, AT_ONCE, self._give_up)
         self.url = url
-        key = key_for(url)
-        self._client = partial(
-            httpx.AsyncClient,
-            timeout=TIMEOUT,
-            headers={"Accept-Encoding": "identity"} | ({} if key is None else {"Authorization": f"Bearer {key}"}),
-            limits=httpx.Limits(max_connections=AT_ONCE),
-        )
-        self._again = partial(
-            tenacity.AsyncRetrying,
-            retry=tenacity.retry_if_exception_type(Passing),
-            stop=is_enough,
-            wait=pause_before,
-            retry_error_callback=self._give_up,
-        )
 
     def joined(self) -> Server:
         """The server at the other end.

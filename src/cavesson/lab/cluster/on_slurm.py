@@ -22,7 +22,7 @@ from typing import Any, Literal
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, nearest, quoted
 from cavesson.lab import disk, place
 from cavesson.lab.cluster.far import LOST, NO_GPU, Needs, Order, as_numbers, carry_out, environment, keep_under_way
-from cavesson.lab.stage import Listener, Message, Progress
+from cavesson.lab.stage import Listener, Message, Progress, variables
 from cavesson.lab.store import Store
 from cavesson.lab.work import Work
 
@@ -85,16 +85,8 @@ class Slurm:
         with disk.writing(work.store.root):
             place.mark(work.store.root)
             folder.mkdir(parents=True)
-        before = {name: os.environ.get(name) for name in environment()}
-        os.environ.update(environment())  # sbatch hands the environment on
-        try:
+        with variables(environment()):  # sbatch hands the environment on
             keep_under_way(work, _Submitted(folder, self._settings, self._is_local), self.workers, work.store.root)
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
         if work.error is None:  # else the logs may say more
             shutil.rmtree(folder, ignore_errors=True)
 
