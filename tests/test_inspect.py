@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from cavesson.evals.scoring import score_suite
 from cavesson.lab import trust
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
+from cavesson.models.notes import note
 from cavesson.sampling.sampler import Completion, Params, Progress
 from cavesson.tinyworld.recipes import Shipped
 
@@ -99,6 +101,18 @@ def test_a_task_of_several_turns_is_a_benchmark(task_file: Path) -> None:
     assert rows["?"].unreadable and rows["?"].extra["reason"] == "invalid_response_format"
     assert not rows["wrong"].unreadable
     assert [turn["content"] for turn in rows["right"].prompt] == ["shout right", "right", "again"]
+
+
+def test_notes_are_said_after_a_task_has_run(task_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Inspect sets the level and the handlers of the root logger, on which everybody's warnings depend."""
+    root = logging.getLogger()
+    before = root.level, [*root.handlers]
+    score_suite(Parrot(), [benchmark_named(f"inspect:{task_file}@talk:first=shout", n=1)])
+    assert (root.level, root.handlers) == before
+    root.setLevel(logging.CRITICAL)
+    note("a note of its own kind")
+    root.setLevel(before[0])
+    assert [one.getMessage() for one in caplog.records if one.name == "cavesson"] == ["note: a note of its own kind"]
 
 
 def test_every_model_gets_the_same_few_samples_of_a_task(task_file: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,18 @@ GRADER = "grader"
 """The argument that names the model that grades, where a task's scorer is a model: it is none of the task's own."""
 UNREADABLE = ("invalid_response_format", "no_response", "grader_failed", "scoring_failed")
 """Inspect's reasons for which a score says nothing about whether the answer is right."""
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Leave the root logger as it was: Inspect sets its level and gives it a handler, which would swallow everybody's warnings."""
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 class InspectTask(Conducted):
@@ -72,6 +85,7 @@ class InspectTask(Conducted):
         asking = self.asking(sampler, progress, len(chosen))
         with ExitStack() as stack:
             folder = logs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            stack.enter_context(_logging_kept())
             [log] = inspect_ai.eval(
                 task,
                 model=model_of("model", asking, self.room),

@@ -6,6 +6,7 @@ import logging
 from functools import lru_cache
 
 _log = logging.getLogger("cavesson")
+_log.setLevel(logging.WARNING)  # whatever another library makes of the root logger
 
 
 @lru_cache(maxsize=4096)
