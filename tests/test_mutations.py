@@ -62,7 +62,7 @@ def test_the_mutations_reach_into_every_section():
 
 
 @pytest.mark.parametrize("of", VALID, ids=" ".join)
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, of, data):
     study = VALID[of]
@@ -81,7 +81,7 @@ def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, of, data):
         assert error.problem and error.exit_code != 0
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=200) | st.binary(max_size=200))
 def test_any_text_at_all_is_read_or_refused(tmp_path, text):
     path = tmp_path / "noise.yaml"
