@@ -9,10 +9,10 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any, ClassVar
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from cavesson.chat import Conversation
-from cavesson.errors import ConfigError
+from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals.items import Eval, Item
 from cavesson.evals.scores import Score
 from cavesson.lab.recipe import NotIdentity, canonical
@@ -31,12 +31,24 @@ class Conducted(Eval):
             later is refused.
     """
 
+    called: ClassVar[str]
+    """What the package's task is called in messages, around its name."""
     usual_room: ClassVar[int] = 256
     needs: ClassVar[str] = "a task of another package needs `task`, its name there"
 
     task: Annotated[str, NotIdentity]
     arguments: tuple[tuple[str, TemplateValue], ...] = ()
     content: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_content(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not given.get("task") or given.get("content"):
+            return given
+        try:
+            return {**given, "content": cls.read(given["task"], dict(given.get("arguments", ())))[1]}
+        except CavessonError as error:
+            raise ValueError(error.sentences) from error
 
     @field_validator("arguments")
     @classmethod
@@ -51,6 +63,28 @@ class Conducted(Eval):
     def identity(self) -> dict[str, Any]:
         """The fields that matter; the tiny world has no part in these questions."""
         return {name: value for name, value in super().identity().items() if name != "world"}
+
+    @classmethod
+    @abstractmethod
+    def read(cls, task: str, arguments: Mapping[str, Any]) -> tuple[Any, str]:
+        """The package's task, and the digest of what it asks.
+
+        Raises:
+            MissingExtra, ConfigError: the package is not installed, or the task cannot be loaded.
+        """
+
+    def unchanged(self) -> Any:
+        """The package's task.
+
+        Raises:
+            ConfigError: it cannot be loaded, or asks something else than when the recipe was made.
+        """
+        task, content = self.read(self.task, dict(self.arguments))
+        if content != self.content:
+            raise ConfigError(
+                f"{self.called.format(self.task)} has changed since the recipe was made.", "Make it anew."
+            )
+        return task
 
     @abstractmethod
     def conduct(

@@ -13,8 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import model_validator
-
 from cavesson.chat import Conversation, visible
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, nearest
 from cavesson.evals.conducted import Asking, Conducted, digest
@@ -42,29 +40,21 @@ class HarnessTask(Conducted):
     """
 
     about: ClassVar[str] = "full marks from the task's own metric"
+    called: ClassVar[str] = "The task {!r} of lm-eval"
 
     name: Literal["lm-eval"] = "lm-eval"
 
-    @model_validator(mode="before")
     @classmethod
-    def _find_content(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not given.get("task") or given.get("content"):
-            return given
-        try:
-            return {**given, "content": _content(_loaded(given["task"]), given["task"])}
-        except CavessonError as error:
-            raise ValueError(error.sentences) from error
+    def read(cls, task: str, arguments: Mapping[str, Any]) -> tuple[Any, str]:
+        found = _loaded(task)
+        return found, _content(found, task)
 
     def conduct(
         self, sampler: Sampler, step: int | None = None, logs: Path | None = None, progress: Progress | None = None
     ) -> list[Score]:
         from lm_eval.evaluator import evaluate
 
-        task = _loaded(self.task)
-        if _content(task, self.task) != self.content:
-            raise ConfigError(
-                f"The task {self.task!r} of lm-eval has changed since the recipe was made.", "Make it anew."
-            )
+        task = self.unchanged()
         if task.OUTPUT_TYPE == "multiple_choice" and not isinstance(sampler, TokenSampler):
             raise ConfigError(
                 f"{self.label} compares the likelihoods of options, which need a model's weights, not its written answers.",

@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import model_validator
-
 from cavesson.errors import CavessonError, ConfigError, MissingExtra
 from cavesson.evals.conducted import Conducted, digest
 from cavesson.evals.items import drawn
@@ -52,20 +50,15 @@ class InspectTask(Conducted):
     """
 
     about = "full marks from the task's own scorer"
+    called = "Inspect's task {!r}"
     capability = True
 
     name: Literal["inspect"] = "inspect"
 
-    @model_validator(mode="before")
     @classmethod
-    def _find_content(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not given.get("task") or given.get("content"):
-            return given
-        arguments = dict(given.get("arguments", ()))
-        try:
-            return {**given, "content": _content(_loaded(given["task"], arguments), given["task"])}
-        except CavessonError as error:
-            raise ValueError(error.sentences) from error
+    def read(cls, task: str, arguments: Mapping[str, Any]) -> tuple[Task, str]:
+        found = _loaded(task, arguments)
+        return found, _content(found, task)
 
     def conduct(
         self, sampler: Sampler, step: int | None = None, logs: Path | None = None, progress: Progress | None = None
@@ -76,9 +69,7 @@ class InspectTask(Conducted):
         from cavesson.sampling.inspected import model_of
 
         arguments = dict(self.arguments)
-        task = _loaded(self.task, arguments)
-        if _content(task, self.task) != self.content:
-            raise ConfigError(f"Inspect's task {self.task!r} has changed since the recipe was made.", "Make it anew.")
+        task = self.unchanged()
         samples = list(task.dataset)
         chosen = [samples[number] for number in drawn(len(samples), self.n, self.seed)]
         task.dataset = MemoryDataset(chosen, name=task.dataset.name)

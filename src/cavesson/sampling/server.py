@@ -5,6 +5,7 @@ Read at vLLM 0.11 (`/v1/completions`, `/v1/models`, `/v1/load_lora_adapter`) and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -27,7 +28,7 @@ Written = tuple[list[int], list[float]]
 """Tokens, and the natural log-probability of each."""
 
 
-class Server:
+class Server(ABC):
     """A server at an address; `joined` gives the class that fits it.
 
     Attributes:
@@ -49,18 +50,19 @@ class Server:
         self.most_tokens = most if isinstance(most, int) else None
         self.loaded = {str(one.get("id")) for one in models}
 
+    @abstractmethod
     def likelihood_request(self, ids: Sequence[int], model: str) -> tuple[str, dict[str, Any]]:
         """Address and body of the request for the log-probabilities of a text's tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def likelihoods(self, ids: Sequence[int], reply: Reply) -> list[float]:
         """The log-probability of each token of a text but the first.
 
         Raises:
             Odd: the reply does not have them.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def request(
         self, ids: Sequence[int], model: str, room: int, settings: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
@@ -72,19 +74,18 @@ class Server:
             room: largest number of tokens.
             settings: `temperature`, `top_p`, `seed`, `stop` (texts) and `stop_token_ids`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, reply: Reply) -> Written:
         """The continuation in a reply, the token that ended it included.
 
         Raises:
             Odd: the reply has no tokens, or not a log-probability for each.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def load_request(self, name: str, folder: Path) -> tuple[str, dict[str, Any]]:
         """Address and body of the request to load an adapter from a folder."""
-        raise NotImplementedError
 
     how_to_load: ClassVar[str]
     """What the server has to be started with, so that it loads adapters."""
