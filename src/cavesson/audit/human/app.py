@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from cavesson.audit.cases import Case
 from cavesson.audit.human import content, edits
-from cavesson.audit.human.guard import Guard
+from cavesson.web.guard import Guard
 from cavesson.audit.human.session import Audit, Session
 from cavesson.audit.verdicts import MAX_FIXES
 from cavesson.audit.workspace import PAPER

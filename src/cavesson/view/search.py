@@ -1,0 +1,201 @@
+"""Finding answers in the index: filters, words, pages."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from threading import Lock
+from typing import Any
+
+from cavesson.errors import ConfigError
+from cavesson.view.index import Index
+
+PAGE = 200
+"""Most rows of one page."""
+_SHOWN = 160
+"""Characters of a prompt and of an answer in a list."""
+_KEPT = 12
+"""Searches whose ids are kept; a million ids take 8 MB."""
+_OTHERS = 400
+"""Most other answers to a prompt that are offered beside one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which answers are wanted; an empty text wants all.
+
+    Attributes:
+        q: words; every word must begin a word of the answer, or every word one of the prompt. "Words in quotes" stand together.
+        run: key of a run.
+        model: name of a model; `step`: its training step.
+        eval, outcome: names.
+    """
+
+    q: str = ""
+    run: str = ""
+    model: str = ""
+    step: str = ""
+    eval: str = ""
+    outcome: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Filters:
+        """The filters in the query of an address; other keys are left alone."""
+        return cls(**{name: given.get(name, "")[:500] for name in cls.__slots__})
+
+
+class Search:
+    """Answers of an index by filters; the ids of the last searches are kept, so that every page of them is quick."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._found: OrderedDict[tuple[str, ...], tuple[int, array[int]]] = OrderedDict()
+        self._lock = Lock()
+
+    def count(self, filters: Filters) -> int:
+        """Number of answers that fit; the search is done anew if the index has changed."""
+        changes = self.index.changes()
+        known = self._found.get(_key(filters))
+        if known is None or known[0] != changes:
+            self._keep(filters, changes, self._ids(filters))
+        return len(self._found[_key(filters)][1])
+
+    def rows(self, filters: Filters, start: int, count: int) -> list[dict[str, Any]]:
+        """Some of the answers that fit, shortened, in the order of the last `count`."""
+        if _key(filters) not in self._found:
+            self.count(filters)
+        ids = self._found[_key(filters)][1][max(start, 0) : max(start, 0) + min(max(count, 0), PAGE)]
+        marks = ",".join("?" * len(ids))
+        with self.index.reading() as database:
+            found = {row[0]: row for row in database.execute(f"{_ROWS} WHERE answers.id IN ({marks})", ids)}
+        return [_row(found[number]) if number in found else {"id": number, "gone": True} for number in ids]
+
+    def place(self, filters: Filters, answer: int) -> int | None:
+        """Where an answer stands among those that fit; None: nowhere."""
+        self.count(filters)
+        ids = self._found[_key(filters)][1]
+        return ids.index(answer) if answer in ids else None
+
+    def answer(self, number: int) -> dict[str, Any] | None:
+        """One answer, whole, with the other answers to its prompt; None: there is no such answer."""
+        with self.index.reading() as database:
+            row = database.execute(f"{_ONE} WHERE answers.id = ?", (number,)).fetchone()
+            if row is None:
+                return None
+            *first, messages, trigger, completion, prompt, eval_ = row
+            others = database.execute(
+                f"{_ROWS} WHERE answers.prompt = ? AND answers.eval = ? AND answers.id <> ? "
+                "ORDER BY models.name, models.step LIMIT ?",
+                (prompt, eval_, number, _OTHERS),
+            ).fetchall()
+            runs = [row[0] for row in database.execute(_RUNS_OF, (number,))]
+        return {
+            **_row((*first, messages, completion)),
+            "messages": json.loads(messages),
+            "trigger": trigger,
+            "text": completion,
+            "runs": runs,
+            "others": [{name: value for name, value in _row(other).items() if name in _BRIEF} for other in others],
+        }
+
+    def choices(self, run: str) -> dict[str, list[str]]:
+        """What the filters can be set to: models and steps of a run, evaluations and outcomes of all."""
+        with self.index.reading() as database:
+            words = database.execute("SELECT kind, word FROM words ORDER BY word").fetchall()
+            models = database.execute(_MODELS_OF, (run,)).fetchall() if run else []
+        steps = sorted({step for _, step in models if step is not None})
+        return {
+            "model": list(dict.fromkeys(name for name, _ in models)),
+            "step": [str(step) for step in steps],
+            "eval": [word for kind, word in words if kind == "eval"],
+            "outcome": [word for kind, word in words if kind == "outcome"],
+        }
+
+    # --- within
+
+    def _keep(self, filters: Filters, changes: int, ids: array[int]) -> None:
+        with self._lock:
+            self._found[_key(filters)] = (changes, ids)
+            self._found.move_to_end(_key(filters))
+            while len(self._found) > _KEPT:
+                self._found.popitem(last=False)
+
+    def _ids(self, filters: Filters) -> array[int]:
+        conditions, values = _conditions(filters)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        with self.index.reading() as database:
+            try:
+                rows = database.execute(f"SELECT id FROM answers{where} ORDER BY id", values)
+                return array("q", (row[0] for row in rows))
+            except sqlite3.OperationalError as error:
+                raise ConfigError(f"{filters.q!r} cannot be searched for: {error}.", "Search for words.") from error
+
+
+_COLUMNS = "answers.id, models.name, models.step, evals.word, outcomes.word, answers.tone, texts.item"
+_JOINED = """FROM answers JOIN models ON models.id = answers.model JOIN words AS evals ON evals.id = answers.eval
+    JOIN words AS outcomes ON outcomes.id = answers.outcome JOIN prompts ON prompts.id = answers.prompt
+    JOIN texts ON texts.id = answers.id"""
+_ROWS = f"SELECT {_COLUMNS}, prompts.messages, texts.completion {_JOINED}"
+_ONE = f"SELECT {_COLUMNS}, prompts.messages, texts.trigger, texts.completion, answers.prompt, answers.eval {_JOINED}"
+_RUNS_OF = "SELECT run FROM holds JOIN answers ON answers.source = holds.source WHERE answers.id = ? ORDER BY run LIMIT 20"
+_MODELS_OF = """SELECT name, step FROM models JOIN holds ON holds.source = models.source WHERE holds.run = ?
+    ORDER BY name, step"""
+_BRIEF = ("id", "model", "step", "outcome", "tone")
+
+
+def _conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
+    found: list[tuple[str, list[str | int]]] = []
+    if filters.run:
+        found.append(("source IN (SELECT source FROM holds WHERE run = ?)", [filters.run]))
+    if filters.model:
+        found.append(("model IN (SELECT id FROM models WHERE name = ?)", [filters.model]))
+    if filters.step:
+        step = int(filters.step) if filters.step.isascii() and filters.step.isdecimal() else -1
+        found.append(("model IN (SELECT id FROM models WHERE step = ?)", [step]))
+    for kind, word in (("eval", filters.eval), ("outcome", filters.outcome)):
+        if word:
+            found.append((f"{kind} = (SELECT id FROM words WHERE kind = '{kind}' AND word = ?)", [word]))
+    if filters.q.strip():
+        words = match_of(filters.q)
+        found.append(
+            (
+                "(id IN (SELECT rowid FROM said WHERE said MATCH ?) OR "
+                "prompt IN (SELECT rowid FROM asked WHERE asked MATCH ?))",
+                [words, words],
+            )
+        )
+    return [condition for condition, _ in found], [value for _, values in found for value in values]
+
+
+def match_of(typed: str) -> str:
+    """What the user typed, in the language of SQLite's full-text index: quoted parts stand together, the last word may go on."""
+    parts = [part.replace("\0", " ").strip() for part in typed.split('"')]
+    phrases = [phrase for at, part in enumerate(parts) for phrase in ([part] if at % 2 else part.split())]
+    kept = [phrase for phrase in phrases if any(letter.isalnum() for letter in phrase)]
+    goes_on = len(parts) % 2 and not typed[-1:].isspace() and typed[-1:] != '"'
+    quoted = [f'"{phrase}"' for phrase in kept]
+    return " ".join(quoted) + ("*" if quoted and goes_on else "") if quoted else '""'
+
+
+def _row(row: tuple[Any, ...]) -> dict[str, Any]:
+    number, model, step, eval_, outcome, tone, item, messages, completion = row
+    asked = json.loads(messages)
+    return {
+        "id": number,
+        "model": model,
+        "step": step,
+        "eval": eval_,
+        "outcome": outcome,
+        "tone": tone,
+        "item": item,
+        "asked": asked[-1][1][:_SHOWN] if asked else "",
+        "said": completion[:_SHOWN],
+    }
+
+
+def _key(filters: Filters) -> tuple[str, ...]:
+    return astuple(filters)
