@@ -212,7 +212,9 @@ class Index:
                 models[kept] = int(added.lastrowid or 0)
             if answer.prompt not in prompts:
                 prompts[answer.prompt] = _prompt(database, answer.prompt)
-            eval_, outcome = (_word(database, words, *word) for word in (("eval", answer.eval), ("outcome", answer.outcome)))
+            eval_, outcome = (
+                _word(database, words, *word) for word in (("eval", answer.eval), ("outcome", answer.outcome))
+            )
             narrow.append((source, models[kept], eval_, outcome, prompts[answer.prompt], answer.tone, answer.score))
             texts.append((answer.item, answer.trigger, answer.completion))
             if len(narrow) == _BATCH:
@@ -249,4 +251,3 @@ def _prompt(database: sqlite3.Connection, messages: tuple[tuple[str, str], ...])
     words = "\n".join(content for _, content in messages)
     database.execute("INSERT INTO asked(rowid, messages) VALUES (?, ?)", (number, words))
     return number
-

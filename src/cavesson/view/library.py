@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -18,7 +18,17 @@ from cavesson.lab import manifest as manifests
 from cavesson.lab.manifest import Damaged, Manifest
 from cavesson.view.answers import answers_in_result, answers_in_scores, has_scores, model_named
 from cavesson.view.index import VERSION, Index, Source
-from cavesson.view.runs import RESULT, Progress, RunFolder, State, StoreWatch, find_runs, needs_of, progress_of, state_of
+from cavesson.view.runs import (
+    RESULT,
+    Progress,
+    RunFolder,
+    State,
+    StoreWatch,
+    find_runs,
+    needs_of,
+    progress_of,
+    state_of,
+)
 
 FRESH = 1.5
 """Seconds for which what was seen on disk is taken as it is."""
@@ -27,22 +37,50 @@ PAUSE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list says of a run's result; all empty: it was not read yet.
+
+    Attributes:
+        created: ISO 8601, with time zone.
+        seeds: number of seeds.
+        claims: how the claims came out, in words.
+        problem: why the result cannot be read.
+    """
+
+    study: str = ""
+    preset: str = ""
+    title: str = ""
+    headline: str = ""
+    created: str = ""
+    seeds: int = 0
+    claims: str = ""
+    problem: str = ""
+
+    @classmethod
+    def of(cls, result: StudyResult) -> Summary:
+        """The summary of a result."""
+        environment, claims = result.environment, told(result.claims) if result.claims else ""
+        created, seeds = environment.created.isoformat(), len(environment.seeds)
+        return cls(result.study, result.preset, result.title, result.headline[0], created, seeds, claims)
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A run in the list.
 
     Attributes:
-        summary: what the index knows of the run's result ({}: not read yet).
+        summary: what the index knows of the run's result.
     """
 
     run: RunFolder
     state: State
     progress: Progress | None
-    summary: Mapping[str, Any]
+    summary: Summary
 
     @property
     def study(self) -> str:
         """Name of the study; of a run without a result, what stands before the preset in the folder's name."""
-        return str(self.summary.get("study") or self.run.name.rsplit("-", 2)[0])
+        return self.summary.study or self.run.name.rsplit("-", 2)[0]
 
 
 class Library:
@@ -159,14 +197,14 @@ class Library:
     def _stores_given(self) -> Iterable[Path]:
         return (root for root in self.roots if (root / "artifacts").is_dir())
 
-    def _listed(self, run: RunFolder, in_use: dict[str, str], summaries: Mapping[str, tuple[str, dict[str, Any]]]) -> Listed:
-        stamp, summary = summaries.get(run.key, ("", {}))
-        progress = None
+    def _listed(
+        self, run: RunFolder, in_use: dict[str, str], summaries: Mapping[str, tuple[str, dict[str, Any]]]
+    ) -> Listed:
+        stamp, kept = summaries.get(run.key, ("", {}))
+        summary, progress = Summary(**kept) if stamp == run.stamp else Summary(), None
         if run.store is not None:
             progress = progress_of(self.needs(run), self.watches[run.store], in_use)
-        if stamp != run.stamp:
-            summary = {}
-        return Listed(run, state_of(run, progress, "problem" not in summary), progress, summary)
+        return Listed(run, state_of(run, progress, not summary.problem), progress, summary)
 
     def _sources(self, run: RunFolder) -> list[Source]:
         """Where the answers of a run are: the scores in its store, else the transcripts of its result."""
@@ -191,9 +229,9 @@ class Library:
         try:
             result = StudyResult.read(run.folder / RESULT)
         except ConfigError as error:
-            self.index.summarise(run.key, run.stamp, {"problem": error.problem})
+            self.index.summarise(run.key, run.stamp, asdict(Summary(problem=error.problem)))
             return None, error.problem
-        self.index.summarise(run.key, run.stamp, summary_of(result))
+        self.index.summarise(run.key, run.stamp, asdict(Summary.of(result)))
         return result, None
 
     def _read(
@@ -213,20 +251,6 @@ class Library:
         """Call the models of a run as its study calls them."""
         found = {path: self.manifest(Path(path).name) for path in paths if called.get(Path(path).name)}
         self.index.rename({path: model_named(one, called) for path, one in found.items() if one is not None})
-
-
-def summary_of(result: StudyResult) -> dict[str, Any]:
-    """What a list says of a result."""
-    return {
-        "study": result.study,
-        "preset": result.preset,
-        "title": result.title,
-        "headline": result.headline[0],
-        "created": result.environment.created.isoformat(),
-        "seeds": len(result.environment.seeds),
-        "claims": told(result.claims) if result.claims else "",
-        "organisms": len(result.organisms),
-    }
 
 
 def _newest(run: RunFolder) -> int:

@@ -158,7 +158,9 @@ def needs_of(run: RunFolder) -> tuple[str, ...]:
         listed = parse_json(disk.read_plain(run.folder / REPORT_ROOTS, _MOST))
     except (OSError, ValueError):
         return ()
-    whole = isinstance(listed, list) and all(isinstance(one, str) and place.FINGERPRINT.fullmatch(one) for one in listed)
+    whole = isinstance(listed, list) and all(
+        isinstance(one, str) and place.FINGERPRINT.fullmatch(one) for one in listed
+    )
     return tuple(listed) if whole else ()
 
 

@@ -87,11 +87,7 @@ class Search:
             if row is None:
                 return None
             *first, messages, trigger, completion, prompt, eval_ = row
-            others = database.execute(
-                f"{_ROWS} WHERE answers.prompt = ? AND answers.eval = ? AND answers.id <> ? "
-                "ORDER BY models.name, models.step LIMIT ?",
-                (prompt, eval_, number, _OTHERS),
-            ).fetchall()
+            others = database.execute(_OTHERS_OF, (number, prompt, eval_, number, _OTHERS)).fetchall()
             runs = [row[0] for row in database.execute(_RUNS_OF, (number,))]
         return {
             **_row((*first, messages, completion)),
@@ -99,7 +95,7 @@ class Search:
             "trigger": trigger,
             "text": completion,
             "runs": runs,
-            "others": [{name: value for name, value in _row(other).items() if name in _BRIEF} for other in others],
+            "others": [dict(zip(_BRIEF, other, strict=True)) for other in others],
         }
 
     def choices(self, run: str) -> dict[str, list[str]]:
@@ -141,10 +137,19 @@ _JOINED = """FROM answers JOIN models ON models.id = answers.model JOIN words AS
     JOIN texts ON texts.id = answers.id"""
 _ROWS = f"SELECT {_COLUMNS}, prompts.messages, texts.completion {_JOINED}"
 _ONE = f"SELECT {_COLUMNS}, prompts.messages, texts.trigger, texts.completion, answers.prompt, answers.eval {_JOINED}"
-_RUNS_OF = "SELECT run FROM holds JOIN answers ON answers.source = holds.source WHERE answers.id = ? ORDER BY run LIMIT 20"
+_RUNS_OF = (
+    "SELECT run FROM holds JOIN answers ON answers.source = holds.source WHERE answers.id = ? ORDER BY run LIMIT 20"
+)
 _MODELS_OF = """SELECT name, step FROM models JOIN holds ON holds.source = models.source WHERE holds.run = ?
     ORDER BY name, step"""
-_BRIEF = ("id", "model", "step", "outcome", "tone")
+_BRIEF = ("id", "model", "step", "outcome", "tone", "near", "run")
+_OTHERS_OF = f"""SELECT answers.id, models.name, models.step, outcomes.word, answers.tone,
+    answers.source IN (SELECT source FROM holds WHERE run IN (
+        SELECT run FROM holds JOIN answers ON answers.source = holds.source WHERE answers.id = ?)) AS near,
+    (SELECT min(run) FROM holds WHERE holds.source = answers.source)
+    {_JOINED} WHERE answers.prompt = ? AND answers.eval = ? AND answers.id <> ?
+    ORDER BY near DESC, models.name, models.step LIMIT ?"""
+"""The other answers to the prompt of an answer, those of the same runs first."""
 
 
 def _conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
