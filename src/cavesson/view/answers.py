@@ -82,7 +82,7 @@ def outcome_of(row: Score) -> tuple[str, Tone]:
 
 def storable(text: str) -> str:
     """The text with U+FFFD for halves of characters, which no database and no page can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def has_scores(folder: Path) -> bool:

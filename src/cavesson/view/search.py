@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from array import array
 from collections import OrderedDict
@@ -159,7 +160,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
     if filters.model:
         found.append(("model IN (SELECT id FROM models WHERE name = ?)", [filters.model]))
     if filters.step:
-        step = int(filters.step) if filters.step.isascii() and filters.step.isdecimal() else -1
+        step = int(filters.step) if re.fullmatch("[0-9]{1,15}", filters.step) else -1
         found.append(("model IN (SELECT id FROM models WHERE step = ?)", [step]))
     for kind, word in (("eval", filters.eval), ("outcome", filters.outcome)):
         if word:
