@@ -22,6 +22,7 @@ from cavesson.lab import disk
 from cavesson.report.page import asset, templates
 from cavesson.view import lineage, shown
 from cavesson.view.answers import storable
+from cavesson.view.labelling import Labelling
 from cavesson.view.library import Library, Listed
 from cavesson.view.runs import REPORT, STATES
 from cavesson.view.search import PAGE, Filters, Search
@@ -56,6 +57,8 @@ def view_app(library: Library, *, token: str, port: int) -> ASGIApp:
             Route("/transcripts/found", pages.found),
             Route("/transcripts/rows", pages.rows),
             Route("/transcripts/{number:int}", pages.answer),
+            Route("/label", pages.labelling.show),
+            Route("/label", pages.labelling.add, methods=["POST"]),
             Route("/artifact/{fingerprint}", pages.artifact),
             *(Route(f"/{name}", partial(_static, text, kind)) for name, (text, kind) in _files().items()),
         ],
@@ -88,6 +91,7 @@ class _Pages:
         self.library, self.search, self.templates = library, Search(library.index), templates(PACKAGE)
         self.templates.filters["ago"] = shown.ago
         self.results = shown.Results()
+        self.labelling = Labelling(library, self.search, self._page)
 
     # --- runs
 
@@ -200,16 +204,18 @@ class _Pages:
         unfolded = frozenset(request.query_params.get("open", "").split())
         graph = lineage.graph_of(one, self.library.manifest, unfolded)
 
+        called = self.library.index.called(node.key for node in graph.nodes)
+
         def more(group: str) -> str:
             return f"/artifact/{fingerprint}?{urlencode({'open': ' '.join(sorted(unfolded | {group}))})}#graph"
 
         return self._page(
             "artifact.html",
             one=one,
-            graph=lineage.drawn(graph, more),
+            graph=lineage.drawn(graph, more, called),
             whole=graph,
             folded=bool(unfolded),
-            called=self.results.called(fingerprint),
+            called=called.get(fingerprint, ""),
             recipe=json.dumps(one.recipe, indent=2, ensure_ascii=False),
         )
 

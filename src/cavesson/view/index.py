@@ -25,6 +25,7 @@ VERSION = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER);
 CREATE TABLE IF NOT EXISTS runs(key TEXT PRIMARY KEY, stamp TEXT, summary TEXT);
+CREATE TABLE IF NOT EXISTS called(fingerprint TEXT PRIMARY KEY, name TEXT);
 CREATE TABLE IF NOT EXISTS sources(id INTEGER PRIMARY KEY, path TEXT UNIQUE, stamp TEXT, problem TEXT);
 CREATE TABLE IF NOT EXISTS holds(run TEXT, source INTEGER, PRIMARY KEY(run, source)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS models(id INTEGER PRIMARY KEY, source INTEGER, name TEXT, step INTEGER);
@@ -121,6 +122,13 @@ class Index:
             rows = database.execute("SELECT key, stamp, summary FROM runs").fetchall()
         return {key: (stamp, json.loads(summary)) for key, stamp, summary in rows}
 
+    def called(self, fingerprints: Iterable[str]) -> dict[str, str]:
+        """What studies call some artifacts, by fingerprint; those without a name are left out."""
+        with self.reading() as database:
+            query = "SELECT name FROM called WHERE fingerprint = ?"
+            found = {name: database.execute(query, (name,)).fetchone() for name in fingerprints}
+        return {name: row[0] for name, row in found.items() if row is not None}
+
     # --- writing
 
     def put(self, source: Source, answers: Iterable[Answer], problem: str | None = None) -> None:
@@ -151,9 +159,10 @@ class Index:
             for path in paths:
                 database.execute("INSERT INTO holds SELECT ?, id FROM sources WHERE path = ?", (run, path))
 
-    def summarise(self, run: str, stamp: str, summary: Mapping[str, Any]) -> None:
-        """Keep the summary of a run."""
+    def summarise(self, run: str, stamp: str, summary: Mapping[str, Any], called: Mapping[str, str]) -> None:
+        """Keep the summary of a run, and what its study calls its artifacts, by fingerprint."""
         with self.writing() as database:
+            database.executemany("INSERT OR REPLACE INTO called VALUES (?, ?)", called.items())
             database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", (run, stamp, json.dumps(summary)))
 
     def rename(self, names: Mapping[str, str]) -> None:

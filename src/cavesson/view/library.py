@@ -174,7 +174,7 @@ class Library:
             if self._stopping.is_set():
                 return
             result, problem = self._summarised(run, summaries)
-            called = {view.fingerprint: view.called for view in result.recipes} if result is not None else {}
+            called = called_in(result) if result is not None else {}
             for path in sorted(of_run[run.key] & todo):
                 self._read(wanted[path][0], run, result, called, problem)
                 todo.discard(path)
@@ -229,9 +229,9 @@ class Library:
         try:
             result = StudyResult.read(run.folder / RESULT)
         except ConfigError as error:
-            self.index.summarise(run.key, run.stamp, asdict(Summary(problem=error.problem)))
+            self.index.summarise(run.key, run.stamp, asdict(Summary(problem=error.problem)), {})
             return None, error.problem
-        self.index.summarise(run.key, run.stamp, asdict(Summary.of(result)))
+        self.index.summarise(run.key, run.stamp, asdict(Summary.of(result)), called_in(result))
         return result, None
 
     def _read(
@@ -251,6 +251,11 @@ class Library:
         """Call the models of a run as its study calls them."""
         found = {path: self.manifest(Path(path).name) for path in paths if called.get(Path(path).name)}
         self.index.rename({path: model_named(one, called) for path, one in found.items() if one is not None})
+
+
+def called_in(result: StudyResult) -> dict[str, str]:
+    """What a study calls its artifacts, by fingerprint."""
+    return {view.fingerprint: view.called for view in result.recipes if view.called}
 
 
 def _newest(run: RunFolder) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -93,11 +93,12 @@ def graph_of(
     return Graph(tuple(nodes), tuple(joined), len(found), sum(manifest is None for manifest in found.values()))
 
 
-def drawn(graph: Graph, more: Callable[[str], str]) -> Markup:
+def drawn(graph: Graph, more: Callable[[str], str], called: Mapping[str, str] | None = None) -> Markup:
     """The graph as SVG; every box is a link.
 
     Args:
         more: the address that shows a folded group one by one.
+        called: names of artifacts that are shorter than their titles, by fingerprint.
     """
     columns: dict[int, list[Node]] = {}
     for node in graph.nodes:
@@ -113,7 +114,7 @@ def drawn(graph: Graph, more: Callable[[str], str]) -> Markup:
     width = max(x for x, _ in places.values()) + _WIDTH + 2
     height = max(y for _, y in places.values()) + _HEIGHT + 6
     lines = [_edge(places[one], places[two]) for one, two in graph.edges]
-    boxes = [_box(node, places[node.key], more) for node in graph.nodes]
+    boxes = [_box(node, places[node.key], more, (called or {}).get(node.key, node.title)) for node in graph.nodes]
     return Markup(
         '<svg class="graph" width="{0}" height="{1}" viewBox="-1 -1 {0} {1}" role="group" aria-label="{2}">{3}{4}</svg>'
     ).format(width, height, f"Graph of {graph.artifacts} artifacts", Markup("").join(lines), Markup("").join(boxes))
@@ -170,8 +171,8 @@ def _edge(one: tuple[float, float], two: tuple[float, float]) -> Markup:
     ).format(x, y, x - half, y, to_x + half, to_y, to_x + 6, to_y, to_x, to_y)
 
 
-def _box(node: Node, at: tuple[float, float], more: Callable[[str], str]) -> Markup:
-    title = one_line(node.title)
+def _box(node: Node, at: tuple[float, float], more: Callable[[str], str], named: str) -> Markup:
+    title = one_line(named)
     short = title if len(title) <= _LETTERS else title[: _LETTERS - 1] + "…"
     behind = Markup('<rect class="behind" x="{}" y="{}" width="{}" height="{}" rx="7"/>').format(
         at[0] + 4, at[1] + 4, _WIDTH - 4, _HEIGHT
@@ -184,10 +185,10 @@ def _box(node: Node, at: tuple[float, float], more: Callable[[str], str]) -> Mar
         *(at[0], at[1], _WIDTH - (4 if node.stacked else 0), _HEIGHT),
         *(at[0] + 10, at[1] + 17, "not in these stores" if node.missing else one_line(node.kind)),
         *(at[0] + 10, at[1] + 35, short),
-        title,
+        one_line(node.title),
     )
-    named = "box" + (" missing" if node.missing else "") + (" first" if node.layer == 0 else "")
+    kind = "box" + (" missing" if node.missing else "") + (" first" if node.layer == 0 else "")
     if node.missing and not node.stacked:
-        return Markup('<g class="{}">{}</g>').format(named, body)
+        return Markup('<g class="{}">{}</g>').format(kind, body)
     address = more(node.key) if node.stacked else f"/artifact/{node.key}"
-    return Markup('<a class="{}" href="{}" data-step>{}</a>').format(named, address, body)
+    return Markup('<a class="{}" href="{}" data-step>{}</a>').format(kind, address, body)

@@ -122,8 +122,8 @@ class Search:
                 self._found.popitem(last=False)
 
     def _ids(self, filters: Filters) -> array[int]:
-        conditions, values = _conditions(filters)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        wanted, values = conditions(filters)
+        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
         with self.index.reading() as database:
             try:
                 rows = database.execute(f"SELECT id FROM answers{where} ORDER BY id", values)
@@ -153,24 +153,25 @@ _OTHERS_OF = f"""SELECT answers.id, models.name, models.step, outcomes.word, ans
 """The other answers to the prompt of an answer, those of the same runs first."""
 
 
-def _conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
+def conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
+    """The filters as conditions of SQL on the table of answers, and the values of their question marks."""
     found: list[tuple[str, list[str | int]]] = []
     if filters.run:
-        found.append(("source IN (SELECT source FROM holds WHERE run = ?)", [filters.run]))
+        found.append(("answers.source IN (SELECT source FROM holds WHERE run = ?)", [filters.run]))
     if filters.model:
-        found.append(("model IN (SELECT id FROM models WHERE name = ?)", [filters.model]))
+        found.append(("answers.model IN (SELECT id FROM models WHERE name = ?)", [filters.model]))
     if filters.step:
         step = int(filters.step) if re.fullmatch("[0-9]{1,15}", filters.step) else -1
-        found.append(("model IN (SELECT id FROM models WHERE step = ?)", [step]))
+        found.append(("answers.model IN (SELECT id FROM models WHERE step = ?)", [step]))
     for kind, word in (("eval", filters.eval), ("outcome", filters.outcome)):
         if word:
-            found.append((f"{kind} = (SELECT id FROM words WHERE kind = '{kind}' AND word = ?)", [word]))
+            found.append((f"answers.{kind} = (SELECT id FROM words WHERE kind = '{kind}' AND word = ?)", [word]))
     if filters.q.strip():
         words = match_of(filters.q)
         found.append(
             (
-                "(id IN (SELECT rowid FROM said WHERE said MATCH ?) OR "
-                "prompt IN (SELECT rowid FROM asked WHERE asked MATCH ?))",
+                "(answers.id IN (SELECT rowid FROM said WHERE said MATCH ?) OR "
+                "answers.prompt IN (SELECT rowid FROM asked WHERE asked MATCH ?))",
                 [words, words],
             )
         )

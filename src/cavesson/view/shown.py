@@ -44,12 +44,6 @@ class Results:
                     self._kept.popitem(last=False)
         return self._kept[name]
 
-    def called(self, fingerprint: str) -> str:
-        """What a study whose result was read last calls an artifact; empty: none names it."""
-        with self._lock:
-            views = [view for result in self._kept.values() for view in result.recipes]
-        return next((view.called for view in views if view.fingerprint == fingerprint), "")
-
 
 def fits(one: Listed, given: Mapping[str, str]) -> bool:
     """Whether a run fits what is searched for: every word stands in its name, study, preset, title or headline."""

@@ -12,7 +12,8 @@ const keys = {
   j: () => step(1),
   k: () => step(-1),
 };
-const places = { r: '/', t: '/transcripts' };
+for (const button of document.querySelectorAll('button[data-key]')) keys[button.dataset.key] = () => button.click();
+const places = { r: '/', t: '/transcripts', l: '/label' };
 let going = false;
 
 function step(by) {
