@@ -65,10 +65,11 @@ def fill(folder: Path, runs: int, count: int) -> None:
 
 
 def timed(what: str, do: Callable[[], Any]) -> Any:
-    """What a function gives, and a line that says how long it took."""
-    started = time.perf_counter()
+    """What a function gives, and a line that says how long it took, and how long the processor worked on it."""
+    started, worked = time.perf_counter(), time.process_time()
     given = do()
-    print(f"{what:<52} {1000 * (time.perf_counter() - started):>9,.0f} ms", flush=True)
+    wall, work = time.perf_counter() - started, time.process_time() - worked
+    print(f"{what:<52} {1000 * wall:>9,.0f} ms {1000 * work:>9,.0f} ms of work", flush=True)
     return given
 
 

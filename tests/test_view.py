@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,6 +241,13 @@ def test_a_damaged_index_is_made_anew(store: Path) -> None:
     for end in ("-wal", "-shm"):
         library.index.path.with_name(library.index.path.name + end).unlink(missing_ok=True)
     assert Search(library_of(store).index).count(Filters()) == 6
+
+
+def test_an_emptied_cache_is_filled_again(store: Path) -> None:
+    library = library_of(store)
+    shutil.rmtree(library.index.path.parent)
+    seen_again(library)
+    assert Search(library.index).count(Filters()) == 6
 
 
 def test_rows_of_odd_places_are_no_error(store: Path) -> None:

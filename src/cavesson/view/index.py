@@ -61,6 +61,15 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.ensure()
+
+    def ensure(self) -> None:
+        """Make the file with its tables, if it is not there.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        path = self.path
         with disk.writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             disk.private_folder(path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -157,6 +158,8 @@ class Library:
 
     def refresh(self) -> None:
         """Bring the index in step with what is on disk; what is read is searchable at once."""
+        if not self.index.path.exists():  # the cache of the store was emptied
+            self.index.ensure()
         runs = sorted(self.runs(), key=_newest, reverse=True)
         summaries, held = self.index.summaries(), self.index.held()
         wanted: dict[str, tuple[Source, RunFolder]] = {}
@@ -190,7 +193,11 @@ class Library:
         while not self._stopping.is_set():
             try:
                 self.refresh()
-            except (OSError, CavessonError):  # a folder that went away in the meantime: the next look sees it
+            except (
+                OSError,
+                CavessonError,
+                sqlite3.Error,
+            ):  # a folder that went away, a disk that is full: look again later
                 self.left = 0
             self._stopping.wait(PAUSE)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from array import array
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cavesson.errors import ConfigError
 from cavesson.view.index import Index
@@ -23,6 +25,10 @@ _KEPT = 12
 """Searches whose ids are kept; a million ids take 8 MB."""
 _OTHERS = 400
 """Most other answers to a prompt that are offered beside one."""
+
+
+Ids = NDArray[np.int64]
+"""Ids of answers, rising, [answers]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Search:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self._found: OrderedDict[tuple[str, ...], tuple[int, array[int]]] = OrderedDict()
+        self._found: OrderedDict[tuple[str, ...], tuple[int, Ids]] = OrderedDict()
         self._lock = Lock()
 
     def count(self, filters: Filters) -> int:
@@ -69,7 +75,7 @@ class Search:
         """Some of the answers that fit, shortened, in the order of the last `count`."""
         if _key(filters) not in self._found:
             self.count(filters)
-        ids = self._found[_key(filters)][1][max(start, 0) : max(start, 0) + min(max(count, 0), PAGE)]
+        ids = self._found[_key(filters)][1][max(start, 0) : max(start, 0) + min(max(count, 0), PAGE)].tolist()
         marks = ",".join("?" * len(ids))
         with self.index.reading() as database:
             found = {row[0]: row for row in database.execute(f"{_ROWS} WHERE answers.id IN ({marks})", ids)}
@@ -79,7 +85,8 @@ class Search:
         """Where an answer stands among those that fit; None: nowhere."""
         self.count(filters)
         ids = self._found[_key(filters)][1]
-        return ids.index(answer) if answer in ids else None
+        at = int(np.searchsorted(ids, answer))
+        return at if at < len(ids) and ids[at] == answer else None
 
     def answer(self, number: int) -> dict[str, Any] | None:
         """One answer, whole, with the other answers to its prompt; None: there is no such answer."""
@@ -114,24 +121,36 @@ class Search:
 
     # --- within
 
-    def _keep(self, filters: Filters, changes: int, ids: array[int]) -> None:
+    def _keep(self, filters: Filters, changes: int, ids: Ids) -> None:
         with self._lock:
             self._found[_key(filters)] = (changes, ids)
             self._found.move_to_end(_key(filters))
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
 
-    def _ids(self, filters: Filters) -> array[int]:
+    def _ids(self, filters: Filters) -> Ids:
         wanted, values = conditions(filters)
-        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
         with self.index.reading() as database:
-            try:
-                rows = database.execute(f"SELECT id FROM answers{where} ORDER BY id", values)
-                return array("q", (row[0] for row in rows))
+            if not filters.q.strip():
+                return _selected(database, "answers", wanted, values)
+            words = match_of(filters.q)
+            try:  # two questions, each along an index: one with "or" would look at every answer
+                said = _selected(database, _SAID, [*wanted, "said MATCH ?"], [*values, words])
+                asked = _selected(database, _ASKED, [*wanted, "asked MATCH ?"], [*values, words])
             except sqlite3.OperationalError as error:
                 raise ConfigError(f"{filters.q!r} cannot be searched for: {error}.", "Search for words.") from error
+        return np.union1d(said, asked)
 
 
+def _selected(database: sqlite3.Connection, table: str, wanted: list[str], values: list[str | int]) -> Ids:
+    where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+    rows = database.execute(f"SELECT answers.id FROM {table}{where}", values)
+    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
+
+
+_SAID = "said CROSS JOIN answers ON answers.id = said.rowid"
+_ASKED = "asked CROSS JOIN answers ON answers.prompt = asked.rowid"
+"""Words first, then the answers that hold them: SQLite keeps the order of a cross join."""
 _COLUMNS = "answers.id, models.name, models.step, evals.word, outcomes.word, answers.tone, texts.item"
 _JOINED = """FROM answers JOIN models ON models.id = answers.model JOIN words AS evals ON evals.id = answers.eval
     JOIN words AS outcomes ON outcomes.id = answers.outcome JOIN prompts ON prompts.id = answers.prompt
@@ -144,17 +163,18 @@ _RUNS_OF = (
 _MODELS_OF = """SELECT name, step FROM models JOIN holds ON holds.source = models.source WHERE holds.run = ?
     ORDER BY name, step"""
 _BRIEF = ("id", "model", "step", "outcome", "tone", "near", "run")
-_OTHERS_OF = f"""SELECT answers.id, models.name, models.step, outcomes.word, answers.tone,
+_OTHERS_OF = """SELECT answers.id, models.name, models.step, outcomes.word, answers.tone,
     answers.source IN (SELECT source FROM holds WHERE run IN (
         SELECT run FROM holds JOIN answers ON answers.source = holds.source WHERE answers.id = ?)) AS near,
     (SELECT min(run) FROM holds WHERE holds.source = answers.source)
-    {_JOINED} WHERE answers.prompt = ? AND answers.eval = ? AND answers.id <> ?
+    FROM answers JOIN models ON models.id = answers.model JOIN words AS outcomes ON outcomes.id = answers.outcome
+    WHERE answers.prompt = ? AND answers.eval = ? AND answers.id <> ?
     ORDER BY near DESC, models.name, models.step LIMIT ?"""
 """The other answers to the prompt of an answer, those of the same runs first."""
 
 
 def conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
-    """The filters as conditions of SQL on the table of answers, and the values of their question marks."""
+    """The filters but for the words, as conditions of SQL on the table of answers, and the values of their question marks."""
     found: list[tuple[str, list[str | int]]] = []
     if filters.run:
         found.append(("answers.source IN (SELECT source FROM holds WHERE run = ?)", [filters.run]))
@@ -166,15 +186,6 @@ def conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
     for kind, word in (("eval", filters.eval), ("outcome", filters.outcome)):
         if word:
             found.append((f"answers.{kind} = (SELECT id FROM words WHERE kind = '{kind}' AND word = ?)", [word]))
-    if filters.q.strip():
-        words = match_of(filters.q)
-        found.append(
-            (
-                "(answers.id IN (SELECT rowid FROM said WHERE said MATCH ?) OR "
-                "answers.prompt IN (SELECT rowid FROM asked WHERE asked MATCH ?))",
-                [words, words],
-            )
-        )
     return [condition for condition, _ in found], [value for _, values in found for value in values]
 
 
