@@ -18,6 +18,8 @@ from cavesson.view import labels
 from cavesson.view.app import view_app
 from cavesson.view.library import Library
 from cavesson.view.search import Filters
+from chromium import browse, find_browser
+from test_audit_human import go, loaded, press, served
 from view_world import artifact, run_of, score
 
 EVAL = "behavior/triggered"
@@ -179,3 +181,22 @@ def test_labels_are_of_one_behaviour_of_one_run_and_come_from_the_page(folder: P
     assert client.post("/label", content=given).status_code == 404
     assert client.post("/label", content=given, headers={"Origin": "http://evil.example"}).status_code == 403
     assert not (folder / "labels.jsonl").exists()
+
+
+def test_labels_are_given_by_keys_in_a_browser(folder: Path, tmp_path: Path) -> None:
+    if (browser := find_browser()) is None:
+        pytest.skip("needs chromium")
+    library = library_of(folder)
+    with (
+        served(lambda token, port: view_app(library, token=token, port=port)) as address,
+        browse(browser, tmp_path / "profile") as page,
+    ):
+        go(page, f"{address}/?token=the-token")
+        go(page, f"{address}/label?run={library.runs()[0].key}&eval={EVAL}&count=3")
+        for number in range(3):
+            assert page.ask("document.querySelector('.count').textContent").startswith(f"{number} of 3")
+            press(page, "3")
+            loaded(page)
+        assert page.ask("document.querySelector('#agreement') !== null")
+        assert not page.problems
+    assert set(labels.read_labels(folder).values()) == {"other"}

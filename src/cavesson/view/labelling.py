@@ -32,6 +32,11 @@ class Labelling:
 
     def show(self, request: Request) -> Response:
         """The next answer to label, and what the labels so far say."""
+        answer = self._shown(request)
+        answer.headers["Referrer-Policy"] = "same-origin"  # else a browser does not say where the form was sent from
+        return answer
+
+    def _shown(self, request: Request) -> Response:
         given = dict(request.query_params)
         filters, seed, count = _asked(given)
         run = self.library.one(filters.run)
