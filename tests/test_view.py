@@ -257,12 +257,12 @@ def test_rows_of_odd_places_are_no_error(store: Path) -> None:
         "start=-1",
         "start=x&count=y",
         "count=99999999999",
-        "start=" + "9" * 400,
+        "start=" + "9" * 5000,
         "step=x",
         "step=" + "9" * 300,
     ):
         assert client.get(f"/transcripts/rows?{query}").status_code == 200, query
-    assert client.get("/transcripts/" + "9" * 40).status_code == 404
+    assert client.get("/transcripts/" + "9" * 5000).status_code == client.get("/transcripts/x").status_code == 404
     assert client.get("/transcripts/found?answer=" + "9" * 300).json()["at"] is None
 
 

@@ -87,7 +87,7 @@ def storable(text: str) -> str:
 
 def has_scores(folder: Path) -> bool:
     """Whether an artifact holds scores."""
-    return (folder / SCORES).is_file()
+    return (folder / SCORES).is_file() and not (folder / SCORES).is_symlink()
 
 
 def model_named(manifest: Manifest, called: Mapping[str, str]) -> str:

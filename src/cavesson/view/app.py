@@ -25,7 +25,7 @@ from cavesson.view.answers import storable
 from cavesson.view.labelling import Labelling
 from cavesson.view.library import Library, Listed
 from cavesson.view.runs import REPORT, STATES
-from cavesson.view.search import PAGE, Filters, Search
+from cavesson.view.search import Filters, Search
 from cavesson.web.guard import POLICY, Guard
 
 PACKAGE = "cavesson.view"
@@ -56,7 +56,7 @@ def view_app(library: Library, *, token: str, port: int) -> ASGIApp:
             Route("/transcripts", pages.transcripts),
             Route("/transcripts/found", pages.found),
             Route("/transcripts/rows", pages.rows),
-            Route("/transcripts/{number:int}", pages.answer),
+            Route("/transcripts/{number}", pages.answer),
             Route("/label", pages.labelling.show),
             Route("/label", pages.labelling.add, methods=["POST"]),
             Route("/artifact/{fingerprint}", pages.artifact),
@@ -163,8 +163,8 @@ class _Pages:
 
     def found(self, request: Request) -> Response:
         """How many transcripts fit the filters, what the filters can be set to, and where one answer stands among them."""
-        filters, wanted = Filters.of(request.query_params), request.query_params.get("answer", "")
-        at = self.search.place(filters, int(wanted)) if re.fullmatch("[0-9]{1,15}", wanted) else None
+        filters, wanted = Filters.of(request.query_params), _number(request.query_params.get("answer", ""))
+        at = None if wanted is None else self.search.place(filters, wanted)
         return JSONResponse({
             "count": self.search.count(filters),
             "left": self.library.left,
@@ -175,14 +175,13 @@ class _Pages:
     def rows(self, request: Request) -> Response:
         """Some rows of the list."""
         given = request.query_params
-        start, count = (
-            int(given.get(name, "0")) if given.get(name, "0").isdecimal() else 0 for name in ("start", "count")
-        )
-        return JSONResponse(self.search.rows(Filters.of(given), min(start, 1 << 40), min(count, PAGE)))
+        start, count = (_number(given.get(name, "")) or 0 for name in ("start", "count"))
+        return JSONResponse(self.search.rows(Filters.of(given), start, count))
 
     def answer(self, request: Request) -> Response:
         """One answer and the others to its prompt."""
-        found = self.search.answer(min(request.path_params["number"], 1 << 62))
+        number = _number(request.path_params["number"])
+        found = None if number is None else self.search.answer(number)
         if found is None:
             raise HTTPException(404)
         names = {one.run.key: storable(one.run.name) for one in self.library.listed()}
@@ -253,3 +252,8 @@ class _Pages:
         if request.query_params.get("have") == mark:
             return Response(status_code=204)
         return HTMLResponse(text, headers={"X-Mark": mark})
+
+
+def _number(text: str) -> int | None:
+    """The number in an address; None: it is none, or too large for any answer."""
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else None

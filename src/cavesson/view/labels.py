@@ -91,7 +91,7 @@ def read_labels(folder: Path) -> dict[str, str]:
         ConfigError: a line of the file is no label; the message names the line.
     """
     path = folder / FILE
-    if not path.exists():
+    if not path.is_file():
         return {}
     found: dict[str, str] = {}
     try:

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -60,31 +60,27 @@ class Search:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self._found: OrderedDict[tuple[str, ...], tuple[int, Ids]] = OrderedDict()
+        self._found: OrderedDict[Filters, tuple[int, Ids]] = OrderedDict()
         self._lock = Lock()
 
     def count(self, filters: Filters) -> int:
         """Number of answers that fit; the search is done anew if the index has changed."""
-        changes = self.index.changes()
-        known = self._found.get(_key(filters))
-        if known is None or known[0] != changes:
-            self._keep(filters, changes, self._ids(filters))
-        return len(self._found[_key(filters)][1])
+        return len(self._ids(filters))
 
     def rows(self, filters: Filters, start: int, count: int) -> list[dict[str, Any]]:
         """Some of the answers that fit, shortened, in the order of the last `count`."""
-        if _key(filters) not in self._found:
-            self.count(filters)
-        ids = self._found[_key(filters)][1][max(start, 0) : max(start, 0) + min(max(count, 0), PAGE)].tolist()
+        with self._lock:
+            known = self._found.get(filters)
+        found = self._ids(filters) if known is None else known[1]
+        ids = found[max(start, 0) : max(start, 0) + min(max(count, 0), PAGE)].tolist()
         marks = ",".join("?" * len(ids))
         with self.index.reading() as database:
-            found = {row[0]: row for row in database.execute(f"{_ROWS} WHERE answers.id IN ({marks})", ids)}
-        return [_row(found[number]) if number in found else {"id": number, "gone": True} for number in ids]
+            rows = {row[0]: row for row in database.execute(f"{_ROWS} WHERE answers.id IN ({marks})", ids)}
+        return [_row(rows[number]) if number in rows else {"id": number, "gone": True} for number in ids]
 
     def place(self, filters: Filters, answer: int) -> int | None:
         """Where an answer stands among those that fit; None: nowhere."""
-        self.count(filters)
-        ids = self._found[_key(filters)][1]
+        ids = self._ids(filters)
         at = int(np.searchsorted(ids, answer))
         return at if at < len(ids) and ids[at] == answer else None
 
@@ -107,28 +103,41 @@ class Search:
         }
 
     def choices(self, run: str) -> dict[str, list[str]]:
-        """What the filters can be set to: models and steps of a run, evaluations and outcomes of all."""
+        """What the filters can be set to: of a run its models, steps, evaluations and outcomes; of all runs the last two."""
         with self.index.reading() as database:
-            words = database.execute("SELECT kind, word FROM words ORDER BY word").fetchall()
             models = database.execute(_MODELS_OF, (run,)).fetchall() if run else []
+            words = {
+                kind: [
+                    row[0]
+                    for row in (database.execute(_USED[kind], (run,)) if run else database.execute(_WORDS, (kind,)))
+                ]
+                for kind in ("eval", "outcome")
+            }
         steps = sorted({step for _, step in models if step is not None})
         return {
             "model": list(dict.fromkeys(name for name, _ in models)),
             "step": [str(step) for step in steps],
-            "eval": [word for kind, word in words if kind == "eval"],
-            "outcome": [word for kind, word in words if kind == "outcome"],
+            **words,
         }
 
     # --- within
 
-    def _keep(self, filters: Filters, changes: int, ids: Ids) -> None:
+    def _ids(self, filters: Filters) -> Ids:
+        """The answers that fit now."""
+        changes = self.index.changes()
         with self._lock:
-            self._found[_key(filters)] = (changes, ids)
-            self._found.move_to_end(_key(filters))
+            known = self._found.get(filters)
+        if known is not None and known[0] == changes:
+            return known[1]
+        ids = self._searched(filters)
+        with self._lock:
+            self._found[filters] = (changes, ids)
+            self._found.move_to_end(filters)
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
+        return ids
 
-    def _ids(self, filters: Filters) -> Ids:
+    def _searched(self, filters: Filters) -> Ids:
         wanted, values = conditions(filters)
         with self.index.reading() as database:
             if not filters.q.strip():
@@ -162,6 +171,12 @@ _RUNS_OF = (
 )
 _MODELS_OF = """SELECT name, step FROM models JOIN holds ON holds.source = models.source WHERE holds.run = ?
     ORDER BY name, step"""
+_WORDS = "SELECT word FROM words WHERE kind = ? ORDER BY word"
+_USED = {
+    kind: f"""SELECT word FROM words WHERE id IN (
+    SELECT DISTINCT {kind} FROM answers WHERE source IN (SELECT source FROM holds WHERE run = ?)) ORDER BY word"""
+    for kind in ("eval", "outcome")
+}
 _BRIEF = ("id", "model", "step", "outcome", "tone", "near", "run")
 _OTHERS_OF = """SELECT answers.id, models.name, models.step, outcomes.word, answers.tone,
     answers.source IN (SELECT source FROM holds WHERE run IN (
@@ -213,7 +228,3 @@ def _row(row: tuple[Any, ...]) -> dict[str, Any]:
         "asked": asked[-1][1][:_SHOWN] if asked else "",
         "said": completion[:_SHOWN],
     }
-
-
-def _key(filters: Filters) -> tuple[str, ...]:
-    return astuple(filters)
