@@ -405,6 +405,8 @@ def test_transcripts_are_read_by_keys_alone(page: Page, store: Path) -> None:
         until(page, "document.querySelectorAll('.transcript-row').length === 1")
         press(page, "Escape")
         assert page.ask("document.querySelector('input[name=q]').value") == "hen flies"
+        marks = "[...document.querySelectorAll('.transcript-row mark')].map(mark => mark.textContent)"
+        assert page.ask(marks) == ["hen", "flies"]
         press(page, "j", "d")
         until(page, "document.querySelector('#reading ins')")
         assert page.ask("document.querySelector('#reading del').textContent") == "walks."

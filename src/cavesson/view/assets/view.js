@@ -182,7 +182,7 @@ async function draw() {
 }
 
 function line(row, at) {
-  const words = $('find').elements.q.value.replaceAll('"', '').trim();
+  const words = sought();
   const of = row.gone ? ['no longer there'] : [row.model, row.step === null ? '' : `step ${row.step}`, row.eval].filter(Boolean);
   const node = el('div', { class: `transcript-row ${row.tone || ''}`, role: 'option', id: `row-${at}`, 'aria-selected': String(at === state.at), 'aria-setsize': state.count, 'aria-posinset': at + 1 },
     el('div', { class: 'of' }, el('span', {}, ...printable(of.join(' \u00b7 '))), el('span', {}, ...printable(row.outcome || ''))),
@@ -191,6 +191,9 @@ function line(row, at) {
   node.addEventListener('click', () => choose(at, true));
   return node;
 }
+
+/** What is searched for: words, and quoted words in a row. */
+const sought = () => $('find').elements.q.value.split('"').flatMap((part, at) => (at % 2 ? [part.trim()] : part.split(/\s+/))).filter(Boolean);
 
 const oneLine = (text) => text.replace(/\s+/g, ' ');
 
@@ -244,7 +247,7 @@ async function show() {
   const brief = besideOf(one);
   const other = brief && await ask(`/transcripts/${brief.id}`, '').catch(() => null);
   if (state.shown !== one) return;
-  const search = $('find').elements.q.value.replaceAll('"', '').trim();
+  const search = sought();
   const [left, right, note] = compared(other, one, search);
   const back = el('button', { type: 'button', class: 'back' }, '\u2190 All transcripts');
   back.addEventListener('click', () => { document.querySelector('.split').classList.remove('read'); draw(); list().focus(); });
