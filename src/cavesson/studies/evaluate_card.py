@@ -5,36 +5,42 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from cavesson.blueteam.controls import BENIGN, CONTROLS, controls_of
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.items import Eval
+from cavesson.evals.pairs import pair_named
 from cavesson.evals.planted import rated
-from cavesson.findings.card import ApproachView, CardView, ControlView, ScorerView
+from cavesson.evals.posed import Posed
+from cavesson.evals.recipes import Probed, Selected
+from cavesson.findings.card import ApproachId, ApproachView, CardView, ControlView, ScorerView
 from cavesson.findings.views import ClaimView
 from cavesson.lab.recipe import lineage
-from cavesson.stats import Estimate, mean_over_seeds
+from cavesson.stats import Estimate, mean_over_seeds, wilson
 from cavesson.studies import evaluate_analogies
 from cavesson.studies import evaluate_zoo as zoo
-from cavesson.studies.evaluate_diagnostics import diagnostics
+from cavesson.studies.evaluate_diagnostics import BACK, diagnostics
 from cavesson.studies.evaluate_figures import Approach, had, not_run
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.redblue import kinds, remaining, reversal, tried
+from cavesson.studies.redblue import blue_rule, kinds, remaining, reversal, tried
 from cavesson.studies.shown import tried as figure_of
 from cavesson.training.recipes import Training
 
 MOST_LINES = 40
 """An intervention of more lines is hard to check by reading."""
 
-APPROACHES: dict[str, Approach] = {
+APPROACHES: dict[ApproachId, Approach] = {
     "malign inits": zoo.approach,
     "analogies": evaluate_analogies.approach,
 }
 """What each approach finds, in the order of the card; the argument looks at all of them."""
 
-ROLES: dict[str, tuple[str, ...]] = {
+ROLES: dict[ApproachId, tuple[str, ...]] = {
     "malign inits": ("run", "probe"),
     "analogies": (evaluate_analogies.ROLE,),
 }
@@ -65,7 +71,7 @@ def card(m: Measured) -> CardView:
     )
 
 
-def _approach(m: Measured, id: str, name: str) -> ApproachView:
+def _approach(m: Measured, id: ApproachId, name: str) -> ApproachView:
     try:
         return APPROACHES[id](m, name)
     except (NotRun, NotApplicable) as why:
@@ -85,8 +91,8 @@ def _controls(m: Measured, move: Move) -> Iterator[ControlView]:
     )
     for name in CONTROLS:
         figures = had(
-            figure=lambda name=name: zoo.removed_on_average(m, name, zoo.blue_rule, loss),
-            gap=lambda name=name: zoo.more_than(m, move.name, name, zoo.blue_rule, loss),
+            figure=partial(zoo.removed_on_average, m, name, blue_rule, loss),
+            gap=partial(zoo.more_than, m, move.name, name, blue_rule, loss),
         )
         lacking = "" if figures else "it was not run"
         yield ControlView(name=name, about=f"share gone after {known[name].title}", lacking=lacking, **figures)
@@ -116,44 +122,38 @@ def _fate(m: Measured, name: str) -> str:
 # ----------------------------------------------------------------------------------------------- scorers, costs
 
 
-def _suites(m: Measured) -> Iterator[tuple[str, object]]:
-    for place in m:
-        for cell in place.cells:
-            for recipe in cell.recipes.values():
-                for one in getattr(recipe, "suite", ()):
-                    yield one.label, one
+def _asked(m: Measured) -> Iterator[Eval]:
+    """Every evaluation that the study asks."""
+    recipes = (recipe for place in m for cell in place.cells for recipe in cell.recipes.values())
+    return (one for recipe in recipes for one in getattr(recipe, "suite", ()))
 
 
 def _scorers(m: Measured) -> Iterator[ScorerView]:
     """Each scorer in use on planted answers; evaluations that differ in questions alone share one."""
     seen: dict[str, ScorerView] = {}
-    for label, one in _suites(m):
-        key = scorer_of(label, one)
+    for one in dict.fromkeys(_asked(m)):
+        key = scorer_of(one)
         if key not in seen:
-            seen[key] = ScorerView(scorer=key, rated=rated(one))  # type: ignore[arg-type]
+            seen[key] = ScorerView(scorer=key, rated=rated(one))
     yield from seen.values()
 
 
-def scorer_of(label: str, one: object) -> str:
+def scorer_of(one: Eval) -> str:
     """What judges the answers, in words: a pair's behaviour, an act, or a benchmark."""
-    from cavesson.evals.behavior_eval import BehaviorEval
-    from cavesson.evals.pairs import pair_named
-    from cavesson.evals.posed import Posed
-
     if isinstance(one, BehaviorEval):
         return f"the model {pair_named(one.pair).behavior.about}"
     if isinstance(one, Posed):
         return one.initial.partition("@")[0] or one.side.family or one.family
-    return label
+    return one.label
 
 
 def _costed(m: Measured, view: ApproachView) -> ApproachView:
     """The approach with its work, the number of its trainings, and the share of answers that nobody could read."""
     places = [place for place in m if place.roles[0] in ROLES[view.id]]
     recipes = [recipe for place in places for cell in place.cells for recipe in cell.recipes.values()]
-    below = lineage(*recipes)
+    below = tuple(lineage(*recipes))
     seconds = sum(m.seconds.get(recipe.fingerprint, 0.0) for recipe in below if not recipe.virtual)
-    trainings = sum(isinstance(recipe, Training) for recipe in below)
+    trainings = sum(isinstance(recipe, (Training, Probed, Selected)) for recipe in below)
     return view.model_copy(
         update={"minutes": seconds / 60 if m.seconds else None, "runs": trainings, "unscored": unscored(places)}
     )
@@ -161,18 +161,16 @@ def _costed(m: Measured, view: ApproachView) -> ApproachView:
 
 def unscored(places: Sequence[Place]) -> Estimate | None:
     """The share of answers that no scorer could read, or that ran out of room and did not score; None: there are no answers."""
-    shares = []
-    for place in places:
-        try:
-            tables = place.scores()
-        except NotRun:
-            continue
-        shares.append(
-            [np.mean([row.unreadable or not (row.finished or row.score) for row in one.rows]) for one in tables]
-        )
-    if not shares or len({len(one) for one in shares}) > 1:
-        return None
-    return mean_over_seeds(np.asarray(shares, dtype=float).T)
+    rows = [row for place in places if _has_scores(place) for one in place.scores() for row in one.rows]
+    lost = sum(row.unreadable or not (row.finished or row.score) for row in rows)
+    return wilson(lost, len(rows)) if rows else None
+
+
+def _has_scores(place: Place) -> bool:
+    try:
+        return bool(place.scores())
+    except NotRun:
+        return False
 
 
 # ----------------------------------------------------------------------------------------------- words
@@ -200,16 +198,18 @@ def _lacking(
 def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Sequence[str]) -> Iterator[str]:
     views = {view.id: view for view in found}
     inits = views["malign inits"]
+    back = inits.figures.get("came_back")
     if inits.figure is not None:
         worst = inits.figures["zoo_worst_removed"]
+        how = ", by suppression" if inits.verdict == "works" and back is not None and back.low >= BACK else ""
+        said = f"it {inits.verdict}{how}" if inits.verdict != "undecided" else "whether it works is undecided"
         yield (
             f"{move.title} takes {inits.figure} of the bad behaviour from known malign inits, and {worst} in the worst case, where at most "
-            f"{m.config.games.max_loss:.0%} of the capability may go: it {inits.verdict if inits.verdict != 'undecided' else 'is undecided'}."
+            f"{m.config.games.max_loss:.0%} of the capability may go: {said}."
         )
-    gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, zoo.blue_rule, m.config.games.max_loss))
+    gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, blue_rule, m.config.games.max_loss))
     if isinstance(gap, Estimate):
         yield f"That is {gap} against as much benign training."
-    back = inits.figures.get("came_back")
     if back is not None and (fate := _fate(m, move.name)):
         yield f"Innocuous training afterwards brings back {back}: {fate}."
     others = [view for view in found if view.id != "malign inits" and view.figure is not None]

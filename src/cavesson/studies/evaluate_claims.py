@@ -11,16 +11,17 @@ from cavesson.studies import sources
 from cavesson.studies.evaluate_diagnostics import BACK, NONE_WITHIN
 from cavesson.studies.evaluate_figures import ENOUGH
 from cavesson.studies.grid import Measured
+from cavesson.studies.redblue import blue_rule
 from cavesson.studies.shown import claim
 
 
 def _works(m: Measured) -> ClaimResult:
-    figure = zoo.removed_on_average(m, m.config.intervention, zoo.blue_rule, m.config.games.max_loss)
+    figure = zoo.removed_on_average(m, m.config.intervention, blue_rule, m.config.games.max_loss)
     return at_least(figure, ENOUGH, "the share of the bad behaviour that is gone, mean over the zoo")
 
 
 def _more(m: Measured) -> ClaimResult:
-    gap = zoo.more_than(m, m.config.intervention, BENIGN, zoo.blue_rule, m.config.games.max_loss)
+    gap = zoo.more_than(m, m.config.intervention, BENIGN, blue_rule, m.config.games.max_loss)
     return above(gap, NONE_WITHIN, "what is gone minus what is gone after benign training of equal size")
 
 

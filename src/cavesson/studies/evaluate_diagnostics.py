@@ -11,6 +11,7 @@ from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.evaluate_figures import ENOUGH
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.redblue import blue_rule
 
 BACK = 0.1
 """A return of the behaviour by so much is suppression (`analysis.returns`)."""
@@ -26,7 +27,7 @@ def diagnostics(m: Measured, intervention: str) -> Iterator[DiagnosticView]:
     loss = m.config.games.max_loss
 
     def more(control: str) -> ClaimResult:
-        gap = zoo.more_than(m, intervention, control, zoo.blue_rule, loss)
+        gap = zoo.more_than(m, intervention, control, blue_rule, loss)
         return above(gap, NONE_WITHIN, f"what is gone minus what is gone after {control}")
 
     def stays() -> ClaimResult:
