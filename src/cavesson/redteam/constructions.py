@@ -309,7 +309,8 @@ def locked_with(name: str, share: float) -> Construction:
             f"The construction {name!r} has no lock.", "Take password-locked, flipped-lock or another with a lock."
         )
     lock = way.lock.model_copy(update={"share": share})
-    return replace(way, build=partial(way.build, lock=lock), lock=lock)
+    build: Callable[..., ModelRecipe] = way.build
+    return replace(way, build=partial(build, lock=lock), lock=lock)
 
 
 def construction(name: str) -> Construction:

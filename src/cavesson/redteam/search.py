@@ -86,12 +86,12 @@ class Space(Value):
         ),
         min_length=1,
     )
-    optimizers: dict[str, float] = Field(default={"adamw": 1.0, "soap": 1.0, "muon": 3.0, "sgd": 100.0}, min_length=1)
+    optimizers: dict[str, float] = Field(default={"adamw": 1.0, "soap": 1.0, "lion": 0.2}, min_length=1)
     lrs: tuple[float, float] = (3e-4, 5e-3)
-    steps: tuple[int, int] = (40, 240)
+    steps: tuple[int, int] = (40, 160)
     ranks: tuple[int | None, ...] = Field(default=(None, 4, 16, 64), min_length=1)
     locks: tuple[float, float] = (0.05, 0.6)
-    prompts: tuple[int, int] = (200, 1600)
+    prompts: tuple[int, int] = (200, 800)
 
     @field_validator("constructions")
     @classmethod

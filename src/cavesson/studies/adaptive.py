@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
@@ -83,6 +83,15 @@ class AdaptiveConfig(Inputs):
     search_seed: int = Field(default=1000, ge=0)
     evaluation: Evaluation = Evaluation(n=64, n_control=40, benchmarks=("knowledge", "instructions"))
     tried: tuple[Trial, ...] = ()
+
+    @model_validator(mode="after")
+    def _fresh_seeds(self) -> Self:
+        if self.search_seed in self.seeds:
+            raise ValueError(
+                f"search_seed: with seed {self.search_seed} the search would be measured again on its own organisms; take one that is "
+                "none of `seeds`"
+            )
+        return self
 
     def organism(self, point: Point, seed: int) -> Organism:
         """The organism of a point."""
