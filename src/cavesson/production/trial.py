@@ -7,7 +7,7 @@ again, the t-test at the end, and a sequence that leaves out the tasks whose lab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +108,7 @@ class Trial:
         deployment, plan: as given.
         effect: cost per task with the measure, less that without, in costs of the dearest outcome. The interval is over the
             measured answers and the seeds of the models: no number of simulated tasks can make it narrower.
-        without: the same for the model without the measure alone.
+        saved: the share of the cost without the measure that the measure saves; None where some seed has no cost to save.
         rules: what each rule decided.
         streams: drawn for each seed.
     """
@@ -116,28 +116,9 @@ class Trial:
     deployment: Deployment
     plan: Plan
     effect: Estimate
-    without: Estimate
+    saved: Estimate | None
     rules: tuple[RuleRow, ...]
     streams: int
-
-    @property
-    def saved(self) -> Estimate | None:
-        """The share of the cost without the measure that the measure saves; None where there is no cost to save.
-
-        The interval is that of the effect, divided by the cost: it leaves out that the cost is itself an estimate.
-        """
-        if self.without.value <= 0:
-            return None
-        share = self.effect.plus(0.0, times=-1 / self.without.value).in_unit("percent")
-        return Estimate(
-            share.value,
-            share.low,
-            min(share.high, 1.0),
-            share.n,
-            share.method,
-            replicates=share.replicates,
-            each=share.each,
-        )
 
     def rule(self, name: str) -> RuleRow:
         """The row of one rule."""
@@ -195,9 +176,8 @@ def deployed(
             for name in rules:
                 decision = RULES[name](log, plan)
                 decided[name].append((decision, truth, regret(decision, log, moved[log.kind], plan.share)))
-    effect, without = (_over_seeds(pairs, deployment, side) for side in ("effect", "without"))
     rows = tuple(_row(name, found) for name, found in decided.items())
-    return Trial(deployment, plan, effect, without, rows, streams)
+    return Trial(deployment, plan, effect(pairs, deployment), saved(pairs, deployment), rows, streams)
 
 
 def regret(decision: Decision, log: Log, moved: Array, share: float) -> float:
@@ -234,27 +214,52 @@ def _row(name: str, found: Sequence[tuple[Decision, float, float]]) -> RuleRow:
     )
 
 
-def _over_seeds(pairs: Sequence[Sequence[Answers]], deployment: Deployment, side: str) -> Estimate:
-    """The cost per task at the stream's mix, over seeds and measured answers: the effect, or the cost without the measure."""
+def effect(pairs: Sequence[Sequence[Answers]], deployment: Deployment) -> Estimate:
+    """The cost per task with the measure, less that without, over the seeds of the models and their measured answers."""
+    values, moves = [], []
+    for tables in pairs:
+        values.append(float(effects(tables, deployment) @ mix(deployment)))
+        moved = [_side(table, 1.0, -1.0) for table in in_order(tables, deployment)]
+        moves.append(_moves(deployment, moved, (-1.0, 1.0)))
+    n = sum(map(len, pairs[0]))
+    return average_over(values, np.array(moves), n=n, bounds=(-1.0, 1.0)).in_unit("points")
+
+
+def saved(pairs: Sequence[Sequence[Answers]], deployment: Deployment) -> Estimate | None:
+    """The share of the cost without the measure that the measure saves; None where some seed has no cost to save."""
+    found = saved_by_seed(pairs, deployment)
+    if found is None:
+        return None
+    return average_over(*found, n=sum(map(len, pairs[0])), bounds=(-np.inf, 1.0))
+
+
+def saved_by_seed(pairs: Sequence[Sequence[Answers]], deployment: Deployment) -> tuple[Array, Array] | None:
+    """The same under each seed, [seeds], and how far each answer moves it (delta method), [seeds, answers]."""
     factors = mix(deployment) * deployment.weights
-    bounds = (-1.0, 1.0) if side == "effect" else (0.0, 1.0)
     values, moves = [], []
     for tables in (in_order(answers, deployment) for answers in pairs):
-        scores = [_scores(table, side) for table in tables]
-        values.append(sum(factor * each.mean() for factor, each in zip(factors, scores, strict=True)))
-        moves.append(np.concatenate(list(_moves(factors, scores, bounds))))
-    n = sum(len(table) for table in pairs[0])
-    return average_over(values, np.array(moves), n=n, bounds=bounds).in_unit(
-        "points" if side == "effect" else "percent"
-    )
+        with_, without = (
+            float(factors @ np.array([_side(table, *sides).mean() for table in tables]))
+            for sides in ((1.0, 0.0), (0.0, 1.0))
+        )
+        if without == 0:
+            return None
+        ratio = with_ / without
+        own, other = (
+            _moves(deployment, [_side(table, *sides) for table in tables], (0.0, 1.0))
+            for sides in ((1.0, 0.0), (0.0, 1.0))
+        )
+        values.append(1 - ratio)
+        moves.append(-(own - ratio * other) / without)
+    return np.array(values), np.array(moves)
 
 
-def _moves(factors: Array, scores: Sequence[Array], bounds: tuple[float, float]) -> Iterator[Array]:
-    """How far each answer moves the cost per task: the answers of a kind weigh what the kind does."""
-    for factor, each in zip(factors, scores, strict=True):
-        yield factor * influences(each, bounds)
+def _moves(deployment: Deployment, scores: Sequence[Array], bounds: tuple[float, float]) -> Array:
+    """How far each answer moves the cost per task, one kind after the other: the answers of a kind weigh what the kind does."""
+    factors = mix(deployment) * deployment.weights
+    return np.concatenate([factor * influences(each, bounds) for factor, each in zip(factors, scores, strict=True)])
 
 
-def _scores(table: Answers, side: str) -> Array:
-    without = np.asarray(table.without, dtype=float)
-    return without if side == "without" else np.asarray(table.with_, dtype=float) - without
+def _side(table: Answers, with_: float, without: float) -> Array:
+    """A weighted sum of the two models' answers, item by item."""
+    return with_ * np.asarray(table.with_, dtype=float) + without * np.asarray(table.without, dtype=float)
