@@ -13,6 +13,8 @@ from typer.core import TyperGroup
 
 from cavesson.audit.cli.app import app as audit
 from cavesson.cli import organism, store, world
+from cavesson.cli.ab import ab
+from cavesson.cli.argument import argument
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
@@ -94,6 +96,8 @@ app.command("list", rich_help_panel=STUDIES)(list_everything)
 app.command("open", rich_help_panel=STUDIES)(open_report)
 app.command(rich_help_panel=STUDIES)(compare)
 app.command(rich_help_panel=STUDIES)(logs)
+app.command(rich_help_panel=STUDIES)(ab)
+app.command(rich_help_panel=STUDIES)(argument)
 app.command(rich_help_panel=MODELS)(chat)
 app.command("eval", rich_help_panel=MODELS)(evaluate)
 app.command(rich_help_panel=MODELS)(tokens)
