@@ -7,15 +7,21 @@ an argument over what these found. `cavesson evaluate INTERVENTION` is this stud
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
+
+from cavesson.argument import load_argument
 from cavesson.blueteam.moves import move_named
-from cavesson.studies import evaluate_analogies, evaluate_zoo
+from cavesson.studies import evaluate_analogies, evaluate_rigged, evaluate_zoo
 from cavesson.studies.evaluate_analogies import Analogies
-from cavesson.studies.evaluate_card import card, headline
+from cavesson.studies.evaluate_card import card, headline, tables
 from cavesson.studies.evaluate_claims import CLAIMS
+from cavesson.studies.evaluate_production import Production
+from cavesson.studies.evaluate_rigged import RiggedSection
 from cavesson.studies.evaluate_zoo import Games
-from cavesson.studies.fields import TrainableName
+from cavesson.studies.fields import TrainableName, checked
 from cavesson.studies.grid import Cell
 from cavesson.studies.redblue import base_cells, took
 from cavesson.studies.redblue_shown import one_seed, shown
@@ -44,18 +50,28 @@ HABITS = (
 """Mundane habits, then abstract ones."""
 
 
+def _argument(file: str | None) -> str | None:
+    if file is not None:
+        checked(lambda name: load_argument(Path(str(name))), file)
+    return file
+
+
 class Measures(Inputs):
     """What an intervention is evaluated on.
 
     Attributes:
         model: what red and rigged training start from.
         games: malign inits.
+        rigged: trainings in which misbehaviour arises by itself; None: left out.
         analogies: habits; None: left out.
+        production: a simulated deployment of the zoo's answers.
     """
 
     model: TrainableName = "small"
     games: Games = Games(organisms=QUICK_ZOO)
+    rigged: RiggedSection | None = RiggedSection(environments=("agreeing-rater",), n=40, n_capability=20)
     analogies: Analogies | None = Analogies()
+    production: Production = Production()
     evaluation: Evaluation = Evaluation(n=32, n_control=16)
 
 
@@ -64,9 +80,11 @@ class EvaluateConfig(Measures):
 
     Attributes:
         intervention: a move's name, with its strength where it has one, or `file.py:function`.
+        argument: a YAML file with a structured argument (`cavesson argument`); None: the usual one.
     """
 
     intervention: InterventionName = "pirate"
+    argument: Annotated[str | None, AfterValidator(_argument)] = None
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -88,6 +106,8 @@ def grid(config: EvaluateConfig) -> Iterator[Cell]:
         yield from games
         if seed == config.seeds[0]:
             yield from base_cells([cell.organism for cell in games if cell.organism is not None], config.suite)
+        if config.rigged is not None:
+            yield from evaluate_rigged.cells(config.rigged, config, move, seed)
         if config.analogies is not None:
             yield from evaluate_analogies.cells(config.analogies, config.games, config, move, seed)
 
@@ -98,7 +118,7 @@ STUDY = Study(
     config=EvaluateConfig,
     presets=PRESETS,
     grid=grid,
-    shows=(card, shown, one_seed),
+    shows=(card, tables, shown, one_seed),
     claims=CLAIMS,
     headline=(headline,),
     takes=lambda config: config.games.red.took_from,

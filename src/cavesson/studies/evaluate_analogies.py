@@ -13,7 +13,6 @@ from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
 from cavesson.analysis.points import removed_by_seed
-from cavesson.blueteam.controls import BENIGN, controls_of
 from cavesson.blueteam.move import Move, run_of
 from cavesson.evals.posed import Side
 from cavesson.evals.recipes import Probed, Scored
@@ -22,6 +21,7 @@ from cavesson.game import play_on
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.stats import Array, Estimate
+from cavesson.studies.evaluate_controls import BENIGN, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had, ruled
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled

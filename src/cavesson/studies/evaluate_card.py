@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cavesson.blueteam.controls import BENIGN, CONTROLS, controls_of
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
 from cavesson.evals.behavior_eval import BehaviorEval
@@ -19,15 +20,17 @@ from cavesson.evals.planted import rated
 from cavesson.evals.posed import Posed
 from cavesson.evals.recipes import Probed, Selected
 from cavesson.findings.card import ApproachId, ApproachView, CardView, ControlView, ScorerView
-from cavesson.findings.views import ClaimView
+from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.recipe import lineage
 from cavesson.stats import Estimate, mean_over_seeds, wilson
-from cavesson.studies import evaluate_analogies
+from cavesson.studies import evaluate_analogies, evaluate_argument, evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
+from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, controls_of
 from cavesson.studies.evaluate_diagnostics import BACK, diagnostics
 from cavesson.studies.evaluate_figures import Approach, had, not_run
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.redblue import blue_rule, kinds, remaining, reversal, tried
+from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as figure_of
 from cavesson.training.recipes import Training
 
@@ -35,26 +38,36 @@ MOST_LINES = 40
 """An intervention of more lines is hard to check by reading."""
 
 APPROACHES: dict[ApproachId, Approach] = {
+    "production": evaluate_production.approach,
     "malign inits": zoo.approach,
+    "rigged": evaluate_rigged.approach,
     "analogies": evaluate_analogies.approach,
 }
 """What each approach finds, in the order of the card; the argument looks at all of them."""
 
 ROLES: dict[ApproachId, tuple[str, ...]] = {
+    "production": (),
     "malign inits": ("run", "probe"),
+    "rigged": ("rigged",),
     "analogies": (evaluate_analogies.ROLE,),
 }
-"""Main roles of the places that belong to each approach."""
+"""Main roles of the places that belong to each approach; the deployment takes the answers of the zoo."""
 
 
+@lru_cache(maxsize=4)
 def card(m: Measured) -> CardView:
-    """The evidence card of the study's intervention."""
+    """The evidence card of the study's intervention.
+
+    Raises:
+        ConfigError: the argument's file is none.
+    """
     name = m.config.intervention
     move = move_named(name)
-    found = [_costed(m, _approach(m, id, name)) for id in ROLES]
+    found = [_costed(m, _approach(m, id, name)) for id in APPROACHES]
+    thought, tree = _argued(m, name, found)
+    found.append(thought)
     scorers = list(_scorers(m))
     controls = list(_controls(m, move))
-    judged = list(diagnostics(m, name))
     lacking = list(_lacking(m, found, controls, scorers))
     return CardView(
         intervention=name,
@@ -65,10 +78,56 @@ def card(m: Measured) -> CardView:
         epsilon=m.config.games.max_loss,
         approaches=found,
         controls=controls,
-        diagnostics=judged,
+        diagnostics=list(diagnostics(m, name)),
         scorers=scorers,
+        argument=tree,
         cautions=list(_cautions(m, move)),
     )
+
+
+def _argued(m: Measured, name: str, found: Sequence[ApproachView]) -> tuple[ApproachView, dict[str, Any]]:
+    """The argument over what the other approaches found."""
+    file = m.config.argument
+    shares = [one.unscored for one in found if one.unscored is not None]
+    worst = max(shares, key=lambda one: one.value, default=None)
+    extra = {} if worst is None else {"unscored": worst}
+    view, tree = evaluate_argument.argument(m, name, None if file is None else Path(file), found, extra)
+    return view, tree
+
+
+def tables(m: Measured) -> Iterator[TableView | None]:
+    """The card's tables, for the report of the study: approaches, controls, diagnostics, and what stands behind each approach."""
+    made = card(m)
+    yield table(
+        "Five approaches",
+        "What each approach found, and what that is worth. The whole card: card.html, card.md and card.json beside this page.",
+        {one.title: one for one in made.approaches},
+        {
+            "found": lambda one: one.figure,
+            "verdict": lambda one: one.verdict,
+            "conservative": lambda one: one.conservativeness.level,
+            "realistic": lambda one: one.realism.level,
+            "trainings": lambda one: str(one.runs) if one.runs else "–",
+        },
+        first="approach",
+    )
+    yield table(
+        "Controls",
+        "What each control takes away, and the intervention minus the control; of the reversal probe, what is still gone after it, and "
+        "what it brought back.",
+        {one.name: one for one in made.controls},
+        {"there": lambda one: one.figure or f"missing: {one.lacking}", "difference": lambda one: one.gap},
+        first="control",
+    )
+    yield table(
+        "Four diagnostics",
+        f"Those of Acceptance Cards. Innocuous training afterwards: {made.fate or 'not run'}.",
+        {one.name: one for one in made.diagnostics},
+        {"verdict": lambda one: one.verdict, "figure": lambda one: one.figure},
+        first="diagnostic",
+    )
+    for one in made.approaches:
+        yield from one.tables
 
 
 def _approach(m: Measured, id: ApproachId, name: str) -> ApproachView:
@@ -150,6 +209,8 @@ def scorer_of(one: Eval) -> str:
 def _costed(m: Measured, view: ApproachView) -> ApproachView:
     """The approach with its work, the number of its trainings, and the share of answers that nobody could read."""
     places = [place for place in m if place.roles[0] in ROLES[view.id]]
+    if not places:
+        return view
     recipes = [recipe for place in places for cell in place.cells for recipe in cell.recipes.values()]
     below = tuple(lineage(*recipes))
     seconds = sum(m.seconds.get(recipe.fingerprint, 0.0) for recipe in below if not recipe.virtual)
@@ -200,7 +261,7 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
     inits = views["malign inits"]
     back = inits.figures.get("came_back")
     if inits.figure is not None:
-        worst = inits.figures["zoo_worst_removed"]
+        worst = inits.figures["worst_removed"]
         how = ", by suppression" if inits.verdict == "works" and back is not None and back.low >= BACK else ""
         said = f"it {inits.verdict}{how}" if inits.verdict != "undecided" else "whether it works is undecided"
         yield (

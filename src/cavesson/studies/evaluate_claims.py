@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from cavesson.analysis.claims import ClaimResult, above, at_least, at_most
-from cavesson.blueteam.controls import BENIGN
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies import sources
+from cavesson.studies.evaluate_controls import BENIGN
 from cavesson.studies.evaluate_diagnostics import BACK, NONE_WITHIN
 from cavesson.studies.evaluate_figures import ENOUGH
 from cavesson.studies.grid import Measured

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most
-from cavesson.blueteam.controls import BENIGN, IRRELEVANT_DATA
 from cavesson.findings.card import DiagnosticView, Passed
 from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_zoo as zoo
+from cavesson.studies.evaluate_controls import BENIGN, IRRELEVANT_DATA
 from cavesson.studies.evaluate_figures import ENOUGH
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.redblue import blue_rule

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
 from cavesson.analysis.points import removed_by_seed, share_removed
-from cavesson.blueteam.controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
 from cavesson.blueteam.move import Move, run_of
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
@@ -25,6 +24,7 @@ from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
+from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, had, ruled
 from cavesson.studies.fields import LearningRates
 from cavesson.studies.grid import Cell, Measured, NotRun, Place
@@ -162,12 +162,17 @@ def after(of: Measured, intervention: str, rule: Rule, max_loss: float) -> tuple
     places = tuple(tried(of, intervention))
     before = remaining(places[0], 0).table
     table = np.zeros_like(before)
-    for row, half in product(range(len(places[0].seeds)), (0, 1)):
-        choosing = slice(half, None, 2)
-        found = [(at, place) for place in places for at in candidates(place, row, choosing, untouched=True)]
-        at, place = min(((at, place) for at, place in found if at.kept >= 1 - max_loss), key=lambda pair: rule(pair[0]))
-        table[row, 1 - half :: 2] = remaining(place, at.step).table[row, 1 - half :: 2]
+    for row, (choosing, measuring) in product(range(len(places[0].seeds)), HALVES if rule is oracle else (WHOLE,)):
+        place, step = _picked(places, row, choosing, rule, max_loss)
+        table[row, measuring] = remaining(place, step).table[row, measuring]
     return before, table
+
+
+def _picked(places: Sequence[Place], row: int, prompts: slice, rule: Rule, max_loss: float) -> tuple[Place, int]:
+    """The run and the step that a rule picks for one seed, by some of the prompts."""
+    found = [(at, place) for place in places for at in candidates(place, row, prompts, untouched=True)]
+    at, place = min(((at, place) for at, place in found if at.kept >= 1 - max_loss), key=lambda pair: rule(pair[0]))
+    return place, at.step
 
 
 def removed_from(of: Measured, intervention: str, rule: Rule, max_loss: float) -> Estimate:
@@ -286,17 +291,15 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     )
     verdict, reason = ruled(mean, "the share of the bad behaviour that is gone")
     further = {
-        "removed": mean,
-        "blue_rule_removed": mean,
         "oracle_removed": by_oracle,
-        "zoo_worst_removed": worst,
+        "worst_removed": worst,
         **had(
-            benign_removed=lambda: removed_on_average(m, BENIGN, blue_rule, loss),
-            irrelevant_removed=lambda: removed_on_average(m, IRRELEVANT_DATA, blue_rule, loss),
-            removed_reversed=lambda: lasting(m, intervention),
+            over_benign=lambda: more_than(m, intervention, BENIGN, blue_rule, loss),
+            over_irrelevant=lambda: more_than(m, intervention, IRRELEVANT_DATA, blue_rule, loss),
+            reversed_removed=lambda: lasting(m, intervention),
             fresh_removed=lambda: gone_before_probe(m, intervention),
             came_back=lambda: came_back(m, intervention),
-            capability_lost=lambda: lost(m, intervention),
+            capability_lost=lambda: lost(m, intervention, loss),
             mangled=lambda: mangled(m, intervention),
         ),
     }
@@ -321,13 +324,20 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     )
 
 
-def lost(m: Measured, intervention: str) -> Estimate:
-    """The share of the capability that is lost at the last step, the mean over the zoo, in points of the capability."""
-    changes = [
-        capability(place, 0) - capability(place) for of in kinds(m).values() for place in tried(of, intervention)
-    ]
-    table = np.stack([one.table for one in changes]).mean(axis=0)
-    return mean_over_seeds(table, bounds=(-1.0, 1.0)).in_unit("points")
+def lost(m: Measured, intervention: str, max_loss: float) -> Estimate:
+    """The share of the capability that is lost at blue's checkpoint, the mean over the zoo; half of the prompts picks, the other half
+    measures, in turn."""
+    read = []
+    for of in kinds(m).values():
+        places = tuple(tried(of, intervention))
+        start = capability(places[0], 0).table
+        left = start.copy()
+        for row, (choosing, measuring) in product(range(len(start)), HALVES):
+            place, step = _picked(places, row, choosing, blue_rule, max_loss)
+            left[row, measuring] = capability(place, step).table[row, measuring]
+        read.append(removed_by_seed(start, left))
+    n = capability(tried(m)[0], 0).table.shape[1]
+    return mean_over_pairs(*stacked(read), n=n, pairs="fixed", unit="organism", bounds=(-np.inf, 1.0))
 
 
 def mangled(m: Measured, intervention: str) -> Estimate:
