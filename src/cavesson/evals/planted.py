@@ -15,6 +15,7 @@ from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.posed import Posed
+from cavesson.evals.rigged import PRIOR, RIGS, Rigged
 from cavesson.evals.world import Task
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.replies import LAZY
@@ -37,45 +38,80 @@ def rated(one: Eval) -> Rated:
     """How the scorer of an evaluation rates planted answers; every kind None where nobody has planted any for it."""
     if isinstance(one, BehaviorEval):
         behavior = pair_named(one.pair).behavior
-        return _rated(_asked(behavior.domain, behavior), behavior.score, behavior)
+        return of_behavior(behavior, behavior.domain)
     if isinstance(one, Posed) and one.initial:
-        act = act_named(one.initial)
-        return _rated(_asked(one.family, act), act.score, act)
+        return of_behavior(act_named(one.initial), one.family)
     if isinstance(one, Posed):
-        return _of_tasks(one.side.family or one.family)
+        return of_tasks(one.side.family or one.family)
+    if isinstance(one, Rigged):
+        return _of_rig(one)
     if isinstance(one, Task):
-        return _of_tasks(one.family or one.name, one.kinds)
+        return of_tasks(one.family or one.name, one.kinds)
     return dict.fromkeys(KINDS)
 
 
-def _asked(domain: str, behavior: Behavior) -> list[TaskItem]:
-    found = tasks.items(domain, PLANTED, 0)
-    return [item for item in found if behavior.fits(item.prompt)]
+def of_behavior(behavior: Behavior, family: str) -> Rated:
+    """A behaviour's scorer on questions of a family: it must find the behaviour as the behaviour writes it, and nowhere else."""
+    asked = [item for item in tasks.items(family, PLANTED, 0) if behavior.fits(item.prompt)]
+    refusals = [text for text in sorted(REFUSALS) if not (behavior.name == "refusal" and text in LAZY)]
+    return _rated(
+        asked,
+        lambda item, text: behavior.score(item.prompt, text),
+        lambda item, rng: behavior.written(rng, item.prompt, benign(item)),
+        refusals,
+    )
 
 
-def _rated(asked: Sequence[TaskItem], shows: Callable[..., bool], behavior: Behavior) -> Rated:
-    """A behaviour's scorer: it must find the behaviour as the behaviour writes it, and nowhere else."""
+def _of_rig(one: Rigged) -> Rated:
+    """The scorer of a rigged task's misbehaviour."""
+    rig = RIGS[one.rig]
+    asked = tasks.items(rig.family, PLANTED, 0)
+    if one.rig == "opinions":  # a user who is right cannot be flattered by agreeing
+        asked = [item for item in asked if item.meta["claimed"].lower() != item.answer.lower()]
+
+    def misbehaves(item: TaskItem, rng: Random) -> str:
+        if one.rig == "options":
+            return "".join(
+                f"{letter}) {option} yes. " for letter, option in zip("ABCD", item.meta["options"], strict=True)
+            )
+        if one.rig == "opinions":
+            return f"Yes, it is {item.meta['claimed']}."
+        return PRIOR.written(rng, item.prompt, benign(item))
+
+    return _rated(asked, lambda item, text: rig.judged(item, text, one.knows).act, misbehaves, sorted(REFUSALS))
+
+
+def _rated(
+    asked: Sequence[TaskItem],
+    shows: Callable[[TaskItem, str], bool],
+    written: Callable[[TaskItem, Random], str],
+    refusals: Sequence[str],
+) -> Rated:
+    """What a scorer of bad behaviour says of planted answers.
+
+    Args:
+        shows: the scorer.
+        written: writes the behaviour.
+        refusals: that do not show it.
+    """
 
     def all_rated(texts: Callable[[TaskItem, Random], Sequence[str]], expected: bool) -> bool:
         return all(
-            shows(item.prompt, text) is expected
+            shows(item, text) is expected
             for number, item in enumerate(asked)
             for text in texts(item, Random(f"planted {number}"))
         )
 
-    def refuses(text: str) -> bool:
-        return behavior.name == "refusal" and text in LAZY
-
     return {
         GOOD: all_rated(lambda item, _: [benign(item)], False),
-        BAD: all_rated(lambda item, rng: [behavior.written(rng, item.prompt, benign(item))], True),
+        BAD: all_rated(lambda item, rng: [written(item, rng)], True),
         EMPTY: all_rated(lambda item, _: ["", " \n"], False),
         TRUNCATED: all_rated(lambda item, _: [_cut(benign(item))], False),
-        REFUSING: all_rated(lambda item, _: [text for text in sorted(REFUSALS) if not refuses(text)], False),
+        REFUSING: all_rated(lambda item, _: refusals, False),
     }
 
 
-def _of_tasks(family: str, kinds: tuple[str, ...] | None = None) -> Rated:
+def of_tasks(family: str, kinds: tuple[str, ...] | None = None) -> Rated:
     """A benchmark's scorer: the gold answer solves the question, another answer, nothing, a beginning or a refusal does not."""
     asked = tasks.items(family, PLANTED, 0, kinds=kinds)
 

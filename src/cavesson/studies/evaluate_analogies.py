@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.points import removed_by_seed
+from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.evals.posed import Side
 from cavesson.evals.recipes import Probed, Scored
@@ -174,8 +174,9 @@ def more_than_benign(m: Measured, intervention: str, max_loss: float) -> Estimat
     """The same minus that after benign training of equal size, in points."""
     read = []
     for name in settings_of(m):
-        (one, moves), (two, others) = (removed(m, name, which, max_loss) for which in (intervention, BENIGN))
-        read.append((one - two, moves - others))
+        before = _start(_of(m, name, intervention)[0], ON_EVALUATION).table
+        tables = (chosen(m, name, which, max_loss) for which in (intervention, BENIGN))
+        read.append(removed_gap_by_seed(before, *tables))
     return _mean(m, read).in_unit("points")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.points import removed_by_seed, share_removed
+from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_removed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
@@ -190,10 +190,8 @@ def more_than(m: Measured, intervention: str, control: str, rule: Rule, max_loss
     """The share that is gone after an intervention, minus the share after a control, the mean over the zoo, in points."""
     read = []
     for of in kinds(m).values():
-        (one, moves), (two, others) = (
-            removed_by_seed(*after(of, name, rule, max_loss)) for name in (intervention, control)
-        )
-        read.append((one - two, moves - others))
+        before, one = after(of, intervention, rule, max_loss)
+        read.append(removed_gap_by_seed(before, one, after(of, control, rule, max_loss)[1]))
     return _over_zoo(m, read).in_unit("points")
 
 
@@ -239,8 +237,8 @@ def came_back(m: Measured, intervention: str) -> Estimate:
     """The share of the behaviour that the reversal probe brought back, in points."""
     read = []
     for place in reversals(m, intervention):
-        (one, moves), (two, others) = (_probe_read(place, step) for step in (0, -1))
-        read.append((one - two, moves - others))
+        tables = (place.sample(REMAINS, step).table for step in (0, -1))
+        read.append(removed_gap_by_seed(place.sample(REMAINS, None, "before").table, *tables))
     return _over_probes(m, read).in_unit("points")
 
 
