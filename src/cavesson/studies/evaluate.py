@@ -91,7 +91,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4]},
     "full": {
         "seeds": [0, 1, 2, 3, 4],
-        "games": {"organisms": [*FULL_ZOO], "lrs": [1e-3, 3e-3], "steps": 60, "probes": [20, 60]},
+        "games": {
+            "organisms": [*FULL_ZOO],
+            "red": {"steps": 300, "prompts": 1600},
+            "lrs": [1e-3, 3e-3],
+            "steps": 60,
+            "probes": [10, 30, 60],
+            "prompts": 480,
+            "reversal": {"steps": 60, "probes": [20, 60], "prompts": 480},
+        },
+        "rigged": {
+            "environments": ["option-hedging", "agreeing-rater", "watched"],
+            "during": ["kl", "inoculated", "irrelevant-prompt"],
+            "n": 80,
+            "n_capability": 40,
+        },
         "analogies": {"settings": [*HABITS]},
         "evaluation": {"n": 48, "n_control": 32},
     },
