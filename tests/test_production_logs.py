@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cavesson.cli.argument import figures_in
 from cavesson.errors import ConfigError
 from cavesson.production.ab import Plan, compare
 from cavesson.production.deployment import Delays, stream
@@ -189,6 +190,9 @@ def test_the_command_decides_and_says_so(cavesson: Callable[..., Said], tmp_path
     said = cavesson("ab", path, "--unit", "hours", "--horizon", 1000)
     assert said.code == 0, said.err
     assert "The measure lowers the cost" in said.out and "ship" in said.out and "drop: costs at most" in said.out
+    assert cavesson("ab", path, "--unit", "hours", "--figures", "ab.json").code == 0
+    effect = figures_in(tmp_path / "ab.json")["effect"]
+    assert effect.low < effect.value < effect.high < 0
     found = json.loads(cavesson("ab", path, "--unit", "hours", "--json", "--through", "--looks", 9).out)
     assert found["verdict"] == "ship" and len(found["looks"]) == 9
 
