@@ -250,3 +250,9 @@ def test_whatever_stands_in_a_cell_there_is_a_log_or_one_error(at: int, column: 
         else:
             assert len(log) == 30 and np.all(np.diff(log.arrived) >= 0) and np.all(log.known >= log.arrived)
             compare(log, Plan(looks=3))
+
+
+def test_a_log_without_any_label_decides_nothing_and_is_still_json(tmp_path: Path) -> None:
+    path = written(tmp_path / "log.jsonl", [{**row, "outcome": None, "delay": None} for row in rows()])
+    found = json.loads(compare(read_log(path, unit="hours"), Plan(looks=3)).to_json(), parse_constant=pytest.fail)
+    assert found["verdict"] == "undecided" and found["with_measure"] is None and len(found["looks"]) == 3

@@ -144,7 +144,8 @@ class Comparison:
     """All looks at one log, the last of them the first at which the rule decided, or the end of the log.
 
     Attributes:
-        with_measure, without: mean cost per labelled task of each arm at the end of the log, as labelled, for orientation only.
+        with_measure, without: mean cost per labelled task of each arm at the end of the log, as labelled, for orientation only; None: it
+            has no label.
         balance: evidence (an e-value) that the arms were not drawn with the plan's share; above 1000 something is wrong.
     """
 
@@ -152,8 +153,8 @@ class Comparison:
     looks: tuple[Look, ...]
     tasks: int
     source: str
-    with_measure: float
-    without: float
+    with_measure: float | None
+    without: float | None
     balance: float
 
     @property
@@ -390,5 +391,5 @@ def _verdict(low: float, high: float, margin: float) -> Verdict:
     return "no difference" if -margin < low and high < margin else "undecided"
 
 
-def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if len(values) else None
