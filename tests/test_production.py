@@ -102,7 +102,7 @@ def test_the_intervals_hold_the_true_effect_at_all_looks_at_once(draws: int) -> 
 def test_a_measure_that_hides_its_incidents_fools_those_who_count_the_labels_that_are_in(draws: int) -> None:
     """The same rates, but with the measure bad outcomes come to light six times later."""
     hiding = deployment(tasks=4000, delays=Delays(good=1, bad=1, with_measure=6))
-    fooled = {rule: 0 for rule in (sequence, sequence_of_labelled, at_the_end)}
+    fooled = dict.fromkeys((sequence, sequence_of_labelled, at_the_end), 0)
     for seed in range(draws):
         log = stream(SAME, hiding, seed)
         for rule in fooled:
@@ -153,7 +153,9 @@ def test_wrong_labels_are_corrected_and_their_doubt_widens_the_interval() -> Non
     st.tuples(st.floats(0, 0.3), st.floats(0, 0.3)).map(sorted),
     st.lists(st.floats(0, 1), min_size=6, max_size=6),
 )
-def test_the_correction_holds_whatever_the_rates_are(alarms: list[float], misses: list[float], drawn: list[float]) -> None:
+def test_the_correction_holds_whatever_the_rates_are(
+    alarms: list[float], misses: list[float], drawn: list[float]
+) -> None:
     """Both arms err at rates of their own within what is allowed; the labels' effect and level are known exactly."""
     with_, without = drawn[:2]
     rates = [(ends[0] + part * (ends[1] - ends[0])) for ends, part in zip([alarms, misses] * 2, drawn[2:], strict=True)]
@@ -249,7 +251,9 @@ def test_a_trial_says_what_a_test_would_say_and_what_it_cannot_know() -> None:
     """Ten answers to each kind say little about the models, however many tasks are simulated from them."""
     few = [(answers("everyday", 0.3, 0.1, 10), answers("hard", 0.5, 0.2, 10))] * 2
     many = [(answers("everyday", 0.3, 0.1, 1000), answers("hard", 0.5, 0.2, 1000))] * 2
-    found = [deployed(pairs, deployment(), streams=2, rules=["confidence sequence, every look"]) for pairs in (few, many)]
+    found = [
+        deployed(pairs, deployment(), streams=2, rules=["confidence sequence, every look"]) for pairs in (few, many)
+    ]
     assert found[0].effect.value == pytest.approx(found[1].effect.value)
     assert found[0].effect.high - found[0].effect.low > 5 * (found[1].effect.high - found[1].effect.low)
     assert found[1].effect.high < 0

@@ -6,13 +6,17 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cavesson.cli.argument import figures_in
 from cavesson.errors import ConfigError
 from cavesson.production.ab import Plan, compare
 from cavesson.production.deployment import Delays, stream
@@ -83,7 +87,9 @@ def test_jsonl_parquet_csv_and_other_names_give_the_same_comparison(tmp_path: Pa
     ]
     assert found[0].verdict == "ship"
     for other in found[1:]:
-        assert (other.low, other.high, other.day) == pytest.approx((found[0].low, found[0].high, found[0].day), abs=1e-6)
+        assert (other.low, other.high, other.day) == pytest.approx(
+            (found[0].low, found[0].high, found[0].day), abs=1e-6
+        )
 
 
 def change(at: int, **values: Any) -> Change:
@@ -164,7 +170,9 @@ def test_outcomes_that_cannot_be_known_yet_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="time is after the end of the log"):
         read_log(path, unit="hours", now=1.0)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    stamped = [{**row, "time": (tomorrow - timedelta(days=30) + timedelta(hours=row["time"])).isoformat()} for row in given]
+    stamped = [
+        {**row, "time": (tomorrow - timedelta(days=30) + timedelta(hours=row["time"])).isoformat()} for row in given
+    ]
     stamped[40]["delay"], stamped[40]["outcome"] = 24 * 60, 1.0
     with pytest.raises(ConfigError, match=r"line 41: outcome cannot be known yet: time plus delay is in the future"):
         read_log(written(tmp_path / "later.jsonl", stamped), unit="hours")
@@ -182,6 +190,9 @@ def test_the_command_decides_and_says_so(cavesson: Callable[..., Said], tmp_path
     said = cavesson("ab", path, "--unit", "hours", "--horizon", 1000)
     assert said.code == 0, said.err
     assert "The measure lowers the cost" in said.out and "ship" in said.out and "drop: costs at most" in said.out
+    assert cavesson("ab", path, "--unit", "hours", "--figures", "ab.json").code == 0
+    effect = figures_in(tmp_path / "ab.json")["effect"]
+    assert effect.low < effect.value < effect.high < 0
     found = json.loads(cavesson("ab", path, "--unit", "hours", "--json", "--through", "--looks", 9).out)
     assert found["verdict"] == "ship" and len(found["looks"]) == 9
 
@@ -216,3 +227,32 @@ def test_a_wrong_option_is_named(
 
 def test_a_file_that_is_not_there_is_named(cavesson: Callable[..., Said], tmp_path: Path) -> None:
     refused(cavesson("ab", "nowhere.jsonl"), tmp_path, "nowhere.jsonl")
+
+
+CELLS = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.just(10**400), st.floats(), st.text(max_size=3), st.just([1, {"a": None}]),
+    st.sampled_from(["with", "without", "2026-13-01", "0001-01-01T00:00:00", "9999-12-31T23:59:59+00:00", "1e999", "١"]),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 29), st.sampled_from(["time", "arm", "outcome", "delay", "kind", "weight", "id"]), CELLS)
+def test_whatever_stands_in_a_cell_there_is_a_log_or_one_error(at: int, column: str, cell: Any) -> None:
+    given_ = rows(30)
+    given_[at][column] = cell
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in given_), encoding="utf-8")
+        try:
+            log = read_log(path, unit="hours")
+        except ConfigError as error:
+            assert "log.jsonl" in error.problem and error.remedy
+        else:
+            assert len(log) == 30 and np.all(np.diff(log.arrived) >= 0) and np.all(log.known >= log.arrived)
+            compare(log, Plan(looks=3))
+
+
+def test_a_log_without_any_label_decides_nothing_and_is_still_json(tmp_path: Path) -> None:
+    path = written(tmp_path / "log.jsonl", [{**row, "outcome": None, "delay": None} for row in rows()])
+    found = json.loads(compare(read_log(path, unit="hours"), Plan(looks=3)).to_json(), parse_constant=pytest.fail)
+    assert found["verdict"] == "undecided" and found["with_measure"] is None and len(found["looks"]) == 3

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cavesson.argument.structure import Argument, Bound, Node, bound_of
+from cavesson.errors import nearest
 from cavesson.stats import Estimate
 
 State = Literal["supported", "judgement", "open", "contradicted"]
@@ -194,7 +195,8 @@ def _by_figure(node: Node, measured: Measured) -> Found:
     if figures is None:
         return "open", f"nothing of {node.artifact} was measured", None
     if bound.name not in figures:
-        return "open", f"{node.artifact} has no figure {bound.name!r}", None
+        hint = f"; {nearest(bound.name, figures)}" if figures else ""
+        return "open", f"{node.artifact} has no figure {bound.name!r}{hint}", None
     figure = figures[bound.name]
     inside, outside = _within(figure, bound)
     if node.kind == "defeater":  # what it says is the doubt

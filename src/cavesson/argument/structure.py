@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -171,18 +171,31 @@ def _with(text: str, intervention: str) -> str:
 
 def parse_argument(values: Mapping[str, Any], source: str) -> Argument:
     """The argument that a file's keys and values make. Raises as `load_argument`."""
-    file = validated(_File, values, {**dict.fromkeys(_File.model_fields, source), **dict.fromkeys(values, source)})
+    if isinstance(values.get("nodes"), dict):  # an id may look like a number
+        values = {**values, "nodes": {str(id): node for id, node in values["nodes"].items()}}
+    file = _valid(_File, source, values)
     if not 1 <= len(file.nodes) <= MOST_NODES:
         raise ConfigError(f"{source}: {len(file.nodes)} nodes.", f"An argument has 1 to {MOST_NODES}.")
-    nodes = {id: _node(f"{source}, node {id!r}", given) for id, given in file.nodes.items()}
+    nodes = {id: _valid(Node, f"{source}, node {id!r}", given) for id, given in file.nodes.items()}
     for id, node in nodes.items():
         _check_links(f"{source}, node {id!r}", id, node, nodes)
         _check_leaf(f"{source}, node {id!r}", node)
     return _whole(file, nodes, source)
 
 
-def _node(where: str, given: Mapping[str, Any]) -> Node:
-    return validated(Node, given, {**dict.fromkeys(Node.model_fields, where), **dict.fromkeys(given, where)})
+V = TypeVar("V", bound=Value)
+
+
+def _valid(schema: type[V], where: str, given: Mapping[str, Any]) -> V:
+    """What a part of the file says; an error names the part."""
+    try:
+        return validated(schema, given, {**dict.fromkeys(schema.model_fields, where), **dict.fromkeys(given, where)})
+    except ConfigError as error:
+        if error.problem.startswith(where):
+            raise
+        raise ConfigError(
+            f"{where}: {error.problem.removeprefix('The config does not fit: ')}", error.remedy
+        ) from error
 
 
 def _check_links(where: str, id: str, node: Node, nodes: Mapping[str, Node]) -> None:

@@ -58,6 +58,9 @@ def ab(
     through: Annotated[
         bool, typer.Option("--through", help="Read the whole log, also after the rule has decided.")
     ] = False,
+    figures: Annotated[
+        Path | None, typer.Option(help="Write the effect to a JSON file, for the leaf of an argument (`effect <= 0`).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare the arms of a real deployment: does the measure lower the cost of bad outcomes?
@@ -66,9 +69,11 @@ def ab(
 
     Example: cavesson ab log.jsonl --columns outcome=incident,delay=hours_to_label --unit hours
     """
+    import json
+    from dataclasses import asdict
     from typing import get_args
 
-    from cavesson.cli.options import naming
+    from cavesson.cli.options import naming, write_text
     from cavesson.errors import entry_of
     from cavesson.lab.documents import validated
     from cavesson.lab.show.terminal import Console
@@ -101,6 +106,8 @@ def ab(
         longest_gap=longest_gap,
     )
     found = compare(read, plan, stop=not through)
+    if figures is not None:
+        write_text("--figures", figures, json.dumps({"effect": asdict(found.effect)}, indent=1))
     if as_json:
         typer.echo(found.to_json())
         return

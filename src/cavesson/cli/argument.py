@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cavesson.cli.options import Place
+from cavesson.cli.options import Place, write_text
 
 if TYPE_CHECKING:
     from cavesson.argument import Argument, JudgedNode
@@ -57,7 +57,7 @@ def argument(
     read = default_argument(default or "") if file is None else load_argument(file)
     judged = judge(read, measured_for(read, Store(store), Path() if file is None else file.parent, figures))
     if html is not None:
-        _write(html, as_page(judged))
+        write_text("--html", html, as_page(judged))
         typer.echo(f"page: {html}", err=True)
     if markdown or as_json:
         typer.echo(json_of(judged) if as_json else as_markdown(judged), nl=as_json)
@@ -82,18 +82,6 @@ def argument(
         console.print(judged.sentence)
     if judged.state == "contradicted":
         raise typer.Exit(1)
-
-
-def _write(path: Path, page: str) -> None:
-    from cavesson.errors import ConfigError
-    from cavesson.lab import disk
-
-    try:
-        disk.write_whole(path, page)
-    except OSError as error:
-        raise ConfigError(
-            f"--html {path} cannot be written: {error.strerror}.", "Name a file in a folder that is there."
-        ) from error
 
 
 def measured_for(

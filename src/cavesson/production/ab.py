@@ -24,6 +24,7 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.lab.recipe import Value
 from cavesson.production.log import Array, Log
 from cavesson.production.sequence import half_width
+from cavesson.stats import Estimate
 
 Verdict = Literal["ship", "drop", "no difference", "undecided"]
 Pending = Literal["bounded", "left out"]
@@ -91,7 +92,8 @@ class Plan(Value):
         looks: how many times the log is looked at, evenly over its time. Any number does no harm.
         share: the probability with which a task goes to the arm with the measure.
         label_errors: how often labels are wrong.
-        tightest: the variance seen at which the interval is at its best (about 4 × tasks × rate of bad outcomes).
+        tightest: the variance seen (about 4 × tasks × rate of bad outcomes) at which the interval is at its best. Any value is
+            valid; 500 was better than or as good as 200 at rates from 0.02 to 0.4 in streams of 10,000 tasks.
         horizon: tasks that will come after the test, for the cost of a wrong decision; None: not known.
     """
 
@@ -100,7 +102,7 @@ class Plan(Value):
     looks: int = Field(40, ge=1, le=10_000)
     share: float = Field(0.5, ge=0.01, le=0.99)
     label_errors: LabelErrors = LabelErrors()
-    tightest: float = Field(200.0, ge=1)
+    tightest: float = Field(500.0, ge=1)
     horizon: int | None = Field(None, ge=0)
 
     @property
@@ -142,7 +144,8 @@ class Comparison:
     """All looks at one log, the last of them the first at which the rule decided, or the end of the log.
 
     Attributes:
-        with_measure, without: mean cost per labelled task of each arm at the end of the log, as labelled, for orientation only.
+        with_measure, without: mean cost per labelled task of each arm at the end of the log, as labelled, for orientation only; None: it
+            has no label.
         balance: evidence (an e-value) that the arms were not drawn with the plan's share; above 1000 something is wrong.
     """
 
@@ -150,8 +153,8 @@ class Comparison:
     looks: tuple[Look, ...]
     tasks: int
     source: str
-    with_measure: float
-    without: float
+    with_measure: float | None
+    without: float | None
     balance: float
 
     @property
@@ -168,6 +171,13 @@ class Comparison:
     def days(self) -> float:
         """How long the test took."""
         return self.last.day
+
+    @property
+    def effect(self) -> Estimate:
+        """The cost per task with the measure, less that without, with the interval of the last look."""
+        look, plan = self.last, self.plan
+        method = f"confidence sequence, {1 - plan.alpha:.0%} at every look at once"
+        return Estimate(look.value, look.low, look.high, max(look.counted, 1), method, "plain")
 
     @property
     def regrets(self) -> dict[str, float]:
@@ -381,5 +391,5 @@ def _verdict(low: float, high: float, margin: float) -> Verdict:
     return "no difference" if -margin < low and high < margin else "undecided"
 
 
-def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if len(values) else None

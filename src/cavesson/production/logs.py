@@ -164,16 +164,21 @@ def _number(place: str, name: str, column: str, value: Any, otherwise: str = "no
             f"{place}: {column} is missing" if value is None else f"{place}: {column} is {quoted(value)}, {otherwise}"
         )
         raise ConfigError(f"{problem}.", f"Correct the row, or name another column: --columns {name}=COLUMN")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
-        raise ConfigError(f"{place}: {column} is {number}.", "Leave the cell empty (null) where nothing is known.")
+        raise ConfigError(
+            f"{place}: {column} is {number}, no finite number.", "Leave the cell empty (null) where nothing is known."
+        )
     return number
 
 
 def _not_twice(place: str, row: Mapping[str, Any], named: Mapping[str, str], seen: dict[Any, str]) -> None:
     """Refuse a task that stands twice."""
     own = row.get(named["id"])
-    key = ("id", own) if own is not None else tuple((name, repr(value)) for name, value in row.items())
+    key = ("id", repr(own)) if own is not None else tuple((name, repr(value)) for name, value in row.items())
     if key in seen:
         what = f"{named['id']} is {quoted(own)} as" if own is not None else "the row is the same as"
         raise ConfigError(

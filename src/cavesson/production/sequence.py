@@ -7,9 +7,9 @@ mixture over λ, and it exceeds 1 / α at some time with probability at most α 
 mixture has a closed form. No outcome needs to be independent of others or of the same distribution.
 
 Source: Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
-Statistics 49 (2021): theorem 4 (empirical Bernstein), proposition 9 (gamma-exponential mixture). Written out here, because the
-authors' package `confseq` has no wheels and was last released in January 2023; `expectation` and `savvi` have no such sequence
-for averages that drift, on the versions of Python that this project supports.
+Statistics 49 (2021): theorem 4 (empirical Bernstein), proposition 9 (gamma-exponential mixture). Written out here, because no
+package fits (looked at in November 2026): `confseq`, the authors' own, must be compiled and was last released in January 2023;
+`expectation` needs Python 3.12; `ville` 0.1 has sequences for a mean that does not drift, `savvi` for regressions and counts.
 """
 
 from __future__ import annotations
