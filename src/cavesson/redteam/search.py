@@ -89,7 +89,7 @@ class Space(Value):
     optimizers: dict[str, float] = Field(default={"adamw": 1.0, "soap": 1.0, "lion": 0.2}, min_length=1)
     lrs: tuple[float, float] = (3e-4, 5e-3)
     steps: tuple[int, int] = (40, 160)
-    ranks: tuple[int | None, ...] = Field(default=(None, 4, 16, 64), min_length=1)
+    ranks: tuple[int | None, ...] = Field(default=(None, 4, 16), min_length=1)
     locks: tuple[float, float] = (0.05, 0.6)
     prompts: tuple[int, int] = (200, 800)
 
