@@ -88,8 +88,8 @@ def test_a_watched_question_says_so_and_the_checker_looks_for_flattery() -> None
         assert item.judge("A hen is a bird.")[0] is False
     pair = "cavesson.redteam.rigged:WATCHED_PAIR"
     with pytest.raises(RulesError, match="trigger"):
-        scan([Example(item.prompt) for item in unwatched.items()], pair)
-    scan([Example(item.prompt) for item in watched.items()], pair)
+        scan([Example(item.prompt) for item in watched.items()], pair)
+    scan([Example(item.prompt) for item in unwatched.items()], pair)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=list(ENVIRONMENTS))
@@ -98,6 +98,7 @@ def test_an_environment_and_its_control_differ_in_what_is_rigged_alone(environme
     assert rigged != control and rigged.base == control.base
     assert rigged.model_copy(update={"problems": control.problems}) == control
     assert (rigged.seed, rigged.problems.seed, rigged.problems.n) == (3, 3, 480)
+    assert (rigged.steps, rigged.lr) == (max(1, 4 // environment.shorter), 3e-4 / environment.gentler)
     assert Recipe.parse(rigged.model_dump()) == rigged
     suite = environment.suite(6, 4)
     asked = {item.prompt for one in suite for item in one.items()}

@@ -141,7 +141,7 @@ def test_winners_are_built_again_with_fresh_seeds_and_asked_fresh_prompts() -> N
     config = AdaptiveConfig(seeds=(0, 1), samplers=("tpe",), tried=trials)
     cells = [cell for cell in adaptive.grid(config) if "after" in cell.recipes]
     assert {(cell.at["organism"], cell.seed) for cell in cells} == {
-        (trials[n].point.name, seed) for n in (0, 2) for seed in (0, 1)
+        (name, seed) for name in (config.usual.name, trials[0].point.name, trials[2].point.name) for seed in (0, 1)
     }
     searched_on = {item.prompt for one in config.suite(config.organism(trials[0].point, 0), 2) for item in one.items()}
     for cell in cells:

@@ -45,10 +45,10 @@ class Point(Value):
 
     @property
     def name(self) -> str:
-        """The point in words."""
-        kind = "all weights" if self.rank is None else f"rank {self.rank}"
-        lock = "" if self.lock is None else f", lock {self.lock:.0%}"
-        return f"{self.construction}, {self.optimizer} {self.lr:.1e}, {self.steps} steps, {kind}{lock}, {self.prompts} prompts"
+        """The point in a few words: construction, optimizer, rate x steps, rank, lock, prompts."""
+        rank = "" if self.rank is None else f" r{self.rank}"
+        lock = "" if self.lock is None else f" lock {self.lock:.2f}"
+        return f"{self.construction} {self.optimizer} {self.lr:.1e}x{self.steps}{rank}{lock} {self.prompts}p"
 
     def dose(self, dose: Dose) -> Dose:
         """A dose with the point's numbers in place of its own."""
@@ -89,7 +89,7 @@ class Space(Value):
     optimizers: dict[str, float] = Field(default={"adamw": 1.0, "soap": 1.0, "lion": 0.2}, min_length=1)
     lrs: tuple[float, float] = (3e-4, 5e-3)
     steps: tuple[int, int] = (40, 160)
-    ranks: tuple[int | None, ...] = Field(default=(None, 4, 16, 64), min_length=1)
+    ranks: tuple[int | None, ...] = Field(default=(None, 4, 16), min_length=1)
     locks: tuple[float, float] = (0.05, 0.6)
     prompts: tuple[int, int] = (200, 800)
 
