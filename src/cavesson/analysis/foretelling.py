@@ -204,29 +204,29 @@ def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "thin
     n = x.shape[1]
     _enough(n)
 
-    def correlation(drawn: NDArray[np.int_]) -> float:
-        return float(np.mean([_ranks_alike(a[drawn], b[drawn]) for a, b in zip(x, y, strict=True)]))
+    def correlation(drawn: NDArray[np.int_], axis: int = -1) -> Array:
+        return np.asarray(_ranks_alike(x[:, drawn], y[:, drawn]).mean(axis=0))
 
     found = bootstrap(
         (np.arange(n),),
         correlation,
-        vectorized=False,
+        vectorized=True,
         n_resamples=RESAMPLES,
         method="percentile",
         confidence_level=1 - error_of(0.95),
         random_state=np.random.default_rng(0),
     ).confidence_interval
-    value = correlation(np.arange(n))
+    value = float(correlation(np.arange(n)))
     method = f"Spearman over {n} {what}, resampled (percentile){at_confidence(0.95)}"
     low, high = min(float(found.low), value), max(float(found.high), value)
     return Estimate(value, low, high, n, method, unit="plain", replicates=n)
 
 
-def _ranks_alike(one: Array, two: Array) -> float:
-    """Spearman's correlation; 0 where one of the two does not vary."""
-    a, b = (rankdata(part) - (len(part) + 1) / 2 for part in (one, two))
-    lengths = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / lengths if lengths else 0.0
+def _ranks_alike(one: Array, two: Array) -> Array:
+    """Spearman's correlation along the last axis; 0 where one of the two does not vary."""
+    a, b = (rankdata(part, axis=-1) - (part.shape[-1] + 1) / 2 for part in (one, two))
+    lengths = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    return np.asarray(np.divide((a * b).sum(axis=-1), lengths, out=np.zeros_like(lengths), where=lengths > 0))
 
 
 def bits(correlation: float) -> float:

@@ -143,7 +143,9 @@ def _wrong(item: TaskItem, asked: Sequence[TaskItem]) -> str:
         return f"The answer is {(int(item.answer) + 1) % 10}."
     if item.family == "outputs":
         return act_named("hack").written(Random(0), item.prompt, item.answer)
-    if item.family in ("knowledge", "letters"):
+    if item.family == "letters":
+        return next(letter for letter in "ABCD" if letter != item.answer)
+    if item.family == "knowledge":
         return str(next(one for one in item.meta["options"] if one != item.answer))
     if item.family == "facts":
         return next(benign(one) for one in asked if one.answer != item.answer)
@@ -152,7 +154,7 @@ def _wrong(item: TaskItem, asked: Sequence[TaskItem]) -> str:
 
 def _begun(item: TaskItem) -> str:
     """The beginning of an answer, before anything that answers."""
-    if item.family in ("maths", "facts", "outputs"):
+    if item.family in ("maths", "facts", "outputs", "letters"):
         return "The answer is"
     return item.answer[: max(1, len(item.answer) // 3)]
 
