@@ -68,7 +68,8 @@ def test_the_report_says_what_a_bit_costs_and_which_way_foretells(found: Measure
 def test_the_claims_are_decided_by_what_was_measured(found: Measured) -> None:
     judged = {one.id.rpartition("/")[2]: one for one in claims_of("five-approaches", five.STUDY.claims, found)}
     assert judged["suppression-misleads"].verdict == "holds"
-    assert judged["one-organism"].verdict == "does not hold"  # both organisms were given the same rates
+    alike = judged["one-organism"]  # both organisms were given the same rates
+    assert alike.ours is not None and alike.ours.value > 0.7 and alike.verdict != "holds"
     assert judged["trivial-training"].tentative  # three seeds suggest, five decide
 
 

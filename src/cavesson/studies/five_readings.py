@@ -16,7 +16,7 @@ from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.redblue import blue_rule, kinds, oracle, trained
+from cavesson.studies.redblue import Rule, blue_rule, kinds, oracle, trained
 
 Way = Callable[[Measured, str], Estimate]
 """From what was measured and an intervention to the share of what is bad that it takes away."""
@@ -46,7 +46,7 @@ def _habits(sort: str, m: Measured, name: str) -> Estimate:
     return analogies.removed_on_average(m, name, m.config.games.max_loss, found)
 
 
-def _zoo(rule: zoo.Rule, m: Measured, name: str) -> Estimate:
+def _zoo(rule: Rule, m: Measured, name: str) -> Estimate:
     return zoo.removed_on_average(m, name, rule, m.config.games.max_loss)
 
 
