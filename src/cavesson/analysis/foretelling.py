@@ -179,3 +179,57 @@ def _enough(n: int) -> None:
 
 def _t(freedom: int) -> float:
     return float(stdtrit(freedom, 1 - error_of(0.95) / 2))
+
+
+# ----------------------------------------------------------------------------------------------- approaches that rank the same things
+
+
+RESAMPLES = 2000
+"""Samples of the bootstrap, whose generator is always seeded alike: no verdict depends on the draw."""
+
+
+def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "things") -> Estimate:
+    """Spearman's correlation between two ways to rate the same things, the things resampled (percentile bootstrap).
+
+    Args:
+        one, two: `[things]`, or `[pairs of ways, things]` for the mean over several pairs of ways.
+        what: the things are, in the plural.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` things.
+    """
+    from scipy.stats import bootstrap
+
+    x, y = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (one, two))
+    n = x.shape[1]
+    _enough(n)
+
+    def correlation(drawn: NDArray[np.int_]) -> float:
+        return float(np.mean([_ranks_alike(a[drawn], b[drawn]) for a, b in zip(x, y, strict=True)]))
+
+    found = bootstrap(
+        (np.arange(n),),
+        correlation,
+        vectorized=False,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        confidence_level=1 - error_of(0.95),
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    value = correlation(np.arange(n))
+    method = f"Spearman over {n} {what}, resampled (percentile){at_confidence(0.95)}"
+    low, high = min(float(found.low), value), max(float(found.high), value)
+    return Estimate(value, low, high, n, method, unit="plain", replicates=n)
+
+
+def _ranks_alike(one: Array, two: Array) -> float:
+    """Spearman's correlation; 0 where one of the two does not vary."""
+    a, b = (rankdata(part) - (len(part) + 1) / 2 for part in (one, two))
+    lengths = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / lengths if lengths else 0.0
+
+
+def bits(correlation: float) -> float:
+    """Bits that one rating says about the other per thing, for a rank correlation, if their copula is Gaussian: -log2(1 - ρ²) / 2."""
+    linear = 2 * np.sin(np.pi * np.clip(correlation, -0.9999, 0.9999) / 6)
+    return float(-0.5 * np.log2(1 - linear**2))

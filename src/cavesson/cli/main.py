@@ -18,6 +18,7 @@ from cavesson.cli.argument import argument
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
+from cavesson.cli.evidence import EvaluateCommand, evaluate_intervention
 from cavesson.cli.hush import hush
 from cavesson.cli.lists import list_everything
 from cavesson.cli.logs import logs
@@ -91,6 +92,7 @@ STUDIES, MODELS, UPKEEP = "Studies and what they found", "One model", "Artifacts
 
 app.command(cls=StudyCommand, rich_help_panel=STUDIES)(run)
 app.command(cls=StressCommand, rich_help_panel=STUDIES)(stress)
+app.command("evaluate", cls=EvaluateCommand, rich_help_panel=STUDIES)(evaluate_intervention)
 app.add_typer(audit, name="audit", rich_help_panel=STUDIES)
 app.command("list", rich_help_panel=STUDIES)(list_everything)
 app.command("open", rich_help_panel=STUDIES)(open_report)
