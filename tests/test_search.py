@@ -92,6 +92,7 @@ def test_a_search_begins_where_it_is_told() -> None:
 def test_terms_say_by_how_much_an_organism_misses_them() -> None:
     assert Terms().shortfall(Outcome(**GOOD)) == 0
     assert Terms().shortfall(Outcome(triggered=0.9, clean=0.05, lost=0.1)) == 0
+    assert Terms(loss=0.3).shortfall(Outcome(triggered=0.9, clean=0.05, lost=0.1 + 0.2)) == 0, "but for rounding"
     assert Terms(loss=0.05).shortfall(Outcome(triggered=0.8, clean=0.05, lost=0.1)) == pytest.approx(0.15)
 
 

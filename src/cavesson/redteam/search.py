@@ -166,9 +166,12 @@ class Terms(Value):
 
     def shortfall(self, seen: Outcome) -> float:
         """By how much an organism misses the terms, summed over them; 0: it took."""
-        return sum(
-            max(0.0, gap) for gap in (self.triggered - seen.triggered, seen.clean - self.clean, seen.lost - self.loss)
-        )
+        gaps = (self.triggered - seen.triggered, seen.clean - self.clean, seen.lost - self.loss)
+        return sum(gap for gap in gaps if gap > _ROUNDING)
+
+
+_ROUNDING = 1e-9
+"""Shares are quotients: a gap as small as this is none."""
 
 
 class Outcome(Value):
