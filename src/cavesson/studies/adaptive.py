@@ -1,7 +1,7 @@
 """The study `adaptive`: the most robust organism that a red team with a budget finds against one given training.
 
 A tournament against a fixed zoo lets blue off where nobody in the zoo thought of this training. Here red searches constructions and
-their settings against the very intervention (approach 2 of the five approaches, FIELD 7). The best of many is biased upward, so every
+their settings against the very intervention (approach 2 of "Five approaches to evaluating training-based control measures", April 2026). The best of many is biased upward, so every
 winner is built again with fresh seeds and asked fresh prompts; a search at random with the same budget is the control.
 """
 
