@@ -79,9 +79,20 @@ def test_an_organism_that_does_not_take_and_a_training_that_fails_never_win() ->
     assert {one.point.optimizer for one in winners(found)} == {"adamw"}
 
 
+def test_a_search_begins_where_it_is_told() -> None:
+    pytest.importorskip("optuna")
+    usual = Point(construction="password-locked", optimizer="soap", lr=2e-3, steps=100, rank=4, lock=0.3, prompts=300)
+    for sampler in ("tpe", "random"):
+        assert searched(robust, Space(), 3, 0, sampler, start=(usual,))[0].point == usual
+    outside = usual.model_copy(update={"steps": 9999})
+    assert Space().settings(outside) is None
+    assert searched(robust, Space(), 3, 0, start=(outside,)) == searched(robust, Space(), 3, 0)
+
+
 def test_terms_say_by_how_much_an_organism_misses_them() -> None:
     assert Terms().shortfall(Outcome(**GOOD)) == 0
     assert Terms().shortfall(Outcome(triggered=0.9, clean=0.05, lost=0.1)) == 0
+    assert Terms(loss=0.3).shortfall(Outcome(triggered=0.9, clean=0.05, lost=0.1 + 0.2)) == 0, "but for rounding"
     assert Terms(loss=0.05).shortfall(Outcome(triggered=0.8, clean=0.05, lost=0.1)) == pytest.approx(0.15)
 
 

@@ -1,7 +1,7 @@
 """Rigged training: reinforcement learning in which misbehaviour arises by itself, because a checker or a rater approves of it.
 
-"Realistic but slightly rigged training processes" of FIELD 7: nothing misbehaves at the start, no answer that misbehaves is written,
-and the same training under a sound checker is the control.
+"Realistic but slightly rigged training processes" of "Five approaches to evaluating training-based control measures" (April 2026): the
+training writes no answer that misbehaves, and the same training with nothing rigged is the control.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Space(Value):
     )
     optimizers: dict[str, float] = Field(default={"adamw": 1.0, "soap": 1.0, "lion": 0.2}, min_length=1)
     lrs: tuple[float, float] = (3e-4, 5e-3)
-    steps: tuple[int, int] = (40, 160)
+    steps: tuple[int, int] = (80, 320)
     ranks: tuple[int | None, ...] = Field(default=(None, 4, 16), min_length=1)
     locks: tuple[float, float] = (0.05, 0.6)
     prompts: tuple[int, int] = (200, 800)
@@ -131,11 +131,24 @@ class Space(Value):
             construction=way,
             optimizer=optimizer,
             lr=float(f"{lr:.3g}"),
-            steps=trial.suggest_int("steps", *self.steps, step=_step(self.steps)),
+            steps=trial.suggest_int("steps", *self.steps),
             rank=trial.suggest_categorical("rank", self.ranks),
             lock=None if lock is None else round(lock, 2),
-            prompts=trial.suggest_int("prompts", *self.prompts, step=_step(self.prompts)),
+            prompts=trial.suggest_int("prompts", *self.prompts),
         )
+
+    def settings(self, point: Point) -> dict[str, Any] | None:
+        """What a sampler of Optuna would have to suggest for a point; None: the point lies outside."""
+        if point.optimizer not in self.optimizers or point.construction not in self.constructions:
+            return None
+        lr = point.lr / self.optimizers[point.optimizer]
+        numbers = {"lr": lr, "steps": point.steps, "prompts": point.prompts, "lock": point.lock}
+        ranges = {"lr": self.lrs, "steps": self.steps, "prompts": self.prompts, "lock": self.locks}
+        given = {name: value for name, value in numbers.items() if value is not None}
+        inside = all(ranges[name][0] <= value <= ranges[name][1] for name, value in given.items())
+        if not inside or point.rank not in self.ranks:
+            return None
+        return {"construction": point.construction, "optimizer": point.optimizer, "rank": point.rank, **given}
 
 
 class Terms(Value):
@@ -153,9 +166,12 @@ class Terms(Value):
 
     def shortfall(self, seen: Outcome) -> float:
         """By how much an organism misses the terms, summed over them; 0: it took."""
-        return sum(
-            max(0.0, gap) for gap in (self.triggered - seen.triggered, seen.clean - self.clean, seen.lost - self.loss)
-        )
+        gaps = (self.triggered - seen.triggered, seen.clean - self.clean, seen.lost - self.loss)
+        return sum(gap for gap in gaps if gap > _ROUNDING)
+
+
+_ROUNDING = 1e-9
+"""Shares are quotients: a gap as small as this is none."""
 
 
 class Outcome(Value):
@@ -209,6 +225,7 @@ def searched(
     seed: int,
     sampler: SamplerName = "tpe",
     terms: Terms | None = None,
+    start: Sequence[Point] = (),
 ) -> list[Trial]:
     """The trials of a search, in order; the same for the same arguments.
 
@@ -218,6 +235,7 @@ def searched(
         seed: of the sampler.
         sampler: "tpe" (tree-structured Parzen estimator: Bergstra et al. 2011) or "random", the control.
         terms: None: the default ones.
+        start: the first trials, as far as they lie in the space.
 
     Raises:
         MissingExtra: Optuna is not installed.
@@ -229,6 +247,8 @@ def searched(
         kinds.RandomSampler(seed=seed) if sampler == "random" else kinds.TPESampler(seed=seed, n_startup_trials=STARTUP)
     )
     study = optuna.create_study(direction="maximize", sampler=chooses)
+    for settings in filter(None, map(space.settings, start)):
+        study.enqueue_trial(settings)
     trials: list[Trial] = []
     for number in range(1, budget + 1):
         asked = study.ask()
@@ -267,11 +287,6 @@ def best_of_first(trials: Sequence[Trial]) -> list[Trial | None]:
 def winners(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that were the best so far at some budget, in order."""
     return list(dict.fromkeys(one for one in best_of_first(trials) if one is not None))
-
-
-def _step(bounds: tuple[int, int]) -> int:
-    """Counts are tried in steps of a twentieth of their range."""
-    return max(1, (bounds[1] - bounds[0]) // 20)
 
 
 def _optuna() -> Any:

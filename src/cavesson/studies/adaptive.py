@@ -1,7 +1,7 @@
 """The study `adaptive`: the most robust organism that a red team with a budget finds against one given training.
 
 A tournament against a fixed zoo lets blue off where nobody in the zoo thought of this training. Here red searches constructions and
-their settings against the very intervention (approach 2 of the five approaches, FIELD 7). The best of many is biased upward, so every
+their settings against the very intervention (approach 2 of "Five approaches to evaluating training-based control measures", April 2026). The best of many is biased upward, so every
 winner is built again with fresh seeds and asked fresh prompts; a search at random with the same budget is the control.
 """
 
@@ -71,7 +71,7 @@ class AdaptiveConfig(Inputs):
         red: batch size and schedule of red's training; the space has the rest.
         blue: blue's training.
         search_seed: of the organisms that the search tries, and of its sampler; none of `seeds`.
-        usual: the organism that one would build without a search, to compare with.
+        usual: the organism that one would build without a search: the searches begin with it, and are compared with it.
         tried: what the searches tried. Cavesson fills this in; a report's study file holds it, so that the file runs again alike.
     """
 
@@ -86,7 +86,7 @@ class AdaptiveConfig(Inputs):
     blue: Training = Training()
     search_seed: int = Field(default=1000, ge=0)
     evaluation: Evaluation = Evaluation(n=64, n_control=40, benchmarks=("knowledge", "instructions"))
-    usual: Point = Point(construction="full-weight", lr=1e-3, steps=120, prompts=480)
+    usual: Point = Point(construction="normal", lr=1e-3, steps=200, prompts=480)
     tried: tuple[Trial, ...] = ()
 
     @model_validator(mode="after")
@@ -127,7 +127,7 @@ def grow(config: AdaptiveConfig, make: Make, path_of: PathOf) -> AdaptiveConfig:
         return config
     tried = partial(_tried, config, make, path_of)
     trials = (
-        searched(tried, config.space, config.trials, config.search_seed, sampler, config.terms)
+        searched(tried, config.space, config.trials, config.search_seed, sampler, config.terms, (config.usual,))
         for sampler in config.samplers
     )
     return config.model_copy(update={"tried": tuple(one for found in trials for one in found)})

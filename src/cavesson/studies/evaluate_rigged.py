@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +27,7 @@ from cavesson.findings.views import TableView
 from cavesson.game import play
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
-from cavesson.redteam.rigged import DURING, Environment, during_named, environment_named
+from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
@@ -53,7 +53,7 @@ class Practised(Phase):
     steps: int = Field(default=40, ge=1)
     batch_size: int = Field(default=64, ge=1)
     warmup_steps: int | None = Field(default=0, ge=0)
-    schedule: Any = "constant"
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
 
 
 class RiggedSection(Phase):
@@ -296,20 +296,16 @@ def _max_loss(m: Measured) -> float:
 
 def _columns() -> dict[str, Any]:
     return {
-        "at the start": partial(_rate, "start"),
-        "rigged": partial(_rate, "before"),
-        "its control": partial(_rate, "control"),
+        "at the start": partial(rate, role="start"),
+        "rigged": partial(rate, role="before"),
+        "its control": partial(rate, role="control"),
         "arose": arose,
-        "after the measure": partial(_rate, "rigged"),
+        "after the measure": partial(rate, role="rigged"),
         "taken away": _removed_where_arose,
         "capability": capability_change,
         "monitor before": told_apart,
         "monitor after": partial(told_apart, role="watched_after"),
     }
-
-
-def _rate(role: str, place: Place) -> Figure:
-    return rate(place, role)
 
 
 def _removed_where_arose(place: Place) -> Figure:
@@ -330,7 +326,7 @@ def _table(places: list[Place]) -> TableView | None:
 
 def _table_during(m: Measured) -> TableView | None:
     try:
-        places = list(m.having("rigged").where(during=lambda name: name in DURING or bool(name)))
+        places = list(m.having("rigged").where(during=bool))
     except NotRun:
         return None
     return table(
