@@ -22,9 +22,11 @@ from cavesson.evals.rigged import Rigged
 from cavesson.findings.card import CardView
 from cavesson.game import play_on
 from cavesson.named import model_named
+from cavesson.redteam.search import Outcome, Trial
 from cavesson.report.card import as_html, as_markdown, cost
 from cavesson.studies import evaluate
 from cavesson.studies import evaluate_zoo as zoo
+from cavesson.studies.adaptive import AdaptiveConfig
 from cavesson.studies.evaluate_card import card, tables
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_PROMPT, SAYS_NOTHING, controls_of, under
 from cavesson.studies.grid import Cell, Measured
@@ -139,6 +141,32 @@ def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monke
     )
     found = card(replace(suppressed))
     assert [line for line in found.lacking if "'maths' rates planted answers wrongly (empty)" in line]
+
+
+def test_an_organism_built_against_the_intervention_is_the_worst_case(suppressed: Measured, tmp_path: Path) -> None:
+    """The search is taken as done: one trial, whose organism the intervention hardly touches."""
+    usual = AdaptiveConfig(seeds=(0,)).usual
+    found = Trial(
+        sampler="tpe",
+        number=1,
+        point=usual,
+        outcome=Outcome(triggered=1, clean=0, lost=0, left=0.9),
+        value=0.9,
+    )
+    config = suppressed.config.model_copy(
+        update={"adversary": evaluate.Adversary(trials=1, samplers=("tpe",), tried=(found,))}
+    )
+    against = [cell for cell in evaluate.grid(config) if "after" in cell.recipes]
+    assert {cell.at["intervention"] for cell in against} == {"pirate"} and len(against) == 5
+
+    def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
+        return 0.9 if role == "after" and one.label == "behavior/triggered" else 1.0 if role == "start" else 0.5
+
+    added = fabricated(against, tmp_path, rate, config)
+    whole = replace(suppressed, places=(*suppressed.places, *added.places), config=config)
+    figures = zoo.approach(whole, "pirate").figures
+    assert figures["adversary_removed"].value < 0.2 and figures["worst_removed"] == figures["adversary_removed"]
+    assert list(zoo.organisms_of(whole)) == list(zoo.organisms_of(suppressed))
 
 
 # ----------------------------------------------------------------------------------------------- planted answers

@@ -240,7 +240,7 @@ def searched(
     Raises:
         MissingExtra: Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = need_optuna()
     terms = terms or Terms()
     kinds = optuna.samplers
     chooses = (
@@ -289,7 +289,12 @@ def winners(trials: Sequence[Trial]) -> list[Trial]:
     return list(dict.fromkeys(one for one in best_of_first(trials) if one is not None))
 
 
-def _optuna() -> Any:
+def need_optuna() -> Any:
+    """The library of the search.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         import optuna
     except ImportError as error:

@@ -342,7 +342,7 @@ def usual_falls(m: Measured) -> ClaimResult:
 
 def search_finds_more(m: Measured) -> ClaimResult:
     """The winner of the adaptive search leaves more than the usual organism."""
-    gap = left_of(m, _winner(m, "tpe").point) - left_of(m, m.config.usual)
+    gap = left_of(m, winner(m, "tpe").point) - left_of(m, m.config.usual)
     return above(
         gap.estimate, 0.1, "what is left of the adaptive search's winner minus what is left of the usual organism"
     )
@@ -350,14 +350,19 @@ def search_finds_more(m: Measured) -> ClaimResult:
 
 def search_beats_chance(m: Measured) -> ClaimResult:
     """The winner of the adaptive search leaves more than that of the search at random."""
-    one, two = _winner(m, "tpe").point, _winner(m, "random").point
+    one, two = winner(m, "tpe").point, winner(m, "random").point
     if one == two:
         raise NotApplicable("both searches found the same organism")
     gap = left_of(m, one) - left_of(m, two)
     return above(gap.estimate, 0.1, "what is left of the adaptive search's winner minus that of the search at random")
 
 
-def _winner(m: Measured, sampler: str) -> Trial:
+def winner(m: Measured, sampler: str) -> Trial:
+    """The organism of a search that stood up best.
+
+    Raises:
+        NotRun: the search was not run, or none of its organisms took.
+    """
     if sampler not in m.config.samplers or not m.config.tried:
         raise NotRun(f"the search {sampler}")
     return _best(m, sampler, len(_trials(m.config, sampler)))

@@ -29,7 +29,7 @@ from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, controls_of
 from cavesson.studies.evaluate_diagnostics import BACK, diagnostics
 from cavesson.studies.evaluate_figures import Approach, had, not_run
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.redblue import blue_rule, kinds, remaining, reversal, tried
+from cavesson.studies.redblue import blue_rule, remaining, reversal, tried
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as figure_of
 from cavesson.training.recipes import Training
@@ -143,7 +143,7 @@ def _approach(m: Measured, id: ApproachId, name: str) -> ApproachView:
 def _controls(m: Measured, move: Move) -> Iterator[ControlView]:
     loss = m.config.games.max_loss
     known = controls_of(move)
-    untouched = [remaining(tried(of)[0], 0) for of in kinds(m).values()]
+    untouched = [remaining(tried(of)[0], 0) for of in zoo.organisms_of(m).values()]
     rate = mean_over_seeds(np.stack([one.table for one in untouched]).mean(axis=0))
     yield ControlView(
         name="never trained", about="how often the untouched organisms misbehave with the trigger", figure=rate

@@ -7,6 +7,7 @@ behaviour, and at the one that blue can pick, who sees the capability alone. Eit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -25,6 +26,7 @@ from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
+from cavesson.studies import adaptive
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, had, ruled
 from cavesson.studies.fields import LearningRates
@@ -47,6 +49,7 @@ from cavesson.studies.redblue import (
     reversal,
     run_cell,
     sample,
+    trained,
     tried,
 )
 from cavesson.studies.redblue import (
@@ -54,6 +57,7 @@ from cavesson.studies.redblue import (
 )
 from cavesson.studies.settings import Inputs, Phase, ReversalPhase
 from cavesson.studies.shown import table
+from cavesson.studies.shown import tried as tried_figure
 
 
 class Games(Phase):
@@ -180,6 +184,12 @@ def _picked(places: Sequence[Place], row: int, prompts: slice, rule: Rule, max_l
     return place, at.step
 
 
+def organisms_of(m: Measured) -> dict[str, Measured]:
+    """The runs and probes of each organism of the zoo."""
+    zoo = kinds(trained(m))
+    return {name: of for name, of in kinds(m).items() if name in zoo}
+
+
 def removed_from(of: Measured, intervention: str, rule: Rule, max_loss: float) -> Estimate:
     """The share of the behaviour that is gone from one kind of organism."""
     return share_removed(*after(of, intervention, rule, max_loss))
@@ -187,14 +197,14 @@ def removed_from(of: Measured, intervention: str, rule: Rule, max_loss: float) -
 
 def removed_on_average(m: Measured, intervention: str, rule: Rule, max_loss: float) -> Estimate:
     """The share of the behaviour that is gone, the mean over the zoo; organisms fixed: the interval is for these organisms."""
-    read = [removed_by_seed(*after(of, intervention, rule, max_loss)) for of in kinds(m).values()]
+    read = [removed_by_seed(*after(of, intervention, rule, max_loss)) for of in organisms_of(m).values()]
     return _over_zoo(m, read)
 
 
 def more_than(m: Measured, intervention: str, control: str, rule: Rule, max_loss: float) -> Estimate:
     """The share that is gone after an intervention, minus the share after a control, the mean over the zoo, in points."""
     read = []
-    for of in kinds(m).values():
+    for of in organisms_of(m).values():
         before, one = after(of, intervention, rule, max_loss)
         read.append(removed_gap_by_seed(before, one, after(of, control, rule, max_loss)[1]))
     return _over_zoo(m, read).in_unit("points")
@@ -207,7 +217,7 @@ def _over_zoo(m: Measured, read: list[tuple[Array, Array]]) -> Estimate:
 
 def removed_at_worst(m: Measured, intervention: str, rule: Rule, max_loss: float) -> tuple[str, Estimate]:
     """The organism from which least is gone, and the share; the interval holds for whichever organism is the worst."""
-    every = kinds(m)
+    every = organisms_of(m)
     with spending(1 / len(every), f"for the worst of {len(every)} organisms"):
         found = {name: removed_from(of, intervention, rule, max_loss) for name, of in every.items()}
     name = min(found, key=lambda one: found[one].value)
@@ -293,7 +303,10 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     mean = removed_on_average(m, intervention, blue_rule, loss)
     by_oracle = removed_on_average(m, intervention, oracle, loss)
     worst_name, worst = removed_at_worst(m, intervention, blue_rule, loss)
-    organisms = kinds(m)
+    against = tried_figure(lambda: removed_from_adversary(m))
+    if isinstance(against, Estimate) and against.value < worst.value:
+        worst_name, worst = "built against this very training", against
+    organisms = organisms_of(m)
 
     def fate(of: Measured) -> str:
         return ", ".join(reversal(place).verdict for place in reversals(of, intervention))
@@ -317,6 +330,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     further = {
         "oracle_removed": by_oracle,
         "worst_removed": worst,
+        **({"adversary_removed": against} if isinstance(against, Estimate) else {}),
         **had(
             over_benign=lambda: more_than(m, intervention, BENIGN, blue_rule, loss),
             over_irrelevant=lambda: more_than(m, intervention, IRRELEVANT_DATA, blue_rule, loss),
@@ -348,11 +362,25 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     )
 
 
+def removed_from_adversary(m: Measured) -> Estimate:
+    """The share of the behaviour that is gone from the organism that an adaptive red team found, built again with fresh seeds.
+
+    Raises:
+        NotRun: there was no such search, or it found none.
+    """
+    config = getattr(m.config, "adversary", None)
+    if config is None:
+        raise NotRun("a search against the intervention")
+    sub = replace(m, config=config)
+    place = m.where(organism=adaptive.winner(sub, config.samplers[0]).point.name).places[0]
+    return share_removed(place.sample(REMAINS, None, "start").table, place.sample(REMAINS, None).table)
+
+
 def lost(m: Measured, intervention: str, max_loss: float) -> Estimate:
     """The share of the capability that is lost at blue's checkpoint, the mean over the zoo; half of the prompts picks, the other half
     measures, in turn."""
     read = []
-    for of in kinds(m).values():
+    for of in organisms_of(m).values():
         places = tuple(tried(of, intervention))
         start = capability(places[0], 0).table
         left = start.copy()
@@ -368,7 +396,7 @@ def mangled(m: Measured, intervention: str) -> Estimate:
     """How often a triggered answer is a damaged copy of the behaviour at the last step, the mean over the zoo."""
     tables = [
         remaining(place).table - sample(place, TRIGGERED).table
-        for of in kinds(m).values()
+        for of in organisms_of(m).values()
         for place in tried(of, intervention)
     ]
     return mean_over_seeds(np.stack(tables).mean(axis=0))

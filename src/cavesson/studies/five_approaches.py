@@ -36,7 +36,6 @@ class FiveConfig(Measures):
     """
 
     interventions: Annotated[tuple[InterventionName, ...], Once] = Field(default=INTERVENTIONS, min_length=1)
-    argument: str | None = None
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.redblue import Rule, blue_rule, kinds, oracle, trained
+from cavesson.studies.redblue import Rule, blue_rule, oracle, trained
 
 Way = Callable[[Measured, str], Estimate]
 """From what was measured and an intervention to the share of what is bad that it takes away."""
@@ -51,7 +51,7 @@ def _zoo(rule: Rule, m: Measured, name: str) -> Estimate:
 
 
 def _one(m: Measured, name: str) -> Estimate:
-    first = next(iter(kinds(m).values()))
+    first = next(iter(zoo.organisms_of(m).values()))
     return zoo.removed_from(first, name, blue_rule, m.config.games.max_loss)
 
 
@@ -136,7 +136,7 @@ def one_for_the_others(m: Measured) -> Estimate:
     Raises:
         NotApplicable: there are fewer than two organisms, or too few interventions.
     """
-    organisms = kinds(m)
+    organisms = zoo.organisms_of(m)
     if len(organisms) < 2 or len(names(m)) < FEWEST:
         raise NotApplicable(f"one organism and the others take two organisms and {FEWEST} interventions")
     loss = m.config.games.max_loss
@@ -151,7 +151,7 @@ def minutes(m: Measured, way: str) -> float | None:
     """Work on one core for one intervention, what all interventions share included in equal parts; None: not known."""
     if not m.seconds:
         return None
-    first = next(iter(kinds(m)))
+    first = next(iter(zoo.organisms_of(m)))
     places = [place for place in m if PARTS[way](place, first)]
     below = lineage(*(recipe for place in places for cell in place.cells for recipe in cell.recipes.values()))
     seconds = sum(m.seconds.get(recipe.fingerprint, 0.0) for recipe in below if not recipe.virtual)

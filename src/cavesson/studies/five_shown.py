@@ -9,9 +9,10 @@ from cavesson.analysis.foretelling import bits
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.plan import duration
 from cavesson.stats import Estimate
+from cavesson.studies.evaluate_zoo import organisms_of
 from cavesson.studies.five_readings import EXPENSIVE, LASTING, foretells, minutes, names, ratings
 from cavesson.studies.grid import Measured, NotApplicable
-from cavesson.studies.redblue import kinds, title
+from cavesson.studies.redblue import title
 from cavesson.studies.shown import Note, table
 
 
@@ -94,7 +95,7 @@ def foretold(m: Measured, expensive: str) -> str | None:
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """Which cheap way foretells which expensive one."""
     yield from filter(None, (foretold(m, one) for one in EXPENSIVE))
-    yield f"{len(names(m))} interventions, {len(kinds(m))} organisms, {len(m.config.seeds)} seeds."
+    yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {len(m.config.seeds)} seeds."
 
 
 def notes(m: Measured) -> Iterator[Note]:
