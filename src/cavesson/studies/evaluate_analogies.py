@@ -48,7 +48,7 @@ class Analogies(Value):
         red: how a habit is put in.
     """
 
-    settings: SettingNames = Field(default=("flag/sycophancy/weights", "flag/voice/weights"), min_length=1)
+    settings: SettingNames = Field(default=("flag/sycophancy/weights", "flag/narrative/weights"), min_length=1)
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
 
 
@@ -237,7 +237,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
         realism=ABOUT["analogies"][2],
         loopholes=[
             "A style that displaces every other style takes a habit of style away and says nothing about goals.",
-            "Blue could train on the habit itself, which in the case that matters nobody can label.",
+            "An intervention may train the habit itself, as pirate SFT trains the pirate's voice: choose other habits for it.",
         ],
         would_change=f"An interval on the other side of {ENOUGH:.0%}, or a habit of another kind that stays.",
         figures=further,

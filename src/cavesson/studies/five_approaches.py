@@ -41,7 +41,7 @@ class FiveConfig(Measures):
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "seeds": [0, 1, 2],
-        "analogies": {"settings": ["flag/voice/weights"]},
+        "analogies": {"settings": ["flag/narrative/weights"]},
         "evaluation": {"n": 24, "n_control": 12},
     },
     "full": {
