@@ -109,6 +109,30 @@ def removed_by_seed(before: ArrayLike, after: ArrayLike) -> tuple[Array, Array]:
     return 1 - values, -moves
 
 
+def removed_gap_by_seed(before: ArrayLike, one: ArrayLike, two: ArrayLike) -> tuple[Array, Array]:
+    """The share that is gone in `one` minus the share that is gone in `two`, [seeds], and how far each prompt moves it.
+
+    Two pseudo-prompts, on which the one or the other alone shows the behaviour, keep the interval open where no prompt tells the two
+    apart (as in the paired intervals of Bonett and Price).
+
+    Args:
+        before, one, two: scores within 0..1 on the same prompts, [seeds, prompts].
+
+    Raises:
+        CavessonError: under some seed there was no behaviour before.
+    """
+    start, first, second = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, one, two))
+    for row in start:
+        _require_some(row, "bad behaviour")
+    total = start.sum(axis=1, keepdims=True)
+    apart = np.pad(second - first, ((0, 0), (0, 2)))
+    apart[:, -2:] = 1.0, -1.0
+    gap = (second - first).sum(axis=1, keepdims=True) / total
+    moves = (apart - gap * np.pad(start, ((0, 0), (0, 2)))) / total
+    moves[:, -2:] *= np.sqrt(sharing(moves[:, :-2]))
+    return gap[:, 0], moves
+
+
 def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Sweep]:
     """Group points by their `seed` label and give each group its start.
 
