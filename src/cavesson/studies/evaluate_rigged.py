@@ -265,6 +265,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
         loopholes=[
             "An intervention that damages the model lowers the rate as well: compare the capability.",
             "A lower rate may be a hidden one: compare how well the monitor tells the model from its control.",
+            "The monitor tells any difference from the control, a voice that the intervention brought included.",
             "Blue's prompts are chat: an intervention that trained on the rigged questions would be judged on its own training data.",
         ],
         would_change="environments with other flaws, larger models, and misbehaviour that is rare or strategic",
