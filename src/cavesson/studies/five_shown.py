@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.foretelling import bits
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.plan import duration
@@ -94,8 +95,10 @@ def foretold(m: Measured, expensive: str) -> str | None:
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """Which cheap way foretells which expensive one."""
-    yield from filter(None, (foretold(m, one) for one in EXPENSIVE))
-    yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {len(m.config.seeds)} seeds."
+    seeds = len(m.config.seeds)
+    few = f"Of fewer than {FEWEST_SEEDS} seeds, this only suggests something. " if seeds < FEWEST_SEEDS else ""
+    yield from (f"{few}{found}" for one in EXPENSIVE if (found := foretold(m, one)) is not None)
+    yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {seeds} seed{'s' if seeds > 1 else ''}."
 
 
 def notes(m: Measured) -> Iterator[Note]:
