@@ -182,6 +182,7 @@ EVERYWHERE = {
     "robust-organisms": [],
     "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
     "transfer": ["law={}", "cases={}"],
+    "adaptive": [],
 }
 
 

@@ -18,6 +18,7 @@ from cavesson.evals.inspected import PREFIX as INSPECT
 from cavesson.evals.inspected import InspectTask, inspect_task
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed
+from cavesson.evals.rigged import Rigged
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "behavior": BehaviorEval,
     "conditional": Conditional,
     "posed": Posed,
+    "rigged": Rigged,
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,

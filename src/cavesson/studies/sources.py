@@ -16,6 +16,8 @@ EXPLORATION = "Exploration hacking, arXiv 2604.28182 (2026)"
 TRANSFER = "How do LLMs generalize when we do training that is intuitively compatible with two off-distribution behaviors? (April 2026)"
 INOCULATION = "The same post's case study of inoculation prompting (plots, 2026)"
 IRRELEVANT_PROMPT = "Riché and nielsrolf: conditionalization confounds inoculation prompting results (February 2026)"
+APPROACHES = "Five approaches to evaluating training-based control measures (April 2026)"
+CARDS = "Acceptance Cards, arXiv 2605.10575 (2026)"
 CONTROL = "A control that the method demands"
 """In place of a publication: without this control, the statements beside it would say nothing."""
 
@@ -32,6 +34,8 @@ URLS: Mapping[str, str] = {
     TRANSFER: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
     INOCULATION: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
     IRRELEVANT_PROMPT: "https://forum.effectivealtruism.org/posts/dRoubc8KCBzHgmoMM/conditionalization-confounds-inoculation-prompting-results",
+    APPROACHES: "https://www.alignmentforum.org/posts/mDcHzdoxB6sh3w2zG/five-approaches-to-evaluating-training-based-control",
+    CARDS: "https://arxiv.org/abs/2605.10575",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""

@@ -120,6 +120,9 @@ STUDIES: dict[str, str] = {
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
     "opaque-reasoning": "cavesson.studies.opaque_reasoning:STUDY",
     "transfer": "cavesson.studies.transfer:STUDY",
+    "evaluate": "cavesson.studies.evaluate:STUDY",
+    "five-approaches": "cavesson.studies.five_approaches:STUDY",
+    "adaptive": "cavesson.studies.adaptive:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 
