@@ -204,5 +204,10 @@ def test_two_claims_with_one_id_are_refused() -> None:
 
 
 def test_at_least_75_published_statements_are_registered_and_all_studies_have_some():
-    counted = [sum(claim.kind == "replication" for claim in study_named(study).claims) for study in STUDIES]
-    assert sum(counted) >= 75 and min(counted) > 0
+    """`evaluate` asks about the user's intervention, of which nothing is published."""
+    counted = {
+        study: sum(claim.kind == "replication" for claim in study_named(study).claims)
+        for study in STUDIES
+        if study != "evaluate"
+    }
+    assert sum(counted.values()) >= 75 and min(counted.values()) > 0
