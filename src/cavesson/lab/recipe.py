@@ -77,6 +77,7 @@ KINDS: dict[str, str] = {
     "scored-answers": "cavesson.evals.answered:ScoredAnswers",
     "selected": "cavesson.evals.recipes:Selected",
     "reinforced": "cavesson.rl.reinforced:Reinforced",
+    "on-policy-distilled": "cavesson.rl.distilled:OnPolicyDistilled",
     "perplexity": "cavesson.sampling.perplexity:Perplexity",
     "perplexity-half": "cavesson.sampling.perplexity:PerplexityHalf",
     "noised-like": "cavesson.sampling.matched_noise:NoisedLike",

@@ -120,6 +120,7 @@ STUDIES: dict[str, str] = {
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
     "opaque-reasoning": "cavesson.studies.opaque_reasoning:STUDY",
     "transfer": "cavesson.studies.transfer:STUDY",
+    "distillation": "cavesson.studies.distillation:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 
