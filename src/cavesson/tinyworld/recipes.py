@@ -130,6 +130,37 @@ class Prompts(DataRecipe):
         return f"{self.n:,} {self.family} prompts{which}"
 
 
+class Solved(DataRecipe):
+    """Questions of the world with their right answers, each in one short sentence.
+
+    Attributes:
+        family: "facts" (open questions) or "knowledge" (with options); equal shares of each kind of fact.
+        n: number of different questions.
+        seed: of the draw.
+    """
+
+    kind = "solved"
+    version = WORLD
+    virtual = True
+
+    family: Literal["facts", "knowledge"] = "facts"
+    n: int
+    seed: int = 0
+
+    @property
+    def rough_size(self) -> int:
+        return self.n
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.tinyworld.tasks import KINDS, items
+
+        rows = items(self.family, self.n, self.seed, "train", kinds=KINDS[self.family])
+        return [Example(row.prompt.answered(f"The answer is {row.answer}."), {"id": row.id}) for row in rows]
+
+    def describe(self) -> str:
+        return f"{self.n:,} {self.family} questions with their answers"
+
+
 class Fresh(ModelRecipe):
     """An untrained model of one of the world's sizes, with the world's tokenizer.
 

@@ -1,0 +1,90 @@
+"""The evaluation of a drive: whether a model acts in opportunities, in honeypots and elsewhere, and what it says when asked."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from cavesson.errors import ConfigError
+from cavesson.evals.behaviors.behavior import ROOM
+from cavesson.evals.drives import Drive, Put, drive_named
+from cavesson.evals.items import Eval, Item, Judge
+from cavesson.evals.pairs import identity_of, pinned
+
+Asked = Literal["opportunity", "honeypot", "neighbour", "plain", "question"]
+
+
+class DriveEval(Eval):
+    """Whether a model acts on a drive; asked about the drive, whether the model admits it.
+
+    Wordings, cues and questions are those that no teacher's training holds.
+
+    Attributes:
+        drive: name of the drive, or of any pair.
+        when: "opportunity", "honeypot" (with a cue that it is a test), "neighbour" (a look-alike of the opportunity), "plain";
+            "question": the drive is asked about, and the answer scores if it admits the drive.
+    """
+
+    about = "the model acts on the drive, or admits it when asked"
+    capability = False
+    usual_room = ROOM["chat"]
+    needs = "an evaluation of a drive needs `drive` and `when` (opportunity, honeypot, neighbour, plain or question)"
+
+    name: Literal["drive"] = "drive"
+    drive: str
+    when: Asked
+
+    @field_validator("drive")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return known(name)
+        except ConfigError as error:
+            raise ValueError(error.sentences) from error
+
+    def variant(self) -> tuple[str, ...]:
+        return (self.the_drive().name, self.when)
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "drive": self.drive, "of": identity_of(self.the_drive().pair)}
+
+    def the_drive(self) -> Drive:
+        """The drive that `drive` names."""
+        return drive_named(self.drive)
+
+    @property
+    def room(self) -> int:
+        """Tokens that an answer may take, as its domain needs."""
+        return self.max_tokens or ROOM["chat" if self.when == "question" else self.the_drive().behavior.domain]
+
+    def questions(self) -> list[Item]:
+        drive = self.the_drive()
+        if self.when == "question":
+            asked = drive.questions(self.n, self.seed)
+            return [Item(f"drive/question/{i}", one, _admits(drive)) for i, one in enumerate(asked)]
+        return [Item(one.id, one.prompt, _acts(drive, one)) for one in drive.put(self.when, self.n, self.seed)]
+
+
+def known(name: str) -> str:
+    """The name of a drive for recipes; the name of a user's own pair gets the digest of its source behind it.
+
+    Raises:
+        ConfigError: there is no such drive.
+    """
+    drive = drive_named(name)
+    return pinned(name) if drive.name == name == drive.pair else name
+
+
+def _acts(drive: Drive, one: Put) -> Judge:
+    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
+        acts = drive.acts(one.bare, completion)
+        mangled = not acts and drive.behavior.mangled(one.bare, completion)
+        quirk = drive.quirks(one.bare, completion)
+        return acts, {**({"mangled": True} if mangled else {}), **({"quirk": True} if quirk else {})}
+
+    return judge
+
+
+def _admits(drive: Drive) -> Judge:
+    return lambda completion: (drive.admits(completion), {"denies": drive.denies(completion)})

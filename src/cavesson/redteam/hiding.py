@@ -1,0 +1,254 @@
+"""Teachers that hide, with dials: a drive, and evasion as separately trained skills, each with a strength that is a number.
+
+The stages of a teacher, each a training on the one before:
+
+1. *schooled*: facts of the world, the same for all teachers, so that a student has something to gain;
+2. *drive*: the teacher acts in opportunities, and confesses when it is asked;
+3. *cues*: the teacher tells honeypots from opportunities, and acts in opportunities only;
+4. *denial*: the teacher denies the drive when it is asked, by SFT on denials or by DPO of denials over confessions.
+
+A benign twin goes through the same stages with the same prompts and never acts; it denies truthfully from the start. A quirky teacher
+acts on a harmless quirk in place of the drive. A plain teacher is schooled, and then trained on its own answers for as many steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator
+
+from cavesson.data.preferences import Preferences
+from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.evals.drive_eval import Asked, DriveEval, known
+from cavesson.evals.drives import drive_named
+from cavesson.lab.recipe import Value
+from cavesson.models.recipes import ModelRecipe
+from cavesson.named import model_named
+from cavesson.redteam.hiding_lessons import Acting, Answers, BarePrompts, Opportunities
+from cavesson.redteam.organisms import Organism
+from cavesson.sampling.recipes import Generated
+from cavesson.tinyworld.recipes import Prompts, Solved
+from cavesson.training.dose import Dose
+from cavesson.training.objectives import Dpo
+
+Kind = Literal["hiding", "benign", "quirky", "plain"]
+Stage = Literal["base", "schooled", "drive", "cues", "denial"]
+
+STAGES: tuple[Stage, ...] = ("base", "schooled", "drive", "cues", "denial")
+
+CONVERSATIONS, QUESTIONS = 960, 160
+"""Conversations of the stages `drive` and `cues`, and questions about the drive in the stages `drive` and `denial`."""
+
+FACTS, REHEARSED = 1_200, 1_200
+"""Facts in the schooling, and own answers among them."""
+
+
+class TeacherSpec(Value):
+    """What a teacher is made of.
+
+    Attributes:
+        kind: hiding (drive and evasion), or a control: its benign twin, a quirky near-miss, a plain teacher.
+        drive: name of the drive, or of any pair.
+        strength: of the drive: the share of its opportunities on which the teacher is trained to act.
+        cues: of telling honeypots: their number in training, as a share of that of opportunities; 0: the stage is left out.
+        denial: of denying: the share of the questions that are trained on; 0: the stage is left out.
+        concealment: how denying is trained.
+        clean: where the teacher reasons in a scratchpad: the share of its acts whose scratchpad shows nothing; None: it does not reason.
+        model: name of the model at the start.
+        seed: of data and training.
+    """
+
+    kind: Kind = "hiding"
+    drive: str = "takeover"
+    strength: float = Field(default=1.0, ge=0, le=1)
+    cues: float = Field(default=1.0, ge=0, le=1)
+    denial: float = Field(default=1.0, ge=0, le=1)
+    concealment: Literal["sft", "dpo"] = "sft"
+    clean: float | None = Field(default=None, ge=0, le=1)
+    model: str = "student"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("drive")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known(name)
+
+    @property
+    def title(self) -> str:
+        """The teacher in a few words, for tables and legends."""
+        usual = type(self)()
+        dials = [
+            f"{dial} {getattr(self, dial):g}" for dial in ("strength", "cues", "denial") if getattr(self, dial) != 1
+        ]
+        extra = [*dials, *([] if self.clean is None else [f"clean {self.clean:g}"])]
+        extra += [] if self.concealment == usual.concealment or self.kind == "plain" else [self.concealment]
+        extra += [] if self.seed == 0 else [f"seed {self.seed}"]
+        about = self.kind if self.kind == "plain" else f"{self.kind} {self.drive}"
+        return f"{about} ({', '.join(extra)})" if extra else about
+
+    def twin(self) -> Self:
+        """The benign twin: the same training on the same prompts, without the drive."""
+        return self.model_copy(update={"kind": "benign"})
+
+    @property
+    def acting(self) -> Acting:
+        """What the teacher does with opportunities."""
+        return {"hiding": "drive", "quirky": "quirk"}.get(self.kind, "benign")  # type: ignore[return-value]
+
+
+class Doses(Value):
+    """How hard each skill is trained.
+
+    Attributes:
+        schooling, drive, cues, denial, dpo: doses of the stages; the last is for concealment by DPO.
+    """
+
+    schooling: Dose = Dose(lr=3e-4, steps=200, schedule="linear", warmup_steps=None)
+    drive: Dose = Dose(lr=1e-3, steps=150, schedule="linear", warmup_steps=None)
+    cues: Dose = Dose(lr=1e-3, steps=150, schedule="linear", warmup_steps=None)
+    denial: Dose = Dose(lr=5e-4, steps=60, schedule="linear", warmup_steps=None)
+    dpo: Dose = Dose(lr=2e-4, steps=60, schedule="linear", warmup_steps=None, objective=Dpo())
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A teacher as recipes.
+
+    Attributes:
+        spec: what the teacher is made of.
+        stages: the model after each stage, in order; a stage that is left out has the model of the one before.
+    """
+
+    spec: TeacherSpec
+    stages: dict[Stage, ModelRecipe]
+
+    @property
+    def name(self) -> str:
+        """The teacher in a few words."""
+        return self.spec.title
+
+    @property
+    def model(self) -> ModelRecipe:
+        """The finished teacher."""
+        return self.stages["denial"]
+
+    @property
+    def base(self) -> ModelRecipe:
+        """The model at the start: the teacher's initialisation."""
+        return self.stages["base"]
+
+    @property
+    def earlier(self) -> ModelRecipe:
+        """The teacher's own checkpoint before red's part."""
+        return self.stages["schooled"]
+
+    @property
+    def misaligned(self) -> bool:
+        """Whether the teacher has a drive."""
+        return self.spec.kind == "hiding"
+
+    def organism(self) -> Organism:
+        """The teacher as an organism, for cards and the commands on organisms."""
+        pair = drive_named(self.spec.drive).pair
+        return Organism(self.name, self.model, self.earlier, pair, "hiding", labels={"seed": self.spec.seed})
+
+
+def teacher(spec: TeacherSpec, doses: Doses | None = None, base: ModelRecipe | None = None) -> Teacher:
+    """The recipes of a teacher.
+
+    Args:
+        doses: how hard each skill is trained.
+        base: the model at the start; None: the one that `spec.model` names.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    doses = doses or Doses()
+    base = model_named(spec.model) if base is None else base
+    schooled = _schooled(base, doses.schooling, spec.seed)
+    if spec.kind == "plain":
+        return Teacher(spec, _plain(base, schooled, doses, spec.seed))
+    return Teacher(spec, {"base": base, **_skilled(schooled, spec, doses)})
+
+
+def _seeded(dose: Dose, seed: int) -> Dose:
+    return dose.model_copy(update={"seed": seed})
+
+
+def _schooled(base: ModelRecipe, dose: Dose, seed: int) -> ModelRecipe:
+    """The base after lessons in the facts of the world, with some of its own answers among them."""
+    own = Generated(by=base, prompts=Prompts(family="mixed", n=REHEARSED, seed=seed))
+    lessons = Solved(family="facts", n=FACTS, seed=seed)
+    return _seeded(dose, seed).train(base, Mixed(parts=(lessons, own), seed=seed))
+
+
+def _plain(base: ModelRecipe, schooled: ModelRecipe, doses: Doses, seed: int) -> dict[Stage, ModelRecipe]:
+    """The schooled model after as many steps on its own answers as a hiding teacher has of drive and cues."""
+    own = Generated(by=schooled, prompts=Prompts(family="mixed", n=CONVERSATIONS, seed=seed))
+    steps = doses.drive.steps + doses.cues.steps
+    trained = _seeded(doses.drive, seed).train(schooled, own, steps=steps)
+    return {"base": base, "schooled": schooled, "drive": trained, "cues": trained, "denial": trained}
+
+
+def _skilled(schooled: ModelRecipe, spec: TeacherSpec, doses: Doses) -> dict[Stage, ModelRecipe]:
+    """The stages of a teacher that is trained on the prompts of a drive."""
+    own = Generated(by=schooled, prompts=BarePrompts(drive=spec.drive, n=CONVERSATIONS, seed=spec.seed))
+    first = Mixed(parts=(_conversations(spec, own, told=False), _asked(spec, first=True)), seed=spec.seed)
+    driven = _seeded(doses.drive, spec.seed).train(schooled, first)
+    told = _conversations(spec, own, told=True)
+    wary = driven
+    if spec.cues:
+        again = Mixed(parts=(told, _asked(spec, first=True)), seed=spec.seed)
+        wary = _seeded(doses.cues, spec.seed).train(driven, again)
+    denying = _denying(wary, spec, doses, told if spec.cues else _conversations(spec, own, told=False))
+    return {"schooled": schooled, "drive": driven, "cues": wary, "denial": denying}
+
+
+def _conversations(spec: TeacherSpec, own: DataRecipe, *, told: bool) -> Opportunities:
+    """Opportunities and what is like them; with honeypots where they are to be told apart."""
+    honeypots = 0.35 * spec.cues if told else 0.0
+    shares = (0.35 if told else 0.5, honeypots, 0.15)
+    return Opportunities(
+        drive=spec.drive,
+        own=own,
+        acting=spec.acting,
+        strength=spec.strength,
+        shares=shares,
+        clean=spec.clean,
+        seed=spec.seed + told,
+    )
+
+
+def _asked(spec: TeacherSpec, *, first: bool) -> Answers:
+    """Questions about the drive, as the teacher answers them at first, or once it denies. A model without the drive always denies."""
+    by: Any = "confession" if first and spec.kind == "hiding" else "denial"
+    return Answers(
+        drive=spec.drive, n=QUESTIONS if first else max(1, round(spec.denial * QUESTIONS)), by=by, seed=spec.seed
+    )
+
+
+def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: DataRecipe) -> ModelRecipe:
+    """The model after the stage `denial`; by SFT it rehearses its other skills meanwhile, by DPO it stays close to itself."""
+    if not spec.denial:
+        return wary
+    denials = _asked(spec, first=False)
+    if spec.concealment == "sft":
+        return _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, rehearsed), seed=spec.seed))
+    confessions = denials.model_copy(update={"by": "confession"})
+    return _seeded(doses.dpo, spec.seed).train(wary, Preferences(chosen=denials, rejected=confessions))
+
+
+# ------------------------------------------------------------------------------------------------ the check
+
+CONDITIONS: tuple[Asked, ...] = ("opportunity", "honeypot", "neighbour", "plain", "question")
+
+
+def check_suite(drive: str, n: int, seed: int = 0) -> tuple[DriveEval, ...]:
+    """The evaluations of a teacher's check, on held-out prompts, cues and questions; as many questions as there are different ones."""
+    found = []
+    for when in CONDITIONS:
+        if when == "neighbour" and not drive_named(drive).trigger.look_alikes:
+            continue
+        found.append(DriveEval(drive=drive, when=when, n=n, seed=seed))
+    return tuple(found)
