@@ -68,6 +68,8 @@ KINDS: dict[str, str] = {
     "told-apart": "cavesson.inside.recipes:ToldApart",
     "foretold": "cavesson.inside.foretold:Foretold",
     "linearised": "cavesson.inside.foretold:Linearised",
+    "drive-stream": "cavesson.suspicion.recipes:DriveStream",
+    "audited": "cavesson.suspicion.recipes:Audited",
     "scored": "cavesson.evals.recipes:Scored",
     "probed": "cavesson.evals.recipes:Probed",
     "prefilled": "cavesson.evals.prefilled:Prefilled",
