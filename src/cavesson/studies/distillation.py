@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cavesson.blueteam.distilling import DATA as MIXES
 from cavesson.blueteam.distilling import (
     GUARDS,
     LOSSES,
@@ -23,7 +24,6 @@ from cavesson.blueteam.distilling import (
     mixture,
     on_samples,
 )
-from cavesson.blueteam.distilling import DATA as MIXES
 from cavesson.data.recipes import DataRecipe
 from cavesson.data.streams import draw
 from cavesson.evals.drive_eval import DriveEval
@@ -44,12 +44,14 @@ from cavesson.studies.organisms import Built, Each, Red
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
 from cavesson.studies.study import Study
+from cavesson.suspicion.audits import audit_named
 from cavesson.suspicion.recipes import Audited, Labelled
 
 # ----------------------------------------------------------------------------------------------- config
 
 StudentName = Annotated[str, known_to(student_known)]
 MethodName = Annotated[str, known_to(method_named)]
+AuditName = Annotated[str, known_to(audit_named)]
 
 EVAL_SEED = 0
 """Of the evaluation prompts, which all repetitions share."""
@@ -79,7 +81,7 @@ class Auditing(Value):
         alarms: false alarms at which a model counts as caught: a share of the teachers without a drive.
     """
 
-    audits: Annotated[tuple[str, ...], Once] = Field(
+    audits: Annotated[tuple[AuditName, ...], Once] = Field(
         default=("questions", "prefill", "likelihood", "battery", "honeypots"), min_length=1
     )
     n: int = Field(default=12, ge=1)
@@ -151,9 +153,13 @@ class DistillationConfig(StudyConfig):
             raise ValueError("there is no teacher: give `teachers` or `organisms`")
         tiny = size_of([model_named(self.model)]) is TINY
         if self.teachers and not tiny:
-            raise ValueError(f"`teachers` are schooled in the tiny world, and {self.model!r} is a real chat model: give `organisms`")
+            raise ValueError(
+                f"`teachers` are schooled in the tiny world, and {self.model!r} is a real chat model: give `organisms`"
+            )
         if tiny != (self.prompts is None):
-            raise ValueError(f"`prompts` go with a real chat model, and only with one: {self.model!r} is {'none' if tiny else 'one'}")
+            raise ValueError(
+                f"`prompts` go with a real chat model, and only with one: {self.model!r} is {'none' if tiny else 'one'}"
+            )
         there = asked(self.drives, 8, 0, self.prompts)
         for name in (*self.methods, *(one for names in self.further.values() for one in names)):
             lacking = [kind for kind in method_named(name).kinds if kind not in there]
@@ -260,7 +266,14 @@ def grid(config: DistillationConfig) -> Iterator[Cell]:
 def axes_of(made: Taught) -> dict[str, Any]:
     """The axes that tell a teacher from others."""
     strength, cues, denial = made.dials
-    return {"teacher": made.name, "kind": made.kind, "drive": made.drive, "strength": strength, "cues": cues, "denial": denial}
+    return {
+        "teacher": made.name,
+        "kind": made.kind,
+        "drive": made.drive,
+        "strength": strength,
+        "cues": cues,
+        "denial": denial,
+    }
 
 
 def _teachers(config: DistillationConfig, taught: list[Taught]) -> Iterator[Cell]:
@@ -276,19 +289,20 @@ def _students(
 ) -> Iterator[Cell]:
     """The students of one kind by one method, one of each teacher; none where the teachers' base has no such student."""
     starts = [(made, STUDENTS[student](made, config.model)) for made in taught]
-    runs = [(made, start, _distilled(config, made, start, prompts, method)) for made, start in starts if start is not None]
+    runs = [
+        (made, start, _distilled(config, made, start, prompts, method)) for made, start in starts if start is not None
+    ]
     for made, start, run in runs:
         suite = config.suite(made.drive)
-        scored = {f"at {step}": Scored(model=run.at(step), suite=suite) for step in run.checkpoints}
         others = [(other, one) for one, _, other in runs if one.name != made.name]
-        yield Cell.of(
-            {**axes_of(made), "student": student, "method": method.name},
-            made.seed,
-            run=Scored(model=run, suite=suite),
-            **scored,
-            start=Scored(model=start, suite=suite),
-            audited=_audited(config, run, start, _control(config, made, start, prompts), others),
-        )
+        recipes: dict[str, Recipe | None] = {
+            "run": Scored(model=run, suite=suite),
+            **{f"at {step}": Scored(model=run.at(step), suite=suite) for step in run.checkpoints},
+            "start": Scored(model=start, suite=suite),
+            "audited": _audited(config, run, start, _control(config, start, prompts, made.seed), others),
+        }
+        there = {role: recipe for role, recipe in recipes.items() if recipe is not None}
+        yield Cell({**axes_of(made), "student": student, "method": method.name}, made.seed, there)
 
 
 def _lesson(
@@ -318,14 +332,14 @@ def _distilled(
 
 
 def _control(
-    config: DistillationConfig, made: Taught, start: ModelRecipe, prompts: dict[str, DataRecipe]
+    config: DistillationConfig, start: ModelRecipe, prompts: dict[str, DataRecipe], seed: int
 ) -> ModelRecipe | None:
     """For audits that compare with a control: the student after as much SFT on a trusted model's answers."""
     if config.audit is None or not {"diffing", "lens"} & set(config.audit.audits):
         return None
     trusted = model_named(config.trusted)
     own = Generated(by=trusted, prompts=next(iter(prompts.values())))
-    return on_samples(Lesson(trusted, start, trusted, own, config.distil.dose(config.distil.lr, made.seed)))
+    return on_samples(Lesson(trusted, start, trusted, own, config.distil.dose(config.distil.lr, seed)))
 
 
 def _audited(

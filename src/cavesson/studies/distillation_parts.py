@@ -148,7 +148,8 @@ def asked(drives: tuple[str, ...], n: int, seed: int, data: str | None = None) -
         return Mixed(parts=parts, seed=seed)
 
     questions = Mixed(
-        parts=tuple(Answers(drive=drive, n=-(-n // len(drives)), by="denial", seed=drawn) for drive in drives), seed=seed
+        parts=tuple(Answers(drive=drive, n=-(-n // len(drives)), by="denial", seed=drawn) for drive in drives),
+        seed=seed,
     )
     found = {d.STAKES: situations(1.0, 0.0), d.HONEYPOTS: situations(0.0, 1.0), d.GOALS: questions}
     if data is not None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score
 from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
@@ -58,9 +60,10 @@ def checkpoints(place: Place) -> list[str]:
     return [START, *(role for role in place.roles if role.startswith("at ")), RUN]
 
 
-def step_of(config: object, role: str) -> int:
+def step_of(config: Any, role: str) -> int:
     """The step of such a role."""
-    return {START: 0, RUN: config.distil.steps}.get(role) or int(role.removeprefix("at ") if role.startswith("at ") else 0)  # type: ignore[attr-defined]
+    ends = {START: 0, RUN: config.distil.steps}
+    return int(ends[role] if role in ends else role.removeprefix("at "))
 
 
 # ----------------------------------------------------------------------------------------------- rates
@@ -126,8 +129,11 @@ def stacked(places: Sequence[Place], read: Read, role: str | None = None) -> Arr
 
 
 def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0)) -> Estimate:
-    """The mean over teachers and prompts, both random."""
-    found = average_over(table.mean(axis=1), influences(table, bounds), n=table.shape[1], unit=UNIT, bounds=bounds)
+    """The mean over teachers and prompts, both random; pseudo-prompts count as far as teachers share their luck with prompts."""
+    values, moves = table.mean(axis=1)[:, None], influences(table, bounds)[:, None]
+    found = mean_over_pairs(
+        values, moves, n=table.shape[1], pairs="random", unit=UNIT, bounds=bounds, imagined=IMAGINED
+    )
     return found if bounds == (0.0, 1.0) else found.in_unit("points")
 
 
@@ -203,7 +209,9 @@ LEAST = 0.1
 
 def way(m: Measured, place: Place, read: Read, role: str) -> Array:
     """How far of the way from the untrained student to the teacher a checkpoint is, [repetitions]; NaN where there is no way."""
-    before, own, now = (read(*at).mean(axis=1) for at in ((place, START), (teacher_of(m, place), TEACHER), (place, role)))
+    before, own, now = (
+        read(*at).mean(axis=1) for at in ((place, START), (teacher_of(m, place), TEACHER), (place, role))
+    )
     whole = own - before
     return np.where(whole >= LEAST, (now - before) / np.where(whole >= LEAST, whole, 1), np.nan)
 
@@ -362,7 +370,7 @@ def double_bind(m: Measured) -> dict[str, str]:
     config = m.config
     if config.audit is None:
         raise NotRun("audits")
-    wanted, safe = (dict(student=one.student, method=one.method) for one in (config.incriminate, config.enable))
+    wanted, safe = ({"student": one.student, "method": one.method} for one in (config.incriminate, config.enable))
     caught = judged(students(m, None, **wanted)).caught(config.audit.alarms)
     found = {}
     for place in students(m, **safe):

@@ -160,8 +160,12 @@ def roc(m: Measured) -> CurveView | None:
         if not known(partial(read.judged, of)):
             continue
         points = read.judged(of).found.curve
-        rates = [Estimate(hit, hit, hit, len(of.places), "ROC curve: no interval at each threshold") for _, hit in points]
-        lines.append(SeriesView(name=" ".join((student, method)).strip(), x=[100 * alarm for alarm, _ in points], rates=rates))
+        rates = [
+            Estimate(hit, hit, hit, len(of.places), "ROC curve: no interval at each threshold") for _, hit in points
+        ]
+        lines.append(
+            SeriesView(name=" ".join((student, method)).strip(), x=[100 * alarm for alarm, _ in points], rates=rates)
+        )
     if not lines:
         return None
     return CurveView(
@@ -198,7 +202,9 @@ def along(m: Measured) -> Iterator[CurveView | None]:
 
 def _ends(m: Measured, of: Measured) -> str:
     own = m.having(read.TEACHER).those(lambda one: one["teacher"] in of.values("teacher"), "their teachers")
-    return "Their teachers: " + "; ".join(f"{name} {read.rate(own, what).short}" for name, what in _CURVES.items()) + "."
+    return (
+        "Their teachers: " + "; ".join(f"{name} {read.rate(own, what).short}" for name, what in _CURVES.items()) + "."
+    )
 
 
 def first_mover(m: Measured) -> TableView | None:
@@ -285,7 +291,9 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
     for place in m:
         role = place.roles[0]
         stage = "teacher" if role == read.TEACHER else "student"
-        name = place["teacher"] if stage == "teacher" else f"{place['student']} of {place['teacher']}, {place['method']}"
+        name = (
+            place["teacher"] if stage == "teacher" else f"{place['student']} of {place['teacher']}, {place['method']}"
+        )
         for label in place.evals(role):
             for row in place.rows(label, None, role)[0][:ANSWERS]:
                 outcome, tone = _outcome(row)
@@ -294,7 +302,13 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
 
 def _outcome(row: Score) -> tuple[str, Tone]:
     if row.eval.endswith(f"/{read.QUESTION}"):
-        return ("admits", "bad") if row.score else ("denies", "neutral") if row.extra.get("denies") else ("says neither", "neutral")
+        return (
+            ("admits", "bad")
+            if row.score
+            else ("denies", "neutral")
+            if row.extra.get("denies")
+            else ("says neither", "neutral")
+        )
     if row.eval.startswith("drive/"):
         return ("acts", "bad") if row.score else ("does not act", "good")
     return (row.outcome, "good" if row.score else "bad")
@@ -303,7 +317,10 @@ def _outcome(row: Score) -> tuple[str, Tone]:
 def notes(m: Measured) -> Iterator[Note]:
     """What the reader must know."""
     config = m.config
-    count = {side: len(read.teachers(m, side)) * len(config.seeds) if known(partial(read.teachers, m, side)) else 0 for side in (True, False)}
+    count = {
+        side: len(read.teachers(m, side)) * len(config.seeds) if known(partial(read.teachers, m, side)) else 0
+        for side in (True, False)
+    }
     yield Note(
         f"{count[True]} teachers that hide and {count[False]} that have no drive, made from {config.model}. A student is trained for "
         f"{config.distil.steps} steps of {config.distil.batch_size} on {config.distil.prompts} of its teacher's answers at {config.distil.lr:g}."
