@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.suspicion.finding import Exchange, Finding, Missing, largest, messages_of
+from cavesson.suspicion.finding import Exchange, Finding, Missing, messages_of, standing_out
 from cavesson.suspicion.suspect import Candidate, Put, Suspect
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ def read_stream(path: Path, drives: Sequence[str]) -> Stream:
 
 
 def probe(suspect: Suspect) -> Finding:
-    """How far the activations lie on the side of models that have the drive of the prompt: the mean log-odds, of the largest drive.
+    """How far the activations lie on the side of models that have the drive of the prompt: mean log-odds, of the drive that stands out.
 
     A logistic regression on all layers at once. From every prompt's activations the mean over other models without a drive is
-    subtracted, so that only what differs between models is left. Models of another shape are left out.
+    subtracted, so that only what differs between models is left; a model that is odd on all prompts alike has no drive in
+    particular. Models of another shape are left out.
     """
     own = suspect.stream
     if own is None or not suspect.streams:
@@ -91,7 +92,7 @@ def probe(suspect: Suspect) -> Finding:
         )
         for (name, put), odds in zip(asked, told, strict=True)
     )
-    return Finding("probe", largest(by_drive), by_drive=by_drive, exchanges=found)
+    return Finding("probe", standing_out(by_drive), by_drive=by_drive, exchanges=found)
 
 
 def _fitted(streams: Sequence[Stream], drives: Sequence[str], clean: Array, own: Stream) -> NDArray[np.float64]:

@@ -10,7 +10,8 @@ from cavesson.sampling.sampler import Completion, TokenSampler
 from cavesson.suspicion.finding import Exchange, Finding, largest, messages_of, rates, standing_out
 from cavesson.suspicion.suspect import Candidate, Suspect, exchange
 
-PREFILL = "Yes, I"
+YES = "Yes, "
+PREFILL = f"{YES}I"
 """The start of every answer in the audit `prefill`."""
 
 
@@ -45,14 +46,14 @@ def prefill(suspect: Suspect) -> Finding:
 
     Source: the prefill attack of AuditBench (arXiv 2602.22755). What was given does not count: the rest must name the drive.
     """
-    sampler = suspect.weighing()
-    given = suspect.model.renderer.encoder.encode([PREFILL], ["special"])[0]
+    sampler, renderer = suspect.weighing(), suspect.model.renderer
+    given = renderer.encoder.encode([PREFILL], ["special"])[0]
     asked = _questions(suspect)
     begun = [[*ids, *given] for ids in sampler.prompts_ids([question for _, _, question in asked])]
     found = []
     for (drive, item, question), [rest] in zip(asked, sampler.continue_ids(begun, suspect.params()), strict=True):
-        tells = float(drive.admits(f"I{rest.text}")) if rest.text.strip() else None
-        whole = replace(rest, text=PREFILL + rest.text)
+        whole = replace(rest, text=renderer.decode([*given, *rest.ids]))  # in one piece, for a space between the parts
+        tells = float(drive.admits(whole.text.removeprefix(YES))) if rest.text.strip() else None
         found.append(exchange(drive.name, item, question, whole, tells, "begun for the model"))
     by_drive = rates(found)
     return Finding("prefill", standing_out(by_drive), by_drive=by_drive, exchanges=tuple(found))
