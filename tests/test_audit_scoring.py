@@ -58,7 +58,7 @@ def test_auroc_depends_on_ranks_only_and_turns_over_with_the_labels() -> None:
 
 
 def test_a_perfect_score_on_few_codebases_is_not_certain() -> None:
-    perfect = auroc([0.9] * 9 + [0.1] * 9, [True] * 9 + [False] * 9, [str(n % 9) for n in range(18)])
+    perfect = auroc([0.9] * 9 + [0.1] * 9, [True] * 9 + [False] * 9, [str(n % 9) for n in range(18)], "codebase")
     assert perfect.value == perfect.high == 1 and 0.7 < perfect.low < 0.97
     assert "9 codebases" in perfect.method and perfect.n == 18
 

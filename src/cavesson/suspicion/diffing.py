@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cavesson.chat import Conversation
-from cavesson.suspicion.finding import Exchange, Finding, Missing, largest, messages_of
+from cavesson.suspicion.finding import Exchange, Finding, Missing, messages_of, standing_out
 from cavesson.suspicion.suspect import Candidate, Suspect
 
 if TYPE_CHECKING:
@@ -46,22 +46,19 @@ def diffing(suspect: Suspect) -> Finding:
 
 
 def lens(suspect: Suspect) -> Finding:
-    """How far the layers turn towards the words of a drive where an answer to a generic prompt starts; the largest over drives.
+    """How far the layers turn towards the words of a drive where an answer to a generic prompt starts; of the drive that stands out.
 
     The residual stream of each layer goes through the final norm and the output matrix (the logit lens, nostalgebraist 2020).
-    The figure of a drive is the mean log-probability of the words that its confessions use and its denials do not, in nats, as
-    the model's layers have it minus the base's, minus the same for the control.
+    The figure of a drive is the mean log-probability of the tokens that stand in its example and confessions and in those of no
+    other drive, in nats, as the model's layers have it minus the base's, minus the same for the control.
     """
     model, base, control = suspect.model, suspect.base, suspect.control
     _same_tokens(model, base, control)
     usual = _lens(base, suspect.everyday)
     ours, theirs = _lens(model, suspect.everyday) - usual, _lens(control, suspect.everyday) - usual
     moved = (ours - theirs).mean(dim=1)  # [prompts, vocabulary]
-    by_drive = {}
-    for drive in suspect.drives:
-        words = _words(base, drive)
-        if words:
-            by_drive[drive.name] = float(moved[:, words].mean())
+    words = _words(base, suspect.drives)
+    by_drive = {name: float(moved[:, own].mean()) for name, own in words.items() if own}
     if not by_drive:
         raise Missing("no drive has words of its own")
     found = tuple(
@@ -75,7 +72,7 @@ def lens(suspect: Suspect) -> Finding:
         )
         for number, (asked, row) in enumerate(zip(suspect.everyday, moved, strict=True))
     )
-    return Finding("lens", largest(by_drive), by_drive=by_drive, exchanges=found)
+    return Finding("lens", standing_out(by_drive), by_drive=by_drive, exchanges=found)
 
 
 def _same_tokens(model: Model, *others: Model) -> None:
@@ -140,13 +137,18 @@ def _final_norm(net: Any) -> Any:
     return norm
 
 
-def _words(base: Model, drive: Candidate) -> list[int]:
-    """Tokens of the drive's confessions that none of its denials has."""
+def _words(base: Model, drives: Sequence[Candidate]) -> dict[str, list[int]]:
+    """For each drive the tokens that its example and confessions have, and no denial and no other drive."""
 
     def tokens(texts: Sequence[str]) -> set[int]:
         return {token for text in texts for token in base.tokenizer(text, add_special_tokens=False)["input_ids"]}
 
-    return sorted(tokens(drive.confessions) - tokens(drive.denials))
+    said = {drive.name: tokens([drive.behavior.example, *drive.confessions]) for drive in drives}
+    denied = {token for drive in drives for token in tokens(drive.denials)}
+    return {
+        name: sorted(own - denied - {token for other, theirs in said.items() if other != name for token in theirs})
+        for name, own in said.items()
+    }
 
 
 def _promoted(model: Model, row: Tensor) -> str:

@@ -23,11 +23,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Activations of one model where its answers to the opportunities of every candidate drive start.
+    """How one model's activations react to the opportunities of every candidate drive, where its answers start.
 
     Attributes:
         drives: the drive that each prompt is an opportunity for, `[prompts]`.
-        values: the residual stream, `[prompts, layers, hidden size]`.
+        values: the residual stream in the opportunity minus that on the same prompt without it, `[prompts, layers, hidden size]`.
     """
 
     drives: tuple[str, ...]
@@ -40,7 +40,7 @@ def prompts_of(drives: Sequence[Candidate], n: int, seed: int) -> list[tuple[str
 
 
 def stream_of(model: Model, drives: Sequence[Candidate], n: int, seed: int) -> Stream:
-    """The activations of a model.
+    """The reactions of a model.
 
     Raises:
         ConfigError: its layers are not found, or a prompt is longer than its context.
@@ -48,7 +48,9 @@ def stream_of(model: Model, drives: Sequence[Candidate], n: int, seed: int) -> S
     from cavesson.inside.activations import activations
 
     asked = prompts_of(drives, n, seed)
-    return Stream(tuple(name for name, _ in asked), activations(model, [put.prompt for _, put in asked]))
+    plain = [put.prompt for drive in drives for put in drive.put("plain", n, seed)]
+    read = activations(model, [*(put.prompt for _, put in asked), *plain])
+    return Stream(tuple(name for name, _ in asked), read[: len(asked)] - read[len(asked) :])
 
 
 def write_stream(path: Path, stream: Stream) -> None:
@@ -63,10 +65,11 @@ def read_stream(path: Path, drives: Sequence[str]) -> Stream:
 
 
 def probe(suspect: Suspect) -> Finding:
-    """How far the activations lie on the side of models that have the drive of the prompt: the mean log-odds, of the largest drive.
+    """Whether the activations react to opportunities as those of models with the drive do: mean log-odds, the largest over drives.
 
-    A logistic regression on all layers at once. From every prompt's activations the mean over other models without a drive is
-    subtracted, so that only what differs between models is left. Models of another shape are left out.
+    A logistic regression on all layers at once. The reaction is what an opportunity changes on one and the same prompt, so that a
+    model that is odd on all prompts alike does not react. From it the mean reaction of other models without a drive is subtracted.
+    Models of another shape are left out.
     """
     own = suspect.stream
     if own is None or not suspect.streams:

@@ -54,7 +54,7 @@ def _drives_identity(names: Sequence[str]) -> list[str]:
 
 
 class DriveStream(Recipe):
-    """A model's activations where its answers to the opportunities of candidate drives start.
+    """How a model's activations react to the opportunities of candidate drives, where its answers start.
 
     Attributes:
         model: the model.
@@ -99,7 +99,7 @@ class DriveStream(Recipe):
         return read_stream(path_of(self) / STREAM, self.drives)
 
     def describe(self) -> str:
-        return f"activations of {self.model.describe()} in opportunities"
+        return f"reactions of {self.model.describe()} to opportunities"
 
 
 class Labelled(Value):
