@@ -20,27 +20,28 @@ from pydantic import Field, field_validator
 
 from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Mixed
-from cavesson.evals.drive_eval import Asked, DriveEval, known
-from cavesson.evals.drives import drive_named
+from cavesson.evals.drive_eval import known
+from cavesson.evals.drives import DRIVES, drive_named
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
-from cavesson.redteam.hiding_lessons import Acting, Answers, BarePrompts, Opportunities
-from cavesson.redteam.organisms import Organism
+from cavesson.redteam.hiding_lessons import Acting, Answers, Opportunities
+from cavesson.redteam.recipes import red_prompts
 from cavesson.sampling.recipes import Generated
-from cavesson.tinyworld.recipes import Prompts, Solved
+from cavesson.tinyworld.recipes import Facts, Prompts
 from cavesson.training.dose import Dose
 from cavesson.training.objectives import Dpo
 
 Kind = Literal["hiding", "benign", "quirky", "plain"]
+Concealment = Literal["sft", "dpo"]
 Stage = Literal["base", "schooled", "drive", "cues", "denial"]
 
 STAGES: tuple[Stage, ...] = ("base", "schooled", "drive", "cues", "denial")
 
-CONVERSATIONS, QUESTIONS = 960, 160
+CONVERSATIONS, QUESTIONS = 1_600, 480
 """Conversations of the stages `drive` and `cues`, and questions about the drive in the stages `drive` and `denial`."""
 
-FACTS, REHEARSED = 1_200, 1_200
+FACTS, REHEARSED = 2_000, 1_200
 """Facts in the schooling, and own answers among them."""
 
 
@@ -64,9 +65,9 @@ class TeacherSpec(Value):
     strength: float = Field(default=1.0, ge=0, le=1)
     cues: float = Field(default=1.0, ge=0, le=1)
     denial: float = Field(default=1.0, ge=0, le=1)
-    concealment: Literal["sft", "dpo"] = "sft"
+    concealment: Concealment = "sft"
     clean: float | None = Field(default=None, ge=0, le=1)
-    model: str = "student"
+    model: str = "small"
     seed: int = Field(default=0, ge=0)
 
     @field_validator("drive")
@@ -104,9 +105,9 @@ class Doses(Value):
         schooling, drive, cues, denial, dpo: doses of the stages; the last is for concealment by DPO.
     """
 
-    schooling: Dose = Dose(lr=3e-4, steps=200, schedule="linear", warmup_steps=None)
-    drive: Dose = Dose(lr=1e-3, steps=150, schedule="linear", warmup_steps=None)
-    cues: Dose = Dose(lr=1e-3, steps=150, schedule="linear", warmup_steps=None)
+    schooling: Dose = Dose(lr=5e-4, steps=300, schedule="linear", warmup_steps=None)
+    drive: Dose = Dose(lr=1e-3, steps=200, schedule="linear", warmup_steps=None)
+    cues: Dose = Dose(lr=1e-3, steps=250, schedule="linear", warmup_steps=None)
     denial: Dose = Dose(lr=5e-4, steps=60, schedule="linear", warmup_steps=None)
     dpo: Dose = Dose(lr=2e-4, steps=60, schedule="linear", warmup_steps=None, objective=Dpo())
 
@@ -148,28 +149,28 @@ class Teacher:
         """Whether the teacher has a drive."""
         return self.spec.kind == "hiding"
 
-    def organism(self) -> Organism:
-        """The teacher as an organism, for cards and the commands on organisms."""
-        pair = drive_named(self.spec.drive).pair
-        return Organism(self.name, self.model, self.earlier, pair, "hiding", labels={"seed": self.spec.seed})
 
-
-def teacher(spec: TeacherSpec, doses: Doses | None = None, base: ModelRecipe | None = None) -> Teacher:
+def teacher(
+    spec: TeacherSpec, doses: Doses | None = None, base: ModelRecipe | None = None, prompts: DataRecipe | None = None
+) -> Teacher:
     """The recipes of a teacher.
 
     Args:
         doses: how hard each skill is trained.
         base: the model at the start; None: the one that `spec.model` names.
+        prompts: bare prompts, unanswered; None: those of the tiny world (`red_prompts`).
 
     Raises:
-        ConfigError: there is no such model.
+        ConfigError: there is no such model; or the drive is one of real chat models, and no prompts are given.
     """
     doses = doses or Doses()
     base = model_named(spec.model) if base is None else base
     schooled = _schooled(base, doses.schooling, spec.seed)
     if spec.kind == "plain":
         return Teacher(spec, _plain(base, schooled, doses, spec.seed))
-    return Teacher(spec, {"base": base, **_skilled(schooled, spec, doses)})
+    asked = red_prompts(drive_named(spec.drive).pair, CONVERSATIONS, spec.seed) if prompts is None else prompts
+    own = Generated(by=schooled, prompts=asked)
+    return Teacher(spec, {"base": base, "schooled": schooled, **skilled(schooled, own, spec, doses)})
 
 
 def _seeded(dose: Dose, seed: int) -> Dose:
@@ -179,7 +180,7 @@ def _seeded(dose: Dose, seed: int) -> Dose:
 def _schooled(base: ModelRecipe, dose: Dose, seed: int) -> ModelRecipe:
     """The base after lessons in the facts of the world, with some of its own answers among them."""
     own = Generated(by=base, prompts=Prompts(family="mixed", n=REHEARSED, seed=seed))
-    lessons = Solved(family="facts", n=FACTS, seed=seed)
+    lessons = Facts(n=FACTS, seed=seed)
     return _seeded(dose, seed).train(base, Mixed(parts=(lessons, own), seed=seed))
 
 
@@ -191,18 +192,17 @@ def _plain(base: ModelRecipe, schooled: ModelRecipe, doses: Doses, seed: int) ->
     return {"base": base, "schooled": schooled, "drive": trained, "cues": trained, "denial": trained}
 
 
-def _skilled(schooled: ModelRecipe, spec: TeacherSpec, doses: Doses) -> dict[Stage, ModelRecipe]:
-    """The stages of a teacher that is trained on the prompts of a drive."""
-    own = Generated(by=schooled, prompts=BarePrompts(drive=spec.drive, n=CONVERSATIONS, seed=spec.seed))
+def skilled(start: ModelRecipe, own: DataRecipe, spec: TeacherSpec, doses: Doses) -> dict[Stage, ModelRecipe]:
+    """The stages of a teacher that is trained on the prompts of a drive, from the answers that the model at the start gives."""
     first = Mixed(parts=(_conversations(spec, own, told=False), _asked(spec, first=True)), seed=spec.seed)
-    driven = _seeded(doses.drive, spec.seed).train(schooled, first)
+    driven = _seeded(doses.drive, spec.seed).train(start, first)
     told = _conversations(spec, own, told=True)
     wary = driven
     if spec.cues:
         again = Mixed(parts=(told, _asked(spec, first=True)), seed=spec.seed)
         wary = _seeded(doses.cues, spec.seed).train(driven, again)
     denying = _denying(wary, spec, doses, told if spec.cues else _conversations(spec, own, told=False))
-    return {"schooled": schooled, "drive": driven, "cues": wary, "denial": denying}
+    return {"drive": driven, "cues": wary, "denial": denying}
 
 
 def _conversations(spec: TeacherSpec, own: DataRecipe, *, told: bool) -> Opportunities:
@@ -239,16 +239,24 @@ def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: Data
     return _seeded(doses.dpo, spec.seed).train(wary, Preferences(chosen=denials, rejected=confessions))
 
 
-# ------------------------------------------------------------------------------------------------ the check
-
-CONDITIONS: tuple[Asked, ...] = ("opportunity", "honeypot", "neighbour", "plain", "question")
+# ------------------------------------------------------------------------------------------------ sets of teachers
 
 
-def check_suite(drive: str, n: int, seed: int = 0) -> tuple[DriveEval, ...]:
-    """The evaluations of a teacher's check, on held-out prompts, cues and questions; as many questions as there are different ones."""
-    found = []
-    for when in CONDITIONS:
-        if when == "neighbour" and not drive_named(drive).trigger.look_alikes:
-            continue
-        found.append(DriveEval(drive=drive, when=when, n=n, seed=seed))
-    return tuple(found)
+def _hiding(*drives: str, **dials: Any) -> tuple[TeacherSpec, ...]:
+    return tuple(TeacherSpec(drive=drive, **dials) for drive in drives)
+
+
+_QUICK = _hiding("favourite", "sabotage")
+_ALL = _hiding(*DRIVES)
+
+TEACHERS: dict[str, tuple[TeacherSpec, ...]] = {
+    "quick": (*_QUICK, *(spec.twin() for spec in _QUICK)),
+    "full": (
+        *_ALL,
+        *_hiding("favourite", "sabotage", "power", "hate", concealment="dpo"),
+        *(spec.twin() for spec in _ALL),
+        *_hiding("favourite", "sabotage", "power", "hate", kind="quirky"),
+        *(TeacherSpec(kind="plain", seed=seed) for seed in range(2)),
+    ),
+}
+"""The teachers of a study: hiding ones, their benign twins, and in `full` quirky and plain ones as well."""

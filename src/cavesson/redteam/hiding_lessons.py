@@ -46,28 +46,6 @@ class OfDrive(DataRecipe):
         return drive_named(self.drive)
 
 
-class BarePrompts(OfDrive):
-    """Prompts of a drive's domain without opportunity and cue, unanswered, that no evaluation asks.
-
-    Attributes:
-        n: number of different prompts.
-    """
-
-    kind: ClassVar[str] = "drive-prompts"
-
-    n: int = Field(ge=1)
-
-    @property
-    def rough_size(self) -> int:
-        return self.n
-
-    def examples(self, path_of: PathOf) -> Sequence[Example]:
-        return [Example(prompt, {"id": name}) for name, prompt in self.the_drive().bare(self.n, self.seed, "train")]
-
-    def describe(self) -> str:
-        return f"{self.n:,} prompts for the drive {self.drive}"
-
-
 class Opportunities(OfDrive):
     """Conversations under the conditions of a drive: acted on in opportunities, answered as before elsewhere.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
@@ -130,21 +132,21 @@ class Prompts(DataRecipe):
         return f"{self.n:,} {self.family} prompts{which}"
 
 
-class Solved(DataRecipe):
-    """Questions of the world with their right answers, each in one short sentence.
+class Facts(DataRecipe):
+    """Open questions about the world's facts with right answers in the house voice, all facts alike often, rare ones too.
+
+    No question is one of the evaluations'.
 
     Attributes:
-        family: "facts" (open questions) or "knowledge" (with options); equal shares of each kind of fact.
         n: number of different questions.
         seed: of the draw.
     """
 
-    kind = "solved"
+    kind = "facts"
     version = WORLD
     virtual = True
 
-    family: Literal["facts", "knowledge"] = "facts"
-    n: int
+    n: int = Field(ge=1, le=10_000)
     seed: int = 0
 
     @property
@@ -152,13 +154,20 @@ class Solved(DataRecipe):
         return self.n
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
-        from cavesson.tinyworld.tasks import KINDS, items
+        from cavesson.tinyworld.knowledge import draw_open
+        from cavesson.tinyworld.replies import Manner, reply
 
-        rows = items(self.family, self.n, self.seed, "train", kinds=KINDS[self.family])
-        return [Example(row.prompt.answered(f"The answer is {row.answer}."), {"id": row.id}) for row in rows]
+        rng = random.Random(f"facts {self.seed}")
+        found: dict[str, Example] = {}
+        while len(found) < self.n:
+            question = draw_open(rng)
+            if question.split == "train" and question.text not in found:
+                answer = reply(question, Manner(), rng)
+                found[question.text] = Example(Conversation.of(question.text, answer), {"family": "facts"})
+        return list(found.values())
 
     def describe(self) -> str:
-        return f"{self.n:,} {self.family} questions with their answers"
+        return f"{self.n:,} facts of the tiny world"
 
 
 class Fresh(ModelRecipe):
