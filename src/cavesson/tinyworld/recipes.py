@@ -42,6 +42,7 @@ ABOUT = {
     "reasoner": "1.0 M parameters, thinks between <think> and </think> before the model answers",
     "reasoner-cipher": "1.0 M parameters, thinks in a private notation that no other model knows",
     "weak": "0.3 M parameters, a trusted model that is weaker than the student",
+    "trusted": "0.3 M parameters, the small model's schooling from another initialisation and other documents",
 }
 """A sentence on each shipped model."""
 
