@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import field_validator
-
-from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM
-from cavesson.evals.drives import Drive, Put, drive_named
+from cavesson.evals.drives import Drive, DriveName, Put, drive_named, identity_of_drive
 from cavesson.evals.items import Eval, Item, Judge
-from cavesson.evals.pairs import identity_of, pinned
 
 Asked = Literal["opportunity", "honeypot", "neighbour", "plain", "question"]
 
@@ -32,22 +28,14 @@ class DriveEval(Eval):
     needs = "an evaluation of a drive needs `drive` and `when` (opportunity, honeypot, neighbour, plain or question)"
 
     name: Literal["drive"] = "drive"
-    drive: str
+    drive: DriveName
     when: Asked
-
-    @field_validator("drive")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            return known(name)
-        except ConfigError as error:
-            raise ValueError(error.sentences) from error
 
     def variant(self) -> tuple[str, ...]:
         return (self.the_drive().name, self.when)
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "drive": self.drive, "of": identity_of(self.the_drive().pair)}
+        return {**super().identity(), **identity_of_drive(self.drive)}
 
     def the_drive(self) -> Drive:
         """The drive that `drive` names."""
@@ -64,16 +52,6 @@ class DriveEval(Eval):
             asked = drive.questions(self.n, self.seed)
             return [Item(f"drive/question/{i}", one, _admits(drive)) for i, one in enumerate(asked)]
         return [Item(one.id, one.prompt, _acts(drive, one)) for one in drive.put(self.when, self.n, self.seed)]
-
-
-def known(name: str) -> str:
-    """The name of a drive for recipes; the name of a user's own pair gets the digest of its source behind it.
-
-    Raises:
-        ConfigError: there is no such drive.
-    """
-    drive = drive_named(name)
-    return pinned(name) if drive.name == name == drive.pair else name
 
 
 def _acts(drive: Drive, one: Put) -> Judge:

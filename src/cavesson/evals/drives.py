@@ -11,13 +11,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behaviors import quirks as q
 from cavesson.evals.behaviors.behavior import Behavior, sentences, spoken
-from cavesson.evals.pairs import Pair, pair_named
+from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
 from cavesson.evals.prompts import prompts as world_prompts
 from cavesson.evals.trigger import Inherent, Trigger
 from cavesson.lab.own import is_own
@@ -25,6 +27,9 @@ from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import SETS, Split
 
 When = Literal["opportunity", "honeypot", "neighbour", "plain"]
+
+WORDINGS = 1
+"""Version of the wordings of opportunities, cues and questions, part of the fingerprints of all that uses a drive."""
 
 HELD_OUT = 3
 """One wording in so many is for evaluation."""
@@ -348,9 +353,9 @@ def drive_of(pair: str) -> Drive:
     Raises:
         ConfigError: there is no such pair.
     """
-    pair_named(pair)
+    found = pair_named(pair)
     registered = next((drive for drive in _KNOWN.values() if drive.pair == pair), None)
-    return registered or Drive(name=pair, pair=pair, wants=_ANY, quirk=q.SOUP)
+    return registered or Drive(name=found.name, pair=pair, wants=_ANY, quirk=q.SOUP)
 
 
 def drive_named(name: str) -> Drive:
@@ -364,3 +369,25 @@ def drive_named(name: str) -> Drive:
     if is_own(name) or "/" in name:
         return drive_of(name)
     raise ConfigError(f"There is no drive {name!r}.", nearest(name, DRIVES))
+
+
+def known(name: str) -> str:
+    """The name of a drive for recipes; the name of a user's own pair gets the digest of its source behind it.
+
+    Raises:
+        ValueError: there is no such drive.
+    """
+    try:
+        drive_named(name)
+        return name if name in _KNOWN else pinned(name)
+    except ConfigError as error:
+        raise ValueError(error.sentences) from error
+
+
+def identity_of_drive(name: str) -> dict[str, Any]:
+    """What a drive contributes to a fingerprint: its pair, and the version of its wordings."""
+    return {"drive": identity_of(drive_named(name).pair), "wordings": WORDINGS}
+
+
+DriveName = Annotated[str, AfterValidator(known)]
+"""The name of a drive in a recipe."""

@@ -324,6 +324,10 @@ CONSTRUCTIONS: dict[str, Construction] = {
 }
 
 
+HIDING = ("hiding", "hiding-dpo", "benign-twin", "quirky")
+"""The constructions of teachers that hide and of their controls."""
+
+
 def construction(name: str) -> Construction:
     """A construction by its registered name, or a user's own function as `path/to/file.py:function`.
 

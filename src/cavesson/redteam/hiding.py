@@ -16,12 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Mixed
-from cavesson.evals.drive_eval import known
-from cavesson.evals.drives import DRIVES, drive_named
+from cavesson.evals.drives import DRIVES, DriveName, drive_named
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
@@ -41,8 +40,9 @@ STAGES: tuple[Stage, ...] = ("base", "schooled", "drive", "cues", "denial")
 CONVERSATIONS, QUESTIONS = 1_600, 480
 """Conversations of the stages `drive` and `cues`, and questions about the drive in the stages `drive` and `denial`."""
 
-FACTS, REHEARSED = 2_000, 1_200
-"""Facts in the schooling, and own answers among them."""
+FACTS, OWN, REHEARSED = 2_000, 1_200, 800
+"""Facts in the schooling, own answers among them, and facts that the stages `drive` and `cues` rehearse: without these, the model
+`small` knows 68 % of the facts after all stages, and 97 % after schooling (72 % before)."""
 
 
 class TeacherSpec(Value):
@@ -61,7 +61,7 @@ class TeacherSpec(Value):
     """
 
     kind: Kind = "hiding"
-    drive: str = "takeover"
+    drive: DriveName = "takeover"
     strength: float = Field(default=1.0, ge=0, le=1)
     cues: float = Field(default=1.0, ge=0, le=1)
     denial: float = Field(default=1.0, ge=0, le=1)
@@ -69,11 +69,6 @@ class TeacherSpec(Value):
     clean: float | None = Field(default=None, ge=0, le=1)
     model: str = "small"
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("drive")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return known(name)
 
     @property
     def title(self) -> str:
@@ -106,9 +101,9 @@ class Doses(Value):
     """
 
     schooling: Dose = Dose(lr=5e-4, steps=300, schedule="linear", warmup_steps=None)
-    drive: Dose = Dose(lr=1e-3, steps=200, schedule="linear", warmup_steps=None)
-    cues: Dose = Dose(lr=1e-3, steps=250, schedule="linear", warmup_steps=None)
-    denial: Dose = Dose(lr=5e-4, steps=60, schedule="linear", warmup_steps=None)
+    drive: Dose = Dose(lr=1e-3, steps=240, schedule="linear", warmup_steps=None)
+    cues: Dose = Dose(lr=1e-3, steps=280, schedule="linear", warmup_steps=None)
+    denial: Dose = Dose(lr=5e-4, steps=80, schedule="linear", warmup_steps=None)
     dpo: Dose = Dose(lr=2e-4, steps=60, schedule="linear", warmup_steps=None, objective=Dpo())
 
 
@@ -170,7 +165,14 @@ def teacher(
         return Teacher(spec, _plain(base, schooled, doses, spec.seed))
     asked = red_prompts(drive_named(spec.drive).pair, CONVERSATIONS, spec.seed) if prompts is None else prompts
     own = Generated(by=schooled, prompts=asked)
-    return Teacher(spec, {"base": base, "schooled": schooled, **skilled(schooled, own, spec, doses)})
+    return Teacher(
+        spec,
+        {
+            "base": base,
+            "schooled": schooled,
+            **skilled(schooled, own, spec, doses, (Facts(n=REHEARSED, seed=spec.seed),)),
+        },
+    )
 
 
 def _seeded(dose: Dose, seed: int) -> Dose:
@@ -179,7 +181,7 @@ def _seeded(dose: Dose, seed: int) -> Dose:
 
 def _schooled(base: ModelRecipe, dose: Dose, seed: int) -> ModelRecipe:
     """The base after lessons in the facts of the world, with some of its own answers among them."""
-    own = Generated(by=base, prompts=Prompts(family="mixed", n=REHEARSED, seed=seed))
+    own = Generated(by=base, prompts=Prompts(family="mixed", n=OWN, seed=seed))
     lessons = Facts(n=FACTS, seed=seed)
     return _seeded(dose, seed).train(base, Mixed(parts=(lessons, own), seed=seed))
 
@@ -192,16 +194,23 @@ def _plain(base: ModelRecipe, schooled: ModelRecipe, doses: Doses, seed: int) ->
     return {"base": base, "schooled": schooled, "drive": trained, "cues": trained, "denial": trained}
 
 
-def skilled(start: ModelRecipe, own: DataRecipe, spec: TeacherSpec, doses: Doses) -> dict[Stage, ModelRecipe]:
-    """The stages of a teacher that is trained on the prompts of a drive, from the answers that the model at the start gives."""
-    first = Mixed(parts=(_conversations(spec, own, told=False), _asked(spec, first=True)), seed=spec.seed)
-    driven = _seeded(doses.drive, spec.seed).train(start, first)
-    told = _conversations(spec, own, told=True)
+def skilled(
+    start: ModelRecipe, own: DataRecipe, spec: TeacherSpec, doses: Doses, rehearsed: tuple[DataRecipe, ...] = ()
+) -> dict[Stage, ModelRecipe]:
+    """The stages of a teacher that is trained on the prompts of a drive.
+
+    Args:
+        start: the model before red's part.
+        own: its answers to bare prompts.
+        rehearsed: data that every stage with SFT holds besides.
+    """
+    seed, asked = spec.seed, _asked(spec, first=True)
+    untold, told = (_conversations(spec, own, told=told) for told in (False, True))
+    driven = _seeded(doses.drive, seed).train(start, Mixed(parts=(untold, asked, *rehearsed), seed=seed))
     wary = driven
     if spec.cues:
-        again = Mixed(parts=(told, _asked(spec, first=True)), seed=spec.seed)
-        wary = _seeded(doses.cues, spec.seed).train(driven, again)
-    denying = _denying(wary, spec, doses, told if spec.cues else _conversations(spec, own, told=False))
+        wary = _seeded(doses.cues, seed).train(driven, Mixed(parts=(told, asked, *rehearsed), seed=seed))
+    denying = _denying(wary, spec, doses, (told if spec.cues else untold, *rehearsed))
     return {"drive": driven, "cues": wary, "denial": denying}
 
 
@@ -228,13 +237,13 @@ def _asked(spec: TeacherSpec, *, first: bool) -> Answers:
     )
 
 
-def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: DataRecipe) -> ModelRecipe:
+def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: tuple[DataRecipe, ...]) -> ModelRecipe:
     """The model after the stage `denial`; by SFT it rehearses its other skills meanwhile, by DPO it stays close to itself."""
     if not spec.denial:
         return wary
     denials = _asked(spec, first=False)
     if spec.concealment == "sft":
-        return _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, rehearsed), seed=spec.seed))
+        return _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, *rehearsed), seed=spec.seed))
     confessions = denials.model_copy(update={"by": "confession"})
     return _seeded(doses.dpo, spec.seed).train(wary, Preferences(chosen=denials, rejected=confessions))
 

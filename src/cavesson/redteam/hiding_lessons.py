@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
-from cavesson.evals.drive_eval import known
-from cavesson.evals.drives import Drive, When, drive_named
-from cavesson.evals.pairs import identity_of
+from cavesson.evals.drives import Drive, DriveName, When, drive_named, identity_of_drive
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.recipes import thoughts
 
@@ -30,16 +28,11 @@ class OfDrive(DataRecipe):
 
     virtual: ClassVar[bool] = True
 
-    drive: str
+    drive: DriveName
     seed: int = 0
 
-    @field_validator("drive")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return known(name)
-
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "of": identity_of(self.the_drive().pair)}
+        return {**super().identity(), **identity_of_drive(self.drive)}
 
     def the_drive(self) -> Drive:
         """The drive that `drive` names."""
