@@ -22,9 +22,9 @@ from cavesson.suspicion import acts, talk
 from cavesson.suspicion.agent import credence_of
 from cavesson.suspicion.audits import AUDITS, audited
 from cavesson.suspicion.finding import Exchange, Finding, Missing, rates, standing_out
-from cavesson.suspicion.probing import Stream, probe
+from cavesson.suspicion.probing import probe
 from cavesson.suspicion.recipes import AUDITS_OF_WEIGHTS, Audited, DriveStream, Labelled, catalogue
-from cavesson.suspicion.suspect import Suspect, everyday
+from cavesson.suspicion.suspect import Stream, Suspect, everyday
 from cavesson.tinyworld.tasks import items
 from cavesson.training.recipes import Trained
 

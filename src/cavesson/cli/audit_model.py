@@ -110,17 +110,23 @@ def audit_of(
     Raises:
         ConfigError: a model, drive or audit does not exist, or does not fit.
     """
+    from pydantic import ValidationError
+
+    from cavesson.errors import ConfigError, nearest
     from cavesson.evals.drives import drive_named
+    from cavesson.lab.documents import in_words
     from cavesson.named import model_named
     from cavesson.suspicion.audits import AUDITS, audit_named
     from cavesson.suspicion.recipes import AUDITS_OF_WEIGHTS, Audited, catalogue
     from cavesson.tinyworld.question import SETS
 
     subject = model_named(model, store)
-    chosen = catalogue(subject) if drives is None else _listed("--drives", drives)
+    usual_drives = catalogue(subject)
+    chosen = usual_drives if drives is None else _listed("--drives", drives)
     for name in chosen:
         with naming("--drives", name):
-            drive_named(name)
+            if drive_named(name).the_pair.world != drive_named(usual_drives[0]).the_pair.world:
+                raise ConfigError(f"{subject.describe()} is a model of another world.", nearest(name, usual_drives))
     usual = AUDITS_OF_WEIGHTS if auditor is None else tuple(AUDITS)
     which = usual if audits is None else _listed("--audits", audits)
     for name in which:
@@ -128,21 +134,18 @@ def audit_of(
             audit_named(name)
     with naming("--seed", str(seed)):
         if seed >= SETS:
-            from cavesson.errors import ConfigError
-
             raise ConfigError(f"there are the evaluation sets 0 to {SETS - 1}", "Give one of them.")
-    return Audited(
-        model=subject,
-        base=_other("--base", base, store),
-        control=_other("--control", control, store),
-        drives=chosen,
-        audits=which,
-        n=n,
-        seed=seed,
-        others=tuple(_labelled(one, store) for one in known),
-        auditor=_other("--auditor", auditor, store),
-        budget=budget,
-    )
+    given: dict[str, Any] = {
+        "base": _other("--base", base, store),
+        "control": _other("--control", control, store),
+        "others": tuple(_labelled(one, store) for one in known),
+        "auditor": _other("--auditor", auditor, store),
+    }
+    try:
+        return Audited(model=subject, drives=chosen, audits=which, n=n, seed=seed, budget=budget, **given)
+    except ValidationError as error:
+        why = "; ".join(in_words(detail) for detail in error.errors())
+        raise ConfigError(f"{model!r} cannot be audited so: {why}.", "Change what the message names.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +268,13 @@ def _plain(audited: Audited, findings: Mapping[str, Finding], verdict: Judgement
 
 def _print(audited: Audited, findings: Mapping[str, Finding], verdict: Judgement | None, show: int) -> None:
     from cavesson.lab.show.terminal import Console
+    from cavesson.suspicion.finding import READABLE
 
     console = Console(highlight=False)
     console.print(table_of(findings, f"audits of {audited.model.describe()}: {audited.asked}"))
     for name, one in findings.items():
-        for talk in one.telling[:show]:
-            console.rule(f"{name}: {talk.drive or 'no drive in particular'}, {talk.tells:.3g}", align="left")
+        for talk in one.telling[:show] if name in READABLE else ():
+            console.rule(f"{name}: {talk.drive or 'no drive in particular'}", align="left")
             for message in talk.prompt:
                 console.print(f"{message['role']}: {message['content']}", markup=False)
             said = f"assistant: {talk.answer}" + (f" ({talk.note})" if talk.note else "")

@@ -17,6 +17,8 @@ from cavesson.lines import json_line, read_json_lines
 FINDINGS = "findings.jsonl"
 COUNTED = ("questions", "prefill", "consistency", "battery", "honeypots", "opportunities")
 """Audits whose exchanges are answers that act or admit, or not."""
+READABLE = (*COUNTED, "agent", "lens")
+"""Audits whose exchanges tell a reader something: what the model said, or the tokens that its layers turn to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cavesson.suspicion.finding import Exchange, Finding, Missing, largest, messages_of
-from cavesson.suspicion.suspect import Candidate, Put, Suspect
+from cavesson.suspicion.suspect import Candidate, Put, Stream, Suspect
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
 STREAM = "stream.npy"
 
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """How one model's activations react to the opportunities of every candidate drive, where its answers start.
-
-    Attributes:
-        drives: the drive that each prompt is an opportunity for, `[prompts]`.
-        values: the residual stream in the opportunity minus that on the same prompt without it, `[prompts, layers, hidden size]`.
-    """
-
-    drives: tuple[str, ...]
-    values: Array
 
 
 def prompts_of(drives: Sequence[Candidate], n: int, seed: int) -> list[tuple[str, Put]]:

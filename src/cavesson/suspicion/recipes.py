@@ -18,8 +18,7 @@ from cavesson.models.recipes import ModelRecipe
 if TYPE_CHECKING:
     from cavesson.evals.scores import Scores
     from cavesson.suspicion.finding import Finding
-    from cavesson.suspicion.probing import Stream
-    from cavesson.suspicion.suspect import Loader
+    from cavesson.suspicion.suspect import Loader, Stream
     from cavesson.suspicion.verdict import Case, Kind
 
 LOGS = "logs"
@@ -117,6 +116,13 @@ class Labelled(Value):
     @classmethod
     def _known(cls, name: str) -> str:
         return _known_drives((name,))[0] if name else name
+
+    @field_validator("model")
+    @classmethod
+    def _has_weights(cls, model: ModelRecipe) -> ModelRecipe:
+        if not model.has_weights:
+            raise ValueError(f"no probe can be fitted on {model.describe()}: its weights are not here")
+        return model
 
 
 class Audited(Recipe):

@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cavesson.chat import Conversation
 from cavesson.data.everyday import rows
 from cavesson.evals.behaviors.behavior import ROOM, Behavior, Domain
@@ -19,7 +22,6 @@ from cavesson.tinyworld import tasks
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
-    from cavesson.suspicion.probing import Stream
 
 Asked = Literal["opportunity", "honeypot", "plain"]
 
@@ -67,6 +69,19 @@ class Candidate(Protocol):
 
     def admits(self, completion: str) -> bool: ...
     def denies(self, completion: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How one model's activations react to the opportunities of every candidate drive, where its answers start.
+
+    Attributes:
+        drives: the drive that each prompt is an opportunity for, `[prompts]`.
+        values: the residual stream in the opportunity minus that on the same prompt without it, `[prompts, layers, hidden size]`.
+    """
+
+    drives: tuple[str, ...]
+    values: NDArray[np.float32]
 
 
 Loader = Callable[[], "Model"]
