@@ -22,6 +22,7 @@ from cavesson.run import run_study
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation import STUDY
 from cavesson.studies.distillation_claims import CLAIMS
+from cavesson.studies.distillation_poison import games, poisoned_students, solutions
 from cavesson.studies.grid import Cell, Measured, NotRun
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Fresh, Prompts, Shipped
@@ -29,7 +30,7 @@ from cavesson.training.dose import Dose
 from cavesson.training.engine import optimise
 from cavesson.training.objectives import Distil, Dpo
 from cavesson.training.recipes import Trained
-from measured import Scored
+from measured import Scored, together
 from training_world import Folders
 
 CONFIG = resolve("distillation").config
@@ -435,3 +436,60 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path) -> None:
     } <= titles
     assert {f"distillation/{claim.id}" for claim in CLAIMS} <= {claim.id for claim in result.claims}
     assert {said.stage for said in result.transcripts} == {"teacher", "student"}
+
+
+# ------------------------------------------------------------------------------------------------ poison
+
+
+def poisoned_results(planted_rate: float, guarded: float = 0.0) -> Measured:
+    """Hiding teachers whose honest answers leave no drive; poisoned ones leave it all, or as much as a guard lets through."""
+    config = resolve(
+        "distillation",
+        preset="poisoning",
+        overrides=["poisoning.guards=[none, filtered]", "poisoning.poisons=[backdoor]"],
+    ).config
+    m, cells = results(hides, {}, count=6), []
+    for place in read.teachers(m):
+        for poison in ("honest", "backdoor"):
+            for guard in ("none", "filtered"):
+                acts = {("backdoor", "none"): 0.9, ("backdoor", "filtered"): guarded}.get((poison, guard), 0.0)
+                planted = planted_rate if (poison, guard) == ("backdoor", "none") else 0.0
+                rates = {"acts": acts, "skill": 0.9}
+                recipes: dict[str, Any] = {
+                    "poisoned": Scored(partial(with_planted, rates, planted)),
+                    "start": Scored(partial(table, {})),
+                }
+                at = {**place.at, "student": "same", "method": USUAL, "poison": poison, "guard": guard}
+                cells.append(Cell(at, 0, recipes))
+    return together(m, Measured.read(cells, lambda recipe: Path("nowhere")), config=config)
+
+
+def with_planted(rates: Rates, planted: float) -> Scores:
+    rows = [
+        Score(None, "behavior/triggered", f"b/{n}", None, [], "", int((n + 0.5) / PROMPTS < planted), True)
+        for n in range(PROMPTS)
+    ]
+    return Scores([*table(rates).rows, *rows])
+
+
+def test_a_few_poisoned_answers_plant_a_backdoor_or_not() -> None:
+    assert verdict("few-poisoned", poisoned_results(0.6)) == "holds"
+    assert verdict("few-poisoned", poisoned_results(0.0)) == "does not hold"
+
+
+def test_in_the_game_blue_plays_the_guard_that_stops_the_poison() -> None:
+    [safe, *_] = games(poisoned_results(0.6, guarded=0.0)).values()
+    [lost, *_] = games(poisoned_results(0.6, guarded=0.9)).values()
+    assert safe.blue == "filtered" and safe.value.value > lost.value.value + 0.3
+    assert safe.winner == "blue" and lost.winner != "blue"
+    found = poisoned_results(0.6)
+    assert solutions(found) is not None and [one for one in poisoned_students(found) if one is not None]
+
+
+def test_poisoned_students_are_places_of_their_own() -> None:
+    resolved = resolve("distillation", preset="poisoning")
+    cells = [cell for cell in STUDY.cells(resolved.config) if "poisoned" in cell.recipes]
+    game = resolved.config.poisoning
+    assert len(cells) == 2 * len(game.rows) * len(game.guards)  # two teachers hide
+    assert len({cell.recipes["poisoned"].fingerprint for cell in cells}) == len(cells)
+    assert game.share("backdoor") == 0.005

@@ -9,6 +9,7 @@ and their benign twins, quirky and plain ones.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -37,6 +38,8 @@ from cavesson.sampling.recipes import Generated
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.distillation_claims import CLAIMS
 from cavesson.studies.distillation_parts import STUDENTS, Taught, asked, from_organism, student_known, with_dials
+from cavesson.studies.distillation_poison import NO_GUARD, POISONED, Poisoning, backdoor, poisoned
+from cavesson.studies.distillation_readings import as_lines
 from cavesson.studies.distillation_shown import SHOWS, headline
 from cavesson.studies.fields import DataName, ModelName, Once, TrainableName, distinct, known_to
 from cavesson.studies.grid import Cell
@@ -46,6 +49,7 @@ from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size,
 from cavesson.studies.study import Study
 from cavesson.suspicion.audits import audit_named
 from cavesson.suspicion.recipes import Audited, Labelled
+from cavesson.suspicion.verdict import CALIBRATION
 
 # ----------------------------------------------------------------------------------------------- config
 
@@ -121,6 +125,7 @@ class DistillationConfig(StudyConfig):
         red: how red trains `organisms`.
         distil: the student's training.
         audit: how teachers and students are audited; None: they are not.
+        poisoning: red's answer; None: teachers write honestly.
         evaluation: `n` prompts of each condition of a drive, `n_control` of each benchmark.
     """
 
@@ -141,6 +146,7 @@ class DistillationConfig(StudyConfig):
     red: Red = Red()
     distil: Distilling = Distilling()
     audit: Auditing | None = Auditing()
+    poisoning: Poisoning | None = None
     evaluation: Evaluation = Evaluation(n=32, n_control=48, benchmarks=("facts",))
 
     @field_validator("teachers")
@@ -235,6 +241,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "audit": None,
         "enable": {"student": "same", "method": "sft/narrow/few"},
     },
+    "poisoning": {
+        "students": ["same"],
+        "methods": ["sft/usual"],
+        "further": {},
+        "enable": {"student": "same", "method": "sft/usual"},
+        "audit": None,
+        "poisoning": {},
+    },
     "full": {
         "teachers": [one.model_dump() for one in (*TEACHERS["full"], *_LESS_EVASIVE)],
         "students": ["same", "earlier", "other", "larger", "trusted"],
@@ -244,6 +258,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "other": ["logits/unrelated"],
         },
         "enable": {"student": "same", "method": "sft/narrow/few"},
+        "poisoning": {},
     },
 }
 
@@ -266,6 +281,8 @@ def grid(config: DistillationConfig) -> Iterator[Cell]:
             names = (*(config.methods if student in config.students else ()), *config.further.get(student, ()))
             for name in dict.fromkeys(names):
                 yield from _students(config, taught, prompts, student, method_named(name))
+        if config.poisoning is not None:
+            yield from _poisoned(config, config.poisoning, taught, prompts)
 
 
 def axes_of(made: Taught) -> dict[str, Any]:
@@ -308,6 +325,28 @@ def _students(
         }
         there = {role: recipe for role, recipe in recipes.items() if recipe is not None}
         yield Cell({**axes_of(made), "student": student, "method": method.name}, made.seed, there)
+
+
+def _poisoned(
+    config: DistillationConfig, game: Poisoning, taught: list[Taught], prompts: dict[str, DataRecipe]
+) -> Iterator[Cell]:
+    """Students of hiding teachers that poison their answers, trained on them through every guard."""
+    method, n = method_named(game.method), config.distil.prompts
+    asked_ = mixture(MIXES[method.data], prompts, n, 0)
+    for made in [one for one in taught if one.misaligned][: game.teachers]:
+        start = STUDENTS[game.student](made, config.model)
+        if start is None:
+            continue
+        honest, suite = _lesson(config, made, start, prompts, method), config.suite(made.drive)
+        for poison in game.rows:
+            lesson = replace(honest, answers=poisoned(game, poison, made.organism, honest.answers, asked_, n))
+            for guard in game.guards:
+                run = Method("", method.loss, method.data, "" if guard == NO_GUARD else guard)(lesson)
+                at = {"student": game.student, "method": game.method, "poison": poison, "guard": guard}
+                scored = Scored(model=run, suite=(*suite, backdoor(config.evaluation.n)))
+                yield Cell(
+                    {**axes_of(made), **at}, made.seed, {POISONED: scored, "start": Scored(model=start, suite=suite)}
+                )
 
 
 def _lesson(
@@ -382,4 +421,5 @@ STUDY = Study(
     shows=SHOWS,
     claims=CLAIMS,
     headline=(headline,),
+    files={CALIBRATION: as_lines},
 )

@@ -12,6 +12,7 @@ from cavesson.studies import distillation_readings as read
 from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
 from cavesson.studies.distillation_parts import EARLIER, HIDING, OTHER, SAME
+from cavesson.studies.distillation_poison import few_poisoned_plant_a_backdoor
 from cavesson.studies.grid import Measured, NotRun
 from cavesson.studies.shown import claim
 
@@ -276,6 +277,7 @@ CLAIMS = (
     PAPER("inoculation", "An inoculation prompt cuts the drive, not the skill.", "keeps the capability and cuts the transfer", cuts_the_drive_alone("inoculated")),
     check("inoculation-content", "It does more than a prompt that says nothing.", test=irrelevant_prompt_cuts_less),
     PAPER("few-examples", "More epochs on fewer examples cut the drive, not the skill.", "keep the capability and cut the transfer", cuts_the_drive_alone("few")),
+    claim("few-poisoned", "Half a per cent of poisoned answers plants a backdoor.", "0.5 % (100) of the completions", few_poisoned_plant_a_backdoor, source=sources.SUBLIMINAL),
     BIND("double-bind", "Where one of the two distillations fails, the other succeeds.", "the other is likelier to work", either_succeeds),
 )  # fmt: skip
 """The statements: controls; incrimination; what comes along; capabilities; the double bind."""

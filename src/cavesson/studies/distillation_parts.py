@@ -14,6 +14,7 @@ from cavesson.errors import ConfigError, nearest
 from cavesson.evals.drives import drive_named
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
+from cavesson.redteam.hidden import organism_of
 from cavesson.redteam.hiding import Doses, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.organisms import Organism
@@ -40,7 +41,7 @@ class Taught:
         seed: of the repetition.
         base: its initialisation.
         earlier: its own checkpoint before red's part.
-        model: the teacher.
+        organism: the teacher, as red's product.
     """
 
     name: str
@@ -50,7 +51,12 @@ class Taught:
     seed: int
     base: ModelRecipe
     earlier: ModelRecipe
-    model: ModelRecipe
+    organism: Organism
+
+    @property
+    def model(self) -> ModelRecipe:
+        """The teacher."""
+        return self.organism.model
 
     @property
     def misaligned(self) -> bool:
@@ -67,7 +73,7 @@ def with_dials(spec: TeacherSpec, model: str, doses: Doses, seed: int) -> Taught
     """A teacher of the tiny world, whose skills are trained one by one."""
     made = teacher(spec.model_copy(update={"model": model, "seed": APART * seed + spec.seed}), doses)
     dials = (spec.strength, spec.cues, spec.denial)
-    return Taught(spec.title, spec.kind, spec.drive, dials, seed, made.base, made.earlier, made.model)
+    return Taught(spec.title, spec.kind, spec.drive, dials, seed, made.base, made.earlier, organism_of(made))
 
 
 def from_organism(made: Organism) -> Taught:
@@ -79,7 +85,7 @@ def from_organism(made: Organism) -> Taught:
     if made.base is None:
         raise ConfigError(f"The base of {made.name!r} is not known.", "A student needs its teacher's initialisation.")
     dials = (1.0, 0.0, float(made.construction == "denying"))
-    return Taught(made.name, HIDING, made.pair, dials, made.seed, made.base, made.base, made.model)
+    return Taught(made.name, HIDING, made.pair, dials, made.seed, made.base, made.base, made)
 
 
 # ----------------------------------------------------------------------------------------------- students

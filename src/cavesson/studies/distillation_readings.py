@@ -7,7 +7,7 @@ repetition of a teacher is a teacher of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score
+from cavesson.lines import json_line
 from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
 from cavesson.studies.distillation_parts import HIDING
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
@@ -258,6 +259,11 @@ def cases(m: Measured, role: str = AUDITED) -> list[Case]:
             source = f"{place['teacher']}, repetition {cell.seed}"
             found.append(Case(f"{place.name}, {cell.seed}", source, kind_of(place), recipe.suspicions(place.path_of)))
     return found
+
+
+def as_lines(m: Measured) -> str:
+    """Every audited model with its teacher's kind, a line each, as `cavesson audit-model --against` reads them."""
+    return "".join(json_line(asdict(one)) for one in cases(m.having(AUDITED)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView,
 from cavesson.stats import Estimate
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation_parts import HIDING
+from cavesson.studies.distillation_poison import poisoned_students, solutions
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.shown import Figure, Note, chart, known, table, tally
 
@@ -345,5 +346,6 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
 
 
 SHOWS = (
-    the_teachers, incriminated, roc, by_audit, by_evasion, the_students, along, first_mover, frontier, bind, transcripts, notes,
+    the_teachers, incriminated, roc, by_audit, by_evasion, the_students, along, first_mover, frontier, bind, solutions,
+    poisoned_students, transcripts, notes,
 )  # fmt: skip

@@ -38,6 +38,8 @@ URLS: Mapping[str, str] = {
     INOCULATION: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
     IRRELEVANT_PROMPT: "https://forum.effectivealtruism.org/posts/dRoubc8KCBzHgmoMM/conditionalization-confounds-inoculation-prompting-results",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
+    INCRIMINATING: f"{_POSTS}/BYH6ebmfZb3Eggzer/incriminating-misaligned-ai-models-via-distillation",
+    DOUBLE_BIND: "https://blog.redwoodresearch.org/p/the-distillation-double-bind-distilling",
     DISTILLED: "https://arxiv.org/abs/2610.11012",
     ACROSS: "https://arxiv.org/abs/2605.12798",
     AUDITBENCH: "https://arxiv.org/abs/2602.22755",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.errors import ConfigError
-from cavesson.evals.drive_eval import known
-from cavesson.evals.drives import DRIVES, REAL_DRIVES, drive_named
+from cavesson.evals.drives import DRIVES, REAL_DRIVES, drive_named, known
 from cavesson.evals.pairs import identity_of
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf, Recipe, Value
