@@ -255,9 +255,10 @@ def results(
     for hiding in (True, False):
         for number in range(count):
             axes: dict[str, Any] = {
-                "teacher": f"{'hiding' if hiding else 'benign'} {number}", "kind": "hiding" if hiding else "benign", "drive": "power",
-                "strength": 1.0, "cues": 1.0, "denial": 1.0,
-            }  # fmt: skip
+                "teacher": f"{'hiding' if hiding else 'benign'} {number}",
+                "cues": 1.0,
+                "denial": 1.0,
+            }
 
             def cell(
                 student: str,

@@ -139,7 +139,7 @@ class DistillationConfig(StudyConfig):
     further: dict[StudentName, Annotated[tuple[MethodName, ...], Once]] = {"same": ("sft/narrow",)}
     incriminate: Chosen = Chosen(student="earlier", method="sft/honeypot-free")
     enable: Chosen = Chosen(student="same", method="sft/narrow")
-    trusted: TrainableName = "weak"
+    trusted: ModelName = "weak"
     rewriter: ModelName | None = None
     prompts: DataName | None = None
     doses: Doses = Doses()
@@ -264,7 +264,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 # ----------------------------------------------------------------------------------------------- grid
 #
-# A teacher is a place with the role `teacher`; a student of a teacher one with the role `run`, and `at STEP` for earlier checkpoints.
+# A teacher is a place with the role `teacher`, the stages of its training one of their own; a student of a teacher one with the role `run`, and `at STEP` for earlier checkpoints.
 # Both have `audited`; a student has `start`, the scores of the untrained student.
 
 ITSELF = "itself"
@@ -286,16 +286,9 @@ def grid(config: DistillationConfig) -> Iterator[Cell]:
 
 
 def axes_of(made: Taught) -> dict[str, Any]:
-    """The axes that tell a teacher from others."""
-    strength, cues, denial = made.dials
-    return {
-        "teacher": made.name,
-        "kind": made.kind,
-        "drive": made.drive,
-        "strength": strength,
-        "cues": cues,
-        "denial": denial,
-    }
+    """The axes that tell a teacher from others: its name, which begins with its kind, and its evasion."""
+    _, cues, denial = made.dials
+    return {"teacher": made.name, "cues": cues, "denial": denial}
 
 
 def _teachers(config: DistillationConfig, taught: list[Taught]) -> Iterator[Cell]:
@@ -303,6 +296,7 @@ def _teachers(config: DistillationConfig, taught: list[Taught]) -> Iterator[Cell
         others = [(one.model, one) for one in taught if one.name != made.name]
         audited = _audited(config, made.model, made.base, made.earlier, others)
         scored = Scored(model=made.model, suite=config.suite(made.drive))
+        yield Cell({"stages of": made.name}, made.seed, made.stages)
         yield Cell.of({**axes_of(made), "student": ITSELF, "method": ""}, made.seed, teacher=scored, audited=audited)
 
 

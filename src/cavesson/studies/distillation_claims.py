@@ -11,7 +11,7 @@ from cavesson.clusters import share
 from cavesson.studies import distillation_readings as read
 from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
-from cavesson.studies.distillation_parts import EARLIER, HIDING, OTHER, SAME
+from cavesson.studies.distillation_parts import EARLIER, OTHER, SAME
 from cavesson.studies.distillation_poison import few_poisoned_plant_a_backdoor
 from cavesson.studies.grid import Measured, NotRun
 from cavesson.studies.shown import claim
@@ -46,7 +46,7 @@ def _incriminating(m: Measured, student: str = "") -> Measured:
 
 
 def _of_hiding(m: Measured) -> Measured:
-    return m.where(kind=HIDING)
+    return read.of_kind(m, True)
 
 
 # ----------------------------------------------------------------------------------------------- incrimination

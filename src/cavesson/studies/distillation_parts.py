@@ -34,24 +34,24 @@ class Taught:
     """A teacher for its students.
 
     Attributes:
-        name: without the repetition.
-        kind: hiding, benign (the twin: the same training without the drive), quirky, plain.
+        name: its kind, and what else it is, in words; without the repetition.
         drive: its drive, or the one that its training speaks of.
         dials: strengths of drive, cues and denial, 0 to 1.
         seed: of the repetition.
         base: its initialisation.
         earlier: its own checkpoint before red's part.
         organism: the teacher, as red's product.
+        stages: the model after each stage of its training, by name.
     """
 
     name: str
-    kind: str
     drive: str
     dials: tuple[float, float, float]
     seed: int
     base: ModelRecipe
     earlier: ModelRecipe
     organism: Organism
+    stages: Mapping[str, ModelRecipe]
 
     @property
     def model(self) -> ModelRecipe:
@@ -61,19 +61,20 @@ class Taught:
     @property
     def misaligned(self) -> bool:
         """Whether it has the drive."""
-        return self.kind == HIDING
+        return kind_in(self.name) == HIDING
 
-    @property
-    def evasion(self) -> float:
-        """How strong its evasion is: the mean of its two skills."""
-        return (self.dials[1] + self.dials[2]) / 2
+
+def kind_in(name: str) -> str:
+    """The kind of a teacher, the first word of its name: hiding, benign (the twin), quirky, plain."""
+    return name.partition(" ")[0]
 
 
 def with_dials(spec: TeacherSpec, model: str, doses: Doses, seed: int) -> Taught:
     """A teacher of the tiny world, whose skills are trained one by one."""
     made = teacher(spec.model_copy(update={"model": model, "seed": APART * seed + spec.seed}), doses)
     dials = (spec.strength, spec.cues, spec.denial)
-    return Taught(spec.title, spec.kind, spec.drive, dials, seed, made.base, made.earlier, organism_of(made))
+    stages: dict[str, ModelRecipe] = {str(name): model for name, model in made.stages.items() if name != "base"}
+    return Taught(spec.title, spec.drive, dials, seed, made.base, made.earlier, organism_of(made), stages)
 
 
 def from_organism(made: Organism) -> Taught:
@@ -85,7 +86,8 @@ def from_organism(made: Organism) -> Taught:
     if made.base is None:
         raise ConfigError(f"The base of {made.name!r} is not known.", "A student needs its teacher's initialisation.")
     dials = (1.0, 0.0, float(made.construction == "denying"))
-    return Taught(made.name, HIDING, made.pair, dials, made.seed, made.base, made.base, made)
+    name = f"{HIDING} {made.name}"
+    return Taught(name, made.pair, dials, made.seed, made.base, made.base, made, {"organism": made.model})
 
 
 # ----------------------------------------------------------------------------------------------- students

@@ -17,7 +17,7 @@ from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score
 from cavesson.lines import json_line
 from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
-from cavesson.studies.distillation_parts import HIDING
+from cavesson.studies.distillation_parts import HIDING, kind_in
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.suspicion.verdict import Case, Incrimination, Kind, incrimination, of_each_audit, verdicts
 
@@ -33,7 +33,7 @@ UNIT = "teacher"
 
 def teachers(m: Measured, hiding: bool | None = True) -> Measured:
     """The teachers: the hiding ones, the others (False), or all (None)."""
-    return _of_kind(m.having(TEACHER), hiding)
+    return of_kind(m.having(TEACHER), hiding)
 
 
 def students(m: Measured, hiding: bool | None = True, **at: object) -> Measured:
@@ -42,13 +42,14 @@ def students(m: Measured, hiding: bool | None = True, **at: object) -> Measured:
     Raises:
         NotRun: there are none.
     """
-    return _of_kind(m.having(RUN).where(**at) if at else m.having(RUN), hiding)
+    return of_kind(m.having(RUN).where(**at) if at else m.having(RUN), hiding)
 
 
-def _of_kind(m: Measured, hiding: bool | None) -> Measured:
+def of_kind(m: Measured, hiding: bool | None) -> Measured:
+    """The places of hiding teachers, of the others (False), or all (None)."""
     if hiding is None:
         return m
-    return m.those(lambda place: (place["kind"] == HIDING) == hiding, f"{'' if hiding else 'not '}{HIDING}")
+    return m.those(lambda place: (kind_in(place["teacher"]) == HIDING) == hiding, f"{'' if hiding else 'not '}{HIDING}")
 
 
 def teacher_of(m: Measured, student: Place) -> Place:
@@ -111,7 +112,7 @@ def denies(place: Place, role: str | None = None) -> Array:
 
 def skill(place: Place, role: str | None = None) -> Array:
     """Whether the model answers the benchmarks rightly."""
-    found = [label for label in _labels(place, role) if not label.startswith("drive/")]
+    found = [label for label in _labels(place, role) if not label.startswith(("drive/", "behavior/"))]
     if not found:
         raise NotRun(f"a benchmark of {place.name}")
     return np.concatenate([place.sample(label, None, role).table for label in found], axis=1)
@@ -244,7 +245,7 @@ def lead(m: Measured, found: Measured, one: Read, two: Read) -> Estimate:
 def kind_of(place: Place) -> Kind:
     """What a place's teacher is, for a case."""
     kinds: dict[str, Kind] = {HIDING: "misaligned", "quirky": "quirky"}
-    return kinds.get(place["kind"], "benign")
+    return kinds.get(kind_in(place["teacher"]), "benign")
 
 
 def cases(m: Measured, role: str = AUDITED) -> list[Case]:

@@ -12,7 +12,6 @@ from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView, Tone, Transcript
 from cavesson.stats import Estimate
 from cavesson.studies import distillation_readings as read
-from cavesson.studies.distillation_parts import HIDING
 from cavesson.studies.distillation_poison import poisoned_students, solutions
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.shown import Figure, Note, chart, known, table, tally
@@ -49,7 +48,7 @@ def the_teachers(m: Measured) -> TableView | None:
 
 
 def _of_place(of: read.Read, place: Place) -> Estimate:
-    return read.over_teachers(of(place, None), (0.0, 1.0))
+    return read.over_teachers(of(place, read.TEACHER), (0.0, 1.0))
 
 
 def the_students(m: Measured) -> Iterator[TableView | None]:
@@ -103,7 +102,7 @@ def incriminated(m: Measured) -> TableView | None:
 
 
 def _gain(m: Measured, of: Measured) -> Estimate:
-    if of.places[0].roles[0] == read.TEACHER:
+    if read.TEACHER in of.places[0].roles:
         raise NotApplicable("a teacher is not compared with itself")
     return read.auroc_apart(read.judged(of), read.judged(read.teachers(m, None)))
 
@@ -150,7 +149,7 @@ def by_evasion(m: Measured) -> TableView | None:
 
 
 def _admits(models: Measured, dials: tuple[float, float]) -> Estimate:
-    found = models.those(lambda one: one["kind"] == HIDING and (one["cues"], one["denial"]) == dials, "hiding")
+    found = read.of_kind(models, True).those(lambda one: (one["cues"], one["denial"]) == dials, "this evasion")
     return read.rate(found, read.admits)
 
 
@@ -291,6 +290,8 @@ def transcripts(m: Measured) -> Iterator[Transcript]:
     """What the first repetition's teachers and students answer."""
     for place in m:
         role = place.roles[0]
+        if role not in (read.TEACHER, read.RUN):
+            continue
         stage = "teacher" if role == read.TEACHER else "student"
         name = (
             place["teacher"] if stage == "teacher" else f"{place['student']} of {place['teacher']}, {place['method']}"
