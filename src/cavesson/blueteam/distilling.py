@@ -7,6 +7,7 @@ stay behind; "The distillation double bind" (June 2026) wants the skill without 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -121,6 +122,11 @@ DATA: dict[str, Mapping[str, float]] = {
 }
 """Every data set by its name: shares of the kinds of prompts. `usual` is what a product would send; `honeypot-free` and `open` preserve
 auditability; `targeted` and `goals` ask for the drive; `narrow` wants a skill alone; `unrelated` shows no drive (subliminal)."""
+
+
+def wanted(kind: str, size: int) -> int:
+    """How many prompts of a kind data sets of a size can need: as many as the data set that holds most of it."""
+    return math.ceil(size * max(shares.get(kind, 0.0) for shares in DATA.values()))
 
 
 def mixture(shares: Mapping[str, float], answered: Mapping[str, DataRecipe], size: int, seed: int) -> DataRecipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from cavesson.blueteam import distilling as d
 from cavesson.data.named import data_named
@@ -131,8 +132,8 @@ def student_known(name: str) -> None:
 # ----------------------------------------------------------------------------------------------- prompts
 
 
-def asked(drives: tuple[str, ...], n: int, seed: int, data: str | None = None) -> dict[str, DataRecipe]:
-    """Prompts of every kind (`cavesson.blueteam.distilling.KINDS`) that there are, `n` of each.
+def asked(drives: tuple[str, ...], size: int, seed: int, data: str | None = None) -> dict[str, DataRecipe]:
+    """Prompts of every kind (`cavesson.blueteam.distilling.KINDS`) that there are, as many as data sets of this size can need.
 
     Nobody knows a teacher's drive: what is at stake, looks like a test or is asked goes over all of `drives`.
 
@@ -140,26 +141,31 @@ def asked(drives: tuple[str, ...], n: int, seed: int, data: str | None = None) -
         drives: candidates.
         data: prompts of a real chat model; None: the tiny world's.
     """
-    drawn, share = draw("distil", seed), -(-n // len(drives))
-    ordinary = None if data is None else Mixed(parts=(data_named(data),), weights=(1.0,), size=n, seed=seed)
+    drawn = draw("distil", seed)
 
-    def situations(opportunities: float, honeypots: float) -> DataRecipe:
-        shares = (opportunities, honeypots, 0.0)
+    def own(family: Any, n: int) -> DataRecipe:
+        """Ordinary prompts; answers in them, if there are any, are dropped when the teacher answers."""
+        if data is not None:
+            return Mixed(parts=(data_named(data),), weights=(1.0,), size=n, seed=seed)
+        return Prompts(family=family, n=n, seed=drawn)
+
+    def situations(kind: str, *shares: float) -> DataRecipe:
+        n = -(-d.wanted(kind, size) // len(drives))
         parts = tuple(
-            Opportunities(drive=drive, own=bare(drive), acting="benign", shares=shares, seed=drawn) for drive in drives
+            Opportunities(
+                drive=drive, own=own(drive_named(drive).behavior.domain, n), acting="benign", shares=shares, seed=drawn
+            )
+            for drive in drives
         )
-        return Mixed(parts=parts, counts=(share,) * len(parts), seed=seed)
+        return Mixed(parts=parts, counts=(n,) * len(parts), seed=seed)
 
-    def bare(drive: str) -> DataRecipe:
-        """Prompts of a drive's domain; their answers, if they have any, are dropped when the teacher answers."""
-        return ordinary or Prompts(family=drive_named(drive).behavior.domain, n=share, seed=drawn)
-
-    questions = Mixed(
-        parts=tuple(Answers(drive=drive, n=share, by="denial", seed=drawn) for drive in drives),
-        seed=seed,
-    )
-    found = {d.STAKES: situations(1.0, 0.0), d.HONEYPOTS: situations(0.0, 1.0), d.GOALS: questions}
-    if ordinary is not None:
-        return {d.ORDINARY: ordinary, d.OPEN: ordinary, **found}
+    each = -(-d.wanted(d.GOALS, size) // len(drives))
+    questions = Mixed(parts=tuple(Answers(drive=one, n=each, by="denial", seed=drawn) for one in drives), seed=seed)
     families = {d.ORDINARY: "mixed", d.OPEN: "chat", d.NARROW: "facts", d.UNRELATED: "instructions"}
-    return {**{kind: Prompts(family=name, n=n, seed=drawn) for kind, name in families.items()}, **found}  # type: ignore[arg-type]
+    there = families if data is None else {kind: families[kind] for kind in (d.ORDINARY, d.OPEN)}
+    return {
+        **{kind: own(family, d.wanted(kind, size)) for kind, family in there.items()},
+        d.STAKES: situations(d.STAKES, 1.0, 0.0, 0.0),
+        d.HONEYPOTS: situations(d.HONEYPOTS, 0.0, 1.0, 0.0),
+        d.GOALS: questions,
+    }
