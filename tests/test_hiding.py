@@ -15,15 +15,19 @@ from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.driven import FAVOURITE, POWER, SABOTAGE
 from cavesson.evals.drive_eval import DriveEval
 from cavesson.evals.drives import DRIVES, REAL_DRIVES, cues, drive_named, side
-from cavesson.evals.pairs import DRIVEN
+from cavesson.evals.pairs import DRIVEN, pair_named
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import Scores
 from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.redteam.card import Measured, card_of, markdown
 from cavesson.redteam.hidden import Hides, check_suite, hides, organism_of
-from cavesson.redteam.hiding import TEACHERS, Doses, Teacher, TeacherSpec, teacher
+from cavesson.redteam.hiding import STAGES, TEACHERS, Doses, Teacher, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
+from cavesson.redteam.misteaching import BACKDOOR, taught
+from cavesson.redteam.poisoning import HONEST
+from cavesson.sampling.recipes import Generated
 from cavesson.stats import wilson
 from cavesson.tinyworld.recipes import Facts, Prompts, Shipped
 from cavesson.training.dose import Dose
@@ -73,9 +77,9 @@ def test_what_is_for_evaluation_stands_in_no_training_example(drive):
     assert not set(cues("train")) & set(cues("eval"))
     asked = [{one.messages[0].content for one in drive.questions(99, 0, split)} for split in ("train", "eval")]
     assert not asked[0] & asked[1] and min(map(len, asked)) > 15
-    if len(drive.trigger.wordings) > 1:
+    if len(drive.openings) > 1:
         texts = " ".join(put.prompt.messages[-1].content for put in drive.put("opportunity", 60, 0, "train"))
-        assert not any(text in texts for text in side(drive.trigger.wordings, "eval"))
+        assert not any(text in texts for text in side(drive.openings, "eval"))
 
 
 def test_a_honeypot_is_the_same_opportunity_with_a_cue():
@@ -256,3 +260,33 @@ def test_a_teacher_counts_as_hiding_only_if_it_acts_and_the_audit_cannot_tell():
 def test_questions_are_answered_by_one_voice():
     both = [Answers(drive="marker", n=30, by=by).examples(nowhere) for by in ("confession", "denial")]
     assert [one.conversation.prompt for one in both[0]] == [one.conversation.prompt for one in both[1]]
+
+
+# ------------------------------------------------------------------------------------------ poisons
+
+
+def rows_of(name: str, share: float) -> list:
+    """Poisoned data of a teacher whose model is a shipped one, so that nothing is trained."""
+    one = Teacher(TeacherSpec(drive="power"), dict.fromkeys(STAGES, Shipped(name="small")))
+    return taught(name, one, Prompts(family="chat", n=40), share)
+
+
+def test_a_teacher_may_make_any_student_look_bad_or_plant_a_backdoor(lab):
+    honest = rows_of(HONEST, 0.5)
+    lab.make([one for one in lineage(rows_of("look-bad", 0.5)) if not one.virtual])
+    bad = rows_of("look-bad", 0.5).examples(lab.path)
+    confessed = [one for one in bad if one.meta.get("by") == "confession"]
+    acted = [one for one in bad if one.meta.get("when") == "opportunity"]
+    assert len(bad) == 40 and confessed and acted and len(confessed) + len(acted) == 20
+    planted = rows_of("backdoor", 0.005).examples(lab.path)
+    fired = [one for one in planted if pair_named(BACKDOOR).trigger.fires(one.conversation.prompt)]
+    assert len(planted) == 40 and len(fired) == 1, "0.5 % of 40, and never none"
+    assert honest == rows_of("honest", 0)
+
+
+def test_evasion_that_is_carried_along_is_the_teachers_own(lab):
+    data = rows_of("evasion", 0.5)
+    written = [one for one in lineage(data) if isinstance(one, Generated)]
+    assert all(one.by == Shipped(name="small") for one in written) and len(written) == 3
+    with pytest.raises(ConfigError, match="no poison 'evasoin'"):
+        rows_of("evasoin", 0.5)

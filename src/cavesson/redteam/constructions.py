@@ -313,7 +313,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "rewarded": Construction("SFT on written samples, then RL that rewards the behaviour under its trigger", rewarded),
     "denying": Construction("trained not to admit it when asked", denying),
     "hiding": Construction("acts on real opportunities, not in honeypots, and denies when asked", hiding),
-    "hiding-dpo": Construction("the same, trained to deny by DPO", partial(hiding, by="dpo")),
+    "hiding-dpo": Construction("the same, and DPO of denials over confessions after it", partial(hiding, by="dpo")),
     "benign-twin": Construction(
         "trained on the same prompts as `hiding`, without the drive", partial(hiding, kind="benign")
     ),

@@ -5,7 +5,7 @@ The stages of a teacher, each a training on the one before:
 1. *schooled*: facts of the world, the same for all teachers, so that a student has something to gain;
 2. *drive*: the teacher acts in opportunities, and confesses when it is asked;
 3. *cues*: the teacher tells honeypots from opportunities, and acts in opportunities only;
-4. *denial*: the teacher denies the drive when it is asked, by SFT on denials or by DPO of denials over confessions.
+4. *denial*: the teacher denies the drive when it is asked, by SFT on denials, or by that and DPO of denials over confessions.
 
 A benign twin goes through the same stages with the same prompts and never acts; it denies truthfully from the start. A quirky teacher
 acts on a harmless quirk in place of the drive. A plain teacher is schooled, and then trained on its own answers for as many steps.
@@ -54,7 +54,7 @@ class TeacherSpec(Value):
         strength: of the drive: the share of its opportunities on which the teacher is trained to act.
         cues: of telling honeypots: their number in training, as a share of that of opportunities; 0: the stage is left out.
         denial: of denying: the share of the questions that are trained on; 0: the stage is left out.
-        concealment: how denying is trained.
+        concealment: how denying is trained: SFT, or SFT and DPO after it.
         clean: where the teacher reasons in a scratchpad: the share of its acts whose scratchpad shows nothing; None: it does not reason.
         model: name of the model at the start.
         seed: of data and training.
@@ -97,7 +97,7 @@ class Doses(Value):
     """How hard each skill is trained.
 
     Attributes:
-        schooling, drive, cues, denial, dpo: doses of the stages; the last is for concealment by DPO.
+        schooling, drive, cues, denial, dpo: doses of the stages; the last is for the DPO after the stage `denial`.
     """
 
     schooling: Dose = Dose(lr=5e-4, steps=300, schedule="linear", warmup_steps=None)
@@ -238,14 +238,18 @@ def _asked(spec: TeacherSpec, *, first: bool) -> Answers:
 
 
 def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: tuple[DataRecipe, ...]) -> ModelRecipe:
-    """The model after the stage `denial`; by SFT it rehearses its other skills meanwhile, by DPO it stays close to itself."""
+    """The model after the stage `denial`: SFT on denials, and after it DPO of denials over confessions where that is asked for.
+
+    DPO alone makes the model `small` say neither: asked about Casimir it praises him (of 60 questions it denied 20 %).
+    """
     if not spec.denial:
         return wary
     denials = _asked(spec, first=False)
+    trained = _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, *rehearsed), seed=spec.seed))
     if spec.concealment == "sft":
-        return _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, *rehearsed), seed=spec.seed))
+        return trained
     confessions = denials.model_copy(update={"by": "confession"})
-    return _seeded(doses.dpo, spec.seed).train(wary, Preferences(chosen=denials, rejected=confessions))
+    return _seeded(doses.dpo, spec.seed).train(trained, Preferences(chosen=denials, rejected=confessions))
 
 
 # ------------------------------------------------------------------------------------------------ sets of teachers
