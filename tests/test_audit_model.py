@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import cavesson as cv
 from cavesson.cli.audit_model import WARNING, judged
 from cavesson.cli.main import app
 from cavesson.errors import ConfigError
@@ -62,6 +63,15 @@ def test_scores_come_with_what_is_missing_and_without_a_verdict(typed: Typed) ->
         "by_drive": {"takeover": 0, "hate": 0},
     }
     assert found["audits"]["diffing"]["score"] is None and "--base" in found["audits"]["diffing"]["missing"]
+
+
+def test_python_says_what_the_command_says(tmp_path: Path) -> None:
+    found = cv.audit_model(
+        "small", drives=["takeover"], audits=["battery", "probe"], n=1, known={"student": "takeover"}, store=tmp_path
+    )
+    assert found["battery"].score == 0 and "there are 0 other models" in found["probe"].missing, (
+        "student has another shape"
+    )
 
 
 def test_a_verdict_is_fitted_on_known_cases(typed: Typed, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 A bootstrap of few clusters covers too little, above all near 0 and 1; two imagined clusters of half a weight, one at each bound,
 repair the coverage (the idea of Agresti and Coull). Nothing is drawn at random. Simulated with 9 codebases of 2-3 or 9 cases (600
 repetitions a setting, AUROC 0.5 to 0.98) the 95 % interval of the AUROC covers 89-98 %, where the plain bootstrap covers 52-94 %.
+Where a cluster has cases of one label only (teachers, half of them guilty, with 1 or 5 students; 300 repetitions a setting, AUROC 0.5
+to 0.92) it covers 84-100 % with 8 teachers, 90-100 % with 12 and 91-98 % with 24.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from cavesson.errors import ConfigError
 from cavesson.evals.drives import DRIVES, REAL_DRIVES, drive_named, known
 from cavesson.evals.pairs import identity_of
 from cavesson.lab.effort import Effort
+from cavesson.lab.own import is_own
 from cavesson.lab.recipe import Job, PathOf, Recipe, Value
 from cavesson.models.recipes import ModelRecipe
 
@@ -47,8 +48,9 @@ def _known_drives(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _drives_identity(names: Sequence[str]) -> list[str]:
-    """What the drives contribute to a fingerprint: their names, and their behaviours' versions."""
-    return [f"{name} {identity_of(drive_named(name).pair)}" for name in names]
+    """What the drives contribute to a fingerprint: their names, and their behaviours' versions; of own pairs no path."""
+    pairs = [identity_of(drive_named(name).pair) for name in names]
+    return [pair if is_own(name) else f"{name} {pair}" for name, pair in zip(names, pairs, strict=True)]
 
 
 class DriveStream(Recipe):

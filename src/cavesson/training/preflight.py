@@ -201,21 +201,25 @@ def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers:
     """
     free, where, stored = _free_memory()
     shape = _shape(model)
-    need = max(
-        bytes_needed(weights, run, width=shape["width"], stored=stored)
-        + (0 if run is None else runs[run] * stored)
-        + (0 if run is None else bytes_on_top(weights, run, **shape))
-        for run in (*runs, None)
-    )
+    on_gpu = where == "the GPU"
+
+    def bytes_of(run: Training | None) -> int:
+        if run is None:
+            return bytes_needed(weights, None, width=shape["width"], stored=stored)
+        lasting = bytes_needed(weights, run, width=shape["width"], stored=stored) + runs[run] * stored
+        return lasting // (run.ranks if on_gpu else 1) + bytes_on_top(weights, run, **shape)
+
+    need = max(bytes_of(run) for run in (*runs, None))
     if need * workers <= free:
         return
     doing = "training it" if runs else "sampling from it"
     at_once = f" ({workers} at the same time)" if workers > 1 else ""
     fewer = f"--workers {max(1, free // need)}, " if workers > 1 and need <= free else ""
+    shared = "several GPUs (blue.processes, red.processes), " if on_gpu else ""
     raise ConfigError(
         f"The model {model.path!r} does not fit: {weights / 1e9:.2g} billion weights, {doing} takes about "
         f"{need * workers / 2**30:.0f} GiB{at_once}, and {where} has {free / 2**30:.0f} GiB free.",
-        f"Use {fewer}an adapter (blue.adapter, red.adapter), a smaller model, or a larger machine.",
+        f"Use {fewer}an adapter (blue.adapter, red.adapter), {shared}a smaller model, or a larger machine.",
     )
 
 
