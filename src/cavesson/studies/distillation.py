@@ -37,7 +37,15 @@ from cavesson.redteam.hiding import TEACHERS, Doses, TeacherSpec
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.distillation_claims import CLAIMS
-from cavesson.studies.distillation_parts import STUDENTS, Taught, asked, from_organism, student_known, with_dials
+from cavesson.studies.distillation_parts import (
+    HIDING,
+    STUDENTS,
+    Taught,
+    asked,
+    from_organism,
+    student_known,
+    with_dials,
+)
 from cavesson.studies.distillation_poison import NO_GUARD, POISONED, Poisoning, backdoor, poisoned
 from cavesson.studies.distillation_readings import as_lines
 from cavesson.studies.distillation_shown import SHOWS, headline
@@ -232,9 +240,12 @@ _LESS_EVASIVE = tuple(
     for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3))
 )
 
+_HIDING = [one.model_dump() for one in TEACHERS["quick"] if one.kind == HIDING]
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {},
     "methods": {
+        "teachers": _HIDING,
         "students": ["same"],
         "methods": [*_CAPABLE],
         "further": {"other": ["logits/unrelated"]},
@@ -242,6 +253,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "enable": {"student": "same", "method": "sft/narrow/few"},
     },
     "poisoning": {
+        "teachers": _HIDING,
         "students": ["same"],
         "methods": ["sft/usual"],
         "further": {},
