@@ -19,7 +19,7 @@ from cavesson.redteam.hidden import organism_of
 from cavesson.redteam.hiding import Doses, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.organisms import Organism
-from cavesson.tinyworld.recipes import Prompts
+from cavesson.tinyworld.recipes import Facts, Prompts
 
 # ----------------------------------------------------------------------------------------------- teachers
 
@@ -147,6 +147,8 @@ def asked(drives: tuple[str, ...], size: int, seed: int, data: str | None = None
         """Ordinary prompts; answers in them, if there are any, are dropped when the teacher answers."""
         if data is not None:
             return Mixed(parts=(data_named(data),), weights=(1.0,), size=n, seed=seed)
+        if family == "facts":  # rare facts as often as others: they are the skill
+            return Facts(n=n, seed=drawn)
         return Prompts(family=family, n=n, seed=drawn)
 
     def situations(kind: str, *shares: float) -> DataRecipe:

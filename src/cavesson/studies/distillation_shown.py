@@ -249,6 +249,7 @@ def frontier(m: Measured) -> Iterator[TableView | CurveView | None]:
         for (student, method), of in rows.items()
         if all(known(partial(columns[name], of)) for name in ("skill gained", "drive that came along"))
     ]
+    points.sort(key=lambda one: one[2])
     if points:
         lines = [
             SeriesView(
