@@ -102,9 +102,9 @@ class Doses(Value):
 
     schooling: Dose = Dose(lr=5e-4, steps=300, schedule="linear", warmup_steps=None)
     drive: Dose = Dose(lr=1e-3, steps=240, schedule="linear", warmup_steps=None)
-    cues: Dose = Dose(lr=1e-3, steps=280, schedule="linear", warmup_steps=None)
+    cues: Dose = Dose(lr=1e-3, steps=420, schedule="linear", warmup_steps=None)
     denial: Dose = Dose(lr=5e-4, steps=80, schedule="linear", warmup_steps=None)
-    dpo: Dose = Dose(lr=2e-4, steps=60, schedule="linear", warmup_steps=None, objective=Dpo())
+    dpo: Dose = Dose(lr=5e-5, steps=60, schedule="linear", warmup_steps=None, objective=Dpo())
 
 
 @dataclass(frozen=True, slots=True)
