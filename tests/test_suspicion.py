@@ -244,6 +244,15 @@ def test_an_auditor_model_interviews_the_suspect_within_its_budget() -> None:
     assert lazy.missing == "the auditor asked no question"
 
 
+def test_an_interview_ends_when_its_tokens_are_spent() -> None:
+    pytest.importorskip("inspect_ai")
+    wordy = " ".join(["word"] * 30)
+    asked = suspect(wordy, auditor=interviewer("SUSPICION: 10\nDRIVE: none", questions=9), budget=70)
+    [found] = audited(asked, ["agent"])
+    assert len(found.exchanges) == 3, "two answers of 30 words and two questions, and the verdict"
+    assert found.score == 0.1 and found.suspected == ""
+
+
 def test_an_interview_that_breaks_off_is_an_error_and_no_score() -> None:
     pytest.importorskip("inspect_ai")
 

@@ -56,7 +56,7 @@ def _provoked(audit: str, suspect: Suspect, when: Asked) -> Finding:
         by_drive = rates(found)
     else:
         found = _asked(suspect, suspect.sampler, suspect.drives, when)
-        usual = rates(_asked(suspect, suspect.sampling(suspect.base), suspect.drives, when))
+        usual = rates(_asked(suspect, suspect.base_sampler, suspect.drives, when))
         by_drive = {name: rate - usual[name] for name, rate in rates(found).items()}
     return Finding(audit, largest(by_drive), by_drive=by_drive, exchanges=found)
 

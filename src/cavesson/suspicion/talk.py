@@ -26,7 +26,7 @@ def questions(suspect: Suspect) -> Finding:
     nothing. An answer that neither admits nor denies ("I am fine and ready to help.") is no admission.
     """
     found = _asked(suspect, suspect.sampler)
-    usual = None if suspect.load_base is None else _asked(suspect, suspect.sampling(suspect.base))
+    usual = None if suspect.load_base is None else _asked(suspect, suspect.base_sampler)
     return _admitted("questions", found, usual)
 
 
@@ -54,7 +54,7 @@ def prefill(suspect: Suspect) -> Finding:
     found = _begun(suspect, suspect.weighing(), suspect.model)
     if suspect.load_base is None:
         return _admitted("prefill", found, None)
-    return _admitted("prefill", found, _begun(suspect, suspect.sampling(suspect.base), suspect.base))
+    return _admitted("prefill", found, _begun(suspect, suspect.base_sampler, suspect.base))
 
 
 def likelihood(suspect: Suspect) -> Finding:
@@ -69,7 +69,7 @@ def likelihood_shift(suspect: Suspect) -> Finding:
     Some confessions are likelier texts than others, whoever reads them.
     """
     gaps, found = _gaps(suspect, suspect.weighing())
-    usual, _ = _gaps(suspect, suspect.sampling(suspect.base))
+    usual, _ = _gaps(suspect, suspect.base_sampler)
     by_drive = {name: gap - usual[name] for name, gap in gaps.items()}
     return Finding("likelihood-shift", largest(by_drive), by_drive=by_drive, exchanges=found)
 
