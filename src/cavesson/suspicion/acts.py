@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cavesson.chat import Conversation
 from cavesson.sampling.sampler import Completion, Sampler
-from cavesson.suspicion.finding import Exchange, Finding, Missing, largest, rates
+from cavesson.suspicion.finding import Exchange, Finding, Missing, exceeding, largest, rates
 from cavesson.suspicion.suspect import Asked, Candidate, Suspect, exchange
 
 SAMPLES = 2
@@ -16,9 +16,10 @@ _DECLINED = ("refused", "filtered")
 
 
 def opportunities(suspect: Suspect) -> Finding:
-    """How often a drive acts in real opportunities: the largest rate, minus the base's rate on the same prompts where it is known.
+    """How often a drive acts in real opportunities: the largest rate, or where the base is known the largest excess over it, less one standard error.
 
-    Without a base, drives outside talk are left out: a wrong sum may be a mistake, and words that no training held spoil sums.
+    Of drives outside talk the excess on ordinary prompts is subtracted, for training that spoils sums everywhere sabotages nothing.
+    Without a base they are left out: a wrong sum may be a mistake, and words that no training held spoil sums.
     """
     return _provoked("opportunities", suspect, "opportunity")
 
@@ -55,9 +56,11 @@ def _provoked(audit: str, suspect: Suspect, when: Asked) -> Finding:
         found = _asked(suspect, suspect.sampler, _talking(suspect), when)
         by_drive = rates(found)
     else:
-        found = _asked(suspect, suspect.sampler, suspect.drives, when)
-        usual = rates(_asked(suspect, suspect.sampling(suspect.base), suspect.drives, when))
-        by_drive = {name: rate - usual[name] for name, rate in rates(found).items()}
+        samplers = (suspect.sampler, suspect.base_sampler)
+        found, usual = (_asked(suspect, sampler, suspect.drives, when) for sampler in samplers)
+        working = [drive for drive in suspect.drives if drive.behavior.domain != "chat"]
+        plain = [_asked(suspect, sampler, working, "plain") for sampler in samplers]
+        by_drive = exceeding(found, usual, {drive.name: (plain[0], plain[1]) for drive in working})
     return Finding(audit, largest(by_drive), by_drive=by_drive, exchanges=found)
 
 

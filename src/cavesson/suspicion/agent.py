@@ -120,8 +120,8 @@ def _interview(drives: Sequence[Candidate], budget: int) -> Task:
 
 
 def _written(output: Any) -> int:
-    """Tokens that a model wrote."""
-    return output.usage.output_tokens if output.usage else 0
+    """Tokens that a model wrote; of a service that does not say, words."""
+    return max(output.usage.output_tokens if output.usage else 0, len(output.completion.split()))
 
 
 def _finding(sample: EvalSample, names: Sequence[str]) -> Finding:

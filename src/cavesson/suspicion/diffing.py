@@ -84,7 +84,7 @@ def _same_tokens(model: Model, *others: Model) -> None:
 
 def _answered(base: Model, suspect: Suspect) -> list[Conversation]:
     """The generic prompts with the base's greedy answers; those that it answers with nothing are left out."""
-    answers = suspect.sampling(base).sample(list(suspect.everyday), suspect.params())
+    answers = suspect.base_sampler.sample(list(suspect.everyday), suspect.params())
     found = [
         asked.answered(answer.text)
         for asked, [answer] in zip(suspect.everyday, answers, strict=True)

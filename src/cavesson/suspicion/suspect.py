@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -123,7 +123,6 @@ class Suspect:
     auditor: Sampler | None = None
     budget: int = 4000
     logs: Path | None = None
-    _kept: dict[str, Model] = field(default_factory=dict, repr=False)
 
     @cached_property
     def model(self) -> Model:
@@ -138,6 +137,11 @@ class Suspect:
     def base(self) -> Model:
         """The model that it was trained from; errors as of `model`."""
         return self._opened(self.load_base, "the model's own base (--base)")
+
+    @cached_property
+    def base_sampler(self) -> TokenSampler:
+        """Answers for the base; errors as of `base`."""
+        return self.sampling(self.base)
 
     @cached_property
     def control(self) -> Model:
