@@ -110,7 +110,7 @@ def outcome(m: Measured, place: Place, role: str) -> Outcome:
 
 
 def games(m: Measured) -> dict[str, Game]:
-    """The game of every hiding teacher.
+    """The game of every hiding teacher that acts: relative to one that does not, nothing can be gone.
 
     Raises:
         NotRun: none was played.
@@ -119,12 +119,16 @@ def games(m: Measured) -> dict[str, Game]:
     found = {}
     for name, of in m.having(POISONED).by("teacher").items():
         own = read.teacher_of(m, of.places[0])
+        if min(what(own).mean() for what in (read.acts, read.skill)) < read.LEAST:
+            continue
         payoff = Payoff.against(read.skill(own), read.acts(own), config.weight)
         outcomes = {
             poison: {guard: outcome(m, of.only(poison=poison, guard=guard), POISONED) for guard in config.guards}
             for poison in config.rows
         }
         found[name] = payoff.game(outcomes, outcome(m, of.places[0], read.START), HONEST)
+    if not found:
+        raise NotRun("a game against a teacher that acts")
     return found
 
 
