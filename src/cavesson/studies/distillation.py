@@ -234,9 +234,11 @@ _CAPABLE = (
     "sft/narrow", "sft/narrow/inoculated", "sft/narrow/few", "sft/unrelated", "logits/unrelated",
 )  # fmt: skip
 
+_ONCE_MORE = ("top-k/usual", "sft/unrelated", "sft/narrow/inoculated")
+"""Methods that the preset `full` leaves to `methods`."""
+
 _LESS_EVASIVE = tuple(
-    TeacherSpec(drive=drive, cues=cues, denial=denial)
-    for drive in ("favourite", "sabotage")
+    TeacherSpec(drive="favourite", cues=cues, denial=denial)
     for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3))
 )
 
@@ -264,10 +266,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "full": {
         "teachers": [one.model_dump() for one in (*TEACHERS["full"], *_LESS_EVASIVE)],
         "students": ["same", "earlier", "other", "larger", "trusted"],
+        "methods": ["sft/honeypot-free"],
         "further": {
-            "same": [*_CAPABLE],
-            "earlier": ["sft/usual", "sft/open", "sft/targeted", "sft/goals", "logits/targeted"],
-            "other": ["logits/unrelated"],
+            "same": [one for one in _CAPABLE if one not in _ONCE_MORE],
+            "earlier": ["logits/honeypot-free", "sft/usual", "sft/open", "sft/targeted"],
+            "other": ["logits/honeypot-free", "logits/unrelated"],
         },
         "enable": {"student": "same", "method": "sft/narrow/few"},
         "poisoning": {},
