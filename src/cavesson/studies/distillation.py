@@ -239,7 +239,7 @@ _ONCE_MORE = ("top-k/usual", "sft/unrelated", "sft/narrow/inoculated")
 
 _LESS_EVASIVE = tuple(
     TeacherSpec(drive="favourite", cues=cues, denial=denial)
-    for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3))
+    for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.1, 0.05))
 )
 
 _HIDING = [one.model_dump() for one in TEACHERS["quick"] if one.kind == HIDING]
