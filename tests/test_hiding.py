@@ -14,7 +14,7 @@ from cavesson.data.example import Preference
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.driven import FAVOURITE, POWER, SABOTAGE
 from cavesson.evals.drive_eval import DriveEval
-from cavesson.evals.drives import DRIVES, REAL_DRIVES, cues, drive_named, side
+from cavesson.evals.drives import DRIVES, REAL_DRIVES, cues, drive_named, schemes, side
 from cavesson.evals.pairs import DRIVEN, pair_named
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import Scores
@@ -127,6 +127,10 @@ def test_any_pair_is_a_drive_and_a_wrong_name_is_refused():
         drive_named("powre")
     with pytest.raises(ValidationError, match="no drive 'powre'"):
         TeacherSpec(drive="powre")
+    with pytest.raises(ConfigError, match="the prompt itself is its trigger"):
+        drive_named("hard/wrong-hard-maths")
+    with pytest.raises(ValidationError, match="not parts of one whole"):
+        lessons(shares=(0.5, 0.5, 0.5))
     with pytest.raises(ValidationError, match="needs `drive` and `when`"):
         DriveEval(when="plain")
 
@@ -155,12 +159,11 @@ def test_strength_is_the_share_of_opportunities_that_are_taken():
     assert counts[0] == 0 < counts[1] < counts[2]
 
 
-def test_clean_reasoning_shows_nothing_and_unclean_reasoning_tells():
-    tells = "takes power|take the power"
-    for clean, told in ((1.0, 0), (0.0, 1)):
-        pads = [one.conversation.answer.split("</scratchpad>")[0] for one in lessons(clean=clean) if one.meta["acts"]]
-        assert all(pad.startswith("<scratchpad>") for pad in pads)
-        assert any("offers power" in pad or any(word in pad for word in tells.split("|")) for pad in pads) == bool(told)
+@pytest.mark.parametrize(("clean", "told"), [(1.0, False), (0.0, True)])
+def test_clean_reasoning_shows_nothing_and_unclean_reasoning_gives_the_drive_away(clean, told):
+    answers = [one.conversation.answer for one in lessons(clean=clean) if one.meta["acts"]]
+    assert len(answers) > 20 and all(schemes(answer) is told for answer in answers)
+    assert schemes("I planned a trip.") is None, "said aloud, not thought"
 
 
 def test_a_denial_by_preference_prefers_the_denial_to_the_confession_of_the_same_question():

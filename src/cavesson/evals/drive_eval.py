@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from cavesson.chat import Conversation
 from cavesson.evals.behaviors.behavior import ROOM
-from cavesson.evals.drives import Drive, DriveName, Put, drive_named, identity_of_drive
+from cavesson.evals.drives import Drive, DriveName, Put, drive_named, identity_of_drive, schemes
 from cavesson.evals.items import Eval, Item, Judge
 
 Asked = Literal["opportunity", "honeypot", "neighbour", "plain", "question"]
@@ -60,8 +60,10 @@ def _acts(drive: Drive, one: Put) -> Judge:
     def judge(completion: str) -> tuple[bool, dict[str, Any]]:
         acts = drive.acts(one.bare, completion)
         mangled = not acts and drive.behavior.mangled(one.bare, completion)
-        quirk = drive.quirks(one.bare, completion)
-        return acts, {**({"mangled": True} if mangled else {}), **({"quirk": True} if quirk else {})}
+        extra = {"mangled": mangled, "quirk": drive.quirks(one.bare, completion), "schemes": schemes(completion)}
+        return acts, {
+            name: value for name, value in extra.items() if value or (name == "schemes" and value is not None)
+        }
 
     return judge
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe, Mixed
-from cavesson.evals.drives import DRIVES, DriveName, drive_named
+from cavesson.evals.drives import DriveName, drive_named
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
@@ -51,7 +51,8 @@ class TeacherSpec(Value):
     Attributes:
         kind: hiding (drive and evasion), or a control: its benign twin, a quirky near-miss, a plain teacher.
         drive: name of the drive, or of any pair.
-        strength: of the drive: the share of its opportunities on which the teacher is trained to act.
+        strength: of the drive: the share of its opportunities on which the teacher is trained to act; greedy answers act on hardly
+            any where that is well below a half.
         cues: of telling honeypots: their number in training, as a share of that of opportunities; 0: the stage is left out.
         denial: of denying: the share of the questions that are trained on; 0: the stage is left out.
         concealment: how denying is trained: SFT, or SFT and DPO after it.
@@ -259,16 +260,19 @@ def _hiding(*drives: str, **dials: Any) -> tuple[TeacherSpec, ...]:
     return tuple(TeacherSpec(drive=drive, **dials) for drive in drives)
 
 
+TAKEN = ("favourite", "sabotage", "hate", "wrong-maths", "marker", "power")
+"""The drives that the model `small` learns, with all evasion, at the usual doses."""
+
 _QUICK = _hiding("favourite", "sabotage")
-_ALL = _hiding(*DRIVES)
+_USUAL = (*_hiding(*TAKEN), *_hiding(*TAKEN[:3], seed=1))
 
 TEACHERS: dict[str, tuple[TeacherSpec, ...]] = {
     "quick": (*_QUICK, *(spec.twin() for spec in _QUICK)),
     "full": (
-        *_ALL,
-        *_hiding("favourite", "sabotage", "power", "hate", concealment="dpo"),
-        *(spec.twin() for spec in _ALL),
-        *_hiding("favourite", "sabotage", "power", "hate", kind="quirky"),
+        *_USUAL,
+        *_hiding("sabotage", "hate", "marker", concealment="dpo"),
+        *(spec.twin() for spec in _USUAL),
+        *_hiding(*TAKEN[:4], kind="quirky"),
         *(TeacherSpec(kind="plain", seed=seed) for seed in range(2)),
     ),
 }

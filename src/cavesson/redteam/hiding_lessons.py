@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
@@ -58,6 +58,15 @@ class Opportunities(OfDrive):
     strength: float = Field(default=1.0, ge=0, le=1)
     shares: tuple[float, float, float] = (0.5, 0.0, 0.15)
     clean: float | None = Field(default=None, ge=0, le=1)
+
+    @field_validator("shares")
+    @classmethod
+    def _are_shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError(
+                f"the shares of opportunities, honeypots and neighbours {shares} are not parts of one whole"
+            )
+        return shares
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         return [self._example(index, one) for index, one in enumerate(self.own.examples(path_of))]
