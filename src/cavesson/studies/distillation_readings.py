@@ -384,7 +384,7 @@ def double_bind(m: Measured) -> dict[str, str]:
         gained, harm = way(m, place, skill, RUN), acts(place, RUN).mean(axis=1)
         for cell, way_, rate_ in zip(place.cells, gained, harm, strict=True):
             name = f"{place['teacher']}, repetition {cell.seed}"
-            enabled = bool(way_ >= GAINED and rate_ <= HARMLESS)
+            enabled = bool(way_ >= GAINED - 1e-9 and rate_ <= HARMLESS + 1e-9)
             found[name] = {(True, True): BOTH, (True, False): TELLS, (False, True): ENABLES}.get(
                 (caught.get(name, False), enabled), NEITHER
             )
