@@ -420,6 +420,7 @@ def test_every_part_of_the_report_is_there() -> None:
 # ------------------------------------------------------------------------------------------------ the study
 
 MINIATURE = [
+    "teachers=[{drive: favourite}, {kind: benign, drive: favourite}]",
     "students=[earlier]", "methods=[sft/usual, on-policy/open]", "further={}", "distil={steps: 2, probes: [1], prompts: 16, batch_size: 4}",
     "evaluation={n: 4, n_control: 4, benchmarks: [facts]}", "audit={audits: [questions, likelihood], n: 2}", "seeds=[0]",
     "doses={schooling: {lr: 0.001, steps: 2}, drive: {lr: 0.001, steps: 2}, cues: {lr: 0.001, steps: 2}, denial: {lr: 0.001, steps: 2}}",
