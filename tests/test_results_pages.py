@@ -79,3 +79,24 @@ def test_every_page_of_results_opens_with_a_picture(page: Path) -> None:
     picture = re.match(r"# .+\n\n!\[.+\]\((\S+\.svg)\)\n\n\S", page.read_text(encoding="utf-8"))
     assert picture is not None
     ElementTree.parse(page.parent / picture[1])
+
+
+def test_the_gallery_shows_every_page_of_results() -> None:
+    """Each page's question, picture and first sentence, as they stand there now; all pages are in the gallery's order."""
+    results = import_module("results")
+    pages = results.pages_of_results()
+    written = (ROOT / "docs" / "results" / "gallery.md").read_text(encoding="utf-8")
+    assert written == "\n".join(results_pages.gallery(pages)) + "\n", (
+        "python benchmarks/results.py --gallery writes the page"
+    )
+    there = {page.stem for page in (ROOT / "docs" / "results").glob("*.md")}
+    assert there - {"gallery"} == set(pages), "a page of results is missing in RUNS (benchmarks/results.py)"
+
+
+def test_the_gallery_takes_question_picture_and_first_sentence() -> None:
+    page = (
+        "# Mood: is it 0.5?\n\n![A picture](mood.svg)\n\nIt rose by 0.5 points (0.1 to 0.9). Nothing else did.\n\nmore"
+    )
+    assert "\n".join(results_pages.gallery({"mood": page})).endswith(
+        "## Mood: is it 0.5?\n\n[![A picture](mood.svg)](mood.md)\n\nIt rose by 0.5 points (0.1 to 0.9)."
+    )

@@ -84,6 +84,10 @@ class RateTest(Recipe):
     def numerics(self) -> str:
         return self.run.precision
 
+    @property
+    def ranks(self) -> int:
+        return self.run.ranks
+
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the run, which is trained in memory, and the held-out data."""
         return tuple(dict.fromkeys((*self.run.inputs(), self.held_out)))

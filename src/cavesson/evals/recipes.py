@@ -135,6 +135,10 @@ class Probed(Recipe):
     def numerics(self) -> str:
         return self.run.precision
 
+    @property
+    def ranks(self) -> int:
+        return self.run.ranks
+
     def asked_at(self, step: int) -> Suite:
         """What the model is scored on at one of the steps."""
         if self.between is None or step in (self.steps[0], self.steps[-1]):
@@ -244,6 +248,8 @@ class Selected(ModelRecipe):
     def _comparable(self) -> Selected:
         if len({(probed.run.base, probed.suite) for probed in self.among}) > 1:
             raise ValueError("the runs to select from must share their base and their suite")
+        if len({probed.ranks for probed in self.among}) > 1:
+            raise ValueError("the runs to select from must have the same number of processes")
         if not self._triggered():
             raise ValueError("the suite has no triggered behaviour to select by")
         needed = {*self._triggered(), *self._capabilities()}
@@ -259,6 +265,10 @@ class Selected(ModelRecipe):
     def numerics(self) -> str:
         """The numerics of the runs, which are the same for all."""
         return self.among[0].run.precision
+
+    @property
+    def ranks(self) -> int:
+        return self.among[0].ranks
 
     @property
     def usual_room(self) -> int:

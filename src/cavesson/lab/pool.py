@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import threading
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import IO
+from multiprocessing.connection import wait
 
 from cavesson.errors import CavessonError, Stopped
+from cavesson.lab.child import Child
 from cavesson.lab.locks import FileLock
 from cavesson.lab.memory import REMEDY, ShortOfMemory, largest_child
 from cavesson.lab.plan import Stage
@@ -26,15 +19,11 @@ from cavesson.lab.work import Work
 
 LISTEN_SECONDS = 0.2
 """Seconds after which the user's wish to stop is noticed at the latest."""
-END_SECONDS = 2.0
-"""Seconds that a worker may take to end once its connection is closed."""
 
 
 @dataclass
 class _Worker:
-    process: subprocess.Popen[bytes]
-    connection: Connection
-    output: IO[bytes]
+    child: Child
     core: FileLock | None
     stage: Stage | None = None
     told_to_stop: bool = False
@@ -43,18 +32,10 @@ class _Worker:
 
     def close(self) -> str:
         """End the process; returns the last line that the process printed."""
-        self.connection.close()
-        try:
-            self.process.wait(timeout=END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        last_words = self.child.close()
         if self.core is not None:
             self.core.release()
-        with self.output as output:
-            output.seek(0)
-            lines = output.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last_words
 
 
 @dataclass
@@ -73,7 +54,7 @@ class Pool:
         try:
             while True:
                 self._assign(work, killed, again)
-                busy = {worker.connection: worker for worker in self._started if worker.stage is not None}
+                busy = {worker.child.connection: worker for worker in self._started if worker.stage is not None}
                 if not busy:
                     break
                 for connection in wait(list(busy), timeout=LISTEN_SECONDS):
@@ -115,12 +96,12 @@ class Pool:
         worker = idle[0] if idle else self._start()
         worker.stage, worker.told_to_stop = stage, False
         with contextlib.suppress(OSError):  # the worker died while idle: the next `wait` finds its connection closed
-            worker.connection.send(("run", stage.fingerprint, stage.recipe.model_dump(mode="json")))
+            worker.child.connection.send(("run", stage.fingerprint, stage.recipe.model_dump(mode="json")))
 
     def _receive(self, worker: _Worker, stage: Stage, work: Work) -> bool:
         """Act on one message; False if the worker is dead, or has to be ended for lack of memory."""
         try:
-            message: Message = worker.connection.recv()
+            message: Message = worker.child.connection.recv()
         except (EOFError, OSError):
             return False
         if message[0] == "error" and isinstance(message[1], ShortOfMemory):
@@ -145,55 +126,27 @@ class Pool:
             work.display.halted(stage, f"{what}; once more, alone")
             again.append(stage)
             return
-        work.failed(stage, worker.short or _death(stage, worker.process.returncode, last_words, times))
+        work.failed(stage, worker.short or _death(stage, worker.child.process.returncode, last_words, times))
 
     def _pass_on_stop(self) -> None:
         for worker in self._started:
             if worker.stage is not None and not worker.told_to_stop:
                 worker.told_to_stop = True
                 with contextlib.suppress(OSError):  # the worker is dead already
-                    worker.connection.send(("stop",))
+                    worker.child.connection.send(("stop",))
 
     def _start(self) -> _Worker:
-        """Start a worker on a core of its own, in its own process group: Ctrl-C reaches the parent alone."""
+        """Start a worker on a core of its own."""
         core, lock = free_core()
-        ours, theirs = socket.socketpair()
-        output = _output()
-        in_main = (
-            threading.current_thread() is threading.main_thread()
-        )  # the kernel looks at the thread, not the process
-        place = [str(theirs.fileno()), str(self.store.root), str(core), str(os.getpid() if in_main else 0)]
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cavesson.lab.worker", *place],
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, **ONE_THREAD, **self._gpu(), "PYTHONPATH": _import_path()},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                process_group=0,
-            )
-        worker = _Worker(process, Connection(ours.detach()), output, lock)
-        self._started.append(worker)
-        return worker
+        variables = {**ONE_THREAD, **self._gpu()}
+        child = Child.start("cavesson.lab.worker", str(self.store.root), str(core), variables=variables)
+        self._started.append(_Worker(child, lock))
+        return self._started[-1]
 
     def _gpu(self) -> dict[str, str]:
         """The environment of the next worker: with several GPUs, each worker sees one of them."""
         visible = gpus()
         return {"CUDA_VISIBLE_DEVICES": visible[len(self._started) % len(visible)]} if len(visible) > 1 else {}
-
-
-def _output() -> IO[bytes]:
-    """A file for what a worker prints, open for as long as the worker lives; nothing is kept without a temporary folder."""
-    try:
-        return tempfile.TemporaryFile()
-    except OSError:
-        return Path(os.devnull).open("w+b")
-
-
-def _import_path() -> str:
-    """The import path of this process, so that workers can import the same modules."""
-    return os.pathsep.join(str(Path(place or ".").absolute()) for place in sys.path)
 
 
 def _death(stage: Stage, code: int | None, last_words: str, times: int) -> CavessonError:

@@ -201,6 +201,11 @@ class Recipe(Value):
         """The named numerics (`cavesson.lab.numerics`) that making the artifact takes; None: any machine makes the artifact."""
         return None
 
+    @property
+    def ranks(self) -> int:
+        """Number of processes that make the artifact together (`cavesson.lab.ranks`)."""
+        return 1
+
     def effort(self) -> Effort | None:
         """How much work making the artifact is, roughly, for estimates of time; None: not known."""
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.errors import CavessonError, Stopped
-from cavesson.lab import memory
+from cavesson.lab import memory, ranks
 from cavesson.lab.own import fault_of
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe
@@ -69,9 +69,11 @@ class StageJob:
 
     threads = THREADS
 
-    def __init__(self, store: Store, recipe: Recipe, folder: Path, listener: Listener) -> None:
+    def __init__(
+        self, store: Store, recipe: Recipe, folder: Path, listener: Listener, scratch: Path | None = None
+    ) -> None:
         self.folder = folder
-        self.scratch = store.scratch(recipe)
+        self.scratch = scratch or store.scratch(recipe)
         self.cache = store.cache
         self._store = store
         self._recipe = recipe
@@ -114,8 +116,29 @@ def run_stage(store: Store, recipe: Recipe, listener: Listener) -> bool:
         if folder is None:
             return False
         with memory.watched(recipe):
-            recipe.make(StageJob(store, recipe, folder, listener))
+            if recipe.ranks > 1:
+                _make_together(store, recipe, folder, listener)
+            else:
+                recipe.make(StageJob(store, recipe, folder, listener))
     return True
+
+
+def _make_together(store: Store, recipe: Recipe, folder: Path, listener: Listener) -> None:
+    """Let several processes make an artifact; errors as of `run_stage`."""
+
+    def heard(message: Message) -> None:
+        listener.progress(Progress(*message[1:]))
+
+    end = ranks.make_together(recipe, store.root, folder, store.scratch(recipe), heard, listener.stopping)
+    match end:
+        case ("lacks", content):
+            raise InputMissing(Recipe.parse(content))
+        case ("stopped",):
+            raise Stopped
+        case ("error", error):
+            raise error
+        case ("crash", text):
+            raise RuntimeError(text)
 
 
 def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listener: Listener) -> Message:
@@ -125,11 +148,20 @@ def run_reported(store: Store, fingerprint: str, content: dict[str, Any], listen
         fingerprint: the recipe's fingerprint, as the lab knows it.
         content: the recipe as JSON values.
     """
-    try:
+
+    def make() -> bool:
         recipe = Recipe.parse(content)
         if recipe.fingerprint != fingerprint:
             raise RuntimeError(f"a {recipe.kind} recipe has another fingerprint after writing and reading")
-        return "done", run_stage(store, recipe, listener)
+        return run_stage(store, recipe, listener)
+
+    return reported(make)
+
+
+def reported(make: Callable[[], bool]) -> Message:
+    """Make something; returns the message that says how that ended."""
+    try:
+        return "done", make()
     except InputMissing as missing:
         return "lacks", missing.recipe.model_dump(mode="json")
     except Stopped:

@@ -1,57 +1,52 @@
 """A worker process: makes the artifacts that its parent names, one at a time, on one thread and one core.
 
-The parent starts it as `python -m cavesson.lab.worker` with one end of a socket pair and speaks first:
+The parent starts it as `python -m cavesson.lab.worker` (`cavesson.lab.child`) and speaks first:
 
     parent → worker   ("run", fingerprint, recipe as JSON values) | ("stop",)
     worker → parent   a `cavesson.lab.stage.Message`
 
-When the parent ends, for whatever reason, the socket closes and the worker ends at once. Only the running stage is lost, as
-after `kill -9`. On Linux the kernel kills the worker as well, for a stage that never leaves a library's code would keep Python
-from seeing the closed socket.
+When the parent ends, the worker ends at once. Only the running stage is lost, as after `kill -9`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import queue
-import signal
-import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cavesson.lab.stage import Listener, Progress, run_reported
+from cavesson.lab.child import to_parent
+from cavesson.lab.stage import Listener, Message, Progress, run_reported
 from cavesson.lab.store import Store
 
 REPORT_SECONDS = 0.1
 """Progress is sent at most this often."""
 
-
-PR_SET_PDEATHSIG = 1
-"""Linux, prctl(2): the signal that a process gets when the thread that started the process ends."""
+Run = Callable[[str, dict[str, Any], Listener], Message]
+"""Makes the artifact of a fingerprint and of a recipe as JSON values; returns how that ended."""
 
 
 def main() -> None:
-    """Serve until the parent closes the connection.
-
-    Arguments: file descriptor, store, core to stay on (or -1), and the parent to die with (or 0).
-    """
-    descriptor, root, core, parent = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    if parent and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent has ended before the call
-            sys.exit(1)
-    if core >= 0 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
-    _Worker(Store(root), Connection(descriptor)).serve()
+    """Serve until the parent closes the connection. Arguments: the store, and the core to stay on (or -1)."""
+    connection, (root, core) = to_parent()
+    if int(core) >= 0 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core)})
+    serve(connection, partial(run_reported, Store(Path(root))))
 
 
-class _Worker:
-    def __init__(self, store: Store, connection: Connection) -> None:
-        self._store = store
+def serve(connection: Connection, run: Run) -> None:
+    """Run what the parent orders, until the parent closes the connection."""
+    _Server(connection, run).serve()
+
+
+class _Server:
+    def __init__(self, connection: Connection, run: Run) -> None:
+        self._run = run
         self._connection = connection
         self._orders: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -59,7 +54,7 @@ class _Worker:
     def serve(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
-            self._connection.send(run_reported(self._store, *self._orders.get(), self._listener()))
+            self._connection.send(self._run(*self._orders.get(), self._listener()))
 
     def _listen(self) -> None:
         """Receive orders in a thread of its own, so that "stop" and the parent's end are noticed while a stage runs."""

@@ -61,11 +61,16 @@ def open_folder(
         net = _network(local, config, dtype=dtype_in_memory(dtype, place, local))
         _check_ties(net, str(local))
         check_finite(net.named_parameters(), f"The weights of {str(local)!r}")
-    net.to(place).eval()
+    net.to(torch.device("cpu") if _is_shared() else place).eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)
     attach(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
+
+
+def _is_shared() -> bool:
+    """Whether this process is one of several that share a training: each moves its part of the weights to its device later."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def skeleton(folder: Path) -> PreTrainedModel:

@@ -69,6 +69,8 @@ class Reinforced(Training):
         if self.problems.n < self.per_step:
             raise ValueError(f"an iteration of {self.per_step} problems cannot be drawn from {self.problems.n}")
         check_weighable([self.problems], has_likelihoods=False)
+        if self.processes > 1:
+            raise ValueError("several processes cannot share reinforcement learning yet: leave `processes` out")
         if self.per_step % self.minibatches:
             raise ValueError(
                 f"{self.per_step} problems an iteration cannot be cut into {self.minibatches} equal minibatches"

@@ -22,11 +22,12 @@ from torch import nn
 from cavesson.errors import ConfigError, Stopped, TrainingError
 from cavesson.lab import numerics
 from cavesson.lab.manifest import COUNTS
+from cavesson.lab.ranks import Leave
 from cavesson.lab.recipe import Job
 from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
 from cavesson.models.model import merged
-from cavesson.training.batches import Batch, Step, Stream, steps_of
+from cavesson.training.batches import Batch, Row, Step, Stream, steps_of
 from cavesson.training.flat import pieces
 from cavesson.training.forward import Forward, forwards
 from cavesson.training.freed import give_back, keep_freed_memory
@@ -34,6 +35,7 @@ from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
 from cavesson.training.optimizers import factor_at, optimizer_for
 from cavesson.training.reference import Reference
 from cavesson.training.resume import Progress, Saver
+from cavesson.training.sharing import Part, ranks_of, whole
 
 if TYPE_CHECKING:
     from cavesson.data.example import Example
@@ -204,6 +206,8 @@ class _Run:
         self.net: nn.Module = self.model.net
         self.source = steps(self.model)
         self.steps = self.source.count()
+        self.ranks = ranks_of(run.processes, "The training")
+        self.whole_net = self.ranks.divide(self.net)
         self.warmup = self.steps // 10 if run.warmup_steps is None else run.warmup_steps
         self.optimizer = optimizer_for(
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
@@ -211,7 +215,10 @@ class _Run:
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
         self.base = Reference(self.net, self.weights) if run.objective.needs_base else None
         self.teacher = None if run.objective.teacher is None else _teacher(run.objective.teacher, self.model, job)
-        self.saver = Saver(job.scratch, name, self.weights, self.optimizer)
+        if self.teacher is not None:
+            self.ranks.divide(self.teacher)
+            self.teacher.to(self.model.device)
+        self.saver = Saver(job.scratch, name, self.weights, self.optimizer, writes=self.ranks.rank == 0)
         self.progress = self.saver.restore()
         _write_losses(self.progress.losses, job.folder)
         self.reported_at = time.monotonic()
@@ -231,7 +238,10 @@ class _Run:
                 self._visit(visit)
         self.net.eval()
         _switch_weights(self.optimizer, training=False)
-        return self._keyed_model()
+        trained = self._keyed_model()
+        if self.ranks.rank > 0:
+            raise Leave
+        return trained
 
     def _advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. The hooks that make training fast are removed from the network afterwards."""
@@ -245,23 +255,32 @@ class _Run:
                 torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
                 total = torch.zeros(())
                 for rows in step.micro_batches:
-                    batch = Batch.of(rows, self.model.device, total_weight=max(step.total_weight, 1e-8))
-                    for piece in pieces(batch, flat, together=self.run.objective.pairs):
-                        total += self._backward(forward(piece), step)
+                    for piece, factor in self._parts(rows, step, flat):
+                        total += self._backward(forward(piece), step, factor)
+                loss = self.ranks.total(total)
                 norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
-                self._check_numbers(total.item(), norm.item(), lr)
+                self._check_numbers(loss, whole(norm).item(), lr)
                 for group in self.optimizer.param_groups:
                     group["lr"] = lr
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-                self._note(step, total.item(), lr)
+                self._note(step, loss, lr)
                 if self.saver.is_due():
                     self.saver.save(self.progress)
 
-    def _backward(self, said: Forward, step: Step) -> torch.Tensor:
+    def _parts(self, rows: list[Row], step: Step, flat: bool) -> list[Part]:
+        """What this process computes of a micro-batch, piece by piece."""
+        pairs = self.run.objective.pairs
+        mine, factor = self.ranks.rows(rows, pairs)
+        batch = Batch.of(mine, self.model.device, total_weight=max(step.total_weight, 1e-8))
+        return self.ranks.parts(pieces(batch, flat, together=pairs), factor, batch)
+
+    def _backward(self, said: Forward, step: Step, factor: float) -> torch.Tensor:
         """Add the gradient of one piece of a step; returns its loss, a scalar on the CPU."""
         loss = self.run.objective(said, said.batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if factor != 1:
+            loss = factor * loss
+        self.ranks.backward(loss)
         if step.watch is not None:
             step.watch(said)
         return loss.detach().cpu()
@@ -298,18 +317,24 @@ class _Run:
         self.progress = Progress(done, step.cursor, self.progress.losses)
         now = time.monotonic()
         rate, self.reported_at = step.tokens / max(now - self.reported_at, 1e-9), now
-        self.job.progress(done, self.steps, loss=loss, lr=lr, tok_per_s=round(rate))
+        self.ranks.first(lambda: self.job.progress(done, self.steps, loss=loss, lr=lr, tok_per_s=round(rate)))
 
     def _visit(self, visit: Visit | None) -> None:
         assert visit is not None
         self.net.eval()
         _switch_weights(self.optimizer, training=False)
-        visit(self.progress.step, self._keyed_model())
+        reached = self._keyed_model()
+        self.ranks.first(lambda: visit(self.progress.step, reached))
+        if self.whole_net is not None and self.whole_net is not self.net:
+            self.whole_net.to("cpu")
         _switch_weights(self.optimizer, training=True)
 
     def _keyed_model(self) -> Model:
-        """The model, with the name of its present weights."""
-        return replace(self.model, key=key_at(self.name, self.progress.step))
+        """The model, with the name of its present weights; on ranks above 0 a model that nobody uses."""
+        net = self.ranks.gather(self.net, self.whole_net)
+        if net is None:
+            return self.model
+        return replace(self.model, net=net.to(self.model.device).eval(), key=key_at(self.name, self.progress.step))
 
     def _fail(self, problem: str, remedy: str) -> None:
         self.saver.forget()
@@ -334,7 +359,7 @@ def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
             "Put both under one system prompt (`Prompted`), or train on the teacher's answers (`sft`).",
         )
     net: nn.Module = teacher.net
-    return net.to(student.device).requires_grad_(False).eval()
+    return net.requires_grad_(False).eval()
 
 
 def trainable(model: Model, run: Hyperparameters, precision: str) -> Model:

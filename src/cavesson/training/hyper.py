@@ -11,7 +11,7 @@ from cavesson.lab import numerics
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.training.objectives import AnyObjective, OnPolicy, Sft
-from cavesson.training.optimizers import check_name
+from cavesson.training.optimizers import TORCH, check_name
 
 LEFT_OUT = "examples left out"
 """What a manifest calls the number of examples that a training left out because their answers are not whole."""
@@ -45,6 +45,9 @@ class Regimen(Value):
         precision: what products are computed in: "fp32", "bf16", or "auto" (fp32 on a CPU, bf16 on a GPU); or the full name of
             a machine's numerics ("fp32-avx512", `cavesson.lab.numerics`). A training has the full name, whatever was asked
             for, so that two machines do not share a name for different numbers.
+        processes: processes of one machine, each with a GPU of its own where there are GPUs, that share the training: weights,
+            gradients and optimizer are divided among them (torch's FSDP2), and so are the examples of every step. Sums in
+            another order round otherwise: the losses are those of one process to about 1e-4, and not to the last bit.
     """
 
     objective: AnyObjective = Sft()
@@ -57,6 +60,7 @@ class Regimen(Value):
     clip: float | None = Field(default=1.0, gt=0)
     adapter: Adapter | None = None
     precision: str = Field(default="auto", validate_default=True)
+    processes: int = Field(default=1, ge=1)
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -77,6 +81,16 @@ class Regimen(Value):
         except ConfigError as error:
             raise ValueError(error.sentences) from error
         return precision
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        if self.processes > 1 and self.optimizer not in TORCH:
+            raise ValueError(f"several processes share {' and '.join(TORCH)} alone, not {self.optimizer}")
+        if self.processes > 1 and self.objective.needs_base:
+            raise ValueError(
+                f"several processes cannot share {self.objective.name}, which needs the model before training"
+            )
+        return self
 
 
 class Hyperparameters(Regimen):

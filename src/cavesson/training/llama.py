@@ -29,6 +29,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import LlamaForCausalLM
 
 from cavesson.models.products import times
@@ -58,7 +59,10 @@ def fits(net: nn.Module) -> bool:
         or 2 * llama.model.rotary_emb.inv_freq.numel() != llama.model.layers[0].self_attn.head_dim
     ):
         return False
-    if any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in net.parameters()):
+    if any(
+        weight.device.type != "cpu" or weight.dtype != torch.float32 or isinstance(weight, DTensor)
+        for weight in net.parameters()
+    ):
         return False
     inside = [module for module in net.modules() if module is not net.get_output_embeddings()]  # type: ignore[operator]
     if any(module._forward_hooks or module._forward_pre_hooks for module in inside):
@@ -617,4 +621,6 @@ def _outer(g: Tensor, x: Tensor) -> Tensor:
     """The gradient of a matrix: the sum over rows of `g` times `x`: `[N, O]`, `[N, D]` to `[O, D]`."""
     if g.shape[1] > x.shape[1]:
         return times(x.t(), g.t()).t().contiguous()
-    return times(g.t(), x.t())
+    return times(
+        g.t(), x.contiguous().t()
+    )  # a strided `x` would take oneDNN's reference kernel, hundreds of times slower

@@ -50,6 +50,10 @@ class Training(ModelRecipe, Hyperparameters):
         return self.precision
 
     @property
+    def ranks(self) -> int:
+        return self.processes
+
+    @property
     def resting_on(self) -> ModelRecipe | None:
         if self.adapter is None or (self.adapter != "continued" and self.base.has_adapter):
             return None  # other weights, or an adapter on a base into which the earlier adapter is merged

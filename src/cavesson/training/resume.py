@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cavesson.errors import StoreError
+from cavesson.training.sharing import part_of, whole
 
 STATE = "training.safetensors"
 
@@ -48,12 +49,18 @@ class Saver:
         run: name of the run; the state of another run is not restored.
         weights: the trained weights.
         optimizer: the optimizer of these weights.
+        writes: whether this process writes the state; of several that share a training one does, and all of them call `save`.
     """
 
     def __init__(
-        self, folder: Path, run: str, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+        self,
+        folder: Path,
+        run: str,
+        weights: dict[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        writes: bool = True,
     ) -> None:
-        self.folder, self.run, self.weights, self.optimizer = folder, run, weights, optimizer
+        self.folder, self.run, self.weights, self.optimizer, self.writes = folder, run, weights, optimizer, writes
         self.saved_at, self.seconds = time.monotonic(), 0.0
 
     def restore(self) -> Progress:
@@ -71,7 +78,7 @@ class Saver:
             StoreError: the disk is full, or the folder cannot be written.
         """
         start = time.monotonic()
-        save_state(self.folder, self.run, progress, self.weights, self.optimizer)
+        save_state(self.folder, self.run, progress, self.weights, self.optimizer, self.writes)
         self.saved_at = time.monotonic()
         self.seconds = self.saved_at - start
 
@@ -81,7 +88,12 @@ class Saver:
 
 
 def save_state(
-    folder: Path, run: str, progress: Progress, weights: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    run: str,
+    progress: Progress,
+    weights: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    writes: bool = True,
 ) -> None:
     """Write weights, optimizer and progress of the run with fingerprint `run`.
 
@@ -96,6 +108,8 @@ def save_state(
         "state": [_flatten(optimizer.state.get(weight), tensors) for weight in _parameters(optimizer)],
         "groups": [_flatten(_settings(group), tensors) for group in optimizer.param_groups],
     }
+    if not writes:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{STATE}.new"
     try:
@@ -124,13 +138,13 @@ def load_state(
         return None
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(_restore(tree["weights"][name], tensors, weight.device))
+            weight.copy_(_restore(tree["weights"][name], tensors, weight))
     for weight, state in zip(_parameters(optimizer), tree["state"], strict=True):
-        restored = _restore(state, tensors, weight.device)
+        restored = _restore(state, tensors, weight)
         if restored is not None:
             optimizer.state[weight] = restored
     for group, settings in zip(optimizer.param_groups, tree["groups"], strict=True):
-        group.update(_restore(settings, tensors, group["params"][0].device))
+        group.update(_restore(settings, tensors, group["params"][0]))
     return Progress(**tree["progress"])
 
 
@@ -148,6 +162,7 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     The order of a tensor's dimensions in memory is kept too, because a sum in another order rounds differently.
     """
     if isinstance(value, Tensor):
+        value = whole(value)
         strides = value.stride()
         order = sorted(range(value.dim()), key=lambda dim: -strides[dim])
         name = str(len(tensors))
@@ -162,15 +177,16 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     raise TypeError(f"An optimizer keeps a {type(value).__name__}, which cannot be written to a training state.")
 
 
-def _restore(value: Any, tensors: dict[str, Tensor], device: torch.device) -> Any:
-    """The value that `_flatten` turned into JSON values."""
+def _restore(value: Any, tensors: dict[str, Tensor], weight: Tensor) -> Any:
+    """The value that `_flatten` turned into JSON values; tensors where the weight is, and divided as it is."""
     if not isinstance(value, dict):
         return value
     if "tensor" in value:
         inverse = sorted(range(len(value["order"])), key=value["order"].__getitem__)
-        return tensors[value["tensor"]].to("cpu" if value["cpu"] else device).permute(inverse)
+        tensor = tensors[value["tensor"]].to("cpu" if value["cpu"] else weight.device).permute(inverse)
+        return part_of(tensor, weight)
     if "dict" in value:
-        return {key: _restore(item, tensors, device) for key, item in value["dict"]}
+        return {key: _restore(item, tensors, weight) for key, item in value["dict"]}
     ((kind, items),) = value.items()
-    restored = [_restore(item, tensors, device) for item in items]
+    restored = [_restore(item, tensors, weight) for item in items]
     return tuple(restored) if kind == "tuple" else restored

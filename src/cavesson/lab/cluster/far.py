@@ -48,14 +48,16 @@ class Needs:
     """What a stage asks of a machine.
 
     Attributes:
-        gpu: the stage has to run on a GPU, by its numerics. A stage uses one GPU at most.
+        gpu: the stage has to run on a GPU, by its numerics.
         large: the stage belongs on a GPU where there is one, since its model is large.
         memory: bytes for weights, gradients and optimizer in 32 bits; 0: not known, or too little to count.
+        ranks: processes that make the stage together: each takes a core, and a GPU if the stage runs on one.
     """
 
     gpu: bool = False
     large: bool = False
     memory: int = 0
+    ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def needs_of(recipe: Recipe) -> Needs:
     named = {one.numerics for one in lineage(recipe)} - {None}
     on_gpu, large = any("-cuda-" in str(name) for name in named), weights >= BIG
     bytes_each = 16 if effort is not None and effort.trained else 4
-    return Needs(on_gpu, large and not named, weights * bytes_each if large else 0)
+    return Needs(on_gpu, large and not named, weights * bytes_each if large else 0, recipe.ranks)
 
 
 def keep_under_way(work: Work, jobs: Jobs, most: int, root: Path | None) -> None:

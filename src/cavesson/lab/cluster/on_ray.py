@@ -148,9 +148,9 @@ class _Tasks:
         self._ray.get(self._board.begin.remote())
 
     def submit(self, order: Order, needs: Needs) -> None:
-        gpus = int(needs.gpu or (needs.large and self._has_gpus))
+        gpus = needs.ranks if needs.gpu or (needs.large and self._has_gpus) else 0
         asked = self._task.options(
-            num_cpus=1,
+            num_cpus=needs.ranks,
             num_gpus=gpus,
             memory=min(needs.memory, self._most_memory) or None,
             max_retries=0,  # a lost stage is begun again by `far.keep_under_way`, so that the user sees it

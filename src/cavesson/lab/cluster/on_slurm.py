@@ -188,9 +188,14 @@ class _Submitted:
             return {"timeout_min": self._chosen.get("time", USUAL_MINUTES)}
         on_gpu = self._on_gpu(needs)
         asked = {name: value for name, value in self._chosen.items() if on_gpu or name not in FOR_GPUS}
-        asked = {"job_name": f"cavesson-{order.fingerprint[:8]}", "time": USUAL_MINUTES, "cpus_per_task": 1, **asked}
+        asked = {
+            "job_name": f"cavesson-{order.fingerprint[:8]}",
+            "time": USUAL_MINUTES,
+            "cpus_per_task": needs.ranks,
+            **asked,
+        }
         if needs.gpu and not any(name in asked for name in FOR_GPUS[:3]):
-            asked["gpus_per_node"] = 1
+            asked["gpus_per_node"] = needs.ranks
         if needs.memory and not any(name.startswith("mem") for name in asked):
             asked["mem"] = f"{math.ceil(1.5 * needs.memory / 1e9) + 4}GB"
         return asked
