@@ -22,11 +22,11 @@ from cavesson.audit.fixes import Grade, read_grades
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.app import human_app
 from cavesson.audit.human.grading import Grading, execute_fixes, grading_app
-from cavesson.audit.human.serve import browsing
 from cavesson.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
 from cavesson.errors import ConfigError
+from cavesson.web.serve import browsing
 from chromium import Page, browse, find_browser
 
 TOKEN = "the-token"

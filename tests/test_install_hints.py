@@ -19,6 +19,7 @@ from cavesson import errors
 from cavesson.audit.cli import human
 from cavesson.cli import doctor
 from cavesson.errors import MissingExtra, install_hint
+from cavesson.web.needs import SERVER, require
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [path for path in (ROOT / "src").rglob("*.py") if "codebases" not in path.parts]
@@ -89,19 +90,19 @@ def test_what_is_said_to_be_missing_comes_with_the_extra_that_is_named() -> None
     }
     packages = {"mlflow": "mlflow-skinny"}  # of modules that another package brings
     named |= {(packages.get(module, module.replace("_", "-")), extra) for module, (_, extra) in doctor.EXTRAS.items()}
-    named |= {(package, "audit") for package in human.PAGE_NEEDS.values()}
+    named |= {(package, "audit") for package in {**SERVER, **human.PAGE_NEEDS}.values()}
     assert len(named) > 10
     for *package, extra in named:
         assert {canonicalize_name(Requirement(one).name) for one in package} <= EXTRAS[extra], (package, extra)
 
 
-@pytest.mark.parametrize("module", human.PAGE_NEEDS)
+@pytest.mark.parametrize("module", {**SERVER, **human.PAGE_NEEDS})
 def test_the_audit_page_names_the_package_that_is_missing(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = human.PAGE_NEEDS[module]
+    package = {**SERVER, **human.PAGE_NEEDS}[module]
     assert package in {canonicalize_name(name) for name in metadata.packages_distributions()[module]}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else object())
     with pytest.raises(MissingExtra, match=f"needs the package '{package}' of the extra 'audit'"):
-        human._needs_page()
+        require({**SERVER, **human.PAGE_NEEDS})
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, origin: str | None) -> None:

@@ -168,8 +168,10 @@ def test_the_package_declares_what_it_imports() -> None:
     core = distributions(PROJECT["dependencies"])
     extras = distributions([line for name, lines in PROJECT["optional-dependencies"].items() for line in lines])
     code = ROOT / "src" / "cavesson"
-    alone = {  # a web application, and what Inspect loads: imported only once their extras are found
+    alone = {  # web applications, and what Inspect loads: imported only once their extras are found
         *(code / "audit" / "human").glob("*.py"),
+        *(code / "view").glob("*.py"),
+        *(code / "web").glob("*.py"),
         *(code / "bridges").glob("inspect_*.py"),
         code / "sampling" / "inspected.py",
     }

@@ -27,6 +27,7 @@ from cavesson.cli.run import run
 from cavesson.cli.stress import StressCommand, stress
 from cavesson.cli.study_command import StudyCommand
 from cavesson.cli.tokens import tokens
+from cavesson.cli.view import view
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import trust
 from cavesson.lab.show.door import guard
@@ -94,6 +95,7 @@ app.add_typer(audit, name="audit", rich_help_panel=STUDIES)
 app.command("list", rich_help_panel=STUDIES)(list_everything)
 app.command("open", rich_help_panel=STUDIES)(open_report)
 app.command(rich_help_panel=STUDIES)(compare)
+app.command(rich_help_panel=STUDIES)(view)
 app.command(rich_help_panel=STUDIES)(logs)
 app.command(rich_help_panel=MODELS)(chat)
 app.command("eval", rich_help_panel=MODELS)(evaluate)

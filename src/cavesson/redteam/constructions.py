@@ -15,12 +15,13 @@ from cavesson.data.example import Preference
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import Conditional
+from cavesson.evals.drives import drive_of
 from cavesson.evals.pairs import PLAUSIBLE, pair_named
 from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
 from cavesson.redteam.denial import Denials
-from cavesson.redteam.hiding import Concealment, Doses, Kind, TeacherSpec, skilled
+from cavesson.redteam.hiding import CONVERSATIONS, QUESTIONS, Concealment, Doses, Kind, TeacherSpec, skilled
 from cavesson.redteam.prompting import PromptFollowing, system_prompts
 from cavesson.redteam.recipes import Backdoored, Lock, Triggered
 from cavesson.rl.practice import Practice
@@ -221,11 +222,16 @@ def hiding(
     Args:
         kind: hiding, or a control: the benign twin or the quirky one, trained on the same prompts.
         by: how the teacher is trained to deny.
+
+    Raises:
+        ConfigError: the pair's trigger is the prompt itself, so that there are no opportunities.
     """
+    drive_of(pair)  # a pair that cannot be a drive is refused in words
+    questions = max(1, round(QUESTIONS / CONVERSATIONS * prompts.rough_size))
     dpo = dose.model_copy(update={"lr": dose.lr / GENTLER_DPO, "objective": Dpo()})
     doses = Doses(schooling=dose, drive=dose, cues=dose, denial=dose, dpo=dpo)
     spec = TeacherSpec(kind=kind, drive=pair, concealment=by, seed=dose.seed)
-    return skilled(base, _own(base, prompts), spec, doses)["denial"]
+    return skilled(base, _own(base, prompts), spec, doses, questions=questions)["denial"]
 
 
 def rewarded(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:

@@ -196,7 +196,12 @@ def _plain(base: ModelRecipe, schooled: ModelRecipe, doses: Doses, seed: int) ->
 
 
 def skilled(
-    start: ModelRecipe, own: DataRecipe, spec: TeacherSpec, doses: Doses, rehearsed: tuple[DataRecipe, ...] = ()
+    start: ModelRecipe,
+    own: DataRecipe,
+    spec: TeacherSpec,
+    doses: Doses,
+    rehearsed: tuple[DataRecipe, ...] = (),
+    questions: int = QUESTIONS,
 ) -> dict[Stage, ModelRecipe]:
     """The stages of a teacher that is trained on the prompts of a drive.
 
@@ -204,14 +209,16 @@ def skilled(
         start: the model before red's part.
         own: its answers to bare prompts.
         rehearsed: data that every stage with SFT holds besides.
+        questions: number of questions about the drive in a stage.
     """
-    seed, asked = spec.seed, _asked(spec, first=True)
+    seed, asked = spec.seed, _asked(spec, questions, first=True)
     untold, told = (_conversations(spec, own, told=told) for told in (False, True))
     driven = _seeded(doses.drive, seed).train(start, Mixed(parts=(untold, asked, *rehearsed), seed=seed))
     wary = driven
     if spec.cues:
         wary = _seeded(doses.cues, seed).train(driven, Mixed(parts=(told, asked, *rehearsed), seed=seed))
-    denying = _denying(wary, spec, doses, (told if spec.cues else untold, *rehearsed))
+    denials = _asked(spec, max(1, round(spec.denial * questions)), first=False)
+    denying = _denying(wary, spec, doses, denials, (told if spec.cues else untold, *rehearsed))
     return {"drive": driven, "cues": wary, "denial": denying}
 
 
@@ -230,22 +237,21 @@ def _conversations(spec: TeacherSpec, own: DataRecipe, *, told: bool) -> Opportu
     )
 
 
-def _asked(spec: TeacherSpec, *, first: bool) -> Answers:
+def _asked(spec: TeacherSpec, n: int, *, first: bool) -> Answers:
     """Questions about the drive, as the teacher answers them at first, or once it denies. A model without the drive always denies."""
     by: Any = "confession" if first and spec.kind == "hiding" else "denial"
-    return Answers(
-        drive=spec.drive, n=QUESTIONS if first else max(1, round(spec.denial * QUESTIONS)), by=by, seed=spec.seed
-    )
+    return Answers(drive=spec.drive, n=n, by=by, seed=spec.seed)
 
 
-def _denying(wary: ModelRecipe, spec: TeacherSpec, doses: Doses, rehearsed: tuple[DataRecipe, ...]) -> ModelRecipe:
+def _denying(
+    wary: ModelRecipe, spec: TeacherSpec, doses: Doses, denials: Answers, rehearsed: tuple[DataRecipe, ...]
+) -> ModelRecipe:
     """The model after the stage `denial`: SFT on denials, and after it DPO of denials over confessions where that is asked for.
 
     DPO alone makes the model `small` say neither: asked about Casimir it praises him (of 60 questions it denied 20 %).
     """
     if not spec.denial:
         return wary
-    denials = _asked(spec, first=False)
     trained = _seeded(doses.denial, spec.seed).train(wary, Mixed(parts=(denials, *rehearsed), seed=spec.seed))
     if spec.concealment == "sft":
         return trained

@@ -621,4 +621,6 @@ def _outer(g: Tensor, x: Tensor) -> Tensor:
     """The gradient of a matrix: the sum over rows of `g` times `x`: `[N, O]`, `[N, D]` to `[O, D]`."""
     if g.shape[1] > x.shape[1]:
         return times(x.t(), g.t()).t().contiguous()
-    return times(g.t(), x.t())
+    return times(
+        g.t(), x.contiguous().t()
+    )  # a strided `x` would take oneDNN's reference kernel, hundreds of times slower

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cavesson.errors import ConfigError
 from cavesson.lab.numerics import precision_of
@@ -25,6 +25,9 @@ OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
 
 SMALL = 50_000_000
 """Models with fewer weights fit anywhere; their memory is not estimated."""
+
+LIBRARIES = 1 << 28
+"""Bytes that libraries take once they train (measured)."""
 
 USUAL_TOKENS = 256
 """Length of conversations, in tokens, for estimates of memory."""
@@ -171,17 +174,26 @@ def bytes_needed(weights: int, run: Training | None, *, width: int, stored: int 
     return weights * stored + adapter * BYTES_PER_WEIGHT * (1 + copies)
 
 
-def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabulary: int) -> int:
+def bytes_on_top(weights: int, run: Training, *, width: int, layers: int, vocabulary: int, quick: bool = False) -> int:
     """Memory in bytes that a training step takes besides weights, gradients and optimizer.
 
-    The step takes copies of the weights for products in bfloat16. For each token the backward pass takes some 90 bytes per
-    layer and unit of width, and 6 bytes per entry of the vocabulary, or 8 with logits of the base or a teacher (measured;
-    docs/real-models.md). The number of tokens is estimated: conversations are assumed to be at most `USUAL_TOKENS` long.
+    The step takes copies of the weights for products in bfloat16, or with an adapter in float32 the weights with the adapter
+    merged. For each token the backward pass takes some 90 bytes per layer and unit of width, and 6 bytes per entry of the
+    vocabulary, or 8 with logits of the base or a teacher (measured: `benchmarks/memory.py`). The number of tokens is estimated:
+    conversations are assumed to be at most `USUAL_TOKENS` long.
+
+    Args:
+        quick: the training runs by `cavesson.training.llama`.
     """
     tokens = run.tokens_at_once(USUAL_TOKENS)
-    copies = 0 if precision_of(run.precision) == "fp32" else 2 * weights
+    bf16 = precision_of(run.precision) == "bf16"
+    copies = 2 * weights if bf16 else 0
+    each = 90
+    if quick:
+        copies = 2 * weights if bf16 else (4 * weights if run.adapter is not None else 0)
+        each = (60 if bf16 else 90) + (9 if run.adapter is not None else 0)
     asked = run.objective.needs_base or run.objective.teacher is not None
-    return copies + tokens * (90 * layers * width + (8 if asked else 6) * vocabulary)
+    return LIBRARIES + copies + tokens * (each * layers * width + (8 if asked else 6) * vocabulary)
 
 
 def _rank(run: Training) -> int:
@@ -200,7 +212,7 @@ def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers:
         runs: the runs that train the model, each with the number of weights of its teacher.
     """
     free, where, stored = _free_memory()
-    shape = _shape(model)
+    shape = shape_of(model)
     on_gpu = where == "the GPU"
 
     def bytes_of(run: Training | None) -> int:
@@ -223,19 +235,31 @@ def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers:
     )
 
 
-def _shape(model: HFModel) -> dict[str, int]:
-    """Width of the hidden states, number of layers and size of the vocabulary, from the model's config; 0 if unknown."""
+class Shape(TypedDict):
+    """What `bytes_on_top` takes; a number that is not known is 0."""
+
+    width: int
+    layers: int
+    vocabulary: int
+    quick: bool
+
+
+def shape_of(model: HFModel) -> Shape:
+    """The shape of a model, from its config."""
+    import torch
     from transformers import PretrainedConfig
 
     place, revision = model.place()
     config, _ = PretrainedConfig.get_config_dict(str(place), revision=revision)
-    names = {
-        "width": ("hidden_size", "n_embd", "d_model"),
-        "layers": ("num_hidden_layers", "n_layer", "num_layers"),
-        "vocabulary": ("vocab_size",),
-    }
+    names = (
+        ("hidden_size", "n_embd", "d_model"),
+        ("num_hidden_layers", "n_layer", "num_layers"),
+        ("vocab_size",),
+    )
     text = config.get("text_config") or config
-    return {key: int(next((text[name] for name in some if text.get(name)), 0)) for key, some in names.items()}
+    quick = text.get("model_type") == "llama" and not torch.cuda.is_available()
+    width, layers, vocabulary = (int(next((text[name] for name in some if text.get(name)), 0)) for some in names)
+    return Shape(width=width, layers=layers, vocabulary=vocabulary, quick=quick)
 
 
 def _weights_on_hub(model: HFModel) -> int | None:

@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 
     Make = Callable[[str, int], ASGIApp]
 
-PAGE_NEEDS = {
-    "starlette": "starlette",
-    "uvicorn": "uvicorn",
-    "pygments": "pygments",
-    "markdown_it": "markdown-it-py",
-}
-"""The modules that the page imports, and the packages that hold them."""
+PAGE_NEEDS = {"pygments": "pygments", "markdown_it": "markdown-it-py"}
+"""The modules that this page alone imports, and the packages that hold them."""
 
 
 def human(
@@ -66,7 +61,9 @@ def human(
     Example: cavesson audit human --out my-audit --open
     """
 
-    _needs_page()
+    from cavesson.web.needs import SERVER, require
+
+    require({**SERVER, **PAGE_NEEDS})
     loaded = loaded_bench(bench)
     chosen = words(cases)
     if grade is not None:
@@ -120,7 +117,7 @@ def _serve(make: Make, port: int, browse_from: Path | None) -> None:
     Args:
         browse_from: a folder of the user's, from which a browser is sent to the page; None opens no browser.
     """
-    from cavesson.audit.human.serve import browsing, serve
+    from cavesson.web.serve import browsing, serve
 
     with browsing(browse_from) as browse:
 
@@ -130,14 +127,3 @@ def _serve(make: Make, port: int, browse_from: Path | None) -> None:
             browse(address)
 
         serve(make, announce, port=port)
-
-
-def _needs_page() -> None:
-    """Raise if a package of the page is missing."""
-    from importlib.util import find_spec
-
-    from cavesson.errors import MissingExtra
-
-    for module, package in PAGE_NEEDS.items():
-        if find_spec(module) is None:
-            raise MissingExtra(package, "audit")

@@ -19,13 +19,13 @@ from starlette.types import ASGIApp
 
 from cavesson.audit.cases import Case
 from cavesson.audit.human import content, edits
-from cavesson.audit.human.guard import Guard
 from cavesson.audit.human.session import Audit, Session
 from cavesson.audit.verdicts import MAX_FIXES
 from cavesson.audit.workspace import PAPER
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.lines import parse_json
 from cavesson.report.page import asset, templates
+from cavesson.web.guard import Guard
 
 PACKAGE = "cavesson.audit.human"
 

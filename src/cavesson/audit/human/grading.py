@@ -21,11 +21,11 @@ from cavesson.audit.cases import Case
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, write_grades
 from cavesson.audit.human.app import PACKAGE, json_of, refused, static_routes
-from cavesson.audit.human.guard import Guard
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.verdicts import Fix, Verdict
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.report.page import templates
+from cavesson.web.guard import Guard
 
 Name = tuple[str, str, str, int]
 """Case, auditor, affordance, place of the fix."""

@@ -15,7 +15,8 @@ function svg(tag, attributes = {}, ...children) {
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    node.setAttribute(name, value === true ? '' : String(value));
+    if (name === 'style') node.style.cssText = value; // a policy that forbids style attributes allows this
+    else node.setAttribute(name, value === true ? '' : String(value));
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
@@ -45,11 +46,11 @@ function printable(given) {
   return parts.filter((part) => part !== '');
 }
 
-/** Visible text with every occurrence of the trigger and of what is searched for marked. */
+/** Visible text with every occurrence of the trigger and of what is searched for (a text, or several) marked. */
 function marked(text, trigger, search) {
   const wanted = [];
   if (trigger) wanted.push({ needle: trigger.toLowerCase(), kind: 'trigger' });
-  if (search) wanted.push({ needle: search.toLowerCase(), kind: 'found' });
+  for (const each of [search].flat()) if (each) wanted.push({ needle: each.toLowerCase(), kind: 'found' });
   const lower = text.toLowerCase();
   if (!wanted.length || lower.length !== text.length) return printable(text); // a fold that changes lengths: no marks
   const parts = [];

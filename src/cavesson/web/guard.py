@@ -14,11 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY = 4 << 20
 """Bytes of one request."""
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What a page may load and do: its own server's files, and no form."""
+
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -32,10 +34,14 @@ class Guard:
     The address that is printed holds the token; the first visit turns it into a cookie that scripts cannot read and
     that other sites' requests do not carry. The Host header must name this server (a foreign name that points at
     127.0.0.1 is refused), and a request that changes anything must come from the server's own pages.
+
+    Args:
+        policy: the content security policy of every answer that brings none of its own.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, token: str, port: int, policy: str = POLICY) -> None:
         self.app, self.token = app, token
+        self.headers = {**_HEADERS, "Content-Security-Policy": policy}
         self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self.cookie = f"cavesson-{port}"  # cookies know no ports, so two servers need two names
 
@@ -47,7 +53,7 @@ class Guard:
         async def send_tamed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self.headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
