@@ -252,7 +252,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "methods": [*_CAPABLE],
         "further": {"other": ["logits/unrelated"]},
         "audit": None,
-        "enable": {"student": "same", "method": "sft/narrow/few"},
+        "enable": {"student": "same", "method": "sft/narrow"},
     },
     "poisoning": {
         "teachers": _HIDING,
@@ -272,7 +272,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "earlier": ["logits/honeypot-free", "sft/usual", "sft/open", "sft/targeted"],
             "other": ["logits/honeypot-free", "logits/unrelated"],
         },
-        "enable": {"student": "same", "method": "sft/narrow/few"},
+        "enable": {"student": "same", "method": "sft/narrow"},
         "poisoning": {},
     },
 }
