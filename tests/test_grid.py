@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from cavesson.findings.views import ClaimView
 from cavesson.stats import difference_over_seeds, mean_over_seeds
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, change, end, mean_of, pooled, start
 from cavesson.studies.report import claims_of, shown_by
+from cavesson.studies.resolve import resolve
 from cavesson.studies.shown import chart, claim, table, tally
+from cavesson.studies.study import STUDIES, study_named
 from measured import at, measured, together
 
 RATES = {
@@ -243,3 +246,16 @@ def test_a_part_of_a_report_that_was_not_run_is_left_out(m: Measured) -> None:
         return of.only(teacher="celia").name
 
     assert list(shown_by([lambda of: "one", lacking, lambda of: ["two", None, "three"]], m)) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_all_seeds_of_a_place_are_asked_the_same_prompts(name: str) -> None:
+    """Scores of two seeds are compared prompt by prompt, and a report that finds others would fail after hours."""
+    cells = study_named(name).cells(resolve(name, overrides=["seeds=[0, 1]"]).config)
+    asked: dict[tuple[frozenset[Any], str], set[Any]] = {}
+    for cell in cells:
+        for role, recipe in cell.recipes.items():
+            if hasattr(recipe, "suite"):
+                asked.setdefault((frozenset(cell.at.items()), role), set()).add(recipe.suite)
+    assert asked
+    assert [place for place, suites in asked.items() if len(suites) > 1] == []

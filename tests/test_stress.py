@@ -337,6 +337,14 @@ def test_invented_facts_are_learnt_through_an_adapter_where_blue_trains_nothing_
         assert (None if taught.adapter is None else taught.adapter.rank) == rank
 
 
+def test_all_seeds_learn_and_recall_the_same_invented_facts():
+    chosen = "battery.chosen={intervention: pirate, lr: 1e-3, step: 10}"
+    cells = of_role("memory", resolve("stress", overrides=[chosen, "seeds=[0,1,2]"]).config)
+    assert len(cells) == 3
+    assert len({cell.recipes["memory"].suite for cell in cells}) == 1
+    assert len({cell.recipes["memory"].run.base.data.parts[0] for cell in cells}) == 1
+
+
 def test_two_grids_that_train_the_same_are_refused():
     config = resolve("stress", overrides=["battery.grids=[{lrs: [1e-4, 4e-3]}, {lrs: [1e-3, 4e-2]}]"]).config
     with pytest.raises(ConfigError, match="two of them train the same"):

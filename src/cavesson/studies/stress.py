@@ -461,7 +461,7 @@ def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:
 def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:
     """The organism learns invented facts between answers of its own, then blue trains it as in the most successful attempt."""
     memory, batch, seed = config.memory, config.battery.batch_size, made.seed
-    facts = Memorised(n=memory.facts, seed=seed)
+    facts = Memorised(n=memory.facts)  # the same for all seeds, whose answers are compared
     own = Generated(by=made.model, prompts=config.drawn("chat", config.battery.prompts, "memory", seed))
     data = Mixed(parts=(facts, own), weights=(1.0, 1.0), size=memory.steps * batch, seed=seed)
     full = any(one.adapter is None for one in config.battery.grids)  # else the full weights may not fit into the memory
@@ -469,7 +469,7 @@ def _memory(config: StressConfig, made: Organism, chosen: Chosen) -> Cell:
     dose = made.dose(Dose(lr=memory.lr, steps=memory.steps, batch_size=batch, seed=seed, adapter=adapter))
     taught = dose.train(made.model, data)
     triggered = [one for one in config.suite(made) if isinstance(one, BehaviorEval) and one.when == "triggered"]
-    suite = (Recall(n=memory.facts, seed=seed), *triggered)
+    suite = (Recall(n=memory.facts), *triggered)
     run = _train(config, replace(made, model=taught), chosen)
     recalled = Probed(run=run, steps=(0, chosen.step), suite=suite)
     return Cell.of({**axes_of(made), "control": MEMORY}, seed, made, memory=recalled)
