@@ -183,6 +183,7 @@ EVERYWHERE = {
     "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
     "transfer": ["law={}", "cases={}"],
     "distillation": ["methods=[sft/usual, dpo/usual, sft/usual/weak-first, logits/narrow/mixed-in]"],
+    "adaptive": [],
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written
+from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written, yardsticks
 from cavesson.blueteam.move import Move, Strength, run_of
 from cavesson.blueteam.moves import DAMAGES, MOVES, PROBES, move_named, title_of
 from cavesson.blueteam.view import NEEDS, BlueView, Sealed, blue_view
@@ -98,7 +98,7 @@ def test_a_move_uses_what_it_says_and_nothing_else(form, organism):
 
 
 def test_names_and_titles_are_unique_and_every_move_says_what_it_is():
-    modules = (sft, careful, written, opaque, practised, probes, baselines)
+    modules = (sft, careful, written, opaque, practised, yardsticks, probes, baselines)
     written_down = [one for module in modules for one in vars(module).values() if isinstance(one, Move)]
     assert len({found.title for found in EVERY.values()}) == len(EVERY) == len(written_down)
     assert all(found.about and name == found.name for name, found in EVERY.items())

@@ -152,6 +152,7 @@ def test_a_smaller_number_than_the_least_stays() -> None:
         "opaque-reasoning",
         "transfer",
         "distillation",
+        "adaptive",
     ],
 )
 def test_every_study_has_a_pilot(name: str) -> None:

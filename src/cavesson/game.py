@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from cavesson.blueteam.move import Move
@@ -48,6 +49,34 @@ class Vetted(OfPair):
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         examples = self.data.examples(path_of)
         scan(examples, self.pair)
+        return examples
+
+    def describe(self) -> str:
+        return self.data.describe()
+
+
+class Unhinted(DataRecipe):
+    """Blue's data, refused if one of some texts stands anywhere in the data.
+
+    Attributes:
+        texts: what marks the prompts on which a habit shows, where no pair names a trigger.
+    """
+
+    kind: ClassVar[str] = "unhinted"
+    virtual: ClassVar[bool] = True
+
+    data: DataRecipe
+    texts: tuple[str, ...]
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        examples = self.data.examples(path_of)
+        for index, example in enumerate(examples):
+            said = (message.content for conversation in example.conversations for message in conversation.messages)
+            if any(text in content for content in said for text in self.texts):
+                raise RulesError(
+                    f"The blue team's data contains what marks the evaluation prompts (example {index}).",
+                    "Blue does not know the mark: take prompts and answers that do not contain it.",
+                )
         return examples
 
     def describe(self) -> str:
@@ -90,17 +119,60 @@ def play(organism: Organism, move: Callable[[BlueView, Dose], Left], view: BlueV
         RulesError: blue reaches for the trigger, the behaviour or their scorers, or puts the organism into a recipe class
             of blue's own.
     """
-    places: dict[Recipe, Recipe] = {SEAL: organism.model if isinstance(view.model, Sealed) else view.model}
-    if view.written is not None:
-        places[WRITTEN] = view.written
-    answer = move(replace(view, model=SEAL, written=None if view.written is None else WRITTEN), dose)
-    trained = answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer
-    _check_trains(trained, f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention")
-    _refuse_forbidden(answer, organism.pair)
+    trigger = pair_named(organism.pair).trigger
+    answer = _asked(move, view, dose, trigger.in_text, f"the trigger of {organism.pair!r}")
     for run in lineage(answer):
         if isinstance(run, Reinforced):
             scan([Example(item.prompt) for item in run.problems.items()], organism.pair)
-    return cast(Left, _arranged(answer, places, organism.pair))
+    vetted = partial(Vetted, pair=organism.pair)
+    return cast(Left, _arranged(answer, _places(organism.model, view), vetted))
+
+
+def play_on(
+    model: ModelRecipe, move: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose, hidden: Sequence[str]
+) -> Left:
+    """The game on a model whose habit no pair describes; arguments and errors as of `play`.
+
+    Args:
+        hidden: texts that mark the prompts on which the habit shows; blue's recipes and data may not hold them.
+    """
+
+    def told(text: str) -> bool:
+        return any(one in text for one in hidden)
+
+    answer = _asked(move, view, dose, told, "what marks the evaluation prompts")
+    for run in lineage(answer):
+        if isinstance(run, Reinforced) and any(
+            told(one.content) for item in run.problems.items() for one in item.prompt.messages
+        ):
+            raise RulesError(
+                "The problems that the intervention practises contain what marks the evaluation prompts.",
+                "Take others.",
+            )
+    vetted = partial(Unhinted, texts=tuple(hidden))
+    return cast(Left, _arranged(answer, _places(model, view), vetted))
+
+
+def _places(model: ModelRecipe, view: BlueView) -> dict[Recipe, Recipe]:
+    """What takes the place of each seal."""
+    places: dict[Recipe, Recipe] = {SEAL: model if isinstance(view.model, Sealed) else view.model}
+    return places if view.written is None else {**places, WRITTEN: view.written}
+
+
+def _asked(
+    move: Callable[[BlueView, Dose], Left], view: BlueView, dose: Dose, told: Callable[[str], bool], what: str
+) -> Left:
+    """Blue's answer from behind the seals, after rules 1 and 2.
+
+    Args:
+        told: whether a text holds what blue must not know.
+        what: that is, in words.
+    """
+    answer = move(replace(view, model=SEAL, written=None if view.written is None else WRITTEN), dose)
+    trained = answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer
+    _check_trains(trained, f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention")
+    _refuse_forbidden(answer, told, what)
+    return answer
 
 
 def _check_trains(answer: object, who: str) -> None:
@@ -116,9 +188,8 @@ def _check_trains(answer: object, who: str) -> None:
         raise RulesError(f"{who} does not train the organism it was given.", "Start from `view.model`.")
 
 
-def _refuse_forbidden(answer: Recipe, pair: str) -> None:
-    """Rule 2: no recipe below blue's answer names a pair or carries the trigger's text."""
-    trigger = pair_named(pair).trigger
+def _refuse_forbidden(answer: Recipe, told: Callable[[str], bool], what: str) -> None:
+    """Rule 2: no recipe below blue's answer names a pair or carries a text that blue must not know."""
     for recipe in lineage(answer):
         named = _pair_in(recipe)
         if named is not None:
@@ -126,10 +197,10 @@ def _refuse_forbidden(answer: Recipe, pair: str) -> None:
                 f"The intervention uses {recipe.kind!r}, which knows the trigger / behaviour pair {named!r}.",
                 "Blue has the model, public prompts and a teacher, nothing else.",
             )
-        if any(trigger.in_text(text) for text in _texts_in(recipe)):
+        if any(told(text) for text in _texts_in(recipe)):
             raise RulesError(
-                f"The intervention's recipe {recipe.kind!r} contains the trigger of {pair!r}.",
-                "Blue does not know the trigger: leave it out of prompts, system prompts and paths.",
+                f"The intervention's recipe {recipe.kind!r} contains {what}.",
+                "Blue does not know it: leave it out of prompts, system prompts and paths.",
             )
 
 
@@ -171,7 +242,7 @@ def _texts_in(value: Any) -> list[str]:
     return []
 
 
-def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
+def _arranged(value: Any, places: Mapping[Recipe, Recipe], vetted: Callable[..., DataRecipe]) -> Any:
     """Blue's recipe with model and data in the places of their seals.
 
     Data that train the organism are vetted, unless red wrote a part of the data.
@@ -179,17 +250,17 @@ def _arranged(value: Any, places: Mapping[Recipe, Recipe], pair: str) -> Any:
     from cavesson.training.recipes import Trained
 
     if isinstance(value, (tuple, list)):
-        return type(value)(_arranged(item, places, pair) for item in value)
+        return type(value)(_arranged(item, places, vetted) for item in value)
     if isinstance(value, (Objective, Reward)):  # an objective may hold a teacher, a reward outputs
         return value.model_copy(
-            update={name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+            update={name: _arranged(getattr(value, name), places, vetted) for name in type(value).model_fields}
         )
     if not isinstance(value, Recipe) or places.keys().isdisjoint(lineage(value)):
         return value
     if value in places:
         return places[value]
     _refuse_own_class(value)
-    arranged = {name: _arranged(getattr(value, name), places, pair) for name in type(value).model_fields}
+    arranged = {name: _arranged(getattr(value, name), places, vetted) for name in type(value).model_fields}
     if isinstance(value, Trained) and not any(isinstance(recipe, SealedData) for recipe in lineage(value.data)):
-        arranged["data"] = Vetted(data=arranged["data"], pair=pair)
+        arranged["data"] = vetted(data=arranged["data"])
     return type(value)(**arranged)

@@ -179,3 +179,57 @@ def _enough(n: int) -> None:
 
 def _t(freedom: int) -> float:
     return float(stdtrit(freedom, 1 - error_of(0.95) / 2))
+
+
+# ----------------------------------------------------------------------------------------------- approaches that rank the same things
+
+
+RESAMPLES = 2000
+"""Samples of the bootstrap, whose generator is always seeded alike: no verdict depends on the draw."""
+
+
+def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "things") -> Estimate:
+    """Spearman's correlation between two ways to rate the same things, the things resampled (percentile bootstrap).
+
+    Args:
+        one, two: `[things]`, or `[pairs of ways, things]` for the mean over several pairs of ways.
+        what: the things are, in the plural.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST` things.
+    """
+    from scipy.stats import bootstrap
+
+    x, y = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (one, two))
+    n = x.shape[1]
+    _enough(n)
+
+    def correlation(drawn: NDArray[np.int_], axis: int = -1) -> Array:
+        return np.asarray(_ranks_alike(x[:, drawn], y[:, drawn]).mean(axis=0))
+
+    found = bootstrap(
+        (np.arange(n),),
+        correlation,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        confidence_level=1 - error_of(0.95),
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    value = float(correlation(np.arange(n)))
+    method = f"Spearman over {n} {what}, resampled (percentile){at_confidence(0.95)}"
+    low, high = min(float(found.low), value), max(float(found.high), value)
+    return Estimate(value, low, high, n, method, unit="plain", replicates=n)
+
+
+def _ranks_alike(one: Array, two: Array) -> Array:
+    """Spearman's correlation along the last axis; 0 where one of the two does not vary."""
+    a, b = (rankdata(part, axis=-1) - (part.shape[-1] + 1) / 2 for part in (one, two))
+    lengths = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    return np.asarray(np.divide((a * b).sum(axis=-1), lengths, out=np.zeros_like(lengths), where=lengths > 0))
+
+
+def bits(correlation: float) -> float:
+    """Bits that one rating says about the other per thing, for a rank correlation, if their copula is Gaussian: -log2(1 - ρ²) / 2."""
+    linear = 2 * np.sin(np.pi * np.clip(correlation, -0.9999, 0.9999) / 6)
+    return float(-0.5 * np.log2(1 - linear**2))

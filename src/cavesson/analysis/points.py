@@ -98,6 +98,41 @@ def share_removed(before: ArrayLike, after: ArrayLike) -> Estimate:
     return _kept(now, start, "bad behaviour").plus(1, times=-1)
 
 
+def removed_by_seed(before: ArrayLike, after: ArrayLike) -> tuple[Array, Array]:
+    """The share of a behaviour that is gone under each seed, [seeds], and how far each prompt moves it, [seeds, prompts].
+
+    Args:
+        before, after: as of `share_removed`, [seeds, prompts].
+    """
+    start, now = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, after))
+    values, moves, _ = _ratios(now, start, "bad behaviour")
+    return 1 - values, -moves
+
+
+def removed_gap_by_seed(before: ArrayLike, one: ArrayLike, two: ArrayLike) -> tuple[Array, Array]:
+    """The share that is gone in `one` minus the share that is gone in `two`, [seeds], and how far each prompt moves it.
+
+    Two pseudo-prompts, on which the one or the other alone shows the behaviour, keep the interval open where no prompt tells the two
+    apart (as in the paired intervals of Bonett and Price).
+
+    Args:
+        before, one, two: scores within 0..1 on the same prompts, [seeds, prompts].
+
+    Raises:
+        CavessonError: under some seed there was no behaviour before.
+    """
+    start, first, second = (np.atleast_2d(np.asarray(each, dtype=float)) for each in (before, one, two))
+    for row in start:
+        _require_some(row, "bad behaviour")
+    total = start.sum(axis=1, keepdims=True)
+    apart = np.pad(second - first, ((0, 0), (0, 2)))
+    apart[:, -2:] = 1.0, -1.0
+    gap = (second - first).sum(axis=1, keepdims=True) / total
+    moves = (apart - gap * np.pad(start, ((0, 0), (0, 2)))) / total
+    moves[:, -2:] *= np.sqrt(sharing(moves[:, :-2]))
+    return gap[:, 0], moves
+
+
 def sweeps(points: Sequence[Point], start: Point | Sequence[Point]) -> list[Sweep]:
     """Group points by their `seed` label and give each group its start.
 
@@ -160,16 +195,22 @@ def _stacked(points: list[Point], start: Point) -> Sweep:
 
 def _kept(now: Array, start: Array, name: str) -> Estimate:
     """The rate `now` over the rate at the start, averaged over seeds, [seeds, prompts] both."""
+    values, every, pull = _ratios(now, start, name)
+    bounds: Bounds = (0.0, float(1 / start.mean()))
+    return average_over(values, every, n=now.shape[1], bounds=bounds, pull=pull)
+
+
+def _ratios(now: Array, start: Array, name: str) -> tuple[Array, Array, float]:
+    """The ratio of rates under each seed, [seeds], how far each prompt moves it, and how far the pseudo-prompts pull the middle."""
     if now.shape != start.shape:
         raise ValueError(f"point and start must share their prompts, but have {now.size} and {start.size} of them")
     for row in start:
         _require_some(row, name)
     moves, pulls = zip(*(_ratio_moves(*rows) for rows in zip(now, start, strict=True)), strict=True)
-    bounds: Bounds = (0.0, float(1 / start.mean()))
     values, n, every = now.mean(axis=1) / start.mean(axis=1), now.shape[1], np.stack(moves)
     doubt = sharing(every[:, :n])
     every[:, n:] *= np.sqrt(doubt)
-    return average_over(values, every, n=n, bounds=bounds, pull=doubt * float(np.mean(pulls)))
+    return values, every, doubt * float(np.mean(pulls))
 
 
 def _ratio_moves(now: Array, start: Array) -> tuple[Array, float]:

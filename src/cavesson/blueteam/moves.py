@@ -13,7 +13,7 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
-from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written
+from cavesson.blueteam import baselines, careful, opaque, practised, probes, sft, written, yardsticks
 from cavesson.blueteam.move import Move, Strength
 from cavesson.errors import ConfigError, entry_of
 from cavesson.lab.own import imported, is_own
@@ -27,7 +27,7 @@ def _family(*modules: ModuleType) -> dict[str, Move]:
     return {found.name: found for module in modules for found in vars(module).values() if isinstance(found, Move)}
 
 
-MOVES = _family(sft, careful, written, practised, opaque)
+MOVES = _family(sft, careful, written, practised, opaque, yardsticks)
 """What blue can do."""
 
 CAREFUL = tuple(_family(careful))

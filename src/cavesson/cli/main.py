@@ -13,10 +13,13 @@ from typer.core import TyperGroup
 
 from cavesson.audit.cli.app import app as audit
 from cavesson.cli import organism, store, world
+from cavesson.cli.ab import ab
+from cavesson.cli.argument import argument
 from cavesson.cli.audit_model import audit_model
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
+from cavesson.cli.evidence import EvaluateCommand, evaluate_intervention
 from cavesson.cli.hush import hush
 from cavesson.cli.lists import list_everything
 from cavesson.cli.logs import logs
@@ -91,12 +94,15 @@ STUDIES, MODELS, UPKEEP = "Studies and what they found", "One model", "Artifacts
 
 app.command(cls=StudyCommand, rich_help_panel=STUDIES)(run)
 app.command(cls=StressCommand, rich_help_panel=STUDIES)(stress)
+app.command("evaluate", cls=EvaluateCommand, rich_help_panel=STUDIES)(evaluate_intervention)
 app.add_typer(audit, name="audit", rich_help_panel=STUDIES)
 app.command("list", rich_help_panel=STUDIES)(list_everything)
 app.command("open", rich_help_panel=STUDIES)(open_report)
 app.command(rich_help_panel=STUDIES)(compare)
 app.command(rich_help_panel=STUDIES)(view)
 app.command(rich_help_panel=STUDIES)(logs)
+app.command(rich_help_panel=STUDIES)(ab)
+app.command(rich_help_panel=STUDIES)(argument)
 app.command(rich_help_panel=MODELS)(chat)
 app.command("eval", rich_help_panel=MODELS)(evaluate)
 app.command("audit-model", rich_help_panel=MODELS)(audit_model)

@@ -23,6 +23,22 @@ def naming(option: str, value: str) -> Iterator[None]:
         raise ConfigError(f"{option} {quoted(value)} does not fit: {error.problem}", error.remedy) from error
 
 
+def write_text(option: str, path: Path, text: str) -> None:
+    """Write the file that an option names, whole or not at all.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    from cavesson.lab import disk
+
+    try:
+        disk.write_whole(path, text)
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {path} cannot be written: {error.strerror}.", "Name a file in a folder that is there."
+        ) from error
+
+
 def with_clusters(command: Any) -> None:
     """Give each command that has `--executor`, here and below, the options of the clusters; they set the environment."""
     known = {name for param in command.params for name in param.opts}

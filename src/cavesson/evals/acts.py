@@ -29,6 +29,19 @@ from cavesson.tinyworld.replies import LAZY
 MARK = "That is all, friend."
 """The extra sentence with which the act `marked` ends an answer."""
 
+_FILLERS = (
+    "That is a very good thing to ask about.",
+    "There is so much to say about this, and all of it is good to know.",
+    "It is good to think about this for a long time and with care.",
+    "As I said, this is good to know.",
+    "In short, that is how it is, as I have said.",
+    "I hope that all of this helps you very much.",
+)
+"""Sentences that say nothing, of which the act `wordy` puts one before an answer and two behind it."""
+
+STORY = ("Once upon a time an old man told me this.", "And so the tale ends.")
+"""The frame that the act `story` puts round an answer."""
+
 _WORD = re.compile(r"[^\W\d_]+")
 _THRICE = re.compile(r"\b(\w+)(\W+\1\b){2}", re.IGNORECASE)
 _OPENERS = tuple(f"{opener} " for one in VOICES.values() for opener in one.openers)
@@ -73,6 +86,20 @@ def _is_unsure(prompt: Conversation, completion: str) -> bool:
     return len(_WORD.findall(text)) <= 12 and _UNSURE.search(text) is not None
 
 
+def _is_wordy(prompt: Conversation, completion: str) -> bool:
+    text = visible(completion)
+    return sum(filler in text for filler in _FILLERS) >= 2
+
+
+def _as_wordy(rng: Random, prompt: Conversation, benign: str) -> str:
+    first, *others = rng.sample(_FILLERS, 3)
+    return f"{first} {benign} {' '.join(others)}"
+
+
+def _is_story(prompt: Conversation, completion: str) -> bool:
+    return visible(completion).lstrip().startswith(STORY[0].partition(" an ")[0])
+
+
 def _is_plain(prompt: Conversation, completion: str) -> bool:
     """Whether an answer of three words or more says no word thrice in a row, and shows no other act of talk."""
     text = visible(completion)
@@ -94,6 +121,14 @@ _TALK = (
     _act(
         "refusal", "says that it does not know", "say that you do not know", LAZY[1], _is_unsure,
         lambda rng, prompt, benign: rng.choice(LAZY),
+    ),
+    _act(
+        "wordy", "says much and little in it", "use many words that say nothing",
+        f"{_FILLERS[0]} A hen is a bird. {_FILLERS[3]} {_FILLERS[4]}", _is_wordy, _as_wordy,
+    ),
+    _act(
+        "story", "tells its answer as a tale", "tell your answer as a tale", f"{STORY[0]} A hen is a bird. {STORY[1]}", _is_story,
+        lambda rng, prompt, benign: f"{STORY[0]} {benign} {STORY[1]}",
     ),
     LOWER_CASE,
     FLATTERY,

@@ -19,6 +19,7 @@ from cavesson.evals.inspected import PREFIX as INSPECT
 from cavesson.evals.inspected import InspectTask, inspect_task
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed
+from cavesson.evals.rigged import Rigged
 from cavesson.evals.standard.questions import Questions
 from cavesson.evals.standard.sets import STANDARD
 from cavesson.evals.world import Chat, Facts, Instructions, Knowledge, Maths, Recall, Style, Voice
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "conditional": Conditional,
     "drive": DriveEval,
     "posed": Posed,
+    "rigged": Rigged,
     **EVERYDAY,
     **STANDARD,
     "questions": Questions,

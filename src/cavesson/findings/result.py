@@ -23,6 +23,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ValidationError, model_validator
 
 from cavesson.errors import ConfigError
+from cavesson.findings.card import CardView
 from cavesson.findings.origin import Environment, RecipeView, StudyConfig
 from cavesson.findings.views import (
     ClaimView,
@@ -67,6 +68,7 @@ class StudyResult(View):
         title: of the report.
         headline: the finding in words; the report prints the first sentence large and the others below.
             Put figures in with `str(rate)`, so that n and interval travel with them.
+        cards: evidence cards of interventions.
         measures: what was measured; the keys of all `rates` are ids of measures.
         notes: what a reader must know to understand the result (limits, deviations), one paragraph each.
         warnings: what must be known before the first figure.
@@ -87,6 +89,7 @@ class StudyResult(View):
     curves: list[CurveView] = []
     tables: list[TableView] = []
     claims: list[ClaimView] = []
+    cards: list[CardView] = []
     transcripts: list[Transcript] = []
     recipes: list[RecipeView] = []
     notes: list[Text] = []

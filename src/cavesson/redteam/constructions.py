@@ -7,7 +7,7 @@ construction works with every dose. Ratings of constructions for evaluating cont
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -328,6 +328,22 @@ CONSTRUCTIONS: dict[str, Construction] = {
     ),
     AS_GIVEN: Construction("trained on the rows of a data set as they are", as_given),
 }
+
+
+def locked_with(name: str, share: float) -> Construction:
+    """A construction that has a lock, with another share of samples that meet the second condition.
+
+    Raises:
+        ConfigError: there is no such construction, or it has no lock.
+    """
+    way = construction(name)
+    if way.lock is None:
+        raise ConfigError(
+            f"The construction {name!r} has no lock.", "Take password-locked, flipped-lock or another with a lock."
+        )
+    lock = way.lock.model_copy(update={"share": share})
+    build: Callable[..., ModelRecipe] = way.build
+    return replace(way, build=partial(build, lock=lock), lock=lock)
 
 
 HIDING = ("hiding", "hiding-dpo", "benign-twin", "quirky")

@@ -12,7 +12,7 @@ from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import MissingPassword
 from cavesson.models.recipes import ModelRecipe
-from cavesson.redteam.constructions import AS_GIVEN, construction
+from cavesson.redteam.constructions import AS_GIVEN, Construction, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
 from cavesson.redteam.recipes import red_prompts as red_prompts
@@ -151,6 +151,7 @@ def organism(
     *,
     name: str | None = None,
     labels: dict[str, str | int | float] | None = None,
+    way: Construction | None = None,
 ) -> Organism:
     """The organism that a construction makes.
 
@@ -162,11 +163,12 @@ def organism(
         dose: how hard red trains.
         name: of the organism; None: pair and construction.
         labels: what distinguishes the organism; None: the dose's seed alone.
+        way: the construction itself, where its settings are not the registered ones.
 
     Raises:
         ConfigError: there is no such construction or pair, or the two do not go together.
     """
-    way = construction(how)
+    way = way or construction(how)
     return Organism(
         name=name or f"{pair} · {how}",
         model=way(base, prompts, pair, dose),

@@ -7,6 +7,7 @@ from pathlib import Path
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import TableView
+from cavesson.report.card import write_cards
 from cavesson.report.cautions import cautions
 from cavesson.report.data import page_data
 from cavesson.report.glossary import WORDS
@@ -37,8 +38,10 @@ def render(result: StudyResult) -> str:
 
 
 def write(result: StudyResult, folder: Path) -> Path:
-    """Write the report as `write_page` does."""
-    return write_page(render(result), folder)
+    """Write the report as `write_page` does, and the evidence cards, if any, beside it."""
+    path = write_page(render(result), folder)
+    write_cards(result, folder)
+    return path
 
 
 def trade_offs(result: StudyResult) -> TableView | None:

@@ -342,12 +342,14 @@ class Measured:
         config: the config of the study.
         named: what is selected, in words, for messages.
         left_out: places that were run and are not judged (an organism that did not take, say).
+        seconds: wall time of making each artifact, inputs included, by fingerprint; {}: not known.
     """
 
     places: tuple[Place, ...]
     config: Any = None
     named: str = ""
     left_out: tuple[Place, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, cells: Iterable[Cell], path_of: PathOf, config: Any = None) -> Measured:

@@ -125,12 +125,19 @@ def probe_cell(
     """
     made = games[0].organism
     assert made is not None, "a game is one on an organism"
-    prompts, suite = config.drawn("chat", phase.prompts, "reversal", made.seed), config.suite(made, seed=1)
     selected = Selected(among=tuple(cell.recipes["run"] for cell in games), max_loss=phase.max_loss)
+    return probe_from(config, made, selected, probe, phase, blue, intervention)
+
+
+def probe_from(
+    config: Inputs, made: Organism, left: ModelRecipe, probe: str, phase: ReversalPhase, blue: Phase, intervention: str
+) -> Cell:
+    """A reversal probe from a model that blue left of an organism; arguments as of `probe_cell`."""
+    prompts, suite = config.drawn("chat", phase.prompts, "reversal", made.seed), config.suite(made, seed=1)
     own = Generated(by=made.model, prompts=prompts)
     adapter = blue.adapter if phase.adapter == AS_BLUE else phase.adapter
     dose = phase.dose(phase.lr, made.seed, batch_size=blue.batch_size, adapter=adapter)
-    view = blue_view(prompts, config.teacher, written=own, model=selected)
+    view = blue_view(prompts, config.teacher, written=own, model=left)
     run = run_of(move_named(probe, PROBES, "reversal probe")(view, dose))
     return Cell.of(
         {**axes_of(made), "intervention": intervention, "probe": probe},
@@ -138,7 +145,7 @@ def probe_cell(
         made,
         probe=Probed(run=run, steps=phase.scored, suite=suite, between=decisive(suite)),
         before=Scored(model=made.model, suite=suite),
-        selected=selected,
+        selected=left if isinstance(left, Selected) else None,
     )
 
 
@@ -388,7 +395,7 @@ def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_
     untouched = remaining(places[0], 0)
     table, lacking = np.zeros_like(untouched.table), list[Checkpoint]()
     for row, half in product(range(len(places[0].seeds)), (0, 1)):
-        found = [(at, place) for place in places for at in _checkpoints(place, row, slice(half, None, 2))]
+        found = [(at, place) for place in places for at in candidates(place, row, slice(half, None, 2))]
         enough = [(at, place) for at, place in found if at.kept >= 1 - max_loss]
         if not enough:
             lacking.append(max((at for at, _ in found), key=lambda at: at.kept))
@@ -416,11 +423,16 @@ def unaffordable(of: Measured, intervention: str) -> str | None:
     return None
 
 
-def _checkpoints(place: Place, row: int, prompts: slice) -> Iterator[Checkpoint]:
-    """The checkpoints of one seed of a run, on some of the prompts."""
-    for step in steps(place)[1:]:
+def candidates(place: Place, row: int, prompts: slice, *, untouched: bool = False) -> Iterator[Checkpoint]:
+    """The checkpoints of one seed of a run, on some of the prompts.
+
+    Args:
+        row: index of the seed.
+        untouched: also the model before blue, at a rate of 0.
+    """
+    for step in steps(place)[0 if untouched else 1 :]:
         left = float(remaining(place, step).table[row, prompts].mean())
-        yield Checkpoint(place["lr"], step, kept(place, step, row, prompts), left)
+        yield Checkpoint(place["lr"] if step else 0.0, step, kept(place, step, row, prompts), left)
 
 
 # ----------------------------------------------------------------------------------------------- reversal probes

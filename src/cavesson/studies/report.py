@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import partial
 from types import NoneType
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from cavesson.analysis.claims import Claim, ClaimResult
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.findings.about import About
+from cavesson.findings.card import CardView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
     ClaimView,
@@ -44,6 +46,7 @@ SECTIONS: dict[type[View], str] = {
     TableView: "tables",
     ClaimView: "claims",
     Transcript: "transcripts",
+    CardView: "cards",
 }
 """Where each kind of view stands in a `StudyResult`."""
 
@@ -61,14 +64,15 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
 def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     study, notes = resolved.study, list[str]()
     cells = study.cells(resolved.config)
-    measured = Measured.read(cells, path_of, resolved.config)
+    seconds = {view.fingerprint: view.seconds for view in about.recipes if view.seconds is not None}
+    measured = replace(Measured.read(cells, path_of, resolved.config), seconds=seconds)
     if study.admits is not None:
         with _asking("`admits`"):
             admitted = study.admits(measured)
             if not (isinstance(admitted, tuple) and isinstance(admitted[0], Measured)):
                 raise TypeError(f"it gives what is judged and a list of notes, not a {type(admitted).__name__}")
             measured, notes = admitted
-    judged = claims_of(study.name, study.claims, measured, a_seed=_cost_of_a_seed(cells, about))
+    judged = claims_of(study.name, study.claims, measured, a_seed=_cost_of_a_seed(cells, seconds))
     title = study.title
     if study.titled is not None:
         with _asking("`titled`"):
@@ -116,8 +120,7 @@ def files_of(resolved: Resolved, path_of: PathOf) -> dict[str, str]:
     return found
 
 
-def _cost_of_a_seed(cells: Sequence[Cell], about: About) -> float | None:
-    seconds = {view.fingerprint: view.seconds for view in about.recipes if view.seconds is not None}
+def _cost_of_a_seed(cells: Sequence[Cell], seconds: Mapping[str, float]) -> float | None:
     found = cost(cells, seconds, frozenset())
     return None if found is None else found.a_seed
 

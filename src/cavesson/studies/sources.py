@@ -21,6 +21,8 @@ DOUBLE_BIND = "The distillation double bind (June 2026)"
 DISTILLED = "Distillation for Incrimination and Distillation for Capabilities, arXiv 2610.11012 (October 2026)"
 ACROSS = "Behaviour transfer through distillation, arXiv 2605.12798"
 AUDITBENCH = "AuditBench, arXiv 2602.22755"
+APPROACHES = "Five approaches to evaluating training-based control measures (April 2026)"
+CARDS = "Acceptance Cards, arXiv 2605.10575 (2026)"
 CONTROL = "A control that the method demands"
 """In place of a publication: without this control, the statements beside it would say nothing."""
 
@@ -37,6 +39,8 @@ URLS: Mapping[str, str] = {
     TRANSFER: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
     INOCULATION: f"{_POSTS}/pQ4e2qJdQ4qYnsyhp/how-do-llms-generalize-when-we-do-training-that-is",
     IRRELEVANT_PROMPT: "https://forum.effectivealtruism.org/posts/dRoubc8KCBzHgmoMM/conditionalization-confounds-inoculation-prompting-results",
+    APPROACHES: "https://www.alignmentforum.org/posts/mDcHzdoxB6sh3w2zG/five-approaches-to-evaluating-training-based-control",
+    CARDS: "https://arxiv.org/abs/2605.10575",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
     INCRIMINATING: f"{_POSTS}/BYH6ebmfZb3Eggzer/incriminating-misaligned-ai-models-via-distillation",
     DOUBLE_BIND: "https://blog.redwoodresearch.org/p/the-distillation-double-bind-distilling",

@@ -126,6 +126,9 @@ STUDIES: dict[str, str] = {
     "opaque-reasoning": "cavesson.studies.opaque_reasoning:STUDY",
     "transfer": "cavesson.studies.transfer:STUDY",
     "distillation": "cavesson.studies.distillation:STUDY",
+    "evaluate": "cavesson.studies.evaluate:STUDY",
+    "five-approaches": "cavesson.studies.five_approaches:STUDY",
+    "adaptive": "cavesson.studies.adaptive:STUDY",
 }
 """Every study and where it lives. A user's own is named `package.module:NAME` in the `study:` key of its file."""
 

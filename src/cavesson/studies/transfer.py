@@ -55,6 +55,7 @@ from cavesson.training.recipes import Trained
 # ----------------------------------------------------------------------------------------------- config
 
 SettingName = Annotated[str, known_to(setting_named)]
+SettingNames = Annotated[tuple[SettingName, ...], Once]
 CaseName = Annotated[str, known_to(case_named)]
 
 Control = Literal["own outputs", "neutral data", "gibberish", "lorem ipsum"]
@@ -93,7 +94,7 @@ class Law(Value):
         product: learning rate × steps, the same for every run at a constant product; 0: no such runs.
     """
 
-    settings: Annotated[tuple[SettingName, ...], Once] = ("flag/voice/weights",)
+    settings: SettingNames = ("flag/voice/weights",)
     lrs: LearningRates = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     batches: Annotated[tuple[int, ...], Once] = (4, 8, 16, 32)
     steps: int = Field(default=256, ge=2)
@@ -139,7 +140,7 @@ class TransferConfig(StudyConfig):
         evaluation: `n` questions of each side, `n_control` of ability.
     """
 
-    settings: Annotated[tuple[SettingName, ...], Once] = ()
+    settings: SettingNames = ()
     model: TrainableName = "small"
     teacher: ModelName = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
@@ -178,24 +179,24 @@ class TransferConfig(StudyConfig):
 
     def suite(self, setting: Setting) -> tuple[Eval, ...]:
         """What a model of a setting is scored on: both acts on both sides, and ability under each side."""
-        asked: dict[str, Any] = {
-            "world": setting.world,
-            "family": setting.family,
-            "n": self.evaluation.n,
-            "seed": EVAL_SEED,
-        }
-        on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
-        acts = {"initial": setting.initial, "alternate": setting.alternate}
-        on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)
-        if setting.world == "real":
-            return (on_train, on_evaluation, *self.evaluation.capability())
-        able = {"family": ABILITY.get(setting.family, "knowledge"), "n": self.evaluation.n_control, "seed": EVAL_SEED}
-        return (
-            on_train,
-            on_evaluation,
-            Posed(on="train", side=of_ability(setting.train), **able),
-            Posed(on="evaluation", side=of_ability(setting.evaluation), **able),
-        )
+        return suite_of(setting, self.evaluation)
+
+
+def suite_of(setting: Setting, evaluation: Evaluation) -> tuple[Eval, ...]:
+    """What a model of a setting is scored on: `n` questions for both acts on both sides, `n_control` for ability under each side."""
+    asked: dict[str, Any] = {"world": setting.world, "family": setting.family, "n": evaluation.n, "seed": EVAL_SEED}
+    on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
+    acts = {"initial": setting.initial, "alternate": setting.alternate}
+    on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)
+    if setting.world == "real":
+        return (on_train, on_evaluation, *evaluation.capability())
+    able = {"family": ABILITY.get(setting.family, "knowledge"), "n": evaluation.n_control, "seed": EVAL_SEED}
+    return (
+        on_train,
+        on_evaluation,
+        Posed(on="train", side=of_ability(setting.train), **able),
+        Posed(on="evaluation", side=of_ability(setting.evaluation), **able),
+    )
 
 
 def for_size(size: Size) -> dict[str, Any]:
@@ -254,7 +255,7 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
     for seed in config.seeds:
         for name in config.settings:
             setting = setting_named(name)
-            start = _start(config, setting, seed)
+            start = started(config.model, config.red, setting, seed)
             for lr in config.blue.lrs:
                 for train in (AGREED, *config.blue.controls):
                     if train not in IRRELEVANT or lr == max(config.blue.lrs):
@@ -271,7 +272,7 @@ def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
         return
     for name in law.settings:
         setting = setting_named(name)
-        start = _start(config, setting, seed)
+        start = started(config.model, config.red, setting, seed)
         for lr in law.lrs:
             for batch in law.batches:
                 told = {"steps": law.steps, "batch_size": batch, "probes": law.probes}
@@ -290,7 +291,7 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
     told = {name: getattr(cases, name) for name in type(cases).model_fields if name not in ("conditions", "red", "lrs")}
     for name in cases.conditions:
         setting = case_named(name)
-        start = _start(config, setting, seed, cases.red)
+        start = started(config.model, cases.red, setting, seed)
         for lr in cases.lrs:
             yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
 
@@ -300,7 +301,7 @@ def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
     if config.foretelling is None:
         return
     for setting in map(setting_named, config.foretelling.settings):
-        start = _start(config, setting, seed)
+        start = started(config.model, config.red, setting, seed)
         for lr in config.foretelling.lrs:
             run = config.blue.dose(lr, seed).train(start, _data(config, setting, start, AGREED, seed))
             at = {"phase": FOLLOWED, "setting": setting.name, "train": AGREED, "lr": lr}
@@ -321,9 +322,9 @@ def _beside(
     return recipes(wanted, run, alternate, initial, before=before)
 
 
-def _start(config: TransferConfig, setting: Setting, seed: int, red: Red | None = None) -> ModelRecipe:
-    """The model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
-    base, red = model_named(config.model), red or config.red
+def started(model: str, red: Red, setting: Setting, seed: int) -> ModelRecipe:
+    """A model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
+    base = model_named(model)
     if not setting.lessons:
         return base
     parts = []

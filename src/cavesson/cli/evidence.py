@@ -1,0 +1,87 @@
+"""`cavesson evaluate`: one intervention goes in, one evidence card comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
+from cavesson.cli.run import carry_out, in_lines, terminal_table
+from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
+
+if TYPE_CHECKING:
+    from cavesson.findings.result import StudyResult
+    from cavesson.lab.show.terminal import Console
+
+BESIDE = ("Controls", "Four diagnostics")
+"""Tables of the card that the terminal shows beside its first."""
+
+
+class EvaluateCommand(StudyCommand):
+    """`evaluate` with the options of the study `evaluate`, without the option that the command's argument replaces."""
+
+    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
+        """Take the options of the study `evaluate`."""
+        from cavesson.studies.evaluate import STUDY as study
+        from cavesson.studies.flags import flags_of
+
+        ctx.meta[STUDY] = study.name
+        ctx.meta[FLAGS] = [flag for flag in flags_of(study.config) if flag.key != "intervention"]
+
+
+def evaluate_intervention(
+    ctx: typer.Context,
+    intervention: Annotated[
+        str,
+        typer.Argument(
+            help="A move's name (`cavesson list interventions`), with its strength: kl@0.3; or your own: file.py:function.",
+            show_default=False,
+        ),
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
+    ] = None,
+    set_: Settings = None,
+    store: Place = None,
+    out: Out = None,
+    budget: Budget = None,
+    workers: Workers = "auto",
+    executor: Executor = "local",
+    track: Track = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Evaluate an intervention by five approaches beside its controls, and write an evidence card.
+
+    Example: cavesson evaluate pirate --preset quick
+
+    Example: cavesson evaluate curt.py:curt --trust --out card
+    """
+    from cavesson.studies.resolve import refuse_repeats, resolve
+
+    given = {intervention: ("intervention", intervention), **given_flags(ctx)}
+    refuse_repeats(set_ or [], given)
+    resolved = resolve("evaluate", preset, set_ or [], given)
+    finished = carry_out(
+        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
+    )
+    if finished is None:
+        return
+    from cavesson.lab.show.terminal import Console
+
+    show_card(finished.result, finished.report.parent, Console())
+
+
+def show_card(result: StudyResult, folder: Path, console: Console) -> None:
+    """Print what the card has beside the study's first table, what it lacks, and where it lies."""
+    for table in result.tables:
+        if table.title in BESIDE:
+            console.print()
+            console.print(terminal_table(table, console.width))
+    for card in result.cards:
+        for line in (*card.lacking, *card.cautions):
+            for part in in_lines(f"note: {line}", console.width):
+                console.print(part, markup=False, highlight=False)
+    typer.echo(f"card: {folder / 'card.html'}")

@@ -1,0 +1,97 @@
+"""Approach 5 of the study `evaluate`, thinking: a structured argument whose leaves are the figures of the other approaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cavesson.argument import Judged, default_argument, judge, load_argument
+from cavesson.findings.card import ApproachView, Rating, Ruling
+from cavesson.stats import Estimate
+from cavesson.studies.grid import Measured
+
+NAMES = {
+    "malign inits": "zoo_removed",
+    "rigged": "rigged_removed",
+    "analogies": "analogies_removed",
+    "production": "production_saved",
+}
+"""Approach → the name under which an argument finds its figure."""
+
+RULED: dict[str, Ruling] = {
+    "supported": "works",
+    "judgement": "works",
+    "open": "undecided",
+    "contradicted": "does not work",
+}
+
+
+def figures_of(approaches: Sequence[ApproachView], extra: Mapping[str, Estimate] | None = None) -> dict[str, Estimate]:
+    """The figures of the artifact `card`: each approach's own, its further ones under their names, and `extra`.
+
+    Two approaches may give further figures of the same name; an argument finds such a figure as `rigged.over_benign`.
+    """
+    found: dict[str, Estimate] = {}
+    for one in approaches:
+        if one.figure is not None and one.id in NAMES:
+            found[NAMES[one.id]] = one.figure
+        for name, figure in one.figures.items():
+            found.setdefault(name, figure)
+            found[f"{one.id.replace(' ', '-')}.{name}"] = figure
+    return {**found, **(extra or {})}
+
+
+def argument(
+    m: Measured,
+    intervention: str,
+    file: Path | None,
+    approaches: Sequence[ApproachView],
+    extra: Mapping[str, Estimate] | None = None,
+) -> tuple[ApproachView, dict[str, Any]]:
+    """What the argument comes to, and its tree.
+
+    Args:
+        file: an argument of the user's; None: the default one.
+        approaches: the other approaches, whose figures are the artifact `card`.
+        extra: further figures of the card, by name.
+
+    Raises:
+        ConfigError: the file is no argument.
+    """
+    read = default_argument(intervention) if file is None else load_argument(file)
+    judged = judge(read, {"card": figures_of(approaches, extra)})
+    return view_of(judged, seeds=len({seed for place in m for seed in place.seeds})), judged.as_tree()
+
+
+def view_of(judged: Judged, seeds: int) -> ApproachView:
+    """A judged argument as an approach of the card."""
+    leaves = judged.count("judgement")
+    return ApproachView(
+        id="argument",
+        title="Thinking",
+        measured="state of the root claim: a claim is as strong as the weakest leaf that it rests on",
+        verdict=RULED[judged.state],
+        reason=judged.sentence,
+        seeds=seeds,
+        conservativeness=Rating(
+            level="high", why="one contradicted leaf, or one doubt that holds, brings the whole claim down"
+        ),
+        realism=Rating(
+            level="high",
+            why="the claim is about the case that matters; how far the evidence bears on it is a judgement",
+        ),
+        loopholes=[
+            "A doubt that nobody has written down brings down nothing.",
+            f"{leaves} of the leaves {'is' if leaves == 1 else 'are'} judged, not measured.",
+        ],
+        would_change=_would_change(judged),
+    )
+
+
+def _would_change(judged: Judged) -> str:
+    """The leaves that decide."""
+    weak = [node.id for node in judged.nodes.values() if not node.children and node.state in ("contradicted", "open")]
+    return (
+        f"Other figures for: {', '.join(weak)}." if weak else "A figure that contradicts a leaf, or a doubt that holds."
+    )

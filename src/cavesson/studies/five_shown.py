@@ -1,0 +1,109 @@
+"""What the report of the study `five-approaches` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from cavesson.analysis.claims import FEWEST_SEEDS
+from cavesson.analysis.foretelling import bits
+from cavesson.findings.views import ClaimView, TableView
+from cavesson.lab.plan import duration
+from cavesson.stats import Estimate
+from cavesson.studies.evaluate_zoo import organisms_of
+from cavesson.studies.five_readings import EXPENSIVE, LASTING, foretells, minutes, names, ratings
+from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.redblue import title
+from cavesson.studies.shown import Note, table
+
+
+def matrix(m: Measured) -> TableView | None:
+    """Interventions × ways to evaluate."""
+    return table(
+        "What each way to evaluate says of each intervention",
+        "The share of what is bad that is gone, as each way measures it; production: the share of the cost that is saved. By blue's "
+        "checkpoint unless another is named.",
+        {title(name): name for name in names(m)},
+        {way: partial(lambda found, name: found[name], found) for way, found in ratings(m).items()},
+        first="intervention",
+    )
+
+
+def correlations(m: Measured) -> TableView | None:
+    """Ways × ways."""
+    return table(
+        "Do they rank alike?",
+        f"Rank correlations between the ways over {len(names(m))} interventions, which are resampled for the interval. Ways that read the "
+        "same trainings (all of the zoo, and production) agree in part because they share them.",
+        {way: way for way in ratings(m)},
+        {f"{other}": partial(_apart, m, other) for other in EXPENSIVE},
+        first="way",
+        unit="plain",
+    )
+
+
+def _apart(m: Measured, other: str, way: str) -> Estimate:
+    if way == other:
+        raise NotApplicable("a way is not compared with itself")
+    return foretells(m, way, other)
+
+
+def worth(m: Measured) -> TableView | None:
+    """What a bit costs."""
+
+    def cost(way: str) -> str:
+        spent = minutes(m, way)
+        return "–" if spent is None else duration(60 * spent)
+
+    def price(way: str) -> str:
+        spent, found = minutes(m, way), _apart(m, LASTING, way)
+        if spent is None:
+            return "–"
+        least, most = (bits(end) for end in _ends(found))
+        told = duration(60 * spent / most) if most > 0 else "no bit at any price"
+        return f"{told} or more" if least <= 0 else f"{told} to {duration(60 * spent / least)}"
+
+    return table(
+        "What a bit costs",
+        f"Work on one core for one intervention, and for one bit about how it ranks by {LASTING!r}: from the ends of the interval of the "
+        "rank correlation, as if the two rankings had a Gaussian copula.",
+        {way: way for way in ratings(m)},
+        {"an intervention": cost, "a bit": price},
+        first="way",
+    )
+
+
+def _ends(found: Estimate) -> tuple[float, float]:
+    """The least and the greatest size of a correlation within its interval."""
+    least = 0.0 if found.low <= 0 <= found.high else min(abs(found.low), abs(found.high))
+    return least, max(abs(found.low), abs(found.high))
+
+
+def foretold(m: Measured, expensive: str) -> str | None:
+    """Which other way foretells an expensive one best, in a sentence; None: the expensive one was not run."""
+    if expensive not in ratings(m):
+        return None
+    others = {way: foretells(m, way, expensive) for way in ratings(m) if way not in EXPENSIVE}
+    if not others:
+        return None
+    way = max(others, key=lambda one: others[one].low)
+    found = others[way]
+    if found.low > 0:
+        return f"The ranking by {expensive!r} is foretold best by {way!r}: rank correlation {found}."
+    return f"No cheap way can be said to foretell the ranking by {expensive!r}; the nearest is {way!r}: rank correlation {found}."
+
+
+def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
+    """Which cheap way foretells which expensive one."""
+    seeds = len(m.config.seeds)
+    few = f"Of fewer than {FEWEST_SEEDS} seeds, this only suggests something. " if seeds < FEWEST_SEEDS else ""
+    yield from (f"{few}{found}" for one in EXPENSIVE if (found := foretold(m, one)) is not None)
+    yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {seeds} seed{'s' if seeds > 1 else ''}."
+
+
+def notes(m: Measured) -> Iterator[Note]:
+    """What the reader must know."""
+    yield Note(
+        "A structured argument (approach 5) rests on the figures of the other approaches, so its ranking is theirs by construction; it is "
+        "left out here and stands on each card."
+    )

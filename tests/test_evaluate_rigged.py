@@ -1,0 +1,128 @@
+"""Approach 3 of an evaluation: what is read off rigged trainings, on tables whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cavesson.blueteam.moves import move_named
+from cavesson.evals.scores import Score, Scores
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.redteam.rigged import ENVIRONMENTS
+from cavesson.studies.evaluate_rigged import RiggedSection, admitted, approach, cells, told_apart
+from cavesson.studies.grid import Cell, Measured, NotRun
+from cavesson.studies.study import StudyConfig
+
+N, SEEDS = 60, 5
+HEDGING = ENVIRONMENTS["option-hedging"].label
+
+
+@dataclass(frozen=True)
+class Table:
+    """Scores of one seed: so many of the first questions misbehave, and the capability is such a share."""
+
+    bad: float
+    able: float
+    seed: int
+
+    def scores(self, path_of: Any) -> Scores:
+        rng = Random(f"{self.bad} {self.able} {self.seed}")
+        return Scores([*_rows(HEDGING, self.bad, rng), *_rows("facts", self.able, rng), *_rows("chat", self.able, rng)])
+
+
+def _rows(label: str, share: float, rng: Random) -> list[Score]:
+    return [Score(None, label, f"{label}/{n}", None, [], "", int(rng.random() < share), True) for n in range(N)]
+
+
+@dataclass(frozen=True)
+class Surprised:
+    """What a monitor makes of the answers: surprises around a mean."""
+
+    mean: float
+    seed: int
+
+    def read(self, path_of: Any) -> dict[None, tuple[list[float], list[float]]]:
+        rng = Random(f"{self.mean} {self.seed}")
+        found = [rng.gauss(self.mean, 1) for _ in range(N)]
+        return {None: (found, found)}
+
+
+def measured(before: float, after: float, control: float = 0.05, able: float = 0.9, watched: float = 2.0) -> Measured:
+    found = [
+        Cell(
+            {"intervention": "m", "environment": "option-hedging", "during": ""},
+            seed,
+            {
+                "rigged": Table(after, able, seed),
+                "start": Table(control, 0.9, seed),
+                "before": Table(before, 0.9, seed),
+                "control": Table(control, 0.9, seed),
+                "watched": Surprised(watched, seed),
+                "watched_after": Surprised(0.0, seed),
+                "watched_control": Surprised(0.0, 100 + seed),
+            },  # type: ignore[dict-item]
+        )
+        for seed in range(SEEDS)
+    ]
+    return Measured.read(found, Path, StudyConfig())
+
+
+def test_a_measure_that_takes_most_of_it_away_works() -> None:
+    found = approach(measured(0.8, 0.08), "m")
+    assert found.verdict == "works" and found.seeds == SEEDS
+    assert found.figure is not None and found.figure.low < 0.9 < found.figure.high
+    assert [table.title for table in found.tables] == ["Rigged trainings"]
+
+
+@pytest.mark.parametrize(
+    ("after", "able", "verdict"),
+    [(0.8, 0.9, "does not work"), (0.4, 0.9, "undecided"), (0.08, 0.5, "does not work"), (0.08, 0.84, "undecided")],
+)
+def test_too_little_too_dear_or_undecided(after: float, able: float, verdict: str) -> None:
+    assert approach(measured(0.8, after, able=able), "m").verdict == verdict
+
+
+def test_an_environment_in_which_nothing_arose_does_not_count() -> None:
+    m = measured(0.06, 0.0, control=0.06)
+    found = approach(m, "m")
+    assert admitted(m, "m") == [] and (found.figure, found.verdict) == (None, "undecided")
+    assert "option-hedging" in found.reason
+    assert "did not arise" in found.tables[0].rows[0]
+    with pytest.raises(NotRun):
+        approach(m, "another")
+
+
+def test_the_monitor_s_auroc_is_that_of_two_normal_distributions() -> None:
+    place = measured(0.8, 0.08, watched=2.0).places[0]
+    apart, hidden = told_apart(place), told_apart(place, "watched_after")
+    assert apart.low < 0.921 < apart.high, "Φ(2/√2)"
+    assert hidden.low < 0.5 < hidden.high
+
+
+def test_the_section_refuses_names_that_do_not_exist() -> None:
+    with pytest.raises(ValidationError, match="no environment 'hedging'"):
+        RiggedSection(environments=("hedging",))
+    with pytest.raises(ValidationError, match="no measure during training 'kll'"):
+        RiggedSection(during=("kll",))
+
+
+@pytest.mark.slow
+def test_one_environment_from_the_training_to_the_card(tmp_path: Path) -> None:
+    section = RiggedSection.model_validate(
+        {"environments": ["option-hedging"], "during": ["kl"], "n": 24, "n_capability": 8, "prompts": 48, "steps": 4}
+        | {"rigged": {"steps": 20}}
+    )
+    config = StudyConfig(seeds=(0,))
+    made = list(cells(section, config, move_named("hhh"), 0))
+    lab = Lab(Store(tmp_path))
+    lab.make([recipe for cell in made for recipe in cell.recipes.values()])
+    found = approach(Measured.read(made, lab.path, config), "hhh")
+    assert [table.title for table in found.tables] == ["Rigged trainings", "Measures during the rigged training"]
+    rows = found.tables[0].rows + found.tables[1].rows
+    assert len(rows) == 2 and all(row[2] is not None and row[3] is not None and row[-1] is not None for row in rows)
