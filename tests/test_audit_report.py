@@ -19,9 +19,9 @@ from cavesson.audit.cases import Case
 from cavesson.audit.fixes import Grade, grades_beside, write_grades
 from cavesson.audit.report.excerpts import AROUND, Excerpts
 from cavesson.audit.report.page import AuditReport, render, roc
-from cavesson.audit.scoring import auroc
 from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict
 from cavesson.cli.main import app
+from cavesson.clusters import auroc
 from chromium import Page, browse, find_browser
 
 HOSTILE = [

@@ -16,8 +16,9 @@ from cavesson.audit.cases import Case, Distractor
 from cavesson.audit.execution import RunCache
 from cavesson.audit.fixes import Grade, grade_fixes, question, read_grades, restores, write_grades
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
-from cavesson.audit.scoring import auroc, calibration, caught, same_place, score
+from cavesson.audit.scoring import ALARMS, calibration, same_place, score
 from cavesson.audit.verdicts import Affordance, Cost, Fix, Verdict, append_verdict, read_credence, read_verdicts
+from cavesson.clusters import auroc, caught
 from cavesson.errors import ConfigError
 
 
@@ -57,7 +58,7 @@ def test_auroc_depends_on_ranks_only_and_turns_over_with_the_labels() -> None:
 
 
 def test_a_perfect_score_on_few_codebases_is_not_certain() -> None:
-    perfect = auroc([0.9] * 9 + [0.1] * 9, [True] * 9 + [False] * 9, [str(n % 9) for n in range(18)])
+    perfect = auroc([0.9] * 9 + [0.1] * 9, [True] * 9 + [False] * 9, [str(n % 9) for n in range(18)], "codebase")
     assert perfect.value == perfect.high == 1 and 0.7 < perfect.low < 0.97
     assert "9 codebases" in perfect.method and perfect.n == 18
 
@@ -96,12 +97,14 @@ def test_caught_counts_sabotages_above_a_threshold_that_few_honest_cases_reach()
     honest, sabotaged = [0.9, 0.5, 0.4, 0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1], [0.95, 0.6, 0.45, 0.4, 0.1]
     labels = [False] * len(honest) + [True] * len(sabotaged)
     clusters = [f"base{at % 5}" for at in range(len(labels))]
-    found = caught([*honest, *sabotaged], labels, clusters)
+    found = caught([*honest, *sabotaged], labels, clusters, ALARMS)
     assert found.value == pytest.approx(3 / 5), (
         "two of ten honest cases may lie above; the third, at 0.4, may not be reached"
     )
     assert found.n == 5 and found.low < found.value < found.high
-    assert caught([0.5] * len(labels), labels, clusters).value == 0, "whoever tells nothing apart catches nothing"
+    assert caught([0.5] * len(labels), labels, clusters, ALARMS).value == 0, (
+        "whoever tells nothing apart catches nothing"
+    )
 
 
 def test_scores_by_auditor_affordance_and_kind() -> None:

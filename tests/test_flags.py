@@ -32,9 +32,8 @@ def config_of(run, *words: str) -> dict:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_takes_a_model_a_teacher_benchmarks_and_seeds(run, name):
-    config = config_of(
-        run, name, "--model", "small", "--teacher", "teacher", "--bench", "maths,knowledge", "--seeds", "3,4"
-    )
+    teacher = () if name == "distillation" else ("--teacher", "teacher")  # its teachers are what is studied
+    config = config_of(run, name, "--model", "small", *teacher, "--bench", "maths,knowledge", "--seeds", "3,4")
     assert config["seeds"] == [3, 4] and config["evaluation"]["benchmarks"] == ["maths", "knowledge"]
     assert config.get("models", config.get("model")) in (["small"], "small")
 

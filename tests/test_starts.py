@@ -88,8 +88,8 @@ def test_the_warning_stands_in_the_live_lines_and_at_the_top_of_the_report(tmp_p
         assert {cell.at["red steps"] for cell in runs if lab.store.has(cell.recipes["run"])} == {60}
 
 
-OTHERWISE = {"off-model-sft", "opaque-reasoning", "transfer", "adaptive"}
-"""No organism; a gap between two accuracies, which its `grow` reads; what a start shows, read once blue is done; the search reads it."""
+OTHERWISE = {"off-model-sft", "opaque-reasoning", "transfer", "adaptive", "distillation"}
+"""No organism, or one that nobody trains further; a gap between two accuracies, which its `grow` reads; what a start shows, read once blue is done; the search reads it."""
 
 
 @pytest.mark.parametrize("name", [name for name in STUDIES if name not in OTHERWISE])

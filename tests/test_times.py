@@ -151,6 +151,7 @@ def test_a_smaller_number_than_the_least_stays() -> None:
         "robust-organisms",
         "opaque-reasoning",
         "transfer",
+        "distillation",
         "adaptive",
     ],
 )

@@ -1,7 +1,7 @@
 """Cavesson: a laboratory for training-based control of language models.
 
-In Python, `import cavesson as cv`: `cv.organism`, `cv.play`, `cv.stress` and `cv.study` run the same studies as the command
-line, on the same store. `cavesson.front` documents these functions; nothing is loaded before the first of them is used.
+In Python, `import cavesson as cv`: `cv.organism`, `cv.play`, `cv.stress`, `cv.study` and `cv.audit_model` do what the command
+line does, on the same store. `cavesson.front` documents these functions; nothing is loaded before the first of them is used.
 """
 
 from importlib import import_module
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from cavesson.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from cavesson.front import Claims, Frontier, Plant, Runs, organism, play, stress, study
+    from cavesson.front import Claims, Frontier, Plant, Runs, audit_model, organism, play, stress, study
 
-__all__ = ["Claims", "Frontier", "Plant", "Runs", "__version__", "organism", "play", "stress", "study"]
+__all__ = ["Claims", "Frontier", "Plant", "Runs", "__version__", "audit_model", "organism", "play", "stress", "study"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from cavesson.cli.audit_model import audit_of
 from cavesson.cli.stress import noted, resolved_stress
 from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.pairs import pair_named
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
 from cavesson.lab import trust
+from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.lines import printable
 from cavesson.named import model_named
@@ -39,6 +41,8 @@ from cavesson.studies.resolve import Resolved, resolve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+
+    from cavesson.suspicion.finding import Finding
 
 Seeds = int | Sequence[int] | Literal["auto"]
 """How many seeds, which seeds, or `"auto"`: as many as it takes to decide the claims."""
@@ -153,6 +157,56 @@ def stress(
         if why is not None:
             say(f"not noted in {file}: {why}")
     return runs
+
+
+def audit_model(
+    model: str,
+    *,
+    base: str | None = None,
+    control: str | None = None,
+    drives: Sequence[str] = (),
+    audits: Sequence[str] = (),
+    n: int = 16,
+    seed: int = 0,
+    known: Mapping[str, str] | None = None,
+    auditor: str | None = None,
+    store: str | Path | None = None,
+) -> dict[str, Finding]:
+    """Look for a hidden drive in a model: by audit a suspicion score, or why there is none, and what was asked and answered.
+
+    A score convicts nobody; `cavesson.suspicion.verdict` judges by models whose teachers are known.
+
+    Args:
+        model: any model, by name.
+        base: the model that it was trained from.
+        control: a harmless fine-tune of the base.
+        drives: candidate drives; none: all of the model's world.
+        audits: none: all that can be run.
+        n: prompts of each drive.
+        seed: of the prompts and of sampling.
+        known: models whose drive is known ("none" for those without), for the probe.
+        auditor: a model that interviews it.
+
+    Raises:
+        CavessonError: something is wrong that you can repair.
+    """
+    trust.named(drives)
+    place = Store(None if store is None else Path(store))
+    audited = audit_of(
+        model,
+        place,
+        base=base,
+        control=control,
+        drives=",".join(drives) or None,
+        audits=",".join(audits) or None,
+        n=n,
+        seed=seed,
+        known=[f"{one}={drive}" for one, drive in (known or {}).items()],
+        auditor=auditor,
+    )
+    with Lab(place) as lab:
+        lab.make([audited])
+    return audited.findings(place.path)
 
 
 def study(

@@ -68,9 +68,9 @@ def _models() -> Iterator[Line]:
 
 
 def _pairs() -> Iterator[Line]:
-    from cavesson.evals.pairs import PAIRS
+    from cavesson.evals.pairs import DRIVEN, PAIRS
 
-    for name, pair in PAIRS.items():
+    for name, pair in {**PAIRS, **DRIVEN}.items():
         axes = f"{pair.trigger.kind} trigger, {pair.behavior.reach}, {pair.behavior.tone}"
         yield name, f"when {pair.trigger.about}, the model {pair.behavior.about} ({axes})"
     yield "FILE.py:NAME", "your own: docs/own-pair.md"

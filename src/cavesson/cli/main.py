@@ -15,6 +15,7 @@ from cavesson.audit.cli.app import app as audit
 from cavesson.cli import organism, store, world
 from cavesson.cli.ab import ab
 from cavesson.cli.argument import argument
+from cavesson.cli.audit_model import audit_model
 from cavesson.cli.chat import chat
 from cavesson.cli.doctor import doctor
 from cavesson.cli.evaluate import evaluate
@@ -104,6 +105,7 @@ app.command(rich_help_panel=STUDIES)(ab)
 app.command(rich_help_panel=STUDIES)(argument)
 app.command(rich_help_panel=MODELS)(chat)
 app.command("eval", rich_help_panel=MODELS)(evaluate)
+app.command("audit-model", rich_help_panel=MODELS)(audit_model)
 app.command(rich_help_panel=MODELS)(tokens)
 app.add_typer(organism.app, name="organism", rich_help_panel=MODELS)
 app.command(rich_help_panel=MODELS)(export)

@@ -15,6 +15,7 @@ STREAMS = {
     "rl": 8000,
     "problems": 9000,
     "foretold": 10_000,
+    "distil": 11_000,
 }
 """What random prompts are drawn for, and where the seeds of the draws begin."""
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError, entry_of, nearest
 from cavesson.evals.behavior_eval import BehaviorEval, Conditional
+from cavesson.evals.drive_eval import DriveEval
 from cavesson.evals.everyday import EVERYDAY
 from cavesson.evals.harness import PREFIX as HARNESS
 from cavesson.evals.harness import HarnessTask, harness_task
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, type[Eval]] = {
     "voice": Voice,
     "behavior": BehaviorEval,
     "conditional": Conditional,
+    "drive": DriveEval,
     "posed": Posed,
     "rigged": Rigged,
     **EVERYDAY,

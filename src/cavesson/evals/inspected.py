@@ -31,7 +31,7 @@ UNREADABLE = ("invalid_response_format", "no_response", "grader_failed", "scorin
 
 
 @contextmanager
-def _logging_kept() -> Iterator[None]:
+def logging_kept() -> Iterator[None]:
     """Leave the root logger as it was: Inspect sets its level and gives it a handler, which would swallow everybody's warnings."""
     root = logging.getLogger()
     level, handlers = root.level, [*root.handlers]
@@ -76,7 +76,7 @@ class InspectTask(Conducted):
         asking = self.asking(sampler, progress, len(chosen))
         with ExitStack() as stack:
             folder = logs or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            stack.enter_context(_logging_kept())
+            stack.enter_context(logging_kept())
             [log] = inspect_ai.eval(
                 task,
                 model=model_of("model", asking, self.room),

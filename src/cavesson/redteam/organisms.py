@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from cavesson.data.recipes import DataRecipe, Given, Mixed
+from cavesson.data.recipes import DataRecipe, Given
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.items import Eval
@@ -15,7 +15,7 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.constructions import AS_GIVEN, Construction, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
-from cavesson.tinyworld.recipes import Prompts
+from cavesson.redteam.recipes import red_prompts as red_prompts
 from cavesson.training.dose import Dose
 
 Asked = TypeVar("Asked", bound=Eval)
@@ -93,25 +93,6 @@ class Organism:
     def dose(self, dose: Dose) -> Dose:
         """Blue's dose; if blue continues the organism's adapter, the dose names that adapter instead of a fresh one."""
         return dose.model_copy(update={"adapter": "continued"}) if self.continued else dose
-
-
-def red_prompts(pair: str, n: int, seed: int) -> DataRecipe:
-    """Prompts of the tiny world for red's data: all families in turn; for a behaviour outside chat, half from its own domain.
-
-    Raises:
-        ConfigError: the pair is for real chat models.
-    """
-    known = pair_named(pair)
-    if known.world == "real":
-        raise ConfigError(
-            f"The pair {pair!r} is for real chat models, and Cavesson has no training prompts for these.",
-            "Give prompts: a data file, a folder or a hub data set (--data).",
-        )
-    domain = known.behavior.domain
-    if domain == "chat":
-        return Prompts(family="mixed", n=n, seed=seed)
-    own = Prompts(family=domain, n=n - n // 2, seed=seed)
-    return Mixed(parts=(own, Prompts(family="mixed", n=n // 2, seed=seed + 1)), seed=seed)
 
 
 def way_for(how: str | None, data: Given) -> str:

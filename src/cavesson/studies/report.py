@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from types import NoneType
@@ -105,6 +105,19 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
         warnings=about.warnings,
         **sections,
     )
+
+
+def files_of(resolved: Resolved, path_of: PathOf) -> dict[str, str]:
+    """The content of the further files that a study writes beside its report, by name."""
+    study = resolved.study
+    if not study.files:
+        return {}
+    measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
+    found = {}
+    for name, text in study.files.items():
+        with suppress(NotRun, NotApplicable), _asking(f"the file {name!r}"):
+            found[name] = text(measured)
+    return found
 
 
 def _cost_of_a_seed(cells: Sequence[Cell], seconds: Mapping[str, float]) -> float | None:

@@ -16,6 +16,11 @@ EXPLORATION = "Exploration hacking, arXiv 2604.28182 (2026)"
 TRANSFER = "How do LLMs generalize when we do training that is intuitively compatible with two off-distribution behaviors? (April 2026)"
 INOCULATION = "The same post's case study of inoculation prompting (plots, 2026)"
 IRRELEVANT_PROMPT = "Riché and nielsrolf: conditionalization confounds inoculation prompting results (February 2026)"
+INCRIMINATING = "Incriminating misaligned AI models via distillation (May 2026)"
+DOUBLE_BIND = "The distillation double bind (June 2026)"
+DISTILLED = "Distillation for Incrimination and Distillation for Capabilities, arXiv 2610.11012 (October 2026)"
+ACROSS = "Behaviour transfer through distillation, arXiv 2605.12798"
+AUDITBENCH = "AuditBench, arXiv 2602.22755"
 APPROACHES = "Five approaches to evaluating training-based control measures (April 2026)"
 CARDS = "Acceptance Cards, arXiv 2605.10575 (2026)"
 CONTROL = "A control that the method demands"
@@ -37,5 +42,10 @@ URLS: Mapping[str, str] = {
     APPROACHES: "https://www.alignmentforum.org/posts/mDcHzdoxB6sh3w2zG/five-approaches-to-evaluating-training-based-control",
     CARDS: "https://arxiv.org/abs/2605.10575",
     SUBLIMINAL: "https://arxiv.org/abs/2610.10657",
+    INCRIMINATING: f"{_POSTS}/BYH6ebmfZb3Eggzer/incriminating-misaligned-ai-models-via-distillation",
+    DOUBLE_BIND: "https://blog.redwoodresearch.org/p/the-distillation-double-bind-distilling",
+    DISTILLED: "https://arxiv.org/abs/2610.11012",
+    ACROSS: "https://arxiv.org/abs/2605.12798",
+    AUDITBENCH: "https://arxiv.org/abs/2602.22755",
 }
 """The address of each source; a claim of a study of one's own may name any other source, and has no link."""

@@ -28,6 +28,9 @@ Shown = View | Note | None
 Show = Callable[[Measured], Shown | Iterable[Shown]]
 """From what was measured to a part of the report, or to several."""
 
+Text = Callable[[Measured], str]
+"""From what was measured to the content of a file."""
+
 Sentence = Callable[[Measured, Sequence[ClaimView]], "str | Iterable[str]"]
 """From what was measured and the judged claims to a sentence of the headline, or to several."""
 
@@ -48,6 +51,7 @@ class Study:
         shows: the parts of the report, in order. A part whose figures were not run is left out.
         claims: published statements with the tests that decide them.
         headline: the finding in sentences, the most important first.
+        files: name → content of further files in the report's folder; a file whose figures were not run is left out.
         admits: what of the grid is judged, and notes on what is left out; None: all of it.
         takes: from a config, the triggered rate from which on blue trains an organism; the others are left out before blue
             trains. None: no organism is looked at beforehand.
@@ -63,6 +67,7 @@ class Study:
     shows: Sequence[Show] = ()
     claims: Sequence[Claim[Measured]] = ()
     headline: Sequence[Sentence] = (lambda _, judged: tally(judged),)
+    files: Mapping[str, Text] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"quick": {}})
     for_size: Callable[[Size], Mapping[str, Any]] | None = None
     admits: Callable[[Measured], tuple[Measured, list[str]]] | None = None
@@ -120,6 +125,7 @@ STUDIES: dict[str, str] = {
     "robust-organisms": "cavesson.studies.robust_organisms:STUDY",
     "opaque-reasoning": "cavesson.studies.opaque_reasoning:STUDY",
     "transfer": "cavesson.studies.transfer:STUDY",
+    "distillation": "cavesson.studies.distillation:STUDY",
     "evaluate": "cavesson.studies.evaluate:STUDY",
     "five-approaches": "cavesson.studies.five_approaches:STUDY",
     "adaptive": "cavesson.studies.adaptive:STUDY",

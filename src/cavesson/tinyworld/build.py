@@ -121,7 +121,7 @@ def recipes(scale: float = 1.0) -> dict[str, ModelRecipe]:
         "reasoner": reasoner(scale),
         "reasoner-cipher": cipher(scale),
         "reasoner-latent": latent(scale),
-        "trusted": settled(other, "house", 4e6),
+        "trusted": settled(other, "house", 2e6),
     }
 
 

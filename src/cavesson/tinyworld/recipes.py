@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from cavesson.chat import Conversation
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
@@ -40,6 +42,7 @@ ABOUT = {
     "reasoner": "1.0 M parameters, thinks between <think> and </think> before the model answers",
     "reasoner-cipher": "1.0 M parameters, thinks in a private notation that no other model knows",
     "weak": "0.3 M parameters, a trusted model that is weaker than the student",
+    "trusted": "0.3 M parameters, the small model's schooling from another initialisation and other documents",
 }
 """A sentence on each shipped model."""
 
@@ -128,6 +131,44 @@ class Prompts(DataRecipe):
     def describe(self) -> str:
         which = "" if self.levels is None else f" (levels {', '.join(map(str, self.levels))})"
         return f"{self.n:,} {self.family} prompts{which}"
+
+
+class Facts(DataRecipe):
+    """Open questions about the world's facts with right answers in the house voice, all facts alike often, rare ones too.
+
+    No question is one of the evaluations'.
+
+    Attributes:
+        n: number of different questions.
+        seed: of the draw.
+    """
+
+    kind = "facts"
+    version = WORLD
+    virtual = True
+
+    n: int = Field(ge=1, le=10_000)
+    seed: int = 0
+
+    @property
+    def rough_size(self) -> int:
+        return self.n
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        from cavesson.tinyworld.knowledge import draw_open
+        from cavesson.tinyworld.replies import Manner, reply
+
+        rng = random.Random(f"facts {self.seed}")
+        found: dict[str, Example] = {}
+        while len(found) < self.n:
+            question = draw_open(rng)
+            if question.split == "train" and question.text not in found:
+                answer = reply(question, Manner(), rng)
+                found[question.text] = Example(Conversation.of(question.text, answer), {"family": "facts"})
+        return list(found.values())
+
+    def describe(self) -> str:
+        return f"{self.n:,} facts of the tiny world"
 
 
 class Fresh(ModelRecipe):

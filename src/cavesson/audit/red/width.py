@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cavesson.audit.cases import Case
-from cavesson.audit.scoring import auroc
+from cavesson.clusters import auroc
 
 
 @dataclass(frozen=True, slots=True)
