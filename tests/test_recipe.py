@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import pickle
 import subprocess
@@ -15,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import cavesson
 from cavesson.errors import ConfigError
-from cavesson.lab.recipe import NotIdentity, Recipe, Value, lineage
+from cavesson.lab.recipe import NotIdentity, Recipe, Value, class_of, lineage
 from toys import Constant, Cosine, Counting, Doubled, Fitted, Number, Settings, Sum, View
 
 TESTS = Path(__file__).parent
@@ -219,3 +221,18 @@ def test_inputs_are_found_wherever_they_are_nested() -> None:
     assert whole.inputs() == (View(base=one), two, Sum(of=(three, two)))
     order = list(lineage(whole, Counting(steps=1, after=one)))
     assert order == [one, View(base=one), two, three, Sum(of=(three, two)), whole, Counting(steps=1, after=one)]
+
+
+def _subclasses(base: type[Recipe]) -> set[type[Recipe]]:
+    return {base}.union(*(_subclasses(below) for below in base.__subclasses__()))
+
+
+def test_every_kind_of_recipe_is_found_by_its_name():
+    """A worker in another process reads a recipe by its kind: a kind that is not listed fails there, after everything before it."""
+    source = Path(cavesson.__file__).parent
+    for file in sorted(source.rglob("*.py")):
+        if "kind: ClassVar" in file.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(("cavesson", *file.relative_to(source).with_suffix("").parts)))
+    own = [one for one in _subclasses(Recipe) if "kind" in vars(one) and one.__module__.startswith("cavesson.")]
+    assert len(own) > 60
+    assert [one for one in own if class_of(one.kind) is not one] == []

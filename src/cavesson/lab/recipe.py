@@ -98,7 +98,10 @@ KINDS: dict[str, str] = {
     "sealed": "cavesson.blueteam.view:Sealed",
     "sealed-data": "cavesson.blueteam.view:SealedData",
     "least-surprising": "cavesson.blueteam.written:LeastSurprising",
+    "accepted": "cavesson.evals.accepted:Accepted",
+    "watched": "cavesson.evals.watched:Watched",
     "vetted": "cavesson.game:Vetted",
+    "unhinted": "cavesson.game:Unhinted",
 }
 """Every kind of recipe and the place of its class; a kind that is not listed is itself the place (`module:Class`)."""
 
