@@ -86,6 +86,35 @@ def test_what_a_model_or_a_user_wrote_is_escaped_in_a_notebook(runs):
     assert runs.claims()[:2].to_pandas().shape[0] == 2 and "verdict" in runs.claims()._repr_html_()
 
 
+def test_frames_of_pandas_and_of_polars_hold_the_same(runs):
+    for one in (runs, runs.claims(), runs.frontier()):
+        frame, other = one.to_pandas(), one.to_polars()
+        assert list(frame.columns) == other.columns and len(frame) == len(other) > 0
+    assert runs.to_polars()["bad"].drop_nulls().to_list() == runs.to_pandas().bad.dropna().tolist()
+
+
+def test_an_evaluation_is_a_study_with_a_card(runs):
+    with pytest.raises(ConfigError, match=r"settings\['intervention'\]: .*'pirat'"):
+        cv.evaluate("pirat")
+    with pytest.raises(ConfigError, match="has no evidence card"):
+        _ = runs.card
+    card = runs.report.with_name("card.html")
+    card.write_text("x", encoding="utf-8")
+    assert runs.card == card
+    card.unlink()
+
+
+def test_a_lab_makes_recipes_of_ones_own(tmp_path):
+    from cavesson.evals.recipes import Scored
+    from cavesson.evals.world import Knowledge
+    from cavesson.named import model_named
+
+    scored = Scored(model=model_named("small"), suite=(Knowledge(n=4),))
+    with cv.Lab(cv.Store(tmp_path)) as lab:
+        lab.make([scored])
+        assert len(scored.scores(lab.path).cell("knowledge", None)) == 4
+
+
 def cells() -> list[str]:
     """The code of the page, block by block."""
     return [block.partition("```")[0].strip() for block in PAGE.read_text(encoding="utf-8").split("```python\n")[1:]]

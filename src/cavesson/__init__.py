@@ -1,6 +1,6 @@
 """Cavesson: a laboratory for training-based control of language models.
 
-In Python, `import cavesson as cv`: `cv.organism`, `cv.play`, `cv.stress`, `cv.study` and `cv.audit_model` do what the command
+In Python, `import cavesson as cv`: `cv.organism`, `cv.play`, `cv.stress`, `cv.study`, `cv.evaluate` and `cv.audit_model` do what the command
 line does, on the same store. `cavesson.front` documents these functions; nothing is loaded before the first of them is used.
 """
 
@@ -10,15 +10,34 @@ from typing import TYPE_CHECKING, Any
 from cavesson.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from cavesson.front import Claims, Frontier, Plant, Runs, audit_model, organism, play, stress, study
+    from cavesson.front import Claims, Frontier, Plant, Runs, audit_model, evaluate, organism, play, stress, study
+    from cavesson.lab.lab import Lab
+    from cavesson.lab.store import Store
 
-__all__ = ["Claims", "Frontier", "Plant", "Runs", "__version__", "audit_model", "organism", "play", "stress", "study"]
+_LAB = {"Lab": "cavesson.lab.lab", "Store": "cavesson.lab.store"}
+"""What makes recipes of one's own, and where it lives; everything else lives in `cavesson.front`."""
+
+__all__ = [
+    "Claims",
+    "Frontier",
+    "Lab",
+    "Plant",
+    "Runs",
+    "Store",
+    "__version__",
+    "audit_model",
+    "evaluate",
+    "organism",
+    "play",
+    "stress",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'cavesson' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module("cavesson.front"), name)
+    return getattr(import_module(_LAB.get(name, "cavesson.front")), name)
 
 
 def __dir__() -> list[str]:

@@ -41,6 +41,7 @@ from cavesson.studies.resolve import Resolved, resolve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+    from polars import DataFrame as PolarsFrame
 
     from cavesson.suspicion.finding import Finding
 
@@ -224,6 +225,24 @@ def study(
     return _carried_out(resolve(str(name), preset, flags={**flags, **_flags(settings)}), store, workers)
 
 
+def evaluate(
+    intervention: str,
+    *,
+    preset: str | None = None,
+    seeds: Seeds | None = None,
+    settings: Mapping[str, Any] | None = None,
+    store: str | Path | None = None,
+    workers: int | Literal["auto"] = "auto",
+) -> Runs:
+    """Evaluate an intervention in five ways; `Runs.card` is its evidence card.
+
+    Args:
+        intervention: a move that Cavesson ships, `kl@0.3` with a strength, or `file.py:function`. Other arguments as of `play`.
+    """
+    chosen = {**(settings or {}), "intervention": intervention}
+    return study("evaluate", preset=preset, seeds=seeds, settings=chosen, store=store, workers=workers)
+
+
 def _flags(settings: Mapping[str, Any] | None) -> dict[str, tuple[str, Any]]:
     trust.named(map(repr, (settings or {}).values()))
     return {f"settings[{key!r}]": (key, value) for key, value in (settings or {}).items()}
@@ -249,9 +268,45 @@ def _listed(given: Any) -> Any:
 # ------------------------------------------------------------------------------------------ what came back
 
 
+class _Rows:
+    """What has rows, as frames; a number that was not measured is missing."""
+
+    __slots__ = ()
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        raise NotImplementedError
+
+    def to_pandas(self) -> DataFrame:
+        """The rows as a frame of pandas.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("pandas", "notebook") from error
+        return pandas.DataFrame(list(self._rows()))
+
+    def to_polars(self) -> PolarsFrame:
+        """The rows as a frame of polars.
+
+        Raises:
+            MissingExtra: polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError as error:
+            raise MissingExtra("polars", "polars") from error
+        return polars.DataFrame(list(self._rows()), infer_schema_length=None)
+
+
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(_Rows):
     """A finished study.
+
+    One row of its frames is a measured model: intervention, learning rate, seed (missing: all seeds together), step, and every
+    figure, in three columns: `maths`, `maths_low` and `maths_high` (the ends of its interval).
 
     Attributes:
         result: everything that was found, as plain data.
@@ -266,15 +321,20 @@ class Runs:
         """The finding in sentences, the most important first."""
         return list(self.result.headline)
 
-    def to_pandas(self) -> DataFrame:
-        """One row a measured model: intervention, learning rate, seed (missing: all seeds together), step, and every figure.
-
-        A figure stands in three columns: `maths`, `maths_low` and `maths_high` (the ends of its interval).
+    @property
+    def card(self) -> Path:
+        """The evidence card of an `evaluate`.
 
         Raises:
-            MissingExtra: pandas is not installed.
+            ConfigError: another study was run.
         """
-        return _frame(map(_row, self.result.points))
+        place = self.report.with_name("card.html")
+        if not place.is_file():
+            raise ConfigError(f"The study {self.result.study!r} has no evidence card.", "`evaluate` makes one.")
+        return place
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        return map(_row, self.result.points)
 
     def claims(self) -> Claims:
         """The published statements that the study tests, and what this run says of each."""
@@ -307,8 +367,11 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims(Sequence[ClaimView]):
-    """Published statements with verdicts; a sequence of `ClaimView`."""
+class Claims(_Rows, Sequence[ClaimView]):
+    """Published statements with verdicts; a sequence of `ClaimView`.
+
+    One row of its frames is a statement; `ours`, `ours_low` and `ours_high` are missing where the run did not measure it.
+    """
 
     all: tuple[ClaimView, ...]
 
@@ -325,9 +388,8 @@ class Claims(Sequence[ClaimView]):
     def __iter__(self) -> Iterator[ClaimView]:
         return iter(self.all)
 
-    def to_pandas(self) -> DataFrame:
-        """One row a statement; `ours`, `ours_low` and `ours_high` are missing where the run did not measure it."""
-        return _frame(
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        return (
             {"id": one.id, "statement": one.statement, "published": one.published, **_figures({"ours": one.ours}), "verdict": one.words,
              "reason": one.reason, "to_decide": one.to_decide}
             for one in self.all
@@ -344,8 +406,8 @@ class Claims(Sequence[ClaimView]):
 
 
 @dataclass(frozen=True, slots=True)
-class Frontier:
-    """Capability kept against behaviour removed.
+class Frontier(_Rows):
+    """Capability kept against behaviour removed. The rows of its frames are those of `Runs` that the hulls span.
 
     Attributes:
         hulls: the convex hull of each intervention, with the area under it.
@@ -360,9 +422,8 @@ class Frontier:
         """The area under each hull by intervention: 0.5 if removal costs capability in proportion, 1 if it is free."""
         return {one.intervention: one.auc for one in self.hulls}
 
-    def to_pandas(self) -> DataFrame:
-        """The rows of `Runs.to_pandas` that the hulls span."""
-        return _frame(map(_row, self.points))
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        return map(_row, self.points)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the frontiers: small dots are single seeds, large dots all seeds together, lines the hulls.
@@ -417,14 +478,6 @@ def _figures(figures: Mapping[str, Estimate | None]) -> dict[str, float | None]:
 def _escaped(text: str) -> str:
     """Text as HTML in which nothing acts and nothing hides."""
     return html.escape(printable(text))
-
-
-def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingExtra("pandas", "notebook") from error
-    return pandas.DataFrame(list(rows))
 
 
 def _axes() -> Axes:
