@@ -184,6 +184,8 @@ EVERYWHERE = {
     "transfer": ["law={}", "cases={}"],
     "distillation": ["methods=[sft/usual, dpo/usual, sft/usual/weak-first, logits/narrow/mixed-in]"],
     "adaptive": [],
+    "evaluate": [],
+    "five-approaches": ["interventions=[hhh, self, inoculation]"],
 }
 
 

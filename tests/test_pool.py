@@ -59,7 +59,7 @@ def test_workers_have_one_thread_and_a_core_each_and_are_reused(
         lab.make(recipes)
         seen = [json.loads((lab.path(recipe) / "seen.json").read_text()) for recipe in recipes]
         lab.make([Threads(number=9), Threads(number=10)])
-        given = [psutil.Process(one["process"]).cmdline()[-2] for one in seen]
+        given = [psutil.Process(one["process"]).cmdline()[-1] for one in seen]
         later = json.loads((lab.path(Threads(number=9)) / "seen.json").read_text())
     assert all(one["job"] == 1 and one["environment"] == "1" for one in seen)
     assert seen[0]["process"] != seen[1]["process"] and os.getpid() not in {one["process"] for one in seen}

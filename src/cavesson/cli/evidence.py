@@ -57,7 +57,7 @@ def evaluate_intervention(
 
     Example: cavesson evaluate pirate --preset quick
 
-    Example: cavesson evaluate curt.py:curt --trust --out card
+    Example: cavesson evaluate curt.py:curt --out card
     """
     from cavesson.studies.resolve import refuse_repeats, resolve
 
