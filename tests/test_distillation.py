@@ -346,6 +346,18 @@ def test_a_claim_follows_the_data(name: str, yes: Any, no: Any) -> None:
         assert verdict(name, results(hides, no)) == "does not hold"
 
 
+def test_several_students_of_a_teacher_say_no_more_of_teachers_than_one() -> None:
+    def uneven(hiding: bool, number: int) -> tuple[Rates, float]:
+        return {"acts": (0.1 + 0.1 * number) * hiding}, 0.0
+
+    one, four = (
+        read.rate(read.students(results(hides, dict.fromkeys(some, uneven)), True), read.acts, read.RUN)
+        for some in ([("same", USUAL)], [("same", USUAL), ("same", LOGITS), ("earlier", USUAL), ("earlier", FREE)])
+    )
+    assert four.high - four.low == pytest.approx(one.high - one.low)
+    assert four.value == pytest.approx(one.value)
+
+
 def test_students_incriminate_teachers_that_audits_cannot_tell() -> None:
     m = results(hides, {("earlier", FREE): leaves(tells=2.0)}, count=10)
     assert read.auroc(read.teachers(m, None)).value <= 0.6 and read.auroc(read.students(m, None)).value == 1

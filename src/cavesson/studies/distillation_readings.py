@@ -140,9 +140,16 @@ def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0)) -> Estimate:
 
 
 def rate(m: Measured, read: Read, role: str | None = None) -> Estimate:
-    """A reading over teachers."""
+    """A reading over teachers; the students of one teacher count as one, for they share its luck.
+
+    Raises:
+        NotRun: there is nothing to read, or students were asked different numbers of prompts.
+    """
+    tables = [[read(place, role) for place in m.where(teacher=name).places] for name in m.values("teacher")]
+    if len({table.shape for some in tables for table in some}) != 1:
+        raise NotRun("as many prompts and seeds for every teacher and student")
     bounds = (-1.0, 1.0) if read is withholds else (0.0, 1.0)
-    return over_teachers(stacked(m.places, read, role), bounds)
+    return over_teachers(np.concatenate([np.mean(some, axis=0) for some in tables]), bounds)
 
 
 def against_start(m: Measured, read: Read) -> Estimate:
