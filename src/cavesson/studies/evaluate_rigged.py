@@ -25,7 +25,7 @@ from cavesson.evals.world import Maths
 from cavesson.findings.card import ApproachView, Rating, Ruling
 from cavesson.findings.views import TableView
 from cavesson.game import play
-from cavesson.models.recipes import LoRA
+from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
@@ -112,40 +112,32 @@ def _played(section: RiggedSection, environment: Environment, move: Move, seed: 
         other=Prompts(family="maths", n=section.prompts, seed=draw("other domain", seed)),
         practice=Practice(Maths(n=section.prompts, seed=draw("rl", seed), split="train")),
     )
-    left = Scored(
-        model=play(made, move, view, made.dose(section.dose(section.lr, seed))), suite=_suite(section, environment)
-    )
-    start, before, control = _unmeasured(section, environment, seed)
-    monitor = model_named(section.monitor)
-    return Cell.of(
-        {"intervention": move.name, "environment": environment.name, "during": ""},
-        seed,
-        None,
-        rigged=left,
-        start=start,
-        before=before,
-        control=control,
-        watched=environment.monitored(before, monitor),
-        watched_after=environment.monitored(left, monitor),
-        watched_control=environment.monitored(control, monitor),
-    )
+    left = play(made, move, view, made.dose(section.dose(section.lr, seed)))
+    return _cell(section, environment, move.name, "", left, seed)
 
 
 def _measured_during(section: RiggedSection, environment: Environment, during: str, seed: int) -> Cell:
     dose = section.rigged.dose(section.rigged.lr, seed)
     trained = environment.trained(model_named(section.model), dose, seed, during)
-    left, monitor = Scored(model=trained, suite=_suite(section, environment)), model_named(section.monitor)
+    return _cell(section, environment, f"during: {during}", during, trained, seed)
+
+
+def _cell(
+    section: RiggedSection, environment: Environment, intervention: str, during: str, left: ModelRecipe, seed: int
+) -> Cell:
+    """What a measure left, beside what the rigged training made without it, and what a monitor sees of each."""
+    scored, monitor = Scored(model=left, suite=_suite(section, environment)), model_named(section.monitor)
     start, before, control = _unmeasured(section, environment, seed)
     return Cell.of(
-        {"intervention": f"during: {during}", "environment": environment.name, "during": during},
+        {"intervention": intervention, "environment": environment.name, "during": during},
         seed,
         None,
-        rigged=left,
+        rigged=scored,
         start=start,
         before=before,
         control=control,
         watched=environment.monitored(before, monitor),
-        watched_after=environment.monitored(left, monitor),
+        watched_after=environment.monitored(scored, monitor),
         watched_control=environment.monitored(control, monitor),
     )
 
