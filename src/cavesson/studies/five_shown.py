@@ -96,8 +96,9 @@ def foretold(m: Measured, expensive: str) -> str | None:
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """Which cheap way foretells which expensive one."""
     seeds = len(m.config.seeds)
-    few = f"Of fewer than {FEWEST_SEEDS} seeds, this only suggests something. " if seeds < FEWEST_SEEDS else ""
-    yield from (f"{few}{found}" for one in EXPENSIVE if (found := foretold(m, one)) is not None)
+    caution = f"Of fewer than {FEWEST_SEEDS} seeds, this only suggests something. " if seeds < FEWEST_SEEDS else ""
+    found = [said for one in EXPENSIVE if (said := foretold(m, one)) is not None]
+    yield from (f"{caution if number == 0 else ''}{said}" for number, said in enumerate(found))
     yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {seeds} seed{'s' if seeds > 1 else ''}."
 
 
