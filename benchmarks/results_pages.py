@@ -1,7 +1,7 @@
 """The text of the pages of results: a picture, the finding in three sentences, tables, statements.
 
 The pages hold no figure of another origin than the studies' results. A page shows what carries the finding; every table and
-the reason of every verdict are on one page beside the navigation, `docs/notes/results.md`.
+the reason of every verdict are on a page beside the navigation, in `docs/notes/results/`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ LONG = 8
 # ----------------------------------------------------------------------------------------------- pages
 
 
-def overview(results: Mapping[str, StudyResult]) -> Iterator[str]:
-    """The page of all statements: how many came out in which way, and those that were decided."""
-    claims = [claim for result in results.values() for claim in result.claims]
+def overview(statements: Mapping[str, Sequence[ClaimView]]) -> Iterator[str]:
+    """The page of all statements, by study: how many came out in which way, and those that were decided."""
+    claims = [claim for some in statements.values() for claim in some]
     yield "# What is reproduced"
     yield ""
     yield "![Of each study's statements: how many hold, do not hold, and are open](replication.svg)"
@@ -48,8 +48,8 @@ def overview(results: Mapping[str, StudyResult]) -> Iterator[str]:
     ways = [way for way in WORDS if any(claim.words == way for claim in counted(claims))]
     yield _row("study", *ways)
     yield "|" + " --- |" * (1 + len(ways))
-    for name, result in results.items():
-        found = Counter(claim.words for claim in counted(result.claims))
+    for name, some in statements.items():
+        found = Counter(claim.words for claim in counted(some))
         yield _row(f"[{name}](results/{name}.md)", *(str(found[way] or "") for way in ways))
     yield ""
     yield "These are the statements with a verdict; the pages of the studies have the others, and what was published."
@@ -57,20 +57,20 @@ def overview(results: Mapping[str, StudyResult]) -> Iterator[str]:
     yield ""
     yield _row("study", "statement", "here", "verdict")
     yield "| --- | --- | --- | --- |"
-    for name, result in results.items():
-        decided = [claim for claim in result.claims if claim.verdict in ("holds", "does not hold")]
+    for name, some in statements.items():
+        decided = [claim for claim in some if claim.verdict in ("holds", "does not hold")]
         for at, claim in enumerate(decided):
             yield _row("" if at else name, claim.statement, _figure(claim.ours), _verdict(claim))
 
 
-def page(name: str, result: StudyResult, other: StudyResult | None = None) -> Iterator[str]:
+def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = None) -> Iterator[str]:
     """The page of one study.
 
     Args:
         name: of the page, and of its picture.
-        other: a result of the same study on another model; its verdicts are shown beside.
+        others: the statements of the same study on another model; their verdicts are shown beside.
     """
-    yield f"# {result.title}{'' if other is None else f' ({name})'}"
+    yield f"# {result.title}{'' if others is None else f' ({name})'}"
     yield ""
     yield f"![{headline_table(result).title}: figures with their intervals; faint points are single seeds]({name}.svg)"
     yield ""
@@ -84,9 +84,9 @@ def page(name: str, result: StudyResult, other: StudyResult | None = None) -> It
     yield ""
     yield "## Statements"
     yield ""
-    yield from statements(result.claims, other)
+    yield from statements(result.claims, others)
     yield ""
-    yield f"[All tables of this run, and the reason of every verdict](../notes/results.md#{name})."
+    yield f"[All tables of this run, and the reason of every verdict](../notes/results/{name}.md)."
 
 
 def gallery(pages: Mapping[str, str]) -> Iterator[str]:
@@ -108,20 +108,18 @@ def gallery(pages: Mapping[str, str]) -> Iterator[str]:
         yield from ("", first[0] if first else finding)
 
 
-def every_table(results: Mapping[str, StudyResult]) -> Iterator[str]:
-    """The page of all tables: each study's, with versions and the reasons of all verdicts."""
-    yield "# All tables of the results"
-    for name, result in results.items():
-        versions = ", ".join(f"{package} {number}" for package, number in result.environment.versions.items())
-        machines = "; ".join(f"{one.processor}, {one.instructions}" for one in result.environment.machines)
-        yield from ("", f"## {name}", "", f"{machines}. {versions}.")
-        for note in result.notes:
-            yield from ("", note)
-        for table in result.tables:
-            yield from _section("###", table, whole=True)
-        yield from ("", "### Verdicts", "", _row("statement", "verdict", "why"), "| --- | --- | --- |")
-        for claim in result.claims:
-            yield _row(claim.statement, _verdict(claim), f"{claim.reason} {claim.to_decide}".strip())
+def every_table(name: str, result: StudyResult) -> Iterator[str]:
+    """The page of all tables of a study, with versions and the reasons of all verdicts."""
+    versions = ", ".join(f"{package} {number}" for package, number in result.environment.versions.items())
+    machines = "; ".join(f"{one.processor}, {one.instructions}" for one in result.environment.machines)
+    yield from (f"# All tables of {name}", "", f"{machines}. {versions}.")
+    for note in result.notes:
+        yield from ("", note)
+    for table in result.tables:
+        yield from _section("##", table, whole=True)
+    yield from ("", "## Verdicts", "", _row("statement", "verdict", "why"), "| --- | --- | --- |")
+    for claim in result.claims:
+        yield _row(claim.statement, _verdict(claim), f"{claim.reason} {claim.to_decide}".strip())
 
 
 def _origin(result: StudyResult) -> Iterator[str]:
@@ -317,23 +315,23 @@ def _row(*cells: Cell) -> str:
 # ----------------------------------------------------------------------------------------------- statements
 
 
-def statements(claims: Sequence[ClaimView], other: StudyResult | None = None) -> Iterator[str]:
+def statements(claims: Sequence[ClaimView], others: Sequence[ClaimView] | None = None) -> Iterator[str]:
     """The statements that were tested, in a table; below it those that cannot be asked of these data, and how many were not run."""
-    beside = {} if other is None else {claim.id: claim for claim in other.claims if claim.tested}
+    beside = None if others is None else {claim.id: claim for claim in others if claim.tested}
     notes: dict[str, int] = {}
-    yield _row("statement", "published", "here", "verdict", *([] if other is None else ["in the tiny world", "agree"]))
-    yield "|" + " --- |" * (4 if other is None else 6)
+    yield _row("statement", "published", "here", "verdict", *([] if beside is None else ["in the tiny world", "agree"]))
+    yield "|" + " --- |" * (4 if beside is None else 6)
     for claim in claims:
         if claim.tested:
             verdict = f"{_verdict(claim)}{f', {_noted(claim.to_decide, notes)}' if claim.to_decide else ''}"
-            yield _row(claim.statement, claim.published, claim.ours, verdict, *_beside(claim, beside, other))
+            yield _row(claim.statement, claim.published, claim.ours, verdict, *_beside(claim, beside))
     yield from _footnotes(notes)
     yield from _untested(claims)
 
 
-def _beside(claim: ClaimView, others: Mapping[str, ClaimView], other: StudyResult | None) -> list[Cell]:
+def _beside(claim: ClaimView, others: Mapping[str, ClaimView] | None) -> list[Cell]:
     """The same statement on another model: figure, verdict, agreement."""
-    if other is None:
+    if others is None:
         return []
     if (found := others.get(claim.id)) is None:
         return ["not tested", ""]

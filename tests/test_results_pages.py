@@ -93,6 +93,32 @@ def test_the_gallery_shows_every_page_of_results() -> None:
     assert there - {"gallery"} == set(pages), "a page of results is missing in RUNS (benchmarks/results.py)"
 
 
+def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
+    """So a page stands until its own study is run again, wherever the other studies ran."""
+    results = import_module("results")
+    statements = results.every_statement()
+    assert set(statements) == set(results.pages_of_results())
+    written = (ROOT / "docs" / "replication.md").read_text(encoding="utf-8")
+    of_studies = {name: some for name, some in statements.items() if name not in results.BESIDE}
+    assert written == results.in_print("\n".join(results_pages.overview(of_studies)) + "\n"), (
+        "python benchmarks/results.py --pages writes the page"
+    )
+
+
+def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = import_module("results")
+    monkeypatch.setattr(results, "DOCS", tmp_path)
+    monkeypatch.setattr(results, "RUNS", {"one": (), "two": ()})
+    found = synthetic_result()
+    results.write_pages({"one": found})
+    first = (tmp_path / "results" / "one.md").read_text(encoding="utf-8")
+    results.write_pages({"two": found})
+    assert (tmp_path / "results" / "one.md").read_text(encoding="utf-8") == first
+    assert results.every_statement() == {"one": found.claims, "two": found.claims}
+    overview = (tmp_path / "replication.md").read_text(encoding="utf-8")
+    assert "[one](results/one.md)" in overview and "[two](results/two.md)" in overview
+
+
 def test_the_gallery_takes_question_picture_and_first_sentence() -> None:
     page = (
         "# Mood: is it 0.5?\n\n![A picture](mood.svg)\n\nIt rose by 0.5 points (0.1 to 0.9). Nothing else did.\n\nmore"
