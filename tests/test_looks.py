@@ -14,7 +14,7 @@ from cavesson import stats
 from cavesson.analysis.claims import ClaimResult, at_least, not_run
 from cavesson.analysis.contrasts import jackknifed, ratio_of_variances
 from cavesson.analysis.pairs import mean_over_pairs
-from cavesson.cli.run import seconds_of
+from cavesson.cli.options import seconds_of
 from cavesson.errors import CavessonError, ConfigError, Stopped
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.result import StudyResult

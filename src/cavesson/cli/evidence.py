@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
+from cavesson.cli.options import Settings
 from cavesson.cli.run import carry_out, in_lines, terminal_table
-from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
+from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags, how
 
 if TYPE_CHECKING:
     from cavesson.findings.result import StudyResult
@@ -45,13 +45,6 @@ def evaluate_intervention(
         str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
     ] = None,
     set_: Settings = None,
-    store: Place = None,
-    out: Out = None,
-    budget: Budget = None,
-    workers: Workers = "auto",
-    executor: Executor = "local",
-    track: Track = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Evaluate an intervention by five approaches beside its controls, and write an evidence card.
 
@@ -64,9 +57,7 @@ def evaluate_intervention(
     given = {intervention: ("intervention", intervention), **given_flags(ctx)}
     refuse_repeats(set_ or [], given)
     resolved = resolve("evaluate", preset, set_ or [], given)
-    finished = carry_out(
-        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
-    )
+    finished = carry_out(resolved, how(ctx))
     if finished is None:
         return
     from cavesson.lab.show.terminal import Console

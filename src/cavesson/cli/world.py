@@ -29,7 +29,6 @@ def build(
 
     Example: cavesson world build student --out world
     """
-    from cavesson.cli.run import number_of
     from cavesson.errors import ConfigError, nearest
     from cavesson.lab.lab import Lab
     from cavesson.lab.show.console import console_display
@@ -41,7 +40,7 @@ def build(
     for name in names or ():
         if name not in known:
             raise ConfigError(f"The tiny world has no model {name!r}.", nearest(name, known))
-    with Lab(Store(store), number_of(workers), console_display(), executor) as lab:
+    with Lab(Store(store), workers, console_display(), executor) as lab:
         for folder in world.build(lab, out, names or [n for n in known if n in shipped_names()], scale):
             typer.echo(str(folder))
 
