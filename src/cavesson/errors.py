@@ -12,7 +12,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,6 +87,19 @@ class MissingExtra(CavessonError):
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:  # type: ignore[override]
         return type(self), (self.package, self.extra)
+
+
+@contextmanager
+def optional(package: str, name: str) -> Iterator[None]:
+    """Imports of an optional package.
+
+    Raises:
+        MissingExtra: the package is not installed; the message says which extra brings it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra(package, name) from error
 
 
 class Stopped(Exception):

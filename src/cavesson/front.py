@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from cavesson.cli.audit_model import audit_of
 from cavesson.cli.stress import noted, resolved_stress
-from cavesson.errors import ConfigError, MissingExtra
+from cavesson.errors import ConfigError, optional
 from cavesson.evals.pairs import pair_named
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
@@ -282,10 +282,8 @@ class _Rows:
         Raises:
             MissingExtra: pandas is not installed.
         """
-        try:
+        with optional("pandas", "notebook"):
             import pandas
-        except ImportError as error:
-            raise MissingExtra("pandas", "notebook") from error
         return pandas.DataFrame(list(self._rows()))
 
     def to_polars(self) -> PolarsFrame:
@@ -294,10 +292,8 @@ class _Rows:
         Raises:
             MissingExtra: polars is not installed.
         """
-        try:
+        with optional("polars", "polars"):
             import polars
-        except ImportError as error:
-            raise MissingExtra("polars", "polars") from error
         return polars.DataFrame(list(self._rows()), infer_schema_length=None)
 
 
@@ -481,10 +477,8 @@ def _escaped(text: str) -> str:
 
 
 def _axes() -> Axes:
-    try:
+    with optional("matplotlib", "notebook"):
         from matplotlib import pyplot
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "notebook") from error
     return pyplot.subplots(figsize=(6, 4.5), layout="constrained")[1]
 
 

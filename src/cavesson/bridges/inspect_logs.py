@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cavesson.bridges.identity import identity_of
-from cavesson.errors import ConfigError, MissingExtra
+from cavesson.errors import ConfigError, optional
 from cavesson.evals.conducted import Conducted
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored
@@ -38,10 +38,8 @@ def write_logs(store: Store, fingerprints: Sequence[str], folder: Path) -> list[
         MissingExtra: Inspect is not installed.
         ConfigError: none of the artifacts is a table of scores.
     """
-    try:
+    with optional("inspect-ai", "inspect"):
         from inspect_ai.log import write_eval_log
-    except ImportError as error:
-        raise MissingExtra("inspect-ai", "inspect") from error
     written = []
     for fingerprint in fingerprints:
         manifest = store.manifest(fingerprint)

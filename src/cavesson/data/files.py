@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from cavesson.errors import ConfigError, MissingExtra
+from cavesson.errors import ConfigError, optional
 from cavesson.lines import json_values, parse_json
 
 Row: TypeAlias = dict[str, Any]
@@ -136,11 +136,9 @@ def _header(path: Path, columns: list[str], delimiter: str) -> list[str]:
 
 
 def _parquet(path: Path, data: IO[bytes]) -> Placed:
-    try:
+    with optional("pyarrow", "hub"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingExtra("pyarrow", "hub") from error
     number = 0
     try:
         for batch in ParquetFile(data).iter_batches():
@@ -155,10 +153,8 @@ def _parquet(path: Path, data: IO[bytes]) -> Placed:
 
 def _inspect_log(path: Path, data: IO[bytes]) -> Placed:
     """The samples of an Inspect log: what was asked, what was answered, and the target."""
-    try:
+    with optional("inspect-ai", "audit"):
         from inspect_ai.log import read_eval_log
-    except ImportError as error:
-        raise MissingExtra("inspect-ai", "audit") from error
     try:
         samples = read_eval_log(str(path)).samples or []
     except Exception as error:  # pydantic, zip and JSON errors, and Inspect's own

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.data.files import digest
-from cavesson.errors import ConfigError, MissingExtra, nearest
+from cavesson.errors import ConfigError, nearest, optional
 
 
 def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
@@ -23,11 +23,9 @@ def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
         MissingExtra: `datasets` is not installed.
         ConfigError: the data set cannot be reached, or has no such split.
     """
-    try:
+    with optional("datasets", "hub"):
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
-    except ImportError as error:
-        raise MissingExtra("datasets", "hub") from error
     try:
         with _quiet():
             return list(load_dataset(**place, split=split))
@@ -50,10 +48,8 @@ def saved(folder: Path, split: str) -> list[dict[str, Any]]:
         MissingExtra: `datasets` is not installed.
         ConfigError: the folder is not whole, or has no such split.
     """
-    try:
+    with optional("datasets", "hub"):
         from datasets import DatasetDict, load_from_disk
-    except ImportError as error:
-        raise MissingExtra("datasets", "hub") from error
     try:
         found = load_from_disk(str(folder))
     except Exception as error:  # Arrow's, JSON's and the package's own errors

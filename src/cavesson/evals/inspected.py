@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.errors import CavessonError, ConfigError, optional
 from cavesson.evals.conducted import Conducted, digest
 from cavesson.evals.items import drawn
 from cavesson.evals.scores import Score
@@ -171,10 +171,8 @@ def _loaded(name: str, arguments: Mapping[str, Any]) -> Task:
         MissingExtra: Inspect is not installed.
         ConfigError: there is no such task, or it cannot be made, or its samples cannot be had.
     """
-    try:
+    with optional("inspect-ai", "inspect"):
         from inspect_ai._eval.loader import load_tasks
-    except ImportError as error:
-        raise MissingExtra("inspect-ai", "inspect") from error
     file, at, _ = name.rpartition("@")
     if at and file.endswith(".py"):
         try:

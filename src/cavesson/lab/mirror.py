@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cavesson.errors import ConfigError, MissingExtra, StoreError
+from cavesson.errors import ConfigError, MissingExtra, StoreError, optional
 from cavesson.lab import manifest as manifests
 from cavesson.lab import place
 from cavesson.lab.manifest import Damaged, Manifest
@@ -57,10 +57,8 @@ class Mirror:
             raise ConfigError(
                 f"{VARIABLE}={url} is no address of a mirror.", "Write it like s3://bucket/path or file:///shared/path."
             )
-        try:
+        with optional("fsspec", "s3"):
             import fsspec
-        except ImportError as error:
-            raise MissingExtra("fsspec", "s3") from error
         try:
             folders = {"auto_mkdir": True} if protocol in ("file", "local") else {}
             self._files, self._root = fsspec.core.url_to_fs(self.url, **folders)

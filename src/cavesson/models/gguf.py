@@ -10,7 +10,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from cavesson.errors import ConfigError, MissingExtra
+from cavesson.errors import ConfigError, MissingExtra, optional
 from cavesson.lab import place
 from cavesson.lab.documents import path_named
 from cavesson.lab.locks import FileLock
@@ -96,10 +96,8 @@ def _check(file: Path) -> None:
         ConfigError: as said.
         MissingExtra: the package `gguf` is not installed.
     """
-    try:
+    with optional("gguf", EXTRA):
         import gguf
-    except ImportError as error:
-        raise MissingExtra("gguf", EXTRA) from error
     try:
         fields = gguf.GGUFReader(file).fields
     except (ValueError, LookupError, OSError) as error:

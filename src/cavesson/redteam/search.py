@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cavesson.errors import CavessonError, MissingExtra, TrainingError
+from cavesson.errors import CavessonError, TrainingError, optional
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.constructions import Construction, construction, locked_with
@@ -295,9 +295,7 @@ def need_optuna() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
+    with optional("optuna", "search"):
         import optuna
-    except ImportError as error:
-        raise MissingExtra("optuna", "search") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

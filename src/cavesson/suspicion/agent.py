@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cavesson.errors import CavessonError, MissingExtra
+from cavesson.errors import CavessonError, optional
 from cavesson.suspicion.finding import Exchange, Finding, Missing
 from cavesson.suspicion.suspect import Candidate, Suspect
 
@@ -45,10 +45,8 @@ def agent(suspect: Suspect) -> Finding:
     """
     if suspect.auditor is None:
         raise Missing("needs a model that asks the questions (--auditor)")
-    try:
+    with optional("inspect-ai", "inspect"):
         import inspect_ai
-    except ImportError as error:
-        raise MissingExtra("inspect-ai", "inspect") from error
     from cavesson.evals.inspected import logging_kept
     from cavesson.sampling.inspected import model_of
 

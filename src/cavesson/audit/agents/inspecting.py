@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cavesson.audit.verdicts import Cost
-from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.errors import CavessonError, ConfigError, optional
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -49,10 +49,8 @@ def inspect() -> ModuleType:
     Raises:
         MissingExtra: Inspect is not installed.
     """
-    try:
+    with optional("inspect-ai", "audit"):
         import inspect_ai
-    except ImportError as error:
-        raise MissingExtra("inspect-ai", "audit") from error
     return inspect_ai
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from cavesson.errors import CavessonError, ConfigError, MissingExtra
+from cavesson.errors import CavessonError, ConfigError, optional
 from cavesson.lab import mirror
 from cavesson.lab.cluster.far import LOST, NO_GPU, Needs, Order, as_numbers, carry_out, environment, keep_under_way
 from cavesson.lab.stage import Listener, Message, Progress
@@ -49,10 +49,8 @@ class Ray:
     elsewhere = True
 
     def __init__(self, store: Store, workers: int | Literal["auto"]) -> None:
-        try:
+        with optional("ray", "ray"):
             import ray
-        except ImportError as error:
-            raise MissingExtra("ray", "ray") from error
         self._ray: Any = ray
         self._wanted = workers
         self._joined = False

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cavesson.errors import CavessonError, ConfigError, MissingExtra, nearest, quoted
+from cavesson.errors import CavessonError, ConfigError, nearest, optional, quoted
 from cavesson.lab import disk, place
 from cavesson.lab.cluster.far import LOST, NO_GPU, Needs, Order, as_numbers, carry_out, environment, keep_under_way
 from cavesson.lab.stage import Listener, Message, Progress, variables
@@ -67,10 +67,8 @@ class Slurm:
     elsewhere = True
 
     def __init__(self, store: Store, workers: int | Literal["auto"]) -> None:
-        try:
+        with optional("submitit", "slurm"):
             import submitit
-        except ImportError as error:
-            raise MissingExtra("submitit", "slurm") from error
         self.workers = workers if isinstance(workers, int) else USUAL_JOBS
         self._settings = settings(os.environ.get(VARIABLE, ""), submitit.SlurmExecutor._valid_parameters())
         self._is_local = self._settings.pop("cluster", "slurm") == "local"
