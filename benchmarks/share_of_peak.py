@@ -61,7 +61,7 @@ def plain_rates(shapes: list[tuple[int, int, int]]) -> Figures:
     import torch
 
     from cavesson.lab.numerics import here, precision_of
-    from cavesson.training.llama import times as product
+    from cavesson.models.products import times as product
 
     precision = precision_of(here())
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
