@@ -16,6 +16,8 @@ from cavesson.models.adapted import Adapted
 from cavesson.models.folders import adapter_on_hub, as_folder, base_of_adapter, looks_like_path
 from cavesson.models.gguf import PACKAGED, gguf_file
 from cavesson.models.recipes import HFModel, ModelRecipe, Templated, TemplateValue
+from cavesson.models.tinker import PREFIX as TINKER
+from cavesson.models.tinker import tinker_model, tinker_parts
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.sampling.served import PREFIX as SERVED
 from cavesson.sampling.served import served_model, served_parts
@@ -37,7 +39,8 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         name: a shipped model (`student`), a local Hugging Face folder, `owner/name` on the hub, a GGUF file or the packaged
             one named `smollm2`, the first digits of a stored model's fingerprint (with `@100` behind them for the checkpoint at step 100), or a model behind an
             OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained, or any model
-            with weights that vLLM or SGLang samples from (`served:MODEL@http://host:8000/v1`).
+            with weights that vLLM or SGLang samples from (`served:MODEL@http://host:8000/v1`), or a base model that the Tinker
+            service trains and samples from (`tinker:MODEL`, with `@TOKENIZER` behind it where the name is no hub id with a chat template).
             Behind the name of a model with weights, `:enable_thinking=false` sets an argument of the chat template.
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
@@ -53,6 +56,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         return EverydayTeacher()
     if name.startswith(PREFIX):
         return api_model(name)
+    if name.startswith(TINKER):
+        there, tokenizer = tinker_parts(name)
+        return tinker_model(there, _tokenizer(name, tokenizer, store))
     if name.startswith(SERVED):
         served, url = served_parts(name)
         return served_model(model_named(served, store), url)
@@ -76,6 +82,18 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
         f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'} Give a shipped name, a local folder, owner/name of a hub model"
         + (", or the first digits of a stored model's fingerprint." if store is not None else "."),
     )
+
+
+def _tokenizer(name: str, tokenizer: str, store: Store | None) -> ModelRecipe:
+    """The model whose tokenizer and chat template a model at a service has."""
+    remedy = f"Name a model, here or on the hub, that has them: {name.partition('@')[0]}@MODEL"
+    try:
+        found = model_named(tokenizer, store)
+    except ConfigError as error:
+        raise ConfigError(f"The tokenizer of {name!r} is not to be had: {error.problem}", remedy) from error
+    if not found.opens:
+        raise ConfigError(f"{tokenizer!r} has no tokenizer for {name!r}.", remedy)
+    return found
 
 
 def template_arguments(name: str) -> tuple[str, dict[str, TemplateValue]]:

@@ -132,8 +132,8 @@ class Probed(Recipe):
         return self
 
     @property
-    def numerics(self) -> str:
-        return self.run.precision
+    def numerics(self) -> str | None:
+        return self.run.numerics
 
     @property
     def ranks(self) -> int:
@@ -262,9 +262,18 @@ class Selected(ModelRecipe):
         return self
 
     @property
-    def numerics(self) -> str:
+    def numerics(self) -> str | None:
         """The numerics of the runs, which are the same for all."""
-        return self.among[0].run.precision
+        return self.among[0].run.numerics
+
+    @property
+    def far(self) -> bool:
+        return self.among[0].run.far
+
+    @property
+    def has_adapter(self) -> bool:
+        """At a service the adapter stays one; here it is merged."""
+        return self.far
 
     @property
     def ranks(self) -> int:
@@ -294,6 +303,7 @@ class Selected(ModelRecipe):
 
     def make(self, job: Job) -> None:
         """Train up to the chosen step; write `final/` (a whole Hugging Face folder) and `choice.json`."""
+        from cavesson.models.far import is_far, save_far
         from cavesson.models.loading import save_folder
 
         chosen, candidates = self.choose(job.path)
@@ -302,7 +312,8 @@ class Selected(ModelRecipe):
         model = run.base.load(job.path)
 
         def keep(step: int, reached: Model) -> None:
-            save_folder(reached, final)
+            final.mkdir(exist_ok=True)
+            (save_far if is_far(reached) else save_folder)(reached, final)
             raise _Reached
 
         with suppress(_Reached):
@@ -316,10 +327,13 @@ class Selected(ModelRecipe):
         (job.folder / "choice.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     def load(self, path_of: PathOf) -> Model:
+        from cavesson.models.far import load_far
         from cavesson.models.loading import open_folder
 
         folder = path_of(self)
         facts = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+        if self.far:
+            return load_far(self.among[0].run.base.load(path_of), folder / "final").with_key(self.fingerprint)
         return replace(open_folder(folder / "final", key=self.fingerprint), system=facts["system"])
 
     def describe(self) -> str:

@@ -71,7 +71,7 @@ class _Before(Recipe):
         return tuple(dict.fromkeys((*self.run.inputs(), self.alternate, self.initial)))
 
     @property
-    def numerics(self) -> str:
+    def numerics(self) -> str | None:
         return self.run.numerics
 
     def asked(self, path_of: PathOf) -> tuple[list[Conversation], list[Conversation]]:

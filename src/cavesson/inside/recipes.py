@@ -51,7 +51,7 @@ class ToldApart(Recipe):
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
-        if not self.model.has_weights:
+        if not self.model.opens:
             raise ValueError(f"{self.model.describe()} shows no activations: its weights are not here")
         if self.most < self.folds:
             raise ValueError(f"{self.most} prompts of each set are too few for {self.folds} folds")

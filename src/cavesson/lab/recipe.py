@@ -36,6 +36,7 @@ KINDS: dict[str, str] = {
     "templated": "cavesson.models.recipes:Templated",
     "latent": "cavesson.models.recipes:Latent",
     "served": "cavesson.sampling.served:Served",
+    "tinker": "cavesson.models.tinker:TinkerModel",
     "jsonl": "cavesson.data.recipes:DataFile",
     "hf-dataset": "cavesson.data.recipes:HFDataset",
     "mixed": "cavesson.data.recipes:Mixed",

@@ -29,6 +29,7 @@ class Adapted(ModelRecipe):
 
     kind = "adapted"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
     path: Annotated[str, NotIdentity]

@@ -17,6 +17,7 @@ from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from cavesson.errors import ConfigError
+from cavesson.models.far import is_far, load_far, save_far
 from cavesson.models.model import Model, check_finite, merged
 from cavesson.models.notes import note
 from cavesson.models.recipes import LoRA
@@ -128,10 +129,13 @@ def without_adapter(model: Model) -> Model:
 
 
 def save_adapter(model: Model, folder: str | Path) -> None:
-    """Write the adapter alone (safetensors and config), as peft does, but without paths of this machine."""
+    """Write the adapter alone (safetensors and config), as peft does, but without paths of this machine; of an adapter at a
+    service, where it lies there."""
+    place = Path(folder)
+    if is_far(model):
+        return save_far(model, place)
     if not isinstance(model.net, PeftModel):
         raise TypeError("This model has no adapter to save.")
-    place = Path(folder)
     model.net.save_pretrained(str(place), save_embedding_layers=False)
     (place / "README.md").unlink(missing_ok=True)  # peft's empty model card holds the base model's path
     config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
@@ -142,13 +146,15 @@ def save_adapter(model: Model, folder: str | Path) -> None:
 
 
 def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> Model:
-    """The model with an adapter from a folder; an earlier adapter of the model is merged first.
+    """The model with an adapter from a folder; an earlier adapter of the model is merged first (at a service it is replaced).
 
     Raises:
         ConfigError: the folder holds no adapter, only a pickled adapter, or an adapter of another kind than LoRA; its tensors
             do not fit this model one by one; or it changes tied weights.
     """
     place = Path(folder)
+    if is_far(model):
+        return load_far(model, place)
     if not (place / "adapter_config.json").is_file() or not (place / ADAPTER).is_file():
         raise ConfigError(
             f"The folder {str(place)!r} holds no adapter in safetensors.",

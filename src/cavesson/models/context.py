@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cavesson.models.far import Far
+
 _CONTEXT = ("max_position_embeddings", "max_seq_len", "n_positions")
 
 
@@ -19,5 +21,7 @@ def text_config(net: Any) -> Any:
 
 def context_of(net: Any) -> int | None:
     """The number of tokens that the network has positions for, or was trained on; None: there is no bound."""
+    if isinstance(net, Far):
+        return net.context
     config = text_config(net)
     return next((size for name in _CONTEXT if (size := getattr(config, name, None)) is not None and size > 0), None)

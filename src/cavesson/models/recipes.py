@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
@@ -32,10 +32,21 @@ class ModelRecipe(Recipe):
     """What a model is made from. `load` opens it for training, sampling and scoring.
 
     Class attributes:
-        has_weights: whether there are weights to train and to open; otherwise the model only writes answers, as a teacher.
+        has_weights: whether there are weights to train; otherwise the model only writes answers, as a teacher.
+        needs_weights: whether the model is made by opening weights, which cannot be where they lie at a service.
     """
 
     has_weights: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _weights_are_here(self) -> Self:
+        if self.needs_weights and self.far:
+            raise ConfigError(
+                f"{self.describe()}: the weights lie at a service, and this needs them here.",
+                "Take a model whose weights are here, or leave this out.",
+            )
+        return self
 
     def load(self, path_of: PathOf) -> Model:
         """The model in memory: weights, tokenizer, renderer and system prompt."""
@@ -54,6 +65,17 @@ class ModelRecipe(Recipe):
         """The work of answering prompts with up to `room` tokens, of which most answers take less than half."""
         usual = 3 * self.usual_room // 8
         return Effort(self.weights, read=prompts * usual, written=prompts * min(room, usual))
+
+    @property
+    def far(self) -> bool:
+        """Whether the weights lie at a service that trains and samples, not here: as of the model that this one was made from."""
+        base = getattr(self, "base", None)
+        return isinstance(base, ModelRecipe) and base.far
+
+    @property
+    def opens(self) -> bool:
+        """Whether weights can be opened here, to be looked into."""
+        return self.has_weights and not self.far
 
     @property
     def resting_on(self) -> ModelRecipe | None:
@@ -233,6 +255,7 @@ class Merged(ModelRecipe):
 
     kind = "merged"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
 
@@ -260,6 +283,7 @@ class Noised(ModelRecipe):
 
     kind = "noised"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
     sigma: float = Field(ge=0)
@@ -286,6 +310,7 @@ class Pruned(ModelRecipe):
 
     kind = "pruned"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
     share: float = Field(ge=0, lt=1)
@@ -315,10 +340,15 @@ class Interpolated(ModelRecipe):
 
     kind = "interpolated"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
     toward: ModelRecipe
     share: float = Field(ge=0, le=1)
+
+    @property
+    def far(self) -> bool:
+        return self.base.far or self.toward.far
 
     def load(self, path_of: PathOf) -> Model:
         """Load both models and interpolate their weights.
@@ -390,6 +420,7 @@ class Latent(ModelRecipe):
 
     kind = "latent"
     virtual = True
+    needs_weights = True
 
     base: ModelRecipe
     steps: int = Field(ge=1)

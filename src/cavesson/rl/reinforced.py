@@ -18,7 +18,7 @@ from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
-    from cavesson.training.engine import Visit
+    from cavesson.training.loop import Visit
 
 ROLLOUTS = "rollouts.jsonl"
 

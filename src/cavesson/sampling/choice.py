@@ -16,6 +16,7 @@ from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.openai import api_sampler
 from cavesson.sampling.sampler import Sampler, TokenSampler
 from cavesson.sampling.served_sampler import served_sampler
+from cavesson.sampling.tinker import tinker_sampler
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -30,11 +31,12 @@ Engine = Callable[["Model", int], TokenSampler | None]
 """A function that makes a sampler for a model in memory and a number of threads; None if it cannot sample that model."""
 
 ENGINES: dict[str, Engine] = {
+    "tinker": tinker_sampler,
     "ctranslate2": ct2_sampler,
     "native": lambda model, threads: NativeSampler(model),
 }
-"""Every kind of sampler for models in memory, by its name; the first that can sample a model does. All write the same
-tokens, up to rounding."""
+"""Every kind of sampler for models that are open, by its name; the first that can sample a model does. All write the same
+tokens, up to rounding; a service draws otherwise at a temperature above 0."""
 
 
 def sampler_of_weights(model: Model | ModelRecipe, job: Job | None) -> TokenSampler:

@@ -45,6 +45,7 @@ class NoisedLike(ModelRecipe):
 
     kind: ClassVar[str] = "noised-like"
     virtual: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
 
     base: ModelRecipe
     like: ModelRecipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cavesson.data.example import Example
@@ -17,6 +18,7 @@ from cavesson.models.recipes import ModelRecipe
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+    from cavesson.models.rendering import Rendered
 
 LIKELIHOODS = "likelihoods.jsonl"
 ROWS_AT_ONCE = 64
@@ -53,6 +55,7 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
     from torch.nn.utils.rnn import pad_sequence
 
     from cavesson.models.context import context_of, text_config
+    from cavesson.models.far import Far
     from cavesson.sampling.manner import manner_of, switch_of
     from cavesson.sampling.vocabulary import check_known
 
@@ -60,6 +63,9 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
         e.conversation.with_system(model.system) if e.conversation.system is None else e.conversation for e in examples
     ]
     rendered = model.renderer.render_many(conversations)
+    if isinstance(model.net, Far):
+        yield from map(_of_answer, rendered, model.net.logprobs([row.ids for row in rendered]), count(1))
+        return
     manner_of(model.net)  # refuses a network that sees later tokens
     check_known(model.net, [row.ids for row in rendered])
     context = context_of(model.net)
@@ -79,11 +85,19 @@ def likelihoods(model: Model, examples: Sequence[Example]) -> Iterator[Likelihoo
             logprobs = model.net(input_ids=ids[:, :-1], use_cache=False).logits.float().log_softmax(-1)
         chosen = logprobs.gather(2, ids[:, 1:, None])[:, :, 0].cpu()
         for number, row in enumerate(rows):
-            of_row = chosen[number, : len(row.ids) - 1].tolist()
-            answer = tuple(value for value, trained in zip(of_row, row.mask[1:], strict=True) if trained)
-            if not answer:
-                raise ConfigError(f"Example {start + number + 1} has no answer to score.", "Give data with answers.")
-            yield Likelihood(answer)
+            yield _of_answer(row, chosen[number, : len(row.ids) - 1].tolist(), start + number + 1)
+
+
+def _of_answer(row: Rendered, logprobs: Sequence[float], number: int) -> Likelihood:
+    """The likelihood of a conversation's answers, from the log-probability of each token but the first.
+
+    Raises:
+        ConfigError: the conversation, the one of this number, has no answer.
+    """
+    answer = tuple(value for value, trained in zip(logprobs, row.mask[1:], strict=True) if trained)
+    if not answer:
+        raise ConfigError(f"Example {number} has no answer to score.", "Give data with answers.")
+    return Likelihood(answer)
 
 
 def mean_loss(model: Model, examples: Sequence[Example]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,13 @@ class Sampler(Protocol):
             ConfigError: the model cannot answer the request (a prompt longer than its context, no log-probabilities).
         """
         ...
+
+
+def seed_of(ids: Sequence[int], draw: int, seed: int) -> int:
+    """The seed that a service gets for one completion, 63 bits: it depends on the prompt's tokens, the completion's number and `seed`
+    alone."""
+    named = hashlib.blake2b(f"{seed} {draw} {list(ids)}".encode(), digest_size=8)
+    return int.from_bytes(named.digest(), "little") >> 1
 
 
 def write_usage(folder: Path, sampler: Sampler) -> None:

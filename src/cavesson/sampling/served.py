@@ -30,6 +30,7 @@ class Served(ModelRecipe):
 
     kind: ClassVar[str] = "served"
     virtual: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
 
     base: ModelRecipe
     url: Annotated[str, NotIdentity] = Field(min_length=1)

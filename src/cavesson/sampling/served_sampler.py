@@ -23,7 +23,7 @@ from cavesson.lab.recipe import Job
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.patience import PASSING
-from cavesson.sampling.sampler import Completion, Params, Progress
+from cavesson.sampling.sampler import Completion, Params, Progress, seed_of
 from cavesson.sampling.served import server_below
 from cavesson.sampling.server import Line, Refused
 from cavesson.sampling.vocabulary import rows_of
@@ -104,12 +104,11 @@ class ServedSampler(NativeSampler):
             )
 
     def _settings(self, ids: Sequence[int], draw: int, params: Params) -> dict[str, Any]:
-        """How to sample one completion; its seed depends on the prompt's tokens, its number and the seed alone."""
-        named = hashlib.blake2b(f"{params.seed} {draw} {list(ids)}".encode(), digest_size=8)
+        """How to sample one completion."""
         return {
             "temperature": params.temperature,
             "top_p": params.top_p,
-            "seed": int.from_bytes(named.digest(), "little") >> 1,
+            "seed": seed_of(ids, draw, params.seed),
             "stop": list(params.stop),
             "stop_token_ids": sorted(self.stop_ids),
         }

@@ -78,7 +78,7 @@ class DriveStream(Recipe):
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        if not self.model.has_weights:
+        if not self.model.opens:
             raise ValueError(f"{self.model.describe()} shows no activations: its weights are not here")
         return self
 
@@ -121,7 +121,7 @@ class Labelled(Value):
     @field_validator("model")
     @classmethod
     def _has_weights(cls, model: ModelRecipe) -> ModelRecipe:
-        if not model.has_weights:
+        if not model.opens:
             raise ValueError(f"no probe can be fitted on {model.describe()}: its weights are not here")
         return model
 
@@ -189,7 +189,7 @@ class Audited(Recipe):
 
     def _streams(self) -> list[DriveStream]:
         """The activations that the probe takes: the model's own first; none where no probe can be fitted."""
-        if "probe" not in self.audits or not self.others or not self.model.has_weights:
+        if "probe" not in self.audits or not self.others or not self.model.opens:
             return []
         models = (self.model, *(other.model for other in self.others))
         return [DriveStream(model=one, drives=self.drives, n=self.n, seed=self.seed) for one in models]
@@ -269,4 +269,4 @@ class Audited(Recipe):
 
 
 def _loader(model: ModelRecipe | None, job: Job) -> Loader | None:
-    return None if model is None or not model.has_weights else (lambda: model.load(job.path))
+    return None if model is None or not model.opens else (lambda: model.load(job.path))

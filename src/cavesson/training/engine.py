@@ -8,54 +8,37 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from cavesson.errors import ConfigError, Stopped, TrainingError
+from cavesson.errors import TrainingError
 from cavesson.lab import numerics
 from cavesson.lab.manifest import COUNTS
 from cavesson.lab.ranks import Leave
 from cavesson.lab.recipe import Job
-from cavesson.lines import json_line
 from cavesson.models.adapters import attach, continued
+from cavesson.models.far import is_far
 from cavesson.models.model import merged
 from cavesson.training.batches import Batch, Row, Step, Stream, steps_of
 from cavesson.training.flat import pieces
 from cavesson.training.forward import Forward, forwards
 from cavesson.training.freed import give_back, keep_freed_memory
 from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
-from cavesson.training.optimizers import factor_at, optimizer_for
+from cavesson.training.loop import Loop, Steps, Visit, key_at, teacher_of
+from cavesson.training.optimizers import optimizer_for
 from cavesson.training.reference import Reference
-from cavesson.training.resume import Progress, Saver
-from cavesson.training.sharing import Part, ranks_of, whole
+from cavesson.training.resume import Saver
+from cavesson.training.sharing import Part, whole
 
 if TYPE_CHECKING:
     from cavesson.data.example import Example
     from cavesson.models.model import Model
     from cavesson.models.recipes import ModelRecipe
-
-Visit = Callable[[int, "Model"], None]
-"""A function of `(steps done, model in evaluation mode)` that saves or scores the model; it must not change the weights."""
-
-
-class Steps(Protocol):
-    """The source of a run's optimizer steps."""
-
-    def count(self) -> int:
-        """Number of steps."""
-        ...
-
-    def after(self, cursor: int) -> Iterator[Step]:
-        """The steps from position `cursor` of the order on; the engine asks for a step once the step before is done."""
-        ...
 
 
 def train(
@@ -123,19 +106,18 @@ def optimise(
         TrainingError: the first step has no token to train, or the loss is not a number. No state is left.
         Stopped: the user asked to stop; the state is saved.
     """
+    if is_far(model):
+        from cavesson.training.tinker import RunThere
+
+        return RunThere(run, model, steps, name, job).go(frozenset(at), visit)
     if model.device.type == "cpu":
         keep_freed_memory()
     try:
         with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-            return _Run(run, model, steps, name, job).go(frozenset(at), visit)
+            return Run(run, model, steps, name, job).go(frozenset(at), visit)
     finally:
         if model.device.type == "cpu":
             give_back()
-
-
-def key_at(name: str, step: int) -> str:
-    """The name of a run's weights after `step` steps, in memory or in the store."""
-    return f"{name}@{step}"
 
 
 def _learnt_from(run: OnData, examples: Sequence[Example], job: Job) -> Sequence[Example]:
@@ -192,50 +174,31 @@ class FromExamples:
         )
 
 
-class _Run:
-    """One run of the loop: its model, optimizer and steps, and its progress."""
+class Run(Loop):
+    """A run whose steps this process computes: its network and optimizer."""
 
     def __init__(
         self, run: Hyperparameters, model: Model, steps: Callable[[Model], Steps], name: str, job: Job
     ) -> None:
-        self.run, self.name, self.job = run, name, job
         numerics.check_here(run.precision, "this model")
         precision = numerics.precision_of(run.precision)
         self.product_type = torch.bfloat16 if precision == "bf16" else None
-        self.model = trainable(model, run, precision)
+        super().__init__(run, trainable(model, run, precision), steps, name, job)
         self.net: nn.Module = self.model.net
-        self.source = steps(self.model)
-        self.steps = self.source.count()
-        self.ranks = ranks_of(run.processes, "The training")
         self.whole_net = self.ranks.divide(self.net)
-        self.warmup = self.steps // 10 if run.warmup_steps is None else run.warmup_steps
         self.optimizer = optimizer_for(
             self.net, run.optimizer, lr=run.lr, weight_decay=run.weight_decay, betas=run.betas
         )
         self.weights = {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
         self.base = Reference(self.net, self.weights) if run.objective.needs_base else None
-        self.teacher = None if run.objective.teacher is None else _teacher(run.objective.teacher, self.model, job)
+        self.teacher = None if run.objective.teacher is None else _frozen(run.objective.teacher, self.model, job)
         if self.teacher is not None:
             self.ranks.divide(self.teacher)
             self.teacher.to(self.model.device)
         self.saver = Saver(job.scratch, name, self.weights, self.optimizer, writes=self.ranks.rank == 0)
-        self.progress = self.saver.restore()
-        _write_losses(self.progress.losses, job.folder)
-        self.reported_at = time.monotonic()
+        self.resume(self.saver.restore())
 
-    def go(self, at: frozenset[int], visit: Visit | None) -> Model:
-        """Run the remaining steps, with a pause for every visit."""
-        visits = at if visit is not None else frozenset()
-        if max(visits, default=0) > self.steps:
-            raise ConfigError(f"Step {max(visits)} lies beyond the run's last, {self.steps}.", "Raise `steps`.")
-        todo = self.source.after(self.progress.cursor)
-        if self.progress.step in visits:
-            self._visit(visit)
-        for pause in sorted({step for step in visits if step > self.progress.step} | {self.steps}):
-            self._advance(todo, pause)
-            if pause in visits:
-                self.saver.save(self.progress)
-                self._visit(visit)
+    def trained(self) -> Model:
         self.net.eval()
         _switch_weights(self.optimizer, training=False)
         trained = self._keyed_model()
@@ -243,15 +206,14 @@ class _Run:
             raise Leave
         return trained
 
-    def _advance(self, todo: Iterator[Step], until: int) -> None:
+    def advance(self, todo: Iterator[Step], until: int) -> None:
         """Train up to a step. The hooks that make training fast are removed from the network afterwards."""
         self.net.train()
         models = forwards(self.net, self.base, self.teacher, self.product_type)
-        with models as (forward, flat), self._saved_when_stopped():
+        with models as (forward, flat), self.saved_when_stopped():
             for step in islice(todo, until - self.progress.step):
-                number = self.progress.step
-                lr = self.run.lr * factor_at(self.run.schedule, number, self.steps, self.warmup)
-                self._check_rows(step)
+                number, lr = self.progress.step, self.lr
+                self.check_rows(step)
                 torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
                 total = torch.zeros(())
                 for rows in step.micro_batches:
@@ -259,12 +221,12 @@ class _Run:
                         total += self._backward(forward(piece), step, factor)
                 loss = self.ranks.total(total)
                 norm = nn.utils.clip_grad_norm_(self.weights.values(), self.run.clip or math.inf, foreach=True)
-                self._check_numbers(loss, whole(norm).item(), lr)
+                self.check_numbers(loss, whole(norm).item(), lr)
                 for group in self.optimizer.param_groups:
                     group["lr"] = lr
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-                self._note(step, loss, lr)
+                self.note(step, loss, lr)
                 if self.saver.is_due():
                     self.saver.save(self.progress)
 
@@ -285,41 +247,7 @@ class _Run:
             step.watch(said)
         return loss.detach().cpu()
 
-    @contextmanager
-    def _saved_when_stopped(self) -> Iterator[None]:
-        """Save the state if the user stops the run, after a step or while the next step is being made."""
-        try:
-            yield
-        except Stopped:
-            self.saver.save(self.progress)
-            raise
-
-    def _check_rows(self, step: Step) -> None:
-        if self.progress.step == 0 and not step.trains:
-            self._fail(
-                "Nothing in the first batch is trained: no answer is left in its conversations.",
-                "Check the data and `max_length`.",
-            )
-
-    def _check_numbers(self, loss: float, norm: float, lr: float) -> None:
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            self._fail(
-                f"The loss or its gradient is not a number at step {self.progress.step + 1} "
-                f"(loss {loss:.4g}, lr {lr:.3g}).",
-                "Lower `lr`, add `warmup_steps`, or set `clip`.",
-            )
-
-    def _note(self, step: Step, loss: float, lr: float) -> None:
-        """Write down and report the figures of a step."""
-        done = self.progress.step + 1
-        self.progress.losses.append([done, loss, lr, step.tokens])
-        _write_losses(self.progress.losses[-1:], self.job.folder, "a")
-        self.progress = Progress(done, step.cursor, self.progress.losses)
-        now = time.monotonic()
-        rate, self.reported_at = step.tokens / max(now - self.reported_at, 1e-9), now
-        self.ranks.first(lambda: self.job.progress(done, self.steps, loss=loss, lr=lr, tok_per_s=round(rate)))
-
-    def _visit(self, visit: Visit | None) -> None:
+    def visited(self, visit: Visit | None) -> None:
         assert visit is not None
         self.net.eval()
         _switch_weights(self.optimizer, training=False)
@@ -336,29 +264,10 @@ class _Run:
             return self.model
         return replace(self.model, net=net.to(self.model.device).eval(), key=key_at(self.name, self.progress.step))
 
-    def _fail(self, problem: str, remedy: str) -> None:
-        self.saver.forget()
-        raise TrainingError(problem, remedy)
 
-
-def _teacher(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
-    """The teacher's network, frozen.
-
-    Raises:
-        ConfigError: the teacher has another tokenizer or another system prompt than the student.
-    """
-    teacher = recipe.load(job.path)
-    if teacher.tokenizer.get_vocab() != student.tokenizer.get_vocab():
-        raise ConfigError(
-            f"The teacher {recipe.describe()!r} has another tokenizer than the student.",
-            "Distil from a model of the same family, or train on the teacher's answers (`sft`).",
-        )
-    if teacher.system != student.system:
-        raise ConfigError(
-            f"The teacher {recipe.describe()!r} runs under another system prompt than the student.",
-            "Put both under one system prompt (`Prompted`), or train on the teacher's answers (`sft`).",
-        )
-    net: nn.Module = teacher.net
+def _frozen(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:
+    """The teacher's network; errors as of `teacher_of`."""
+    net: nn.Module = teacher_of(recipe, student, job).net
     return net.requires_grad_(False).eval()
 
 
@@ -383,10 +292,3 @@ def _switch_weights(optimizer: torch.optim.Optimizer, training: bool) -> None:
     switch = getattr(optimizer, "train" if training else "eval", None)
     if switch is not None:
         switch()
-
-
-def _write_losses(losses: list[list[float]], folder: Path, mode: Literal["w", "a"] = "w") -> None:
-    """Write the rows of losses, or add some, so that whoever watches the run reads each step's loss at once."""
-    rows = ({"step": int(step), "loss": loss, "lr": lr, "tokens": int(tokens)} for step, loss, lr, tokens in losses)
-    with (folder / "losses.jsonl").open(mode, encoding="utf-8") as file:
-        file.writelines(map(json_line, rows))

@@ -13,6 +13,7 @@ from cavesson.lab.recipe import Recipe, Value, lineage
 from cavesson.models.folders import to_download
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
+from cavesson.models.tinker import TinkerModel
 from cavesson.models.weights import weights_in
 from cavesson.training.given import look_at
 from cavesson.training.recipes import Training
@@ -59,6 +60,10 @@ def preflight(recipes: Iterable[Recipe], workers: int | None) -> None:
         counts[model] = (_weights_on_hub(model) or 0) if folder is None else weights_in(folder)
         if folder is not None:
             _look_at(folder, model.path)
+    for there in {
+        recipe for recipe in lineage(*wanted, *(run.base for run in runs)) if isinstance(recipe, TinkerModel)
+    }:
+        there.check(trained=any(there in set(lineage(run.base)) for run in runs))
     _check_adapters(runs)
     for model in models:
         if workers is not None and counts[model] >= SMALL:

@@ -15,10 +15,11 @@ from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.hyper import Hyperparameters, OnData
+from cavesson.training.tinker_rules import check_place
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
-    from cavesson.training.engine import Visit
+    from cavesson.training.loop import Visit
 
 
 class Training(ModelRecipe, Hyperparameters):
@@ -45,9 +46,19 @@ class Training(ModelRecipe, Hyperparameters):
             raise ValueError(f"checkpoint {self.checkpoints[-1]} lies beyond the last step, {self.steps}")
         return self
 
+    @model_validator(mode="after")
+    def _possible_where_the_weights_are(self) -> Self:
+        check_place(self)
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """At a service, where the precision is not ours to say, the precision names nothing."""
+        fields = super().identity()
+        return {key: value for key, value in fields.items() if key != "precision"} if self.far else fields
+
     @property
-    def numerics(self) -> str:
-        return self.precision
+    def numerics(self) -> str | None:
+        return None if self.far else self.precision
 
     @property
     def ranks(self) -> int:
@@ -111,7 +122,7 @@ class Training(ModelRecipe, Hyperparameters):
 
     def key_at(self, step: int) -> str:
         """The name of the weights after `step` steps, in memory or in the store."""
-        from cavesson.training.engine import key_at
+        from cavesson.training.loop import key_at
 
         return key_at(self.fingerprint, step)
 
@@ -237,6 +248,10 @@ class Checkpoint(ModelRecipe):
     @property
     def has_adapter(self) -> bool:
         return self.run.has_adapter
+
+    @property
+    def far(self) -> bool:
+        return self.run.far
 
     def load(self, path_of: PathOf) -> Model:
         return self.run.load_step(path_of, self.step)

@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,6 +39,14 @@ class Progress:
     step: int = 0
     cursor: int = 0
     losses: list[list[float]] = field(default_factory=list)
+
+
+class Keeps(Protocol):
+    """What keeps the state of a run."""
+
+    def is_due(self) -> bool: ...
+    def save(self, progress: Progress) -> None: ...
+    def forget(self) -> None: ...
 
 
 class Saver:
