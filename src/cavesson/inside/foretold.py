@@ -66,6 +66,12 @@ class _Before(Recipe):
     initial: DataRecipe
     most: int = Field(default=40, ge=1)
 
+    @model_validator(mode="after")
+    def _gradients_are_here(self) -> Self:
+        if self.run.far:
+            raise ValueError(f"{self.run.base.describe()} shows no gradients: its weights are not here")
+        return self
+
     def inputs(self) -> tuple[Recipe, ...]:
         """The inputs of the training, and the evaluation data."""
         return tuple(dict.fromkeys((*self.run.inputs(), self.alternate, self.initial)))

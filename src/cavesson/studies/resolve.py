@@ -18,7 +18,7 @@ from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
 from cavesson.lab.recipe import Value
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.sizes import TINY, check_world, size_of, subjects
+from cavesson.studies.sizes import AT_A_SERVICE, TINY, check_world, size_of, subjects
 from cavesson.studies.study import STUDIES, Study, study_named
 
 
@@ -91,7 +91,7 @@ def resolve(
         _merge(values, _nested(key, value), origin, flag)
     for text in overrides:
         _merge(values, _override(text), origin, "--set")
-    _suit_size(study, values, origin, preset=f"preset {chosen}")
+    _suit_models(study, values, origin, preset=f"preset {chosen}")
     for key, other in study.config.gives_way.items():
         if values.get(other) is not None and origin.get(key) == f"preset {chosen}" != origin[other]:
             del values[key], origin[key]
@@ -100,16 +100,25 @@ def resolve(
     return Resolved(study, named, chosen, config, origin)
 
 
-def _suit_size(study: Study, values: dict[str, Any], origin: dict[str, str], preset: str) -> None:
-    """Put the study's settings for models of this size in the place of defaults and of the preset's values."""
+def _suit_models(study: Study, values: dict[str, Any], origin: dict[str, str], preset: str) -> None:
+    """Put the study's settings for models of this size, and for models at a service, in the place of defaults and of the preset's
+    values."""
     defaults = {name: field.default for name, field in study.config.model_fields.items()}
-    if study.for_size is None or (size := size_of(subjects({**defaults, **values}))) is TINY:
-        return
+    models = subjects({**defaults, **values})
     typed = [key for key, where in origin.items() if where != preset]
     leaves = [key for key in typed if not any(other.startswith(f"{key}.") for other in typed)]
-    for key, value in _flat(dict(study.for_size(size))).items():
-        if not any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in leaves):
-            _merge(values, _nested(key, value), origin, f"models of {size.words}")
+    suited: list[tuple[str, dict[str, Any]]] = []
+    if study.for_size is not None and (size := size_of(models)) is not TINY:
+        suited.append((f"models of {size.words}", _flat(dict(study.for_size(size)))))
+    if any(model.far for model in models):
+        phases = {name for name, phase in defaults.items() if hasattr(phase, "adapter")}
+        suited.append(
+            ("models at a service", {f"{name}.adapter": how for name, how in AT_A_SERVICE.items() if name in phases})
+        )
+    for where, settings in suited:
+        for key, value in settings.items():
+            if not any(f"{one}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one}.") for one in leaves):
+                _merge(values, _nested(key, value), origin, where)
 
 
 def study_in(target: str) -> Study:

@@ -87,6 +87,9 @@ REAL_BLUE: dict[str, Any] = {"steps": 60, "probes": [20, 60], "batch_size": 8, "
 """How either team trains a real chat model. Steps are few and batches small: on one core, 135 million weights learn from three
 hundred tokens a second. `docs/notes/smollm2.md` says how the dose of the red team was found."""
 
+AT_A_SERVICE: dict[str, Any] = {"red": {"rank": 16}, "blue": "continued"}
+"""What either team trains where the weights lie at a service, which keeps one adapter a model: red's, which blue trains further."""
+
 
 def subjects(settings: Mapping[str, Any]) -> list[ModelRecipe]:
     """The models of a study's settings that are trained; those that do not fit are left out, for the config says what is wrong."""

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cavesson.errors import ConfigError
+from cavesson.errors import CavessonError, ConfigError
 from cavesson.lab.recipe import Job
 from cavesson.models.far import Far
 from cavesson.models.notes import note
@@ -109,7 +109,11 @@ class RunThere(Loop):
         total = max(step.total_weight, 1e-8)
         gradient, client = self._gradient(rows, total), self.net.live
         taken = client.optim_step(self._adam(lr))
-        said = self.service.wait(gradient)
+        try:
+            said = self.service.wait(gradient)
+        except CavessonError:
+            taken.future().cancel()
+            raise
         self.service.wait(taken)
         self.net.changed()
         if step.watch is not None and step.micro_batches:

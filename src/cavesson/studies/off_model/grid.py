@@ -30,6 +30,7 @@ from cavesson.studies.off_model.config import OffModelConfig
 from cavesson.studies.settings import scored_steps
 from cavesson.studies.teachers import SELF, STYLES, Teacher, writer
 from cavesson.tinyworld.recipes import Shipped
+from cavesson.training.hyper import Adapter
 from cavesson.training.recipes import Trained
 
 
@@ -96,7 +97,8 @@ def _runs(config: OffModelConfig, name: str, seed: int) -> Iterator[Cell]:
             varied = (name, teacher_name, number) == (config.models[0], config.arms_teacher, 0)
             recovery = None
             if config.recovery.probes and not teacher.on_model:
-                again = dose.model_copy(update={"steps": max(config.recovery.probes)}).train(trained, own)
+                longest = {"steps": max(config.recovery.probes), "adapter": _further(trained, dose.adapter)}
+                again = dose.model_copy(update=longest).train(trained, own)
                 recovery = Probed(run=again, steps=scored_steps(config.recovery.probes), suite=suites)
             yield Cell.of(
                 _place(name, teacher, way, PLAIN),
@@ -134,11 +136,16 @@ def _beside(config: OffModelConfig, trained: Trained, own: DataRecipe, seed: int
             group=rl.group,
             lr=rl.lr,
             schedule=rl.schedule,
-            adapter=LoRA(rank=rl.rank),
+            adapter=_further(trained, LoRA(rank=rl.rank)),
             seed=seed,
         )
         roles[rl_role(reward)] = Probed(run=practised, steps=scored_steps(rl.probes), suite=suite(config))
     return roles
+
+
+def _further(trained: Trained, adapter: Adapter | None) -> Adapter | None:
+    """What a further training trains: where the weights lie at a service, the adapter that is there, which cannot be merged."""
+    return "continued" if trained.far else adapter
 
 
 def _asked(config: OffModelConfig) -> Iterator[Cell]:
