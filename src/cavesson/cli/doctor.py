@@ -27,6 +27,7 @@ EXTRAS = {
     "optuna": ("the search of cavesson run adaptive", "search"),
     "ray": ("--executor ray: many machines", "ray"),
     "submitit": ("--executor slurm", "slurm"),
+    "tinker": ("models that the Tinker service trains and samples from (tinker:MODEL)", "tinker"),
     "s3fs": ("a mirror of the store on S3", "s3"),
     "inspect_ai": ("agents that audit, and Inspect's tasks and logs", "audit"),
     "wandb": ("curves at Weights & Biases (--track wandb)", "wandb"),

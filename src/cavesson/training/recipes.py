@@ -48,7 +48,7 @@ class Training(ModelRecipe, Hyperparameters):
 
     @model_validator(mode="after")
     def _possible_where_the_weights_are(self) -> Self:
-        check_place(self)
+        check_place(self.base, self)
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cavesson.errors import ConfigError
-from cavesson.models.recipes import LoRA
+from cavesson.models.recipes import LoRA, ModelRecipe
+from cavesson.training.hyper import Hyperparameters
 from cavesson.training.objectives import Anchored, Distil, Objective, OnPolicy, Supported
-
-if TYPE_CHECKING:
-    from cavesson.training.recipes import Training
 
 TOP_K = 20
 """What the message on distillation proposes."""
 
 
-def check_place(run: Training) -> None:
+def check_place(base: ModelRecipe, run: Hyperparameters) -> None:
     """Refuse a training that cannot be done where the weights of its base, and of its teacher, lie.
 
     Raises:
         ConfigError: the weights lie at a service, which does not do this; or the base's are here, and the teacher's are not.
     """
     teacher = run.objective.teacher
-    if not run.base.far:
+    if not base.far:
         if teacher is not None and teacher.far:
             raise ConfigError(
-                f"The teacher {teacher.describe()} lies at a service, and the student {run.base.describe()} does not.",
+                f"The teacher {teacher.describe()} lies at a service, and the student {base.describe()} does not.",
                 "Train on the teacher's answers (sft), or take a student at the service too.",
             )
         return
-    for problem, remedy in (*_of_adapter(run), *_of_run(run), *_of_objective(run.objective)):
-        raise ConfigError(f"Tinker cannot train {run.base.describe()} so: {problem}.", remedy)
+    for problem, remedy in (*_of_adapter(base, run), *_of_run(run), *_of_objective(run.objective)):
+        raise ConfigError(f"Tinker cannot train {base.describe()} so: {problem}.", remedy)
 
 
-def _of_adapter(run: Training) -> list[tuple[str, str]]:
+def _of_adapter(base: ModelRecipe, run: Hyperparameters) -> list[tuple[str, str]]:
     lora = run.adapter
     if lora is None:
         return [
@@ -44,8 +40,8 @@ def _of_adapter(run: Training) -> list[tuple[str, str]]:
         ]
     if not isinstance(lora, LoRA):
         lacking = ("there is no adapter to continue", "Train a fresh one: adapter.rank=16.")
-        return [] if run.base.has_adapter else [lacking]
-    if run.base.has_adapter:
+        return [] if base.has_adapter else [lacking]
+    if base.has_adapter:
         return [
             (
                 "a model there has one adapter, which cannot be merged below a fresh one",
@@ -61,7 +57,7 @@ def _of_adapter(run: Training) -> list[tuple[str, str]]:
     return []
 
 
-def _of_run(run: Training) -> list[tuple[str, str]]:
+def _of_run(run: Hyperparameters) -> list[tuple[str, str]]:
     if run.optimizer != "adamw":
         return [(f"it has no optimizer {run.optimizer!r}", "Take adamw.")]
     if run.processes > 1:
