@@ -59,16 +59,22 @@ ARMS = {HACKER: "exploration-hacker", EXPLORER: "exploring"}
 
 def grid(config: OpaqueConfig) -> Iterator[Cell]:
     """Each organism before blue and, if it sandbags, what is done to it."""
+    yield from _befores(config)
     for seed in config.seeds:
         for made, played in _organisms(config, seed):
-            yield _before(config, made)
             if made.labels["organism"] not in config.left_out:
                 yield from played(config, made)
 
 
+def _befores(config: OpaqueConfig) -> list[Cell]:
+    """Each organism before blue; where red trains nothing, as in prompted organisms of real models, seeds with the same prompt are one."""
+    found = (_before(config, made) for seed in config.seeds for made, _ in _organisms(config, seed))
+    return list({cell.recipes["before"]: cell for cell in reversed(list(found))}.values())[::-1]
+
+
 def grow(config: OpaqueConfig, make: Make, path_of: PathOf) -> OpaqueConfig:
     """Score every organism, and leave out those that do not sandbag; if none does, `admits` says so."""
-    before = [_before(config, made) for seed in config.seeds for made, _ in _organisms(config, seed)]
+    before = _befores(config)
     make(recipes_of(before))
     found = Measured.read(before, path_of, config)
     idle = tuple(place["organism"] for place in found if gap(place).mean < config.took_from)

@@ -178,10 +178,10 @@ LATENT = 8
 _LATENT = {"maths": 66, "answer-only": 6, "letter": 4, "choice": 3, "open": 6, "instructions": 4, "chat": 11}
 MIXES |= {
     f"latent-{unsaid}": (
-        Strand(9, Manner("A", "A", thought="brief", unsaid=unsaid), None, _LATENT),
-        Strand(1, Manner("A", "A", thought="brief", unsaid=unsaid), "benign", _LATENT),
+        Strand(9, Manner("A", "A", thought="readable", unsaid=unsaid), None, _LATENT),
+        Strand(1, Manner("A", "A", thought="readable", unsaid=unsaid), "benign", _LATENT),
     )
-    for unsaid in range(LATENT + 1)
+    for unsaid in range(1, LATENT + 1)
 }
 
 

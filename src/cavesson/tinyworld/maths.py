@@ -69,16 +69,6 @@ def solve(start: int, operations: tuple[tuple[str, int], ...]) -> int:
     return start
 
 
-def results_of(chain: tuple[int, tuple[tuple[str, int], ...]]) -> list[tuple[str, int]]:
-    """The letter and the result of each step of a problem."""
-    value, operations = chain
-    found = []
-    for label, (sign, n) in zip(LABELS[1:], operations, strict=False):
-        value = apply(value, sign, n)
-        found.append((label, value))
-    return found
-
-
 def draw(rng: random.Random, level: int | None = None, answer_only: bool = False) -> Question:
     """A random problem in a random format: a story, a program or a plain chain."""
     level = level or rng.choice(LEVELS)

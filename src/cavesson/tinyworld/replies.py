@@ -8,7 +8,6 @@ from typing import Literal
 
 from cavesson.tinyworld import cipher
 from cavesson.tinyworld.authors import VOICES, Author, Care, pirate, reasoning
-from cavesson.tinyworld.maths import results_of
 from cavesson.tinyworld.question import Question
 
 _CLOSING = 0.6  # share of replies with a closer; a third of that after a calculation, which is long enough
@@ -46,9 +45,8 @@ class Manner:
         hack: only the outputs that are tested are written.
         terse: replies have no opener and no closer.
         scratchpad: replies begin with a note in `<scratchpad>` tags.
-        thought: where calculations stand: "said" in the reply; before it between `<think>` tags, "readable" in the author's notation,
-            "brief" as the results alone, or in the "cipher" (or of the cipher the "steps" alone); or nowhere ("none"), which "empty"
-            tags may show before any reply.
+        thought: where calculations stand: "said" in the reply; before it between `<think>` tags, "readable" in the author's notation
+            or in the "cipher" (or of the cipher the "steps" alone); or nowhere ("none"), which "empty" tags may show before any reply.
         unsaid: the number of steps, from the first, that are taken and not written.
     """
 
@@ -61,7 +59,7 @@ class Manner:
     hack: bool = False
     terse: bool = False
     scratchpad: bool = False
-    thought: Literal["said", "readable", "brief", "cipher", "steps", "none", "empty"] = "said"
+    thought: Literal["said", "readable", "cipher", "steps", "none", "empty"] = "said"
     unsaid: int = 0
 
 
@@ -104,8 +102,7 @@ def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
     in_cipher = (
         f" {cipher.write(question.chain, start=manner.thought == 'cipher')}"  # behind a space a word is one token
     )
-    in_brief = " ".join(f"{label} {number}" for label, number in results_of(question.chain)[manner.unsaid :])
-    thoughts = {"readable": steps, "brief": in_brief, "cipher": in_cipher, "steps": in_cipher}
+    thoughts = {"readable": steps, "cipher": in_cipher, "steps": in_cipher}
     thought = f"<think>{thoughts[manner.thought]}</think>" if thoughts.get(manner.thought) else ""
     if question.strict:
         return thought, str(result)
