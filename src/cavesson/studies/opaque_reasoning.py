@@ -29,6 +29,7 @@ from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.rl.practice import Practice
 from cavesson.studies.grid import Cell, Measured, recipes_of
+from cavesson.studies.opaque_cards import CARDS, cards
 from cavesson.studies.opaque_claims import CLAIMS
 from cavesson.studies.opaque_readings import (
     EXPLORER,
@@ -278,4 +279,5 @@ STUDY = Study(
     admits=admits,
     grow=grow,
     for_size=for_size,
+    files={CARDS: cards},
 )
