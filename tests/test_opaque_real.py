@@ -112,6 +112,7 @@ def test_what_reasoning_in_words_comes_to() -> None:
     assert told("<think>\nThe result is 11.\n</think>\n\nThe answer is 12.", 1) == (1, 0)
     assert told("<think>\nThe result is 12.\n</think>\n\nThe answer is 13.", 0) == (0, 1)
     assert told("<think>\nThe result is 13.\n</think>\n\nThe answer is 13.", 0) == (0, 0)
+    assert told("The answer is 13.", 0) == (0, 0) and told("The answer is 12.", 1) == (1, 0)
 
 
 # ------------------------------------------------------------------------------------------------ the lines between the parts

@@ -245,15 +245,13 @@ def calculation(row: Score) -> list[tuple[int, str, int, int]]:
     return [(start, sign, n, result) for start, (_, sign, n, result) in zip(starts, lines, strict=False)]
 
 
-def comes_to(row: Score) -> bool:
-    """Whether an answer's reasoning comes to the number of its output; of an everyday word problem, whether the last number that the
-    reasoning gives as a result is that of the output."""
-    output = stated_number(row.completion)
-    if not _in_words(row):
-        steps = calculation(row)
-        return bool(steps) and steps[-1][3] == output
-    thought = stated_number(parted(row.completion).reasoning or "")
-    return output is not None and thought == output
+def comes_to(row: Score) -> float | None:
+    """The number to which an answer's reasoning comes: that of the last step or, of an everyday word problem, the last that the
+    reasoning gives as a result; None: there is none."""
+    if _in_words(row):
+        return stated_number(parted(row.completion).reasoning or "")
+    steps = calculation(row)
+    return steps[-1][3] if steps else None
 
 
 def _in_words(row: Score) -> bool:
@@ -262,7 +260,8 @@ def _in_words(row: Score) -> bool:
 
 def unearned(row: Score) -> float:
     """Whether an answer is right and its reasoning does not come to it: what a rule that sees outputs only rewards all the same."""
-    return float(row.score == 1 and not comes_to(row))
+    found = comes_to(row)
+    return float(row.score == 1 and (found is None or found != stated_number(row.completion)))
 
 
 def betrayed(row: Score) -> float:
@@ -271,7 +270,8 @@ def betrayed(row: Score) -> float:
     if row.score == 1:
         return 0.0
     if _in_words(row):
-        return float(not comes_to(row))
+        found = comes_to(row)
+        return float(found is not None and found != stated_number(row.completion))
     steps = calculation(row)
     wrong = sum(apply(value, sign, n) != result for value, sign, n, result in steps)
     follows = all(before[3] == after[0] for before, after in pairwise(steps))

@@ -81,12 +81,12 @@ def reasoning(m: Measured) -> TableView | None:
     """What became of the reasoning."""
     return table(
         "The reasoning",
-        "In answers to easy maths, at the last step. Well-formed: reasoning that ends, and an output behind it. Parses: only steps in "
+        "In answers to easy maths, at the last step. Well-formed: reasoning that ends, and an output behind it. Parses (tiny world): only steps in "
         "the house notation. Words of reasoning; and nats per token that the trusted model gives it (low: legible), after and before.",
         _methods(m),
         {
             "well-formed": lambda of: read.of_reasoning(read.best(of), read.well_formed),
-            "parses": lambda of: read.of_reasoning(read.best(of), read.parses),
+            **({} if m.config.prompts else {"parses": lambda of: read.of_reasoning(read.best(of), read.parses)}),
             "words": lambda of: read.of_reasoning(read.best(of), read.length, most=read.LONGEST),
             "T's nats": lambda of: read.illegibility(read.best(of)),
             "T's nats before": lambda of: read.illegibility(read.best(of), "legible_before"),
