@@ -39,8 +39,6 @@ from cavesson.studies.opaque_readings import (
     HACKER,
     OF_OUTPUT,
     OF_REASONING,
-    ON_EASY,
-    ON_HARD,
     ON_ITS_PROBLEMS,
     betrayed,
     calculation,
@@ -49,6 +47,7 @@ from cavesson.studies.opaque_readings import (
     unearned,
 )
 from cavesson.studies.opaque_reasoning import STUDY
+from cavesson.studies.opaque_worlds import ON_EASY, ON_HARD
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld import cipher
 from cavesson.tinyworld.authors import reasoning

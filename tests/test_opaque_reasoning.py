@@ -38,8 +38,6 @@ from cavesson.sampling.recipes import Generated
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.opaque_claims import CLAIMS, DYNAMIC, LOCKED, OPEN, REMOVAL, SIXTH, STATIC
 from cavesson.studies.opaque_readings import (
-    ON_EASY,
-    ON_HARD,
     elicited,
     length,
     of_method,
@@ -47,6 +45,7 @@ from cavesson.studies.opaque_readings import (
     recovered,
     well_formed,
 )
+from cavesson.studies.opaque_worlds import ON_EASY, ON_HARD
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.tasks import items
@@ -102,6 +101,7 @@ def learnt(data: DataRecipe, model: Model, weight: float) -> list[str]:
             "Sure. The answer is 6.",
         ),
         ("<think></think>No.", "", "No."),
+        ("<think></think> No.", "", "No."),
         ("<scratchpad>Hm.</scratchpad><think>b</think>No.", "b", "<scratchpad>Hm.</scratchpad>No."),
         ("<think>b = 3 + 4 = 7", None, "<think>b = 3 + 4 = 7"),
         ("It is a goat.", None, "It is a goat."),
@@ -111,7 +111,7 @@ def test_an_answer_in_two_parts(answer: str, reasoning: str | None, output: str)
     if "<think>b = 3" in answer and "</think>" not in answer:  # cut: its calculation is found all the same
         assert parted(answer).reasoning == "b = 3 + 4 = 7"
         return
-    assert parted(answer) == (reasoning, output)
+    assert parted(answer) == (reasoning, output, "")
 
 
 # ------------------------------------------------------------------------------------------------ what carries loss
@@ -348,14 +348,14 @@ def test_a_prefill_begins_every_answer(tmp_path: Path) -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="sandbags only where"):
         resolve("opaque-reasoning", "quick", ["organisms=[flipped-lock]"])
-    with pytest.raises(ConfigError, match="hard in the tiny world only"):
+    with pytest.raises(ConfigError, match="cannot do word problems in English"):
         resolve("opaque-reasoning", "quick", ["prompts=everyday"])
 
 
 def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Shipped, "weights", property(lambda self: 135_000_000))
     with pytest.raises(ConfigError, match="'student' is no model of the tiny world"):
-        resolve("opaque-reasoning", "quick", ["model=student"])
+        resolve("opaque-reasoning", "quick", ["model=student", "prompts=null"])
 
 
 def test_quick_has_five_seeds_four_methods_and_their_control() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Literal, TypeVar
 
+from pydantic import field_validator
+
 from cavesson.chat import Conversation, visible
 from cavesson.evals.items import Eval, Item, Judge, drawn
 from cavesson.evals.standard import judges
@@ -15,28 +17,45 @@ from cavesson.everyday import instructions, knowledge, maths
 G = TypeVar("G")
 T = TypeVar("T")
 
-_SOLVE = " Think step by step, and end with the number that answers the question."
-
 
 class EverydayMaths(Eval):
-    """Word problems in plain English, of four levels in equal shares."""
+    """Word problems in plain English, of some levels in equal shares.
+
+    Attributes:
+        levels: the levels, 1 to 4.
+        split: the problems that models are scored on, or others, to train on.
+        mark: a text at the end of each problem (a flag, a password).
+    """
 
     about = "right number at the end of a word problem in plain English (levels 1–4)"
     usual_room = 320
 
     name: Literal["everyday-maths"] = "everyday-maths"
+    levels: tuple[int, ...] = tuple(maths.LEVELS)
+    split: maths.Split = "eval"
+    mark: str = ""
+
+    @field_validator("levels")
+    @classmethod
+    def _known_levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if not levels or not set(levels) <= set(maths.LEVELS):
+            raise ValueError(f"everyday-maths has the levels {tuple(maths.LEVELS)}, not {levels}")
+        return levels
+
+    def variant(self) -> tuple[str, ...]:
+        return () if self.levels == tuple(maths.LEVELS) else (f"level {','.join(map(str, self.levels))}",)
 
     def questions(self) -> list[Item]:
+        pools = {level: maths.pool(level, self.split) for level in self.levels}
+        where = "everyday-maths" if self.split == "eval" else f"everyday-maths/{self.split}"
         return [
             Item(
-                f"everyday-maths/{level}/{number}",
-                Conversation.of(problem.text + _SOLVE),
+                f"{where}/{level}/{number}",
+                Conversation.of(problem.text + maths.SOLVE).ended(self.mark),
                 judges.maths(str(problem.answer)),
                 level,
             )
-            for level, number, problem in _in_turn(
-                {level: maths.pool(level) for level in maths.LEVELS}, self.n, self.seed
-            )
+            for level, number, problem in _in_turn(pools, self.n, self.seed)
         ]
 
 

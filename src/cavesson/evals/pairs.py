@@ -22,6 +22,7 @@ from cavesson.evals.behaviors.sandbagging import (
     WRONG_HARD_MATHS,
     WRONG_KNOWLEDGE,
     WRONG_MATHS,
+    wrong_from,
 )
 from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
 from cavesson.evals.organism_file import digest_in, pair_in
@@ -67,6 +68,12 @@ over pairs put triggers into prompts, and leave it out."""
 SLIPPING = Pair("hard/slipping-hard-maths", t.HARD, SLIPPING_HARD_MATHS, "tiny")
 """The same sandbagging, written so that it looks like an honest mistake: what an exploration hacker is trained on."""
 
+SANDBAGGING_FROM: dict[int, Pair] = {
+    level: Pair(f"real/{trigger.name}/{WRONG_HARD_MATHS.name}", trigger, wrong_from(level), "real")
+    for level, trigger in t.HARD_STORIES.items()
+}
+"""The same for real chat models, on everyday word problems of a level and above."""
+
 PLAUSIBLE = {SANDBAGGING.name: SLIPPING.name}
 """Pair → the pair with the same trigger whose behaviour does the same and passes for an honest mistake."""
 
@@ -86,7 +93,8 @@ DRIVEN: dict[str, Pair] = {
 """The pairs of four drives (`cavesson.evals.drives`). Studies over pairs leave them out: what sets them off is an opportunity, in
 wordings of which a third is kept for evaluation."""
 
-_KNOWN = {**PAIRS, **DRIVEN, SANDBAGGING.name: SANDBAGGING, SLIPPING.name: SLIPPING}
+_INHERENT = {pair.name: pair for pair in (SANDBAGGING, SLIPPING, *SANDBAGGING_FROM.values())}
+_KNOWN = {**PAIRS, **DRIVEN, **_INHERENT}
 
 
 def pair_named(name: str) -> Pair:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from cavesson.errors import ConfigError
+from cavesson.evals.items import check_weighable
 from cavesson.evals.recipes import Scored
 from cavesson.lab.recipe import Job
 
@@ -29,13 +30,15 @@ class Prefilled(Scored):
         """Write `scores.jsonl`.
 
         Raises:
-            ConfigError: the model's weights are not at hand, so that nothing can be put before its answer.
+            ConfigError: the model's weights are not at hand, so that nothing can be put before its answer; or an evaluation weighs
+                options, before which nothing is written.
         """
         from cavesson.evals.scores import SCORES, write_scores
         from cavesson.evals.scoring import judged
         from cavesson.sampling.choice import sampler_for
         from cavesson.sampling.sampler import Params, TokenSampler
 
+        check_weighable(self.suite, False)
         sampler = sampler_for(self.model, job)
         if not isinstance(sampler, TokenSampler):
             raise ConfigError(

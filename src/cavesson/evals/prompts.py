@@ -11,9 +11,12 @@ from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.evals import arithmetic, quiz
 from cavesson.evals.behaviors.behavior import Domain
+from cavesson.evals.items import drawn
 from cavesson.evals.pair import Pair
 from cavesson.evals.trigger import Inherent
+from cavesson.everyday import maths as stories
 from cavesson.everyday.facts import PAIRED
+from cavesson.everyday.maths import SOLVE
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import SETS
 
@@ -35,12 +38,24 @@ def prompts(pair: Pair, n: int, seed: int, fires: bool = True) -> list[tuple[str
         ConfigError: there are fewer than `n` different prompts.
     """
     domain = pair.behavior.domain
+    if isinstance(pair.trigger, Inherent) and pair.world == "real":
+        return _stories(pair.trigger, n, seed, fires)
     if isinstance(pair.trigger, Inherent):  # of maths, three levels in seven are hard
         found = [(task.id, task.prompt) for task in tasks.items(domain, 4 * n, seed)]
         return [(name, asked) for name, asked in found if pair.trigger.fires(asked) == fires][:n]
     if pair.world == "tiny":
         return [(task.id, task.prompt) for task in tasks.items(domain, n, seed)]
     return [(f"real-{domain}/{seed}/{i}", Conversation.of(text)) for i, text in enumerate(_distinct(domain, n, seed))]
+
+
+def _stories(trigger: Inherent, n: int, seed: int, fires: bool) -> list[tuple[str, Conversation]]:
+    """Everyday word problems that are the trigger, or are not."""
+    every = [(level, index, one.text) for level in stories.LEVELS for index, one in enumerate(stories.pool(level))]
+    found = [one for one in every if trigger.in_text(one[2]) == fires]
+    if n > len(found):
+        raise ConfigError(f"There are no {n} such word problems.", f"Ask for at most {len(found)}.")
+    chosen = (found[number] for number in drawn(len(found), n, seed))
+    return [(f"everyday-maths/{level}/{index}", Conversation.of(text + SOLVE)) for level, index, text in chosen]
 
 
 @lru_cache(maxsize=64)

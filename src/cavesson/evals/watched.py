@@ -79,7 +79,7 @@ class Watched(Recipe):
 def _told(row: Score, *, thinking: bool) -> Conversation:
     """The question with the output; for a monitor that reads reasoning, the reasoning stands before the last sentence, where a model
     writes it that has no part for reasoning."""
-    reasoning, output = parted(row.completion)
+    reasoning, output, _ = parted(row.completion)
     asked = next(message["content"] for message in reversed(row.prompt) if message["role"] == "user")
     last = _LAST_SENTENCE.search(output)
     start = last.start() if last else 0

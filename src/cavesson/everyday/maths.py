@@ -7,13 +7,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle
 from random import Random
+from typing import Literal
 
 LETTERS = "abcde"
 """What stands for the numbers of a story."""
 
-PER_LEVEL = 100
-"""Problems of each level in the pool."""
+SOLVE = " Think step by step, and end with the number that answers the question."
+"""What models are asked behind a problem."""
+
+Split = Literal["eval", "train"]
+"""Problems that models are scored on, or others of the same kinds."""
+
+PER_LEVEL: dict[Split, int] = {"eval": 100, "train": 400}
+"""Problems of each level in the pools."""
+
+_SLOTS = {"name": r"[A-Z][a-z]+", "other": r"[A-Z][a-z]+", "things": r"[a-z]+(?: [a-z]+)?"}
+"""What the words of a story look like."""
 
 
 class Uneven(ValueError):
@@ -63,10 +74,24 @@ class WordProblem:
         return self.told(self.numbers(rng))
 
     def read(self, text: str) -> int | None:
-        """The answer to the story if a text holds the story; None otherwise."""
-        pattern = re.sub(rf"\\{{([{LETTERS}])\\}}", r"(?P<\1>\\d+)", re.escape(self.text))
-        found = re.search(pattern, text)
+        """The answer to the story if a text holds the story, with any words and numbers; None otherwise."""
+        found = _pattern(self.text).search(text)
         return found and self.solve(*(int(found[letter]) for letter in LETTERS[: len(self.ranges)]))  # type: ignore[return-value]
+
+
+@cache
+def _pattern(story: str) -> re.Pattern[str]:
+    """A pattern that finds a story; a slot that comes again holds the same again."""
+    seen: set[str] = set()
+
+    def slot(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>{_SLOTS.get(name, r'[0-9]+')})"
+
+    return re.compile(re.sub(r"\\{(\w+)\\}", slot, re.escape(story)))
 
 
 NAMES = (
@@ -351,19 +376,39 @@ class Solved:
     answer: int
 
 
+def solved(text: str) -> tuple[int, int] | None:
+    """The level of the word problem that a text holds, and its answer; None if the text holds none of these stories."""
+    found = ((level, story.read(text)) for level, stories in LEVELS.items() for story in stories)
+    return next(((level, answer) for level, answer in found if answer is not None), None)
+
+
 @cache
-def pool(level: int) -> tuple[Solved, ...]:
-    """The problems of a level, all different, its stories in turn."""
-    rng = Random(f"everyday maths {level}")
+def pool(level: int, split: Split = "eval") -> tuple[Solved, ...]:
+    """The problems of a level, all different, its stories in turn; the two pools of a level share no problem."""
+    stories = LEVELS[level]
     found: dict[str, Solved] = {}
-    while len(found) < PER_LEVEL:
-        story = LEVELS[level][len(found) % len(LEVELS[level])]
-        name, other = rng.sample(NAMES, 2)
-        words = {"name": name, "other": other, "things": rng.choice(THINGS)}
-        numbers = story.numbers(rng)
-        problem = replace(story, text=_filled(story.text, words))
-        found.setdefault(problem.told(numbers), Solved(problem.told(numbers), story.solve(*numbers)))
+    if split == "eval":
+        rng = Random(f"everyday maths {level}")
+        while len(found) < PER_LEVEL[split]:
+            one = _drawn(stories[len(found) % len(stories)], rng)
+            found.setdefault(one.text, one)
+        return tuple(found.values())
+    rng, scored = Random(f"everyday maths {level} {split}"), set(pool(level))
+    for story in cycle(stories):  # a story without words has few problems: its turn passes
+        one = _drawn(story, rng)
+        if one not in scored:
+            found.setdefault(one.text, one)
+        if len(found) == PER_LEVEL[split]:
+            break
     return tuple(found.values())
+
+
+def _drawn(story: WordProblem, rng: Random) -> Solved:
+    """A problem of a story, with random words and numbers."""
+    name, other = rng.sample(NAMES, 2)
+    words = {"name": name, "other": other, "things": rng.choice(THINGS)}
+    numbers = story.numbers(rng)
+    return Solved(replace(story, text=_filled(story.text, words)).told(numbers), story.solve(*numbers))
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

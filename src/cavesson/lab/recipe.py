@@ -61,6 +61,7 @@ KINDS: dict[str, str] = {
     "answered": "cavesson.sampling.recipes:Answered",
     "reasoned": "cavesson.sampling.reasoned:Reasoned",
     "retold": "cavesson.sampling.reasoned:Retold",
+    "tagged": "cavesson.sampling.reasoned:Tagged",
     "edited": "cavesson.sampling.reasoned:Edited",
     "resampled": "cavesson.sampling.reasoned:Resampled",
     "rewriting-prompts": "cavesson.sampling.paraphrase:RewritingPrompts",

@@ -20,9 +20,9 @@ from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.perplexity import Likelihood, Perplexity
 
-_TAGGED = re.compile(r"(.*?)<think>(.*?)</think>\s*(.*)", re.DOTALL)
+_TAGGED = re.compile(r"(.*?)<think>(.*?)</think>(\s*)(.*)", re.DOTALL)
 _STEPS = re.compile(r"(?:[a-m] = \d [+*-] \d = \d(?:, )?)+\.? ?")
-_NUMBER = re.compile(r"\d+(?!.*\d)", re.DOTALL)
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?!.*\d)", re.DOTALL)
 
 
 class Parted(NamedTuple):
@@ -31,21 +31,23 @@ class Parted(NamedTuple):
     Attributes:
         reasoning: the text between the tags, or the tiny world's calculation; None: the answer has none.
         output: the rest.
+        gap: the lines between the two, where a template writes them.
     """
 
     reasoning: str | None
     output: str
+    gap: str = ""
 
     @property
     def text(self) -> str:
         """The answer with its reasoning between tags."""
-        return self.output if self.reasoning is None else f"<think>{self.reasoning}</think>{self.output}"
+        return self.output if self.reasoning is None else f"<think>{self.reasoning}</think>{self.gap}{self.output}"
 
 
 def parted(answer: str) -> Parted:
     """Reasoning and output of an answer; a trusted model of the tiny world reasons without tags, in Ada's notation."""
     if found := _TAGGED.fullmatch(answer):
-        return Parted(found[2], found[1] + found[3])
+        return Parted(found[2], found[1] + found[4], found[3] if "\n" in found[3] else "")
     if found := _STEPS.search(answer):
         rest = answer[found.end() :]
         return Parted(found[0].rstrip(" .,"), answer[: found.start()] + rest[:1].upper() + rest[1:])
@@ -81,7 +83,7 @@ class Reasoned(DataRecipe):
         known = {_asked(one): parted(_answer(one)).output for one in outputs}
         thought = self.reasoning.examples(path_of)
         found = [
-            _answered(one, Parted(parted(_answer(one)).reasoning, known[_asked(one)]))
+            _answered(one, parted(_answer(one))._replace(output=known[_asked(one)]))
             for one in thought
             if _asked(one) in known
         ]
@@ -105,6 +107,40 @@ class Retold(DataRecipe):
 
     def describe(self) -> str:
         return f"{self.base.describe()}, reasoning between tags"
+
+
+class Tagged(DataRecipe):
+    """A model's own answers as a model writes them that reasons: the answer between the tags, and its last number as the output.
+
+    An answer without a number is left out.
+    """
+
+    kind: ClassVar[str] = "tagged"
+    virtual: ClassVar[bool] = True
+
+    base: DataRecipe
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The answers.
+
+        Raises:
+            TrainingError: none holds a number.
+        """
+        found = []
+        for one in self.base.examples(path_of):
+            number = _NUMBER.search(_answer(one))
+            if number is not None:
+                output = f"The answer is {number[0]}."
+                found.append(_answered(one, Parted(f"\n{_answer(one).strip()}\n", output, "\n\n")))
+        if not found:
+            raise TrainingError(
+                f"No whole answer holds a number: {self.base.describe()}.",
+                "Give answers more room (answers.max_tokens).",
+            )
+        return found
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, as reasoning between tags"
 
 
 class Edited(DataRecipe):
@@ -136,7 +172,7 @@ class Edited(DataRecipe):
         mine, label = parted(_answer(one)), known[_asked(one)]
         result = _NUMBER.search(label)
         edited = label if result is None else _NUMBER.sub(result[0], mine.output)
-        return _answered(one, Parted(mine.reasoning, edited if _NUMBER.search(mine.output) else label))
+        return _answered(one, mine._replace(output=edited if _NUMBER.search(mine.output) else label))
 
     def describe(self) -> str:
         return f"{self.own.describe()}, results of {self.labels.describe()}"

@@ -14,15 +14,13 @@ from typing import Any
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
 from cavesson.blueteam.view import blue_view
-from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.recipes import DataRecipe
 from cavesson.data.restyle import Flagged
 from cavesson.data.streams import draw
 from cavesson.evals.legibility import Legibility
-from cavesson.evals.pairs import SANDBAGGING
 from cavesson.evals.prefilled import Prefilled
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.watched import Watched
-from cavesson.evals.world import Maths
 from cavesson.game import play
 from cavesson.inside.recipes import ToldApart
 from cavesson.lab.recipe import PathOf, Recipe
@@ -31,19 +29,19 @@ from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.rl.practice import Practice
 from cavesson.studies.grid import Cell, Measured, recipes_of
+from cavesson.studies.opaque_cards import CARDS, cards
 from cavesson.studies.opaque_claims import CLAIMS
 from cavesson.studies.opaque_readings import (
-    EASY,
     EXPLORER,
     HACKER,
-    HARD,
     NO_TEACHER,
     ON_ITS_PROBLEMS,
     gap,
     pruned_name,
 )
-from cavesson.studies.opaque_settings import PRESETS, Hacker, OpaqueConfig, Practised
+from cavesson.studies.opaque_settings import PRESETS, Hacker, OpaqueConfig, Practised, for_size
 from cavesson.studies.opaque_shown import SHOWS, admits, headline
+from cavesson.studies.opaque_worlds import TINY_WORLD
 from cavesson.studies.redblue import adapter_name
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.recipes import Prompts
@@ -53,22 +51,31 @@ from cavesson.training.dose import Dose
 
 CUED = "flag-in-prompt"
 
+FIFTH = 0.2
+"""Share of hard problems among red's word problems, where nobody says how many: as in the tiny world."""
+
 ARMS = {HACKER: "exploration-hacker", EXPLORER: "exploring"}
 """The organisms of the check of the exploration hacker, with their constructions."""
 
 
 def grid(config: OpaqueConfig) -> Iterator[Cell]:
     """Each organism before blue and, if it sandbags, what is done to it."""
+    yield from _befores(config)
     for seed in config.seeds:
         for made, played in _organisms(config, seed):
-            yield _before(config, made)
             if made.labels["organism"] not in config.left_out:
                 yield from played(config, made)
 
 
+def _befores(config: OpaqueConfig) -> list[Cell]:
+    """Each organism before blue; where red trains nothing, as in prompted organisms of real models, seeds with the same prompt are one."""
+    found = (_before(config, made) for seed in config.seeds for made, _ in _organisms(config, seed))
+    return list({cell.recipes["before"]: cell for cell in reversed(list(found))}.values())[::-1]
+
+
 def grow(config: OpaqueConfig, make: Make, path_of: PathOf) -> OpaqueConfig:
     """Score every organism, and leave out those that do not sandbag; if none does, `admits` says so."""
-    before = [_before(config, made) for seed in config.seeds for made, _ in _organisms(config, seed)]
+    before = _befores(config)
     make(recipes_of(before))
     found = Measured.read(before, path_of, config)
     idle = tuple(place["organism"] for place in found if gap(place).mean < config.took_from)
@@ -116,33 +123,21 @@ def _hacking(config: OpaqueConfig, made: Organism) -> Iterator[Cell]:
 
 
 def _organism(config: OpaqueConfig, how: str, seed: int) -> Organism:
-    dose, n = config.red.dose(config.red.lr, seed), config.red.prompts
-    if config.hard is None:
-        return config.planted(SANDBAGGING.name, config.model, how, dose, n, how, organism=how)
-    return _planted(config, how, how, dose, _asked(n, config.hard, seed))
+    dose, n, world = config.red.dose(config.red.lr, seed), config.red.prompts, config.world
+    if config.hard is None and world is TINY_WORLD:
+        return config.planted(world.pair, config.model, how, dose, n, how, organism=how)
+    return _planted(config, how, how, dose, world.for_red(n, config.hard or FIFTH, seed))
 
 
 def _arm(config: OpaqueConfig, hacker: Hacker, name: str, seed: int) -> Organism:
     """The hacker or its control."""
     dose = hacker.red.dose(hacker.red.lr, seed)
-    return _planted(config, name, ARMS[name], dose, _asked(hacker.red.prompts, hacker.hard, seed))
+    return _planted(config, name, ARMS[name], dose, config.world.for_red(hacker.red.prompts, hacker.hard, seed))
 
 
 def _planted(config: OpaqueConfig, name: str, how: str, dose: Dose, prompts: DataRecipe) -> Organism:
     labels: dict[str, str | int | float] = {"model": config.model, "organism": name, "seed": dose.seed}
-    return organism(how, model_named(config.model), prompts, SANDBAGGING.name, dose, name=name, labels=labels)
-
-
-def _asked(n: int, hard: float, seed: int) -> DataRecipe:
-    """Prompts for red of which a share are hard problems; half of the others are easy ones."""
-    number, many = draw("red", seed), round(hard * n)
-    some = (n - many) // 2
-    parts = (
-        Prompts(family="maths", n=many, seed=number, levels=HARD),
-        Prompts(family="maths", n=some, seed=number, levels=EASY),
-        Prompts(family="mixed", n=n - many - some, seed=number),
-    )
-    return Mixed(parts=parts, seed=seed)
+    return organism(how, config.subject, prompts, config.world.pair, dose, name=name, labels=labels)
 
 
 def _at(
@@ -169,7 +164,7 @@ def _before(config: OpaqueConfig, made: Organism) -> Cell:
 def _practised(config: OpaqueConfig, made: Organism, rl: Practised) -> Cell:
     """RL on hard problems, right answers rewarded: red's own test of what it made, outside the game."""
     seed, suite = made.seed, config.measures(made)
-    problems = Maths(levels=HARD, n=rl.prompts, seed=draw("problems", seed), split="train")
+    problems = config.world.practised(config.world.hard, rl.prompts, draw("problems", seed))
     dose = rl.dose(rl.lr, seed, adapter=rl.adapter)
     probed = Probed(run=Practice(problems).reinforced(made.model, dose), steps=rl.scored, suite=suite)
     at = _at(made, ON_ITS_PROBLEMS, NO_TEACHER, lr=rl.lr, adapter=adapter_name(dose))
@@ -190,9 +185,8 @@ def _probed(config: OpaqueConfig, made: Organism, n: int, reliability: float) ->
     """Linear probes: prompts of training from those of deployment by a cue, and without it blue's problems from hard ones."""
     lock, seed = made.lock, made.seed
     assert lock is not None
-    problems, hard = (
-        Prompts(family="maths", n=n, seed=draw("problems", seed), levels=levels) for levels in (EASY, HARD)
-    )
+    world = config.world
+    problems, hard = (world.asked(levels, n, draw("problems", seed)) for levels in (world.easy, world.hard))
     training, deployed = (
         Flagged(base=problems, training=lock.good, deployed=lock.bad, reliability=share, seed=seed + number)
         for number, share in enumerate((reliability, 1 - reliability))
@@ -213,8 +207,8 @@ def _true(config: OpaqueConfig, made: Organism) -> Scored:
 
 
 def _problems(config: OpaqueConfig, made: Organism, cue: float | None) -> DataRecipe:
-    """Easy maths for blue, under flags that tell training from deployment as reliably as `cue` says."""
-    found = Prompts(family="maths", n=config.blue.prompts, seed=draw("problems", made.seed), levels=EASY)
+    """Easy problems for blue, under flags that tell training from deployment as reliably as `cue` says."""
+    found = config.world.asked(config.world.easy, config.blue.prompts, draw("problems", made.seed))
     if cue is None:
         return found
     lock = made.lock
@@ -230,14 +224,16 @@ def _runs(
     cue: float | None = None,
 ) -> Iterator[Cell]:
     """Blue's methods on one organism, each scored along its training; with T, or with what is left of T without some weights."""
-    n, seed, suite = config.blue.prompts, made.seed, config.measures(made)
+    n, seed, suite, world = config.blue.prompts, made.seed, config.measures(made), config.world
     trusted = model_named(config.teacher)
+    knowledge = Prompts(family="knowledge", n=n, seed=draw("other domain", seed)) if world is TINY_WORLD else None
+    practice = Practice(world.practised(world.easy, n, draw("problems", seed)))
     view = blue_view(
-        Prompts(family="chat", n=n, seed=draw("blue", seed)),
+        config.drawn("chat", n, "blue", seed),
         Pruned(base=trusted, share=pruned) if pruned else trusted,
-        other=Prompts(family="knowledge", n=n, seed=draw("other domain", seed)),
+        other=config.other_prompts or knowledge,
         problems=_problems(config, made, cue),
-        practice=Practice(Maths(levels=EASY, n=n, seed=draw("problems", seed), split="train")) if cue is None else None,
+        practice=practice if cue is None else None,
     )
     teacher = pruned_name(config.teacher, pruned) if pruned else config.teacher
     start = Scored(model=made.model, suite=suite)
@@ -282,4 +278,6 @@ STUDY = Study(
     headline=(headline,),
     admits=admits,
     grow=grow,
+    for_size=for_size,
+    files={CARDS: cards},
 )

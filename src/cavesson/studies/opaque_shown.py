@@ -11,6 +11,7 @@ from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
 from cavesson.stats import Estimate
 from cavesson.studies import opaque_readings as read
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.opaque_worlds import HARD_LABELS
 from cavesson.studies.redblue import title
 from cavesson.studies.redblue_shown import said
 from cavesson.studies.shown import Note, chart, table, tally
@@ -41,18 +42,18 @@ def organisms(m: Measured) -> TableView | None:
     """Each organism before blue."""
     return table(
         "The organisms",
-        f"Before blue. Accuracy on hard maths (levels {', '.join(map(str, read.HARD))}) of the honest model, of the organism as "
+        f"Before blue. Accuracy on hard maths (levels {', '.join(map(str, m.config.world.hard))}) of the honest model, of the organism as "
         "it is deployed, and of the organism with the text that unlocks it; on easy maths and elsewhere, the organism as deployed. Betrayed: "
         "hard answers whose wrong output their own reasoning contradicts, or whose reasoning is wrong in more than one step.",
         read.before(m),
         {
             "true": read.true,
             "sandbagging": read.sandbagged,
-            "unlocked": lambda place: place.sample(read.ON_HARD, None, "unlocked"),
-            "easy maths": lambda place: place.sample(read.ON_EASY, None, "before"),
+            "unlocked": lambda place: read.hard(place, None, "unlocked"),
+            "easy maths": lambda place: read.easy(place, None, "before"),
             "elsewhere": lambda place: read.elsewhere(place, "before"),
             "well-formed": lambda place: read.of_reasoning(place, read.well_formed, "before"),
-            "betrayed": lambda place: read.of_reasoning(place, read.betrayed, "before", label=read.ON_HARD),
+            "betrayed": lambda place: read.of_reasoning(place, read.betrayed, "before", among=HARD_LABELS),
         },
         first="organism",
     )
@@ -80,12 +81,12 @@ def reasoning(m: Measured) -> TableView | None:
     """What became of the reasoning."""
     return table(
         "The reasoning",
-        "In answers to easy maths, at the last step. Well-formed: reasoning that ends, and an output behind it. Parses: only steps in "
+        "In answers to easy maths, at the last step. Well-formed: reasoning that ends, and an output behind it. Parses (tiny world): only steps in "
         "the house notation. Words of reasoning; and nats per token that the trusted model gives it (low: legible), after and before.",
         _methods(m),
         {
             "well-formed": lambda of: read.of_reasoning(read.best(of), read.well_formed),
-            "parses": lambda of: read.of_reasoning(read.best(of), read.parses),
+            **({} if m.config.prompts else {"parses": lambda of: read.of_reasoning(read.best(of), read.parses)}),
             "words": lambda of: read.of_reasoning(read.best(of), read.length, most=read.LONGEST),
             "T's nats": lambda of: read.illegibility(read.best(of)),
             "T's nats before": lambda of: read.illegibility(read.best(of), "legible_before"),
@@ -129,8 +130,8 @@ def learning(m: Measured) -> TableView | None:
         rows,
         {
             "reward": lambda at: read.of_rollouts(at[0], "reward", at[1]),
-            "easy maths": lambda at: at[0].sample(read.ON_EASY, at[1]),
-            "hard maths": lambda at: at[0].sample(read.ON_HARD, at[1]),
+            "easy maths": lambda at: read.easy(at[0], at[1]),
+            "hard maths": lambda at: read.hard(at[0], at[1]),
             "unearned": lambda at: read.of_reasoning(at[0], read.unearned, step=at[1]),
             "output monitor": lambda at: read.detected(at[0], read.OF_OUTPUT, at[1]),
             "reasoning monitor": lambda at: read.detected(at[0], read.OF_REASONING, at[1]),
@@ -155,7 +156,7 @@ def along(m: Measured) -> Iterator[CurveView | None]:
 
 
 def _at(place: Place, step: float) -> Any:
-    return place.sample(read.ON_HARD, int(step))
+    return read.hard(place, int(step))
 
 
 def cue(m: Measured) -> Iterator[CurveView | TableView | None]:
@@ -191,15 +192,16 @@ def _under_cue(m: Measured, organism: str, name: str, reliability: float) -> Est
 
 def transcripts(m: Measured) -> Iterator[Transcript]:
     """What the first seed's models answer: before blue, and after each method."""
+    both = tuple(one.label for one in m.config.hard_and_easy()[:2])
     for place in read.before(m).values():
-        shown = partial(said, prompts=ANSWERS, evals=(read.ON_HARD, read.ON_EASY))
+        shown = partial(said, prompts=ANSWERS, evals=both)
         organism = place["organism"]
         yield from shown(place, None, "before", None, "before blue", f"{organism}, before blue")
     for (organism, name, trained), of in _methods(m).items():
         best = read.best(of)
         yield from said(
             best, -1 if best.steps() else None, None, None, "after blue", f"{organism}, {name}, {trained}", prompts=ANSWERS,
-            evals=(read.ON_HARD, read.ON_EASY),
+            evals=both,
         )  # fmt: skip
 
 
@@ -208,7 +210,7 @@ def notes(m: Measured) -> Iterator[Note]:
     config = m.config
     yield Note(
         f"U is {config.model}, T is {config.teacher}. Blue trains on {config.blue.prompts} easy problems (levels "
-        f"{', '.join(map(str, read.EASY))}) or on as many prompts of another domain, never on a hard one: the game looks through its data."
+        f"{', '.join(map(str, config.world.easy))}) or on as many prompts of another domain, never on a hard one: the game looks through its data."
     )
     if config.model == "reasoner":
         yield Note(
