@@ -34,6 +34,7 @@ from cavesson.studies.transfer_readings import (
     OWN,
     STRICT,
     agreed,
+    confounded,
     faults,
     runs_that,
     steps_to_transfer,
@@ -46,6 +47,7 @@ from cavesson.studies.transfer_settings import (
     possible,
     setting_named,
 )
+from cavesson.studies.transfer_shown import notes
 from cavesson.tinyworld.corpus import question
 from cavesson.tinyworld.replies import Manner, reply
 from measured import Scored, at, together
@@ -261,9 +263,16 @@ STILL = (1.0, 0.0, 0.6)
     ],
 )
 def test_strict_transfer_is_more_than_a_fall(end, own, neutral, strict) -> None:  # type: ignore[no-untyped-def]
-    m = results({(FLAG, AGREED, 3e-3): end, (FLAG, OWN, 3e-3): own, (FLAG, NEUTRAL, 3e-3): neutral})
+    m = results({(FLAG, AGREED, 1e-3): end, (FLAG, OWN, 1e-3): own, (FLAG, NEUTRAL, 1e-3): neutral})
     places = agreed(m).places
     assert runs_that(m, places, LOOSE).mean == 1.0 and runs_that(m, places, STRICT).mean == strict
+
+
+def test_settings_whose_controls_move_are_named() -> None:
+    told = results({(FLAG, AGREED, 1e-3): STILL, (FLAG, OWN, 1e-3): STILL, (FLAG, NEUTRAL, 1e-3): (0.5, 0.5, 0.6)})
+    assert confounded(told, agreed(told).places[0]) == [NEUTRAL]
+    said = " ".join(str(note) for note in notes(told))
+    assert f"{FLAG} at 0.001 ({NEUTRAL})" in said
 
 
 def verdict(name: str, m: Measured) -> str:
@@ -271,7 +280,7 @@ def verdict(name: str, m: Measured) -> str:
 
 
 def test_a_setting_that_fails_its_check_is_left_out_and_named() -> None:
-    good, bad = {(FLAG, AGREED, 3e-3): STILL}, {("rephrased/voice/weights", AGREED, 3e-3): STILL}
+    good, bad = {(FLAG, AGREED, 1e-3): STILL}, {("rephrased/voice/weights", AGREED, 1e-3): STILL}
     m = together(results(good), results(bad, start=0.5), config=resolve("transfer").config)
     admitted, notes = STUDY.admits(m)  # type: ignore[misc]
     assert [place["setting"] for place in admitted] == [FLAG]
@@ -282,22 +291,22 @@ def test_a_setting_that_fails_its_check_is_left_out_and_named() -> None:
 
 @pytest.mark.parametrize(("moved", "said"), [((0.0, 1.0, 0.6), "holds"), (STILL, "does not hold")])
 def test_a_higher_rate_transfers_more_or_not(moved: tuple[float, float, float], said: str) -> None:
-    assert verdict("rate", results({(FLAG, AGREED, 1e-3): STILL, (FLAG, AGREED, 3e-3): moved}, n=200)) == said
+    assert verdict("rate", results({(FLAG, AGREED, 3e-4): STILL, (FLAG, AGREED, 1e-3): moved}, n=200)) == said
     static, dynamic = (f"flag/voice/{how} prompt" for how in ("static", "dynamic"))
     assert (
-        verdict("static-dynamic", results({(static, AGREED, 3e-3): moved, (dynamic, AGREED, 3e-3): STILL}, n=200))
+        verdict("static-dynamic", results({(static, AGREED, 1e-3): moved, (dynamic, AGREED, 1e-3): STILL}, n=200))
         == said
     )
-    assert verdict("own-leaves", results({(FLAG, OWN, 3e-3): moved}, n=200)) == (
+    assert verdict("own-leaves", results({(FLAG, OWN, 1e-3): moved}, n=200)) == (
         "holds" if moved == STILL else "does not hold"
     )
 
 
 def test_damage_counts_by_the_loose_criterion_alone() -> None:
     names = [name for name in FULL_SETTINGS if name.endswith("/voice/weights")][:12]
-    still = {(name, train, 3e-3): STILL for name in names for train in (OWN, NEUTRAL)}
+    still = {(name, train, 1e-3): STILL for name in names for train in (OWN, NEUTRAL)}
     damaged, moved = (
-        dict.fromkeys([(name, AGREED, 3e-3) for name in names], end) for end in ((0.0, 0.0, 0.6), (0.0, 1.0, 0.6))
+        dict.fromkeys([(name, AGREED, 1e-3) for name in names], end) for end in ((0.0, 0.0, 0.6), (0.0, 1.0, 0.6))
     )
     assert verdict("loose", results({**damaged, **still}, n=10)) == "holds"
     assert verdict("loose", results({**moved, **still}, n=10)) == "undecided"  # both criteria count all twelve
@@ -312,7 +321,7 @@ def test_a_condition_leaks_or_not(rate: float, said: str) -> None:
 
 
 def test_steps_to_transfer_are_the_first_at_half() -> None:
-    place = results({(FLAG, AGREED, 3e-3): (0.4, 0.6, 0.6)}).places[0]
+    place = results({(FLAG, AGREED, 1e-3): (0.4, 0.6, 0.6)}).places[0]
     assert steps_to_transfer(place) == 40 and steps_to_transfer(place, half=0.7) is None and faults(place) == []
 
 
@@ -323,9 +332,28 @@ def test_quick_has_six_settings_two_rates_controls_and_five_seeds() -> None:
     cells = STUDY.cells(resolve("transfer").config)
     assert {cell.seed for cell in cells} == set(range(5)) and len({cell.at["setting"] for cell in cells}) == 6
     assert {(cell.at["train"], cell.at["lr"]) for cell in cells} == {
-        *((train, lr) for train in (AGREED, OWN, NEUTRAL) for lr in (1e-3, 3e-3)),
-        ("gibberish", 3e-3),
+        *((train, lr) for train in (AGREED, OWN, NEUTRAL) for lr in (3e-4, 1e-3)),
+        ("gibberish", 1e-3),
     }
+
+
+def test_the_law_asks_two_settings_at_rates_that_neither_rise_nor_fall() -> None:
+    """A step at a falling rate would count as much as one at the full rate, and late steps of a long run would hardly train."""
+    cells = STUDY.cells(resolve("transfer", preset="law").config)
+    runs = [cell.recipes["run"].run for cell in cells]  # type: ignore[attr-defined]
+    assert len({cell.at["setting"] for cell in cells}) == 2
+    assert {(run.schedule, run.warmup_steps) for run in runs} == {("constant", 0)}
+    products = {cell.at["lr"] * cell.at["steps"] for cell in cells if cell.at["phase"] == "constant product"}  # type: ignore[operator]
+    assert np.ptp(list(products)) < 1e-9
+    last = max(run.steps for run in runs)
+    assert last >= 12 * 16  # a rate half as high gets six times twice the steps of one that transfers in sixteen
+
+
+def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
+    config = resolve("transfer", preset="guarding").config
+    guarding, naive = config.every
+    assert (guarding.train, guarding.agreed, guarding.initial) == (naive.train, naive.agreed, naive.initial)
+    assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
 
 
 def test_settings_of_another_world_are_refused() -> None:

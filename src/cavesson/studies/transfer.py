@@ -45,6 +45,7 @@ from cavesson.studies.transfer_settings import (
     IRRELEVANT,
     OTHER,
     REAL_SETTINGS,
+    THINKING,
     Setting,
     of_ability,
     setting_named,
@@ -75,7 +76,7 @@ class Blue(Phase):
         controls: trainings beside it, as long and as fast.
     """
 
-    lrs: LearningRates = Field(default=(1e-3, 3e-3), min_length=1)
+    lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
@@ -83,8 +84,12 @@ class Blue(Phase):
     controls: Annotated[tuple[Control, ...], Once] = ("own outputs", "neutral data", "gibberish")
 
 
+EVEN: dict[str, Any] = {"schedule": "constant", "warmup_steps": 0}
+"""A rate that neither rises nor falls."""
+
+
 class Law(Value):
-    """Steps to transfer against the learning rate.
+    """Steps to transfer against the learning rate, which is the same at every step: as many steps are as much training.
 
     Attributes:
         settings: in which it is measured.
@@ -118,7 +123,7 @@ class Cases(Phase):
     """
 
     conditions: Annotated[tuple[CaseName, ...], Once] = tuple(CASES)
-    red: Red = Red(steps=300, prompts=200, batch_size=32, lr=2e-3)
+    red: Red = Red(steps=600, prompts=200, batch_size=32, lr=2e-3)
     lrs: LearningRates = Field(default=(1e-3,), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
@@ -230,12 +235,22 @@ PRESETS: dict[str, dict[str, Any]] = {
     "law": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],
-        "law": {"lrs": [1e-3, 2e-3, 4e-3, 8e-3], "batches": [16], "steps": 128, "product": 0.064},
+        "law": {
+            "settings": ["flag/voice/weights", "flag/voice/static prompt"],
+            "lrs": [1e-3, 2e-3, 4e-3, 8e-3],
+            "batches": [16],
+            "product": 0.064,
+        },
+    },
+    "guarding": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [f"monitored/voice/weights/{thinking}" for thinking in THINKING],
+        "blue": {"lrs": [1e-3, 3e-3], "controls": ["own outputs", "neutral data"]},
     },
     "foretold": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*_FORETOLD],
-        "blue": {"lrs": [5e-4, 3e-3], "probes": [40], "controls": ["own outputs", "neutral data"]},
+        "blue": {"probes": [40], "controls": ["own outputs", "neutral data"]},
         "foretelling": {},
     },
     "full": {
@@ -275,11 +290,11 @@ def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
         start = started(config.model, config.red, setting, seed)
         for lr in law.lrs:
             for batch in law.batches:
-                told = {"steps": law.steps, "batch_size": batch, "probes": law.probes}
+                told = {**EVEN, "steps": law.steps, "batch_size": batch, "probes": law.probes}
                 yield _cell(config, setting, start, "law", AGREED, lr, seed, told)
             if law.product:
                 steps = max(1, round(law.product / lr))
-                told = {"steps": steps, "batch_size": config.blue.batch_size, "probes": (steps,)}
+                told = {**EVEN, "steps": steps, "batch_size": config.blue.batch_size, "probes": (steps,)}
                 yield _cell(config, setting, start, "constant product", AGREED, lr, seed, told)
 
 

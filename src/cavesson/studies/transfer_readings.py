@@ -11,6 +11,7 @@ import numpy as np
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
 from cavesson.stats import Estimate, mean_over_seeds
+from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
@@ -121,6 +122,11 @@ def transferred(m: Measured, place: Place, criterion: Criterion) -> np.ndarray:
     for one in beside:
         strict &= (fall - _by_seed(fell(one)) >= MOVED) & (rise - _by_seed(rose(one)) >= MOVED)
     return strict.astype(float)
+
+
+def confounded(m: Measured, place: Place) -> list[str]:
+    """What moved the initial behaviour of a place's setting at its rate by more than `HARDLY` without training the agreed one."""
+    return [name for name in DAMAGE if fell(control(m, place, name)).mean > HARDLY]
 
 
 def runs_that(m: Measured, places: Iterable[Place], criterion: Criterion) -> Sample:

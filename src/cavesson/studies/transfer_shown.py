@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
 from cavesson.stats import Estimate, wilson
 from cavesson.studies import transfer_readings as read
+from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
 from cavesson.studies.transfer_cases import CASES, CONDITIONS
@@ -216,6 +218,13 @@ def notes(m: Measured) -> Iterator[Note]:
     yield Note(
         "An irrelevant train prompt still trains the agreed act. It is shown beside the strict criterion and is no part of it."
     )
+    with suppress(NotRun):
+        moved = {f"{one['setting']} at {one['lr']:g}": read.confounded(m, one) for one in read.agreed(m)}
+        if said := [f"{where} ({' and '.join(names)})" for where, names in moved.items() if names]:
+            yield Note(
+                f"Where a control moves the initial behaviour by more than {HARDLY:.0%}, a change is no sign of transfer as long as "
+                f"it is no larger: {'; '.join(said)}."
+            )
     if len(config.seeds) < 5:
         yield Note("Fewer than five seeds: nothing here is decided.")
 
