@@ -61,6 +61,9 @@ def features(evidence: Evidence) -> dict[str, float]:
         "step": oddest("step"),
         "open_mistake": oddest("mistake", still_open=True),
         **{f"moved_{group}": moved(group) for group in ("mistake", "step", "arms", "setting")},
+        "moved": max(moved(group) for group in ("mistake", "step", "arms", "setting")),
+        "created": max((effect.created for _, effect in evidence.tried if effect is not None), default=0.0),
+        "levelled": evidence.shares.get("levelled", 0.5),
         "without_table": evidence.shares.get("without_table", 0.0),
     }
 
@@ -138,7 +141,7 @@ def ranked(evidence: Evidence) -> list[Decision]:
 
     An alternative that ran and moved nothing is a distractor and comes last.
     """
-    effects = {id(one): strength(one, effect) for one, effect in evidence.tried if effect is not None}
+    effects = {id(one): strength(one, effect) + effect.created for one, effect in evidence.tried if effect is not None}
     rest = [one for one in evidence.decisions if id(one) not in effects]
     tried = [one for one, _ in evidence.tried if id(one) in effects]
     return [

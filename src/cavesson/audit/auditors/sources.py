@@ -41,6 +41,7 @@ class Setting:
         path: the names that lead to the number, its own name last.
         value: the number.
         configured: whether the file is a configuration file.
+        declared: whether it stands where an author declares settings: there, or as a constant, a field or a default.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Setting:
     path: tuple[str, ...]
     value: float
     configured: bool
+    declared: bool = False
 
     @property
     def name(self) -> str:
@@ -155,6 +157,14 @@ class Workspace:
                 named[node.name].append((module, node))
         return named
 
+    def constructor(self, name: str) -> ast.FunctionDef | None:
+        """What the only class of a name does with its arguments: its own `__init__`; None if it has none."""
+        found = [
+            inner for module in self.modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) and node.name == name
+            for inner in node.body if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
+        ]  # fmt: skip
+        return found[0] if len(found) == 1 else None
+
     def set(self, changes: Mapping[Setting, float]) -> dict[str, str]:
         """The edit that gives settings other values."""
         edited: dict[str, str] = {}
@@ -226,7 +236,7 @@ def _configured(name: str, text: str) -> Iterator[Setting]:
             stack += [(value, (*path, str(at))) for at, value in reversed(list(enumerate(node.value)))]
         elif isinstance(node, yaml.ScalarNode) and node.style is None and (value := _read(node.value)) is not None:
             span = Span(*_place(text, node.start_mark.index), *_place(text, node.end_mark.index))
-            yield Setting(name, span, path, value, True)
+            yield Setting(name, span, path, value, True, True)
 
 
 def _place(text: str, index: int) -> tuple[int, int]:
@@ -249,9 +259,15 @@ def _bounded(value: float) -> float | None:
 def _in_code(module: Module) -> Iterator[Setting]:
     """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line
     defaults."""
+    classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    outer = [*module.tree.body, *(one for node in classes for one in node.body)]
+    top = {id(one) for one in outer} | {id(one.value) for one in outer if isinstance(one, ast.Assign)}
     for node in ast.walk(module.tree):
         named: list[tuple[str, ast.expr | None]] = []
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        declared = id(node) in top or isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
+            named, declared = [(node.targets[0].attr, node.value)], literal(node.value) not in (0, 1, -1)
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             named = [(node.targets[0].id, node.value)]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             named = [(node.target.id, node.value)]
@@ -266,6 +282,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
             named += [(arg.arg, value) for arg, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
         elif isinstance(node, ast.Call):
             option = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            declared = declared or _is_option(node)
             named = [(str(option) if word.arg == "default" and isinstance(option, str) else word.arg or "", word.value)
                      for word in node.keywords]  # fmt: skip
         for name, value in named:
@@ -274,7 +291,19 @@ def _in_code(module: Module) -> Iterator[Setting]:
                 line = lines[value.lineno - 1]
                 columns = _characters(line, value.col_offset), _characters(line, value.end_col_offset or 0)
                 span = Span(value.lineno, columns[0], value.lineno, columns[1])
-                yield Setting(module.name, span, (module.name, name), found, False)
+                yield Setting(module.name, span, (module.name, name), found, False, declared)
+
+
+def _is_option(node: ast.Call) -> bool:
+    """A command-line option: `parser.add_argument("--batch", default=10)`, `click.option(…)`."""
+    name = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )
+    return name in ("add_argument", "option", "Option")
 
 
 def literal(node: ast.expr) -> float | None:
