@@ -218,13 +218,13 @@ def test_every_affordance_has_weights_for_each_built_in_codebase() -> None:
 
 def test_a_decision_whose_alternative_changes_nothing_is_a_distractor() -> None:
     def decision(family: str, unusual: float) -> Decision:
-        return Decision("step", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
+        return Decision("mistake", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
 
     harmless, decisive, untried = decision("harmless", 0.9), decision("decisive", 0.4), decision("untried", 0.2)
     tried = ((harmless, Effect(0.0, 0.0)), (decisive, Effect(1.0, 0.0)), (decision("broken", 0.9), None))
     evidence = Evidence((harmless, decisive, untried), tried=tried)
     assert [one.family for one in ranked(evidence)] == ["decisive", "untried", "harmless"]
-    assert features(evidence)["moved_step"] == pytest.approx(0.4)
+    assert features(evidence)["moved"] == pytest.approx(0.4)
 
 
 @needs_bwrap

@@ -194,6 +194,11 @@ def off(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     neighbours', and zero."""
     settings = [one for one in chosen(workspace) if one.declared and not one.path[-1].isdigit()]
     for one in settings:
+        if one.path[-1].isupper() and one.value in (0, 1, 2) and any(
+            other.path[-1].isupper() and other.file == one.file and other.value - one.value == 1 and abs(other.span.line - one.span.line) <= 2
+            for other in settings
+        ):  # fmt: skip
+            continue  # names for 0, 1, 2
         if one.value > 0 or (
             one.value == 0 and re.search(r"^(mean|loc|total|best|start|count|i|n|t|step|sum)s?$", one.name)
         ):

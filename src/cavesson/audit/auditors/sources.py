@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,7 +125,7 @@ class Workspace:
         return frozenset(
             module.name
             for module in self.modules
-            if re.search(r"<svg|matplotlib|plotly|seaborn", module.text)
+            if re.search(r"<svg|svg\b|matplotlib|plotly|seaborn|ImageDraw", module.text)
             and not re.search(r"def (train|fit|evaluate)", module.text)
             and lines[module.name] < sum(lines.values()) / 3
         )
@@ -138,11 +138,15 @@ class Workspace:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """Configuration files: files in YAML or JSON that hold no results."""
-        return tuple(
+        """Configuration files: files in YAML or JSON that hold no results. Where the command names one of a folder, the
+        folder's others serve something else."""
+        found = [
             name for name in self.texts
             if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
-        )  # fmt: skip
+        ]  # fmt: skip
+        named = [name for name in found if name in shlex.split(self.run or "")]
+        beside = {Path(name).parent for name in named}
+        return tuple(name for name in found if name in named or Path(name).parent not in beside)
 
     def function(self, name: str) -> tuple[Module, ast.FunctionDef] | None:
         """The only function of a name; None if there are several or none."""
@@ -156,6 +160,15 @@ class Workspace:
             for node in module.functions():
                 named[node.name].append((module, node))
         return named
+
+    def is_interface(self, function: ast.FunctionDef) -> bool:
+        """Whether another function of the codebase has the same name, or the same arguments (two or more)."""
+        return len(self._functions.get(function.name, [])) > 1 or self._signatures[_signature(function)] > 1
+
+    @cached_property
+    def _signatures(self) -> Counter[tuple[str, ...]]:
+        every = (_signature(node) for module in self.modules for node in module.functions())
+        return Counter(one for one in every if len(one) >= 2)
 
     def constructor(self, name: str) -> ast.FunctionDef | None:
         """What the only class of a name does with its arguments: its own `__init__`; None if it has none."""
@@ -172,6 +185,10 @@ class Workspace:
             text = edited.get(setting.file, self.texts[setting.file])
             edited[setting.file] = splice(text, setting.span, number(changes[setting], like=setting.value))
         return edited
+
+
+def _signature(function: ast.FunctionDef) -> tuple[str, ...]:
+    return tuple(arg.arg for arg in function.args.args if arg.arg not in ("self", "cls"))
 
 
 def number(value: float, *, like: float) -> str:

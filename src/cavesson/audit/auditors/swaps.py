@@ -20,6 +20,9 @@ _PLAIN = frozenset(("int", "float", "str", "bool", "object", "Any", "list", "dic
 
 _MOST_FIELDS = 8
 
+SWAPS = frozenset(("sibling", "turned"))
+"""Families whose alternative breaks sound code as easily as it mends unsound code."""
+
 
 def swaps(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """All swaps that are possible in the files that the command runs."""
