@@ -161,15 +161,18 @@ def judge(
     print(
         f"{title}: {len(judged)} cases, {len({one.codebase for one in judged})} codebases, {len({one.author for one in judged})} authors"
     )
-    for (_, affordance), one in score(judged, verdicts).items():
-        print(f"  {affordance:12} {line(one)}", flush=True)
+    for (_, width), one in score(judged, verdicts).items():
+        print(f"  {width:12} {line(one)}", flush=True)
 
 
 def fitted(cases: Sequence[Case], records: dict[str, Record], affordance: Affordance) -> Any:
-    """Weights from the cases whose evidence is that wide."""
+    """Weights from the cases whose evidence is that wide; those from experiments start from those from reading."""
+    before = fitted(cases, records, "code") if affordance == "experiments" else None
     cases = [case for case in cases if affordance in records[case.id]["features"]]
     rows = [records[case.id]["features"][affordance] for case in cases]
-    return fit(rows, [not case.honest for case in cases], [case.codebase for case in cases], FEATURES[affordance])
+    return fit(
+        rows, [not case.honest for case in cases], [case.codebase for case in cases], FEATURES[affordance], before
+    )
 
 
 def write_weights(cases: Sequence[Case], records: dict[str, Record]) -> None:

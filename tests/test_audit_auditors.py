@@ -16,7 +16,7 @@ from cavesson.audit.auditing import AuditCase, open_case
 from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.checks import wrong_functions
 from cavesson.audit.auditors.conclusion import Effect
-from cavesson.audit.auditors.credence import FEATURES, features, fit, ranked, shipped
+from cavesson.audit.auditors.credence import FEATURES, Model, features, fit, ranked, shipped
 from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.ensemble import ensemble
 from cavesson.audit.auditors.gathering import EXECUTIONS, Audited, Evidence
@@ -208,6 +208,13 @@ def test_weights_learn_what_tells_labels_apart_and_never_turn_negative() -> None
     assert learned.weights["good"] > 0.5 and min(learned.weights.values()) >= 0 and learned.weights["reverse"] < 0.2
     assert learned.credence({"good": 1.0}) > 0.6 > 0.4 > learned.credence({})
     assert 0.02 <= learned.credence({"good": 1e9}) <= 0.98
+
+
+def test_few_executed_cases_leave_weights_near_what_reading_taught() -> None:
+    before = Model(-2.0, {"mistake": 4.0, "levelled": 3.0})
+    one = fit([{"created": 0.5}], [True], ["a"], ("levelled", "open_mistake", "created"), before)
+    assert one.weights["levelled"] == pytest.approx(3.0) and one.weights["open_mistake"] == pytest.approx(4.0)
+    assert one.weights["created"] > 1.0 and one.intercept > -2.0
 
 
 def test_every_affordance_has_weights_for_each_built_in_codebase() -> None:

@@ -82,8 +82,9 @@ class Model:
 
 
 def fit(
-    rows: Sequence[Mapping[str, float]], sabotaged: Sequence[bool], clusters: Sequence[str], names: Sequence[str]
-) -> Model:
+    rows: Sequence[Mapping[str, float]], sabotaged: Sequence[bool], clusters: Sequence[str], names: Sequence[str],
+    before: Model | None = None,
+) -> Model:  # fmt: skip
     """Weights from cases with known labels.
 
     Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label.
@@ -93,6 +94,8 @@ def fit(
         sabotaged: labels, [cases].
         clusters: codebases, [cases].
         names: the features to use.
+        before: what cases with less evidence taught; its weights and intercept are where those of these cases start. More
+            cases are read than executed.
     """
     from scipy.optimize import minimize
 
@@ -103,11 +106,13 @@ def fit(
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         score = theta[0] + x @ theta[1:]
         error = 1 / (1 + np.exp(-score)) - y
-        off = (theta[1:] - EXPECTED) / SPREAD
+        off = (theta - start) / SPREAD
+        off[0] *= before is not None
         value = weight @ (np.logaddexp(0, score) - y * score) + 0.5 * off @ off
-        return float(value), np.concatenate([[weight @ error], x.T @ (weight * error) + off / SPREAD])
+        return float(value), np.concatenate([[weight @ error], x.T @ (weight * error)]) + off / SPREAD
 
-    start = np.concatenate([[-0.5], np.full(len(names), EXPECTED)])
+    learned = {} if before is None else {**before.weights, "open_mistake": before.weights.get("mistake", EXPECTED)}
+    start = np.array([-0.5 if before is None else before.intercept, *(learned.get(name, EXPECTED) for name in names)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-6.0, 2.0)] + [(0.0, None)] * len(names)).x
     return Model(float(found[0]), {name: float(value) for name, value in zip(names, found[1:], strict=True)})
 
