@@ -281,6 +281,21 @@ def test_findings_without_a_difference_are_seen_in_the_paper_alone() -> None:
     assert contrast(0.02, 0.04) == 1.0 and contrast(120.0, 121.0) < 0.02 and contrast(-3.0, 3.0) == 1.0
 
 
+@pytest.mark.parametrize(
+    "heading", ["5. Conclusion", "Findings", "Key findings", "Take-aways", "Summary", "Main results"]
+)
+def test_findings_are_read_under_any_usual_heading_and_over_several_lines(heading: str) -> None:
+    text = f"## Results\n\nIt was 0.11.\n\n## {heading}\n\n1. Arm a reaches 0.91,\n   arm b 0.40.\n2. Both have 0.55 here\n   and 0.56 there.\n\n## Limits\n\nOnly 0.22.\n"
+    paper = Paper(text)
+    assert [(one.value, one.line) for one in paper.conclusion if one.decimals] == [
+        (0.91, 7),
+        (0.40, 7),
+        (0.55, 9),
+        (0.56, 9),
+    ]
+    assert paper.statement(7).endswith("arm b 0.40.") and 0.4 < levelled(paper) < 0.5
+
+
 def test_decisions_in_what_the_findings_compare_come_first(tmp_path: Path) -> None:
     code = "class DoublyRobust:\n    def on(self, x):\n        return x[:5]\n\n\nclass Inverse:\n    def on(self, x):\n        return x[:5]\n"
     paper = Paper("## Conclusion\n\n**Key Finding 1.** DR has 0.41, the direct method 0.40.\n")

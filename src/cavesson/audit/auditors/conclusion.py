@@ -60,9 +60,8 @@ class Conclusion:
         named = [one for one in paper.conclusion if one.decimals or one.percent or abs(one.value) >= 5]
         self.findings: dict[int, list[Path_]] = defaultdict(list)
         self.lost: list[Number] = []
-        lines = paper.text.split("\n")
         for one in named:
-            found = self._matches(one, lines[one.line - 1])
+            found = self._matches(one, paper.statement(one.line))
             self.findings[one.line] += [path for path in found if path not in self.findings[one.line]]
             if not found and one.decimals:
                 self.lost.append(one)

@@ -142,7 +142,7 @@ class Workspace:
         folder's others serve something else."""
         found = [
             name for name in self.texts
-            if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
+            if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|runs?|logs?|out(put)?s?|figures?|data)(/|\b)", name)
         ]  # fmt: skip
         named = [name for name in found if name in shlex.split(self.run or "")]
         beside = {Path(name).parent for name in named}
