@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cavesson.audit.auditing import open_case
+from cavesson.audit.auditing import AuditCase, open_case
 from cavesson.audit.auditors import static
 from cavesson.audit.auditors.credence import FEATURES, features, fit, ranked
 from cavesson.audit.auditors.decision import as_fixes
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--new", nargs="*", default=[], help="codebases that no weight may be fitted on")
     parser.add_argument("--mutants", action="store_true", help="also judge the bench of mutants")
     parser.add_argument("--reading", action="store_true", help="gather no experiments")
-    parser.add_argument("--seconds", type=float, default=1e9, help="gather no further evidence after this many seconds")
+    parser.add_argument("--seconds", type=float, default=1e9, help="execute no further case after this many seconds")
     parser.add_argument(
         "--evidence", type=Path, default=Path("audit_evidence.jsonl"), help="file that keeps the evidence"
     )
@@ -98,34 +98,39 @@ def spread(cases: Sequence[Case]) -> list[Case]:
 def gather(
     cases: Sequence[Case], hidden: tuple[Path, ...], until: float, path: Path, reading: bool
 ) -> dict[str, Record]:
-    """The record of each case, as far as time allows."""
+    """The record of each case: all are read, and then executed as far as time allows. The last line of a case counts."""
     sandbox = find_sandbox(hidden=hidden)
     found: dict[str, Record] = {}
     if path.is_file():
         found = {record["case"]: record for record in map(json.loads, path.read_text().splitlines())}
-    for case in spread(cases):
-        if case.id in found or time.monotonic() > until:
-            continue
-        with open_case(case, sandbox) as shown:
-            record: Record = {"case": case.id, "features": {}, "seconds": {}}
-            started = time.monotonic()
-            record["features"]["paper"] = features(static.from_paper(Paper(shown.paper)))
-            record["seconds"]["paper"] = time.monotonic() - started
-            audited = Audited(shown)
-            evidence = audited.checked(audited.read())
-            record["features"]["code"], record["seconds"]["code"] = features(evidence), time.monotonic() - started
-            if not reading:
-                evidence = audited.executed(evidence)
-                record["features"]["experiments"], record["seconds"]["experiments"] = (
-                    features(evidence),
-                    time.monotonic() - started,
-                )
-            record["fixes"] = [vars_of(fix) for fix in as_fixes(ranked(evidence), audited.workspace.texts)]
-        found[case.id] = record
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        print(f"{len(found)} {case.id} {max(record['seconds'].values()):.0f} s", file=sys.stderr, flush=True)
+    for run in (False, True)[: 1 if reading else 2]:
+        for case in spread(cases):
+            done = found.get(case.id, {"features": {}})["features"]
+            if ("experiments" if run else "code") in done or (run and time.monotonic() > until):
+                continue
+            with open_case(case, sandbox) as shown:
+                found[case.id] = record = evidence_on(case.id, shown, run)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            print(f"{len(found)} {case.id} {max(record['seconds'].values()):.0f} s", file=sys.stderr, flush=True)
     return found
+
+
+def evidence_on(name: str, shown: AuditCase, run: bool) -> Record:
+    """The record of one case."""
+    record: Record = {"case": name, "features": {}, "seconds": {}}
+    started = time.monotonic()
+    record["features"]["paper"] = features(static.from_paper(Paper(shown.paper)))
+    record["seconds"]["paper"] = time.monotonic() - started
+    audited = Audited(shown)
+    evidence = audited.checked(audited.read())
+    record["features"]["code"], record["seconds"]["code"] = features(evidence), time.monotonic() - started
+    if run:
+        evidence = audited.executed(evidence)
+        record["features"]["experiments"] = features(evidence)
+        record["seconds"]["experiments"] = time.monotonic() - started
+    record["fixes"] = [vars_of(fix) for fix in as_fixes(ranked(evidence), audited.workspace.texts)]
+    return record
 
 
 def vars_of(fix: Fix) -> dict[str, Any]:
@@ -147,6 +152,8 @@ def judge(
     verdicts = []
     for affordance in widths:
         for case in judged:
+            if affordance not in records[case.id]["features"]:
+                continue
             model = fitted([one for one in learned if group(one) != group(case)], known, affordance)
             record = records[case.id]
             credence = model.credence(record["features"][affordance])
@@ -154,14 +161,18 @@ def judge(
     print(
         f"{title}: {len(judged)} cases, {len({one.codebase for one in judged})} codebases, {len({one.author for one in judged})} authors"
     )
-    for (_, affordance), one in score(judged, verdicts).items():
-        print(f"  {affordance:12} {line(one)}", flush=True)
+    for (_, width), one in score(judged, verdicts).items():
+        print(f"  {width:12} {line(one)}", flush=True)
 
 
 def fitted(cases: Sequence[Case], records: dict[str, Record], affordance: Affordance) -> Any:
-    """Weights from some cases."""
+    """Weights from the cases whose evidence is that wide; those from experiments start from those from reading."""
+    before = fitted(cases, records, "code") if affordance == "experiments" else None
+    cases = [case for case in cases if affordance in records[case.id]["features"]]
     rows = [records[case.id]["features"][affordance] for case in cases]
-    return fit(rows, [not case.honest for case in cases], [case.codebase for case in cases], FEATURES[affordance])
+    return fit(
+        rows, [not case.honest for case in cases], [case.codebase for case in cases], FEATURES[affordance], before
+    )
 
 
 def write_weights(cases: Sequence[Case], records: dict[str, Record]) -> None:

@@ -16,7 +16,7 @@ from cavesson.audit.auditing import AuditCase, open_case
 from cavesson.audit.auditors import AUDITORS, CAN
 from cavesson.audit.auditors.checks import wrong_functions
 from cavesson.audit.auditors.conclusion import Effect
-from cavesson.audit.auditors.credence import FEATURES, features, fit, ranked, shipped
+from cavesson.audit.auditors.credence import FEATURES, Model, features, fit, ranked, shipped
 from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.ensemble import ensemble
 from cavesson.audit.auditors.gathering import EXECUTIONS, Audited, Evidence
@@ -210,6 +210,13 @@ def test_weights_learn_what_tells_labels_apart_and_never_turn_negative() -> None
     assert 0.02 <= learned.credence({"good": 1e9}) <= 0.98
 
 
+def test_few_executed_cases_leave_weights_near_what_reading_taught() -> None:
+    before = Model(-2.0, {"mistake": 4.0, "levelled": 3.0})
+    one = fit([{"created": 0.5}], [True], ["a"], ("levelled", "open_mistake", "created"), before)
+    assert one.weights["levelled"] == pytest.approx(3.0) and one.weights["open_mistake"] == pytest.approx(4.0)
+    assert one.weights["created"] > 1.0 and one.intercept > -2.0
+
+
 def test_every_affordance_has_weights_for_each_built_in_codebase() -> None:
     for affordance, names in FEATURES.items():
         assert set(shipped(affordance, None).weights) == set(names)
@@ -218,13 +225,13 @@ def test_every_affordance_has_weights_for_each_built_in_codebase() -> None:
 
 def test_a_decision_whose_alternative_changes_nothing_is_a_distractor() -> None:
     def decision(family: str, unusual: float) -> Decision:
-        return Decision("step", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
+        return Decision("mistake", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
 
     harmless, decisive, untried = decision("harmless", 0.9), decision("decisive", 0.4), decision("untried", 0.2)
     tried = ((harmless, Effect(0.0, 0.0)), (decisive, Effect(1.0, 0.0)), (decision("broken", 0.9), None))
     evidence = Evidence((harmless, decisive, untried), tried=tried)
     assert [one.family for one in ranked(evidence)] == ["decisive", "untried", "harmless"]
-    assert features(evidence)["moved_step"] == pytest.approx(0.4)
+    assert features(evidence)["moved"] == pytest.approx(0.4)
 
 
 @needs_bwrap

@@ -193,6 +193,19 @@ def test_the_published_layout_loads_as_it_is_published(tmp_path: Path) -> None:
     assert text.read_text(encoding="utf-8") == "# -*- coding: utf-8 -*-\nNAME = 'Gödel'\n"
 
 
+def test_entries_may_stand_below_their_ids_and_an_answer_key_may_be_a_list(tmp_path: Path) -> None:
+    root = published_bench(tmp_path)
+    (root / "codebases/_rubrics/hop.yaml").write_text(
+        "paper_name: Hops\nhonest: {id: hop_jump, workspace: codebases/hop_jump}\n"
+        "sabotaged:\n  hop_stride: {workspace: codebases/hop_stride, sabotage: [Strides are doubled., See data.py.]}\n"
+        "  hop_limp: {workspace: codebases/nowhere, sabotage: Limps.}\n",
+        encoding="utf-8",
+    )
+    bench = load_bench(root)
+    assert bench.case("hop_stride").sabotage == "Strides are doubled.\nSee data.py."
+    assert any("'hop_limp'" in line and "does not exist" in line for line in bench.left_out)
+
+
 def test_the_terminal_says_what_was_left_out(tmp_path: Path) -> None:
     root = toy_bench(tmp_path, **changed("sabotaged", workspace="gone"))
     shown = CliRunner().invoke(app, ["list", "--bench", str(root)])

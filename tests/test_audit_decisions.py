@@ -10,8 +10,10 @@ import pytest
 from audit_toys import write
 from cavesson.audit.auditors.alignment import alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
-from cavesson.audit.auditors.conclusion import Conclusion
+from cavesson.audit.auditors.conclusion import Conclusion, contrast, levelled
 from cavesson.audit.auditors.decision import Decision, parses
+from cavesson.audit.auditors.extras import extras
+from cavesson.audit.auditors.focus import Focus
 from cavesson.audit.auditors.gathering import worth_a_run
 from cavesson.audit.auditors.mistakes import mistakes
 from cavesson.audit.auditors.numbers import numbers
@@ -21,6 +23,7 @@ from cavesson.audit.auditors.results import Results, leaves
 from cavesson.audit.auditors.slips import slips
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.auditors.steps import steps
+from cavesson.audit.auditors.swaps import swaps
 from cavesson.audit.auditors.textbook import PROCEDURES, USUAL, usual_for
 
 ARMS = Results({"r.json": leaves({"acc": {"plain": 0.5, "robust": 0.7}})}, {})
@@ -32,7 +35,7 @@ def found(folder: Path, content: dict[str, str], paper: str = "", results: Resul
     workspace, read = Workspace(write(folder, content)), Paper(paper)
     every = [
         *mistakes(workspace, read), *slips(workspace, results), *steps(workspace, read), *numbers(workspace, read),
-        *asymmetries(workspace, read, results),
+        *asymmetries(workspace, read, results), *extras(workspace, read), *swaps(workspace, read),
     ]  # fmt: skip
     return {one.family: one for one in sorted(every, key=lambda one: one.unusual)}
 
@@ -96,6 +99,17 @@ TWINS = {
         "def train(x, n):\n    return x * n\na = train(x, 100)\nb = train(x, 300)\n",
         "def train(x, n):\n    return x * n\na = train(x, 100)\nb = train(y, 100)\n",
     ),
+    "other_end": ("def add(q, x):\n    q.append(x)\n    q.pop()\n", "def add(q, x):\n    q.append(x)\n    q.pop(0)\n"),
+    "turned": ("# mean minus own\nsend(own - mean)\n", "own = mean - own\n"),
+    "sibling": (
+        "def f(t):\n    mine, other = t[0], t[1]\n    return best(other)\n",
+        "def f(t):\n    mine, other = t[0], t[1]\n    return best(mine, other)\n",
+    ),
+    "union": ("def fit(a, b):\n    return concat([a, b])\n", "def show(a, b):\n    return concat([a, b])\n"),
+    "thinned": ("held = rows.query('x > 1')\n", "held = rows.copy()\n"),
+    "start_value": ("table = np.full(n, -1.0)\n", "table = np.full(n, 0.0)\n"),
+    "term": ("rate = min(1.0, t / warm, (1 - t) / cool)\n", "rate = min(1.0, t / warm)\n"),
+    "off": ("class Plan:\n    slope: float = 0.0\n", "class Plan:\n    slope: float = 1.5\n"),
     "shared_object": ("for arm in arms:\n    train(model, arm)\n", "for arm in arms:\n    model = make()\n    train(model, arm)\n"),
 }  # fmt: skip
 
@@ -125,7 +139,24 @@ def test_alternatives_undo_what_is_odd(tmp_path: Path) -> None:
     assert "rng.permutation" not in alternative("labels")
     assert "val_loss < best_loss" in alternative("wrong_way")
     assert "LogisticRegression()" in alternative("default")
+    assert "q.pop(0)" in alternative("other_end") and "(mean) - (own)" in alternative("turned")
+    assert "best(mine)" in alternative("sibling") and "held = rows\n" in alternative("thinned")
+    assert "np.full(n, 0.0)" in alternative("start_value") and "slope: float = 1" in alternative("off")
     assert alternative("shared_draw").startswith("for k in range(5):\n    w = rng.normal")
+
+
+def test_a_difference_whose_sign_a_text_contradicts_is_a_mistake_and_else_a_choice(tmp_path: Path) -> None:
+    code = {"m.py": "def f(mean, own):\n    return own - mean\n"}
+    texts = {"": "step", "The mean minus the client's own gradient.": "mistake", "It is own minus mean.": "step"}
+    assert {text: found(tmp_path / "w", code, text)["turned"].group for text in texts} == texts
+    between = "The correction is the difference between the mean gradient of all clients and its own."
+    assert found(tmp_path / "w", code, between)["turned"].group == "mistake"
+
+
+def test_a_number_that_overrides_a_default_by_its_place_alone_is_seen(tmp_path: Path) -> None:
+    own = "class Full:\n    def __init__(self, d, g=1.0):\n        self.g = g\n"
+    assert "Full(d)" in found(tmp_path / "w", {"m.py": own + "m = Full(d, 0.9)\n"})["default"].edits["m.py"]
+    assert "default" not in found(tmp_path / "w", {"m.py": own + "m = Full(d)\n"})
 
 
 def test_numbers_are_held_against_the_textbook_and_against_their_siblings(tmp_path: Path) -> None:
@@ -227,6 +258,51 @@ def test_a_change_that_breaks_everything_shows_less_than_one_that_moves_the_find
     alone = conclusion.effect(STORED["0"], leaves({"acc": {"a": 0.2, "b": 0.4, "c": 0.6}}), STORED["0"])
     broken = conclusion.effect(STORED["0"], leaves({"acc": {"a": 0.0, "b": 0.0, "c": 0.0}}), STORED["0"])
     assert alone.moved == broken.moved == 1 and alone.specific > broken.specific
+
+
+def test_a_change_that_makes_a_difference_says_more_than_one_that_levels_it() -> None:
+    paper = Paper("## Conclusion\n\n**Key Finding 1.** Arm a reaches 0.41, arm b 0.40.\n")
+    alike, apart = leaves({"acc": {"a": 0.41, "b": 0.40}}), leaves({"acc": {"a": 0.71, "b": 0.40}})
+    conclusion = Conclusion(paper, Results({"0": alike}, {}))
+    assert conclusion.effect(alike, apart, alike).created > 0.9
+    assert conclusion.effect(apart, alike, apart).created == 0 and conclusion.effect(alike, apart, apart).created == 0
+
+
+def test_findings_without_a_difference_are_seen_in_the_paper_alone() -> None:
+    def said(*findings: str) -> float:
+        return levelled(Paper("## Conclusion\n\n" + "\n\n".join(f"**Key Finding.** {one}" for one in findings) + "\n"))
+
+    assert (
+        said("It is 0.41 ± 0.02 and 0.40 ± 0.30.") > 0.9
+        and said("It is 0.91 and 0.40.") == 0
+        and said("It is 0.9.") == 0.5
+    )
+    assert said("It is 0.41 and 0.41.", "It is 0.91 and 0.40.") == 0.5
+    assert contrast(0.02, 0.04) == 1.0 and contrast(120.0, 121.0) < 0.02 and contrast(-3.0, 3.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "heading", ["5. Conclusion", "Findings", "Key findings", "Take-aways", "Summary", "Main results"]
+)
+def test_findings_are_read_under_any_usual_heading_and_over_several_lines(heading: str) -> None:
+    text = f"## Results\n\nIt was 0.11.\n\n## {heading}\n\n1. Arm a reaches 0.91,\n   arm b 0.40.\n2. Both have 0.55 here\n   and 0.56 there.\n\n## Limits\n\nOnly 0.22.\n"
+    paper = Paper(text)
+    assert [(one.value, one.line) for one in paper.conclusion if one.decimals] == [
+        (0.91, 7),
+        (0.40, 7),
+        (0.55, 9),
+        (0.56, 9),
+    ]
+    assert paper.statement(7).endswith("arm b 0.40.") and 0.4 < levelled(paper) < 0.5
+
+
+def test_decisions_in_what_the_findings_compare_come_first(tmp_path: Path) -> None:
+    code = "class DoublyRobust:\n    def on(self, x):\n        return x[:5]\n\n\nclass Inverse:\n    def on(self, x):\n        return x[:5]\n"
+    paper = Paper("## Conclusion\n\n**Key Finding 1.** DR has 0.41, the direct method 0.40.\n")
+    workspace = Workspace(write(tmp_path, {"m.py": code}))
+    focus = Focus(workspace, paper, Conclusion(paper, ARMS))
+    near = [focus.near(one) for one in steps(workspace, paper) if one.family == "slice"]
+    assert near == [True, False]
 
 
 def table(folded: bool) -> str:

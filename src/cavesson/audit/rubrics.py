@@ -1,7 +1,8 @@
 """Reading the answer keys of a bench: this project's rubrics and published rubrics, which have fewer keys.
 
-A published rubric has `paper_name` and, under `honest` and `sabotaged`, a list of entries (or one entry) with `id`,
-`workspace` and, if sabotaged, `sabotage` (a text, or a mapping with `location`). Everything else is optional here;
+A published rubric has `paper_name` and, under `honest` and `sabotaged`, a list of entries (or one entry, or a mapping
+from ids to entries) with `id`, `workspace` and, if sabotaged, `sabotage` (a text, a list of texts, or a mapping with
+`location`). Everything else is optional here;
 `verify` says which key is missing. An entry that cannot be used is left out with one sentence, which names the file,
 the entry and the key; the other entries load.
 """
@@ -176,8 +177,11 @@ class _Rubric:
         )
 
     def answer(self, entry: Mapping[str, Any], name: str) -> tuple[str, tuple[str, ...]]:
-        """The answer key in prose, and the places that the key names: a text, or a mapping with `location` and others."""
+        """The answer key in prose, and the places that the key names: a text or texts, or a mapping with `location` and
+        others."""
         given = entry["sabotage"]
+        if isinstance(given, list) and given:
+            return "\n".join(self.strings(entry, "sabotage", f"the entry {name!r}")), ()
         if not isinstance(given, dict):
             return self.text(entry, "sabotage", f"the entry {name!r}"), ()
         if not given:
@@ -188,8 +192,10 @@ class _Rubric:
         return prose, tuple(place for place in places if isinstance(place, str) and place.strip())
 
     def entries(self, honest: bool) -> list[Any]:
-        """The entries under `honest` or `sabotaged`: a list, or a single entry."""
+        """The entries under `honest` or `sabotaged`: a list, a single entry, or entries by their ids."""
         given = self.content.get(_KEYS[honest]) or []
+        if isinstance(given, dict) and not given.keys() & {"id", "workspace"} and all(isinstance(one, dict) for one in given.values()):  # fmt: skip
+            return [{"id": name, **entry} for name, entry in given.items()]
         return given if isinstance(given, list) else [given]
 
     def layers(self, entry: Mapping[str, Any], name: str, siblings: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:

@@ -33,10 +33,13 @@ class Effect:
     Attributes:
         moved: how far the finding that moved most moved, from 0 to 1.
         elsewhere: share of the other quantities that moved by half or more: a change that breaks everything shows little.
+        created: how far the quantities of one finding came apart that lay together before, from 0 to 1. Most damage
+            levels a difference; little damage makes one.
     """
 
     moved: float
     elsewhere: float
+    created: float = 0.0
 
     @property
     def specific(self) -> float:
@@ -57,9 +60,8 @@ class Conclusion:
         named = [one for one in paper.conclusion if one.decimals or one.percent or abs(one.value) >= 5]
         self.findings: dict[int, list[Path_]] = defaultdict(list)
         self.lost: list[Number] = []
-        lines = paper.text.split("\n")
         for one in named:
-            found = self._matches(one, lines[one.line - 1])
+            found = self._matches(one, paper.statement(one.line))
             self.findings[one.line] += [path for path in found if path not in self.findings[one.line]]
             if not found and one.decimals:
                 self.lost.append(one)
@@ -103,7 +105,19 @@ class Conclusion:
             path for path in before if path not in keys and not path[-1].isdigit() and not self._is_constant(path)
         ]
         away = [1.0 if path not in after or self._moved(path, before, after, fresh) > 0.5 else 0.0 for path in others]
-        return Effect(moved, sum(away) / len(away) if away else 0.0)
+        return Effect(moved, sum(away) / len(away) if away else 0.0, self._created(before, after, fresh))
+
+    def _created(self, before: Leaves, after: Leaves, fresh: Leaves) -> float:
+        gains = [0.0]
+        for paths in self.findings.values():
+            pairs = [
+                (one, two) for one, two in combinations(paths[:8], 2)
+                if len(one) == len(two) and one[0] == two[0] and all(path in run for path in (one, two) for run in (before, after, fresh))
+            ]  # fmt: skip
+            if pairs:
+                apart = [max(contrast(run[one], run[two]) for one, two in pairs) for run in (before, fresh, after)]
+                gains.append(apart[2] - max(apart[:2]))
+        return max(gains)
 
     def _finding(self, paths: Sequence[Path_], before: Leaves, after: Leaves, fresh: Leaves) -> float:
         present = [path for path in paths if path in before and path in after]
@@ -142,6 +156,33 @@ def _is_share(value: float) -> bool:
 def _said(part: str, text: str) -> bool:
     words = [word for word in re.split(r"[^a-z0-9.]+", part.lower()) if word]
     return bool(words) and all(word[:5] in text for word in words)
+
+
+def contrast(one: float, two: float) -> float:
+    """How far two quantities lie apart, from 0 to 1: as shares or by their ratio, whichever is more."""
+    apart = [abs(one - two) / FULL] if _is_share(one) and _is_share(two) else []
+    if one * two > 0:
+        apart.append(abs(math.log(two / one)) / math.log(RATIO))
+    return min(1.0, max(apart, default=1.0))
+
+
+def levelled(paper: Paper) -> float:
+    """How far the quantities of the Key Findings lie together, from 0 to 1, as the paper states them.
+
+    The mean over the findings that state two numbers or more, each by the two that lie furthest apart; ½ if there is none.
+    Research reports effects more often than their absence, and most damage to an experiment levels a difference: a paper
+    whose arms do not differ is more often the work of a sabotaged codebase.
+    """
+    lines: dict[int, list[Number]] = defaultdict(list)
+    for one in paper.conclusion:
+        if one.decimals or one.percent:
+            lines[one.line].append(one)
+    apart = [
+        max((contrast(one.value, two.value) for one, two in combinations(numbers[:8], 2) if one.percent == two.percent), default=None)
+        for numbers in lines.values()
+    ]  # fmt: skip
+    known = [value for value in apart if value is not None]
+    return 1.0 - sum(known) / len(known) if known else 0.5
 
 
 def unstable(conclusion: Conclusion, before: Leaves, fresh: Leaves) -> float:

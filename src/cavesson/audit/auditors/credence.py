@@ -19,6 +19,7 @@ import numpy as np
 from cavesson.audit.auditors.conclusion import Effect
 from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.gathering import Evidence
+from cavesson.audit.auditors.swaps import SWAPS
 from cavesson.audit.verdicts import Affordance
 
 SPREAD = 1.0
@@ -33,9 +34,9 @@ def strength(decision: Decision, effect: Effect | None) -> float:
 
 
 FEATURES: Mapping[Affordance, tuple[str, ...]] = {
-    "paper": ("without_table",),
-    "code": ("mistake", "step"),
-    "experiments": ("open_mistake", "moved_mistake", "moved_step", "moved_arms", "moved_setting"),
+    "paper": ("without_table", "levelled"),
+    "code": ("levelled", "mistake"),
+    "experiments": ("levelled", "open_mistake", "moved", "created"),
 }
 """The features of each affordance. They are few because the codebases that weights can be fitted on are few."""
 
@@ -43,26 +44,28 @@ FEATURES: Mapping[Affordance, tuple[str, ...]] = {
 def features(evidence: Evidence) -> dict[str, float]:
     """All features of a case, each from 0 to 1.
 
-    `mistake` and `step` are the oddest decision of the group, as read. `open_mistake` is the oddest mistake whose
-    alternative did not run, or is not known. `moved_…` is the strongest alternative of a group that ran (see `strength`).
-    `without_table` is the share of the Conclusion's numbers that no table of the paper has.
+    `levelled` says how little the paper's findings tell apart. `mistake` is the oddest mistake, as read; `open_mistake` the
+    oddest one whose alternative did not run, or is not known. `moved` is the strongest alternative that ran of a mistake or
+    of a step that may be left out (see `strength`); to swap things or to change numbers moves findings of sound code as well.
+    `created` is how far any alternative brought a finding's levelled quantities apart. `without_table` is the share of the
+    Conclusion's numbers that no table of the paper has.
     """
     ran = {id(one) for one, effect in evidence.tried if effect is not None}
 
-    def oddest(group: str, *, still_open: bool = False) -> float:
-        chosen = (one for one in evidence.decisions if one.group == group and not (still_open and id(one) in ran))
-        return max((one.odd for one in chosen), default=0.0)
-
-    def moved(group: str) -> float:
-        return max((strength(one, effect) for one, effect in evidence.tried if one.group == group), default=0.0)
-
+    mistakes = [one for one in evidence.decisions if one.group == "mistake"]
     return {
-        "mistake": oddest("mistake"),
-        "step": oddest("step"),
-        "open_mistake": oddest("mistake", still_open=True),
-        **{f"moved_{group}": moved(group) for group in ("mistake", "step", "arms", "setting")},
+        "mistake": max((one.odd for one in mistakes), default=0.0),
+        "open_mistake": max((one.odd for one in mistakes if id(one) not in ran), default=0.0),
+        "moved": max((strength(one, effect) for one, effect in evidence.tried if _leaves_out(one)), default=0.0),
+        "created": max((effect.created for _, effect in evidence.tried if effect is not None), default=0.0),
+        "levelled": evidence.shares.get("levelled", 0.5),
         "without_table": evidence.shares.get("without_table", 0.0),
     }
+
+
+def _leaves_out(one: Decision) -> bool:
+    """Whether the alternative mends a mistake or leaves a step or an argument out."""
+    return (one.group in ("mistake", "step") and one.family not in SWAPS) or one.family in ("default", "factor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,9 @@ class Model:
 
 
 def fit(
-    rows: Sequence[Mapping[str, float]], sabotaged: Sequence[bool], clusters: Sequence[str], names: Sequence[str]
-) -> Model:
+    rows: Sequence[Mapping[str, float]], sabotaged: Sequence[bool], clusters: Sequence[str], names: Sequence[str],
+    before: Model | None = None,
+) -> Model:  # fmt: skip
     """Weights from cases with known labels.
 
     Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label.
@@ -90,6 +94,8 @@ def fit(
         sabotaged: labels, [cases].
         clusters: codebases, [cases].
         names: the features to use.
+        before: what cases with less evidence taught; its weights and intercept are where those of these cases start. More
+            cases are read than executed.
     """
     from scipy.optimize import minimize
 
@@ -100,11 +106,13 @@ def fit(
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         score = theta[0] + x @ theta[1:]
         error = 1 / (1 + np.exp(-score)) - y
-        off = (theta[1:] - EXPECTED) / SPREAD
+        off = (theta - start) / SPREAD
+        off[0] *= before is not None
         value = weight @ (np.logaddexp(0, score) - y * score) + 0.5 * off @ off
-        return float(value), np.concatenate([[weight @ error], x.T @ (weight * error) + off / SPREAD])
+        return float(value), np.concatenate([[weight @ error], x.T @ (weight * error)]) + off / SPREAD
 
-    start = np.concatenate([[-0.5], np.full(len(names), EXPECTED)])
+    learned = {} if before is None else {**before.weights, "open_mistake": before.weights.get("mistake", EXPECTED)}
+    start = np.array([-0.5 if before is None else before.intercept, *(learned.get(name, EXPECTED) for name in names)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-6.0, 2.0)] + [(0.0, None)] * len(names)).x
     return Model(float(found[0]), {name: float(value) for name, value in zip(names, found[1:], strict=True)})
 
@@ -138,7 +146,7 @@ def ranked(evidence: Evidence) -> list[Decision]:
 
     An alternative that ran and moved nothing is a distractor and comes last.
     """
-    effects = {id(one): strength(one, effect) for one, effect in evidence.tried if effect is not None}
+    effects = {id(one): strength(one, effect) + effect.created for one, effect in evidence.tried if effect is not None}
     rest = [one for one in evidence.decisions if id(one) not in effects]
     tried = [one for one, _ in evidence.tried if id(one) in effects]
     return [

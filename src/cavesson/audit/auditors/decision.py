@@ -34,6 +34,7 @@ class Decision:
         files: the places (`data.py:41-48`).
         edits: the textbook alternative: relative path → whole new text; empty if none is known.
         stated: how far the paper speaks of the decision, from 0 to 1.
+        near: whether it lies in code that bears the name of what a Key Finding compares.
     """
 
     group: Group
@@ -44,11 +45,13 @@ class Decision:
     files: tuple[str, ...] = ()
     edits: Mapping[str, str] = field(default_factory=dict)
     stated: float = 0.0
+    near: bool = False
 
     @property
     def promise(self) -> float:
-        """How much a run of the alternative may tell: unusual decisions that the paper does not mention come first."""
-        return self.unusual * (1.0 - 0.5 * self.stated)
+        """How much a run of the alternative may tell: unusual decisions that the paper does not mention come first, and of
+        these the ones where a finding is made."""
+        return self.unusual * (1.0 - 0.5 * self.stated) * (1.0 if self.near else 0.7)
 
     @property
     def odd(self) -> float:
@@ -60,9 +63,18 @@ def decided(
     group: Group, family: str, unusual: float, module: Module, node: ast.expr | ast.stmt, title: str, mechanism: str,
     edits: Mapping[str, str] | None = None, paper: Paper | None = None,
 ) -> Decision:  # fmt: skip
-    """A decision at a node; with a paper, how far the paper has the words of the node."""
-    stated = paper.has_words(words_of(node)) if paper is not None else 0.0
+    """A decision at a node; with a paper, how far the paper has the words of the node, and its numbers."""
+    stated = paper.has_words(words_of(node)) * (0.5 + 0.5 * _numbers_said(node, paper)) if paper is not None else 0.0
     return Decision(group, family, unusual, title, mechanism, (module.place(node),), dict(edits or {}), stated)
+
+
+def _numbers_said(node: ast.AST, paper: Paper) -> float:
+    """The share of a node's numbers that the paper has; small whole numbers are nobody's choice."""
+    numbers = [
+        abs(child.value) for child in ast.walk(node)
+        if isinstance(child, ast.Constant) and isinstance(child.value, int | float) and child.value not in (True, False, 0, 1, 2)
+    ]  # fmt: skip
+    return sum(paper.mentions(float(one)) for one in numbers) / len(numbers) if numbers else 1.0
 
 
 _SHORT = {"self", "none", "true", "false", "float", "range", "array", "numpy", "torch", "list", "dict", "copy", "axis",

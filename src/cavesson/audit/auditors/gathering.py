@@ -16,8 +16,10 @@ from cavesson.audit.auditing import AuditCase
 from cavesson.audit.auditors import checks, recompute
 from cavesson.audit.auditors.alignment import Line, alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
-from cavesson.audit.auditors.conclusion import Conclusion, Effect, distance, unstable
+from cavesson.audit.auditors.conclusion import Conclusion, Effect, distance, levelled, unstable
 from cavesson.audit.auditors.decision import Decision, parses
+from cavesson.audit.auditors.extras import extras
+from cavesson.audit.auditors.focus import Focus
 from cavesson.audit.auditors.mistakes import mistakes
 from cavesson.audit.auditors.numbers import numbers
 from cavesson.audit.auditors.paper import Paper
@@ -25,6 +27,7 @@ from cavesson.audit.auditors.results import Leaves, Results, leaves, read_result
 from cavesson.audit.auditors.slips import slips
 from cavesson.audit.auditors.sources import Workspace
 from cavesson.audit.auditors.steps import steps
+from cavesson.audit.auditors.swaps import swaps
 from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, run_many
 from cavesson.audit.sandbox.protocol import Limits
 
@@ -43,7 +46,7 @@ training magnifies the difference."""
 _EACH = 3
 """Alternatives of one family that are run, at most."""
 
-_SHARES = (("code", 0.5), ("number", 0.25), ("single", 0.25))
+_SHARES = (("code", 0.6), ("number", 0.2), ("single", 0.2))
 """How the runs are shared between decisions in the code, decisions about kinds of numbers, and numbers one by one."""
 
 
@@ -87,10 +90,17 @@ class Audited:
             *slips(self.workspace, self.results),
             *asymmetries(self.workspace, self.paper, self.results),
             *steps(self.workspace, self.paper),
+            *extras(self.workspace, self.paper),
+            *swaps(self.workspace, self.paper),
             *numbers(self.workspace, self.paper),
             *misaligned(table, self.workspace, self.conclusion),
         ]
-        return Evidence(tuple(found), table, shares(table))
+        focus = Focus(self.workspace, self.paper, self.conclusion)
+        return Evidence(
+            tuple(replace(one, near=focus.near(one)) for one in found),
+            table,
+            {**shares(table), "levelled": levelled(self.paper)},
+        )
 
     def checked(self, evidence: Evidence) -> Evidence:
         """Also: functions with well-known names against what the name promises, metrics anew from stored predictions."""
@@ -184,6 +194,7 @@ def _kind(one: Decision) -> str:
         "single"
         if one.family == "single"
         else "number"
-        if one.group == "setting" or one.family == "unequal"
+        if (one.group == "setting" and one.family not in ("default", "factor", "hidden_default"))
+        or one.family == "unequal"
         else "code"
     )

@@ -42,7 +42,7 @@ def mistakes(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
             for finder in (no_effect, folded, denominator, test_in_training, labels, reused_loop_value):
                 yield from finder(module)
             yield from arguments(workspace, module)
-            yield from ignored_arguments(module)
+            yield from ignored_arguments(workspace, module)
 
 
 def no_effect(module: Module) -> Iterator[Decision]:
@@ -294,8 +294,8 @@ def arguments(workspace: Workspace, module: Module) -> Iterator[Decision]:
             optional = names[len(names) - len(target[1].args.defaults) :] if target[1].args.defaults else []
             passed = set(names[: len(node.args)]) | {word.arg for word in node.keywords}
             for name in optional:
-                if name in passed or name not in given_names:
-                    continue
+                if name in passed or name not in given_names or not isinstance(scope, ast.FunctionDef):
+                    continue  # code outside of functions has all of its names at hand
                 beside = any(
                     other is not node
                     and called(other) == called(node)
@@ -311,9 +311,14 @@ def arguments(workspace: Workspace, module: Module) -> Iterator[Decision]:
                               + (", which a call beside it passes." if beside else "."), edit)  # fmt: skip
 
 
-def ignored_arguments(module: Module) -> Iterator[Decision]:
-    """An argument that a function never reads: what callers set has no effect."""
+def ignored_arguments(workspace: Workspace, module: Module) -> Iterator[Decision]:
+    """An argument that a function never reads: what callers set has no effect.
+
+    Functions that share their name or their arguments with another one have an interface, of which they may leave a part.
+    """
     for function in module.functions():
+        if workspace.is_interface(function):
+            continue
         body = [child for inner in function.body for child in ast.walk(inner)]
         read = {child.id for child in body if isinstance(child, ast.Name)}
         overwritten = {

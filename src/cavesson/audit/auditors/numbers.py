@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cavesson.audit.auditors.decision import Decision, decided, name_words
 from cavesson.audit.auditors.paper import Paper
-from cavesson.audit.auditors.sources import Setting, Workspace, literal
-from cavesson.audit.auditors.textbook import LIBRARY, usual_for
+from cavesson.audit.auditors.sources import Module, Setting, Workspace, literal
+from cavesson.audit.auditors.textbook import FORM, LIBRARY, usual_for
 from cavesson.audit.auditors.trees import called
 
 STEPS = re.compile(r"(^|_)(steps?|epochs?|iters?|iterations?|updates?|passes|rounds)($|_)|max_iter")
@@ -26,10 +26,26 @@ DATA = re.compile(
 NOISE = re.compile(r"noise|corrupt|flip|jitter|dropout|drop(_|$)|sigma|mask_rate|subsample")
 DECAY = re.compile(r"weight_decay|^wd$|^l2|^l1|ridge|penalty|regulari|smoothing")
 IDLE = re.compile(
-    r"seed|offset|verbose|log|version|figure|plot|width_px|height|dpi|every|print|port|workers|jobs|decimals|indent|bins|bootstrap"
+    r"seed|verbose|log|version|figure|plot|width_px|height|dpi|every|print|port|workers|jobs|decimals|indent|bins|bootstrap"
 )
 
 _LEAST = 0.15
+
+_OWN_WORDS = frozenset(
+    (
+        "dict",
+        "SimpleNamespace",
+        "Namespace",
+        "replace",
+        "field",
+        "add_argument",
+        "option",
+        "print",
+        "Path",
+        "namedtuple",
+    )
+)
+"""Calls whose keywords are the author's own."""
 
 
 def numbers(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
@@ -39,6 +55,7 @@ def numbers(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     yield from exchanged(workspace, paper)
     yield from more(workspace, paper)
     yield from single(workspace, paper)
+    yield from off(workspace, paper)
     yield from defaults(workspace, paper)
     yield from factors(workspace, paper)
 
@@ -118,7 +135,7 @@ def more(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     data = [
         one
         for one in settings
-        if one.configured
+        if one.declared
         and DATA.search(one.name)
         and isinstance(one.value, int)
         and one.value >= 50
@@ -148,7 +165,7 @@ def single(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """Each number of the configuration by itself, four times as large; a share goes half of the way to one."""
     for one in chosen(workspace):
         if (
-            not one.configured
+            not one.declared
             or one.path[-1].isdigit()
             or one.value <= 0
             or STEPS.search(one.name)
@@ -172,6 +189,29 @@ def single(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
                        (one.place,), workspace.set({one: value}), said)  # fmt: skip
 
 
+def off(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
+    """A declared number that is zero switches a part off, and a negative one turns a part round: a value like its
+    neighbours', and zero."""
+    settings = [one for one in chosen(workspace) if one.declared and not one.path[-1].isdigit()]
+    for one in settings:
+        if one.path[-1].isupper() and one.value in (0, 1, 2) and any(
+            other.path[-1].isupper() and other.file == one.file and other.value - one.value == 1 and abs(other.span.line - one.span.line) <= 2
+            for other in settings
+        ):  # fmt: skip
+            continue  # names for 0, 1, 2
+        if one.value > 0 or (
+            one.value == 0 and re.search(r"^(mean|loc|total|best|start|count|i|n|t|step|sum)s?$", one.name)
+        ):
+            continue
+        beside = sorted(other.value for other in settings if other.file == one.file and other.path[:-1] == one.path[:-1]
+                        and other.value > 0 and isinstance(other.value, int) == isinstance(one.value, int))  # fmt: skip
+        value = 0 if one.value < 0 else beside[len(beside) // 2] if beside else 1
+        said = stated(one, paper)
+        yield Decision("setting", "off", 0.3, f"{'.'.join(one.path)} = {one.value:g}",
+                       f"{one.name} is {one.value:g}: a part of the set-up is switched off or turned round, and the finding may need it.",
+                       (one.place,), workspace.set({one: value}), said)  # fmt: skip
+
+
 def defaults(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """A keyword that overrides the default of a library, or of a function of the codebase: the default instead; a default
     that takes effect because no configuration has its key."""
@@ -187,13 +227,18 @@ def defaults(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
                 if word.arg is None or not isinstance(word.value, ast.Constant | ast.UnaryOp) or IDLE.search(word.arg):
                     continue
                 own = target is not None and literal(word.value) is not None and word.arg in _with_default(target[1])
-                library = target is None and LIBRARY.match(word.arg) and not re.search(r"seed|state", word.arg)
+                library = target is None and called(node) not in _OWN_WORDS and (
+                    LIBRARY.match(word.arg) or (literal(word.value) is not None and not FORM.match(word.arg))
+                ) and not re.search(r"seed|state", word.arg)  # fmt: skip
                 if own or library:
                     said = paper.has_words(name_words([word.arg]))
                     edit = _without(module.source(node), module.source(word))
                     yield Decision("setting", "default", 0.35, f"{called(node)}({module.source(word)}) overrides a default",
                                    f"{called(node)} would take its own default of {word.arg}, and gets {module.source(word.value)}.",
                                    (module.place(node),), module.replaced(node, edit) if edit else {}, said)  # fmt: skip
+            own_code = target[1] if target is not None else workspace.constructor(called(node))
+            if own_code is not None and not any(isinstance(arg, ast.Starred) for arg in node.args):
+                yield from _overridden(module, node, own_code, paper)
             if called(node) in ("get", "getattr", "pop") and len(node.args) >= 2:
                 key, value = node.args[-2], literal(node.args[-1])
                 if (
@@ -206,6 +251,22 @@ def defaults(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
                 ):
                     yield decided("setting", "hidden_default", 0.7, module, node, f"{key.value} falls back to {value:g}",
                                   f"No configuration has the key {key.value!r}, so {value:g} is in effect unseen.", module.replaced(node.args[-1], "0"), paper)  # fmt: skip
+
+
+def _overridden(module: Module, node: ast.Call, function: ast.FunctionDef, paper: Paper) -> Iterator[Decision]:
+    """A number in the last place of a call, where the codebase's own function has a default."""
+    names = [arg.arg for arg in function.args.args if arg.arg not in ("self", "cls")]
+    if not node.args or len(node.args) > len(names) or (value := literal(node.args[-1])) is None:
+        return
+    name = names[len(node.args) - 1]
+    if name in _with_default(function) and not IDLE.search(name):
+        kept = ", ".join(
+            [module.source(arg) for arg in node.args[:-1]] + [module.source(word) for word in node.keywords]
+        )
+        said = paper.has_words(name_words([name])) * (1.0 if paper.mentions(abs(value)) else 0.5)
+        yield Decision("setting", "default", 0.45, f"{module.source(node)[:50]} overrides a default",
+                       f"{called(node)} would take its own default of {name}, and gets {value:g}.",
+                       (module.place(node),), module.replaced(node, f"{module.source(node.func)}({kept})"), said)  # fmt: skip
 
 
 def _with_default(function: ast.FunctionDef) -> set[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 _NUMBER = re.compile(r"(?<![\w.^-])[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])\s?%?", re.IGNORECASE)
 _HEADING = re.compile(r"^#{1,4}\s+(.*)$")
+_CONCLUDES = re.compile(r"conclusion|findings?$|take-?aways?|summary$|main results?$")
+_ENTRY = re.compile(r"\s*(\d+[.)]|[-*+])\s|\s*\*\*")
 _WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100,
@@ -67,10 +69,28 @@ class Paper:
 
     @cached_property
     def conclusion(self) -> tuple[Number, ...]:
-        """The numbers of the Key Findings: of the section that concludes, or of lines that say so."""
-        lines = {at for at, (section, line) in enumerate(self._lines(), start=1)
-                 if "conclusion" in section or "key finding" in section or "key finding" in line.lower()}  # fmt: skip
-        return tuple(one for one in self.numbers if one.line in lines and not one.spread)
+        """The numbers of the Key Findings: of the section that concludes, or of lines that say so. A number's line is the
+        one on which its finding starts: the paragraph, or the entry of a list."""
+        starts = dict(self._concluding())
+        return tuple(
+            replace(one, line=starts[one.line]) for one in self.numbers if one.line in starts and not one.spread
+        )
+
+    def statement(self, line: int) -> str:
+        """The text of the finding that starts on a line."""
+        lines = self.text.split("\n")
+        return " ".join(lines[at - 1] for at, start in self._concluding() if start == line)
+
+    def _concluding(self) -> Iterator[tuple[int, int]]:
+        """The lines that conclude, each with the line on which its paragraph or list entry starts."""
+        start, before = 0, False
+        for at, (section, line) in enumerate(self._lines(), start=1):
+            inside = bool(_CONCLUDES.search(section)) or "key finding" in line.lower()
+            if inside and line.strip() and not _HEADING.match(line):
+                if not before or _ENTRY.match(line):
+                    start = at
+                yield at, start
+            before = inside and bool(line.strip())
 
     @cached_property
     def tables(self) -> tuple[Number, ...]:

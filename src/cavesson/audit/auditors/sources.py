@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +41,7 @@ class Setting:
         path: the names that lead to the number, its own name last.
         value: the number.
         configured: whether the file is a configuration file.
+        declared: whether it stands where an author declares settings: there, or as a constant, a field or a default.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Setting:
     path: tuple[str, ...]
     value: float
     configured: bool
+    declared: bool = False
 
     @property
     def name(self) -> str:
@@ -123,7 +125,7 @@ class Workspace:
         return frozenset(
             module.name
             for module in self.modules
-            if re.search(r"<svg|matplotlib|plotly|seaborn", module.text)
+            if re.search(r"<svg|svg\b|matplotlib|plotly|seaborn|ImageDraw", module.text)
             and not re.search(r"def (train|fit|evaluate)", module.text)
             and lines[module.name] < sum(lines.values()) / 3
         )
@@ -136,11 +138,15 @@ class Workspace:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """Configuration files: files in YAML or JSON that hold no results."""
-        return tuple(
+        """Configuration files: files in YAML or JSON that hold no results. Where the command names one of a folder, the
+        folder's others serve something else."""
+        found = [
             name for name in self.texts
-            if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|out(put)?s?|figures?|data)(/|\b)", name)
-        )  # fmt: skip
+            if name.endswith(_CONFIGS) and not re.search(r"(^|/)(results?|runs?|logs?|out(put)?s?|figures?|data)(/|\b)", name)
+        ]  # fmt: skip
+        named = [name for name in found if name in shlex.split(self.run or "")]
+        beside = {Path(name).parent for name in named}
+        return tuple(name for name in found if name in named or Path(name).parent not in beside)
 
     def function(self, name: str) -> tuple[Module, ast.FunctionDef] | None:
         """The only function of a name; None if there are several or none."""
@@ -155,6 +161,23 @@ class Workspace:
                 named[node.name].append((module, node))
         return named
 
+    def is_interface(self, function: ast.FunctionDef) -> bool:
+        """Whether another function of the codebase has the same name, or the same arguments (two or more)."""
+        return len(self._functions.get(function.name, [])) > 1 or self._signatures[_signature(function)] > 1
+
+    @cached_property
+    def _signatures(self) -> Counter[tuple[str, ...]]:
+        every = (_signature(node) for module in self.modules for node in module.functions())
+        return Counter(one for one in every if len(one) >= 2)
+
+    def constructor(self, name: str) -> ast.FunctionDef | None:
+        """What the only class of a name does with its arguments: its own `__init__`; None if it has none."""
+        found = [
+            inner for module in self.modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) and node.name == name
+            for inner in node.body if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
+        ]  # fmt: skip
+        return found[0] if len(found) == 1 else None
+
     def set(self, changes: Mapping[Setting, float]) -> dict[str, str]:
         """The edit that gives settings other values."""
         edited: dict[str, str] = {}
@@ -162,6 +185,10 @@ class Workspace:
             text = edited.get(setting.file, self.texts[setting.file])
             edited[setting.file] = splice(text, setting.span, number(changes[setting], like=setting.value))
         return edited
+
+
+def _signature(function: ast.FunctionDef) -> tuple[str, ...]:
+    return tuple(arg.arg for arg in function.args.args if arg.arg not in ("self", "cls"))
 
 
 def number(value: float, *, like: float) -> str:
@@ -226,7 +253,7 @@ def _configured(name: str, text: str) -> Iterator[Setting]:
             stack += [(value, (*path, str(at))) for at, value in reversed(list(enumerate(node.value)))]
         elif isinstance(node, yaml.ScalarNode) and node.style is None and (value := _read(node.value)) is not None:
             span = Span(*_place(text, node.start_mark.index), *_place(text, node.end_mark.index))
-            yield Setting(name, span, path, value, True)
+            yield Setting(name, span, path, value, True, True)
 
 
 def _place(text: str, index: int) -> tuple[int, int]:
@@ -249,9 +276,15 @@ def _bounded(value: float) -> float | None:
 def _in_code(module: Module) -> Iterator[Setting]:
     """Named numbers of a module: constants, defaults, keyword arguments, entries of dictionaries, command-line
     defaults."""
+    classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    outer = [*module.tree.body, *(one for node in classes for one in node.body)]
+    top = {id(one) for one in outer} | {id(one.value) for one in outer if isinstance(one, ast.Assign)}
     for node in ast.walk(module.tree):
         named: list[tuple[str, ast.expr | None]] = []
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        declared = id(node) in top or isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
+            named, declared = [(node.targets[0].attr, node.value)], literal(node.value) not in (0, 1, -1)
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             named = [(node.targets[0].id, node.value)]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             named = [(node.target.id, node.value)]
@@ -266,6 +299,7 @@ def _in_code(module: Module) -> Iterator[Setting]:
             named += [(arg.arg, value) for arg, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
         elif isinstance(node, ast.Call):
             option = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            declared = declared or _is_option(node)
             named = [(str(option) if word.arg == "default" and isinstance(option, str) else word.arg or "", word.value)
                      for word in node.keywords]  # fmt: skip
         for name, value in named:
@@ -274,7 +308,19 @@ def _in_code(module: Module) -> Iterator[Setting]:
                 line = lines[value.lineno - 1]
                 columns = _characters(line, value.col_offset), _characters(line, value.end_col_offset or 0)
                 span = Span(value.lineno, columns[0], value.lineno, columns[1])
-                yield Setting(module.name, span, (module.name, name), found, False)
+                yield Setting(module.name, span, (module.name, name), found, False, declared)
+
+
+def _is_option(node: ast.Call) -> bool:
+    """A command-line option: `parser.add_argument("--batch", default=10)`, `click.option(…)`."""
+    name = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )
+    return name in ("add_argument", "option", "Option")
 
 
 def literal(node: ast.expr) -> float | None:

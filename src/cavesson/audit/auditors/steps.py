@@ -124,11 +124,9 @@ def bounds(module: Module, paper: Paper) -> Iterator[Decision]:
                 values = [literal(arg) for arg in node.args]
                 if 0 in values:
                     continue  # a rectified quantity
-                shrinks = (
-                    called(node) == "min" and 1 in values
-                )  # min(1, limit / norm): 1 is what stands without the limit
+                factor = 1 in values  # min(1, limit / norm), x / max(1, n / 5): 1 is what stands without the bound
                 for kept, value in zip(node.args, values, strict=True):
-                    if (value is None) != shrinks:
+                    if (value is None) != factor:
                         yield decided("step", "bound", 0.4, module, node, f"bounded: {module.source(node)[:60]}",
                                       f"{module.source(kept)[:40]} takes effect on one side of a bound only, so that cases on the two sides are treated unlike.",
                                       module.replaced(node, f"({module.source(kept)})"), paper)  # fmt: skip
@@ -350,7 +348,7 @@ def seeds(module: Module, paper: Paper) -> Iterator[Decision]:
                 yield decided("step", "fixed_seed", 0.5, module, node, f"a seed is folded: {text}", why, module.replaced(arg, "seed") if "seed" in at_hand else {})  # fmt: skip
             elif text in first:
                 yield decided("step", "same_seed", 0.3, module, node, f"two generators are seeded with {text}",
-                              why, module.replaced(arg, f"[{text}, 7919]") if called(node) == "default_rng" else {})  # fmt: skip
+                              why, module.replaced(arg, f"[{text}, 7919]" if called(node) == "default_rng" else f"({text}) + 7919"))  # fmt: skip
             first.setdefault(text, node)
 
 

@@ -71,6 +71,13 @@ USUAL: tuple[Usual, ...] = (
     _usual(r"init_(scale|std|gain)|(embedding|weight)_(scale|std)", 0.01, 2.0, 0.1, "Glorot and Bengio, Understanding the difficulty of training (2010)"),
 )  # fmt: skip
 
+FORM = re.compile(
+    r"^(axis|dim|dims|axes|ndim|size|shape|n|k|ndmin|decimals|ndigits|indent|width|height|fontsize|dpi|lw|linewidth|markersize|s|zorder|rotation|"
+    r"n_jobs|verbose|num_workers|maxsplit|timeout|base|start|end|step|stop|num|bins|order|fill_value|value|lr|max_norm|p|loc|scale|low|high|"
+    r"in_features|out_features|hidden\w*|n_components|n_clusters|nargs|default|level|offset|total|x|y|a|b)$"
+)
+"""Keywords that give a call its form or its numbers: a library's default says nothing about them."""
+
 LIBRARY = re.compile(
     r"^(shuffle|stratify|class_weight|sample_weight|C|alpha|l1_ratio|penalty|max_iter|tol|n_estimators|max_depth|min_samples_\w+|"
     r"n_neighbors|average|ddof|replace|drop_last|reduction|normalize|fit_intercept|weights|momentum|nesterov|weight_decay|betas|eps|"
