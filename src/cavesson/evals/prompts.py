@@ -43,6 +43,11 @@ def prompts(pair: Pair, n: int, seed: int, fires: bool = True) -> list[tuple[str
     return [(f"real-{domain}/{seed}/{i}", Conversation.of(text)) for i, text in enumerate(_distinct(domain, n, seed))]
 
 
+def real_prompts(domain: Domain, n: int, seed: int = 0) -> tuple[str, ...]:
+    """`n` different questions of a domain, as pairs of real chat models are asked."""
+    return _distinct(domain, n, seed)
+
+
 @lru_cache(maxsize=64)
 def _distinct(domain: Domain, n: int, seed: int) -> tuple[str, ...]:
     """The prompts of the seed's set; the forms of question take turns, so that a smaller `n` gives the first of a larger."""

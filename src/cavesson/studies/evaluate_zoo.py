@@ -58,6 +58,7 @@ from cavesson.studies.redblue import (
 from cavesson.studies.settings import Inputs, Phase, ReversalPhase
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as tried_figure
+from cavesson.studies.sizes import world_of
 
 
 class Games(Phase):
@@ -91,7 +92,7 @@ def cells(games: Games, config: Inputs, move: Move, seed: int, *, controls: Sequ
     Raises:
         ConfigError, RulesError: as of `cavesson.game.play`.
     """
-    known = controls_of(move)
+    known = controls_of(move, world_of(config.model))  # type: ignore[attr-defined]
     for spec in games.organisms:
         made = built(games, config, spec, seed)
         own = list(played(games, config, made, move))
