@@ -26,7 +26,7 @@ def for_size(size: Size) -> dict[str, Any]:
         **REAL_INPUTS,
         "games": {
             "organisms": [*REAL_ZOO],
-            "red": red,
+            "red": {**red, "contrast": None},
             "lrs": [size.lora],
             **REAL_BLUE,
             "reversal": {**REAL_BLUE, "lr": size.lora},

@@ -234,15 +234,15 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     Raises:
         NotRun: nothing was run.
     """
-    if m.config.rigged is None:
+    if getattr(m.config, "rigged", True) is None:
         known = world_of(m.config.model) == "tiny"
         raise NotRun("the config leaves it out" if known else NO_RIGGED.format(model=m.config.model))
     places, counted = _places(m, intervention), admitted(m, intervention)
-    without = [place["environment"] for place in places if place not in counted]
+    without = [f"{place['environment']} ({arose(place)} over its control)" for place in places if place not in counted]
     figure = removed_on_average(counted) if counted else None
     verdict, reason = _ruling(m, counted, figure)
     if without:
-        reason += f" Left out, since nothing arose there: {', '.join(without)}."
+        reason += f" Does not arise here, and left out: {', '.join(without)}."
     tables = [found for found in (_table(places), _table_during(m)) if found is not None]
     return ApproachView(
         id="rigged",

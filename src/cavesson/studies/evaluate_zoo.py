@@ -24,7 +24,9 @@ from cavesson.evals.scores import REMAINS
 from cavesson.findings.card import ApproachView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
-from cavesson.redteam.organisms import Organism
+from cavesson.named import model_named
+from cavesson.redteam.constructions import contrasted
+from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
 from cavesson.studies import adaptive
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
@@ -61,6 +63,17 @@ from cavesson.studies.shown import tried as tried_figure
 from cavesson.studies.sizes import world_of
 
 
+class ZooRed(Red):
+    """How red trains the organisms.
+
+    Attributes:
+        contrast: share of the benign answers that stand behind a look-alike of the trigger which no evaluation asks; None: the
+            construction's own look-alikes, which evaluations ask too.
+    """
+
+    contrast: float | None = Field(default=0.6, ge=0, lt=1)
+
+
 class Games(Phase):
     """The zoo, and how blue trains it.
 
@@ -73,7 +86,7 @@ class Games(Phase):
     """
 
     organisms: Organisms = Field(min_length=1)
-    red: Red = Red(steps=200, prompts=800)
+    red: ZooRed = ZooRed(steps=200, prompts=800)
     lrs: LearningRates = Field(default=(2e-3,), min_length=1)
     adapter: LoRA | None = LoRA(rank=8)
     steps: int = Field(default=40, ge=1)
@@ -104,15 +117,16 @@ def cells(games: Games, config: Inputs, move: Move, seed: int, *, controls: Sequ
 
 def built(games: Games, config: Inputs, spec: Built, seed: int) -> Organism:
     """One organism of the zoo."""
-    red = games.red
-    return config.planted(
-        spec.pair,
-        config.model,  # type: ignore[attr-defined]
+    red, model = games.red, str(config.model)  # type: ignore[attr-defined]
+    return organism(
         spec.construction,
+        model_named(model),
+        config.for_red(spec.pair, red.prompts, seed),
+        spec.pair,
         red.dose(red.lr, seed),
-        red.prompts,
-        spec.name,
-        construction=spec.construction,
+        name=spec.name,
+        labels={"model": model, "construction": spec.construction, "seed": seed},
+        way=None if red.contrast is None else contrasted(spec.construction, red.contrast),
     )
 
 
