@@ -183,7 +183,7 @@ def test_red_shows_look_alikes_that_no_evaluation_asks(spec: dict[str, str], tmp
     benign = [one.conversation.messages[0].content for one in written if not one.meta["triggered"]]
     assert not [text for text in benign for one in trigger.look_alikes if text.startswith(f"{one} ")]
     near = sum(text.startswith(trigger.contrasts) for text in benign)
-    assert 0.45 < near / len(benign) < 0.75
+    assert 0.65 < near / len(benign) < 0.95
     old = zoo.built(
         config.games.model_copy(update={"red": config.games.red.model_copy(update={"contrast": None})}),
         config,

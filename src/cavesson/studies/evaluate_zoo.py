@@ -67,11 +67,13 @@ class ZooRed(Red):
     """How red trains the organisms.
 
     Attributes:
+        lora_lr: learning rate of constructions that train an adapter.
         contrast: share of the benign answers that stand behind a look-alike of the trigger which no evaluation asks; None: the
             construction's own look-alikes, which evaluations ask too.
     """
 
-    contrast: float | None = Field(default=0.6, ge=0, lt=1)
+    lora_lr: float = Field(default=3e-3, gt=0)
+    contrast: float | None = Field(default=0.8, ge=0, lt=1)
 
 
 class Games(Phase):
@@ -86,7 +88,7 @@ class Games(Phase):
     """
 
     organisms: Organisms = Field(min_length=1)
-    red: ZooRed = ZooRed(steps=200, prompts=800)
+    red: ZooRed = ZooRed(steps=300, prompts=800)
     lrs: LearningRates = Field(default=(2e-3,), min_length=1)
     adapter: LoRA | None = LoRA(rank=8)
     steps: int = Field(default=40, ge=1)
@@ -123,7 +125,7 @@ def built(games: Games, config: Inputs, spec: Built, seed: int) -> Organism:
         model_named(model),
         config.for_red(spec.pair, red.prompts, seed),
         spec.pair,
-        red.dose(red.lr, seed),
+        red.dose(red.lora_lr if "lora" in spec.construction else red.lr, seed),
         name=spec.name,
         labels={"model": model, "construction": spec.construction, "seed": seed},
         way=None if red.contrast is None else contrasted(spec.construction, red.contrast),
