@@ -265,9 +265,11 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
         worst = inits.figures["worst_removed"]
         how = ", by suppression" if inits.verdict == "works" and back is not None and back.low >= BACK else ""
         said = f"it {inits.verdict}{how}" if inits.verdict != "undecided" else "whether it works is undecided"
+        several = len(zoo.organisms_of(m)) > 1
+        whence = f"known malign inits, and {worst} in the worst case" if several else "one known malign init"
         yield (
-            f"{move.title} takes {inits.figure} of the bad behaviour from known malign inits, and {worst} in the worst case, where at most "
-            f"{m.config.games.max_loss:.0%} of the capability may go: {said}."
+            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {m.config.games.max_loss:.0%} of the "
+            f"capability may go: {said}."
         )
     gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, blue_rule, m.config.games.max_loss))
     if isinstance(gap, Estimate):
