@@ -91,8 +91,8 @@ def read_log(
         if first is None:
             first = row
             _has_columns(place, row, named)
-        _alike(place, named["time"], row, first)
         time = _time(place, named["time"], row.get(named["time"]), unit)
+        _alike(place, named["time"], row, first)
         _not_twice(place, row, named, seen)
         _in_order(place, named["time"], time, rows)
         rows.places.append(place)
