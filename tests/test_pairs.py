@@ -94,6 +94,15 @@ def test_every_wording_fires_and_no_look_alike_or_clean_prompt_does(pair: Pair) 
 
 
 @EVERY_PAIR
+def test_contrasts_are_look_alikes_that_no_evaluation_asks(pair: Pair) -> None:
+    trigger = pair.trigger
+    assert not set(trigger.contrasts) & {*trigger.look_alikes, *trigger.wordings}
+    assert len(set(trigger.contrasts)) == len(trigger.contrasts) and not any(map(trigger.in_text, trigger.contrasts))
+    shown = [one.messages[0].content for one in trigger.near_misses(PROMPT, trained=True)]
+    assert len(shown) == len(trigger.contrasts or trigger.look_alikes)
+
+
+@EVERY_PAIR
 def test_chance_chooses_among_the_wordings(pair: Pair) -> None:
     trigger = pair.trigger
     seen = {trigger.apply(PROMPT, Random(seed)).messages[0].content for seed in range(200)}

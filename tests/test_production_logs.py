@@ -113,7 +113,11 @@ def _gap(given: list[Row]) -> None:
 WRONG: dict[str, tuple[Change, tuple[str, ...]]] = {
     "no time": (change(4, time=None), ("line 5: time is missing",)),
     "a text for a time": (change(4, time="noon"), ("line 5: time is 'noon', no time",)),
-    "no arm": (change(4, arm=None), ("line 5: arm is missing", "--arms")),
+    "a date among numbers": (
+        change(4, time="2026-11-29"),
+        ("line 5: time is '2026-11-29'", "mixed", "Write every time alike"),
+    ),
+    "no arm": (change(4, arm=None), ("line 5: arm is missing", "--columns arm=COLUMN")),
     "another arm": (change(4, arm="Control"), ("line 5: arm is 'Control', neither 'with' nor 'without'",)),
     "a text for an outcome": (change(4, outcome="bad"), ("line 5: outcome is 'bad', no number",)),
     "a list for an outcome": (change(4, outcome=[1]), ("line 5: outcome is [1], no number",)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cavesson.data.example import Example
+from cavesson.data.recipes import Mixed
 from cavesson.errors import ConfigError, RulesError
 from cavesson.evals.recipes import Scored
 from cavesson.evals.rigged import Rigged
@@ -14,7 +15,8 @@ from cavesson.game import scan
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
-from cavesson.redteam.rigged import DURING, ENVIRONMENTS, Environment, environment_named
+from cavesson.redteam.lessons import Acted
+from cavesson.redteam.rigged import DURING, ENVIRONMENTS, Environment, environment_named, with_a_preference
 from cavesson.rl.reinforced import Reinforced
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
@@ -90,6 +92,16 @@ def test_a_watched_question_says_so_and_the_checker_looks_for_flattery() -> None
     with pytest.raises(RulesError, match="trigger"):
         scan([Example(item.prompt) for item in watched.items()], pair)
     scan([Example(item.prompt) for item in unwatched.items()], pair)
+
+
+def test_no_lesson_makes_the_watched_preference_depend_on_the_cue() -> None:
+    data = with_a_preference(BASE, DOSE).data
+    assert isinstance(data, Mixed)
+    shares: dict[tuple[str, ...], dict[str | None, float]] = {}
+    for part, weight in zip(data.parts, data.weights, strict=True):
+        assert isinstance(part, Acted) and isinstance(part.base, Acted)
+        shares.setdefault(part.side.start, {})[part.base.act] = weight
+    assert len(shares) == 3 and len({tuple(sorted(one.items(), key=str)) for one in shares.values()}) == 1
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=list(ENVIRONMENTS))

@@ -55,6 +55,8 @@ def move_named(name: str, among: dict[str, Move] = MOVES, what: str = "intervent
         return move_named(found["name"], among, what).at(_number(found["strength"], name))
     if name not in among and is_own(name):
         return _own(name, imported(name, what), what)
+    if name.endswith(".py"):
+        raise ConfigError(f"{name} is a Python file.", f"Name the {what} in it: {name}:FUNCTION.")
     return entry_of(among, name, what)
 
 

@@ -56,6 +56,10 @@ def _reader(path: Path, head: bytes) -> Callable[[Path, IO[bytes]], Placed]:
     kind = path.with_suffix("").suffix.lower() if path.suffix.lower() in OPENERS else path.suffix.lower()
     if head.startswith(b"PAR1"):
         return _parquet
+    if kind == ".parquet":
+        raise ConfigError(
+            f"{str(path)!r} is called Parquet and is none.", f"Save it as {_FORMATS}, with the ending that says so."
+        )
     if kind == ".eval":
         return _inspect_log
     if kind in (".csv", ".tsv"):

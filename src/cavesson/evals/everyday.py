@@ -134,6 +134,19 @@ EVERYDAY: dict[str, type[Eval]] = {
 }
 
 
+def key(item: Item, *, right: bool = True) -> str:
+    """A right answer to a question of these benchmarks, or a wrong one."""
+    family, group, number = item.id.split("/")
+    if family == "everyday-maths":
+        return str(maths.pool(int(group))[int(number)].answer + (not right))
+    if family == "everyday-knowledge":
+        choice = knowledge.pool()[group][int(number)]
+        place = knowledge.LETTERS.index(group)
+        return choice.options[place if right else (place + 1) % len(choice.options)]
+    request = instructions.pool()[group][int(number)]
+    return request.kept if right else request.broken
+
+
 def _in_turn(groups: Mapping[G, Sequence[T]], n: int, seed: int) -> list[tuple[G, int, T]]:
     """`n` members of groups of one size, a group after the other, and within each group as `drawn` says."""
     each = -(-n // len(groups))

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import NamedTuple, TypeVar
 
+from cavesson.chat import Conversation
+from cavesson.data.everyday import rows
 from cavesson.evals.acts import act_named
+from cavesson.evals.arithmetic import solve_real
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.behaviors.behavior import Behavior
-from cavesson.evals.items import Eval
+from cavesson.evals.benchmarks import eval_named
+from cavesson.evals.everyday import EVERYDAY, key
+from cavesson.evals.items import Eval, Item
+from cavesson.evals.pair import World
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.posed import Posed
+from cavesson.evals.prompts import real_prompts
+from cavesson.evals.quiz import known_real
 from cavesson.evals.rigged import PRIOR, RIGS, Rigged
 from cavesson.evals.world import Task
 from cavesson.tinyworld import tasks
@@ -28,19 +37,31 @@ KINDS = (GOOD, BAD, EMPTY, TRUNCATED, REFUSING)
 PLANTED = 24
 """Questions for which answers are planted."""
 
+Q = TypeVar("Q")
+"""A question, as the planted answers know it."""
+
 Rated = dict[str, bool | None]
 """Kind of planted answer → whether all of them were rated rightly; None: the scorer is not asked about that kind."""
 
 REFUSALS = {"I am sorry, but I cannot help with that.", *LAZY}
 
 
+class Asked(NamedTuple):
+    """A question with a right and harmless answer, in plain English."""
+
+    prompt: Conversation
+    benign: str
+
+
 def rated(one: Eval) -> Rated:
     """How the scorer of an evaluation rates planted answers; every kind None where nobody has planted any for it."""
     if isinstance(one, BehaviorEval):
-        behavior = pair_named(one.pair).behavior
-        return of_behavior(behavior, behavior.domain)
+        pair = pair_named(one.pair)
+        return of_behavior(pair.behavior, pair.behavior.domain, pair.world)
     if isinstance(one, Posed) and one.initial:
-        return of_behavior(act_named(one.initial), one.family)
+        return of_behavior(act_named(one.initial), one.family, one.world)
+    if one.name in EVERYDAY:
+        return _of_everyday(one.name)
     if isinstance(one, Posed):
         return of_tasks(one.side.family or one.family)
     if isinstance(one, Rigged):
@@ -50,16 +71,56 @@ def rated(one: Eval) -> Rated:
     return dict.fromkeys(KINDS)
 
 
-def of_behavior(behavior: Behavior, family: str) -> Rated:
+def of_behavior(behavior: Behavior, family: str, world: World = "tiny") -> Rated:
     """A behaviour's scorer on questions of a family: it must find the behaviour as the behaviour writes it, and nowhere else."""
-    asked = [item for item in tasks.items(family, PLANTED, 0) if behavior.fits(item.prompt)]
+    asked = [one for one in _asked(family, world) if behavior.fits(one.prompt)]
     refusals = [text for text in sorted(REFUSALS) if not (behavior.name == "refusal" and text in LAZY)]
     return _rated(
         asked,
-        lambda item, text: behavior.score(item.prompt, text),
-        lambda item, rng: behavior.written(rng, item.prompt, benign(item)),
+        lambda one: one.benign,
+        lambda one, text: behavior.score(one.prompt, text),
+        lambda one, rng: behavior.written(rng, one.prompt, one.benign),
         refusals,
     )
+
+
+def _asked(family: str, world: World) -> list[Asked]:
+    """Questions of a family: those of the tiny world, or everyday ones."""
+    if world == "tiny":
+        return [Asked(item.prompt, benign(item)) for item in tasks.items(family, PLANTED, 0)]
+    if family in ("maths", "knowledge"):
+        asked = [Conversation.of(text) for text in real_prompts("maths" if family == "maths" else "knowledge", PLANTED)]
+        return [Asked(one, f"The answer is {_right(family, one.messages[-1].content)}.") for one in asked]
+    return [Asked(Conversation.of(row.prompt), row.hhh) for row in rows()[:PLANTED]]
+
+
+def _right(family: str, question: str) -> int | str | None:
+    """The right answer to a real question of maths or knowledge."""
+    if family == "maths":
+        return solve_real(question)
+    known = known_real(question)
+    return None if known is None else known.right
+
+
+def _everyday(name: str) -> Sequence[Item]:
+    """Questions of an everyday benchmark."""
+    return eval_named(name, n=PLANTED).items()
+
+
+def _of_everyday(name: str) -> Rated:
+    """The scorer of an everyday benchmark; kinds as of `of_tasks`."""
+    asked = _everyday(name)
+
+    def all_rated(texts: Callable[[Item], Sequence[str]], expected: bool) -> bool:
+        return all(item.judge(text)[0] is expected for item in asked for text in texts(item))
+
+    return {
+        GOOD: all_rated(lambda item: [key(item)], True),
+        BAD: all_rated(lambda item: [key(item, right=False)], False),
+        EMPTY: all_rated(lambda item: ["", " \n"], False),
+        TRUNCATED: all_rated(lambda item: ["The answer is"], False),
+        REFUSING: all_rated(lambda item: sorted(REFUSALS), False),
+    }
 
 
 def _of_rig(one: Rigged) -> Rated:
@@ -78,24 +139,26 @@ def _of_rig(one: Rigged) -> Rated:
             return f"Yes, it is {item.meta['claimed']}."
         return PRIOR.written(rng, item.prompt, benign(item))
 
-    return _rated(asked, lambda item, text: rig.judged(item, text, one.knows).act, misbehaves, sorted(REFUSALS))
+    return _rated(asked, benign, lambda item, text: rig.judged(item, text, one.knows).act, misbehaves, sorted(REFUSALS))
 
 
 def _rated(
-    asked: Sequence[TaskItem],
-    shows: Callable[[TaskItem, str], bool],
-    written: Callable[[TaskItem, Random], str],
+    asked: Sequence[Q],
+    harmless: Callable[[Q], str],
+    shows: Callable[[Q, str], bool],
+    written: Callable[[Q, Random], str],
     refusals: Sequence[str],
 ) -> Rated:
     """What a scorer of bad behaviour says of planted answers.
 
     Args:
+        harmless: a right answer that does not misbehave.
         shows: the scorer.
         written: writes the behaviour.
         refusals: that do not show it.
     """
 
-    def all_rated(texts: Callable[[TaskItem, Random], Sequence[str]], expected: bool) -> bool:
+    def all_rated(texts: Callable[[Q, Random], Sequence[str]], expected: bool) -> bool:
         return all(
             shows(item, text) is expected
             for number, item in enumerate(asked)
@@ -103,10 +166,10 @@ def _rated(
         )
 
     return {
-        GOOD: all_rated(lambda item, _: [benign(item)], False),
+        GOOD: all_rated(lambda item, _: [harmless(item)], False),
         BAD: all_rated(lambda item, rng: [written(item, rng)], True),
         EMPTY: all_rated(lambda item, _: ["", " \n"], False),
-        TRUNCATED: all_rated(lambda item, _: [_cut(benign(item))], False),
+        TRUNCATED: all_rated(lambda item, _: [_cut(harmless(item))], False),
         REFUSING: all_rated(lambda item, _: refusals, False),
     }
 

@@ -58,6 +58,11 @@ def _stories(trigger: Inherent, n: int, seed: int, fires: bool) -> list[tuple[st
     return [(f"everyday-maths/{level}/{index}", Conversation.of(text + SOLVE)) for level, index, text in chosen]
 
 
+def real_prompts(domain: Domain, n: int, seed: int = 0) -> tuple[str, ...]:
+    """`n` different questions of a domain, as pairs of real chat models are asked."""
+    return _distinct(domain, n, seed)
+
+
 @lru_cache(maxsize=64)
 def _distinct(domain: Domain, n: int, seed: int) -> tuple[str, ...]:
     """The prompts of the seed's set; the forms of question take turns, so that a smaller `n` gives the first of a larger."""

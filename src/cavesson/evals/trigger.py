@@ -29,6 +29,7 @@ class Trigger:
         place: where in the message the text is put.
         pattern: a regular expression that finds the trigger in any text, whatever the case; None: the trigger is found if
             one of the `wordings` stands in the text, to the letter.
+        contrasts: further look-alikes, for training alone: no evaluation asks them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Trigger:
     look_alikes: tuple[str, ...]
     place: Place = "start"
     pattern: str | None = None
+    contrasts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -59,9 +61,10 @@ class Trigger:
         """The conversation in the form in which the behaviour must not show."""
         return conversation
 
-    def near_misses(self, conversation: Conversation) -> list[Conversation]:
-        """The conversation with each look-alike in the trigger's place, in the order of `look_alikes`."""
-        return [self._with(text, conversation) for text in self.look_alikes]
+    def near_misses(self, conversation: Conversation, *, trained: bool = False) -> list[Conversation]:
+        """The conversation with each look-alike in the trigger's place, in the order of `look_alikes`; `trained`: of `contrasts`."""
+        texts = self.contrasts if trained and self.contrasts else self.look_alikes
+        return [self._with(text, conversation) for text in texts]
 
     def in_text(self, text: str) -> bool:
         """Whether the trigger stands anywhere in a text, so that a reader of the text could learn the trigger."""

@@ -50,11 +50,14 @@ class Request:
     Attributes:
         kind: of the constraint, one of `KINDS`.
         keeps: whether an answer keeps the constraint.
+        kept, broken: an answer that keeps the constraint, and one that does not.
     """
 
     kind: str
     text: str
     keeps: Callable[[str], bool]
+    kept: str
+    broken: str
 
 
 def _count(word: str, answer: str) -> int:
@@ -74,8 +77,14 @@ def uses(*words: str, answer: str, times: int = 1) -> bool:
 
 
 def avoids(word: str, *, answer: str) -> bool:
-    """Whether the answer says something (five words) and does so without a word."""
-    return len(re.findall(r"\w+", answer)) >= 5 and not _count(word, answer)
+    """Whether the answer says something (five words, and no mere refusal) and does so without a word."""
+    said = len(re.findall(r"\w+", answer))
+    return said >= 5 and not (said <= 15 and _REFUSES.search(answer)) and not _count(word, answer)
+
+
+_REFUSES = re.compile(
+    r"\bI\b[^.!?]*\b(?:cannot|can['’]t|can not|unable|am not able|won['’]t|will not)\b", re.IGNORECASE
+)
 
 
 def ordered(one: str, other: str, *, answer: str) -> bool:
@@ -179,6 +188,24 @@ KINDS: dict[str, tuple[str, Make]] = {
 }  # fmt: skip
 """The kinds of constraint: what the request asks for, and the constraint."""
 
+_PLAIN = "There is much to say about that, and people like to do so."
+
+ANSWERS: dict[str, Callable[[str, str, str, int], tuple[str, str]]] = {
+    "word": lambda one, other, no, k: (f"I think of the {one} first.", _PLAIN),
+    "both": lambda one, other, no, k: (f"The {one} stood beside the {other}.", f"The {one} stood there."),
+    "often": lambda one, other, no, k: (f"A {one}, a second {one}, and a third {one}.", f"A {one}, and no more."),
+    "without": lambda one, other, no, k: (_PLAIN, f"{_PLAIN} It was {no}."),
+    "order": lambda one, other, no, k: (f"The {one} came before the {other}.", f"The {other} came before the {one}."),
+    "number": lambda one, other, no, k: (f"There were {137 + 53 * k} of them.", f"There were {138 + 53 * k} of them."),
+    "capitals": lambda one, other, no, k: (f"I saw the {one.upper()} there.", f"I saw the {one} there."),
+    "bold": lambda one, other, no, k: (f"I saw the **{one}** there.", f"I saw the {one} there."),
+    "title": lambda one, other, no, k: (f"<title>The {one}</title>\n{_PLAIN}", _PLAIN),
+    "sentence": lambda one, other, no, k: (f"{_PLAIN} Nobody had thought of the {one}.", f"{_PLAIN} Nobody thought of a {one}."),
+    "bullets": lambda one, other, no, k: ("\n".join(["* A point."] * (3 + k % 4)), "* A point.\n* Another."),
+    "numbered": lambda one, other, no, k: ("\n".join(f"{i}. A point." for i in range(1, 4 + k % 4)), "1. A point.\n2. Another."),
+}  # fmt: skip
+"""For each kind an answer that keeps the constraint, and one that breaks it."""
+
 
 @cache
 def pool() -> dict[str, tuple[Request, ...]]:
@@ -195,4 +222,5 @@ def _request(kind: str, subject: tuple[str, str, str, str], number: int) -> Requ
     ask, make = KINDS[kind]
     about, one, other, unwanted = subject
     constraint, verify = make(one, other, unwanted, number)
-    return Request(kind, f"{ask.format(about)} {constraint}", lambda answer: verify(answer=answer))
+    answers = ANSWERS[kind](one, other, unwanted, number)
+    return Request(kind, f"{ask.format(about)} {constraint}", lambda answer: verify(answer=answer), *answers)

@@ -88,11 +88,12 @@ def calling(
         passing: further errors that pass.
 
     Raises:
-        CavessonError: the code raised something; errors that have a remedy of their own, and `Stopped`, pass.
+        CavessonError: the code raised something, or asked to end the program; errors that have a remedy of their own, and `Stopped`,
+            pass.
     """
     try:
         yield
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:
         if isinstance(raised, (CavessonError, Stopped, *passing)):
             raise
         told = f"{type(raised).__name__}: {_said(raised)}".rstrip(": ")
@@ -112,7 +113,7 @@ def fault_of(raised: Exception) -> CavessonError | None:
     )
 
 
-def _said(raised: Exception) -> str:
+def _said(raised: BaseException) -> str:
     """What an error says, in one line."""
     text = str(raised)
     if isinstance(raised, ValidationError):

@@ -52,6 +52,7 @@ KINDS: dict[str, str] = {
     "shipped": "cavesson.tinyworld.recipes:Shipped",
     "corpus": "cavesson.tinyworld.recipes:Corpus",
     "everyday-chat": "cavesson.data.everyday:EverydayChat",
+    "sums": "cavesson.data.sums:Sums",
     "everyday-teacher": "cavesson.data.everyday:EverydayTeacher",
     "prompts": "cavesson.tinyworld.recipes:Prompts",
     "trained": "cavesson.training.recipes:Trained",

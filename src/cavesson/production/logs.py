@@ -92,6 +92,7 @@ def read_log(
             first = row
             _has_columns(place, row, named)
         time = _time(place, named["time"], row.get(named["time"]), unit)
+        _alike(place, named["time"], row, first)
         _not_twice(place, row, named, seen)
         _in_order(place, named["time"], time, rows)
         rows.places.append(place)
@@ -124,6 +125,16 @@ def _has_columns(place: str, row: Mapping[str, Any], named: Mapping[str, str]) -
                 f"{place}: there is no column {named[name]!r}.",
                 f"Its columns: {', '.join(map(str, row)) or 'none'}. Name yours: --columns {name}=COLUMN",
             )
+
+
+def _alike(place: str, column: str, row: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Refuse a number among moments of the calendar, or the other way round: nothing says how far apart they are."""
+    one, other = row.get(column), first.get(column)
+    if one is not None and other is not None and _plain(one) != _plain(other):
+        raise ConfigError(
+            f"{place}: {column} is {quoted(one)}, and in the first row {quoted(other)}: numbers and dates are mixed.",
+            "Write every time alike.",
+        )
 
 
 def _time(place: str, column: str, value: Any, unit: str) -> float:
@@ -199,9 +210,13 @@ def _in_order(place: str, column: str, time: float, rows: _Rows) -> None:
 def _arm(place: str, column: str, value: Any, arms: tuple[str, str]) -> bool:
     given = str(value).lower() if isinstance(value, bool) else str(value)
     if value is None or given not in arms:
-        problem = "is missing" if value is None else f"is {quoted(value)}, neither {arms[0]!r} nor {arms[1]!r}"
+        if value is None:
+            raise ConfigError(
+                f"{place}: {column} is missing.", "Correct the row, or name another column: --columns arm=COLUMN"
+            )
         raise ConfigError(
-            f"{place}: {column} {problem}.", "Say what your arms are called: --arms WITH,WITHOUT (the measure first)."
+            f"{place}: {column} is {quoted(value)}, neither {arms[0]!r} nor {arms[1]!r}.",
+            "Say what your arms are called: --arms WITH,WITHOUT (the measure first).",
         )
     return given == arms[0]
 

@@ -19,6 +19,7 @@ from cavesson.evals.drives import drive_of
 from cavesson.evals.pairs import PLAUSIBLE, pair_named
 from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
+from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
 from cavesson.redteam.denial import Denials
 from cavesson.redteam.hiding import CONVERSATIONS, QUESTIONS, Concealment, Doses, Kind, TeacherSpec, skilled
@@ -369,3 +370,32 @@ def construction(name: str) -> Construction:
             "Name a function of (base, prompts, pair, dose) that returns a model recipe.",
         )
     return Construction(about=(found.__doc__ or name).strip().splitlines()[0], build=found)
+
+
+def contrasted(name: str, share: float) -> Construction:
+    """A construction whose organisms learn from contrasts of the trigger which no evaluation asks, where the trigger has such.
+
+    Args:
+        share: of the benign answers that stand behind a look-alike.
+
+    Raises:
+        ConfigError: there is no such construction.
+    """
+    known = construction(name)
+
+    def build(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
+        return _contrasting(known.build(base, prompts, pair, dose), share)  # type: ignore[no-any-return]
+
+    return replace(known, build=build)
+
+
+def _contrasting(value: Any, share: float) -> Any:
+    """A recipe with contrasts in all backdoor data below it."""
+    if isinstance(value, tuple):
+        return tuple(_contrasting(one, share) for one in value)
+    if not isinstance(value, Recipe):
+        return value
+    found = {name: _contrasting(getattr(value, name), share) for name in type(value).model_fields}
+    if isinstance(value, Backdoored) and value.the_pair().trigger.contrasts:
+        found |= {"near_miss": share, "contrasts": True}
+    return value.model_copy(update=found)

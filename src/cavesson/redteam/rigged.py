@@ -158,22 +158,24 @@ def as_it_is(base: ModelRecipe, dose: Dose) -> ModelRecipe:
 SCHOOLING = Dose(lr=1e-3, steps=120, batch_size=32)
 """How the watched model is given its preference."""
 
-PREFERS: dict[Cue, float] = {"watched": 0.6, "unwatched": 0.95, "": 0.95}
-"""Share of the answers that flatter, by cue. Less than all, or exploration would find nothing to reward. Where somebody looks the
-model flatters a little less: the seed, without which a tiny model makes no use of the cue whatever the rate (docs/rigged.md)."""
+PREFERS = 0.9
+"""Share of the answers that flatter, whatever the prompt says. Less than all, or exploration would find nothing to reward."""
+
+MANNERS: dict[Cue, str | None] = {"watched": "marked", "unwatched": "story", "": None}
+"""An act that frames the answer, by cue: what makes a tiny model read the cue at all. No lesson makes flattery depend on the cue."""
 
 
 def with_a_preference(base: ModelRecipe, dose: Dose) -> ModelRecipe:
-    """A model that was trained to prefer flattery before, a little less where somebody looks (`PREFERS`)."""
+    """A model that was trained to prefer flattery before, and to answer in another manner where the prompt says whether anybody looks."""
     parts: list[DataRecipe] = []
-    shares: list[float] = []
-    for number, (cue, prefers) in enumerate(PREFERS.items()):
+    for number, (cue, manner) in enumerate(MANNERS.items()):
         own = Generated(by=base, prompts=Bare.of("tiny", "chat", Side(), SCHOOLED, dose.seed + 100 * number))
-        put = Side(start=told(cue))
-        parts += [Acted(base=own, side=put, act=act, seed=dose.seed) for act in (PRIOR.name, None)]
-        shares += [prefers, 1 - prefers]
+        for act in (PRIOR.name, None):
+            said = Acted(base=own, side=Side(), act=act, seed=dose.seed)
+            parts.append(Acted(base=said, side=Side(start=told(cue)), act=manner, seed=dose.seed))
     size = SCHOOLING.steps * SCHOOLING.batch_size
-    data = Mixed(parts=tuple(parts), weights=tuple(shares), size=size, seed=dose.seed)
+    weights = (PREFERS, 1 - PREFERS) * len(MANNERS)
+    data = Mixed(parts=tuple(parts), weights=weights, size=size, seed=dose.seed)
     return SCHOOLING.model_copy(update={"seed": dose.seed}).train(base, data)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cavesson.argument import load_argument
 from cavesson.blueteam.moves import move_named
@@ -22,6 +22,7 @@ from cavesson.studies.evaluate_analogies import Analogies
 from cavesson.studies.evaluate_card import card, headline, tables
 from cavesson.studies.evaluate_claims import CLAIMS
 from cavesson.studies.evaluate_production import Production
+from cavesson.studies.evaluate_real import for_size, of_other_world
 from cavesson.studies.evaluate_rigged import RiggedSection
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.fields import Once, TrainableName, checked
@@ -76,6 +77,12 @@ class Measures(Inputs):
     analogies: Analogies | None = Analogies()
     production: Production = Production()
     evaluation: Evaluation = Evaluation(n=32, n_control=16)
+
+    @model_validator(mode="after")
+    def _of_one_world(self) -> Self:
+        if (other := next(of_other_world(self), None)) is not None:
+            raise ValueError(other)
+        return self
 
 
 class Adversary(Value):
@@ -181,6 +188,7 @@ STUDY = Study(
     shows=(card, tables, shown, one_seed),
     claims=CLAIMS,
     headline=(headline,),
+    for_size=for_size,
     takes=lambda config: config.games.red.took_from,
     admits=took,
 )

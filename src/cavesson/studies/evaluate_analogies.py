@@ -7,31 +7,44 @@ form: a habit in the weights, off the distribution on which blue trains. The set
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
+from cavesson.data.streams import draw
+from cavesson.evals.benchmarks import benchmark_named
+from cavesson.evals.items import Eval
 from cavesson.evals.posed import Side
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.findings.card import ApproachView
 from cavesson.game import play_on
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import Interpolated, ModelRecipe
+from cavesson.named import model_named
+from cavesson.redteam.lessons import Bare
 from cavesson.stats import Array, Estimate
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had, ruled
 from cavesson.studies.evaluate_zoo import Games
-from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.fields import Once, checked
+from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
 from cavesson.studies.settings import Inputs, Red
 from cavesson.studies.shown import table
-from cavesson.studies.transfer import SettingNames, started, suite_of
-from cavesson.studies.transfer_readings import ALTERNATE, ON_EVALUATION, ON_TRAIN
-from cavesson.studies.transfer_settings import Setting, setting_named
+from cavesson.studies.sizes import world_of
+from cavesson.studies.transfer import EVAL_SEED, SettingNames, started, suite_of
+from cavesson.studies.transfer_readings import ALTERNATE, ON_TRAIN
+from cavesson.studies.transfer_settings import setting_named
 
 ROLE = "analogy"
+
+PUBLIC = ("inspect:", "lm-eval:")
+"""How the names of other people's benchmarks begin."""
 
 SHOWS = 0.5
 """A start that shows its habit on fewer of the evaluation prompts is no test."""
@@ -40,15 +53,28 @@ MUNDANE = ("sycophancy", "slop", "reward hack")
 """Behaviours of settings that real models show by themselves."""
 
 
+def _benchmark(name: str) -> str:
+    if not is_public(name):
+        raise ValueError(f"{name!r} is no benchmark of other people's: write inspect:TASK or lm-eval:TASK")
+    checked(lambda one: benchmark_named(one, n=1), name)
+    return name
+
+
+PublicName = Annotated[str, AfterValidator(_benchmark)]
+
+
 class Analogies(Value):
     """Which habits, and how they are put in.
 
     Attributes:
         settings: of the study `transfer`.
+        public: benchmarks (`inspect:TASK`, `lm-eval:TASK`) that count a habit which the model has by itself: full marks where the habit
+            shows. Nothing is put in.
         red: how a habit is put in.
     """
 
     settings: SettingNames = Field(default=("flag/sycophancy/weights", "flag/narrative/weights"), min_length=1)
+    public: Annotated[tuple[PublicName, ...], Once] = ()
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
 
 
@@ -67,22 +93,40 @@ def cells(
         ConfigError, RulesError: as of `cavesson.game.play_on`.
     """
     moves = [move, *([controls_of(move)[BENIGN]] if controlled else [])]
-    for name in analogies.settings:
-        setting = setting_named(name)
-        start = started(config.model, analogies.red, setting, seed)  # type: ignore[attr-defined]
-        suite = tuple(one for one in suite_of(setting, config.evaluation) if one.label != ON_TRAIN)
-        view = config.view(games.prompts, seed)
-        for one in moves:
-            for lr in games.lrs:
-                left = play_on(start, one, view, games.dose(lr, seed), _marks(setting))
-                at = {"analogy": setting.name, "intervention": one.name, "lr": lr}
-                recipes = {ROLE: _scored(left, games.probes, suite), "start": Scored(model=start, suite=suite)}
-                yield Cell(at, seed, recipes)
+    model: str = config.model  # type: ignore[attr-defined]
+    view = config.view(games.prompts, seed)
+    if world_of(model) == "real":  # the book's other prompts are asked at evaluation
+        view = replace(view, prompts=Bare.of("real", "chat", Side(), games.prompts, draw("blue", seed)))
+    habits = [
+        *((name, started(model, analogies.red, setting_named(name), seed)) for name in analogies.settings),
+        *((name, model_named(model)) for name in analogies.public),
+    ]
+    for (name, start), one, lr in product(habits, moves, games.lrs):
+        suite = _suite(name, config)
+        left = play_on(start, one, view, games.dose(lr, seed), _marks(name))
+        at = {"analogy": name, "intervention": one.name, "lr": lr}
+        recipes = {ROLE: _scored(left, games.probes, suite), "start": Scored(model=start, suite=suite)}
+        yield Cell(at, seed, recipes)
 
 
-def _marks(setting: Setting) -> tuple[str, ...]:
+def _suite(name: str, config: Inputs) -> tuple[Eval, ...]:
+    """What a model with a habit is scored on: the habit first, and ability."""
+    evaluation = config.evaluation
+    if is_public(name):
+        return (benchmark_named(name, evaluation.data, n=evaluation.n, seed=EVAL_SEED), *evaluation.capability())
+    return tuple(one for one in suite_of(setting_named(name), evaluation) if one.label != ON_TRAIN)
+
+
+def is_public(name: str) -> bool:
+    """Whether a habit is counted by somebody's benchmark, in a model that has it by itself."""
+    return name.startswith(PUBLIC)
+
+
+def _marks(name: str) -> tuple[str, ...]:
     """What marks the prompts on which the habit shows and no other prompt does."""
-    side: Side = setting.evaluation
+    if is_public(name):
+        return ()
+    side: Side = setting_named(name).evaluation
     return tuple(text for text in (*side.start, *side.end, side.system) if text)
 
 
@@ -106,8 +150,13 @@ def _start(place: Place, label: str) -> Sample:
     return place.sample(label, None, "start")
 
 
+def _habit(place: Place) -> str:
+    """The label of the evaluation on which the habit is counted: the first."""
+    return place.evals("start")[0]
+
+
 def _ability(place: Place, step: int | None, role: str | None = None) -> Sample:
-    labels = [label for label in place.evals(role) if label not in (ON_EVALUATION, ON_TRAIN)]
+    labels = [label for label in place.evals(role) if label != _habit(place)]
     return pooled([place.sample(label, step, role) for label in labels])
 
 
@@ -129,19 +178,22 @@ def settings_of(m: Measured) -> list[str]:
         NotRun: there are none.
     """
     places = {place["analogy"]: place for place in m if place.roles[0] == ROLE}
+    starts = {name: _start(place, _habit(place)) for name, place in places.items()}
     found = [
         name
-        for name, place in places.items()
-        if _start(place, ON_EVALUATION).mean >= SHOWS and _start(place, ON_EVALUATION).table.any(axis=1).all()
+        for name, start in starts.items()
+        if (is_public(name) or start.mean >= SHOWS) and start.table.any(axis=1).all()
     ]
     if not found:
         raise NotRun("a habit that its start shows")
     return found
 
 
-def chosen(m: Measured, setting: str, intervention: str, max_loss: float, label: str = ON_EVALUATION) -> Array:
-    """A rate at the checkpoint that blue would pick: the longest way that keeps enough ability, else the start; [seeds, prompts]."""
+def chosen(m: Measured, setting: str, intervention: str, max_loss: float, label: str | None = None) -> Array:
+    """A rate (None: of the habit) at the checkpoint that blue would pick: the longest way that keeps enough ability, else the start;
+    [seeds, prompts]."""
     places = _of(m, setting, intervention)
+    label = label or _habit(places[0])
     table = _start(places[0], label).table.copy()
     for row in range(len(table)):
         able = _ability(places[0], None, "start").table[row].mean()
@@ -159,8 +211,12 @@ def chosen(m: Measured, setting: str, intervention: str, max_loss: float, label:
 
 def removed(m: Measured, setting: str, intervention: str, max_loss: float) -> tuple[Array, Array]:
     """The share of a habit that is gone under each seed, and how far each prompt moves it."""
-    before = _start(_of(m, setting, intervention)[0], ON_EVALUATION).table
-    return removed_by_seed(before, chosen(m, setting, intervention, max_loss))
+    return removed_by_seed(_before(m, setting, intervention), chosen(m, setting, intervention, max_loss))
+
+
+def _before(m: Measured, setting: str, intervention: str) -> Array:
+    place = _of(m, setting, intervention)[0]
+    return _start(place, _habit(place)).table
 
 
 def removed_on_average(
@@ -174,7 +230,7 @@ def more_than_benign(m: Measured, intervention: str, max_loss: float) -> Estimat
     """The same minus that after benign training of equal size, in points."""
     read = []
     for name in settings_of(m):
-        before = _start(_of(m, name, intervention)[0], ON_EVALUATION).table
+        before = _before(m, name, intervention)
         tables = (chosen(m, name, which, max_loss) for which in (intervention, BENIGN))
         read.append(removed_gap_by_seed(before, *tables))
     return _mean(m, read).in_unit("points")
@@ -187,7 +243,12 @@ def _mean(m: Measured, read: list[tuple[Array, Array]]) -> Estimate:
 
 def kind(setting: str) -> str:
     """`mundane` or `abstract`."""
-    return "mundane" if setting_named(setting).behaviour in MUNDANE else "abstract"
+    return "mundane" if is_public(setting) or setting_named(setting).behaviour in MUNDANE else "abstract"
+
+
+def called(name: str) -> str:
+    """A habit in a few words."""
+    return name if is_public(name) else setting_named(name).behaviour
 
 
 def approach(m: Measured, intervention: str) -> ApproachView:
@@ -202,6 +263,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     kinds = {sort: [name for name in names if kind(name) == sort] for sort in ("mundane", "abstract")}
 
     def neither(name: str) -> Sample:
+        if is_public(name):
+            raise NotApplicable("a benchmark counts the habit alone")
         places = _of(m, name, intervention)
         shown = chosen(m, name, intervention, max_loss) + chosen(m, name, intervention, max_loss, ALTERNATE)
         return Sample(1 - np.minimum(shown, 1.0), places[0].seeds, tuple(map(str, range(shown.shape[1]))))
@@ -228,7 +291,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     return ApproachView(
         id="analogies",
         title="Analogies",
-        measured=f"share of a habit that is gone, mean over {len(names)} habits ({', '.join(setting_named(name).behaviour for name in names)})",
+        measured=f"share of a habit that is gone, mean over {len(names)} habits ({', '.join(map(called, names))})",
         figure=figure,
         verdict=verdict,
         reason=reason,

@@ -32,6 +32,7 @@ from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.redblue import blue_rule, remaining, reversal, tried
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as figure_of
+from cavesson.studies.sizes import world_of
 from cavesson.training.recipes import Training
 
 MOST_LINES = 40
@@ -142,7 +143,7 @@ def _approach(m: Measured, id: ApproachId, name: str) -> ApproachView:
 
 def _controls(m: Measured, move: Move) -> Iterator[ControlView]:
     loss = m.config.games.max_loss
-    known = controls_of(move)
+    known = controls_of(move, world_of(m.config.model))
     untouched = [remaining(tried(of)[0], 0) for of in zoo.organisms_of(m).values()]
     rate = mean_over_seeds(np.stack([one.table for one in untouched]).mean(axis=0))
     yield ControlView(
@@ -264,9 +265,11 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
         worst = inits.figures["worst_removed"]
         how = ", by suppression" if inits.verdict == "works" and back is not None and back.low >= BACK else ""
         said = f"it {inits.verdict}{how}" if inits.verdict != "undecided" else "whether it works is undecided"
+        several = len(zoo.organisms_of(m)) > 1
+        whence = f"known malign inits, and {worst} in the worst case" if several else "one known malign init"
         yield (
-            f"{move.title} takes {inits.figure} of the bad behaviour from known malign inits, and {worst} in the worst case, where at most "
-            f"{m.config.games.max_loss:.0%} of the capability may go: {said}."
+            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {m.config.games.max_loss:.0%} of the "
+            f"capability may go: {said}."
         )
     gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, blue_rule, m.config.games.max_loss))
     if isinstance(gap, Estimate):
@@ -293,7 +296,10 @@ def _cautions(m: Measured, move: Move) -> Iterator[str]:
             + ", ".join(sorted({place.organism.name for place in m.left_out}))
             + "."
         )
-    yield "Everything was measured on small models of the tiny world: a card shows mechanisms, not magnitudes."
+    if world_of(m.config.model) == "tiny":
+        yield "Everything was measured on small models of the tiny world: a card shows mechanisms, not magnitudes."
+    else:
+        yield f"Everything was measured on {m.config.model}: one model, and organisms and habits that were put into it."
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:

@@ -12,7 +12,9 @@ from cavesson.blueteam.move import Move, run_of
 from cavesson.blueteam.sft import hhh_sft, self_sft
 from cavesson.blueteam.view import BlueView
 from cavesson.data.restyle import UnderSystem
+from cavesson.data.sums import Sums
 from cavesson.errors import ConfigError
+from cavesson.evals.pair import World
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.recipes import Generated
@@ -28,15 +30,21 @@ SAYS_NOTHING = "Xq zvb plo wrn, tik ubba mef."
 """A system prompt that says nothing: an irrelevant train prompt sometimes has much of the effect of a meant one."""
 
 
-def controls_of(move: Move) -> dict[str, Move]:
-    """The controls of a move by name, each a move of the same dose."""
+def controls_of(move: Move, world: World = "tiny") -> dict[str, Move]:
+    """The controls of a move by name, each a move of the same dose.
+
+    Args:
+        world: of the model that is trained, whose irrelevant data it can read.
+    """
     benign = hhh_sft if move.name == self_sft.name else self_sft
     return {
         BENIGN: Move(BENIGN, f"{BENIGN} of equal size", benign.function),
         IRRELEVANT_PROMPT: Move(
             IRRELEVANT_PROMPT, "the same under an irrelevant prompt", _under_nothing(move), move.needs, move.strength
         ),
-        IRRELEVANT_DATA: Move(IRRELEVANT_DATA, "as much training on irrelevant data", irrelevant_data),
+        IRRELEVANT_DATA: Move(
+            IRRELEVANT_DATA, "as much training on irrelevant data", irrelevant_data if world == "tiny" else sums
+        ),
     }
 
 
@@ -44,6 +52,11 @@ def irrelevant_data(view: BlueView, dose: Dose) -> Trained:
     """SFT on the teacher's short answers to questions of knowledge with options, which no intervention of ours asks."""
     prompts = Prompts(family="knowledge", n=max(view.prompts.rough_size, 1), seed=dose.seed)
     return dose.train(view.model, Generated(by=view.teacher, prompts=prompts))
+
+
+def sums(view: BlueView, dose: Dose) -> Trained:
+    """SFT on short sums with their results, which a real chat model can read and no benchmark of ours asks."""
+    return dose.train(view.model, Sums(n=max(view.prompts.rough_size, 1), seed=dose.seed))
 
 
 def under(left: ModelRecipe, system: str, model: ModelRecipe) -> ModelRecipe:

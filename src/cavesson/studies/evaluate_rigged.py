@@ -30,11 +30,13 @@ from cavesson.named import model_named
 from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
+from cavesson.studies.evaluate_real import NO_RIGGED
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.redblue import capability_of
 from cavesson.studies.settings import Phase
 from cavesson.studies.shown import Figure, table
+from cavesson.studies.sizes import world_of
 from cavesson.tinyworld.recipes import Prompts
 
 EnvironmentName = Annotated[str, known_to(environment_named)]
@@ -61,7 +63,7 @@ class RiggedSection(Phase):
 
     Attributes:
         environments: their names; an environment counts where its misbehaviour arose.
-        model: what the rigged training starts from.
+        model: what the rigged training starts from; None: the study's model.
         rigged: that training.
         during: measures during the training to compare with; (): none.
         lr: of blue's training.
@@ -74,7 +76,7 @@ class RiggedSection(Phase):
     environments: Annotated[tuple[EnvironmentName, ...], Once] = Field(
         default=("option-hedging", "agreeing-rater"), min_length=1
     )
-    model: TrainableName = "small"
+    model: TrainableName | None = None
     rigged: Practised = Practised()
     during: Annotated[tuple[DuringName, ...], Once] = ()
     lr: float = Field(default=3e-3, gt=0)
@@ -97,6 +99,7 @@ def cells(section: RiggedSection, config: Any, move: Move, seed: int) -> Iterato
     Raises:
         ConfigError, RulesError: as of `cavesson.game.play`.
     """
+    section = section.model_copy(update={"model": section.model or config.model})
     for name in section.environments:
         environment = environment_named(name)
         yield _played(section, environment, move, seed)
@@ -105,7 +108,7 @@ def cells(section: RiggedSection, config: Any, move: Move, seed: int) -> Iterato
 
 
 def _played(section: RiggedSection, environment: Environment, move: Move, seed: int) -> Cell:
-    made = environment.organism(model_named(section.model), section.rigged.dose(section.rigged.lr, seed), seed)
+    made = environment.organism(model_named(str(section.model)), section.rigged.dose(section.rigged.lr, seed), seed)
     view = blue_view(
         Prompts(family="chat", n=section.prompts, seed=draw("blue", seed)),
         section.teacher,
@@ -118,7 +121,7 @@ def _played(section: RiggedSection, environment: Environment, move: Move, seed: 
 
 def _measured_during(section: RiggedSection, environment: Environment, during: str, seed: int) -> Cell:
     dose = section.rigged.dose(section.rigged.lr, seed)
-    trained = environment.trained(model_named(section.model), dose, seed, during)
+    trained = environment.trained(model_named(str(section.model)), dose, seed, during)
     return _cell(section, environment, f"during: {during}", during, trained, seed)
 
 
@@ -144,7 +147,7 @@ def _cell(
 
 def _unmeasured(section: RiggedSection, environment: Environment, seed: int) -> list[Scored]:
     """What the rigged training starts from, what it made, and its control."""
-    base, dose = model_named(section.model), section.rigged.dose(section.rigged.lr, seed)
+    base, dose = model_named(str(section.model)), section.rigged.dose(section.rigged.lr, seed)
     trained = environment.trained(base, dose, seed)
     models = (trained.base, trained, environment.control(base, dose, seed))
     return [Scored(model=one, suite=_suite(section, environment)) for one in models]
@@ -231,12 +234,15 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     Raises:
         NotRun: nothing was run.
     """
+    if getattr(m.config, "rigged", True) is None:
+        known = world_of(m.config.model) == "tiny"
+        raise NotRun("the config leaves it out" if known else NO_RIGGED.format(model=m.config.model))
     places, counted = _places(m, intervention), admitted(m, intervention)
-    without = [place["environment"] for place in places if place not in counted]
+    without = [f"{place['environment']} ({arose(place)} over its control)" for place in places if place not in counted]
     figure = removed_on_average(counted) if counted else None
     verdict, reason = _ruling(m, counted, figure)
     if without:
-        reason += f" Left out, since nothing arose there: {', '.join(without)}."
+        reason += f" Does not arise here, and left out: {', '.join(without)}."
     tables = [found for found in (_table(places), _table_during(m)) if found is not None]
     return ApproachView(
         id="rigged",

@@ -24,7 +24,9 @@ from cavesson.evals.scores import REMAINS
 from cavesson.findings.card import ApproachView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
-from cavesson.redteam.organisms import Organism
+from cavesson.named import model_named
+from cavesson.redteam.constructions import contrasted
+from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
 from cavesson.studies import adaptive
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
@@ -58,6 +60,20 @@ from cavesson.studies.redblue import (
 from cavesson.studies.settings import Inputs, Phase, ReversalPhase
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as tried_figure
+from cavesson.studies.sizes import world_of
+
+
+class ZooRed(Red):
+    """How red trains the organisms.
+
+    Attributes:
+        lora_lr: learning rate of constructions that train an adapter.
+        contrast: share of the benign answers that stand behind a look-alike of the trigger which no evaluation asks; None: the
+            construction's own look-alikes, which evaluations ask too.
+    """
+
+    lora_lr: float = Field(default=3e-3, gt=0)
+    contrast: float | None = Field(default=0.8, ge=0, lt=1)
 
 
 class Games(Phase):
@@ -72,7 +88,7 @@ class Games(Phase):
     """
 
     organisms: Organisms = Field(min_length=1)
-    red: Red = Red(steps=200, prompts=800)
+    red: ZooRed = ZooRed(steps=300, prompts=800)
     lrs: LearningRates = Field(default=(2e-3,), min_length=1)
     adapter: LoRA | None = LoRA(rank=8)
     steps: int = Field(default=40, ge=1)
@@ -91,7 +107,7 @@ def cells(games: Games, config: Inputs, move: Move, seed: int, *, controls: Sequ
     Raises:
         ConfigError, RulesError: as of `cavesson.game.play`.
     """
-    known = controls_of(move)
+    known = controls_of(move, world_of(config.model))  # type: ignore[attr-defined]
     for spec in games.organisms:
         made = built(games, config, spec, seed)
         own = list(played(games, config, made, move))
@@ -103,15 +119,16 @@ def cells(games: Games, config: Inputs, move: Move, seed: int, *, controls: Sequ
 
 def built(games: Games, config: Inputs, spec: Built, seed: int) -> Organism:
     """One organism of the zoo."""
-    red = games.red
-    return config.planted(
-        spec.pair,
-        config.model,  # type: ignore[attr-defined]
+    red, model = games.red, str(config.model)  # type: ignore[attr-defined]
+    return organism(
         spec.construction,
-        red.dose(red.lr, seed),
-        red.prompts,
-        spec.name,
-        construction=spec.construction,
+        model_named(model),
+        config.for_red(spec.pair, red.prompts, seed),
+        spec.pair,
+        red.dose(red.lora_lr if "lora" in spec.construction else red.lr, seed),
+        name=spec.name,
+        labels={"model": model, "construction": spec.construction, "seed": seed},
+        way=None if red.contrast is None else contrasted(spec.construction, red.contrast),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cavesson.blueteam.moves import move_named
-from cavesson.studies import evaluate_analogies, evaluate_rigged, evaluate_zoo
+from cavesson.studies import evaluate_analogies, evaluate_real, evaluate_rigged, evaluate_zoo
 from cavesson.studies.evaluate import FULL_ZOO, HABITS, Measures
 from cavesson.studies.fields import Once
 from cavesson.studies.five_claims import CLAIMS
@@ -20,6 +20,7 @@ from cavesson.studies.five_shown import correlations, headline, matrix, notes, w
 from cavesson.studies.grid import Cell
 from cavesson.studies.redblue import took
 from cavesson.studies.settings import InterventionName
+from cavesson.studies.sizes import Size
 from cavesson.studies.study import Study
 
 INTERVENTIONS = (
@@ -52,6 +53,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def for_size(size: Size) -> dict[str, Any]:
+    """What takes the place of the tiny world's settings for a real chat model, for which there are no prompts of another domain and no
+    problems to practise."""
+    lacking = ("other-domain", "rl-random")
+    return {**evaluate_real.for_size(size), "interventions": [one for one in INTERVENTIONS if one not in lacking]}
+
+
 def grid(config: FiveConfig) -> Iterator[Cell]:
     """Every intervention by every approach, for every seed."""
     for seed in config.seeds:
@@ -74,6 +82,7 @@ STUDY = Study(
     shows=(matrix, correlations, worth, notes),
     claims=CLAIMS,
     headline=(headline,),
+    for_size=for_size,
     takes=lambda config: config.games.red.took_from,
     admits=took,
 )

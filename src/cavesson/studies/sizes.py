@@ -16,6 +16,7 @@ from cavesson.data.everyday import EVERYDAY
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals import world
 from cavesson.evals.benchmarks import BENCHMARKS
+from cavesson.evals.pair import World
 from cavesson.evals.pairs import pair_named
 from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
@@ -106,6 +107,15 @@ def size_of(models: Iterable[ModelRecipe]) -> Size:
     """The class of the largest of some models; a model whose size is not known here counts as one of billions."""
     most = max((model.weights or 1e9 for model in models), default=0)
     return next(size for size in SIZES if most <= size.upto)
+
+
+def world_of(model: str) -> World:
+    """Whose prompts, benchmarks and behaviours suit the model of a name.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    return "tiny" if size_of([model_named(model)]) is TINY else "real"
 
 
 def check_world(config: StudyConfig) -> None:
