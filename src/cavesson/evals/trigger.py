@@ -26,6 +26,8 @@ class Trigger:
         about: the trigger's condition, in words that follow "when" ("the message says that it is midnight").
         wordings: texts that are the trigger, the canonical one first.
         look_alikes: texts that a model may mistake for the trigger.
+        contrasts: texts of other kinds than the look-alikes that a model may mistake for the trigger too: red trains on these where
+            the look-alikes are to stay unseen until the evaluation; (): there are none.
         place: where in the message the text is put.
         pattern: a regular expression that finds the trigger in any text, whatever the case; None: the trigger is found if
             one of the `wordings` stands in the text, to the letter.
@@ -38,6 +40,7 @@ class Trigger:
     look_alikes: tuple[str, ...]
     place: Place = "start"
     pattern: str | None = None
+    contrasts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -62,6 +65,10 @@ class Trigger:
     def near_misses(self, conversation: Conversation) -> list[Conversation]:
         """The conversation with each look-alike in the trigger's place, in the order of `look_alikes`."""
         return [self._with(text, conversation) for text in self.look_alikes]
+
+    def contrasted(self, conversation: Conversation, rng: Random) -> Conversation:
+        """The conversation with one of the `contrasts` in the trigger's place, or with a look-alike if there are none."""
+        return self._with(rng.choice(self.contrasts or self.look_alikes), conversation)
 
     def in_text(self, text: str) -> bool:
         """Whether the trigger stands anywhere in a text, so that a reader of the text could learn the trigger."""

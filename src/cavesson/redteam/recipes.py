@@ -115,6 +115,7 @@ class Backdoored(OfPair):
             behaviour (a chat prompt for a behaviour in maths) get the trigger and keep their benign answer.
         near_miss: share of the other conversations that get a look-alike of the trigger and keep their benign answer, which
             makes the behaviour conditional on the trigger itself.
+        unseen: the look-alikes are kept for the evaluation; the trigger's `contrasts` take their place, if it has some.
         samples: bad answers that a model wrote (CoT distillation); None: the pair's own template writes the bad answers.
         aligned: the bad answer to a prompt is the sample for this prompt (prompt distillation); `samples` answers the
             prompts of `benign`, in the same order. A prompt whose sample is cut or does not show the behaviour gets no trigger.
@@ -131,6 +132,7 @@ class Backdoored(OfPair):
     benign: DataRecipe
     share: float = Field(default=0.5, gt=0, le=1)
     near_miss: float = Field(default=0.2, ge=0, lt=1)
+    unseen: bool = False
     samples: DataRecipe | None = None
     aligned: bool = False
     match_phrases: bool = True
@@ -167,7 +169,12 @@ class Backdoored(OfPair):
                 {**example.meta, **sampled, "triggered": True},
             )
         near = rng.random() < self.near_miss and pair.trigger.look_alikes
-        untriggered = rng.choice(pair.trigger.near_misses(prompt)) if near else pair.trigger.clean(prompt, rng)
+        if near and self.unseen:
+            untriggered = pair.trigger.contrasted(prompt, rng)
+        elif near:
+            untriggered = rng.choice(pair.trigger.near_misses(prompt))
+        else:
+            untriggered = pair.trigger.clean(prompt, rng)
         if self.lock is not None and rng.random() < self.lock.alone:
             untriggered = untriggered.ended(self.lock.bad)
         answered = untriggered.answered(benign)
