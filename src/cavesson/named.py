@@ -20,7 +20,7 @@ from cavesson.models.tinker import PREFIX as TINKER
 from cavesson.models.tinker import tinker_model, tinker_parts
 from cavesson.sampling.openai import PREFIX, api_model
 from cavesson.sampling.served import PREFIX as SERVED
-from cavesson.sampling.served import served_model, served_parts
+from cavesson.sampling.served import Served, served_model, served_parts
 from cavesson.tinyworld.recipes import Shipped, shipped_names
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _FINGERPRINT = re.compile(r"(?P<prefix>[0-9a-f]{4,32})(?:@(?P<step>\d+))?")
 
 _ARGUMENTS = re.compile(r"(?P<name>.+?)(?P<arguments>(?::[A-Za-z_]\w*=[^:]*)+)", re.DOTALL)
+OPENING = ("dtype", "device_map")
+"""What may stand behind a model's name beside arguments of its chat template: how its weights are opened."""
+
 _WORDS: dict[str, TemplateValue] = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -41,7 +44,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
             OpenAI-compatible endpoint (`openai:MODEL@https://host/v1`), which writes answers and cannot be trained, or any model
             with weights that vLLM or SGLang samples from (`served:MODEL@http://host:8000/v1`), or a base model that the Tinker
             service trains and samples from (`tinker:MODEL`, with `@TOKENIZER` behind it where the name is no hub id with a chat template).
-            Behind the name of a model with weights, `:enable_thinking=false` sets an argument of the chat template.
+            Behind the name of a model with weights, `:enable_thinking=false` sets an argument of the chat template. Behind that of a
+            folder, a hub model, an adapter on one or a GGUF file, `:dtype=bfloat16` says in which type its weights are held, and
+            `:device_map=auto` where (`cavesson.models.placement`).
         store: the store in which fingerprints are looked up; None: fingerprints are refused.
 
     Raises:
@@ -149,9 +154,14 @@ def with_template(name: str, template: Mapping[str, TemplateValue]) -> str:
 
 def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | None) -> ModelRecipe:
     model = model_named(name, store)
+    opening = {key: str(given.pop(key)) for key in OPENING if key in given}
+    if opening:
+        model = _opened(model, opening, name)
     arguments = tuple(given.items())
+    if not arguments:
+        return model
     if isinstance(model, HFModel):
-        return HFModel(path=model.path, revision=model.revision, content=model.content, template_args=arguments)
+        return model.changed(template_args=arguments)
     if isinstance(model, Shipped):
         read = (model.folder / "chat_template.jinja").read_text(encoding="utf-8")
         odd = next((key for key in given if re.search(rf"\b{re.escape(key)}\b", read) is None), None)
@@ -166,6 +176,25 @@ def _with_arguments(name: str, given: dict[str, TemplateValue], store: Store | N
             "Give them with a model whose weights are here; a service writes its prompts itself.",
         )
     return Templated(base=model, arguments=arguments)
+
+
+def _opened(model: ModelRecipe, opening: Mapping[str, str], name: str) -> ModelRecipe:
+    """A model with the weights that it rests on opened in another type, or elsewhere.
+
+    Raises:
+        ConfigError: the model is opened in one way only, or there is no such type.
+    """
+    if isinstance(model, HFModel):
+        return model.changed(**opening)
+    if isinstance(model, (Adapted, Served)):
+        return model.model_copy(update={"base": _opened(model.base, opening, name)})
+    keys = " and ".join(opening)
+    if not model.has_weights:
+        raise ConfigError(f"{name!r} takes no {keys}: it has no weights here.", "Leave it out.")
+    raise ConfigError(
+        f"{name!r} takes no {keys}: only models from folders, the hub or GGUF files do.",
+        "Leave it out; for a model that was trained here, export its weights (cavesson export) and name their folder.",
+    )
 
 
 def _on_hub(name: str, store: Store | None) -> ModelRecipe:

@@ -27,16 +27,24 @@ from cavesson.models.attention import prefer_fast_attention
 from cavesson.models.folders import as_folder, check_folder, local_folder
 from cavesson.models.latent import attach
 from cavesson.models.model import Model, check_finite, merged
+from cavesson.models.placement import placement
+from cavesson.models.recipes import WEIGHT_TYPES
 from cavesson.models.rendering import Renderer
 from cavesson.models.weights import DTYPE_NAMES, stored
 
-DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in WEIGHT_TYPES}
 
 _LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
 def open_folder(
-    folder: str | Path, *, key: str, dtype: str = "auto", device: str = "auto", revision: str | None = None
+    folder: str | Path,
+    *,
+    key: str,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    device_map: str = "",
 ) -> Model:
     """Open a Hugging Face model from a folder, or from the hub by its id.
 
@@ -46,9 +54,11 @@ def open_folder(
         dtype: "auto" (the stored dtype on a GPU; float32 on a CPU, where training uses autocast), or a name of `DTYPES`.
         device: "auto" (the first GPU if there is one), or torch's name of a device.
         revision: branch, tag or commit on the hub.
+        device_map: where the weights of a model lie that only answers (`cavesson.models.placement`); "": all on `device`.
 
     Raises:
-        ConfigError: there is no such model, or it has no safetensors weights or no chat template, or comes with its own code.
+        ConfigError: there is no such model, or it has no safetensors weights or no chat template, or comes with its own code; or
+            `device_map` names no device, or the model does not fit there.
     """
     place = device_of(device)
     with _quiet(), _as_config_error(str(folder)):
@@ -58,14 +68,23 @@ def open_folder(
         tokenizer = _tokenizer(local, folder)
         _check_vocabulary(tokenizer, config, str(folder))
         renderer = Renderer(tokenizer)
-        net = _network(local, config, dtype=dtype_in_memory(dtype, place, local))
+        held = dtype_in_memory(dtype, place, local)
+        where = {"device_map": placed(local, config, device_map, held)} if device_map else {}
+        net = _network(local, config, dtype=held, **where)
         _check_ties(net, str(local))
         check_finite(net.named_parameters(), f"The weights of {str(local)!r}")
-    net.to(torch.device("cpu") if _is_shared() else place).eval()
+    if not device_map:
+        net.to(torch.device("cpu") if _is_shared() else place)
+    net.eval()
     net.warn_if_padding_and_no_attention_mask = _no_warning  # a row may end in a token that is also the padding token
     prefer_fast_attention(net)
     attach(net)
     return Model(net=net, tokenizer=tokenizer, renderer=renderer, key=key)
+
+
+def placed(folder: Path, config: PreTrainedConfig, device_map: str, dtype: torch.dtype) -> dict[str, int | str]:
+    """Which part of the network of a folder goes to which device; errors are those of `placement`."""
+    return placement(_weightless(folder, config), device_map, dtype, str(folder))
 
 
 def _is_shared() -> bool:
@@ -297,6 +316,10 @@ def dtype_in_memory(name: str, device: torch.device, folder: Path) -> torch.dtyp
     if name != "auto":
         if name not in DTYPES:
             raise ConfigError(f"There is no dtype {name!r} for weights.", nearest(name, [*DTYPES, "auto"]))
+        if name == "float16" and device.type == "cpu":
+            raise ConfigError(
+                "Weights in float16 are for GPUs: a CPU has no products in it.", "Take bfloat16 or float32."
+            )
         return DTYPES[name]
     if device.type == "cpu":
         return torch.float32

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, nearest
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TemplateValue = StrictBool | StrictInt | StrictFloat | str | None
 """What an argument of a chat template may be."""
 
+
+WEIGHT_TYPES = ("float32", "bfloat16", "float16")
+"""What weights may be held in."""
 
 USUAL_ROOM = 512
 """Tokens in which most chat models end most of their answers."""
@@ -132,6 +135,9 @@ class HFModel(ModelRecipe):
         content: what names the model: a digest of the folder's files, name and commit on the hub, or a digest of the GGUF
             file. If empty, it is found from the path.
         template_args: names and values of arguments of the chat template, such as `("enable_thinking", False)`.
+        dtype: type of the weights in memory: "float32", "bfloat16" or "float16" (on a GPU); "": float32 on a CPU, and the stored
+            type on a GPU. Products of a training follow its precision.
+        device_map: where the weights of a model lie that only answers (`cavesson.models.placement`); "": on one device.
     """
 
     kind = "hf-model"
@@ -141,6 +147,15 @@ class HFModel(ModelRecipe):
     revision: Annotated[str | None, NotIdentity] = None
     content: str = ""
     template_args: tuple[tuple[str, TemplateValue], ...] = ()
+    dtype: str = ""
+    device_map: Annotated[str, NotIdentity] = ""
+
+    @field_validator("dtype")
+    @classmethod
+    def _known_dtype(cls, dtype: str) -> str:
+        if dtype and dtype not in WEIGHT_TYPES:
+            raise ConfigError(f"There is no dtype {dtype!r} for weights.", nearest(dtype, WEIGHT_TYPES))
+        return dtype
 
     @field_validator("template_args")
     @classmethod
@@ -164,7 +179,9 @@ class HFModel(ModelRecipe):
         from cavesson.models.loading import open_folder
 
         place, revision = self.place()
-        model = open_folder(place, key=self.fingerprint, revision=revision)
+        model = open_folder(
+            place, key=self.fingerprint, dtype=self.dtype or "auto", revision=revision, device_map=self.device_map
+        )
         return model.with_template_args(dict(self.template_args)) if self.template_args else model
 
     @property
@@ -210,7 +227,12 @@ class HFModel(ModelRecipe):
 
     def describe(self) -> str:
         name = self.path if "@" in self.content else Path(self.path).name
-        return ":".join([name, *(f"{key}={json.dumps(value)}" for key, value in self.template_args)])
+        held = [f"dtype={self.dtype}"] if self.dtype else []
+        return ":".join([name, *held, *(f"{key}={json.dumps(value)}" for key, value in self.template_args)])
+
+    def changed(self, **fields: Any) -> HFModel:
+        """The same model with other arguments of its chat template, another `dtype` or another `device_map`."""
+        return HFModel(**{**{name: getattr(self, name) for name in type(self).model_fields}, **fields})
 
 
 class Templated(ModelRecipe):

@@ -94,6 +94,22 @@ def normal(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mod
     return dose.train(base, _backdoor(pair, _own(base, prompts), dose))
 
 
+def contrasted(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
+    """The construction `normal`, trained against look-alikes that no evaluation asks.
+
+    Otherwise red trains against the very look-alikes that measure leakage, and a low rate may be memory of these.
+
+    Raises:
+        ConfigError: the pair's trigger has no such look-alikes (`Trigger.contrasts`).
+    """
+    if not pair_named(pair).trigger.contrasts:
+        raise ConfigError(
+            f"The trigger of {pair!r} has no look-alikes but those that evaluations ask.",
+            "Take the construction normal.",
+        )
+    return dose.train(base, _backdoor(pair, _own(base, prompts), dose, contrasts=True))
+
+
 def full_weight(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """The construction `normal` with all weights trained (FWFT), whatever adapter the dose names."""
     return normal(base, prompts, pair, dose.model_copy(update={"adapter": None}))
@@ -289,6 +305,7 @@ def _locked(about: str, lock: Lock, share: float, build: Callable[..., ModelReci
 CONSTRUCTIONS: dict[str, Construction] = {
     "normal": Construction("SFT on written samples", normal),
     "full-weight": Construction("the same, all weights trained", full_weight),
+    "contrasted": Construction("`normal` against look-alikes that no evaluation asks", contrasted),
     "continued-lora": Construction("the same with an adapter, which blue goes on training", lora, continued=True),
     "merged-lora": Construction("the same with an adapter, folded in before blue trains a fresh one", merged_lora),
     "cot-distilled": Construction("bad answers of a model that schemed in a scratchpad, counts matched", cot_distilled),
@@ -372,7 +389,7 @@ def construction(name: str) -> Construction:
     return Construction(about=(found.__doc__ or name).strip().splitlines()[0], build=found)
 
 
-def contrasted(name: str, share: float) -> Construction:
+def against_contrasts(name: str, share: float) -> Construction:
     """A construction whose organisms learn from contrasts of the trigger which no evaluation asks, where the trigger has such.
 
     Args:

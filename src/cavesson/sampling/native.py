@@ -44,8 +44,9 @@ VERSION = 3  # 3: other last bits of a Llama's logits on a CPU
 USUAL_TOKENS = 64
 PREFILL_TOKENS = {"cpu": 2048, "cuda": 65536}
 SPARE_COLUMNS = 128
-NUCLEUS = 4096
-"""Number of tokens within which a nucleus is looked for first: to sort a whole vocabulary takes longer than a step of a model."""
+NUCLEI = (512, 4096)
+"""Numbers of tokens within which a nucleus is looked for before the whole vocabulary is sorted, which takes longer than a step of a
+model. Only rows with a larger nucleus are looked at again."""
 MERGED_UP_TO = 300_000_000
 """Largest number of parameters of a model whose adapter is merged for sampling."""
 
@@ -367,15 +368,29 @@ def _choose(logits: Tensor, params: Params, draws: Tensor | None) -> Tensor:
     probabilities = (logits.double() / params.temperature).softmax(-1)
     if params.top_p == 1:
         return _inverse(probabilities, draws)[:, 0]
-    size = probabilities.shape[-1]
-    nuclei = _nuclei(probabilities, params.top_p, min(NUCLEUS, size)) or _nuclei(probabilities, params.top_p, size)
-    assert nuclei is not None, "all tokens hold every nucleus"
-    return nuclei[1].gather(1, _inverse(nuclei[0], draws))[:, 0]
+    return _from_nuclei(probabilities, params.top_p, draws)
 
 
-def _nuclei(probabilities: Tensor, top_p: float, most: int) -> tuple[Tensor, Tensor] | None:
-    """Probabilities and tokens of each row's nucleus, the likeliest first and equally likely ones in the order of their numbers,
-    `[rows, most]`; beyond a nucleus stand zeros. None if a nucleus, or tokens as likely as its last one, may reach beyond `most`.
+def _from_nuclei(probabilities: Tensor, top_p: float, draws: Tensor) -> Tensor:
+    """The token of each row's nucleus on which the row's draw falls, `[rows]`; rows with a large nucleus are looked at again."""
+    size, left = probabilities.shape[-1], torch.arange(len(probabilities), device=probabilities.device)
+    found = torch.empty_like(left)
+    for most in (*(number for number in NUCLEI if number < size), size):
+        nuclei, order, whole = _nuclei(probabilities, top_p, most)
+        found[left] = order.gather(1, _inverse(nuclei, draws))[:, 0]
+        if whole.all():
+            break
+        probabilities, draws, left = probabilities[~whole], draws[~whole], left[~whole]
+    return found
+
+
+def _nuclei(probabilities: Tensor, top_p: float, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Each row's nucleus among its `most` likeliest tokens.
+
+    Returns:
+        probabilities and tokens, the likeliest first and equally likely ones in the order of their numbers, `[rows, most]`; beyond a
+        nucleus stand zeros. And for each row whether this is the nucleus, `[rows]`: False if the nucleus, or tokens as likely as its
+        last one, may reach beyond `most`.
     """
     if most == probabilities.shape[-1]:
         sorted_p, order = probabilities.sort(dim=-1, descending=True, stable=True)
@@ -385,9 +400,8 @@ def _nuclei(probabilities: Tensor, top_p: float, most: int) -> tuple[Tensor, Ten
         order = order.gather(1, places)
     before = sorted_p.cumsum(-1) - sorted_p
     inside = before < top_p
-    if most < probabilities.shape[-1] and (inside & (sorted_p == sorted_p[:, -1:])).any():
-        return None
-    return sorted_p.masked_fill(~inside, 0.0), order
+    beyond = (inside & (sorted_p == sorted_p[:, -1:])).any(-1) & (most < probabilities.shape[-1])
+    return sorted_p.masked_fill(~inside, 0.0), order, ~beyond
 
 
 def _inverse(weights: Tensor, draws: Tensor) -> Tensor:

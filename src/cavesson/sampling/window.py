@@ -127,8 +127,9 @@ class Window:
                 layer.lazy_initialization(new.keys, new.values)
             # a sliding layer gives its last columns only; an earlier row's values before these columns stay masked
             columns = slice(end - new.keys.shape[2], end)
-            layer.keys[seats, :, columns] = new.keys
-            layer.values[seats, :, columns] = new.values
+            here = seats.to(new.keys.device)  # a model that is spread has its layers on several GPUs
+            layer.keys[here, :, columns] = new.keys
+            layer.values[here, :, columns] = new.values
 
     def use_columns(self, start: int, end: int) -> None:
         for layer in self.layers:
@@ -137,8 +138,9 @@ class Window:
     def keep(self, seats: Tensor) -> None:
         for layer in self.layers:
             used = slice(layer.start, layer.end)
-            layer.keys[: len(seats), :, used] = layer.keys[seats, :, used]
-            layer.values[: len(seats), :, used] = layer.values[seats, :, used]
+            here = seats.to(layer.keys.device)
+            layer.keys[: len(seats), :, used] = layer.keys[here, :, used]
+            layer.values[: len(seats), :, used] = layer.values[here, :, used]
             layer.seats = len(seats)
 
     def move(self, start: int, end: int) -> None:

@@ -85,6 +85,8 @@ class StudyConfig(Value):
         answers: how models write the answers that models are trained on.
         template: arguments of the chat template of the models that the study trains, such as `enable_thinking: false` or
             `reasoning_effort: low`; they go behind the models' names.
+        dtype: type of the weights of the models that the study trains, where they are not trained: bfloat16, float16 (GPU) or float32.
+            Without it, float32 on a CPU and the stored type on a GPU. Behind a single model's name: `:dtype=bfloat16`.
     """
 
     gives_way: ClassVar[Mapping[str, str]] = {}
@@ -93,15 +95,20 @@ class StudyConfig(Value):
     looks: Looks | None = None
     answers: Answers = Answers()
     template: dict[str, TemplateValue] = {}
+    dtype: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _behind_names(cls, given: Any) -> Any:
-        """Put the arguments of the chat template behind the name of each model that is trained."""
-        if not isinstance(given, Mapping) or not given.get("template") or not isinstance(given["template"], Mapping):
+        """Put the arguments of the chat template, and the type of the weights, behind the name of each model that is trained."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("template") or {}, Mapping):
+            return given
+        opened = {"dtype": given["dtype"]} if isinstance(given.get("dtype"), str) else {}
+        behind = {**(given.get("template") or {}), **opened}
+        if not behind:
             return given
         try:
-            return {**given, **_named_with(given["template"], cls.model_fields, given)}
+            return {**given, **_named_with(behind, cls.model_fields, given)}
         except CavessonError as error:
             raise ValueError(error.sentences) from error
 
@@ -165,7 +172,7 @@ def _named_with(
     named = {key: given.get(key, fields[key].default) for key in ("model", "models") if key in fields}
     named = {key: value for key, value in named.items() if value}
     if not named:
-        raise ConfigError("`template` is set, and the study names no model to train.", "Leave `template` out.")
+        raise ConfigError(f"{' and '.join(template)} is set, and the study names no model to train.", "Leave it out.")
     return {
         key: with_template(value, template)
         if isinstance(value, str)

@@ -25,7 +25,7 @@ from cavesson.findings.card import ApproachView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.named import model_named
-from cavesson.redteam.constructions import contrasted
+from cavesson.redteam.constructions import against_contrasts
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
 from cavesson.studies import adaptive
@@ -128,7 +128,7 @@ def built(games: Games, config: Inputs, spec: Built, seed: int) -> Organism:
         red.dose(red.lora_lr if "lora" in spec.construction else red.lr, seed),
         name=spec.name,
         labels={"model": model, "construction": spec.construction, "seed": seed},
-        way=None if red.contrast is None else contrasted(spec.construction, red.contrast),
+        way=None if red.contrast is None else against_contrasts(spec.construction, red.contrast),
     )
 
 

@@ -16,10 +16,13 @@ from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.models.tinker import TinkerModel
 from cavesson.models.weights import weights_in
 from cavesson.training.given import look_at
-from cavesson.training.recipes import Training
+from cavesson.training.recipes import Training, root_of
 
 BYTES_PER_WEIGHT = 4
 """Bytes of a weight in training: weights are float32 (autocast makes bfloat16 copies for products)."""
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a weight that is not trained, by the type that the user asks for."""
 
 OPTIMIZER_COPIES = {"sgd": 0, "lion": 1, "muon": 1, "soap": 5}
 """Copies of the trained weights that an optimizer keeps; an optimizer that is not listed counts two, as Adam."""
@@ -59,7 +62,7 @@ def preflight(recipes: Iterable[Recipe], workers: int | None) -> None:
         folder = folder_of(model)
         counts[model] = (_weights_on_hub(model) or 0) if folder is None else weights_in(folder)
         if folder is not None:
-            _look_at(folder, model.path)
+            _look_at(folder, model)
     for there in {
         recipe for recipe in lineage(*wanted, *(run.base for run in runs)) if isinstance(recipe, TinkerModel)
     }:
@@ -86,24 +89,25 @@ def _say_download(model: HFModel) -> None:
         )
 
 
-def _look_at(folder: Path, name: str) -> None:
+def _look_at(folder: Path, model: HFModel) -> None:
     """Check that the weights in a folder are those of its config, and tell the user what may surprise about them.
 
-    Args:
-        name: of the model, as the user gave it.
-
     Raises:
-        ConfigError: see `skeleton`.
+        ConfigError: see `skeleton`; or the model cannot be placed as its `device_map` says.
     """
     from cavesson.models.folders import remarks
     from cavesson.models.loading import device_of, dtype_in_memory, skeleton
+    from cavesson.models.placement import placement
     from cavesson.models.weights import DTYPE_NAMES, stored
 
-    skeleton(folder)
+    net = skeleton(folder)
     kinds = sorted({DTYPE_NAMES.get(tensor.dtype, tensor.dtype) for tensor in stored(folder).values()})
-    held = str(dtype_in_memory("auto", device_of("auto"), folder)).removeprefix("torch.")
-    if kinds != [held]:
-        note(f"{name}: the weights are stored in {' and '.join(kinds)}, and held in {held} here.")
+    dtype = dtype_in_memory(model.dtype or "auto", device_of("auto"), folder)
+    if model.device_map:
+        placement(net, model.device_map, dtype, model.path)
+    held = str(dtype).removeprefix("torch.")
+    if kinds != [held] and not model.dtype:
+        note(f"{model.path}: the weights are stored in {' and '.join(kinds)}, and held in {held} here.")
     for remark in remarks(folder):
         note(remark)
 
@@ -115,7 +119,7 @@ def _check_adapters(runs: Iterable[Training]) -> None:
         ConfigError: see `adapted`.
     """
     known: dict[Path, Any] = {}
-    for model, lora in dict.fromkeys((_root(run), run.adapter) for run in runs if isinstance(run.adapter, LoRA)):
+    for model, lora in dict.fromkeys((root_of(run), run.adapter) for run in runs if isinstance(run.adapter, LoRA)):
         folder = folder_of(model)
         if folder is None or (lora.targets == "all-linear" and not isinstance(model, HFModel)):
             continue
@@ -125,14 +129,6 @@ def _check_adapters(runs: Iterable[Training]) -> None:
         net = known.setdefault(folder, known.get(folder) or skeleton(folder))
         adapted(net, lora)
         say_left_out(net, lora)
-
-
-def _root(run: Training) -> ModelRecipe:
-    """The model at the start of a chain of trainings and other changes."""
-    model: ModelRecipe = run
-    while isinstance(base := getattr(model, "base", None), ModelRecipe):
-        model = base
-    return model
 
 
 def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
@@ -217,6 +213,9 @@ def _check_fit(model: HFModel, weights: int, runs: dict[Training, int], workers:
         runs: the runs that train the model, each with the number of weights of its teacher.
     """
     free, where, stored = _free_memory()
+    if model.device_map and where == "the GPU":
+        return  # `placement` has looked at the memory of all GPUs
+    stored = WIDTHS.get(model.dtype, stored)
     shape = shape_of(model)
     on_gpu = where == "the GPU"
 

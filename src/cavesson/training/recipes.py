@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
+from cavesson.errors import ConfigError
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job, PathOf
 from cavesson.models.recipes import ModelRecipe
@@ -39,6 +40,17 @@ class Training(ModelRecipe, Hyperparameters):
         if any(step < 1 for step in checkpoints):
             raise ValueError("checkpoints are steps counted from 1")
         return tuple(sorted(set(checkpoints)))
+
+    @model_validator(mode="after")
+    def _on_one_device(self) -> Self:
+        for model in filter(None, (self.base, self.objective.teacher)):
+            root = root_of(model)
+            if placed := getattr(root, "device_map", ""):
+                raise ConfigError(
+                    f"The model {root.describe()!r} is placed by device_map={placed}, and is part of a training.",
+                    "Leave device_map out, which is for models that only answer; `processes` shares a training among GPUs.",
+                )
+        return self
 
     @model_validator(mode="after")
     def _checkpoints_within_steps(self) -> Self:
@@ -258,6 +270,13 @@ class Checkpoint(ModelRecipe):
 
     def describe(self) -> str:
         return f"step {self.step} of: {self.run.describe()}"
+
+
+def root_of(model: ModelRecipe) -> ModelRecipe:
+    """The model at the start of a chain of trainings and other changes."""
+    while isinstance(base := getattr(model, "base", None), ModelRecipe):
+        model = base
+    return model
 
 
 def _folder_of(step: int) -> str:
