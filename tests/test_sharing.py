@@ -69,8 +69,10 @@ def difference(one: Any, two: Any, path_of: PathOf) -> float:
     [
         {"adapter": LoRA(rank=4), "batch_size": 1, "accumulate": 2},  # the second process has no example at all
         {"objective": {"name": "distil", "by": model_named("teacher")}},
+        {"objective": {"name": "anchored", "kl": 1.0}, "adapter": LoRA(rank=4)},  # the base: the adapter as it was
+        {"objective": {"name": "anchored", "kl": 1.0}, "accumulate": 2},
     ],
-    ids=["adapter", "distillation"],
+    ids=["adapter", "distillation", "anchored-adapter", "anchored"],
 )
 @pytest.mark.slow
 def test_two_processes_train_like_one(lab: Lab, settings: dict[str, Any]) -> None:
@@ -121,8 +123,6 @@ def test_a_rank_that_dies_is_named(lab: Lab, tmp_path: Path, monkeypatch: pytest
 def test_what_cannot_be_shared_is_refused() -> None:
     with pytest.raises(ValidationError, match="several processes share adamw and adam and sgd alone, not muon"):
         run(2, optimizer="muon")
-    with pytest.raises(ValidationError, match="cannot share anchored"):
-        run(2, objective={"name": "anchored", "kl": 0.1})
     with pytest.raises(ValidationError, match="cannot share reinforcement learning"):
         Reinforced(base=model_named("small"), problems=Maths(n=64, split="train"), steps=1, lr=1e-3, processes=2)
 
