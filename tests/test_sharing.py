@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError, ConfigError, Stopped
 from cavesson.evals.recipes import Probed
@@ -40,8 +41,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def run(processes: int = 2, **settings: Any) -> Trained:
     """A training with an odd number of examples in a step, so that one process has less to do than the other."""
     data: DataRecipe = Generated(by=model_named("teacher"), prompts=Prompts(n=20, seed=3))
-    usual: dict[str, Any] = {"steps": 4, "lr": 1e-3, "batch_size": 5, "warmup_steps": 1}
-    return Trained(base=model_named("small"), data=data, processes=processes, **{**usual, **settings})
+    usual: dict[str, Any] = {"data": data, "steps": 4, "lr": 1e-3, "batch_size": 5, "warmup_steps": 1}
+    return Trained(base=model_named("small"), processes=processes, **{**usual, **settings})
+
+
+def preferences() -> Preferences:
+    prompts = Prompts(n=20, seed=3)
+    chosen, rejected = (Generated(by=model_named(name), prompts=prompts) for name in ("teacher", "small"))
+    return Preferences(chosen=chosen, rejected=rejected)
 
 
 def losses(lab: Lab, made: Any) -> list[float]:
@@ -71,8 +78,9 @@ def difference(one: Any, two: Any, path_of: PathOf) -> float:
         {"objective": {"name": "distil", "by": model_named("teacher")}},
         {"objective": {"name": "anchored", "kl": 1.0}, "adapter": LoRA(rank=4)},  # the base: the adapter as it was
         {"objective": {"name": "anchored", "kl": 1.0}, "accumulate": 2},
+        {"objective": "dpo", "data": preferences(), "batch_size": 3},
     ],
-    ids=["adapter", "distillation", "anchored-adapter", "anchored"],
+    ids=["adapter", "distillation", "anchored-adapter", "anchored", "dpo"],
 )
 @pytest.mark.slow
 def test_two_processes_train_like_one(lab: Lab, settings: dict[str, Any]) -> None:
