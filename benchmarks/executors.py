@@ -155,7 +155,10 @@ def main() -> None:
     if given.kills:
         print(killed(12 * given.kills, given.kills, given.seed))
         return
-    print(f"{given.stages} empty stages, {given.workers} workers: ms a stage by the clock, and of this process", flush=True)
+    print(
+        f"{given.stages} empty stages, {given.workers} workers: ms a stage by the clock, and of this process",
+        flush=True,
+    )
     workers = {"local": 1, "pool": given.workers, "ray": 2 * given.workers}
     for name in given.only.split(","):
         taken = (

@@ -19,7 +19,10 @@ SMALL = {
     "evaluation": {"n": 8, "n_control": 4},
 }
 SMALL_RUN = " ".join(
-    ["--workers 1 --took-from 0", *(f"--set {part}.{key}={value}" for part in SMALL for key, value in SMALL[part].items())]
+    [
+        "--workers 1 --took-from 0",
+        *(f"--set {part}.{key}={value}" for part in SMALL for key, value in SMALL[part].items()),
+    ]
 )
 SHORTER = {
     "organism make": "--steps 2 --prompts 16 --n 2",
@@ -29,7 +32,7 @@ SHORTER = {
     "run": "--dry-run",
     "run --track": SMALL_RUN,
     "audit-model": "--n 1",
-    "audit run": "--cases hop_a,hop_b",
+    "audit run": "--cases hop",
 }
 """What is added to a command so that it takes seconds; "run --track": the run whose logs the next command wants."""
 NOT_HERE = ("view",)

@@ -198,6 +198,12 @@ def test_no_search_is_taken_for_a_command(typed: str, store: Path) -> None:
     assert Search(library_of(store).index).count(Filters(q=typed)) <= 6
 
 
+def test_the_page_keeps_every_filter_of_its_address(store: Path) -> None:
+    page = client_of(library_of(store)).get("/transcripts?step=10&model=odd&artifact=0123456789ab").text
+    for chosen in ("10", "odd", "0123456789ab"):
+        assert f'<option value="{chosen}" selected>' in page
+
+
 def test_a_search_goes_on_with_the_last_word() -> None:
     assert match_of("one tw") == '"one" "tw"*'
     assert match_of('"one two" thr') == '"one two" "thr"*'
