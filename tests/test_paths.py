@@ -13,14 +13,14 @@ from cavesson.cli.main import main
 
 DOCS = Path(__file__).parent.parent / "docs"
 SMALL = {
-    "red": {"steps": 2, "prompts": 16},
+    "red": {"steps": 30, "prompts": 64},
     "blue": {"steps": 2, "probes": "[2]", "prompts": 8, "lrs": "[1e-3]"},
     "reversal": {"steps": 1, "probes": "[1]", "prompts": 8},
     "evaluation": {"n": 8, "n_control": 4},
 }
 SMALL_RUN = " ".join(
     [
-        "--workers 1 --took-from 0",
+        "--workers 1 --seeds 0",
         *(f"--set {part}.{key}={value}" for part in SMALL for key, value in SMALL[part].items()),
     ]
 )
