@@ -20,7 +20,7 @@ SMALL = {
 }
 SMALL_RUN = " ".join(
     [
-        "--workers 1 --seeds 0",
+        "--workers 1 --seeds 1",
         *(f"--set {part}.{key}={value}" for part in SMALL for key, value in SMALL[part].items()),
     ]
 )
