@@ -1,7 +1,10 @@
 """What an executor costs: stages that do nothing, made in this process, by the pool, on Ray; and Ray's own empty tasks.
 
     python benchmarks/executors.py --stages 2000 --workers 2
+    python benchmarks/executors.py --stages 10000 --workers 2 --only local,pool
     python benchmarks/executors.py --kills 5
+
+Wall time, and processor time of the process that gives the stages out: on a busy machine only the second says something.
 
 With --kills: a Ray of a head and two nodes, one of which is killed at a random moment again and again, while another one joins.
 
@@ -37,18 +40,33 @@ class Nothing(Recipe):
         """Write nothing."""
 
 
-def seconds_of(executor: str, workers: int, stages: int) -> float:
+Clocks = tuple[float, float]
+"""Seconds by the clock and of this process's processor time."""
+
+
+def clocks() -> Clocks:
+    """Both clocks now."""
+    return time.monotonic(), time.process_time()
+
+
+def since(begun: Clocks, twice: Clocks = (0.0, 0.0)) -> Clocks:
+    """Seconds since then, less something that was done twice."""
+    now = clocks()
+    return now[0] - begun[0] - 2 * twice[0], now[1] - begun[1] - 2 * twice[1]
+
+
+def seconds_of(executor: str, workers: int, stages: int) -> Clocks:
     """Seconds for so many empty stages; planning is not counted."""
     from executors import Nothing  # the name under which other processes know it
 
     with tempfile.TemporaryDirectory() as folder, Lab(Store(Path(folder) / "store"), workers, executor=executor) as lab:
         lab.make([Nothing(number=-1 - number) for number in range(4 * workers)])
         recipes = [Nothing(number=number) for number in range(stages)]
-        started = time.monotonic()
+        started = clocks()
         lab.plan(recipes)
-        planned = time.monotonic() - started
+        planned = since(started)
         lab.make(recipes)
-        return time.monotonic() - started - 2 * planned
+        return since(started, planned)
 
 
 class Slow(Recipe):
@@ -106,41 +124,50 @@ def killed(stages: int, kills: int, seed: int) -> str:
     )
 
 
-def seconds_of_ray(workers: int, tasks: int) -> float:
+def seconds_of_ray(workers: int, tasks: int) -> Clocks:
     """Seconds for so many empty tasks of Ray, at most two a worker under way, as the executor keeps them."""
     import ray
 
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
     empty = ray.remote(lambda: None)
     ray.get([empty.remote() for _ in range(4 * workers)])
-    started, under_way, left = time.monotonic(), [], tasks
+    started, under_way, left = clocks(), [], tasks
     while left or under_way:
         while left and len(under_way) < 2 * workers:
             under_way.append(empty.remote())
             left -= 1
         done, under_way = ray.wait(under_way)
         ray.get(done)
-    seconds = time.monotonic() - started
+    seconds = since(started)
     ray.shutdown()
     return seconds
 
 
 def main() -> None:
-    """Print milliseconds of wall time a stage."""
+    """Print milliseconds a stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="local,pool,ray,task")
     given = parser.parse_args()
     if given.kills:
         print(killed(12 * given.kills, given.kills, given.seed))
         return
-    print(f"{given.stages} empty stages, {given.workers} workers: ms a stage", flush=True)
-    for name, workers in (("local", 1), ("pool", given.workers), ("ray", 2 * given.workers)):
-        taken = seconds_of(name, workers, given.stages)
-        print(f"{name:>22} {1000 * taken / given.stages:8.2f}", flush=True)
-    print(f"{'an empty task of Ray':>22} {1000 * seconds_of_ray(given.workers, given.stages) / given.stages:8.2f}")
+    print(
+        f"{given.stages} empty stages, {given.workers} workers: ms a stage by the clock, and of this process",
+        flush=True,
+    )
+    workers = {"local": 1, "pool": given.workers, "ray": 2 * given.workers}
+    for name in given.only.split(","):
+        taken = (
+            seconds_of_ray(given.workers, given.stages)
+            if name == "task"
+            else seconds_of(name, workers[name], given.stages)
+        )
+        title = "an empty task of Ray" if name == "task" else name
+        print(f"{title:>22}", *(f"{1000 * seconds / given.stages:8.2f}" for seconds in taken), flush=True)
 
 
 if __name__ == "__main__":

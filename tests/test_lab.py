@@ -200,6 +200,34 @@ def test_a_schedule_hands_out_nothing_before_its_inputs(store: Store) -> None:
     assert last is not None and last.recipe == Sum(of=(ONE, TWO))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_of_the_stages_that_can_run_the_one_with_the_longest_chain_behind_it_comes_first(
+    store: Store, seed: int
+) -> None:
+    rng = random.Random(seed)
+    made: list[Recipe] = [Number(value=value) for value in range(4)]
+    for _ in range(12):
+        made.append(Sum(of=tuple(rng.sample(made, rng.randint(1, 3)))))
+    plan = Lab(store).plan(made)
+    needs = {stage.fingerprint: set(stage.needs) for stage in plan.stages}
+
+    def chain(name: str) -> int:
+        return 1 + max((chain(later) for later, inputs in needs.items() if name in inputs), default=0)
+
+    schedule, running, finished, taken = Schedule(plan), list[Stage](), set[str](), list[str]()
+    while len(schedule):
+        while len(running) < 3 and (stage := schedule.take()) is not None:
+            ready = [name for name in needs if name not in taken and needs[name] <= finished]
+            assert stage.fingerprint == max(ready, key=chain)  # of several, the first in the plan
+            running.append(stage)
+            taken.append(stage.fingerprint)
+        assert len(running) == 3 or not [name for name in needs if name not in taken and needs[name] <= finished]
+        stage = running.pop(rng.randrange(len(running)))
+        schedule.finish(stage)
+        finished.add(stage.fingerprint)
+    assert sorted(taken) == sorted(needs)
+
+
 def test_durations_are_written_for_people() -> None:
     assert [duration(s) for s in (0.4, 59, 60, 200, 3725)] == ["0 s", "59 s", "1:00", "3:20", "1:02:05"]
 

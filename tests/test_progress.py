@@ -14,6 +14,7 @@ from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.show.board import Board, Plain, compact, figures_text
 from cavesson.lab.show.console import console_display
 from cavesson.lab.show.live import Live, guides
+from cavesson.lab.show.written import Written, read
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from toys import Counting, Number, Sum
@@ -236,3 +237,44 @@ def test_the_live_display_runs_and_leaves_the_last_picture(tmp_path: Path) -> No
     with Lab(Store(tmp_path / "store"), display=live) as lab:
         lab.make([BOTH])
     assert "3 of 3 made" in stream.getvalue() and "sum of 2" in stream.getvalue()
+
+
+def test_the_state_of_a_run_lies_beside_its_report_while_the_lab_works(tmp_path: Path) -> None:
+    clock, parts = Clock(), stages(10, 10, 30)
+    written = Written(tmp_path, clock)
+    written.begin(Plan(tuple(parts.values())), workers=1)
+    written.started(parts["one"])
+    first = read(tmp_path)
+    assert first is not None and first.left == 50 and 49 < first.left_now() <= 50
+    clock.now += 1
+    written.progress(parts["one"], Progress(1, 10, {"loss": 0.5}))
+    assert read(tmp_path) == first  # no second state within two seconds
+    clock.now += 4
+    written.progress(parts["one"], Progress(5, 10, {"loss": 0.25}))
+    state = read(tmp_path)
+    assert state is not None and state.left < 50
+    [(name, one)] = state.running.items()
+    assert (name, one.title, one.done, one.figures) == (ONE.fingerprint, "number 1", 0.5, "loss 0.25")
+    written.end()
+    assert read(tmp_path) is None and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_stops_no_run(tmp_path: Path) -> None:
+    with Lab(Store(tmp_path / "store"), display=Written(tmp_path / "nowhere")) as lab:
+        lab.make([BOTH])
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_display_works_the_time_left_out_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, parts = Clock(), stages(10, 10, 30)
+    board, looks = Board(clock), list[float]()
+    board.begin(Plan(tuple(parts.values())), workers=1)
+    monkeypatch.setattr(board, "left", lambda: looks.append(clock.now) or 42.0)
+    for _ in range(10):
+        clock.now += 0.25
+        assert board.left_lately() == 42.0
+    assert len(looks) == 3
+    for stage in parts.values():
+        board.started(stage)
+        board.finished(stage, made=True)
+    assert board.left_lately() == 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from cavesson.data.preferences import Preferences
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import CavessonError, ConfigError, Stopped
 from cavesson.evals.recipes import Probed
@@ -40,8 +41,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def run(processes: int = 2, **settings: Any) -> Trained:
     """A training with an odd number of examples in a step, so that one process has less to do than the other."""
     data: DataRecipe = Generated(by=model_named("teacher"), prompts=Prompts(n=20, seed=3))
-    usual: dict[str, Any] = {"steps": 4, "lr": 1e-3, "batch_size": 5, "warmup_steps": 1}
-    return Trained(base=model_named("small"), data=data, processes=processes, **{**usual, **settings})
+    usual: dict[str, Any] = {"data": data, "steps": 4, "lr": 1e-3, "batch_size": 5, "warmup_steps": 1}
+    return Trained(base=model_named("small"), processes=processes, **{**usual, **settings})
+
+
+def preferences() -> Preferences:
+    prompts = Prompts(n=20, seed=3)
+    chosen, rejected = (Generated(by=model_named(name), prompts=prompts) for name in ("teacher", "small"))
+    return Preferences(chosen=chosen, rejected=rejected)
 
 
 def losses(lab: Lab, made: Any) -> list[float]:
@@ -69,8 +76,11 @@ def difference(one: Any, two: Any, path_of: PathOf) -> float:
     [
         {"adapter": LoRA(rank=4), "batch_size": 1, "accumulate": 2},  # the second process has no example at all
         {"objective": {"name": "distil", "by": model_named("teacher")}},
+        {"objective": {"name": "anchored", "kl": 1.0}, "adapter": LoRA(rank=4)},  # the base: the adapter as it was
+        {"objective": {"name": "anchored", "kl": 1.0}, "accumulate": 2},
+        {"objective": "dpo", "data": preferences(), "batch_size": 3},
     ],
-    ids=["adapter", "distillation"],
+    ids=["adapter", "distillation", "anchored-adapter", "anchored", "dpo"],
 )
 @pytest.mark.slow
 def test_two_processes_train_like_one(lab: Lab, settings: dict[str, Any]) -> None:
@@ -121,8 +131,6 @@ def test_a_rank_that_dies_is_named(lab: Lab, tmp_path: Path, monkeypatch: pytest
 def test_what_cannot_be_shared_is_refused() -> None:
     with pytest.raises(ValidationError, match="several processes share adamw and adam and sgd alone, not muon"):
         run(2, optimizer="muon")
-    with pytest.raises(ValidationError, match="cannot share anchored"):
-        run(2, objective={"name": "anchored", "kl": 0.1})
     with pytest.raises(ValidationError, match="cannot share reinforcement learning"):
         Reinforced(base=model_named("small"), problems=Maths(n=64, split="train"), steps=1, lr=1e-3, processes=2)
 

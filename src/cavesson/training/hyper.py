@@ -86,10 +86,6 @@ class Regimen(Value):
     def _can_be_shared(self) -> Self:
         if self.processes > 1 and self.optimizer not in TORCH:
             raise ValueError(f"several processes share {' and '.join(TORCH)} alone, not {self.optimizer}")
-        if self.processes > 1 and self.objective.needs_base:
-            raise ValueError(
-                f"several processes cannot share {self.objective.name}, which needs the model before training"
-            )
         return self
 
 

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from cavesson.training.batches import Batch
 from cavesson.training.flat import LogitsOf
+from cavesson.training.sharing import own_part
 
 
 class Reference:
     """Logits of the network before training, on the batches of the training.
 
     There is one network, not two: the trained weights change places with a copy of their first values. A reference therefore
-    takes the memory of the trained weights alone (little for an adapter), and runs as fast as the network.
+    takes the memory of the trained weights alone (little for an adapter), and runs as fast as the network. Of weights that several
+    processes share, each process keeps and exchanges its own part.
 
     Args:
         net: the network, at the start of training.
@@ -25,7 +27,8 @@ class Reference:
 
     def __init__(self, net: nn.Module, weights: dict[str, nn.Parameter]) -> None:
         self.net = net
-        self.pairs = [(weight, weight.detach().clone()) for weight in weights.values()]
+        with torch.no_grad():
+            self.pairs = [(weight, own_part(weight).detach().clone()) for weight in weights.values()]
 
     def logits(self, logits: LogitsOf, piece: Batch) -> Tensor:
         """Logits at the trained positions, `[K, vocabulary]`, without dropout; `logits` runs the network."""
@@ -46,5 +49,9 @@ class Reference:
 
     def _swap(self) -> None:
         for n, (weight, other) in enumerate(self.pairs):
-            self.pairs[n] = weight, weight.data
-            weight.data = other
+            if (part := own_part(weight)) is weight:
+                self.pairs[n] = weight, weight.data
+                weight.data = other
+            else:  # FSDP2 gathers from where the part lies, so the values move and not the tensor
+                self.pairs[n] = weight, part.clone()
+                part.copy_(other)

@@ -146,6 +146,11 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def own_part(tensor: Tensor) -> Tensor:
+    """This process's part of a divided tensor, in place; a tensor that is not divided is given back."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def part_of(tensor: Tensor, weight: Tensor) -> Tensor:
     """This process's part of a whole tensor, divided like a weight of its shape; tensors of other shapes are not divided."""
     if not isinstance(weight, DTensor) or tensor.shape != weight.shape:

@@ -127,7 +127,7 @@ class _Pages:
         if one.run.has_result:
             try:
                 result = self.results.of(one.run)
-                values = {"problem": None, **shown.of_result(result, verdict)}
+                values = {"problem": None, **shown.of_result(result, verdict, one.run.key)}
             except CavessonError as error:
                 values["problem"] = error.problem
         others = [other for other in self.library.listed() if other.run.has_result and other.run.key != one.run.key]
@@ -158,6 +158,7 @@ class _Pages:
             "transcripts.html",
             filters=filters,
             choices=self.search.choices(filters.run),
+            artifact=self._called(filters.artifact),
             runs=[one for one in self.library.listed() if one.run.has_result or one.run.store is not None],
         )
 
@@ -236,6 +237,13 @@ class _Pages:
         if (one := self.library.one(key)) is None:
             raise HTTPException(404)
         return one
+
+    def _called(self, artifact: str) -> str:
+        """What stands in the filter of artifacts, in words."""
+        digits = artifact.split()
+        if len(digits) != 1:
+            return f"{len(digits)} together"
+        return self.library.index.called_like(digits[0]) or digits[0]
 
     def _progress(self, one: Listed) -> dict[str, Any]:
         watch = self.library.watches.get(one.run.store) if one.run.store is not None else None

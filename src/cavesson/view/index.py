@@ -138,6 +138,14 @@ class Index:
             found = {name: database.execute(query, (name,)).fetchone() for name in fingerprints}
         return {name: row[0] for name, row in found.items() if row is not None}
 
+    def called_like(self, digits: str) -> str:
+        """What a study calls the artifact whose fingerprint begins so; empty: it has no name."""
+        with self.reading() as database:
+            row = database.execute(
+                "SELECT name FROM called WHERE substr(fingerprint, 1, length(?1)) = ?1", (digits,)
+            ).fetchone()
+        return str(row[0]) if row is not None else ""
+
     # --- writing
 
     def put(self, source: Source, answers: Iterable[Answer], problem: str | None = None) -> None:

@@ -210,7 +210,7 @@ class Library:
         stamp, kept = summaries.get(run.key, ("", {}))
         summary, progress = Summary(**kept) if stamp == run.stamp else Summary(), None
         if run.store is not None and (watch := self.watches.get(run.store)) is not None:
-            progress = progress_of(self.needs(run), watch, in_use)
+            progress = progress_of(run, self.needs(run), watch, in_use)
         return Listed(run, state_of(run, progress, not summary.problem), progress, summary)
 
     def _sources(self, run: RunFolder) -> list[Source]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,8 @@ from cavesson.errors import ConfigError, StoreError
 from cavesson.lab import disk, manifest, place
 from cavesson.lab.locks import FileLock
 from cavesson.lab.roots import REPORT_ROOTS, Roots
+from cavesson.lab.show import written
+from cavesson.lab.show.written import Running
 from cavesson.lines import parse_json
 
 RESULT, REPORT = "result.json", "report.html"
@@ -54,10 +56,15 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """An artifact that a live process is making."""
+    """An artifact that a live process is making.
+
+    Attributes:
+        told: what the run says of it; None: nothing.
+    """
 
     fingerprint: str
     since: datetime
+    told: Running | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,14 @@ class Progress:
         made, total: artifacts that the run needs, and those of them that are there.
         making: what is being made now.
         alive: a live process works on the run.
+        left: seconds to the end, as the run itself works it out; None: it does not say.
     """
 
     made: int
     total: int
     making: tuple[Making, ...] = ()
     alive: bool = False
+    left: float | None = None
 
 
 @dataclass
@@ -164,12 +173,15 @@ def needs_of(run: RunFolder) -> tuple[str, ...]:
     return tuple(listed) if whole else ()
 
 
-def progress_of(needs: Sequence[str], watch: StoreWatch, in_use: dict[str, str]) -> Progress:
-    """How far the making of some artifacts has come."""
+def progress_of(run: RunFolder, needs: Sequence[str], watch: StoreWatch, in_use: dict[str, str]) -> Progress:
+    """How far the making of the artifacts that a run needs has come."""
     missing = [name for name in needs if name not in watch.there]
     busy = [name for name in missing if name in in_use]
-    making = [one for name in busy if (one := watch.making(name)) is not None]
-    return Progress(len(needs) - len(missing), len(needs), tuple(making), alive=bool(busy))
+    state = written.read(run.folder) if busy else None
+    told = state.running if state is not None else {}
+    making = [replace(one, told=told.get(name)) for name in busy if (one := watch.making(name)) is not None]
+    left = state.left_now() if state is not None else None
+    return Progress(len(needs) - len(missing), len(needs), tuple(making), alive=bool(busy), left=left)
 
 
 def state_of(run: RunFolder, progress: Progress | None, readable: bool) -> State:

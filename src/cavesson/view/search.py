@@ -19,6 +19,10 @@ from cavesson.view.index import Index
 
 PAGE = 200
 """Most rows of one page."""
+_LONGEST = 2000
+"""Characters of a filter that count."""
+_DIGITS = 12
+"""Digits of a fingerprint by which an artifact is asked for."""
 _SHOWN = 160
 """Characters of a prompt and of an answer in a list."""
 _KEPT = 12
@@ -40,6 +44,7 @@ class Filters:
         run: key of a run.
         model: name of a model; `step`: its training step.
         eval, outcome: names.
+        artifact: the first twelve digits of the fingerprints of artifacts with scores, between spaces.
     """
 
     q: str = ""
@@ -48,11 +53,12 @@ class Filters:
     step: str = ""
     eval: str = ""
     outcome: str = ""
+    artifact: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Filters:
         """The filters in the query of an address; other keys are left alone."""
-        return cls(**{name: given.get(name, "")[:500] for name in cls.__slots__})
+        return cls(**{name: given.get(name, "")[:_LONGEST] for name in cls.__slots__})
 
 
 class Search:
@@ -198,6 +204,10 @@ def conditions(filters: Filters) -> tuple[list[str], list[str | int]]:
     if filters.step:
         step = int(filters.step) if re.fullmatch("[0-9]{1,15}", filters.step) else -1
         found.append(("answers.model IN (SELECT id FROM models WHERE step = ?)", [step]))
+    if digits := filters.artifact.split():
+        marks = ",".join("?" * len(digits))
+        sources = f"SELECT id FROM sources WHERE substr(path, -32, {_DIGITS}) IN ({marks})"
+        found.append((f"answers.source IN ({sources})", [one[:_DIGITS] for one in digits]))
     for kind, word in (("eval", filters.eval), ("outcome", filters.outcome)):
         if word:
             found.append((f"answers.{kind} = (SELECT id FROM words WHERE kind = '{kind}' AND word = ?)", [word]))

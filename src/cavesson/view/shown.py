@@ -63,10 +63,11 @@ def ago(when: datetime | str) -> str:
     return f"{moment:%d %b %Y}" if seconds > 2 * 86400 else f"{duration(max(1, round(seconds)))} ago"
 
 
-def of_result(result: StudyResult, verdict: str) -> dict[str, Any]:
+def of_result(result: StudyResult, verdict: str, key: str) -> dict[str, Any]:
     """What the page of a run shows of its result.
 
     Args:
+        key: the run's, for the addresses of its transcripts.
         verdict: only claims with this verdict, as it is told; empty: all.
     """
     tables = [view for view in (trade_offs(result), *map(without_repeats, result.tables)) if view is not None]
@@ -79,7 +80,7 @@ def of_result(result: StudyResult, verdict: str) -> dict[str, Any]:
         "counts": counts(result.claims),
         "by_chance": by_chance(result.claims),
         "tables": [_unshaded(view) for view in tables],
-        "data": {**data, "prompts": [], "losses": [], "made": []},
+        "data": {**data, "prompts": [], "losses": [], "made": [], "transcripts": f"/transcripts?run={key}"},
         "frontier": any(point.kept and point.removed for point in result.points),
         "titles": {measure.id: measure.title for measure in result.measures},
     }

@@ -21,6 +21,8 @@ PLAN_COUNTS = 0.1
 """Share of a whole plan that counts as work that went as planned, before kinds of stages not yet seen are corrected."""
 KIND_COUNTS = 0.25
 """Share of one stage that counts as work at the run's usual pace, before further stages of its kind are corrected."""
+LEFT_SECONDS = 1.0
+"""Seconds for which a display shows the time left as it was worked out: that looks at every stage."""
 REPORT_SECONDS = 10.0
 """Seconds between the plain lines about a running stage, also about one that reports nothing."""
 
@@ -59,8 +61,11 @@ class Board(Silent):
         self.workers = 1
         self.begun = clock()
         self.stop_asked = False
+        self._ended: set[str] = set()
+        self._left: tuple[float, float | None] | None = None
 
     def begin(self, plan: Plan, workers: int) -> None:
+        self._ended, self._left = set(), None
         self.rows, self.later = {stage.fingerprint: Row(stage) for stage in plan.to_make}, plan.later
         self.there, self.workers = len(plan.there), workers
         self.begun, self.stop_asked = self.clock(), False
@@ -70,6 +75,7 @@ class Board(Silent):
 
     def started(self, stage: Stage) -> None:
         self.rows[stage.fingerprint] = Row(stage, "running", begun=self.clock())
+        self._ended.discard(stage.fingerprint)
 
     def progress(self, stage: Stage, progress: Progress) -> None:
         row = self.rows[stage.fingerprint]
@@ -81,6 +87,7 @@ class Board(Silent):
     def finished(self, stage: Stage, made: bool) -> None:
         row = self.rows[stage.fingerprint]
         row.state, row.seconds, row.note = "done" if made else "found", self.clock() - row.begun, ""
+        self._ended.add(stage.fingerprint)
 
     def halted(self, stage: Stage, reason: str) -> None:
         row = self.rows[stage.fingerprint]
@@ -95,7 +102,7 @@ class Board(Silent):
 
     def done(self) -> int:
         """How many stages are over."""
-        return sum(row.over for row in self.rows.values())
+        return len(self._ended)
 
     def remaining(self) -> dict[str, float] | None:
         """Seconds that each unfinished stage still needs, those of a later call included; None if no stage gives an estimate.
@@ -168,6 +175,15 @@ class Board(Silent):
         longest = max((end(name) for name in remaining), default=0.0)
         return max(longest, sum(remaining.values()) / self.workers)
 
+    def left_lately(self) -> float | None:
+        """`left`, at most `LEFT_SECONDS` old."""
+        if self.done() == len(self.rows) and not self.later:
+            return 0.0
+        now = self.clock()
+        if self._left is None or not 0 <= now - self._left[0] < LEFT_SECONDS:
+            self._left = now, self.left()
+        return self._left[1]
+
     def _corrected(self, row: Row, planned: float) -> float:
         """Seconds of a stage from beginning to end: its own pace counts as much as it has done, the plan as much as is left."""
         total = self._total(row)
@@ -233,7 +249,7 @@ class Plain(Board):
 
     def finished(self, stage: Stage, made: bool) -> None:
         super().finished(stage, made)
-        row, left = self.rows[stage.fingerprint], self.left()
+        row, left = self.rows[stage.fingerprint], self.left_lately()
         about = f", about {duration(left)} left" if left else ""
         figures = figures_text(row.progress.figures) if row.progress is not None else ""
         how = f"in {duration(row.seconds)}" if made else "by another process"

@@ -120,7 +120,7 @@ class Live(Board):
         )
 
     def _summary(self, hidden: int) -> RenderableType:
-        done, left = self.done(), self.left()
+        done, left = self.done(), self.left_lately()
         parts = [f"{done} of {len(self.rows)} made"]
         if self.later:
             parts.append(f"{len(self.later)} after these")

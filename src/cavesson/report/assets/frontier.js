@@ -103,20 +103,28 @@ function frontierChart(organism, width, hidden, range) {
   chart.append(inside);
 
   const targets = [...points.map((point) => ({ at: [point.kept[0], point.removed[0]], point })), ...baselines];
-  const leave = () => { over.replaceChildren(); run.replaceChildren(); hideTip(); };
+  const leave = () => { over.replaceChildren(); run.replaceChildren(); lead = null; chart.classList.remove('leads'); hideTip(); };
   const show = (target, place) => {
     over.replaceChildren(...emphasis(target, x, y));
     run.replaceChildren(...(target.point ? [trajectory(target.point, points, x, y)] : []));
-    describePoint(target, organism, place);
+    lead = leadOf(target);
+    chart.classList.toggle('leads', lead !== null);
+    describePoint(target, lead, place);
   };
   pointing(chart, box, (px, py, place) => {
     const distance = (target) => Math.hypot(x(target.at[0]) - px, y(target.at[1]) - py);
     const nearest = targets.reduce((best, target) => (best && distance(best) <= distance(target) ? best : target), null);
     if (nearest && distance(nearest) < 28) show(nearest, place); else leave();
   }, leave);
-  const follow = () => { if (over.dataset.fingerprint) openRecipe(over.dataset.fingerprint); };
-  chart.addEventListener('click', (event) => { if (event.pointerType === 'mouse') follow(); }); // a tap only points
-  chart.addEventListener('keydown', (event) => { if (event.key === 'Enter') follow(); });
+  let lead = null; // where a click on the point that is shown leads
+  let pressed = null; // `lead` when the button or the finger went down: a finger that is lifted leaves the chart
+  let before = null;
+  chart.addEventListener('pointerdown', () => { pressed = lead; });
+  chart.addEventListener('click', (event) => { // a first tap only points
+    if (event.pointerType === 'mouse' || before === pressed?.target) pressed?.go();
+    before = pressed?.target;
+  });
+  chart.addEventListener('keydown', (event) => { if (event.key === 'Enter') lead?.go(); });
   walking(chart, () => targets.length, (index) => {
     const target = targets[index];
     show(target, onScreen(chart, box, x(target.at[0]), y(target.at[1])));
@@ -127,8 +135,6 @@ function frontierChart(organism, width, hidden, range) {
     const [cx, cy] = [x(target.at[0]), y(target.at[1])];
     const scores = target.point || target.scores;
     const color = target.point ? colorOf(target.point.intervention) : 'var(--ink)';
-    if (scores.fingerprint && data.made.includes(scores.fingerprint)) over.dataset.fingerprint = scores.fingerprint;
-    else delete over.dataset.fingerprint;
     const bars = [];
     if (scores.kept) bars.push([[x(scores.kept[1]), cy], [x(scores.kept[2]), cy]]);
     if (scores.removed) bars.push([[cx, y(scores.removed[1])], [cx, y(scores.removed[2])]]);
@@ -176,7 +182,22 @@ function clip(chart, box) {
   return `url(#${id})`;
 }
 
-function describePoint(target, organism, place) {
+/** Where a click on a point leads: to its recipe on this page, in `cavesson view` to its transcripts; null: nowhere. */
+function leadOf(target) {
+  const { fingerprint } = target.point || target.scores;
+  const address = data.transcripts && addressOf(target);
+  if (address) return { target, go: () => { location.href = address; }, to: target.point ? 'its transcripts' : 'the artifact' };
+  return fingerprint && data.made.includes(fingerprint) ? { target, go: () => openRecipe(fingerprint), to: 'it' } : null;
+}
+
+/** The page of `cavesson view` behind a point: the transcripts of its checkpoint, of all its seeds if the point is of all. */
+function addressOf({ point, scores }) {
+  if (!point) return scores.fingerprint && `/artifact/${scores.fingerprint}`;
+  const of = point.fingerprint ? [point] : data.points.filter((other) => other.step === point.step && other.family === point.family && other.fingerprint);
+  return of.length ? `${data.transcripts}&artifact=${of.map((one) => one.fingerprint.slice(0, 12)).join('+')}&step=${point.step}` : null;
+}
+
+function describePoint(target, lead, place) {
   const { point } = target;
   const scores = point || target.scores;
   const rows = [];
@@ -191,10 +212,9 @@ function describePoint(target, organism, place) {
   for (const [id, figure] of Object.entries(scores.rates)) add(measures.get(id).title, figure, measureColor(id));
   const title = point ? recipeTitle(point) : target.title;
   const seed = point ? (point.seed === null ? 'all seeds' : `seed ${point.seed}`) : '';
-  const made = scores.fingerprint && data.made.includes(scores.fingerprint);
-  const fingerprint = scores.fingerprint ? `recipe ${scores.fingerprint.slice(0, 12)}${made ? ' (click to see it)' : ''}` : '';
-  const lead = [point ? `step ${point.step}` : '', seed, fingerprint].filter(Boolean).join(' \u00b7 ');
-  showTip(title, lead, rows, methods, place);
+  const fingerprint = scores.fingerprint ? `recipe ${scores.fingerprint.slice(0, 12)}` : '';
+  const about = [point ? `step ${point.step}` : '', seed, fingerprint].filter(Boolean).join(' \u00b7 ');
+  showTip(title, lead ? `${about}${about ? ' ' : ''}(click to see ${lead.to})` : about, rows, methods, place);
 }
 
 function recipeTitle(point) {

@@ -128,10 +128,16 @@ function fillPoints(details) {
   const cell = (figure) => (figure ? el('td', { title: data.methods[figure[4]] }, figure[3]) : el('td', {}, '\u2013'));
   const rows = data.points.map((point) => el('tr', {},
     el('td', {}, ...printable(titles.get(point.organism))), el('td', {}, ...printable(recipeTitle(point))),
-    el('td', {}, point.seed === null ? 'all' : String(point.seed)), el('td', {}, String(point.step)),
+    el('td', {}, point.seed === null ? 'all' : String(point.seed)), el('td', {}, stepCell(point)),
     cell(point.kept), cell(point.removed), ...ids.map((id) => cell(point.rates[id]))));
   details.querySelector('.scroll').replaceChildren(el('table', { class: 'dense' },
     el('thead', {}, el('tr', {}, ...names.map((name) => el('th', { scope: 'col' }, name)))), el('tbody', {}, ...rows)));
+}
+
+/** The step of a point, in `cavesson view` with a link to the transcripts of its checkpoint. */
+function stepCell(point) {
+  const address = data.transcripts && addressOf({ point });
+  return address ? el('a', { href: address }, String(point.step)) : String(point.step);
 }
 
 function openRecipe(fingerprint) {
