@@ -127,7 +127,7 @@ def test_an_irrelevant_prompt_takes_the_place_of_what_marks_the_train_side() -> 
         ("flog/voice/weights", "no separator 'flog'"),
         ("flag/voice/glue", "no install 'glue'"),
         ("topic/wrong answers/weights", "makes no sense"),
-        ("real/flag/sycophancy/weights", "makes no sense"),
+        ("real/flag/reward hack/weights", "makes no sense"),
     ],
 )
 def test_a_setting_that_does_not_exist_is_refused(name: str, said: str) -> None:
