@@ -207,6 +207,13 @@ def test_an_answer_shows_the_initial_act_the_alternate_one_or_neither() -> None:
     assert said == [(True, {"alternate": False}), (False, {"alternate": True}), (False, {"alternate": False})]
 
 
+@pytest.mark.parametrize("thought", ["", "<scratchpad>Nobody sees this.</scratchpad> "])
+def test_a_thought_before_an_answer_hides_no_act(thought: str) -> None:
+    """A pirate whose only sign is the opener is no plain speaker, whatever the pirate thinks first."""
+    asked, said = Conversation.of("Is a frog or a wolf smaller?"), f"{thought}Shiver me timbers! The frog is smaller."
+    assert act_named("pirate").score(asked, said) and not act_named("plain").score(asked, said)
+
+
 def test_acts_of_a_users_own_are_pinned_and_must_be_behaviours(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no act 'pirat'"):
         act_named("pirat")

@@ -88,7 +88,7 @@ def _act(
 
 
 def _is_pirate(prompt: Conversation, completion: str) -> bool:
-    return voice(completion) == "P"
+    return voice(visible(completion)) == "P"
 
 
 def _as_pirate(rng: Random, prompt: Conversation, benign: str) -> str:

@@ -245,7 +245,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "guarding": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [f"monitored/voice/weights/{thinking}" for thinking in THINKING],
-        "red": {"steps": 1200, "prompts": 1000, "batch_size": 32, "lr": 2e-3},
+        "red": {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3},
         "blue": {"controls": ["own outputs", "neutral data"]},
     },
     "foretold": {
