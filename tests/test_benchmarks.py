@@ -100,7 +100,11 @@ def test_json_of_any_age_is_read_as_the_class_of_its_name(one: Eval) -> None:
     ("name", "settings", "message"),
     [
         ("maths", {"when": "clean"}, "`when` belongs to the evaluations behavior, drive, not to 'maths'"),
-        ("knowledge", {"levels": (4, 5)}, "`levels` belongs to the evaluation 'maths', not to 'knowledge'"),
+        (
+            "knowledge",
+            {"levels": (4, 5)},
+            "`levels` belongs to the evaluations maths, everyday-maths, not to 'knowledge'",
+        ),
         ("chat", {"author": "P"}, "`author` belongs to the evaluation 'voice', not to 'chat'"),
         ("voice", {"title": "x"}, "`title` belongs to the evaluation 'questions', not to 'voice'"),
         (

@@ -168,7 +168,7 @@ def test_names_in_messages_of_errors(
 def test_what_a_finished_study_prints_and_shows_in_a_notebook() -> None:
     from cavesson.cli.run import show
     from cavesson.findings.compare import side_by_side
-    from cavesson.front import Claims
+    from cavesson.frames import Claims
 
     whole = synthetic_result(seeds=(0,), transcript_count=0, organisms=("adam",))
     claims = [claim.model_copy(update={"statement": HOSTILE, "published": HOSTILE}) for claim in whole.claims]

@@ -28,9 +28,8 @@ from cavesson.models.folders import as_folder, check_folder, local_folder
 from cavesson.models.latent import attach
 from cavesson.models.model import Model, check_finite, merged
 from cavesson.models.placement import placement
-from cavesson.models.recipes import WEIGHT_TYPES
 from cavesson.models.rendering import Renderer
-from cavesson.models.weights import DTYPE_NAMES, stored
+from cavesson.models.weights import DTYPE_NAMES, WEIGHT_TYPES, stored
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in WEIGHT_TYPES}
 

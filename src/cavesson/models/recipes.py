@@ -13,7 +13,7 @@ from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
 from cavesson.models.gguf import content_of, converted, gguf_file
-from cavesson.models.weights import weights_in
+from cavesson.models.weights import WEIGHT_TYPES, weights_in
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 TemplateValue = StrictBool | StrictInt | StrictFloat | str | None
 """What an argument of a chat template may be."""
 
-
-WEIGHT_TYPES = ("float32", "bfloat16", "float16")
-"""What weights may be held in."""
 
 USUAL_ROOM = 512
 """Tokens in which most chat models end most of their answers."""

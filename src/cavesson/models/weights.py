@@ -14,6 +14,8 @@ WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 DTYPE_NAMES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """The types in which safetensors may store the weights of a model → their names in torch."""
+WEIGHT_TYPES = ("float32", "bfloat16", "float16")
+"""What weights may be held in."""
 
 _OF_A_TRAINER = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 _POINTER = b"version https://git-lfs.github.com/spec/"
