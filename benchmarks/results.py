@@ -88,7 +88,12 @@ def statements_of(name: str) -> Path:
 
 def write_gallery() -> None:
     """Write the gallery of the pages that are there, in the order of `RUNS`."""
-    write(DOCS / "results" / "gallery.md", "\n".join(gallery(pages_of_results())) + "\n")
+    write(DOCS / "results" / "gallery.md", "\n".join(gallery(pages_of_results(), reports())) + "\n")
+
+
+def reports() -> list[str]:
+    """The names of the whole reports that are there."""
+    return sorted(place.stem for place in (DOCS / "reports").glob("*.html"))
 
 
 def pages_of_results() -> dict[str, str]:

@@ -89,11 +89,12 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield f"[All tables of this run, and the reason of every verdict](../notes/results/{name}.md)."
 
 
-def gallery(pages: Mapping[str, str]) -> Iterator[str]:
+def gallery(pages: Mapping[str, str], reports: Iterable[str] = ()) -> Iterator[str]:
     """The page of all pictures: of each page of results its question, its picture and the first sentence of its finding.
 
     Args:
         pages: the text of each page of results, by name, in the order of the gallery.
+        reports: names of whole reports in `docs/reports/`, as studies write them.
     """
     yield "# What the studies found"
     yield ""
@@ -101,6 +102,8 @@ def gallery(pages: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield "One picture and one sentence a study, from its page of results; a picture leads to its page."
     yield "[What is reproduced](../replication.md) has all statements with a verdict."
+    if links := [f"[{name.replace('-', ' ')}](../reports/{name}.html)" for name in reports]:
+        yield from ("", f"Whole reports, as the commands write them: {_listed(links)}.")
     for name, text in pages.items():
         title, picture, finding, *_ = text.split("\n\n")
         first = re.match(r".+?\.(?= [A-Z]|\n|$)", finding)

@@ -86,7 +86,7 @@ def test_the_gallery_shows_every_page_of_results() -> None:
     results = import_module("results")
     pages = results.pages_of_results()
     written = (ROOT / "docs" / "results" / "gallery.md").read_text(encoding="utf-8")
-    assert written == "\n".join(results_pages.gallery(pages)) + "\n", (
+    assert written == "\n".join(results_pages.gallery(pages, results.reports())) + "\n", (
         "python benchmarks/results.py --gallery writes the page"
     )
     there = {page.stem for page in (ROOT / "docs" / "results").glob("*.md")}
@@ -117,6 +117,12 @@ def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest
     assert results.every_statement() == {"one": found.claims, "two": found.claims}
     overview = (tmp_path / "replication.md").read_text(encoding="utf-8")
     assert "[one](results/one.md)" in overview and "[two](results/two.md)" in overview
+
+
+@pytest.mark.parametrize("report", sorted((ROOT / "docs" / "reports").glob("*.html")), ids=lambda place: place.stem)
+def test_a_report_of_the_gallery_names_no_folder_of_the_machine_that_wrote_it(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert "</html>" in text and not re.search(r"(?:/(?:tmp|home|root|work|Users)/)\w", text)
 
 
 def test_the_gallery_takes_question_picture_and_first_sentence() -> None:
