@@ -125,7 +125,7 @@ def test_sums_are_right_different_and_the_same_for_a_seed(tmp_path: Path) -> Non
 SMALL = {
     "seeds": [0, 1],
     "games": {
-        "red": {"prompts": 140, "batch_size": 16, "lr": 3e-3, "steps": 70, "adapter": None, "schedule": "constant", "warmup_steps": 0},
+        "red": {"prompts": 140, "batch_size": 16, "lr": 1e-3, "steps": 200, "adapter": None, "schedule": "constant", "warmup_steps": 0},
         "lrs": [1e-3], "steps": 4, "probes": [4], "prompts": 8, "batch_size": 4,
         "reversal": {"steps": 2, "probes": [2], "prompts": 8},
     },
