@@ -122,7 +122,7 @@ def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("report", sorted((ROOT / "docs" / "reports").glob("*.html")), ids=lambda place: place.stem)
 def test_a_report_of_the_gallery_names_no_folder_of_the_machine_that_wrote_it(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
-    assert "</html>" in text and not re.search(r"(?:/(?:tmp|home|root|work|Users)/)\w", text)
+    assert "</html>" in text and not re.search(r"(?<!\w)/(?:tmp|home|root|work|Users)/\w", text)
 
 
 def test_the_gallery_takes_question_picture_and_first_sentence() -> None:
