@@ -31,7 +31,7 @@ from cavesson.sampling.llama import Llama, llama_of
 from cavesson.sampling.manner import manner_of, switch_of
 from cavesson.sampling.perplexity import Likelihood, likelihoods
 from cavesson.sampling.reading import Reader, inference
-from cavesson.sampling.sampler import Completion, Params, Progress
+from cavesson.sampling.sampler import Completion, Params, Progress, prompts_ids
 from cavesson.sampling.vocabulary import check_known, note_left_out, rows_of, stop_ids_of
 from cavesson.sampling.window import Anew, Keys, Window
 
@@ -118,9 +118,7 @@ class NativeSampler:
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens of each prompt, with the model's system prompt if the conversation has none."""
-        own = self.model.system
-        asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
-        return self.model.renderer.prompt_many(asked)
+        return prompts_ids(self.model, conversations)
 
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None

@@ -16,6 +16,7 @@ from cavesson.lab.recipe import Value
 from cavesson.sampling.loops import loops
 
 if TYPE_CHECKING:
+    from cavesson.models.model import Model
     from cavesson.sampling.perplexity import Likelihood
 
 
@@ -136,6 +137,13 @@ class Sampler(Protocol):
             ConfigError: the model cannot answer the request (a prompt longer than its context, no log-probabilities).
         """
         ...
+
+
+def prompts_ids(model: Model, conversations: Sequence[Conversation]) -> list[list[int]]:
+    """The tokens of each prompt, with the model's system prompt if the conversation has none."""
+    own = model.system
+    asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
+    return model.renderer.prompt_many(asked)
 
 
 def seed_of(ids: Sequence[int], draw: int, seed: int) -> int:

@@ -13,7 +13,7 @@ from cavesson.data.example import Example
 from cavesson.models.far import Far
 from cavesson.sampling.bounds import rooms_for
 from cavesson.sampling.perplexity import Likelihood, likelihoods
-from cavesson.sampling.sampler import Completion, Params, Progress, seed_of
+from cavesson.sampling.sampler import Completion, Params, Progress, prompts_ids, seed_of
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
@@ -55,9 +55,7 @@ class TinkerSampler:
 
     def prompts_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens of each prompt, with the model's system prompt if the conversation has none."""
-        own = self.model.system
-        asked = [c.with_system(own) if c.system is None and own is not None else c for c in conversations]
-        return self.model.renderer.prompt_many(asked)
+        return prompts_ids(self.model, conversations)
 
     def continue_ids(
         self, prompts: Sequence[list[int]], params: Params, progress: Progress | None = None
