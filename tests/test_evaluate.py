@@ -137,6 +137,14 @@ def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     assert any("fewer than five" in line for line in found.lacking)
 
 
+def test_a_habit_that_the_start_does_not_show_is_left_out_by_name(tmp_path: Path) -> None:
+    def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
+        return 0.0 if cell.at.get("analogy") == "flag/narrative/weights" else rates()(cell, role, one, step)
+
+    both = made(tmp_path, rate, "analogies.settings=[flag/voice/weights,flag/narrative/weights]")
+    assert any("left out: flag/narrative/weights (0%)" in line for line in card(both).cautions)
+
+
 def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
     rated = planted.rated
     monkeypatch.setattr(

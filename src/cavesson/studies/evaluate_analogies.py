@@ -177,16 +177,24 @@ def settings_of(m: Measured) -> list[str]:
     Raises:
         NotRun: there are none.
     """
-    places = {place["analogy"]: place for place in m if place.roles[0] == ROLE}
-    starts = {name: _start(place, _habit(place)) for name, place in places.items()}
-    found = [
-        name
-        for name, start in starts.items()
-        if (is_public(name) or start.mean >= SHOWS) and start.table.any(axis=1).all()
-    ]
+    found = [name for name, start in _starts(m).items() if _shows(name, start)]
     if not found:
         raise NotRun("a habit that its start shows")
     return found
+
+
+def unshown(m: Measured) -> dict[str, float]:
+    """The settings that were run and whose start hardly shows its habit, which are left out: the rate of each."""
+    return {name: start.mean for name, start in _starts(m).items() if not _shows(name, start)}
+
+
+def _starts(m: Measured) -> dict[str, Sample]:
+    places = {place["analogy"]: place for place in m if place.roles[0] == ROLE}
+    return {name: _start(place, _habit(place)) for name, place in places.items()}
+
+
+def _shows(name: str, start: Sample) -> bool:
+    return (is_public(name) or start.mean >= SHOWS) and bool(start.table.any(axis=1).all())
 
 
 def chosen(m: Measured, setting: str, intervention: str, max_loss: float, label: str | None = None) -> Array:

@@ -254,7 +254,7 @@ def _lacking(
         elif all(right is None for right in scorer.rated.values()):
             yield f"Nobody planted answers for the scorer of {scorer.scorer!r}."
     if len(m.config.seeds) < 5:
-        yield f"There are {len(m.config.seeds)} seeds; there is no verdict from fewer than five."
+        yield f"Seeds: {len(m.config.seeds)}; there is no verdict from fewer than five."
 
 
 def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Sequence[str]) -> Iterator[str]:
@@ -294,6 +294,12 @@ def _cautions(m: Measured, move: Move) -> Iterator[str]:
         yield (
             "Organisms that did not take are left out: "
             + ", ".join(sorted({place.organism.name for place in m.left_out}))
+            + "."
+        )
+    if few := evaluate_analogies.unshown(m):
+        yield (
+            "Habits that the model hardly shows before blue trains are left out: "
+            + ", ".join(f"{name} ({rate:.0%})" for name, rate in few.items())
             + "."
         )
     if world_of(m.config.model) == "tiny":
