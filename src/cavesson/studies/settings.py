@@ -70,7 +70,7 @@ class Phase(DataRegimen):
 
     Attributes:
         prompts: number of prompts that its data are made from.
-        probes: steps at which the model is scored (0, before training, is always added).
+        probes: steps at which the model is scored (0, before training, is always added); none: the last.
     """
 
     steps: int = Field(default=100, ge=1)
@@ -87,7 +87,7 @@ class Phase(DataRegimen):
     @property
     def scored(self) -> tuple[int, ...]:
         """The steps at which the model is scored, step 0 included."""
-        return scored_steps(self.probes)
+        return scored_steps(self.probes or (self.steps,))
 
     def dose(self, lr: float, seed: int, **changes: Any) -> Dose:
         """The dose at one learning rate, for one seed, or with a few of its settings changed."""
