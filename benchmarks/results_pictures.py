@@ -11,7 +11,7 @@ from cavesson.findings.tally import counted
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.stats import Estimate, Unit
 
-WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 700, 168, 44, 38, 46, 28
+WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 700, 190, 44, 42, 46, 28
 INK, SOFT, LINE, FILL = "#292524", "#57534e", "#d6d3d1", "#0f766e"
 MOST_PANELS = 4
 LETTER = 7.2
@@ -55,8 +55,10 @@ def figures(table: TableView, labels: Sequence[int], columns: Sequence[int]) -> 
     width = (WIDTH - LABELS - 24 + GAP) / len(shown) - GAP
     height = TOP + ROW * len(table.rows) + BOTTOM
     marks = [
-        f'<text x="{LABELS - 12}" y="{TOP + ROW * (at + 0.5) + 4:.1f}" class="end">{escape(_name(row, labels))}</text>'
+        f'<text x="{LABELS - 12}" y="{TOP + ROW * (at + 0.6) + 4 + 13 * (line - (len(name) - 1) / 2):.1f}" class="end">{escape(words)}</text>'
         for at, row in enumerate(table.rows)
+        for name in [_name(row, labels)]
+        for line, words in enumerate(name)
     ]
     drawn = [cell for row in table.rows for column in shown if isinstance(cell := row[column], Estimate)]
     ends = {
@@ -67,9 +69,10 @@ def figures(table: TableView, labels: Sequence[int], columns: Sequence[int]) -> 
     return _svg(height, marks)
 
 
-def _name(row: Sequence[Estimate | str | None], labels: Sequence[int]) -> str:
+def _name(row: Sequence[Estimate | str | None], labels: Sequence[int]) -> list[str]:
+    """The lines of a row's name, at most three."""
     name = " · ".join(str(row[column]) for column in labels)
-    return name if len(name) <= LABELS / LETTER else name[: int(LABELS / LETTER) - 1] + "…"
+    return wrap(name, int(LABELS / LETTER), max_lines=3, placeholder="…")
 
 
 def _panel(

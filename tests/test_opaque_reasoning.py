@@ -403,6 +403,7 @@ def results(
     easy: dict[tuple[str, str], float] | None = None,
     seeds: int = 6,
     cue: float | None = None,
+    adapter: str = "LoRA 8",
 ) -> Measured:
     """Organisms that can do 60 % of hard maths, do 10 % before blue, and after each method as much as `ends` says."""
     config = resolve("opaque-reasoning", "full").config
@@ -411,7 +412,7 @@ def results(
         *(
             measured(
                 {
-                    at(organism=name, intervention=method, teacher=config.teacher, adapter="LoRA 8", lr=1e-3, cue=cue): {
+                    at(organism=name, intervention=method, teacher=config.teacher, adapter=adapter, lr=1e-3, cue=cue): {
                         ON_HARD: [0.1, end], ON_EASY: [0.8, (easy or {}).get((name, method), 0.8)], "knowledge": [0.7, 0.7],
                     }
                 },
@@ -475,6 +476,18 @@ def test_no_reasoning_hurts_beside_the_control() -> None:
     assert verdict("no-reasoning-hurts", hurt) == "holds" and verdict("own-keeps", hurt) == "holds"
     assert verdict("no-reasoning-hurts", results(ends)) == "does not hold"
     assert verdict("own-keeps", results(ends, {(OPEN, "own-reasoning"): 0.3})) == "does not hold"
+
+
+def test_all_weights_are_compared_with_an_adapter_where_both_move_the_model() -> None:
+    method = (OPEN, "no-reasoning")
+    lora = results({method: 0.1}, {method: 0.6})
+
+    def beside(hard: float, easy: float) -> Measured:
+        return together(lora, results({method: hard}, {method: easy}, adapter="full"), config=lora.config)
+
+    assert verdict("full-hurts-more", beside(0.1, 0.2)) == "holds"
+    assert verdict("full-hurts-more", beside(0.3, 0.8)) == "does not hold"
+    assert verdict("full-hurts-more", beside(0.1, 0.8)) == "not applicable"
 
 
 def test_the_better_the_cue_the_less_comes_out() -> None:

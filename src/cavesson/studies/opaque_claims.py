@@ -11,7 +11,7 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most, effect, within
 from cavesson.stats import Estimate
 from cavesson.studies import sources
-from cavesson.studies.grid import Measured, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
 from cavesson.studies.opaque_readings import (
     EXPLORER,
     HACKER,
@@ -22,6 +22,7 @@ from cavesson.studies.opaque_readings import (
     easy,
     elicited,
     elsewhere,
+    gain,
     gap,
     hard,
     of_method,
@@ -144,6 +145,12 @@ def _easy(of: Measured) -> Sample:
     return easy(best(of))
 
 
+def _easy_change(of: Measured) -> Sample:
+    """The change of accuracy on easy maths under a method at its best rate."""
+    place = best(of)
+    return easy(place) - easy(place, None, "start")
+
+
 def no_reasoning_hurts(m: Measured) -> ClaimResult:
     """SFT behind empty reasoning lowers accuracy where reasoning is needed, beside the same training on own outputs."""
     fall = _over_organisms(m, "own-outputs", _easy) - _over_organisms(m, "no-reasoning", _easy)
@@ -155,6 +162,12 @@ def full_hurts_more(m: Measured) -> ClaimResult:
     lora = next((name for name in runs(m).values("adapter") if name.startswith("LoRA")), None)
     if lora is None:
         raise NotRun("an adapter")
+    for adapter in (lora, FULL):
+        change = max(abs(_over_organisms(m, "no-reasoning", read, adapter).mean) for read in (gain, _easy_change))
+        if change < SAME:
+            raise NotApplicable(
+                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {SAME:.0%}: its rates are too low to compare"
+            )
     apart = _over_organisms(m, "no-reasoning", _easy, lora) - _over_organisms(m, "no-reasoning", _easy, FULL)
     return above(apart.estimate, SAME, "easy maths after no-reasoning SFT, adapter minus all weights")
 
