@@ -75,7 +75,7 @@ def _code(function: FunctionType) -> dict[str, str] | str:
 def _first(statement: ast.stmt) -> int:
     """The first line of a statement, decorators included."""
     decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
-    return min(one.lineno for one in (statement, *decorators))
+    return min([statement.lineno, *(one.lineno for one in decorators)])
 
 
 def meaning(node: Any) -> str:
