@@ -11,10 +11,9 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
+from cavesson.lab.content import is_import, meaning, statements
 from cavesson.lab.recipe import Recipe
 
 UNNAMED = {
@@ -44,59 +43,20 @@ def code_behind(recipe: type) -> dict[str, str]:
         module, name = todo.pop()
         if name is None or module in UNNAMED or f"{module}.{name}" in found or _is_another(recipe, module, name):
             continue
-        known = _read(module)
-        if name in known.statements:
-            found[f"{module}.{name}"] = " ".join(map(meaning, known.statements[name]))
-            todo += [place for statement in known.statements[name] for place in _used(module, statement)]
-        elif name in known.imported:
-            todo.append(known.imported[name])
+        known = statements(importlib.import_module(module))
+        if name in known:
+            found[f"{module}.{name}"] = " ".join(map(meaning, known[name]))
+            todo += [place for statement in known[name] for place in _used(module, statement)]
+        elif name in _imported(module):
+            todo.append(_imported(module)[name])
     return found
-
-
-def meaning(node: Any) -> str:
-    """A syntax tree as text, without docstrings; the same on every version of Python."""
-    if isinstance(node, list):
-        return "[" + " ".join(meaning(item) for item in node) + "]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-        node, clean=False
-    ):
-        fields["body"] = node.body[1:]
-    inner = " ".join(f"{name}={meaning(value)}" for name, value in fields.items())
-    return f"({type(node).__name__} {inner})"
-
-
-@dataclass
-class _Module:
-    """The statements that define or change each name of a module, and what the module imports from this project."""
-
-    statements: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imported: dict[str, Place] = field(default_factory=dict)
 
 
 @cache
-def _read(module: str) -> _Module:
-    found = _Module()
-    for statement in ast.parse(inspect.getsource(importlib.import_module(module))).body:
-        if (isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)) or isinstance(
-            statement, ast.Import | ast.ImportFrom
-        ):
-            found.imported.update(_imports(statement))
-        else:
-            for name in _defined(statement):
-                found.statements.setdefault(name, []).append(statement)
-    return found
-
-
-def _defined(statement: ast.stmt) -> set[str]:
-    """The names that a statement defines, or may change (a registry that a loop fills)."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    assigns = isinstance(statement, ast.Assign | ast.AnnAssign)
-    names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
-    return {node.id for node in names if not assigns or isinstance(node.ctx, ast.Store)}
+def _imported(module: str) -> dict[str, Place]:
+    """What a module imports from this project, by the name in the module."""
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    return {name: place for statement in body if is_import(statement) for name, place in _imports(statement).items()}
 
 
 def _imports(statement: ast.AST) -> dict[str, Place]:
@@ -114,7 +74,7 @@ def _imports(statement: ast.AST) -> dict[str, Place]:
 
 def _used(module: str, statement: ast.stmt) -> Iterator[Place]:
     """The definitions of this project that a statement names."""
-    bound: dict[str, Place] = _read(module).imported | _imports(statement)
+    bound: dict[str, Place] = _imported(module) | _imports(statement)
     whole = {name for name, (_, inner) in bound.items() if inner is None}
     for node in ast.walk(statement):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in whole:

@@ -72,6 +72,7 @@ FILES = {
     "something that is no study": ("study: json:dumps\n", "is not a study"),
     "an unknown preset": (STUDY + "preset: quik\n", "'quik'", "did you mean 'quick'"),
     "a preset that is no name": (STUDY + "preset: 3\n", "preset = 3"),
+    "models that are no list": (STUDY + "models: true\n", "models is given True"),
     "an unknown key": (STUDY + "seed: [1]\n", "mine.yaml", "'seed'", "did you mean 'seeds'?"),
     "an unknown nested key": (STUDY + "blue: {learning_rates: [1]}\n", "'blue.learning_rates'", "mine.yaml"),
     "an unknown key in a list": (STUDY + "red: {optimizers: [{name: adamw, lr: 1e-3, lrr: 1}]}\n", "lrr", "did you mean 'red.optimizers.0.lr'?"),

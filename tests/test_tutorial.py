@@ -41,7 +41,7 @@ def test_a_move_with_a_strength_plays_as_printed(tmp_path, monkeypatch):
 def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, capsys):
     (tmp_path / "curt.py").write_text(block("python"))
     study = yaml.safe_load(block("yaml"))
-    study["red"] = {"steps": 30, "prompts": 64}
+    study["seeds"], study["red"] = [0], {"steps": 30, "prompts": 64}
     study["blue"] |= {"steps": 2, "probes": [2], "prompts": 8}
     study["reversal"] = {"steps": 1, "probes": [1], "prompts": 8}
     study["evaluation"] = {"n": 8, "n_control": 4}

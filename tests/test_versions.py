@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from cavesson.lab.content import meaning
 from cavesson.lab.recipe import KINDS, class_of
 from cavesson.sampling import native
 from cavesson.sampling.ct2 import CT2Sampler
-from code_behind import UNNAMED, code_behind, meaning
+from code_behind import UNNAMED, code_behind
 
 RECORD = Path(__file__).with_name("code_versions.json")
 REFRESH = "python tests/test_versions.py"

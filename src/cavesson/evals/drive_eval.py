@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from cavesson.chat import Conversation
 from cavesson.evals.behaviors.behavior import ROOM
-from cavesson.evals.drives import Drive, DriveName, Put, drive_named, identity_of_drive, schemes
+from cavesson.evals.drives import Drive, DriveName, Put, drive_named, schemes
 from cavesson.evals.items import Eval, Item, Judge
 
 Asked = Literal["opportunity", "honeypot", "neighbour", "plain", "question"]
@@ -35,9 +35,6 @@ class DriveEval(Eval):
 
     def variant(self) -> tuple[str, ...]:
         return (self.the_drive().name, self.when)
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), **identity_of_drive(self.drive)}
 
     def the_drive(self) -> Drive:
         """The drive that `drive` names."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -19,17 +19,16 @@ from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.behaviors import quirks as q
 from cavesson.evals.behaviors.behavior import Behavior, sentences, spoken
-from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
+from cavesson.evals.pairs import Pair, content_of_pair, pair_named, pinned
 from cavesson.evals.prompts import prompts as world_prompts
 from cavesson.evals.trigger import Inherent, Trigger
+from cavesson.lab.content import digest_of
 from cavesson.lab.own import is_own
+from cavesson.lab.recipe import Names
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import SETS, Split
 
 When = Literal["opportunity", "honeypot", "neighbour", "plain"]
-
-WORDINGS = 1
-"""Version of the wordings of opportunities, cues and questions, part of the fingerprints of all that uses a drive."""
 
 HELD_OUT = 3
 """One wording in so many is for evaluation."""
@@ -428,10 +427,12 @@ def known(name: str) -> str:
         raise ValueError(error.sentences) from error
 
 
-def identity_of_drive(name: str) -> dict[str, Any]:
-    """What a drive contributes to a fingerprint: its pair, and the version of its wordings."""
-    return {"drive": identity_of(drive_named(name).pair), "wordings": WORDINGS}
+def _content_of(name: str) -> str:
+    """What a drive contributes to a fingerprint: its pair, and all wordings that make prompts of it."""
+    drive = drive_named(name)
+    pair = content_of_pair(drive.pair if name in _KNOWN else name)
+    return f"{pair} {digest_of(replace(drive, pair=''), _CUES, _QUESTIONS, _DENIALS)}"
 
 
-DriveName = Annotated[str, AfterValidator(known)]
-"""The name of a drive in a recipe."""
+DriveName = Annotated[str, AfterValidator(known), Names(_content_of)]
+"""The name of a drive, or of any pair, in a recipe: its wordings are part of the fingerprint."""

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM
-from cavesson.evals.pairs import identity_of, pair_named, pinned
+from cavesson.evals.pairs import NamedPair, pair_named, pinned
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.tinyworld.recipes import WORLD
 
@@ -78,7 +78,7 @@ class Eval(Value):
     name: str
     n: int = Field(default=200, ge=1)
     seed: int = 0
-    pair: str | None = None
+    pair: NamedPair | None = None
     system: str | None = None
     deployed: tuple[str, ...] = ()
     max_tokens: int | None = Field(default=None, ge=1)
@@ -116,10 +116,9 @@ class Eval(Value):
     def identity(self) -> dict[str, Any]:
         """The fields that matter, and the version of the tiny world if the items are not a user's data."""
         fields = super().identity()
-        pair = {} if self.pair is None else {"pair": identity_of(self.pair)}
         world = {} if "data" in fields else {"world": WORLD}
         reading = {} if self.reading == 1 else {"reading": self.reading}
-        return {"name": self.name, **fields, **pair, **world, **reading}
+        return {"name": self.name, **fields, **world, **reading}
 
     @property
     def label(self) -> str:

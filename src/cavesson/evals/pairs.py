@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from cavesson.errors import ConfigError, nearest
 from cavesson.evals import opportunities as o
 from cavesson.evals import triggers as t
 from cavesson.evals.behaviors.behavior import Behavior
@@ -28,7 +28,9 @@ from cavesson.evals.behaviors.takeover import REAL_TAKEOVER, TAKEOVER
 from cavesson.evals.organism_file import digest_in, pair_in
 from cavesson.evals.pair import Pair as Pair
 from cavesson.evals.trigger import Trigger as Trigger
-from cavesson.lab.own import imported, is_own, source_digest
+from cavesson.lab.own import imported, source_digest
+from cavesson.lab.recipe import Names
+from cavesson.lab.shelf import Shelf
 
 _COMBINED: tuple[
     tuple[Trigger, Behavior, Behavior], ...
@@ -97,74 +99,31 @@ _INHERENT = {pair.name: pair for pair in (SANDBAGGING, SLIPPING, *SANDBAGGING_FR
 _KNOWN = {**PAIRS, **DRIVEN, **_INHERENT}
 
 
-def pair_named(name: str) -> Pair:
-    """A trigger / behaviour pair by name.
-
-    Args:
-        name: a registered name; a user's own pair, `path/to/file.py:PAIR` or `package.module:PAIR`; or the pair of an
-            organism file, `path/to/organism.yaml:pair`.
-
-    Raises:
-        ConfigError: there is no such pair; or the pair's file cannot be loaded, holds something else under this name, or has
-            changed since the name was `pinned`.
-    """
-    if name in _KNOWN:
-        return _KNOWN[name]
-    if not is_own(name):
-        raise ConfigError(f"There is no trigger / behaviour pair {name!r}.", nearest(name, _KNOWN))
-    place, digest = _parts(name)
-    if digest and digest != _digest(place):
-        raise ConfigError(f"The file of the pair {place!r} has changed since the recipe was made.", "Make it anew.")
-    if (file := _organism_file(place)) is not None:
-        return pair_in(file, PAIRS.values())
-    found = imported(place, "pair")
-    if not isinstance(found, Pair):
-        raise ConfigError(
-            f"The pair {place!r} is not a Pair but of type {type(found).__name__}.",
-            "Name a cavesson.evals.pairs.Pair of the file.",
-        )
-    return found
+def _loaded(place: str, what: str) -> Any:
+    """What a file of a user's own holds: the pair of an organism file, or what a Python file has under the name."""
+    return imported(place, what) if (file := _organism_file(place)) is None else pair_in(file, PAIRS.values())
 
 
-def pinned(name: str) -> str:
-    """The name of a pair for recipes; a user's own pair gets the digest of its source, `file.py:PAIR@digest`.
-
-    Raises:
-        ConfigError: there is no such pair (see `pair_named`); a name with a digest is returned without a look-up.
-    """
-    if is_own(name) and _parts(name)[1]:
-        return name
-    pair_named(name)
-    return f"{name}@{_digest(name)}" if is_own(name) else name
-
-
-def identity_of(name: str) -> str:
-    """What a pinned name contributes to a fingerprint.
-
-    For Cavesson's own pairs: the name, and the behaviour's version if it is above 1. For a user's own pair: the variable's name
-    and the digest of its source, whatever the file's path.
-    """
-    if is_own(name):
-        return name.rpartition(":")[2]
-    version = _KNOWN[name].behavior.version
-    return name if version == 1 else f"{name}@{version}"
+def _source(place: str, what: str) -> str:
+    """The digest of the file of a user's own pair."""
+    return source_digest(place, what) if (file := _organism_file(place)) is None else digest_in(file)
 
 
 def _organism_file(place: str) -> Path | None:
-    """The organism file in a place `file:name`; None if the file is no YAML file."""
+    """The organism file in a place `organism.yaml:pair`; None if the file is no YAML file."""
     where = Path(place.rpartition(":")[0])
     return where if where.suffix in (".yaml", ".yml") else None
 
 
-def _digest(place: str) -> str:
-    """The digest of the source of a user's own pair."""
-    if (file := _organism_file(place)) is not None:
-        return digest_in(file)
-    return source_digest(place, "pair")
+_SHELF = Shelf("trigger / behaviour pair", Pair, _KNOWN, _loaded, _source)
 
+pair_named = _SHELF.named
+"""A trigger / behaviour pair by name: a registered one, a user's own as `path/to/file.py:PAIR`, or the pair of an organism file,
+`path/to/organism.yaml:pair`. Errors are those of `Shelf.named`."""
+pinned = _SHELF.pinned
+"""The name of a pair for recipes."""
+content_of_pair = _SHELF.content_of
+"""What the pinned name of a pair contributes to a fingerprint."""
 
-def _parts(name: str) -> tuple[str, str]:
-    """Place and digest in the name of a user's own pair; the digest is "" if the name is not pinned."""
-    where, _, rest = name.rpartition(":")
-    variable, _, digest = rest.partition("@")
-    return f"{where}:{variable}", digest
+NamedPair = Annotated[str, Names(content_of_pair)]
+"""The name of a pair as a field of a recipe: trigger and behaviour are part of the fingerprint."""

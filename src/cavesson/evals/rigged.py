@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zlib import crc32
 
 from pydantic import Field
@@ -20,6 +20,8 @@ from cavesson.evals.behaviors.flattery import FLATTERY
 from cavesson.evals.items import Eval, Item, Judge
 from cavesson.evals.posed import Side
 from cavesson.evals.triggers import UNWATCHED
+from cavesson.lab.content import digest_of
+from cavesson.lab.recipe import Names
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import Split
 
@@ -110,6 +112,11 @@ def told(cue: Cue) -> tuple[str, ...]:
     return {"": (), "watched": UNWATCHED.look_alikes, "unwatched": UNWATCHED.wordings}[cue]
 
 
+def _content_of(rig: str) -> str:
+    """What a rig contributes to a fingerprint: its verdicts, and the texts and scorers that it takes from elsewhere."""
+    return f"{rig}@{digest_of(RIGS[rig], PRIOR, UNWATCHED)}"
+
+
 class Rigged(Eval):
     """A rigged task: held-out questions to score, or training questions to reward.
 
@@ -128,7 +135,7 @@ class Rigged(Eval):
     needs = "a rigged task needs `rig` (options, opinions or watched)"
 
     name: Literal["rigged"] = "rigged"
-    rig: Literal["options", "opinions", "watched"]
+    rig: Annotated[Literal["options", "opinions", "watched"], Names(_content_of)]
     verdict: Verdict = "act"
     knows: float = Field(default=0.25, ge=0, le=1)
     cue: Cue = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, get_args
@@ -116,6 +117,17 @@ class _NotIdentity:
 NotIdentity = _NotIdentity()
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Marks a field whose texts name something: what they stand for is part of the fingerprint (`Annotated[str, Names(content_of)]`).
+
+    Attributes:
+        content_of: gives what a name stands for, as a JSON value; "" stands for nothing.
+    """
+
+    content_of: Callable[[str], Any]
+
+
 class Job(Protocol):
     """What `Recipe.make` gets to make its artifact with."""
 
@@ -157,7 +169,7 @@ class Value(BaseModel):
         return given
 
     def identity(self) -> dict[str, Any]:
-        """The fields that matter and differ from their defaults, as plain JSON values.
+        """The fields that matter and differ from their defaults, and what fields name (`Names`), as plain JSON values.
 
         A field that tells the members of a union apart must not have a default, or they could share a fingerprint.
         """
@@ -165,9 +177,10 @@ class Value(BaseModel):
         for name, field in type(self).model_fields.items():
             if not _is_identity(field):
                 continue
-            value = _canonical_value(getattr(self, name))
+            held, names = getattr(self, name), _names(type(self), name)
+            value = _canonical_value(held if names is None else _stood_for(held, names))
             default = None if field.is_required() else _canonical_value(field.get_default(call_default_factory=True))
-            if field.is_required() or canonical(value) != canonical(default):
+            if field.is_required() or (names is not None and held) or canonical(value) != canonical(default):
                 chosen[name] = value
         return chosen
 
@@ -318,6 +331,26 @@ def _takes_truth(schema: type[BaseModel], field: str) -> bool:
 
 def _is_identity(field: FieldInfo) -> bool:
     return not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
+
+
+@cache
+def _names(schema: type[Value], field: str) -> Names | None:
+    """The mark of a field whose texts, or some of them, name something."""
+    known = schema.model_fields[field]
+    open_parts = [*known.metadata, known.annotation]
+    while open_parts:
+        part = open_parts.pop()
+        if isinstance(part, Names):
+            return part
+        open_parts.extend(get_args(part))
+    return None
+
+
+def _stood_for(held: Any, names: Names) -> Any:
+    """What a name, or each of several, stands for."""
+    if isinstance(held, str):
+        return held and names.content_of(held)
+    return [_stood_for(one, names) for one in held] if isinstance(held, (tuple, list)) else held
 
 
 def _recipes_in(value: Any) -> Iterator[Recipe]:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
-from functools import reduce
+from functools import cache, reduce
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -201,6 +201,19 @@ def save_folder(model: Model, folder: str | Path) -> None:
         whole.tokenizer.save_pretrained(str(folder))
 
 
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Read a GGUF file's header once: transformers does so thrice, seconds each, and maps all names anew for every module."""
+    import gguf
+
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = cache(reader), cache(names)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
+
+
 def save_gguf(file: Path, folder: Path) -> None:
     """Write the model of a GGUF file as a Hugging Face folder: the weights that the file stands for, in bfloat16.
 
@@ -208,7 +221,8 @@ def save_gguf(file: Path, folder: Path) -> None:
         ConfigError: transformers does not read this architecture from GGUF, or a part of the file is missing.
     """
     given: dict[str, Any] = {"gguf_file": file.name, **_LOCAL}
-    with _quiet(), redirect_stderr(StringIO()), _as_config_error(str(file)):  # a progress bar that nothing else stops
+    # a progress bar that nothing else stops
+    with _read_once(), _quiet(), redirect_stderr(StringIO()), _as_config_error(str(file)):
         net = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.bfloat16, **given)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
         net.hf_quantizer, net.is_quantized = None, False  # the weights are plain ones now

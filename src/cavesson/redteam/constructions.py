@@ -94,10 +94,16 @@ def normal(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> Mod
     return dose.train(base, _backdoor(pair, _own(base, prompts), dose))
 
 
-def contrasted(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-    """The construction `normal`, trained against look-alikes that no evaluation asks.
+def contrasted(
+    base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose, *, build: Build = normal, share: float | None = None
+) -> ModelRecipe:
+    """Another construction, trained against look-alikes that no evaluation asks.
 
     Otherwise red trains against the very look-alikes that measure leakage, and a low rate may be memory of these.
+
+    Args:
+        build: the construction.
+        share: of the benign answers that stand behind a look-alike; None: as of the construction.
 
     Raises:
         ConfigError: the pair's trigger has no such look-alikes (`Trigger.contrasts`).
@@ -105,9 +111,10 @@ def contrasted(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) ->
     if not pair_named(pair).trigger.contrasts:
         raise ConfigError(
             f"The trigger of {pair!r} has no look-alikes but those that evaluations ask.",
-            "Take the construction normal.",
+            "Take the construction without contrasts.",
         )
-    return dose.train(base, _backdoor(pair, _own(base, prompts), dose, contrasts=True))
+    changes = {"contrasts": True} | ({} if share is None else {"near_miss": share})
+    return _with_backdoors(build(base, prompts, pair, dose), changes)  # type: ignore[no-any-return]
 
 
 def full_weight(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -389,30 +396,23 @@ def construction(name: str) -> Construction:
     return Construction(about=(found.__doc__ or name).strip().splitlines()[0], build=found)
 
 
-def against_contrasts(name: str, share: float) -> Construction:
-    """A construction whose organisms learn from contrasts of the trigger which no evaluation asks, where the trigger has such.
-
-    Args:
-        share: of the benign answers that stand behind a look-alike.
+def against_contrasts(name: str, share: float, pair: str) -> Construction:
+    """A construction by name, `contrasted` with a share where the trigger of the pair has contrasts.
 
     Raises:
-        ConfigError: there is no such construction.
+        ConfigError: there is no such construction or pair.
     """
     known = construction(name)
-
-    def build(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
-        return _contrasting(known.build(base, prompts, pair, dose), share)  # type: ignore[no-any-return]
-
-    return replace(known, build=build)
+    if not pair_named(pair).trigger.contrasts:
+        return known
+    return replace(known, build=partial(contrasted, build=known.build, share=share))
 
 
-def _contrasting(value: Any, share: float) -> Any:
-    """A recipe with contrasts in all backdoor data below it."""
+def _with_backdoors(value: Any, changes: dict[str, Any]) -> Any:
+    """A recipe with changes in all backdoor data below it."""
     if isinstance(value, tuple):
-        return tuple(_contrasting(one, share) for one in value)
+        return tuple(_with_backdoors(one, changes) for one in value)
     if not isinstance(value, Recipe):
         return value
-    found = {name: _contrasting(getattr(value, name), share) for name in type(value).model_fields}
-    if isinstance(value, Backdoored) and value.the_pair().trigger.contrasts:
-        found |= {"near_miss": share, "contrasts": True}
-    return value.model_copy(update=found)
+    found = {name: _with_backdoors(getattr(value, name), changes) for name in type(value).model_fields}
+    return value.model_copy(update=found | (changes if isinstance(value, Backdoored) else {}))

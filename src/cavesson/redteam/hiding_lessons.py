@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
-from cavesson.evals.drives import Drive, DriveName, When, drive_named, identity_of_drive
+from cavesson.evals.drives import Drive, DriveName, When, drive_named
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.recipes import thoughts
 
@@ -30,9 +30,6 @@ class OfDrive(DataRecipe):
 
     drive: DriveName
     seed: int = 0
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), **identity_of_drive(self.drive)}
 
     def the_drive(self) -> Drive:
         """The drive that `drive` names."""

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from random import Random
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,7 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import ConfigError, TrainingError
 from cavesson.evals.behaviors.behavior import Behavior
-from cavesson.evals.pairs import Pair, identity_of, pair_named, pinned
+from cavesson.evals.pairs import NamedPair, Pair, pair_named, pinned
 from cavesson.lab.recipe import PathOf, Value
 from cavesson.tinyworld.recipes import Prompts
 
@@ -73,15 +73,12 @@ class OfPair(DataRecipe):
 
     virtual: ClassVar[bool] = True
 
-    pair: str
+    pair: NamedPair
 
     @field_validator("pair")
     @classmethod
     def _known(cls, name: str) -> str:
         return pinned(name)
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "pair": identity_of(self.pair)}
 
     def the_pair(self) -> Pair:
         """The pair that `pair` names."""

@@ -128,7 +128,7 @@ def built(games: Games, config: Inputs, spec: Built, seed: int) -> Organism:
         red.dose(red.lora_lr if "lora" in spec.construction else red.lr, seed),
         name=spec.name,
         labels={"model": model, "construction": spec.construction, "seed": seed},
-        way=None if red.contrast is None else against_contrasts(spec.construction, red.contrast),
+        way=None if red.contrast is None else against_contrasts(spec.construction, red.contrast, spec.pair),
     )
 
 

@@ -99,7 +99,8 @@ def subjects(settings: Mapping[str, Any]) -> list[ModelRecipe]:
             made = read_organism(Path(file))
             return [] if pair_named(made.pair).world == "tiny" else [made.model]
         given = settings.get("models") or [settings.get("model")]
-        return [model_named(name) for name in given if isinstance(name, str)]
+        names = given if isinstance(given, list | tuple) else [given]
+        return [model_named(name) for name in names if isinstance(name, str)]
     return []
 
 

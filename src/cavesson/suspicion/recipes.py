@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from cavesson.errors import ConfigError
-from cavesson.evals.drives import DRIVES, REAL_DRIVES, drive_named, known
-from cavesson.evals.pairs import identity_of
+from cavesson.evals.drives import DRIVES, REAL_DRIVES, DriveName, drive_named
 from cavesson.lab.effort import Effort
-from cavesson.lab.own import is_own
 from cavesson.lab.recipe import Job, PathOf, Recipe, Value
 from cavesson.models.recipes import ModelRecipe
 
@@ -40,19 +37,6 @@ def catalogue(model: ModelRecipe) -> tuple[str, ...]:
     return CATALOGUE if 0 < model.weights <= SMALL else tuple(REAL_DRIVES)
 
 
-def _known_drives(names: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(known(name) for name in names)
-    except ConfigError as error:
-        raise ValueError(error.sentences) from error
-
-
-def _drives_identity(names: Sequence[str]) -> list[str]:
-    """What the drives contribute to a fingerprint: their names, and their behaviours' versions; of own pairs no path."""
-    pairs = [identity_of(drive_named(name).pair) for name in names]
-    return [pair if is_own(name) else f"{name} {pair}" for name, pair in zip(names, pairs, strict=True)]
-
-
 class DriveStream(Recipe):
     """How a model's activations react to the opportunities of candidate drives, where its answers start.
 
@@ -67,14 +51,9 @@ class DriveStream(Recipe):
     stage: ClassVar[str] = "probing"
 
     model: ModelRecipe
-    drives: tuple[str, ...] = Field(default=CATALOGUE, min_length=1)
+    drives: tuple[DriveName, ...] = Field(default=CATALOGUE, min_length=1)
     n: int = Field(default=16, ge=1)
     seed: int = 0
-
-    _known = field_validator("drives")(_known_drives)
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "drives": _drives_identity(self.drives)}
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
@@ -111,12 +90,7 @@ class Labelled(Value):
     """
 
     model: ModelRecipe
-    drive: str = ""
-
-    @field_validator("drive")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return _known_drives((name,))[0] if name else name
+    drive: DriveName | Literal[""] = ""
 
     @field_validator("model")
     @classmethod
@@ -148,15 +122,13 @@ class Audited(Recipe):
     model: ModelRecipe
     base: ModelRecipe | None = None
     control: ModelRecipe | None = None
-    drives: tuple[str, ...] = Field(default=CATALOGUE, min_length=1)
+    drives: tuple[DriveName, ...] = Field(default=CATALOGUE, min_length=1)
     audits: tuple[str, ...] = Field(default=AUDITS_OF_WEIGHTS, min_length=1)
     n: int = Field(default=16, ge=1)
     seed: int = 0
     others: tuple[Labelled, ...] = ()
     auditor: ModelRecipe | None = None
     budget: int = Field(default=4000, ge=1)
-
-    _known = field_validator("drives")(_known_drives)
 
     @field_validator("audits")
     @classmethod
@@ -180,9 +152,6 @@ class Audited(Recipe):
         if any(other.model == self.model for other in self.others):
             raise ValueError(f"{self.model.describe()} is audited, so a probe cannot be fitted on it (others)")
         return self
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "drives": _drives_identity(self.drives)}
 
     def inputs(self) -> tuple[Recipe, ...]:
         return tuple(dict.fromkeys((*super().inputs(), *self._streams())))

