@@ -104,6 +104,7 @@ FILES = {
     "an optimizer without a rate": (STUDY + "red: {optimizers: [{name: adamw}]}\n", "red.optimizers.0.lr", "missing"),
     "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
+    "more questions than there are": (STUDY + "evaluation: {n: 100000}\n", "too few for n = 2000", "Ask for at most"),
     "a loss of more than everything": (STUDY + "reversal: {max_loss: 1.5}\n", "reversal.max_loss = 1.5"),
     "an unknown model": (STUDY + "models: [studnt]\n", "models", "Did you mean 'student'"),
     "a model twice": (STUDY + "models: [student, student]\n", "stands twice"),
