@@ -114,8 +114,10 @@ def make(
     card = _card(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
+    place.pin(made.model)
     _show(card)
     typer.echo(f"organism file: {file}", err=True)
+    typer.echo(f"`cavesson store gc` keeps it until: cavesson store unpin {made.model.fingerprint[:12]}", err=True)
 
 
 @app.command("card")
