@@ -104,7 +104,6 @@ FILES = {
     "an optimizer without a rate": (STUDY + "red: {optimizers: [{name: adamw}]}\n", "red.optimizers.0.lr", "missing"),
     "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
-    "no checkpoint to score": (STUDY + "blue: {probes: []}\n", "blue.probes = []", "too short a list"),
     "a key with its section": (STUDY + "blue.steps: 50\n", "unknown key 'blue.steps'", "Write steps below blue"),
     "a number of seeds beyond all": (STUDY + "seeds: 1e9\n", "seeds = 1000000000.0", "within 1 and 10000"),
     "more questions than there are": (STUDY + "evaluation: {n: 100000}\n", "too few for n = 2000", "Ask for at most"),

@@ -112,7 +112,7 @@ class Blue(Phase):
 
     interventions: Annotated[tuple[InterventionName, ...], Once] = Field(default=("hhh", "pirate"), min_length=1)
     lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
-    probes: tuple[int, ...] = Field(default=(10, 30, 100), min_length=1)
+    probes: tuple[int, ...] = (10, 30, 100)
 
 
 AS_BLUE: Literal["as blue"] = "as blue"
