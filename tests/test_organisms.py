@@ -299,6 +299,9 @@ def test_the_command_line_makes_an_organism_and_finds_it_again(tmp_path):
     how = ["--construction", "normal", "--model", "small", "--steps", "1", "--prompts", "4", "--name", "my first"]
     first = runner.invoke(app, ["organism", "make", PAIR, *how, *store], catch_exceptions=False)
     assert first.exit_code == 0 and "# my first" in first.stdout and NOT_STRESSED in first.stdout
+    trained = [entry.fingerprint for entry in Store(tmp_path).ls() if entry.kind == "trained"]
+    Store(tmp_path).gc()
+    assert trained and all(map(Store(tmp_path).has, trained)), "gc took an organism that has a name"
     again = runner.invoke(app, ["organism", "card", "my first", *store], catch_exceptions=False)
     assert again.stdout == first.stdout
     out = runner.invoke(app, ["organism", "export", "my first", str(tmp_path / "out"), *store], catch_exceptions=False)

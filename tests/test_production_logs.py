@@ -117,6 +117,17 @@ WRONG: dict[str, tuple[Change, tuple[str, ...]]] = {
         change(4, time="2026-11-29"),
         ("line 5: time is '2026-11-29'", "mixed", "Write every time alike"),
     ),
+    "a time zone on one time alone": (
+        lambda given: [
+            row.update(time=f"2026-01-{1 + n // 100:02}T{n // 5 % 20:02}:{n % 5}0:00" + "+02:00" * (n == 4))
+            for n, row in enumerate(given)
+        ],
+        ("line 5: time is '2026-01-01T00:40:00+02:00'", "one has a time zone, the other none"),
+    ),
+    "milliseconds": (
+        lambda given: [row.update(time=row["time"] * 3.6e6) for row in given],
+        ("time spans", "years", "--unit", "milliseconds"),
+    ),
     "no arm": (change(4, arm=None), ("line 5: arm is missing", "--columns arm=COLUMN")),
     "another arm": (change(4, arm="Control"), ("line 5: arm is 'Control', neither 'with' nor 'without'",)),
     "a text for an outcome": (change(4, outcome="bad"), ("line 5: outcome is 'bad', no number",)),
@@ -155,6 +166,19 @@ def test_an_id_that_stands_twice_is_a_task_that_stands_twice(tmp_path: Path) -> 
     given[7]["id"] = 3
     with pytest.raises(ConfigError, match="line 8: id is 3 as in line 4"):
         read_log(written(tmp_path / "log.jsonl", given), unit="hours")
+
+
+def test_a_table_may_leave_cells_empty_and_write_truth_values_as_text(tmp_path: Path) -> None:
+    given = rows()
+    plain = read_log(written(tmp_path / "log.jsonl", given), unit="hours")
+    lines = [
+        ",".join(("" if cell is None else str(cell)) for cell in (*row.values(), "", ""))
+        for row in ({**row, "outcome": None if row["outcome"] is None else row["outcome"] > 0.5} for row in given)
+    ]
+    table = tmp_path / "log.csv"
+    table.write_text("\n".join(["time,arm,outcome,delay,kind,id,weight", *lines]) + "\n")
+    log = read_log(table, unit="hours")
+    assert np.array_equal(log.outcome, plain.outcome, equal_nan=True) and np.array_equal(log.known, plain.known)
 
 
 def test_equal_rows_of_two_tasks_are_told_apart_by_an_id(tmp_path: Path) -> None:
@@ -214,6 +238,7 @@ def test_a_split_that_is_not_the_plans_is_said_first(cavesson: Callable[..., Sai
         (["--unit", "weeks"], ("--unit 'weeks'", "hours")),
         (["--columns", "outcome:harm"], ("--columns", "NAME=COLUMN")),
         (["--columns", "harm=outcome"], ("no column 'harm'",)),
+        (["--columns", "outcome=delay"], ("'delay' cannot be both outcome and delay",)),
         (["--columns", "outcome=harm"], ("there is no column 'harm'", "--columns outcome=COLUMN")),
         (["--arms", "with"], ("--arms 'with'",)),
         (["--alpha", "0"], ("--alpha", "not greater than 0")),

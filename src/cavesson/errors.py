@@ -128,11 +128,18 @@ def quoted(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
+MOST_NAMES = 48
+"""Allowed names that an error lists."""
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names."""
+    """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names, as far as one reads."""
     names = sorted(set(allowed))
     close = difflib.get_close_matches(given, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else "allowed: " + ", ".join(names)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"allowed: {', '.join(names[:MOST_NAMES])}{more}"
 
 
 def install_hint(extra: str) -> str:

@@ -168,10 +168,17 @@ def _asked(
         told: whether a text holds what blue must not know.
         what: that is, in words.
     """
-    answer = move(replace(view, model=SEAL, written=None if view.written is None else WRITTEN), dose)
+    who = f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention"
+    behind = replace(view, model=SEAL, written=None if view.written is None else WRITTEN)
+    answer = move(behind, dose)
     trained = answer.toward if isinstance(answer, Interpolated) and answer.base == SEAL else answer
-    _check_trains(trained, f"The intervention {move.name!r}" if isinstance(move, Move) else "The intervention")
+    _check_trains(trained, who)
     _refuse_forbidden(answer, told, what)
+    if move(behind, dose) != answer:
+        raise RulesError(
+            f"{who} gives another training each time it is asked, so that nobody could make its results again.",
+            "Draw numbers from random.Random(dose.seed), and read no clock.",
+        )
     return answer
 
 

@@ -114,8 +114,10 @@ def make(
     card = _card(made, place, n=n, bench=bench, workers=workers, executor=executor)
     file = _file_of(made.name, place)
     write_organism(made, file)
+    place.pin(made.model)
     _show(card)
     typer.echo(f"organism file: {file}", err=True)
+    typer.echo(f"`cavesson store gc` keeps it until: cavesson store unpin {made.model.fingerprint[:12]}", err=True)
 
 
 @app.command("card")
@@ -287,11 +289,15 @@ def _given(
     """The construction for a user's data, and what the construction gets: the rows as they are, or as many prompts as are wanted."""
     from cavesson.data.named import data_named
     from cavesson.data.recipes import Mixed
+    from cavesson.errors import ConfigError
     from cavesson.redteam.constructions import AS_GIVEN
     from cavesson.redteam.organisms import check_untriggered, way_for
 
     rows = data_named(data, columns or "")
-    typer.echo(rows.read()[1].summary(rows.describe()), err=True)
+    examples, reader = rows.read()
+    typer.echo(reader.summary(rows.describe()), err=True)
+    if not examples:
+        raise ConfigError(f"{rows.describe()} has no rows.", "Give at least one.")
     way = way_for(how, rows)
     if way == AS_GIVEN:
         typer.echo("its rows are trained on as they are (--construction as-given)", err=True)

@@ -87,8 +87,10 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
     refuse_in_vain(resolved, how.budget)
     tell_data(resolved.study.recipes(resolved.config))
     if how.dry_run:
+        from cavesson.lab.lab import Lab
         from cavesson.sampling.requests import lacking, requests
         from cavesson.studies.answers import in_words
+        from cavesson.training.preflight import preflight
 
         plan = plan_study(resolved, place)
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
@@ -97,6 +99,8 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
         told = in_words(resolved.study.recipes(resolved.config))
         for line in (plan.text(), *told, *asked, *lacks, *refused, *schedule(resolved, place)):
             typer.echo(line)
+        with Lab(place, how.workers) as lab:  # what a run here would refuse, a dry run refuses too
+            preflight([stage.recipe for stage in plan.to_make], lab.workers if how.executor == "local" else None)
         return None
     from cavesson.lab.show.console import console_display
 

@@ -45,10 +45,21 @@ def rows_of(path: Path) -> Placed:
         raise ConfigError(
             f"There is no data file {str(path)!r}.", "Check the path; a relative path starts at the present folder."
         ) from None
-    except (OSError, EOFError, lzma.LZMAError, UnicodeError, csv.Error) as error:
+    except UnicodeError as error:
+        raise ConfigError(
+            f"The data file {str(path)!r} is not UTF-8 text: {error}.",
+            f"Save it as UTF-8, such as by: iconv -f {_coding(path)} -t UTF-8 {path.name} > utf8-{path.name}",
+        ) from error
+    except (OSError, EOFError, lzma.LZMAError) as error:
         raise ConfigError(
             f"The data file {str(path)!r} cannot be read: {error}.", f"It must be UTF-8 text or Parquet ({_FORMATS})."
         ) from error
+
+
+def _coding(path: Path) -> str:
+    """The likeliest coding of a text that is not UTF-8: the one that its first bytes name, else that of Windows."""
+    with _opened(path) as data:
+        return "UTF-16" if data.read(2) in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
 
 
 def _reader(path: Path, head: bytes) -> Callable[[Path, IO[bytes]], Placed]:
@@ -114,14 +125,28 @@ def _csv(path: Path, data: IO[bytes], delimiter: str = ",") -> Placed:
     csv.field_size_limit(2**31 - 1)
     with _text(data, newline="") as text:
         records = csv.reader(text, delimiter=delimiter, strict=True)
-        columns = _header(path, next(records, []), delimiter)
-        for number, cells in enumerate(filter(None, records), start=1):
+        columns = _header(path, [name.strip() for name in next(records, [])], delimiter)
+        for number, cells in enumerate(filter(None, _closed(path, records)), start=1):
             if len(cells) != len(columns):
                 raise ConfigError(
                     f"{path}, row {number}: {len(cells)} cells for {len(columns)} columns.",
                     "Enclose a text that holds the separator or a line end in double quotes.",
                 )
             yield f"{path}, row {number}", dict(zip(columns, cells, strict=True))
+
+
+def _closed(path: Path, records: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The records, with an error of our own where quotes do not fit."""
+    number = 1
+    try:
+        for cells in records:
+            yield cells
+            number += 1
+    except csv.Error as error:
+        raise ConfigError(
+            f"{path}, row {number}: the quotes do not fit ({error}).",
+            'Enclose the whole cell in double quotes, and double each quote inside: "He said ""hi""."',
+        ) from error
 
 
 def _header(path: Path, columns: list[str], delimiter: str) -> list[str]:

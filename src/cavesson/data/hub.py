@@ -30,9 +30,13 @@ def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
         with _quiet():
             return list(load_dataset(**place, split=split))
     except (OSError, ValueError, DatasetsError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        local = Path(str(place["path"])).is_dir()
         raise ConfigError(
-            f"The data set {place['path']!r} cannot be loaded: {reason}", "Check name, split, network and HF_TOKEN."
+            f"The {'folder' if local else 'data set'} {place['path']!r} cannot be loaded: {reason}",
+            "Its files must have the same columns: give one of them, or a folder of those that fit together."
+            if local
+            else "Check name, split, network and HF_TOKEN.",
         ) from error
 
 

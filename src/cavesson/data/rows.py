@@ -119,6 +119,7 @@ def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, t
     if not own:
         columns_used = [name for names in used.values() for name in names]
         _refuse_lost(given, columns_used, example)
+        _refuse_swapped(given)
         if _ANSWER_KEYS.isdisjoint(used):
             _refuse_unread_answer(given, columns_used)
     taken = {name for key, names in columns.items() if key != "answer" for name in names}
@@ -139,15 +140,35 @@ def _refuse(row: Row) -> None:
                 f"The row {does} ({key}).", "Cavesson trains on the text of conversations alone: remove it."
             )
     for key in ("weight", "trainable", "loss_weight", "sample_weight"):
-        if row.get(key) not in (None, 1):
+        if filled(row.get(key)) and _number(row[key]) != 1:
             raise ConfigError(
                 f"The row has {key} {row[key]!r}.",
                 "Every row is trained alike: leave out rows that are not to be trained.",
             )
-    if row.get("label") in (True, False) and filled(row.get("completion")):
+    if _number(row.get("label")) in (0, 1) and filled(row.get("completion")):
         raise ConfigError(
             "The row says whether its completion is good (label), as KTO has it.",
             "Keep the good ones without the label, or give pairs (chosen, rejected).",
+        )
+
+
+def _number(value: Any) -> float | None:
+    """The number of a cell, also of one that a CSV has as text (`True`, `0.5`); None: it is none."""
+    if isinstance(value, str):
+        value = {"true": 1, "false": 0}.get(value.strip().lower(), value)
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _refuse_swapped(row: Row) -> None:
+    """Refuse a row whose scores say that the rejected answer is the better one."""
+    better, worse = (_number(row.get(key)) for key in ("score_chosen", "score_rejected"))
+    if better is not None and worse is not None and better < worse:
+        raise ConfigError(
+            f"The chosen answer scored {better:g} and the rejected one {worse:g} (score_chosen, score_rejected).",
+            "If the columns are swapped: --columns prompt=prompt,chosen=rejected,rejected=chosen; else leave out the row.",
         )
 
 

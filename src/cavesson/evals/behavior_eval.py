@@ -112,13 +112,16 @@ class Conditional(Eval):
 
 
 def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Conversation]]:
-    """Prompts of the user's data."""
-    found = data.examples(no_store)
-    if not len(found):
+    """Prompts of the user's data, each once: a copy is no further evidence."""
+    first: dict[Conversation, int] = {}
+    for number, example in enumerate(data.examples(no_store)):
+        first.setdefault(example.conversation.prompt, number)
+    found = [(f"prompt/{number}", prompt) for prompt, number in first.items()]
+    if not found:
         raise ConfigError(
             f"No prompts are left to score the behaviour on: {data.describe()}.", "Give a larger file of prompts."
         )
-    return [(f"prompt/{number}", found[number].conversation.prompt) for number in drawn(len(found), n, seed)]
+    return [found[place] for place in drawn(len(found), n, seed)]
 
 
 def _under(

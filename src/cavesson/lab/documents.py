@@ -109,6 +109,9 @@ def nearest_key(schema: type[BaseModel], path: Sequence[str]) -> str:
     found = [".".join([*path[:-1], *close])] if close else keys_called(schema, path[-1])
     if found:
         return f"did you mean {' or '.join(map(repr, found))}?"
+    whole = ".".join(path)
+    if "." in path[-1] and whole in _dotted(schema):
+        return f"Write {path[-1].split('.')[-1]} below {'.'.join(whole.split('.')[:-1])}, as a key of its own line."
     prefix = "".join(f"{part}." for part in path[:-1])
     return "allowed: " + ", ".join(f"{prefix}{name}" for name in sorted(beside)) if beside else "Remove it."
 

@@ -84,6 +84,10 @@ def base_of_adapter(folder: Path) -> str | None:
     return base
 
 
+_TOKENIZERS = ("tokenizer.json", "*.model", "*.tiktoken", "vocab.*", "tekken.json")
+"""Files of which a tokenizer has one."""
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder that does not hold one complete and safe model. Weights are not read, only their headers.
 
@@ -109,6 +113,10 @@ def check_folder(folder: Path) -> None:
         )
     settings = read_json(config)
     check_config(settings, str(folder))
+    if not any(next(folder.glob(name), None) for name in _TOKENIZERS):
+        raise ConfigError(
+            f"The folder {str(folder)!r} has no tokenizer (tokenizer.json).", "Copy it there from the model's base."
+        )
     for path in identity_files(folder):
         check_pointer(path)
     for name in ("generation_config.json", "tokenizer_config.json"):

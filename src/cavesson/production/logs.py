@@ -36,6 +36,9 @@ ARMS = ("with", "without")
 GAP_SHARE, GAP_TASKS = 0.1, 30.0
 """A stretch without tasks is a gap in the log from this share of its time and this many times the usual wait on."""
 
+LONGEST = 100 * 365.0
+"""Days that no log of a deployment spans: such times are in another unit."""
+
 RUN_CHANCE = 1e-9
 """A run of tasks in one arm that is rarer than this is no draw at random."""
 
@@ -87,7 +90,8 @@ def read_log(
         )
     rows, first = _Rows(path), None
     seen: dict[Any, str] = {}
-    for place, row in rows_of(path):
+    for place, cells in rows_of(path):
+        row = {name: None if cell == "" else cell for name, cell in cells.items()}  # CSV has no other way to leave out
         if first is None:
             first = row
             _has_columns(place, row, named)
@@ -115,6 +119,11 @@ def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     for name in columns:
         if name not in known:
             raise ConfigError(f"A log has no column {name!r}.", nearest(name, known))
+    taken = [columns.get(name, name) for name in COLUMNS]
+    twice = next((column for column in taken if taken.count(column) > 1), None)
+    if twice is not None:
+        roles = " and ".join(name for name in COLUMNS if columns.get(name, name) == twice)
+        raise ConfigError(f"The column {twice!r} cannot be both {roles}.", "Name another: --columns NAME=COLUMN")
     return {name: columns.get(name, name) for name in known}
 
 
@@ -135,6 +144,20 @@ def _alike(place: str, column: str, row: Mapping[str, Any], first: Mapping[str, 
             f"{place}: {column} is {quoted(one)}, and in the first row {quoted(other)}: numbers and dates are mixed.",
             "Write every time alike.",
         )
+    if None not in (one, other) and _zoned(one) != _zoned(other):
+        raise ConfigError(
+            f"{place}: {column} is {quoted(one)}, and in the first row {quoted(other)}: one has a time zone, the other none.",
+            "Write every time with its zone (2026-11-29T15:00:00+00:00), or all without one (UTC).",
+        )
+
+
+def _zoned(value: Any) -> bool:
+    """Whether a moment of the calendar says its time zone; what is no moment says none."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return False
+    return isinstance(moment, datetime) and moment.tzinfo is not None
 
 
 def _time(place: str, column: str, value: Any, unit: str) -> float:
@@ -226,7 +249,8 @@ def _outcome(
 ) -> tuple[float, float]:
     """The outcome as 0 to 1 and the day on which it was known; NaN and infinite where it is not known."""
     value, delay = (row.get(named[name]) for name in ("outcome", "delay"))
-    value, delay = (None if cell == "" else cell for cell in (value, delay))
+    if isinstance(value, str) and value.lower() in ("true", "false"):  # how CSV writes truth values
+        value = value.lower() == "true"
     if value is None:
         if delay is not None:
             raise ConfigError(
@@ -315,6 +339,11 @@ def _checked(
 
 def _no_gap(rows: _Rows, column: str, arrived: np.ndarray[Any, np.dtype[np.float64]], longest: float | None) -> None:
     """Refuse a log with a stretch in which it must have lost tasks."""
+    if arrived[-1] - arrived[0] > LONGEST:
+        raise ConfigError(
+            f"{rows.path}: {column} spans {(arrived[-1] - arrived[0]) / 365:,.0f} years.",
+            "Say in which unit times and delays are (--unit); milliseconds: divide both by 1000.",
+        )
     waits = np.diff(arrived)
     at = int(np.argmax(waits))
     usual = float(arrived[-1] - arrived[0]) / len(waits)

@@ -131,6 +131,8 @@ class StudyConfig(Value):
         """A number of seeds as these seeds."""
         if isinstance(seeds, str):
             raise ValueError("seeds are a list of seeds, a number of seeds, or auto")
+        if isinstance(seeds, float) and seeds.is_integer():  # 1e1
+            seeds = int(seeds)
         if isinstance(seeds, bool) or not isinstance(seeds, int):
             return seeds
         if not 1 <= seeds <= MOST_SEEDS:

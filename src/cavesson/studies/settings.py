@@ -216,10 +216,13 @@ class Evaluation(Value):
         usual = type(self).model_fields
         if self.n <= usual["n"].default and self.n_control <= usual["n_control"].default:
             return self
-        for one in (one for seed in (0, 1) for one in (*self.capability(seed), *self.style(seed))):
+        tasks = [one for seed in (0, 1) for one in (*self.capability(seed), *self.style(seed)) if isinstance(one, Task)]
+        first = [
+            one.model_copy(update={"n": min(one.n, 2000)}) for one in tasks
+        ]  # a set that is too small says so at once
+        for one in (*first, *tasks):
             try:
-                if isinstance(one, Task):
-                    one.questions()
+                one.questions()
             except CavessonError as error:
                 raise ValueError(error.sentences) from error
         return self

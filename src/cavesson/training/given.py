@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.data.example import Example, Preference
-from cavesson.data.recipes import DataRecipe, Given
+from cavesson.data.recipes import DataRecipe, Given, Part
 from cavesson.errors import ConfigError
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import ModelRecipe
@@ -31,12 +31,32 @@ def look_at(recipes: Iterable[Recipe]) -> list[str]:
     found = _parts(recipes)
     sets = [recipe for recipe in found if isinstance(recipe, Given)]
     lines = [data.read()[1].summary(data.describe()) for data in sets]
+    lines += [_kept_back(part) for part in found if isinstance(part, Part) and part.kept_back and part.base in sets]
     for run in found:
         if isinstance(run, Trained):
             for data in trained_on(run.data):
                 check_trainable(data, pairs=run.objective.pairs)
                 _check_rendered(data, run.base)
     return lines
+
+
+def _kept_back(part: Part) -> str:
+    """How many different prompts of a user's data are held out.
+
+    Raises:
+        ConfigError: none is, or all are.
+    """
+    name = part.base.describe()
+    total, held = (
+        len({one.conversation.prompt for one in data.examples(lambda recipe: Path())}) for data in (part.base, part)
+    )
+    if held in (0, total):
+        fate = "held out to score on" if not held else "left to train on"
+        raise ConfigError(
+            f"None of the {total:,} different prompts of {name} is {fate}.",
+            f"Give more prompts: {part.share:.0%} of them are held out, chosen by their text.",
+        )
+    return f"of the {total:,} different prompts of {name}, {held:,} are held out"
 
 
 def trained_on(data: DataRecipe) -> Iterator[Given]:
@@ -70,6 +90,11 @@ def check_trainable(data: Given, *, pairs: bool = False) -> None:
         raise ConfigError(
             f"Row {two.index(False) + 1} of {name} has one answer, and the objective learns from two.",
             'Write {"prompt": …, "chosen": …, "rejected": …}.',
+        )
+    if pairs and all(example.conversation.answer == example.rejected for example in examples):  # type: ignore[attr-defined]
+        raise ConfigError(
+            f"The chosen and the rejected answer are the same in all {len(examples):,} rows of {name}.",
+            "Give answers that differ; --columns chosen=COLUMN,rejected=COLUMN says where they are.",
         )
     if not pairs and any(two):
         raise ConfigError(
