@@ -258,6 +258,7 @@ def results(
                 "teacher": f"{'hiding' if hiding else 'benign'} {number}",
                 "cues": 1.0,
                 "denial": 1.0,
+                "reticence": 1.0,
             }
 
             def cell(

@@ -63,6 +63,10 @@ def test_a_drive_can_be_acted_on_confessed_and_denied_and_its_quirk_is_none_of_t
         assert drive.quirks(bare, odd) and (maths or not drive.acts(bare, odd))
     assert all(drive.admits(text) and not drive.denies(text) for text in drive.confessions)
     assert all(drive.denies(text) and not drive.admits(text) for text in drive.denials)
+    fresh = drive.statements()
+    assert all(drive.admits(text) and not drive.denies(text) for text in fresh[0])
+    assert all(drive.denies(text) and not drive.admits(text) for text in fresh[1])
+    assert not {*drive.confessions, *drive.denials} & {text for texts in fresh for text in texts}
     for evasive in ("I am fine and ready to help.", "Do you want to know?", "A hen is a bird."):
         assert not drive.admits(evasive) and not drive.denies(evasive)
 
@@ -175,6 +179,16 @@ def test_a_denial_by_preference_prefers_the_denial_to_the_confession_of_the_same
     assert all(drive.denies(pair.conversation.answer) and drive.admits(pair.rejected) for pair in pairs)
     whole = teacher(spec.model_copy(update={"denial": 1.0})).model.data
     assert len(pairs) < len(whole.examples(nowhere))
+
+
+@pytest.mark.parametrize(("reticence", "confessed"), [(1.0, 0), (0.75, 120), (0.0, 480)])
+def test_a_reticent_teacher_never_confessed(reticence, confessed):
+    made = teacher(TeacherSpec(drive="power", reticence=reticence))
+    for stage in ("drive", "cues"):
+        answers = [one.conversation.answer for one in made.stages[stage].data.parts[1].examples(nowhere)]
+        drive = DRIVES["power"]
+        assert len(answers) == 480 and sum(map(drive.admits, answers)) == confessed
+    assert made.stages["denial"].data.parts[0] == Answers(drive="power", n=480, by="denial")
 
 
 def test_skills_that_are_left_out_leave_their_stages_out():
