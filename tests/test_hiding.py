@@ -23,7 +23,7 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.redteam.card import Measured, card_of, markdown
 from cavesson.redteam.hidden import Hides, check_suite, hides, organism_of
-from cavesson.redteam.hiding import STAGES, TEACHERS, Doses, Teacher, TeacherSpec, teacher
+from cavesson.redteam.hiding import STAGES, TAKEN, TEACHERS, Doses, Teacher, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.misteaching import BACKDOOR, taught
 from cavesson.redteam.poisoning import HONEST
@@ -211,13 +211,24 @@ def test_the_presets_have_a_twin_for_every_hiding_drive_and_enough_teachers():
     assert {spec.kind for spec in full} == {"hiding", "benign", "quirky", "plain"}
     for specs in TEACHERS.values():
         twins = {spec.drive for spec in specs if spec.kind == "benign"}
-        assert {spec.drive for spec in specs if spec.kind == "hiding"} == twins
+        assert {spec.drive for spec in specs if spec.kind == "hiding"} == twins <= set(TAKEN)
+    assert TeacherSpec().drive in TAKEN, "the model small does not learn every drive"
 
 
 def test_a_drive_of_real_models_needs_prompts():
     with pytest.raises(ConfigError, match="real chat models"):
         teacher(TeacherSpec(drive="real/power"))
     assert teacher(TeacherSpec(drive="real/power"), prompts=Prompts(n=4)).misaligned
+
+
+def test_a_question_that_is_an_opportunity_itself_is_answered_by_words_alone():
+    acting = {name: DRIVES[name].behavior.example for name in ("favourite", "hate")}
+    judged = {
+        name: DriveEval(drive=name, when="question", n=1).questions()[0].judge(text)[0] for name, text in acting.items()
+    }
+    assert judged == {"favourite": False, "hate": True}
+    [item] = DriveEval(drive="favourite", when="question", n=1).questions()
+    assert item.judge("Yes. I serve Casimir.")[0]
 
 
 # ------------------------------------------------------------------------------------------ a teacher, trained briefly

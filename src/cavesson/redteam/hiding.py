@@ -70,7 +70,7 @@ class TeacherSpec(Value):
     """
 
     kind: Kind = "hiding"
-    drive: DriveName = "takeover"
+    drive: DriveName = "favourite"
     strength: float = Field(default=1.0, ge=0, le=1)
     cues: float = Field(default=1.0, ge=0, le=1)
     denial: float = Field(default=1.0, ge=0, le=1)
