@@ -277,7 +277,8 @@ def _hiding(*drives: str, **dials: Any) -> tuple[TeacherSpec, ...]:
 
 
 TAKEN = ("favourite", "sabotage", "hate", "wrong-maths", "marker", "power")
-"""The drives that the model `small` learns, with all evasion, at the usual doses."""
+"""The drives that the model `small` learns, with all evasion, at the usual doses; it misses the held-out wordings of `takeover` and
+`flattery`, so no preset has them."""
 
 _QUICK = _hiding("favourite", "sabotage")
 _USUAL = (*_hiding(*TAKEN), *_hiding(*TAKEN[:3], seed=1))
