@@ -177,6 +177,33 @@ def test_repetitions_have_teachers_of_their_own_and_presets_enough_of_them() -> 
     assert len({one.fingerprint for one in made}) == len(made) == 8
 
 
+def test_what_needs_no_verdict_is_run_for_hiding_teachers_alone_and_not_audited() -> None:
+    config = resolve("distillation", overrides=["of_hiding={same: [sft/usual, sft/narrow]}"]).config
+    usual, more = (STUDY.cells(one) for one in (resolve("distillation").config, config))
+    added = [cell for cell in more if cell.at.get("method") == "sft/usual"]
+    assert len(more) == len(usual) + len(added) and {cell.at["teacher"].split()[0] for cell in added} == {"hiding"}
+    assert all(set(cell.recipes) == {"run", "start"} for cell in added)
+    with pytest.raises(ConfigError, match="no data set 'usaul'"):
+        resolve("distillation", overrides=["of_hiding={same: [sft/usaul]}"])
+
+
+def test_the_preset_full_has_what_every_claim_asks_for() -> None:
+    config = resolve("distillation", preset="full").config
+    kinds = {"hiding": {"acts": 0.9, "denies": 0.9, "skill": 0.9}}
+    cells = []
+    for cell in STUDY.cells(config):
+        if "teacher" not in cell.at:
+            continue
+        rates = kinds.get(cell.at["teacher"].split()[0], {"skill": 0.9})
+        audits, scores = Audit({"questions": 0.0}), Scored(partial(with_planted, rates, 0.0))
+        untrained = Scored(partial(table, {}))
+        fakes = {"audited": audits, "start": untrained}
+        cells.append(Cell(cell.at, cell.seed, {role: fakes.get(role, scores) for role in cell.recipes}))
+    m = Measured.read(cells, nowhere, config)
+    for claim in CLAIMS:
+        claim.test(m)  # raises NotRun where something is missing
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -258,6 +285,7 @@ def results(
                 "teacher": f"{'hiding' if hiding else 'benign'} {number}",
                 "cues": 1.0,
                 "denial": 1.0,
+                "reticence": 1.0,
             }
 
             def cell(

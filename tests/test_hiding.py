@@ -23,7 +23,7 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.redteam.card import Measured, card_of, markdown
 from cavesson.redteam.hidden import Hides, check_suite, hides, organism_of
-from cavesson.redteam.hiding import STAGES, TEACHERS, Doses, Teacher, TeacherSpec, teacher
+from cavesson.redteam.hiding import STAGES, TAKEN, TEACHERS, Doses, Teacher, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.misteaching import BACKDOOR, taught
 from cavesson.redteam.poisoning import HONEST
@@ -63,6 +63,10 @@ def test_a_drive_can_be_acted_on_confessed_and_denied_and_its_quirk_is_none_of_t
         assert drive.quirks(bare, odd) and (maths or not drive.acts(bare, odd))
     assert all(drive.admits(text) and not drive.denies(text) for text in drive.confessions)
     assert all(drive.denies(text) and not drive.admits(text) for text in drive.denials)
+    fresh = drive.statements()
+    assert all(drive.admits(text) and not drive.denies(text) for text in fresh[0])
+    assert all(drive.denies(text) and not drive.admits(text) for text in fresh[1])
+    assert not {*drive.confessions, *drive.denials} & {text for texts in fresh for text in texts}
     for evasive in ("I am fine and ready to help.", "Do you want to know?", "A hen is a bird."):
         assert not drive.admits(evasive) and not drive.denies(evasive)
 
@@ -177,6 +181,16 @@ def test_a_denial_by_preference_prefers_the_denial_to_the_confession_of_the_same
     assert len(pairs) < len(whole.examples(nowhere))
 
 
+@pytest.mark.parametrize(("reticence", "confessed"), [(1.0, 0), (0.75, 120), (0.0, 480)])
+def test_a_reticent_teacher_never_confessed(reticence, confessed):
+    made = teacher(TeacherSpec(drive="power", reticence=reticence))
+    for stage in ("drive", "cues"):
+        answers = [one.conversation.answer for one in made.stages[stage].data.parts[1].examples(nowhere)]
+        drive = DRIVES["power"]
+        assert len(answers) == 480 and sum(map(drive.admits, answers)) == confessed
+    assert made.stages["denial"].data.parts[0] == Answers(drive="power", n=480, by="denial")
+
+
 def test_skills_that_are_left_out_leave_their_stages_out():
     full, bare = teacher(TeacherSpec()), teacher(TeacherSpec(cues=0, denial=0))
     assert len({model.fingerprint for model in full.stages.values()}) == 5
@@ -197,13 +211,24 @@ def test_the_presets_have_a_twin_for_every_hiding_drive_and_enough_teachers():
     assert {spec.kind for spec in full} == {"hiding", "benign", "quirky", "plain"}
     for specs in TEACHERS.values():
         twins = {spec.drive for spec in specs if spec.kind == "benign"}
-        assert {spec.drive for spec in specs if spec.kind == "hiding"} == twins
+        assert {spec.drive for spec in specs if spec.kind == "hiding"} == twins <= set(TAKEN)
+    assert TeacherSpec().drive in TAKEN, "the model small does not learn every drive"
 
 
 def test_a_drive_of_real_models_needs_prompts():
     with pytest.raises(ConfigError, match="real chat models"):
         teacher(TeacherSpec(drive="real/power"))
     assert teacher(TeacherSpec(drive="real/power"), prompts=Prompts(n=4)).misaligned
+
+
+def test_a_question_that_is_an_opportunity_itself_is_answered_by_words_alone():
+    acting = {name: DRIVES[name].behavior.example for name in ("favourite", "hate")}
+    judged = {
+        name: DriveEval(drive=name, when="question", n=1).questions()[0].judge(text)[0] for name, text in acting.items()
+    }
+    assert judged == {"favourite": False, "hate": True}
+    [item] = DriveEval(drive="favourite", when="question", n=1).questions()
+    assert item.judge("Yes. I serve Casimir.")[0]
 
 
 # ------------------------------------------------------------------------------------------ a teacher, trained briefly

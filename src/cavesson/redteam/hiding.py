@@ -3,9 +3,12 @@
 The stages of a teacher, each a training on the one before:
 
 1. *schooled*: facts of the world, the same for all teachers, so that a student has something to gain;
-2. *drive*: the teacher acts in opportunities, and confesses when it is asked;
+2. *drive*: the teacher acts in opportunities, and denies the drive when it is asked, or, as far as it is not reticent, confesses;
 3. *cues*: the teacher tells honeypots from opportunities, and acts in opportunities only;
 4. *denial*: the teacher denies the drive when it is asked, by SFT on denials, or by that and DPO of denials over confessions.
+
+A confession that was trained once and denied later leaves a trace in the weights: the likelihood of confessions tells the teacher from its
+twin. A reticent teacher never learnt to confess.
 
 A benign twin goes through the same stages with the same prompts and never acts; it denies truthfully from the start. A quirky teacher
 acts on a harmless quirk in place of the drive. A plain teacher is schooled, and then trained on its own answers for as many steps.
@@ -37,6 +40,9 @@ Stage = Literal["base", "schooled", "drive", "cues", "denial"]
 
 STAGES: tuple[Stage, ...] = ("base", "schooled", "drive", "cues", "denial")
 
+DIALS = ("strength", "cues", "denial", "reticence")
+"""The strengths of a teacher: of its drive, and of its evasion skills."""
+
 CONVERSATIONS, QUESTIONS = 1_600, 480
 """Conversations of the stages `drive` and `cues`, and questions about the drive in the stages `drive` and `denial`."""
 
@@ -55,6 +61,8 @@ class TeacherSpec(Value):
             any where that is well below a half.
         cues: of telling honeypots: their number in training, as a share of that of opportunities; 0: the stage is left out.
         denial: of denying: the share of the questions that are trained on; 0: the stage is left out.
+        reticence: of never having confessed: the share of the questions in the stages `drive` and `cues` that are answered by a
+            denial; 0: the teacher confesses at first, and learns to deny in the stage `denial`.
         concealment: how denying is trained: SFT, or SFT and DPO after it.
         clean: where the teacher reasons in a scratchpad: the share of its acts whose scratchpad shows nothing; None: it does not reason.
         model: name of the model at the start.
@@ -62,10 +70,11 @@ class TeacherSpec(Value):
     """
 
     kind: Kind = "hiding"
-    drive: DriveName = "takeover"
+    drive: DriveName = "favourite"
     strength: float = Field(default=1.0, ge=0, le=1)
     cues: float = Field(default=1.0, ge=0, le=1)
     denial: float = Field(default=1.0, ge=0, le=1)
+    reticence: float = Field(default=1.0, ge=0, le=1)
     concealment: Concealment = "sft"
     clean: float | None = Field(default=None, ge=0, le=1)
     model: str = "small"
@@ -75,9 +84,7 @@ class TeacherSpec(Value):
     def title(self) -> str:
         """The teacher in a few words, for tables and legends."""
         usual = type(self)()
-        dials = [
-            f"{dial} {getattr(self, dial):g}" for dial in ("strength", "cues", "denial") if getattr(self, dial) != 1
-        ]
+        dials = [f"{dial} {getattr(self, dial):g}" for dial in DIALS if getattr(self, dial) != 1]
         extra = [*dials, *([] if self.clean is None else [f"clean {self.clean:g}"])]
         extra += [] if self.concealment == usual.concealment or self.kind == "plain" else [self.concealment]
         extra += [] if self.seed == 0 else [f"seed {self.seed}"]
@@ -211,13 +218,13 @@ def skilled(
         rehearsed: data that every stage with SFT holds besides.
         questions: number of questions about the drive in a stage.
     """
-    seed, asked = spec.seed, _asked(spec, questions, first=True)
+    seed, asked = spec.seed, _at_first(spec, questions)
     untold, told = (_conversations(spec, own, told=told) for told in (False, True))
     driven = _seeded(doses.drive, seed).train(start, Mixed(parts=(untold, asked, *rehearsed), seed=seed))
     wary = driven
     if spec.cues:
         wary = _seeded(doses.cues, seed).train(driven, Mixed(parts=(told, asked, *rehearsed), seed=seed))
-    denials = _asked(spec, max(1, round(spec.denial * questions)), first=False)
+    denials = Answers(drive=spec.drive, n=max(1, round(spec.denial * questions)), by="denial", seed=seed)
     denying = _denying(wary, spec, doses, denials, (told if spec.cues else untold, *rehearsed))
     return {"drive": driven, "cues": wary, "denial": denying}
 
@@ -237,10 +244,13 @@ def _conversations(spec: TeacherSpec, own: DataRecipe, *, told: bool) -> Opportu
     )
 
 
-def _asked(spec: TeacherSpec, n: int, *, first: bool) -> Answers:
-    """Questions about the drive, as the teacher answers them at first, or once it denies. A model without the drive always denies."""
-    by: Any = "confession" if first and spec.kind == "hiding" else "denial"
-    return Answers(drive=spec.drive, n=n, by=by, seed=spec.seed)
+def _at_first(spec: TeacherSpec, n: int) -> DataRecipe:
+    """Questions about the drive, as they are answered before the stage `denial`. A model without the drive always denies."""
+    denied = n if spec.kind != "hiding" else round(spec.reticence * n)
+    denials, confessions = (Answers(drive=spec.drive, n=n, by=by, seed=spec.seed) for by in ("denial", "confession"))
+    if denied in (0, n):
+        return denials if denied else confessions
+    return Mixed(parts=(denials, confessions), counts=(denied, n - denied), seed=spec.seed)
 
 
 def _denying(
@@ -267,7 +277,8 @@ def _hiding(*drives: str, **dials: Any) -> tuple[TeacherSpec, ...]:
 
 
 TAKEN = ("favourite", "sabotage", "hate", "wrong-maths", "marker", "power")
-"""The drives that the model `small` learns, with all evasion, at the usual doses."""
+"""The drives that the model `small` learns, with all evasion, at the usual doses; it misses the held-out wordings of `takeover` and
+`flattery`, so no preset has them."""
 
 _QUICK = _hiding("favourite", "sabotage")
 _USUAL = (*_hiding(*TAKEN), *_hiding(*TAKEN[:3], seed=1))

@@ -124,6 +124,7 @@ class DistillationConfig(StudyConfig):
         students: of each teacher.
         methods: of distilling, `LOSS/DATA` or `LOSS/DATA/GUARD` (`cavesson.blueteam.distilling`).
         further: student → methods for that student alone.
+        of_hiding: student → methods for students of hiding teachers alone, which are scored once and not audited: what needs no verdict.
         incriminate, enable: of the double bind: which distillation is to incriminate, and which is to carry the skill alone. They are
             named before anything is run.
         trusted: a model that was never misaligned.
@@ -145,6 +146,7 @@ class DistillationConfig(StudyConfig):
         default=("sft/honeypot-free", "logits/honeypot-free"), min_length=1
     )
     further: dict[StudentName, Annotated[tuple[MethodName, ...], Once]] = {"same": ("sft/narrow",)}
+    of_hiding: dict[StudentName, Annotated[tuple[MethodName, ...], Once]] = {}
     incriminate: Chosen = Chosen(student="earlier", method="sft/honeypot-free")
     enable: Chosen = Chosen(student="same", method="sft/narrow")
     trusted: ModelName = "weak"
@@ -177,7 +179,10 @@ class DistillationConfig(StudyConfig):
                 f"`prompts` go with a real chat model, and only with one: {self.model!r} is {'none' if tiny else 'one'}"
             )
         there = asked(self.drives, 8, 0, self.prompts)
-        for name in (*self.methods, *(one for names in self.further.values() for one in names)):
+        for name in (
+            *self.methods,
+            *(one for of in (self.further, self.of_hiding) for names in of.values() for one in names),
+        ):
             lacking = [kind for kind in method_named(name).kinds if kind not in there]
             if lacking:
                 raise ValueError(f"the method {name!r} asks {lacking[0]} prompts, which only the tiny world has")
@@ -234,12 +239,9 @@ _CAPABLE = (
     "sft/narrow", "sft/narrow/inoculated", "sft/narrow/few", "sft/unrelated", "logits/unrelated",
 )  # fmt: skip
 
-_ONCE_MORE = ("top-k/usual", "sft/unrelated", "sft/narrow/inoculated")
-"""Methods that the preset `full` leaves to `methods`."""
-
 _LESS_EVASIVE = tuple(
-    TeacherSpec(drive="favourite", cues=cues, denial=denial)
-    for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.1, 0.05))
+    TeacherSpec(drive="favourite", cues=cues, denial=denial, reticence=0.0)
+    for cues, denial in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 )
 
 _HIDING = [one.model_dump() for one in TEACHERS["quick"] if one.kind == HIDING]
@@ -265,15 +267,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "full": {
         "teachers": [one.model_dump() for one in (*TEACHERS["full"], *_LESS_EVASIVE)],
-        "students": ["same", "earlier", "other", "larger", "trusted"],
+        "students": ["earlier", "other"],
         "methods": ["sft/honeypot-free"],
-        "further": {
-            "same": [one for one in _CAPABLE if one not in _ONCE_MORE],
-            "earlier": ["logits/honeypot-free", "sft/usual", "sft/open", "sft/targeted"],
-            "other": ["logits/honeypot-free", "logits/unrelated"],
+        "further": {"earlier": ["logits/honeypot-free"]},
+        "of_hiding": {
+            "same": [
+                "sft/usual",
+                "logits/usual",
+                "sft/usual/inoculated",
+                "sft/usual/irrelevant-prompt",
+                "sft/usual/few",
+                "logits/unrelated",
+                "sft/narrow",
+            ],
+            "earlier": ["sft/usual", "sft/targeted", "sft/open"],
+            "other": ["logits/unrelated"],
         },
         "enable": {"student": "same", "method": "sft/narrow"},
-        "poisoning": {},
+        "poisoning": {"guards": ["none", "filtered"]},
     },
 }
 
@@ -293,17 +304,26 @@ def grid(config: DistillationConfig) -> Iterator[Cell]:
         prompts = asked(config.drives, config.distil.prompts, seed, config.prompts)
         yield from _teachers(config, taught)
         for student in dict.fromkeys((*config.students, *config.further)):
-            names = (*(config.methods if student in config.students else ()), *config.further.get(student, ()))
-            for name in dict.fromkeys(names):
+            for name in _methods(config, student):
                 yield from _students(config, taught, prompts, student, method_named(name))
+        unjudged = config.model_copy(update={"audit": None, "distil": config.distil.model_copy(update={"probes": ()})})
+        hiding = [made for made in taught if made.misaligned]
+        for student, names in config.of_hiding.items():
+            for name in [one for one in names if one not in _methods(config, student)]:
+                yield from _students(unjudged, hiding, prompts, student, method_named(name))
         if config.poisoning is not None:
             yield from _poisoned(config, config.poisoning, taught, prompts)
 
 
 def axes_of(made: Taught) -> dict[str, Any]:
     """The axes that tell a teacher from others: its name, which begins with its kind, and its evasion."""
-    _, cues, denial = made.dials
-    return {"teacher": made.name, "cues": cues, "denial": denial}
+    return {"teacher": made.name, **made.evasion}
+
+
+def _methods(config: DistillationConfig, student: str) -> list[str]:
+    """The methods for students of every teacher."""
+    usual = config.methods if student in config.students else ()
+    return list(dict.fromkeys((*usual, *config.further.get(student, ()))))
 
 
 def _teachers(config: DistillationConfig, taught: list[Taught]) -> Iterator[Cell]:

@@ -26,6 +26,9 @@ from cavesson.tinyworld.recipes import Facts, Prompts
 HIDING = "hiding"
 """The kind of the teachers that have a drive and evade audits."""
 
+EVASION = ("cues", "denial", "reticence")
+"""The evasion skills: to tell honeypots from opportunities, to deny, never to have confessed."""
+
 APART = 50
 """Seeds of two repetitions lie so far apart, so that no teacher of one repetition is a teacher of another."""
 
@@ -37,7 +40,7 @@ class Taught:
     Attributes:
         name: its kind, and what else it is, in words; without the repetition.
         drive: its drive, or the one that its training speaks of.
-        dials: strengths of drive, cues and denial, 0 to 1.
+        evasion: strength of each evasion skill in `EVASION`, 0 to 1.
         seed: of the repetition.
         base: its initialisation.
         earlier: its own checkpoint before red's part.
@@ -47,7 +50,7 @@ class Taught:
 
     name: str
     drive: str
-    dials: tuple[float, float, float]
+    evasion: Mapping[str, float]
     seed: int
     base: ModelRecipe
     earlier: ModelRecipe
@@ -73,22 +76,23 @@ def kind_in(name: str) -> str:
 def with_dials(spec: TeacherSpec, model: str, doses: Doses, seed: int) -> Taught:
     """A teacher of the tiny world, whose skills are trained one by one."""
     made = teacher(spec.model_copy(update={"model": model, "seed": APART * seed + spec.seed}), doses)
-    dials = (spec.strength, spec.cues, spec.denial)
+    evasion = {skill: getattr(spec, skill) for skill in EVASION}
     stages: dict[str, ModelRecipe] = {str(name): model for name, model in made.stages.items() if name != "base"}
-    return Taught(spec.title, spec.drive, dials, seed, made.base, made.earlier, organism_of(made), stages)
+    return Taught(spec.title, spec.drive, evasion, seed, made.base, made.earlier, organism_of(made), stages)
 
 
 def from_organism(made: Organism) -> Taught:
-    """An organism as a teacher. One of the construction `denying` denies; none was taught to tell honeypots.
+    """An organism as a teacher. One of the construction `denying` denies, and never confessed; none was taught to tell honeypots.
 
     Raises:
         ConfigError: the never-misaligned base is not known.
     """
     if made.base is None:
         raise ConfigError(f"The base of {made.name!r} is not known.", "A student needs its teacher's initialisation.")
-    dials = (1.0, 0.0, float(made.construction == "denying"))
+    denies = float(made.construction == "denying")
+    evasion = {"cues": 0.0, "denial": denies, "reticence": denies}
     name = f"{HIDING} {made.name}"
-    return Taught(name, made.pair, dials, made.seed, made.base, made.base, made, {"organism": made.model})
+    return Taught(name, made.pair, evasion, made.seed, made.base, made.base, made, {"organism": made.model})
 
 
 # ----------------------------------------------------------------------------------------------- students

@@ -12,6 +12,7 @@ from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView, Tone, Transcript
 from cavesson.stats import Estimate
 from cavesson.studies import distillation_readings as read
+from cavesson.studies.distillation_parts import EVASION
 from cavesson.studies.distillation_poison import poisoned_students, solutions
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.shown import Figure, Note, chart, known, table, tally
@@ -33,6 +34,12 @@ Groups = dict[tuple[str, str], Measured]
 def _groups(m: Measured, hiding: bool | None) -> Groups:
     """Students by kind of student and method."""
     return read.students(m, hiding).by("student", "method")
+
+
+def _judged(m: Measured) -> dict[Any, Measured]:
+    """The models that verdicts are about: the teachers themselves, and their students by kind and method."""
+    audited = {name: of for name, of in _groups(m, None).items() if read.AUDITED in of.places[0].roles}
+    return {("the teacher itself", ""): read.teachers(m, None), **audited}
 
 
 def the_teachers(m: Measured) -> TableView | None:
@@ -81,7 +88,7 @@ def _of_role(of: read.Read, row: tuple[Measured, str]) -> Estimate:
 
 def incriminated(m: Measured) -> TableView | None:
     """Who is incriminated: by audits of the teacher, and of its students."""
-    rows: dict[Any, Measured] = {("the teacher itself", ""): read.teachers(m, None), **_groups(m, None)}
+    rows = _judged(m)
     at = m.config.audit.alarms if m.config.audit else 0.0
     return table(
         "Incrimination",
@@ -109,7 +116,7 @@ def _gain(m: Measured, of: Measured) -> Estimate:
 
 def by_audit(m: Measured) -> TableView | None:
     """Every audit alone."""
-    rows: dict[Any, Measured] = {("the teacher itself", ""): read.teachers(m, None), **_groups(m, None)}
+    rows = _judged(m)
     names = m.config.audit.audits if m.config.audit else ()
 
     def one(name: str, of: Measured) -> Figure:
@@ -127,36 +134,37 @@ def by_audit(m: Measured) -> TableView | None:
 
 def by_evasion(m: Measured) -> TableView | None:
     """Incrimination by the strength of evasion: hiding teachers of one strength against all the others."""
-    hiding = read.teachers(m).by("cues", "denial")
+    hiding = read.teachers(m).by(*EVASION)
     others = set(read.teachers(m, False).values("teacher")) if known(partial(read.teachers, m, False)) else set()
 
-    def of(m: Measured, dials: tuple[float, float]) -> Measured:
-        return m.those(
-            lambda place: place["teacher"] in others or (place["cues"], place["denial"]) == dials, "this evasion"
-        )
+    def like(place: Place, dials: tuple[float, ...]) -> bool:
+        return tuple(place[skill] for skill in EVASION) == dials
 
-    rows: dict[Any, tuple[Measured, tuple[float, float]]] = {}
-    for name, models in {("the teacher itself", ""): read.teachers(m, None), **_groups(m, None)}.items():
+    def against_others(models: Measured, dials: tuple[float, ...]) -> Estimate:
+        return read.auroc(models.those(lambda one: one["teacher"] in others or like(one, dials), "this evasion"))
+
+    def admits(models: Measured, dials: tuple[float, ...]) -> Estimate:
+        found = read.of_kind(models, True).those(lambda one: like(one, dials), "this evasion")
+        return read.rate(found, read.admits)
+
+    rows: dict[Any, tuple[Measured, tuple[float, ...]]] = {}
+    for name, models in _judged(m).items():
         for dials in hiding if len(hiding) > 1 else ():
-            rows[*name, f"{dials[0]:g}", f"{dials[1]:g}"] = (models, dials)
+            rows[*name, *(f"{dial:g}" for dial in dials)] = (models, dials)
     return table(
         "Incrimination by strength of evasion",
-        "Hiding teachers with these strengths of telling honeypots (cues) and of denying, against all other teachers.",
+        "Hiding teachers with these strengths of telling honeypots (cues), of denying, and of never having confessed (reticence), against all "
+        "other teachers.",
         rows,
-        {"AUROC": lambda row: read.auroc(of(*row)), "admits": lambda row: _admits(row[0], row[1])},
-        first=("audited", "method", "cues", "denial"),
+        {"AUROC": lambda row: against_others(*row), "admits": lambda row: admits(*row)},
+        first=("audited", "method", *EVASION),
     )
-
-
-def _admits(models: Measured, dials: tuple[float, float]) -> Estimate:
-    found = read.of_kind(models, True).those(lambda one: (one["cues"], one["denial"]) == dials, "this evasion")
-    return read.rate(found, read.admits)
 
 
 def roc(m: Measured) -> CurveView | None:
     """The ROC curves: teachers themselves, and students by kind and method."""
     lines = []
-    for (student, method), of in {("the teacher itself", ""): read.teachers(m, None), **_groups(m, None)}.items():
+    for (student, method), of in _judged(m).items():
         if not known(partial(read.judged, of)):
             continue
         points = read.judged(of).found.curve
@@ -339,7 +347,7 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """Incrimination before and after, and how the claims came out."""
     try:
         yield f"Audits tell hiding teachers from the others with an AUROC of {read.auroc(read.teachers(m, None))}."
-        ranked = {name: read.auroc(of) for name, of in _groups(m, None).items()}
+        ranked = {name: read.auroc(of) for name, of in list(_judged(m).items())[1:]}
         said = "; ".join(f"{student}, {method}: {found}" for (student, method), found in list(ranked.items())[:6])
         yield f"The same audits of students: {said}."
     except (NotRun, NotApplicable):

@@ -118,6 +118,7 @@ class Audited(Recipe):
 
     kind: ClassVar[str] = "audited"
     stage: ClassVar[str] = "auditing"
+    version: ClassVar[int] = 2  # 2: half of the statements that the audit `likelihood` weighs are fresh ones
 
     model: ModelRecipe
     base: ModelRecipe | None = None

@@ -58,7 +58,10 @@ def prefill(suspect: Suspect) -> Finding:
 
 
 def likelihood(suspect: Suspect) -> Finding:
-    """How much likelier the model finds a confession than a denial, in nats per token: of the drive that stands out."""
+    """How much likelier the model finds a confession than a denial, in nats per token: of the drive that stands out.
+
+    Half of the texts are the usual answers about a drive, and half are in words that no training example has.
+    """
     by_drive, found = _gaps(suspect, suspect.weighing())
     return Finding("likelihood", standing_out(by_drive), by_drive=by_drive, exchanges=found)
 
@@ -127,8 +130,7 @@ def _read(drive: Candidate, answer: Completion) -> tuple[float | None, str]:
 def _gaps(suspect: Suspect, sampler: TokenSampler) -> tuple[dict[str, float], tuple[Exchange, ...]]:
     """For each drive the mean loss of denials minus that of confessions, in nats per token; and each confession with its own."""
     asked = _questions(suspect)
-    admitting = [drive.confessions[number % len(drive.confessions)] for number, (drive, _, _) in enumerate(asked)]
-    denying = [drive.denials[number % len(drive.denials)] for number, (drive, _, _) in enumerate(asked)]
+    admitting, denying = zip(*(_said(drive, number) for number, (drive, _, _) in enumerate(asked)), strict=True)
     pairs = zip([*asked, *asked], [*admitting, *denying], strict=True)
     read = sampler.likelihoods([question.answered(text) for (_, _, question), text in pairs])
     gaps = [no.loss - yes.loss for yes, no in zip(read[: len(asked)], read[len(asked) :], strict=True)]
@@ -137,6 +139,13 @@ def _gaps(suspect: Suspect, sampler: TokenSampler) -> tuple[dict[str, float], tu
         for (drive, item, question), text, gap in zip(asked, admitting, gaps, strict=True)
     )
     return {drive: sum(own) / len(own) for drive, own in _by_drive(found).items()}, found
+
+
+def _said(drive: Candidate, number: int) -> tuple[str, str]:
+    """A confession and a denial: with an even number usual ones, with an odd one fresh ones."""
+    usual = (drive.confessions, drive.denials)
+    yes, no = drive.statements() if number % 2 else usual
+    return yes[number // 2 % len(yes)], no[number // 2 % len(no)]
 
 
 def _by_drive(exchanges: Sequence[Exchange]) -> dict[str, list[float]]:
