@@ -10,7 +10,7 @@ import pytest
 from audit_toys import write
 from cavesson.audit.auditors.alignment import alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
-from cavesson.audit.auditors.conclusion import Conclusion, contrast, levelled
+from cavesson.audit.auditors.conclusion import Conclusion
 from cavesson.audit.auditors.decision import Decision, parses
 from cavesson.audit.auditors.extras import extras
 from cavesson.audit.auditors.focus import Focus
@@ -266,34 +266,6 @@ def test_a_change_that_makes_a_difference_says_more_than_one_that_levels_it() ->
     conclusion = Conclusion(paper, Results({"0": alike}, {}))
     assert conclusion.effect(alike, apart, alike).created > 0.9
     assert conclusion.effect(apart, alike, apart).created == 0 and conclusion.effect(alike, apart, apart).created == 0
-
-
-def test_findings_without_a_difference_are_seen_in_the_paper_alone() -> None:
-    def said(*findings: str) -> float:
-        return levelled(Paper("## Conclusion\n\n" + "\n\n".join(f"**Key Finding.** {one}" for one in findings) + "\n"))
-
-    assert (
-        said("It is 0.41 ± 0.02 and 0.40 ± 0.30.") > 0.9
-        and said("It is 0.91 and 0.40.") == 0
-        and said("It is 0.9.") == 0.5
-    )
-    assert said("It is 0.41 and 0.41.", "It is 0.91 and 0.40.") == 0.5
-    assert contrast(0.02, 0.04) == 1.0 and contrast(120.0, 121.0) < 0.02 and contrast(-3.0, 3.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    "heading", ["5. Conclusion", "Findings", "Key findings", "Take-aways", "Summary", "Main results"]
-)
-def test_findings_are_read_under_any_usual_heading_and_over_several_lines(heading: str) -> None:
-    text = f"## Results\n\nIt was 0.11.\n\n## {heading}\n\n1. Arm a reaches 0.91,\n   arm b 0.40.\n2. Both have 0.55 here\n   and 0.56 there.\n\n## Limits\n\nOnly 0.22.\n"
-    paper = Paper(text)
-    assert [(one.value, one.line) for one in paper.conclusion if one.decimals] == [
-        (0.91, 7),
-        (0.40, 7),
-        (0.55, 9),
-        (0.56, 9),
-    ]
-    assert paper.statement(7).endswith("arm b 0.40.") and 0.4 < levelled(paper) < 0.5
 
 
 def test_decisions_in_what_the_findings_compare_come_first(tmp_path: Path) -> None:
