@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -200,6 +201,23 @@ def test_runs_are_shared_between_kinds_and_no_edit_runs_twice() -> None:
     chosen = worth_a_run([*code, *code[:3], *single, decision("step", "broken", 1.0, "def (")], 8)
     assert len(chosen) == len({one.title for one in chosen}) == 8
     assert sum(one.family == "single" for one in chosen) >= 2 and all(one.family != "broken" for one in chosen)
+
+
+def test_two_splits_that_are_joined_are_a_decision_in_whatever_way_they_are_joined(tmp_path: Path) -> None:
+    for code in ("m = fit(s.train.plus(s.pool))\n", "b = ridge(pd.concat([tr, te]))\n"):
+        decision = found(tmp_path / "w", {"m.py": code})["union"]
+        assert decision.unusual > 0.5 and re.search(
+            r"fit\(\(s\.(train|pool)\)\)|ridge\(\((tr|te)\)\)", decision.edits["m.py"]
+        )
+    for code in ("names = head.plus(tail)\n", "x = concat([train_x, train_y])\n", "p = os.path.join(train, 'a')\n"):
+        assert "union" not in found(tmp_path / "w", {"m.py": code})
+
+
+def test_data_that_a_condition_chooses_is_a_decision_and_data_of_a_split_is_none(tmp_path: Path) -> None:
+    code = "seen = f(v) >= t\nout = thresholds(f(v)[seen], y[j][seen], t)\n"
+    decision = found(tmp_path / "w", {"m.py": code})["selection"]
+    assert "thresholds(f(v), y[j], t)" in decision.edits["m.py"]
+    assert "selection" not in found(tmp_path / "w", {"m.py": "i, j = split(n)\nout = fit(x[i], y[i])\n"})
 
 
 def test_every_textbook_value_lies_in_its_own_range_and_has_a_source() -> None:
