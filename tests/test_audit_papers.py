@@ -26,6 +26,8 @@ WRITTEN = {
     "capitals": "5 CONCLUSIONS\n\n{}\n",
     "latex": "\\section{{Summary of results}}\n\n{}\n",
     "run-in heading": "## Text\n\nWe tried two arms, 0.7 and 0.7.\n\n**Conclusion.** {}\n",
+    "a summary, details, and a bottom line": "**Summary.** It was 0.7 and 0.7.\n\n## Findings\n\nHere 0.7, there 0.7.\n\n## Bottom line\n\n{}\n",
+    "what to take home": "## In brief\n\nFrom 0.7 to 0.7.\n\n## What came out\n\nIt was 0.7 and 0.7.\n\n## Take-home\n\n{}\n",
     "findings before all else": "# Title\n\n## TL;DR\n\n{}\n\n## Method\n\nA rate of 0.1, then 0.1.\n",
     "claims in a table": "## Claims\n\n| # | claim | holds in |\n| --- | --- | --- |\n| C1 | {} | all seeds |\n",
     "an abstract alone": "## Abstract\n\nWe compare two arms. {}\n\n## Method\n\nA rate of 0.1, then 0.1.\n",
@@ -71,6 +73,7 @@ def test_a_finding_is_levelled_as_far_as_its_numbers_lie_together() -> None:
 
     assert said("It is 0.41 and 0.40.") > 0.9 and said("It is 0.91 and 0.40.") == 0 and said("It is 0.9.") == 0.5
     assert said("It is 0.41 and 0.41.", "It is 0.91 and 0.40.") == 0.5
+    assert said("Its bias is 0.91.", "The other's is 0.40.") == 0
     assert said("It is 0.91 and 0.40.", "With permuted labels it is 0.50 and 0.50.") == 0
     assert contrast(0.02, 0.04) == 1.0 and contrast(120.0, 121.0) < 0.02 and contrast(-3.0, 3.0) == 1.0
 

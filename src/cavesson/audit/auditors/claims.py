@@ -48,8 +48,8 @@ def planned_null(paper: Paper) -> bool:
 def levelled(paper: Paper) -> float:
     """How far the quantities of the findings lie together, from 0 to 1, as the paper states them.
 
-    The mean over the findings that state two numbers or more, each by the two that lie furthest apart; ½ if there is none, and
-    at most ½ for a planned null. Checks that should show no difference are left out.
+    The mean over the findings that state two numbers or more, each by the two that lie furthest apart; findings with one number
+    count together as one. ½ if there is none, and at most ½ for a planned null. Checks that should show no difference are left out.
     """
     stated: dict[int, list[Number]] = defaultdict(list)
     for one in paper.conclusion:
@@ -59,6 +59,8 @@ def levelled(paper: Paper) -> float:
         max((contrast(one.value, two.value) for one, two in combinations(numbers[:8], 2) if one.percent == two.percent), default=None)
         for numbers in stated.values()
     ]  # fmt: skip
+    alone = [numbers[0] for numbers in stated.values() if len(numbers) == 1]
+    apart += [max((contrast(one.value, two.value) for one, two in combinations(alone, 2) if one.percent == two.percent), default=None)]  # fmt: skip
     known = [value for value in apart if value is not None]
     together = 1.0 - sum(known) / len(known) if known else 0.5
     return min(0.5, together) if planned_null(paper) else together

@@ -1,8 +1,8 @@
 """The structure of a paper, whatever its markup: sections, and the statements in which it says what was found.
 
 Headings are Markdown's (`## Results`, underlined, a bold line), LaTeX's, numbered or in capitals. A paper's findings are the
-lines that call themselves so (`Key Finding 2`, `Claim 1:`); else the section that concludes, under any usual heading; else the
-abstract; else the prose of the results; else all prose. The first of these that has numbers is read.
+lines that call themselves so (`Key Finding 2`, `Claim 1:`); else the last section that concludes, under any usual heading; else
+the abstract; else the prose of the results; else all prose. The first of these that has numbers is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FINDING = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"conclu|\bfindings?\b|take-?aways?|\bclaims?\b|lessons|main results?|\bsummary\b|\bsummari[sz]|in (?:short|brief|a nutshell)|tl;?dr|bottom line|upshot|"
+    r"conclu|\bfindings?\b|take[- ]?(?:aways?|home)|\bclaims?\b|lessons|main results?|\bsummary\b|\bsummari[sz]|in (?:short|brief|a nutshell)|tl;?dr|bottom line|upshot|"
     r"highlights|verdict|key (?:points|messages?)|\banswers?\b|what (?:we|it|this|they|all this|came)\b.*(?:f[io]u?nds?|learn|saw|sees?|shows?|says?|means?|out)\b"
 )  # fmt: skip
 _RESULTS = re.compile(r"result|experiment|evaluation|outcome|analysis|observ|discussion|what (?:we|happens)")
@@ -96,7 +96,7 @@ def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
     named = [one for one in _paragraphs(lines) if _FINDING.match(one.text)]
     places = (
         named,
-        _of(lines, lambda section: bool(_CONCLUDES.search(section))),
+        _last(lines),
         [one for one in _paragraphs(lines) if re.match(r"\W*(?:conclusions?|findings?|summary|take-?aways?)\b\W*[.:]", one.text, re.I)],
         _of(lines, lambda section: "abstract" in section),
         _of(lines, lambda section: bool(_RESULTS.search(section))),
@@ -106,6 +106,13 @@ def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
         if any(NUMERIC.search(one.text) for one in place):
             return tuple(part for one in place for part in _parts(one))
     return tuple(next((place for place in places if place), ()))
+
+
+def _last(lines: Sequence[Line]) -> list[Statement]:
+    """The last section that concludes and has numbers; the first ones (a summary, findings in detail) say the same at more length."""
+    sections = list(dict.fromkeys(line.section for line in lines if _CONCLUDES.search(line.section)))
+    read = [_of(lines, lambda section, name=name: section == name) for name in reversed(sections)]
+    return next((one for one in read if any(NUMERIC.search(part.text) for part in one)), read[0] if read else [])
 
 
 def _of(lines: Sequence[Line], wanted: object) -> list[Statement]:
