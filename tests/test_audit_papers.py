@@ -21,7 +21,7 @@ WRITTEN = {
     "key findings": "## Conclusion\n\n**Key Finding 1.** {}\n",
     "numbered heading": "## 5. Conclusion\n\n{}\n",
     "a list over lines": "## Findings\n\n1. {}\n   It holds for all seeds.\n2. Both were run thrice.\n",
-    "underlined": "Take-aways\n----------\n\n- {}\n",
+    "underlined": "Take-aways\n----------\n\n- {}\n\nNotes\n=====\n\nA rate of 0.1, then 0.1.\n",
     "bold heading": "**What we found**\n\n{}\n",
     "capitals": "5 CONCLUSIONS\n\n{}\n",
     "latex": "\\section{{Summary of results}}\n\n{}\n",

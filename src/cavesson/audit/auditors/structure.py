@@ -8,7 +8,7 @@ the abstract; else the prose of the results; else all prose. The first of these 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 _MARKDOWN = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$|^\s*\\(?:sub)*section\*?\{(.*)\}\s*$|^\s*<h\d>(.*)</h\d>\s*$")
@@ -28,6 +28,7 @@ _CONCLUDES = re.compile(
     r"conclu|\bfindings?\b|take[- ]?(?:aways?|home)|\bclaims?\b|lessons|main results?|\bsummary\b|\bsummari[sz]|in (?:short|brief|a nutshell)|tl;?dr|bottom line|upshot|"
     r"highlights|verdict|key (?:points|messages?)|\banswers?\b|what (?:we|it|this|they|all this|came)\b.*(?:f[io]u?nds?|learn|saw|sees?|shows?|says?|means?|out)\b"
 )  # fmt: skip
+_RUN_IN = re.compile(r"\W*(?:conclusions?|findings?|summary|take-?aways?)\b\W*[.:]", re.IGNORECASE)
 _RESULTS = re.compile(r"result|experiment|evaluation|outcome|analysis|observ|discussion|what (?:we|happens)")
 _ASIDE = re.compile(
     r"scope|limit|caveat|reference|related|appendix|acknowledg|reproduc|availab|contribut|future|how to run|files"
@@ -81,14 +82,19 @@ def _title(raw: Sequence[str], at: int) -> str | None:
     after = raw[at + 1] if at + 1 < len(raw) else ""
     if match := _MARKDOWN.match(line):
         return next(part for part in match.groups() if part is not None)
-    if _UNDERLINE.match(line):
-        return "" if at and raw[at - 1].strip() and _UNDERLINE.match(line) and not _TABLE.match(raw[at - 1]) else None
-    if _UNDERLINE.match(after) and len(line.split()) <= 12 and not _ENTRY.match(line):
+    if _underlined(line, after):
         return line.strip()
+    if at and _underlined(raw[at - 1], line):
+        return raw[at - 1].strip()
     alone = (at == 0 or not raw[at - 1].strip()) and not after.strip()
     if alone and len(line.split()) <= 8 and (match := _ALONE.match(line)):
         return (match.group(1) or match.group(2)).strip()
     return None
+
+
+def _underlined(line: str, below: str) -> bool:
+    """Whether a line is a title with a rule below."""
+    return bool(_UNDERLINE.match(below) and 0 < len(line.split()) <= 12 and not _ENTRY.match(line) and not _TABLE.match(line) and not _UNDERLINE.match(line))  # fmt: skip
 
 
 def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
@@ -97,7 +103,7 @@ def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
     places = (
         named,
         _last(lines),
-        [one for one in _paragraphs(lines) if re.match(r"\W*(?:conclusions?|findings?|summary|take-?aways?)\b\W*[.:]", one.text, re.I)],
+        [one for one in _paragraphs(lines) if _RUN_IN.match(one.text)],
         _of(lines, lambda section: "abstract" in section),
         _of(lines, lambda section: bool(_RESULTS.search(section))),
         _of(lines, lambda section: not _ASIDE.search(section)),
@@ -115,8 +121,8 @@ def _last(lines: Sequence[Line]) -> list[Statement]:
     return next((one for one in read if any(NUMERIC.search(part.text) for part in one)), read[0] if read else [])
 
 
-def _of(lines: Sequence[Line], wanted: object) -> list[Statement]:
-    assert callable(wanted)
+def _of(lines: Sequence[Line], wanted: Callable[[str], bool]) -> list[Statement]:
+    """The paragraphs of the sections that are wanted."""
     return _paragraphs([one for one in lines if wanted(one.section) and not _ASIDE.search(one.section)])
 
 
