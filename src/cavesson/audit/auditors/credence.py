@@ -159,15 +159,17 @@ def _weights() -> dict[str, dict[str, Any]]:
 def ranked(evidence: Evidence) -> list[Decision]:
     """Decisions in the order in which they are suspected: alternatives that moved the finding, then the rest, the oddest first.
 
-    An alternative that ran and moved nothing is a distractor and comes last.
+    An alternative that ran and moved nothing is a distractor and comes last, before the ones that do not run at all.
     """
     effects = {id(one): strength(one, effect) + effect.created for one, effect in evidence.tried if effect is not None}
-    rest = [one for one in evidence.decisions if id(one) not in effects]
+    seen = {id(one) for one, _ in evidence.tried}
+    rest = [one for one in evidence.decisions if id(one) not in seen]
     tried = [one for one, _ in evidence.tried if id(one) in effects]
     return [
         *sorted((one for one in tried if effects[id(one)] > 0.05), key=lambda one: -effects[id(one)]),
         *sorted(rest, key=lambda one: (not one.edits, -one.odd)),
         *(one for one in tried if effects[id(one)] <= 0.05),
+        *(one for one, effect in evidence.tried if effect is None),
     ]
 
 
