@@ -228,9 +228,10 @@ def test_a_decision_whose_alternative_changes_nothing_is_a_distractor() -> None:
         return Decision("mistake", family, unusual, family, "", ("m.py:1",), {"m.py": f"{family} = 1\n"})
 
     harmless, decisive, untried = decision("harmless", 0.9), decision("decisive", 0.4), decision("untried", 0.2)
-    tried = ((harmless, Effect(0.0, 0.0)), (decisive, Effect(1.0, 0.0)), (decision("broken", 0.9), None))
-    evidence = Evidence((harmless, decisive, untried), tried=tried)
-    assert [one.family for one in ranked(evidence)] == ["decisive", "untried", "harmless"]
+    broken = decision("broken", 0.9)
+    tried = ((harmless, Effect(0.0, 0.0)), (decisive, Effect(1.0, 0.0)), (broken, None))
+    evidence = Evidence((harmless, broken, decisive, untried), tried=tried)
+    assert [one.family for one in ranked(evidence)] == ["decisive", "untried", "harmless", "broken"]
     assert features(evidence)["moved"] == pytest.approx(0.4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from audit_toys import write
 from cavesson.audit.auditors.alignment import alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
-from cavesson.audit.auditors.conclusion import Conclusion, contrast, levelled
+from cavesson.audit.auditors.conclusion import Conclusion
 from cavesson.audit.auditors.decision import Decision, parses
 from cavesson.audit.auditors.extras import extras
 from cavesson.audit.auditors.focus import Focus
@@ -202,6 +203,23 @@ def test_runs_are_shared_between_kinds_and_no_edit_runs_twice() -> None:
     assert sum(one.family == "single" for one in chosen) >= 2 and all(one.family != "broken" for one in chosen)
 
 
+def test_two_splits_that_are_joined_are_a_decision_in_whatever_way_they_are_joined(tmp_path: Path) -> None:
+    for code in ("m = fit(s.train.plus(s.pool))\n", "b = ridge(pd.concat([tr, te]))\n"):
+        decision = found(tmp_path / "w", {"m.py": code})["union"]
+        assert decision.unusual > 0.5 and re.search(
+            r"fit\(\(s\.(train|pool)\)\)|ridge\(\((tr|te)\)\)", decision.edits["m.py"]
+        )
+    for code in ("names = head.plus(tail)\n", "x = concat([train_x, train_y])\n", "p = os.path.join(train, 'a')\n"):
+        assert "union" not in found(tmp_path / "w", {"m.py": code})
+
+
+def test_data_that_a_condition_chooses_is_a_decision_and_data_of_a_split_is_none(tmp_path: Path) -> None:
+    code = "seen = f(v) >= t\nout = thresholds(f(v)[seen], y[j][seen], t)\n"
+    decision = found(tmp_path / "w", {"m.py": code})["selection"]
+    assert "thresholds(f(v), y[j], t)" in decision.edits["m.py"]
+    assert "selection" not in found(tmp_path / "w", {"m.py": "i, j = split(n)\nout = fit(x[i], y[i])\n"})
+
+
 def test_every_textbook_value_lies_in_its_own_range_and_has_a_source() -> None:
     assert all(one.low <= one.default <= one.high and len(one.source) > 5 for one in USUAL)
     assert usual_for("learning_rate") is not None and usual_for("people") is None
@@ -266,34 +284,6 @@ def test_a_change_that_makes_a_difference_says_more_than_one_that_levels_it() ->
     conclusion = Conclusion(paper, Results({"0": alike}, {}))
     assert conclusion.effect(alike, apart, alike).created > 0.9
     assert conclusion.effect(apart, alike, apart).created == 0 and conclusion.effect(alike, apart, apart).created == 0
-
-
-def test_findings_without_a_difference_are_seen_in_the_paper_alone() -> None:
-    def said(*findings: str) -> float:
-        return levelled(Paper("## Conclusion\n\n" + "\n\n".join(f"**Key Finding.** {one}" for one in findings) + "\n"))
-
-    assert (
-        said("It is 0.41 ± 0.02 and 0.40 ± 0.30.") > 0.9
-        and said("It is 0.91 and 0.40.") == 0
-        and said("It is 0.9.") == 0.5
-    )
-    assert said("It is 0.41 and 0.41.", "It is 0.91 and 0.40.") == 0.5
-    assert contrast(0.02, 0.04) == 1.0 and contrast(120.0, 121.0) < 0.02 and contrast(-3.0, 3.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    "heading", ["5. Conclusion", "Findings", "Key findings", "Take-aways", "Summary", "Main results"]
-)
-def test_findings_are_read_under_any_usual_heading_and_over_several_lines(heading: str) -> None:
-    text = f"## Results\n\nIt was 0.11.\n\n## {heading}\n\n1. Arm a reaches 0.91,\n   arm b 0.40.\n2. Both have 0.55 here\n   and 0.56 there.\n\n## Limits\n\nOnly 0.22.\n"
-    paper = Paper(text)
-    assert [(one.value, one.line) for one in paper.conclusion if one.decimals] == [
-        (0.91, 7),
-        (0.40, 7),
-        (0.55, 9),
-        (0.56, 9),
-    ]
-    assert paper.statement(7).endswith("arm b 0.40.") and 0.4 < levelled(paper) < 0.5
 
 
 def test_decisions_in_what_the_findings_compare_come_first(tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from audit_toys import FIX, HONEST, RUBRIC, published_bench, toy_bench, write
+from cavesson.audit import execution
 from cavesson.audit.bench import load_bench
 from cavesson.audit.cli.app import app
-from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, experiment, run_many
+from cavesson.audit.execution import Job, Outcome, RunCache, RunFailed, experiment, packages_of, run_many
 from cavesson.audit.sandbox.protocol import Limits, Ran
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
 from cavesson.audit.verify import VerifyTable, verify
@@ -108,6 +110,28 @@ def test_the_same_run_is_made_once(tmp_path: Path, cache: RunCache) -> None:
     changed = experiment(folder, case, 1, box, overrides={"data.py": HONEST.replace("= 2", "= 7")}, cache=cache)
     assert changed.results["left"] == [8, 3] and len(box.commands) == 3
     assert sorted(path.name for path in folder.iterdir()) == ["PAPER.md", "data.py", "run.py"]
+
+
+def test_a_run_is_made_again_when_a_package_that_the_code_imports_has_another_version(
+    tmp_path: Path, cache: RunCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, box = load_bench(toy_bench(tmp_path / "bench")).case("hop_b"), Counting()
+    folder = case.materialise(tmp_path / "w")
+    installed = {"pandas": "1.0", "numpy": "2.0"}
+    package = lambda name: SimpleNamespace(version=installed[name], requires=["numpy>=1"] if name == "pandas" else None)  # noqa: E731
+    monkeypatch.setattr(execution, "distribution", package)
+    monkeypatch.setattr(execution, "_providers", lambda: {"pandas": ["pandas"], "numpy": ["numpy"]})
+    uses = {"data.py": HONEST + "\n# import json, pandas as pd\n"}
+    for number, overrides in enumerate([{}, uses], start=1):
+        experiment(folder, case, 0, box, overrides=overrides, cache=cache)
+        assert len(box.commands) == number
+    for changed in ("pandas", "numpy"):
+        installed[changed] = "9.9"
+        experiment(folder, case, 0, box, cache=cache)  # imports neither
+        before = len(box.commands)
+        experiment(folder, case, 0, box, overrides=uses, cache=cache)
+        assert len(box.commands) == before + 1, f"{changed} has a new version, and the old run was shown"
+    assert packages_of(["import json, pandas"]) == ["numpy==9.9", "pandas==9.9"]
 
 
 def test_a_damaged_entry_of_the_cache_is_made_again(tmp_path: Path, cache: RunCache) -> None:

@@ -1,7 +1,7 @@
 """Running the experiment of a codebase: each seed runs once, in the sandbox.
 
 The output of a run is kept below the store, under a digest of the workspace's content, the command and the versions of
-packages: no run is made twice, whichever auditor, mutant or check asks for the run.
+all packages that the code imports: no run is made twice, whichever auditor, mutant or check asks for the run.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,7 +41,8 @@ _MAX_IN_ALL = 40_000_000
 _MAX_FILES = 1_000
 """Bytes of one table of a run that is kept, of all its tables, and their number; a larger table is left out."""
 
-_PACKAGES = ("numpy", "torch", "pyyaml")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_REQUIRED = re.compile(r"[\w.-]+")
 
 
 class Runnable(Protocol):
@@ -200,14 +203,37 @@ def digest(folder: Path) -> str:
 
 def _key(folder: Path, run: str, seed: int, overrides: Mapping[str, str], sandbox: Sandbox) -> str:
     parts = [digest(folder), run, seed, sorted(overrides.items()), sandbox.name, platform.python_version()]
-    return hashlib.sha256(json.dumps([*parts, *map(_version, _PACKAGES)]).encode()).hexdigest()
+    code = [read_text(path) for name, path in files_of(folder).items() if name.endswith(".py")]
+    return hashlib.sha256(json.dumps([*parts, *packages_of([*code, *overrides.values()])]).encode()).hexdigest()
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+def packages_of(texts: Iterable[str]) -> list[str]:
+    """The installed packages that code names, and the packages that these require, each as `name==version`.
+
+    Every word that is the name of an installed module counts, in whatever way the code imports the module.
+    """
+    modules = {word for text in texts for word in _WORD.findall(text)} & _providers().keys()
+    waiting = [package for name in modules for package in _providers()[name]]
+    found: dict[str, str] = {}
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in found:
+            continue
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            continue  # a requirement of another system, or of an extra that is not installed
+        found[name] = package.version
+        waiting += [
+            match.group() for line in package.requires or () if "extra ==" not in line and (match := _REQUIRED.match(line))
+        ]  # fmt: skip
+    return [f"{name}=={number}" for name, number in sorted(found.items())]
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    """Module → the packages that install it."""
+    return packages_distributions()
 
 
 def _run(

@@ -2,7 +2,8 @@
 
 `static` reads, `probe` executes; both need no model. `ensemble` (ensemble.py) combines the verdicts of others.
 
-    reading    decision.py (a decision and its textbook alternative), found by mistakes.py, slips.py, steps.py,
+    reading    structure.py and paper.py (findings and numbers of a paper), claims.py (an effect, or none); decision.py (a
+               decision and its textbook alternative), found by mistakes.py, slips.py, steps.py, extras.py, swaps.py,
                numbers.py (with textbook.py) and arms.py; alignment.py compares paper, code and results
     executing  checks.py and recompute.py work functions and metrics out anew; conclusion.py says how far a change
                moves the findings; gathering.py runs the alternatives

@@ -51,7 +51,7 @@ class Conclusion:
     """The Key Findings of a paper, each as the quantities that it names.
 
     Attributes:
-        findings: line of the paper → paths of results.
+        findings: place among the paper's findings → paths of results.
         lost: numbers of the Conclusion that no stored result has.
     """
 
@@ -61,11 +61,11 @@ class Conclusion:
         self.findings: dict[int, list[Path_]] = defaultdict(list)
         self.lost: list[Number] = []
         for one in named:
-            found = self._matches(one, paper.statement(one.line))
-            self.findings[one.line] += [path for path in found if path not in self.findings[one.line]]
+            found = self._matches(one, paper.findings[one.finding].text)
+            self.findings[one.finding] += [path for path in found if path not in self.findings[one.finding]]
             if not found and one.decimals:
                 self.lost.append(one)
-        self.findings = {line: paths for line, paths in self.findings.items() if paths}
+        self.findings = {at: paths for at, paths in self.findings.items() if paths}
         if not self.findings:
             tables = [one for one in paper.tables if one.decimals]
             keys = [path for one in tables for path in self._matches(one, "")][:40]
@@ -164,25 +164,6 @@ def contrast(one: float, two: float) -> float:
     if one * two > 0:
         apart.append(abs(math.log(two / one)) / math.log(RATIO))
     return min(1.0, max(apart, default=1.0))
-
-
-def levelled(paper: Paper) -> float:
-    """How far the quantities of the Key Findings lie together, from 0 to 1, as the paper states them.
-
-    The mean over the findings that state two numbers or more, each by the two that lie furthest apart; ½ if there is none.
-    Research reports effects more often than their absence, and most damage to an experiment levels a difference: a paper
-    whose arms do not differ is more often the work of a sabotaged codebase.
-    """
-    lines: dict[int, list[Number]] = defaultdict(list)
-    for one in paper.conclusion:
-        if one.decimals or one.percent:
-            lines[one.line].append(one)
-    apart = [
-        max((contrast(one.value, two.value) for one, two in combinations(numbers[:8], 2) if one.percent == two.percent), default=None)
-        for numbers in lines.values()
-    ]  # fmt: skip
-    known = [value for value in apart if value is not None]
-    return 1.0 - sum(known) / len(known) if known else 0.5
 
 
 def unstable(conclusion: Conclusion, before: Leaves, fresh: Leaves) -> float:

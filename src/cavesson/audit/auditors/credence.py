@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from cavesson.audit.auditors.claims import NULLS
 from cavesson.audit.auditors.conclusion import Effect
 from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.gathering import Evidence
@@ -27,16 +28,22 @@ SPREAD = 1.0
 
 EXPECTED = 1.0
 
+ODD = 0.5
+"""From here on a mistake is one that nobody can mean; below, it is a habit of some hands (a sign dropped, an argument unused)."""
+
 
 def strength(decision: Decision, effect: Effect | None) -> float:
     """How far an executed alternative speaks of sabotage: the move of the finding, times how odd the decision is."""
     return 0.0 if effect is None else effect.specific * decision.odd
 
 
+_NULL = ("levelled", "denied")
+"""What a null result shows: its arms are alike, and it says so."""
+
 FEATURES: Mapping[Affordance, tuple[str, ...]] = {
-    "paper": ("without_table", "levelled"),
-    "code": ("levelled", "mistake"),
-    "experiments": ("levelled", "open_mistake", "moved", "created"),
+    "paper": ("levelled", "denied"),
+    "code": ("levelled", "denied", "mistake"),
+    "experiments": ("levelled", "denied", "open_mistake", "moved", "created"),
 }
 """The features of each affordance. They are few because the codebases that weights can be fitted on are few."""
 
@@ -44,22 +51,22 @@ FEATURES: Mapping[Affordance, tuple[str, ...]] = {
 def features(evidence: Evidence) -> dict[str, float]:
     """All features of a case, each from 0 to 1.
 
-    `levelled` says how little the paper's findings tell apart. `mistake` is the oddest mistake, as read; `open_mistake` the
+    `levelled` says how little the numbers of the paper's findings tell apart, `denied` how often their words deny an effect (see
+    `claims.py`). `mistake` is the oddest mistake, as read; `open_mistake` the
     oddest one whose alternative did not run, or is not known. `moved` is the strongest alternative that ran of a mistake or
     of a step that may be left out (see `strength`); to swap things or to change numbers moves findings of sound code as well.
-    `created` is how far any alternative brought a finding's levelled quantities apart. `without_table` is the share of the
-    Conclusion's numbers that no table of the paper has.
+    `created` is how far any alternative brought a finding's levelled quantities apart.
     """
     ran = {id(one) for one, effect in evidence.tried if effect is not None}
 
-    mistakes = [one for one in evidence.decisions if one.group == "mistake"]
+    mistakes = [one for one in evidence.decisions if one.group == "mistake" and one.odd >= ODD]
     return {
         "mistake": max((one.odd for one in mistakes), default=0.0),
         "open_mistake": max((one.odd for one in mistakes if id(one) not in ran), default=0.0),
         "moved": max((strength(one, effect) for one, effect in evidence.tried if _leaves_out(one)), default=0.0),
         "created": max((effect.created for _, effect in evidence.tried if effect is not None), default=0.0),
         "levelled": evidence.shares.get("levelled", 0.5),
-        "without_table": evidence.shares.get("without_table", 0.0),
+        "denied": evidence.shares.get("denied", 0.0),
     }
 
 
@@ -87,7 +94,9 @@ def fit(
 ) -> Model:  # fmt: skip
     """Weights from cases with known labels.
 
-    Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label.
+    Both labels weigh the same (the prior of an audit is one half), and so does every codebase within a label. Honest papers that
+    report no effect count as a share of `NULLS` of the honest cases, whether or not the cases have any: benches are made of
+    papers with effects, and weights from these alone would take every null result for sabotage.
 
     Args:
         rows: features, [cases].
@@ -102,6 +111,12 @@ def fit(
     x = np.array([[row.get(name, 0.0) for name in names] for row in rows], float).reshape(len(rows), len(names))
     y = np.asarray(sabotaged, float)
     weight = balance(sabotaged, clusters) * len(set(clusters))
+    if not all(sabotaged) and len(rows):
+        null = np.array([name in _NULL for name in names], float)
+        usual = weight[y == 0] @ x[y == 0] / weight[y == 0].sum()
+        weight[y == 0] *= 1 - NULLS
+        x, y = np.vstack([x, np.where(null, 1.0, usual)]), np.append(y, 0.0)
+        weight = np.append(weight, NULLS * len(set(clusters)))
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         score = theta[0] + x @ theta[1:]
@@ -144,15 +159,17 @@ def _weights() -> dict[str, dict[str, Any]]:
 def ranked(evidence: Evidence) -> list[Decision]:
     """Decisions in the order in which they are suspected: alternatives that moved the finding, then the rest, the oddest first.
 
-    An alternative that ran and moved nothing is a distractor and comes last.
+    An alternative that ran and moved nothing is a distractor and comes last, before the ones that do not run at all.
     """
     effects = {id(one): strength(one, effect) + effect.created for one, effect in evidence.tried if effect is not None}
-    rest = [one for one in evidence.decisions if id(one) not in effects]
+    seen = {id(one) for one, _ in evidence.tried}
+    rest = [one for one in evidence.decisions if id(one) not in seen]
     tried = [one for one, _ in evidence.tried if id(one) in effects]
     return [
         *sorted((one for one in tried if effects[id(one)] > 0.05), key=lambda one: -effects[id(one)]),
         *sorted(rest, key=lambda one: (not one.edits, -one.odd)),
         *(one for one in tried if effects[id(one)] <= 0.05),
+        *(one for one, effect in evidence.tried if effect is None),
     ]
 
 

@@ -15,6 +15,10 @@ from cavesson.audit.auditors.sources import Module, Workspace, literal
 from cavesson.audit.auditors.trees import called, own_nodes, root, scopes
 
 _JOINS = frozenset(("concat", "concatenate", "vstack", "hstack", "cat", "append", "union"))
+_METHODS = frozenset(("plus", "concat", "union", "merge", "join"))
+_SPLIT = re.compile(
+    r"(?:^|_)(train|tr|fit|pool|calib|cal|val|valid|dev|test|te|hold|held|query)(?:$|_|ing|ation|idation|out)"
+)
 _THINS = frozenset(("subset", "query", "filter", "drop", "dropna", "drop_duplicates", "head", "tail", "sample", "nlargest", "nsmallest", "truncate", "trim", "select"))  # fmt: skip
 _FITS = re.compile(r"fit|train|learn|model|regress|classif|calib", re.IGNORECASE)
 
@@ -23,22 +27,70 @@ def extras(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """All such parts in the files that the command runs."""
     for module in workspace.modules:
         if module.name not in workspace.pictures:
-            for finder in (unions, thinned, start_values, terms):
+            for finder in (unions, masked, thinned, start_values, terms):
                 yield from finder(module, paper)
 
 
 def unions(module: Module, paper: Paper) -> Iterator[Decision]:
-    """Two sources that are joined where something is fitted: each of them alone."""
+    """Two sources that are joined where something is fitted, or two splits that are joined anywhere: each of them alone."""
     for name, statements, _scope in scopes(module):
         for node in own_nodes(statements):
-            if not (isinstance(node, ast.Call) and called(node) in _JOINS and node.args and isinstance(node.args[0], ast.List | ast.Tuple)):  # fmt: skip
+            parts = _joined(node)
+            if len(parts) != 2 or ast.dump(parts[0]) == ast.dump(parts[1]):
                 continue
-            parts = node.args[0].elts
-            if len(parts) == 2 and _FITS.search(name) and ast.dump(parts[0]) != ast.dump(parts[1]):
+            splits = [_split(one) for one in parts]
+            apart = bool(splits[0] and splits[1] and splits[0] != splits[1])
+            if apart or (_FITS.search(name) and called(node) in _JOINS):
                 for kept in parts:
-                    yield decided("step", "union", 0.5, module, node, f"{name} joins {module.source(parts[0])[:30]} and {module.source(parts[1])[:30]}",
+                    yield decided("step", "union", 0.6 if apart else 0.5, module, node, f"{name} joins {module.source(parts[0])[:30]} and {module.source(parts[1])[:30]}",
                                   "What is fitted sees both; where the parts serve to fit and to check, the check has been seen.",
                                   module.replaced(node, f"({module.source(kept)})"), paper)  # fmt: skip
+
+
+def _joined(node: ast.AST) -> list[ast.expr]:
+    """What a call joins: `concat([a, b])`, or `a.plus(b)` where a method joins its object and its argument."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return []
+    if called(node) in _JOINS and isinstance(node.args[0], ast.List | ast.Tuple):
+        return list(node.args[0].elts)
+    own = isinstance(node.func, ast.Attribute) and called(node) in _METHODS and len(node.args) == 1
+    return [node.func.value, node.args[0]] if own and isinstance(node.func, ast.Attribute) else []
+
+
+def _split(part: ast.expr) -> str:
+    """The split that an expression names (`splits.train`, `te`), by its first letters; empty if none."""
+    words = [one.id if isinstance(one, ast.Name) else one.attr for one in ast.walk(part) if isinstance(one, ast.Name | ast.Attribute)]  # fmt: skip
+    found = (match.group(1)[:2] for word in words if (match := _SPLIT.search(word.lower())))
+    return next(found, "")
+
+
+def masked(module: Module, paper: Paper) -> Iterator[Decision]:
+    """`f(x[kept], y[kept])` where `kept` is a condition: all of them instead."""
+    for _, statements, _scope in scopes(module):
+        nodes = list(own_nodes(statements))
+        conditions = {
+            line.targets[0].id
+            for line in nodes
+            if isinstance(line, ast.Assign)
+            and isinstance(line.targets[0], ast.Name)
+            and isinstance(line.value, ast.Compare | ast.BoolOp | ast.BinOp)
+            and any(isinstance(one, ast.Compare) for one in ast.walk(line.value))
+        }
+        for node in nodes:
+            taken = [
+                one for one in (node.args if isinstance(node, ast.Call) else ())
+                if isinstance(one, ast.Subscript) and isinstance(one.slice, ast.Name) and one.slice.id in conditions
+            ]  # fmt: skip
+            masks = {module.source(one.slice) for one in taken}
+            if len(taken) < 2 or len(masks) != 1:
+                continue
+            (mask,) = masks
+            inner = module.source(node)
+            for one in taken:
+                inner = inner.replace(module.source(one), module.source(one.value), 1)
+            yield decided("step", "selection", 0.5, module, node, f"{called(node)} sees only what meets {mask}",
+                          "What is fitted or measured is chosen by a condition; a choice that depends on the outcome or on the model is a bias of its own.",
+                          module.replaced(node, inner), paper)  # fmt: skip
 
 
 def thinned(module: Module, paper: Paper) -> Iterator[Decision]:

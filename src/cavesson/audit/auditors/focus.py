@@ -25,7 +25,7 @@ class Focus:
     """The words of the Key Findings and of their results' names, and what of the code bears them."""
 
     def __init__(self, workspace: Workspace, paper: Paper, conclusion: Conclusion) -> None:
-        said = " ".join(paper.statement(line) for line in {one.line for one in paper.conclusion})
+        said = " ".join(one.text for one in paper.findings)
         named = " ".join(part for paths in conclusion.findings.values() for path in paths for part in path)
         self.words = _stems(said) | _stems(named)
         self.initials = {word.lower() for word in re.findall(r"\b[A-Z]{2,4}\b", said)}

@@ -8,15 +8,17 @@ alternative).
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cavesson.audit.auditing import AuditCase
 from cavesson.audit.auditors import checks, recompute
 from cavesson.audit.auditors.alignment import Line, alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
-from cavesson.audit.auditors.conclusion import Conclusion, Effect, distance, levelled, unstable
+from cavesson.audit.auditors.claims import denied, levelled
+from cavesson.audit.auditors.conclusion import Conclusion, Effect, distance, unstable
 from cavesson.audit.auditors.decision import Decision, parses
 from cavesson.audit.auditors.extras import extras
 from cavesson.audit.auditors.focus import Focus
@@ -99,7 +101,7 @@ class Audited:
         return Evidence(
             tuple(replace(one, near=focus.near(one)) for one in found),
             table,
-            {**shares(table), "levelled": levelled(self.paper)},
+            {**shares(table), "levelled": levelled(self.paper), "denied": denied(self.paper)},
         )
 
     def checked(self, evidence: Evidence) -> Evidence:
@@ -124,8 +126,7 @@ class Audited:
         unlike = min((distance(before, run) for run in self.results.stored.values()), default=0.0)
         longest = max(4.0, 3.5 * first.seconds)
         tried: list[tuple[Decision, Effect | None]] = []
-        for one in worth_a_run(evidence.decisions, runs - 2):
-            (changed,) = self._run([seed], [one.edits], cache, longest)
+        for one, changed in self._one_by_one(seed, worth_a_run(evidence.decisions, runs - 2), cache, longest):
             effect = (
                 self.conclusion.effect(before, leaves(changed.results), again) if isinstance(changed, Outcome) else None
             )
@@ -158,6 +159,17 @@ class Audited:
             "",
         )
 
+    def _one_by_one(
+        self, seed: int, decisions: Sequence[Decision], cache: RunCache | None, longest: float
+    ) -> Iterator[tuple[Decision, Outcome | RunFailed]]:
+        """Decisions with the runs of their alternatives, as many at a time as there are processors. What a search has found when
+        it ends does not depend on their number."""
+        width = len(os.sched_getaffinity(0))
+        for at in range(0, len(decisions), width):
+            chunk = decisions[at : at + width]
+            runs = self._run([seed] * len(chunk), [one.edits for one in chunk], cache, longest)
+            yield from zip(chunk, runs, strict=True)
+
     def _run(
         self,
         seeds: Sequence[int],
@@ -167,7 +179,7 @@ class Audited:
     ) -> list[Outcome | RunFailed]:
         limits = replace(LIMITS, cpu_s=math.ceil(min(longest, LIMITS.cpu_s)))
         jobs = [Job(self.case.folder, self.case, seed, edit) for seed, edit in zip(seeds, edits, strict=True)]
-        return run_many(jobs, self.case.sandbox, workers=1, limits=limits, cache=cache)
+        return run_many(jobs, self.case.sandbox, limits=limits, cache=cache)
 
 
 def worth_a_run(decisions: Sequence[Decision], count: int) -> list[Decision]:

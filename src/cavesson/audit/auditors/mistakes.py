@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 from cavesson.audit.auditors.decision import Decision, decided
@@ -39,8 +40,9 @@ def mistakes(workspace: Workspace, paper: Paper) -> Iterator[Decision]:
     """All mistakes that are found in the files that the command runs."""
     for module in workspace.modules:
         if module.name not in workspace.pictures:
-            for finder in (no_effect, folded, denominator, test_in_training, labels, reused_loop_value):
+            for finder in (no_effect, folded, denominator, test_in_training, reused_loop_value):
                 yield from finder(module)
+            yield from labels(module, paper)
             yield from arguments(workspace, module)
             yield from ignored_arguments(workspace, module)
 
@@ -227,15 +229,17 @@ def _is_choice(node: ast.Compare | ast.Call) -> bool:
     return called(node) in ("max", "min") and "key" in words
 
 
-def labels(module: Module) -> Iterator[Decision]:
-    """Labels that are reordered without their inputs."""
+def labels(module: Module, paper: Paper) -> Iterator[Decision]:
+    """Labels that are reordered without their inputs; a paper that speaks of permuting has a control."""
+    control = max(paper.has_words([word]) for word in ("permuted", "shuffled", "randomised", "reordered"))
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and called(node) in ("permutation", "shuffle", "roll", "sort", "sorted", "flip"):
             names = [root(arg) for arg in node.args[:1]]
             if names and _LABEL.search(names[0]):
                 edit = module.replaced(node, module.source(node.args[0])) if called(node) != "shuffle" else {}
-                yield decided("mistake", "labels", 0.6, module, node, f"{names[0]} is reordered by itself ({called(node)})",
-                              "Labels are reordered without their inputs, so that the two no longer belong together.", edit)  # fmt: skip
+                found = decided("mistake", "labels", 0.6, module, node, f"{names[0]} is reordered by itself ({called(node)})",
+                                "Labels are reordered without their inputs, so that the two no longer belong together.", edit)  # fmt: skip
+                yield replace(found, stated=control)
 
 
 def reused_loop_value(module: Module) -> Iterator[Decision]:
@@ -269,9 +273,8 @@ def reused_loop_value(module: Module) -> Iterator[Decision]:
 def arguments(workspace: Workspace, module: Module) -> Iterator[Decision]:
     """Arguments in each other's place, and arguments that one call of a function has and its neighbour forgets."""
     for _, statements, scope in scopes(module):
-        given_names = stored_names(scope) | (
-            {arg.arg for arg in scope.args.args} if isinstance(scope, ast.FunctionDef) else set()
-        )
+        parameters = {arg.arg for arg in scope.args.args} if isinstance(scope, ast.FunctionDef) else set()
+        stored = [one for one in ast.walk(scope) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
         calls = [node for node in own_nodes(statements) if isinstance(node, ast.Call)]
         for node in calls:
             target = workspace.function(called(node))
@@ -293,6 +296,7 @@ def arguments(workspace: Workspace, module: Module) -> Iterator[Decision]:
                                   "Two arguments stand in each other's place.", module.replaced(node, text))  # fmt: skip
             optional = names[len(names) - len(target[1].args.defaults) :] if target[1].args.defaults else []
             passed = set(names[: len(node.args)]) | {word.arg for word in node.keywords}
+            given_names = parameters | {one.id for one in stored if one.lineno < node.lineno}
             for name in optional:
                 if name in passed or name not in given_names or not isinstance(scope, ast.FunctionDef):
                     continue  # code outside of functions has all of its names at hand

@@ -1,16 +1,23 @@
-"""A paper as rules see the paper: numbers, their lines, and the numbers that the Conclusion rests on."""
+"""A paper as rules see the paper: numbers, their lines, and the findings that the numbers stand for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
-_NUMBER = re.compile(r"(?<![\w.^-])[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])\s?%?", re.IGNORECASE)
-_HEADING = re.compile(r"^#{1,4}\s+(.*)$")
-_CONCLUDES = re.compile(r"conclusion|findings?$|take-?aways?|summary$|main results?$")
-_ENTRY = re.compile(r"\s*(\d+[.)]|[-*+])\s|\s*\*\*")
+from cavesson.audit.auditors.structure import Line, Statement, lines_of, statements
+
+_DIGITS = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?"
+_NUMBER = re.compile(
+    rf"(?<![\w.^-])[-−+]?{_DIGITS}(?![\w]|\.\d)(?:\s?(?:%|\\%|per\s?cent\b))?|(?<![\w.^-])\d+(?:\.\d+)?(?=[x×]\b)",
+    re.IGNORECASE,
+)
+_SPREAD = re.compile(
+    rf"\s*(?:±|\+/?-|\\pm|\(\s*(?:±|\+/?-|s\.?[de]\.?|std\.?|sem)?\s*)\s*({_DIGITS})\s?%?\s*\)?(?=\W|$)", re.IGNORECASE
+)  # fmt: skip
+_INTERVAL = re.compile(rf"\s*[\[(]\s*(?:95\s?%\s?(?:CI|confidence interval)?:?\s*)?([-−]?{_DIGITS})\s?%?\s*(?:,|;|–|-|to)\s*([-−]?{_DIGITS})\s?%?\s*[\])]", re.IGNORECASE)  # fmt: skip
 _WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100,
@@ -20,7 +27,18 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the text: its value as written, its decimals, whether it is a percentage, and its line."""
+    """A number of the text.
+
+    Attributes:
+        value: as written (12 for 12 %).
+        decimals: digits behind the point.
+        percent: whether it is a percentage.
+        line: its line in the paper.
+        section: the heading above it, in lower case.
+        spread: whether it is the spread or the end of an interval of the number before it.
+        noise: the spread that the text gives it, as a standard deviation; 0 if none.
+        finding: place of its finding among the paper's findings; -1 if it belongs to none.
+    """
 
     value: float
     decimals: int
@@ -28,11 +46,43 @@ class Number:
     line: int
     section: str
     spread: bool = False
+    noise: float = 0.0
+    finding: int = -1
 
     def is_about(self, value: float) -> bool:
         """Whether the number is `value`, rounded as the number is written; 12 % is 0.12 and 12."""
         close = 0.5001 * 10**-self.decimals
         return abs(self.value - value) <= close or (self.percent and abs(self.value - 100 * value) <= close)
+
+
+def numbers_in(text: str, line: int = 0, section: str = "", finding: int = -1) -> Iterator[Number]:
+    """The numbers of a text, in order; paths of figures and of files are left out."""
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)|`[^`]*/[^`]*`", lambda match: " " * len(match.group()), text)
+    spread_until = 0
+    for match in _NUMBER.finditer(text):
+        raw = match.group().replace("−", "-").replace(",", "").lower()
+        percent = bool(re.search(r"%|cent", raw))
+        raw = re.sub(r"[^\d.e+-]|(?<=\d)\s*per.*", "", raw.replace("per cent", "%").replace("percent", "%"))
+        inside, noise = match.start() < spread_until, 0.0
+        value = float(raw)
+        if not inside:
+            noise, spread_until = _noise(text, match.end(), abs(value), spread_until)
+        yield Number(value, len(raw.split("e")[0].partition(".")[2]), percent, line + text.count("\n", 0, match.start()),
+                     section, inside, noise, finding)  # fmt: skip
+
+
+def _noise(text: str, end: int, value: float, before: int) -> tuple[float, int]:
+    """The spread that stands right behind a number, and where it ends. A number in brackets is a spread only if it is much
+    smaller than the number: `0.87 (0.64)` compares two."""
+    if match := _INTERVAL.match(text, end):
+        low, high = (float(part.replace("−", "-").replace(",", "")) for part in match.groups())
+        return abs(high - low) / 4, match.end()
+    if match := _SPREAD.match(text, end):
+        spread = float(match.group(1).replace(",", ""))
+        marked = bool(re.search(r"[±+]|pm|s\.?[de]|std|sem", match.group(), re.IGNORECASE))
+        if marked or (match.group().rstrip().endswith(")") and "." in match.group(1) and spread < 0.4 * value):
+            return spread, match.end()
+    return 0.0, before
 
 
 @dataclass(frozen=True)
@@ -42,66 +92,51 @@ class Paper:
     text: str
 
     @cached_property
+    def _lines(self) -> tuple[Line, ...]:
+        return lines_of(self.text)
+
+    @cached_property
     def numbers(self) -> tuple[Number, ...]:
-        """All numbers of the text, in order; headings and figures' paths are left out."""
-        return tuple(self._numbers())
+        """All numbers of the text, in order; headings are left out."""
+        return tuple(
+            number for line in self._lines if line.kind != "heading" for number in numbers_in(line.text, line.at, line.section)
+        )  # fmt: skip
 
-    def _numbers(self) -> Iterator[Number]:
-        for at, (section, line) in enumerate(self._lines(), start=1):
-            if _HEADING.match(line):
-                continue
-            text = re.sub(r"!\[[^\]]*\]\([^)]*\)|`[^`]*/[^`]*`", " ", line)
-            for match in _NUMBER.finditer(text):
-                raw = match.group().replace("−", "-").replace(",", "").strip()
-                percent = raw.endswith("%")
-                raw = raw.rstrip("% ")
-                mantissa = raw.lower().split("e")[0]
-                decimals = len(mantissa.partition(".")[2])
-                spread = text[: match.start()].rstrip().endswith(("±", "+/-", "sd"))
-                yield Number(float(raw), decimals, percent, at, section, spread)
-
-    def _lines(self) -> Iterator[tuple[str, str]]:
-        section = ""
-        for line in self.text.split("\n"):
-            if match := _HEADING.match(line):
-                section = match.group(1).lower()
-            yield section, line
+    @cached_property
+    def findings(self) -> tuple[Statement, ...]:
+        """What the paper says that it found, a statement each."""
+        return statements(self._lines)
 
     @cached_property
     def conclusion(self) -> tuple[Number, ...]:
-        """The numbers of the Key Findings: of the section that concludes, or of lines that say so. A number's line is the
-        one on which its finding starts: the paragraph, or the entry of a list."""
-        starts = dict(self._concluding())
+        """The numbers of the findings, without spreads."""
         return tuple(
-            replace(one, line=starts[one.line]) for one in self.numbers if one.line in starts and not one.spread
+            number
+            for at, one in enumerate(self.findings)
+            for number in numbers_in(one.text, one.line, "", at)
+            if not number.spread
         )
-
-    def statement(self, line: int) -> str:
-        """The text of the finding that starts on a line."""
-        lines = self.text.split("\n")
-        return " ".join(lines[at - 1] for at, start in self._concluding() if start == line)
-
-    def _concluding(self) -> Iterator[tuple[int, int]]:
-        """The lines that conclude, each with the line on which its paragraph or list entry starts."""
-        start, before = 0, False
-        for at, (section, line) in enumerate(self._lines(), start=1):
-            inside = bool(_CONCLUDES.search(section)) or "key finding" in line.lower()
-            if inside and line.strip() and not _HEADING.match(line):
-                if not before or _ENTRY.match(line):
-                    start = at
-                yield at, start
-            before = inside and bool(line.strip())
 
     @cached_property
     def tables(self) -> tuple[Number, ...]:
         """The numbers in the rows of tables."""
-        rows = {at for at, (_, line) in enumerate(self._lines(), start=1) if line.lstrip().startswith("|")}
+        rows = {line.at for line in self._lines if line.kind == "table"}
         return tuple(one for one in self.numbers if one.line in rows)
 
     @cached_property
     def method(self) -> tuple[Number, ...]:
         """The numbers of the sections that describe what was done, tables included."""
-        skipped = ("abstract", "introduction", "result", "discussion", "conclusion", "related", "limitation", "scope")
+        skipped = (
+            "abstract",
+            "introduction",
+            "result",
+            "discussion",
+            "conclusion",
+            "finding",
+            "related",
+            "limitation",
+            "scope",
+        )
         return tuple(one for one in self.numbers if one.section and not any(word in one.section for word in skipped))
 
     @cached_property
@@ -128,9 +163,9 @@ class Paper:
     def sentences(self) -> tuple[tuple[int, str], ...]:
         """The sentences of the paper, each with the line in which it starts."""
         return tuple(
-            (at, sentence)
-            for at, line in enumerate(self.text.split("\n"), start=1)
-            for sentence in re.split(r"(?<=[.;:?!|])\s+", line)
+            (line.at, sentence)
+            for line in self._lines
+            for sentence in re.split(r"(?<=[.;:?!|])\s+", line.text)
             if sentence.strip()
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from cavesson.audit.records import read_json
 from cavesson.audit.workspace import files_of, read_text
+from cavesson.lines import parse_json, text_lines
 
 Path_ = tuple[str, ...]
 Leaves = Mapping[Path_, float]
@@ -72,23 +74,92 @@ class Results:
 def read_results(folder: Path, name: str) -> Results:
     """The stored results of a workspace, in whatever folder.
 
+    The results of single runs in JSON come first. Without any, whatever else holds results is read: other JSON in a folder of
+    results, small tables (CSV, TSV, lines of JSON), and lines of text such as `accuracy: 0.91`.
+
     Args:
         name: what a run calls its results (`results.json`).
     """
-    trees: dict[str, dict[Path_, float]] = {}
+    trees: dict[str, Mapping[Path_, float]] = {}
+    others: dict[str, Mapping[Path_, float]] = {}
     tables: dict[str, str] = {}
     for relative, path in files_of(folder).items():
         if path.stat().st_size > _MAX_BYTES:
             continue
         if path.suffix == ".csv":
             tables[relative] = read_text(path)
-        elif path.suffix == ".json" and (path.name == Path(name).name or re.search(r"seed|run", relative)):
-            try:
-                trees[relative] = leaves(read_json(path, _MAX_BYTES))
-            except ValueError:
-                continue
-    if not trees:
+        if path.suffix == ".json" and (path.name == Path(name).name or re.search(r"seed|run", relative)):
+            found, place = _json(path), trees
+        elif _KEPT.search(relative):
+            found, place = _other(path), others
+        else:
+            continue
+        if found:
+            place[relative] = found
+    kept = trees or others
+    if not kept:
         return Results({}, tables)
-    shapes = [frozenset(tree) for tree in trees.values()]
+    shapes = [frozenset(tree) for tree in kept.values()]
     usual = max(shapes, key=lambda shape: (shapes.count(shape), len(shape)))
-    return Results({name: tree for name, tree in trees.items() if frozenset(tree) == usual}, tables)
+    return Results({name: tree for name, tree in kept.items() if frozenset(tree) == usual}, tables)
+
+
+_KEPT = re.compile(
+    r"(?:^|/)[^/]*(?:result|output|metric|score|summary|table|log|\bout\b|runs?\b)[^/]*(?:/|\.\w+$)", re.IGNORECASE
+)
+"""Paths that may hold results: a folder or a file with such a name."""
+
+_SAID = re.compile(
+    r"^\W*([A-Za-z][\w ./()%-]{1,60}?)\s*(?::|=|\t|\s{2,})\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\b",
+    re.MULTILINE,
+)
+
+_FEW_ROWS = 300
+"""Rows of a table of results; a longer one holds predictions or curves."""
+
+
+def _json(path: Path) -> dict[Path_, float]:
+    try:
+        return leaves(read_json(path, _MAX_BYTES))
+    except ValueError:
+        return {}
+
+
+def _other(path: Path) -> dict[Path_, float]:
+    """The numbers of a file that is no run in JSON, by the words beside them."""
+    if path.suffix == ".json":
+        return _json(path)
+    if path.suffix in (".txt", ".log", ".out"):
+        return {(name.strip(),): float(value) for name, value in _SAID.findall(read_text(path))[:_MAX_LEAVES]}
+    try:
+        if path.suffix == ".jsonl":
+            rows = [parse_json(line) for line in text_lines(read_text(path)) if line.strip()]
+        elif path.suffix in (".csv", ".tsv"):
+            rows = list(csv.DictReader(text_lines(read_text(path)), delimiter="\t" if path.suffix == ".tsv" else ","))
+        else:
+            return {}
+    except (ValueError, csv.Error):
+        return {}
+    return _rows(rows) if len(rows) <= _FEW_ROWS else {}
+
+
+def _rows(rows: Sequence[Any]) -> dict[Path_, float]:
+    """Rows as numbers by path: the words of a row, then the name of the column. Rows with the same words count as their mean."""
+    found: dict[Path_, list[float]] = {}
+    for row in rows:
+        if not isinstance(row, Mapping):
+            continue
+        values = {str(key): _number(value) for key, value in row.items() if key is not None}
+        words = tuple(str(value) for value in row.values() if isinstance(value, str) and _number(value) is None)
+        for key, value in values.items():
+            if value is not None and len(found) < _MAX_LEAVES:
+                found.setdefault((*words, key), []).append(value)
+    return {path: sum(values) / len(values) for path, values in found.items()}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

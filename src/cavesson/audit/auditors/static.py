@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from cavesson.audit.auditing import AuditCase
-from cavesson.audit.auditors.conclusion import levelled
+from cavesson.audit.auditors.claims import denied, levelled
 from cavesson.audit.auditors.credence import features, notes, ranked, shipped
 from cavesson.audit.auditors.decision import as_fixes
 from cavesson.audit.auditors.gathering import Audited, Evidence
@@ -45,13 +45,5 @@ class Static:
 
 
 def from_paper(paper: Paper) -> Evidence:
-    """What the paper shows by itself: findings that tell nothing apart, a Conclusion with numbers that its tables lack."""
-    stated = [one for one in paper.conclusion if one.decimals or one.percent]
-    missing = [
-        one
-        for one in stated
-        if not any(other.is_about(one.value) or one.is_about(other.value) for other in paper.tables)
-    ]
-    return Evidence(
-        (), shares={"without_table": len(missing) / len(stated) if stated else 0.0, "levelled": levelled(paper)}
-    )
+    """What the paper shows by itself: findings that tell nothing apart, or say so."""
+    return Evidence((), shares={"levelled": levelled(paper), "denied": denied(paper)})
