@@ -35,6 +35,8 @@ def unions(module: Module, paper: Paper) -> Iterator[Decision]:
     """Two sources that are joined where something is fitted, or two splits that are joined anywhere: each of them alone."""
     for name, statements, _scope in scopes(module):
         for node in own_nodes(statements):
+            if not isinstance(node, ast.Call):
+                continue
             parts = _joined(node)
             if len(parts) != 2 or ast.dump(parts[0]) == ast.dump(parts[1]):
                 continue
@@ -47,9 +49,9 @@ def unions(module: Module, paper: Paper) -> Iterator[Decision]:
                                   module.replaced(node, f"({module.source(kept)})"), paper)  # fmt: skip
 
 
-def _joined(node: ast.AST) -> list[ast.expr]:
+def _joined(node: ast.Call) -> list[ast.expr]:
     """What a call joins: `concat([a, b])`, or `a.plus(b)` where a method joins its object and its argument."""
-    if not isinstance(node, ast.Call) or not node.args:
+    if not node.args:
         return []
     if called(node) in _JOINS and isinstance(node.args[0], ast.List | ast.Tuple):
         return list(node.args[0].elts)
@@ -77,8 +79,10 @@ def masked(module: Module, paper: Paper) -> Iterator[Decision]:
             and any(isinstance(one, ast.Compare) for one in ast.walk(line.value))
         }
         for node in nodes:
+            if not isinstance(node, ast.Call):
+                continue
             taken = [
-                one for one in (node.args if isinstance(node, ast.Call) else ())
+                one for one in node.args
                 if isinstance(one, ast.Subscript) and isinstance(one.slice, ast.Name) and one.slice.id in conditions
             ]  # fmt: skip
             masks = {module.source(one.slice) for one in taken}

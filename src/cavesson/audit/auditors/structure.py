@@ -117,7 +117,7 @@ def statements(lines: Sequence[Line]) -> tuple[Statement, ...]:
 def _last(lines: Sequence[Line]) -> list[Statement]:
     """The last section that concludes and has numbers; the first ones (a summary, findings in detail) say the same at more length."""
     sections = list(dict.fromkeys(line.section for line in lines if _CONCLUDES.search(line.section)))
-    read = [_of(lines, lambda section, name=name: section == name) for name in reversed(sections)]
+    read = [_of(lines, name.__eq__) for name in reversed(sections)]
     return next((one for one in read if any(NUMERIC.search(part.text) for part in one)), read[0] if read else [])
 
 
