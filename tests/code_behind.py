@@ -20,7 +20,9 @@ UNNAMED = {
     "cavesson.chat",  # what a conversation is; a change of it is a change of everything
     "cavesson.errors",
     "cavesson.lab.documents",  # how a file is read, not what it says
+    "cavesson.lab.content",  # how things are named, as the next two
     "cavesson.lab.recipe",
+    "cavesson.lab.shelf",
     "cavesson.lines",  # how lines are written and read, not what they say
     "cavesson.evals.scores",  # how scores are written and counted, not what they are
     "cavesson.sampling.cache",  # has a version of its own
