@@ -268,8 +268,17 @@ def test_a_row_that_could_mean_two_things_is_refused(row: dict, message: str, tm
         items_of(tmp_path, row)
 
 
+def test_a_question_that_stands_twice_is_asked_once_and_must_have_one_answer(tmp_path: Path) -> None:
+    asked, other = {"prompt": "2 + 2?", "answer": "4"}, {"prompt": "1 + 1?", "answer": "2"}
+    assert [item.id for item in items_of(tmp_path, asked, asked, other, asked)] == ["q/0", "q/2"]
+    options = [{"prompt": "Which?", "choices": list(given), "answer": 0} for given in ("ab", "cd")]
+    assert len(items_of(tmp_path, *options)) == 2
+    with pytest.raises(ConfigError, match="Question 3 of 'q' is question 1 again with another answer"):
+        items_of(tmp_path, asked, other, {**asked, "answer": "5"})
+
+
 def test_a_level_is_a_number_or_a_text_with_one(tmp_path: Path) -> None:
-    rows = [{"prompt": "?", "answer": "4", "level": level} for level in (5, "5", "Level 5", None)]
+    rows = [{"prompt": f"{n}?", "answer": "4", "level": level} for n, level in enumerate((5, "5", "Level 5", None))]
     assert [item.level for item in items_of(tmp_path, *rows)] == [5, 5, 5, None]
 
 

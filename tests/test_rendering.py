@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from cavesson.chat import Conversation, Message
 from cavesson.errors import ConfigError
 from cavesson.models.rendering import Rendered, Renderer
+from cavesson.tinyworld.recipes import Shipped
 from families import (
     CHATML,
     DATED,
@@ -356,3 +359,9 @@ def test_padding_set_on_the_tokenizer_does_not_reach_the_data():
     before = Renderer(tokenizer).render(TWO_TURNS)
     tokenizer(["a", "a b c"], padding=True, truncation=True, max_length=3)
     assert Renderer(tokenizer).render(TWO_TURNS) == before
+
+
+def test_a_conversation_that_begins_with_an_answer_is_told_so():
+    greeted = Conversation((Message("assistant", "Hi."), Message("user", "a"), Message("assistant", "b")))
+    with pytest.raises(ConfigError, match="begins with an answer, for which the chat template of"):
+        Shipped(name="small").renderer(lambda recipe: Path()).render_many([greeted])

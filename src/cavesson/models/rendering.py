@@ -186,6 +186,11 @@ class Renderer:
         """What is wrong with a conversation whose answers do not continue their prompts, and what to do."""
         last = bool(skeleton.proven) and not skeleton.proven[-1]
         which = "an answer" if last else "an earlier answer"
+        if next(message for message in talk if message.role != "system").role == "assistant":
+            return ConfigError(
+                f"The conversation begins with an answer, for which the chat template of {self.name} has no place.",
+                "Begin with a user's message: leave the greeting out.",
+            )
         return ConfigError(
             f"The chat template of {self.name} cannot be split: {which} does not continue the prompt that asks for it.",
             self._way_out(asked, talk, last),

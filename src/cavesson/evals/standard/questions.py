@@ -55,16 +55,30 @@ class Questions(Eval):
         return (self.title,)
 
     def questions(self) -> list[Item]:
-        """The rows that are asked.
+        """The rows that are asked; a question that stands several times is asked once, for a copy is no further evidence.
 
         Raises:
-            ConfigError: there are no rows; a row has no answer, names an unknown way to score, or has an answer that its judge
+            ConfigError: there are no rows; a question stands there again with another answer; a row has no answer, names an unknown way to score, or has an answer that its judge
                 does not accept.
         """
         found = self.data.examples(no_store)
         if not len(found):
             raise ConfigError(f"The file of questions {self.title!r} is empty.", "Write one JSON object per line.")
-        return [self._item(number, found[number]) for number in drawn(len(found), self.n, self.seed)]
+        once = self._once(found)
+        return [self._item(once[place], found[once[place]]) for place in drawn(len(once), self.n, self.seed)]
+
+    def _once(self, found: Sequence[Example]) -> list[int]:
+        """The first row of each question: of each prompt with its options."""
+        first: dict[tuple[Conversation, str], int] = {}
+        for number, example in enumerate(found):
+            options = repr([example.meta.get(name) for name in _OPTIONS])
+            before = first.setdefault((example.conversation.prompt, options), number)
+            if repr(_gold(found[before])) != repr(_gold(example)):
+                raise ConfigError(
+                    f"Question {number + 1} of {self.title!r} is question {before + 1} again with another answer.",
+                    'Correct one of them; a list of answers accepts each: ["a", "b"].',
+                )
+        return list(first.values())
 
     def _item(self, number: int, example: Example) -> Item:
         where = f"Question {number + 1} of {self.title!r}"
