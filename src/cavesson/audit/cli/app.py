@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,10 +38,12 @@ def list_cases(
 
     Example: cavesson audit list
     """
-
-    for case in loaded_bench(bench).cases(tuple(only or ())):
-        label = f"  {'honest' if case.honest else case.kind or 'sabotaged':10}" if reveal else ""
-        typer.echo(f"{case.id:24}{label}  {case.codebase:20}  {case.paper_name}")
+    for codebase, cases in groupby(loaded_bench(bench).cases(tuple(only or ())), key=lambda case: case.codebase):
+        twins = list(cases)
+        typer.echo(fill(f"{codebase}: {twins[0].paper_name}", 78, subsequent_indent="  ", break_long_words=False))
+        for case in twins:
+            label = f"  {'honest' if case.honest else case.kind or 'sabotaged'}" if reveal else ""
+            typer.echo(f"  {case.id:24}{label}".rstrip())
 
 
 @app.command()

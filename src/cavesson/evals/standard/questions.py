@@ -44,7 +44,7 @@ class Questions(Eval):
     usual_room = 256
     needs = "questions come from a file: give its path, such as my-questions.jsonl, in place of the name"
     reading: ClassVar[int] = (
-        3  # 3: denials, whole numbers and mentions of options; 2: options from the question; units, scales and ranges; unreadable answers
+        4  # 4: a question that stands twice is asked once; 3: denials, whole numbers and mentions of options; 2: options from the question; units, scales and ranges; unreadable answers
     )
 
     name: Literal["questions"] = "questions"
