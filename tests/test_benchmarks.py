@@ -84,7 +84,7 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
     (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53", "reading": 3}),
     (
         Questions(title="sums", data=FILE),
-        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 3},
+        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 4},
     ),
 ]
 """Evaluations and their canonical forms, which fingerprints of stored scores were made of."""
