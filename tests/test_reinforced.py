@@ -281,7 +281,7 @@ def test_problems_that_no_rule_scores_and_too_few_problems_are_refused_beforehan
     with pytest.raises(ConfigError, match=r"compares the likelihoods of options"):
         practice(problems=eval_named("everyday-knowledge", n=20))
     file = tmp_path / "few.jsonl"
-    file.write_text('{"prompt": "1 + 1?", "answer": "2"}\n' * 3)
+    file.write_text("".join(f'{{"prompt": "1 + {n}?", "answer": "{1 + n}"}}\n' for n in range(3)))
     with pytest.raises(ConfigError, match=r"takes 4 problems, and questions.few has 3\."):
         preflight([practice(problems=benchmark_named(str(file), n=100))], workers=1)
 

@@ -124,9 +124,9 @@ def _csv(path: Path, data: IO[bytes], delimiter: str = ",") -> Placed:
     """A row for each record; every cell is text, as it stands (`007` and `NA` stay what they are)."""
     csv.field_size_limit(2**31 - 1)
     with _text(data, newline="") as text:
-        records = csv.reader(text, delimiter=delimiter, strict=True)
+        records = _closed(path, csv.reader(text, delimiter=delimiter, strict=True))
         columns = _header(path, [name.strip() for name in next(records, [])], delimiter)
-        for number, cells in enumerate(filter(None, _closed(path, records)), start=1):
+        for number, cells in enumerate(filter(None, records), start=1):
             if len(cells) != len(columns):
                 raise ConfigError(
                     f"{path}, row {number}: {len(cells)} cells for {len(columns)} columns.",
@@ -137,14 +137,14 @@ def _csv(path: Path, data: IO[bytes], delimiter: str = ",") -> Placed:
 
 def _closed(path: Path, records: Iterator[list[str]]) -> Iterator[list[str]]:
     """The records, with an error of our own where quotes do not fit."""
-    number = 1
+    number = 0
     try:
         for cells in records:
             yield cells
             number += 1
     except csv.Error as error:
         raise ConfigError(
-            f"{path}, row {number}: the quotes do not fit ({error}).",
+            f"{path}, {f'row {number}' if number else 'the first line'}: the quotes do not fit ({error}).",
             'Enclose the whole cell in double quotes, and double each quote inside: "He said ""hi""."',
         ) from error
 
