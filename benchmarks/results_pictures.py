@@ -147,8 +147,12 @@ def verdicts(studies: Mapping[str, Sequence[ClaimView]]) -> str:
 
 
 def _legend(ways: Sequence[str]) -> Iterator[str]:
-    left = 14.0
+    """The colours of the verdicts, in lines that end within the picture."""
+    left, top = 14.0, 4
     for way in ways:
-        yield f'<rect x="{left:.0f}" y="10" width="12" height="12" fill="{VERDICTS[way]}"/>'
-        yield f'<text x="{left + 17:.0f}" y="20" class="tick">{way}</text>'
-        left += 34 + 6.2 * len(way)
+        wide = 34 + 6.2 * len(way)
+        if left + wide > WIDTH:
+            left, top = 14.0, top + 18
+        yield f'<rect x="{left:.0f}" y="{top}" width="12" height="12" fill="{VERDICTS[way]}"/>'
+        yield f'<text x="{left + 17:.0f}" y="{top + 10}" class="tick">{way}</text>'
+        left += wide

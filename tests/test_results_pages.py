@@ -67,6 +67,14 @@ def test_a_picture_has_a_mark_for_every_figure_and_seed() -> None:
     assert {"1", "holds", "undecided"} <= {mark.text for mark in bars.iter()}
 
 
+def test_the_legend_stays_within_the_picture() -> None:
+    """All verdicts at once take two lines."""
+    marks = map(ElementTree.fromstring, results_pictures._legend([*results_pictures.VERDICTS]))
+    names = {mark.text: float(mark.attrib["x"]) for mark in marks if mark.text}
+    assert list(names) == [*results_pictures.VERDICTS]
+    assert all(left + 5.5 * len(way) < results_pictures.WIDTH for way, left in names.items())
+
+
 def test_a_page_opens_with_a_picture_and_the_finding() -> None:
     result = synthetic_result()
     head = "\n".join(results_pages.page("made-up", result)).split("\n\n")
