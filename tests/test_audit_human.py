@@ -435,7 +435,15 @@ def press(page: Page, *keys: str) -> None:
 
 def until(page: Page, condition: str) -> None:
     """Wait in the page until an expression is true."""
-    page.ask(f"new Promise(done => {{ const look = () => ({condition}) ? done() : setTimeout(look, 15); look(); }})")
+    while True:
+        try:
+            page.ask(
+                f"new Promise(done => {{ const look = () => ({condition}) ? done() : setTimeout(look, 15); look(); }})"
+            )
+            return
+        except AssertionError as error:  # the page that was asked gave way to the one that is waited for
+            if "navigated" not in str(error):
+                raise
 
 
 def test_an_audit_by_keyboard_alone_survives_a_closed_page_and_a_new_server(
