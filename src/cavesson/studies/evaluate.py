@@ -27,7 +27,8 @@ from cavesson.studies.evaluate_rigged import RiggedSection
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.fields import Once, TrainableName, checked
 from cavesson.studies.grid import Cell
-from cavesson.studies.redblue import base_cells, took
+from cavesson.studies.redblue import took
+from cavesson.studies.redblue_cells import base_cells
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName
 from cavesson.studies.study import Make, Study

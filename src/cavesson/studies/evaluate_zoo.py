@@ -37,19 +37,15 @@ from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.redblue import (
     TRIGGERED,
     Rule,
-    adapter_name,
     blue_rule,
     candidates,
     capability,
     capability_of,
     kinds,
     oracle,
-    probe_cell,
-    probe_from,
     probes,
     remaining,
     reversal,
-    run_cell,
     sample,
     trained,
     tried,
@@ -57,6 +53,7 @@ from cavesson.studies.redblue import (
 from cavesson.studies.redblue import (
     before as before_probe,
 )
+from cavesson.studies.redblue_cells import adapter_name, probe_cell, probe_from, run_cell
 from cavesson.studies.settings import Inputs, Phase, ReversalPhase
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as tried_figure

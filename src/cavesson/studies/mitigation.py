@@ -43,12 +43,10 @@ from cavesson.studies.over_organisms import (
 from cavesson.studies.redblue import (
     TRIGGERED,
     at_start,
-    base_cells,
     capability,
     capability_of,
     frontier_of,
     kinds,
-    run_cell,
     runs,
     steps,
     title,
@@ -57,6 +55,7 @@ from cavesson.studies.redblue import (
     triggered,
     untouched,
 )
+from cavesson.studies.redblue_cells import base_cells, run_cell
 from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, chart, table

@@ -42,7 +42,7 @@ from cavesson.studies.opaque_readings import (
 from cavesson.studies.opaque_settings import PRESETS, Hacker, OpaqueConfig, Practised, for_size
 from cavesson.studies.opaque_shown import SHOWS, admits, headline
 from cavesson.studies.opaque_worlds import TINY_WORLD
-from cavesson.studies.redblue import adapter_name
+from cavesson.studies.redblue_cells import adapter_name
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.recipes import Prompts
 from cavesson.training.dose import Dose

@@ -42,14 +42,13 @@ from cavesson.studies.poisoned_games import Played, Row, end_of, games, outcome,
 from cavesson.studies.poisoning_claims import CLAIMS
 from cavesson.studies.redblue import (
     TRIGGERED,
-    axes_of,
     kinds,
-    run_cell,
     runs,
     sample,
     took,
     trained,
 )
+from cavesson.studies.redblue_cells import axes_of, run_cell
 from cavesson.studies.redblue_shown import behaviors, one_seed, organism_view, said, samples
 from cavesson.studies.settings import Evaluation, InterventionName, Phase
 from cavesson.studies.shown import Note, table

@@ -22,21 +22,8 @@ from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
 from cavesson.studies.reach import to_rule_out_returns
-from cavesson.studies.redblue_cells import (
-    BEST,
-    FULL,
-    adapter_name,
-    axes_of,
-    base_cells,
-    blue_runs,
-    probe_cell,
-    probe_from,
-    run_cell,
-)  # fmt: skip
+from cavesson.studies.redblue_cells import BEST
 from cavesson.training.recipes import Training
-
-__all__ = ["FULL", "adapter_name", "axes_of", "base_cells", "blue_runs", "probe_cell", "probe_from", "run_cell"]
-"""What studies take from here as well: the cells."""
 
 TRIGGERED = "behavior/triggered"
 

@@ -27,7 +27,6 @@ from cavesson.redteam.organisms import Organism
 from cavesson.stats import mean_ci
 from cavesson.studies.grid import Measured, NotRun, Place
 from cavesson.studies.redblue import (
-    FULL,
     TRIGGERED,
     capability,
     chosen,
@@ -46,6 +45,7 @@ from cavesson.studies.redblue import (
     title,
     trained,
 )
+from cavesson.studies.redblue_cells import FULL
 from cavesson.studies.shown import Note
 
 TRANSCRIPTS = 12

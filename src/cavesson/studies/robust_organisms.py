@@ -24,7 +24,15 @@ from cavesson.redteam.organisms import Organism
 from cavesson.stats import Estimate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
 from cavesson.studies.grid import Cell, Measured, NotRun, Place
-from cavesson.studies.redblue import TRIGGERED, base_cells, blue_runs, capability, frontier_of, sample, title, took
+from cavesson.studies.redblue import (
+    TRIGGERED,
+    capability,
+    frontier_of,
+    sample,
+    title,
+    took,
+)
+from cavesson.studies.redblue_cells import base_cells, blue_runs
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.robust_claims import CLAIMS, auc, by_rank, frontiers
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Red, RedOptimizer

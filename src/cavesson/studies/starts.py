@@ -16,7 +16,8 @@ from cavesson.findings.views import WarningView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import Estimate, mean_over_seeds
 from cavesson.studies.grid import Cell
-from cavesson.studies.redblue import FEWEST, TRIGGERED, axes_of
+from cavesson.studies.redblue import FEWEST, TRIGGERED
+from cavesson.studies.redblue_cells import axes_of
 
 Takes = Callable[[Any], float]
 """From a config, the triggered rate from which on blue trains an organism."""

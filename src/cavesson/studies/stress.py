@@ -45,7 +45,7 @@ from cavesson.studies.fields import (
 )
 from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.option import Option
-from cavesson.studies.redblue import FULL, axes_of, base_cells, probe_cell, run_cell
+from cavesson.studies.redblue_cells import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import AS_BLUE, Evaluation, Inputs, InterventionName, Phase, Red, ReversalPhase
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size

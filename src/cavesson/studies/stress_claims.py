@@ -16,7 +16,6 @@ from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.over_organisms import auc_gap, mean_auc
 from cavesson.studies.redblue import (
-    FULL,
     MAX_LOSS,
     before,
     frontier_of,
@@ -26,6 +25,7 @@ from cavesson.studies.redblue import (
     steps,
     trained,
 )
+from cavesson.studies.redblue_cells import FULL
 from cavesson.studies.shown import claim
 from cavesson.studies.stress_shown import MEMORISED, MEMORY
 
