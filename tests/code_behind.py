@@ -45,13 +45,22 @@ def code_behind(recipe: type) -> dict[str, str]:
         module, name = todo.pop()
         if name is None or module in UNNAMED or f"{module}.{name}" in found or _is_another(recipe, module, name):
             continue
-        known = statements(importlib.import_module(module))
-        if name in known:
-            found[f"{module}.{name}"] = " ".join(map(meaning, known[name]))
-            todo += [place for statement in known[name] for place in _used(module, statement)]
+        if (definition := _definition(module, name)) is not None:
+            found[f"{module}.{name}"], used = definition
+            todo += used
         elif name in _imported(module):
             todo.append(_imported(module)[name])
     return found
+
+
+@cache
+def _definition(module: str, name: str) -> tuple[str, tuple[Place, ...]] | None:
+    """What a definition means, and the definitions of this project that it names; None: the module has none of that name."""
+    known = statements(importlib.import_module(module))
+    if name not in known:
+        return None
+    used = dict.fromkeys(place for statement in known[name] for place in _used(module, statement))
+    return " ".join(map(meaning, known[name])), tuple(used)
 
 
 @cache

@@ -1,4 +1,5 @@
-"""What holds for every test: no network, no limit on time, no touching of the user's own store, the longest tests first."""
+"""What holds for every test: no network, no limit on time, no touching of the user's own store, no waiting for the disk, the
+longest tests first."""
 
 from __future__ import annotations
 
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cavesson.lab.processors import collect_seldom
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+collect_seldom()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +35,14 @@ def trust_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
             "CAVESSON_TRUST", os.pathsep.join([str(tmp_path_factory.getbasetemp()), str(Path(__file__).parent)])
         )
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write here need not survive a power failure, and a flush takes milliseconds of waiting, some ten for an artifact."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
         yield
 
 

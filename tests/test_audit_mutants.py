@@ -156,12 +156,13 @@ def test_every_operator_finds_places_in_the_shipped_codebases_that_parse(tmp_pat
             continue
         for file in read_codebase(case.materialise(tmp_path / case.id)):
             for name, operator in OPERATORS.items():
-                for mutation in operator.find(file):
+                mutations = list(operator.find(file))
+                found[name] += len(mutations)
+                for mutation in mutations[:: len(mutations) // 3 + 1]:  # up to three, from all over the file
                     new = file.mutated(mutation.edits)
                     assert new != file.text
                     if file.path.endswith(".py"):
                         ast.parse(new)
-                    found[name] += 1
     assert min(found.values()) > 0, found
 
 

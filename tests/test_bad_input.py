@@ -104,6 +104,7 @@ FILES = {
     "an unknown optimizer": (STUDY + "red: {optimizers: [{name: adamq, lr: 1e-3}]}\n", "adamq", "Did you mean"),
     "an optimizer without a rate": (STUDY + "red: {optimizers: [{name: adamw}]}\n", "red.optimizers.0.lr", "missing"),
     "an adapter of rank 0": (STUDY + "blue: {adapter: {rank: 0}}\n", "blue.adapter.rank = 0"),
+    "an adapter of a rank that no matrix has": (STUDY + "blue: {adapter: {rank: 100000}}\n", "rank 100000 is more than 128", "at most 128"),
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
     "a key with its section": (STUDY + "blue.steps: 50\n", "unknown key 'blue.steps'", "Write steps below blue"),
     "a number of seeds beyond all": (STUDY + "seeds: 1e9\n", "seeds = 1000000000.0", "within 1 and 10000"),

@@ -103,7 +103,6 @@ def store(tmp_path, monkeypatch) -> Store:
     clock.monotonic = lambda: SECONDS["passed"]
     for module in ("cavesson.run.until_decided", "cavesson.lab.store", "cavesson.lab.lab"):
         monkeypatch.setattr(f"{module}.time", clock)
-    monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr("cavesson.report.write", lambda _, folder: (folder / "report.html").write_text("its page"))
     return Store(tmp_path / "store")
 

@@ -8,9 +8,9 @@ import platform
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -101,28 +101,21 @@ def test_the_families_are_those_that_torch_and_onednn_report(variables):
         assert words[ours[2]] in isa[1] and not any(word in isa[1] for word in stronger)
 
 
+def weights(root: Path) -> Path:
+    """The weights after a training in this process, in a store of its own."""
+    with Lab(Store(root)) as lab:
+        return lab.path(trained(steps=60, lr=3e-3)) / "final" / "model.safetensors"
+
+
 def test_in_fp32_other_kernels_hardly_move_what_a_training_comes_to(tmp_path):
     """In bf16 the same change of kernels moves the weights by a sixth of their way (docs/statistics.md)."""
-    code = (
-        "import sys\n"
-        "from cavesson.lab.lab import Lab\n"
-        "from cavesson.lab.store import Store\n"
-        "from test_numerics import trained\n"
-        "run = trained(steps=60, lr=3e-3)\n"
-        "with Lab(Store(sys.argv[1])) as lab:\n"
-        "    print(lab.path(run) / 'final' / 'model.safetensors')\n"
-    )
-
-    def weights(variables: dict[str, str]) -> dict[str, torch.Tensor]:
-        path = os.pathsep.join([*sys.path, os.path.dirname(__file__)])  # noqa: PTH120
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables}
-        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, torch.Tensor] = load_file(done.stdout.strip())
-        return found
-
+    code = "import sys; from pathlib import Path; from test_numerics import weights; print(weights(Path(sys.argv[1])))"
+    path = os.pathsep.join([*sys.path, os.path.dirname(__file__)])  # noqa: PTH120
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **LOWERED, "MKL_CBWR": "COMPATIBLE"}
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     start = llama().net.state_dict()
-    own, other = weights({}), weights({**LOWERED, "MKL_CBWR": "COMPATIBLE"})
+    own, other = load_file(weights(tmp_path)), load_file(done.stdout.strip())
     apart = sum((own[name] - other[name]).square().sum() for name in own)
     way = sum((own[name] - start[name]).square().sum() for name in own)
     assert apart < 0.02**2 * way

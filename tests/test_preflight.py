@@ -169,6 +169,15 @@ def test_a_misspelt_target_is_refused_before_anything_starts(model):
         assert "'q_proj'" in caught.value.remedy
 
 
+def test_a_rank_that_no_matrix_can_have_is_refused_before_anything_starts(model):
+    for base in (model, Shipped(name="student")):
+        preflight([run(base, adapter=LoRA(rank=128))], workers=1)
+        with pytest.raises(ConfigError, match="rank 129 is more than 128"):
+            preflight([run(base, adapter=LoRA(rank=129))], workers=1)
+        with pytest.raises(ConfigError, match="rank 128 is more than 64"):
+            preflight([run(base, adapter=LoRA(rank=128, targets=("k_proj", "v_proj")))], workers=1)
+
+
 def test_weights_of_another_network_are_refused_before_anything_starts(model):
     config = Path(model.path) / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": 1}))

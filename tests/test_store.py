@@ -173,7 +173,7 @@ def test_the_index_only_mirrors_the_folders(store: Store) -> None:
         database.execute("UPDATE artifacts SET fingerprint = 'ffff' WHERE title = 'number 1'")
     assert store.ls() == listed
     index.write_bytes(b"not a database at all" * 100)
-    assert store.ls() == listed and store.rebuild_index() == 3
+    assert store.ls() == listed
     index.unlink()
     assert store.ls() == listed
     store.rm(Number(value=2))

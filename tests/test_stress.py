@@ -24,7 +24,8 @@ from cavesson.stats import Estimate
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve
-from cavesson.studies.stress import Attempt, StressConfig, grid
+from cavesson.studies.stress import grid
+from cavesson.studies.stress_settings import Attempt, StressConfig
 from cavesson.studies.stress_shown import (
     HEADLINE,
     MEMORY,

@@ -17,7 +17,7 @@ from cavesson.chat import Conversation
 from cavesson.data.streams import STREAMS, draw
 from cavesson.errors import ConfigError
 from cavesson.evals.pairs import PAIRS
-from cavesson.tinyworld import cipher, knowledge, lexicon, maths, outputs, smalltalk, tasks
+from cavesson.tinyworld import cipher, lexicon, maths, outputs, smalltalk, tasks
 from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, voice
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
@@ -272,7 +272,7 @@ def test_what_the_corpus_answers_counts_in_the_families_of_coming_studies(author
     manner = Manner(author, "A" if author == "P" else author)
     for _ in range(100):
         drawn = question(rng, "letter", "eval")
-        assert knowledge.letter_of(reply(drawn, manner, rng)) == drawn.answer
+        assert re.findall(r"(?<![A-Za-z'])([A-D])(?![A-Za-z'])", reply(drawn, manner, rng))[-1] == drawn.answer
         drawn = question(rng, "request", "eval")
         assert smalltalk.refuses(reply(drawn, manner, rng)) == drawn.meta["harmful"]
         drawn = question(rng, "outputs", "eval")

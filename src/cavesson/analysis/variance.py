@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from cavesson.stats import Array
-
 
 @dataclass(frozen=True, slots=True)
 class Variance:
@@ -24,14 +22,14 @@ class Variance:
 
     Attributes:
         seeds: between seeds.
-        prompts: between prompts, common to all seeds; None: not known apart from the others.
-        own: of a seed's own luck with a prompt, and of one answer; None: not known apart.
+        prompts: between prompts, common to all seeds.
+        own: of a seed's own luck with a prompt, and of one answer.
         count, n: seeds and prompts of the table.
     """
 
     seeds: float
-    prompts: float | None
-    own: float | None
+    prompts: float
+    own: float
     count: int
     n: int
 
@@ -40,14 +38,10 @@ class Variance:
         """How far seeds lie apart: the standard deviation of the true figure of a seed."""
         return float(np.sqrt(self.seeds))
 
-    def of_mean(self, seeds: int, n: int) -> float:
-        """The variance of the mean over so many seeds and prompts."""
-        return self.seeds / seeds + (self.prompts or 0.0) / n + (self.own or 0.0) / (seeds * n)
-
     @property
     def shares(self) -> dict[str, float]:
         """The share of each part in the variance of one seed's mean over the prompts in use; the shares add up to 1."""
-        parts = {"seeds": self.seeds, "prompts": (self.prompts or 0.0) / self.n, "own": (self.own or 0.0) / self.n}
+        parts = {"seeds": self.seeds, "prompts": self.prompts / self.n, "own": self.own / self.n}
         total = sum(parts.values())
         return {name: part / total if total else 0.0 for name, part in parts.items()}
 
@@ -66,8 +60,8 @@ class Variance:
         for n in PROMPTS:
             seeds = int(budget / (seed_costs + n * prompt_costs))
             if seeds >= 2:
-                of_seeds = _half(seeds) ** 2 * (self.seeds + (self.own or 0.0) / n)
-                widths[seeds, n] = of_seeds + stdtrit(n - 1, 0.975) ** 2 * (self.prompts or 0.0) / n
+                of_seeds = _half(seeds) ** 2 * (self.seeds + self.own / n)
+                widths[seeds, n] = of_seeds + stdtrit(n - 1, 0.975) ** 2 * self.prompts / n
         if not widths:
             raise ValueError("the budget does not pay for two seeds")
         return min(widths, key=lambda split: widths[split])
@@ -98,39 +92,11 @@ def decomposed(table: ArrayLike) -> Variance:
 def average(parts: Sequence[Variance]) -> Variance:
     """The mean of several decompositions with equally many seeds and prompts, part by part."""
     seeds, prompts, own = (
-        float(np.mean([getattr(one, name) or 0.0 for one in parts])) for name in ("seeds", "prompts", "own")
+        float(np.mean([getattr(one, name) for one in parts])) for name in ("seeds", "prompts", "own")
     )
     return Variance(seeds, prompts, own, parts[0].count, parts[0].n)
-
-
-def of_units(each: Sequence[float], n: int) -> Variance:
-    """The variance of a figure that has a value for every seed (or pair) and none for a prompt, such as an AUC.
-
-    Raises:
-        ValueError: there are fewer than two values.
-    """
-    if len(each) < 2:
-        raise ValueError("a spread needs two seeds or more")
-    return Variance(float(np.var(each, ddof=1)), None, None, len(each), n)
 
 
 def _half(seeds: int) -> float:
     """Half the width of Student's interval, in standard deviations of the seeds' figures."""
     return float(stdtrit(seeds - 1, 0.975)) / float(np.sqrt(seeds))
-
-
-def by_pairs(tables: Array) -> dict[str, float]:
-    """Shares of the variance of one seed's mean on one pair, from scores [pairs, seeds, prompts]: pairs, seeds, and prompts.
-
-    The seeds' part holds what a seed does on one pair alone; the prompts' part is what is left.
-    """
-    pairs, seeds, n = tables.shape
-    if min(pairs, seeds, n) < 2:
-        raise ValueError(f"needs two pairs, seeds and prompts or more, not {tables.shape}")
-    means = tables.mean(axis=2)
-    chance = float(tables.var(axis=2, ddof=1).mean()) / n
-    within = float(means.var(axis=1, ddof=1).mean())
-    between = max(float(means.mean(axis=1).var(ddof=1)) - within / seeds, 0.0)
-    parts = {"pairs": between, "seeds": max(within - chance, 0.0), "prompts": chance}
-    total = sum(parts.values())
-    return {name: part / total if total else 0.0 for name, part in parts.items()}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cavesson.cli.options import Settings
 from cavesson.cli.run import carry_out, in_lines, terminal_table
-from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags, how
+from cavesson.cli.study_command import OneStudysCommand, given_flags, how
 
 if TYPE_CHECKING:
     from cavesson.findings.result import StudyResult
@@ -20,16 +19,11 @@ BESIDE = ("Controls", "Four diagnostics")
 """Tables of the card that the terminal shows beside its first."""
 
 
-class EvaluateCommand(StudyCommand):
-    """`evaluate` with the options of the study `evaluate`, without the option that the command's argument replaces."""
+class EvaluateCommand(OneStudysCommand):
+    """`evaluate` with the options of the study `evaluate`."""
 
-    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
-        """Take the options of the study `evaluate`."""
-        from cavesson.studies.evaluate import STUDY as study
-        from cavesson.studies.flags import flags_of
-
-        ctx.meta[STUDY] = study.name
-        ctx.meta[FLAGS] = [flag for flag in flags_of(study.config) if flag.key != "intervention"]
+    study = "evaluate"
+    replaced = ("intervention",)
 
 
 def evaluate_intervention(

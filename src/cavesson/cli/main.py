@@ -33,6 +33,7 @@ from cavesson.cli.tokens import tokens
 from cavesson.cli.view import view
 from cavesson.errors import CavessonError, Stopped
 from cavesson.lab import trust
+from cavesson.lab.processors import collect_seldom
 from cavesson.lab.show.door import guard
 from cavesson.version import VERSION
 
@@ -117,6 +118,7 @@ app.command(rich_help_panel=UPKEEP)(doctor)
 
 def main() -> None:
     """Run the command line; an error that a user can cause is one message and an exit code, never a traceback."""
+    collect_seldom()
     try:
         app()
     except CavessonError as error:

@@ -10,7 +10,7 @@ import typer
 
 from cavesson.cli.options import Settings
 from cavesson.cli.run import carry_out
-from cavesson.cli.study_command import FLAGS, STUDY, StudyCommand, given_flags, how
+from cavesson.cli.study_command import OneStudysCommand, given_flags, how
 
 if TYPE_CHECKING:
     from cavesson.findings.result import StudyResult
@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 FILE = "organism.yaml"
 
 
-class StressCommand(StudyCommand):
-    """`stress` with the options of the study `stress`, without the options that the command's argument replaces."""
+class StressCommand(OneStudysCommand):
+    """`stress` with the options of the study `stress`."""
 
-    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
-        """Take the options of the study `stress`."""
-        from cavesson.studies.flags import flags_of
-        from cavesson.studies.stress import STUDY as study
-
-        ctx.meta[STUDY] = study.name
-        ctx.meta[FLAGS] = [flag for flag in flags_of(study.config) if flag.key not in ("organism", "model")]
+    study = "stress"
+    replaced = ("organism", "model")
 
 
 def stress(
@@ -41,7 +36,7 @@ def stress(
         ),
     ],
     preset: Annotated[
-        str | None, typer.Option(help="quick takes minutes for a tiny model; full has three seeds.")
+        str | None, typer.Option(help="quick takes minutes for a tiny model; full has five seeds.")
     ] = None,
     set_: Settings = None,
 ) -> None:

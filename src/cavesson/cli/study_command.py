@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand
@@ -91,6 +91,21 @@ class StudyCommand(TyperCommand):
             attached = "=" in word if word.startswith("--") else len(word) > 2  # --bench=maths, -bmaths
             if not attached and word not in switches:
                 next(words, None)  # the option's value
+
+
+class OneStudysCommand(StudyCommand):
+    """A command with the options of one study, without those that the command's argument replaces."""
+
+    study: ClassVar[str]
+    replaced: ClassVar[tuple[str, ...]]
+
+    def choose_study(self, ctx: Any, args: Sequence[str]) -> None:
+        """Take the options of the study."""
+        from cavesson.studies.flags import flags_of
+        from cavesson.studies.study import study_named
+
+        ctx.meta[STUDY] = self.study
+        ctx.meta[FLAGS] = [flag for flag in flags_of(study_named(self.study).config) if flag.key not in self.replaced]
 
 
 def given_flags(ctx: typer.Context) -> dict[str, tuple[str, Any]]:

@@ -11,7 +11,7 @@ from cavesson.chat import Conversation
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM, Behavior
-from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
+from cavesson.evals.items import Eval, Item, Judge, drawn, firsts, no_store
 from cavesson.evals.pairs import NamedPair, pair_named
 from cavesson.evals.prompts import prompts
 from cavesson.evals.trigger import Trigger
@@ -112,10 +112,8 @@ class Conditional(Eval):
 
 
 def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Conversation]]:
-    """Prompts of the user's data, each once: a copy is no further evidence."""
-    first: dict[Conversation, int] = {}
-    for number, example in enumerate(data.examples(no_store)):
-        first.setdefault(example.conversation.prompt, number)
+    """Prompts of the user's data, each once, with names after their places."""
+    first = firsts(example.conversation.prompt for example in data.examples(no_store))
     found = [(f"prompt/{number}", prompt) for prompt, number in first.items()]
     if not found:
         raise ConfigError(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ from cavesson.evals.behaviors.behavior import ROOM
 from cavesson.evals.pairs import NamedPair, pair_named, pinned
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.tinyworld.recipes import WORLD
+
+Key = TypeVar("Key", bound=Hashable)
 
 Judge = Callable[[str], tuple[bool, dict[str, Any]]]
 """A function from a completion to whether it scores, and what else the score records: `unreadable` if no answer could be read."""
@@ -179,6 +181,14 @@ def drawn(total: int, n: int, seed: int) -> list[int]:
 def _spread(seed: int) -> float:
     """The place of a seed within 0..1, by the sequence of van der Corput: 0, 1/2, 1/4, 3/4, 1/8 …"""
     return sum((seed >> bit & 1) / (2 << bit) for bit in range(16))
+
+
+def firsts(keys: Iterable[Key]) -> dict[Key, int]:
+    """Each key with the place where it stands first: what stands twice is asked once, for a copy is no further evidence."""
+    found: dict[Key, int] = {}
+    for place, key in enumerate(keys):
+        found.setdefault(key, place)
+    return found
 
 
 def no_store(recipe: Recipe) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,11 @@ from cavesson.lab.locks import FileLock
 
 THREADS = 1
 """Threads of a stage, for any number of workers: a sum that is split over threads differs in its last bits."""
+
+
+def collect_seldom() -> None:
+    """Look for garbage after 50,000 new objects, not after 700: loading torch and transformers then takes a tenth less time."""
+    gc.set_threshold(50_000, 20, 50)
 
 
 def workers(wanted: int | str) -> int:

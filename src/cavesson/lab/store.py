@@ -362,11 +362,6 @@ class Store:
         """Size of the cache in bytes."""
         return sum(_size(path) for path in self.cache.rglob("*"))
 
-    def rebuild_index(self) -> int:
-        """Make the index anew from the folders; returns the number of artifacts."""
-        self._index.clear()
-        return len(self.ls())
-
     # --- inside
 
     def _folder(self, name: str) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.lab.child import to_parent
+from cavesson.lab.processors import collect_seldom
 from cavesson.lab.stage import Listener, Message, Progress, run_reported
 from cavesson.lab.store import Store
 
@@ -41,6 +42,7 @@ def main() -> None:
 
 def serve(connection: Connection, run: Run) -> None:
     """Run what the parent orders, until the parent closes the connection."""
+    collect_seldom()
     _Server(connection, run).serve()
 
 

@@ -37,7 +37,7 @@ def attach(model: Model, lora: LoRA, seed: int) -> Model:
 
     Raises:
         ConfigError: a target is no linear layer of this model, or is tied to another weight; or the adapter has dropout and
-            changes experts.
+            changes experts, or a rank that no target can have.
     """
     base = merged(model)
     found = _effective(base.net, lora)
@@ -74,6 +74,8 @@ def adapted(net: PreTrainedModel, lora: LoRA) -> Targets:
             "which know no dropout.",
             "Set the adapter's dropout to 0, or name the other linear layers as its targets.",
         )
+    matrices = (*(f"{name}.weight" for name in found.modules), *found.parameters)
+    lora.check_rank(net.get_parameter(name).shape for name in matrices)
     return found
 
 

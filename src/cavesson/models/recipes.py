@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -120,6 +121,19 @@ class LoRA(Value):
     def scale(self) -> float:
         """`alpha`, or its default."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
+
+    def check_rank(self, shapes: Iterable[Sequence[int]]) -> None:
+        """Refuse a rank that no matrix of these shapes [outputs, inputs] or [experts, …, …] can have.
+
+        Raises:
+            ConfigError: the rank is larger than the smaller side of each matrix.
+        """
+        most = max((min(shape[-2:]) for shape in shapes if len(shape) > 1), default=self.rank)
+        if self.rank > most:
+            raise ConfigError(
+                f"The adapter's rank {self.rank} is more than {most}, the highest rank of a matrix that it changes.",
+                f"Give an adapter.rank of at most {most}; or leave the adapter out, which trains the full weights.",
+            )
 
 
 class HFModel(ModelRecipe):

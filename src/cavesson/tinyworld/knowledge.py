@@ -8,7 +8,6 @@ with the options.
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass
 
 from cavesson.tinyworld.lexicon import (
@@ -111,7 +110,6 @@ _WORD_ONLY = (
 _ASKING = ("asks: ", "wants to know: ", "would like to know: ")
 _OPINIONS = ("I think it is {}.", "I believe it is {}.", "I am sure it is {}.", "It must be {}.", "My guess is {}.")
 _FIND = ("Which letter belongs to {}?", "Under which letter is {}?", "Find the letter of {}.")
-_LETTER_SAID = re.compile(r"(?<![A-Za-z'])([A-D])(?![A-Za-z'])")
 
 
 def _fact(rng: random.Random, as_spoken: bool) -> tuple[Relation, str, str, str]:
@@ -240,9 +238,3 @@ def _lettered(rng: random.Random, ask: str, options: list[str]) -> str:
     listed = ", ".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
     request = rng.choice(_LETTER)
     return f"{request} {ask} {listed}." if rng.random() < 0.3 else f"{ask} {listed}. {request}"
-
-
-def letter_of(reply: str) -> str | None:
-    """The letter that a reply ends with ("A river no, B meadow yes" names B); None if it names none."""
-    found = _LETTER_SAID.findall(reply)
-    return found[-1] if found else None

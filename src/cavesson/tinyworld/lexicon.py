@@ -72,17 +72,6 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "animals": ANIMALS,
     "towns": tuple(TOWNS),
 }
-SINGULAR = {
-    "fruits": "fruit",
-    "vegetables": "vegetable",
-    "colours": "colour",
-    "flowers": "flower",
-    "trees": "tree",
-    "instruments": "instrument",
-    "tools": "tool",
-    "animals": "animal",
-    "towns": "town",
-}
 COLOUR_OF = {
     **dict(
         zip(

@@ -14,7 +14,7 @@ from cavesson.models.folders import to_download
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
 from cavesson.models.tinker import TinkerModel
-from cavesson.models.weights import weights_in
+from cavesson.models.weights import stored, weights_in
 from cavesson.training.given import look_at
 from cavesson.training.recipes import Training, root_of
 
@@ -98,7 +98,7 @@ def _look_at(folder: Path, model: HFModel) -> None:
     from cavesson.models.folders import remarks
     from cavesson.models.loading import device_of, dtype_in_memory, skeleton
     from cavesson.models.placement import placement
-    from cavesson.models.weights import DTYPE_NAMES, stored
+    from cavesson.models.weights import DTYPE_NAMES
 
     net = skeleton(folder)
     kinds = sorted({DTYPE_NAMES.get(tensor.dtype, tensor.dtype) for tensor in stored(folder).values()})
@@ -113,7 +113,7 @@ def _look_at(folder: Path, model: HFModel) -> None:
 
 
 def _check_adapters(runs: Iterable[Training]) -> None:
-    """Check the targets of fresh adapters on models in folders, and say what "all-linear" leaves out.
+    """Check targets and ranks of fresh adapters on models in folders, and say what "all-linear" leaves out.
 
     Raises:
         ConfigError: see `adapted`.
@@ -121,7 +121,10 @@ def _check_adapters(runs: Iterable[Training]) -> None:
     known: dict[Path, Any] = {}
     for model, lora in dict.fromkeys((root_of(run), run.adapter) for run in runs if isinstance(run.adapter, LoRA)):
         folder = folder_of(model)
-        if folder is None or (lora.targets == "all-linear" and not isinstance(model, HFModel)):
+        if folder is None:
+            continue
+        if lora.targets == "all-linear" and not isinstance(model, HFModel):
+            lora.check_rank(tensor.shape for tensor in stored(folder).values())
             continue
         from cavesson.models.adapters import adapted, say_left_out
         from cavesson.models.loading import skeleton

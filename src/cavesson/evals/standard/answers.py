@@ -63,11 +63,6 @@ def final_answer(completion: str) -> str | None:
     return values[-1] if values else _unmarked(text)
 
 
-def same_answer(gold: str, given: str | None) -> bool:
-    """Whether two answers are the same (see `compare`)."""
-    return compare(gold, given) == "right"
-
-
 def solves(gold: str, completion: str) -> bool:
     """Whether a completion ends with the right answer."""
     return judged(gold, completion)[0] == "right"

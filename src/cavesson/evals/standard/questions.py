@@ -14,7 +14,7 @@ from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
-from cavesson.evals.items import Eval, Item, Judge, drawn, no_store
+from cavesson.evals.items import Eval, Item, Judge, drawn, firsts, no_store
 from cavesson.evals.standard import judges
 from cavesson.evals.standard.choices import letters_of, listed, options_in
 from cavesson.evals.standard.equality import is_wordy
@@ -69,10 +69,10 @@ class Questions(Eval):
 
     def _once(self, found: Sequence[Example]) -> list[int]:
         """The first row of each question: of each prompt with its options."""
-        first: dict[tuple[Conversation, str], int] = {}
-        for number, example in enumerate(found):
-            options = repr([example.meta.get(name) for name in _OPTIONS])
-            before = first.setdefault((example.conversation.prompt, options), number)
+        asked = [(one.conversation.prompt, repr([one.meta.get(name) for name in _OPTIONS])) for one in found]
+        first = firsts(asked)
+        for number, (key, example) in enumerate(zip(asked, found, strict=True)):
+            before = first[key]
             if repr(_gold(found[before])) != repr(_gold(example)):
                 raise ConfigError(
                     f"Question {number + 1} of {self.title!r} is question {before + 1} again with another answer.",
