@@ -10,6 +10,7 @@ import os
 import platform
 import stat
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,8 @@ MOST = 1 << 26
 """Bytes of the largest manifest that is read."""
 SMALL = 1 << 20
 """Files of up to this many bytes are hashed at first use; larger files are hashed when their time stamp has changed."""
+FLUSHED_TOGETHER = 8
+"""Files of an artifact that are flushed to disk at the same time."""
 PACKAGES = ("cavesson", "torch", "transformers", "tokenizers", "peft", "pytorch-optimizer", "numpy", "ctranslate2")
 
 
@@ -110,7 +113,7 @@ def describe(recipe: Recipe, folder: Path, *, wall_seconds: float, created: str)
         wall_seconds=round(wall_seconds, 3),
         created=created,
         counts=_counts(folder),
-        files={name: _record(folder / name) for name in sorted(files_in(folder))},
+        files=_records(folder),
     )
 
 
@@ -257,6 +260,13 @@ def flush_folder(folder: Path) -> None:
 def _counts(folder: Path) -> dict[str, int]:
     path = folder / COUNTS
     return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+def _records(folder: Path) -> dict[str, FileRecord]:
+    """Every file of a folder, flushed and hashed; files that are flushed at the same time share the waiting for the disk."""
+    names = sorted(files_in(folder))
+    with ThreadPoolExecutor(FLUSHED_TOGETHER) as pool:
+        return dict(zip(names, pool.map(lambda name: _record(folder / name), names), strict=True))
 
 
 def _record(path: Path) -> FileRecord:
