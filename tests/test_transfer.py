@@ -399,6 +399,13 @@ def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
     assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
 
 
+@pytest.mark.parametrize("preset", ["quick", "full", "foretold"])
+def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -> None:
+    config = resolve("transfer", preset=preset, overrides=["model=smollm2"]).config
+    assert config.settings == REAL_SETTINGS and config.law is config.cases is None
+    assert {config.blue.lrs_in(name) for name in REAL_SETTINGS} == {config.blue.lrs} and len(config.blue.lrs) == 2
+
+
 def test_settings_of_another_world_are_refused() -> None:
     with pytest.raises(ConfigError, match="is for real models"):
         resolve("transfer", overrides=["settings=[real/flag/voice/weights]"])

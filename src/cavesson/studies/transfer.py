@@ -171,7 +171,7 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
-        if self.foretelling is not None and (lacking := set(self.foretelling.settings) - set(self.settings)):
+        if self.foretelling is not None and (lacking := set(self.foretelling.settings or ()) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
         if not self.settings and self.law is None and self.cases is None:
             raise ValueError("there is nothing to run: give settings, a law or cases")
@@ -220,8 +220,9 @@ def for_size(size: Size) -> dict[str, Any]:
         "answers": REAL_INPUTS["answers"],
         "law": None,
         "cases": None,
+        "thinking": None,
         "red": {**REAL_RED, "lr": 2 * size.lora},
-        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora]},
+        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora], "lower_in": None},
         "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
     }
 
@@ -329,7 +330,8 @@ def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
     """Trainings on agreed behaviour at every rate, followed with the linearised network."""
     if config.foretelling is None:
         return
-    for setting in map(setting_named, config.foretelling.settings):
+    names = config.settings[:1] if config.foretelling.settings is None else config.foretelling.settings
+    for setting in map(setting_named, names):
         start = _start(config, setting, seed)
         for lr in config.foretelling.lrs:
             run = config.blue.dose(lr, seed).train(start, _data(config, setting, start, AGREED, seed))

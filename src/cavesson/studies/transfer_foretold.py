@@ -50,13 +50,14 @@ class Foretelling(Value):
 
     Attributes:
         n: evaluation prompts that the signs are read from; as many train examples.
-        settings: of the study's, in which the linearised network is followed at every rate; the others at the lowest of blue's.
+        settings: of the study's, in which the linearised network is followed at every rate, the others at the lowest of blue's; None: in
+            the first.
         lrs: these rates.
         seeds: of how many of the study's seeds, the first ones, the start is looked at; None: of all.
     """
 
     n: int = Field(default=24, ge=5)
-    settings: Annotated[tuple[str, ...], Once] = ("flag/voice/weights",)
+    settings: Annotated[tuple[str, ...], Once] | None = None
     lrs: LearningRates = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     seeds: int | None = Field(default=None, ge=1)
 
