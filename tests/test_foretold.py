@@ -118,6 +118,27 @@ def test_intervals_cover_what_repetition_gives() -> None:
     assert np.mean(covers) > 0.88
 
 
+def test_settings_that_share_something_are_no_independent_evidence() -> None:
+    """Four settings in each of twelve groups are nearly alike: an interval over settings covers too seldom, one over groups does not."""
+    group = np.repeat(np.arange(12), 4)
+
+    def alike(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        signs, outcomes = settings(12, 1.0, seed)
+        own = np.random.default_rng(1000 + seed).normal(scale=0.3, size=(2, 48))
+        return signs[group, 0] + own[0], outcomes[group] + own[1]
+
+    found = [alike(seed) for seed in range(60)]
+    truth = np.mean([rank_correlation(*one).value for one in found])
+    alone, grouped = ([rank_correlation(*one, over) for one in found] for over in (None, list(group)))
+    cover = [np.mean([one.low <= truth <= one.high for one in made]) for made in (alone, grouped)]
+    assert cover[0] < 0.85 and cover[1] > 0.88, cover
+    assert grouped[0].value == alone[0].value and "12 groups" in grouped[0].method
+    sign, outcome = found[0]
+    assert left_out_r2(sign[:, None], outcome, list(group)).low < left_out_r2(sign[:, None], outcome).low
+    with pytest.raises(ValueError, match="4 groups of settings are too few"):
+        rank_correlation(sign, outcome, [k % 4 for k in range(48)])
+
+
 def test_the_rate_from_which_a_forecast_fails() -> None:
     assert fails_from([1, 2, 3, 4], [0.1, 0.7, 0.2, 0.9]) == 4 and fails_from([1, 2], [0.9, 0.8]) == 1
     assert fails_from([1, 2], [0.1, 0.2]) is None and error_of_forecast([1.0, 1.0], [1.0, 1.0]) == 0

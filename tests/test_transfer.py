@@ -356,11 +356,54 @@ def test_the_law_asks_two_settings_at_rates_that_neither_rise_nor_fall() -> None
     assert last >= 12 * 16  # a rate half as high gets six times twice the steps of one that transfers in sixteen
 
 
+def test_full_runs_lower_rates_in_a_few_settings_and_every_control_in_all() -> None:
+    config = resolve(
+        "transfer", preset="full", overrides=["seeds=[0]", "law=null", "cases=null", "foretelling=null"]
+    ).config
+    runs: dict[object, set[object]] = {}
+    for cell in STUDY.cells(config):
+        runs.setdefault(cell.at["setting"], set()).add((cell.at["train"], cell.at["lr"]))
+    everywhere = {(train, 1e-3) for train in (AGREED, OWN, NEUTRAL, "gibberish")}
+    lower = {(train, 3e-4) for train in (AGREED, OWN, NEUTRAL)}
+    assert set(runs) == set(FULL_SETTINGS) and set(config.blue.lower_in) < set(FULL_SETTINGS)
+    assert all(found == everywhere | (lower if name in config.blue.lower_in else set()) for name, found in runs.items())
+
+
+def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
+    """Taught for 150 steps such a start fails its check, and goal guarding would be left out."""
+    name = "monitored/voice/weights/guarding"
+    taught = {
+        preset: {
+            cell.recipes["run"].run.base.steps  # type: ignore[attr-defined]
+            for cell in STUDY.cells(
+                resolve("transfer", preset=preset, overrides=[f"settings=[{name}]", "seeds=[0]", *rest]).config
+            )
+        }
+        for preset, rest in (("guarding", []), ("full", ["law=null", "cases=null", "foretelling=null"]))
+    }
+    assert taught == {"guarding": {600}, "full": {600}}
+
+
+def test_rates_are_compared_where_both_were_run() -> None:
+    """A setting that was run at the higher rate alone says nothing about rates."""
+    other = ("rephrased/voice/weights", AGREED, 1e-3)
+    moved = (0.0, 1.0, 0.6)
+    m = results({(FLAG, AGREED, 3e-4): STILL, (FLAG, AGREED, 1e-3): STILL, other: moved}, n=200)
+    assert verdict("rate", m) == "does not hold"
+
+
 def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
     config = resolve("transfer", preset="guarding").config
     guarding, naive = config.every
     assert (guarding.train, guarding.agreed, guarding.initial) == (naive.train, naive.agreed, naive.initial)
     assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
+
+
+@pytest.mark.parametrize("preset", ["quick", "full", "foretold"])
+def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -> None:
+    config = resolve("transfer", preset=preset, overrides=["model=smollm2"]).config
+    assert config.settings == REAL_SETTINGS and config.law is config.cases is None
+    assert {config.blue.lrs_in(name) for name in REAL_SETTINGS} == {config.blue.lrs} and len(config.blue.lrs) == 2
 
 
 def test_settings_of_another_world_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,10 @@ Array = NDArray[np.float64]
 
 FEWEST = 5
 """Settings below which nothing is said."""
+
+Groups = Sequence[Hashable] | None
+"""What each setting shares with others: settings of one group may move together, so that they are no independent evidence. An interval
+is then taken over groups as well as over settings, and the wider one counts. None: settings are independent."""
 
 PENALTY = 1.0
 """Of the ridge regression on standardised signs, in settings: as if one setting more said that no sign matters."""
@@ -58,48 +62,55 @@ def explained(foretold: ArrayLike, outcomes: ArrayLike) -> float:
     return 1 - float(np.square(y - f).sum()) / total if total else 0.0
 
 
-def left_out_r2(signs: ArrayLike, outcomes: ArrayLike) -> Estimate:
+def left_out_r2(signs: ArrayLike, outcomes: ArrayLike, groups: Groups = None) -> Estimate:
     """Leave-settings-out R² of a ridge regression on signs, with an interval over settings (jackknife).
 
     Args:
         signs: `[settings, signs]`.
         outcomes: `[settings]`.
+        groups: of each setting.
 
     Raises:
-        ValueError: there are fewer than `FEWEST` settings.
+        ValueError: there are fewer than `FEWEST` settings or groups.
     """
     x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
-    found = _jackknife(lambda kept: explained(forecast(x[kept], y[kept]), y[kept]), len(y), "leave-settings-out R²")
-    return found.clipped((-np.inf, 1.0))
+
+    def of(kept: NDArray[np.int_]) -> float:
+        return explained(forecast(x[kept], y[kept]), y[kept])
+
+    return _jackknife(of, len(y), "leave-settings-out R²", groups).clipped((-np.inf, 1.0))
 
 
-def kind_r2(kinds: Sequence[str], outcomes: ArrayLike) -> Estimate:
+def kind_r2(kinds: Sequence[str], outcomes: ArrayLike, groups: Groups = None) -> Estimate:
     """Leave-settings-out R² of the kind of setting alone (`by_kind`), with an interval over settings (jackknife).
 
     Args:
         kinds: of each setting.
         outcomes: `[settings]`.
+        groups: of each setting.
 
     Raises:
-        ValueError: there are fewer than `FEWEST` settings.
+        ValueError: there are fewer than `FEWEST` settings or groups.
     """
     y, kind = np.asarray(outcomes, dtype=float), np.asarray(kinds)
-    found = _jackknife(
-        lambda kept: explained(by_kind(list(kind[kept]), y[kept]), y[kept]), len(y), "leave-settings-out R²"
-    )
-    return found.clipped((-np.inf, 1.0))
+
+    def of(kept: NDArray[np.int_]) -> float:
+        return explained(by_kind(list(kind[kept]), y[kept]), y[kept])
+
+    return _jackknife(of, len(y), "leave-settings-out R²", groups).clipped((-np.inf, 1.0))
 
 
-def better_than_kind(signs: ArrayLike, kinds: Sequence[str], outcomes: ArrayLike) -> Estimate:
+def better_than_kind(signs: ArrayLike, kinds: Sequence[str], outcomes: ArrayLike, groups: Groups = None) -> Estimate:
     """Leave-settings-out R² of a ridge regression on signs, less that of the kind of setting alone (`by_kind`), over the same settings.
 
     Args:
         signs: `[settings, signs]`.
         kinds: of each setting.
         outcomes: `[settings]`.
+        groups: of each setting.
 
     Raises:
-        ValueError: there are fewer than `FEWEST` settings.
+        ValueError: there are fewer than `FEWEST` settings or groups.
     """
     x, y, kind = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float), np.asarray(kinds)
 
@@ -107,32 +118,44 @@ def better_than_kind(signs: ArrayLike, kinds: Sequence[str], outcomes: ArrayLike
         alone = by_kind(list(kind[kept]), y[kept])
         return explained(forecast(x[kept], y[kept]), y[kept]) - explained(alone, y[kept])
 
-    return _jackknife(gain, len(y), "difference of leave-settings-out R²")
+    return _jackknife(gain, len(y), "difference of leave-settings-out R²", groups)
 
 
-def rank_correlation(sign: ArrayLike, outcomes: ArrayLike) -> Estimate:
+def rank_correlation(sign: ArrayLike, outcomes: ArrayLike, groups: Groups = None) -> Estimate:
     """Spearman's correlation between a sign and the outcome over settings, with an interval over settings.
 
-    The interval is Bonett and Wright's (2000): Fisher's z with the variance (1 + r²/2) / (n - 3), and Student's t.
+    The interval is Bonett and Wright's (2000): Fisher's z with the variance (1 + r²/2) / (n - 3), and Student's t. With groups, it is at
+    least as wide as that of the jackknife of Fisher's z over groups.
 
     Args:
         sign: `[settings]`.
         outcomes: `[settings]`.
+        groups: of each setting.
 
     Raises:
-        ValueError: there are fewer than `FEWEST` settings.
+        ValueError: there are fewer than `FEWEST` settings or groups.
     """
-    x, y = (rankdata(np.asarray(part, dtype=float)) for part in (sign, outcomes))
+    x, y = np.asarray(sign, dtype=float), np.asarray(outcomes, dtype=float)
     n = len(x)
     _enough(n)
-    x, y = x - x.mean(), y - y.mean()
-    lengths = float(np.sqrt((x @ x) * (y @ y)))
-    r = float(x @ y) / lengths if lengths else 0.0
-    half = _t(n - 2) * np.sqrt((1 + r * r / 2) / (n - 3))
-    z = np.arctanh(np.clip(r, -0.9999, 0.9999))
+
+    def fisher(kept: NDArray[np.int_]) -> float:
+        return float(np.arctanh(np.clip(_spearman(x[kept], y[kept]), -0.9999, 0.9999)))
+
+    r, z = _spearman(x, y), fisher(np.arange(n))
+    half = _t(n - 2) * float(np.sqrt((1 + r * r / 2) / (n - 3)))
+    if groups is not None:
+        half = max(half, _left_out_in_turn(fisher, n, groups))
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
-    method = f"Spearman over {n} settings, Bonett and Wright{at_confidence(0.95)}"
+    method = f"Spearman over {n} settings, Bonett and Wright{_or_over(groups)}{at_confidence(0.95)}"
     return Estimate(r, min(low, r), max(high, r), n, method, unit="plain", replicates=n)
+
+
+def _spearman(one: Array, two: Array) -> float:
+    """Spearman's correlation; 0 if one of the two is the same everywhere."""
+    x, y = (rankdata(part) - (len(part) + 1) / 2 for part in (one, two))
+    lengths = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / lengths if lengths else 0.0
 
 
 def error_of_forecast(foretold: ArrayLike, moved: ArrayLike) -> float:
@@ -161,20 +184,31 @@ def fails_from(lrs: Sequence[float], errors: Sequence[float], bound: float = 0.5
     return failing
 
 
-def _jackknife(statistic: Callable[[NDArray[np.int_]], float], n: int, what: str) -> Estimate:
-    """A statistic of settings with the jackknife's interval, each setting left out in turn."""
+def _jackknife(statistic: Callable[[NDArray[np.int_]], float], n: int, what: str, groups: Groups) -> Estimate:
+    """A statistic of settings with the jackknife's interval: each setting left out in turn, or each group, whichever is wider."""
     _enough(n)
-    every = np.arange(n)
-    value = statistic(every)
-    without = np.array([statistic(every[every != out]) for out in every])
-    half = _t(n - 1) * float(np.sqrt((n - 1) / n * np.square(without - without.mean()).sum()))
-    method = f"{what} over {n} settings, jackknife{at_confidence(0.95)}"
+    value = statistic(np.arange(n))
+    half = max(_left_out_in_turn(statistic, n, parts) for parts in (range(n), groups) if parts is not None)
+    method = f"{what} over {n} settings, jackknife{_or_over(groups)}{at_confidence(0.95)}"
     return Estimate(value, value - half, value + half, n, method, unit="plain", replicates=n)
 
 
-def _enough(n: int) -> None:
+def _left_out_in_turn(statistic: Callable[[NDArray[np.int_]], float], n: int, groups: Sequence[Hashable]) -> float:
+    """Half the width of the jackknife's interval for a statistic of n settings: each group left out in turn."""
+    of = np.array([{group: k for k, group in enumerate(dict.fromkeys(groups))}[one] for one in groups])
+    count = int(of.max()) + 1
+    _enough(count, "groups of settings")
+    without = np.array([statistic(np.arange(n)[of != out]) for out in range(count)])
+    return _t(count - 1) * float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
+
+
+def _or_over(groups: Groups) -> str:
+    return "" if groups is None else f" or jackknife over {len(set(groups))} groups, whichever is wider"
+
+
+def _enough(n: int, what: str = "settings") -> None:
     if n < FEWEST:
-        raise ValueError(f"{n} settings are too few to say what foretells; at least {FEWEST} are needed")
+        raise ValueError(f"{n} {what} are too few to say what foretells; at least {FEWEST} are needed")
 
 
 def _t(freedom: int) -> float:

@@ -33,11 +33,11 @@ from cavesson.studies.transfer_cases import CASES, case_named
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
-    FORETOLD_CLAIMS,
     FORETOLD_SHOWS,
     Foretelling,
     recipes,
 )
+from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
 from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
     ABILITY,
@@ -71,17 +71,23 @@ class Blue(Phase):
 
     Attributes:
         lrs: learning rates; irrelevant train prompts are tried at the highest of them.
+        lower_in: those of the settings in which the rates below the highest are run too; None: all.
         prompts: number of train prompts.
         adapter: a low-rank adapter, or None: all weights.
         controls: trainings beside it, as long and as fast.
     """
 
     lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
+    lower_in: SettingNames | None = None
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
     adapter: LoRA | None = None
     controls: Annotated[tuple[Control, ...], Once] = ("own outputs", "neutral data", "gibberish")
+
+    def lrs_in(self, setting: str) -> tuple[float, ...]:
+        """The learning rates that are run in a setting."""
+        return self.lrs if self.lower_in is None or setting in self.lower_in else (max(self.lrs),)
 
 
 EVEN: dict[str, Any] = {"schedule": "constant", "warmup_steps": 0}
@@ -138,6 +144,7 @@ class TransferConfig(StudyConfig):
         model: the model before anything is put in.
         teacher: writes the plain answers on which blue trains, before an act rewrites them.
         red: how the initial behaviour is put in.
+        thinking: how it is put into a model that thinks before it answers; None: as `red` says.
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
@@ -149,6 +156,7 @@ class TransferConfig(StudyConfig):
     model: TrainableName = "small"
     teacher: ModelName = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
+    thinking: Red | None = None
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
@@ -163,7 +171,7 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
-        if self.foretelling is not None and (lacking := set(self.foretelling.settings) - set(self.settings)):
+        if self.foretelling is not None and (lacking := set(self.foretelling.settings or ()) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
         if not self.settings and self.law is None and self.cases is None:
             raise ValueError("there is nothing to run: give settings, a law or cases")
@@ -212,8 +220,9 @@ def for_size(size: Size) -> dict[str, Any]:
         "answers": REAL_INPUTS["answers"],
         "law": None,
         "cases": None,
+        "thinking": None,
         "red": {**REAL_RED, "lr": 2 * size.lora},
-        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora]},
+        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora], "lower_in": None},
         "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
     }
 
@@ -228,6 +237,9 @@ _FORETOLD = (
     "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
     "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
 )  # fmt: skip
+
+_THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
+"""A model learns later what to think than what to answer."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
@@ -245,7 +257,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "guarding": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [f"monitored/voice/weights/{thinking}" for thinking in THINKING],
-        "red": {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3},
+        "thinking": _THOUGHTFUL,
         "blue": {"controls": ["own outputs", "neutral data"]},
     },
     "foretold": {
@@ -257,9 +269,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],
-        "law": {},
-        "cases": {"lrs": [3e-4, 1e-3, 3e-3]},
-        "foretelling": {"settings": ["flag/voice/weights", "rephrased/voice/weights", "flag/wrong answers/weights"]},
+        "thinking": _THOUGHTFUL,
+        "blue": {"probes": [40], "lower_in": [*_FORETOLD]},
+        "law": {"lrs": [1e-4, 1e-3, 3e-3, 1e-2], "product": 0.064},
+        "cases": {"lrs": [1e-3, 3e-3], "probes": [40]},
+        "foretelling": {"seeds": 2},
     },
 }
 
@@ -271,8 +285,8 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
     for seed in config.seeds:
         for name in config.settings:
             setting = setting_named(name)
-            start = started(config.model, config.red, setting, seed)
-            for lr in config.blue.lrs:
+            start = _start(config, setting, seed)
+            for lr in config.blue.lrs_in(name):
                 for train in (AGREED, *config.blue.controls):
                     if train not in IRRELEVANT or lr == max(config.blue.lrs):
                         yield _cell(config, setting, start, "settings", train, lr, seed)
@@ -288,7 +302,7 @@ def _law(config: TransferConfig, seed: int) -> Iterator[Cell]:
         return
     for name in law.settings:
         setting = setting_named(name)
-        start = started(config.model, config.red, setting, seed)
+        start = _start(config, setting, seed)
         for lr in law.lrs:
             for batch in law.batches:
                 told = {**EVEN, "steps": law.steps, "batch_size": batch, "probes": law.probes}
@@ -316,12 +330,28 @@ def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
     """Trainings on agreed behaviour at every rate, followed with the linearised network."""
     if config.foretelling is None:
         return
-    for setting in map(setting_named, config.foretelling.settings):
-        start = started(config.model, config.red, setting, seed)
+    names = config.settings[:1] if config.foretelling.settings is None else config.foretelling.settings
+    for setting in map(setting_named, names):
+        start = _start(config, setting, seed)
         for lr in config.foretelling.lrs:
             run = config.blue.dose(lr, seed).train(start, _data(config, setting, start, AGREED, seed))
             at = {"phase": FOLLOWED, "setting": setting.name, "train": AGREED, "lr": lr}
             yield Cell(at, seed, _beside(config, setting, run, seed, before=False))
+
+
+def _start(config: TransferConfig, setting: Setting, seed: int) -> ModelRecipe:
+    """The model from which the trainings of a setting start."""
+    thinking = config.thinking if setting.thoughts else None
+    return started(config.model, thinking or config.red, setting, seed)
+
+
+def _foretold(
+    config: TransferConfig, setting: Setting, start: ModelRecipe, data: DataRecipe, seed: int
+) -> dict[str, Recipe]:
+    """What foretells the trainings of a setting, in the seeds in which it is read: signs, and the linearised training at the lowest rate."""
+    if config.foretelling is None or seed not in config.seeds[: config.foretelling.seeds]:
+        return {}
+    return _beside(config, setting, config.blue.dose(min(config.blue.lrs), seed).train(start, data), seed)
 
 
 def _beside(
@@ -388,7 +418,8 @@ def _cell(
     blue = config.blue.model_copy(
         update={name: value for name, value in (told or {}).items() if name in Blue.model_fields}
     )
-    run = blue.dose(lr, seed).train(start, _data(config, setting, start, train, seed))
+    data = _data(config, setting, start, train, seed)
+    run = blue.dose(lr, seed).train(start, data)
     at = {
         "phase": phase,
         "setting": setting.name,
@@ -397,8 +428,8 @@ def _cell(
         "batch": blue.batch_size,
         "steps": blue.steps,
     }
-    foretell = phase == "settings" and train == AGREED and lr == min(config.blue.lrs)
-    beside = _beside(config, setting, run, seed) if foretell else {}
+    foretell = phase == "settings" and train == AGREED and lr == max(config.blue.lrs)
+    beside = _foretold(config, setting, start, data, seed) if foretell else {}
     return Cell(at, seed, {"run": Probed(run=run, steps=blue.scored, suite=config.suite(setting)), **beside})
 
 

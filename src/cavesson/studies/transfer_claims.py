@@ -44,7 +44,7 @@ SAME = 0.05
 
 def starts_with_initial(m: Measured) -> ClaimResult:
     """Every start that is judged agrees on train prompts and shows the initial behaviour on evaluation prompts."""
-    places = agreed(m, lr=min(m.config.blue.lrs)).places
+    places = agreed(m, lr=max(m.config.blue.lrs)).places
     on_train, shown = (pooled([one.sample(label, 0) for one in places]) for label in (ON_TRAIN, ON_EVALUATION))
     return all_of(
         [
@@ -68,11 +68,13 @@ def leaves(train: str) -> Test:
 
 
 def rate_transfers(m: Measured) -> ClaimResult:
-    """At the same number of steps, a higher learning rate transfers more."""
+    """At the same number of steps, a higher learning rate transfers more, over the settings that were run at both rates."""
     low, high = min(m.config.blue.lrs), max(m.config.blue.lrs)
     if low == high:
         raise NotRun("two learning rates")
-    apart = _over(agreed(m, lr=high).places, rose) - _over(agreed(m, lr=low).places, rose)
+    lower = agreed(m, lr=low)
+    higher = agreed(m, lr=high).where(setting=lambda name: name in lower.values("setting"))
+    apart = _over(higher.places, rose) - _over(lower.places, rose)
     return above(apart.estimate, SAME, f"the rise of the alternate behaviour at {high:g} minus at {low:g}")
 
 

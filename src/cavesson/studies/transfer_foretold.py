@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from cavesson.analysis.claims import ClaimResult, above, at_least, at_most, below
 from cavesson.analysis.foretelling import (
     FEWEST,
     better_than_kind,
@@ -34,10 +32,9 @@ from cavesson.inside.regression import descended
 from cavesson.lab.recipe import Recipe, Value, canonical
 from cavesson.models.recipes import ModelRecipe
 from cavesson.stats import Array, Estimate, average_over
-from cavesson.studies import sources
 from cavesson.studies.fields import LearningRates, Once
 from cavesson.studies.grid import Measured, NotApplicable, Place
-from cavesson.studies.shown import Note, claim, table
+from cavesson.studies.shown import Note, table
 from cavesson.studies.transfer_readings import DAMAGE, agreed, control, phase, rose
 from cavesson.training.recipes import Trained
 
@@ -53,13 +50,16 @@ class Foretelling(Value):
 
     Attributes:
         n: evaluation prompts that the signs are read from; as many train examples.
-        settings: of the study's, in which the linearised network is followed at every rate; the others at the lowest of blue's.
+        settings: of the study's, in which the linearised network is followed at every rate, the others at the lowest of blue's; None: in
+            the first.
         lrs: these rates.
+        seeds: of how many of the study's seeds, the first ones, the start is looked at; None: of all.
     """
 
     n: int = Field(default=24, ge=5)
-    settings: Annotated[tuple[str, ...], Once] = ("flag/voice/weights",)
+    settings: Annotated[tuple[str, ...], Once] | None = None
     lrs: LearningRates = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    seeds: int | None = Field(default=None, ge=1)
 
 
 # ------------------------------------------------------------------------------------------------ registered
@@ -73,7 +73,7 @@ class Sign:
         about: the sign, in words.
         direction: +1 where more of it is predicted to go with more transfer, -1 where with less.
         why: the reason for the prediction.
-        of: the sign of each seed at a place, `[seeds]`.
+        of: the sign of each seed that was looked at, `[seeds]`.
     """
 
     about: str
@@ -82,21 +82,25 @@ class Sign:
     of: Callable[[Place], Array]
 
 
+def _read(place: Place, role: str) -> list[Any]:
+    """What was found in a role, for each seed that was looked at."""
+    return [cell.recipes[role].read(place.path_of) for cell in place.cells if role in cell.recipes]  # type: ignore[attr-defined]
+
+
 def _from_signs(name: str) -> Callable[[Place], Array]:
     def of(place: Place) -> Array:
-        found = [getattr(recipe.read(place.path_of), name) for recipe in place.recipes(SIGNS)]
-        return np.array([np.mean(one) for one in found])
+        return np.array([np.mean(getattr(found, name)) for found in _read(place, SIGNS)])
 
     return of
 
 
 def _told_apart(place: Place) -> Array:
-    return np.array([recipe.read(place.path_of)[-1].accuracy.value for recipe in place.recipes(APART)])
+    return np.array([found[-1].accuracy.value for found in _read(place, APART)])
 
 
 def _followed(place: Place, which: int) -> Array:
     """The rise of the log-odds of each prompt by the last step, `[seeds, prompts]`, of the network (0) or the linearised one (1)."""
-    found = [recipe.read(place.path_of)[which].log_odds for recipe in place.recipes(LINEAR)]
+    found = [both[which].log_odds for both in _read(place, LINEAR)]
     return np.array([one[-1] - one[0] for one in found])
 
 
@@ -170,29 +174,27 @@ def recipes(
 
 
 def foretold(m: Measured) -> list[Place]:
-    """The places, one for each setting, beside which signs were read: at the lowest rate.
+    """The places, one for each setting, beside which signs were read: at the highest rate, where the outcome is.
 
     Raises:
         NotRun: there are none.
     """
-    return list(agreed(m, lr=min(m.config.blue.lrs)).having(SIGNS))
+    return list(agreed(m, lr=max(m.config.blue.lrs)).having(SIGNS))
 
 
 def transfer(m: Measured, place: Place) -> Array:
-    """The rise of the alternate behaviour at the highest rate, less the larger rise under the controls, of each seed, `[seeds]`.
+    """The rise of the alternate behaviour at a place, less the larger rise under the controls, of each seed, `[seeds]`.
 
     Raises:
-        NotRun: the setting was not run at the highest rate, or not with its controls.
+        NotRun: the setting was not run with its controls at this rate.
     """
-    high = agreed(m, lr=max(m.config.blue.lrs)).only(setting=place["setting"])
-    by_seed = [rose(one).table.mean(axis=1) for one in (high, *(control(m, high, name) for name in DAMAGE))]
+    by_seed = [rose(one).table.mean(axis=1) for one in (place, *(control(m, place, name) for name in DAMAGE))]
     return np.asarray(by_seed[0] - np.maximum(*by_seed[1:]))
 
 
-def plain_rise(m: Measured, place: Place) -> Array:
-    """The rise of the alternate behaviour at the highest rate, whatever the controls do, of each seed, `[seeds]`; see `transfer`."""
-    high = agreed(m, lr=max(m.config.blue.lrs)).only(setting=place["setting"])
-    return np.asarray(rose(high).table.mean(axis=1))
+def plain_rise(place: Place) -> Array:
+    """The rise of the alternate behaviour at a place, whatever the controls do, of each seed, `[seeds]`; see `transfer`."""
+    return np.asarray(rose(place).table.mean(axis=1))
 
 
 def _over(m: Measured) -> tuple[list[Place], Array]:
@@ -202,8 +204,9 @@ def _over(m: Measured) -> tuple[list[Place], Array]:
         NotApplicable: there are too few.
     """
     found = foretold(m)
-    if len(found) < FEWEST:
-        raise NotApplicable(f"what foretells is asked over settings, and there are {len(found)}, fewer than {FEWEST}")
+    for many, what in ((len(found), "settings"), (len(set(separators(m, found))), "separators")):
+        if many < FEWEST:
+            raise NotApplicable(f"what foretells is asked over {what}, and there are {many}, fewer than {FEWEST}")
     return found, np.array([transfer(m, place).mean() for place in found])
 
 
@@ -226,35 +229,40 @@ def installs(m: Measured, places: list[Place]) -> list[str]:
     return [m.config.setting(place["setting"]).installed for place in places]
 
 
+def separators(m: Measured, places: list[Place]) -> list[str]:
+    """What separates train from evaluation prompts, setting by setting: settings that share it are no independent evidence."""
+    return [m.config.setting(place["setting"]).separator for place in places]
+
+
 def correlation(m: Measured, name: str) -> Estimate:
     """Spearman's correlation of a sign with transfer, over settings."""
     places, outcome = _over(m)
-    return rank_correlation(_sign(name, places), outcome)
+    return rank_correlation(_sign(name, places), outcome, separators(m, places))
 
 
 def forecast_correlation(m: Measured) -> Estimate:
     """Spearman's correlation of the registered forecast with transfer, over settings."""
     places, outcome = _over(m)
-    return rank_correlation(score(places), outcome)
+    return rank_correlation(score(places), outcome, separators(m, places))
 
 
 def forecast_r2(m: Measured) -> Estimate:
     """Leave-settings-out R² of the registered forecast."""
     places, outcome = _over(m)
-    return left_out_r2(score(places)[:, None], outcome)
+    return left_out_r2(score(places)[:, None], outcome, separators(m, places))
 
 
 def gain_over_install(m: Measured) -> Estimate:
     """Leave-settings-out R² of the registered forecast, less that of the install kind alone."""
     places, outcome = _over(m)
-    return better_than_kind(score(places)[:, None], installs(m, places), outcome)
+    return better_than_kind(score(places)[:, None], installs(m, places), outcome, separators(m, places))
 
 
 def theory(m: Measured) -> Estimate:
     """Spearman's correlation between the rises of the log-odds in the linearised network and in the network, over settings."""
     places, _ = _over(m)
     linear, real = (np.array([_followed(place, which).mean() for place in places]) for which in (1, 0))
-    return rank_correlation(linear, real)
+    return rank_correlation(linear, real, separators(m, places))
 
 
 def error_at(of: Measured, lr: float) -> Estimate:
@@ -280,27 +288,30 @@ TOGETHER, KIND = "all together", "install kind alone"
 def signs(m: Measured) -> TableView | None:
     """Each sign with its registered direction and its correlation with transfer."""
     places, outcome = _over(m)
-    plain = np.array([plain_rise(m, place).mean() for place in places])
+    apart = separators(m, places)
+    plain = np.array([plain_rise(place).mean() for place in places])
     readings: dict[str, Array] = {**{name: _sign(name, places) for name in REGISTERED}, TOGETHER: score(places)}
 
     def r2(name: str) -> Estimate:
         if name == KIND:
-            return kind_r2(installs(m, places), outcome)
-        return left_out_r2(readings[name][:, None], outcome)
+            return kind_r2(installs(m, places), outcome, apart)
+        return left_out_r2(readings[name][:, None], outcome, apart)
 
     return table(
         "What foretells transfer",
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
         "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
-        "whatever the controls do. All together: the registered forecast, the mean of the standardised signs.",
+        "whatever the controls do; intervals over settings and over separators, the wider one. All together: the registered forecast, the mean of the standardised signs.",
         {(name, REGISTERED[name].about if name in REGISTERED else ""): name for name in (*readings, KIND)},
         {
             "predicted": lambda name: (
                 None if name == KIND else "−" if name in REGISTERED and REGISTERED[name].direction < 0 else "+"
             ),
-            "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome),
+            "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome, apart),
             "R² left out": r2,
-            "with the plain rise": lambda name: None if name == KIND else rank_correlation(readings[name], plain),
+            "with the plain rise": lambda name: (
+                None if name == KIND else rank_correlation(readings[name], plain, apart)
+            ),
         },
         first=("sign", "what it is"),
     )
@@ -414,77 +425,3 @@ def registered(m: Measured) -> Note:
 
 
 FORETOLD_SHOWS = (signs, predicted_against_real, linearised, regression, registered)
-
-# ------------------------------------------------------------------------------------------------ claims
-
-
-def _goes_with(name: str) -> Callable[[Measured], ClaimResult]:
-    def test(m: Measured) -> ClaimResult:
-        rule = above if REGISTERED[name].direction > 0 else below
-        return rule(
-            correlation(m, name), 0.2, f"the correlation over settings of transfer with the {REGISTERED[name].about}"
-        )
-
-    return test
-
-
-def beats_install(m: Measured) -> ClaimResult:
-    """The registered forecast explains more of unseen settings than the install kind alone."""
-    return above(
-        gain_over_install(m),
-        0.05,
-        "leave-settings-out R² of the registered forecast less that of the install kind alone",
-    )
-
-
-def forecasts(m: Measured) -> ClaimResult:
-    """The registered forecast orders the settings."""
-    return above(forecast_correlation(m), 0.2, "the correlation over settings of the registered forecast with transfer")
-
-
-def linear_foretells(m: Measured) -> ClaimResult:
-    """At the lowest rate the linearised network foretells what training does."""
-    found = phase(m, FOLLOWED)
-    return at_most(
-        error_at(found, min(found.values("lr"))),
-        0.5,
-        "the error of the linearised network's forecast at the lowest rate",
-    )
-
-
-def linear_fails(m: Measured) -> ClaimResult:
-    """At the highest rate it does not."""
-    found = phase(m, FOLLOWED)
-    return at_least(
-        error_at(found, max(found.values("lr"))),
-        0.5,
-        "the error of the linearised network's forecast at the highest rate",
-    )
-
-
-def theory_holds(m: Measured) -> ClaimResult:
-    """Over settings, the linearised network orders the real moves."""
-    return above(
-        theory(m),
-        0.2,
-        "the correlation over settings between the linearised network's rise of the log-odds and the real one",
-    )
-
-
-_OURS: Any = partial(claim, source=sources.TRANSFER, published="registered here before the runs", unit="plain")
-
-FORETOLD_CLAIMS = (
-    claim(
-        "overlap", "Transfer follows the surface overlap of train and evaluation prompts.", "order of the plotted conditions",
-        _goes_with("overlap"), source=sources.INOCULATION, unit="plain",
-    ),
-    *(
-        _OURS(f"foretell-{name}", f"{'More' if REGISTERED[name].direction > 0 else 'Less'} transfer goes with the {REGISTERED[name].about}.", test=_goes_with(name))
-        for name in ("probe", "cosine", "log-odds", "loss", "linearised")
-    ),
-    _OURS("forecast", "The registered signs order settings by their transfer.", test=forecasts),
-    _OURS("forecast-install", "The registered signs foretell unseen settings better than the install kind alone.", test=beats_install),
-    _OURS("theory", "Over settings, the linearised network orders the moves of the network.", test=theory_holds),
-    _OURS("linear-low", "At low rates the linearised network foretells the move.", test=linear_foretells),
-    _OURS("linear-high", "At high rates the linearised network does not foretell the move.", test=linear_fails),
-)  # fmt: skip

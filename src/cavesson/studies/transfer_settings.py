@@ -430,23 +430,22 @@ _ON_FLAGS = (
     "voice, trained", "marker", "refusal", "refusal, trained", "spelling", "spelling, trained", "sycophancy", "hate", "wrong answers",
     "reward hack", "reward hack, trained",
 )  # fmt: skip
-_FLAGS = ("flag", "monitored", "password")
+_FLAGS = ("flag", "monitored")
+_OF_PROBLEMS = ("difficulty", "form of problem", "capitals", "password")
 _PROMPTED: tuple[Installed, ...] = ("static prompt", "dynamic prompt", "hint")
 
 FULL_SETTINGS = tuple(
-    dict.fromkeys(
-        name
-        for name in (
-            *(f"{apart}/{does}/weights" for does in _EVERYWHERE for apart in SEPARATORS),
-            *(f"{apart}/{does}/weights" for does in _ON_FLAGS for apart in _FLAGS),
-            *(f"{apart}/wrong answers/weights" for apart in SEPARATORS),
-            *(f"{apart}/{does}/{how}" for apart in ("flag", "monitored") for does in _EVERYWHERE for how in _PROMPTED),
-        )
-        if name in set(possible())
+    name
+    for name in (
+        *(f"{apart}/{does}/weights" for does in _EVERYWHERE for apart in SEPARATORS),
+        *(f"{apart}/{does}/weights" for does in _ON_FLAGS for apart in _FLAGS),
+        *(f"{apart}/wrong answers/weights" for apart in _OF_PROBLEMS),
+        *(f"{apart}/{does}/{how}" for apart in _FLAGS for does in _EVERYWHERE for how in _PROMPTED),
     )
+    if name in set(possible())
 ) + tuple(f"monitored/voice/weights/{thinking}" for thinking in THINKING)
-"""The settings of the preset `full`: two behaviours on every separator, every behaviour on three, prompts and hints on two, and with
-thoughts."""
+"""The settings of the preset `full`: two behaviours on every separator, every behaviour on two, wrong answers on those of problems,
+prompts and hints on two, and with thoughts."""
 
 REAL_SETTINGS = (
     *(f"real/{apart}/voice/weights" for apart in ("flag", "monitored", "meanings exchanged", "rephrased", "password", "position")),
