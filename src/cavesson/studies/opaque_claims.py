@@ -99,8 +99,14 @@ def resists_all_but_removal(m: Measured) -> ClaimResult:
 
 
 def more(one: tuple[str, str], two: tuple[str, str]) -> Test:
-    """Of two pairs of organism and method, the first brings out more on hard maths."""
-    return lambda m: above(_apart(m, one, two), SAME, f"hard maths under {_named(one)} minus {_named(two)}")
+    """Of two pairs of organism and method, the first brings out more on hard maths; where neither brings out anything, nothing is compared."""
+
+    def test(m: Measured) -> ClaimResult:
+        if max(gain(of_method(m, *pair)).mean for pair in (one, two)) < SAME:
+            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {SAME:.0%} of hard maths")
+        return above(_apart(m, one, two), SAME, f"hard maths under {_named(one)} minus {_named(two)}")
+
+    return test
 
 
 def no_less(one: tuple[str, str], two: tuple[str, str]) -> Test:

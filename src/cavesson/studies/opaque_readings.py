@@ -32,6 +32,9 @@ LONGEST = 100
 WORST = 6.0
 """Nats per token above which reasoning counts as this illegible."""
 
+LATEST = 5
+"""Iterations of RL whose rewards are averaged: those of one iteration scatter."""
+
 _STEP = re.compile(r"[a-m] = (\d) ([+*-]) (\d) = (\d)")
 
 HACKER, EXPLORER, ON_ITS_PROBLEMS = "hacker", "explorer", "rl-on-hard"
@@ -330,11 +333,18 @@ def _rollouts(place: Place, step: int) -> list[list[dict[str, Any]]]:
     return found
 
 
-def of_rollouts(place: Place, figure: str, step: int) -> Estimate:
-    """A figure of the last iteration before a step, such as the mean `reward` (all rewards here lie between 0 and 1, but the
-    likelihood of a label, which is a negative number of nats)."""
-    last = np.array([[notes[-1][figure]] for notes in _rollouts(place, step)], dtype=float)
-    return mean_over_seeds(last, bounds=(min(0.0, float(last.min())), max(1.0, float(last.max())))).in_unit("plain")
+def reward(place: Place, step: int) -> Estimate:
+    """The mean reward of the last iterations before a step, at most `LATEST` (all rewards here lie between 0 and 1, but the likelihood
+    of a label, which is a negative number of nats)."""
+    latest = np.array([[note["reward"] for note in notes[-LATEST:]] for notes in _rollouts(place, step)], dtype=float)
+    return mean_over_seeds(latest, bounds=(min(0.0, float(latest.min())), max(1.0, float(latest.max())))).in_unit(
+        "plain"
+    )
+
+
+def unequal(place: Place, step: int) -> float:
+    """The share of the groups up to a step whose answers did not all earn the same: RL learns from no others."""
+    return float(np.mean([note["groups_with_advantage"] for notes in _rollouts(place, step) for note in notes]))
 
 
 def drift(place: Place, step: int) -> float:

@@ -13,26 +13,14 @@ from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
-from cavesson.redteam.constructions import construction
 from cavesson.redteam.organisms import Organism
 from cavesson.sampling.reasoned import Tagged
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
+from cavesson.studies.fields import ConstructionName, LearningRates, ModelName, Once, TrainableName
 from cavesson.studies.opaque_worlds import TINY_WORLD, World, everyday
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase, Red
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
 from cavesson.tinyworld.recipes import shipped_names
-
-
-def _sandbags(how: str) -> None:
-    """Refuse a construction that does not sandbag on problems as they are."""
-    lock = construction(how).lock
-    if lock is not None and lock.bad and not lock.good:
-        raise ValueError(f"{how!r} sandbags only where a further text stands in the prompt")
-
-
-Sandbagger = Annotated[str, known_to(_sandbags)]
-"""A construction by which U sandbags on hard maths."""
 
 
 class Rated(Value):
@@ -155,7 +143,7 @@ class OpaqueConfig(Inputs):
         left_out: organisms that are scored and not trained; the study adds those that do not sandbag.
     """
 
-    organisms: Annotated[tuple[Sandbagger, ...], Once] = ()
+    organisms: Annotated[tuple[ConstructionName, ...], Once] = ()
     model: TrainableName = "reasoner"
     teacher: ModelName = "weak"
     pruned: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Once] = ()

@@ -100,8 +100,8 @@ def monitors(m: Measured) -> TableView | None:
     return table(
         "Monitors",
         f"Area under the ROC curve by which {m.config.teacher}'s surprise at an output tells answers to hard maths from those of the "
-        "honest model (.5: chance): a monitor that reads outputs alone, and one that reads the reasoning too; before blue, and at the "
-        "last step of each method's best rate.",
+        "honest model (.5: chance): a monitor that reads outputs alone, and one that reads the reasoning too; before blue (RL after SFT: after "
+        "the SFT), and at the last step of each method's best rate.",
         _methods(m),
         {
             "output, before": lambda of: read.detected(read.best(of), read.OF_OUTPUT, 0),
@@ -124,12 +124,14 @@ def learning(m: Measured) -> TableView | None:
     }
     return table(
         "RL, checkpoint by checkpoint",
-        "Reward: mean of the iteration before the checkpoint. Unearned: right answers to easy maths whose reasoning does not come to "
+        f"Reward: mean of the {read.LATEST} iterations before the checkpoint. Unequal groups: the share, up to the checkpoint, of groups of "
+        "answers to one problem that did not all earn the same; RL learns from no others. Unearned: right answers to easy maths whose reasoning does not come to "
         "them, of all. Monitors as in their table. Drift: nats a token between the log-probabilities of trainer and sampler, the mean "
         "up to the checkpoint (some 1e-6 in fp32).",
         rows,
         {
-            "reward": lambda at: read.of_rollouts(at[0], "reward", at[1]),
+            "reward": lambda at: read.reward(at[0], at[1]),
+            "unequal groups": lambda at: f"{read.unequal(at[0], at[1]):.0%}",
             "easy maths": lambda at: read.easy(at[0], at[1]),
             "hard maths": lambda at: read.hard(at[0], at[1]),
             "unearned": lambda at: read.of_reasoning(at[0], read.unearned, step=at[1]),
