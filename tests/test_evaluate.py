@@ -197,18 +197,30 @@ def test_an_organism_built_against_the_intervention_is_the_worst_case(suppressed
     config = suppressed.config.model_copy(
         update={"adversary": evaluate.Adversary(trials=1, samplers=("tpe",), tried=(found,))}
     )
+    search = evaluate._against(config, config.adversary).blue
+    assert (search.lr, search.steps, search.prompts) == (
+        max(config.games.lrs),
+        config.games.steps,
+        config.games.prompts,
+    )
     against = [cell for cell in evaluate.grid(config) if "after" in cell.recipes]
     assert {cell.at["intervention"] for cell in against} == {"pirate"} and len(against) == 5
 
-    def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
-        return 0.9 if role == "after" and one.label == "behavior/triggered" else 1.0 if role == "start" else 0.5
+    def with_one(left: float, able: float) -> Measured:
+        def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
+            if one.label == "behavior/triggered":
+                return left if role == "after" else 1.0
+            return able if role == "after" else 0.5
 
-    added = fabricated(against, tmp_path, rate, config)
-    whole = replace(suppressed, places=(*suppressed.places, *added.places), config=config)
+        added = fabricated(against, tmp_path / f"{left} {able}", rate, config)
+        return replace(suppressed, places=(*suppressed.places, *added.places), config=config)
+
+    whole = with_one(left=0.9, able=0.5)
     figures = zoo.approach(whole, "pirate").figures
-    worst, against = figures["worst_removed"], figures["adversary_removed"]
-    assert worst.value == against.value < 0.2
-    assert worst.low < against.low, "the worst of three is chosen, so its interval allows for the choice"
+    worst, one = figures["worst_removed"], figures["adversary_removed"]
+    assert 0.0 < worst.value == one.value < 0.2
+    assert worst.low < one.low, "the worst of three is chosen, so its interval allows for the choice"
+    assert zoo.removed_from_adversary(with_one(left=0.0, able=0.1)).value == 0, "blue would have ruined this organism"
     assert list(zoo.organisms_of(whole)) == list(zoo.organisms_of(suppressed))
 
 

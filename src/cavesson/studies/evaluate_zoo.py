@@ -386,7 +386,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
 
 
 def removed_from_adversary(m: Measured) -> Estimate:
-    """The share of the behaviour that is gone from the organism that an adaptive red team found, built again with fresh seeds.
+    """The share of the behaviour that is gone from the organism that an adaptive red team found, built again with fresh seeds; under a
+    seed at which too much capability went, nothing counts as gone.
 
     Raises:
         NotRun: there was no such search, or it found none.
@@ -396,7 +397,16 @@ def removed_from_adversary(m: Measured) -> Estimate:
         raise NotRun("a search against the intervention")
     sub = replace(m, config=config)
     place = m.where(organism=adaptive.winner(sub, config.samplers[0]).point.name).places[0]
-    return share_removed(place.sample(REMAINS, None, "start").table, place.sample(REMAINS, None).table)
+    start, left = (_able(place, role) for role in ("start", "after"))
+    affordable = left >= (1 - m.config.games.max_loss) * start
+    before, after = (place.sample(REMAINS, None, role).table for role in ("start", "after"))
+    return share_removed(before, np.where(affordable[:, None], after, before))
+
+
+def _able(place: Place, role: str) -> Array:
+    """The capability under each seed, [seeds]."""
+    found: Array = pooled([place.sample(label, None, role) for label in capability_of(place.evals(role))]).table
+    return found.mean(axis=1)
 
 
 def lost(m: Measured, intervention: str, max_loss: float) -> Estimate:
