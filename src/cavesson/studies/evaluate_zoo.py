@@ -405,8 +405,8 @@ def removed_from_adversary(m: Measured) -> Estimate:
 
 def _able(place: Place, role: str) -> Array:
     """The capability under each seed, [seeds]."""
-    found: Array = pooled([place.sample(label, None, role) for label in capability_of(place.evals(role))]).table
-    return found.mean(axis=1)
+    table = pooled([place.sample(label, None, role) for label in capability_of(place.evals(role))]).table
+    return np.asarray(table.mean(axis=1))
 
 
 def lost(m: Measured, intervention: str, max_loss: float) -> Estimate:
