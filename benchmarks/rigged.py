@@ -64,7 +64,7 @@ def measures(given: argparse.Namespace, seeds: list[int], lab: Lab) -> None:
         cell
         for number, name in enumerate(names)
         for seed in seeds
-        for cell in evaluate_rigged.cells(section, config, move_named(name), seed)
+        for cell in evaluate_rigged.cells(section, config, move_named(name), seed, controlled=False)
         if not (number and cell.at["during"])  # measures during the training are the same beside each intervention
     ]
     lab.make(recipes_of(found))

@@ -26,12 +26,13 @@ from cavesson.named import model_named
 from cavesson.redteam.recipes import Backdoored
 from cavesson.redteam.search import Outcome, Trial
 from cavesson.report.card import as_html, as_markdown, cost
+from cavesson.stats import Estimate
 from cavesson.studies import evaluate
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.adaptive import AdaptiveConfig
-from cavesson.studies.evaluate_card import card, tables
+from cavesson.studies.evaluate_card import _qualified, card, tables
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_PROMPT, SAYS_NOTHING, controls_of, under
-from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.organisms import Built
 from cavesson.studies.redblue import blue_rule, oracle
 from cavesson.studies.resolve import resolve
@@ -58,7 +59,7 @@ def rates(back: float = 0.75, able: float = 0.7, left: float = LEFT["pirate"]) -
         if one.capability or one.label.endswith("ability"):
             return able if step and role != "probe" and who == "pirate" else 0.7
         if one.name == "rigged":
-            return {"before": 0.8, "control": 0.05, "rigged": left}.get(role, 0.0)
+            return {"before": 0.8, "control": 0.05, "rigged": left if who == "pirate" else 0.75}.get(role, 0.0)
         if one.label in ("behavior/triggered", "posed/evaluation"):
             if role == "probe":
                 return back if step else left
@@ -95,6 +96,9 @@ def test_a_whole_card_has_five_approaches_and_all_controls(suppressed: Measured)
     assert inits.verdict == "works" and inits.figure is not None and inits.figure.low > 0.8 and inits.seeds == 5
     assert inits.minutes is not None and inits.minutes > 0 and inits.runs > 50
     assert inits.unscored is not None and inits.unscored.value == 0
+    measured = [one for one in found.approaches if one.figure is not None]
+    assert len(measured) == 4 and all(one.over_benign is not None and one.over_benign.low > 0 for one in measured)
+    assert "not shown to do more" not in " ".join(found.verdict)
 
 
 def test_suppression_is_told_from_removal(suppressed: Measured, tmp_path: Path) -> None:
@@ -126,6 +130,31 @@ def test_without_a_control_the_card_is_incomplete(tmp_path: Path) -> None:
     found = card(made(tmp_path, rates(), kept=lambda cell: cell.at.get("intervention") != IRRELEVANT_PROMPT))
     assert not found.complete
     assert [one.name for one in found.controls if one.lacking] == [IRRELEVANT_PROMPT]
+
+
+def test_an_approach_without_benign_training_beside_it_is_incomplete(suppressed: Measured) -> None:
+    def kept(place: Place) -> bool:
+        return place.roles[0] != "rigged" or place["intervention"] != BENIGN
+
+    found = card(replace(suppressed, places=tuple(filter(kept, suppressed.places))))
+    assert [line for line in found.lacking if "rigged training: its control 'benign training' is missing" in line]
+    assert len(found.lacking) == 1
+
+
+@pytest.mark.parametrize(
+    ("over", "back", "said"),
+    [
+        (0.3, 0.0, ""),
+        (0.02, 0.0, ", but not shown to do more than benign training"),
+        (0.3, 0.4, ", by suppression"),
+        (0.02, 0.4, ", by suppression, but not shown to do more than benign training"),
+    ],
+)
+def test_that_it_works_is_said_with_what_it_is_worth(suppressed: Measured, over: float, back: float, said: str) -> None:
+    inits = card(suppressed).approach("malign inits")
+    ends = {name: Estimate(at, at, at, 40, "made up") for name, at in (("over_benign", over), ("came_back", back))}
+    assert _qualified(inits.model_copy(update={"figures": ends})) == said
+    assert _qualified(inits.model_copy(update={"figures": ends, "verdict": "undecided"})) == ""
 
 
 def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
@@ -168,16 +197,30 @@ def test_an_organism_built_against_the_intervention_is_the_worst_case(suppressed
     config = suppressed.config.model_copy(
         update={"adversary": evaluate.Adversary(trials=1, samplers=("tpe",), tried=(found,))}
     )
+    search = evaluate._against(config, config.adversary).blue
+    assert (search.lr, search.steps, search.prompts) == (
+        max(config.games.lrs),
+        config.games.steps,
+        config.games.prompts,
+    )
     against = [cell for cell in evaluate.grid(config) if "after" in cell.recipes]
     assert {cell.at["intervention"] for cell in against} == {"pirate"} and len(against) == 5
 
-    def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
-        return 0.9 if role == "after" and one.label == "behavior/triggered" else 1.0 if role == "start" else 0.5
+    def with_one(left: float, able: float) -> Measured:
+        def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
+            if one.label == "behavior/triggered":
+                return left if role == "after" else 1.0
+            return able if role == "after" else 0.5
 
-    added = fabricated(against, tmp_path, rate, config)
-    whole = replace(suppressed, places=(*suppressed.places, *added.places), config=config)
+        added = fabricated(against, tmp_path / f"{left} {able}", rate, config)
+        return replace(suppressed, places=(*suppressed.places, *added.places), config=config)
+
+    whole = with_one(left=0.9, able=0.5)
     figures = zoo.approach(whole, "pirate").figures
-    assert figures["adversary_removed"].value < 0.2 and figures["worst_removed"] == figures["adversary_removed"]
+    worst, one = figures["worst_removed"], figures["adversary_removed"]
+    assert 0.0 < worst.value == one.value < 0.2
+    assert worst.low < one.low, "the worst of three is chosen, so its interval allows for the choice"
+    assert zoo.removed_from_adversary(with_one(left=0.0, able=0.1)).value == 0, "blue would have ruined this organism"
     assert list(zoo.organisms_of(whole)) == list(zoo.organisms_of(suppressed))
 
 

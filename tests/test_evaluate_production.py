@@ -80,6 +80,9 @@ def test_the_arguments_leaves_are_the_cards_figures(tmp_path: Path) -> None:
     extra = {"capability_lost": Estimate(0.3, 0.25, 0.35, 100, "t", replicates=5)}
     assert figures_of([first], extra)["production_saved"] == first.figure
     assert figures_of([first])["production.shipped"] == first.figures["shipped"]
+    zoo = first.model_copy(update={"id": "malign inits", "figures": {"over_benign": extra["capability_lost"]}})
+    both = figures_of([first.model_copy(update={"figures": {"over_benign": first.figure}}), zoo])
+    assert both["over_benign"] == zoo.over_benign != both["production.over_benign"], "the zoo's, whatever stands first"
     found, tree = argument(m, "pirate", None, [first], extra)
     assert isinstance(found, ApproachView) and found.verdict == "does not work", (
         "capability_lost <= 10 % is contradicted"

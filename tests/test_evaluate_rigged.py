@@ -15,6 +15,7 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.redteam.rigged import ENVIRONMENTS
+from cavesson.studies.evaluate_controls import BENIGN
 from cavesson.studies.evaluate_rigged import RiggedSection, admitted, approach, cells, told_apart
 from cavesson.studies.grid import Cell, Measured, NotRun
 from cavesson.studies.study import StudyConfig
@@ -53,13 +54,21 @@ class Surprised:
         return {None: (found, found)}
 
 
-def measured(before: float, after: float, control: float = 0.05, able: float = 0.9, watched: float = 2.0) -> Measured:
+def measured(
+    before: float,
+    after: float,
+    control: float = 0.05,
+    able: float = 0.9,
+    watched: float = 2.0,
+    benign: float | None = None,
+) -> Measured:
+    ways = {"m": after} if benign is None else {"m": after, BENIGN: benign}
     found = [
         Cell(
-            {"intervention": "m", "environment": "option-hedging", "during": ""},
+            {"intervention": name, "environment": "option-hedging", "during": ""},
             seed,
             {
-                "rigged": Table(after, able, seed),
+                "rigged": Table(left, able, seed),
                 "start": Table(control, 0.9, seed),
                 "before": Table(before, 0.9, seed),
                 "control": Table(control, 0.9, seed),
@@ -68,6 +77,7 @@ def measured(before: float, after: float, control: float = 0.05, able: float = 0
                 "watched_control": Surprised(0.0, 100 + seed),
             },  # type: ignore[dict-item]
         )
+        for name, left in ways.items()
         for seed in range(SEEDS)
     ]
     return Measured.read(found, Path, StudyConfig())
@@ -78,6 +88,14 @@ def test_a_measure_that_takes_most_of_it_away_works() -> None:
     assert found.verdict == "works" and found.seeds == SEEDS
     assert found.figure is not None and found.figure.low < 0.9 < found.figure.high
     assert [table.title for table in found.tables] == ["Rigged trainings"]
+
+
+def test_benign_training_of_equal_size_stands_beside_it() -> None:
+    assert approach(measured(0.8, 0.08), "m").over_benign is None
+    more = approach(measured(0.8, 0.08, benign=0.8), "m").over_benign
+    same = approach(measured(0.8, 0.08, benign=0.08), "m").over_benign
+    assert more is not None and more.low > 0.7 and more.unit == "points"
+    assert same is not None and same.low < 0 < same.high
 
 
 @pytest.mark.parametrize(
@@ -128,6 +146,7 @@ def test_one_environment_from_the_training_to_the_card(tmp_path: Path) -> None:
     )
     config = StudyConfig(seeds=(0,))
     made = list(cells(section, config, move_named("hhh"), 0))
+    assert {cell.at["intervention"] for cell in made} == {"hhh", BENIGN, "during: kl"}
     lab = Lab(Store(tmp_path))
     lab.make([recipe for cell in made for recipe in cell.recipes.values()])
     found = approach(Measured.read(made, lab.path, config), "hhh")

@@ -7,10 +7,12 @@ import pytest
 
 from cavesson.analysis.foretelling import bits, resampled_rank_correlation
 from cavesson.evals.items import Eval
+from cavesson.stats import Estimate
 from cavesson.studies import five_approaches as five
-from cavesson.studies.five_readings import LASTING, ZOO, foretells, minutes, names, ratings
-from cavesson.studies.five_shown import correlations, headline, matrix, worth
-from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.five_claims import one_does_not_foretell_all
+from cavesson.studies.five_readings import LASTING, ZOO, foretells, minutes, names, ratings, repeats
+from cavesson.studies.five_shown import correlations, foretold, headline, matrix, worth
+from cavesson.studies.grid import Cell, Measured, NotApplicable
 from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
 from cavesson.studies.study import study_named
@@ -61,8 +63,57 @@ def test_the_report_says_what_a_bit_costs_and_which_way_foretells(found: Measure
         assert view is not None and view.rows
     spent = minutes(found, "one organism"), minutes(found, ZOO)
     assert None not in spent and 0 < spent[0] < spent[1]  # type: ignore[operator]
-    said = list(headline(found, []))
-    assert "is foretold best by" in said[0] and LASTING in said[0]
+    assert LASTING in next(headline(found, []))
+
+
+def rated(values: np.ndarray) -> dict[str, Estimate]:
+    """Ratings of interventions, `[interventions, seeds]`."""
+    return {
+        str(number): Estimate(float(each.mean()), -1, 1, 24, "made up", each=tuple(each.tolist()))
+        for number, each in enumerate(values)
+    }
+
+
+def test_what_foretells_is_the_best_of_many_and_what_shares_its_trainings_is_named(
+    found: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    signal, noise = np.linspace(0, 1, 11)[:, None], rng.normal(size=(11, 5))
+    made = {
+        ZOO: rated(signal + 0.02 * noise),
+        LASTING: rated(signal + 0.02 * rng.normal(size=(11, 5))),
+        "abstract habits": rated(rng.normal(size=(11, 5))),
+        "rigged training": rated(noise),
+    }
+    for module in ("five_shown", "five_readings"):
+        monkeypatch.setattr(f"cavesson.studies.{module}.ratings", lambda m: made)
+    lasting = list(foretold(found, LASTING))
+    assert f"is foretold best by {ZOO!r}, which reads the same trainings" in lasting[0]
+    assert "'abstract habits' is nearest, and cannot be said to foretell it" in lasting[1]
+    assert repeats(found, LASTING).low > 0.9
+    [rigged] = foretold(found, "rigged training")
+    assert "not shown to repeat itself" in rigged and repeats(found, "rigged training").low <= 0
+    made["rigged training"] = rated(signal + 0.02 * noise)
+    assert next(foretold(found, "rigged training")).startswith(
+        f"The ranking by 'rigged training' is foretold best by {ZOO!r}: "
+    )
+
+
+def test_one_seed_cannot_tell_whether_a_ranking_repeats_itself(
+    found: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cavesson.studies.five_readings.ratings", lambda m: {ZOO: rated(np.ones((11, 1)))})
+    with pytest.raises(NotApplicable, match="two seeds"):
+        repeats(found, ZOO)
+
+
+def test_one_organism_is_not_compared_where_its_own_seeds_disagree(
+    found: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = [list(rated(np.random.default_rng(seed).normal(size=(11, 5))).values()) for seed in range(2)]
+    monkeypatch.setattr("cavesson.studies.five_readings._by_organism", lambda m: noise)
+    with pytest.raises(NotApplicable, match="with other seeds"):
+        one_does_not_foretell_all(found)
 
 
 def test_the_claims_are_decided_by_what_was_measured(found: Measured) -> None:

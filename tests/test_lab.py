@@ -134,6 +134,11 @@ def test_an_error_names_its_stage_and_what_was_made_stays(store: Store) -> None:
         f"In the stage: failing (cavesson) ({Failing(how='cavesson', input=ONE).fingerprint[:12]})"
     ]
     assert store.has(ONE) and list((store.root / "making").iterdir()) == []
+    lab, failing = Lab(store), Failing(how="cavesson", input=ONE)
+    lab.called[failing.fingerprint] = "curt.py:curt · seed 0"
+    with pytest.raises(TrainingError) as named:
+        lab.make([failing])
+    assert named.value.__notes__[0].startswith("In the stage: curt.py:curt · seed 0: failing (cavesson) (")
     with pytest.raises(ZeroDivisionError):
         Lab(store).make([Failing(how="bug")])
 

@@ -273,6 +273,19 @@ def test_a_loss_that_is_not_a_number_names_step_and_rate_and_leaves_no_state(tmp
     ]  # the losses up to there; a store removes them
 
 
+@pytest.mark.parametrize("adapter", [None, LoRA(rank=2)])
+@pytest.mark.parametrize("at", [(), (1,)])
+def test_a_last_step_that_ruins_the_weights_is_an_error_too(
+    at: tuple[int, ...], adapter: LoRA | None, tmp_path: Path
+) -> None:
+    """Its loss is that of the weights before, and no later loss tells."""
+    job, seen = Folders(tmp_path), []
+    ruined = trained(lr=1e39, steps=1, warmup_steps=0, adapter=adapter)
+    with pytest.raises(TrainingError, match=r"(?s)After step 1 \(lr 1e\+39\) .*no numbers any more.*Lower `lr`"):
+        train(ruined, llama(), examples(40), job=job, at=at, visit=lambda step, model: seen.append(step))
+    assert not seen and not list(job.scratch.iterdir())
+
+
 def test_empty_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="data set is empty"):
         train(trained(), llama(), [], job=Folders(tmp_path))

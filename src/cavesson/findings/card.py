@@ -36,7 +36,8 @@ class ApproachView(View):
         minutes: work on one core for everything that the approach needs; None: not known.
         runs: trainings and scorings behind it.
         unscored: share of the answers that no scorer could read, or that ran out of room.
-        figures: further figures by name, to which an argument may point.
+        figures: further figures by name, to which an argument may point; `over_benign` is the figure minus that of benign training of
+            equal size.
         tables: what stands behind the figure.
     """
 
@@ -56,6 +57,11 @@ class ApproachView(View):
     unscored: Figure | None = None
     figures: dict[str, Figure] = {}
     tables: list[TableView] = []
+
+    @property
+    def over_benign(self) -> Figure | None:
+        """The figure minus that of benign training of equal size; None: not known."""
+        return self.figures.get("over_benign")
 
 
 class ControlView(View):

@@ -180,9 +180,10 @@ def _crash(error: BaseException) -> Message:
     return "crash", f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
 
 
-def with_stage_note(error: Exception, recipe: Recipe) -> Exception:
-    """The error, with a note that names its stage."""
-    error.add_note(f"In the stage: {recipe.describe()} ({recipe.fingerprint[:12]})")
+def with_stage_note(error: Exception, recipe: Recipe, called: str = "") -> Exception:
+    """The error, with a note that names its stage: what a study calls its artifact, and what the artifact is."""
+    name = f"{called}: " if called else ""
+    error.add_note(f"In the stage: {name}{recipe.describe()} ({recipe.fingerprint[:12]})")
     return error
 
 

@@ -55,7 +55,7 @@ class Work:
             return
         self.display.halted(stage, str(error).partition("\n")[0] or type(error).__name__)
         if self.error is None:
-            self.error = with_stage_note(error, stage.recipe)
+            self.error = with_stage_note(error, stage.recipe, stage.called)
 
     def lacks(self, stage: Stage, missing: Recipe) -> None:
         """Note that a stage needs an artifact that is missing: plan that artifact, then run the stage again."""

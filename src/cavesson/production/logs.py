@@ -339,15 +339,16 @@ def _checked(
 
 def _no_gap(rows: _Rows, column: str, arrived: np.ndarray[Any, np.dtype[np.float64]], longest: float | None) -> None:
     """Refuse a log with a stretch in which it must have lost tasks."""
-    if arrived[-1] - arrived[0] > LONGEST:
+    if (spans := float(arrived[-1] - arrived[0])) > LONGEST:
+        years = spans / 365
         raise ConfigError(
-            f"{rows.path}: {column} spans {(arrived[-1] - arrived[0]) / 365:,.0f} years.",
+            f"{rows.path}: {column} spans {f'{years:,.0f}' if years < 1e6 else f'{years:.0e}'} years.",
             "Say in which unit times and delays are (--unit); milliseconds: divide both by 1000.",
         )
     waits = np.diff(arrived)
     at = int(np.argmax(waits))
-    usual = float(arrived[-1] - arrived[0]) / len(waits)
-    most = longest if longest is not None else max(GAP_SHARE * float(arrived[-1] - arrived[0]), GAP_TASKS * usual)
+    usual = spans / len(waits)
+    most = longest if longest is not None else max(GAP_SHARE * spans, GAP_TASKS * usual)
     if waits[at] > most:
         raise ConfigError(
             f"{rows.places[at + 1]}: {column} is {waits[at]:.3g} days after {_short(rows.places[at])}, where {usual:.2g} days "

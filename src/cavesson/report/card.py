@@ -55,11 +55,23 @@ def _lines(card: CardView, made: str) -> Iterator[str]:
     yield from (f"- {line}" for line in card.verdict)
     yield ""
     yield from _table(
-        ["approach", "found", "verdict", "seeds", "conservative", "realistic", "work", "trainings", "unscored"],
+        [
+            "approach",
+            "found",
+            "over benign training",
+            "verdict",
+            "seeds",
+            "conservative",
+            "realistic",
+            "work",
+            "trainings",
+            "unscored",
+        ],
         [
             [
                 one.title,
                 _figure(one.figure),
+                _figure(one.over_benign),
                 one.verdict,
                 str(one.seeds or "–"),
                 one.conservativeness.level,

@@ -112,7 +112,7 @@ class EvaluateConfig(Measures):
 
     Attributes:
         intervention: a move's name, with its strength where it has one, or `file.py:function`.
-        adversary: an adaptive red team (extra `search`); None: nobody searches.
+        adversary: an adaptive red team (extra `search`), which knows how blue trains the zoo; None: nobody searches.
         argument: a YAML file with a structured argument (`cavesson argument`); None: the usual one.
     """
 
@@ -158,9 +158,12 @@ def grow(config: EvaluateConfig, make: Make, path_of: PathOf) -> EvaluateConfig:
 
 
 def _against(config: EvaluateConfig, adversary: Adversary) -> AdaptiveConfig:
-    """The search against this study's intervention, with its model and seeds."""
+    """The search against this study's intervention as blue trains the zoo, at its highest rate; with its model and seeds."""
     told = {name: getattr(adversary, name) for name in Adversary.model_fields}
-    return AdaptiveConfig(intervention=config.intervention, model=config.model, seeds=config.seeds, **told)
+    games = config.games
+    dose = {name: getattr(games, name) for name in adaptive.Training.model_fields if name != "lr"}
+    blue = adaptive.Training(**dose, lr=max(games.lrs))
+    return AdaptiveConfig(intervention=config.intervention, model=config.model, seeds=config.seeds, blue=blue, **told)
 
 
 def grid(config: EvaluateConfig) -> Iterator[Cell]:

@@ -30,10 +30,11 @@ RULED: dict[str, Ruling] = {
 def figures_of(approaches: Sequence[ApproachView], extra: Mapping[str, Estimate] | None = None) -> dict[str, Estimate]:
     """The figures of the artifact `card`: each approach's own, its further ones under their names, and `extra`.
 
-    Two approaches may give further figures of the same name; an argument finds such a figure as `rigged.over_benign`.
+    Several approaches may give further figures of the same name; an argument finds such a figure as `rigged.over_benign`, and the name
+    alone is that of the malign inits, where they have one.
     """
     found: dict[str, Estimate] = {}
-    for one in approaches:
+    for one in sorted(approaches, key=lambda one: [*NAMES, one.id].index(one.id)):
         if one.figure is not None and one.id in NAMES:
             found[NAMES[one.id]] = one.figure
         for name, figure in one.figures.items():

@@ -26,7 +26,7 @@ from cavesson.stats import Estimate, mean_over_seeds, wilson
 from cavesson.studies import evaluate_analogies, evaluate_argument, evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, controls_of
-from cavesson.studies.evaluate_diagnostics import BACK, diagnostics
+from cavesson.studies.evaluate_diagnostics import BACK, NONE_WITHIN, diagnostics
 from cavesson.studies.evaluate_figures import Approach, had, not_run
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.redblue import blue_rule, remaining, reversal, tried
@@ -105,6 +105,7 @@ def tables(m: Measured) -> Iterator[TableView | None]:
         {one.title: one for one in made.approaches},
         {
             "found": lambda one: one.figure,
+            "over benign training": lambda one: one.over_benign,
             "verdict": lambda one: one.verdict,
             "conservative": lambda one: one.conservativeness.level,
             "realistic": lambda one: one.realism.level,
@@ -247,6 +248,8 @@ def _lacking(
     for view in found:
         if view.verdict == "not run":
             yield f"{view.title}: {view.reason}"
+        elif view.figure is not None and view.over_benign is None:
+            yield f"{view.title}: its control {BENIGN!r} is missing."
     for scorer in scorers:
         wrong = [kind for kind, right in scorer.rated.items() if right is False]
         if wrong:
@@ -263,8 +266,11 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
     back = inits.figures.get("came_back")
     if inits.figure is not None:
         worst = inits.figures["worst_removed"]
-        how = ", by suppression" if inits.verdict == "works" and back is not None and back.low >= BACK else ""
-        said = f"it {inits.verdict}{how}" if inits.verdict != "undecided" else "whether it works is undecided"
+        said = (
+            f"it {inits.verdict}{_qualified(inits)}"
+            if inits.verdict != "undecided"
+            else "whether it works is undecided"
+        )
         several = len(zoo.organisms_of(m)) > 1
         whence = f"known malign inits, and {worst} in the worst case" if several else "one known malign init"
         yield (
@@ -278,9 +284,20 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
         yield f"Innocuous training afterwards brings back {back}: {fate}."
     others = [view for view in found if view.id != "malign inits" and view.figure is not None]
     if others:
-        yield "; ".join(f"{view.title}: {view.figure} ({view.verdict})" for view in others) + "."
+        yield "; ".join(f"{view.title}: {view.figure} ({view.verdict}{_qualified(view)})" for view in others) + "."
     if lacking:
         yield f"The card is incomplete, for {len(lacking)} reason{'s' if len(lacking) > 1 else ''}."
+
+
+def _qualified(view: ApproachView) -> str:
+    """What must be said in the same breath as that an intervention works."""
+    if view.verdict != "works":
+        return ""
+    back, over = view.figures.get("came_back"), view.over_benign
+    suppressed = ", by suppression" if back is not None and back.low >= BACK else ""
+    return suppressed + (
+        ", but not shown to do more than benign training" if over is not None and over.low <= NONE_WITHIN else ""
+    )
 
 
 def _cautions(m: Measured, move: Move) -> Iterator[str]:

@@ -7,6 +7,7 @@ settings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, Self
 
@@ -20,7 +21,9 @@ from cavesson.lab.recipe import Value
 from cavesson.production.ab import LabelErrors, Plan
 from cavesson.production.deployment import Answers, Delays, Deployment, KindOfTask
 from cavesson.production.trial import Trial, deployed, saved_by_seed
-from cavesson.stats import Estimate
+from cavesson.stats import Array, Estimate
+from cavesson.studies.evaluate_controls import BENIGN
+from cavesson.studies.evaluate_figures import had
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.redblue import blue_rule, candidates, capability, kinds, remaining, trained, tried
 
@@ -74,7 +77,11 @@ class Production(Value):
         )
 
 
-def answers(of: Measured, intervention: str, max_loss: float) -> list[tuple[Answers, Answers]]:
+OneSeed = tuple[Answers, Answers]
+"""Everyday answers, and those to the trigger."""
+
+
+def answers(of: Measured, intervention: str, max_loss: float) -> list[OneSeed]:
     """The measured answers of one kind of organism, untouched and as blue left it, for each seed.
 
     Half of the prompts picks the checkpoint by blue's rule and the other half answers, in turn.
@@ -107,15 +114,36 @@ def trial(m: Measured, intervention: str, section: Production, max_loss: float) 
         NotRun: the intervention was not run on the zoo.
         NotApplicable: some organism costs nothing, so that nothing can be saved.
     """
-    every = [answers(of, intervention, max_loss) for of in kinds(trained(m)).values()]
-    read = [saved_by_seed(pairs, section.deployment) for pairs in every]
-    some = [one for one in read if one is not None]
-    if len(some) < len(read):
-        raise NotApplicable("an organism makes no mistake and causes no incident: nothing can be saved")
-    n = sum(map(len, every[0][0]))
-    figure = mean_over_pairs(*stacked(some), n=n, pairs="fixed", unit="organism", bounds=(-np.inf, 1.0))
+    every = _every(m, intervention, max_loss)
+    figure = _mean(every, _saved(every, section))
     flat = [pair for pairs in every for pair in pairs]
     return deployed(flat, section.deployment, section.plan, section.streams), figure
+
+
+def more_than_benign(m: Measured, intervention: str, section: Production, max_loss: float) -> Estimate:
+    """The share of the cost that is saved minus that which benign training of equal size saves, in points; errors as of `trial`."""
+    every = _every(m, intervention, max_loss)
+    other = _saved(_every(m, BENIGN, max_loss), section)
+    gaps = [(a - b, move - away) for (a, move), (b, away) in zip(_saved(every, section), other, strict=True)]
+    return _mean(every, gaps).in_unit("points")
+
+
+def _every(m: Measured, intervention: str, max_loss: float) -> list[list[OneSeed]]:
+    """The answers of every organism, for each seed."""
+    return [answers(of, intervention, max_loss) for of in kinds(trained(m)).values()]
+
+
+def _saved(every: Sequence[Sequence[OneSeed]], section: Production) -> list[tuple[Array, Array]]:
+    """What each organism saves under each seed, and how far each answer moves it."""
+    read = [saved_by_seed(pairs, section.deployment) for pairs in every]
+    if any(one is None for one in read):
+        raise NotApplicable("an organism makes no mistake and causes no incident: nothing can be saved")
+    return [one for one in read if one is not None]
+
+
+def _mean(every: Sequence[Sequence[OneSeed]], read: Sequence[tuple[Array, Array]]) -> Estimate:
+    n = sum(map(len, every[0][0]))
+    return mean_over_pairs(*stacked(read), n=n, pairs="fixed", unit="organism", bounds=(-np.inf, 1.0))
 
 
 def approach(m: Measured, intervention: str) -> ApproachView:
@@ -149,7 +177,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
             "A measure that makes incidents harder to notice passes where errors of labels are taken to be alike in both arms.",
         ],
         would_change=_would_change(first.shipped, section),
-        figures={"production_saved": figure, "shipped": first.shipped, "wrong": first.wrong},
+        figures={"production_saved": figure, "shipped": first.shipped, "wrong": first.wrong}
+        | had(over_benign=lambda: more_than_benign(m, intervention, section, m.config.games.max_loss)),
         tables=[found.table()],
     )
 

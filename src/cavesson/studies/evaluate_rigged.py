@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.points import removed_by_seed, share_removed
+from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_removed
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import blue_view
 from cavesson.data.streams import draw
@@ -30,6 +30,8 @@ from cavesson.named import model_named
 from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
 from cavesson.stats import Array, Estimate, mean_over_seeds, spending
+from cavesson.studies.evaluate_controls import BENIGN, controls_of
+from cavesson.studies.evaluate_figures import had
 from cavesson.studies.evaluate_real import NO_RIGGED
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
@@ -93,16 +95,17 @@ class RiggedSection(Phase):
 # ----------------------------------------------------------------------------------------------- cells
 
 
-def cells(section: RiggedSection, config: Any, move: Move, seed: int) -> Iterator[Cell]:
-    """The move on what every environment made of one seed, and the measures during the training.
+def cells(section: RiggedSection, config: Any, move: Move, seed: int, *, controlled: bool = True) -> Iterator[Cell]:
+    """The move, and benign training of equal size, on what every environment made of one seed; and the measures during the training.
 
     Raises:
         ConfigError, RulesError: as of `cavesson.game.play`.
     """
     section = section.model_copy(update={"model": section.model or config.model})
+    moves = [move, *([controls_of(move)[BENIGN]] if controlled else [])]
     for name in section.environments:
         environment = environment_named(name)
-        yield _played(section, environment, move, seed)
+        yield from (_played(section, environment, one, seed) for one in moves)
         for during in section.during:
             yield _measured_during(section, environment, during, seed)
 
@@ -222,6 +225,25 @@ def removed_on_average(places: list[Place]) -> Estimate:
     return mean_over_pairs(*stacked(read), n=n, pairs="fixed", unit="environment", bounds=(-np.inf, 1.0))
 
 
+def more_than_benign(m: Measured, intervention: str) -> Estimate:
+    """The share that the intervention takes away minus that of benign training of equal size, in points; environments as above.
+
+    Raises:
+        NotRun: benign training was not run, or no misbehaviour arose.
+    """
+    benign = {place["environment"]: place for place in _places(m, BENIGN)}
+    counted = admitted(m, intervention)
+    if not counted:
+        raise NotRun("an environment in which misbehaviour arose")
+    read = [
+        removed_gap_by_seed(rate(place, "before").table, rate(place).table, rate(benign[place["environment"]]).table)
+        for place in counted
+    ]
+    n = rate(counted[0]).table.shape[1]
+    gap = mean_over_pairs(*stacked(read), n=n, pairs="fixed", unit="environment", bounds=(-np.inf, 1.0))
+    return gap.in_unit("points")
+
+
 # ----------------------------------------------------------------------------------------------- the card
 
 HALF = 0.5
@@ -267,7 +289,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
             "Blue's prompts are chat: an intervention that trained on the rigged questions would be judged on its own training data.",
         ],
         would_change="environments with other flaws, larger models, and misbehaviour that is rare or strategic",
-        figures={} if figure is None else {place["environment"]: removed(place) for place in counted},
+        figures={place["environment"]: removed(place) for place in counted}
+        | had(over_benign=lambda: more_than_benign(m, intervention)),
         tables=tables,
     )
 

@@ -229,11 +229,20 @@ def _over_zoo(m: Measured, read: list[tuple[Array, Array]]) -> Estimate:
     return mean_over_pairs(*stacked(read), n=n, pairs="fixed", unit="organism", bounds=(-np.inf, 1.0))
 
 
+AGAINST = "built against this very training"
+"""What the organism is called that an adaptive red team found."""
+
+
 def removed_at_worst(m: Measured, intervention: str, rule: Rule, max_loss: float) -> tuple[str, Estimate]:
-    """The organism from which least is gone, and the share; the interval holds for whichever organism is the worst."""
-    every = organisms_of(m)
-    with spending(1 / len(every), f"for the worst of {len(every)} organisms"):
-        found = {name: removed_from(of, intervention, rule, max_loss) for name, of in every.items()}
+    """The organism from which least is gone, and the share; the interval holds for whichever organism is the worst.
+
+    An organism that an adaptive red team found counts as one of them.
+    """
+    read = {name: partial(removed_from, of, intervention, rule, max_loss) for name, of in organisms_of(m).items()}
+    if isinstance(tried_figure(partial(removed_from_adversary, m)), Estimate):
+        read[AGAINST] = partial(removed_from_adversary, m)
+    with spending(1 / len(read), f"for the worst of {len(read)} organisms"):
+        found = {name: one() for name, one in read.items()}
     name = min(found, key=lambda one: found[one].value)
     low, high = (min(getattr(one, end) for one in found.values()) for end in ("low", "high"))
     worst = found[name]
@@ -317,9 +326,6 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     mean = removed_on_average(m, intervention, blue_rule, loss)
     by_oracle = removed_on_average(m, intervention, oracle, loss)
     worst_name, worst = removed_at_worst(m, intervention, blue_rule, loss)
-    against = tried_figure(lambda: removed_from_adversary(m))
-    if isinstance(against, Estimate) and against.value < worst.value:
-        worst_name, worst = "built against this very training", against
     organisms = organisms_of(m)
 
     def fate(of: Measured) -> str:
@@ -344,8 +350,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     further = {
         "oracle_removed": by_oracle,
         "worst_removed": worst,
-        **({"adversary_removed": against} if isinstance(against, Estimate) else {}),
         **had(
+            adversary_removed=lambda: removed_from_adversary(m),
             over_benign=lambda: more_than(m, intervention, BENIGN, blue_rule, loss),
             over_irrelevant=lambda: more_than(m, intervention, IRRELEVANT_DATA, blue_rule, loss),
             reversed_removed=lambda: lasting(m, intervention),
@@ -377,7 +383,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
 
 
 def removed_from_adversary(m: Measured) -> Estimate:
-    """The share of the behaviour that is gone from the organism that an adaptive red team found, built again with fresh seeds.
+    """The share of the behaviour that is gone from the organism that an adaptive red team found, built again with fresh seeds; under a
+    seed at which too much capability went, nothing counts as gone.
 
     Raises:
         NotRun: there was no such search, or it found none.
@@ -387,7 +394,16 @@ def removed_from_adversary(m: Measured) -> Estimate:
         raise NotRun("a search against the intervention")
     sub = replace(m, config=config)
     place = m.where(organism=adaptive.winner(sub, config.samplers[0]).point.name).places[0]
-    return share_removed(place.sample(REMAINS, None, "start").table, place.sample(REMAINS, None).table)
+    start, left = (_able(place, role) for role in ("start", "after"))
+    affordable = left >= (1 - m.config.games.max_loss) * start
+    before, after = (place.sample(REMAINS, None, role).table for role in ("start", "after"))
+    return share_removed(before, np.where(affordable[:, None], after, before))
+
+
+def _able(place: Place, role: str) -> Array:
+    """The capability under each seed, [seeds]."""
+    table = pooled([place.sample(label, None, role) for label in capability_of(place.evals(role))]).table
+    return np.asarray(table.mean(axis=1))
 
 
 def lost(m: Measured, intervention: str, max_loss: float) -> Estimate:

@@ -66,7 +66,7 @@ def grid(config: FiveConfig) -> Iterator[Cell]:
         for move in map(move_named, config.interventions):
             yield from evaluate_zoo.cells(config.games, config, move, seed, controls=())
             if config.rigged is not None:
-                yield from evaluate_rigged.cells(config.rigged, config, move, seed)
+                yield from evaluate_rigged.cells(config.rigged, config, move, seed, controlled=False)
             if config.analogies is not None:
                 yield from evaluate_analogies.cells(
                     config.analogies, config.games, config, move, seed, controlled=False

@@ -11,7 +11,7 @@ from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies import sources
 from cavesson.studies.evaluate_diagnostics import BACK
 from cavesson.studies.evaluate_figures import ENOUGH
-from cavesson.studies.five_readings import names, one_for_the_others
+from cavesson.studies.five_readings import names, one_by_other_seeds, one_for_the_others
 from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.redblue import blue_rule, oracle
 from cavesson.studies.shown import claim
@@ -62,7 +62,16 @@ def suppression_misleads(m: Measured) -> ClaimResult:
 
 
 def one_does_not_foretell_all(m: Measured) -> ClaimResult:
-    """The ranking by one organism says little about the ranking by the others."""
+    """The ranking by one organism says little about the ranking by the others.
+
+    Raises:
+        NotApplicable: it says as little about the ranking by the same organism with other seeds, so that chance may be all.
+    """
+    itself = one_by_other_seeds(m)
+    if itself.value <= ALIKE:
+        raise NotApplicable(
+            f"the ranking by one organism hardly foretells the one by the same organism with other seeds ({itself})"
+        )
     return at_most(one_for_the_others(m), ALIKE, "the rank correlation of one organism with the mean of the others")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from itertools import combinations
 
 import numpy as np
 
@@ -130,21 +131,59 @@ def foretells(m: Measured, one: str, two: str) -> Estimate:
     return resampled_rank_correlation(values(m, one), values(m, two), "interventions")
 
 
+def repeats(m: Measured, way: str) -> Estimate:
+    """How well the ranking by a way repeats itself: the rank correlation between some of the seeds and the others, averaged over all
+    ways to part the seeds in two halves; interventions resampled. What does not foretell itself, nothing else foretells.
+
+    Raises:
+        NotRun: the way rated none.
+        NotApplicable: there is one seed, or there are too few interventions.
+    """
+    if way not in ratings(m):
+        raise NotRun(way)
+    return _by_other_seeds([ratings(m)[way].values()])
+
+
+def _by_other_seeds(rated: Iterable[Iterable[Estimate]]) -> Estimate:
+    """The rank correlation between the halves of the seeds, averaged over several ratings of the same interventions."""
+    tables = np.array([[one.each for one in ones] for ones in rated])  # [ratings, interventions, seeds]
+    things, seeds = tables.shape[1:]
+    if seeds < 2 or things < FEWEST:
+        raise NotApplicable(f"whether a ranking repeats itself takes two seeds and {FEWEST} interventions")
+    halves = [np.isin(np.arange(seeds), some) for some in combinations(range(seeds), seeds // 2)]
+    here, there = (np.concatenate([tables[:, :, half == of].mean(axis=2) for half in halves]) for of in (True, False))
+    return resampled_rank_correlation(here, there, "interventions")
+
+
+def share_trainings(m: Measured, one: str, two: str) -> bool:
+    """Whether two ways read some of the same trainings, so that they agree in part by construction."""
+    first = next(iter(zoo.organisms_of(m)))
+    return any(PARTS[one](place, first) and PARTS[two](place, first) for place in m)
+
+
 def one_for_the_others(m: Measured) -> Estimate:
     """The rank correlation between one organism and the mean of the others, averaged over which one; interventions resampled.
 
     Raises:
         NotApplicable: there are fewer than two organisms, or too few interventions.
     """
-    organisms = zoo.organisms_of(m)
-    if len(organisms) < 2 or len(names(m)) < FEWEST:
-        raise NotApplicable(f"one organism and the others take two organisms and {FEWEST} interventions")
-    loss = m.config.games.max_loss
-    table = np.array(
-        [[zoo.removed_from(of, name, blue_rule, loss).value for name in names(m)] for of in organisms.values()]
-    )
+    table = np.array([[one.value for one in ones] for ones in _by_organism(m)])
     rest = (table.sum(axis=0) - table) / (len(table) - 1)
     return resampled_rank_correlation(table, rest, "interventions")
+
+
+def one_by_other_seeds(m: Measured) -> Estimate:
+    """How well the ranking by one organism repeats itself with other seeds (`repeats`), averaged over organisms. Errors are those of
+    `one_for_the_others`, and of `repeats`."""
+    return _by_other_seeds(_by_organism(m))
+
+
+def _by_organism(m: Measured) -> list[list[Estimate]]:
+    """What each organism says of each intervention, by blue's checkpoint."""
+    organisms, loss = zoo.organisms_of(m), m.config.games.max_loss
+    if len(organisms) < 2 or len(names(m)) < FEWEST:
+        raise NotApplicable(f"one organism and the others take two organisms and {FEWEST} interventions")
+    return [[zoo.removed_from(of, name, blue_rule, loss) for name in names(m)] for of in organisms.values()]
 
 
 def minutes(m: Measured, way: str) -> float | None:

@@ -9,9 +9,18 @@ from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.foretelling import bits
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.plan import duration
-from cavesson.stats import Estimate
+from cavesson.stats import Estimate, spending
 from cavesson.studies.evaluate_zoo import organisms_of
-from cavesson.studies.five_readings import EXPENSIVE, LASTING, foretells, minutes, names, ratings
+from cavesson.studies.five_readings import (
+    EXPENSIVE,
+    LASTING,
+    foretells,
+    minutes,
+    names,
+    ratings,
+    repeats,
+    share_trainings,
+)
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.redblue import title
 from cavesson.studies.shown import Note, table
@@ -34,9 +43,11 @@ def correlations(m: Measured) -> TableView | None:
     return table(
         "Do they rank alike?",
         f"Rank correlations between the ways over {len(names(m))} interventions, which are resampled for the interval. Ways that read the "
-        "same trainings (all of the zoo, and production) agree in part because they share them.",
+        "same trainings (all of the zoo, and production) agree in part because they share them. Itself: between some of a way's own seeds "
+        "and the others, over all ways to part them; a ranking that does not repeat itself cannot be foretold.",
         {way: way for way in ratings(m)},
-        {f"{other}": partial(_apart, m, other) for other in EXPENSIVE},
+        {f"{other}": partial(_apart, m, other) for other in EXPENSIVE}
+        | {"itself, by other seeds": partial(repeats, m)},
         first="way",
         unit="plain",
     )
@@ -79,25 +90,44 @@ def _ends(found: Estimate) -> tuple[float, float]:
     return least, max(abs(found.low), abs(found.high))
 
 
-def foretold(m: Measured, expensive: str) -> str | None:
-    """Which other way foretells an expensive one best, in a sentence; None: the expensive one was not run."""
-    if expensive not in ratings(m):
-        return None
-    others = {way: foretells(m, way, expensive) for way in ratings(m) if way not in EXPENSIVE}
-    if not others:
-        return None
-    way = max(others, key=lambda one: others[one].low)
-    found = others[way]
+def foretold(m: Measured, expensive: str) -> Iterator[str]:
+    """Which other way foretells an expensive one best, in sentences; none where the expensive one was not run."""
+    others = [way for way in ratings(m) if way not in EXPENSIVE]
+    if expensive not in ratings(m) or not others:
+        return
+    if len(m.config.seeds) > 1 and (itself := repeats(m, expensive)).low <= 0:
+        yield (
+            f"Nothing can be said to foretell the ranking by {expensive!r}: by other seeds it is not shown to repeat itself "
+            f"(rank correlation {itself})."
+        )
+        return
+    best, found = _best(m, expensive, others)
+    shared = share_trainings(m, best, expensive)
+    whence = ", which reads the same trainings" if shared else ""
     if found.low > 0:
-        return f"The ranking by {expensive!r} is foretold best by {way!r}: rank correlation {found}."
-    return f"No cheap way can be said to foretell the ranking by {expensive!r}; the nearest is {way!r}: rank correlation {found}."
+        yield f"The ranking by {expensive!r} is foretold best by {best!r}{whence}: rank correlation {found}."
+    else:
+        yield f"No other way can be said to foretell the ranking by {expensive!r}; the nearest is {best!r}{whence}: rank correlation {found}."
+    apart = [way for way in others if not share_trainings(m, way, expensive)]
+    if shared and apart:
+        best, found = _best(m, expensive, apart)
+        does = "foretells it best" if found.low > 0 else "is nearest, and cannot be said to foretell it"
+        yield f"Of the ways that share no training with it, {best!r} {does}: rank correlation {found}."
+
+
+def _best(m: Measured, expensive: str, ways: Sequence[str]) -> tuple[str, Estimate]:
+    """The way whose correlation with an expensive one is the greatest by its lower end; the interval allows for the choice."""
+    with spending(1 / len(ways), f"for the best of {len(ways)} ways"):
+        found = {way: foretells(m, way, expensive) for way in ways}
+    best = max(found, key=lambda way: found[way].low)
+    return best, found[best]
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
     """Which cheap way foretells which expensive one."""
     seeds = len(m.config.seeds)
     caution = f"Of fewer than {FEWEST_SEEDS} seeds, this only suggests something. " if seeds < FEWEST_SEEDS else ""
-    found = [said for one in EXPENSIVE if (said := foretold(m, one)) is not None]
+    found = [said for one in EXPENSIVE for said in foretold(m, one)]
     yield from (f"{caution if number == 0 else ''}{said}" for number, said in enumerate(found))
     yield f"{len(names(m))} interventions, {len(organisms_of(m))} organisms, {seeds} seed{'s' if seeds > 1 else ''}."
 

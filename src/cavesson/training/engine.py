@@ -29,7 +29,7 @@ from cavesson.training.flat import pieces
 from cavesson.training.forward import Forward, forwards
 from cavesson.training.freed import give_back, keep_freed_memory
 from cavesson.training.hyper import LEFT_OUT, Hyperparameters, OnData
-from cavesson.training.loop import Loop, Steps, Visit, key_at, teacher_of
+from cavesson.training.loop import TOO_HIGH, Loop, Steps, Visit, key_at, teacher_of
 from cavesson.training.optimizers import optimizer_for
 from cavesson.training.reference import Reference
 from cavesson.training.resume import Saver
@@ -262,7 +262,21 @@ class Run(Loop):
         net = self.ranks.gather(self.net, self.whole_net)
         if net is None:
             return self.model
-        return replace(self.model, net=net.to(self.model.device).eval(), key=key_at(self.name, self.progress.step))
+        net = net.to(self.model.device).eval()
+        if self.progress.step and not _answers(net):
+            self.fail(
+                f"After step {self.progress.step} (lr {self.run.lr:.3g}) the model computes no numbers any more: the training "
+                "ruined its weights.",
+                TOO_HIGH,
+            )
+        return replace(self.model, net=net, key=key_at(self.name, self.progress.step))
+
+
+@torch.no_grad()
+def _answers(net: nn.Module) -> bool:
+    """Whether the network computes numbers: the loss of a step says nothing of the weights that this step leaves."""
+    tokens = torch.arange(2, device=next(net.parameters()).device)[None]
+    return bool(net(input_ids=tokens, use_cache=False).logits.isfinite().all())
 
 
 def _frozen(recipe: ModelRecipe, student: Model, job: Job) -> nn.Module:

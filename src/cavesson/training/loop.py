@@ -38,6 +38,10 @@ class Steps(Protocol):
         ...
 
 
+TOO_HIGH = "Lower `lr`, add `warmup_steps`, or set `clip`."
+"""What to do where a training diverges."""
+
+
 class Loop:
     """One run of the loop, wherever its steps are computed: its steps and visits, its progress and figures.
 
@@ -119,7 +123,7 @@ class Loop:
             self.fail(
                 f"The loss or its gradient is not a number at step {self.progress.step + 1} "
                 f"(loss {loss:.4g}, lr {lr:.3g}).",
-                "Lower `lr`, add `warmup_steps`, or set `clip`.",
+                TOO_HIGH,
             )
 
     def note(self, step: Step, loss: float, lr: float) -> None:
