@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example, Preference
 from cavesson.data.messages import checked_text, conversation_of
-from cavesson.data.shapes import ANSWERS, SAID, SYSTEM, Row, Shape, filled, recognised
+from cavesson.data.shapes import ANSWERS, SAID, SYSTEM, Row, Shape, filled, recognised, turns_in
 from cavesson.errors import ConfigError
 
 _REFUSED = {
@@ -177,9 +178,13 @@ def _refuse_lost(row: Row, used: list[str], example: Example) -> None:
     texts = [message.content for talk in example.conversations for message in talk.messages]
     for name in sorted(SAID.intersection(row).difference(used)):
         if any(text not in said for text in _texts(row[name]) for said in [" ".join(texts)]):
+            columns = (
+                f"prompt={used[0]},response={name}" if name in ANSWERS else f"prompt={used[0]}+{name},response=COLUMN"
+            )
+            columns = f"messages={used[0]}" if isinstance(row[used[0]], (list, tuple)) else columns
             raise ConfigError(
                 f"The row has {name!r} beside {' and '.join(used)}, and Cavesson does not know what {name!r} is for.",
-                f"Say which columns to use, such as --columns prompt={used[0]}+{name},response=COLUMN; others are left out.",
+                f"Say which columns to use, such as --columns {columns}; others are left out.",
             )
 
 
@@ -188,9 +193,11 @@ def _refuse_unread_answer(row: Row, used: list[str]) -> None:
     for name in row:
         if _ANSWER_LIKE.fullmatch(str(name)) and filled(row[name]):
             asks = used[-1]
+            one = shlex.quote(f"prompt={asks},response={name}")
+            one = f"--columns {one}" if isinstance(row[name], str) else "a row for each answer"
             raise ConfigError(
                 f"The row has {name!r} beside {' and '.join(used)}: an answer, as it seems, that would be left out.",
-                f"Say which columns to use: --columns prompt={asks},response={name}, or prompt={asks} for the prompts alone.",
+                f"Give {one}, or --columns prompt={asks} for the prompts alone.",
             )
 
 
@@ -222,12 +229,23 @@ def _answer_said(values: Mapping[str, Any], row: Row) -> str | None:
 def _told(values: Mapping[str, Any], answer: str | None) -> Example:
     """The example that the values of the keys make; `answer` is what a row without a response answers."""
     system = None if "system" not in values else checked_text(values["system"], "system prompt")
+    values = _with_turns(values)
     if "chosen" in values:
         return _preference(values, system)
     if "messages" in values:
         talk, rest = conversation_of(values["messages"], system)
         return Example(talk, {"messages": rest} if any(rest) else {})
     return Example(_answered(_prompt(values.get("prompt"), system), values.get("response", answer)))
+
+
+def _with_turns(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values with the turns of a prompt in HH-RLHF's form, whose answers begin with the space behind `Assistant:`."""
+    turns = turns_in(values.get("prompt"))
+    if not isinstance(turns, list) or turns is values["prompt"]:
+        return values
+    return {key: said.removeprefix(" ") if isinstance(said, str) else said for key, said in values.items()} | {
+        "prompt": turns
+    }
 
 
 def _prompt(prompt: Any, system: str | None) -> Conversation:

@@ -115,17 +115,22 @@ def _messages_in(text: str) -> Any:
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 
 
+def turns_in(text: Any) -> Any:
+    """The messages of a text in HH-RLHF's form, with `Human:` and `Assistant:`, or else what was given.
+
+    A last `Assistant:` with nothing behind it asks for an answer, and is no message.
+    """
+    if not isinstance(text, str) or not text.startswith("\n\nHuman:"):
+        return text
+    _, *bits = _TURN.split(re.sub(r"\n\nAssistant:\s*\Z", "", text))
+    names = {"Human": "user", "Assistant": "assistant"}
+    return [{"role": names[who], "content": said} for who, said in zip(bits[::2], bits[1::2], strict=True)]
+
+
 def _of_anthropic(row: Row) -> Row:
-    """A row of the HH-RLHF preferences, whose two conversations are texts with `Human:` and `Assistant:`."""
-
-    def turns(text: str) -> list[dict[str, str]]:
-        _, *bits = _TURN.split(text)
-        names = {"Human": "user", "Assistant": "assistant"}
-        return [{"role": names[who], "content": said} for who, said in zip(bits[::2], bits[1::2], strict=True)]
-
-    if not all(isinstance(row[key], str) and row[key].startswith("\n\nHuman:") for key in ("chosen", "rejected")):
-        return row
-    return {**row, "chosen": turns(row["chosen"]), "rejected": turns(row["rejected"])}
+    """A row of the HH-RLHF preferences, whose two conversations are texts."""
+    turns = {key: turns_in(row[key]) for key in ("chosen", "rejected")}
+    return {**row, **turns} if all(isinstance(talk, list) for talk in turns.values()) else row
 
 
 SHAPES: tuple[Shape, ...] = (
