@@ -330,5 +330,5 @@ def test_adapters_that_rest_on_each_other_are_refused(tmp_path):
         (tmp_path / name).mkdir()
         said = {"base_model_name_or_path": str(tmp_path / base)}
         (tmp_path / name / "adapter_config.json").write_text(json.dumps(said))
-    with pytest.raises(ConfigError, match="'.*one' rests on itself, by way of the base '.*two'"):
+    with pytest.raises(ConfigError, match=r"'.*one' rests on itself, by way of the base '.*two'"):
         model_named(str(tmp_path / "one"))

@@ -175,6 +175,9 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": "Why?", "response_0": "a", "response_1": "b", "better_response_id": 1}, "'response_0' beside prompt"),
     ({"instruction": "Why?", "output": "a", "history": [["x", "y"]]}, "earlier turns"),
     ({"prompt": "<|im_start|>user\nWhy?<|im_end|>", "response": "a"}, "markup of a chat template"),
+    ({"messages": [USER, ANSWER], "documents": [{"text": "It rains."}]}, "brings documents"),
+    ({"prompt": "Why?", "response": "a", "reasoning_content": "It rains."}, "hidden reasoning beside its response"),
+    ({"prompt": "", "response": ""}, "The row is empty"),
     ({"prompt": "Why?", "response": "a</s>"}, "markup of a chat template, '</s>'"),
     ({"prompt": "<｜User｜>Why?<｜Assistant｜>", "response": "a"}, "markup of a chat template, '<｜User｜>'"),
     ({"prompt": "<|user|>\nWhy?<|end|>\n<|assistant|>", "response": "a"}, "markup of a chat template, '<|user|>'"),
@@ -414,6 +417,27 @@ def test_a_folder_of_csv_keeps_answers_that_look_like_nothing(tmp_path):
     pytest.importorskip("datasets")
     (tmp_path / "a.csv").write_text("prompt,response\nWhy?,NA\nHow?,None\n")
     assert [one.conversation.answer for one in data_named(str(tmp_path)).read()[0]] == ["NA", "None"]
+
+
+def test_what_json_cannot_hold_is_kept_beside_a_conversation_as_text(tmp_path):
+    from datetime import date
+    from decimal import Decimal
+
+    row = {
+        "prompt": "Why?",
+        "response": "Since.",
+        "day": date(2026, 11, 30),
+        "cost": Decimal("1.5"),
+        "logo": b"\xff",
+        "at": {"p": [float("nan")]},
+    }
+    write_examples(tmp_path / "x.jsonl", [Reader().read(row, "row 1")])
+    (kept,) = stored_examples(tmp_path / "x.jsonl")
+    assert kept.meta == {"day": "2026-11-30", "cost": "1.5", "logo": "1 bytes", "at": {"p": [None]}}
+
+
+def test_a_setting_called_reasoning_is_no_reasoning():
+    assert Reader().read({"prompt": "Why?", "response": "Since.", "reasoning": "on"}, "row 1").conversation == ASKED
 
 
 def test_turns_of_hh_rlhf_in_a_prompt_are_messages_and_the_answer_loses_the_space_behind_its_name():

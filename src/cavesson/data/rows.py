@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from cavesson.chat import Conversation, Message
@@ -36,6 +37,10 @@ _ANSWER_LIKE = re.compile(
 
 _ANSWER_KEYS = {"messages", "response", "chosen", "answer"}
 """Keys with which a row has an answer."""
+
+
+_HIDDEN = ("reasoning_content", "reasoning", "thinking")
+"""Columns in which people keep what a model thought before its answer."""
 
 
 @dataclass
@@ -121,12 +126,14 @@ def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, t
         columns_used = [name for names in used.values() for name in names]
         _refuse_lost(given, columns_used, example)
         _refuse_swapped(given)
+        _refuse_unsaid(given, used)
         if _ANSWER_KEYS.isdisjoint(used):
             _refuse_unread_answer(given, columns_used)
     taken = {name for key, names in columns.items() if key != "answer" for name in names}
     rest = {key: value for key, value in given.items() if key not in taken and key != "meta"}
     if "answer" in used:
         rest["answer"] = given[used["answer"][0]]
+    rest = {key: _plain_value(value) for key, value in rest.items()}
     known = row.get("meta")
     before = known if isinstance(known, Mapping) else {} if known is None else {"meta": known}
     example.meta.update({**before, **rest, **example.meta})
@@ -171,6 +178,35 @@ def _refuse_swapped(row: Row) -> None:
             f"The chosen answer scored {better:g} and the rejected one {worse:g} (score_chosen, score_rejected).",
             "If the columns are swapped: --columns prompt=prompt,chosen=rejected,rejected=chosen; else leave out the row.",
         )
+
+
+def _refuse_unsaid(row: Row, used: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse documents for the prompt, and reasoning of a response, in columns of their own; a single word (`on`) is a setting."""
+    columns = ",".join(f"{key}={'+'.join(names)}" for key, names in used.items())
+    if isinstance(row.get("documents"), (list, tuple)) and row["documents"]:
+        raise ConfigError(
+            "The row brings documents (documents), which the prompt does not hold.",
+            f"Write them into the prompt, or leave them out: --columns {columns}.",
+        )
+    for name in _HIDDEN if "response" in used else ():
+        if isinstance(row.get(name), str) and len(row[name].split()) > 1:
+            raise ConfigError(
+                f"The row has hidden reasoning beside its response ({name}).",
+                f"Write it into the response, as <think>…</think>, or leave it out: --columns {columns}.",
+            )
+
+
+def _plain_value(value: Any) -> Any:
+    """A cell as JSON can hold it: tables also have dates, bytes, decimals and numbers that are none."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_value(one) for one in value]
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
 
 
 def _refuse_lost(row: Row, used: list[str], example: Example) -> None:

@@ -197,5 +197,7 @@ def recognised(row: Row) -> tuple[Shape, Row]:
         raise ConfigError(
             "These are the results of lm-eval, not its samples.", "Give samples_….jsonl, which --log_samples writes."
         )
+    if row and not any(map(filled, row.values())):
+        raise ConfigError("The row is empty.", "Leave it out.")
     names = ", ".join(map(str, row)) or "none"
     raise ConfigError(f"The row has neither messages nor a prompt (its columns: {names}).", _SAY)
