@@ -64,6 +64,7 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Alpaca preferences", {"instruction": "Why?", "input": "It rains.", **BOTH}),
     ("ShareGPT preferences", {"conversations": [HUMAN], "chosen": GPT, "rejected": {**GPT, "value": "No."}}),
     ("HH-RLHF", {"chosen": "\n\nHuman: Why?\n\nAssistant: Since.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."}),
+    ("HH-RLHF", {"prompt": "\n\nHuman: Why?\n\nAssistant:", "chosen": "\n\nHuman: Why?\n\nAssistant: Since.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."}),
     ("HH-RLHF for DPO", {"prompt": "\n\nHuman: Why?\n\nAssistant:", "chosen": " Since.", "rejected": " No."}),
     ("an Inspect log (`.eval`)", {"messages": [USER, ANSWER], "target": "4"}),
 )  # fmt: skip

@@ -323,7 +323,7 @@ def _preference(values: Mapping[str, Any], system: str | None) -> Preference:
 
 def _one_of_two(value: Any, asked: Conversation | None, system: str | None, key: str) -> Conversation:
     """The conversation of one of the two answers."""
-    value = [value] if isinstance(value, Mapping) else value
+    value = [value] if isinstance(value, Mapping) else turns_in(value)
     if not isinstance(value, (list, tuple)):
         if asked is None:
             raise ConfigError("The row has two answers and no prompt.", _PAIR)

@@ -127,19 +127,13 @@ def turns_in(text: Any) -> Any:
     return [{"role": names[who], "content": said} for who, said in zip(bits[::2], bits[1::2], strict=True)]
 
 
-def _of_anthropic(row: Row) -> Row:
-    """A row of the HH-RLHF preferences, whose two conversations are texts."""
-    turns = {key: turns_in(row[key]) for key in ("chosen", "rejected")}
-    return {**row, **turns} if all(isinstance(talk, list) for talk in turns.values()) else row
-
-
 SHAPES: tuple[Shape, ...] = (
     Shape.of("lm-eval samples", "prompt=arguments, response=resps, answer=target", _lm_eval),
     Shape.of("preferences", "prompt=prompt, chosen=chosen, rejected=rejected"),
     Shape.of("Alpaca preferences", "prompt=instruction+input, chosen=chosen, rejected=rejected"),
     Shape.of("question preferences", "prompt=question, chosen=chosen, rejected=rejected"),
     Shape.of("ShareGPT preferences", "prompt=conversations, chosen=chosen, rejected=rejected"),
-    Shape.of("preferences", "chosen=chosen, rejected=rejected", _of_anthropic),
+    Shape.of("preferences", "chosen=chosen, rejected=rejected"),
     Shape.of("Inspect log", "messages=messages, answer=target"),
     Shape.of("messages", "messages=messages"),
     Shape.of("ShareGPT", "messages=conversations"),
