@@ -47,7 +47,12 @@ def tried(source: str, variables: Mapping[str, str], owner: str) -> ChatTemplate
 
 @lru_cache(maxsize=256)
 def _is_bounded(source: str, variables: str) -> bool:
-    command = [sys.executable, "-m", "cavesson.models.trial"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cavesson.models.trial",
+    ]  # -P: no file of the present folder stands for a module
     given = json.dumps([source, json.loads(variables)])
     try:
         done = subprocess.run(
