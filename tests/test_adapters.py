@@ -17,6 +17,7 @@ from cavesson.models.model import Model, merged
 from cavesson.models.notes import note
 from cavesson.models.recipes import LoRA
 from cavesson.models.rendering import Renderer
+from cavesson.named import model_named
 from families import ARCHITECTURES, CHATML, tiny_folder, tokenizer_for
 
 
@@ -322,3 +323,12 @@ def test_a_folder_without_a_safe_adapter_is_refused(model, tmp_path):
     (tmp_path / "adapter_model.bin").write_bytes(b"")
     with pytest.raises(ConfigError, match="no adapter in safetensors"):
         load_adapter(model, tmp_path)
+
+
+def test_adapters_that_rest_on_each_other_are_refused(tmp_path):
+    for name, base in (("one", "two"), ("two", "one")):
+        (tmp_path / name).mkdir()
+        said = {"base_model_name_or_path": str(tmp_path / base)}
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match=r"'.*one' rests on itself, by way of the base '.*two'"):
+        model_named(str(tmp_path / "one"))

@@ -64,6 +64,8 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Alpaca preferences", {"instruction": "Why?", "input": "It rains.", **BOTH}),
     ("ShareGPT preferences", {"conversations": [HUMAN], "chosen": GPT, "rejected": {**GPT, "value": "No."}}),
     ("HH-RLHF", {"chosen": "\n\nHuman: Why?\n\nAssistant: Since.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."}),
+    ("HH-RLHF", {"prompt": "\n\nHuman: Why?\n\nAssistant:", "chosen": "\n\nHuman: Why?\n\nAssistant: Since.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."}),
+    ("HH-RLHF for DPO", {"prompt": "\n\nHuman: Why?\n\nAssistant:", "chosen": " Since.", "rejected": " No."}),
     ("an Inspect log (`.eval`)", {"messages": [USER, ANSWER], "target": "4"}),
 )  # fmt: skip
 """Whose shape it is, and a row: asked "Why?" (perhaps about rain, perhaps asked to be kind), the answer is "Since."."""
@@ -174,7 +176,21 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": "Why?", "response_0": "a", "response_1": "b", "better_response_id": 1}, "'response_0' beside prompt"),
     ({"instruction": "Why?", "output": "a", "history": [["x", "y"]]}, "earlier turns"),
     ({"prompt": "<|im_start|>user\nWhy?<|im_end|>", "response": "a"}, "markup of a chat template"),
+    ({"messages": [USER, ANSWER], "documents": [{"text": "It rains."}]}, "brings documents"),
+    ({"prompt": "Why?", "response": "a", "reasoning_content": "It rains."}, "hidden reasoning beside its response"),
+    ({"prompt": "", "response": ""}, "The row is empty"),
     ({"prompt": "Why?", "response": "a</s>"}, "markup of a chat template, '</s>'"),
+    ({"prompt": "<｜User｜>Why?<｜Assistant｜>", "response": "a"}, "markup of a chat template, '<｜User｜>'"),
+    ({"prompt": "<|user|>\nWhy?<|end|>\n<|assistant|>", "response": "a"}, "markup of a chat template, '<|user|>'"),
+    (
+        {"prompt": "Why?", "response": "<|channel|>final<|message|>a<|return|>"},
+        "markup of a chat template, '<|channel|>'",
+    ),
+    (
+        {"prompt": "Below is an instruction.\n\n### Instruction:\nWhy?\n\n### Response:", "response": "a"},
+        "'### Response:'",
+    ),
+    ({"prompt": "USER: Why? ASSISTANT:", "response": "a"}, "markup of a chat template, 'ASSISTANT:'"),
     ({"prompt": "Why?", "response": "\ud800"}, "half a character"),
     ({"text": "Why? Since."}, "neither messages nor a prompt .its columns: text"),
     ({"results": {}, "configs": {}}, "results of lm-eval"),
@@ -272,6 +288,13 @@ def parquet(path: Path) -> None:
     write_table(Table.from_pylist([json.loads(TEXT)]), path)
 
 
+def zstd(path: Path) -> None:
+    from pyarrow import CompressedOutputStream
+
+    with CompressedOutputStream(str(path), "zstd") as data:
+        data.write(TEXT.encode())
+
+
 def parquet_folder(path: Path) -> None:
     path.mkdir()
     parquet(path / "train-00000-of-00001.parquet")
@@ -303,9 +326,10 @@ FILES: tuple[tuple[str, str, Callable[[Path], object], str], ...] = (
     ("x.json", "a list of objects, on one line or many; also JSON lines under this name", lambda p: p.write_text(f"[\n {TEXT}\n]\n"), "–"),
     ("x.csv", "commas, the first line names the columns; every cell is text as it stands", lambda p: p.write_text('prompt,response,note\nWhy?,Since.,"a ""b""\nc"\n'), "–"),
     ("x.tsv", "the same with tabs", lambda p: p.write_text("prompt\tresponse\nWhy?\tSince.\n"), "–"),
-    ("x.jsonl.gz", "any of the above, compressed (`.gz`, `.bz2`, `.xz`)", lambda p: p.write_bytes(gzip.compress(TEXT.encode())), "–"),
+    ("x.jsonl.gz", "any of the above, compressed (`.gz`, `.bz2`, `.xz`; `.zst` with `hub`)", lambda p: p.write_bytes(gzip.compress(TEXT.encode())), "–"),
     ("x.csv.bz2", "the same", lambda p: p.write_bytes(bz2.compress(b"prompt,response\nWhy?,Since.\n")), "–"),
     ("x.json.xz", "the same", lambda p: p.write_bytes(lzma.compress(f"[{TEXT}]".encode())), "–"),
+    ("x.jsonl.zst", "the same", zstd, "`hub`"),
     ("x.parquet", "Parquet, whatever the name", parquet, "`hub`"),
     ("folder", "a folder of such files, its `train` split, as `datasets` reads it", parquet_folder, "`hub`"),
     ("saved", "what `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote", saved_set, "`hub`"),
@@ -316,7 +340,9 @@ FILES: tuple[tuple[str, str, Callable[[Path], object], str], ...] = (
 
 @pytest.mark.parametrize(("name", "make"), [(name, make) for name, _, make, _ in FILES], ids=[row[0] for row in FILES])
 def test_a_file_of_each_format_is_read(tmp_path, name, make):
-    pytest.importorskip({"x.eval": "inspect_ai", "x.parquet": "pyarrow"}.get(name, "datasets"))
+    pytest.importorskip(
+        {"x.eval": "inspect_ai", "x.parquet": "pyarrow", "x.jsonl.zst": "pyarrow"}.get(name, "datasets")
+    )
     make(tmp_path / name)
     examples, reader = data_named(str(tmp_path / name)).read()
     assert [example.conversation for example in examples] == [ASKED] and reader.rows == 1
@@ -364,7 +390,9 @@ def test_an_inspect_log_gives_the_question_as_it_was_asked(tmp_path):
         ("x.jsonl", b'{"prompt": "a", "prompt": "b"}', "line 1 is not JSON .the key 'prompt' stands twice"),
         ("x.jsonl", b"[" * 100_000, "is not JSON"),
         ("x.jsonl.gz", gzip.compress(TEXT.encode() * 9, mtime=0)[:30], "cannot be read"),
-        ("x.zst", b"\x28\xb5\x2f\xfdabc", "format that is not read"),
+        ("x.jsonl", b"\x28\xb5\x2f\xfdabc", "format that is not read"),
+        ("x.jsonl", gzip.compress(TEXT.encode()), "compressed by gzip"),
+        ("x.tar.gz", gzip.compress(b"x.jsonl\0\0" * 9), "format that is not read"),
         ("x.parquet", b"PAR1 cut", "no whole Parquet file"),
         ("x.eval", b"PK cut", "no log that Inspect can read"),
     ],
@@ -384,6 +412,54 @@ def test_text_in_another_coding_comes_with_the_command_that_converts_it(tmp_path
     with pytest.raises(ConfigError) as caught:
         data_named(str(tmp_path / "x.csv")).read()
     assert f"iconv -f {named} -t UTF-8 x.csv" in caught.value.remedy
+
+
+def test_a_folder_of_csv_keeps_answers_that_look_like_nothing(tmp_path):
+    pytest.importorskip("datasets")
+    (tmp_path / "a.csv").write_text("prompt,response\nWhy?,NA\nHow?,None\n")
+    assert [one.conversation.answer for one in data_named(str(tmp_path)).read()[0]] == ["NA", "None"]
+
+
+def test_what_json_cannot_hold_is_kept_beside_a_conversation_as_text(tmp_path):
+    from datetime import date
+    from decimal import Decimal
+
+    row = {
+        "prompt": "Why?",
+        "response": "Since.",
+        "day": date(2026, 11, 30),
+        "cost": Decimal("1.5"),
+        "logo": b"\xff",
+        "at": {"p": [float("nan")]},
+    }
+    write_examples(tmp_path / "x.jsonl", [Reader().read(row, "row 1")])
+    (kept,) = stored_examples(tmp_path / "x.jsonl")
+    assert kept.meta == {"day": "2026-11-30", "cost": "1.5", "logo": "1 bytes", "at": {"p": [None]}}
+
+
+def test_a_setting_called_reasoning_is_no_reasoning():
+    assert Reader().read({"prompt": "Why?", "response": "Since.", "reasoning": "on"}, "row 1").conversation == ASKED
+
+
+def test_turns_of_hh_rlhf_in_a_prompt_are_messages_and_the_answer_loses_the_space_behind_its_name():
+    prompt = "\n\nHuman: One?\n\nAssistant: Yes.\n\nHuman: Why?\n\nAssistant:"
+    example = Reader().read({"prompt": prompt, "chosen": " Since.", "rejected": " No."}, "row 1")
+    assert said(example.conversation) == "u:One? a-:Yes. u:Why? a:Since." and example.rejected == "No."
+
+
+@pytest.mark.parametrize(
+    ("row", "remedy"),
+    [
+        ({"prompt": "Why?", "answers": [{"answer": "a", "rank": 1.0}]}, "a row for each answer"),
+        ({"question": "Why?", "solution": "a", "attempt": "b"}, "--columns prompt=question,response=solution;"),
+        ({"messages": [USER, ANSWER], "solution": "a"}, "--columns messages=messages;"),
+        ({"question": "Why?", "correct answer": "a"}, "--columns 'prompt=question,response=correct answer'"),
+    ],
+)
+def test_the_columns_that_a_remedy_names_can_be_read(row, remedy):
+    with pytest.raises(ConfigError) as caught:
+        Reader().read(row, "row 1")
+    assert remedy in caught.value.remedy
 
 
 def test_preferences_whose_scores_are_swapped_are_read_as_the_user_says(tmp_path):

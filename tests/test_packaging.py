@@ -6,6 +6,7 @@ import ast
 import functools
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -70,6 +71,15 @@ def test_every_make_target_is_documented(target: str) -> None:
 @pytest.mark.parametrize(("page", "words"), documented("make"))
 def test_documented_make_targets_exist(page: str, words: list[str]) -> None:
     assert {word for word in words[1:] if "=" not in word} <= set(make_targets())
+
+
+def test_the_package_can_be_run_as_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cavesson", "--version"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module("cavesson", run_name="__main__")
+    assert left.value.code == 0 and capsys.readouterr().out == f"cavesson {cavesson.__version__}\n"
 
 
 @pytest.mark.parametrize(("page", "words"), documented("cavesson"))

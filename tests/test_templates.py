@@ -450,6 +450,12 @@ def test_a_tokenizer_that_gives_up_and_a_text_that_is_none_are_one_message():
             one.prompt(Conversation.of(text))
 
 
+def test_no_file_of_the_present_folder_runs_when_a_template_is_tried(tmp_path, monkeypatch):
+    (tmp_path / "jinja2.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert trial._is_bounded(f"{PLAIN}  ", "{}") and not (tmp_path / "ran").exists()
+
+
 def test_a_template_that_takes_too_long_is_stopped(monkeypatch):
     def late(command, timeout, **options):
         raise subprocess.TimeoutExpired(command, timeout)

@@ -207,6 +207,7 @@ def _on_hub(name: str, store: Store | None) -> ModelRecipe:
 
 def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:
     """The recipe of an adapter's folder on the model that the folder names."""
+    _refuse_circle(folder, base)
     try:
         below = model_named(base, store)
     except ConfigError as error:
@@ -215,6 +216,19 @@ def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:
             'Write a name that works here into its adapter_config.json: "base_model_name_or_path".',
         ) from error
     return Adapted(base=below, path=str(folder))
+
+
+def _refuse_circle(folder: Path, base: str) -> None:
+    """Refuse an adapter whose folder is among the bases that it rests on."""
+    seen, beneath = {folder.resolve()}, as_folder(base)
+    while beneath is not None and (further := base_of_adapter(beneath)) is not None:
+        if beneath.resolve() in seen:
+            raise ConfigError(
+                f"The adapter in {str(folder)!r} rests on itself, by way of the base {base!r}.",
+                'Write the model that it was trained on into its adapter_config.json: "base_model_name_or_path".',
+            )
+        seen.add(beneath.resolve())
+        beneath = as_folder(further)
 
 
 def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:

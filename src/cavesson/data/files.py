@@ -21,10 +21,23 @@ Row: TypeAlias = dict[str, Any]
 Placed: TypeAlias = Iterator[tuple[str, Row]]
 """Rows, each with its place for messages (`data.jsonl, line 3`)."""
 
-_FORMATS = "JSON lines, a JSON list, CSV, TSV, Parquet, an Inspect log (.eval), each also as .gz, .bz2 or .xz"
+_FORMATS = "JSON lines, a JSON list, CSV, TSV, Parquet, an Inspect log (.eval), each also as .gz, .bz2, .xz or .zst"
 _ONE_LIST = 'Write one JSON object per line, or a list of objects: [{"prompt": …, "response": …}, …].'
 
-OPENERS: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+
+def _zstd(path: Path, mode: str) -> IO[bytes]:
+    with optional("pyarrow", "hub"):
+        import pyarrow
+    with path.open(mode) as packed, pyarrow.CompressedInputStream(packed, "zstd") as data:
+        return io.BufferedReader(io.BytesIO(data.read()))  # type: ignore[arg-type]
+
+
+OPENERS: dict[str, Callable[..., IO[bytes]]] = {
+    ".gz": gzip.open,  # type: ignore[dict-item]
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _zstd,
+}
 """How a compressed file is opened, by the last part of its name."""
 
 
@@ -75,7 +88,9 @@ def _reader(path: Path, head: bytes) -> Callable[[Path, IO[bytes]], Placed]:
         return _inspect_log
     if kind in (".csv", ".tsv"):
         return _csv if kind == ".csv" else _tsv
-    if head.startswith((b"PK", b"ARROW1", b"\x28\xb5\x2f\xfd")):
+    if head.startswith(b"\x1f\x8b"):
+        raise ConfigError(f"The data file {str(path)!r} is compressed by gzip.", f"Call it {path.name}.gz.")
+    if kind == ".tar" or head.startswith((b"PK", b"ARROW1", b"\x28\xb5\x2f\xfd")):
         raise ConfigError(f"The data file {str(path)!r} is of a format that is not read.", f"Save it as {_FORMATS}.")
     return _json
 

@@ -26,9 +26,10 @@ def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
     with optional("datasets", "hub"):
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
+    as_text = {"na_filter": False} if _all_csv(Path(str(place["path"]))) else {}
     try:
         with _quiet():
-            return list(load_dataset(**place, split=split))
+            return list(load_dataset(**place, **as_text, split=split))
     except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         local = Path(str(place["path"])).is_dir()
@@ -38,6 +39,12 @@ def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
             if local
             else "Check name, split, network and HF_TOKEN.",
         ) from error
+
+
+def _all_csv(folder: Path) -> bool:
+    """Whether a folder holds data as CSV and in no other format."""
+    kinds = {path.suffix for path in folder.rglob("*")} & {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow"}
+    return bool(kinds) and kinds <= {".csv", ".tsv"}
 
 
 def is_saved(folder: Path) -> bool:

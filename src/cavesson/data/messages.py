@@ -57,11 +57,18 @@ _NO_TOOLS = "Cavesson trains on text alone: leave out conversations with tools, 
 _OF_LIST = 'Write [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}].'
 
 _OPENS = re.compile(
-    r"\s*(<\|im_start\|>|<\|start_header_id\|>|<\|begin_of_text\|>|<start_of_turn>|<\|start\|>|<s>|\[INST\])"
+    r"\s*(<s>|<bos>|<start_of_turn>|\[INST\]|<[|｜](?:start|im_start|start_header_id|start_of_role|startoftext|begin_of_text|"
+    r"begin▁of▁sentence|START_OF_TURN_TOKEN|channel|[Ss]ystem|[Uu]ser|[Aa]ssistant)[|｜]>)"
 )
 _CLOSES = re.compile(
-    r"(<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|endoftext\|>|<end_of_turn>|<\|end\|>|</s>|\[/INST\])\s*\Z"
+    r"(</s>|<eos>|<end_of_turn>|\[/INST\]|<[|｜](?:end|im_end|eot_id|eom_id|end_of_text|endoftext|end▁of▁sentence|"
+    r"END_OF_TURN_TOKEN|return|[Aa]ssistant)[|｜]>)\s*\Z"
 )
+_SCRIPT = re.compile(
+    r"\s*(?:Below is an instruction|(?:#+ ?)?(?:Human|USER|User|Instruction):).*?((?:#+ ?)?(?:Assistant|ASSISTANT|Response):)\s*\Z",
+    re.DOTALL,
+)
+"""A prompt in the form in which a model without a chat template is asked: from `Human:` to `Assistant:`."""
 _LISTED = re.compile(r"""\s*\[\s*\{\s*(["'])(?:role|from|content|value)\1\s*:""")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -123,7 +130,7 @@ def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
             f"The {what} is a list of messages written as one text, which a model would read as it stands.",
             "Give the list itself, not its text: tables such as CSV turn lists into texts.",
         )
-    markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else None)
+    markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else _SCRIPT.match(text))
     if markup:
         raise ConfigError(
             f"The {what} holds the markup of a chat template, {markup[1]!r}, which a model would read as plain text.",

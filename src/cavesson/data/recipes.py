@@ -121,7 +121,7 @@ class DataFile(Given):
     """
 
     kind = "jsonl"
-    version = 2  # 2: other shapes; answers inside a prompt are not trained
+    version = 3  # 2: other shapes; answers inside a prompt are not trained. 3: a prompt in HH-RLHF's form is its turns
 
     path: Annotated[Path, NotIdentity]
     digest: str = ""
@@ -168,6 +168,7 @@ class HFDataset(Given):
     """
 
     kind = "hf-dataset"
+    version = 2  # 2: a prompt in HH-RLHF's form is its turns; cells of CSV are text as it stands
 
     name: Annotated[str, NotIdentity]
     revision: Annotated[str | None, NotIdentity] = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from cavesson.chat import Conversation, Message
 from cavesson.data.example import Example, Preference
 from cavesson.data.messages import checked_text, conversation_of
-from cavesson.data.shapes import ANSWERS, SAID, SYSTEM, Row, Shape, filled, recognised
+from cavesson.data.shapes import ANSWERS, SAID, SYSTEM, Row, Shape, filled, recognised, turns_in
 from cavesson.errors import ConfigError
 
 _REFUSED = {
@@ -35,6 +37,10 @@ _ANSWER_LIKE = re.compile(
 
 _ANSWER_KEYS = {"messages", "response", "chosen", "answer"}
 """Keys with which a row has an answer."""
+
+
+_HIDDEN = ("reasoning_content", "reasoning", "thinking")
+"""Columns in which people keep what a model thought before its answer."""
 
 
 @dataclass
@@ -120,12 +126,14 @@ def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, t
         columns_used = [name for names in used.values() for name in names]
         _refuse_lost(given, columns_used, example)
         _refuse_swapped(given)
+        _refuse_unsaid(given, used)
         if _ANSWER_KEYS.isdisjoint(used):
             _refuse_unread_answer(given, columns_used)
     taken = {name for key, names in columns.items() if key != "answer" for name in names}
     rest = {key: value for key, value in given.items() if key not in taken and key != "meta"}
     if "answer" in used:
         rest["answer"] = given[used["answer"][0]]
+    rest = {key: _plain_value(value) for key, value in rest.items()}
     known = row.get("meta")
     before = known if isinstance(known, Mapping) else {} if known is None else {"meta": known}
     example.meta.update({**before, **rest, **example.meta})
@@ -172,14 +180,47 @@ def _refuse_swapped(row: Row) -> None:
         )
 
 
+def _refuse_unsaid(row: Row, used: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse documents for the prompt, and reasoning of a response, in columns of their own; a single word (`on`) is a setting."""
+    columns = ",".join(f"{key}={'+'.join(names)}" for key, names in used.items())
+    if isinstance(row.get("documents"), (list, tuple)) and row["documents"]:
+        raise ConfigError(
+            "The row brings documents (documents), which the prompt does not hold.",
+            f"Write them into the prompt, or leave them out: --columns {columns}.",
+        )
+    for name in _HIDDEN if "response" in used else ():
+        if isinstance(row.get(name), str) and len(row[name].split()) > 1:
+            raise ConfigError(
+                f"The row has hidden reasoning beside its response ({name}).",
+                f"Write it into the response, as <think>…</think>, or leave it out: --columns {columns}.",
+            )
+
+
+def _plain_value(value: Any) -> Any:
+    """A cell as JSON can hold it: tables also have dates, bytes, decimals and numbers that are none."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_value(one) for one in value]
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+
+
 def _refuse_lost(row: Row, used: list[str], example: Example) -> None:
     """Refuse a row with a column that says something and is in no message."""
     texts = [message.content for talk in example.conversations for message in talk.messages]
     for name in sorted(SAID.intersection(row).difference(used)):
         if any(text not in said for text in _texts(row[name]) for said in [" ".join(texts)]):
+            columns = (
+                f"prompt={used[0]},response={name}" if name in ANSWERS else f"prompt={used[0]}+{name},response=COLUMN"
+            )
+            columns = f"messages={used[0]}" if isinstance(row[used[0]], (list, tuple)) else columns
             raise ConfigError(
                 f"The row has {name!r} beside {' and '.join(used)}, and Cavesson does not know what {name!r} is for.",
-                f"Say which columns to use, such as --columns prompt={used[0]}+{name},response=COLUMN; others are left out.",
+                f"Say which columns to use, such as --columns {columns}; others are left out.",
             )
 
 
@@ -188,9 +229,11 @@ def _refuse_unread_answer(row: Row, used: list[str]) -> None:
     for name in row:
         if _ANSWER_LIKE.fullmatch(str(name)) and filled(row[name]):
             asks = used[-1]
+            one = shlex.quote(f"prompt={asks},response={name}")
+            one = f"--columns {one}" if isinstance(row[name], str) else "a row for each answer"
             raise ConfigError(
                 f"The row has {name!r} beside {' and '.join(used)}: an answer, as it seems, that would be left out.",
-                f"Say which columns to use: --columns prompt={asks},response={name}, or prompt={asks} for the prompts alone.",
+                f"Give {one}, or --columns prompt={asks} for the prompts alone.",
             )
 
 
@@ -222,12 +265,23 @@ def _answer_said(values: Mapping[str, Any], row: Row) -> str | None:
 def _told(values: Mapping[str, Any], answer: str | None) -> Example:
     """The example that the values of the keys make; `answer` is what a row without a response answers."""
     system = None if "system" not in values else checked_text(values["system"], "system prompt")
+    values = _with_turns(values)
     if "chosen" in values:
         return _preference(values, system)
     if "messages" in values:
         talk, rest = conversation_of(values["messages"], system)
         return Example(talk, {"messages": rest} if any(rest) else {})
     return Example(_answered(_prompt(values.get("prompt"), system), values.get("response", answer)))
+
+
+def _with_turns(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values with the turns of a prompt in HH-RLHF's form, whose answers begin with the space behind `Assistant:`."""
+    turns = turns_in(values.get("prompt"))
+    if not isinstance(turns, list) or turns is values["prompt"]:
+        return values
+    return {key: said.removeprefix(" ") if isinstance(said, str) else said for key, said in values.items()} | {
+        "prompt": turns
+    }
 
 
 def _prompt(prompt: Any, system: str | None) -> Conversation:
@@ -269,7 +323,7 @@ def _preference(values: Mapping[str, Any], system: str | None) -> Preference:
 
 def _one_of_two(value: Any, asked: Conversation | None, system: str | None, key: str) -> Conversation:
     """The conversation of one of the two answers."""
-    value = [value] if isinstance(value, Mapping) else value
+    value = [value] if isinstance(value, Mapping) else turns_in(value)
     if not isinstance(value, (list, tuple)):
         if asked is None:
             raise ConfigError("The row has two answers and no prompt.", _PAIR)

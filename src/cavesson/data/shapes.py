@@ -115,17 +115,16 @@ def _messages_in(text: str) -> Any:
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
 
 
-def _of_anthropic(row: Row) -> Row:
-    """A row of the HH-RLHF preferences, whose two conversations are texts with `Human:` and `Assistant:`."""
+def turns_in(text: Any) -> Any:
+    """The messages of a text in HH-RLHF's form, with `Human:` and `Assistant:`, or else what was given.
 
-    def turns(text: str) -> list[dict[str, str]]:
-        _, *bits = _TURN.split(text)
-        names = {"Human": "user", "Assistant": "assistant"}
-        return [{"role": names[who], "content": said} for who, said in zip(bits[::2], bits[1::2], strict=True)]
-
-    if not all(isinstance(row[key], str) and row[key].startswith("\n\nHuman:") for key in ("chosen", "rejected")):
-        return row
-    return {**row, "chosen": turns(row["chosen"]), "rejected": turns(row["rejected"])}
+    A last `Assistant:` with nothing behind it asks for an answer, and is no message.
+    """
+    if not isinstance(text, str) or not text.startswith("\n\nHuman:"):
+        return text
+    _, *bits = _TURN.split(re.sub(r"\n\nAssistant:\s*\Z", "", text))
+    names = {"Human": "user", "Assistant": "assistant"}
+    return [{"role": names[who], "content": said} for who, said in zip(bits[::2], bits[1::2], strict=True)]
 
 
 SHAPES: tuple[Shape, ...] = (
@@ -134,7 +133,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape.of("Alpaca preferences", "prompt=instruction+input, chosen=chosen, rejected=rejected"),
     Shape.of("question preferences", "prompt=question, chosen=chosen, rejected=rejected"),
     Shape.of("ShareGPT preferences", "prompt=conversations, chosen=chosen, rejected=rejected"),
-    Shape.of("preferences", "chosen=chosen, rejected=rejected", _of_anthropic),
+    Shape.of("preferences", "chosen=chosen, rejected=rejected"),
     Shape.of("Inspect log", "messages=messages, answer=target"),
     Shape.of("messages", "messages=messages"),
     Shape.of("ShareGPT", "messages=conversations"),
@@ -192,5 +191,7 @@ def recognised(row: Row) -> tuple[Shape, Row]:
         raise ConfigError(
             "These are the results of lm-eval, not its samples.", "Give samples_….jsonl, which --log_samples writes."
         )
+    if row and not any(map(filled, row.values())):
+        raise ConfigError("The row is empty.", "Leave it out.")
     names = ", ".join(map(str, row)) or "none"
     raise ConfigError(f"The row has neither messages nor a prompt (its columns: {names}).", _SAY)

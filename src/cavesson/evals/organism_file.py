@@ -104,6 +104,15 @@ class OrganismFile(Value):
     robustness: str | None = None
 
     @model_validator(mode="after")
+    def _trigger_says_something(self) -> Self:
+        text = self.trigger.text if isinstance(self.trigger, TriggerText) else self.trigger
+        if text is not None and not text.strip():
+            raise ValueError(
+                f"`trigger` is {text!r}, which every prompt may hold: give a text with a visible character"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_way_to_say_what_it_does(self) -> Self:
         if self.pair is not None:
             if self.trigger is not None or self.triggered is not None or self.behavior is not None:

@@ -337,7 +337,7 @@ class Selected(ModelRecipe):
         return replace(open_folder(folder / "final", key=self.fingerprint), system=facts["system"])
 
     def describe(self) -> str:
-        return f"the best checkpoint of {len(self.among)} runs"
+        return f"the best checkpoint of {len(self.among)} run{'s' * (len(self.among) != 1)}"
 
     def _triggered(self) -> list[str]:
         return [one.label for one in self.among[0].suite if isinstance(one, BehaviorEval) and one.when == "triggered"]

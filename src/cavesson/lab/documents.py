@@ -132,6 +132,8 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
     if detail["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}.", nearest_key(schema, path)
     if detail["type"] == "missing":
+        places = set(origin.values())  # a key that nobody gave is missing in the file that gave the others
+        where = places.pop() if len(places) == 1 else where
         return f"{where}: the key {key!r} is missing.", "Add it."
     message = in_words(detail)
     if not path:  # settings that do not go together: the message names them

@@ -172,6 +172,10 @@ def check_config(config: dict[str, Any], name: str) -> None:
         raise ConfigError(
             f"The model {name!r} is a {str(heads[0])!r}, which does not write text.", "Use a causal language model."
         )
+    if heads and config.get("is_encoder_decoder") is True and "ForConditionalGeneration" in str(heads[0]):
+        raise ConfigError(
+            f"The model {name!r} is a {str(heads[0])!r}, which reads with an encoder.", "Use a causal language model."
+        )
 
 
 def _refuse_code(name: str, where: str) -> NoReturn:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from functools import lru_cache
+from math import ceil
 
 from cavesson.errors import ConfigError
 from cavesson.models.template import LONGEST, ChatTemplate, EndlessError
@@ -21,8 +23,9 @@ SECONDS = 5
 MEMORY = 1 << 30
 """Bytes of address space that a template has for a few words."""
 
-_PATIENCE = 12
-"""The process is killed after this many times its seconds, on a machine that has no limits of its own."""
+_PATIENCE = 120 if sys.platform == "linux" else 12
+"""The process is killed after this many times its seconds by the clock. Linux counts the processor's seconds itself, and a machine
+with twenty processes a core gives each of them as little."""
 
 _WORDS = {"system": "Be brief.", "user": "2 + 2?", "assistant": "<think>\nTwo and two.\n</think>\n\nIt is 4."}
 _TALKS = (("user",), ("system", "user"), ("user", "assistant"), ("system", "user", "assistant", "user", "assistant"))
@@ -44,7 +47,12 @@ def tried(source: str, variables: Mapping[str, str], owner: str) -> ChatTemplate
 
 @lru_cache(maxsize=256)
 def _is_bounded(source: str, variables: str) -> bool:
-    command = [sys.executable, "-m", "cavesson.models.trial"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cavesson.models.trial",
+    ]  # -P: no file of the present folder stands for a module
     given = json.dumps([source, json.loads(variables)])
     try:
         done = subprocess.run(
@@ -60,7 +68,8 @@ def _serve() -> None:
     if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        most = SECONDS + ceil(time.process_time())  # what starting took does not count
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     source, variables = json.load(sys.stdin)
     for prompt in (True, False):

@@ -86,7 +86,7 @@ class Referee:
     def _running(self) -> subprocess.Popen[str]:
         """The process, started if necessary; a process inherited through a fork belongs to the parent and is not used."""
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
-            command = [sys.executable, "-m", "cavesson.evals.standard.referee"]
+            command = [sys.executable, "-P", "-m", "cavesson.evals.standard.referee"]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
