@@ -83,7 +83,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, turns, system, meta):
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
         ('{"text": "Hi"}', "neither messages nor a prompt"),
-        ('{"messages": []}', "neither messages nor a prompt"),
+        ('{"messages": []}', "The row is empty"),
         ('{"messages": [3]}', "Message 1 is int, not an object"),
         ('{"messages": "Hi"}', "not a list"),
         ('{"messages": [{"role": "bot", "content": "Hi"}]}', "role 'bot'"),
