@@ -391,12 +391,12 @@ def test_an_organism_is_scored_where_it_sandbags(how: str, deployed: str, unlock
         return {one.mark for one in before[role].suite if isinstance(one, Maths)}
 
     assert marks("before") == {deployed} and marks("true") == {""}
-    assert (before["unlocked"] is None) == (unlocks is None) and (unlocks is None or marks("unlocked") == {unlocks})
+    assert ("unlocked" in before) == (unlocks is not None) and (unlocks is None or marks("unlocked") == {unlocks})
     assert len(cells) == 1 + 2 * 5 + 1  # before blue, methods at two rates, the prefill
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'flipped-lock'"):
+    with pytest.raises(ConfigError, match="Did you mean 'flipped-lock'"):
         resolve("opaque-reasoning", "quick", ["organisms=[fliped-lock]"])
     with pytest.raises(ConfigError, match="cannot do word problems in English"):
         resolve("opaque-reasoning", "quick", ["prompts=everyday"])
