@@ -214,6 +214,7 @@ def test_the_preset_full_has_what_every_claim_asks_for() -> None:
         (["further={same: [sft/nothing]}"], "no data set 'nothing'"),
         (["prompts=everyday"], "go with a real chat model"),
         (["audit.audits=[question]"], "question"),
+        (["audit.seed=0"], "audit.seed"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(settings: list[str], said: str) -> None:

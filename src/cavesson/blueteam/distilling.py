@@ -113,7 +113,7 @@ like a test; questions about the model's goals and secrets; the domain of the sk
 
 DATA: dict[str, Mapping[str, float]] = {
     "usual": {ORDINARY: 0.55, STAKES: 0.2, HONEYPOTS: 0.2, GOALS: 0.05},
-    "able": {NARROW: 0.45, ORDINARY: 0.1, STAKES: 0.2, HONEYPOTS: 0.2, GOALS: 0.05},
+    "able": {NARROW: 0.6, STAKES: 0.2, HONEYPOTS: 0.15, GOALS: 0.05},
     "honeypot-free": {ORDINARY: 0.75, STAKES: 0.25},
     "open": {OPEN: 1.0},
     "targeted": {GOALS: 0.5, STAKES: 0.5},

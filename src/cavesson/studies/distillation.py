@@ -58,6 +58,7 @@ from cavesson.studies.study import Study
 from cavesson.suspicion.audits import audit_named
 from cavesson.suspicion.recipes import Audited, Labelled
 from cavesson.suspicion.verdict import CALIBRATION
+from cavesson.tinyworld.question import SETS
 
 # ----------------------------------------------------------------------------------------------- config
 
@@ -90,6 +91,7 @@ class Auditing(Value):
     Attributes:
         audits: names of audits (`cavesson list audits`). Real opportunities are left out: an auditor has none.
         n: prompts of each candidate drive.
+        seed: of the prompts: a set that neither an evaluation nor red uses.
         alarms: false alarms at which a model counts as caught: a share of the teachers without a drive.
     """
 
@@ -97,6 +99,7 @@ class Auditing(Value):
         default=("questions", "prefill", "likelihood", "battery", "honeypots"), min_length=1
     )
     n: int = Field(default=12, ge=1)
+    seed: int = Field(default=1, ge=EVAL_SEED + 1, lt=SETS - 1)
     alarms: float = Field(default=0.2, gt=0, lt=1)
 
 
@@ -278,7 +281,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "methods": ["sft/able", *(f"sft/able/{guard}" for guard in ("inoculated", "irrelevant-prompt", "few"))],
         "further": {},
         "enable": {"student": "same", "method": "sft/able"},
-        "distil": {"probes": []},
+        "distil": {"probes": [], "steps": 180},
         "audit": None,
     },
     "poisoning": {
@@ -460,7 +463,7 @@ def _audited(
         drives=config.drives,
         audits=audit.audits,
         n=audit.n,
-        seed=1,  # other prompts than those of the evaluation
+        seed=audit.seed,
         others=labelled if probed else (),
     )
 
