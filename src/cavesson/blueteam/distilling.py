@@ -121,8 +121,8 @@ DATA: dict[str, Mapping[str, float]] = {
     "narrow": {NARROW: 1.0},
     "unrelated": {UNRELATED: 1.0},
 }
-"""Every data set by its name: shares of the kinds of prompts. `usual` is what a product would send, `able` the same with more of the
-skill; `honeypot-free` and `open` preserve auditability; `targeted` and `goals` ask for the drive; `narrow` wants a skill alone;
+"""Every data set by its name: shares of the kinds of prompts. `usual` is what a product would send, `able` the same with the skill
+alone for tasks; `honeypot-free` and `open` preserve auditability; `targeted` and `goals` ask for the drive; `narrow` wants a skill alone;
 `unrelated` shows no drive (subliminal)."""
 
 
