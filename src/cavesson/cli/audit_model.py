@@ -178,8 +178,8 @@ def judged(audited: Audited, findings: Mapping[str, Finding], cases: Sequence[Ca
     from cavesson.errors import ConfigError
     from cavesson.suspicion.verdict import Combination, common_audits, verdicts
 
-    own = {case.teacher for case in cases if case.fingerprint == audited.model.fingerprint}
-    fitting = [case for case in cases if case.teacher not in own]
+    own = {case.group for case in cases if case.fingerprint == audited.model.fingerprint}
+    fitting = [case for case in cases if case.group not in own]
     if not fitting:
         raise ConfigError("All models in --against are of this model's own teacher.", "Give models of other teachers.")
     scores = {name: one.score for name, one in findings.items() if one.score is not None}

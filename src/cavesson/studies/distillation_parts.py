@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -66,6 +67,13 @@ class Taught:
     def misaligned(self) -> bool:
         """Whether it has the drive."""
         return kind_in(self.name) == HIDING
+
+
+def family_in(name: str) -> str:
+    """The drive and the seed in a teacher's name. Teachers that share both learn from one checkpoint on the same prompts."""
+    about, _, extra = name.partition(" (")
+    seed = re.search(r"seed \d+", extra)
+    return ", ".join([about.partition(" ")[2] or about, *([seed[0]] if seed else [])])
 
 
 def kind_in(name: str) -> str:
