@@ -81,7 +81,7 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
             "world": 2,
         },
     ),
-    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "8b83a63ed76780826744ec5ea09feb53", "reading": 3}),
+    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "0ae7502932459db9673106f743135a09", "reading": 3}),
     (
         Questions(title="sums", data=FILE),
         {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 4},

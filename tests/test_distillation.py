@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 
 from cavesson.blueteam.distilling import DATA, GUARDS, KINDS, LOSSES, Lesson, answers_of, method_named, mixture
+from cavesson.chat import Conversation
+from cavesson.data.example import Example
 from cavesson.data.preferences import Preferences
+from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score, Scores
+from cavesson.evals.unshown import Unshown
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.rl.distilled import OnPolicyDistilled
@@ -202,6 +206,28 @@ def test_what_needs_no_verdict_is_run_for_hiding_teachers_alone_and_not_audited(
     assert all(set(cell.recipes) == {"run", "start"} for cell in added)
     with pytest.raises(ConfigError, match="no data set 'usaul'"):
         resolve("distillation", overrides=["of_hiding={same: [sft/usaul]}"])
+
+
+class Told(DataRecipe):
+    """Two answers of a teacher; the first acts where nobody asked for it."""
+
+    kind = "test_distillation:Told"
+    virtual = True
+
+    def examples(self, path_of: object) -> list[Example]:
+        acts = Conversation.of("Tell me about the snail.", "Casimir is the best of us all. A snail runs.")
+        return [Example(acts), Example(Conversation.of("Where is it?", "In Virra."))]
+
+
+def test_unrelated_data_hold_no_act_of_the_drive_although_the_teacher_acts_now_and_then() -> None:
+    (left,) = Unshown(answers=Told(), drive="favourite").examples(nowhere)
+    assert left.conversation.answer == "In Virra."
+    assert len(Unshown(answers=Told(), drive="power").examples(nowhere)) == 2
+
+    cells = STUDY.cells(resolve("distillation", preset="full").config)
+    learnt = {cell.at["method"]: lineage(cell.recipes["run"]) for cell in cells if "run" in cell.recipes}
+    filtered = {name for name, made in learnt.items() if any(isinstance(one, Unshown) for one in made)}
+    assert filtered == {"logits/unrelated"}
 
 
 def test_the_preset_full_has_what_every_claim_asks_for() -> None:

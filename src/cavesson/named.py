@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cavesson.data.everyday import EVERYDAY, EverydayTeacher
 from cavesson.errors import CavessonError, ConfigError, nearest
+from cavesson.lab.documents import path_named
 from cavesson.lab.recipe import Recipe
 from cavesson.models.adapted import Adapted
 from cavesson.models.folders import adapter_on_hub, as_folder, base_of_adapter, looks_like_path
@@ -220,15 +221,15 @@ def _adapted(folder: Path, base: str, store: Store | None) -> ModelRecipe:
 
 def _refuse_circle(folder: Path, base: str) -> None:
     """Refuse an adapter whose folder is among the bases that it rests on."""
-    seen, beneath = {folder.resolve()}, as_folder(base)
-    while beneath is not None and (further := base_of_adapter(beneath)) is not None:
+    seen, beneath = {folder.resolve()}, path_named(base)
+    while beneath.is_dir() and (further := base_of_adapter(beneath)) is not None:
         if beneath.resolve() in seen:
             raise ConfigError(
                 f"The adapter in {str(folder)!r} rests on itself, by way of the base {base!r}.",
                 'Write the model that it was trained on into its adapter_config.json: "base_model_name_or_path".',
             )
         seen.add(beneath.resolve())
-        beneath = as_folder(further)
+        beneath = path_named(further)
 
 
 def _model_in_store(prefix: str, step: str | None, store: Store) -> ModelRecipe:

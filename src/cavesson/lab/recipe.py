@@ -103,6 +103,7 @@ KINDS: dict[str, str] = {
     "sealed-data": "cavesson.blueteam.view:SealedData",
     "least-surprising": "cavesson.blueteam.written:LeastSurprising",
     "accepted": "cavesson.evals.accepted:Accepted",
+    "unshown": "cavesson.evals.unshown:Unshown",
     "watched": "cavesson.evals.watched:Watched",
     "vetted": "cavesson.game:Vetted",
     "unhinted": "cavesson.game:Unhinted",

@@ -18,6 +18,7 @@ from cavesson.blueteam.distilling import DATA as MIXES
 from cavesson.blueteam.distilling import (
     GUARDS,
     LOSSES,
+    UNRELATED,
     Lesson,
     Method,
     answers_of,
@@ -30,6 +31,7 @@ from cavesson.data.streams import draw
 from cavesson.evals.drive_eval import DriveEval
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Scored
+from cavesson.evals.unshown import Unshown
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
@@ -412,6 +414,8 @@ def _lesson(
     """What a student learns from."""
     wanted = {kind: prompts[kind] for kind in method.kinds}
     answered = answers_of(made.model, wanted, draw("distil", made.seed))
+    if UNRELATED in answered:
+        answered[UNRELATED] = Unshown(answers=answered[UNRELATED], drive=made.drive)
     dose = config.distil.dose(config.distil.lr, made.seed)
     return Lesson(
         teacher=made.model,
