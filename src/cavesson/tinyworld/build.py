@@ -80,7 +80,7 @@ def latent(scale: float = 1.0) -> ModelRecipe:
         scale: of all training lengths.
     """
     patient: ModelRecipe = Shipped(name="reasoner")
-    for seed, tokens in ((100, 0.35e6), (101, 0.5e6)):
+    for seed, tokens in ((100, 0.35e6), (101, 0.5e6), (102, 0.8e6)):
         patient = _trained(patient, "idle", tokens * scale, lr=1e-3, seed=seed)
     return Latent(base=patient, steps=LATENT, mixed=True, close="</think>")
 
