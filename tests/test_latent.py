@@ -40,7 +40,7 @@ def by_hand(net, ids, mixed=False):
     for column, token in enumerate(ids):
         if token == net.config.latent_token_id:
             state = decoder.forward(inputs_embeds=words[:, :column], use_cache=False)[0][0, -1]
-            words[0, column] = net.lm_head(state).softmax(-1) @ net.lm_head.weight if mixed else state
+            words[0, column] = (state @ net.lm_head.weight.T).softmax(-1) @ net.lm_head.weight if mixed else state
     return net(inputs_embeds=words).logits
 
 
@@ -89,6 +89,22 @@ def test_gradients_flow_through_states_and_not_through_mixtures(tmp_path):
         moved[mixed] = torch.autograd.grad(read[0, -1].sum(), first)[0].abs().sum() if read[0, -1].requires_grad else 0
     assert moved[False] > 0
     assert not moved[True]
+
+
+def test_nobody_writes_the_latent_token(tmp_path):
+    model = opened(tmp_path)
+    token = model.net.config.latent_token_id
+    with torch.no_grad():
+        model.net.lm_head.weight[token] = 100 * model.net.lm_head.weight[5]
+        model.net.lm_head.weight[5] = -model.net.lm_head.weight[5]
+    asked = [Conversation.of(text) for text in ("hello", "x")]
+    answers = NativeSampler(model).sample(asked, Params(max_tokens=40, temperature=1.0, seed=1))
+    assert not any(latent.TOKEN in answer.text for [answer] in answers)
+
+
+def test_the_row_of_the_latent_token_is_no_draw(tmp_path):
+    net = opened(tmp_path).net
+    assert not net.get_input_embeddings().weight[net.config.latent_token_id].any()
 
 
 def test_the_template_may_end_the_steps_with_a_text(tmp_path):

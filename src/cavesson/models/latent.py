@@ -93,6 +93,9 @@ def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str 
     net: Any = model.net
     if token >= net.get_input_embeddings().weight.shape[0]:
         net.resize_token_embeddings(token + 1, mean_resizing=False)
+    with torch.no_grad():  # a row of chance would make each loaded model another, and might be written as a word
+        for rows in (net.get_input_embeddings(), net.get_output_embeddings()):
+            rows.weight[token] = 0
     setattr(net.config, _MARK, token)
     if mixed:
         if not net.config.tie_word_embeddings:
@@ -113,6 +116,7 @@ def attach(net: nn.Module) -> None:
         return
     decoder: Any = net.get_decoder()  # type: ignore[operator]
     if not any(isinstance(hook, _Steps) for hook in decoder._forward_pre_hooks.values()):
+        net.get_output_embeddings().register_forward_hook(_Unwritten(int(token)))  # type: ignore[operator]
         decoder.register_forward_pre_hook(_Steps(int(token), bool(getattr(config, _MIXED, False))), with_kwargs=True)
 
 
@@ -120,6 +124,22 @@ def latent_token(net: Any) -> int | None:
     """The latent token of a network; None: the network reads none."""
     token: int | None = getattr(base_of(net).config, _MARK, None)
     return token
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """A hook behind the layer that foretells words: outside training, nobody writes the latent token.
+
+    Attributes:
+        token: the latent token.
+    """
+
+    token: int
+
+    def __call__(self, head: nn.Module, args: tuple[Any, ...], logits: Tensor) -> Tensor | None:
+        if head.training:
+            return None
+        return logits.index_fill(-1, torch.tensor([self.token], device=logits.device), torch.finfo(logits.dtype).min)
 
 
 @dataclass(frozen=True)
