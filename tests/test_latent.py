@@ -91,6 +91,15 @@ def test_gradients_flow_through_states_and_not_through_mixtures(tmp_path):
     assert not moved[True]
 
 
+def test_rows_that_wait_for_a_seat_are_answered_as_alone(tmp_path):
+    model = opened(tmp_path)
+    asked = [Conversation.of("hello " * (1 + number % 5)) for number in range(24)]
+    params = Params(max_tokens=6)
+    few = NativeSampler(model)
+    few._fitting_seats = lambda rows: 4
+    assert few.sample(asked, params) == [NativeSampler(model).sample([one], params)[0] for one in asked]
+
+
 def test_nobody_writes_the_latent_token(tmp_path):
     model = opened(tmp_path)
     token = model.net.config.latent_token_id
