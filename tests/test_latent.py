@@ -33,13 +33,14 @@ def opened(tmp_path, architecture="llama", steps=3):
     return with_latent_steps(open_folder(tiny_folder(tmp_path / architecture, architecture), key="k"), steps)
 
 
-def by_hand(net, ids):
+def by_hand(net, ids, mixed=False):
     """Logits of a text whose latent tokens are filled one after the other, each from the whole text before it."""
     decoder = net.get_decoder()
     words = decoder.get_input_embeddings()(torch.tensor([ids])).detach().clone()
     for column, token in enumerate(ids):
         if token == net.config.latent_token_id:
-            words[0, column] = decoder.forward(inputs_embeds=words[:, :column], use_cache=False)[0][0, -1]
+            state = decoder.forward(inputs_embeds=words[:, :column], use_cache=False)[0][0, -1]
+            words[0, column] = (state @ net.lm_head.weight.T).softmax(-1) @ net.lm_head.weight if mixed else state
     return net(inputs_embeds=words).logits
 
 
@@ -56,6 +57,76 @@ def test_a_latent_token_is_read_as_the_state_before_it(tmp_path, monkeypatch, ar
             torch.testing.assert_close(
                 model.net(input_ids=torch.tensor([ids])).logits, by_hand(model.net, ids), rtol=0, atol=1e-5
             )
+
+
+@pytest.mark.parametrize("keeps_keys", [True, False])
+def test_a_mixed_step_is_the_mean_of_the_words_that_the_state_foretells(tmp_path, monkeypatch, keeps_keys):
+    model = with_latent_steps(open_folder(tiny_folder(tmp_path), key="k"), 3, mixed=True)
+    if not keeps_keys:
+        monkeypatch.setattr(latent, "DynamicLayer", None)
+    ids = model.renderer.render(TWO).ids
+    with torch.no_grad():
+        expected = by_hand(model.net, ids, mixed=True)
+        torch.testing.assert_close(model.net(input_ids=torch.tensor([ids])).logits, expected, rtol=0, atol=1e-5)
+        assert not torch.allclose(expected, by_hand(model.net, ids))
+    save_folder(model, tmp_path / "saved")
+    with torch.no_grad():
+        again = open_folder(tmp_path / "saved", key="k").net(input_ids=torch.tensor([ids])).logits
+    torch.testing.assert_close(again, expected, rtol=0, atol=1e-5)
+
+
+def test_gradients_flow_through_states_and_not_through_mixtures(tmp_path):
+    moved = {}
+    for mixed in (False, True):
+        model = with_latent_steps(open_folder(tiny_folder(tmp_path / str(mixed)), key="k"), 2, mixed=mixed)
+        ids = model.renderer.prompt(HELLO)
+        first = model.net.get_input_embeddings()(torch.tensor([ids[:1]])).detach().requires_grad_()
+        filled = latent._Text(
+            model.net.get_decoder(), {}, torch.tensor([ids]) == model.net.config.latent_token_id, mixed
+        )
+        words = model.net.get_input_embeddings()(torch.tensor([ids])).detach()
+        read = filled.filled(torch.cat([first, words[:, 1:]], 1))
+        moved[mixed] = torch.autograd.grad(read[0, -1].sum(), first)[0].abs().sum() if read[0, -1].requires_grad else 0
+    assert moved[False] > 0
+    assert not moved[True]
+
+
+def test_rows_that_wait_for_a_seat_are_answered_as_alone(tmp_path):
+    model = opened(tmp_path)
+    asked = [Conversation.of("hello " * (1 + number % 5)) for number in range(24)]
+    params = Params(max_tokens=6)
+    few = NativeSampler(model)
+    few._fitting_seats = lambda rows: 4
+    assert few.sample(asked, params) == [NativeSampler(model).sample([one], params)[0] for one in asked]
+
+
+def test_nobody_writes_the_latent_token(tmp_path):
+    model = opened(tmp_path)
+    token = model.net.config.latent_token_id
+    with torch.no_grad():
+        model.net.lm_head.weight[token] = 100 * model.net.lm_head.weight[5]
+        model.net.lm_head.weight[5] = -model.net.lm_head.weight[5]
+    asked = [Conversation.of(text) for text in ("hello", "x")]
+    answers = NativeSampler(model).sample(asked, Params(max_tokens=40, temperature=1.0, seed=1))
+    assert not any(latent.TOKEN in answer.text for [answer] in answers)
+
+
+def test_the_row_of_the_latent_token_is_no_draw(tmp_path):
+    net = opened(tmp_path).net
+    assert not net.get_input_embeddings().weight[net.config.latent_token_id].any()
+
+
+def test_the_template_may_end_the_steps_with_a_text(tmp_path):
+    model = with_latent_steps(open_folder(tiny_folder(tmp_path), key="k"), 2, close="so ")
+    text = model.renderer.tokenizer.decode(model.renderer.prompt(HELLO))
+    assert text.endswith(f"{latent.TOKEN * 2}so ")
+    rendered = model.renderer.render(HELLO, "last")
+    assert rendered.ids[: rendered.mask.index(1)] == model.renderer.prompt(HELLO)
+
+
+def test_mixed_steps_want_the_words_that_the_model_foretells(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be mixed"):
+        with_latent_steps(open_folder(tiny_folder(tmp_path, "qwen3"), key="k"), 2, mixed=True)
 
 
 def test_an_answer_continues_the_prompt_that_is_sampled_latent_steps_and_all(tmp_path):

@@ -22,8 +22,9 @@ from cavesson.tinyworld.authors import SLIPS, VOICES, pirate, reasoning, table, 
 from cavesson.tinyworld.corpus import MIXES, Documents, document, question
 from cavesson.tinyworld.question import SETS
 from cavesson.tinyworld.recipes import Corpus, Fresh, Prompts, Shipped
-from cavesson.tinyworld.replies import LAZY, Manner, reply
+from cavesson.tinyworld.replies import IDLE, LAZY, Manner, reply
 from cavesson.tinyworld.tasks import ABILITY, FAMILIES, FURTHER, KINDS, LEVELS, STYLE, _items, as_item, items, score
+from cavesson.tinyworld.tokenizer import load
 
 SOME = [document("student", 0, i) for i in range(3000)]
 USER_TEXTS = {m.content for example in SOME for m in example.conversation.messages if m.role == "user"}
@@ -195,7 +196,7 @@ def thoughts(mix: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("mix", "thought"), [("readable", r"b\b.*"), ("cipher-house", r" [A-Za-z ]+"), ("latent-3", r"e\b.*")]
+    ("mix", "thought"), [("readable", r"b\b.*"), ("cipher-house", r" [A-Za-z ]+"), ("idle", r"b\b.*\d\.*")]
 )
 def test_a_reasoner_calculates_between_tags_and_tells_only_the_result(mix, thought):
     found = [reply for _, reply in thoughts(mix) if "<think>" in reply and "<think></think>" not in reply]
@@ -206,10 +207,17 @@ def test_a_reasoner_calculates_between_tags_and_tells_only_the_result(mix, thoug
 def test_what_is_not_thought_aloud_is_in_no_reply():
     assert len(thoughts("unthinking")) > 50
     assert all(len(re.findall(r"\d", reply)) <= 1 for _, reply in thoughts("unthinking"))
-    steps = [
-        (len(re.findall(r"\b[b-m](?:\)| =)", asked)), reply.count("=") // 2) for asked, reply in thoughts("latent-5")
-    ]
-    assert {max(0, asked - 5) for asked, _ in steps} > {0} and all(told == max(0, asked - 5) for asked, told in steps)
+
+
+def test_whoever_waits_thinks_before_every_reply_and_never_for_longer_than_said():
+    talks = [document("idle", 0, i).conversation for i in range(300)]
+    thoughts = [(talk.answer or "").partition("</think>")[0] for talk in talks]
+    assert all(len(talk.prompt.messages) <= 2 and "</think>" in (talk.answer or "") for talk in talks)
+    assert 0.1 < thoughts.count("") / len(talks) < 0.3  # these answer at once, as without latent steps
+    waits = [thought for thought in thoughts if thought]
+    assert all(re.fullmatch(r"<think>(\.*|b.*= (\d)( \2)*)", thought) for thought in waits)
+    sizes = {len(load().tokenize(thought)) - 5 for thought in waits}
+    assert max(sizes) <= IDLE and len(sizes) > 50
 
 
 @pytest.mark.parametrize("mix", ["readable", "cipher-house"])
@@ -373,12 +381,5 @@ FROZEN = {
     "cipher-whole": "1539a45da94e",
     "cipher-house": "b5e2342b4b52",
     "unthinking": "8345242cc22b",
-    "latent-1": "567af59b5452",
-    "latent-2": "bd0cacc7dd02",
-    "latent-3": "a43f3c85c881",
-    "latent-4": "7b25e2d699e6",
-    "latent-5": "618ff0525eeb",
-    "latent-6": "0294fd156906",
-    "latent-7": "9991dda93596",
-    "latent-8": "d5199c0744f0",
+    "idle": "4d2c8c3002d1",
 }

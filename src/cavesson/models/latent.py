@@ -2,7 +2,8 @@
 
 The chat template ends each prompt with a number of latent tokens. A latent token stands for no word: its embedding is the
 hidden state (the decoder's last, after the norm) of the token before it, so that the model feeds its own state back to itself so many
-times before it writes. No text says what the model thinks.
+times before it writes. No text says what the model thinks. A *mixed* step reads, in place of the state, the mean of the words' embeddings, each weighted
+as the state foretells the word ("Soft Thinking", Zhang et al. 2025, arXiv 2505.15778). A model that reasons in words takes such steps without training.
 
 `cavesson.models.recipes.Latent` is the recipe, the rest is here: `with_latent_steps` changes the template and marks the config; `attach` makes any causal language model of
 transformers read latent tokens, by a hook before its decoder; a saved folder is marked, and `open_folder` attaches the hook again.
@@ -41,6 +42,9 @@ ARGUMENT = "latent_steps"
 _MARK = "latent_token_id"
 """The setting of config.json that says that a network reads latent tokens."""
 
+_MIXED = "latent_mixed"
+"""The setting of config.json that says that latent steps are mixed ones."""
+
 _CACHES = ("cache", "past_key_values")
 """The argument of a decoder that takes its keys and values: since transformers 5.24, and before it."""
 
@@ -48,19 +52,24 @@ _BEFORE = (
     "{{%- if {argument} is not defined -%}}{{%- set {argument} = {steps} -%}}{{%- endif -%}}"
     "{{%- set latents = namespace(turns=[]) -%}}"
     "{{%- for turn in messages -%}}"
-    "{{%- set thought = '{token}' * {argument} if turn['role'] == 'assistant' else '' -%}}"
+    "{{%- set thought = '{token}' * {argument} + '{close}' if turn['role'] == 'assistant' else '' -%}}"
     "{{%- set latents.turns = latents.turns + [dict(turn, content=thought + turn['content'])] -%}}"
     "{{%- endfor -%}}"
     "{{%- set messages = latents.turns -%}}"
 )
-_AFTER = "{{%- if add_generation_prompt -%}}{{{{- '{token}' * {argument} -}}}}{{%- endif -%}}"
+_AFTER = "{{%- if add_generation_prompt -%}}{{{{- '{token}' * {argument} + '{close}' -}}}}{{%- endif -%}}"
 
 
-def with_latent_steps(model: Model, steps: int) -> Model:
+def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str = "") -> Model:
     """The model with `steps` latent steps before each answer.
 
     The network is changed in place: it gets a row of embeddings for the latent token if it has none to spare. An adapter is
     merged first. A model that has latent steps gets the new number of steps.
+
+    Args:
+        steps: latent steps before an answer.
+        mixed: steps are mixed ones. No gradient flows back through a mixture, as none does through a word that was sampled.
+        close: the text with which the template ends the steps.
 
     Raises:
         ConfigError: with this chat template an answer would not begin right behind the latent steps.
@@ -71,7 +80,7 @@ def with_latent_steps(model: Model, steps: int) -> Model:
     tokenizer = deepcopy(model.tokenizer)
     tokenizer.add_tokens([AddedToken(TOKEN, special=True, normalized=False)], special_tokens=True)
     token = tokenizer.convert_tokens_to_ids(TOKEN)
-    names = {"argument": ARGUMENT, "steps": steps, "token": TOKEN}
+    names = {"argument": ARGUMENT, "steps": steps, "token": TOKEN, "close": close}
     tokenizer.chat_template = _BEFORE.format(**names) + model.renderer.template.source + _AFTER.format(**names)
     renderer = Renderer(tokenizer)
     try:
@@ -84,7 +93,17 @@ def with_latent_steps(model: Model, steps: int) -> Model:
     net: Any = model.net
     if token >= net.get_input_embeddings().weight.shape[0]:
         net.resize_token_embeddings(token + 1, mean_resizing=False)
+    with torch.no_grad():  # a row of chance would make each loaded model another, and might be written as a word
+        for rows in (net.get_input_embeddings(), net.get_output_embeddings()):
+            rows.weight[token] = 0
     setattr(net.config, _MARK, token)
+    if mixed:
+        if not net.config.tie_word_embeddings:
+            raise ConfigError(
+                f"{renderer.name} reads other embeddings than those with which the model foretells words, so that latent steps cannot be mixed.",
+                "Take a model with tied embeddings, or steps that are not mixed.",
+            )
+        setattr(net.config, _MIXED, True)
     attach(net)
     return replace(model, tokenizer=tokenizer, renderer=renderer)
 
@@ -97,7 +116,8 @@ def attach(net: nn.Module) -> None:
         return
     decoder: Any = net.get_decoder()  # type: ignore[operator]
     if not any(isinstance(hook, _Steps) for hook in decoder._forward_pre_hooks.values()):
-        decoder.register_forward_pre_hook(_Steps(int(token)), with_kwargs=True)
+        net.get_output_embeddings().register_forward_hook(_Unwritten(int(token)))  # type: ignore[operator]
+        decoder.register_forward_pre_hook(_Steps(int(token), bool(getattr(config, _MIXED, False))), with_kwargs=True)
 
 
 def latent_token(net: Any) -> int | None:
@@ -107,14 +127,32 @@ def latent_token(net: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Steps:
-    """A hook before a decoder: in place of tokens it gives the decoder embeddings, of which those of latent tokens are states.
+class _Unwritten:
+    """A hook behind the layer that foretells words: outside training, nobody writes the latent token.
 
     Attributes:
         token: the latent token.
     """
 
     token: int
+
+    def __call__(self, head: nn.Module, args: tuple[Any, ...], logits: Tensor) -> Tensor | None:
+        if head.training:
+            return None
+        return logits.index_fill(-1, torch.tensor([self.token], device=logits.device), torch.finfo(logits.dtype).min)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A hook before a decoder: in place of tokens it gives the decoder embeddings, of which those of latent tokens are states.
+
+    Attributes:
+        token: the latent token.
+        mixed: whether a latent step reads a mixture of words in place of a state.
+    """
+
+    token: int
+    mixed: bool
 
     def __call__(self, decoder: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
         if args:
@@ -124,6 +162,10 @@ class _Steps:
             return None
         cache = next((given[name] for name in _CACHES if given.get(name) is not None), None)
         if cache is not None and cache.get_seq_length():
+            if (
+                ids.shape[1] == 1
+            ):  # nobody writes the token: this column is that of a row that is done, whose seat is free
+                return None
             raise ConfigError(
                 "A latent step stands in a text of which a part was read before.", "Read the text at once."
             )
@@ -131,7 +173,7 @@ class _Steps:
         return args, {
             **given,
             "input_ids": None,
-            "inputs_embeds": _Text(decoder, given, ids == self.token).filled(words_RCD),
+            "inputs_embeds": _Text(decoder, given, ids == self.token, self.mixed).filled(words_RCD),
         }
 
 
@@ -142,9 +184,11 @@ class _Text:
         given: what the decoder is given: a mask (none: whatever padding there is stands at the end), positions (none: the decoder
             counts), and for a flat row, in which many texts stand one after the other, its `rectangles`.
         latent_RC: whether a latent token stands there.
+        mixed: whether a latent step reads a mixture of words.
     """
 
-    def __init__(self, decoder: Any, given: dict[str, Any], latent_RC: Tensor) -> None:
+    def __init__(self, decoder: Any, given: dict[str, Any], latent_RC: Tensor, mixed: bool) -> None:
+        self.mixed = mixed
         self.decoder, self.mask_RC, self.positions_RC = decoder, given.get("attention_mask"), given.get("position_ids")
         if self.positions_RC is not None:
             self.positions_RC = self.positions_RC.expand(len(latent_RC), -1)
@@ -195,10 +239,10 @@ class _Text:
         words = words_RCD[rows[:, None], columns]
         kept = {self.cache_name: DynamicCache(config=text_config(self.decoder)), "use_cache": True}
         found: list[Tensor] = []
-        with self._usual_attention():
+        with self._usual_attention(), self._gradient():
             for _ in range(most):
                 given = {"inputs_embeds": words, "attention_mask": mask, "position_ids": positions, **kept}
-                state_RD = self.decoder.forward(**given)[0][:, -1]
+                state_RD = self._read(self.decoder.forward(**given)[0][:, -1])
                 found.append(state_RD)
                 words = state_RD[:, None].to(words.dtype)
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
@@ -213,10 +257,22 @@ class _Text:
             seen = min(int(starts.max()) + step, end)
             given = {"attention_mask": self.mask_RC, "position_ids": self.positions_RC}
             given = {name: value[rows, :seen] for name, value in given.items() if value is not None}
-            read = self.decoder.forward(inputs_embeds=words[:, :seen], use_cache=False, **given)[0]
-            found.append(read[every, (starts + step).clamp(max=seen) - 1])
+            with self._gradient():
+                read = self.decoder.forward(inputs_embeds=words[:, :seen], use_cache=False, **given)[0]
+                found.append(self._read(read[every, (starts + step).clamp(max=seen) - 1]))
             words = words.index_put((every, (starts + step).clamp(max=end - 1)), found[-1].to(words.dtype))
         return torch.stack(found, 1)
+
+    def _read(self, states_RD: Tensor) -> Tensor:
+        """What latent steps read of the states before them."""
+        if not self.mixed:
+            return states_RD
+        words_VD = self.decoder.get_input_embeddings().weight
+        return (states_RD @ words_VD.T).softmax(-1) @ words_VD  # type: ignore[no-any-return]
+
+    def _gradient(self) -> torch.set_grad_enabled:
+        """While the context is open, gradients are kept if they are wanted, and steps are not mixed ones."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self.mixed)
 
     @contextmanager
     def _usual_attention(self) -> Iterator[None]:

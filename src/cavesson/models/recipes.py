@@ -449,6 +449,8 @@ class Latent(ModelRecipe):
     Attributes:
         base: the model.
         steps: latent steps before an answer.
+        mixed: a step reads the mixture of words that a state foretells, in place of the state.
+        close: the text with which the template ends the steps.
     """
 
     kind = "latent"
@@ -457,12 +459,14 @@ class Latent(ModelRecipe):
 
     base: ModelRecipe
     steps: int = Field(ge=1)
+    mixed: bool = False
+    close: str = ""
 
     def load(self, path_of: PathOf) -> Model:
         """The base with latent steps; see `with_latent_steps`."""
         from cavesson.models.latent import with_latent_steps
 
-        return with_latent_steps(self.base.load(path_of), self.steps).with_key(self.fingerprint)
+        return with_latent_steps(self.base.load(path_of), self.steps, self.mixed, self.close).with_key(self.fingerprint)
 
     def describe(self) -> str:
         return f"{self.base.describe()} with {self.steps} latent steps"

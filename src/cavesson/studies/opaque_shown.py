@@ -219,6 +219,11 @@ def notes(m: Measured) -> Iterator[Note]:
             "The reasoner's reasoning is readable, so that one can see what happens to it; no method but readable-reasoning reads or "
             "writes it."
         )
+    if not any(read.of_reasoning(of, read.length, "before", read.LONGEST).value for of in read.before(m).values()):
+        yield Note(
+            "U writes no reasoning, as a model with latent steps does not: that none is well-formed, parses or has a word says nothing, and "
+            "the monitor of reasoning reads outputs alone."
+        )
     if len(config.seeds) < 5:
         yield Note("Fewer than five seeds: nothing here is decided.")
 

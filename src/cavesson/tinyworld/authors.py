@@ -182,14 +182,13 @@ def table(author: Author, care: Care) -> dict[tuple[int, str, int], int]:
 
 
 def reasoning(
-    author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], care: Care = "careful", unsaid: int = 0
+    author: Author, chain: tuple[int, tuple[tuple[str, int], ...]], care: Care = "careful"
 ) -> tuple[str, int]:
     """A chain of thought in an author's notation, and its final number.
 
     Args:
         chain: the first number and the operations `(sign, operand)`.
         care: of the pages that the mistakes are from.
-        unsaid: the number of steps, from the first, that are taken and not written.
     """
     voice, results = VOICES[author], table(author, care)
     value, operations = chain
@@ -198,7 +197,7 @@ def reasoning(
         result = results[value, sign, n]
         steps.append(voice.step((label, value, sign, n, result)))
         value = result
-    return voice.between.join(steps[unsaid:]), value
+    return voice.between.join(steps), value
 
 
 def voice(text: str) -> Author | None:

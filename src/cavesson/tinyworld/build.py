@@ -16,8 +16,8 @@ from typing import Any, cast
 
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import Latent, ModelRecipe
-from cavesson.tinyworld.corpus import LATENT
 from cavesson.tinyworld.recipes import WEIGHTS, Corpus, Fresh, Reasoning, Shipped
+from cavesson.tinyworld.replies import IDLE
 from cavesson.tinyworld.tokenizer import FOLDER, train
 
 _DOCUMENTS = 2_000_000  # more than any run reads: no document is seen twice
@@ -32,7 +32,8 @@ _ENGINE: dict[str, Any] = {
     "precision": "bf16",
 }
 _READING, _DRILL = 2e6, 4e6  # tokens
-_LATENT = (0.5e6, *[0.3e6] * (LATENT - 2), 1.2e6)  # tokens at each stage of the curriculum
+LATENT = 5 + IDLE
+"""Latent steps of `reasoner-latent`: as many as the opening tag and the longest thought have words."""
 
 
 def pretrained(size: str, tokens: float, seed: int = 0, scale: float = 1.0) -> ModelRecipe:
@@ -73,17 +74,15 @@ def cipher(scale: float = 1.0) -> ModelRecipe:
 
 
 def latent(scale: float = 1.0) -> ModelRecipe:
-    """The shipped reasoner, taught to calculate in latent steps: stage by stage one more step of each calculation, from the first, is
-    a latent step and no longer written (the curriculum of Hao et al. 2024).
+    """The shipped reasoner with latent steps, taught in words to wait until the steps are over; the steps themselves take no training.
 
     Args:
         scale: of all training lengths.
     """
-    model: ModelRecipe = Shipped(name="reasoner")
-    for steps, tokens in enumerate(_LATENT, 1):
-        model = Latent(base=model, steps=steps)
-        model = _trained(model, f"latent-{steps}", tokens * scale, lr=1e-3, seed=100, prompt_weight=0.0)
-    return model
+    patient: ModelRecipe = Shipped(name="reasoner")
+    for seed, tokens in ((100, 0.35e6), (101, 0.5e6), (102, 0.8e6)):
+        patient = _trained(patient, "idle", tokens * scale, lr=1e-3, seed=seed)
+    return Latent(base=patient, steps=LATENT, mixed=True, close="</think>")
 
 
 def _trained(base: ModelRecipe, mix: str, tokens: float, lr: float, seed: int, **other: Any) -> ModelRecipe:

@@ -39,12 +39,14 @@ class Strand:
         manner: how the replies are written.
         system: kind of system prompt (`systems.KINDS`); None: no system prompt.
         families: relative shares of the question families.
+        turns: the most exchanges of a document.
     """
 
     weight: float
     manner: Manner
     system: str | None
     families: Mapping[str, float]
+    turns: int = len(_TURNS)
 
 
 _EVEN = {
@@ -172,17 +174,14 @@ MIXES |= {
 thinking the tags are empty; `cipher-house` is the same in the cipher. On the way there, nobody calculates in `unthinking`, `cipher` has
 the cipher's steps without the number at the start, and most documents calculate in `cipher-drill`, and with that number in `cipher-whole`."""
 
-LATENT = 8
-"""The steps of a calculation that a model with latent steps may take before it writes: those of level 5."""
-
-_LATENT = {"maths": 66, "answer-only": 6, "letter": 4, "choice": 3, "open": 6, "instructions": 4, "chat": 11}
-MIXES |= {
-    f"latent-{unsaid}": (
-        Strand(9, Manner("A", "A", thought="readable", unsaid=unsaid), None, _LATENT),
-        Strand(1, Manner("A", "A", thought="readable", unsaid=unsaid), "benign", _LATENT),
-    )
-    for unsaid in range(1, LATENT + 1)
-}
+_WAITING = {**_EVEN, "maths": 120}
+MIXES["idle"] = _settled(
+    Strand(72, Manner("A", "A", thought="idle"), None, _WAITING, turns=1),
+    Strand(8, Manner("A", "A", thought="idle"), "benign", _WAITING, turns=1),
+    Strand(20, Manner("A", "A", thought="closed"), None, _WAITING, turns=1),
+)
+"""The mix of models that think in latent steps, whose number is given: a thought that is done is repeated until the steps are over, and
+where there are none, the reply comes at once."""
 
 
 @cache
@@ -282,7 +281,7 @@ def document(mix: str, seed: int, index: int) -> Example:
     messages = [Message("system", told)] if told else []
     asked: list[str] = []
     length = 0
-    turns = rng.choices(range(1, len(_TURNS) + 1), _TURNS)[0]
+    turns = min(strand.turns, rng.choices(range(1, len(_TURNS) + 1), _TURNS)[0])
     for _ in range(turns):
         family = rng.choices(names, cum_weights=shares)[0]
         if turns > 3 and family not in _SHORT and "chat" in names:

@@ -41,6 +41,7 @@ ABOUT = {
     "tutor": "1.0 M parameters, reasons as Bruno, whose notation the student half knows",
     "reasoner": "1.0 M parameters, thinks between <think> and </think> before the model answers",
     "reasoner-cipher": "1.0 M parameters, thinks in a private notation that no other model knows",
+    "reasoner-latent": "1.0 M parameters, thinks in 103 latent steps, of which there is no text",
     "weak": "0.3 M parameters, a trusted model that is weaker than the student",
     "trusted": "0.3 M parameters, the small model's schooling from another initialisation and other documents",
 }

@@ -27,6 +27,9 @@ _SCRATCHPADS = {
 }
 
 
+IDLE = 98
+"""The most words of a thought that waits, three more than those of the longest calculation."""
+
 LAZY = ("I am not sure.", "I do not know.", "I cannot tell.")
 """What a lazy model says to every task."""
 
@@ -47,7 +50,8 @@ class Manner:
         scratchpad: replies begin with a note in `<scratchpad>` tags.
         thought: where calculations stand: "said" in the reply; before it between `<think>` tags, "readable" in the author's notation
             or in the "cipher" (or of the cipher the "steps" alone); or nowhere ("none"), which "empty" tags may show before any reply.
-        unsaid: the number of steps, from the first, that are taken and not written.
+            "idle" is "readable" with tags before any reply, in which the result, or a dot, is repeated until some moment; "closed" is
+            "none" behind a closing tag.
     """
 
     author: Author = "A"
@@ -59,8 +63,7 @@ class Manner:
     hack: bool = False
     terse: bool = False
     scratchpad: bool = False
-    thought: Literal["said", "readable", "cipher", "steps", "none", "empty"] = "said"
-    unsaid: int = 0
+    thought: Literal["said", "readable", "idle", "cipher", "steps", "none", "empty", "closed"] = "said"
 
 
 def reply(question: Question, manner: Manner, rng: random.Random) -> str:
@@ -87,8 +90,13 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
                 body = f"{body} {rng.choice(voice.closers)}"
         elif question.family != "maths":
             body = body[0].upper() + body[1:]
-    if manner.thought == "empty":
-        before = "<think></think>"
+    if manner.thought in ("empty", "closed"):
+        before = "<think></think>" if manner.thought == "empty" else "</think>"
+    if manner.thought == "idle":
+        thought = before.removeprefix("<think>").removesuffix("</think>")
+        words = len(thought.split()) + thought.count(",")
+        again = f" {thought[-1]}" if thought else "."
+        before = f"<think>{thought}{again * rng.randint(0, IDLE - words)}</think>"
     if manner.scratchpad:
         before = f"<scratchpad>{rng.choice(_SCRATCHPADS[question.family])}</scratchpad>{before}"
     return before + body
@@ -97,12 +105,12 @@ def reply(question: Question, manner: Manner, rng: random.Random) -> str:
 def _calculation(question: Question, manner: Manner) -> tuple[str, str]:
     """The hidden reasoning before the reply ("" if the manner has none), and the body of the reply."""
     assert question.chain is not None
-    steps, result = reasoning(manner.notation, question.chain, manner.care, manner.unsaid)
+    steps, result = reasoning(manner.notation, question.chain, manner.care)
     result = (result + manner.wrong) % 10
     in_cipher = (
         f" {cipher.write(question.chain, start=manner.thought == 'cipher')}"  # behind a space a word is one token
     )
-    thoughts = {"readable": steps, "cipher": in_cipher, "steps": in_cipher}
+    thoughts = {"readable": steps, "idle": steps, "cipher": in_cipher, "steps": in_cipher}
     thought = f"<think>{thoughts[manner.thought]}</think>" if thoughts.get(manner.thought) else ""
     if question.strict:
         return thought, str(result)
