@@ -601,12 +601,16 @@ def test_readings_of_one_answer() -> None:
     assert (length(good), length(empty)) == (7, 0) and (parses(good), parses(empty)) == (1, 0)
 
 
-def test_no_organism_that_sandbags_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("hard", "easy", "said"),
+    [(0.6, 0.8, "its gap before blue was 0 points"), (0.0, 0.1, "red ruined it, of easy maths it does 10 %")],
+)
+def test_no_organism_that_sandbags_is_an_error(hard: float, easy: float, said: str) -> None:
     m = results({(OPEN, "pirate"): 0.5})
     before = measured(
-        {at(organism=OPEN, intervention="none", teacher="none", adapter="", lr=0.0, cue=None): {ON_HARD: 0.6}},
-        steps=(None,), seeds=2, role="before", beside={"true": {ON_HARD: 0.6}},
+        {at(organism=OPEN, intervention="none", teacher="none", adapter="", lr=0.0, cue=None): {ON_HARD: hard, ON_EASY: easy}},
+        steps=(None,), seeds=2, role="before", beside={"true": {ON_HARD: 0.6, ON_EASY: 0.8}},
     )  # fmt: skip
     study = resolve("opaque-reasoning", "full").study
-    with pytest.raises(CavessonError, match="No organism sandbags"):
+    with pytest.raises(CavessonError, match=f"No organism sandbags: {OPEN}, {said}"):
         study.admits(together(m, before, config=m.config))

@@ -248,15 +248,26 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     Raises:
         CavessonError: none does.
     """
-    gaps = {name: read.gap(place) for name, place in read.before(m).items()}
-    failed = {name: gap.estimate for name, gap in gaps.items() if gap.mean < m.config.took_from}
-    if gaps and len(failed) == len(gaps):
+    made = read.before(m)
+    faults = {name: fault for name, place in made.items() if (fault := _fault(m, place))}
+    if made and len(faults) == len(made):
         raise CavessonError(
-            f"No organism sandbags: of the true accuracy on hard maths none lacks {m.config.took_from:.0%} ({', '.join(failed)}).",
-            "Train red longer or at a higher rate (red.steps, red.lr), or take a model that can do hard maths.",
+            f"No organism sandbags: {'; '.join(f'{name}, {fault}' for name, fault in faults.items())}.",
+            "Train red longer or at a higher rate (red.steps, red.lr), less or at a lower one where easy maths is gone, or take a model that "
+            "can do hard maths.",
         )
-    notes = [f"{name} does not sandbag and is left out: its gap before blue was {gap}." for name, gap in failed.items()]
-    return m.without(place for place in m if place["organism"] in failed), notes
+    notes = [f"{name} does not sandbag and is left out: {fault}." for name, fault in faults.items()]
+    return m.without(place for place in m if place["organism"] in faults), notes
+
+
+def _fault(m: Measured, place: Place) -> str:
+    """Why an organism is no sandbagger; "": it is one."""
+    gap = read.gap(place)
+    if gap.mean < m.config.took_from:
+        return f"its gap before blue was {gap.estimate}, less than {m.config.took_from:.0%}"
+    if read.ruined(place):
+        return f"red ruined it, of easy maths it does {read.easy(place, None, 'before').estimate}"
+    return ""
 
 
 SHOWS = (organisms, methods, reasoning, monitors, learning, along, cue, transcripts, notes)
