@@ -40,10 +40,9 @@ def main() -> None:
     asks.add_argument("--opportunities", type=int, default=32, help="of each teacher")
     asks.add_argument("--store", type=Path)
     given = asks.parse_args()
-    distils = f"students=[{SAME}, {OTHER}]", f"methods=[{given.method}]", "poisoning=null"
-    chosen = {"incriminate", "enable"}
-    settings = [*distils, "audit=null", "distil.probes=[]"]
-    settings += [f"{one}={{student: {SAME}, method: {given.method}}}" for one in sorted(chosen)]
+    chosen = f"{{student: {SAME}, method: {given.method}}}"
+    settings = [f"students=[{SAME}, {OTHER}]", f"methods=[{given.method}]", f"incriminate={chosen}", f"enable={chosen}"]
+    settings += ["poisoning=null", "audit=null", "distil.probes=[]"]
     config = resolve("distillation", "full", settings).config
     taught = {made.name: made for made in config.taught(0)}
     runs = {

@@ -140,22 +140,15 @@ def rank_correlation(sign: ArrayLike, outcomes: ArrayLike, groups: Groups = None
     _enough(n)
 
     def fisher(kept: NDArray[np.int_]) -> float:
-        return float(np.arctanh(np.clip(_spearman(x[kept], y[kept]), -0.9999, 0.9999)))
+        return float(np.arctanh(np.clip(_ranks_alike(x[kept], y[kept]), -0.9999, 0.9999)))
 
-    r, z = _spearman(x, y), fisher(np.arange(n))
+    r, z = float(_ranks_alike(x, y)), fisher(np.arange(n))
     half = _t(n - 2) * float(np.sqrt((1 + r * r / 2) / (n - 3)))
     if groups is not None:
         half = max(half, _left_out_in_turn(fisher, n, groups))
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
     method = f"Spearman over {n} settings, Bonett and Wright{_or_over(groups)}{at_confidence(0.95)}"
     return Estimate(r, min(low, r), max(high, r), n, method, unit="plain", replicates=n)
-
-
-def _spearman(one: Array, two: Array) -> float:
-    """Spearman's correlation; 0 if one of the two is the same everywhere."""
-    x, y = (rankdata(part) - (len(part) + 1) / 2 for part in (one, two))
-    lengths = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / lengths if lengths else 0.0
 
 
 def error_of_forecast(foretold: ArrayLike, moved: ArrayLike) -> float:
@@ -195,10 +188,10 @@ def _jackknife(statistic: Callable[[NDArray[np.int_]], float], n: int, what: str
 
 def _left_out_in_turn(statistic: Callable[[NDArray[np.int_]], float], n: int, groups: Sequence[Hashable]) -> float:
     """Half the width of the jackknife's interval for a statistic of n settings: each group left out in turn."""
-    of = np.array([{group: k for k, group in enumerate(dict.fromkeys(groups))}[one] for one in groups])
-    count = int(of.max()) + 1
+    out = list(dict.fromkeys(groups))
+    count = len(out)
     _enough(count, "groups of settings")
-    without = np.array([statistic(np.arange(n)[of != out]) for out in range(count)])
+    without = np.array([statistic(np.array([k for k in range(n) if groups[k] != one])) for one in out])
     return _t(count - 1) * float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
 
 

@@ -72,11 +72,18 @@ def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str 
         close: the text with which the template ends the steps.
 
     Raises:
-        ConfigError: with this chat template an answer would not begin right behind the latent steps.
+        ConfigError: with this chat template an answer would not begin right behind the latent steps; or steps are mixed, and the
+            model's embeddings are not tied.
     """
     if ARGUMENT in model.renderer.template.arguments:
         return model.with_template_args({ARGUMENT: steps})
     model = merged(model)
+    net: Any = model.net
+    if mixed and not net.config.tie_word_embeddings:
+        raise ConfigError(
+            f"{model.renderer.name} reads other embeddings than those with which the model foretells words, so that latent steps cannot be mixed.",
+            "Take a model with tied embeddings, or steps that are not mixed.",
+        )
     tokenizer = deepcopy(model.tokenizer)
     tokenizer.add_tokens([AddedToken(TOKEN, special=True, normalized=False)], special_tokens=True)
     token = tokenizer.convert_tokens_to_ids(TOKEN)
@@ -90,7 +97,6 @@ def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str 
             f"The chat template of {renderer.name} leaves no place for latent steps: {error.problem}",
             "Use a template that writes an answer's text unchanged behind the header of the answer.",
         ) from error
-    net: Any = model.net
     if token >= net.get_input_embeddings().weight.shape[0]:
         net.resize_token_embeddings(token + 1, mean_resizing=False)
     with torch.no_grad():  # a row of chance would make each loaded model another, and might be written as a word
@@ -98,11 +104,6 @@ def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str 
             rows.weight[token] = 0
     setattr(net.config, _MARK, token)
     if mixed:
-        if not net.config.tie_word_embeddings:
-            raise ConfigError(
-                f"{renderer.name} reads other embeddings than those with which the model foretells words, so that latent steps cannot be mixed.",
-                "Take a model with tied embeddings, or steps that are not mixed.",
-            )
         setattr(net.config, _MIXED, True)
     attach(net)
     return replace(model, tokenizer=tokenizer, renderer=renderer)
@@ -162,9 +163,7 @@ class _Steps:
             return None
         cache = next((given[name] for name in _CACHES if given.get(name) is not None), None)
         if cache is not None and cache.get_seq_length():
-            if (
-                ids.shape[1] == 1
-            ):  # nobody writes the token: this column is that of a row that is done, whose seat is free
+            if ids.shape[1] == 1:  # nobody writes the token: it stands in the free seats of rows that are done
                 return None
             raise ConfigError(
                 "A latent step stands in a text of which a part was read before.", "Read the text at once."

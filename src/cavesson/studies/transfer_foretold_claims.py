@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,10 @@ from cavesson.studies.transfer_foretold import (
 )
 from cavesson.studies.transfer_readings import phase
 
+Test = Callable[[Measured], ClaimResult]
 
-def _goes_with(name: str) -> Callable[[Measured], ClaimResult]:
+
+def _goes_with(name: str) -> Test:
     def test(m: Measured) -> ClaimResult:
         rule = above if REGISTERED[name].direction > 0 else below
         return rule(
@@ -46,24 +48,15 @@ def forecasts(m: Measured) -> ClaimResult:
     return above(forecast_correlation(m), 0.2, "the correlation over settings of the registered forecast with transfer")
 
 
-def linear_foretells(m: Measured) -> ClaimResult:
-    """At the lowest rate the linearised network foretells what training does."""
-    found = phase(m, FOLLOWED)
-    return at_most(
-        error_at(found, min(found.values("lr"))),
-        0.5,
-        "the error of the linearised network's forecast at the lowest rate",
-    )
+def _error(rule: Callable[..., ClaimResult], end: Callable[[Iterable[float]], float], which: str) -> Test:
+    """How far the linearised network's forecast is off at one end of the rates."""
 
+    def test(m: Measured) -> ClaimResult:
+        found = phase(m, FOLLOWED)
+        said = f"the error of the linearised network's forecast at the {which} rate"
+        return rule(error_at(found, end(found.values("lr"))), 0.5, said)
 
-def linear_fails(m: Measured) -> ClaimResult:
-    """At the highest rate it does not."""
-    found = phase(m, FOLLOWED)
-    return at_least(
-        error_at(found, max(found.values("lr"))),
-        0.5,
-        "the error of the linearised network's forecast at the highest rate",
-    )
+    return test
 
 
 def theory_holds(m: Measured) -> ClaimResult:
@@ -89,6 +82,6 @@ FORETOLD_CLAIMS = (
     _OURS("forecast", "The registered signs order settings by their transfer.", test=forecasts),
     _OURS("forecast-install", "The registered signs foretell unseen settings better than the install kind alone.", test=beats_install),
     _OURS("theory", "Over settings, the linearised network orders the moves of the network.", test=theory_holds),
-    _OURS("linear-low", "At low rates the linearised network foretells the move.", test=linear_foretells),
-    _OURS("linear-high", "At high rates the linearised network does not foretell the move.", test=linear_fails),
+    _OURS("linear-low", "At low rates the linearised network foretells the move.", test=_error(at_most, min, "lowest")),
+    _OURS("linear-high", "At high rates the linearised network does not foretell the move.", test=_error(at_least, max, "highest")),
 )  # fmt: skip
