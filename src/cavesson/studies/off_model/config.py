@@ -301,6 +301,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "recovery": {"probes": [4, 16, 32], "rl": {"rewards": ["correct", "random"]}},
         "sft": {"probes": [20, 60]},
         "arms": {"names": list(ARMS), "students": ["small"], "noise": True, "teacher": "dmitri"},
-        "evaluation": {"n": 100},
+        "evaluation": {"n": 300},
     },
 }
