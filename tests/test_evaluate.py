@@ -159,9 +159,10 @@ def test_that_it_works_is_said_with_what_it_is_worth(suppressed: Measured, over:
 
 def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     found = card(made(tmp_path, rates(), "seeds=[0]"))
-    assert {one.verdict for one in found.approaches if one.id in ("malign inits", "analogies", "production")} == {
-        "undecided"
-    }
+    assert {one.verdict for one in found.approaches} == {"undecided"}
+    assert found.argument is not None and found.argument["state"] == "contradicted", (
+        "the tree shows what the figures say"
+    )
     assert all(one.verdict != "passes" for one in found.diagnostics)
     assert any("fewer than five" in line for line in found.lacking)
 
@@ -171,7 +172,7 @@ def test_a_habit_that_the_start_does_not_show_is_left_out_by_name(tmp_path: Path
         return 0.0 if cell.at.get("analogy") == "flag/narrative/weights" else rates()(cell, role, one, step)
 
     both = made(tmp_path, rate, "analogies.settings=[flag/voice/weights,flag/narrative/weights]")
-    assert any("left out: flag/narrative/weights (0%)" in line for line in card(both).cautions)
+    assert any("left out: flag/narrative/weights (0 %)" in line for line in card(both).cautions)
 
 
 def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +348,9 @@ def test_markdown_and_json_say_what_the_page_says(shown: CardView) -> None:
     text = as_markdown(shown, "made here")
     for one in shown.approaches:
         assert f"## {one.title}" in text and cost(one)
+    assert "**evidence zoo**" in text and "`zoo_removed >= 80 %`" in text
+    assert all(one.reason[1:] in text for one in shown.diagnostics)
+    assert "[zoo_removed" in as_html(shown, "made here"), "a leaf says what it asks of its figure"
     assert shown.verdict[0] in text and "Loophole" in text
     assert CardView.model_validate_json(shown.model_dump_json()) == shown
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cavesson.analysis.payoffs import percent
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
 from cavesson.evals.behavior_eval import BehaviorEval
@@ -118,7 +119,7 @@ def tables(m: Measured) -> Iterator[TableView | None]:
         "What each control takes away, and the intervention minus the control; of the reversal probe, what is still gone after it, and "
         "what it brought back.",
         {one.name: one for one in made.controls},
-        {"there": lambda one: one.figure or f"missing: {one.lacking}", "difference": lambda one: one.gap},
+        {"figure": lambda one: one.figure or f"missing: {one.lacking}", "difference": lambda one: one.gap},
         first="control",
     )
     yield table(
@@ -175,6 +176,8 @@ def _fate(m: Measured, name: str) -> str:
         verdicts = Counter(reversal(place).verdict for place in zoo.reversals(m, name))
     except NotRun:
         return ""
+    if verdicts.total() == 1:
+        return next(iter(verdicts))
     return (
         ", ".join(f"{verdict} in {count}" for verdict, count in verdicts.items()) + f" of {verdicts.total()} organisms"
     )
@@ -274,7 +277,7 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
         several = len(zoo.organisms_of(m)) > 1
         whence = f"known malign inits, and {worst} in the worst case" if several else "one known malign init"
         yield (
-            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {m.config.games.max_loss:.0%} of the "
+            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {percent(m.config.games.max_loss)} of the "
             f"capability may go: {said}."
         )
     gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, blue_rule, m.config.games.max_loss))
@@ -316,7 +319,7 @@ def _cautions(m: Measured, move: Move) -> Iterator[str]:
     if few := evaluate_analogies.unshown(m):
         yield (
             "Habits that the model hardly shows before blue trains are left out: "
-            + ", ".join(f"{name} ({rate:.0%})" for name, rate in few.items())
+            + ", ".join(f"{name} ({percent(round(rate, 2))})" for name, rate in few.items())
             + "."
         )
     if world_of(m.config.model) == "tiny":
