@@ -350,6 +350,8 @@ def test_markdown_and_json_say_what_the_page_says(shown: CardView) -> None:
         assert f"## {one.title}" in text and cost(one)
     assert "**evidence zoo**" in text and "`zoo_removed >= 80 %`" in text
     assert all(one.reason[1:] in text for one in shown.diagnostics)
+    [scorers] = [line for line in text.splitlines() if "**assumption scorers**" in line]
+    assert "one seed" not in scorers, "five seeds stand behind the share of unread answers"
     assert "[zoo_removed" in as_html(shown, "made here"), "a leaf says what it asks of its figure"
     assert shown.verdict[0] in text and "Loophole" in text
     assert CardView.model_validate_json(shown.model_dump_json()) == shown

@@ -85,12 +85,25 @@ def test_an_organism_that_does_not_take_and_a_training_that_fails_never_win() ->
 
 def test_a_search_begins_where_it_is_told() -> None:
     pytest.importorskip("optuna")
-    usual = Point(construction="password-locked", optimizer="soap", lr=2e-3, steps=100, rank=4, lock=0.3, prompts=300)
+    usual = Point(construction="password-locked", optimizer="soap", lr=2e-3, steps=150, rank=4, lock=0.3, prompts=300)
     for sampler in ("tpe", "random"):
         assert searched(robust, Space(), 3, 0, sampler, start=(usual,))[0].point == usual
     outside = usual.model_copy(update={"steps": 9999})
     assert Space().settings(outside) is None
     assert searched(robust, Space(), 3, 0, start=(outside,)) == searched(robust, Space(), 3, 0)
+
+
+def test_adapters_are_trained_at_greater_rates_and_every_point_has_its_settings() -> None:
+    pytest.importorskip("optuna")
+    space = Space(optimizers={"adamw": 1.0}, adapters=3.0)
+    points = [one.point for one in searched(robust, space, 40, 0, "random")]
+    for point in points:
+        adapted = point.rank is not None or "lora" in point.construction
+        assert point.lr / (3 if adapted else 1) * 1.01 >= 3e-4 and point.lr <= (15e-3 if adapted else 5e-3)
+        settings = space.settings(point)
+        assert settings is not None and settings["rank"] == point.rank
+    assert max(point.lr for point in points) > 5e-3
+    assert Space().settings(AdaptiveConfig(seeds=(0,)).usual) is not None, "the usual organism lies in the space"
 
 
 def test_terms_say_by_how_much_an_organism_misses_them() -> None:

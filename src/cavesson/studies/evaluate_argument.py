@@ -92,7 +92,7 @@ def _would_change(judged: Judged) -> str:
     """The leaves that decide."""
     weak = [node.id for node in judged.nodes.values() if not node.children and node.state in ("contradicted", "open")]
     return (
-        f"Other figures for the leaves {', '.join(weak)} of the argument below."
+        f"Other figures or judgements for the leaves {', '.join(weak)} of the argument below."
         if weak
         else "A figure that contradicts a leaf, or a doubt that holds."
     )

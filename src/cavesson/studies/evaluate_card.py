@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _argued(m: Measured, name: str, found: Sequence[ApproachView]) -> tuple[Appr
     file = m.config.argument
     shares = [one.unscored for one in found if one.unscored is not None]
     worst = max(shares, key=lambda one: one.value, default=None)
-    extra = {} if worst is None else {"unscored": worst}
+    extra = {} if worst is None else {"unscored": replace(worst, replicates=len(m.config.seeds))}
     view, tree = evaluate_argument.argument(m, name, None if file is None else Path(file), found, extra)
     return view, tree
 
