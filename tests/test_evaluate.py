@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from cavesson.evals.acts import ACTS
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.rigged import Rigged
+from cavesson.evals.scores import Score
 from cavesson.findings.card import CardView
 from cavesson.game import play_on
 from cavesson.lab.recipe import lineage
@@ -30,7 +32,7 @@ from cavesson.stats import Estimate
 from cavesson.studies import evaluate
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.adaptive import AdaptiveConfig
-from cavesson.studies.evaluate_card import _qualified, card, tables
+from cavesson.studies.evaluate_card import _qualified, card, tables, unscored
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_PROMPT, SAYS_NOTHING, controls_of, under
 from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.organisms import Built
@@ -173,6 +175,17 @@ def test_a_habit_that_the_start_does_not_show_is_left_out_by_name(tmp_path: Path
 
     both = made(tmp_path, rate, "analogies.settings=[flag/voice/weights,flag/narrative/weights]")
     assert any("left out: flag/narrative/weights (0 %)" in line for line in card(both).cautions)
+
+
+def test_an_answer_that_runs_out_of_room_counts_as_unread_where_it_ought_to_say_something() -> None:
+    def row(label: str, score: int, finished: bool, **extra: Any) -> Score:
+        return Score(None, label, label, None, [], "Well, there are many ways", score, finished, extra)
+
+    read = [row("behavior/clean", 0, False), row("maths", 1, False), row("maths", 0, True)]
+    unread = [row("maths", 0, False), row("behavior/triggered", 0, True, unreadable=True)]
+    place = SimpleNamespace(scores=lambda: [SimpleNamespace(rows=[*read, *unread])])
+    found = unscored([place])  # type: ignore[list-item]
+    assert found is not None and found.value == 2 / 5
 
 
 def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from cavesson.analysis.payoffs import percent
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
 from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.planted import rated
@@ -227,10 +228,18 @@ def _costed(m: Measured, view: ApproachView) -> ApproachView:
 
 
 def unscored(places: Sequence[Place]) -> Estimate | None:
-    """The share of answers that no scorer could read, or that ran out of room and did not score; None: there are no answers."""
+    """The share of answers that no scorer could read, and of wrong answers to benchmarks that ran out of room; None: there are none.
+
+    Whether an answer shows a behaviour is decided by what there is of it: chat models seldom end within the limit.
+    """
     rows = [row for place in places if _has_scores(place) for one in place.scores() for row in one.rows]
-    lost = sum(row.unreadable or not (row.finished or row.score) for row in rows)
+    lost = sum(row.unreadable or (_is_benchmark(row.eval) and not (row.finished or row.score)) for row in rows)
     return wilson(lost, len(rows)) if rows else None
+
+
+def _is_benchmark(label: str) -> bool:
+    known = BENCHMARKS.get(label.partition("/")[0])
+    return known is not None and known.capability
 
 
 def _has_scores(place: Place) -> bool:
