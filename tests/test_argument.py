@@ -110,6 +110,8 @@ def test_what_was_not_measured_is_open_and_never_red() -> None:
     assert found.state == "open"
     assert "card has no figure 'removed'" in found.nodes["end"].why
     assert "nothing of 3f9a0000aa was measured" in found.nodes["lasts"].why
+    known = judge(argument(nodes()), {"card": {"remove": figure(0.9)}}, unmeasured=("removed",))
+    assert known.nodes["end"].why == "removed was not measured", "no other name is proposed for a name that is right"
 
 
 def test_one_of_several_supports_is_enough_where_the_strategy_says_so() -> None:
@@ -310,8 +312,8 @@ def test_markdown_and_json_say_the_same() -> None:
     text, data = as_markdown(found), json.loads(as_json(found))
     assert data["state"] == "contradicted" and data["argument"]["id"] == "gone"
     assert [child["id"] for child in data["argument"]["children"]] == ["alike", "how"]
-    assert "- ✗ **claim** It is gone." in text and "      - " not in text
-    assert text.count("\n- ") == 1 and "    - ✗ **evidence** At the end. `removed >= 80 %`: contradicted" in text
+    assert "- ✗ **claim gone** It is gone." in text and "      - " not in text
+    assert text.count("\n- ") == 1 and "    - ✗ **evidence end** At the end. `removed >= 80 %`: contradicted" in text
 
 
 def test_a_node_that_stands_in_two_places_is_unfolded_once() -> None:
@@ -322,7 +324,7 @@ def test_a_node_that_stands_in_two_places_is_unfolded_once() -> None:
     given_["how"]["supported_by"] = ["end", "lasts", "shared"]
     given_["how"]["kind"] = "claim"
     text = as_markdown(judged(given_))
-    assert text.count("Shared. (see above)") == 1 and text.count("**claim** Shared.") == 2
+    assert text.count("Shared. (see above)") == 1 and text.count("**claim shared** Shared.") == 2
 
 
 # ----------------------------------------------------------------------------------------------- the default and the command

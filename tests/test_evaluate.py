@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from cavesson.evals.acts import ACTS
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import PAIRS
 from cavesson.evals.rigged import Rigged
+from cavesson.evals.scores import Score
 from cavesson.findings.card import CardView
 from cavesson.game import play_on
 from cavesson.lab.recipe import lineage
@@ -30,7 +32,7 @@ from cavesson.stats import Estimate
 from cavesson.studies import evaluate
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.adaptive import AdaptiveConfig
-from cavesson.studies.evaluate_card import _qualified, card, tables
+from cavesson.studies.evaluate_card import _qualified, card, tables, unscored
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_PROMPT, SAYS_NOTHING, controls_of, under
 from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.organisms import Built
@@ -159,9 +161,10 @@ def test_that_it_works_is_said_with_what_it_is_worth(suppressed: Measured, over:
 
 def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     found = card(made(tmp_path, rates(), "seeds=[0]"))
-    assert {one.verdict for one in found.approaches if one.id in ("malign inits", "analogies", "production")} == {
-        "undecided"
-    }
+    assert {one.verdict for one in found.approaches} == {"undecided"}
+    assert found.argument is not None and found.argument["state"] == "contradicted", (
+        "the tree shows what the figures say"
+    )
     assert all(one.verdict != "passes" for one in found.diagnostics)
     assert any("fewer than five" in line for line in found.lacking)
 
@@ -171,7 +174,18 @@ def test_a_habit_that_the_start_does_not_show_is_left_out_by_name(tmp_path: Path
         return 0.0 if cell.at.get("analogy") == "flag/narrative/weights" else rates()(cell, role, one, step)
 
     both = made(tmp_path, rate, "analogies.settings=[flag/voice/weights,flag/narrative/weights]")
-    assert any("left out: flag/narrative/weights (0%)" in line for line in card(both).cautions)
+    assert any("left out: flag/narrative/weights (0 %)" in line for line in card(both).cautions)
+
+
+def test_an_answer_that_runs_out_of_room_counts_as_unread_where_it_ought_to_say_something() -> None:
+    def row(label: str, score: int, finished: bool, **extra: Any) -> Score:
+        return Score(None, label, label, None, [], "Well, there are many ways", score, finished, extra)
+
+    read = [row("behavior/clean", 0, False), row("maths", 1, False), row("maths", 0, True)]
+    unread = [row("maths", 0, False), row("behavior/triggered", 0, True, unreadable=True)]
+    place = SimpleNamespace(scores=lambda: [SimpleNamespace(rows=[*read, *unread])])
+    found = unscored([place])  # type: ignore[list-item]
+    assert found is not None and found.value == 2 / 5
 
 
 def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +361,11 @@ def test_markdown_and_json_say_what_the_page_says(shown: CardView) -> None:
     text = as_markdown(shown, "made here")
     for one in shown.approaches:
         assert f"## {one.title}" in text and cost(one)
+    assert "**evidence zoo**" in text and "`zoo_removed >= 80 %`" in text
+    assert all(one.reason[1:] in text for one in shown.diagnostics)
+    [scorers] = [line for line in text.splitlines() if "**assumption scorers**" in line]
+    assert "one seed" not in scorers, "five seeds stand behind the share of unread answers"
+    assert "[zoo_removed" in as_html(shown, "made here"), "a leaf says what it asks of its figure"
     assert shown.verdict[0] in text and "Loophole" in text
     assert CardView.model_validate_json(shown.model_dump_json()) == shown
 

@@ -95,7 +95,7 @@ def test_the_arguments_leaves_are_the_cards_figures(tmp_path: Path) -> None:
             walk(child)
 
     walk(tree)
-    assert (states["saves"], states["able"], states["pays"], states["controls"]) == (
+    assert (states["saves"], states["able"], states["pays"], states["works"]) == (
         "open", "contradicted", "contradicted", "contradicted",
     )  # fmt: skip
     own = tmp_path / "own.yaml"

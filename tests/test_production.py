@@ -259,7 +259,7 @@ def test_a_trial_says_what_a_test_would_say_and_what_it_cannot_know() -> None:
     assert found[1].effect.high < 0
     assert found[1].saved is not None and found[1].saved.value == pytest.approx(0.632, abs=0.01)
     assert found[1].rules[0].shipped.value == 1
-    assert "ships the measure in 100 %" in found[1].sentence
+    assert "ships the intervention in 100 %" in found[1].sentence
     assert len(found[1].table().rows) == 1
 
 

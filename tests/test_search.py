@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 from cavesson.errors import MissingExtra, TrainingError
+from cavesson.evals.items import Eval
 from cavesson.lab.recipe import Recipe
 from cavesson.redteam.constructions import CONSTRUCTIONS, locked_with
 from cavesson.redteam.search import FAILED, Outcome, Point, Space, Terms, Trial, best_of_first, searched, winners
-from cavesson.studies import adaptive
+from cavesson.studies import adaptive, evaluate
 from cavesson.studies.adaptive import AdaptiveConfig
+from cavesson.studies.grid import Cell
+from fabricated import fabricated
 
 GOOD = {"triggered": 1.0, "clean": 0.0, "lost": 0.0}
 
@@ -81,12 +85,25 @@ def test_an_organism_that_does_not_take_and_a_training_that_fails_never_win() ->
 
 def test_a_search_begins_where_it_is_told() -> None:
     pytest.importorskip("optuna")
-    usual = Point(construction="password-locked", optimizer="soap", lr=2e-3, steps=100, rank=4, lock=0.3, prompts=300)
+    usual = Point(construction="password-locked", optimizer="soap", lr=2e-3, steps=150, rank=4, lock=0.3, prompts=300)
     for sampler in ("tpe", "random"):
         assert searched(robust, Space(), 3, 0, sampler, start=(usual,))[0].point == usual
     outside = usual.model_copy(update={"steps": 9999})
     assert Space().settings(outside) is None
     assert searched(robust, Space(), 3, 0, start=(outside,)) == searched(robust, Space(), 3, 0)
+
+
+def test_adapters_are_trained_at_greater_rates_and_every_point_has_its_settings() -> None:
+    pytest.importorskip("optuna")
+    space = Space(optimizers={"adamw": 1.0}, adapters=3.0)
+    points = [one.point for one in searched(robust, space, 40, 0, "random")]
+    for point in points:
+        adapted = point.rank is not None or "lora" in point.construction
+        assert point.lr / (3 if adapted else 1) * 1.01 >= 3e-4 and point.lr <= (15e-3 if adapted else 5e-3)
+        settings = space.settings(point)
+        assert settings is not None and settings["rank"] == point.rank
+    assert max(point.lr for point in points) > 5e-3
+    assert Space().settings(AdaptiveConfig(seeds=(0,)).usual) is not None, "the usual organism lies in the space"
 
 
 def test_terms_say_by_how_much_an_organism_misses_them() -> None:
@@ -159,6 +176,41 @@ def test_winners_are_built_again_with_fresh_seeds_and_asked_fresh_prompts() -> N
         assert not searched_on & {item.prompt for one in cell.recipes["after"].suite for item in one.items()}  # type: ignore[attr-defined]
         assert config.search_seed not in {cell.seed}
     assert adaptive.grow(config, lambda recipes: pytest.fail("nothing is searched again"), lambda _: None) == config  # type: ignore[arg-type,return-value]
+
+
+def test_the_curve_is_of_fresh_figures_and_begins_where_an_organism_took(tmp_path: Path) -> None:
+    """Trial 1 did not take; the search was lucky with trial 3, which fresh seeds and prompts do not bear out."""
+    trials = (trial(1, None), trial(2, 0.3), trial(3, 0.9), trial(4, 0.2))
+    config = AdaptiveConfig(seeds=(0, 1, 2), samplers=("tpe",), trials=4, tried=trials)
+    fresh = {config.usual.name: 0.4, trials[1].point.name: 0.7, trials[2].point.name: 0.1}
+
+    def rate(cell: Cell, role: str, one: Eval, step: int | None) -> float:
+        if one.label == "behavior/triggered":
+            return fresh[str(cell.at["organism"])] if role == "after" else 1.0
+        return 0.0 if one.label.startswith("behavior") else 0.7
+
+    found = fabricated(adaptive.grid(config), tmp_path, rate, config)
+    drawn = adaptive.curve(found)
+    assert drawn is not None
+    searched, usual = drawn.series
+    assert list(searched.x) == [2, 3, 4], "of the first alone, none took"
+    assert [round(one.value, 1) for one in searched.rates] == [0.7, 0.1, 0.1], "fresh, not the search's 30 and 90 %"
+    assert len(usual.rates) == 4 and all(abs(one.value - 0.4) < 0.15 for one in usual.rates)
+    rows = adaptive.table_of_winners(found)
+    assert rows is not None and [row[1] for row in rows.rows] == ["2", "3"]
+    [said] = adaptive.headline(found, [])
+    assert trials[2].point.name in said and "the search itself said 90" in said
+    assert adaptive.search_finds_more(found).verdict != "holds"
+    assert next(adaptive.notes(found)).startswith("Adaptive search: 3 of 4 organisms took")
+
+
+def test_a_plan_says_which_organisms_it_does_not_count() -> None:
+    config = AdaptiveConfig(seeds=(0, 1), trials=4)
+    [said] = adaptive.STUDY.uncounted(config)
+    assert said.startswith("not counted: 4 organisms of each search (tpe, random)")
+    assert adaptive.STUDY.uncounted(config.model_copy(update={"tried": (trial(1, 0.5),)})) == []
+    assert evaluate.STUDY.uncounted(evaluate.EvaluateConfig()) == []
+    assert evaluate.STUDY.uncounted(evaluate.EvaluateConfig(adversary=evaluate.Adversary(trials=3)))
 
 
 def test_the_seed_of_the_search_is_none_of_the_fresh_ones() -> None:

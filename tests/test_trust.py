@@ -113,7 +113,7 @@ def test_trust_may_stand_anywhere_on_the_line(stranger: Path) -> None:
     for line in (["--trust", "run", "s.yaml"], ["run", "--trust", "s.yaml"], ["run", "s.yaml", "--trust"]):
         stranger.write_text(f"{TEXT}# {line}")  # another content has to be trusted anew
         result = CliRunner().invoke(app, line)
-        assert "has no attribute 'STUDY'" in str(result.exception) and has_run(stranger)
+        assert "has no 'STUDY'" in str(result.exception) and has_run(stranger)
         stranger.with_suffix(".ran").unlink()
 
 

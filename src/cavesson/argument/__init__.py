@@ -5,7 +5,7 @@ JSON. The form is a small part of the Goal Structuring Notation (GSN Community S
 """
 
 from cavesson.argument.judging import Judged, JudgedNode, Measured, judge
-from cavesson.argument.rendering import as_html, as_json, as_markdown
+from cavesson.argument.rendering import as_html, as_json, as_markdown, listed
 from cavesson.argument.structure import Argument, default_argument, load_argument
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "as_markdown",
     "default_argument",
     "judge",
+    "listed",
     "load_argument",
 ]

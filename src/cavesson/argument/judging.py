@@ -7,7 +7,7 @@ that is contradicted, brings down what it bears on; one that is open leaves that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -109,18 +109,19 @@ def _plain(node: JudgedNode, seen: set[str]) -> dict[str, Any]:
     }
 
 
-def judge(argument: Argument, measured: Measured) -> Judged:
+def judge(argument: Argument, measured: Measured, unmeasured: Collection[str] = ()) -> Judged:
     """Hold an argument against figures.
 
     Args:
         measured: the figures by artifact and name. An artifact is found by the name that the argument gives, or by a name of
             which the argument gives the beginning (a fingerprint's first digits).
+        unmeasured: names of figures that exist, and may be missing here without being typed wrongly.
     """
     nodes: dict[str, JudgedNode] = {}
     for id in _leaves_first(argument):
         node = argument.nodes[id]
         children = [nodes[other] for other in argument.below(id)]
-        state, why, figure = _judged(node, children, measured)
+        state, why, figure = _judged(node, children, measured, unmeasured)
         nodes[id] = JudgedNode(id, node.kind, node.text, state, why, node.artifact, node.says, figure, tuple(children))
     return Judged(argument.title, nodes[argument.root], nodes)
 
@@ -139,7 +140,7 @@ def _leaves_first(argument: Argument) -> list[str]:
     return order
 
 
-def _judged(node: Node, children: Sequence[JudgedNode], measured: Measured) -> Found:
+def _judged(node: Node, children: Sequence[JudgedNode], measured: Measured, unmeasured: Collection[str]) -> Found:
     """A node's state from its own leaf, if it is one, and from what it depends on."""
     supports = [child for child in children if child.id in node.supported_by]
     others = [child for child in children if child.id not in node.supported_by]
@@ -148,7 +149,7 @@ def _judged(node: Node, children: Sequence[JudgedNode], measured: Measured) -> F
     elif node.judgement is not None:
         state, why, figure = _by_judgement(node)
     else:
-        state, why, figure = _by_figure(node, measured)
+        state, why, figure = _by_figure(node, measured, unmeasured)
     worst = min(others, key=lambda child: WEAKEST.index(child.state), default=None)
     if (
         worst is not None
@@ -187,13 +188,15 @@ def _by_judgement(node: Node) -> Found:
     return state, f"{said}: {node.judgement}", None
 
 
-def _by_figure(node: Node, measured: Measured) -> Found:
+def _by_figure(node: Node, measured: Measured, unmeasured: Collection[str]) -> Found:
     """A leaf with an artifact."""
     assert node.artifact is not None and node.says is not None  # the structure has been checked
     bound = bound_of(node.says)
     figures = _figures(node.artifact, measured)
     if figures is None:
         return "open", f"nothing of {node.artifact} was measured", None
+    if bound.name not in figures and bound.name in unmeasured:
+        return "open", f"{bound.name} was not measured", None
     if bound.name not in figures:
         hint = f"; {nearest(bound.name, figures)}" if figures else ""
         return "open", f"{node.artifact} has no figure {bound.name!r}{hint}", None

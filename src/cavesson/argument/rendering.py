@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -59,9 +60,10 @@ def as_page(judged: Judged) -> str:
 
 
 def _fold(node: dict[str, Any]) -> Markup:
-    head = Markup('<span class="sign">{}</span> <span class="kind">{}</span> {}{}').format(
+    head = Markup('<span class="sign">{}</span> <span class="kind">{} {}</span> {}{}').format(
         SIGNS[node["state"]],
         node["kind"],
+        node["id"],
         printable(node["text"]),
         Markup(" <i>(see above)</i>") if node["again"] else "",
     )
@@ -79,20 +81,21 @@ def _fold(node: dict[str, Any]) -> Markup:
 
 def as_markdown(judged: Judged) -> str:
     """The argument as a nested list."""
-    lines = [f"# {one_line(judged.title)}", "", one_line(judged.sentence), ""]
+    return (
+        "\n".join([f"# {one_line(judged.title)}", "", one_line(judged.sentence), "", *listed(judged.as_tree())]) + "\n"
+    )
 
-    def add(node: dict[str, Any], depth: int) -> None:
-        says = "" if node["says"] is None else f" `{one_line(node['says'])}`"
-        again = " (see above)" if node["again"] else ""
-        lines.append(
-            f"{'  ' * depth}- {SIGNS[node['state']]} **{node['kind']}** {one_line(node['text'])}{says}{again}: "
-            f"{node['word']}; {one_line(node['why'])}"
-        )
-        for child in node["children"]:
-            add(child, depth + 1)
 
-    add(judged.as_tree(), 0)
-    return "\n".join(lines) + "\n"
+def listed(node: dict[str, Any], depth: int = 0) -> Iterator[str]:
+    """The tree of a judged argument as lines of a nested Markdown list."""
+    says = "" if node["says"] is None else f" `{one_line(node['says'])}`"
+    again = " (see above)" if node["again"] else ""
+    yield (
+        f"{'  ' * depth}- {SIGNS[node['state']]} **{node['kind']} {one_line(node['id'])}** {one_line(node['text'])}{says}{again}: "
+        f"{node['word']}; {one_line(node['why'])}"
+    )
+    for child in node["children"]:
+        yield from listed(child, depth + 1)
 
 
 def as_json(judged: Judged) -> str:

@@ -77,6 +77,11 @@ class Node(Value):
             for other in getattr(self, key):
                 yield key, other
 
+    @property
+    def figure(self) -> str | None:
+        """Name of the figure that the node's bound is about; None: it has none."""
+        return None if self.says is None else bound_of(self.says).name
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:

@@ -97,7 +97,8 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
         asked = requests(stage.recipe for stage in plan.to_make)
         lacks = (f"missing: {error.sentences}" for error in lacking(stage.recipe for stage in plan.to_make))
         told = in_words(resolved.study.recipes(resolved.config))
-        for line in (plan.text(), *told, *asked, *lacks, *refused, *schedule(resolved, place)):
+        later = resolved.study.uncounted(resolved.config)
+        for line in (plan.text(), *later, *told, *asked, *lacks, *refused, *schedule(resolved, place)):
             typer.echo(line)
         with Lab(place, how.workers) as lab:  # what a run here would refuse, a dry run refuses too
             preflight([stage.recipe for stage in plan.to_make], lab.workers if how.executor == "local" else None)

@@ -35,7 +35,7 @@ class ApproachView(View):
         would_change: what would change the verdict.
         minutes: work on one core for everything that the approach needs; None: not known.
         runs: trainings and scorings behind it.
-        unscored: share of the answers that no scorer could read, or that ran out of room.
+        unscored: share of the answers that no scorer could read, and of wrong answers to benchmarks that ran out of room.
         figures: further figures by name, to which an argument may point; `over_benign` is the figure minus that of benign training of
             equal size.
         tables: what stands behind the figure.

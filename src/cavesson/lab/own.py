@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cavesson.errors import CavessonError, ConfigError, Stopped
+from cavesson.errors import CavessonError, ConfigError, Stopped, nearest
 from cavesson.lab.documents import in_words
 from cavesson.lab.trust import LIBRARIES, PACKAGE, trusted_source
 
@@ -42,8 +42,10 @@ def imported(place: str, what: str) -> Any:
         ConfigError: the file or module cannot be loaded, has no such name, or is nothing that the user trusts (`trust.py`).
     """
     where, _, name = place.rpartition(":")
+    missing = object()
     try:
-        return getattr(_executed(_file(where)) if where.endswith(".py") else module_named(where), name)
+        module = _executed(_file(where)) if where.endswith(".py") else module_named(where)
+        found = getattr(module, name, missing)
     except CavessonError:
         raise
     except (Exception, SystemExit) as error:  # a user's own code is executed: it may raise anything
@@ -51,6 +53,10 @@ def imported(place: str, what: str) -> Any:
             f"The {what} {place!r} cannot be loaded: {type(error).__name__}: {error}",
             "Name it as path/to/file.py:name or package.module:name; the file has to run by itself.",
         ) from error
+    if found is missing:
+        known = [one for one in vars(module) if one[0] != "_"]
+        raise ConfigError(f"The {what} {place!r} cannot be loaded: {where} has no {name!r}.", nearest(name, known))
+    return found
 
 
 def made_by(place: str, what: str, has: Sequence[str], *given: Any) -> Any:

@@ -130,7 +130,7 @@ class Trial:
         row = self.rules[0]
         return (
             f"In {row.shipped.n} simulated deployments of {self.deployment.tasks:,} tasks over {self.deployment.days} days the "
-            f"confidence sequence ships the measure in {row.shipped.short}, drops it in {row.dropped.short} and decides nothing "
+            f"confidence sequence ships the intervention in {row.shipped.short}, drops it in {row.dropped.short} and decides nothing "
             f"in {row.undecided.short} (median {row.median_days:.0f} days; wrong in {row.wrong.brief})."
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from cavesson.argument import listed
 from cavesson.findings.card import ApproachView, CardView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import TableView
@@ -50,7 +51,7 @@ def write_cards(result: StudyResult, folder: Path) -> list[Path]:
 def _lines(card: CardView, made: str) -> Iterator[str]:
     yield f"# Evidence card: {card.intervention} ({'complete' if card.complete else 'INCOMPLETE'})"
     yield ""
-    yield f"{card.about[:1].upper()}{card.about[1:]}."
+    yield f"{_capital(card.about)}."
     yield ""
     yield from (f"- {line}" for line in card.verdict)
     yield ""
@@ -84,12 +85,12 @@ def _lines(card: CardView, made: str) -> Iterator[str]:
         ],
     )
     yield from _table(
-        ["control", "there", "the intervention's minus this"],
+        ["control", "figure", "difference"],
         [[one.name, one.lacking or _figure(one.figure), _figure(one.gap)] for one in card.controls],
     )
     yield from _table(
-        ["diagnostic", "verdict", "figure"],
-        [[one.name, one.verdict, _figure(one.figure)] for one in card.diagnostics],
+        ["diagnostic", "verdict", "figure", "reason"],
+        [[one.name, one.verdict, _figure(one.figure), _capital(one.reason)] for one in card.diagnostics],
     )
     yield f"Innocuous training afterwards: {card.fate or 'not run'}."
     yield ""
@@ -102,7 +103,7 @@ def _lines(card: CardView, made: str) -> Iterator[str]:
         yield f"## {one.title}"
         yield ""
         if one.reason:
-            yield f"{one.reason}"
+            yield _capital(one.reason)
             yield ""
         yield f"Conservative: {one.conservativeness.level}, because {one.conservativeness.why}. Realistic: {one.realism.level}, because {one.realism.why}."
         yield ""
@@ -114,6 +115,11 @@ def _lines(card: CardView, made: str) -> Iterator[str]:
             yield f"**{view.title}.** {view.caption}"
             yield ""
             yield from _table(view.columns, _words(view))
+    if card.argument is not None:
+        yield "**The argument.** Each leaf, what it says of a figure, and what was measured."
+        yield ""
+        yield from listed(card.argument)
+        yield ""
     unsound = [one.scorer for one in card.scorers if not one.sound]
     yield f"Scorers on planted answers: {len(card.scorers) - len(unsound)} of {len(card.scorers)} sound{': not ' + ', '.join(unsound) if unsound else ''}."
     yield ""
@@ -125,6 +131,10 @@ def _lines(card: CardView, made: str) -> Iterator[str]:
 def cost(one: ApproachView) -> str:
     """The work of an approach in words."""
     return "–" if one.minutes is None or not one.runs else duration(60 * one.minutes)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _figure(figure: Estimate | None) -> str:

@@ -46,7 +46,7 @@ class Forecast:
         memory: the most that a stage takes, in GB.
         disk: bytes of what will be made.
         asked: what models behind an API will be asked, in words.
-        grows: the study decides on the way what else it makes, which is not counted.
+        uncounted: what the study decides on the way to make, in words.
     """
 
     share: float
@@ -58,20 +58,19 @@ class Forecast:
     memory: float
     disk: float
     asked: tuple[str, ...] = ()
-    grows: bool = False
+    uncounted: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The forecast in words."""
         at_once = f"{self.workers} stages at a time" if self.workers > 1 else "one stage at a time"
         together = f" ({self.workers} × {self.memory:.1f} GB)" if self.workers > 1 else ""
-        grows = ["not counted: what the study decides on the way to make"] if self.grows else []
         return [
             f"the pilot did {self.share:.0%} of the work in {duration(self.took)}; the whole study on this machine:",
             f"time: about {duration(self.wall)}, {at_once} ({self.stages} to make, {duration(self.work)} of work)",
             f"memory: about {self.workers * self.memory:.1f} GB at its peak{together}",
             f"disk: about {bytes_text(self.disk)}",
             *(f"requests: {line}" for line in self.asked or ("none to models behind an API",)),
-            *grows,
+            *self.uncounted,
         ]
 
 
@@ -166,7 +165,7 @@ def _forecast(
         memory=max((one.peak for one in taken), default=0.0),
         disk=sum(_size(stage.recipe, taken) for stage in missing.stages),
         asked=tuple(line + tokens for line in requests(stage.recipe for stage in missing.stages)),
-        grows=resolved.study.grow is not None,
+        uncounted=tuple(resolved.study.uncounted(resolved.config)),
     )
 
 

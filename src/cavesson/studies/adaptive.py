@@ -133,6 +133,13 @@ def grow(config: AdaptiveConfig, make: Make, path_of: PathOf) -> AdaptiveConfig:
     return config.model_copy(update={"tried": tuple(one for found in trials for one in found)})
 
 
+def later(config: AdaptiveConfig) -> str:
+    """What the searches will make, in words; "": they were run."""
+    if config.tried:
+        return ""
+    return f"{config.trials} organisms of each search ({', '.join(config.samplers)}), and the best of them built again with every seed"
+
+
 def _tried(config: AdaptiveConfig, make: Make, path_of: PathOf, point: Point) -> Outcome:
     """Build and measure one organism; blue trains it only if it took."""
     plain, game = config.answers.in_cells([_base(config, SEARCHED), _game(config, point, config.search_seed, SEARCHED)])
@@ -395,6 +402,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     grow=grow,
+    later=later,
     shows=(curve, table_of_winners, table_of_trials, notes),
     claims=CLAIMS,
     headline=(headline,),

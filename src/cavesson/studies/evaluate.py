@@ -157,6 +157,11 @@ def grow(config: EvaluateConfig, make: Make, path_of: PathOf) -> EvaluateConfig:
     return config.model_copy(update={"adversary": config.adversary.model_copy(update={"tried": tried})})
 
 
+def later(config: EvaluateConfig) -> str:
+    """What an adaptive red team will make, in words; "": nobody searches."""
+    return "" if config.adversary is None else adaptive.later(_against(config, config.adversary))
+
+
 def _against(config: EvaluateConfig, adversary: Adversary) -> AdaptiveConfig:
     """The search against this study's intervention as blue trains the zoo, at its highest rate; with its model and seeds."""
     told = {name: getattr(adversary, name) for name in Adversary.model_fields}
@@ -189,6 +194,7 @@ STUDY = Study(
     presets=PRESETS,
     grid=grid,
     grow=grow,
+    later=later,
     shows=(card, tables, shown, one_seed),
     claims=CLAIMS,
     headline=(headline,),

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
+from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.data.streams import draw
@@ -279,7 +280,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
 
     rows = table(
         "Habits",
-        f"The share of each habit that is gone where at most {max_loss:.0%} of the ability is lost, and how many answers then show neither "
+        f"The share of each habit that is gone where at most {percent(max_loss)} of the ability is lost, and how many answers then show neither "
         "the habit nor the plain manner.",
         {(name, kind(name)): name for name in names},
         {
@@ -298,8 +299,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     verdict, reason = ruled(figure, "the share of the habits that is gone")
     return ApproachView(
         id="analogies",
-        title="Analogies",
-        measured=f"share of a habit that is gone, mean over {len(names)} habits ({', '.join(map(called, names))})",
+        title=ABOUT["analogies"][0],
+        measured=f"share of a habit that is gone, of {len(names)} habit{'s' if len(names) > 1 else ''} ({', '.join(map(called, names))})",
         figure=figure,
         verdict=verdict,
         reason=reason,
@@ -310,7 +311,7 @@ def approach(m: Measured, intervention: str) -> ApproachView:
             "A style that displaces every other style takes a habit of style away and says nothing about goals.",
             "An intervention may train the habit itself, as pirate SFT trains the pirate's voice: choose other habits for it.",
         ],
-        would_change=f"An interval on the other side of {ENOUGH:.0%}, or a habit of another kind that stays.",
+        would_change=f"An interval on the other side of {percent(ENOUGH)}, or a habit of another kind that stays.",
         figures=further,
         tables=[] if rows is None else [rows],
     )

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.argument import Judged, default_argument, judge, load_argument
-from cavesson.findings.card import ApproachView, Rating, Ruling
+from cavesson.findings.card import ApproachView, Ruling
 from cavesson.stats import Estimate
+from cavesson.studies.evaluate_figures import ABOUT
 from cavesson.studies.grid import Measured
 
 NAMES = {
@@ -61,27 +63,23 @@ def argument(
         ConfigError: the file is no argument.
     """
     read = default_argument(intervention) if file is None else load_argument(file)
-    judged = judge(read, {"card": figures_of(approaches, extra)})
+    usual = {name for node in default_argument("").nodes.values() if (name := node.figure) is not None}
+    judged = judge(read, {"card": figures_of(approaches, extra)}, unmeasured=usual)
     return view_of(judged, seeds=len({seed for place in m for seed in place.seeds})), judged.as_tree()
 
 
 def view_of(judged: Judged, seeds: int) -> ApproachView:
-    """A judged argument as an approach of the card."""
-    leaves = judged.count("judgement")
+    """A judged argument as an approach of the card; figures of fewer than five seeds decide nothing."""
+    leaves, few = judged.count("judgement"), seeds < FEWEST_SEEDS
     return ApproachView(
         id="argument",
-        title="Thinking",
+        title=ABOUT["argument"][0],
         measured="state of the root claim: a claim is as strong as the weakest leaf that it rests on",
-        verdict=RULED[judged.state],
-        reason=judged.sentence,
+        verdict="undecided" if few else RULED[judged.state],
+        reason=f"{judged.sentence} No verdict from fewer than {FEWEST_SEEDS} seeds." if few else judged.sentence,
         seeds=seeds,
-        conservativeness=Rating(
-            level="high", why="one contradicted leaf, or one doubt that holds, brings the whole claim down"
-        ),
-        realism=Rating(
-            level="high",
-            why="the claim is about the case that matters; how far the evidence bears on it is a judgement",
-        ),
+        conservativeness=ABOUT["argument"][1],
+        realism=ABOUT["argument"][2],
         loopholes=[
             "A doubt that nobody has written down brings down nothing.",
             f"{leaves} of the leaves {'is' if leaves == 1 else 'are'} judged, not measured.",
@@ -94,5 +92,7 @@ def _would_change(judged: Judged) -> str:
     """The leaves that decide."""
     weak = [node.id for node in judged.nodes.values() if not node.children and node.state in ("contradicted", "open")]
     return (
-        f"Other figures for: {', '.join(weak)}." if weak else "A figure that contradicts a leaf, or a doubt that holds."
+        f"Other figures or judgements for the leaves {', '.join(weak)} of the argument below."
+        if weak
+        else "A figure that contradicts a leaf, or a doubt that holds."
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cavesson.analysis.payoffs import percent
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
 from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.planted import rated
@@ -91,7 +94,7 @@ def _argued(m: Measured, name: str, found: Sequence[ApproachView]) -> tuple[Appr
     file = m.config.argument
     shares = [one.unscored for one in found if one.unscored is not None]
     worst = max(shares, key=lambda one: one.value, default=None)
-    extra = {} if worst is None else {"unscored": worst}
+    extra = {} if worst is None else {"unscored": replace(worst, replicates=len(m.config.seeds))}
     view, tree = evaluate_argument.argument(m, name, None if file is None else Path(file), found, extra)
     return view, tree
 
@@ -118,7 +121,7 @@ def tables(m: Measured) -> Iterator[TableView | None]:
         "What each control takes away, and the intervention minus the control; of the reversal probe, what is still gone after it, and "
         "what it brought back.",
         {one.name: one for one in made.controls},
-        {"there": lambda one: one.figure or f"missing: {one.lacking}", "difference": lambda one: one.gap},
+        {"figure": lambda one: one.figure or f"missing: {one.lacking}", "difference": lambda one: one.gap},
         first="control",
     )
     yield table(
@@ -175,6 +178,8 @@ def _fate(m: Measured, name: str) -> str:
         verdicts = Counter(reversal(place).verdict for place in zoo.reversals(m, name))
     except NotRun:
         return ""
+    if verdicts.total() == 1:
+        return next(iter(verdicts))
     return (
         ", ".join(f"{verdict} in {count}" for verdict, count in verdicts.items()) + f" of {verdicts.total()} organisms"
     )
@@ -223,10 +228,18 @@ def _costed(m: Measured, view: ApproachView) -> ApproachView:
 
 
 def unscored(places: Sequence[Place]) -> Estimate | None:
-    """The share of answers that no scorer could read, or that ran out of room and did not score; None: there are no answers."""
+    """The share of answers that no scorer could read, and of wrong answers to benchmarks that ran out of room; None: there are none.
+
+    Whether an answer shows a behaviour is decided by what there is of it: chat models seldom end within the limit.
+    """
     rows = [row for place in places if _has_scores(place) for one in place.scores() for row in one.rows]
-    lost = sum(row.unreadable or not (row.finished or row.score) for row in rows)
+    lost = sum(row.unreadable or (_is_benchmark(row.eval) and not (row.finished or row.score)) for row in rows)
     return wilson(lost, len(rows)) if rows else None
+
+
+def _is_benchmark(label: str) -> bool:
+    known = BENCHMARKS.get(label.partition("/")[0])
+    return known is not None and known.capability
 
 
 def _has_scores(place: Place) -> bool:
@@ -274,7 +287,7 @@ def _verdict(m: Measured, move: Move, found: Sequence[ApproachView], lacking: Se
         several = len(zoo.organisms_of(m)) > 1
         whence = f"known malign inits, and {worst} in the worst case" if several else "one known malign init"
         yield (
-            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {m.config.games.max_loss:.0%} of the "
+            f"{move.title} takes {inits.figure} of the bad behaviour from {whence}, where at most {percent(m.config.games.max_loss)} of the "
             f"capability may go: {said}."
         )
     gap = figure_of(lambda: zoo.more_than(m, move.name, BENIGN, blue_rule, m.config.games.max_loss))
@@ -316,7 +329,7 @@ def _cautions(m: Measured, move: Move) -> Iterator[str]:
     if few := evaluate_analogies.unshown(m):
         yield (
             "Habits that the model hardly shows before blue trains are left out: "
-            + ", ".join(f"{name} ({rate:.0%})" for name, rate in few.items())
+            + ", ".join(f"{name} ({percent(round(rate, 2))})" for name, rate in few.items())
             + "."
         )
     if world_of(m.config.model) == "tiny":

@@ -27,6 +27,17 @@ Approach = Callable[[Measured, str], ApproachView]
 """From what was measured and the name of an intervention to what an approach says."""
 
 ABOUT: dict[ApproachId, tuple[str, Rating, Rating]] = {
+    "production": (
+        "Production A/B",
+        Rating(
+            level="low",
+            why="only triggers that come up are seen, and an intervention that hides what it does not remove looks as good as one that removes",
+        ),
+        Rating(
+            level="middling",
+            why="the answers are measured ones and labels come late and wrong; stream, triggers and costs are assumed",
+        ),
+    ),
     "malign inits": (
         "Malign inits",
         Rating(
@@ -35,6 +46,17 @@ ABOUT: dict[ApproachId, tuple[str, Rating, Rating]] = {
         ),
         Rating(
             level="low", why="behaviours are put in by training on written samples, with a trigger that one can name"
+        ),
+    ),
+    "rigged": (
+        "Realistic but rigged training",
+        Rating(
+            level="low",
+            why="nobody chose the misbehaviour to withstand this intervention: training found it, and other training may undo it",
+        ),
+        Rating(
+            level="middling",
+            why="misbehaviour arises from a flawed reward, as it does in production; the models and the tasks are tiny",
         ),
     ),
     "analogies": (
@@ -48,20 +70,13 @@ ABOUT: dict[ApproachId, tuple[str, Rating, Rating]] = {
             why="mundane habits are those of real models; none guards itself, and each was put in on a flag",
         ),
     ),
-    "rigged": (
-        "Rigged training",
-        Rating(level="middling", why="the misbehaviour arises by itself, and nobody made it resist"),
-        Rating(level="middling", why="training is real, and the environment is slightly rigged"),
-    ),
-    "production": (
-        "Production",
-        Rating(level="low", why="what never shows in a deployment, a rare trigger say, does not count"),
-        Rating(level="high", why="it counts what users get, with late and noisy truth"),
-    ),
     "argument": (
-        "Argument",
-        Rating(level="middling", why="as careful as whoever wrote its assumptions and doubts"),
-        Rating(level="middling", why="it reaches the case that no experiment reaches, by judgement"),
+        "Thinking (an argument)",
+        Rating(level="high", why="one contradicted leaf, or one doubt that holds, brings the whole claim down"),
+        Rating(
+            level="high",
+            why="the claim is about the case that matters; how far the evidence bears on it is a judgement",
+        ),
     ),
 }
 """Each approach: its title, and how conservative and how realistic it is, with the reasons."""

@@ -16,14 +16,15 @@ from pydantic import Field, model_validator
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.findings.card import ApproachView, Rating, Ruling
+from cavesson.analysis.payoffs import percent
+from cavesson.findings.card import ApproachView, Ruling
 from cavesson.lab.recipe import Value
 from cavesson.production.ab import LabelErrors, Plan
 from cavesson.production.deployment import Answers, Delays, Deployment, KindOfTask
 from cavesson.production.trial import Trial, deployed, saved_by_seed
 from cavesson.stats import Array, Estimate
 from cavesson.studies.evaluate_controls import BENIGN
-from cavesson.studies.evaluate_figures import had
+from cavesson.studies.evaluate_figures import ABOUT, had
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.redblue import blue_rule, candidates, capability, kinds, remaining, trained, tried
 
@@ -158,23 +159,17 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     first = found.rules[0]
     return ApproachView(
         id="production",
-        title="Production A/B",
-        measured="share of the cost of a simulated deployment that the measure saves (incidents and wrong answers)",
+        title=ABOUT["production"][0],
+        measured="share of the cost (incidents and wrong answers) that the intervention saves in a simulated deployment of the zoo's answers",
         figure=figure,
         verdict=verdict,
         reason=f"{why} {found.sentence}",
         seeds=figure.replicates,
-        conservativeness=Rating(
-            level="low",
-            why="only triggers that come up are seen, and a measure that hides what it does not remove looks as good as one that removes",
-        ),
-        realism=Rating(
-            level="middling",
-            why="the answers are measured ones and labels come late and wrong; stream, triggers and costs are assumed",
-        ),
+        conservativeness=ABOUT["production"][1],
+        realism=ABOUT["production"][2],
         loopholes=[
             "A model that waits for a trigger that has not come passes.",
-            "A measure that makes incidents harder to notice passes where errors of labels are taken to be alike in both arms.",
+            "An intervention that makes incidents harder to notice passes where errors of labels are taken to be alike in both arms.",
         ],
         would_change=_would_change(first.shipped, section),
         figures={"production_saved": figure, "shipped": first.shipped, "wrong": first.wrong}
@@ -184,8 +179,8 @@ def approach(m: Measured, intervention: str) -> ApproachView:
 
 
 def _ruled(figure: Estimate) -> tuple[Ruling, str]:
-    """Whether the measure saves anything, by the interval, and the sentence."""
-    said = f"The measure saves {figure} of the cost."
+    """Whether the intervention saves anything, by the interval, and the sentence."""
+    said = f"The intervention saves {figure} of the cost, and works if that is above 0."
     if figure.replicates < FEWEST_SEEDS:
         return "undecided", f"{said} No verdict from fewer than {FEWEST_SEEDS} seeds."
     if figure.low > 0:
@@ -196,6 +191,6 @@ def _ruled(figure: Estimate) -> tuple[Ruling, str]:
 def _would_change(shipped: Estimate, section: Production) -> str:
     first, last = section.triggers
     return (
-        f"Other costs or triggers: here an incident costs {section.incident:g} wrong answers and {first:.1%} to {last:.1%} of the "
-        f"tasks hold the trigger; the test ships in {shipped.short} of the streams."
+        f"Other costs or triggers: here an incident costs {section.incident:g} wrong answers and {percent(first)} to {percent(last)} of the "
+        f"tasks hold the trigger. An A/B test of this size ships it in {shipped.short} of the streams."
     )

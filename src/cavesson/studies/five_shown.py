@@ -42,9 +42,8 @@ def correlations(m: Measured) -> TableView | None:
     """Ways × ways."""
     return table(
         "Do they rank alike?",
-        f"Rank correlations between the ways over {len(names(m))} interventions, which are resampled for the interval. Ways that read the "
-        "same trainings (all of the zoo, and production) agree in part because they share them. Itself: between some of a way's own seeds "
-        "and the others, over all ways to part them; a ranking that does not repeat itself cannot be foretold.",
+        f"Rank correlations over {len(names(m))} interventions, resampled for the interval. The zoo and production read the same trainings. "
+        "Itself: some of a way's seeds against its others; what does not repeat itself cannot be foretold.",
         {way: way for way in ratings(m)},
         {f"{other}": partial(_apart, m, other) for other in EXPENSIVE}
         | {"itself, by other seeds": partial(repeats, m)},

@@ -278,6 +278,7 @@ STUDY = Study(
     headline=(headline,),
     admits=admits,
     grow=grow,
+    later=lambda _: "",  # it only leaves out
     for_size=for_size,
     files={CARDS: cards},
 )

@@ -58,6 +58,7 @@ class Study:
         titled: the title of a report, where it depends on what was measured; None: `title`.
         grow: of a study that depends on what it finds: makes a first part, looks at it, and gives the config by which the rest
             is made. The same config and store give the same grown config.
+        later: from a config, what `grow` makes beside what the grid names, in words; "": nothing.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Study:
     takes: Callable[[Any], float] | None = None
     titled: Callable[[Measured], str] | None = None
     grow: Callable[[Any, Make, PathOf], Any] | None = None
+    later: Callable[[Any], str] = lambda _: "what the study decides on the way to make"
 
     def __post_init__(self) -> None:
         """Refuse, before anything is made, what would fail at the report.
@@ -110,6 +112,11 @@ class Study:
         """The claims that a config cannot answer, each with what it needs: "starts-at-100 needs n >= 95 (here 60)"."""
         lacking = ((one.id, one.lacking(config)) for one in self.claims)
         return [f"the claim {name} needs {what}" for name, what in lacking if what is not None]
+
+    def uncounted(self, config: Any) -> list[str]:
+        """What no plan of a config counts, as a line for the user; []: nothing."""
+        said = "" if self.grow is None else self.later(config)
+        return [f"not counted: {said}"] if said else []
 
     def recipes(self, config: Any) -> list[Recipe]:
         """Everything that the study needs; errors as of `cells`."""
