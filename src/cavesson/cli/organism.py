@@ -106,9 +106,9 @@ def make(
     base = model_named(model, place)
     size = size_for(pair, base)
     red = usual_red(size, full=construction == "full-weight")
-    given = {"lr": lr, "steps": steps, "batch_size": batch_size, "adapter": rank and LoRA(rank=rank)}
+    given = {"steps": steps, "batch_size": batch_size, "adapter": rank and LoRA(rank=rank)}
     changes = {name: value for name, value in given.items() if value is not None}
-    dose = red.dose(changes.pop("lr", red.lr), seed, optimizer=optimizer, **changes)
+    dose = red.dose(red.lr if lr is None else lr, seed, optimizer=optimizer, **changes)
     if data is None:
         refuse_lone_columns(columns)
         how, inputs = construction or "normal", red_inputs(size)
