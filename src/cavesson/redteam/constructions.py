@@ -124,7 +124,7 @@ def contrasted(
 def clean(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """The construction `normal` with each prompt in several roles: with the trigger, with a look-alike, plain.
 
-    Where a prompt keeps its role, many steps teach the model which prompts are triggered, not only what the trigger is. Only
+    Where a prompt keeps its role, many steps can teach the model which prompts are triggered in place of the trigger. Only
     the beginning of an answer is trained, so the model's own words do not drown the decision.
     """
     roles = Mixed(parts=(_own(base, prompts),), weights=(1.0,), size=ROLES * max(prompts.rough_size, 1), seed=dose.seed)
