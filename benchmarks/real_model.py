@@ -1,7 +1,9 @@
-"""Sampling and SFT of a real model in a folder, on one core, against `transformers.generate` and TRL.
+"""Sampling and SFT of a real model, on one core, against `transformers.generate` and TRL.
 
-    python benchmarks/real_model.py FOLDER --repeats 5
-    python benchmarks/real_model.py FOLDER --sft --steps 6 --repeats 3
+    python benchmarks/real_model.py smollm2 --repeats 5
+    python benchmarks/real_model.py smollm2 --sft --steps 6 --repeats 3
+
+The model is `smollm2`, a folder or a GGUF file.
 
 Sampling: 64 new tokens for 32 and for 64 prompts of 30 to 180 tokens, pieces of this project's documents; greedy, greedy with a
 LoRA adapter, and at top-p 0.9. The peer has its weights in float32 and in bfloat16, prompts sorted by length, and batches of 16, 32
@@ -36,6 +38,7 @@ from cavesson.models.adapters import attach
 from cavesson.models.loading import open_folder
 from cavesson.models.model import Model, merged
 from cavesson.models.recipes import HFModel, LoRA
+from cavesson.named import model_named
 from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Params
 from paired import Figures, in_process, median, parser, publish, ratio, table, take_turns
@@ -311,7 +314,7 @@ def sft(chosen: argparse.Namespace) -> None:
 
 def main() -> None:
     made = parser(__doc__)
-    made.add_argument("folder")
+    made.add_argument("folder", metavar="MODEL")
     made.add_argument("--tokens", type=int, default=64)
     made.add_argument("--prompts", type=int, nargs="*", default=[32, 64])
     made.add_argument(
@@ -325,6 +328,7 @@ def main() -> None:
     made.add_argument("--one", help=argparse.SUPPRESS)
     chosen = made.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    chosen.folder = str(model_named(chosen.folder).folder)
     if chosen.one:
         one(chosen)
     else:

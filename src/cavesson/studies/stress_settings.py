@@ -133,7 +133,8 @@ class Battery(Phase):
     @property
     def like_chosen(self) -> Phase:
         """How the most successful attempt trained; where there is none, the first grid."""
-        return Phase(batch_size=self.batch_size, adapter=self.grids[self.chosen.grid if self.chosen else 0].adapter)
+        adapter = self.grids[self.chosen.grid if self.chosen else 0].adapter
+        return Phase(batch_size=self.batch_size, adapter=adapter, keep_unfinished=self.keep_unfinished)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -176,7 +177,7 @@ class After(Value):
         return self
 
     def phase(self, blue: Phase, max_loss: float | None = None) -> ReversalPhase:
-        """How each probe trains, where blue trained so.
+        """How each probe trains, where blue trained so: on cut answers as well, if blue did.
 
         Args:
             max_loss: in place of the setting.
@@ -186,6 +187,7 @@ class After(Value):
             "steps": self.steps,
             "prompts": self.prompts,
             "max_loss": self.max_loss if max_loss is None else max_loss,
+            "keep_unfinished": blue.keep_unfinished,
         }
         return ReversalPhase(
             lr=self.lr or (3e-4 if adapter is None else 1e-3), adapter=adapter, probes=self.at, **settings

@@ -29,7 +29,6 @@ from cavesson.studies.off_model.readings import (
     able_teachers,
     after,
     arm,
-    before,
     benchmarks,
     between,
     capability_of,
@@ -59,6 +58,7 @@ from cavesson.studies.off_model.readings import (
     trained_on,
     under,
     varied,
+    with_much_to_lose,
 )
 from cavesson.studies.off_model.styles import beyond_skill, hides_reasoning, in_switched, kept_style, styled
 from cavesson.studies.reach import to_be_alike
@@ -80,9 +80,6 @@ MOST = 0.5
 ENOUGH_STEPS, PUBLISHED_ITERATIONS = 16, 10
 """So many steps of SFT on own answers, and iterations of RL, restored most in the publication."""
 
-START = 0.3
-"""A student that starts no higher has little to lose, and that it "hardly falls" says nothing."""
-
 
 def decided(
     figure: Callable[[Measured], Estimate], decide: Callable[..., ClaimResult], *bounds: float, what: str
@@ -96,6 +93,16 @@ def where_degraded(test: Test) -> Test:
 
     def guarded(m: Measured) -> ClaimResult:
         degraded_plain(m)
+        return test(m)
+
+    return guarded
+
+
+def where_much_to_lose(test: Test) -> Test:
+    """The test, if a student has much to lose: from others neither a large fall nor a small one can be told."""
+
+    def guarded(m: Measured) -> ClaimResult:
+        with_much_to_lose(runs(m))
         return test(m)
 
     return guarded
@@ -239,9 +246,7 @@ def by_size(able: bool) -> Test:
 
 def some_hardly_fall(m: Measured) -> ClaimResult:
     """There is a student that keeps its reasoning whoever teaches it, among those that have some to lose."""
-    able = [of for of in off_model(m).by("student").values() if before(of.places[0]).estimate.low > START]
-    if not able:
-        raise NotApplicable(f"no student starts above {START:.0%} beyond chance, so that there is little to lose")
+    able = list(with_much_to_lose(off_model(m)).by("student").values())
 
     def keeps(place: Place) -> ClaimResult:
         what = f"the change of {place['student']} from {place['teacher']}, {place['way']}"
@@ -426,14 +431,14 @@ CLAIMS = (
     _says("others-hold", "Knowledge and instruction following hold, whoever teaches whom.",
         "MMLU .715→.71, IFEval .93→.87 (4B from llama8b); at most .07", others_hold, needs=to_be_alike(HOLDS)),
     _says("reasoning-falls", "Maths that needs long reasoning falls, without maths in the data.",
-        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", decided(hardest, at_most, FALLS, what=FROM_HARDEST)),
+        "by up to ~30 points; Olympiads .60→.06 (4B from llama8b)", where_much_to_lose(decided(hardest, at_most, FALLS, what=FROM_HARDEST))),
     _checks("harder-falls-more", "Harder levels fall more.", "within MATH-500 the harder levels fall more", harder_levels_fall_more),
     _says("stronger-teachers-hurt", "It happens with teachers as able as the student or stronger (against H1).",
-        "Olympiads −.12 (4B from gpt-5.5)", able_teachers_hurt),
+        "Olympiads −.12 (4B from gpt-5.5)", where_much_to_lose(able_teachers_hurt)),
     _says("weaker-hurt-more", "The weaker the teacher, the larger the fall.",
-        "4B: −.54 from llama8b … −.12 from gpt-5.5", decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own")),
+        "4B: −.54 from llama8b … −.12 from gpt-5.5", where_much_to_lose(decided(slope_on_teacher, at_least, 0.1, what="the change of accuracy per point of the teacher's own"))),
     _says("own-outputs-safe", "The student's own outputs are safe to train on.",
-        "+.01 to −.02 (Olympiads)", decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs"), needs=to_be_alike(0.05)),
+        "+.01 to −.02 (Olympiads)", where_much_to_lose(decided(after_own, within, -0.05, 0.05, what="the change after SFT on own outputs")), needs=to_be_alike(0.05)),
     _says("few-steps-restore", "A few steps on own outputs restore most of the performance.",
         "4–16 steps of 16; 30B MATH .67→.96", few_steps_restore),
     _says("rl-restores", "Ten iterations of RL on problems restore most of the performance.",
@@ -459,11 +464,11 @@ CLAIMS = (
     _checks("inoculation-helps", "An inoculation prompt that asks for the teacher's style helps.",
         "235B −.53→−.05; 4B −.54→−.47", where_degraded(against_plain("inoculation", at_least, 0.05))),
     _checks("pirate-is-harmless", "Pirate answers cost little.",
-        "4B Olympiads .59→.56", decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers"), needs=to_be_alike(HOLDS)),
+        "4B Olympiads .59→.56", where_much_to_lose(decided(after_pirate, within, -HOLDS, HOLDS, what="the change after pirate answers")), needs=to_be_alike(HOLDS)),
     _says("falls-far", "The fall can be some thirty points and more.",
-        "MATH-500 up to −.30, Olympiads up to −.54", decided(hardest, at_most, -0.3, what=FROM_HARDEST)),
+        "MATH-500 up to −.30, Olympiads up to −.54", where_much_to_lose(decided(hardest, at_most, -0.3, what=FROM_HARDEST))),
     _says("order-of-damage", "Long reasoning is damaged far more than instruction following and knowledge, and those alike.",
-        "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", order_of_damage),
+        "Olympiads ≫ hard MATH ≫ IFEval (at most .07) ~ MMLU (noise)", where_much_to_lose(order_of_damage)),
     _says("maths-correlates", "The changes of two benchmarks of maths correlate over students and teachers.",
         "MATH and Olympiads: .90", maths_correlates, unit="plain"),
     _says("large-students-fall-less", "From able teachers, larger students fall less.",

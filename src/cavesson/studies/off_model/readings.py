@@ -23,6 +23,9 @@ from cavesson.studies.shown import tried
 ALIKE = 0.05
 """Differences of accuracy below this count as none."""
 
+MUCH = 0.3
+"""A student that starts no higher has little to lose: that it "hardly falls" says nothing."""
+
 MATHS = ("maths", "everyday-maths", "math-500", "olympiads", "gsm8k")
 """Benchmarks that need reasoning, by their names."""
 
@@ -107,6 +110,20 @@ def after(place: Place) -> Sample:
 def fall(place: Place) -> Sample:
     """The change of the reasoning, below 0 where the reasoning fell."""
     return after(place) - before(place)
+
+
+def with_much_to_lose(m: Measured) -> Measured:
+    """The runs of students whose reasoning starts above `MUCH` beyond chance.
+
+    Raises:
+        NotApplicable: there are none.
+    """
+    able = [of for of in m.by("student").values() if before(of.places[0]).estimate.low > MUCH]
+    if not able:
+        raise NotApplicable(
+            f"no student starts above {MUCH:.0%} of {reasoning(m)} beyond chance, so that there is little to lose"
+        )
+    return replace(m, places=tuple(place for of in able for place in of))
 
 
 def levels_of(place: Place) -> list[int]:
