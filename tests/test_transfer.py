@@ -23,6 +23,7 @@ from cavesson.studies.evaluate import HABITS
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
 from cavesson.studies.transfer import STUDY
+from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
 from cavesson.studies.transfer_cases import CASES
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_readings import (
@@ -383,6 +384,54 @@ def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
         for preset, rest in (("guarding", []), ("full", ["law=null", "cases=null", "foretelling=null"]))
     }
     assert taught == {"guarding": {600}, "full": {600}}
+
+
+def test_one_thing_is_changed_at_a_time_beside_the_same_controls() -> None:
+    """A change of batch, adapter, optimizer, labels or model is an entry of a list, and everything else stays the study's own."""
+    config = resolve("transfer", preset="axes", overrides=["seeds=[0]"]).config
+    cells = [cell for cell in STUDY.cells(config) if cell.at["setting"] == "topic/voice/weights"]
+    runs = {(cell.at["change"], cell.at["train"]): cell.recipes["run"].run for cell in cells}  # type: ignore[attr-defined]
+    plain = runs[AS_IS, AGREED]
+    assert len(runs) == len(cells) == 3 * (1 + len(config.axes.changes))
+    assert plain == next(
+        cell.recipes["run"].run  # type: ignore[attr-defined]
+        for cell in STUDY.cells(resolve("transfer", overrides=["settings=[topic/voice/weights]", "seeds=[0]"]).config)
+        if (cell.at["train"], cell.at["lr"]) == (AGREED, 1e-3)
+    )
+    assert runs["batch 64", AGREED] == plain.model_copy(update={"batch_size": 64})
+    assert runs["labels of its own", AGREED].base == plain.base != runs["a larger model", AGREED].base
+    assert runs["labels of its own", AGREED].data != plain.data
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("{b: {blue: {batchsize: 3}}}", "the change 'b': unknown key 'blue.batchsize'"),
+        ("{b: {blue: {optimizer: lionn}}}", "no optimizer 'lionn'"),
+        ("{b: {model: smollm2}}", "is for tiny models"),
+        ("{b: {}}", "'b' changes nothing"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(changes: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        resolve("transfer", preset="axes", overrides=[f"axes.changes={changes}"])
+
+
+def test_a_change_stands_beside_its_own_controls_and_the_unchanged_training() -> None:
+    ends = {(FLAG, AGREED, 1e-3): (0.5, 0.5, 0.6), (FLAG, OWN, 1e-3): STILL, (FLAG, NEUTRAL, 1e-3): STILL}
+    more = {**ends, (FLAG, AGREED, 1e-3): (0.0, 1.0, 0.6), (FLAG, NEUTRAL, 1e-3): (0.7, 0.3, 0.6)}
+    cells = [
+        Cell({**cell.at, "phase": "axes", "change": change}, cell.seed, cell.recipes)
+        for change, of in ((AS_IS, ends), ("batch 64", more))
+        for place in results(of)
+        for cell in place.cells
+    ]
+    m = Measured.read(cells, lambda recipe: Path("nowhere"), resolve("transfer").config)
+    shown = one_at_a_time(m)
+    assert shown is not None
+    rows = {row[1]: dict(zip(shown.columns[3:], row[3:], strict=True)) for row in shown.rows}
+    assert rows[AS_IS]["changed"] is None and rows["batch 64"]["changed"].value == pytest.approx(0.5)  # type: ignore[union-attr]
+    assert rows["batch 64"]["beyond the controls"].value == pytest.approx(0.7)  # type: ignore[union-attr]
 
 
 def test_rates_are_compared_where_both_were_run() -> None:

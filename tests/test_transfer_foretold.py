@@ -86,7 +86,7 @@ CLAIMS = {one.id: one for one in FORETOLD_CLAIMS}
 def test_transfer_is_what_comes_beyond_the_controls() -> None:
     m = measured()
     last = told.foretold(m)[-1]
-    assert told.transfer(m, last) == pytest.approx([0.75] * SEEDS) and told.plain_rise(last) == pytest.approx(
+    assert told.beyond_controls(m, last) == pytest.approx([0.75] * SEEDS) and told.plain_rise(last) == pytest.approx(
         [0.85] * SEEDS
     )
 

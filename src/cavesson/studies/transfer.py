@@ -8,15 +8,18 @@ trained on what both agree on. Does it keep the initial behaviour where the two 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
 from cavesson.evals.recipes import Probed
+from cavesson.lab.documents import validated
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
@@ -24,11 +27,12 @@ from cavesson.redteam.lessons import Acted, Bare
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
+from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, checked, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.settings import Evaluation, Phase, Red
-from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
+from cavesson.studies.sizes import TINY, size_of
 from cavesson.studies.study import Study
+from cavesson.studies.transfer_axes import AS_IS, AXES, Change, one_at_a_time
 from cavesson.studies.transfer_cases import CASES, case_named
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_foretold import (
@@ -38,14 +42,12 @@ from cavesson.studies.transfer_foretold import (
     recipes,
 )
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
-from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
+from cavesson.studies.transfer_presets import PRESETS, for_size
+from cavesson.studies.transfer_readings import AGREED, DAMAGE, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
     ABILITY,
-    FULL_SETTINGS,
     IRRELEVANT,
     OTHER,
-    REAL_SETTINGS,
-    THINKING,
     Setting,
     of_ability,
     setting_named,
@@ -136,6 +138,28 @@ class Cases(Phase):
     prompts: int = Field(default=320, ge=1)
 
 
+class Axes(Value):
+    """What else decides transfer: one change at a time, each with the controls that tell damage.
+
+    Attributes:
+        settings: in which it is asked.
+        changes: by name, parts of the study that differ: `{blue: {batch_size: 64}}`, `{teacher: small}`, `{model: student}`.
+    """
+
+    settings: SettingNames = ("topic/voice/weights", "flag/voice/static prompt")
+    changes: dict[str, Change] = Field(min_length=1)
+
+    @field_validator("changes")
+    @classmethod
+    def _change_something(cls, changes: dict[str, Change]) -> dict[str, Change]:
+        for name, one in changes.items():
+            if name == AS_IS or not one.parts:
+                raise ValueError(
+                    f"the change {name!r} changes nothing: the study's own training stands beside the others anyway"
+                )
+        return changes
+
+
 class TransferConfig(StudyConfig):
     """The whole study.
 
@@ -148,6 +172,7 @@ class TransferConfig(StudyConfig):
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
+        axes: further settings of training, of which one at a time is changed; None: none is.
         foretelling: what is looked at before blue trains; None: nothing is foretold.
         evaluation: `n` questions of each side, `n_control` of ability.
     """
@@ -160,6 +185,7 @@ class TransferConfig(StudyConfig):
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
+    axes: Axes | None = None
     foretelling: Foretelling | None = None
     evaluation: Evaluation = Evaluation(n=40, n_control=40, benchmarks=("knowledge",))
 
@@ -173,16 +199,34 @@ class TransferConfig(StudyConfig):
                 )
         if self.foretelling is not None and (lacking := set(self.foretelling.settings or ()) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
-        if not self.settings and self.law is None and self.cases is None:
-            raise ValueError("there is nothing to run: give settings, a law or cases")
+        if not self.settings and self.law is None and self.cases is None and self.axes is None:
+            raise ValueError("there is nothing to run: give settings, a law, cases or axes")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
+        for name, change in self.axes.changes.items() if self.axes is not None else ():
+            checked(partial(self.changed, name), change)
         return self
+
+    def changed(self, name: str, change: Change) -> TransferConfig:
+        """The study with a change and without further ones.
+
+        Raises:
+            ConfigError: the change does not fit.
+        """
+        parts = {
+            part: {**dict(getattr(self, part)), **told} if isinstance(told, dict) else told
+            for part, told in change.parts.items()
+        }
+        settings = () if self.axes is None else self.axes.settings
+        alone = dict.fromkeys(("law", "cases", "axes", "foretelling"))
+        given = {**dict(self), "settings": settings, **alone, **parts}
+        return validated(TransferConfig, given, dict.fromkeys(parts, f"the change {name!r}"))
 
     @property
     def every(self) -> list[Setting]:
         """All settings of the study, those of its law included."""
-        names = (*self.settings, *(self.law.settings if self.law is not None else ()))
+        others = [part.settings for part in (self.law, self.axes) if part is not None]
+        names = (*self.settings, *(name for names in others for name in names))
         return [setting_named(name) for name in dict.fromkeys(names)]
 
     def setting(self, name: str) -> Setting:
@@ -212,71 +256,6 @@ def suite_of(setting: Setting, evaluation: Evaluation) -> tuple[Eval, ...]:
     )
 
 
-def for_size(size: Size) -> dict[str, Any]:
-    """What takes the place of the tiny world's settings for a real chat model."""
-    return {
-        "settings": list(REAL_SETTINGS),
-        "teacher": REAL_INPUTS["teacher"],
-        "answers": REAL_INPUTS["answers"],
-        "law": None,
-        "cases": None,
-        "thinking": None,
-        "red": {**REAL_RED, "lr": 2 * size.lora},
-        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora], "lower_in": None},
-        "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
-    }
-
-
-_QUICK = (
-    "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
-    "rephrased/voice/weights", "flag/voice/hint",
-)  # fmt: skip
-
-_FORETOLD = (
-    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
-    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
-    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
-)  # fmt: skip
-
-_THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
-"""A model learns later what to think than what to answer."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
-    "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
-    "law": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [],
-        "law": {
-            "settings": ["flag/voice/weights", "flag/voice/static prompt"],
-            "lrs": [1e-3, 2e-3, 4e-3, 8e-3],
-            "batches": [16],
-            "product": 0.064,
-        },
-    },
-    "guarding": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [f"monitored/voice/weights/{thinking}" for thinking in THINKING],
-        "thinking": _THOUGHTFUL,
-        "blue": {"controls": ["own outputs", "neutral data"]},
-    },
-    "foretold": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [*_FORETOLD],
-        "blue": {"probes": [40], "controls": ["own outputs", "neutral data"]},
-        "foretelling": {},
-    },
-    "full": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [*FULL_SETTINGS],
-        "thinking": _THOUGHTFUL,
-        "blue": {"probes": [40], "lower_in": [*_FORETOLD]},
-        "law": {"lrs": [1e-4, 1e-3, 3e-3, 1e-2], "product": 0.064},
-        "cases": {"lrs": [1e-3, 3e-3], "probes": [40]},
-        "foretelling": {"seeds": 2},
-    },
-}
-
 # ----------------------------------------------------------------------------------------------- grid
 
 
@@ -292,6 +271,7 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
                         yield _cell(config, setting, start, "settings", train, lr, seed)
         yield from _law(config, seed)
         yield from _cases(config, seed)
+        yield from _axes(config, seed)
         yield from _followed(config, seed)
 
 
@@ -324,6 +304,20 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
         start = started(config.model, cases.red, setting, seed)
         for lr in cases.lrs:
             yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
+
+
+def _axes(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Each setting as it is and with each change, at the highest rate beside the controls that tell damage."""
+    axes = config.axes
+    if axes is None:
+        return
+    for name, change in {AS_IS: Change(), **axes.changes}.items():
+        changed = config.changed(name, change)
+        for setting in map(setting_named, axes.settings):
+            start = _start(changed, setting, seed)
+            for train in (AGREED, *DAMAGE):
+                cell = _cell(changed, setting, start, AXES, train, max(changed.blue.lrs), seed)
+                yield replace(cell, at={**cell.at, "change": name})
 
 
 def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
@@ -440,7 +434,7 @@ STUDY = Study(
     presets=PRESETS,
     for_size=for_size,
     grid=grid,
-    shows=(*SHOWS, *FORETOLD_SHOWS),
+    shows=(*SHOWS, one_at_a_time, *FORETOLD_SHOWS),
     claims=(*CLAIMS, *FORETOLD_CLAIMS),
     headline=(headline,),
     admits=admits,

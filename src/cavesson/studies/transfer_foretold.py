@@ -35,7 +35,7 @@ from cavesson.stats import Array, Estimate, average_over
 from cavesson.studies.fields import LearningRates, Once
 from cavesson.studies.grid import Measured, NotApplicable, Place
 from cavesson.studies.shown import Note, table
-from cavesson.studies.transfer_readings import DAMAGE, agreed, control, phase, rose
+from cavesson.studies.transfer_readings import agreed, beyond_controls, over_seeds, phase, rose
 from cavesson.training.recipes import Trained
 
 SIGNS, APART, LINEAR = "signs", "told_apart", "linear"
@@ -182,18 +182,8 @@ def foretold(m: Measured) -> list[Place]:
     return list(agreed(m, lr=max(m.config.blue.lrs)).having(SIGNS))
 
 
-def transfer(m: Measured, place: Place) -> Array:
-    """The rise of the alternate behaviour at a place, less the larger rise under the controls, of each seed, `[seeds]`.
-
-    Raises:
-        NotRun: the setting was not run with its controls at this rate.
-    """
-    by_seed = [rose(one).table.mean(axis=1) for one in (place, *(control(m, place, name) for name in DAMAGE))]
-    return np.asarray(by_seed[0] - np.maximum(*by_seed[1:]))
-
-
 def plain_rise(place: Place) -> Array:
-    """The rise of the alternate behaviour at a place, whatever the controls do, of each seed, `[seeds]`; see `transfer`."""
+    """The rise of the alternate behaviour at a place, whatever the controls do, of each seed, `[seeds]`; see `beyond_controls`."""
     return np.asarray(rose(place).table.mean(axis=1))
 
 
@@ -207,7 +197,7 @@ def _over(m: Measured) -> tuple[list[Place], Array]:
     for many, what in ((len(found), "settings"), (len(set(separators(m, found))), "separators")):
         if many < FEWEST:
             raise NotApplicable(f"what foretells is asked over {what}, and there are {many}, fewer than {FEWEST}")
-    return found, np.array([transfer(m, place).mean() for place in found])
+    return found, np.array([beyond_controls(m, place).mean() for place in found])
 
 
 def _sign(name: str, places: list[Place]) -> Array:
@@ -325,7 +315,7 @@ def predicted_against_real(m: Measured) -> CurveView:
     series = []
     for kind in dict.fromkeys(kinds):
         rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
-        rates = [_of_seeds(transfer(m, places[n])) for _, n in rows]
+        rates = [over_seeds(beyond_controls(m, places[n])) for _, n in rows]
         names = [str(places[n]["setting"]) for _, n in rows]
         series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
     return CurveView(
@@ -336,11 +326,6 @@ def predicted_against_real(m: Measured) -> CurveView:
         joined=False,
         series=series,
     )
-
-
-def _of_seeds(values: Array) -> Estimate:
-    found = average_over(values, np.zeros((len(values), 1)), n=len(values), bounds=(-1.0, 1.0))
-    return found.in_unit("points")
 
 
 def linearised(m: Measured) -> Iterator[CurveView | Note | None]:

@@ -10,11 +10,11 @@ from typing import Any
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
-from cavesson.stats import Estimate, wilson
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
+from cavesson.studies.transfer_axes import AS_IS
 from cavesson.studies.transfer_cases import CASES, CONDITIONS
 from cavesson.studies.transfer_readings import ALTERNATE, NEITHER, ON_EVALUATION, ON_TRAIN
 
@@ -97,17 +97,12 @@ def criteria(m: Measured) -> TableView | None:
         f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {read.KEPT:.0%} of ability went.",
         rows,
         {
-            "loose": lambda places: _share(read.runs_that(m, places, read.LOOSE)),
-            "strict": lambda places: _share(read.runs_that(m, places, read.STRICT)),
-            "they differ": lambda places: _share(read.differ(m, places)),
+            "loose": lambda places: read.share_of(read.runs_that(m, places, read.LOOSE)),
+            "strict": lambda places: read.share_of(read.runs_that(m, places, read.STRICT)),
+            "they differ": lambda places: read.share_of(read.differ(m, places)),
         },
         first=("setting", "rate"),
     )
-
-
-def _share(runs: Sample) -> Estimate:
-    """A share of runs: of one setting, over seeds; of several, over settings too."""
-    return runs.estimate if len(runs.prompts) > 1 else wilson(int(runs.table.sum()), runs.table.size)
 
 
 def along(m: Measured) -> CurveView | None:
@@ -249,11 +244,11 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
         CavessonError: none does.
     """
     failed: dict[str, list[str]] = {}
-    for name, of in m.by("setting").items():
-        compatible = m.config.setting(name).compatible
-        if found := read.faults(of.places[0], compatible):
+    starts = {_start(place): place for place in reversed(m.places)}
+    for name, place in reversed(starts.items()):
+        if found := read.faults(place, m.config.setting(place["setting"]).compatible):
             failed[name] = found
-    if failed and len(failed) == len(m.by("setting")):
+    if failed and len(failed) == len(starts):
         raise CavessonError(
             "No setting passes its check: "
             + "; ".join(f"{name}: {', '.join(found)}" for name, found in failed.items())
@@ -264,7 +259,13 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
         f"The {'condition' if name in CASES else 'setting'} {name} is left out: {', '.join(found)}."
         for name, found in failed.items()
     ]
-    return m.without(place for place in m if place["setting"] in failed), noted
+    return m.without(place for place in m if _start(place) in failed), noted
+
+
+def _start(place: Place) -> str:
+    """Which start a place has, in words: one a setting, and one a change of the study."""
+    setting, change = place["setting"], place.at.get("change")
+    return f"{setting}" if change in (None, AS_IS) else f"{setting} with {change}"
 
 
 SHOWS = (settings_map, rates, controls, criteria, along, guarding, law, cases, transcripts, notes)
