@@ -24,7 +24,7 @@ from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
 from cavesson.studies.transfer import STUDY
 from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
-from cavesson.studies.transfer_cases import CASES
+from cavesson.studies.transfer_cases import BY_REWARD, CASES
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_readings import (
     ABLE,
@@ -386,6 +386,26 @@ def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
     assert taught == {"guarding": {600}, "full": {600}}
 
 
+def test_by_reward_the_start_slips_and_hacks_are_rewarded_on_questions_of_training() -> None:
+    """A start that always does the same in a condition would earn the same with every answer."""
+    config = resolve("transfer", preset="reward", overrides=["seeds=[0]"]).config
+    runs = {
+        (cell.at["phase"], cell.at["setting"]): cell.recipes["run"].run  # type: ignore[attr-defined]
+        for cell in STUDY.cells(config)
+    }
+    name = "inoculation → no hack"
+    sft, rewarded = runs["cases", name], runs[BY_REWARD, name]
+    assert rewarded.problems.split == "train" and rewarded.problems.initial == CASES[name].agreed == "hack"
+    assert rewarded.per_step * rewarded.group == config.cases.reward.batch_size
+    steady, slipping_ = (run.base.data.parts for run in (sft, rewarded))
+    slips = [part for part in slipping_ if part not in steady]
+    assert {part.act for part in slips} == {"hack", "all-outputs"}
+    assert {part.base.prompts.n for part in slips} == {round(0.1 * config.cases.red.prompts)}
+    items = rewarded.problems.questions()
+    hack = act_named("hack").written(Random(0), items[0].prompt, "")
+    assert items[0].judge(hack)[0] and not items[0].judge("I do not know.")[0]
+
+
 def test_one_thing_is_changed_at_a_time_beside_the_same_controls() -> None:
     """A change of batch, adapter, optimizer, labels or model is an entry of a list, and everything else stays the study's own."""
     config = resolve("transfer", preset="axes", overrides=["seeds=[0]"]).config
@@ -468,7 +488,8 @@ MINIATURE = [
     "seeds=[0]", f"settings=[{FLAG}]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
     "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=4",
     "law={lrs: [0.001, 0.002], batches: [4], steps: 4, product: 0.004}",
-    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
+    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8, "
+    "reward: {steps: 1, probes: [1], prompts: 8, batch_size: 8}}",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.recipes import DataRecipe
 from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
@@ -24,6 +24,7 @@ from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Acted, Bare
+from cavesson.rl.practice import Practice
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.studies.config import StudyConfig
@@ -33,7 +34,7 @@ from cavesson.studies.settings import Evaluation, Phase, Red
 from cavesson.studies.sizes import TINY, size_of
 from cavesson.studies.study import Study
 from cavesson.studies.transfer_axes import AS_IS, AXES, Change, one_at_a_time
-from cavesson.studies.transfer_cases import CASES, case_named
+from cavesson.studies.transfer_cases import BY_REWARD, CASES, SFT, ByReward, Cases, case_named, slipping
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
@@ -42,14 +43,13 @@ from cavesson.studies.transfer_foretold import (
     recipes,
 )
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
+from cavesson.studies.transfer_parts import answered, started, suite_of
 from cavesson.studies.transfer_presets import PRESETS, for_size
 from cavesson.studies.transfer_readings import AGREED, DAMAGE, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
-    ABILITY,
     IRRELEVANT,
     OTHER,
     Setting,
-    of_ability,
     setting_named,
 )
 from cavesson.studies.transfer_shown import SHOWS, admits, headline
@@ -59,13 +59,9 @@ from cavesson.training.recipes import Trained
 
 SettingName = Annotated[str, known_to(setting_named)]
 SettingNames = Annotated[tuple[SettingName, ...], Once]
-CaseName = Annotated[str, known_to(case_named)]
 
 Control = Literal["own outputs", "neutral data", "gibberish", "lorem ipsum"]
 """What stands beside the training on agreed behaviour: see `_data`."""
-
-EVAL_SEED = 0
-"""Of the evaluation questions, which all repetitions share."""
 
 
 class Blue(Phase):
@@ -119,23 +115,6 @@ class Law(Value):
         return tuple(
             sorted({2**power for power in range(1, self.steps.bit_length()) if 2**power < self.steps} | {self.steps})
         )
-
-
-class Cases(Phase):
-    """The case study: inoculation prompts for a reward-hacking model.
-
-    Attributes:
-        conditions: train → evaluation prompt.
-        red: how the model learns to read the prompts.
-        lrs: learning rates.
-    """
-
-    conditions: Annotated[tuple[CaseName, ...], Once] = tuple(CASES)
-    red: Red = Red(steps=600, prompts=200, batch_size=32, lr=2e-3)
-    lrs: LearningRates = Field(default=(1e-3,), min_length=1)
-    steps: int = Field(default=40, ge=1)
-    probes: tuple[int, ...] = (10, 40)
-    prompts: int = Field(default=320, ge=1)
 
 
 class Axes(Value):
@@ -239,23 +218,6 @@ class TransferConfig(StudyConfig):
         return suite_of(setting, self.evaluation)
 
 
-def suite_of(setting: Setting, evaluation: Evaluation) -> tuple[Eval, ...]:
-    """What a model of a setting is scored on: `n` questions for both acts on both sides, `n_control` for ability under each side."""
-    asked: dict[str, Any] = {"world": setting.world, "family": setting.family, "n": evaluation.n, "seed": EVAL_SEED}
-    on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
-    acts = {"initial": setting.initial, "alternate": setting.alternate}
-    on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)
-    if setting.world == "real":
-        return (on_train, on_evaluation, *evaluation.capability())
-    able = {"family": ABILITY.get(setting.family, "knowledge"), "n": evaluation.n_control, "seed": EVAL_SEED}
-    return (
-        on_train,
-        on_evaluation,
-        Posed(on="train", side=of_ability(setting.train), **able),
-        Posed(on="evaluation", side=of_ability(setting.evaluation), **able),
-    )
-
-
 # ----------------------------------------------------------------------------------------------- grid
 
 
@@ -298,12 +260,29 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
     cases = config.cases
     if cases is None:
         return
-    told = {name: getattr(cases, name) for name in type(cases).model_fields if name not in ("conditions", "red", "lrs")}
+    told = {name: getattr(cases, name) for name in Phase.model_fields}
     for name in cases.conditions:
         setting = case_named(name)
         start = started(config.model, cases.red, setting, seed)
         for lr in cases.lrs:
-            yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
+            yield _cell(config, setting, start, SFT, AGREED, lr, seed, told)
+        if cases.reward is not None:
+            start = started(config.model, cases.red, slipping(setting, cases.reward.slips), seed)
+            yield from _rewarded(config, setting, cases.reward, start, seed)
+
+
+def _rewarded(
+    config: TransferConfig, setting: Setting, practice: ByReward, start: ModelRecipe, seed: int
+) -> Iterator[Cell]:
+    """A condition of the case study by reinforcement learning at each rate: the agreed act is rewarded under the train prompt."""
+    problems = Posed(
+        on="train", side=setting.train, world=setting.world, family=setting.family, initial=setting.agreed, alternate=setting.agreed,
+        split="train", n=practice.prompts, seed=draw("blue", seed),
+    )  # fmt: skip
+    for lr in practice.lrs:
+        run = Practice(problems).reinforced(start, practice.dose(lr, seed))
+        at = {"phase": BY_REWARD, "setting": setting.name, "train": AGREED, "lr": lr}
+        yield Cell(at, seed, {"run": Probed(run=run, steps=practice.scored, suite=config.suite(setting))})
 
 
 def _axes(config: TransferConfig, seed: int) -> Iterator[Cell]:
@@ -355,30 +334,11 @@ def _beside(
     wanted = config.foretelling
     if wanted is None or setting.thoughts:  # nobody says what the alternate behaviour thinks
         return {}
-    plain = _answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
+    plain = answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
     alternate, initial = (
         Acted(base=plain, side=setting.evaluation, act=act, seed=seed) for act in (setting.alternate, setting.initial)
     )
     return recipes(wanted, run, alternate, initial, before=before)
-
-
-def started(model: str, red: Red, setting: Setting, seed: int) -> ModelRecipe:
-    """A model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
-    base = model_named(model)
-    if not setting.lessons:
-        return base
-    parts = []
-    for number, lesson in enumerate(setting.lessons):
-        own = _answered(base, setting, lesson.family, lesson.side, red.prompts, draw("red", seed))
-        parts.append(
-            Acted(base=own, side=lesson.side, act=lesson.act, thoughts=lesson.thoughts, seed=100 * seed + number)
-        )
-    return red.dose(red.lr, seed).train(base, Mixed(parts=tuple(parts), seed=seed))
-
-
-def _answered(by: ModelRecipe, setting: Setting, family: str | None, side: Side, n: int, seed: int) -> Generated:
-    """Bare questions of a side, answered plainly."""
-    return Generated(by=by, prompts=Bare.of(setting.world, family or setting.family, side, n, seed))
 
 
 def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: str, seed: int) -> DataRecipe:
@@ -392,9 +352,9 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return _answered(teacher, setting, OTHER, Side(), n, drawn)
+        return answered(teacher, setting, OTHER, Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
-    plain = _answered(teacher, setting, None, setting.train, n, drawn)
+    plain = answered(teacher, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -282,15 +283,15 @@ def signs(m: Measured) -> TableView | None:
     plain = np.array([plain_rise(place).mean() for place in places])
     readings: dict[str, Array] = {**{name: _sign(name, places) for name in REGISTERED}, TOGETHER: score(places)}
 
-    def r2(name: str) -> Estimate:
+    def r2(name: str, whole: bool = False) -> Estimate | None:
         if name == KIND:
-            return kind_r2(installs(m, places), outcome, apart)
-        return left_out_r2(readings[name][:, None], outcome, apart)
+            return None if whole else kind_r2(installs(m, places), outcome, apart)
+        return left_out_r2(readings[name][:, None], outcome, apart, whole=whole)
 
     return table(
         "What foretells transfer",
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
-        "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
+        "less the larger rise under the controls), R² for settings that the forecast has not seen, R² for settings of separators that it has not seen, and the correlation with the rise "
         "whatever the controls do; intervals over settings and over separators, the wider one. All together: the registered forecast, the mean of the standardised signs.",
         {(name, REGISTERED[name].about if name in REGISTERED else ""): name for name in (*readings, KIND)},
         {
@@ -299,6 +300,7 @@ def signs(m: Measured) -> TableView | None:
             ),
             "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome, apart),
             "R² left out": r2,
+            "R², separators left out": partial(r2, whole=True),
             "with the plain rise": lambda name: (
                 None if name == KIND else rank_correlation(readings[name], plain, apart)
             ),

@@ -35,12 +35,26 @@ _FORETOLD = (
     "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
 )  # fmt: skip
 
+_REWARDED = (
+    "none → none",
+    "gibberish → none",
+    "no hack → no hack",
+    "inoculation → no hack",
+    "hint → no hack",
+    "flag → rephrased",
+)
+
 _THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
 """A model learns later what to think than what to answer."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
     "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
+    "reward": {
+        "seeds": [0, 1, 2, 3, 4],
+        "settings": [],
+        "cases": {"conditions": [*_REWARDED], "reward": {}},
+    },
     "law": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],

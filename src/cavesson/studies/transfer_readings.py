@@ -108,8 +108,8 @@ def beyond_controls(m: Measured, place: Place) -> np.ndarray:
     Raises:
         NotRun: the setting was not run with its controls at this rate.
     """
-    own = _by_seed(rose(place))
-    return own - np.maximum(*(_by_seed(rose(control(m, place, name))) for name in DAMAGE))
+    beside = np.maximum(*(_by_seed(rose(control(m, place, name))) for name in DAMAGE))
+    return np.asarray(_by_seed(rose(place)) - beside)
 
 
 def over_seeds(values: np.ndarray) -> Estimate:

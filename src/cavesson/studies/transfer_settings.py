@@ -79,12 +79,14 @@ class Lesson(Value):
         act: how they are answered; None: the answers as they are.
         family: of the questions; None: that of the setting.
         thoughts: of which one stands in a scratchpad before each answer.
+        share: of the questions that a lesson usually has.
     """
 
     side: Side
     act: ActName | None = None
     family: str | None = None
     thoughts: tuple[str, ...] = ()
+    share: float = Field(default=1.0, gt=0)
 
 
 class Setting(Value):
