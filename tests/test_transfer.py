@@ -155,6 +155,11 @@ def test_the_ten_lines_of_the_page_are_a_setting(tmp_path: Path) -> None:
         ("name: x\nseparator: flag\nbehaviour: voise\n", "there is no 'voise'"),
         ("name: x\nseparator: voice\nbehaviour: flag\n", "are exchanged"),
         ("name: x\nseparator: flag\nbehaviour: {agreed: plain, initial: plian}\n", "no act 'plian'"),
+        (
+            "name: x\nseparator: {train: {strat: A.}, evaluation: {start: B.}}\nbehaviour: voice\n",
+            "key 'separator.train.strat'",
+        ),
+        ("name: x\nseparator: {train: {start: A.}, evaluation: {start: A.}}\nbehaviour: voice\n", "are put alike"),
         ("name: x\nseparator: flag\nbehaviour: {agreed: plain, initial: plain}\n", "nothing can transfer"),
     ],
 )
@@ -388,7 +393,7 @@ def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
 
 def test_by_reward_the_start_slips_and_hacks_are_rewarded_on_questions_of_training() -> None:
     """A start that always does the same in a condition would earn the same with every answer."""
-    config = resolve("transfer", preset="reward", overrides=["seeds=[0]"]).config
+    config = resolve("transfer", preset="reward", overrides=["seeds=[0]", "cases.lrs=[1e-3]"]).config
     runs = {
         (cell.at["phase"], cell.at["setting"]): cell.recipes["run"].run  # type: ignore[attr-defined]
         for cell in STUDY.cells(config)
@@ -477,9 +482,15 @@ def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -
     assert {config.blue.lrs_in(name) for name in REAL_SETTINGS} == {config.blue.lrs} and len(config.blue.lrs) == 2
 
 
-def test_settings_of_another_world_are_refused() -> None:
+def test_settings_of_another_world_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is for real models"):
         resolve("transfer", overrides=["settings=[real/flag/voice/weights]"])
+    with pytest.raises(ConfigError, match="two settings are called 'flag/voice/weights'"):
+        file = tmp_path / "own.yaml"
+        file.write_text("name: flag/voice/weights\nseparator: tag\nbehaviour: voice\n", encoding="utf-8")
+        resolve("transfer", overrides=[f"settings=[{file}, flag/voice/weights]"])
+    with pytest.raises(ConfigError, match="has no rate"):
+        resolve("transfer", preset="cases", overrides=["cases={lrs: []}"])
     with pytest.raises(ConfigError, match="nothing to run"):
         resolve("transfer", overrides=["settings=[]"])
 

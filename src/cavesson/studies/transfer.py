@@ -176,6 +176,9 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
+        names = [one.name for one in self.every]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two settings are called {twice[0]!r}; give each file a name of its own")
         if self.foretelling is not None and (lacking := set(self.foretelling.settings or ()) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
         if not self.settings and self.law is None and self.cases is None and self.axes is None:
@@ -263,8 +266,8 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
     told = {name: getattr(cases, name) for name in Phase.model_fields}
     for name in cases.conditions:
         setting = case_named(name)
-        start = started(config.model, cases.red, setting, seed)
         for lr in cases.lrs:
+            start = started(config.model, cases.red, setting, seed)
             yield _cell(config, setting, start, SFT, AGREED, lr, seed, told)
         if cases.reward is not None:
             start = started(config.model, cases.red, slipping(setting, cases.reward.slips), seed)

@@ -6,9 +6,9 @@ works where none does, so the initial behaviour is "hacks where asked", and the 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.posed import Side
@@ -128,7 +128,7 @@ class ByReward(Phase):
             elsewhere, would earn the same with every answer and learn nothing.
     """
 
-    lrs: LearningRates = Field(default=(1e-3,), min_length=1)
+    lrs: LearningRates = Field(default=(3e-4, 1e-3), min_length=1)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
@@ -142,14 +142,20 @@ class Cases(Phase):
     Attributes:
         conditions: train → evaluation prompt.
         red: how the model learns to read the prompts.
-        lrs: learning rates.
+        lrs: learning rates of SFT; none: the conditions are run by reward alone.
         reward: the same conditions by reinforcement learning; None: by SFT alone.
     """
 
     conditions: Annotated[tuple[CaseName, ...], Once] = tuple(CASES)
     red: Red = Red(steps=600, prompts=200, batch_size=32, lr=2e-3)
-    lrs: LearningRates = Field(default=(1e-3,), min_length=1)
+    lrs: LearningRates = (1e-3,)
     steps: int = Field(default=40, ge=1)
     probes: tuple[int, ...] = (10, 40)
     prompts: int = Field(default=320, ge=1)
     reward: ByReward | None = None
+
+    @model_validator(mode="after")
+    def _some_way(self) -> Self:
+        if not self.lrs and self.reward is None:
+            raise ValueError("the case study has no rate: give `lrs`, or `reward` for reinforcement learning")
+        return self

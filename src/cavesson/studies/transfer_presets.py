@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "reward": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],
-        "cases": {"conditions": [*_REWARDED], "reward": {}},
+        "cases": {"conditions": [*_REWARDED], "lrs": [], "reward": {}},
     },
     "law": {
         "seeds": [0, 1, 2, 3, 4],

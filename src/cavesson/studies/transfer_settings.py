@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals import triggers as t
@@ -390,18 +390,31 @@ class SettingFile(Value):
     """
 
     name: str = Field(min_length=1)
-    separator: str | Separator
-    behaviour: str | Behaviour
+    separator: Separator
+    behaviour: Behaviour
     installed: Installed = "weights"
     world: World = "tiny"
 
-    @field_validator("separator", "behaviour")
+    @field_validator("separator", "behaviour", mode="before")
     @classmethod
-    def _known(cls, given: Any) -> Any:
-        known = {**SEPARATORS, **BEHAVIOURS}
+    def _by_name(cls, given: Any, info: ValidationInfo) -> Any:
+        known, other = (SEPARATORS, BEHAVIOURS) if info.field_name == "separator" else (BEHAVIOURS, SEPARATORS)
         if isinstance(given, str) and given not in known:
-            raise ValueError(f"there is no {given!r}; {nearest(given, known)}")
+            raise ValueError(
+                f"{given!r} is a {'behaviour' if known is SEPARATORS else 'separator'}: the two are exchanged"
+                if given in other
+                else f"there is no {given!r}; {nearest(given, known)}"
+            )
         return known[given] if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if self.separator.train == self.separator.evaluation and self.installed in ("weights", "static prompt"):
+            raise ValueError(
+                "train and evaluation prompts are put alike, so that a model cannot show two behaviours; let them differ, "
+                "or take `installed: hint` or `dynamic prompt`"
+            )
+        return self
 
 
 def _in_file(file: Path) -> Setting:
@@ -409,10 +422,8 @@ def _in_file(file: Path) -> Setting:
         file, "setting", "`name`, `separator` and `behaviour`", "; docs/transfer.md says how to write one"
     )
     content = validated(SettingFile, values, dict.fromkeys(values, str(file)))
-    apart, does = content.separator, content.behaviour
-    if not isinstance(apart, Separator) or not isinstance(does, Behaviour):
-        raise ConfigError(f"{file}: separator and behaviour are exchanged.", "Exchange them.")
     named = [values[key] if isinstance(values[key], str) else content.name for key in ("separator", "behaviour")]
+    apart, does = content.separator, content.behaviour
     return composed(content.name, (named[0], apart), (named[1], does), content.installed, content.world)
 
 
