@@ -26,6 +26,7 @@ from cavesson.studies.transfer import STUDY
 from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
 from cavesson.studies.transfer_cases import BY_REWARD, CASES
 from cavesson.studies.transfer_claims import CLAIMS
+from cavesson.studies.transfer_named import FULL_SETTINGS, REAL_SETTINGS, possible, setting_named
 from cavesson.studies.transfer_readings import (
     ABLE,
     AGREED,
@@ -41,14 +42,7 @@ from cavesson.studies.transfer_readings import (
     runs_that,
     steps_to_transfer,
 )
-from cavesson.studies.transfer_settings import (
-    BEHAVIOURS,
-    FULL_SETTINGS,
-    REAL_SETTINGS,
-    SEPARATORS,
-    possible,
-    setting_named,
-)
+from cavesson.studies.transfer_settings import BEHAVIOURS, SEPARATORS
 from cavesson.studies.transfer_shown import notes
 from cavesson.tinyworld.corpus import question
 from cavesson.tinyworld.replies import Manner, reply

@@ -43,6 +43,7 @@ from cavesson.studies.transfer_foretold import (
     recipes,
 )
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
+from cavesson.studies.transfer_named import setting_named
 from cavesson.studies.transfer_parts import answered, started, suite_of
 from cavesson.studies.transfer_presets import PRESETS, for_size
 from cavesson.studies.transfer_readings import AGREED, DAMAGE, NEUTRAL, OWN
@@ -50,7 +51,6 @@ from cavesson.studies.transfer_settings import (
     IRRELEVANT,
     OTHER,
     Setting,
-    setting_named,
 )
 from cavesson.studies.transfer_shown import SHOWS, admits, headline
 from cavesson.training.recipes import Trained

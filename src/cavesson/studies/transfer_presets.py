@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
-from cavesson.studies.transfer_settings import FULL_SETTINGS, REAL_SETTINGS, THINKING
+from cavesson.studies.transfer_named import FULL_SETTINGS, REAL_SETTINGS
+from cavesson.studies.transfer_settings import THINKING
 
 
 def for_size(size: Size) -> dict[str, Any]:
