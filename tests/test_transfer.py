@@ -370,6 +370,13 @@ def test_full_runs_lower_rates_in_a_few_settings_and_every_control_in_all() -> N
     assert all(found == everywhere | (lower if name in config.blue.lower_in else set()) for name, found in runs.items())
 
 
+def test_what_foretells_is_asked_over_many_separators_of_the_full_study() -> None:
+    """A correlation over settings needs some thirty of them, and as many separators as there are."""
+    config = resolve("transfer", preset="foretold").config
+    assert set(config.settings) <= set(FULL_SETTINGS) and len(config.settings) == 33
+    assert len({one.separator for one in config.every}) >= 15
+
+
 def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
     """Taught for 150 steps such a start fails its check, and goal guarding would be left out."""
     name = "monitored/voice/weights/guarding"
