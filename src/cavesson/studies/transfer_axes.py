@@ -18,7 +18,6 @@ from cavesson.studies.transfer_readings import (
     STRICT,
     beyond_controls,
     lost,
-    over_seeds,
     phase,
     rose,
     runs_that,
@@ -63,7 +62,7 @@ def one_at_a_time(m: Measured) -> TableView | None:
         {(place["setting"], place["change"], f"{place['lr']:g}"): place for place in found},
         {
             "rise": rose,
-            "beyond the controls": lambda place: over_seeds(beyond_controls(m, place)),
+            "beyond the controls": lambda place: beyond_controls(m, place),
             "changed": partial(_changed, found),
             "strict": lambda place: share_of(runs_that(m, [place], STRICT)),
             "ability lost": lost,

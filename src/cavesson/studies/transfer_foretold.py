@@ -36,7 +36,7 @@ from cavesson.stats import Array, Estimate, average_over
 from cavesson.studies.fields import LearningRates, Once
 from cavesson.studies.grid import Measured, NotApplicable, Place
 from cavesson.studies.shown import Note, table
-from cavesson.studies.transfer_readings import agreed, beyond_controls, over_seeds, phase, rose
+from cavesson.studies.transfer_readings import agreed, beyond_controls, phase, rose
 from cavesson.training.recipes import Trained
 
 SIGNS, APART, LINEAR = "signs", "told_apart", "linear"
@@ -198,7 +198,7 @@ def _over(m: Measured) -> tuple[list[Place], Array]:
     for many, what in ((len(found), "settings"), (len(set(separators(m, found))), "separators")):
         if many < FEWEST:
             raise NotApplicable(f"what foretells is asked over {what}, and there are {many}, fewer than {FEWEST}")
-    return found, np.array([beyond_controls(m, place).mean() for place in found])
+    return found, np.array([beyond_controls(m, place).mean for place in found])
 
 
 def _sign(name: str, places: list[Place]) -> Array:
@@ -317,7 +317,7 @@ def predicted_against_real(m: Measured) -> CurveView:
     series = []
     for kind in dict.fromkeys(kinds):
         rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
-        rates = [over_seeds(beyond_controls(m, places[n])) for _, n in rows]
+        rates = [beyond_controls(m, places[n]).estimate for _, n in rows]
         names = [str(places[n]["setting"]) for _, n in rows]
         series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
     return CurveView(

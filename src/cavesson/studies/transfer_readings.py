@@ -10,7 +10,7 @@ import numpy as np
 
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
-from cavesson.stats import Estimate, average_over, mean_over_seeds, wilson
+from cavesson.stats import Estimate, mean_over_seeds, wilson
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
@@ -102,19 +102,16 @@ def loss(place: Place, steps: int = 10) -> Estimate:
     return mean_over_seeds(np.array(ends), bounds=(0.0, MOST)).in_unit("plain")
 
 
-def beyond_controls(m: Measured, place: Place) -> np.ndarray:
-    """The rise of the alternate behaviour at a place, less the larger rise under the controls, of each seed, `[seeds]`.
+def beyond_controls(m: Measured, place: Place) -> Sample:
+    """The rise of the alternate behaviour at a place, less that under the control that raised it more, seed by seed.
 
     Raises:
         NotRun: the setting was not run with its controls at this rate.
     """
-    beside = np.maximum(*(_by_seed(rose(control(m, place, name))) for name in DAMAGE))
-    return np.asarray(_by_seed(rose(place)) - beside)
-
-
-def over_seeds(values: np.ndarray) -> Estimate:
-    """The mean of a change of a rate over seeds, in points; `values`: `[seeds]`."""
-    return average_over(values, np.zeros((len(values), 1)), n=len(values), bounds=(-1.0, 1.0)).in_unit("points")
+    controls = [rose(control(m, place, name)) for name in DAMAGE]
+    larger = np.argmax([_by_seed(one) for one in controls], axis=0)
+    rows = np.stack([controls[which].table[seed] for seed, which in enumerate(larger)])
+    return rose(place) - replace(controls[0], table=rows)
 
 
 def share_of(runs: Sample) -> Estimate:
