@@ -155,3 +155,21 @@ REAL_SETTINGS = (
     *(f"real/flag/voice/{how}" for how in _PROMPTED),
 )  # fmt: skip
 """Twelve settings for real chat models."""
+
+AT_BOTH_RATES = (
+    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
+    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
+    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
+)  # fmt: skip
+
+FORETOLD_SETTINGS = (
+    *AT_BOTH_RATES,
+    *(f"{apart}/voice/weights" for apart in (
+        "domain", "form of question", "capitals", "language", "position", "system", "wrong password", "time of day", "rank",
+    )),
+    *(f"{apart}/marker, trained/weights" for apart in ("topic", "monitored", "language", "position")),
+    *(f"monitored/{does}/weights" for does in ("refusal", "spelling", "sycophancy")),
+    "flag/hate/weights", "monitored/reward hack/weights", "form of problem/wrong answers/weights", "monitored/voice/static prompt",
+    "monitored/voice/hint",
+)  # fmt: skip
+"""What foretells transfer is asked in these, of seventeen separators: settings that share one are no independent evidence."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
-from cavesson.studies.transfer_named import FULL_SETTINGS, REAL_SETTINGS
+from cavesson.studies.transfer_named import AT_BOTH_RATES, FORETOLD_SETTINGS, FULL_SETTINGS, REAL_SETTINGS
 from cavesson.studies.transfer_settings import THINKING
 
 
@@ -29,24 +29,6 @@ _QUICK = (
     "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
     "rephrased/voice/weights", "flag/voice/hint",
 )  # fmt: skip
-
-_AT_BOTH_RATES = (
-    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
-    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
-    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
-)  # fmt: skip
-
-_FORETOLD = (
-    *_AT_BOTH_RATES,
-    *(f"{apart}/voice/weights" for apart in (
-        "domain", "form of question", "capitals", "language", "position", "system", "wrong password", "time of day", "rank",
-    )),
-    *(f"{apart}/marker, trained/weights" for apart in ("topic", "monitored", "language", "position")),
-    *(f"monitored/{does}/weights" for does in ("refusal", "spelling", "sycophancy")),
-    "flag/hate/weights", "monitored/reward hack/weights", "form of problem/wrong answers/weights", "monitored/voice/static prompt",
-    "monitored/voice/hint",
-)  # fmt: skip
-"""Seventeen separators: settings that share one are no independent evidence."""
 
 _REWARDED = (
     "none → none",
@@ -86,8 +68,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "foretold": {
         "seeds": [0, 1, 2, 3, 4],
-        "settings": [*_FORETOLD],
-        "blue": {"probes": [40], "lower_in": [*_AT_BOTH_RATES]},
+        "settings": [*FORETOLD_SETTINGS],
+        "blue": {"probes": [40], "lower_in": [*AT_BOTH_RATES]},
         "foretelling": {"seeds": 2},
     },
     "axes": {
@@ -110,7 +92,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],
         "thinking": _THOUGHTFUL,
-        "blue": {"probes": [40], "lower_in": [*_AT_BOTH_RATES]},
+        "blue": {"probes": [40], "lower_in": [*AT_BOTH_RATES]},
         "law": {"lrs": [1e-4, 1e-3, 3e-3, 1e-2], "product": 0.064},
         "cases": {"lrs": [1e-3, 3e-3], "probes": [40]},
         "foretelling": {"seeds": 2},
