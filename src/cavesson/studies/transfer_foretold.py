@@ -136,7 +136,7 @@ REGISTERED: Mapping[str, Sign] = {
 
 def _way(place: Place) -> Array:
     starts = np.array([both[1].log_odds[0].mean() for both in _read(place, LINEAR)])
-    return _followed(place, 1).mean(axis=1) / np.maximum(1.0, -starts)
+    return np.asarray(_followed(place, 1).mean(axis=1) / np.maximum(1.0, -starts))
 
 
 LATER: Mapping[str, Sign] = {
