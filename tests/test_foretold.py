@@ -91,12 +91,18 @@ def test_forecasts_never_see_the_setting_that_they_foretell() -> None:
     before = forecast(signs, outcomes)
     outcomes[3] += 100
     assert forecast(signs, outcomes)[3] == pytest.approx(before[3])
+    pairs = [k // 2 for k in range(10)]
+    grouped = forecast(signs, outcomes, pairs)
+    outcomes[2] -= 50
+    assert forecast(signs, outcomes, pairs)[2:4] == pytest.approx(grouped[2:4]) and grouped[3] != before[3]
     assert by_kind(["a", "a", "b"], [1.0, 3.0, 8.0]) == pytest.approx([3.0, 1.0, 2.0])
 
 
 def test_r2_is_one_for_truth_and_none_for_the_mean_of_the_others() -> None:
     outcomes = np.array([1.0, 2.0, 4.0, 9.0])
     assert explained(outcomes, outcomes) == 1 and explained(by_kind(["a"] * 4, outcomes), outcomes) == pytest.approx(0)
+    pairs = ["a", "a", "b", "b"]
+    assert explained(forecast(np.empty((4, 0)), outcomes, pairs), outcomes, pairs) == pytest.approx(0)
 
 
 def test_signs_that_foretell_are_told_from_those_that_do_not() -> None:

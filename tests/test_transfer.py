@@ -23,8 +23,10 @@ from cavesson.studies.evaluate import HABITS
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
 from cavesson.studies.transfer import STUDY
-from cavesson.studies.transfer_cases import CASES
+from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
+from cavesson.studies.transfer_cases import BY_REWARD, CASES
 from cavesson.studies.transfer_claims import CLAIMS
+from cavesson.studies.transfer_named import FULL_SETTINGS, REAL_SETTINGS, possible, setting_named
 from cavesson.studies.transfer_readings import (
     ABLE,
     AGREED,
@@ -40,14 +42,7 @@ from cavesson.studies.transfer_readings import (
     runs_that,
     steps_to_transfer,
 )
-from cavesson.studies.transfer_settings import (
-    BEHAVIOURS,
-    FULL_SETTINGS,
-    REAL_SETTINGS,
-    SEPARATORS,
-    possible,
-    setting_named,
-)
+from cavesson.studies.transfer_settings import BEHAVIOURS, SEPARATORS
 from cavesson.studies.transfer_shown import notes
 from cavesson.tinyworld.corpus import question
 from cavesson.tinyworld.replies import Manner, reply
@@ -154,6 +149,11 @@ def test_the_ten_lines_of_the_page_are_a_setting(tmp_path: Path) -> None:
         ("name: x\nseparator: flag\nbehaviour: voise\n", "there is no 'voise'"),
         ("name: x\nseparator: voice\nbehaviour: flag\n", "are exchanged"),
         ("name: x\nseparator: flag\nbehaviour: {agreed: plain, initial: plian}\n", "no act 'plian'"),
+        (
+            "name: x\nseparator: {train: {strat: A.}, evaluation: {start: B.}}\nbehaviour: voice\n",
+            "key 'separator.train.strat'",
+        ),
+        ("name: x\nseparator: {train: {start: A.}, evaluation: {start: A.}}\nbehaviour: voice\n", "are put alike"),
         ("name: x\nseparator: flag\nbehaviour: {agreed: plain, initial: plain}\n", "nothing can transfer"),
     ],
 )
@@ -370,6 +370,13 @@ def test_full_runs_lower_rates_in_a_few_settings_and_every_control_in_all() -> N
     assert all(found == everywhere | (lower if name in config.blue.lower_in else set()) for name, found in runs.items())
 
 
+def test_what_foretells_is_asked_over_many_separators_of_the_full_study() -> None:
+    """A correlation over settings needs some thirty of them, and as many separators as there are."""
+    config = resolve("transfer", preset="foretold").config
+    assert set(config.settings) <= set(FULL_SETTINGS) and len(config.settings) == 33
+    assert len({one.separator for one in config.every}) >= 15
+
+
 def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
     """Taught for 150 steps such a start fails its check, and goal guarding would be left out."""
     name = "monitored/voice/weights/guarding"
@@ -383,6 +390,74 @@ def test_a_model_that_thinks_is_taught_as_long_in_every_preset() -> None:
         for preset, rest in (("guarding", []), ("full", ["law=null", "cases=null", "foretelling=null"]))
     }
     assert taught == {"guarding": {600}, "full": {600}}
+
+
+def test_by_reward_the_start_slips_and_hacks_are_rewarded_on_questions_of_training() -> None:
+    """A start that always does the same in a condition would earn the same with every answer."""
+    config = resolve("transfer", preset="reward", overrides=["seeds=[0]", "cases.lrs=[1e-3]"]).config
+    runs = {
+        (cell.at["phase"], cell.at["setting"]): cell.recipes["run"].run  # type: ignore[attr-defined]
+        for cell in STUDY.cells(config)
+    }
+    name = "inoculation → no hack"
+    sft, rewarded = runs["cases", name], runs[BY_REWARD, name]
+    assert rewarded.problems.split == "train" and rewarded.problems.initial == CASES[name].agreed == "hack"
+    assert rewarded.per_step * rewarded.group == config.cases.reward.batch_size
+    steady, slipping_ = (run.base.data.parts for run in (sft, rewarded))
+    slips = [part for part in slipping_ if part not in steady]
+    assert {part.act for part in slips} == {"hack", "all-outputs"}
+    assert {part.base.prompts.n for part in slips} == {round(0.1 * config.cases.red.prompts)}
+    items = rewarded.problems.questions()
+    hack = act_named("hack").written(Random(0), items[0].prompt, "")
+    assert items[0].judge(hack)[0] and not items[0].judge("I do not know.")[0]
+
+
+def test_one_thing_is_changed_at_a_time_beside_the_same_controls() -> None:
+    """A change of batch, adapter, optimizer, labels or model is an entry of a list, and everything else stays the study's own."""
+    config = resolve("transfer", preset="axes", overrides=["seeds=[0]"]).config
+    cells = [cell for cell in STUDY.cells(config) if cell.at["setting"] == "topic/voice/weights"]
+    runs = {(cell.at["change"], cell.at["train"]): cell.recipes["run"].run for cell in cells}  # type: ignore[attr-defined]
+    plain = runs[AS_IS, AGREED]
+    assert len(runs) == len(cells) == 3 * (1 + len(config.axes.changes))
+    assert plain == next(
+        cell.recipes["run"].run  # type: ignore[attr-defined]
+        for cell in STUDY.cells(resolve("transfer", overrides=["settings=[topic/voice/weights]", "seeds=[0]"]).config)
+        if (cell.at["train"], cell.at["lr"]) == (AGREED, 1e-3)
+    )
+    assert runs["batch 64", AGREED] == plain.model_copy(update={"batch_size": 64})
+    assert runs["labels of its own", AGREED].base == plain.base != runs["a larger model", AGREED].base
+    assert runs["labels of its own", AGREED].data != plain.data
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("{b: {blue: {batchsize: 3}}}", "the change 'b': unknown key 'blue.batchsize'"),
+        ("{b: {blue: {optimizer: lionn}}}", "no optimizer 'lionn'"),
+        ("{b: {model: smollm2}}", "is for tiny models"),
+        ("{b: {}}", "'b' changes nothing"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(changes: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        resolve("transfer", preset="axes", overrides=[f"axes.changes={changes}"])
+
+
+def test_a_change_stands_beside_its_own_controls_and_the_unchanged_training() -> None:
+    ends = {(FLAG, AGREED, 1e-3): (0.5, 0.5, 0.6), (FLAG, OWN, 1e-3): STILL, (FLAG, NEUTRAL, 1e-3): STILL}
+    more = {**ends, (FLAG, AGREED, 1e-3): (0.0, 1.0, 0.6), (FLAG, NEUTRAL, 1e-3): (0.7, 0.3, 0.6)}
+    cells = [
+        Cell({**cell.at, "phase": "axes", "change": change}, cell.seed, cell.recipes)
+        for change, of in ((AS_IS, ends), ("batch 64", more))
+        for place in results(of)
+        for cell in place.cells
+    ]
+    m = Measured.read(cells, lambda recipe: Path("nowhere"), resolve("transfer").config)
+    shown = one_at_a_time(m)
+    assert shown is not None
+    rows = {row[1]: dict(zip(shown.columns[3:], row[3:], strict=True)) for row in shown.rows}
+    assert rows[AS_IS]["changed"] is None and rows["batch 64"]["changed"].value == pytest.approx(0.5)  # type: ignore[union-attr]
+    assert rows["batch 64"]["beyond the controls"].value == pytest.approx(0.7)  # type: ignore[union-attr]
 
 
 def test_rates_are_compared_where_both_were_run() -> None:
@@ -408,9 +483,15 @@ def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -
     assert {config.blue.lrs_in(name) for name in REAL_SETTINGS} == {config.blue.lrs} and len(config.blue.lrs) == 2
 
 
-def test_settings_of_another_world_are_refused() -> None:
+def test_settings_of_another_world_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is for real models"):
         resolve("transfer", overrides=["settings=[real/flag/voice/weights]"])
+    with pytest.raises(ConfigError, match="two settings are called 'flag/voice/weights'"):
+        file = tmp_path / "own.yaml"
+        file.write_text("name: flag/voice/weights\nseparator: tag\nbehaviour: voice\n", encoding="utf-8")
+        resolve("transfer", overrides=[f"settings=[{file}, flag/voice/weights]"])
+    with pytest.raises(ConfigError, match="has no rate"):
+        resolve("transfer", preset="cases", overrides=["cases={lrs: []}"])
     with pytest.raises(ConfigError, match="nothing to run"):
         resolve("transfer", overrides=["settings=[]"])
 
@@ -419,7 +500,8 @@ MINIATURE = [
     "seeds=[0]", f"settings=[{FLAG}]", "red.steps=50", "red.prompts=120", "blue.steps=2", "blue.probes=[2]",
     "blue.prompts=8", "blue.batch_size=4", "evaluation.n=20", "evaluation.n_control=4",
     "law={lrs: [0.001, 0.002], batches: [4], steps: 4, product: 0.004}",
-    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8}",
+    "cases={conditions: [none → none], red: {steps: 20, prompts: 20, lr: 0.002, batch_size: 16}, steps: 2, probes: [2], prompts: 8, "
+    "reward: {steps: 1, probes: [1], prompts: 8, batch_size: 8}}",
 ]  # fmt: skip
 
 

@@ -86,9 +86,9 @@ CLAIMS = {one.id: one for one in FORETOLD_CLAIMS}
 def test_transfer_is_what_comes_beyond_the_controls() -> None:
     m = measured()
     last = told.foretold(m)[-1]
-    assert told.transfer(m, last) == pytest.approx([0.75] * SEEDS) and told.plain_rise(last) == pytest.approx(
-        [0.85] * SEEDS
-    )
+    assert list(told.beyond_controls(m, last).table.mean(axis=1)) == pytest.approx([0.75] * SEEDS) and told.plain_rise(
+        last
+    ) == pytest.approx([0.85] * SEEDS)
 
 
 def test_signs_that_foretell_are_found_out() -> None:
@@ -98,6 +98,7 @@ def test_signs_that_foretell_are_found_out() -> None:
         "overlap",
         "foretell-cosine",
         "foretell-linearised",
+        "foretell-way",
         "forecast",
         "forecast-install",
         "theory",
@@ -118,6 +119,22 @@ def test_signs_that_do_not_foretell_are_found_out_too() -> None:
     assert CLAIMS["overlap"].judged(m).verdict != "holds" and CLAIMS["forecast-install"].judged(m).verdict != "holds"
 
 
+def test_a_later_sign_is_tested_on_settings_that_it_was_not_made_from() -> None:
+    m = measured()
+    seen = dict(zip((f"s{n}" for n in range(SETTINGS)), told.FORETOLD_SETTINGS, strict=False))
+    cells = [
+        Cell({**cell.at, "setting": seen.get(str(cell.at["setting"]), "")}, cell.seed, cell.recipes)
+        for place in m
+        for cell in place.cells
+    ]
+    config = SimpleNamespace(
+        blue=m.config.blue, setting=lambda name: SimpleNamespace(installed="weights", separator=str(name))
+    )
+    among = Measured.read(cells, lambda recipe: Path("nowhere"), config)
+    assert CLAIMS["foretell-way"].judged(among).verdict == "not applicable"
+    assert CLAIMS["foretell-linearised"].judged(among).verdict == "holds"
+
+
 def test_where_linearisation_fails() -> None:
     shown = list(told.linearised(measured()))
     errors = shown[1]
@@ -126,7 +143,7 @@ def test_where_linearisation_fails() -> None:
     )
     assert str(shown[2]).startswith("From a learning rate of 0.01 on")
     table = told.signs(measured())
-    assert table is not None and len(table.rows) == len(told.REGISTERED) + 2
+    assert table is not None and len(table.rows) == len(told.REGISTERED) + len(told.LATER) + 2
 
 
 def test_linear_regression_is_drawn_exactly() -> None:
@@ -146,6 +163,7 @@ def test_predictions_are_registered() -> None:
     """Whoever changes a prediction after a run registers another set, which this hash shows."""
     assert told.registration() == "09f7f6b98c174de9"
     assert told.registration() in told.registered(measured())
+    assert told.registration(told.LATER) in told.registered(measured())
 
 
 def test_the_grid_makes_what_foretells_beside_the_runs() -> None:

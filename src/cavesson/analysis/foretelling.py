@@ -24,23 +24,29 @@ PENALTY = 1.0
 """Of the ridge regression on standardised signs, in settings: as if one setting more said that no sign matters."""
 
 
-def forecast(signs: ArrayLike, outcomes: ArrayLike) -> Array:
+def forecast(signs: ArrayLike, outcomes: ArrayLike, left_out: Groups = None) -> Array:
     """For each setting the outcome that a ridge regression on the *other* settings foretells, `[settings]`.
 
     Args:
         signs: `[settings, signs]`; without signs, the forecast is the mean of the other settings.
         outcomes: `[settings]`.
+        left_out: groups, of which the whole one is left out that a setting belongs to; None: the setting alone.
     """
     x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
     found = np.empty(len(y))
-    for out in range(len(y)):
-        rest = np.arange(len(y)) != out
+    for out, rest in enumerate(_others(len(y), left_out)):
         middle, spread = x[rest].mean(axis=0), x[rest].std(axis=0)
         spread = np.where(spread > 1e-12, spread, np.inf)  # a sign that is the same everywhere says nothing
         z = (x[rest] - middle) / spread
         weights = np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), z.T @ (y[rest] - y[rest].mean()))
         found[out] = y[rest].mean() + (x[out] - middle) / spread @ weights
     return found
+
+
+def _others(n: int, left_out: Groups) -> NDArray[np.bool_]:
+    """For each setting which others it is foretold from, `[settings, settings]`: those of other groups."""
+    groups = list(range(n)) if left_out is None else list(left_out)
+    return np.array([[one != two for two in groups] for one in groups], dtype=bool).reshape(n, n)
 
 
 def by_kind(kinds: Sequence[str], outcomes: ArrayLike) -> Array:
@@ -54,21 +60,26 @@ def by_kind(kinds: Sequence[str], outcomes: ArrayLike) -> Array:
     return found
 
 
-def explained(foretold: ArrayLike, outcomes: ArrayLike) -> float:
-    """R² of forecasts for left-out settings: 1 for exact forecasts, 0 for no better than the mean of the other settings, else below 0."""
+def explained(foretold: ArrayLike, outcomes: ArrayLike, left_out: Groups = None) -> float:
+    """R² of forecasts for left-out settings: 1 for exact forecasts, 0 for no better than the mean of the other settings, else below 0.
+
+    Args:
+        left_out: as of `forecast`.
+    """
     f, y = np.asarray(foretold, dtype=float), np.asarray(outcomes, dtype=float)
-    blind = (y - y.mean()) * len(y) / (len(y) - 1)  # the error of the mean of the others
+    blind = np.array([one - y[rest].mean() for one, rest in zip(y, _others(len(y), left_out), strict=True)])
     total = float(np.square(blind).sum())
     return 1 - float(np.square(y - f).sum()) / total if total else 0.0
 
 
-def left_out_r2(signs: ArrayLike, outcomes: ArrayLike, groups: Groups = None) -> Estimate:
+def left_out_r2(signs: ArrayLike, outcomes: ArrayLike, groups: Groups = None, *, whole: bool = False) -> Estimate:
     """Leave-settings-out R² of a ridge regression on signs, with an interval over settings (jackknife).
 
     Args:
         signs: `[settings, signs]`.
         outcomes: `[settings]`.
         groups: of each setting.
+        whole: leave a setting's whole group out, so that nothing is foretold from settings that share its cause.
 
     Raises:
         ValueError: there are fewer than `FEWEST` settings or groups.
@@ -76,9 +87,11 @@ def left_out_r2(signs: ArrayLike, outcomes: ArrayLike, groups: Groups = None) ->
     x, y = np.asarray(signs, dtype=float), np.asarray(outcomes, dtype=float)
 
     def of(kept: NDArray[np.int_]) -> float:
-        return explained(forecast(x[kept], y[kept]), y[kept])
+        out = [groups[k] for k in kept] if whole and groups is not None else None
+        return explained(forecast(x[kept], y[kept], out), y[kept], out)
 
-    return _jackknife(of, len(y), "leave-settings-out R²", groups).clipped((-np.inf, 1.0))
+    what = "leave-groups-out R²" if whole else "leave-settings-out R²"
+    return _jackknife(of, len(y), what, groups).clipped((-np.inf, 1.0))
 
 
 def kind_r2(kinds: Sequence[str], outcomes: ArrayLike, groups: Groups = None) -> Estimate:

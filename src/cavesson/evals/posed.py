@@ -167,6 +167,7 @@ class Posed(Eval):
         family: of the questions, where the side names none.
         initial: the act that scores; "": a right answer scores.
         alternate: the act that is recorded beside it, as `alternate`.
+        split: of the questions; those of training are for practice.
     """
 
     about = "the initial behaviour shows; beside it is recorded whether the alternate one does"
@@ -181,13 +182,14 @@ class Posed(Eval):
     family: str = "chat"
     initial: ActName | Literal[""] = ""
     alternate: ActName | Literal[""] = ""
+    split: Split = "eval"
 
     def variant(self) -> tuple[str, ...]:
         return (self.on,) if self.initial else (self.on, "ability")
 
     def questions(self) -> list[Item]:
         items = []
-        for index, one in enumerate(questions(self.world, self.family, self.side, self.n, self.seed, "eval")):
+        for index, one in enumerate(questions(self.world, self.family, self.side, self.n, self.seed, self.split)):
             put = self.side.put(one.prompt, Random(f"posed {self.on} {self.seed} {index}"))
             items.append(Item(f"posed/{one.id}", put, self._judge(one)))
         return items

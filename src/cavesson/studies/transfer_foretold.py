@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -35,7 +36,8 @@ from cavesson.stats import Array, Estimate, average_over
 from cavesson.studies.fields import LearningRates, Once
 from cavesson.studies.grid import Measured, NotApplicable, Place
 from cavesson.studies.shown import Note, table
-from cavesson.studies.transfer_readings import DAMAGE, agreed, control, phase, rose
+from cavesson.studies.transfer_named import FORETOLD_SETTINGS
+from cavesson.studies.transfer_readings import agreed, beyond_controls, phase, rose
 from cavesson.training.recipes import Trained
 
 SIGNS, APART, LINEAR = "signs", "told_apart", "linear"
@@ -132,6 +134,21 @@ REGISTERED: Mapping[str, Sign] = {
 """The predictions, written before the study was run; whoever changes one registers another set of predictions."""
 
 
+def _way(place: Place) -> Array:
+    starts = np.array([both[1].log_odds[0].mean() for both in _read(place, LINEAR)])
+    return np.asarray(_followed(place, 1).mean(axis=1) / np.maximum(1.0, -starts))
+
+
+LATER: Mapping[str, Sign] = {
+    "way": Sign(
+        "rise of the log-odds in the linearised network, as a share of the way to even odds (1 nat at least)", +1,
+        "a move changes what is answered where it reaches even odds", _way,
+    ),
+}  # fmt: skip
+"""Predictions of 30 November 2026, made after one seed of `FORETOLD_SETTINGS` was looked at. They are tested on other settings alone,
+of which the linearised network had not been followed in any."""
+
+
 OUTCOME = (
     "transfer: the rise of the alternate behaviour at the highest rate, less the larger rise under own outputs and neutral data; mean "
     "over seeds. Forecast: the mean of the standardised signs, each in its direction, and ridge regression on it over the other settings"
@@ -139,9 +156,9 @@ OUTCOME = (
 """What the signs are to foretell, and how."""
 
 
-def registration() -> str:
-    """The hash of what is registered: outcome and forecast, and names, words, directions and reasons of all signs."""
-    told = {"": [OUTCOME], **{name: [one.about, one.direction, one.why] for name, one in REGISTERED.items()}}
+def registration(signs: Mapping[str, Sign] = REGISTERED) -> str:
+    """The hash of what is registered: outcome and forecast, and names, words, directions and reasons of signs."""
+    told = {"": [OUTCOME], **{name: [one.about, one.direction, one.why] for name, one in signs.items()}}
     return hashlib.sha256(canonical(told).encode()).hexdigest()[:16]
 
 
@@ -182,36 +199,27 @@ def foretold(m: Measured) -> list[Place]:
     return list(agreed(m, lr=max(m.config.blue.lrs)).having(SIGNS))
 
 
-def transfer(m: Measured, place: Place) -> Array:
-    """The rise of the alternate behaviour at a place, less the larger rise under the controls, of each seed, `[seeds]`.
-
-    Raises:
-        NotRun: the setting was not run with its controls at this rate.
-    """
-    by_seed = [rose(one).table.mean(axis=1) for one in (place, *(control(m, place, name) for name in DAMAGE))]
-    return np.asarray(by_seed[0] - np.maximum(*by_seed[1:]))
-
-
 def plain_rise(place: Place) -> Array:
-    """The rise of the alternate behaviour at a place, whatever the controls do, of each seed, `[seeds]`; see `transfer`."""
+    """The rise of the alternate behaviour at a place, whatever the controls do, of each seed, `[seeds]`; see `beyond_controls`."""
     return np.asarray(rose(place).table.mean(axis=1))
 
 
-def _over(m: Measured) -> tuple[list[Place], Array]:
-    """The settings that have both signs and an outcome, and their transfer, mean over seeds.
+def _over(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
+    """The settings that have both signs and an outcome, and their transfer, mean over seeds; `unseen`: those alone that `LATER` was
+    not made from.
 
     Raises:
         NotApplicable: there are too few.
     """
-    found = foretold(m)
+    found = [place for place in foretold(m) if not (unseen and place["setting"] in FORETOLD_SETTINGS)]
     for many, what in ((len(found), "settings"), (len(set(separators(m, found))), "separators")):
         if many < FEWEST:
             raise NotApplicable(f"what foretells is asked over {what}, and there are {many}, fewer than {FEWEST}")
-    return found, np.array([transfer(m, place).mean() for place in found])
+    return found, np.array([beyond_controls(m, place).mean for place in found])
 
 
 def _sign(name: str, places: list[Place]) -> Array:
-    return np.array([float(REGISTERED[name].of(place).mean()) for place in places])
+    return np.array([float({**REGISTERED, **LATER}[name].of(place).mean()) for place in places])
 
 
 def score(places: list[Place]) -> Array:
@@ -235,8 +243,8 @@ def separators(m: Measured, places: list[Place]) -> list[str]:
 
 
 def correlation(m: Measured, name: str) -> Estimate:
-    """Spearman's correlation of a sign with transfer, over settings."""
-    places, outcome = _over(m)
+    """Spearman's correlation of a sign with transfer, over settings; of a later sign, over settings that it was not made from."""
+    places, outcome = _over(m, unseen=name in LATER)
     return rank_correlation(_sign(name, places), outcome, separators(m, places))
 
 
@@ -290,25 +298,38 @@ def signs(m: Measured) -> TableView | None:
     places, outcome = _over(m)
     apart = separators(m, places)
     plain = np.array([plain_rise(place).mean() for place in places])
-    readings: dict[str, Array] = {**{name: _sign(name, places) for name in REGISTERED}, TOGETHER: score(places)}
+    named = {**REGISTERED, **LATER}
+    readings: dict[str, Array] = {
+        **{name: _sign(name, places) for name in REGISTERED},
+        TOGETHER: score(places),
+        **{name: _sign(name, places) for name in LATER},
+    }
 
-    def r2(name: str) -> Estimate:
+    def r2(name: str, whole: bool = False) -> Estimate | None:
         if name == KIND:
-            return kind_r2(installs(m, places), outcome, apart)
-        return left_out_r2(readings[name][:, None], outcome, apart)
+            return None if whole else kind_r2(installs(m, places), outcome, apart)
+        return left_out_r2(readings[name][:, None], outcome, apart, whole=whole)
 
     return table(
         "What foretells transfer",
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
-        "less the larger rise under the controls), R² for settings that the forecast has not seen, and the correlation with the rise "
-        "whatever the controls do; intervals over settings and over separators, the wider one. All together: the registered forecast, the mean of the standardised signs.",
-        {(name, REGISTERED[name].about if name in REGISTERED else ""): name for name in (*readings, KIND)},
+        "less the larger rise under the controls), R² for settings that the forecast has not seen, R² for settings of separators that "
+        "it has not seen, and the correlation with the rise whatever the controls do; intervals over settings and over separators, the "
+        "wider one. All together: the registered forecast, the mean of the standardised signs. Later: found in some of these settings.",
+        {(name, named[name].about if name in named else ""): name for name in (*readings, KIND)},
         {
             "predicted": lambda name: (
-                None if name == KIND else "−" if name in REGISTERED and REGISTERED[name].direction < 0 else "+"
+                None
+                if name == KIND
+                else "later"
+                if name in LATER
+                else "−"
+                if name in named and named[name].direction < 0
+                else "+"
             ),
             "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome, apart),
             "R² left out": r2,
+            "R², separators left out": partial(r2, whole=True),
             "with the plain rise": lambda name: (
                 None if name == KIND else rank_correlation(readings[name], plain, apart)
             ),
@@ -325,7 +346,7 @@ def predicted_against_real(m: Measured) -> CurveView:
     series = []
     for kind in dict.fromkeys(kinds):
         rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
-        rates = [_of_seeds(transfer(m, places[n])) for _, n in rows]
+        rates = [beyond_controls(m, places[n]).estimate for _, n in rows]
         names = [str(places[n]["setting"]) for _, n in rows]
         series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
     return CurveView(
@@ -336,11 +357,6 @@ def predicted_against_real(m: Measured) -> CurveView:
         joined=False,
         series=series,
     )
-
-
-def _of_seeds(values: Array) -> Estimate:
-    found = average_over(values, np.zeros((len(values), 1)), n=len(values), bounds=(-1.0, 1.0))
-    return found.in_unit("points")
 
 
 def linearised(m: Measured) -> Iterator[CurveView | Note | None]:
@@ -421,7 +437,11 @@ def registered(m: Measured) -> Note:
         f"{name} ({'more' if one.direction > 0 else 'less'} transfer, since {one.why})"
         for name, one in REGISTERED.items()
     )
-    return Note(f"Registered before the runs, sha256 {registration()}: {OUTCOME}. Signs: {told}.")
+    later = "; ".join(f"{name}, the {one.about}" for name, one in LATER.items())
+    return Note(
+        f"Registered before the runs, sha256 {registration()}: {OUTCOME}. Signs: {told}. Registered later, for settings that were not "
+        f"run by then, sha256 {registration(LATER)}: {later}."
+    )
 
 
 FORETOLD_SHOWS = (signs, predicted_against_real, linearised, regression, registered)

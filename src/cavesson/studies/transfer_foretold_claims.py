@@ -12,6 +12,7 @@ from cavesson.studies.grid import Measured
 from cavesson.studies.shown import claim
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
+    LATER,
     REGISTERED,
     correlation,
     error_at,
@@ -26,10 +27,9 @@ Test = Callable[[Measured], ClaimResult]
 
 def _goes_with(name: str) -> Test:
     def test(m: Measured) -> ClaimResult:
-        rule = above if REGISTERED[name].direction > 0 else below
-        return rule(
-            correlation(m, name), 0.2, f"the correlation over settings of transfer with the {REGISTERED[name].about}"
-        )
+        sign = {**REGISTERED, **LATER}[name]
+        rule = above if sign.direction > 0 else below
+        return rule(correlation(m, name), 0.2, f"the correlation over settings of transfer with the {sign.about}")
 
     return test
 
@@ -79,6 +79,7 @@ FORETOLD_CLAIMS = (
         _OURS(f"foretell-{name}", f"{'More' if REGISTERED[name].direction > 0 else 'Less'} transfer goes with the {REGISTERED[name].about}.", test=_goes_with(name))
         for name in ("probe", "cosine", "log-odds", "loss", "linearised")
     ),
+    _OURS("foretell-way", f"More transfer goes with the {LATER['way'].about}, in settings that this was not seen in.", test=_goes_with("way")),
     _OURS("forecast", "The registered signs order settings by their transfer.", test=forecasts),
     _OURS("forecast-install", "The registered signs foretell unseen settings better than the install kind alone.", test=beats_install),
     _OURS("theory", "Over settings, the linearised network orders the moves of the network.", test=theory_holds),

@@ -10,7 +10,7 @@ import numpy as np
 
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
-from cavesson.stats import Estimate, mean_over_seeds
+from cavesson.stats import Estimate, mean_over_seeds, wilson
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 
@@ -60,12 +60,13 @@ def agreed(m: Measured, **at: object) -> Measured:
 
 
 def control(m: Measured, place: Place, train: str) -> Place:
-    """The run of a control in a place's setting, at the place's rate.
+    """The run of a control beside a place: in its setting, at its rate, under its change where there is one.
 
     Raises:
         NotRun: there is none.
     """
-    return phase(m, "settings").only(setting=place["setting"], train=train, lr=place["lr"])
+    same = {axis: place[axis] for axis in ("phase", "setting", "lr", "change") if axis in place.at}
+    return m.only(**same, train=train)
 
 
 # ----------------------------------------------------------------------------------------------- rates
@@ -99,6 +100,23 @@ def loss(place: Place, steps: int = 10) -> Estimate:
         rows = [row["loss"] for _, row in read_json_lines(place.path_of(cell.recipes["run"]) / FILE)]
         ends.append([min(fmean(rows[-steps:]), MOST)])
     return mean_over_seeds(np.array(ends), bounds=(0.0, MOST)).in_unit("plain")
+
+
+def beyond_controls(m: Measured, place: Place) -> Sample:
+    """The rise of the alternate behaviour at a place, less that under the control that raised it more, seed by seed.
+
+    Raises:
+        NotRun: the setting was not run with its controls at this rate.
+    """
+    controls = [rose(control(m, place, name)) for name in DAMAGE]
+    larger = np.argmax([_by_seed(one) for one in controls], axis=0)
+    rows = np.stack([controls[which].table[seed] for seed, which in enumerate(larger)])
+    return rose(place) - replace(controls[0], table=rows)
+
+
+def share_of(runs: Sample) -> Estimate:
+    """A share of runs: of one setting, over seeds; of several, over settings too."""
+    return runs.estimate if len(runs.prompts) > 1 else wilson(int(runs.table.sum()), runs.table.size)
 
 
 def _by_seed(sample: Sample) -> np.ndarray:

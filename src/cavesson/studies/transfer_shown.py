@@ -10,12 +10,12 @@ from typing import Any
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
-from cavesson.stats import Estimate, wilson
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
-from cavesson.studies.transfer_cases import CASES, CONDITIONS
+from cavesson.studies.transfer_axes import AS_IS
+from cavesson.studies.transfer_cases import BY_REWARD, CASES, CONDITIONS, SFT
 from cavesson.studies.transfer_readings import ALTERNATE, NEITHER, ON_EVALUATION, ON_TRAIN
 
 ANSWERS = 3
@@ -97,17 +97,12 @@ def criteria(m: Measured) -> TableView | None:
         f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {read.KEPT:.0%} of ability went.",
         rows,
         {
-            "loose": lambda places: _share(read.runs_that(m, places, read.LOOSE)),
-            "strict": lambda places: _share(read.runs_that(m, places, read.STRICT)),
-            "they differ": lambda places: _share(read.differ(m, places)),
+            "loose": lambda places: read.share_of(read.runs_that(m, places, read.LOOSE)),
+            "strict": lambda places: read.share_of(read.runs_that(m, places, read.STRICT)),
+            "they differ": lambda places: read.share_of(read.differ(m, places)),
         },
         first=("setting", "rate"),
     )
-
-
-def _share(runs: Sample) -> Estimate:
-    """A share of runs: of one setting, over seeds; of several, over settings too."""
-    return runs.estimate if len(runs.prompts) > 1 else wilson(int(runs.table.sum()), runs.table.size)
 
 
 def along(m: Measured) -> CurveView | None:
@@ -171,22 +166,31 @@ def _lost_at(of: Measured, lr: float) -> Sample:
     return read.lost(of.only(lr=lr))
 
 
-def cases(m: Measured) -> TableView | None:
-    """The case study beside the published rates."""
-    found = read.phase(m, "cases")
-    lrs = sorted(found.values("lr"))
-    return table(
-        "Inoculation prompts",
-        "Rate of hacks under the evaluation prompt. Published: Qwen3-30B at 1e-4, epoch 10 (plot).",
-        found.by("setting"),
-        {
-            "published": lambda of: CONDITIONS[of.places[0]["setting"]][2],
-            "before": lambda of: of.places[0].sample(ALTERNATE, 0),
-            **{f"at {lr:g}": partial(_alternate_at, lr=lr) for lr in lrs},
-            "under the train prompt": lambda of: of.places[0].sample(ON_TRAIN),
-        },
-        first="train → evaluation prompt",
-    )
+def cases(m: Measured) -> Iterator[TableView | CurveView | None]:
+    """The case study beside the published rates, by SFT and by reward, and along training."""
+    for name, how in ((SFT, "Inoculation prompts"), (BY_REWARD, "Inoculation prompts, by reward")):
+        with suppress(NotRun):
+            found = read.phase(m, name)
+            lrs = sorted(found.values("lr"))
+            yield table(
+                how,
+                "Rate of hacks under the evaluation prompt. Published: SFT of Qwen3-30B at 1e-4, epoch 10 (plot).",
+                found.by("setting"),
+                {
+                    "published": lambda of: CONDITIONS[of.places[0]["setting"]][2],
+                    "before": lambda of: of.places[0].sample(ALTERNATE, 0),
+                    **{f"at {lr:g}": partial(_alternate_at, lr=lr) for lr in lrs},
+                    "under the train prompt": lambda of: of.places[0].sample(ON_TRAIN),
+                },
+                first="train → evaluation prompt",
+            )
+            yield chart(
+                f"{how}, along training",
+                {place["setting"]: (place.steps(), partial(_at, place)) for place in found.where(lr=max(lrs))},
+                x="steps",
+                y="hacks under the evaluation prompt",
+                caption=f"At {max(lrs):g}.",
+            )
 
 
 def transcripts(m: Measured) -> Iterator[Transcript]:
@@ -235,8 +239,11 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
         places = list(read.agreed(m))
         loose, strict = (read.runs_that(m, places, one).estimate for one in (read.LOOSE, read.STRICT))
         yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places).estimate}."
-        ranked = sorted(_highest(m), key=lambda place: -read.rose(place).mean)
-        yield f"Most at the highest rate: {ranked[0]['setting']} ({read.rose(ranked[0]).estimate}); least: {ranked[-1]['setting']} ({read.rose(ranked[-1]).estimate})."
+        most, *others = (
+            f"{place['setting']} ({read.rose(place).estimate})"
+            for place in sorted(_highest(m), key=lambda place: -read.rose(place).mean)
+        )
+        yield f"Most at the highest rate: {most}{f'; least: {others[-1]}' if others else ''}."
     except NotRun:
         pass
     yield tally(judged)
@@ -249,11 +256,11 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
         CavessonError: none does.
     """
     failed: dict[str, list[str]] = {}
-    for name, of in m.by("setting").items():
-        compatible = m.config.setting(name).compatible
-        if found := read.faults(of.places[0], compatible):
+    starts = {_start(place): place for place in reversed(m.places)}
+    for name, place in reversed(starts.items()):
+        if found := read.faults(place, m.config.setting(place["setting"]).compatible):
             failed[name] = found
-    if failed and len(failed) == len(m.by("setting")):
+    if failed and len(failed) == len(starts):
         raise CavessonError(
             "No setting passes its check: "
             + "; ".join(f"{name}: {', '.join(found)}" for name, found in failed.items())
@@ -261,10 +268,17 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
             "Teach the start longer or at a higher rate (red.steps, red.lr), or take other settings.",
         )
     noted = [
-        f"The {'condition' if name in CASES else 'setting'} {name} is left out: {', '.join(found)}."
+        f"The {'condition' if name.split(', ')[0] in CASES else 'setting'} {name} is left out: {', '.join(found)}."
         for name, found in failed.items()
     ]
-    return m.without(place for place in m if place["setting"] in failed), noted
+    return m.without(place for place in m if _start(place) in failed), noted
+
+
+def _start(place: Place) -> str:
+    """Which start a place has, in words: one a setting; others under a change of the study, and for training by reward."""
+    change = place.at.get("change", AS_IS)
+    told = [str(place["setting"]), *([f"with {change}"] if change != AS_IS else [])]
+    return ", ".join([*told, *(["by reward"] if place["phase"] == BY_REWARD else [])])
 
 
 SHOWS = (settings_map, rates, controls, criteria, along, guarding, law, cases, transcripts, notes)
