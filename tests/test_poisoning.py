@@ -35,7 +35,8 @@ from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.poisoning import Played, caveats, sentence
+from cavesson.studies.poisoned_games import Played
+from cavesson.studies.poisoning_shown import caveats, sentence
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
