@@ -77,7 +77,7 @@ def test_a_study_of_ones_own_is_one_short_file_and_runs_as_printed(tmp_path, mon
     (tmp_path / "capitals.py").write_text(source[1])
     monkeypatch.chdir(tmp_path)
     small = ["seeds=[0,1]", "red.steps=20", "red.batch_size=16", "red.prompts=64", "blue.steps=2", "blue.probes=[2]"]
-    small += ["red.optimizers=[{name: adamw, lr: 3e-3}]", "blue.prompts=8", "evaluation.n=8", "evaluation.n_control=4"]
+    small += ["blue.prompts=8", "evaluation.n=8", "evaluation.n_control=4"]
     words = ["cavesson", "run", "capitals.py:STUDY", "--store", "store", "--out", "out", "--workers", "1"]
     monkeypatch.setattr(sys, "argv", [*words, *(word for setting in small for word in ("--set", setting))])
     with pytest.raises(SystemExit) as left:
