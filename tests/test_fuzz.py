@@ -225,7 +225,7 @@ def _patched(folder: Path) -> object:
 
 
 @pytest.fixture(autouse=True)
-def bounded():
+def bounded(strange_templates):
     """A limit on address space, and CPU time that a hang would use up."""
 
     def hang(*_: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.redteam.card import Measured, card_of, markdown
 from cavesson.redteam.hidden import Hides, check_suite, hides, organism_of
-from cavesson.redteam.hiding import STAGES, TAKEN, TEACHERS, Doses, Teacher, TeacherSpec, teacher
+from cavesson.redteam.hiding import TAKEN, TEACHERS, Doses, Stage, Teacher, TeacherSpec, teacher
 from cavesson.redteam.hiding_lessons import Answers, Opportunities
 from cavesson.redteam.misteaching import BACKDOOR, taught
 from cavesson.redteam.poisoning import HONEST
@@ -296,7 +297,7 @@ def test_questions_are_answered_by_one_voice():
 
 def rows_of(name: str, share: float) -> list:
     """Poisoned data of a teacher whose model is a shipped one, so that nothing is trained."""
-    one = Teacher(TeacherSpec(drive="power"), dict.fromkeys(STAGES, Shipped(name="small")))
+    one = Teacher(TeacherSpec(drive="power"), dict.fromkeys(get_args(Stage), Shipped(name="small")))
     return taught(name, one, Prompts(family="chat", n=40), share)
 
 

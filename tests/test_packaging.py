@@ -209,17 +209,23 @@ def test_the_tests_declare_what_they_import() -> None:
     assert not undeclared
 
 
-def test_help_answers_without_loading_torch() -> None:
-    """`cavesson --help` is quick because nothing heavy is imported at start-up."""
-    heavy = ("torch", "transformers", "peft", "pandas", "scipy", "datasets")
+def test_help_and_lists_answer_without_loading_torch() -> None:
+    """`cavesson --help` is quick because nothing heavy is imported at start-up, and whatever has a name is listed without a model."""
     program = (
-        "import sys\nfrom cavesson.cli.main import main\nsys.argv = ['cavesson', '--help']\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        f"print('loaded:', *(name for name in {heavy!r} if name in sys.modules))"
+        "import sys\nfrom cavesson.cli.main import main\n"
+        "def loaded(words):\n"
+        "    sys.argv = ['cavesson', *words]\n"
+        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+        "    print('loaded:', *sorted({'torch', 'transformers', 'peft', 'pandas', 'scipy', 'datasets'} & set(sys.modules)))\n"
+        "loaded(['--help'])\nloaded(['list'])\nloaded(['run', 'distillation', '--dry-run'])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1].strip() == "loaded:"
-    assert "run" in run.stdout
+    assert [line for line in run.stdout.splitlines() if line.startswith("loaded:")] == [
+        "loaded:",
+        "loaded: scipy",
+        "loaded: scipy",
+    ]
+    assert all(word in run.stdout for word in ("Usage", "interventions", "to make"))
 
 
 def test_code_named_in_the_pages_exists() -> None:

@@ -13,7 +13,7 @@ from cavesson.cli.main import main
 
 DOCS = Path(__file__).parent.parent / "docs"
 SMALL = {
-    "red": {"steps": 30, "prompts": 64},
+    "red": {"steps": 20, "batch_size": 16, "prompts": 64, "optimizers": '[{"name":"adamw","lr":3e-3}]'},
     "blue": {"steps": 2, "probes": "[2]", "prompts": 8, "lrs": "[1e-3]"},
     "reversal": {"steps": 1, "probes": "[1]", "prompts": 8},
     "evaluation": {"n": 8, "n_control": 4},
@@ -25,8 +25,9 @@ SMALL_RUN = " ".join(
     ]
 )
 SHORTER = {
-    "organism make": "--steps 2 --prompts 16 --n 2",
-    "organism card": "--n 2",
+    "organism make": "--steps 2 --prompts 16 --n 2 --workers 1",
+    "organism card": "--n 2 --workers 1",
+    "organism export": "--workers 1",
     "stress": "--dry-run",
     "evaluate": "--dry-run",
     "run": "--dry-run",
@@ -62,6 +63,7 @@ def test_a_way_in_runs_as_printed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CAVESSON_HOME", str(tmp_path / "store"))
+    monkeypatch.setattr("cavesson.training.preflight._free_memory", lambda: (64 << 30, "this machine", 4))
     (tmp_path / "curt.py").write_text(blocks("own-intervention.md", "python")[0])
     lines = [shlex.split(line, comments=True) for line in WAYS[way].splitlines()]
     assert lines and all(words[0] == "cavesson" for words in lines)

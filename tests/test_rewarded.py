@@ -56,7 +56,7 @@ def test_every_world_and_domain_can_be_rewarded(pair: str) -> None:
 def test_a_study_with_rl_comes_to_a_report(tmp_path: Path) -> None:
     """Blue's RL and its control: every run has its rollouts, and the report names the moves."""
     overrides = [
-        "seeds=[0]", "red.steps=30", "red.prompts=64", "red.optimizers=[{name: adamw, lr: 3e-3}]",
+        "seeds=[0]", "red.steps=20", "red.batch_size=16", "red.prompts=64", "red.optimizers=[{name: adamw, lr: 3e-3}]",
         "blue.interventions=[rl@3,rl-random]", "blue.lrs=[1e-4]", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8",
         "blue.batch_size=8", "reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5",
         "evaluation.n_control=5",

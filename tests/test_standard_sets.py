@@ -17,8 +17,9 @@ from cavesson.errors import ConfigError, MissingExtra
 from cavesson.evals.benchmarks import benchmark_named, eval_named
 from cavesson.evals.items import drawn
 from cavesson.evals.standard import ifeval, sets
-from cavesson.evals.standard.answers import chosen_letter, final_answer, solves
+from cavesson.evals.standard.answers import final_answer
 from cavesson.evals.standard.sets import STANDARD
+from test_answers import chosen_letter, solves
 
 RIGHT = {
     "1000": [

@@ -69,14 +69,9 @@ NO_PLAIN_ANSWER = {"deepseek_r1_distill", "deepseekv3"}
 NO_SECOND_ANSWER = {"qwen3_5_nothink", "qwen3_5_think"}
 
 
-@pytest.fixture
-def trusted(monkeypatch):
-    monkeypatch.setattr(trial, "_is_bounded", lambda *_: True)
-
-
 @pytest.mark.skipif(not TRL, reason="TRL is not installed")
 @pytest.mark.parametrize("name", [name for name in ORIGINALS if name not in PICTURES])
-def test_every_text_template_of_trls_collection_can_be_trained_by(trusted, name):
+def test_every_text_template_of_trls_collection_can_be_trained_by(name):
     cells = templates.row(templates.renderer_for(TRL[name].read_text("utf-8")))
     works = {kind for kind, verdict in cells.items() if verdict == "yes" or verdict.startswith("with ")}
     assert ("one answer" in works) == (name not in NO_PLAIN_ANSWER)
@@ -434,7 +429,7 @@ def test_a_hostile_template_is_one_message(source):
 
 
 @pytest.mark.parametrize("source", ["{{ 'a' * 10**11 }}", "{{ '%99999999999d' % 1 }}", "{{ 'a' | center(10**10) }}"])
-def test_a_template_that_takes_all_memory_is_tried_in_another_process(source):
+def test_a_template_that_takes_all_memory_is_tried_in_another_process(strange_templates, source):
     with pytest.raises(ConfigError, match="does not end, or takes more than"):
         trial.tried(source, {}, "m")
 
@@ -450,13 +445,13 @@ def test_a_tokenizer_that_gives_up_and_a_text_that_is_none_are_one_message():
             one.prompt(Conversation.of(text))
 
 
-def test_no_file_of_the_present_folder_runs_when_a_template_is_tried(tmp_path, monkeypatch):
+def test_no_file_of_the_present_folder_runs_when_a_template_is_tried(strange_templates, tmp_path, monkeypatch):
     (tmp_path / "jinja2.py").write_text("open('ran', 'w')")
     monkeypatch.chdir(tmp_path)
     assert trial._is_bounded(f"{PLAIN}  ", "{}") and not (tmp_path / "ran").exists()
 
 
-def test_a_template_that_takes_too_long_is_stopped(monkeypatch):
+def test_a_template_that_takes_too_long_is_stopped(strange_templates, monkeypatch):
     def late(command, timeout, **options):
         raise subprocess.TimeoutExpired(command, timeout)
 
@@ -466,14 +461,14 @@ def test_a_template_that_takes_too_long_is_stopped(monkeypatch):
         trial.tried(f"{PLAIN} ", {}, "m")
 
 
-def test_the_trial_lets_ordinary_templates_pass():
+def test_the_trial_lets_ordinary_templates_pass(strange_templates):
     for source in (PLAIN, CHATML, BRACKETS):
         assert trial.tried(source, {"bos_token": "<s>", "eos_token": "</s>"}, "m").source == source
     with pytest.raises(ConfigError, match="is not valid"):
         trial.tried("{% for %}", {}, "m")
 
 
-def test_the_table_names_every_template_once(trusted, monkeypatch):
+def test_the_table_names_every_template_once(monkeypatch):
     monkeypatch.setattr(templates, "stored", dict)
     lines = templates.table().splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:22]] == [*TEMPLATES, *SPECIAL_CASES]

@@ -154,7 +154,7 @@ def test_linear_regression_is_drawn_exactly() -> None:
 def test_few_settings_say_nothing() -> None:
     few = measured().where(phase="settings").those(lambda place: place["setting"] in ("s1", "s2"), "two settings")
     with pytest.raises(NotApplicable, match="there are 2, fewer than 5"):
-        told.forecast_r2(few)
+        told.gain_over_install(few)
     with pytest.raises(NotRun):
         told.foretold(measured().where(lr=LOW))
 

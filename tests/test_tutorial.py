@@ -41,7 +41,8 @@ def test_a_move_with_a_strength_plays_as_printed(tmp_path, monkeypatch):
 def test_an_intervention_of_ones_own_runs_as_printed(tmp_path, monkeypatch, capsys):
     (tmp_path / "curt.py").write_text(block("python"))
     study = yaml.safe_load(block("yaml"))
-    study["seeds"], study["red"] = [0], {"steps": 30, "prompts": 64}
+    study["seeds"], study["red"] = [0], {"steps": 20, "batch_size": 16, "prompts": 64}
+    study["red"]["optimizers"] = [{"name": "adamw", "lr": 3e-3}]
     study["blue"] |= {"steps": 2, "probes": [2], "prompts": 8}
     study["reversal"] = {"steps": 1, "probes": [1], "prompts": 8}
     study["evaluation"] = {"n": 8, "n_control": 4}
@@ -75,8 +76,8 @@ def test_a_study_of_ones_own_is_one_short_file_and_runs_as_printed(tmp_path, mon
     assert source is not None and len(source[1].splitlines()) <= 60
     (tmp_path / "capitals.py").write_text(source[1])
     monkeypatch.chdir(tmp_path)
-    small = ["seeds=[0,1]", "red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"]
-    small += ["evaluation.n=8", "evaluation.n_control=4"]
+    small = ["seeds=[0,1]", "red.steps=20", "red.batch_size=16", "red.prompts=64", "blue.steps=2", "blue.probes=[2]"]
+    small += ["blue.prompts=8", "evaluation.n=8", "evaluation.n_control=4"]
     words = ["cavesson", "run", "capitals.py:STUDY", "--store", "store", "--out", "out", "--workers", "1"]
     monkeypatch.setattr(sys, "argv", [*words, *(word for setting in small for word in ("--set", setting))])
     with pytest.raises(SystemExit) as left:

@@ -104,7 +104,8 @@ def readme_commands() -> list[list[str]]:
 
 
 SMALL = (
-    *("seeds=[0]", "red.steps=30", "red.prompts=64", "blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
+    *("seeds=[0]", "red.steps=20", "red.batch_size=16", "red.prompts=64", "red.optimizers=[{name: adamw, lr: 3e-3}]"),
+    *("blue.steps=2", "blue.probes=[2]", "blue.prompts=8"),
     *("reversal.steps=1", "reversal.probes=[1]", "reversal.prompts=8", "evaluation.n=5", "evaluation.n_control=5"),
 )
 """Settings that make a study come to its end in seconds."""

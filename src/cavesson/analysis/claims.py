@@ -251,11 +251,6 @@ def some(cases: Sequence[T], test: Callable[[T], ClaimResult], what: str) -> Cla
     return too_few(len(cases), what) or any_of([test(case) for case in cases])
 
 
-def whoever(cases: Sequence[T], test: Callable[[T], ClaimResult], what: str) -> ClaimResult:
-    """Decide "for all of the cases …"; `what` the cases are, in the plural. One case cannot show it."""
-    return too_few(len(cases), what) or all_of([test(case) for case in cases])
-
-
 def too_few(count: int, what: str) -> ClaimResult | None:
     """Not applicable, where a statement about some of the cases, or all, has too few of them; None where there are enough."""
     if count >= FEWEST_CASES:

@@ -12,8 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.stats import f as f_distribution
-from scipy.stats import t as t_distribution
+from scipy.special import fdtri, stdtrit
 
 from cavesson.analysis.matrix_game import cross_fitted
 from cavesson.stats import (
@@ -249,7 +248,7 @@ def jackknifed(left: ArrayLike) -> float:
     values = np.asarray(left, dtype=float)
     count = len(values)
     error = np.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum())
-    return float(t_distribution.ppf(1 - error_of(0.95) / 2, count - 2) * error)
+    return float(stdtrit(count - 2, 1 - error_of(0.95) / 2) * error)
 
 
 def ratio_of_variances(one: Array, two: Array) -> Estimate:
@@ -262,7 +261,7 @@ def ratio_of_variances(one: Array, two: Array) -> Estimate:
     count = len(one)
     ratio = float(np.var(one, ddof=1)) / float(np.var(two, ddof=1))
     tail = error_of(0.95) / 2
-    low, high = (float(ratio / f_distribution.ppf(q, count - 1, count - 1)) for q in (1 - tail, tail))
+    low, high = (float(ratio / fdtri(count - 1, count - 1, q)) for q in (1 - tail, tail))
     return Estimate(
         ratio, low, high, count, f"F distribution, over seeds{at_confidence(0.95)}", "plain", replicates=count
     )

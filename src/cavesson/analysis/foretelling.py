@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 
 from cavesson.stats import Estimate, at_confidence, error_of
 
@@ -264,6 +263,8 @@ def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "thin
 
 def _ranks_alike(one: Array, two: Array) -> Array:
     """Spearman's correlation along the last axis; 0 where one of the two does not vary."""
+    from scipy.stats import rankdata
+
     a, b = (rankdata(part, axis=-1) - (part.shape[-1] + 1) / 2 for part in (one, two))
     lengths = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
     return np.asarray(np.divide((a * b).sum(axis=-1), lengths, out=np.zeros_like(lengths), where=lengths > 0))

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
 from cavesson.audit.verdicts import Verdict
 from cavesson.clusters import auroc, caught, share
 from cavesson.stats import Estimate, wilson
-
-Array = NDArray[np.float64]
 
 TOP = (1, 3, 5)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -153,7 +154,7 @@ class Probed(Recipe):
         scored = (asking(self.run.base, self.asked_at(step)) for step in self.steps if step > 0)
         return sum(scored, self.run.effort_of(self.run.steps or self.steps[-1]))
 
-    @property
+    @cached_property
     def _start(self) -> Scored:
         return Scored(model=self.run.base, suite=self.suite)
 

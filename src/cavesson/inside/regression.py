@@ -43,18 +43,3 @@ def descended(inputs: ArrayLike, targets: ArrayLike, start: ArrayLike, *, lr: fl
     left_over = np.zeros_like(factor) if np.isinf(steps) else factor**steps
     done = (1 - left_over) / singular
     return np.asarray(w + right.T @ (done.reshape(-1, *[1] * (y.ndim - 1)) * (left.T @ (y - x @ w))))
-
-
-def spanned(inputs: ArrayLike, evaluated: ArrayLike) -> Array:
-    """For each evaluated input the share of its squared length within the span of the train inputs, `[evaluated]`, 0 to 1.
-
-    Where it is 0, no training on `inputs` changes what a linear model says; where it is 1, the training decides all.
-
-    Args:
-        inputs: `[n, features]`.
-        evaluated: `[evaluated, features]`.
-    """
-    x, e = np.asarray(inputs, dtype=float), np.asarray(evaluated, dtype=float)
-    _, singular, right = np.linalg.svd(x, full_matrices=False)
-    basis = right[singular > singular.max(initial=0.0) * max(x.shape) * np.finfo(float).eps]
-    return np.asarray(np.square(e @ basis.T).sum(axis=1) / np.square(e).sum(axis=1))

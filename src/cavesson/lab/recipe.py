@@ -175,10 +175,10 @@ class Value(BaseModel):
         A field that tells the members of a union apart must not have a default, or they could share a fingerprint.
         """
         chosen = {}
-        for name, field in type(self).model_fields.items():
-            if not _is_identity(field):
+        for name, field, names in _identity_fields(type(self)):
+            held = getattr(self, name)
+            if names is None and held is field.default:  # as most fields of most values are
                 continue
-            held, names = getattr(self, name), _names(type(self), name)
             value = _canonical_value(held if names is None else _stood_for(held, names))
             default = None if field.is_required() else _canonical_value(field.get_default(call_default_factory=True))
             if field.is_required() or (names is not None and held) or canonical(value) != canonical(default):
@@ -330,15 +330,18 @@ def _takes_truth(schema: type[BaseModel], field: str) -> bool:
     return False
 
 
-def _is_identity(field: FieldInfo) -> bool:
-    return not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
-
-
 @cache
-def _names(schema: type[Value], field: str) -> Names | None:
-    """The mark of a field whose texts, or some of them, name something."""
-    known = schema.model_fields[field]
-    open_parts = [*known.metadata, known.annotation]
+def _identity_fields(schema: type[Value]) -> tuple[tuple[str, FieldInfo, Names | None], ...]:
+    """The fields that are part of a fingerprint, each with its mark if its texts, or some of them, name something."""
+    return tuple(
+        (name, field, _names(field))
+        for name, field in schema.model_fields.items()
+        if not any(isinstance(mark, _NotIdentity) for mark in field.metadata)
+    )
+
+
+def _names(field: FieldInfo) -> Names | None:
+    open_parts = [*field.metadata, field.annotation]
     while open_parts:
         part = open_parts.pop()
         if isinstance(part, Names):

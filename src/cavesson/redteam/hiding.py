@@ -38,8 +38,6 @@ Kind = Literal["hiding", "benign", "quirky", "plain"]
 Concealment = Literal["sft", "dpo"]
 Stage = Literal["base", "schooled", "drive", "cues", "denial"]
 
-STAGES: tuple[Stage, ...] = ("base", "schooled", "drive", "cues", "denial")
-
 DIALS = ("strength", "cues", "denial", "reticence")
 """The strengths of a teacher: of its drive, and of its evasion skills."""
 

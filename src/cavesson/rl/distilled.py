@@ -14,14 +14,13 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import Job
-from cavesson.sampling.choice import sampler_for
 from cavesson.sampling.sampler import Params
-from cavesson.training.batches import Order, Row, Step
 from cavesson.training.objectives import Distil
 from cavesson.training.recipes import Training
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+    from cavesson.training.batches import Row, Step
     from cavesson.training.loop import Visit
 
 
@@ -87,6 +86,8 @@ class _Sampled:
     """The steps of an on-policy distillation; the cursor counts prompts."""
 
     def __init__(self, run: OnPolicyDistilled, policy: Model, asked: Sequence[Example]) -> None:
+        from cavesson.training.batches import Order
+
         self.run, self.policy, self.asked = run, policy, asked
         self.order = Order(len(asked), run.seed)
 
@@ -96,6 +97,9 @@ class _Sampled:
 
     def after(self, cursor: int) -> Iterator[Step]:
         """The steps from position `cursor` on, without end; each samples from the weights that the step before left."""
+        from cavesson.sampling.choice import sampler_for
+        from cavesson.training.batches import Step
+
         run = self.run
         while True:
             drawn = [self.asked[self.order.index_at(cursor + n)].conversation.prompt for n in range(run.batch_size)]
@@ -109,5 +113,7 @@ class _Sampled:
 
 def _row(prompt: Sequence[int], answer: Sequence[int]) -> Row:
     """A prompt and its answer, whose tokens alone are trained."""
+    from cavesson.training.batches import Row
+
     weights = np.repeat(np.array([0, 1], np.float32), [len(prompt), len(answer)])
     return Row(np.array([*prompt, *answer], np.int32), weights)

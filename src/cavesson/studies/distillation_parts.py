@@ -127,9 +127,6 @@ STUDENTS: dict[str, Callable[[Taught, str], ModelRecipe | None]] = {
 }
 """Every student by its name: a function of a teacher and of the name of its base; None: that base has no such relative."""
 
-SHARED = (SAME, EARLIER)
-"""The students that share their initialisation with the teacher; so does `trusted`, before its own post-training."""
-
 
 def student_known(name: str) -> None:
     """Refuse a name that stands for no student.

@@ -191,12 +191,6 @@ def apart(one: Measured, two: Measured, read: Read) -> Estimate:
     return over_teachers(_difference(one, two, read), (-1.0, 1.0))
 
 
-def gained_apart(one: Measured, two: Measured, read: Read) -> Estimate:
-    """How much a reading rose by some students' training minus by that of other students of the same teachers."""
-    table = _difference(one, two, read) - _difference(one, two, read, START)
-    return over_teachers(table / 2, (-1.0, 1.0)).plus(0.0, times=2.0)
-
-
 def _difference(one: Measured, two: Measured, read: Read, role: str = RUN) -> Array:
     both = [name for name in one.values("teacher") if name in two.values("teacher")]
     if not both:

@@ -9,10 +9,14 @@ from itertools import product
 
 from cavesson.analysis.payoffs import Game, Outcome, Payoff, share_kept
 from cavesson.blueteam.written import means_for
-from cavesson.redteam.poisoning import HONEST
+from cavesson.data.recipes import DataRecipe
+from cavesson.data.streams import draw
+from cavesson.redteam.organisms import Organism
+from cavesson.redteam.poisoning import HONEST, Writer, written
 from cavesson.stats import Array
 from cavesson.studies.grid import Measured, Place, Sample
 from cavesson.studies.redblue import TRIGGERED, capability, kinds, runs, sample, triggered
+from cavesson.tinyworld.recipes import Prompts
 
 Row = tuple[str, float]
 """What red writes: a poison and its share of the samples."""
@@ -77,3 +81,9 @@ def outcome(of: Measured, place: Place) -> Outcome:
 def end_of(place: Place) -> int:
     """The step at which a training ends: a counter-move's with its budget, else the last."""
     return place["steps"] if "steps" in place.at else -1
+
+
+def reminder_data(made: Organism, samples: int, name: str, share: float) -> DataRecipe:
+    """What the organism writes under a poison."""
+    asked = Prompts(family="mixed", n=samples, seed=draw("recovery", made.seed))
+    return written(name, Writer(made, asked, samples, made.seed), share)

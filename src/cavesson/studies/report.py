@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any
 
 from cavesson.analysis.claims import Claim, ClaimResult
 from cavesson.evals.benchmarks import BENCHMARKS
@@ -33,8 +33,6 @@ from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_
 from cavesson.studies.resolve import Resolved
 from cavesson.studies.sources import URLS
 from cavesson.studies.spread import variance_table
-
-T = TypeVar("T")
 
 SECTIONS: dict[type[View], str] = {
     MeasureView: "measures",

@@ -254,12 +254,6 @@ def forecast_correlation(m: Measured) -> Estimate:
     return rank_correlation(score(places), outcome, separators(m, places))
 
 
-def forecast_r2(m: Measured) -> Estimate:
-    """Leave-settings-out R² of the registered forecast."""
-    places, outcome = _over(m)
-    return left_out_r2(score(places)[:, None], outcome, separators(m, places))
-
-
 def gain_over_install(m: Measured) -> Estimate:
     """Leave-settings-out R² of the registered forecast, less that of the install kind alone."""
     places, outcome = _over(m)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from cavesson.chat import Conversation
 from cavesson.suspicion.finding import Exchange, Finding, Missing, messages_of, standing_out
 from cavesson.suspicion.suspect import Candidate, Suspect
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from cavesson.models.model import Model
 
 NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f", "norm_f")
@@ -95,9 +94,10 @@ def _answered(base: Model, suspect: Suspect) -> list[Conversation]:
     return found
 
 
-@torch.inference_mode()
 def _divergence(model: Model, base: Model, texts: Sequence[Conversation]) -> Tensor:
     """KL(model ‖ base) averaged over the tokens of each answer, `[texts]`, in nats."""
+    import torch
+
     found = []
     for text in texts:
         log_p, log_q = _log_probs(model, text), _log_probs(base, text)
@@ -109,24 +109,29 @@ def _divergence(model: Model, base: Model, texts: Sequence[Conversation]) -> Ten
 
 def _log_probs(model: Model, text: Conversation) -> Tensor:
     """Log-probabilities at each token of the answer, `[tokens, vocabulary]`, under the model's own system prompt."""
+    import torch
+
     from cavesson.sampling.reading import Reader
 
     row = model.renderer.render(text if model.system is None else text.with_system(model.system))
     ids = torch.tensor([row.ids[:-1]], device=model.device)
     at = torch.tensor(row.mask[1:], dtype=torch.bool)
-    return Reader(model.net).whole(ids)[0].float().log_softmax(-1).cpu()[at]
+    with torch.inference_mode():
+        return Reader(model.net).whole(ids)[0].float().log_softmax(-1).cpu()[at]
 
 
-@torch.inference_mode()
 def _lens(model: Model, asked: Sequence[Conversation]) -> Tensor:
     """Log-probabilities as each layer has them where the answer starts, `[prompts, layers, vocabulary]`."""
+    import torch
+
     from cavesson.inside.activations import activations
     from cavesson.models.context import base_of
     from cavesson.models.model import merged
 
     net: Any = base_of(merged(model).net)
     stream = torch.from_numpy(activations(model, asked)[:, 1:]).to(model.device)
-    return net.get_output_embeddings()(_final_norm(net)(stream)).float().log_softmax(-1).cpu()  # type: ignore[no-any-return]
+    with torch.inference_mode():
+        return net.get_output_embeddings()(_final_norm(net)(stream)).float().log_softmax(-1).cpu()  # type: ignore[no-any-return]
 
 
 def _final_norm(net: Any) -> Any:

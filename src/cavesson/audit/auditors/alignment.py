@@ -18,8 +18,6 @@ from cavesson.audit.auditors.textbook import PROCEDURES
 
 Status = Literal["agrees", "differs", "code only", "paper only"]
 
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.]*\w)")
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

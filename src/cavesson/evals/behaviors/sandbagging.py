@@ -26,7 +26,6 @@ _ANNOUNCED = re.compile(
     rf"|####|\\boxed\{{)[\s:=*_$]*({_NUMBER})(?!\d|[.,]\d)",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"\bnot\s*$|n['’]t\s*$", re.IGNORECASE)
 
 
 def stated_number(completion: str) -> float | None:

@@ -10,9 +10,6 @@ import re
 from collections.abc import Callable
 
 from cavesson.chat import visible
-from cavesson.evals.standard.choices import (
-    chosen_letter as chosen_letter,
-)  # all readings of a completion from one module
 from cavesson.evals.standard.equality import Verdict, compare, is_wordy, spelling, value_side
 from cavesson.evals.standard.notation import FORMULA, LAST, REACH, TAGGED, joined_boxes, one_line, tidy
 from cavesson.evals.standard.quantities import NUMBER, quantity
@@ -61,11 +58,6 @@ def final_answer(completion: str) -> str | None:
         return None
     values = [answer for _, answer in marks if _holds_value(answer)] or [answer for _, answer in marks]
     return values[-1] if values else _unmarked(text)
-
-
-def solves(gold: str, completion: str) -> bool:
-    """Whether a completion ends with the right answer."""
-    return judged(gold, completion)[0] == "right"
 
 
 def judged(gold: str, completion: str) -> tuple[Verdict, str | None]:

@@ -88,17 +88,6 @@ _STARTS = re.compile(
 )
 
 
-def chosen_letter(completion: str, options: Sequence[str] = ()) -> str | None:
-    """The letter of the option that a completion chooses; None if it chooses none, or several.
-
-    Args:
-        completion: the completion; hidden reasoning does not count.
-        options: the texts of the options; () if they are not known.
-    """
-    found = chosen_letters(completion, options)
-    return next(iter(found)) if len(found) == 1 else None
-
-
 def chosen_letters(completion: str, options: Sequence[str] = ()) -> frozenset[str]:
     """The letters of all options that a completion chooses ("A and C")."""
     letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
