@@ -84,7 +84,7 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
     from cavesson.run import plan_study, refuse_in_vain, run_study, schedule
 
     place = Store(how.store)
-    refuse_in_vain(resolved, how.budget)
+    refuse_in_vain(resolved, how.budget, how.executor, how.track or ())
     tell_data(resolved.study.recipes(resolved.config))
     if how.dry_run:
         from cavesson.lab.lab import Lab
