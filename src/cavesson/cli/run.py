@@ -32,7 +32,7 @@ def run(
         str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
     ],
     preset: Annotated[
-        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
+        str | None, typer.Option(help="quick takes minutes on a laptop, full takes hours.")
     ] = None,
     set_: Settings = None,
     pilot: Annotated[
