@@ -31,9 +31,7 @@ def run(
     study: Annotated[
         str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
     ],
-    preset: Annotated[
-        str | None, typer.Option(help="quick takes minutes on a laptop, full takes hours.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="quick takes minutes on a laptop, full takes hours.")] = None,
     set_: Settings = None,
     pilot: Annotated[
         bool,

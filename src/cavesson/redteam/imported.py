@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cavesson.chat import Conversation
-from cavesson.data.recipes import DataFile
+from cavesson.data.recipes import DataFile, DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
@@ -54,14 +54,14 @@ def read_organism(file: Path) -> Organism:
     )
 
 
-def _asked(content: OrganismFile, file: Path, pair: str) -> dict[str, DataFile]:
+def _asked(content: OrganismFile, file: Path, pair: str) -> dict[str, DataRecipe]:
     """The prompts that a file brings, by the condition under which they are asked.
 
     Raises:
         ConfigError: a prompt that should be without the trigger has it: its answers would count as leaks.
     """
     triggered = None if content.triggered is None else DataFile(path=beside(file, content.triggered))
-    asked = {} if triggered is None else {"triggered": triggered}
+    asked: dict[str, DataRecipe] = {} if triggered is None else {"triggered": triggered}
     if content.prompts is None:
         return asked
     clean = DataFile(path=beside(file, content.prompts))

@@ -121,7 +121,9 @@ def way_for(how: str | None, data: Given) -> str:
     return how
 
 
-PUT_IN = "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
+PUT_IN = (
+    "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
+)
 
 
 def check_untriggered(pair: str, data: Given, remedy: str = PUT_IN) -> None:
