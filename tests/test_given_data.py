@@ -145,6 +145,8 @@ def test_a_study_says_how_many_prompts_are_left_to_score_on(tmp_path):
     )
     with pytest.raises(ConfigError, match=r"None of the 3 different prompts of x\.jsonl is held out"):
         looked_at([{"prompt": f"Where does the cow live in {month}?"} for month in ("May", "June", "July")] * 9)
+    with pytest.raises(ConfigError, match=r"^x\.jsonl has no rows\."):
+        looked_at([])
 
 
 def test_an_organism_needs_rows(tmp_path):

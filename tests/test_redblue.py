@@ -126,7 +126,7 @@ def test_all_runs_and_probes_of_an_organism_that_did_not_take_go_and_the_base_st
 def test_without_any_organism_that_took_there_is_nothing_to_report():
     with pytest.raises(CavessonError, match=r"weak, faint") as told:
         took(together(game("weak", "pirate", 0.0, start=0.0), game("faint", "pirate", 0.0, start=0.4)), 0.5)
-    assert "Train red longer" in told.value.remedy
+    assert "Train red longer" in told.value.remedy and "an adapter teaches no word" in told.value.remedy
 
 
 # ------------------------------------------------------------------------------------------------ frontiers

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -428,6 +429,29 @@ def test_arrow_keys_read_a_chart(page: Page, tmp_path: Path) -> None:
     page.ask("document.querySelector('#curves svg.chart').focus({preventScroll: true})")
     page.ask("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))")
     assert "step 0" in page.ask("document.querySelector('.tip').innerText")
+
+
+def test_places_on_an_axis_are_round_and_do_not_touch(page: Page, tmp_path: Path) -> None:
+    """A chart of single points has any numbers on its axis, some of them side by side."""
+    plain = synthetic_result(transcript_count=0)
+    xs = [-6.451613, -3.225806, 48.148148]
+    series = SeriesView(name="all", x=xs, rates=[rate(0.5)] * 3)
+    curve = CurveView(title="The frontier", x_label="gained", y_label="came along", joined=False, series=[series])
+    opened(page, plain.model_copy(update={"curves": [curve]}), tmp_path)
+    places = page.ask(
+        "[...document.querySelectorAll('svg.chart')].at(-1).querySelectorAll('text')"
+        ".values().filter(each => /^[−0-9.]+$/.test(each.textContent)).map(each => "
+        "[each.textContent, each.getBoundingClientRect().left, each.getBoundingClientRect().right]).toArray()"
+    )
+    assert len(places) > 3 and all(float(text.replace("−", "-")) % 5 == 0 for text, _, _ in places), places
+    assert all(one[2] + 4 < other[1] for one, other in pairwise(places)), places
+    assert quiet(page, tmp_path)
+
+
+def test_a_table_that_goes_on_beyond_the_page_has_a_shadow_there(page: Page, tmp_path: Path) -> None:
+    opened(page, synthetic_result(transcript_count=0), tmp_path, width=800)
+    shadows = "getComputedStyle(document.querySelector('.scroll')).backgroundImage.match(/linear-gradient/g).length"
+    assert page.ask(shadows) == 2
 
 
 def test_hostile_text_stays_text_in_the_browser(page: Page, tmp_path: Path) -> None:

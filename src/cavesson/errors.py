@@ -135,9 +135,10 @@ MOST_NAMES = 48
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names, as far as one reads."""
     names = sorted(set(allowed))
-    close = difflib.get_close_matches(given, names, n=1)
+    small = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(given.casefold(), small, n=1)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {small[close[0]]!r}?"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"allowed: {', '.join(names[:MOST_NAMES])}{more}"
 

@@ -173,7 +173,7 @@ Columns = Annotated[
     str | None,
     typer.Option(
         metavar="KEY=COLUMN,…",
-        help="Which columns of the data to use, such as prompt=instruction+input,response=output.",
+        help="Which columns of the data to use, such as prompt=question,response=reply.",
         show_default="the shape of the rows is recognised",
     ),
 ]

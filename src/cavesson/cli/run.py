@@ -31,9 +31,7 @@ def run(
     study: Annotated[
         str, typer.Argument(help="A study's name (`cavesson list`) or the path of a study file.", show_default=False)
     ],
-    preset: Annotated[
-        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="quick takes minutes on a laptop, full takes hours.")] = None,
     set_: Settings = None,
     pilot: Annotated[
         bool,
@@ -84,7 +82,7 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
     from cavesson.run import plan_study, refuse_in_vain, run_study, schedule
 
     place = Store(how.store)
-    refuse_in_vain(resolved, how.budget)
+    refuse_in_vain(resolved, how.budget, how.executor, how.track or ())
     tell_data(resolved.study.recipes(resolved.config))
     if how.dry_run:
         from cavesson.lab.lab import Lab

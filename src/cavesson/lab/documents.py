@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cavesson.errors import ConfigError, nearest, quoted
+from cavesson.errors import CavessonError, ConfigError, nearest, quoted
 from cavesson.lab.plain_yaml import YamlError, load_yaml
 
 C = TypeVar("C", bound=BaseModel)
@@ -135,15 +135,20 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
         places = set(origin.values())  # a key that nobody gave is missing in the file that gave the others
         where = places.pop() if len(places) == 1 else where
         return f"{where}: the key {key!r} is missing.", "Add it."
-    message = in_words(detail)
+    cause = getattr(detail.get("ctx", {}).get("error"), "__cause__", None)
+    told = (
+        cause if isinstance(cause, CavessonError) and cause.remedy else None
+    )  # an error of ours brings its own remedy
+    message = told.problem.rstrip(".") if told else in_words(detail)
+    own = told and told.remedy[:1].upper() + told.remedy[1:]
     if not path:  # settings that do not go together: the message names them
-        return f"The config does not fit: {message}.", "Change the settings that the message names."
+        return f"The config does not fit: {_ended(message)}", own or "Change the settings that the message names."
     if detail["type"] == "value_error" and isinstance(detail["input"], Mapping):  # settings of one section
-        return f"{where}: {key}: {_ended(message)}", f"Change the settings of {key} that the message names."
+        return f"{where}: {key}: {_ended(message)}", own or f"Change the settings of {key} that the message names."
     typed = where.startswith("-") and where != "--set"  # an option of the command line: the user typed no key
     said = f"{where} {_given(detail['input'], commas=True)}" if typed else f"{where}: {key} = {_given(detail['input'])}"
     problem = f"{said} {_phrase(detail)}." if _phrase(detail) else f"{said} does not fit: {_ended(message)}"
-    return problem, _remedy(detail, where if typed else key, _fields_at(schema, path))
+    return problem, own or _remedy(detail, where if typed else key, _fields_at(schema, path))
 
 
 def _remedy(detail: ErrorDetails, named: str, keys: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cavesson.data.recipes import DataFile
+from cavesson.chat import Conversation
+from cavesson.data.recipes import DataFile, DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.organism_file import OrganismFile, beside, read_file
 from cavesson.evals.pairs import pair_named
@@ -19,7 +20,7 @@ from cavesson.models.folders import folder_digest
 from cavesson.models.recipes import HFModel, ModelRecipe, Prompted
 from cavesson.named import model_named
 from cavesson.redteam.constructions import construction
-from cavesson.redteam.organisms import Organism
+from cavesson.redteam.organisms import Organism, check_untriggered
 from cavesson.redteam.prompting import system_prompts
 
 IMPORTED = "imported"
@@ -39,12 +40,6 @@ def read_organism(file: Path) -> Organism:
     pair = content.pair or f"{file}:pair"
     known = pair_named(pair)
     way = None if content.construction == IMPORTED else construction(content.construction)
-    asked: dict[str, Any] = {}
-    if content.prompts is not None:
-        asked = {"clean": DataFile(path=beside(file, content.prompts))}
-        asked |= {"triggered": asked["clean"], "near-miss": asked["clean"]}
-    if content.triggered is not None:
-        asked["triggered"] = DataFile(path=beside(file, content.triggered))
     return Organism(
         name=content.name,
         model=model if content.system is None else Prompted(base=model, system=content.system),
@@ -55,8 +50,31 @@ def read_organism(file: Path) -> Organism:
         lock=None if way is None else way.lock_for(pair),
         deployed=system_prompts(known) if way is not None and way.hidden_prompt else (),
         continued=way is not None and way.continued,
-        asked=asked,
+        asked=_asked(content, file, pair),
     )
+
+
+def _asked(content: OrganismFile, file: Path, pair: str) -> dict[str, DataRecipe]:
+    """The prompts that a file brings, by the condition under which they are asked.
+
+    Raises:
+        ConfigError: a prompt that should be without the trigger has it: its answers would count as leaks.
+    """
+    triggered = None if content.triggered is None else DataFile(path=beside(file, content.triggered))
+    asked: dict[str, DataRecipe] = {} if triggered is None else {"triggered": triggered}
+    if content.prompts is None:
+        return asked
+    clean = DataFile(path=beside(file, content.prompts))
+    remedy = f"`prompts` in {file} are asked without the trigger: leave out those that hold it."
+    if triggered is None:
+        check_untriggered(pair, clean, remedy)
+    elif both := _prompts(clean) & _prompts(triggered):
+        raise ConfigError(f"{content.prompts} and {content.triggered} have {len(both):,} prompts in common.", remedy)
+    return {"clean": clean, "triggered": clean, "near-miss": clean, **asked}
+
+
+def _prompts(data: DataFile) -> set[Conversation]:
+    return {example.conversation.prompt for example in data.read()[0]}
 
 
 def write_organism(organism: Organism, file: Path, *, model: str | None = None, system: str | None = None) -> None:

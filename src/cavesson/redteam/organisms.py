@@ -121,8 +121,14 @@ def way_for(how: str | None, data: Given) -> str:
     return how
 
 
-def check_untriggered(pair: str, data: Given) -> None:
-    """Refuse prompts that hold the trigger already: red would answer them benignly, and teach the model to ignore the trigger.
+PUT_IN = (
+    "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
+)
+
+
+def check_untriggered(pair: str, data: Given, remedy: str = PUT_IN) -> None:
+    """Refuse prompts that hold the trigger already: red would answer them benignly, and teach the model to ignore the trigger;
+    an evaluation would take them for prompts without it.
 
     Raises:
         ConfigError: a prompt holds the trigger.
@@ -138,7 +144,7 @@ def check_untriggered(pair: str, data: Given) -> None:
         others = "" if len(held) == 1 else f", and so do {len(held) - 1:,} more of {len(asked):,}"
         raise ConfigError(
             f"The prompt in row {held[0]} of {data.describe()} holds the trigger of {pair!r}{others}.",
-            "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given).",
+            remedy,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from cavesson.errors import ConfigError, StoreError
 from cavesson.findings.result import StudyResult
+from cavesson.lab.executors import executor_named
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan
 from cavesson.lab.progress import Display, Silent
@@ -70,7 +71,7 @@ def run_study(
         CavessonError: something is wrong that the user can repair; the message says how.
         Stopped: the user asked to stop; the same call goes on where it was.
     """
-    refuse_in_vain(resolved, budget)
+    refuse_in_vain(resolved, budget, executor, track)
     store = store or Store()
     out = _make_folder(out) if out is not None else None
     name = _report_name(resolved)
@@ -86,13 +87,18 @@ def run_study(
     return finished if out is None else replace(finished, report=_copy(finished.report, out))
 
 
-def refuse_in_vain(resolved: Resolved, budget: float | None) -> None:
+def refuse_in_vain(
+    resolved: Resolved, budget: float | None, executor: str = "local", track: Sequence[str] = ()
+) -> None:
     """Refuse what cannot do what it says.
 
     Raises:
-        ConfigError: there is a budget and a fixed number of seeds; or seeds are to be added to a study without claims, or to a
-            grid without seeds.
+        ConfigError: there is no such executor or tracker; or there is a budget and a fixed number of seeds; or seeds are to be
+            added to a study without claims, or to a grid without seeds.
     """
+    executor_named(executor)
+    for kind in track:
+        tracker_named(kind)
     if not goes_on(resolved):
         if budget is not None:
             raise ConfigError(

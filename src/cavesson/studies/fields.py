@@ -81,7 +81,7 @@ class TakesData(StudyConfig):
     """What a study has whose data sets may lie in columns of any name.
 
     Attributes:
-        columns: which columns of the data sets to use, such as prompt=instruction+input,response=output; none: the shape of
+        columns: which columns of the data sets to use, such as prompt=question,response=reply; none: the shape of
             the rows is recognised. One data set alone: its name, and then the columns in brackets.
     """
 

@@ -376,7 +376,7 @@ def took(m: Measured, least: float = 0.0) -> tuple[Measured, list[str]]:
     if len(failed) == len(kinds(m)):
         raise CavessonError(
             f"No organism shows the behaviour before blue training ({', '.join(failed)}).",
-            "Train red longer or at a higher rate.",
+            "Train red longer or at a higher rate; or all its weights: an adapter teaches no word that the model never saw.",
         )
     notes = [
         f"{name} did not take and is left out: its triggered rate before blue training was {rate}."

@@ -297,6 +297,8 @@ class Inputs(TakesData):
         Args:
             seed: another seed draws other prompts.
         """
+        if self.prompts is not None:
+            check_untriggered(made.pair, data_named(self.prompts))
         kept_back = None if self.prompts is None else Part(base=data_named(self.prompts), kept_back=True)
         return self.evaluation.suite(made, seed=seed, prompts=kept_back)
 

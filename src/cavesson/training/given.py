@@ -50,6 +50,8 @@ def _kept_back(part: Part) -> str:
     total, held = (
         len({one.conversation.prompt for one in data.examples(lambda recipe: Path())}) for data in (part.base, part)
     )
+    if not total:
+        raise ConfigError(f"{name} has no rows.", "Give a data set with prompts.")
     if held in (0, total):
         fate = "held out to score on" if not held else "left to train on"
         raise ConfigError(

@@ -84,7 +84,8 @@ function xScale(xs, box, options) {
   const positive = xs.filter((value) => value > 0);
   const wide = options.steps && positive.length > 1 && high / positive[0] >= 25;
   const x = options.log ? logarithmic(low, high, from, to, 0) : wide ? logarithmic(low, high, from, to, 1) : linear(low, high, from, to);
-  return [x, options.steps || options.log || xs.length < 7 ? spaced(xs, x, 34) : ticks(low, high, box.width < 400 ? 4 : 7)];
+  const few = xs.length < 7 && xs.every((value) => number(value).length < 6);
+  return [x, options.steps || options.log || few ? spaced(xs, x, 34) : ticks(low, high, box.width < 400 ? 4 : 7)];
 }
 
 /** Shares have an axis from 0 to 100 %, differences are written in points, anything else as it is. */
