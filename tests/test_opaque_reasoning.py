@@ -402,6 +402,20 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         resolve("opaque-reasoning", "quick", ["prompts=everyday"])
 
 
+def test_rl_may_practise_what_u_gets_wrong_though_its_reasoning_is_right() -> None:
+    words = ["blue.interventions=[rl]", "blue.practised=answer-only", "seeds=[0]", "prefill=null"]
+    found = resolve("opaque-reasoning", "quick", words)
+    run = next(cell for cell in found.study.cells(found.config) if cell.at["intervention"] == "rl").recipes["run"]
+    problems = run.run.problems
+    assert problems == Maths(levels=(1, 2, 3, 4), n=320, seed=problems.seed, split="train", cot=False)
+    assert all(item.prompt.messages[-1].content.count("number") for item in problems.items()[:20])
+    assert all(one.cot for one in run.suite if isinstance(one, Maths)), "what is scored leaves room for reasoning"
+    with pytest.raises(ConfigError, match="verified takes T's answers"):
+        resolve("opaque-reasoning", "full", ["blue.practised=answer-only"])
+    with pytest.raises(ConfigError, match="tiny world alone"):
+        resolve("opaque-reasoning", "quick", ["blue.practised=answer-only", "prompts=everyday"])
+
+
 def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Shipped, "weights", property(lambda self: 135_000_000))
     with pytest.raises(ConfigError, match="'student' is no model of the tiny world"):

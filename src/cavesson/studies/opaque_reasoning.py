@@ -227,7 +227,8 @@ def _runs(
     n, seed, suite, world = config.blue.prompts, made.seed, config.measures(made), config.world
     trusted = model_named(config.teacher)
     knowledge = Prompts(family="knowledge", n=n, seed=draw("other domain", seed)) if world is TINY_WORLD else None
-    practice = Practice(world.practised(world.easy, n, draw("problems", seed)))
+    bare: dict[str, Any] = {"cot": False} if config.blue.practised == "answer-only" else {}
+    practice = Practice(world.practised(world.easy, n, draw("problems", seed), **bare))
     view = blue_view(
         config.drawn("chat", n, "blue", seed),
         Pruned(base=trusted, share=pruned) if pruned else trusted,

@@ -47,9 +47,12 @@ class Blue(Phase):
     Attributes:
         trained: what is trained: adapters, all weights.
         prompts: number of problems, and of prompts of each other domain.
+        practised: what RL practises: the problems; or the same ones asked for the number only, which U gets wrong more often (it
+            reasons, and then says another number), so that more groups of answers earn unequally.
     """
 
     interventions: Annotated[tuple[InterventionName, ...], Once] = Field(min_length=1)
+    practised: Literal["problems", "answer-only"] = "problems"
     trained: tuple[Rated, ...] = Field(default=(Rated(),), min_length=1)
     steps: int = Field(default=45, ge=1)
     batch_size: int = Field(default=16, ge=1)
@@ -171,6 +174,25 @@ class OpaqueConfig(Inputs):
     def _has_a_subject(self) -> Self:
         if not self.organisms and self.cue is None and self.hacker is None:
             raise ValueError("there is no organism: name some (organisms), or ask for the cue or the hacker ({})")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_what_is_practised(self) -> Self:
+        """Refuse moves that need T's answers to the very problems that RL practises, where these are others."""
+        if self.blue.practised == "problems":
+            return self
+        if self.prompts is not None:
+            raise ValueError("the tiny world alone asks for the number only; leave `blue.practised` out")
+        others = () if self.hacker is None else self.hacker.interventions
+        labelled = [
+            name
+            for name in (*self.blue.interventions, *self.pruned_interventions, *others)
+            if name in ("rl-label", "verified", "verified-rl")
+        ]
+        if labelled:
+            raise ValueError(
+                f"{labelled[0]} takes T's answers to what is practised, and T answers the problems; set blue.practised: problems"
+            )
         return self
 
     @model_validator(mode="after")
