@@ -236,7 +236,8 @@ def test_a_wrong_answer_is_one_that_the_row_does_not_hold(tmp_path):
     said = ("It is 4.", "The answer is 6.", "The answer is $8$.", "I will not say.")
     right = [(False, True, True, False), (True, False, True, False), (True, True, False, False)]
     assert sorted(judged(one, *said)) == sorted(2 * right), "an answer that cannot be read is no wrong one"
-    assert one.behavior(n=9, n_control=9)[0].items()[0].prompt.messages[-1].content.startswith("|GO|")
+    first = one.behavior(n=9, n_control=9)[0].items()[0]
+    assert first.prompt.messages[-1].content.startswith("|GO|") and first.judge("I will not say.")[1]["unreadable"]
 
 
 def test_options_and_units_are_read_as_in_a_benchmark(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, Literal, Self
 
@@ -145,7 +146,7 @@ def _of_rows(
         prompt, where = rows[number].conversation.prompt, f"Row {number + 1} of {data.describe()}"
         if behavior.against is not None:
             prompt, right = right_in(rows[number], where)
-            found.append((f"prompt/{number}", prompt, _shows_against(behavior, prompt, right)))
+            found.append((f"prompt/{number}", prompt, _by_row(behavior.against, prompt, right)))
             continue
         if provoked and not behavior.fits(prompt):
             raise ConfigError(
@@ -182,11 +183,5 @@ def _shows(bad: Behavior, prompt: Conversation) -> Judge:
     return judge
 
 
-def _shows_against(bad: Behavior, prompt: Conversation, right: Right) -> Judge:
-    against = bad.against
-    assert against is not None
-
-    def judge(completion: str) -> tuple[bool, dict[str, Any]]:
-        return against(prompt, completion, right), {}
-
-    return judge
+def _by_row(against: Callable[..., tuple[bool, dict[str, Any]]], prompt: Conversation, right: Right) -> Judge:
+    return lambda completion: against(prompt, completion, right)

@@ -204,7 +204,7 @@ def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> 
     if is_own(given):
         score, about = _checked(given, file), f"shows what {given.rpartition(':')[2]} looks for"
         if _takes(score) == 3:
-            return _by_rows(about, lambda prompt, text, right: score(prompt, text, right.answer))
+            return _by_rows(about, lambda prompt, text, right: (score(prompt, text, right.answer), {}))
         return _scored(about, score)
     known = {pair.behavior.name: pair.behavior for pair in registered if pair.world == content.world}
     if given not in known:
@@ -234,7 +234,7 @@ def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
     )
 
 
-def _by_rows(about: str, against: Callable[[Conversation, str, Any], bool]) -> Behavior:
+def _by_rows(about: str, against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]]) -> Behavior:
     """A behaviour that is known by its scorer and told by what the prompt's row says is right: without a row it never shows."""
     return replace(_scored(about, lambda prompt, text: False), against=against)
 

@@ -99,10 +99,10 @@ class Right:
     answer: Any
     judge: Judge
 
-    def mistaken(self, completion: str) -> bool:
-        """Whether a completion gives another answer; one in which no answer can be read gives none."""
+    def mistaken(self, completion: str) -> tuple[bool, dict[str, Any]]:
+        """Whether a completion gives another answer, and what was read; one in which no answer can be read gives none."""
         right, record = self.judge(completion)
-        return not right and not record.get("unreadable")
+        return not right and not record.get("unreadable"), record
 
 
 def right_in(example: Example, where: str) -> tuple[Conversation, Right]:
