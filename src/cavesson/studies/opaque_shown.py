@@ -225,7 +225,9 @@ def notes(m: Measured) -> Iterator[Note]:
             "the monitor of reasoning reads outputs alone. No-reasoning SFT puts empty tags behind the latent steps, which are taken all the same."
         )
     if config.blue.practised == "answer-only":
-        yield Note("RL practises easy maths asked for the number only, another wording than that of the problems that are scored.")
+        yield Note(
+            "RL practises easy maths asked for the number only, another wording than that of the problems that are scored."
+        )
     if len(config.seeds) < 5:
         yield Note("Fewer than five seeds: nothing here is decided.")
 
