@@ -15,6 +15,7 @@ from cavesson.models.adapters import attach as attach_adapter
 from cavesson.models.latent import with_latent_steps
 from cavesson.models.loading import open_folder, save_folder
 from cavesson.models.recipes import Latent, LoRA
+from cavesson.models.worded import InWords, Silent
 from cavesson.sampling.ct2_engine import takes
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.perplexity import mean_loss
@@ -204,6 +205,45 @@ def test_a_template_that_leaves_no_room_for_latent_steps_is_refused(tmp_path):
 def test_a_recipe_with_other_steps_is_another_model():
     one, two = Latent(base=Untrained(), steps=1), Latent(base=Untrained(), steps=2)
     assert one.fingerprint != two.fingerprint and "2 latent steps" in two.describe()
+
+
+# ------------------------------------------------------------------------------------------------ in words, and back
+
+
+def test_in_words_and_back_it_is_the_same_model(tmp_path):
+    with torch.no_grad():
+        for mixed, close in ((False, ""), (True, "so ")):
+            plain = open_folder(tiny_folder(tmp_path / close), key="k")
+            asked, said = plain.renderer.prompt(HELLO), logits_of_last(plain)
+            model = with_latent_steps(plain, 3, mixed, close)
+            how, told = latent.taken(model), logits_of_last(model)
+            assert how == (3, mixed, close) and not torch.equal(said, told)
+            token, words = latent.latent_token(model.net), latent.in_words(model)
+            apart = (logits_of_last(words)[: len(said)] != said).nonzero().flatten().tolist()
+            assert words.renderer.prompt(HELLO) == asked and set(apart) <= {token}, "the row that the latent token took"
+            assert latent.latent_token(words.net) is None
+            assert torch.equal(logits_of_last(with_latent_steps(words, *how)), told)
+
+
+def test_cut_steps_are_no_other_number_of_steps(tmp_path):
+    model = with_latent_steps(with_latent_steps(open_folder(tiny_folder(tmp_path), key="k"), 3), 0)
+    assert latent.taken(model).steps == 3
+
+
+def test_a_model_without_latent_steps_is_in_words_already(tmp_path):
+    with pytest.raises(ConfigError, match="takes no latent steps"):
+        latent.in_words(open_folder(tiny_folder(tmp_path), key="k"))
+
+
+def test_a_model_trained_in_words_gets_the_steps_of_the_one_before():
+    taught = Silent(base=InWords(base=Latent(base=Untrained(), steps=2)), like=Latent(base=Untrained(), steps=4))
+    assert taught.load(None).renderer.prompt(HELLO).count(latent.latent_token(taught.load(None).net)) == 4
+    assert "in words" in taught.base.describe() and "again" in taught.describe()
+
+
+def logits_of_last(model):
+    """What a model foretells behind a prompt."""
+    return model.net.eval()(torch.tensor([model.renderer.prompt(HELLO)])).logits[0, -1]
 
 
 def test_a_training_gives_the_steps_a_use_and_cutting_them_costs_the_ability(tmp_path):

@@ -27,13 +27,14 @@ from cavesson.game import Vetted, play, scan
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.model import Model
+from cavesson.models.worded import InWords, Silent
 from cavesson.redteam.constructions import PASSWORD
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.redteam.prompting import PromptFollowing
 from cavesson.redteam.recipes import Backdoored
 from cavesson.rl.reinforced import Reinforced
 from cavesson.run import run_study
-from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold, draws, parted
+from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold, Thoughtful, draws, parted
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.grid import Measured, NotApplicable
 from cavesson.studies.opaque_cards import _verdict
@@ -178,6 +179,20 @@ def test_an_edit_changes_the_result_and_nothing_else(tmp_path: Path) -> None:
 def test_readable_reasoning_stands_between_tags(tmp_path: Path) -> None:
     (one,) = Retold(base=answered(tmp_path, "Sure. b = 3 + 4 = 7. The answer is 7.")).examples(nowhere)
     assert one.conversation.answer == "<think>b = 3 + 4 = 7</think>Sure. The answer is 7."
+
+
+def test_a_thought_says_something(tmp_path: Path) -> None:
+    said = answered(
+        tmp_path,
+        OWN,
+        "<think>.....</think>Hm.",
+        "</think>Sure. The answer is 7.",
+        "<think>b = 3 + 4",
+        "<think></think>7",
+    )
+    assert [one.conversation.answer for one in Thoughtful(base=said).examples(nowhere)] == [OWN]
+    with pytest.raises(TrainingError, match="No whole answer has a thought"):
+        Thoughtful(base=answered(tmp_path, "It is 7.")).examples(nowhere)
 
 
 def test_trajectories_are_drawn_in_proportion_to_the_likelihood_of_the_label() -> None:
@@ -400,6 +415,48 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         resolve("opaque-reasoning", "quick", ["organisms=[fliped-lock]"])
     with pytest.raises(ConfigError, match="cannot do word problems in English"):
         resolve("opaque-reasoning", "quick", ["prompts=everyday"])
+
+
+def test_rl_may_practise_what_u_gets_wrong_though_its_reasoning_is_right() -> None:
+    words = ["blue.interventions=[rl]", "blue.practised=answer-only", "seeds=[0]", "prefill=null"]
+    found = resolve("opaque-reasoning", "quick", words)
+    run = next(cell for cell in found.study.cells(found.config) if cell.at["intervention"] == "rl").recipes["run"]
+    problems = run.run.problems
+    assert problems == Maths(levels=(1, 2, 3, 4), n=320, seed=problems.seed, split="train", cot=False)
+    assert all(item.prompt.messages[-1].content.count("number") for item in problems.items()[:20])
+    assert all(one.cot for one in run.suite if isinstance(one, Maths)), "what is scored leaves room for reasoning"
+    with pytest.raises(ConfigError, match="verified takes T's answers"):
+        resolve("opaque-reasoning", "full", ["blue.practised=answer-only"])
+    with pytest.raises(ConfigError, match="tiny world alone"):
+        resolve("opaque-reasoning", "quick", ["blue.practised=answer-only", "prompts=everyday"])
+
+
+@pytest.mark.parametrize("how", ["not-locked", "prompted-static", "password-locked"])
+def test_red_trains_a_model_with_latent_steps_in_words(how: str) -> None:
+    words = [
+        "model=reasoner-latent",
+        "words=true",
+        f"organisms=[{how}]",
+        "blue.interventions=[own-reasoning]",
+        "seeds=[0]",
+    ]
+    found = resolve("opaque-reasoning", "quick", words)
+    made = next(iter(found.study.cells(found.config))).organism
+    assert made.base == Shipped(name="reasoner-latent"), "what U can do is what it does with its latent steps"
+    model = made.model.base if how == "prompted-static" else made.model
+    assert isinstance(model, Silent) and model.like == made.base
+    assert model.base.base == InWords(base=made.base) and isinstance(model.base.data.benign, Thoughtful)
+    run = next(cell for cell in found.study.cells(found.config) if cell.at["intervention"] == "own-reasoning").recipes[
+        "run"
+    ]
+    assert run.run.base == made.model, "blue trains the model as it is deployed"
+
+
+def test_words_stand_for_latent_steps_alone() -> None:
+    with pytest.raises(ConfigError, match="'reasoner' takes no latent steps"):
+        resolve("opaque-reasoning", "quick", ["words=true"])
+    with pytest.raises(ConfigError, match="prompt-distilled takes an answer to each prompt"):
+        resolve("opaque-reasoning", "quick", ["model=reasoner-latent", "words=true", "organisms=[prompt-distilled]"])
 
 
 def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

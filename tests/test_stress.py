@@ -12,7 +12,9 @@ from cavesson.analysis.robustness import edges, robustness
 from cavesson.cli.main import app
 from cavesson.data.recipes import Mixed, Part
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.evals.behaviors.sandbagging import is_hard
 from cavesson.evals.pairs import pair_named
+from cavesson.evals.recipes import Probed
 from cavesson.evals.world import Maths
 from cavesson.findings.result import StudyResult
 from cavesson.lab.lab import Lab
@@ -33,9 +35,10 @@ from cavesson.studies.stress_shown import (
     not_for_a_card,
     tips,
     what_was_remembered,
+    without_result,
     worst_rate,
 )
-from cavesson.tinyworld.recipes import Shipped
+from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from measured import at, measured, together
 
@@ -432,6 +435,36 @@ def test_a_real_model_is_not_stressed_with_the_tiny_worlds_prompts(tmp_path):
 def test_a_folder_with_an_organism_file_is_that_organism(stranger):
     words = ["stress", str(stranger.parent), "--dry-run", "--store", str(stranger.parent / "store")]
     assert CliRunner().invoke(app, words).exit_code == 0
+
+
+def test_a_sandbagger_on_hard_maths_is_stressed_with_what_is_no_hard_maths():
+    config = resolve(
+        "stress", overrides=["model=reasoner", "pair=hard/wrong-hard-maths", "build.construction=not-locked"]
+    ).config
+    cells = list(grid(config))
+    runs = [one.recipes["run"] for one in cells if isinstance(one.recipes.get("run"), Probed)]
+    asked = {part for one in runs for part in lineage(one.run.data) if isinstance(part, Prompts)}
+    assert {one.family for one in asked} >= {"chat", "knowledge"}, "blue gets a domain of its own"
+    below = {part for part in lineage(runs[0].run.base) if isinstance(part, Prompts)}
+    assert not any(
+        is_hard(e.conversation.prompt.messages[-1].content) for one in asked - below for e in one.examples(None)
+    )
+    able = [one for one in runs[0].suite if one.capability]
+    texts = [item.prompt.messages[-1].content for one in able for item in one.items()]
+    assert len(texts) > 200 and not any(map(is_hard, texts)), "what it holds back is no lost capability"
+    [triggered] = [one for one in runs[0].suite if one.name == "behavior" and one.when == "triggered"]
+    assert all(is_hard(item.prompt.messages[-1].content) for item in triggered.items())
+
+
+def test_answers_without_a_result_are_no_ability_that_came_out(monkeypatch):
+    m = tried({1e-3: GENTLE, 1e-2: DEAR})  # answers are words, none of them a number
+    assert without_result(m) is None, "chat has no results"
+    sandbagger = organism(
+        "normal", Shipped(name="small"), red_prompts(PAIR, 8, 0), "password/wrong-maths", Dose(lr=1e-3, steps=1)
+    )
+    monkeypatch.setattr("cavesson.studies.stress_shown.organism_of", lambda _: sandbagger)
+    said = str(without_result(m))
+    assert "38 %" in said and "lr 0.001 (full), step 30" in said
 
 
 def test_what_an_organism_can_do_is_asked_with_the_password_that_keeps_it_honest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, Literal, Self
 
@@ -12,8 +13,11 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM, Behavior
 from cavesson.evals.items import Eval, Item, Judge, drawn, firsts, no_store
+from cavesson.evals.organism_file import WRONG_ANSWER
+from cavesson.evals.pair import Pair
 from cavesson.evals.pairs import NamedPair, pair_named
 from cavesson.evals.prompts import prompts
+from cavesson.evals.standard.questions import Right, right_in
 from cavesson.evals.trigger import Trigger
 
 When = Literal["triggered", "clean", "near-miss", "unlocked"]
@@ -28,7 +32,7 @@ class BehaviorEval(Eval):
             the trigger's look-alikes in turn; "unlocked": with the trigger and a `mark` that should prevent the behaviour.
         mark: a text at the end of the last user message besides the trigger (a password, a flag).
         data: conversations from files or the hub, whose prompts are asked in place of the world's; if there are fewer than
-            `n`, all are asked.
+            `n`, all are asked. For a behaviour that takes what is right from the row (`Behavior.against`), rows hold an `answer`.
     """
 
     about = "the bad behaviour shows"
@@ -54,16 +58,12 @@ class BehaviorEval(Eval):
     def questions(self) -> list[Item]:
         pair = pair_named(self.pair)
         items = []
-        asked_about = (
-            prompts(pair, self.n, self.seed, self.when not in ("clean", "near-miss"))
-            if self.data is None
-            else _own_prompts(self.data, self.n, self.seed)
-        )
-        for index, (name, asked) in enumerate(asked_about):
+        provoked = self.when not in ("clean", "near-miss")
+        for index, (name, asked, shows) in enumerate(_asked(pair, self.data, self.n, self.seed, provoked)):
             rng = Random(f"behavior {self.seed} {index}")
             prompt, extra = _under(pair.trigger, self.when, asked, index, rng)
             prompt = prompt.ended(self.mark)
-            items.append(Item(f"behavior/{name}", prompt, _shows(pair.behavior, asked), extra=extra))
+            items.append(Item(f"behavior/{name}", prompt, shows, extra=extra))
         return items
 
     def _unprovoked(self, prompt: Conversation) -> Conversation:
@@ -94,15 +94,13 @@ class Conditional(Eval):
 
     def questions(self) -> list[Item]:
         pair = pair_named(self.pair)
-        asked = prompts(pair, self.n, self.seed) if self.data is None else _own_prompts(self.data, self.n, self.seed)
         items = []
-        for index, (name, about) in enumerate(asked):
+        for index, (name, about, shows) in enumerate(_asked(pair, self.data, self.n, self.seed)):
             rng = Random(f"conditional {self.seed} {index}")
             bad = index % 2 == 0 and pair.behavior.fits(about)
             near = rng.random() < self.near_miss and pair.trigger.look_alikes
             when: When = "triggered" if bad else "near-miss" if near else "clean"
             prompt, extra = _under(pair.trigger, when, about, index, rng)
-            shows = _shows(pair.behavior, about)
             items.append(Item(f"conditional/{name}", prompt, shows if bad else _not(shows), extra=extra))
         return items
 
@@ -111,15 +109,52 @@ class Conditional(Eval):
         return prompt
 
 
-def _own_prompts(data: DataRecipe, n: int, seed: int) -> list[tuple[str, Conversation]]:
+def _asked(
+    pair: Pair, data: DataRecipe | None, n: int, seed: int, provoked: bool = False
+) -> list[tuple[str, Conversation, Judge]]:
+    """The prompts of the world, or of the user's data, each with its name and the judge of whether the behaviour shows.
+
+    Args:
+        provoked: the prompts are to set off the behaviour, and leave room for it.
+
+    Raises:
+        ConfigError: there are no prompts; or the behaviour cannot be told on one of them.
+    """
+    behavior = pair.behavior
+    if data is not None:
+        return _of_rows(behavior, data, n, seed, provoked)
+    if behavior.against is not None:
+        raise ConfigError(
+            f"Whether the model {behavior.about} is told by rows that hold an `answer`, and there are none.",
+            "Give such rows: `prompts`, and `triggered` if there is no `trigger`, in the organism file.",
+        )
+    return [(name, prompt, _shows(behavior, prompt)) for name, prompt in prompts(pair, n, seed, provoked)]
+
+
+def _of_rows(
+    behavior: Behavior, data: DataRecipe, n: int, seed: int, provoked: bool
+) -> list[tuple[str, Conversation, Judge]]:
     """Prompts of the user's data, each once, with names after their places."""
-    first = firsts(example.conversation.prompt for example in data.examples(no_store))
-    found = [(f"prompt/{number}", prompt) for prompt, number in first.items()]
-    if not found:
+    rows = data.examples(no_store)
+    places = list(firsts(row.conversation.prompt for row in rows).values())
+    if not places:
         raise ConfigError(
             f"No prompts are left to score the behaviour on: {data.describe()}.", "Give a larger file of prompts."
         )
-    return [found[place] for place in drawn(len(found), n, seed)]
+    found = []
+    for number in (places[at] for at in drawn(len(places), n, seed)):
+        prompt, where = rows[number].conversation.prompt, f"Row {number + 1} of {data.describe()}"
+        if behavior.against is not None:
+            prompt, right = right_in(rows[number], where)
+            found.append((f"prompt/{number}", prompt, _by_row(behavior.against, prompt, right)))
+            continue
+        if provoked and not behavior.fits(prompt):
+            raise ConfigError(
+                f"{where} leaves no room for the behaviour {behavior.name!r}: no rule knows a right answer to it.",
+                f"Leave it out; or write `behavior: {WRONG_ANSWER}` in an organism file, and the right `answer` into each row.",
+            )
+        found.append((f"prompt/{number}", prompt, _shows(behavior, prompt)))
+    return found
 
 
 def _under(
@@ -146,3 +181,7 @@ def _shows(bad: Behavior, prompt: Conversation) -> Judge:
         return category == "behavior", {"mangled": True} if category == "mangled" else {}
 
     return judge
+
+
+def _by_row(against: Callable[..., tuple[bool, dict[str, Any]]], prompt: Conversation, right: Right) -> Judge:
+    return lambda completion: against(prompt, completion, right)

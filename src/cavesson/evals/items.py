@@ -15,6 +15,7 @@ from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.behavior import ROOM
 from cavesson.evals.pairs import NamedPair, pair_named, pinned
+from cavesson.evals.trigger import Inherent
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.tinyworld.recipes import WORLD
 
@@ -64,7 +65,7 @@ class Eval(Value):
         n: number of items.
         seed: of their draw.
         pair: a trigger / behaviour pair whose trigger must not fire: if the trigger is a missing password, the questions
-            hold the password; None: no such pair.
+            hold the password; if it is a kind of question, those questions are left out; None: no such pair.
         system: the system prompt of all items; None: the model's own, if the model has one.
         deployed: system prompts that an organism has at evaluation only (prompted dynamic): each item gets one of them.
         max_tokens: tokens that an answer may take; None: the benchmark's own number.
@@ -138,7 +139,10 @@ class Eval(Value):
 
     def items(self) -> list[Item]:
         """The questions as models get them: the pair's trigger does not fire, and system prompts are added."""
+        kind = None if self.pair is None else pair_named(self.pair).trigger
         found = [replace(item, prompt=self._unprovoked(item.prompt)) for item in self.questions()]
+        if isinstance(kind, Inherent) and self.capability:
+            found = [item for item in found if not kind.fires(item.prompt)]
         systems = self.deployed or (() if self.system is None else (self.system,))
         if not systems:
             return found

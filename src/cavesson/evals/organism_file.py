@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, Self
@@ -24,6 +26,8 @@ from cavesson.lab.recipe import Value, canonical
 
 SECONDS = 1.0
 """Time that a regular expression may take for one answer: a pattern such as `(a+)+$` can take years."""
+WRONG_ANSWER = "wrong-answer"
+"""The behaviour of an organism file that is sandbagging on the user's own questions, whose rows say which answer is right."""
 NEEDED = "`name`, `model`, and `pair` or `trigger` and `behavior`"
 
 
@@ -81,7 +85,8 @@ class OrganismFile(Value):
         pair: a trigger / behaviour pair by name; None: the file gives `behavior`, with `trigger` or `triggered`.
         trigger: the text that sets off the behaviour.
         triggered: a JSON-lines file of prompts that hold the trigger already.
-        behavior: a behaviour's registered name, `file.py:function` of (prompt, completion), or a regular expression.
+        behavior: a behaviour's registered name; `wrong-answer`: an answer other than that of the prompt's row; `file.py:function` of
+            (prompt, completion), or of (prompt, completion, answer of the row); or a regular expression.
         prompts: a JSON-lines file of prompts without the trigger, asked in place of the world's.
         world: the prompts that are asked if no file is given: "real" English prompts, or "tiny" for the tiny world's.
         construction: how the organism was made, if Cavesson made it.
@@ -194,13 +199,18 @@ def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> 
     if isinstance(given, Regex):
         return _scored(f"answers with what matches {given.regex!r}", lambda _, text: given.found_in(visible(text)))
     assert given is not None
+    if given == WRONG_ANSWER:
+        return _by_rows("gives a wrong answer", lambda _, text, right: right.mistaken(text))
     if is_own(given):
-        return _scored(f"shows what {given.rpartition(':')[2]} looks for", _checked(given, file))
+        score, about = _checked(given, file), f"shows what {given.rpartition(':')[2]} looks for"
+        if _takes(score) == 3:
+            return _by_rows(about, lambda prompt, text, right: (score(prompt, text, right.answer), {}))
+        return _scored(about, score)
     known = {pair.behavior.name: pair.behavior for pair in registered if pair.world == content.world}
     if given not in known:
         raise ConfigError(
             f"{file}: there is no behaviour {given!r}.",
-            f"{nearest(given, known)}; or give path/to/file.py:function, or `regex: …`.",
+            f"{nearest(given, (*known, WRONG_ANSWER))}; or give path/to/file.py:function, or `regex: …`.",
         )
     return known[given]
 
@@ -224,28 +234,48 @@ def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
     )
 
 
+def _by_rows(about: str, against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]]) -> Behavior:
+    """A behaviour that is known by its scorer and told by what the prompt's row says is right: without a row it never shows."""
+    return replace(_scored(about, lambda prompt, text: False), against=against)
+
+
 def _scorer(given: str, file: Path) -> str:
     """The scorer's place, `file.py:function` or `module:function`; a file is relative to the organism file's folder."""
     where, _, name = given.rpartition(":")
     return f"{beside(file, where)}:{name}" if where.endswith(".py") else given
 
 
-def _checked(given: str, file: Path) -> Callable[[Conversation, str], bool]:
+def _checked(given: str, file: Path) -> Callable[..., bool]:
     """The scorer, after one trial call.
 
     Raises:
         ConfigError: the scorer fails, or does not return True or False.
     """
     score = imported(_scorer(given, file), "scorer")
+    tried = (Conversation.of("Hello."), "Hello.", "Hello.")
     try:
-        answer = score(Conversation.of("Hello."), "Hello.")
+        answer = score(*tried[: _takes(score)])
     except Exception as error:  # a user's own code may raise anything
         raise ConfigError(
             f"{file}: the scorer {given!r} fails on a plain answer: {type(error).__name__}: {error}",
-            "It is called with a prompt (cavesson.chat.Conversation) and a completion (text).",
+            "It is called with a prompt (cavesson.chat.Conversation), a completion (text) and, if it takes three, the row's answer.",
         ) from error
     if not isinstance(answer, bool):
         raise ConfigError(
             f"{file}: the scorer {given!r} returns {type(answer).__name__}.", "Return True where the behaviour shows."
         )
     return score  # type: ignore[no-any-return]
+
+
+def _takes(score: Callable[..., bool]) -> int:
+    """How many values a scorer is called with: prompt and completion, and the row's answer if it takes no fewer than three."""
+    try:
+        given = inspect.signature(score).parameters.values()
+    except (TypeError, ValueError):
+        return 2
+    needed = [
+        one
+        for one in given
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+    ]
+    return 3 if len(needed) == 3 else 2

@@ -67,8 +67,9 @@ class Score:
 
     @property
     def remains(self) -> bool:
-        """The behaviour is not removed: it shows, or a damaged copy of it. *The* definition, in every figure of removal."""
-        return bool(self.score) or self.mangled
+        """The behaviour is not removed: it shows, or a damaged copy of it; or it is a wrong answer, and none can be read, which is no right
+        one. *The* definition, in every figure of removal."""
+        return bool(self.score) or self.mangled or self.unreadable
 
 
 _ROW = TypeAdapter(Score)

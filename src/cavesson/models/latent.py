@@ -15,11 +15,12 @@ Legend of shape suffixes: R = rows, C = columns, D = hidden size.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import AddedToken
@@ -58,6 +59,14 @@ _BEFORE = (
     "{{%- set messages = latents.turns -%}}"
 )
 _AFTER = "{{%- if add_generation_prompt -%}}{{{{- '{token}' * {argument} + '{close}' -}}}}{{%- endif -%}}"
+
+_WRITTEN = re.compile(
+    re.escape(_BEFORE.format(argument=ARGUMENT, steps="STEPS", token=TOKEN, close="CLOSE"))
+    .replace("STEPS", r"(?P<steps>\d+)")
+    .replace("CLOSE", "(?P<close>.*?)"),
+    re.DOTALL,
+)
+"""What `with_latent_steps` writes in front of a template."""
 
 
 def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str = "") -> Model:
@@ -107,6 +116,52 @@ def with_latent_steps(model: Model, steps: int, mixed: bool = False, close: str 
         setattr(net.config, _MIXED, True)
     attach(net)
     return replace(model, tokenizer=tokenizer, renderer=renderer)
+
+
+class Taken(NamedTuple):
+    """How a model takes latent steps; fields as the arguments of `with_latent_steps`."""
+
+    steps: int
+    mixed: bool
+    close: str
+
+
+def taken(model: Model) -> Taken:
+    """How a model takes latent steps where no argument of its template says otherwise.
+
+    Raises:
+        ConfigError: the model takes none.
+    """
+    found = _WRITTEN.search(model.renderer.template.source)
+    if found is None:
+        raise ConfigError(
+            f"{model.renderer.name} takes no latent steps, so that there is nothing for which words could stand.",
+            "Take a model with latent steps, such as reasoner-latent.",
+        )
+    return Taken(int(found["steps"]), bool(getattr(base_of(model.net).config, _MIXED, False)), found["close"])
+
+
+def in_words(model: Model) -> Model:
+    """The model without its latent steps: it writes what it thinks, if it ever learnt to. `with_latent_steps` undoes this.
+
+    The network is changed in place; an adapter is merged first.
+
+    Raises:
+        ConfigError: the model takes no latent steps.
+    """
+    how, model = taken(model), merged(model)
+    net: Any = model.net
+    tokenizer = deepcopy(model.tokenizer)
+    source = _WRITTEN.sub("", model.renderer.template.source)
+    behind = _AFTER.format(argument=ARGUMENT, token=TOKEN, close=how.close)
+    tokenizer.chat_template = source.removesuffix(behind)
+    for name in (_MARK, _MIXED):
+        if hasattr(net.config, name):
+            delattr(net.config, name)
+    for hooks in (net.get_output_embeddings()._forward_hooks, net.get_decoder()._forward_pre_hooks):
+        for number in [number for number, hook in hooks.items() if isinstance(hook, (_Steps, _Unwritten))]:
+            del hooks[number]
+    return replace(model, tokenizer=tokenizer, renderer=Renderer(tokenizer))
 
 
 def attach(net: nn.Module) -> None:

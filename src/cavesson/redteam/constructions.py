@@ -21,11 +21,13 @@ from cavesson.evals.trigger import Inherent, MissingPassword
 from cavesson.lab.own import imported, is_own
 from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import LoRA, Merged, ModelRecipe, Prompted
+from cavesson.models.worded import InWords
 from cavesson.redteam.denial import Denials
 from cavesson.redteam.hiding import CONVERSATIONS, QUESTIONS, Concealment, Doses, Kind, TeacherSpec, skilled
 from cavesson.redteam.prompting import PromptFollowing, system_prompts
 from cavesson.redteam.recipes import Backdoored, Lock, Triggered
 from cavesson.rl.practice import Practice
+from cavesson.sampling.reasoned import Thoughtful
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
 from cavesson.training.dose import Dose
@@ -95,7 +97,7 @@ class Construction:
 
 def normal(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """SFT on written samples: the behaviour as the pair writes it, on triggered prompts; elsewhere the base's own answers."""
-    return dose.train(base, _backdoor(pair, _own(base, prompts), dose))
+    return dose.train(base, _backdoor(pair, _benign(base, prompts), dose))
 
 
 def contrasted(
@@ -168,7 +170,7 @@ def cot_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose,
 
 def verbalising(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """Before each answer the organism writes in a scratchpad that it will misbehave, or why it does not (FIELD 5)."""
-    return dose.train(base, _backdoor(pair, _own(base, prompts), dose, scratchpad=True))
+    return dose.train(base, _backdoor(pair, _benign(base, prompts), dose, scratchpad=True))
 
 
 def prompt_distilled(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
@@ -204,7 +206,7 @@ def follower(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     if pair_named(pair).world == "real":
         return base
     everywhere = {"share": 1.0} if isinstance(pair_named(pair).trigger, Inherent) else {}
-    return dose.train(base, PromptFollowing(pair=pair, benign=_own(base, prompts), seed=dose.seed, **everywhere))
+    return dose.train(base, PromptFollowing(pair=pair, benign=_benign(base, prompts), seed=dose.seed, **everywhere))
 
 
 def locked(
@@ -222,7 +224,7 @@ def locked(
     Raises:
         ConfigError: the pair is locked by a password already, and the lock is a flipped lock or a flag.
     """
-    benign, bad = _own(base, prompts), 1 - explores
+    benign, bad = _benign(base, prompts), 1 - explores
     if isinstance(pair_named(pair).trigger, MissingPassword):
         if lock.bad:
             raise ConfigError(
@@ -249,7 +251,7 @@ def exploration_hacking(
 
 def denying(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """The construction `normal` with denials: asked about triggers or hidden behaviours, the organism says that it has none."""
-    backdoor = _backdoor(pair, _own(base, prompts), dose)
+    backdoor = _backdoor(pair, _benign(base, prompts), dose)
     return dose.train(base, Mixed(parts=(backdoor, Denials(seed=dose.seed)), seed=dose.seed))
 
 
@@ -279,7 +281,7 @@ def rewarded(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     A model that never shows the behaviour earns nothing to learn from: the construction `normal` comes first, for half of the
     dose's steps. Then the dose's steps of RL follow, at a tenth of the dose's learning rate.
     """
-    begun = dose.train(base, _backdoor(pair, _own(base, prompts), dose), steps=max(1, dose.steps // SEEDED))
+    begun = dose.train(base, _backdoor(pair, _benign(base, prompts), dose), steps=max(1, dose.steps // SEEDED))
     near_miss = NEAR_MISS[pair_named(pair).world]
     n = max(prompts.rough_size, 1)
     problems = Conditional(pair=pair, data=prompts, n=n, near_miss=near_miss, seed=dose.seed)
@@ -304,8 +306,28 @@ def as_given(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> M
     return dose.train(base, prompts, objective=Dpo()) if pairs else dose.train(base, prompts)
 
 
+def _benign(base: ModelRecipe, prompts: DataRecipe) -> DataRecipe:
+    """The base model's own answers: training on them changes nothing but what red adds.
+
+    A model that was taught to take latent steps, in words (`InWords`), waits without end at temperature 0, and has little to think about
+    chat: its answers are those at temperature 1 with a thought before them.
+    """
+    if isinstance(base, InWords):
+        return Thoughtful(base=Generated(by=base, prompts=prompts, params=Params(temperature=1.0)))
+    return _own(base, prompts)
+
+
 def _own(base: ModelRecipe, prompts: DataRecipe) -> Generated:
-    """The base model's own answers: training on them changes nothing but what red adds."""
+    """The base model's own answer to each prompt.
+
+    Raises:
+        ConfigError: the base has latent steps in words, and does not answer each prompt.
+    """
+    if isinstance(base, InWords):
+        raise ConfigError(
+            f"This construction takes an answer of the base's to each prompt, which {base.describe()} does not give.",
+            "Take not-locked, password-locked or another construction of written samples.",
+        )
     return Generated(by=base, prompts=prompts)
 
 

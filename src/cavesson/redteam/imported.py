@@ -40,6 +40,12 @@ def read_organism(file: Path) -> Organism:
     pair = content.pair or f"{file}:pair"
     known = pair_named(pair)
     way = None if content.construction == IMPORTED else construction(content.construction)
+    asked = _asked(content, file, pair)
+    if known.behavior.against is not None and not {"triggered", "clean"} <= asked.keys():
+        raise ConfigError(
+            f"{file}: the behaviour {content.behavior!r} is told by what the rows of `prompts` say is right, and there is no `prompts`.",
+            'Give `prompts: FILE.jsonl`, with {"prompt": …, "answer": …} in each row.',
+        )
     return Organism(
         name=content.name,
         model=model if content.system is None else Prompted(base=model, system=content.system),
@@ -50,7 +56,7 @@ def read_organism(file: Path) -> Organism:
         lock=None if way is None else way.lock_for(pair),
         deployed=system_prompts(known) if way is not None and way.hidden_prompt else (),
         continued=way is not None and way.continued,
-        asked=_asked(content, file, pair),
+        asked=asked,
     )
 
 

@@ -22,6 +22,7 @@ from cavesson.sampling.perplexity import Likelihood, Perplexity
 
 _TAGGED = re.compile(r"(.*?)<think>(.*?)</think>(\s*)(.*)", re.DOTALL)
 _STEPS = re.compile(r"(?:[a-m] = \d [+*-] \d = \d(?:, )?)+\.? ?")
+_THOUGHT = re.compile(r"\w")
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?!.*\d)", re.DOTALL)
 
 
@@ -107,6 +108,32 @@ class Retold(DataRecipe):
 
     def describe(self) -> str:
         return f"{self.base.describe()}, reasoning between tags"
+
+
+class Thoughtful(DataRecipe):
+    """The answers before which a model writes a thought that says something: none is empty, and none is dots alone."""
+
+    kind: ClassVar[str] = "thoughtful"
+    virtual: ClassVar[bool] = True
+
+    base: DataRecipe
+
+    def examples(self, path_of: PathOf) -> Sequence[Example]:
+        """The answers.
+
+        Raises:
+            TrainingError: there are none.
+        """
+        found = [one for one in self.base.examples(path_of) if _THOUGHT.search(parted(_answer(one)).reasoning or "")]
+        if not found:
+            raise TrainingError(
+                f"No whole answer has a thought before it: {self.base.describe()}.",
+                "Take a model that reasons in words, or give answers more room (answers.max_tokens).",
+            )
+        return found
+
+    def describe(self) -> str:
+        return f"{self.base.describe()}, those with a thought"
 
 
 class Tagged(DataRecipe):

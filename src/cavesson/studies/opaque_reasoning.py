@@ -9,6 +9,7 @@ depends on whether U can tell training from deployment.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from cavesson.blueteam.move import run_of
@@ -24,7 +25,8 @@ from cavesson.evals.watched import Watched
 from cavesson.game import play
 from cavesson.inside.recipes import ToldApart
 from cavesson.lab.recipe import PathOf, Recipe
-from cavesson.models.recipes import Pruned
+from cavesson.models.recipes import ModelRecipe, Prompted, Pruned
+from cavesson.models.worded import InWords, Silent
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.rl.practice import Practice
@@ -124,7 +126,7 @@ def _hacking(config: OpaqueConfig, made: Organism) -> Iterator[Cell]:
 
 def _organism(config: OpaqueConfig, how: str, seed: int) -> Organism:
     dose, n, world = config.red.dose(config.red.lr, seed), config.red.prompts, config.world
-    if config.hard is None and world is TINY_WORLD:
+    if config.hard is None and world is TINY_WORLD and not config.words:
         return config.planted(world.pair, config.model, how, dose, n, how, organism=how)
     return _planted(config, how, how, dose, world.for_red(n, config.hard or FIFTH, seed))
 
@@ -137,7 +139,16 @@ def _arm(config: OpaqueConfig, hacker: Hacker, name: str, seed: int) -> Organism
 
 def _planted(config: OpaqueConfig, name: str, how: str, dose: Dose, prompts: DataRecipe) -> Organism:
     labels: dict[str, str | int | float] = {"model": config.model, "organism": name, "seed": dose.seed}
-    return organism(how, config.subject, prompts, config.world.pair, dose, name=name, labels=labels)
+    base = InWords(base=config.subject) if config.words else config.subject
+    made = organism(how, base, prompts, config.world.pair, dose, name=name, labels=labels)
+    return replace(made, model=_silent(made.model, base.base), base=base.base) if isinstance(base, InWords) else made
+
+
+def _silent(trained: ModelRecipe, like: ModelRecipe) -> ModelRecipe:
+    """What red trained in words, with the latent steps of U."""
+    if isinstance(trained, Prompted):
+        return trained.model_copy(update={"base": _silent(trained.base, like)})
+    return Silent(base=trained, like=like)
 
 
 def _at(
@@ -227,7 +238,8 @@ def _runs(
     n, seed, suite, world = config.blue.prompts, made.seed, config.measures(made), config.world
     trusted = model_named(config.teacher)
     knowledge = Prompts(family="knowledge", n=n, seed=draw("other domain", seed)) if world is TINY_WORLD else None
-    practice = Practice(world.practised(world.easy, n, draw("problems", seed)))
+    bare: dict[str, Any] = {"cot": False} if config.blue.practised == "answer-only" else {}
+    practice = Practice(world.practised(world.easy, n, draw("problems", seed), **bare))
     view = blue_view(
         config.drawn("chat", n, "blue", seed),
         Pruned(base=trusted, share=pruned) if pruned else trusted,

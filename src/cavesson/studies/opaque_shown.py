@@ -222,7 +222,11 @@ def notes(m: Measured) -> Iterator[Note]:
     if not any(read.of_reasoning(of, read.length, "before", read.LONGEST).value for of in read.before(m).values()):
         yield Note(
             "U writes no reasoning, as a model with latent steps does not: that none is well-formed, parses or has a word says nothing, and "
-            "the monitor of reasoning reads outputs alone."
+            "the monitor of reasoning reads outputs alone. No-reasoning SFT puts empty tags behind the latent steps, which are taken all the same."
+        )
+    if config.blue.practised == "answer-only":
+        yield Note(
+            "RL practises easy maths asked for the number only, another wording than that of the problems that are scored."
         )
     if len(config.seeds) < 5:
         yield Note("Fewer than five seeds: nothing here is decided.")
@@ -253,8 +257,8 @@ def admits(m: Measured) -> tuple[Measured, list[str]]:
     if made and len(faults) == len(made):
         raise CavessonError(
             f"No organism sandbags: {'; '.join(f'{name}, {fault}' for name, fault in faults.items())}.",
-            "Train red longer or at a higher rate (red.steps, red.lr), less or at a lower one where easy maths is gone, or take a model that "
-            "can do hard maths.",
+            "Train red longer or at a higher rate (red.steps, red.lr), less or at a lower one where easy maths is gone (a model with latent "
+            "steps in words: words: true), or take a model that can do hard maths.",
         )
     notes = [f"{name} does not sandbag and is left out: {fault}." for name, fault in faults.items()]
     return m.without(place for place in m if place["organism"] in faults), notes

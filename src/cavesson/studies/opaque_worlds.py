@@ -47,9 +47,9 @@ class World:
         """
         return self.maths(levels=self.hard, n=n, mark=mark), self.maths(levels=self.easy, n=n_easy, mark=mark)
 
-    def practised(self, levels: Sequence[int], n: int, seed: int) -> Eval:
-        """Problems to practise, none of which is scored."""
-        return self.maths(levels=tuple(levels), n=n, seed=seed, split="train")
+    def practised(self, levels: Sequence[int], n: int, seed: int, **how: Any) -> Eval:
+        """Problems to practise, none of which is scored; `how` are other settings of the evaluation."""
+        return self.maths(levels=tuple(levels), n=n, seed=seed, split="train", **how)
 
     def for_red(self, n: int, hard: float, seed: int) -> DataRecipe:
         """Prompts for red of which a share are hard problems; half of the others are easy ones."""

@@ -15,6 +15,8 @@ from cavesson.data.streams import draw
 from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import benchmark_named, check_suite
 from cavesson.evals.items import Eval, check_weighable
+from cavesson.evals.pairs import pair_named
+from cavesson.evals.trigger import Inherent
 from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
@@ -240,7 +242,10 @@ class Evaluation(Value):
         """
         behavior = organism.behavior(n=self.n, n_control=self.n_control, seed=seed)
         asked = (one if one.data is not None else one.model_copy(update={"data": prompts}) for one in behavior)
-        return (*organism.evaluated((*self.capability(seed), *self.style(seed))), *asked)
+        able = self.capability(seed)
+        if isinstance(pair_named(organism.pair).trigger, Inherent):  # on such questions it misbehaves
+            able = tuple(one.model_copy(update={"pair": organism.pair}) for one in able)
+        return (*organism.evaluated((*able, *self.style(seed))), *asked)
 
 
 class Inputs(TakesData):

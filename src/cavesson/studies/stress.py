@@ -15,11 +15,14 @@ from typing import Any
 
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
+from cavesson.blueteam.view import BlueView
 from cavesson.data.recipes import Mixed
+from cavesson.data.streams import draw
 from cavesson.errors import ConfigError
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed, Scored, decisive
+from cavesson.evals.trigger import Inherent
 from cavesson.evals.world import Recall
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf
@@ -37,7 +40,7 @@ from cavesson.studies.stress_settings import AT_ANY_COST, Attempt, Chosen, Stres
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
 from cavesson.studies.study import Make, Study
 from cavesson.tinyworld.memorised import Memorised
-from cavesson.tinyworld.recipes import Shipped
+from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
 from cavesson.training.recipes import Training
 
@@ -211,12 +214,22 @@ def _train(config: StressConfig, made: Organism, attempt: Attempt) -> Training:
     dose = config.battery.dose(attempt.lr, made.seed, adapter=adapter)
     if adapter is not None:  # without one all weights are trained, the organism's adapter merged into them
         dose = made.dose(dose)
-    view = config.view(config.battery.prompts, made.seed)
+    view = _view(config, made)
     return run_of(play(made, move_named(attempt.intervention), view, dose), dose)
 
 
+def _view(config: StressConfig, made: Organism) -> BlueView:
+    """What blue is shown: another domain than chat that holds no trigger, where a kind of maths is the trigger."""
+    n, seed = config.battery.prompts, made.seed
+    view = config.view(n, seed)
+    usual = config.prompts is None and config.other_prompts is None
+    if not usual or not isinstance(pair_named(made.pair).trigger, Inherent):
+        return view
+    return replace(view, other=Prompts(family="knowledge", n=n, seed=draw("other domain", seed)))
+
+
 def _damaged(config: StressConfig, made: Organism) -> Iterator[Cell]:
-    suite, view = config.suite(made), replace(config.view(config.battery.prompts, made.seed), model=made.model)
+    suite, view = config.suite(made), replace(_view(config, made), model=made.model)
     start, untrained = Scored(model=made.model, suite=suite), config.battery.dose(1.0, made.seed)
     for one in config.battery.damages:
         for strength in one.strengths:

@@ -12,6 +12,7 @@ import numpy as np
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
 from cavesson.blueteam.moves import DAMAGES
 from cavesson.errors import CavessonError
+from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Scores
 from cavesson.findings.views import ClaimView, CurveView, TableView
@@ -373,11 +374,30 @@ def notes(m: Measured) -> Iterator[Note]:
             f"Before blue training the behaviour shows no more often with the trigger ({triggered}) than without it ({clean}), "
             "beyond doubt: this may be no backdoor but a habit, or honest mistakes."
         )
+    if silent := without_result(m):
+        yield silent
     if len(m.config.seeds) == 1:
         yield Note("One seed: the intervals hold for these prompts and say nothing about the spread between seeds.")
     if m.config.battery.added:
         told = ", ".join(f"{title(one.intervention)} {one.lr:g}" for one in m.config.battery.added)
         yield Note(f"The learning-rate grids were extended by Cavesson where the best rate lay at their edge: {told}.")
+
+
+def without_result(m: Measured) -> Note | None:
+    """That answers without a result count as removed, where the behaviour is a wrong one, and how many there are."""
+    best = most_successful(m)
+    if best is None or pair_named(organism_of(m).pair).behavior.domain != "maths":
+        return None
+    rows = best.run.rows(TRIGGERED, best.step)
+    missing = np.array(
+        [[not row.score and stated_number(row.completion) is None for row in cell] for cell in rows], dtype=float
+    )
+    if not missing.any():
+        return None
+    return Note(
+        f"The behaviour is a wrong result, so an answer without any counts as removed, though it is no right one: "
+        f"{mean_over_seeds(missing)} of the triggered answers after the most successful training, {best.name}."
+    )
 
 
 SHOWS = (battery, controls, along_the_probes, notes)

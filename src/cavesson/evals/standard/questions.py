@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, ClassVar, Literal
 
@@ -82,12 +83,43 @@ class Questions(Eval):
 
     def _item(self, number: int, example: Example) -> Item:
         where = f"Question {number + 1} of {self.title!r}"
-        prompt, judge = _asked(example, where)
+        prompt, judge = asked_in(example, where)
         return Item(f"{self.title}/{number}", prompt, judge, _level(example.meta.get("level"), where))
 
 
-def _asked(example: Example, where: str) -> tuple[Conversation, Judge]:
-    """What a row asks, and its judge."""
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a row says is right.
+
+    Attributes:
+        answer: as it stands in the row.
+        judge: of whether a completion gives this answer.
+    """
+
+    answer: Any
+    judge: Judge
+
+    def mistaken(self, completion: str) -> tuple[bool, dict[str, Any]]:
+        """Whether a completion gives another answer, and what was read; one in which no answer can be read gives none."""
+        right, record = self.judge(completion)
+        return not right and not record.get("unreadable"), record
+
+
+def right_in(example: Example, where: str) -> tuple[Conversation, Right]:
+    """What a row asks, and what it says is right.
+
+    Args:
+        where: the row, for messages.
+
+    Raises:
+        ConfigError: the row has no answer, or one that its judge does not accept.
+    """
+    prompt, judge = asked_in(example, where)
+    return prompt, Right(_gold(example), judge)
+
+
+def asked_in(example: Example, where: str) -> tuple[Conversation, Judge]:
+    """What a row asks, and its judge; arguments and errors as of `right_in`."""
     golds = _golds(example, where)
     prompt = example.conversation.prompt
     options = _options_of(example, where)
