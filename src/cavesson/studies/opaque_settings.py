@@ -336,4 +336,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
+    "methods": {
+        "seeds": [0, 1, 2, 3, 4],
+        "organisms": ["prompted-static", "prompted-dynamic", "verbalising"],
+        "hard": 0.625,
+        "red": {"lr": 2e-3},
+        "blue": {
+            "interventions": ["own-outputs", "own-reasoning", "pirate", "other-domain", "edited", "weighted"],
+            "trained": [{"lrs": [2e-3]}],
+            "probes": [45],
+        },
+        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
+    },
 }  # fmt: skip
