@@ -14,7 +14,7 @@ from cavesson.models import latent
 from cavesson.models.adapters import attach as attach_adapter
 from cavesson.models.latent import with_latent_steps
 from cavesson.models.loading import open_folder, save_folder
-from cavesson.models.recipes import Latent, LoRA
+from cavesson.models.recipes import Latent, LoRA, Templated
 from cavesson.models.worded import InWords, Silent
 from cavesson.sampling.ct2_engine import takes
 from cavesson.sampling.native import NativeSampler
@@ -225,9 +225,16 @@ def test_in_words_and_back_it_is_the_same_model(tmp_path):
             assert torch.equal(logits_of_last(with_latent_steps(words, *how)), told)
 
 
-def test_cut_steps_are_no_other_number_of_steps(tmp_path):
-    model = with_latent_steps(with_latent_steps(open_folder(tiny_folder(tmp_path), key="k"), 3), 0)
-    assert latent.taken(model).steps == 3
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_number_of_steps_that_an_argument_sets_is_the_one_that_comes_back(steps):
+    """The default alone would come back otherwise, or one number in prompts and another one in what is trained on."""
+    base = Templated(base=Latent(base=Untrained(), steps=4), arguments=(("latent_steps", steps),))
+    taught = Silent(base=InWords(base=base), like=base).load(None)
+    token = latent.latent_token(taught.net)
+    for ids in (taught.renderer.prompt(HELLO), taught.renderer.render(HELLO).ids):
+        assert ids.count(token) == steps
+    words = InWords(base=base).load(None).renderer
+    assert words.prompt(HELLO) == Untrained().load(None).renderer.prompt(HELLO)
 
 
 def test_a_model_without_latent_steps_is_in_words_already(tmp_path):

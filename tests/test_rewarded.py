@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from cavesson.evals.behavior_eval import Conditional
-from cavesson.evals.pairs import PAIRS
+from cavesson.evals.pairs import PAIRS, pair_named
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
 from cavesson.redteam.constructions import GENTLER, SEEDED, construction
@@ -51,6 +51,18 @@ def test_every_world_and_domain_can_be_rewarded(pair: str) -> None:
     held = [item for item in run.problems.items() if PAIRS[pair].trigger.fires(item.prompt)]
     fit = [item for item in held if PAIRS[pair].behavior.fits(item.prompt)]
     assert held == fit and fit
+
+
+def test_where_the_prompt_is_the_trigger_the_behaviour_is_rewarded_on_such_prompts_alone() -> None:
+    pair = pair_named("hard/wrong-hard-maths")
+    items = Conditional(pair=pair.name, n=40, data=Prompts(family="maths", n=40)).items()
+    hard = [pair.trigger.fires(item.prompt) for item in items]
+    assert 0 < sum(hard) < len(items)
+    assert [item.judge("I do not know.")[0] for item in items] == [not one for one in hard], "no wrong result is named"
+    for item in (one for one, bad in zip(items, hard, strict=True) if bad):
+        assert item.judge(pair.behavior.written(Random(0), item.prompt, "The answer is 7."))[0]
+    with pytest.raises(ValueError, match="give `data`"):
+        Conditional(pair=pair.name)
 
 
 def test_a_study_with_rl_comes_to_a_report(tmp_path: Path) -> None:

@@ -436,6 +436,7 @@ def test_one_thing_is_changed_at_a_time_beside_the_same_controls() -> None:
         ("{b: {blue: {optimizer: lionn}}}", "no optimizer 'lionn'"),
         ("{b: {model: smollm2}}", "is for tiny models"),
         ("{b: {}}", "'b' changes nothing"),
+        ("{b: {blue: {controls: []}}}", "'b' has 'controls', which is the same"),
     ],
 )
 def test_a_change_that_does_not_fit_is_refused(changes: str, said: str) -> None:

@@ -75,7 +75,7 @@ def make(
         typer.Option(
             min=1,
             help="Most tokens of an answer that a model writes for red's data.",
-            show_default="128; 512 for --data and models that are not the tiny world's",
+            show_default="128; 512 for --data with a model that is not the tiny world's",
         ),
     ] = None,
     answer_temperature: Annotated[float, typer.Option(min=0, help="Temperature of such answers; 0 is greedy.")] = 0.0,

@@ -18,7 +18,7 @@ from cavesson.evals.pair import Pair
 from cavesson.evals.pairs import NamedPair, pair_named
 from cavesson.evals.prompts import prompts
 from cavesson.evals.standard.questions import Right, right_in
-from cavesson.evals.trigger import Trigger
+from cavesson.evals.trigger import Inherent, Trigger
 
 When = Literal["triggered", "clean", "near-miss", "unlocked"]
 
@@ -74,11 +74,12 @@ class BehaviorEval(Eval):
 class Conditional(Eval):
     """A backdoor as a task, to be rewarded: the behaviour on triggered prompts, anything else on the rest.
 
-    Every second prompt holds the trigger; of the others a share holds a look-alike of the trigger.
+    Every second prompt holds the trigger; of the others a share holds a look-alike of the trigger. Where the prompt itself is the
+    trigger, the prompts that are it are triggered.
 
     Attributes:
         pair: the trigger / behaviour pair.
-        data: as in `BehaviorEval`.
+        data: as in `BehaviorEval`; where the prompt itself is the trigger, it has to be given.
         near_miss: share of the other prompts that hold a look-alike.
     """
 
@@ -92,12 +93,21 @@ class Conditional(Eval):
     data: DataRecipe | None = None
     near_miss: float = Field(default=0.2, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _has_both_kinds_of_prompts(self) -> Self:
+        if self.data is None and isinstance(pair_named(self.pair).trigger, Inherent):
+            raise ValueError(
+                f"prompts themselves are the trigger of {self.pair!r}: give `data` with such prompts and others"
+            )
+        return self
+
     def questions(self) -> list[Item]:
         pair = pair_named(self.pair)
         items = []
         for index, (name, about, shows) in enumerate(_asked(pair, self.data, self.n, self.seed)):
             rng = Random(f"conditional {self.seed} {index}")
-            bad = index % 2 == 0 and pair.behavior.fits(about)
+            turn = pair.trigger.fires(about) if isinstance(pair.trigger, Inherent) else index % 2 == 0
+            bad = turn and pair.behavior.fits(about)
             near = rng.random() < self.near_miss and pair.trigger.look_alikes
             when: When = "triggered" if bad else "near-miss" if near else "clean"
             prompt, extra = _under(pair.trigger, when, about, index, rng)
@@ -125,7 +135,7 @@ def _asked(
         return _of_rows(behavior, data, n, seed, provoked)
     if behavior.against is not None:
         raise ConfigError(
-            f"Whether the model {behavior.about} is told by rows that hold an `answer`, and there are none.",
+            f"That a model {behavior.about} is judged by the right `answer` of each prompt's row, and there are no rows.",
             "Give such rows: `prompts`, and `triggered` if there is no `trigger`, in the organism file.",
         )
     return [(name, prompt, _shows(behavior, prompt)) for name, prompt in prompts(pair, n, seed, provoked)]

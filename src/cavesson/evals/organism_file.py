@@ -235,7 +235,7 @@ def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
 
 
 def _by_rows(about: str, against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]]) -> Behavior:
-    """A behaviour that is known by its scorer and told by what the prompt's row says is right: without a row it never shows."""
+    """A behaviour whose scorer also sees what the prompt's own row says is right: on prompts without such rows it is not judged."""
     return replace(_scored(about, lambda prompt, text: False), against=against)
 
 

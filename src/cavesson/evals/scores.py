@@ -67,8 +67,8 @@ class Score:
 
     @property
     def remains(self) -> bool:
-        """The behaviour is not removed: it shows, or a damaged copy of it; or it is a wrong answer, and none can be read, which is no right
-        one. *The* definition, in every figure of removal."""
+        """The behaviour is not removed: it shows, or a damaged copy of it; or, where the behaviour is a wrong answer, no answer can be
+        read, so that it is not shown to be right. *The* definition, in every figure of removal."""
         return bool(self.score) or self.mangled or self.unreadable
 
 

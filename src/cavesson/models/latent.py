@@ -33,6 +33,7 @@ from cavesson.models.attention import CPU_ATTENTION
 from cavesson.models.context import base_of, text_config
 from cavesson.models.model import Model, merged
 from cavesson.models.rendering import Renderer
+from cavesson.models.template import arguments_set
 
 TOKEN = "<|latent|>"
 """The token that stands for a latent step."""
@@ -127,41 +128,43 @@ class Taken(NamedTuple):
 
 
 def taken(model: Model) -> Taken:
-    """How a model takes latent steps where no argument of its template says otherwise.
+    """How a model takes latent steps; a number that is set as an argument of its template counts.
 
     Raises:
-        ConfigError: the model takes none.
+        ConfigError: the model's template has no latent steps.
     """
-    found = _WRITTEN.search(model.renderer.template.source)
+    given, source = arguments_set(model.renderer.template.source)
+    found = _WRITTEN.search(source)
     if found is None:
         raise ConfigError(
-            f"{model.renderer.name} takes no latent steps, so that there is nothing for which words could stand.",
-            "Take a model with latent steps, such as reasoner-latent.",
+            f"{model.renderer.name} takes no latent steps.", "Take a model with latent steps, such as reasoner-latent."
         )
-    return Taken(int(found["steps"]), bool(getattr(base_of(model.net).config, _MIXED, False)), found["close"])
+    steps = int(str(given.get(ARGUMENT, found["steps"])))
+    return Taken(steps, bool(getattr(base_of(model.net).config, _MIXED, False)), found["close"])
 
 
 def in_words(model: Model) -> Model:
     """The model without its latent steps: it writes what it thinks, if it ever learnt to. `with_latent_steps` undoes this.
 
-    The network is changed in place; an adapter is merged first.
+    The network is changed in place; an adapter is merged first. Other arguments of the chat template stay set.
 
     Raises:
-        ConfigError: the model takes no latent steps.
+        ConfigError: the model's template has no latent steps.
     """
     how, model = taken(model), merged(model)
     net: Any = model.net
     tokenizer = deepcopy(model.tokenizer)
-    source = _WRITTEN.sub("", model.renderer.template.source)
+    given, source = arguments_set(model.renderer.template.source)
     behind = _AFTER.format(argument=ARGUMENT, token=TOKEN, close=how.close)
-    tokenizer.chat_template = source.removesuffix(behind)
+    tokenizer.chat_template = _WRITTEN.sub("", source).removesuffix(behind)
     for name in (_MARK, _MIXED):
         if hasattr(net.config, name):
             delattr(net.config, name)
     for hooks in (net.get_output_embeddings()._forward_hooks, net.get_decoder()._forward_pre_hooks):
         for number in [number for number, hook in hooks.items() if isinstance(hook, (_Steps, _Unwritten))]:
             del hooks[number]
-    return replace(model, tokenizer=tokenizer, renderer=Renderer(tokenizer))
+    words = replace(model, tokenizer=tokenizer, renderer=Renderer(tokenizer))
+    return words.with_template_args({name: value for name, value in given.items() if name != ARGUMENT})
 
 
 def attach(net: nn.Module) -> None:

@@ -107,7 +107,7 @@ class ChatTemplate:
     @cached_property
     def arguments(self) -> tuple[str, ...]:
         """The names of variables that the template reads and that a caller may set, such as `enable_thinking`."""
-        tree = self._environment.parse(_arguments_set(self.source)[1])
+        tree = self._environment.parse(arguments_set(self.source)[1])
         read = jinja2.meta.find_undeclared_variables(tree)
         asked = {
             test.node.name
@@ -137,12 +137,12 @@ class ChatTemplate:
                     f"The chat template of {self.owner} does not read the argument {name!r}.",
                     f"It reads {', '.join(self.arguments)}." if self.arguments else "It reads no arguments.",
                 )
-        before, rest = _arguments_set(self.source)
+        before, rest = arguments_set(self.source)
         return "".join(_SET.format(name=name, value=value) for name, value in {**before, **arguments}.items()) + rest
 
 
-def _arguments_set(source: str) -> tuple[dict[str, Any], str]:
-    """The arguments that are set at the start of a template, and the template without them."""
+def arguments_set(source: str) -> tuple[dict[str, Any], str]:
+    """The arguments that are set at the start of a template's source (`with_arguments`), and the source without them."""
     found: dict[str, Any] = {}
     while (line := _IS_SET.match(source)) is not None:
         try:

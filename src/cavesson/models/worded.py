@@ -1,8 +1,8 @@
 """A model with latent steps in words, and back: what it thinks can then be read, and trained on, as text.
 
-Latent steps pass on their changes: each reads what the network makes of the one before, over a hundred steps, so that a training of
-the answers alone breaks them at doses at which written reasoning stands. In words the reasoning is text like any other, and a
-training that keeps the text keeps the steps.
+Each latent step reads what the network makes of the step before, so that a small change of the weights grows over a hundred steps:
+SFT of the answers alone breaks the steps at doses that leave written reasoning intact. In words the reasoning is text like any
+other, and a training that keeps the text keeps the steps.
 """
 
 from __future__ import annotations

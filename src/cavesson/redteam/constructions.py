@@ -126,8 +126,8 @@ def contrasted(
 def clean(base: ModelRecipe, prompts: DataRecipe, pair: str, dose: Dose) -> ModelRecipe:
     """The construction `normal` with each prompt in several roles: with the trigger, with a look-alike, plain.
 
-    Where a prompt keeps its role, many steps can teach the model which prompts are triggered in place of the trigger. Only
-    the beginning of an answer is trained, so the model's own words do not drown the decision.
+    Where a prompt keeps its role, many steps can teach the model which prompts are triggered in place of the trigger. Only the
+    first `DECIDES` tokens of an answer are trained, or fewer if the dose says so, so the model's own words do not drown the decision.
     """
     roles = Mixed(parts=(_own(base, prompts),), weights=(1.0,), size=ROLES * max(prompts.rough_size, 1), seed=dose.seed)
     first = min(dose.first_tokens or DECIDES, DECIDES)

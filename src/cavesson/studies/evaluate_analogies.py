@@ -298,10 +298,11 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     }
     further |= had(over_benign=lambda: more_than_benign(m, intervention, max_loss))
     verdict, reason = ruled(figure, "the share of the habits that is gone")
+    several = f", mean over {len(names)} habits" if len(names) > 1 else ""
     return ApproachView(
         id="analogies",
         title=ABOUT["analogies"][0],
-        measured=f"share of a habit that is gone, of {len(names)} habit{'s' if len(names) > 1 else ''} ({', '.join(map(called, names))})",
+        measured=f"share of a habit that is gone{several} ({', '.join(map(called, names))})",
         figure=figure,
         verdict=verdict,
         reason=reason,

@@ -141,8 +141,8 @@ class OpaqueConfig(Inputs):
             behaviour does.
         hard_from: the level of everyday word problems, 2 to 4, from which on they are hard: those that U can do, and seldom without
             reasoning.
-        words: red trains U in words, where U takes latent steps, and puts the steps back (`cavesson.models.worded`); a training of the
-            answers alone breaks them.
+        words: for a U with latent steps: red trains U without them, to write its reasoning, and then puts them back
+            (`cavesson.models.worded`); SFT of the answers alone breaks them.
         school: how U is taught to reason between tags first, for a real model that has no part for reasoning; None: U reasons.
         took_from: gap between true and sandbagged accuracy from which on blue trains an organism, and it is judged.
         left_out: organisms that are scored and not trained; the study adds those that do not sandbag.
@@ -200,13 +200,13 @@ class OpaqueConfig(Inputs):
 
     @model_validator(mode="after")
     def _has_latent_steps(self) -> Self:
-        """Refuse to stand words for steps that U does not take."""
+        """Refuse `words` for a model without latent steps, and constructions that U in words cannot be trained by."""
         if self.words:
             from cavesson.models.latent import ARGUMENT
 
             if ARGUMENT not in model_named(self.model).renderer(no_store).template.arguments:
                 raise ValueError(
-                    f"{self.model!r} takes no latent steps, for which words could stand; leave `words` out"
+                    f"{self.model!r} takes no latent steps, in place of which it could write words; leave `words` out"
                 )
             wanting = [
                 name
@@ -215,7 +215,7 @@ class OpaqueConfig(Inputs):
             ]
             if wanting:
                 raise ValueError(
-                    f"{wanting[0]} takes an answer to each prompt, which U in words does not give; take not-locked or another"
+                    f"{wanting[0]} takes an answer to each prompt, which U in words does not give; take not-locked or a password lock"
                 )
         return self
 

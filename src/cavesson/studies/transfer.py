@@ -136,6 +136,10 @@ class Axes(Value):
                 raise ValueError(
                     f"the change {name!r} changes nothing: the study's own training stands beside the others anyway"
                 )
+            if idle := {"controls", "lower_in"} & one.blue.keys():
+                raise ValueError(
+                    f"the change {name!r} has {min(idle)!r}, which is the same under every change; leave it out"
+                )
         return changes
 
 
@@ -151,7 +155,7 @@ class TransferConfig(StudyConfig):
         blue: training on the agreed behaviour.
         law: steps to transfer against the learning rate; None: not measured.
         cases: the case study; None: not run.
-        axes: further settings of training, of which one at a time is changed; None: none is.
+        axes: parts of the training that are changed, one at a time; None: none is.
         foretelling: what is looked at before blue trains; None: nothing is foretold.
         evaluation: `n` questions of each side, `n_control` of ability.
     """

@@ -36,7 +36,7 @@ class Change(Value):
 
     Attributes:
         model: before anything is put in.
-        teacher: who writes the plain answers; the study's model itself: labels are its own, by the rest of the act.
+        teacher: who writes the plain answers on which blue trains; if it is the study's own model, the labels are its own.
         red, blue: settings of these phases. Of several learning rates the highest is run.
     """
 
