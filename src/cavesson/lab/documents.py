@@ -136,9 +136,8 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: Mapping[str,
         where = places.pop() if len(places) == 1 else where
         return f"{where}: the key {key!r} is missing.", "Add it."
     cause = getattr(detail.get("ctx", {}).get("error"), "__cause__", None)
-    told = (
-        cause if isinstance(cause, CavessonError) and cause.remedy else None
-    )  # an error of ours brings its own remedy
+    # an error of ours brings its own remedy
+    told = cause if isinstance(cause, CavessonError) and cause.remedy else None
     message = told.problem.rstrip(".") if told else in_words(detail)
     own = told and told.remedy[:1].upper() + told.remedy[1:]
     if not path:  # settings that do not go together: the message names them

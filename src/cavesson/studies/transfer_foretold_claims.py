@@ -13,6 +13,7 @@ from cavesson.studies.shown import claim
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
     LATER,
+    PREDICTED,
     REGISTERED,
     correlation,
     error_at,
@@ -27,7 +28,7 @@ Test = Callable[[Measured], ClaimResult]
 
 def _goes_with(name: str) -> Test:
     def test(m: Measured) -> ClaimResult:
-        sign = {**REGISTERED, **LATER}[name]
+        sign = PREDICTED[name]
         rule = above if sign.direction > 0 else below
         return rule(correlation(m, name), 0.2, f"the correlation over settings of transfer with the {sign.about}")
 
