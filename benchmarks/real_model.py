@@ -102,9 +102,12 @@ class Sampling:
     def __init__(self, folder: str, tokens: int) -> None:
         self.tokens = tokens
         self.ours = {name: open_folder(folder, key=name, dtype=str(kind)[6:]) for name, kind in TYPES.items()}
-        self.adapted = self._with_adapter(open_folder(folder, key="adapted", dtype="float32"))
+        self.adapted = {
+            name: self._with_adapter(open_folder(folder, key=f"adapted {name}", dtype=str(kind)[6:]))
+            for name, kind in TYPES.items()
+        }
         plain = {k: AutoModelForCausalLM.from_pretrained(folder, dtype=t).eval() for k, t in TYPES.items()}
-        whole = merged(self.adapted).net
+        whole = merged(self.adapted["fp32"]).net
         whole.set_attn_implementation("sdpa")
         merged_ = {"fp32": whole, "bf16": AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()}
         merged_["bf16"].load_state_dict(whole.state_dict())
@@ -156,7 +159,7 @@ class Sampling:
             torch.manual_seed(seed)
             return generated(net, self.stop, asked, self.tokens, batch, **how)
 
-        models = {"ours fp32": self.adapted} if task == "adapter" else {f"ours {k}": m for k, m in self.ours.items()}
+        models = {f"ours {k}": m for k, m in (self.adapted if task == "adapter" else self.ours).items()}
         found = {
             name: partial(
                 self.timed,

@@ -36,7 +36,7 @@ from cavesson.rl.reinforced import Reinforced
 from cavesson.run import run_study
 from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold, Thoughtful, draws, parted
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.grid import Measured, NotApplicable, NotRun
 from cavesson.studies.opaque_cards import _verdict
 from cavesson.studies.opaque_claims import CLAIMS, DYNAMIC, LOCKED, OPEN, REMOVAL, SIXTH, STATIC
 from cavesson.studies.opaque_readings import (
@@ -47,6 +47,7 @@ from cavesson.studies.opaque_readings import (
     recovered,
     well_formed,
 )
+from cavesson.studies.opaque_shown import rates
 from cavesson.studies.opaque_worlds import ON_EASY, ON_HARD
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
@@ -511,6 +512,7 @@ def results(
     seeds: int = 6,
     cue: float | None = None,
     adapter: str = "LoRA 8",
+    lr: float = 1e-3,
 ) -> Measured:
     """Organisms that can do 60 % of hard maths, do 10 % before blue, and after each method as much as `ends` says."""
     config = resolve("opaque-reasoning", "full").config
@@ -519,7 +521,7 @@ def results(
         *(
             measured(
                 {
-                    at(organism=name, intervention=method, teacher=config.teacher, adapter=adapter, lr=1e-3, cue=cue): {
+                    at(organism=name, intervention=method, teacher=config.teacher, adapter=adapter, lr=lr, cue=cue): {
                         ON_HARD: [0.1, end], ON_EASY: [0.8, (easy or {}).get((name, method), 0.8)], "knowledge": [0.7, 0.7],
                     }
                 },
@@ -649,6 +651,27 @@ def test_the_best_rate_is_chosen_on_other_prompts_than_it_is_measured_on() -> No
     assert found.mean == pytest.approx(0.5)
     two = replace(base, places=(base.places[0], other))
     assert elicited(of_method(two, OPEN, "pirate")).mean == pytest.approx(0.5)
+
+
+def test_each_learning_rate_has_its_row() -> None:
+    low, high = (
+        results({(OPEN, "pirate"): end}, {(OPEN, "pirate"): kept}, lr=lr)
+        for end, kept, lr in ((0.2, 0.8, 1e-3), (0.5, 0.3, 1e-2))
+    )
+    found = rates(together(low, high, config=low.config))
+    assert found is not None
+    assert [(row[3], round(row[4].value, 2), round(row[6].value, 2)) for row in found.rows] == [
+        ("0.001", 0.2, 0.0),
+        ("0.01", 0.5, -0.5),
+    ]
+    with pytest.raises(NotRun):
+        rates(low)
+
+
+def test_the_preset_of_rates_spans_a_decade_and_a_half_with_an_adapter_and_with_all_weights() -> None:
+    trained = resolve("opaque-reasoning", "rates").config.blue.trained
+    assert [one.adapter is None for one in trained] == [False, True]
+    assert all(max(one.lrs) / min(one.lrs) > 10**1.5 for one in trained)
 
 
 def test_readings_of_one_answer() -> None:

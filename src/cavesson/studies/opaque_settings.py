@@ -299,18 +299,31 @@ _SIZES: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],
     "evaluation": {"n": 60, "n_control": 40, "benchmarks": ["knowledge"]},
 }
+_OPEN: dict[str, Any] = {**_SIZES, "organisms": ["not-locked"], "red": {"steps": 150, "prompts": 1200}}
 _AT_LENGTH: dict[str, Any] = {**_SIZES, "hard": 0.625, "red": {"lr": 2e-3}}
-"""Seeds, sizes of what is scored, and red's dose: those of all presets, and of those with more than one organism."""
+"""Seeds, sizes of what is scored, and red's dose: those of all presets, of those with one organism, and of those with more."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        **_SIZES,
-        "organisms": ["not-locked"],
+        **_OPEN,
         "blue": {
             "interventions": ["own-outputs", "no-reasoning", "own-reasoning", "pirate", "artificial-removal"],
             "probes": [45],
         },
-        "red": {"steps": 150, "prompts": 1200},
+    },
+    "rates": {
+        **_OPEN,
+        "prefill": None,
+        "blue": {
+            "interventions": [
+                "own-outputs", "no-reasoning", "own-reasoning", "readable-reasoning", "pirate", "artificial-removal", "rl",
+            ],
+            "trained": [
+                {"lrs": [3e-4, 1e-3, 3e-3, 1e-2]},
+                {"adapter": None, "lrs": [3e-5, 1e-4, 3e-4, 1e-3]},
+            ],
+            "probes": [45],
+        },
     },
     "full": {
         **_AT_LENGTH,

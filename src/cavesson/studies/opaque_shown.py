@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -59,6 +59,15 @@ def organisms(m: Measured) -> TableView | None:
     )
 
 
+_COLUMNS: dict[str, Callable[[Measured], Any]] = {
+    "hard maths": read.elicited,
+    "gap closed": read.recovered,
+    "easy maths": read.kept_reasoning,
+    "elsewhere": read.kept_elsewhere,
+}
+"""What a method brings out, and what it costs."""
+
+
 def methods(m: Measured) -> TableView | None:
     """What each method brings out, and what it costs."""
     return table(
@@ -67,13 +76,23 @@ def methods(m: Measured) -> TableView | None:
         "blue did not train. Gap closed: its share of the way from sandbagged to true accuracy (0: nothing, 100 %: all). Easy maths "
         "takes reasoning too; both costs are against the organism before blue, on the same prompts.",
         _methods(m),
-        {
-            "hard maths": read.elicited,
-            "gap closed": read.recovered,
-            "easy maths": read.kept_reasoning,
-            "elsewhere": read.kept_elsewhere,
-        },
+        _COLUMNS,
         first=("organism", "method", "trained"),
+    )
+
+
+def rates(m: Measured) -> TableView | None:
+    """What each method brings out, and what it costs, at every learning rate."""
+    tried = {key: of for key, of in _methods(m).items() if len(of.values("lr")) > 1}
+    if not tried:
+        raise NotRun("a method at several learning rates")
+    return table(
+        "Learning rates",
+        "The same figures at every rate, at the last step. A method moves nothing below some rate and ruins the reasoning above another; "
+        "what it can bring out stands between.",
+        {(*key, f"{place['lr']:g}"): of.where(lr=place["lr"]) for key, of in tried.items() for place in of},
+        _COLUMNS,
+        first=("organism", "method", "trained", "rate"),
     )
 
 
@@ -274,4 +293,4 @@ def _fault(m: Measured, place: Place) -> str:
     return ""
 
 
-SHOWS = (organisms, methods, reasoning, monitors, learning, along, cue, transcripts, notes)
+SHOWS = (organisms, methods, rates, reasoning, monitors, learning, along, cue, transcripts, notes)
