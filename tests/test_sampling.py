@@ -25,13 +25,15 @@ from transformers import (
 from cavesson.chat import Conversation
 from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
+from cavesson.models.linear import weights_of
 from cavesson.models.model import Model
+from cavesson.models.products import Beside, Packed
 from cavesson.models.recipes import LoRA
 from cavesson.sampling import native
 from cavesson.sampling.bounds import fitting_seats
 from cavesson.sampling.llama import llama_of
 from cavesson.sampling.manner import manner_of
-from cavesson.sampling.native import NativeSampler
+from cavesson.sampling.native import NativeSampler, without_adapter
 from cavesson.sampling.reading import CACHE_NAMES, Reader
 from cavesson.sampling.sampler import Params
 from cavesson.sampling.window import Alike, Anew, Window
@@ -147,14 +149,51 @@ def test_the_short_llama_step_is_the_models_own(llama):
     assert torch.allclose(*logits, atol=1e-4)
 
 
+def adapted(config, dtype=torch.float32):
+    """A network with an adapter that changes its answers, on two of three products of attention and on one of the others."""
+    base = Model(net_of(config).to(dtype), None, Letters(), "test")  # type: ignore[arg-type]
+    net = attach(base, LoRA(rank=2, targets=("q_proj", "v_proj", "down_proj")), seed=0).net
+    for name, weight in net.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.3)
+    return net
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_adapter_beside_the_weights_gives_the_logits_of_the_network(dtype):
+    net = adapted(CONFIGS["llama"], dtype)
+    ids, mask = torch.randint(6, VOCABULARY, (4, 9)), torch.ones(4, 9, dtype=torch.long)
+    with torch.inference_mode():
+        found = llama_of(net).begin(Window(net.config, 4, 32), ids, mask, torch.arange(4), 9)
+        expected = net(ids).logits[:, -1]
+        with net.disable_adapter():
+            without = net(ids).logits[:, -1]
+    error, effect = (found - expected).abs().max(), (without - expected).abs().max()
+    assert error < (1e-4 if dtype == torch.float32 else effect / 10)
+
+
+def test_a_small_change_is_not_rounded_away_in_16_bits():
+    """The adapter of a model in bfloat16 stays beside the weights; merged into them, it would leave nothing of this one."""
+    net = adapted(CONFIGS["llama"], torch.bfloat16)
+    model = Model(net, None, Letters(), "test")  # type: ignore[arg-type]
+    assert without_adapter(model).net is net
+    matrix, factors = weights_of(net.base_model.model.model.layers[0].mlp.down_proj)
+    small = factors.b @ factors.a * 1e-4
+    assert torch.equal((matrix.float() + small).bfloat16(), matrix)
+    x = torch.randn(3, matrix.shape[1]).bfloat16()
+    beside = Beside(Packed(torch.zeros_like(matrix)), factors.a.bfloat16(), (factors.b * 1e-4).bfloat16())(x)
+    assert torch.allclose(beside.float(), x.float() @ small.T, rtol=0.1, atol=1e-5)
+
+
 def test_only_a_plain_llama_has_the_short_step(llama):
     other = {name: net_of(CONFIGS[name]) for name in ("qwen3", "gpt2")}
     biased = net_of(LlamaConfig(**SMALL, attention_bias=True))
     hooked = net_of(CONFIGS["llama"])
     hooked.model.layers[0].register_forward_hook(lambda *_: None)
-    adapted = attach(Model(net_of(CONFIGS["llama"]), None, Letters(), "test"), LoRA(rank=2), seed=0).net  # type: ignore[arg-type]
+    switched_off = adapted(CONFIGS["llama"])
+    switched_off.base_model.disable_adapter_layers()
     half = net_of(CONFIGS["llama"]).half()
-    for net in (*other.values(), biased, hooked, adapted, half):
+    for net in (*other.values(), biased, hooked, switched_off, half):
         assert llama_of(net) is None
     assert llama_of(llama) is not None and llama_of(net_of(CONFIGS["llama"]).bfloat16()) is not None
 

@@ -47,3 +47,16 @@ class Packed:
         if self.plain is not None:
             return torch.mm(x, self.plain.t())
         return _product(x, self.packed, None, "none", [], "")  # type: ignore[no-any-return]
+
+
+class Beside:
+    """A packed matrix `[O, D]` with a low-rank part beside it, which is added to the product and never to the matrix: in 16 bits most
+    small changes would be rounded away there."""
+
+    def __init__(self, matrix: Packed, a: Tensor, b: Tensor) -> None:
+        """`a`: `[R, D]`; `b`: `[O, R]`."""
+        self.matrix, self.a, self.b = matrix, a.detach().t().contiguous(), b.detach().t().contiguous()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[N, D]` to `[N, O]`."""
+        return self.matrix(x).addmm_(x @ self.a, self.b)

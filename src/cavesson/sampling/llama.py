@@ -9,35 +9,66 @@ the end of the last layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
-from cavesson.models.products import Packed
+from cavesson.models.linear import Factors, is_plain, weights_of
+from cavesson.models.products import Beside, Packed
 from cavesson.sampling.window import Window
 
 LEAST_BAND, MOST_BANDS = 16, 4
 """Least number of rows that a step's attention takes at once, and the number of times that it does."""
 
 
+Product = Callable[[Tensor], Tensor]
+"""Rows `[N, D]` times a matrix: `[N, O]`."""
+
+
 def llama_of(net: Any) -> Llama | None:
-    """The network's weights, ready for sampling; None for any network but a plain Llama on a CPU.
+    """The network's weights, ready for sampling; None for any network that does not fit."""
+    return Llama(net) if fits(net) else None
+
+
+def fits(net: Any) -> bool:
+    """Whether a network is a plain Llama on a CPU, with a plain LoRA or none.
 
     A plain Llama has ordinary linear layers without bias, and no hooks (they would not be called).
     """
-    if type(net) is not LlamaForCausalLM:
-        return None
-    linear = [module for name, module in net.named_modules() if name.endswith(("_proj", "lm_head"))]
-    plain = all(type(module) is nn.Linear and module.bias is None for module in linear)
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
-    types = {(weight.dtype, weight.device.type) for weight in net.parameters()}
-    usual = net.config.hidden_act == "silu" and types in ({(torch.float32, "cpu")}, {(torch.bfloat16, "cpu")})
-    return Llama(net) if plain and usual and not hooked else None
+    llama = net.base_model.model if isinstance(net, PeftModel) else net
+    if type(llama) is not LlamaForCausalLM or isinstance(llama.lm_head, LoraLayer):
+        return False
+    linear = [module for name, module in llama.named_modules() if name.endswith(("_proj", "lm_head"))]
+    own = [weight for name, weight in llama.named_parameters() if ".lora_" not in name]
+    types = {(weight.dtype, weight.device.type) for weight in own}
+    return (
+        llama.config.hidden_act == "silu"
+        and types in ({(torch.float32, "cpu")}, {(torch.bfloat16, "cpu")})
+        and all(map(is_plain, linear))
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    )
+
+
+def _product(*layers: nn.Module) -> Product:
+    """Layers with the same input as one product; adapters stand beside it."""
+    weights, adapters = zip(*map(weights_of, layers), strict=True)
+    matrix = Packed(torch.cat(weights))
+    if not any(adapters):
+        return matrix
+    found = [
+        one or Factors(w.new_zeros(0, w.shape[1]), w.new_zeros(len(w), 0), 1)
+        for w, one in zip(weights, adapters, strict=True)
+    ]
+    ups = torch.block_diag(*(one.b * one.scale for one in found))  # type: ignore[no-untyped-call]
+    return Beside(matrix, torch.cat([one.a for one in found]).to(weights[0]), ups.to(weights[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +76,19 @@ class _Layer:
     """A layer's weights; weights that multiply the same input stand in one matrix."""
 
     norm_in: Tensor
-    qkv: Packed  # [(heads + 2 key heads) * width, hidden]
-    out: Packed
+    qkv: Product  # to (heads + 2 key heads) * width
+    out: Product
     norm_mlp: Tensor
-    gate_up: Packed  # [2 * inner, hidden]
-    down: Packed
+    gate_up: Product  # to 2 * inner
+    down: Product
 
 
 class Llama:
     """A plain Llama; its matrices are copied, so it serves as long as the network's weights stay as they are."""
 
-    def __init__(self, net: LlamaForCausalLM) -> None:
+    def __init__(self, net: Any) -> None:
+        if isinstance(net, PeftModel):
+            net = net.base_model.model
         config = net.config
         self.model = net.model
         self.heads, self.key_heads = config.num_attention_heads, config.num_key_value_heads
@@ -70,11 +103,11 @@ class Llama:
         attention, mlp = layer.self_attn, layer.mlp
         return _Layer(
             norm_in=layer.input_layernorm.weight,
-            qkv=Packed(torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])),
-            out=Packed(attention.o_proj.weight),
+            qkv=_product(attention.q_proj, attention.k_proj, attention.v_proj),
+            out=_product(attention.o_proj),
             norm_mlp=layer.post_attention_layernorm.weight,
-            gate_up=Packed(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
-            down=Packed(mlp.down_proj.weight),
+            gate_up=_product(mlp.gate_proj, mlp.up_proj),
+            down=_product(mlp.down_proj),
         )
 
     def begin(self, keys: Window, ids: Tensor, mask: Tensor, seats: Tensor, end: int) -> Tensor:

@@ -339,6 +339,13 @@ PRESETS: dict[str, dict[str, Any]] = {
             "probes": [45],
         },
     },
+    "cue": {
+        **_AT_LENGTH,
+        "seeds": list(range(15)),
+        "cue": {"reliabilities": [0.5, 1.0]},
+        "prefill": None,
+        "blue": {"interventions": ["artificial-removal"], "trained": [{"lrs": [2e-3]}], "probes": [45]},
+    },
     "rl": {
         **_AT_LENGTH,
         "organisms": ["prompted-static", "not-locked"],

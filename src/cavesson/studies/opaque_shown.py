@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -252,17 +253,41 @@ def notes(m: Measured) -> Iterator[Note]:
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
-    """Per organism, the methods by the share of the gap that they close; and how the claims came out."""
+    """What each organism and the cue show, and how the claims came out."""
+    for told in (_of_organisms, _of_cue):
+        with suppress(NotRun):
+            yield from told(m)
+    yield tally(judged)
+
+
+def _of_organisms(m: Measured) -> Iterator[str]:
+    """Per organism, the methods by the share of the gap that they close.
+
+    Raises:
+        NotRun: there is no organism but that under a cue.
+    """
     found: dict[str, list[tuple[str, Estimate]]] = {}
     for (organism, name, trained), of in _methods(m).items():
-        try:
+        with suppress(NotRun, NotApplicable):
             found.setdefault(organism, []).append((f"{name} ({trained})", read.recovered(of)))
-        except (NotRun, NotApplicable):
-            continue
     for organism, all_of in found.items():
         ranked = sorted(all_of, key=lambda one: -one[1].value)[:5]
         yield f"Share of the gap of {organism} closed, most first: {'; '.join(f'{name} {each}' for name, each in ranked)}."
-    yield tally(judged)
+
+
+def _of_cue(m: Measured) -> Iterator[str]:
+    """What comes out under the least and under the most reliable cue.
+
+    Raises:
+        NotRun: there is no cue.
+    """
+    found = read.runs(m).where(cue=lambda value: value is not None)
+    organism, low, high = found.values("organism")[0], min(found.values("cue")), max(found.values("cue"))
+    for name in found.values("intervention"):
+        blind, told = (_under_cue(m, organism, name, at) for at in (low, high))
+        yield (
+            f"A cue tells training from deployment: {_title(name)} closes {blind} of the gap at a reliability of {low:g}, {told} at {high:g}."
+        )
 
 
 def admits(m: Measured) -> tuple[Measured, list[str]]:

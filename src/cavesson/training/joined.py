@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor
 
+from cavesson.models.linear import weights_of
 from cavesson.models.products import times
 
 
@@ -27,15 +27,10 @@ class Part:
 
 
 def _part(layer: Any, number: Callable[[Tensor], int]) -> Part:
-    if not isinstance(layer, LoraLinear):
-        return Part(number(layer.weight))
-    (name,) = layer.active_adapters
-    return Part(
-        number(layer.base_layer.weight),
-        number(layer.lora_A[name].weight),
-        number(layer.lora_B[name].weight),
-        layer.scaling[name],
-    )
+    weight, adapter = weights_of(layer)
+    if adapter is None:
+        return Part(number(weight))
+    return Part(number(weight), number(adapter.a), number(adapter.b), adapter.scale)
 
 
 class Group:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import LlamaForCausalLM
 
+from cavesson.models.linear import is_plain
 from cavesson.training.batches import Batch
 from cavesson.training.joined import Group, Part
 
@@ -68,31 +69,10 @@ def fits(net: nn.Module) -> bool:
     if any(module._forward_hooks or module._forward_pre_hooks for module in inside):
         return False
     layers = [module for name, module in llama.named_modules() if name.endswith("_proj")]
-    if not all(_is_plain(layer) for layer in [*layers, llama.lm_head]) or isinstance(llama.lm_head, LoraLinear):
+    if not all(is_plain(layer) for layer in [*layers, llama.lm_head]) or isinstance(llama.lm_head, LoraLinear):
         return False
     adapted = any(isinstance(layer, LoraLinear) for layer in layers)
     return not adapted or all("lora_" in name for name, weight in net.named_parameters() if weight.requires_grad)
-
-
-def _is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is a product with a matrix, or such a layer with one active plain LoRA."""
-    if isinstance(layer, LoraLinear):
-        if len(layer.active_adapters) != 1 or layer.active_adapters[0] not in layer.lora_A:
-            return False
-        name = layer.active_adapters[0]
-        variants = getattr(layer, "lora_variant", {})
-        return (
-            type(layer.base_layer) is nn.Linear
-            and layer.base_layer.bias is None
-            and not layer.merged
-            and not layer.disable_adapters
-            and not layer.fan_in_fan_out
-            and name not in variants
-            and not getattr(layer, "lora_magnitude_vector", None)
-            and type(layer.lora_dropout[name]) is nn.Identity
-            and layer.lora_B[name].bias is None
-        )
-    return type(layer) is nn.Linear and layer.bias is None
 
 
 class LlamaPasses:
