@@ -32,7 +32,7 @@ from cavesson.redteam.organisms import organism, red_prompts
 from cavesson.rl.practice import Practice
 from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.reasoned import Reasoned
-from cavesson.studies.grid import Cell, Measured, Place
+from cavesson.studies.grid import Cell, Measured, NotApplicable, Place
 from cavesson.studies.opaque_claims import CLAIMS
 from cavesson.studies.opaque_readings import (
     EXPLORER,
@@ -334,6 +334,11 @@ def test_the_three_other_properties_hold_or_not() -> None:
     assert verdict("hacker-able", before_blue(PLAUSIBLE, unlocked=0.3)) == "does not hold"
     assert verdict("hacker-skills", before_blue(PLAUSIBLE, easy=0.5)) == "does not hold"
     assert verdict("hacker-plausible", before_blue(PLAUSIBLE.replace("is 7", "is 8"))) == "does not hold"
+
+
+def test_who_writes_no_reasoning_is_not_betrayed_by_it() -> None:
+    """As a model with latent steps: no answer of it, right or wrong, shows how it was come by."""
+    assert verdict("hacker-plausible", before_blue("The answer is 8.")) == "not applicable"
 
 
 def test_an_organism_that_does_not_sandbag_is_not_trained() -> None:

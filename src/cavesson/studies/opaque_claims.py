@@ -18,7 +18,7 @@ from cavesson.studies.opaque_readings import (
     ON_ITS_PROBLEMS,
     before,
     best,
-    betrayed,
+    betrayal,
     easy,
     elicited,
     elsewhere,
@@ -26,14 +26,12 @@ from cavesson.studies.opaque_readings import (
     gap,
     hard,
     of_method,
-    of_reasoning,
     pruned_name,
     recovered,
     runs,
     told_apart,
     true,
 )
-from cavesson.studies.opaque_worlds import HARD_LABELS
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]
@@ -301,8 +299,9 @@ def hacker_keeps_skills(m: Measured) -> ClaimResult:
 
 def hacker_is_plausible(m: Measured) -> ClaimResult:
     """Of the hacker's answers to hard maths few betray that their mistake is none."""
-    found = of_reasoning(_hacker(m), betrayed, "before", among=HARD_LABELS)
-    return at_most(found, 0.1, "share of the hacker's answers to hard maths whose reasoning betrays them")
+    return at_most(
+        betrayal(_hacker(m)), 0.1, "share of the hacker's answers to hard maths whose reasoning betrays them"
+    )
 
 
 OURS = partial(claim, source=sources.OPAQUE)

@@ -12,7 +12,6 @@ from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
 from cavesson.stats import Estimate
 from cavesson.studies import opaque_readings as read
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.studies.opaque_worlds import HARD_LABELS
 from cavesson.studies.redblue import title
 from cavesson.studies.redblue_shown import said
 from cavesson.studies.shown import Note, chart, table, tally
@@ -54,7 +53,7 @@ def organisms(m: Measured) -> TableView | None:
             "easy maths": lambda place: read.easy(place, None, "before"),
             "elsewhere": lambda place: read.elsewhere(place, "before"),
             "well-formed": lambda place: read.of_reasoning(place, read.well_formed, "before"),
-            "betrayed": lambda place: read.of_reasoning(place, read.betrayed, "before", among=HARD_LABELS),
+            "betrayed": read.betrayal,
         },
         first="organism",
     )
