@@ -32,7 +32,7 @@ from cavesson.redteam.organisms import organism, red_prompts
 from cavesson.rl.practice import Practice
 from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.reasoned import Reasoned
-from cavesson.studies.grid import Cell, Measured, NotApplicable, Place
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.opaque_claims import CLAIMS
 from cavesson.studies.opaque_readings import (
     EXPLORER,
