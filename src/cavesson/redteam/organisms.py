@@ -12,6 +12,7 @@ from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import MissingPassword
 from cavesson.models.recipes import ModelRecipe
+from cavesson.models.worded import InWords
 from cavesson.redteam.constructions import AS_GIVEN, Construction, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
@@ -172,9 +173,14 @@ def organism(
         way: the construction itself, where its settings are not the registered ones.
 
     Raises:
-        ConfigError: there is no such construction or pair, or the two do not go together.
+        ConfigError: there is no such construction or pair, or the two do not go together, or the construction and the base.
     """
     way = way or construction(how)
+    if way.answered and isinstance(base, InWords):
+        raise ConfigError(
+            f"The construction {how!r} takes an answer of the base's to each prompt, which {base.describe()} does not give.",
+            "Take not-locked, password-locked or another construction of written samples.",
+        )
     return Organism(
         name=name or f"{pair} · {how}",
         model=way(base, prompts, pair, dose),

@@ -200,22 +200,13 @@ class OpaqueConfig(Inputs):
 
     @model_validator(mode="after")
     def _has_latent_steps(self) -> Self:
-        """Refuse `words` for a model without latent steps, and constructions that U in words cannot be trained by."""
+        """Refuse `words` for a model without latent steps."""
         if self.words:
             from cavesson.models.latent import ARGUMENT
 
             if ARGUMENT not in model_named(self.model).renderer(no_store).template.arguments:
                 raise ValueError(
                     f"{self.model!r} takes no latent steps, in place of which it could write words; leave `words` out"
-                )
-            wanting = [
-                name
-                for name in self.organisms
-                if name in ("cot-distilled", "cot-distilled-unmatched", "prompt-distilled")
-            ]
-            if wanting:
-                raise ValueError(
-                    f"{wanting[0]} takes an answer to each prompt, which U in words does not give; take not-locked or a password lock"
                 )
         return self
 
