@@ -105,6 +105,15 @@ def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keep
     assert verdict(matrix(*fell, *poor_ones), "some-hardly-fall") == "does not hold"
 
 
+def test_a_student_with_little_to_lose_dilutes_no_others_fall():
+    poor = Run("small", "teacher", (Scores([*scores(0.1, 0.1, 0), *scores(0.1, 0.1, 60)]),) * 5)
+    fell = cell("student", "teacher", 0.5, 0.5)
+    for runs in ((fell, poor), (poor, fell)):
+        found = judged(matrix(*runs), "falls-far")
+        assert found.verdict == "holds" and found.reason.endswith("Left out, with little to lose: small.")
+        assert found.ours == judged(matrix(fell), "falls-far").ours
+
+
 def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():
     """Seeds in which everything falls further say nothing against the order."""
     runs = [Scores([*scores(1, 1, 0), *scores(0.6 - d, 0.6 - d, 60, 1.0 - d)]) for d in (0.0, 0.25, 0.5)]
