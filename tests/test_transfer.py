@@ -444,6 +444,22 @@ def test_a_change_that_does_not_fit_is_refused(changes: str, said: str) -> None:
         resolve("transfer", preset="axes", overrides=[f"axes.changes={changes}"])
 
 
+def test_a_change_of_red_holds_where_the_model_thinks() -> None:
+    settings = "axes.settings=[monitored/voice/weights/naive]", "seeds=[0]"
+    config = resolve(
+        "transfer", preset="axes", overrides=[*settings, "thinking={}", "axes.changes={b: {red: {steps: 7}}}"]
+    ).config
+    starts = {cell.at["change"]: cell.recipes["run"].run.base for cell in STUDY.cells(config)}  # type: ignore[attr-defined]
+    assert starts[AS_IS].steps == config.thinking.steps != 7 == starts["b"].steps
+
+
+@pytest.mark.parametrize("changes", ["{b: {model: small}}", "{b: {blue: {lrs: [1e-4, 1e-3]}}}"])
+def test_a_change_to_what_is_there_already_is_refused(changes: str) -> None:
+    config = resolve("transfer", preset="axes", overrides=["seeds=[0]", f"axes.changes={changes}"]).config
+    with pytest.raises(ConfigError, match="'b' changes nothing in the setting"):
+        list(STUDY.cells(config))
+
+
 def test_a_change_stands_beside_its_own_controls_and_the_unchanged_training() -> None:
     ends = {(FLAG, AGREED, 1e-3): (0.5, 0.5, 0.6), (FLAG, OWN, 1e-3): STILL, (FLAG, NEUTRAL, 1e-3): STILL}
     more = {**ends, (FLAG, AGREED, 1e-3): (0.0, 1.0, 0.6), (FLAG, NEUTRAL, 1e-3): (0.7, 0.3, 0.6)}
