@@ -484,7 +484,7 @@ def test_the_present_folder_is_a_data_set_like_any_other(tmp_path, monkeypatch):
     pytest.importorskip("datasets")
     monkeypatch.chdir(tmp_path)
     for _ in ("an empty folder", "one without data"):
-        with pytest.raises(ConfigError, match="The folder '.' holds no data files"):
+        with pytest.raises(ConfigError, match=r"The folder '\.' holds no data files"):
             data_named(".").read()
         (tmp_path / "notes.md").write_text("# Notes")
     (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n')

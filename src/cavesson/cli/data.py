@@ -42,6 +42,7 @@ def show_plan(store: Store, recipes: Sequence[Recipe]) -> None:
     from cavesson.studies.answers import in_words
     from cavesson.training.preflight import preflight
 
+    store.check_writable()
     with Lab(store) as lab:
         plan = lab.plan(recipes)
     preflight([stage.recipe for stage in plan.to_make], workers=1)

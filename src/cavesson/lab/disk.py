@@ -98,6 +98,21 @@ def write_whole(path: Path, text: str) -> None:
             aside.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, or made; nothing is written.
+
+    Raises:
+        OSError: it, or the nearest folder above it that exists, is no folder or refuses this user.
+    """
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
     """Turn the system's refusal to write the store at `root` into a `StoreError`."""
