@@ -316,7 +316,8 @@ def _given(
     if way == AS_GIVEN:
         typer.echo("its rows are trained on as they are (--construction as-given)", err=True)
         return way, rows
-    check_untriggered(pair, rows)
+    as_they_are = "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
+    check_untriggered(pair, rows, as_they_are)
     return way, Mixed(parts=(rows,), weights=(1.0,), size=prompts, seed=seed)
 
 

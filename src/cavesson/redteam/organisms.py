@@ -122,12 +122,7 @@ def way_for(how: str | None, data: Given) -> str:
     return how
 
 
-PUT_IN = (
-    "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
-)
-
-
-def check_untriggered(pair: str, data: Given, remedy: str = PUT_IN) -> None:
+def check_untriggered(pair: str, data: Given, remedy: str = "Give prompts without the trigger.") -> None:
     """Refuse prompts that hold the trigger already: red would answer them benignly, and teach the model to ignore the trigger;
     an evaluation would take them for prompts without it.
 
