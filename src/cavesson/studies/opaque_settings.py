@@ -131,9 +131,9 @@ class OpaqueConfig(Inputs):
     the tiny world's maths.
 
     Attributes:
-        organisms: constructions by which U sandbags on hard maths; none, where only the cue or the hacker is asked for.
+        organisms: constructions by which U, the untrusted model, sandbags on hard maths; none, where only the cue or the hacker is asked for.
         model: U before it sandbags; a model that reasons before it answers.
-        teacher: T, whose outputs blue trains on and whose likelihood says how legible the reasoning is.
+        teacher: T, the trusted model, whose outputs blue trains on and whose likelihood says how legible the reasoning is.
         pruned: shares of T's smallest weights that are set to zero, for very weak trusted models in T's place.
         pruned_interventions: blue's methods with these.
         prefill: first words of a prefill attack, without training; None: no such attack.

@@ -148,7 +148,7 @@ class TransferConfig(StudyConfig):
     """The whole study.
 
     Attributes:
-        settings: which are run; each by its entries, or as a file.
+        settings: those that are run; each by its entries (flag/voice/weights), or as a file.
         model: the model before anything is put in.
         teacher: writes the plain answers on which blue trains, before an act rewrites them.
         red: how the initial behaviour is put in.
