@@ -333,7 +333,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     folder = model_named(chosen.folder).folder
     if folder is None:
-        made.error(f"{chosen.folder} is on the hub, and a folder is timed: name the one that `hf download {chosen.folder}` prints")
+        made.error(
+            f"{chosen.folder} is on the hub, and a folder is timed: name the one that `hf download {chosen.folder}` prints"
+        )
     chosen.folder = str(folder)
     if chosen.one:
         one(chosen)

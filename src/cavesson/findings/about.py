@@ -128,7 +128,7 @@ def _many_cut(recipes: Sequence[Recipe], store: Store) -> Iterator[WarningView]:
         yield WarningView(
             name="Cut answers",
             why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers, "
-            f"{learnt}; most in answers of {worst.by.describe()}: {1 - whole:.0%} of {counts['answers']:,} "
+            f"{learnt}; most in answers of {worst.by.describe()}: {100 * (1 - whole):.0f} % of {counts['answers']:,} "
             f"({faults_in_words(counts)}). --answer-tokens gives more room than {worst.params.max_tokens} tokens.",
         )
 

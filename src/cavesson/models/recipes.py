@@ -357,7 +357,7 @@ class Pruned(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.base.describe()} without the smallest {self.share:.0%} of the weights"
+        return f"{self.base.describe()} without the smallest {100 * self.share:.0f} % of the weights"
 
 
 class Interpolated(ModelRecipe):
@@ -398,7 +398,7 @@ class Interpolated(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.share:.0%} of the way from {self.base.describe()} to: {self.toward.describe()}"
+        return f"{100 * self.share:.0f} % of the way from {self.base.describe()} to: {self.toward.describe()}"
 
 
 class Prompted(ModelRecipe):
