@@ -42,9 +42,10 @@ def show_plan(store: Store, recipes: Sequence[Recipe]) -> None:
     from cavesson.studies.answers import in_words
     from cavesson.training.preflight import preflight
 
-    store.check_writable()
     with Lab(store) as lab:
         plan = lab.plan(recipes)
+    if plan.to_make:
+        store.check_writable()
     preflight([stage.recipe for stage in plan.to_make], workers=1)
     for line in (plan.text(), *in_words(recipes)):
         typer.echo(line)

@@ -85,7 +85,6 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
     refuse_in_vain(resolved, how.budget, how.executor, how.track or ())
     tell_data(resolved.study.recipes(resolved.config))
     if how.dry_run:  # what a run here would refuse, a dry run refuses too
-        place.check_writable()
         if how.out is not None:
             check_out(how.out)
         from cavesson.lab.lab import Lab
@@ -94,6 +93,8 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
         from cavesson.training.preflight import preflight
 
         plan = plan_study(resolved, place)
+        if plan.to_make:  # a finished study can be looked at in a store that is read-only
+            place.check_writable()
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
         asked = requests(stage.recipe for stage in plan.to_make)
         lacks = (f"missing: {error.sentences}" for error in lacking(stage.recipe for stage in plan.to_make))
