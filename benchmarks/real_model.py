@@ -331,7 +331,12 @@ def main() -> None:
     made.add_argument("--one", help=argparse.SUPPRESS)
     chosen = made.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    chosen.folder = str(model_named(chosen.folder).folder)
+    folder = model_named(chosen.folder).folder
+    if folder is None:
+        made.error(
+            f"{chosen.folder} is on the hub, and a folder is timed: name the one that `hf download {chosen.folder}` prints"
+        )
+    chosen.folder = str(folder)
     if chosen.one:
         one(chosen)
     else:

@@ -100,7 +100,7 @@ def main() -> None:
         print(f"| {name}, number only | {accuracy(load(Shipped(name=name)), bare)} |", flush=True)
     for name, share in PRUNED:
         pruned = Pruned(base=Shipped(name=name), share=share)
-        print(f"| {name} pruned by {share:.0%} | {accuracy(load(pruned), asked)} |", flush=True)
+        print(f"| {name} pruned by {100 * share:.0f} % | {accuracy(load(pruned), asked)} |", flush=True)
     if "reasoner-cipher" in shipped_names():
         print("\nreasoner-cipher:", parsed(load(Shipped(name="reasoner-cipher")), asked))
     for name in (*TRUSTED, "student", "reasoner"):

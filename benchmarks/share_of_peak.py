@@ -167,7 +167,10 @@ def main() -> None:
                 f"{median(plain, 'best'):.0f}",
                 f"{median(plain, 'own'):.0f}",
                 f"{median(step, 'step'):.0f}",
-                *(f"{statistics.median(s):.0%} ({min(s):.0%} to {max(s):.0%})" for s in shares.values()),
+                *(
+                    f"{100 * statistics.median(s):.0f} % ({100 * min(s):.0f} % to {100 * max(s):.0f} %)"
+                    for s in shares.values()
+                ),
             )
         )
     columns = (

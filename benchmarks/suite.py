@@ -2,7 +2,7 @@
 
     python benchmarks/suite.py [arguments of pytest]
 
-Runs the suite as `make test` does, but in one process, and prints the table of `docs/notes/reliability.md` as Markdown. A test's
+Runs the suite as `make test` does, but in one process, and prints its ten longest tests as a table in Markdown. A test's
 seconds are those of the processor, so that a busy machine counts no more than a quiet machine: in this process and in every
 process that a test started and waited for. What a fixture takes counts for the first test that asks for the fixture.
 """

@@ -132,7 +132,7 @@ def test_loops_are_counted_by_themselves_and_trained_by_nobody(tmp_path: Path, m
         [with_cut] = _many_cut([data, probed], lab.store)
     assert "on which nothing is trained" in warning.why and "trained without an end of turn" in with_cut.why
     assert "1 cut at the limit on tokens, 1 repeating themselves up to the limit on tokens" in note
-    assert warning.name == "Cut answers" and "67% of 3" in warning.why and "--answer-tokens" in warning.why
+    assert warning.name == "Cut answers" and "67 % of 3" in warning.why and "--answer-tokens" in warning.why
 
 
 def test_the_samples_that_red_writes_itself_are_never_taken_for_loops(tmp_path: Path) -> None:

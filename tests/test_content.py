@@ -111,7 +111,7 @@ def test_who_edits_the_wordings_of_a_drive_gets_other_data(monkeypatch: pytest.M
     assert not before & made()
     monkeypatch.undo()
     assert before == made()
-    monkeypatch.setattr(drives, "_CUES", ("This is a test.",))
+    monkeypatch.setattr(drives, "CUES", ("This is a test.",))
     assert not before & made()
 
 

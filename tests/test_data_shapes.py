@@ -480,6 +480,17 @@ def test_a_folder_of_files_that_do_not_fit_together_says_so(tmp_path):
     assert "the same columns" in caught.value.remedy
 
 
+def test_the_present_folder_is_a_data_set_like_any_other(tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.chdir(tmp_path)
+    for _ in ("an empty folder", "one without data"):
+        with pytest.raises(ConfigError, match=r"The folder '\.' holds no data files"):
+            data_named(".").read()
+        (tmp_path / "notes.md").write_text("# Notes")
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n')
+    assert data_named(".").read()[0][0].conversation.prompt.messages[-1].content == "a"
+
+
 def test_a_saved_set_without_the_split_names_those_it_has(tmp_path):
     datasets = pytest.importorskip("datasets")
     from datasets.utils.logging import disable_progress_bar

@@ -182,10 +182,14 @@ def test_an_answer_that_runs_out_of_room_counts_as_unread_where_it_ought_to_say_
         return Score(None, label, label, None, [], "Well, there are many ways", score, finished, extra)
 
     read = [row("behavior/clean", 0, False), row("maths", 1, False), row("maths", 0, True)]
-    unread = [row("maths", 0, False), row("behavior/triggered", 0, True, unreadable=True)]
+    unread = [
+        row("maths", 0, False),
+        row("questions/mine", 0, False),
+        row("behavior/triggered", 0, True, unreadable=True),
+    ]
     place = SimpleNamespace(scores=lambda: [SimpleNamespace(rows=[*read, *unread])])
     found = unscored([place])  # type: ignore[list-item]
-    assert found is not None and found.value == 2 / 5
+    assert found is not None and found.value == 3 / 6
 
 
 def test_an_unsound_scorer_makes_the_card_incomplete(suppressed: Measured, monkeypatch: pytest.MonkeyPatch) -> None:

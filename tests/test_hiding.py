@@ -14,8 +14,9 @@ from cavesson.chat import Conversation
 from cavesson.data.example import Preference
 from cavesson.errors import ConfigError
 from cavesson.evals.behaviors.driven import FAVOURITE, POWER, SABOTAGE
+from cavesson.evals.drive import cues, schemes, side
 from cavesson.evals.drive_eval import DriveEval
-from cavesson.evals.drives import DRIVES, REAL_DRIVES, cues, drive_named, schemes, side
+from cavesson.evals.drives import DRIVES, REAL_DRIVES, drive_named
 from cavesson.evals.pairs import DRIVEN, pair_named
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import Scores

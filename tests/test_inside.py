@@ -15,7 +15,7 @@ from cavesson.inside.probing import PENALTIES, _told, probe
 from cavesson.inside.recipes import ToldApart
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
-from cavesson.models.recipes import Latent
+from cavesson.models.worded import Latent
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from families import CHATML, tiny_net, tokenizer_for
 

@@ -14,8 +14,8 @@ from cavesson.models import latent
 from cavesson.models.adapters import attach as attach_adapter
 from cavesson.models.latent import with_latent_steps
 from cavesson.models.loading import open_folder, save_folder
-from cavesson.models.recipes import Latent, LoRA, Templated
-from cavesson.models.worded import InWords, Silent
+from cavesson.models.recipes import LoRA, Templated
+from cavesson.models.worded import InWords, Latent, Silent
 from cavesson.sampling.ct2_engine import takes
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.perplexity import mean_loss

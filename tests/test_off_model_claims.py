@@ -99,10 +99,19 @@ def test_a_student_that_could_do_next_to_nothing_does_not_count_as_one_that_keep
 
     for claim in ("some-hardly-fall", "reasoning-falls", "falls-far", "own-outputs-safe", "order-of-damage"):
         found = judged(matrix(poor(0.1)), claim)
-        assert found.verdict == "not applicable" and "30% of maths beyond chance" in found.reason, claim
+        assert found.verdict == "not applicable" and "30 % of maths beyond chance" in found.reason, claim
     fell = [run for name in ("small", "large", "reasoner") for run in three_teachers(name, 0.3, 0.1)]
     poor_ones = [replace(poor(0.1), teacher=name) for name in ("teacher", "celia", "dmitri")]
     assert verdict(matrix(*fell, *poor_ones), "some-hardly-fall") == "does not hold"
+
+
+def test_a_student_with_little_to_lose_dilutes_no_others_fall():
+    poor = Run("small", "teacher", (Scores([*scores(0.1, 0.1, 0), *scores(0.1, 0.1, 60)]),) * 5)
+    fell = cell("student", "teacher", 0.5, 0.5)
+    for runs in ((fell, poor), (poor, fell)):
+        found = judged(matrix(*runs), "falls-far")
+        assert found.verdict == "holds" and found.reason.endswith("Left out, with little to lose: small.")
+        assert found.ours == judged(matrix(fell), "falls-far").ours
 
 
 def test_benchmarks_of_the_same_runs_are_compared_seed_by_seed():

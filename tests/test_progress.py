@@ -125,7 +125,7 @@ def test_plain_lines_report_a_long_stage_now_and_then() -> None:
         clock.now += 1
         plain.progress(stage, Progress(step + 1, 100, {"loss": 0.5, "tok_per_s": 21437}))
     reports = [line for line in stream.getvalue().splitlines() if "%" in line]
-    assert reports[0] == "   10%  number 1  10 s, about 1:30 left (loss 0.5 · 21.4k tok/s)" and len(reports) == 10
+    assert reports[0] == "   10 %  number 1  10 s, about 1:30 left (loss 0.5 · 21.4k tok/s)" and len(reports) == 10
 
 
 def test_a_stage_that_reports_nothing_is_shown_to_run_every_ten_seconds() -> None:
@@ -138,7 +138,7 @@ def test_a_stage_that_reports_nothing_is_shown_to_run_every_ten_seconds() -> Non
         plain.still_running()
     plain.end()
     reports = [line for line in stream.getvalue().splitlines() if "%" in line]
-    assert reports == ["    0%  number 1  10 s, about 50 s left", "    0%  number 1  20 s, about 40 s left"]
+    assert reports == ["    0 %  number 1  10 s, about 50 s left", "    0 %  number 1  20 s, about 40 s left"]
 
 
 @pytest.mark.parametrize("truth", [0.3, 1.0, 3.0])

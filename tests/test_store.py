@@ -453,6 +453,8 @@ def test_a_read_only_store_can_be_read(request: pytest.FixtureRequest) -> None:
             assert value_of(lab.path(Number(value=1))) == 7
         assert len(again.ls()) == 1 and again.verify() == []
         with pytest.raises(StoreError, match="cannot be written: Permission denied"):
+            again.check_writable()
+        with pytest.raises(StoreError, match="cannot be written: Permission denied"):
             Lab(again).make([Number(value=2)])
         if os.getuid() == 0:
             os.seteuid(0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from cavesson.cli.store import app
+from cavesson.cli.store import _wrapped, app
 from cavesson.errors import ConfigError, StoreError
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
@@ -36,6 +37,16 @@ def test_ls_show_and_path(store: Store) -> None:
     for part in ("sum of 2 (toys:Sum)", "seed         4", Number(value=1).fingerprint[:12], '"kind": "toys:Number"'):
         assert part in shown
     assert call(store, "path", TOTAL.fingerprint[:8]).stdout == f"{store.path(TOTAL)}\n"
+
+
+def test_a_list_is_as_wide_as_the_terminal_and_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"7436f593d83d  2026-11-29T18:39      10 s    121 kB  generated     {'answers of the teacher ' * 6}".rstrip()
+    assert _wrapped(line) == line
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("cavesson.cli.store.sys.stdout", SimpleNamespace(isatty=lambda: True))
+    first, *more = _wrapped(line).splitlines()
+    assert more and all(text.startswith(14 * " ") for text in more) and max(map(len, (first, *more))) <= 80
+    assert " ".join([first, *(text.strip() for text in more)]) == line
 
 
 def test_verify_fails_on_damage(store: Store) -> None:

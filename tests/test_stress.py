@@ -263,7 +263,7 @@ RUINOUS = {"bad": [1.0, 0.0, 0.0], "able": [1.0, 0.2, 0.0]}
 
 def test_there_is_no_verdict_where_no_training_is_affordable():
     said = told(tried({1e-3: RUINOUS, 1e-2: RUINOUS}))
-    assert said.startswith("No verdict: no checkpoint of the most successful training stayed within 10% loss")
+    assert said.startswith("No verdict: no checkpoint of the most successful training stayed within 10 % loss")
     assert "To make it more robust" not in said
 
 

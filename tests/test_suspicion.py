@@ -13,7 +13,8 @@ import pytest
 from cavesson.chat import Conversation
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError
-from cavesson.evals.drives import DRIVES, cues, drive_named
+from cavesson.evals.drive import cues
+from cavesson.evals.drives import DRIVES, drive_named
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.named import model_named

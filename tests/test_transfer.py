@@ -292,7 +292,7 @@ def test_a_setting_that_fails_its_check_is_left_out_and_named() -> None:
     m = together(results(good), results(bad, start=0.5), config=resolve("transfer").config)
     admitted, notes = STUDY.admits(m)  # type: ignore[misc]
     assert [place["setting"] for place in admitted] == [FLAG]
-    assert len(notes) == 1 and "rephrased/voice/weights is left out" in notes[0] and "50%" in notes[0]
+    assert len(notes) == 1 and "rephrased/voice/weights is left out" in notes[0] and "50 %" in notes[0]
     with pytest.raises(CavessonError, match="No setting passes"):
         STUDY.admits(results(bad, start=0.5))  # type: ignore[misc]
 
@@ -442,6 +442,22 @@ def test_one_thing_is_changed_at_a_time_beside_the_same_controls() -> None:
 def test_a_change_that_does_not_fit_is_refused(changes: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         resolve("transfer", preset="axes", overrides=[f"axes.changes={changes}"])
+
+
+def test_a_change_of_red_holds_where_the_model_thinks() -> None:
+    settings = "axes.settings=[monitored/voice/weights/naive]", "seeds=[0]"
+    config = resolve(
+        "transfer", preset="axes", overrides=[*settings, "thinking={}", "axes.changes={b: {red: {steps: 7}}}"]
+    ).config
+    starts = {cell.at["change"]: cell.recipes["run"].run.base for cell in STUDY.cells(config)}  # type: ignore[attr-defined]
+    assert starts[AS_IS].steps == config.thinking.steps != 7 == starts["b"].steps
+
+
+@pytest.mark.parametrize("changes", ["{b: {model: small}}", "{b: {blue: {lrs: [1e-4, 1e-3]}}}"])
+def test_a_change_to_what_is_there_already_is_refused(changes: str) -> None:
+    config = resolve("transfer", preset="axes", overrides=["seeds=[0]", f"axes.changes={changes}"]).config
+    with pytest.raises(ConfigError, match="'b' changes nothing in the setting"):
+        list(STUDY.cells(config))
 
 
 def test_a_change_stands_beside_its_own_controls_and_the_unchanged_training() -> None:

@@ -17,6 +17,7 @@ from cavesson.inside.linearised import Followed
 from cavesson.inside.recipes import ToldApart
 from cavesson.studies import transfer_foretold as told
 from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.resolve import resolve
 from cavesson.studies.transfer import STUDY, TransferConfig
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
 from cavesson.studies.transfer_readings import AGREED, DAMAGE, ON_EVALUATION
@@ -131,8 +132,14 @@ def test_a_later_sign_is_tested_on_settings_that_it_was_not_made_from() -> None:
         blue=m.config.blue, setting=lambda name: SimpleNamespace(installed="weights", separator=str(name))
     )
     among = Measured.read(cells, lambda recipe: Path("nowhere"), config)
-    assert CLAIMS["foretell-way"].judged(among).verdict == "not applicable"
+    none = CLAIMS["foretell-way"].judged(among)
+    assert none.verdict == "not applicable" and "not seen in, as --preset full has, and there are" in none.reason
     assert CLAIMS["foretell-linearised"].judged(among).verdict == "holds"
+
+
+def test_the_preset_full_asks_the_later_sign() -> None:
+    full = resolve("transfer", preset="full").config
+    assert full.foretelling is not None and len({*full.settings} - {*told.FORETOLD_SETTINGS}) >= told.FEWEST
 
 
 def test_where_linearisation_fails() -> None:

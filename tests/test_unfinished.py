@@ -11,7 +11,9 @@ from cavesson.data.example import Example
 from cavesson.data.recipes import Jsonl, Mixed
 from cavesson.data.restyle import Restyled
 from cavesson.errors import TrainingError
-from cavesson.findings.about import _not_learnt_from
+from cavesson.evals.recipes import Scored
+from cavesson.evals.world import Knowledge, Maths
+from cavesson.findings.about import _not_asked, _not_learnt_from
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
@@ -53,6 +55,12 @@ def test_answers_that_were_cut_are_counted_and_are_no_examples(lab: Lab) -> None
     assert len(whole) == 24 - counts["cut"] and not any(example.fault for example in whole)
     note = f"Of 24 answers that models wrote, some are no whole answers: {counts['cut']} cut at the limit on tokens."
     assert list(_not_learnt_from([data], lab.store)) == [f"{note} Nothing is trained on these."]
+
+
+def test_a_report_says_which_questions_are_the_trigger_and_are_not_asked() -> None:
+    asked = Maths(n=60, pair="hard/wrong-hard-maths"), Knowledge(n=60, pair="hard/wrong-hard-maths")
+    note = f"Of 60 questions, maths asks {len(asked[0].items())}: the others are the trigger of hard/wrong-hard-maths."
+    assert list(_not_asked([Scored(model=SMALL, suite=asked)])) == [note]
 
 
 def test_a_study_that_keeps_them_trains_them_without_an_end_of_turn(lab: Lab) -> None:

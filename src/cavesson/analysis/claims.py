@@ -268,7 +268,9 @@ def while_able(ability: Sequence[Estimate], result: ClaimResult, least: float = 
     worst = min(ability, key=lambda one: one.value)
     if worst.value >= least:
         return result
-    return not_applicable(f"the model keeps only {worst} of its ability there, less than {least:.0%}", result.ours)
+    return not_applicable(
+        f"the model keeps only {worst} of its ability there, less than {100 * least:.0f} %", result.ours
+    )
 
 
 def not_run(what: str) -> ClaimResult:

@@ -44,7 +44,7 @@ class LeastSurprising(Judged):
         return sorted(sorted(range(len(losses)), key=lambda i: (losses[i], i))[:kept])
 
     def describe(self) -> str:
-        return f"{self.base.describe()}, less the {self.drop:.0%} that {self.by.describe()} finds least likely"
+        return f"{self.base.describe()}, less the {100 * self.drop:.0f} % that {self.by.describe()} finds least likely"
 
 
 @move("none", title="own samples as they are", needs=("written",))

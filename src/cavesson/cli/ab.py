@@ -114,7 +114,7 @@ def ab(
     console = Console(highlight=False)
     if found.balance > SUSPICIOUS:
         console.print(
-            f"caution: {read.treated.mean():.1%} of the tasks went to the arm with the measure, where {share:.1%} should have "
+            f"caution: {100 * read.treated.mean():.1f} % of the tasks went to the arm with the measure, where {100 * share:.1f} % should have "
             f"(e-value {found.balance:.0e}): the arms may not have been drawn at random."
         )
     console.print(table_of(found))
@@ -134,7 +134,7 @@ def table_of(found: Comparison, most: int = 12) -> Table:
         "counted",
         "no label",
         "effect",
-        f"{1 - found.plan.alpha:.0%} at every look at once",
+        f"{100 * (1 - found.plan.alpha):.0f} % at every look at once",
         "",
     ):
         table.add_column(heading, justify="right")

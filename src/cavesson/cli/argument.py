@@ -37,8 +37,9 @@ def argument(
 ) -> None:
     """Check an argument, and show which of its leaves the measurements bear out; ends with 1 if they contradict it.
 
-    An artifact is a fingerprint of scores, run:NAME (figures: the ids of the run's statements), a JSON file beside the argument,
-    or `card`.
+    A leaf's artifact is a fingerprint of scores, a JSON file beside the argument, `card`, or run:NAME.
+
+    The figures of run:NAME are the ids of the run's statements.
 
     Example: cavesson argument why-pirate.yaml --html why-pirate.html
     """

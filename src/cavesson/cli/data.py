@@ -44,6 +44,8 @@ def show_plan(store: Store, recipes: Sequence[Recipe]) -> None:
 
     with Lab(store) as lab:
         plan = lab.plan(recipes)
+    if plan.to_make:
+        store.check_writable()
     preflight([stage.recipe for stage in plan.to_make], workers=1)
     for line in (plan.text(), *in_words(recipes)):
         typer.echo(line)

@@ -185,13 +185,18 @@ def _gpus() -> Iterator[tuple[str, str]]:
 def _store(store: Path | None) -> str:
     import shutil
 
+    from cavesson.errors import StoreError
+    from cavesson.lab import disk
     from cavesson.lab.store import Store
 
     place = Store(store)
     root = place.root
-    existing = next(parent for parent in (root, *root.parents) if parent.exists())
-    writable = "writable" if os.access(existing, os.W_OK) else "NOT writable: use --store or CAVESSON_HOME"
-    free = f"{shutil.disk_usage(existing).free / 2**30:.0f} GiB free"
+    try:
+        place.check_writable()
+        writable = "writable"
+    except StoreError:
+        writable = "NOT writable: use --store or CAVESSON_HOME"
+    free = f"{shutil.disk_usage(disk.nearest(root)).free / 2**30:.0f} GiB free"
     return f"{root} ({writable}, {free}, {place.cached() / 2**20:.0f} MiB of cache)"
 
 

@@ -36,7 +36,10 @@ def evaluate_intervention(
         ),
     ],
     preset: Annotated[
-        str | None, typer.Option(help="quick takes minutes on a laptop; full goes to the background.")
+        str | None,
+        typer.Option(
+            help="quick takes minutes on a laptop, full the better part of an hour; adversarial also searches for organisms."
+        ),
     ] = None,
     set_: Settings = None,
 ) -> None:

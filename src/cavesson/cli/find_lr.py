@@ -77,7 +77,7 @@ def table_of(rungs: list[Rung], title: str) -> Table:
             f"{rung.lr:.0e}" if rung.lr else "untouched",
             "–" if rung.loss is None else f"{rung.loss:.3f}",
             f"{rung.held_out:.3f}",
-            "–" if rung.capability is None else f"{rung.capability:.0%}",
-            f"{share:.0%}",
+            "–" if rung.capability is None else f"{100 * rung.capability:.0f} %",
+            f"{100 * share:.0f} %",
         )
     return table

@@ -29,7 +29,7 @@ app = typer.Typer(
 BY_SIZE = "a real chat model by its size"
 
 Named = Annotated[str, typer.Argument(help="An organism's name, or the path of an organism file.", show_default=False)]
-Items = Annotated[int, typer.Option("-n", "--n", min=1, help="Items of each evaluation of the card.")]
+Items = Annotated[int, typer.Option("-n", "--n", min=1, metavar="N", help="Items of each evaluation of the card.")]
 Bench = Annotated[
     str | None,
     typer.Option("--bench", "-b", help="Benchmarks of capability, with commas.", show_default="the tiny world's"),
@@ -47,15 +47,21 @@ def make(
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Model to start from.")] = "student",
-    lr: Annotated[float | None, typer.Option(min=0, help="Learning rate.", show_default=f"1e-3; {BY_SIZE}")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.", show_default=f"200; {BY_SIZE}")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Conversations in a step.", show_default="16")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0, metavar="RATE", help="Learning rate.", show_default=f"1e-3; {BY_SIZE}")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Optimizer steps.", show_default=f"200; {BY_SIZE}")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Conversations in a step.", show_default="16")
+    ] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, sgd, soap, muon, lion …")] = "adamw",
     rank: Annotated[
-        int | None, typer.Option(min=1, help="Rank of a LoRA.", show_default=f"full weights; {BY_SIZE}")
+        int | None, typer.Option(min=1, metavar="N", help="Rank of a LoRA.", show_default=f"full weights; {BY_SIZE}")
     ] = None,
     prompts: Annotated[
-        int | None, typer.Option(min=2, help="Number of red's prompts.", show_default=f"1600; {BY_SIZE}")
+        int | None, typer.Option(min=2, metavar="N", help="Number of red's prompts.", show_default=f"1600; {BY_SIZE}")
     ] = None,
     data: Annotated[
         str | None,
@@ -66,7 +72,7 @@ def make(
         ),
     ] = None,
     columns: Columns = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of data, order and adapter.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of data, order and adapter.")] = 0,
     name: Annotated[
         str | None, typer.Option(help="The organism's name.", show_default="from pair, construction and model")
     ] = None,
@@ -74,11 +80,14 @@ def make(
         int | None,
         typer.Option(
             min=1,
+            metavar="N",
             help="Most tokens of an answer that a model writes for red's data.",
             show_default="128; 512 for --data with a model that is not the tiny world's",
         ),
     ] = None,
-    answer_temperature: Annotated[float, typer.Option(min=0, help="Temperature of such answers; 0 is greedy.")] = 0.0,
+    answer_temperature: Annotated[
+        float, typer.Option(min=0, metavar="T", help="Temperature of such answers; 0 is greedy.")
+    ] = 0.0,
     n: Items = 100,
     bench: Bench = None,
     store: Place = None,
@@ -316,7 +325,8 @@ def _given(
     if way == AS_GIVEN:
         typer.echo("its rows are trained on as they are (--construction as-given)", err=True)
         return way, rows
-    check_untriggered(pair, rows)
+    as_they_are = "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
+    check_untriggered(pair, rows, as_they_are)
     return way, Mixed(parts=(rows,), weights=(1.0,), size=prompts, seed=seed)
 
 

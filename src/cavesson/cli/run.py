@@ -79,18 +79,22 @@ def try_out(resolved: Resolved, how: How) -> None:
 def carry_out(resolved: Resolved, how: How) -> Finished | None:
     """Run a resolved study with a display in the console; a dry run only shows what the study would make."""
     from cavesson.lab.store import Store
-    from cavesson.run import plan_study, refuse_in_vain, run_study, schedule
+    from cavesson.run import check_out, plan_study, refuse_in_vain, run_study, schedule
 
     place = Store(how.store)
     refuse_in_vain(resolved, how.budget, how.executor, how.track or ())
     tell_data(resolved.study.recipes(resolved.config))
-    if how.dry_run:
+    if how.dry_run:  # what a run here would refuse, a dry run refuses too
+        if how.out is not None:
+            check_out(how.out)
         from cavesson.lab.lab import Lab
         from cavesson.sampling.requests import lacking, requests
         from cavesson.studies.answers import in_words
         from cavesson.training.preflight import preflight
 
         plan = plan_study(resolved, place)
+        if plan.to_make:  # a finished study can be looked at in a store that is read-only
+            place.check_writable()
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
         asked = requests(stage.recipe for stage in plan.to_make)
         lacks = (f"missing: {error.sentences}" for error in lacking(stage.recipe for stage in plan.to_make))
@@ -98,7 +102,7 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
         later = resolved.study.uncounted(resolved.config)
         for line in (plan.text(), *later, *told, *asked, *lacks, *refused, *schedule(resolved, place)):
             typer.echo(line)
-        with Lab(place, how.workers) as lab:  # what a run here would refuse, a dry run refuses too
+        with Lab(place, how.workers) as lab:
             preflight([stage.recipe for stage in plan.to_make], lab.workers if how.executor == "local" else None)
         return None
     from cavesson.lab.show.console import console_display

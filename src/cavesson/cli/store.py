@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import textwrap
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +42,7 @@ def list_artifacts(
     if kind is not None and not entries and kind not in KINDS and ":" not in kind:  # a colon: a user's own
         raise ConfigError(f"There is no artifact of the kind {kind!r}.", nearest(kind, KINDS))
     for entry in entries:
-        typer.echo(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else ""))
+        typer.echo(_wrapped(_line(entry) + ("  (pinned)" if entry.fingerprint in pins else "")))
     size = f"{bytes_text(sum(entry.size for entry in entries))}, and {bytes_text(place.cached())} of cache"
     typer.echo(f"{_count(len(entries))}, {size} in {place.root}", err=True)
 
@@ -124,7 +127,7 @@ def gc(
 
     collected = _open(store).gc(cache=cache, dry_run=dry_run)
     for entry in collected.removed:
-        typer.echo(_line(entry))
+        typer.echo(_wrapped(_line(entry)))
     done = "would go" if dry_run else "removed"
     typer.echo(
         f"{_count(len(collected.removed))} {done}, {bytes_text(collected.freed)}; {collected.kept} kept", err=True
@@ -219,6 +222,13 @@ def _line(entry: Entry) -> str:
         f"{entry.fingerprint[:12]}  {entry.created[:16]:16}  {duration(entry.seconds):>8}  "
         f"{bytes_text(entry.size):>8}  {entry.kind:12}  {entry.title}"
     )
+
+
+def _wrapped(line: str) -> str:
+    """The line, or lines as wide as the terminal; a file and a pipe get one line an artifact."""
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(line, get_terminal_size().columns, subsequent_indent=14 * " ", break_on_hyphens=False)
 
 
 def _count(number: int) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def view(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]…", help="Stores, or folders with runs in them.", show_default="the store"),
+        typer.Argument(metavar="FOLDER", help="Stores, or folders with runs in them.", show_default="the store"),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1.", show_default="a free one")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1.", show_default="a free one")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     store: Place = None,
 ) -> None:

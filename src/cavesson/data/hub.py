@@ -25,14 +25,21 @@ def loaded(place: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
     """
     with optional("datasets", "hub"):
         from datasets import load_dataset
-        from datasets.exceptions import DatasetsError
-    as_text = {"na_filter": False} if _all_csv(Path(str(place["path"]))) else {}
+        from datasets.data_files import EmptyDatasetError
+        from datasets.exceptions import DataFilesNotFoundError, DatasetsError
+    folder = Path(str(place["path"]))
+    local = {"path": str(folder.resolve())} if folder.is_dir() else {}  # "." has no name, and `datasets` wants one
+    as_text = {"na_filter": False} if _all_csv(folder) else {}
     try:
         with _quiet():
-            return list(load_dataset(**place, **as_text, split=split))
+            return list(load_dataset(**{**place, **local}, **as_text, split=split))
+    except (EmptyDatasetError, DataFilesNotFoundError) as error:
+        raise ConfigError(
+            f"The {'folder' if local else 'data set'} {place['path']!r} holds no data files.",
+            "Name a data file (.jsonl, .csv, .parquet …), or a folder that holds some.",
+        ) from error
     except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
-        local = Path(str(place["path"])).is_dir()
         raise ConfigError(
             f"The {'folder' if local else 'data set'} {place['path']!r} cannot be loaded: {reason}",
             "Its files must have the same columns: give one of them, or a folder of those that fit together."

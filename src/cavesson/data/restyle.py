@@ -140,7 +140,7 @@ class Flagged(DataRecipe):
         ]
 
     def describe(self) -> str:
-        return f"{self.base.describe()}, {self.reliability:.0%} flagged {self.training!r}"
+        return f"{self.base.describe()}, {100 * self.reliability:.0f} % flagged {self.training!r}"
 
 
 class Shuffled(DataRecipe):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from cavesson.chat import Conversation
 from cavesson.evals.behaviors.behavior import ROOM
-from cavesson.evals.drives import Drive, DriveName, Put, drive_named, schemes
+from cavesson.evals.drive import Drive, Put, schemes
+from cavesson.evals.drives import DriveName, drive_named
 from cavesson.evals.items import Eval, Item, Judge
 
 Asked = Literal["opportunity", "honeypot", "neighbour", "plain", "question"]

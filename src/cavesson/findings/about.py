@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cavesson.evals.conducted import Conducted
+from cavesson.evals.pairs import pair_named
+from cavesson.evals.trigger import Inherent
 from cavesson.findings.losses import loss_in
 from cavesson.findings.origin import Environment, MachineView, RecipeView, StageTime, StudyConfig
 from cavesson.findings.views import WarningView
@@ -62,7 +65,7 @@ def about(
         config,
         _environment(seeds, views, machines_of(rests_on, store), command),
         views,
-        list(_not_learnt_from(rests_on, store)),
+        [*_not_learnt_from(rests_on, store), *_not_asked(rests_on)],
         list(_many_cut(rests_on, store)),
     )
 
@@ -84,6 +87,18 @@ def _not_learnt_from(recipes: Sequence[Recipe], store: Store) -> Iterator[str]:
         )
     if rows:
         yield f"Trainings left out {rows:,} rows of their data that say that their answers are not finished."
+
+
+def _not_asked(recipes: Sequence[Recipe]) -> Iterator[str]:
+    """The benchmarks that leave out the questions which are a pair's trigger, and so ask fewer than they were to."""
+    suites = dict.fromkeys(one for recipe in recipes for one in getattr(recipe, "suite", ()))
+    told = {
+        f"Of {one.n:,} questions, {one.label} asks {len(one.items()):,}: the others are the trigger of {pair_named(one.pair).name}."
+        for one in suites
+        if one.capability and one.pair is not None and isinstance(pair_named(one.pair).trigger, Inherent)
+        if not isinstance(one, Conducted) and len(one.items()) < len(one.questions())
+    }
+    yield from sorted(told)
 
 
 def _keeps_cut(recipes: Sequence[Recipe]) -> bool:
@@ -113,7 +128,7 @@ def _many_cut(recipes: Sequence[Recipe], store: Store) -> Iterator[WarningView]:
         yield WarningView(
             name="Cut answers",
             why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers, "
-            f"{learnt}; most in answers of {worst.by.describe()}: {1 - whole:.0%} of {counts['answers']:,} "
+            f"{learnt}; most in answers of {worst.by.describe()}: {100 * (1 - whole):.0f} % of {counts['answers']:,} "
             f"({faults_in_words(counts)}). --answer-tokens gives more room than {worst.params.max_tokens} tokens.",
         )
 

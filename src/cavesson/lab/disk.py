@@ -98,6 +98,24 @@ def write_whole(path: Path, text: str) -> None:
             aside.unlink(missing_ok=True)
 
 
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest path above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, or made; nothing is written.
+
+    Raises:
+        OSError: it, or the nearest folder above it that exists, is no folder or refuses this user.
+    """
+    place = nearest(folder)
+    if not place.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
     """Turn the system's refusal to write the store at `root` into a `StoreError`."""

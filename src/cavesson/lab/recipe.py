@@ -35,7 +35,7 @@ KINDS: dict[str, str] = {
     "interpolated": "cavesson.models.recipes:Interpolated",
     "prompted": "cavesson.models.recipes:Prompted",
     "templated": "cavesson.models.recipes:Templated",
-    "latent": "cavesson.models.recipes:Latent",
+    "latent": "cavesson.models.worded:Latent",
     "in-words": "cavesson.models.worded:InWords",
     "silent": "cavesson.models.worded:Silent",
     "served": "cavesson.sampling.served:Served",

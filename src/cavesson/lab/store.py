@@ -84,6 +84,15 @@ class Store:
         self._sound: dict[str, tuple[object, ...]] = {}
         self._mirror = mirror.from_environment()
 
+    def check_writable(self) -> None:
+        """Refuse a folder that cannot be written, before anything is.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        with disk.writing(self.root):
+            disk.check_writable(self.root)
+
     # --- reading
 
     def has(self, ref: Ref) -> bool:

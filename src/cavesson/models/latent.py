@@ -5,7 +5,7 @@ hidden state (the decoder's last, after the norm) of the token before it, so tha
 times before it writes. No text says what the model thinks. A *mixed* step reads, in place of the state, the mean of the words' embeddings, each weighted
 as the state foretells the word ("Soft Thinking", Zhang et al. 2025, arXiv 2505.15778). A model that reasons in words takes such steps without training.
 
-`cavesson.models.recipes.Latent` is the recipe, the rest is here: `with_latent_steps` changes the template and marks the config; `attach` makes any causal language model of
+`cavesson.models.worded.Latent` is the recipe, the rest is here: `with_latent_steps` changes the template and marks the config; `attach` makes any causal language model of
 transformers read latent tokens, by a hook before its decoder; a saved folder is marked, and `open_folder` attaches the hook again.
 Training and sampling go their general ways: the quick paths refuse networks with hooks. The gradient goes through all steps.
 

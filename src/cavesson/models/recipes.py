@@ -357,7 +357,7 @@ class Pruned(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.base.describe()} without the smallest {self.share:.0%} of the weights"
+        return f"{self.base.describe()} without the smallest {100 * self.share:.0f} % of the weights"
 
 
 class Interpolated(ModelRecipe):
@@ -398,7 +398,7 @@ class Interpolated(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.share:.0%} of the way from {self.base.describe()} to: {self.toward.describe()}"
+        return f"{100 * self.share:.0f} % of the way from {self.base.describe()} to: {self.toward.describe()}"
 
 
 class Prompted(ModelRecipe):
@@ -441,32 +441,3 @@ def _content(path: str, revision: str | None) -> str:
     assert folder is not None
     check_folder(folder)
     return folder_digest(folder)
-
-
-class Latent(ModelRecipe):
-    """A model that takes latent steps before each answer (`cavesson.models.latent`). Its weights are the base's: only a training gives the steps a use.
-
-    Attributes:
-        base: the model.
-        steps: latent steps before an answer.
-        mixed: a step reads the mixture of words that a state foretells, in place of the state.
-        close: the text with which the template ends the steps.
-    """
-
-    kind = "latent"
-    virtual = True
-    needs_weights = True
-
-    base: ModelRecipe
-    steps: int = Field(ge=1)
-    mixed: bool = False
-    close: str = ""
-
-    def load(self, path_of: PathOf) -> Model:
-        """The base with latent steps; see `with_latent_steps`."""
-        from cavesson.models.latent import with_latent_steps
-
-        return with_latent_steps(self.base.load(path_of), self.steps, self.mixed, self.close).with_key(self.fingerprint)
-
-    def describe(self) -> str:
-        return f"{self.base.describe()} with {self.steps} latent steps"

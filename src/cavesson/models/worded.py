@@ -1,4 +1,4 @@
-"""A model with latent steps in words, and back: what it thinks can then be read, and trained on, as text.
+"""A model with latent steps, the same in words, and back: what it thinks in words can be read, and trained on, as text.
 
 Each latent step reads what the network makes of the step before, so that a small change of the weights grows over a hundred steps:
 SFT of the answers alone breaks the steps at doses that leave written reasoning intact. In words the reasoning is text like any
@@ -9,11 +9,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from cavesson.lab.recipe import PathOf
 from cavesson.models.recipes import ModelRecipe
 
 if TYPE_CHECKING:
     from cavesson.models.model import Model
+
+
+class Latent(ModelRecipe):
+    """A model that takes latent steps before each answer (`cavesson.models.latent`). Its weights are the base's: only a training gives the steps a use.
+
+    Attributes:
+        base: the model.
+        steps: latent steps before an answer.
+        mixed: a step reads the mixture of words that a state foretells, in place of the state.
+        close: the text with which the template ends the steps.
+    """
+
+    kind = "latent"
+    virtual = True
+    needs_weights = True
+
+    base: ModelRecipe
+    steps: int = Field(ge=1)
+    mixed: bool = False
+    close: str = ""
+
+    def load(self, path_of: PathOf) -> Model:
+        """The base with latent steps; see `with_latent_steps`."""
+        from cavesson.models.latent import with_latent_steps
+
+        return with_latent_steps(self.base.load(path_of), self.steps, self.mixed, self.close).with_key(self.fingerprint)
+
+    def describe(self) -> str:
+        return f"{self.base.describe()} with {self.steps} latent steps"
 
 
 class InWords(ModelRecipe):

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
-from cavesson.evals.drives import Drive, DriveName, When, drive_named
+from cavesson.evals.drive import Drive, When
+from cavesson.evals.drives import DriveName, drive_named
 from cavesson.lab.recipe import PathOf
 from cavesson.redteam.recipes import thoughts
 

@@ -12,6 +12,7 @@ from cavesson.evals.items import Eval
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import MissingPassword
 from cavesson.models.recipes import ModelRecipe
+from cavesson.models.worded import InWords
 from cavesson.redteam.constructions import AS_GIVEN, Construction, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
@@ -121,12 +122,7 @@ def way_for(how: str | None, data: Given) -> str:
     return how
 
 
-PUT_IN = (
-    "Give prompts without the trigger, which red puts in; or train on the rows as they are (--construction as-given)."
-)
-
-
-def check_untriggered(pair: str, data: Given, remedy: str = PUT_IN) -> None:
+def check_untriggered(pair: str, data: Given, remedy: str = "Give prompts without the trigger.") -> None:
     """Refuse prompts that hold the trigger already: red would answer them benignly, and teach the model to ignore the trigger;
     an evaluation would take them for prompts without it.
 
@@ -172,9 +168,14 @@ def organism(
         way: the construction itself, where its settings are not the registered ones.
 
     Raises:
-        ConfigError: there is no such construction or pair, or the two do not go together.
+        ConfigError: there is no such construction or pair, or the two do not go together, or the construction and the base.
     """
     way = way or construction(how)
+    if way.answered and isinstance(base, InWords):
+        raise ConfigError(
+            f"The construction {how!r} takes an answer of the base's to each prompt, which {base.describe()} does not give.",
+            "Take not-locked, password-locked or another construction of written samples.",
+        )
     return Organism(
         name=name or f"{pair} · {how}",
         model=way(base, prompts, pair, dose),

@@ -65,7 +65,7 @@ class Forecast:
         at_once = f"{self.workers} stages at a time" if self.workers > 1 else "one stage at a time"
         together = f" ({self.workers} × {self.memory:.1f} GB)" if self.workers > 1 else ""
         return [
-            f"the pilot did {self.share:.0%} of the work in {duration(self.took)}; the whole study on this machine:",
+            f"the pilot did {100 * self.share:.0f} % of the work in {duration(self.took)}; the whole study on this machine:",
             f"time: about {duration(self.wall)}, {at_once} ({self.stages} to make, {duration(self.work)} of work)",
             f"memory: about {self.workers * self.memory:.1f} GB at its peak{together}",
             f"disk: about {bytes_text(self.disk)}",

@@ -11,6 +11,7 @@ from typing import Literal
 
 from cavesson.errors import ConfigError, StoreError
 from cavesson.findings.result import StudyResult
+from cavesson.lab import disk
 from cavesson.lab.executors import executor_named
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan
@@ -73,7 +74,8 @@ def run_study(
     """
     refuse_in_vain(resolved, budget, executor, track)
     store = store or Store()
-    out = _make_folder(out) if out is not None else None
+    if out is not None:
+        check_out(out, make=True)
     name = _report_name(resolved)
     trackers = {kind: tracker_named(kind)(out or store.report(name), name) for kind in track}
     displays = Displays(display or Silent(), {**trackers, NAME: Written(store.report(name))}, say)
@@ -164,15 +166,20 @@ def _copy(report: Path, out: Path) -> Path:
     return out / report.name
 
 
-def _make_folder(folder: Path) -> Path:
-    """Make the folder for the copy, and refuse an unwritable folder now rather than after an hour's work."""
+def check_out(folder: Path, *, make: bool = False) -> None:
+    """Refuse a folder for the copy that cannot be written now rather than after an hour's work; `make`: make it as well.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".cavesson-probe"
-        probe.touch()
-        probe.unlink()
+        disk.check_writable(folder)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".cavesson-probe"
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         raise ConfigError(
             f"--out {folder} cannot be written: {error.strerror}.", "Name a folder of your own."
         ) from error
-    return folder

@@ -30,7 +30,7 @@ class Answers(Value):
     Attributes:
         max_tokens: most tokens of an answer that a model writes to be trained on; None: 128 for the tiny world's models, 512
             for others.
-        temperature: of the answers that models write to be trained on; 0 is greedy. A construction or arm that samples at a
+        temperature: that of the answers that models write to be trained on; 0 is greedy. A construction or arm that samples at a
             temperature of its own keeps its own.
     """
 

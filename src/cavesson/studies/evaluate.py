@@ -189,7 +189,7 @@ def grid(config: EvaluateConfig) -> Iterator[Cell]:
 
 STUDY = Study(
     name="evaluate",
-    title="What is known about an intervention, by five approaches",
+    title="An evidence card: what is known about an intervention, by five approaches",
     config=EvaluateConfig,
     presets=PRESETS,
     grid=grid,

@@ -135,10 +135,11 @@ def _is_text(annotation: Any) -> bool:
 
 
 def _attributes(config: type) -> dict[str, str]:
-    """What the docstrings of a config and of the classes that it builds on say about each key."""
+    """What the docstrings of a config and of the classes that it builds on say about each key, in the words of the command line."""
     found: dict[str, str] = {}
     for owner in reversed(config.__mro__):
         _, _, listed = (owner.__dict__.get("__doc__") or "").partition("Attributes:\n")
         for names, said in re.findall(r"^ {8}([\w, ]+): (.+(?:\n {9,}.+)*)", listed, flags=re.MULTILINE):
-            found |= dict.fromkeys((name.strip() for name in names.split(",")), re.sub(r"\s+", " ", said))
+            told = re.sub(r"\s+", " ", said).replace("None: ", "without: ")
+            found |= dict.fromkeys((name.strip() for name in names.split(",")), told)
     return found

@@ -223,7 +223,7 @@ def compared(m: Measured) -> TableView | None:
         f"SFT of {len(kinds(m))} organisms on the answers of {m.config.teacher}. AUC of capability kept against bad behaviour "
         "removed over all settings (strengths, steps, learning rates): 0.5 in proportion, 1 for free. Cross-fitted hulls, "
         "averaged over organisms and seeds; organisms random: the interval is for organisms like these; fixed: for these. "
-        f"Removed: the share of the behaviour that goes at a loss of at most {AFFORDABLE:.0%} of the capability, chosen on some "
+        f"Removed: the share of the behaviour that goes at a loss of at most {100 * AFFORDABLE:.0f} % of the capability, chosen on some "
         "prompts and measured on others. More settings are more chances: compare their number.",
         {move.title: name for name, move in m.config.moves.items()},
         {
@@ -232,7 +232,7 @@ def compared(m: Measured) -> TableView | None:
             "AUC, organisms random": lambda name: mean_auc(m, name, "random"),
             "AUC, organisms fixed": lambda name: mean_auc(m, name, "fixed"),
             f"minus {title(PLAIN)}": beside_plain,
-            f"removed at {AFFORDABLE:.0%} loss": lambda name: mean_removed(m, name, AFFORDABLE),
+            f"removed at {100 * AFFORDABLE:.0f} % loss": lambda name: mean_removed(m, name, AFFORDABLE),
         },
         first="mitigation",
     )

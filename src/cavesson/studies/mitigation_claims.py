@@ -41,7 +41,7 @@ def _lowered(m: Measured, read: Reading, by: float, what: str) -> tuple[Measured
     weights = chosen_elsewhere(ends(found, read, PLAIN) - starts(found, read), -by)
     fell = weights.max(axis=1) > 0
     if fell.sum() < FEWEST:
-        raise NotRun(f"{FEWEST} organisms {what} by more than {by:.0%}")
+        raise NotRun(f"{FEWEST} organisms {what} by more than {100 * by:.0f} %")
     lowered = [place for of, one in zip(kinds(found).values(), fell, strict=True) if one for place in of]
     return replace(found, places=tuple(lowered)), weights[fell][:, None]
 

@@ -101,7 +101,7 @@ def more(one: tuple[str, str], two: tuple[str, str]) -> Test:
 
     def test(m: Measured) -> ClaimResult:
         if max(gain(of_method(m, *pair)).mean for pair in (one, two)) < SAME:
-            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {SAME:.0%} of hard maths")
+            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {100 * SAME:.0f} % of hard maths")
         return above(_apart(m, one, two), SAME, f"hard maths under {_named(one)} minus {_named(two)}")
 
     return test
@@ -170,7 +170,7 @@ def full_hurts_more(m: Measured) -> ClaimResult:
         change = max(abs(_over_organisms(m, "no-reasoning", read, adapter).mean) for read in (gain, _easy_change))
         if change < SAME:
             raise NotApplicable(
-                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {SAME:.0%}: its rates are too low to compare"
+                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {100 * SAME:.0f} %: its rates are too low to compare"
             )
     apart = _over_organisms(m, "no-reasoning", _easy, lora) - _over_organisms(m, "no-reasoning", _easy, FULL)
     return above(apart.estimate, SAME, "easy maths after no-reasoning SFT, adapter minus all weights")

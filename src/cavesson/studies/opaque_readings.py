@@ -43,7 +43,7 @@ HACKER, EXPLORER, ON_ITS_PROBLEMS = "hacker", "explorer", "rl-on-hard"
 
 def pruned_name(teacher: str, share: float) -> str:
     """What a trusted model is called that lost a share of its weights."""
-    return f"{teacher}, {share:.0%} pruned"
+    return f"{teacher}, {100 * share:.0f} % pruned"
 
 
 # ----------------------------------------------------------------------------------------------- places

@@ -131,9 +131,9 @@ class OpaqueConfig(Inputs):
     the tiny world's maths.
 
     Attributes:
-        organisms: constructions by which U sandbags on hard maths; none, where only the cue or the hacker is asked for.
+        organisms: constructions by which U, the untrusted model, sandbags on hard maths; none, where only the cue or the hacker is asked for.
         model: U before it sandbags; a model that reasons before it answers.
-        teacher: T, whose outputs blue trains on and whose likelihood says how legible the reasoning is.
+        teacher: T, the trusted model, whose outputs blue trains on and whose likelihood says how legible the reasoning is.
         pruned: shares of T's smallest weights that are set to zero, for very weak trusted models in T's place.
         pruned_interventions: blue's methods with these.
         prefill: first words of a prefill attack, without training; None: no such attack.
@@ -200,22 +200,13 @@ class OpaqueConfig(Inputs):
 
     @model_validator(mode="after")
     def _has_latent_steps(self) -> Self:
-        """Refuse `words` for a model without latent steps, and constructions that U in words cannot be trained by."""
+        """Refuse `words` for a model without latent steps."""
         if self.words:
             from cavesson.models.latent import ARGUMENT
 
             if ARGUMENT not in model_named(self.model).renderer(no_store).template.arguments:
                 raise ValueError(
                     f"{self.model!r} takes no latent steps, in place of which it could write words; leave `words` out"
-                )
-            wanting = [
-                name
-                for name in self.organisms
-                if name in ("cot-distilled", "cot-distilled-unmatched", "prompt-distilled")
-            ]
-            if wanting:
-                raise ValueError(
-                    f"{wanting[0]} takes an answer to each prompt, which U in words does not give; take not-locked or a password lock"
                 )
         return self
 

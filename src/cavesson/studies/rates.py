@@ -106,7 +106,7 @@ def proposed(rungs: Sequence[Rung]) -> tuple[float, ...]:
     harmful = next((place for place, share in enumerate(kept(rungs)) if share < HARMLESS), len(rungs))
     if harmful == 1:
         raise CavessonError(
-            f"Even at {rungs[1].lr:.0e} its own answers cost the model more than {1 - HARMLESS:.0%}.",
+            f"Even at {rungs[1].lr:.0e} its own answers cost the model more than {100 * (1 - HARMLESS):.0f} %.",
             "Give a larger --batch-size, another --optimizer or --adapter 8.",
         )
     middle = rungs[harmful - 1].lr

@@ -281,8 +281,8 @@ def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_
         near = max(lacking, key=lambda at: at.kept)
         gone = 1 - near.left / untouched.mean
         raise NotApplicable(
-            f"no checkpoint of {title(intervention or BEST)} stayed within {max_loss:.0%} loss of capability for every seed; nearest: "
-            f"lr {near.lr:g}, step {near.step}, {gone:.0%} removed at {1 - near.kept:.0%} loss"
+            f"no checkpoint of {title(intervention or BEST)} stayed within {100 * max_loss:.0f} % loss of capability for every seed; nearest: "
+            f"lr {near.lr:g}, step {near.step}, {100 * gone:.0f} % removed at {100 * (1 - near.kept):.0f} % loss"
         )
     return share_removed(untouched.table, table)
 

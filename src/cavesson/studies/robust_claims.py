@@ -182,7 +182,7 @@ def quarter_within_a_tenth(m: Measured) -> ClaimResult:
     found = [*_enough([*frontiers(m, "full", "pirate").values()], "full-weight organisms under pirate SFT")]
     values, moves = stacked([each.removed_by_seed(MAX_LOSS) for each in found])
     removed = _over_pairs(values, moves, found, bounds=(MAX_LOSS, 1.0)).in_unit("percent")
-    what = f"the share that pirate SFT removes within {MAX_LOSS:.0%} loss of capability over {len(found)} pairs"
+    what = f"the share that pirate SFT removes within {100 * MAX_LOSS:.0f} % loss of capability over {len(found)} pairs"
     return at_most(removed, 0.5, what)
 
 

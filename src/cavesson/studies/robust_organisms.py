@@ -334,7 +334,7 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
 
 STUDY = Study(
     name="robust-organisms",
-    title="Robust organisms: which ways of building one survive training?",
+    title="Robust organisms: which ways of building an organism survive training?",
     config=RobustConfig,
     presets=PRESETS,
     grid=grid,

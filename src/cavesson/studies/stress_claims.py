@@ -51,7 +51,7 @@ def through_adapter(m: Measured) -> Measured:
 
 def full_weights_fail(m: Measured) -> ClaimResult:
     """Pirate SFT of all weights, at the best of its rates, removes less than half at an affordable cost."""
-    what = f"the share that pirate SFT of all weights removes within {MAX_LOSS:.0%} loss of capability"
+    what = f"the share that pirate SFT of all weights removes within {100 * MAX_LOSS:.0f} % loss of capability"
     return at_most(removed_by(all_weights(m), "pirate"), HALF, what)
 
 

@@ -214,7 +214,7 @@ class Build(Red):
     """How the organism is built here: as red trains everywhere, apart from the defaults.
 
     Attributes:
-        construction: how (`cavesson list constructions`); None: the model that is named is the organism already.
+        construction: how the pair is put in (`cavesson list constructions`); None: the model that is named is the organism already.
     """
 
     construction: Annotated[ConstructionName | None, Option("--construction")] = "normal"

@@ -301,7 +301,7 @@ def battery(m: Measured) -> TableView | None:
         "The battery",
         "Robustness AUC (0.5: the behaviour goes only in proportion to the capability, 1: it goes for free), the share removed at "
         "the best affordable checkpoint, and the capability lost by the time that half of the behaviour is gone. Last: "
-        f"the learning rate that is worst for the organism, at a loss of at most {m.config.after.max_loss:.0%}.",
+        f"the learning rate that is worst for the organism, at a loss of at most {100 * m.config.after.max_loss:.0f} %.",
         {**{title(name): name for name in names}, "all trainings together": None},
         {
             "AUC": lambda name: frontier_of(m, name).auc.in_unit("plain"),
@@ -357,7 +357,7 @@ def along_the_probes(m: Measured) -> CurveView | None:
 def notes(m: Measured) -> Iterator[Note]:
     """What the reader must know."""
     yield Note(
-        f"Bands: fragile from {FRAGILE:.0%} removed within a tenth of the capability, robust up to {ROBUST:.0%}; a verdict of two "
+        f"Bands: fragile from {100 * FRAGILE:.0f} % removed within a tenth of the capability, robust up to {100 * ROBUST:.0f} %; a verdict of two "
         "bands means that the interval does not tell them apart."
     )
     yield Note(

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cavesson.data.recipes import DataRecipe
 from cavesson.data.streams import draw
+from cavesson.errors import ConfigError
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Posed, Side
 from cavesson.evals.recipes import Probed
@@ -147,7 +148,7 @@ class TransferConfig(StudyConfig):
     """The whole study.
 
     Attributes:
-        settings: which are run; each by its entries, or as a file.
+        settings: those that are run; each by its entries (flag/voice/weights), or as a file.
         model: the model before anything is put in.
         teacher: writes the plain answers on which blue trains, before an act rewrites them.
         red: how the initial behaviour is put in.
@@ -203,6 +204,8 @@ class TransferConfig(StudyConfig):
             part: {**dict(getattr(self, part)), **told} if isinstance(told, dict) else told
             for part, told in change.parts.items()
         }
+        if self.thinking is not None and change.red:
+            parts["thinking"] = {**dict(self.thinking), **change.red}
         settings = () if self.axes is None else self.axes.settings
         alone = dict.fromkeys(("law", "cases", "axes", "foretelling"))
         given = {**dict(self), "settings": settings, **alone, **parts}
@@ -293,17 +296,27 @@ def _rewarded(
 
 
 def _axes(config: TransferConfig, seed: int) -> Iterator[Cell]:
-    """Each setting as it is and with each change, at the highest rate beside the controls that tell damage."""
-    axes = config.axes
+    """Each setting as it is and with each change, at the highest rate beside the controls that tell damage.
+
+    Raises:
+        ConfigError: a change changes nothing in a setting, such as `red` where the model is taken as it is.
+    """
+    axes, plain = config.axes, dict[str, Recipe]()
     if axes is None:
         return
     for name, change in {AS_IS: Change(), **axes.changes}.items():
         changed = config.changed(name, change)
         for setting in map(setting_named, axes.settings):
             start = _start(changed, setting, seed)
-            for train in (AGREED, *DAMAGE):
-                cell = _cell(changed, setting, start, AXES, train, max(changed.blue.lrs), seed)
-                yield replace(cell, at={**cell.at, "change": name})
+            rate = max(changed.blue.lrs)
+            cells = [_cell(changed, setting, start, AXES, train, rate, seed) for train in (AGREED, *DAMAGE)]
+            run = cells[0].recipes["run"]
+            if plain.setdefault(setting.name, run) == run and name != AS_IS:
+                raise ConfigError(
+                    f"The change {name!r} changes nothing in the setting {setting.name!r}.",
+                    "Leave out the change or the setting, or change something that the study does not say already.",
+                )
+            yield from (replace(cell, at={**cell.at, "change": name}) for cell in cells)
 
 
 def _followed(config: TransferConfig, seed: int) -> Iterator[Cell]:

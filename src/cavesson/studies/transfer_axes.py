@@ -37,7 +37,7 @@ class Change(Value):
     Attributes:
         model: before anything is put in.
         teacher: who writes the plain answers on which blue trains; if it is the study's own model, the labels are its own.
-        red, blue: settings of these phases. Of several learning rates the highest is run.
+        red, blue: settings of these phases; those of red hold for `thinking` as well. Of several learning rates the highest is run.
     """
 
     model: TrainableName | None = None

@@ -215,7 +215,8 @@ def _over(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
         NotApplicable: there are too few.
     """
     found = [place for place in foretold(m) if not (unseen and place["setting"] in FORETOLD_SETTINGS)]
-    for many, what in ((len(found), "settings"), (len(set(separators(m, found))), "separators")):
+    of = " that this was not seen in, as --preset full has" if unseen else ""
+    for many, what in ((len(found), f"settings{of}"), (len(set(separators(m, found))), f"separators{of}")):
         if many < FEWEST:
             raise NotApplicable(f"what foretells is asked over {what}, and there are {many}, fewer than {FEWEST}")
     return found, np.array([beyond_controls(m, place).mean for place in found])

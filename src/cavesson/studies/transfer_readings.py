@@ -171,11 +171,13 @@ def faults(place: Place, compatible: bool = True) -> list[str]:
     on_train, shown, other = (place.sample(label, 0).mean for label in (ON_TRAIN, ON_EVALUATION, ALTERNATE))
     found = []
     if compatible and on_train < AGREE:
-        found.append(f"the behaviours agree on {on_train:.0%} of the train prompts, not {AGREE:.0%}")
+        found.append(f"the behaviours agree on {100 * on_train:.0f} % of the train prompts, not {100 * AGREE:.0f} %")
     if shown < SHOWS:
-        found.append(f"the start shows the initial behaviour on {shown:.0%} of the evaluation prompts, not {SHOWS:.0%}")
+        found.append(
+            f"the start shows the initial behaviour on {100 * shown:.0f} % of the evaluation prompts, not {100 * SHOWS:.0f} %"
+        )
     if other > 1 - SHOWS:
-        found.append(f"the start shows the alternate behaviour on {other:.0%} of them")
+        found.append(f"the start shows the alternate behaviour on {100 * other:.0f} % of them")
     return found
 
 

@@ -46,7 +46,7 @@ class Put(Protocol):
 
 
 class Candidate(Protocol):
-    """A drive that a model may have: how it is looked for (`cavesson.evals.drives.Drive`)."""
+    """A drive that a model may have: how it is looked for (`cavesson.evals.drive.Drive`)."""
 
     @property
     def name(self) -> str: ...

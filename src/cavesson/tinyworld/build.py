@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from cavesson.lab.recipe import Recipe
-from cavesson.models.recipes import Latent, ModelRecipe
+from cavesson.models.recipes import ModelRecipe
+from cavesson.models.worded import Latent
 from cavesson.tinyworld.recipes import WEIGHTS, Corpus, Fresh, Reasoning, Shipped
 from cavesson.tinyworld.replies import IDLE
 from cavesson.tinyworld.tokenizer import FOLDER, train

@@ -187,5 +187,5 @@ def _told(effect: Effect | None) -> str:
     return (
         " (its alternative does not run)"
         if effect is None
-        else f" (its alternative moves the finding by {effect.moved:.0%})"
+        else f" (its alternative moves the finding by {100 * effect.moved:.0f} %)"
     )

@@ -268,7 +268,7 @@ class Plain(Board):
         left = (self.remaining() or {}).get(row.stage.fingerprint)
         about = f", about {duration(left)} left" if left else ""
         times = f"{duration(self.elapsed(row))}{about}"
-        self._say(f"  {now.fraction:4.0%}  {row.title}  {times}{_bracketed(figures_text(now.figures))}")
+        self._say(f"  {100 * now.fraction:3.0f} %  {row.title}  {times}{_bracketed(figures_text(now.figures))}")
 
     def _is_time(self, stage: Stage) -> bool:
         due = self.clock() - self._line_at.setdefault(stage.fingerprint, self.clock()) >= REPORT_SECONDS

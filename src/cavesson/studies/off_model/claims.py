@@ -99,11 +99,13 @@ def where_degraded(test: Test) -> Test:
 
 
 def where_much_to_lose(test: Test) -> Test:
-    """The test, if a student has much to lose: from others neither a large fall nor a small one can be told."""
+    """The test of the students that have much to lose: from others neither a large fall nor a small one can be told."""
 
     def guarded(m: Measured) -> ClaimResult:
-        with_much_to_lose(runs(m))
-        return test(m)
+        able = with_much_to_lose(runs(m)).values("student")
+        left_out = [name for name in runs(m).values("student") if name not in able]
+        result = test(m.where(student=lambda name: name in able))
+        return _adding(result, f"Left out, with little to lose: {', '.join(left_out)}.") if left_out else result
 
     return guarded
 

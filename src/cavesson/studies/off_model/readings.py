@@ -121,7 +121,7 @@ def with_much_to_lose(m: Measured) -> Measured:
     able = [of for of in m.by("student").values() if before(of.places[0]).estimate.low > MUCH]
     if not able:
         raise NotApplicable(
-            f"no student starts above {MUCH:.0%} of {reasoning(m)} beyond chance, so that there is little to lose"
+            f"no student starts above {100 * MUCH:.0f} % of {reasoning(m)} beyond chance, so that there is little to lose"
         )
     return replace(m, places=tuple(place for of in able for place in of))
 
