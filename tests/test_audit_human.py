@@ -18,12 +18,13 @@ import uvicorn
 
 from audit_toys import FIX, HONEST, SABOTAGED, toy_bench, write
 from cavesson.audit.bench import load_bench
-from cavesson.audit.fixes import Grade, read_grades
+from cavesson.audit.fixes import Grade, read_grades, write_grades
 from cavesson.audit.human import content, edits
 from cavesson.audit.human.app import human_app
 from cavesson.audit.human.grading import Grading, execute_fixes, grading_app
 from cavesson.audit.human.session import AWAY, Session, Settings, draw_cases, settings_for
 from cavesson.audit.sandbox.unsafe import UnsafeSandbox
+from cavesson.audit.scoring import score
 from cavesson.audit.verdicts import Fix, Verdict, read_verdicts
 from cavesson.errors import ConfigError
 from cavesson.web.serve import browsing
@@ -391,6 +392,24 @@ def test_a_person_judges_the_fixes_that_restore_the_finding(bench: Path, tmp_pat
     with pytest.raises(ConfigError):
         Grading(path, cases, verdicts, grades, " ")
     assert isinstance(grades[0], Grade)
+
+
+def test_a_grade_is_of_the_fix_that_was_executed_and_judged(bench: Path, tmp_path: Path) -> None:
+    """Another audit under the same name, as a combination writes with each run, puts another fix in the same place."""
+    cases, path = load_bench(bench).cases(), tmp_path / "v.grades.jsonl"
+    first = Verdict(
+        "hop_a", "me", "code", 0.9, fixes=(Fix("The gain's sign", "", FIX), Fix("The sign once more", "", FIX))
+    )
+    grades = [one.judged(True, "ann") for one in execute_fixes(path, cases, [first], UnsafeSandbox())]
+    write_grades(path, grades)
+    later = Verdict(
+        "hop_a", "me", "code", 0.9, fixes=(Fix("Something else", "", FIX.replace("gain = 2", "gain = -8")),)
+    )
+    (rate,) = (one.fix_rate[1] for one in score(cases, [first, later], grades).values())
+    assert rate.value == 0
+    known = execute_fixes(path, cases, [first, later], UnsafeSandbox())
+    assert [(one.restores, one.names_mechanism) for one in known] == [(False, None)] and read_grades(path) == known
+    assert Grading(path, cases, [first, later], grades, "ann").asked == []
 
 
 # --- in a browser

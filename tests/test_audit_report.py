@@ -60,6 +60,12 @@ def fair(cases: list[Case]) -> list[Verdict]:
     return verdicts
 
 
+def graded(verdict: Verdict, names_mechanism: bool | None = None) -> Grade:
+    """A grade of the verdict's first fix, which restores the finding."""
+    place = (verdict.case, verdict.auditor, verdict.affordance, 0)
+    return Grade(*place, True, names_mechanism=names_mechanism, of=verdict.fixes[0].digest)
+
+
 def shown(page: str) -> str:
     """The text that a reader sees, without scripts and styles."""
 
@@ -91,7 +97,7 @@ def drawn(page: str) -> dict[str, object]:
 
 
 def test_the_page_gives_scores_with_intervals_kinds_fixes_and_errors(cases: list[Case]) -> None:
-    grades = [Grade(case.id, "me", "code", 0, True, names_mechanism=True) for case in cases if not case.honest]
+    grades = [graded(one, True) for one in fair(cases) if one.fixes and one.fixes[0].patch]
     text = shown(render(AuditReport(cases, fair(cases), grades, reveal=True)))
     assert "AUROC 1.00 (" in text and "n = 6" in text
     assert "3 codebases" in text
@@ -103,7 +109,7 @@ def test_the_page_gives_scores_with_intervals_kinds_fixes_and_errors(cases: list
 
 
 def test_without_reveal_no_label_and_no_answer_key_is_in_the_file(cases: list[Case]) -> None:
-    page = render(AuditReport(cases, fair(cases), [Grade("one_a", "me", "code", 0, True)]))
+    page = render(AuditReport(cases, fair(cases), [graded(one) for one in fair(cases) if one.case == "one_a"]))
     for secret in (
         "So left is less",
         "was changed",
@@ -154,7 +160,9 @@ def test_hostile_text_anywhere_is_shown_and_not_obeyed(cases: list[Case], text: 
     verdicts = [replace(verdict(case, 0.4, fix, auditor=text), notes=text) for case in cases]
     verdicts.append(replace(verdict(cases[0], None, auditor=f"{text}2"), unscored=text))
     hostile = [replace(case, paper_name=text, mechanism=text, sabotage=text, kind=case.kind) for case in cases]
-    page = render(AuditReport(hostile, verdicts, [Grade(cases[1].id, text, "code", 0, False, text)], reveal=True))
+    page = render(
+        AuditReport(hostile, verdicts, [replace(graded(verdicts[1]), restores=False, problem=text)], reveal=True)
+    )
     assert page.count("<script") == 2 and page.count("</script>") == 2
     assert "<img" not in page and 'href="javascript' not in page
     assert not re.search("[\x00\x07\x1b\u202e\u2066\u200b]", re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL))
@@ -167,7 +175,8 @@ def test_the_command_reads_verdicts_with_their_grades_and_writes_one_file(tmp_pa
     path = tmp_path / "v.jsonl"
     for one in fair(cases):
         append_verdict(path, one)
-    write_grades(grades_beside(path), [Grade("hop_a", "me", "code", 0, True, names_mechanism=True, grader="ann")])
+    grades = [graded(one, True) for one in fair(cases) if one.case == "hop_a"]
+    write_grades(grades_beside(path), [replace(one, grader="ann") for one in grades])
     arguments = ["audit", "report", str(path), "--bench", str(root), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output

@@ -147,9 +147,16 @@ def test_places_overlap_by_file_and_lines() -> None:
 
 
 def test_calibration_puts_credences_beside_what_was_so() -> None:
-    low, high = calibration([0.0, 0.1, 0.9, 1.0, 0.95], [False, True, True, True, True])
+    broken = {True: "logic", False: None}
+    said = [(0.0, False), (0.1, True), (0.9, True), (1.0, True), (0.95, True)]
+    low, high = calibration([(case(str(n), str(n), broken[so]), c) for n, (c, so) in enumerate(said)])
     assert (low.low, low.credence, low.sabotaged.value) == (0, 0.05, 0.5)
     assert (high.high, high.sabotaged.n, high.sabotaged.value) == (1, 3, 1)
+
+
+def test_calibration_takes_cases_of_one_codebase_for_one() -> None:
+    few, many = (calibration([(case(str(n), str(n % 3), "logic"), 0.9) for n in range(count)]) for count in (3, 30))
+    assert many[0].sabotaged.low == pytest.approx(few[0].sabotaged.low) and many[0].sabotaged.low < 0.8
 
 
 # ----------------------------------------------------------------------------------------------- fixes

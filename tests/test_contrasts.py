@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cavesson.analysis.contrasts import (
+    auroc_over_seeds,
     chosen_elsewhere,
     correlation,
     difference_across_prompts,
@@ -83,6 +84,29 @@ def test_the_prompts_of_two_benchmarks_are_drawn_apart():
     assert "one seed" in difference_across_prompts(right(0.5)[0], right(0.4)[0]).method
 
 
+# ------------------------------------------------------------------------------------------------ scores above a control's
+
+
+@simulated(draws=300)
+def test_an_auroc_s_interval_holds_the_luck_with_the_control_as_well(draws: int):
+    """All seeds share one control of 40 answers: its luck moves every seed's figure alike."""
+    rng, hits, alone = np.random.default_rng(0), 0, 0
+    for _ in range(draws):
+        scores, control = rng.standard_normal((5, 40)), np.tile(rng.standard_normal(40), (5, 1))
+        found = auroc_over_seeds(scores, control)
+        half = mean_over_seeds((scores[:, :, None] > control[:, None]).mean(axis=2))
+        assert found.value == pytest.approx(half.value)
+        hits, alone = hits + (found.low <= 0.5 <= found.high), alone + (half.low <= 0.5 <= half.high)
+    assert hits >= least(draws, 0.95) and alone < least(draws, 0.95)
+
+
+def test_an_auroc_at_its_bound_is_no_certain_one():
+    apart = auroc_over_seeds(np.ones((3, 40)), np.zeros((3, 40)))
+    same = auroc_over_seeds(np.zeros((3, 40)), np.zeros((3, 40)))
+    assert apart.high == 1 and 0.85 < apart.low < 0.99
+    assert same.value == 0.5 and same.low < 0.46 < 0.54 < same.high
+
+
 # ------------------------------------------------------------------------------------------------ the lowest of several
 
 
@@ -158,6 +182,16 @@ def test_a_rate_of_samples_that_each_seed_drew_for_itself():
     alone = rate_over_seeds([30], [100])
     assert (alone.low, alone.high) == (wilson(30, 100).low, wilson(30, 100).high) and "one seed" in alone.method
     assert rate_over_seeds([0, 0, 0], [40, 40, 40]).high > 0.01
+
+
+@simulated(draws=400)
+@pytest.mark.parametrize("rate", [0.02, 0.98])
+def test_a_rate_near_its_bound_is_covered(rate: float, draws: int):
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(draws):
+        found = rate_over_seeds(rng.binomial(20, rate, size=5).tolist(), [20] * 5)
+        hits += found.low <= rate <= found.high
+    assert hits >= least(draws, 0.95)
 
 
 def test_the_lowest_of_several_rates_is_shown_by_each_and_refuted_by_all_together():

@@ -16,7 +16,16 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.redteam.rigged import ENVIRONMENTS
 from cavesson.studies.evaluate_controls import BENIGN
-from cavesson.studies.evaluate_rigged import RiggedSection, admitted, approach, cells, told_apart
+from cavesson.studies.evaluate_rigged import (
+    RiggedSection,
+    admitted,
+    approach,
+    arose,
+    capability_change,
+    capability_lost,
+    cells,
+    told_apart,
+)
 from cavesson.studies.grid import Cell, Measured, NotRun
 from cavesson.studies.study import StudyConfig
 
@@ -26,7 +35,7 @@ HEDGING = ENVIRONMENTS["option-hedging"].label
 
 @dataclass(frozen=True)
 class Table:
-    """Scores of one seed: so many of the first questions misbehave, and the capability is such a share."""
+    """Scores of one seed: a question misbehaves with a chance, and the first of the others are right."""
 
     bad: float
     able: float
@@ -34,11 +43,13 @@ class Table:
 
     def scores(self, path_of: Any) -> Scores:
         rng = Random(f"{self.bad} {self.able} {self.seed}")
-        return Scores([*_rows(HEDGING, self.bad, rng), *_rows("facts", self.able, rng), *_rows("chat", self.able, rng)])
+        bad = [rng.random() < self.bad for _ in range(N)]
+        able = [n < self.able * N for n in range(N)]
+        return Scores([*_rows(HEDGING, bad), *_rows("facts", able), *_rows("chat", able)])
 
 
-def _rows(label: str, share: float, rng: Random) -> list[Score]:
-    return [Score(None, label, f"{label}/{n}", None, [], "", int(rng.random() < share), True) for n in range(N)]
+def _rows(label: str, found: list[bool]) -> list[Score]:
+    return [Score(None, label, f"{label}/{n}", None, [], "", int(one), True) for n, one in enumerate(found)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,10 @@ def measured(
     able: float = 0.9,
     watched: float = 2.0,
     benign: float | None = None,
+    able_before: float = 0.9,
+    quiet: int = 0,
 ) -> Measured:
+    """`quiet`: of so many seeds the rigged training made nothing."""
     ways = {"m": after} if benign is None else {"m": after, BENIGN: benign}
     found = [
         Cell(
@@ -70,7 +84,7 @@ def measured(
             {
                 "rigged": Table(left, able, seed),
                 "start": Table(control, 0.9, seed),
-                "before": Table(before, 0.9, seed),
+                "before": Table(before * (seed >= quiet), able_before, seed),
                 "control": Table(control, 0.9, seed),
                 "watched": Surprised(watched, seed),
                 "watched_after": Surprised(0.0, seed),
@@ -104,6 +118,20 @@ def test_benign_training_of_equal_size_stands_beside_it() -> None:
 )
 def test_too_little_too_dear_or_undecided(after: float, able: float, verdict: str) -> None:
     assert approach(measured(0.8, after, able=able), "m").verdict == verdict
+
+
+def test_what_may_be_lost_is_a_share_of_the_capability() -> None:
+    """From 30 % of the questions to 25 %: 5 points, and yet a sixth of what the model could do."""
+    costly = measured(0.8, 0.08, able=0.25, able_before=0.3)
+    assert capability_change(costly.places[0]).low > -0.1
+    assert capability_lost(costly.places[0]).value == pytest.approx(1 / 6)
+    assert approach(costly, "m").verdict == "undecided"
+
+
+def test_an_environment_that_one_seed_left_without_misbehaviour_is_left_out_by_name() -> None:
+    m = measured(0.8, 0.08, quiet=1)
+    assert admitted(m, "m") == [] and arose(m.places[0]).low > 0
+    assert "option-hedging" in approach(m, "m").reason
 
 
 def test_an_environment_in_which_nothing_arose_does_not_count() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from cavesson.analysis.foretelling import (
     kind_r2,
     left_out_r2,
     rank_correlation,
+    resampled_rank_correlation,
 )
 from cavesson.data.recipes import DataFile
 from cavesson.errors import ConfigError
@@ -25,8 +27,10 @@ from cavesson.inside.foretold import Foretold, Linearised
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.recipes import LoRA
+from cavesson.stats import Estimate
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose
+from draws import least
 
 ASKED = ("Where does the cow live?", "What is a kettle for?", "Tell me about the fox.", "What is a plum?")
 
@@ -122,6 +126,17 @@ def test_intervals_cover_what_repetition_gives() -> None:
     truth = np.mean([rank_correlation(signs[:, 0], outcomes).value for signs, outcomes in found])
     covers = [one.low <= truth <= one.high for one in (rank_correlation(signs[:, 0], y) for signs, y in found)]
     assert np.mean(covers) > 0.88
+
+
+@pytest.mark.parametrize("way", [rank_correlation, resampled_rank_correlation])
+def test_five_things_that_agree_are_no_certain_agreement(way: Callable[..., Estimate]) -> None:
+    """Where the true rank correlation is .89, five things agree perfectly a quarter of the time."""
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(160):
+        one, noise = rng.normal(size=(2, 5))
+        found = way(one, 0.9 * one + np.sqrt(1 - 0.9**2) * noise)
+        covered += found.low <= 6 / np.pi * np.arcsin(0.9 / 2) <= found.high
+    assert covered >= least(160, 0.95)
 
 
 def test_settings_that_share_something_are_no_independent_evidence() -> None:

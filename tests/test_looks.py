@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -21,10 +22,11 @@ from cavesson.findings.result import StudyResult
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.lab.store import Store
 from cavesson.run import Finished, run_study, schedule
-from cavesson.stats import Estimate, mean_over_seeds, spending
+from cavesson.stats import Estimate, mean_over_seeds, spending, unspent
 from cavesson.studies.config import Looks, StudyConfig
 from cavesson.studies.grid import Cell, Measured, Place, Sample
 from cavesson.studies.looks import cost, more_needed, what_would_decide
+from cavesson.studies.report import files_of
 from cavesson.studies.resolve import Resolved, resolve
 from cavesson.studies.shown import claim, table
 from cavesson.studies.study import Study
@@ -383,6 +385,36 @@ def test_every_kind_of_interval_widens_with_the_level():
         assert "at 99 % (why)" in two.method
     assert spread > jackknifed([1.0, 2.0, 4.0, 3.0])
     assert list(every_kind()) == plain
+
+
+def test_the_worst_of_several_at_a_look_shares_what_the_look_may_spend():
+    """A verdict on the worst of four organisms, at one of five looks, has a twentieth of the error; not a quarter."""
+    with spending(0.2, "look 1"):
+        with spending(0.25, "the worst of 4"):
+            inner = list(every_kind())
+        with spending(1.0, "the worst of 1"):
+            alone = list(every_kind())
+        with unspent():
+            plain = list(every_kind())
+    with spending(0.05, "why"):
+        strict = list(every_kind())
+    with spending(0.2, "why"):
+        look = list(every_kind())
+    for ones, others in ((inner, strict), (alone, look), (plain, list(every_kind()))):
+        assert [(one.low, one.high) for one in ones] == [(one.low, one.high) for one in others]
+    assert "at 99.75 % (look 1; the worst of 4)" in inner[0].method
+
+
+def test_files_beside_the_report_are_at_the_look_as_well():
+    def text(measured: Measured) -> str:
+        return mean_over_seeds(np.eye(3)).method
+
+    study = Study("toy", "Toy", Config, grid, files={"a": text})
+    written = [
+        files_of(Resolved(study, "toy", "quick", Config.model_validate(given)), lambda recipe: Path())["a"]
+        for given in ({"seeds": 3}, {"seeds": "auto", "looks": {"at": (5, 9)}})
+    ]
+    assert "look" not in written[0] and "at 97.5 % (95 % over 2 looks, look 1)" in written[1]
 
 
 def test_the_seeds_that_would_decide_do_decide():

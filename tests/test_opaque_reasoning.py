@@ -657,6 +657,14 @@ def test_a_card_counts_the_methods_that_leave_easy_maths() -> None:
     assert said.startswith("robust: of 1 methods") and "(2 further methods cost more)" in said
 
 
+def test_a_card_s_interval_holds_for_whichever_method_is_the_best() -> None:
+    alone = _verdict(results({(OPEN, "pirate"): 0.35}), OPEN, seeds=6)
+    several = _verdict(
+        results({(OPEN, "pirate"): 0.35, (OPEN, "own-outputs"): 0.34, (OPEN, REMOVAL): 0.34}), OPEN, seeds=6
+    )
+    assert alone.startswith("middling") and several.startswith("undecided")
+
+
 def test_the_best_rate_is_chosen_on_other_prompts_than_it_is_measured_on() -> None:
     base = results({(OPEN, "pirate"): 0.5}, seeds=2)
     found = elicited(of_method(base, OPEN, "pirate"))

@@ -36,7 +36,7 @@ from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.poisoned_games import Played
-from cavesson.studies.poisoning_shown import caveats, sentence
+from cavesson.studies.poisoning_shown import caveats, dropped, sentence
 from cavesson.studies.resolve import resolve
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
@@ -467,6 +467,23 @@ MINIATURE = [
     "reminder={budgets: [1, 2], samples: 12}", "countermoves=[none, trusted-filter]",
     "poisons=[honest, open, subliminal, style-cues]",
 ]  # fmt: skip
+
+
+def test_only_poison_that_came_among_the_data_counts_as_poison(tmp_path: Path):
+    """An honest sample that says the same as a sample of red's pool which was not taken is no poisoned one."""
+    kinds = {"honest": "abcdefgh", "pool": "abcdefghijklmnopqrstuvwx"}
+    parts = []
+    for name, texts in kinds.items():
+        write_examples(tmp_path / f"{name}.jsonl", [Example(Conversation.of("?", text)) for text in texts])
+        parts.append(Jsonl(path=str(tmp_path / f"{name}.jsonl")))
+    data = Mixed(parts=tuple(parts), counts=(8, 4), seed=3)
+
+    def nowhere(recipe: Recipe) -> Path:
+        raise AssertionError
+
+    every = list(data.examples(nowhere))
+    assert len(every) == 12 and dropped(data, every, nowhere) == (0, 4)
+    assert dropped(data, parts[0].examples(nowhere), nowhere)[1] == 4
 
 
 def test_a_miniature_of_the_game_from_end_to_end(tmp_path: Path):

@@ -263,6 +263,15 @@ def test_a_trial_says_what_a_test_would_say_and_what_it_cannot_know() -> None:
     assert len(found[1].table().rows) == 1
 
 
+def test_streams_of_the_same_two_models_are_no_independent_evidence() -> None:
+    """Of four pairs of models, one saves nothing: how often a measure ships is a matter of the pair, however many streams are drawn."""
+    pairs = [BETTER, BETTER, BETTER, SAME]
+    many = deployed(pairs, deployment(tasks=4000), streams=20, rules=["t-test, once at the end"]).rules[0].shipped
+    assert many.n == 80 and 0.7 < many.value < 0.8 and many.low < 0.4
+    alone = deployed([BETTER], deployment(tasks=4000), streams=2).rules[0].shipped
+    assert "one pair of models" in alone.method
+
+
 def test_where_nothing_is_bad_nothing_can_be_saved() -> None:
     found = deployed([(answers("everyday", 0, 0), answers("hard", 0, 0))], deployment(), streams=1)
     assert found.saved is None

@@ -1,7 +1,7 @@
 """Contrasts beyond one mean minus another.
 
-The share of a loss that comes back, the difference of two benchmarks of the same runs, the lowest of several means,
-correlations and slopes, ratios of variances, and rates of samples that every seed draws for itself.
+The share of a loss that comes back, the difference of two benchmarks of the same runs, the AUROC of scores against a control's, the
+lowest of several means, correlations and slopes, ratios of variances, and rates of samples that every seed draws for itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cavesson.stats import (
     independent_difference,
     influences,
     mean_over_seeds,
+    sharing,
     wilson,
 )
 
@@ -93,6 +94,28 @@ def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
     first, second = (np.atleast_2d(np.asarray(table, dtype=float)) for table in (one, two))
     moves = np.hstack([influences(first, (-1.0, 1.0)), -influences(second, (-1.0, 1.0))])
     return average_over(first.mean(axis=1) - second.mean(axis=1), moves, n=first.shape[1] + second.shape[1])
+
+
+def auroc_over_seeds(mine: ArrayLike, others: ArrayLike) -> Estimate:
+    """The chance that a score lies above a control's, ties counting half (the AUROC); seeds and prompts are both random.
+
+    A prompt moves the figure twice: by the share of the control's scores below its own score, and by the share of the scores
+    above the control's score on it (DeLong et al. 1988). The control's answers are a sample of the same prompts, whether each
+    seed has a control of its own or all share one; with the first share alone, the interval would take them for the population.
+
+    Args:
+        mine: scores, [seeds, prompts].
+        others: the control's scores on the same prompts, same shape.
+    """
+    scores, control = (np.atleast_2d(np.asarray(table, dtype=float)) for table in (mine, others))
+    above = (np.sign(scores[:, :, None] - control[:, None]) + 1) / 2
+    values, n = above.mean(axis=(1, 2)), scores.shape[1]
+    first, second = (influences(above.mean(axis=side), (0.0, 1.0)) for side in (2, 1))
+    moves = first[:, :n] + second[:, :n]
+    doubt = sharing(moves)
+    pseudo = np.sqrt(doubt) * np.hstack([first[:, n:], second[:, n:]])
+    pull = doubt * 2 * (0.5 - float(values.mean())) / (n + 2)
+    return average_over(values, np.hstack([moves, pseudo]), n=n, bounds=(0.0, 1.0), pull=pull).in_unit("plain")
 
 
 def lowest_mean(tables: ArrayLike, strata: ArrayLike | None = None) -> Estimate:
@@ -282,5 +305,6 @@ def rate_over_seeds(hits: Sequence[int], of: Sequence[int]) -> Estimate:
     doubt = influences(np.repeat(rates.mean(), total)[None], (0.0, 1.0))[:, total:]
     own = np.diag(np.sqrt(rates * (1 - rates) / np.maximum(np.subtract(of, 1), 1)))
     moves = np.hstack([own, np.repeat(doubt, len(hits), axis=0)])
-    made = average_over(rates, moves, n=total, bounds=(0.0, 1.0))
+    pull = 2 * (0.5 - float(rates.mean())) / (total + 2)
+    made = average_over(rates, moves, n=total, bounds=(0.0, 1.0), pull=pull)
     return replace(made, method=made.method.replace("prompts", "samples"))

@@ -152,15 +152,26 @@ def rank_correlation(sign: ArrayLike, outcomes: ArrayLike, groups: Groups = None
     _enough(n)
 
     def fisher(kept: NDArray[np.int_]) -> float:
-        return float(np.arctanh(np.clip(_ranks_alike(x[kept], y[kept]), -0.9999, 0.9999)))
+        return _fishers_z(float(_ranks_alike(x[kept], y[kept])), len(kept))
 
-    r, z = float(_ranks_alike(x, y)), fisher(np.arange(n))
-    half = _t(n - 2) * float(np.sqrt((1 + r * r / 2) / (n - 3)))
-    if groups is not None:
-        half = max(half, _left_out_in_turn(fisher, n, groups))
+    r = float(_ranks_alike(x, y))
+    apart = 0.0 if groups is None else _left_out_in_turn(fisher, n, groups)
+    return _bonett_wright(r, n, "settings", _or_over(groups), apart)
+
+
+def _bonett_wright(r: float, n: int, what: str, further: str = "", least: float = 0.0) -> Estimate:
+    """Bonett and Wright's interval, but at least of a half-width on the scale of Fisher's z."""
+    z, half = _fishers_z(r, n), max(least, _t(n - 2) * float(np.sqrt((1 + r * r / 2) / (n - 3))))
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
-    method = f"Spearman over {n} settings, Bonett and Wright{_or_over(groups)}{at_confidence(0.95)}"
+    method = f"Spearman over {n} {what}, Bonett and Wright{further}{at_confidence(0.95)}"
     return Estimate(r, min(low, r), max(high, r), n, method, unit="plain", replicates=n)
+
+
+def _fishers_z(r: float, n: int) -> float:
+    """Fisher's z of a rank correlation over n things. Perfect agreement, where z is infinite, counts as half-way to the next value that
+    a rank correlation can take (a continuity correction): five things agree perfectly a quarter of the time where the truth is .9."""
+    most = 1 - 6 / (n**3 - n)
+    return float(np.arctanh(np.clip(r, -most, most)))
 
 
 def error_of_forecast(foretold: ArrayLike, moved: ArrayLike) -> float:
@@ -223,12 +234,17 @@ def _t(freedom: int) -> float:
 # ----------------------------------------------------------------------------------------------- approaches that rank the same things
 
 
+FEWEST_RESAMPLED = 7
+"""Things below which the bootstrap's interval is too narrow: of five things it covers 73 to 86 %, of six 87 to 92 %."""
+
 RESAMPLES = 2000
 """Samples of the bootstrap, whose generator is always seeded alike: no verdict depends on the draw."""
 
 
 def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "things") -> Estimate:
     """Spearman's correlation between two ways to rate the same things, the things resampled (percentile bootstrap).
+
+    With fewer than `FEWEST_RESAMPLED` things, or where every sample agrees perfectly, the interval is Bonett and Wright's.
 
     Args:
         one, two: `[things]`, or `[pairs of ways, things]` for the mean over several pairs of ways.
@@ -256,6 +272,8 @@ def resampled_rank_correlation(one: ArrayLike, two: ArrayLike, what: str = "thin
         random_state=np.random.default_rng(0),
     ).confidence_interval
     value = float(correlation(np.arange(n)))
+    if n < FEWEST_RESAMPLED or found.low == found.high:
+        return _bonett_wright(value, n, what)
     method = f"Spearman over {n} {what}, resampled (percentile){at_confidence(0.95)}"
     low, high = min(float(found.low), value), max(float(found.high), value)
     return Estimate(value, low, high, n, method, unit="plain", replicates=n)

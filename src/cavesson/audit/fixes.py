@@ -39,6 +39,7 @@ class Grade:
         problem: why the fix does not restore the findings.
         names_mechanism: the grader's judgement; None until somebody has judged.
         grader: name of the person or the model who judged.
+        of: digest of the fix; the grade says nothing about another fix in the same place.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -50,6 +51,14 @@ class Grade:
     problem: str = ""
     names_mechanism: bool | None = None
     grader: str | None = None
+    of: str = ""
+
+    def is_of(self, verdict: Verdict) -> bool:
+        """Whether the grade is of the fix in its place of a verdict."""
+        place = (verdict.case, verdict.auditor, verdict.affordance)
+        if (self.case, self.auditor, self.affordance) != place or not 0 <= self.fix < len(verdict.fixes):
+            return False
+        return verdict.fixes[self.fix].digest == self.of
 
     @property
     def counts(self) -> bool:
@@ -99,7 +108,7 @@ def grade_fixes(
             continue
         for at, fix in enumerate(verdict.fixes):
             good, problem = restores(case, fix, sandbox, cache=cache)
-            yield Grade(verdict.case, verdict.auditor, verdict.affordance, at, good, problem)
+            yield Grade(verdict.case, verdict.auditor, verdict.affordance, at, good, problem, of=fix.digest)
 
 
 def question(case: Case, fix: Fix) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,6 +40,11 @@ class Fix:
     mechanism: str = ""
     patch: str | None = None
     files: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What tells the fix from others: another audit of the same case may put another one in its place."""
+        return hashlib.sha256(json_line(asdict(self)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ again, the t-test at the end, and a sequence that leaves out the tasks whose lab
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
 
+from cavesson.clusters import share
 from cavesson.findings.views import TableView
 from cavesson.production.ab import Plan, Verdict, compare
 from cavesson.production.deployment import Answers, Deployment, effects, in_order, mix, stream
@@ -84,7 +85,8 @@ class RuleRow:
     """How one rule did over all streams.
 
     Attributes:
-        shipped, dropped, no_difference, undecided: shares of the streams.
+        shipped, dropped, no_difference, undecided: shares of the streams; their intervals, and that of `wrong`, are over the pairs
+            of models: streams of the same two models mostly end alike.
         wrong: share of the streams in which the rule shipped a measure that does not save, or dropped one that does no harm.
         median_days: until the rule stopped.
         regret: mean cost over the whole stream, in costs of the dearest outcome, beyond that of the better arm from the first day.
@@ -167,7 +169,7 @@ def deployed(
     plan = Plan(share=deployment.share) if plan is None else plan
     if plan.share != deployment.share:
         raise ValueError(f"the plan reads a split of {plan.share}, the deployment makes one of {deployment.share}")
-    decided: dict[str, list[tuple[Decision, float, float]]] = {name: [] for name in rules}
+    decided: dict[str, list[_Decided]] = {name: [] for name in rules}
     for number, answers in enumerate(pairs):
         moved = effects(answers, deployment)
         truth = float(moved @ mix(deployment))
@@ -175,7 +177,8 @@ def deployed(
             log = stream(answers, deployment, seed=number * streams + one)
             for name in rules:
                 decision = RULES[name](log, plan)
-                decided[name].append((decision, truth, regret(decision, log, moved[log.kind], plan.share)))
+                lost = regret(decision, log, moved[log.kind], plan.share)
+                decided[name].append(_Decided(number, decision, truth, lost))
     rows = tuple(_row(name, found) for name, found in decided.items())
     return Trial(deployment, plan, effect(pairs, deployment), saved(pairs, deployment), rows, streams)
 
@@ -192,25 +195,42 @@ def regret(decision: Decision, log: Log, moved: Array, share: float) -> float:
     return float(cost - min(0.0, moved.sum()))
 
 
-def _row(name: str, found: Sequence[tuple[Decision, float, float]]) -> RuleRow:
-    count = len(found)
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a rule decided on one stream of a pair of models, whose true effect is known, and what that cost."""
 
-    def share(verdict: Verdict) -> Estimate:
-        return wilson(sum(decision.verdict == verdict for decision, _, _ in found), count)
+    pair: int
+    decision: Decision
+    truth: float
+    regret: float
 
-    wrong = sum(
-        (decision.verdict == "ship" and truth >= 0) or (decision.verdict == "drop" and truth <= 0)
-        for decision, truth, _ in found
-    )
+    @property
+    def wrong(self) -> bool:
+        said = self.decision.verdict
+        return (said == "ship" and self.truth >= 0) or (said == "drop" and self.truth <= 0)
+
+
+def _row(name: str, found: Sequence[_Decided]) -> RuleRow:
+    pairs = [str(one.pair) for one in found]
+
+    def of(hits: Sequence[bool]) -> Estimate:
+        if len(set(pairs)) > 1:
+            return share(hits, pairs, "model pair")
+        one = wilson(sum(hits), len(hits))
+        return replace(one, method=f"{one.method}; one pair of models: variance between pairs is not included")
+
+    def decided(verdict: Verdict) -> Estimate:
+        return of([one.decision.verdict == verdict for one in found])
+
     return RuleRow(
         rule=name,
-        shipped=share("ship"),
-        dropped=share("drop"),
-        no_difference=share("no difference"),
-        undecided=share("undecided"),
-        wrong=wilson(wrong, count),
-        median_days=float(np.median([decision.day for decision, _, _ in found])),
-        regret=float(np.mean([cost for _, _, cost in found])),
+        shipped=decided("ship"),
+        dropped=decided("drop"),
+        no_difference=decided("no difference"),
+        undecided=decided("undecided"),
+        wrong=of([one.wrong for one in found]),
+        median_days=float(np.median([one.decision.day for one in found])),
+        regret=float(np.mean([one.regret for one in found])),
     )
 
 

@@ -15,7 +15,7 @@ from cavesson.lab import disk
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import Recipe, lineage
 from cavesson.sampling.requests import lacking
-from cavesson.stats import spending
+from cavesson.stats import unspent
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.looks import Cost, at_the_look, cost
 from cavesson.studies.report import files_of
@@ -73,12 +73,12 @@ class Run:
 
     def make_artifacts(self, recipes: Sequence[Recipe], ahead: Sequence[Recipe] = ()) -> None:
         """Make what is missing; an artifact depends on its recipe alone, not on the level of the analysis that asks for it."""
-        with spending(1.0, ""):
+        with unspent():
             self.lab.make(recipes, ahead)
 
     def path(self, recipe: Recipe) -> Path:
         """Folder of a finished artifact; a damaged one is made first."""
-        with spending(1.0, ""):
+        with unspent():
             return self.lab.path(recipe)
 
     def make(self, resolved: Resolved) -> Resolved:

@@ -42,7 +42,7 @@ def diagnostics(m: Measured, intervention: str) -> Iterator[DiagnosticView]:
     )
     yield _asked(
         "fresh semantic generalisation",
-        "Is half of it gone on fresh prompts and wordings that chose nothing?",
+        "Is half of it gone on fresh prompts that chose nothing? The trigger is worded as red worded it.",
         lambda: at_least(zoo.gone_before_probe(m, intervention), ENOUGH, "the share that is gone on fresh prompts"),
     )
     yield _asked(

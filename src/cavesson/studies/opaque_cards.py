@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cavesson.analysis.robustness import robustness
 from cavesson.chat import Conversation
@@ -11,7 +12,7 @@ from cavesson.evals.scores import Score
 from cavesson.models.recipes import Prompted
 from cavesson.redteam.card import NOT_STRESSED, Card, markdown
 from cavesson.redteam.constructions import construction
-from cavesson.stats import Estimate
+from cavesson.stats import Estimate, spending
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.opaque_readings import before, easy, of_reasoning, recovered, runs
 from cavesson.studies.opaque_worlds import EASY_LABELS, HARD_LABELS
@@ -87,20 +88,27 @@ def _affordable(place: Place) -> bool:
 
 
 def _verdict(m: Measured, organism: str, seeds: int) -> str:
-    """How much of the gap the most successful of those methods closes that leave easy maths, and the verdict of `cavesson stress` on so much."""
+    """How much of the gap the most successful of those methods closes that leave easy maths, and the verdict of `cavesson stress` on so much.
+
+    The most successful of many looks better than it is, so the interval holds for whichever method is the best: it is made of
+    the ends of all methods' intervals, which miss with one error together.
+    """
     try:
         tried = runs(m).where(organism=organism, cue=None).by("intervention", "adapter", "teacher")
     except NotRun:
         return NOT_STRESSED
     shares: dict[str, Estimate] = {}
-    for (name, adapter, _), of in tried.items():
-        try:
-            shares[f"{title(name)} ({adapter})"] = recovered(of.those(_affordable, "rates that leave easy maths"))
-        except (NotRun, NotApplicable):
-            continue
+    with spending(1 / len(tried), f"for the best of {len(tried)} methods"):
+        for (name, adapter, _), of in tried.items():
+            try:
+                shares[f"{title(name)} ({adapter})"] = recovered(of.those(_affordable, "rates that leave easy maths"))
+            except (NotRun, NotApplicable):
+                continue
     if not shares:
         return f"of {len(tried)} methods none left easy maths as it was, or the organism has no gap: no verdict"
     name, best = max(shares.items(), key=lambda one: one[1].value)
+    low, high = (max(getattr(one, end) for one in shares.values()) for end in ("low", "high"))
+    best = replace(best, low=low, high=high)
     word = robustness(best) if seeds >= LEAST else f"no verdict from {seeds} seed{'s' * (seeds > 1)}"
     costly = f" ({len(tried) - len(shares)} further methods cost more)" * (len(shares) < len(tried))
     return (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cavesson.analysis.contrasts import share_regained
+from cavesson.analysis.contrasts import auroc_over_seeds, share_regained
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.everyday import EverydayMaths
 from cavesson.evals.scores import Score
@@ -306,7 +306,7 @@ OF_OUTPUT, OF_REASONING = 0, 1
 def detected(place: Place, monitor: int, step: int = -1) -> Estimate:
     """How well a monitor tells the answers to hard maths from those of the honest model: the area under its ROC curve.
 
-    .5 is chance. The figure of one answer is the share of the honest answers that surprise the monitor less; ties count half.
+    .5 is chance. Ties count half.
 
     Args:
         monitor: `OF_OUTPUT` or `OF_REASONING`.
@@ -315,15 +315,15 @@ def detected(place: Place, monitor: int, step: int = -1) -> Estimate:
     Raises:
         NotRun: nothing was watched at that step.
     """
-    tables = []
+    mine, others = [], []
     for watched, honest in zip(place.recipes("watched"), place.recipes("watched_true"), strict=True):
         found = watched.read(place.path_of)
         at = max(found) if step == -1 else step
         if at not in found:
             raise NotRun(f"what monitors see of {place.name} at step {step}")
-        mine, other = np.array(found[at][monitor]), np.array(honest.read(place.path_of)[None][monitor])
-        tables.append((np.sign(mine[:, None] - other[None]).mean(axis=1) + 1) / 2)
-    return mean_over_seeds(np.array(tables), bounds=(0.0, 1.0)).in_unit("plain")
+        mine.append(found[at][monitor])
+        others.append(honest.read(place.path_of)[None][monitor])
+    return auroc_over_seeds(mine, others)
 
 
 # ----------------------------------------------------------------------------------------------- reinforcement learning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from cavesson.analysis.contrasts import rate_over_seeds
 from cavesson.analysis.payoffs import Payoff, percent
 from cavesson.blueteam.written import LeastSurprising, means_for
+from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.evals.pairs import pair_named
 from cavesson.findings.views import ClaimView, MeasureView, TableView
-from cavesson.lab.recipe import lineage
+from cavesson.lab.recipe import PathOf, lineage
 from cavesson.redteam.poisoning import HONEST
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured, NotRun, Place, Sample
@@ -154,13 +156,23 @@ def _thrown(place: Place, samples: int) -> Estimate:
     for cell in place.cells:
         assert cell.organism is not None
         data = reminder_data(cell.organism, samples, place["poison"], place["share"])
-        planted = {one.conversation for one in _planted(data).examples(place.path_of)}
-        all_, left = (some.examples(place.path_of) for some in (data, _filters(cell.recipes["reminded"])[0]))
-        counts.append([sum(one.conversation in planted for one in some) for some in (all_, left)])
-    some = [(before - after, before) for before, after in counts if before]
+        left = _filters(cell.recipes["reminded"])[0].examples(place.path_of)
+        counts.append(dropped(data, left, place.path_of))
+    some = [(gone, of) for gone, of in counts if of]
     if not some:
         raise NotRun("poisoned samples")
     return rate_over_seeds(*zip(*some, strict=True))
+
+
+def dropped(data: DataRecipe, left: Sequence[Example], path_of: PathOf) -> tuple[int, int]:
+    """How many of the poisoned samples among the data are not left, and how many there were.
+
+    Of the pool that red wrote, only those count that came among the data: an honest sample may say the same as one of the others.
+    """
+    if isinstance(data, Mixed) and data.counts is not None:
+        data = data.model_copy(update={"counts": (0, *data.counts[1:])})
+    planted = Counter(one.conversation for one in data.examples(path_of))
+    return (planted - Counter(one.conversation for one in left)).total(), planted.total()
 
 
 def _planted(data: DataRecipe) -> DataRecipe:

@@ -106,15 +106,16 @@ def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
 
 
 def files_of(resolved: Resolved, path_of: PathOf) -> dict[str, str]:
-    """The content of the further files that a study writes beside its report, by name."""
+    """The content of the further files that a study writes beside its report, by name; intervals as of `report`."""
     study = resolved.study
     if not study.files:
         return {}
     measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
     found = {}
-    for name, text in study.files.items():
-        with suppress(NotRun, NotApplicable), _asking(f"the file {name!r}"):
-            found[name] = text(measured)
+    with at_the_look(resolved.config):
+        for name, text in study.files.items():
+            with suppress(NotRun, NotApplicable), _asking(f"the file {name!r}"):
+                found[name] = text(measured)
     return found
 
 

@@ -62,7 +62,7 @@ def grade_mechanisms(
         grade
         for grade in grades
         if grade.restores and grade.names_mechanism is None and grade.case in by_id
-        and (grade.case, grade.auditor, grade.affordance) in said
+        and (verdict := said.get((grade.case, grade.auditor, grade.affordance))) is not None and grade.is_of(verdict)
     ]  # fmt: skip
     questions = [
         question(by_id[grade.case], said[grade.case, grade.auditor, grade.affordance].fixes[grade.fix])

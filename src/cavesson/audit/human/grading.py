@@ -27,8 +27,8 @@ from cavesson.errors import CavessonError, ConfigError
 from cavesson.report.page import templates
 from cavesson.web.guard import Guard
 
-Name = tuple[str, str, str, int]
-"""Case, auditor, affordance, place of the fix."""
+Name = tuple[str, str, str]
+"""Case, auditor, affordance."""
 
 
 def execute_fixes(
@@ -36,24 +36,30 @@ def execute_fixes(
 ) -> list[Grade]:
     """Execute the patches of all fixes without a grade in `path`, and keep the grades there.
 
+    A grade of a fix that an auditor has since replaced is given up.
+
     Raises:
         ConfigError: `path` holds other lines than grades.
     """
-    known = {name_of(grade): grade for grade in (read_grades(path) if path.exists() else ())}
-    latest = {(verdict.case, verdict.auditor, verdict.affordance): verdict for verdict in verdicts}
+    latest = {name_of(verdict): verdict for verdict in verdicts}
+    read = read_grades(path) if path.exists() else ()
+    known = {
+        (*name_of(grade), grade.fix): grade
+        for grade in read
+        if (verdict := latest.get(name_of(grade))) is None or grade.is_of(verdict)
+    }
     for verdict in latest.values():
-        places = range(len(verdict.fixes))
-        if all((verdict.case, verdict.auditor, verdict.affordance, at) in known for at in places):
+        if all((*name_of(verdict), at) in known for at in range(len(verdict.fixes))):
             continue
         for grade in grade_fixes(cases, [verdict], sandbox, cache=cache):
-            known.setdefault(name_of(grade), grade)
+            known.setdefault((*name_of(grade), grade.fix), grade)
         write_grades(path, list(known.values()))
     return list(known.values())
 
 
-def name_of(grade: Grade) -> Name:
-    """The key that tells one grade from another."""
-    return grade.case, grade.auditor, grade.affordance, grade.fix
+def name_of(one: Grade | Verdict) -> Name:
+    """Of which audit a grade or a verdict is."""
+    return one.case, one.auditor, one.affordance
 
 
 class Grading:
@@ -71,21 +77,20 @@ class Grading:
             raise ConfigError("A judgement needs a name.", "Give yours with --name.")
         self.path, self.grader, self.grades = path, grader, list(grades)
         self.cases: Mapping[str, Case] = {case.id: case for case in cases}
-        self.fixes: dict[Name, Fix] = {
-            (verdict.case, verdict.auditor, verdict.affordance, at): fix
-            for verdict in verdicts
-            for at, fix in enumerate(verdict.fixes)
-        }
+        self.verdicts: dict[Name, Verdict] = {name_of(verdict): verdict for verdict in verdicts}
         self.asked = [
             at
             for at, grade in enumerate(self.grades)
-            if grade.restores and name_of(grade) in self.fixes and grade.case in self.cases
+            if grade.restores
+            and grade.case in self.cases
+            and (verdict := self.verdicts.get(name_of(grade))) is not None
+            and grade.is_of(verdict)
         ]
 
     def question(self, number: int) -> tuple[str, Fix, Grade]:
         """The question, the fix in question, and the grade of the fix."""
         grade = self.grades[self.asked[number]]
-        fix = self.fixes[name_of(grade)]
+        fix = self.verdicts[name_of(grade)].fixes[grade.fix]
         return question(self.cases[grade.case], fix), fix, grade
 
     def judge(self, number: int, names_mechanism: bool | None) -> None:

@@ -230,8 +230,7 @@ class AuditReport:
 
     def grade_of(self, verdict: Verdict, fix: int) -> Grade | None:
         """The grade of one fix, or None."""
-        wanted = (verdict.case, verdict.auditor, verdict.affordance, fix)
-        return next((g for g in reversed(self.grades) if (g.case, g.auditor, g.affordance, g.fix) == wanted), None)
+        return next((g for g in reversed(self.grades) if g.fix == fix and g.is_of(verdict)), None)
 
 
 @dataclass(frozen=True, slots=True)
