@@ -318,16 +318,12 @@ def _max_loss(m: Measured) -> float:
     return found.max_loss if isinstance(found, RiggedSection) else RiggedSection().max_loss
 
 
-def _columns() -> dict[str, Any]:
+def _after(name: str) -> dict[str, Any]:
+    """What a measure leaves, under a name for its rate of misbehaviour."""
     return {
-        "at the start": partial(rate, role="start"),
-        "rigged": partial(rate, role="before"),
-        "its control": partial(rate, role="control"),
-        "arose": arose,
-        "after the intervention": partial(rate, role="rigged"),
+        name: partial(rate, role="rigged"),
         "taken away": _removed_where_arose,
         "capability": capability_change,
-        "monitor before": told_apart,
         "monitor after": partial(told_apart, role="watched_after"),
     }
 
@@ -343,7 +339,14 @@ def _table(places: list[Place]) -> TableView | None:
         "intervention. Capability: change by the intervention. Monitor: AUROC of a trusted model's surprise, the model's answers "
         "against the control's (0.5: not told apart).",
         {(place["environment"], environment_named(place["environment"]).kind): place for place in places},
-        _columns(),
+        {
+            "at the start": partial(rate, role="start"),
+            "rigged": partial(rate, role="before"),
+            "its control": partial(rate, role="control"),
+            "arose": arose,
+            "monitor before": told_apart,
+            **_after("after the intervention"),
+        },
         first=("environment", "like"),
     )
 
@@ -355,8 +358,9 @@ def _table_during(m: Measured) -> TableView | None:
         return None
     return table(
         "Measures during the rigged training",
-        "The same figures, where the training itself was changed. `irrelevant-prompt` is the control of `inoculated`.",
+        "What is left where the training itself was changed; what arose without is in the table above. `irrelevant-prompt` is the control of "
+        "`inoculated`.",
         {(place["environment"], place["during"]): place for place in places},
-        _columns(),
+        _after("with the measure"),
         first=("environment", "measure"),
     )
