@@ -620,6 +620,17 @@ def test_all_weights_are_compared_with_an_adapter_where_both_move_the_model() ->
     assert verdict("full-hurts-more", beside(0.1, 0.8)) == "not applicable"
 
 
+def test_an_adapter_is_compared_at_a_rate_at_which_own_outputs_cost_nothing() -> None:
+    """Not at one that ruins whatever is trained, because it happens to bring out a point more."""
+    none, own = (OPEN, "no-reasoning"), (OPEN, "own-outputs")
+    gentle = results({none: 0.2, own: 0.1}, {none: 0.6})
+    harsh = results({none: 0.3, own: 0.1}, {none: 0.1, own: 0.1}, lr=1e-2)
+    full = results({none: 0.2, own: 0.1}, {none: 0.2}, adapter="full")
+    assert verdict("full-hurts-more", together(gentle, harsh, full, config=full.config)) == "holds"
+    ruined = results({none: 0.2, own: 0.1}, {none: 0.2, own: 0.1}, adapter="full")
+    assert verdict("full-hurts-more", together(gentle, harsh, ruined, config=full.config)) == "not applicable"
+
+
 def test_the_better_the_cue_the_less_comes_out() -> None:
     m = together(
         results({("flag-in-prompt", REMOVAL): 0.6}, cue=0.5),
