@@ -15,12 +15,12 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
+from cavesson.models.context import base_of
 from cavesson.models.linear import Factors, is_plain, weights_of
 from cavesson.models.products import Beside, Packed
 from cavesson.sampling.window import Window
@@ -43,7 +43,7 @@ def fits(net: Any) -> bool:
 
     A plain Llama has ordinary linear layers without bias, and no hooks (they would not be called).
     """
-    llama = net.base_model.model if isinstance(net, PeftModel) else net
+    llama = base_of(net)
     if type(llama) is not LlamaForCausalLM or isinstance(llama.lm_head, LoraLayer):
         return False
     linear = [module for name, module in llama.named_modules() if name.endswith(("_proj", "lm_head"))]
@@ -87,8 +87,7 @@ class Llama:
     """A plain Llama; its matrices are copied, so it serves as long as the network's weights stay as they are."""
 
     def __init__(self, net: Any) -> None:
-        if isinstance(net, PeftModel):
-            net = net.base_model.model
+        net = base_of(net)
         config = net.config
         self.model = net.model
         self.heads, self.key_heads = config.num_attention_heads, config.num_key_value_heads

@@ -431,9 +431,11 @@ def without_adapter(model: Model) -> Model:
     In bfloat16 the adapter of a Llama stays beside the weights (`cavesson.sampling.llama`): the copy would have to be float32, which
     reads half as fast.
     """
+    if not hasattr(model.net, "peft_config"):
+        return model
     weights = [*model.net.parameters()]
     beside = weights[0].dtype == torch.bfloat16 and fits(model.net)
-    if not hasattr(model.net, "peft_config") or beside or sum(weight.numel() for weight in weights) > MERGED_UP_TO:
+    if beside or sum(weight.numel() for weight in weights) > MERGED_UP_TO:
         return model
     from cavesson.models.model import merged
 

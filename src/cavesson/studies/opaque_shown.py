@@ -90,7 +90,7 @@ def rates(m: Measured) -> TableView | None:
         "Learning rates",
         "The same figures at every rate, at the last step. A method moves nothing below some rate and ruins the reasoning above another; "
         "what it can bring out stands between.",
-        {(*key, f"{place['lr']:g}"): of.where(lr=place["lr"]) for key, of in tried.items() for place in of},
+        {(*key, f"{lr:g}"): at for key, of in tried.items() for lr, at in of.by("lr").items()},
         _COLUMNS,
         first=("organism", "method", "trained", "rate"),
     )

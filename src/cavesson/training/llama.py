@@ -26,12 +26,12 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import LlamaForCausalLM
 
+from cavesson.models.context import base_of
 from cavesson.models.linear import is_plain
 from cavesson.training.batches import Batch
 from cavesson.training.joined import Group, Part
@@ -48,7 +48,7 @@ def fits(net: nn.Module) -> bool:
 
     With an adapter, nothing but the adapter may be trained.
     """
-    llama: Any = net.base_model.model if isinstance(net, PeftModel) else net
+    llama = base_of(net)
     if type(llama) is not LlamaForCausalLM:
         return False
     config = llama.config
@@ -82,7 +82,7 @@ class LlamaPasses:
     """
 
     def __init__(self, net: nn.Module) -> None:
-        llama: Any = net.base_model.model if isinstance(net, PeftModel) else net
+        llama = base_of(net)
         config, model = llama.config, llama.model
         self.eps = config.rms_norm_eps
         self.heads, self.key_heads = config.num_attention_heads, config.num_key_value_heads
