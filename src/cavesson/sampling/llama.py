@@ -168,8 +168,10 @@ class Llama:
     def _mixed(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         """Attention of one query of each row to the row's keys, `[rows, heads * width]`."""
         rows = len(q)
-        q = q.reshape(rows * self.key_heads, -1, self.width)
-        scores = torch.baddbmm(bias, q, k.flatten(0, 1).transpose(1, 2), alpha=self.width**-0.5)
+        q, k = q.reshape(rows * self.key_heads, -1, self.width), k.flatten(0, 1)
+        if k.dtype == torch.bfloat16:
+            k = k.contiguous()  # else oneDNN copies the transposed keys, which takes as long as the rest of this function
+        scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.width**-0.5)
         return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(rows, -1)
 
     def _words(self, ids: Tensor, positions: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
