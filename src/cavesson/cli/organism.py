@@ -114,7 +114,7 @@ def make(
     place = Store(store)
     base = model_named(model, place)
     size = size_for(pair, base)
-    red = usual_red(size, full=construction == "full-weight")
+    red = usual_red(size, construction)
     given = {"steps": steps, "batch_size": batch_size, "adapter": rank and LoRA(rank=rank)}
     changes = {name: value for name, value in given.items() if value is not None}
     dose = red.dose(red.lr if lr is None else lr, seed, optimizer=optimizer, **changes)

