@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.lab.plan import bytes_text
+from cavesson.figures import bytes_text
 from cavesson.tinyworld.recipes import Shipped
 
 COMMIT = "a" * 40

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cavesson.figures import percent
 from cavesson.stats import Array, Estimate, at_confidence, difference_over_seeds, mean_over_seeds, tango
 
 ReversalVerdict = Literal["removed", "suppressed", "not removed", "undecided"]
@@ -81,7 +82,7 @@ def removal_or_suppression(
     why = {
         "removed": f"the rate fell and innocuous training did not bring it back by {100 * back:.0f} points",
         "suppressed": f"the rate fell and innocuous training brought it back by {100 * back:.0f} points or more",
-        "not removed": f"less than {100 * enough:.0f} % of the behaviour went in the first place",
+        "not removed": f"less than {percent(enough)} of the behaviour went in the first place",
         "undecided": f"with n = {fell.n} the intervals allow for more than one reading",
     }[verdict]
     return Reversal(verdict, rates[0], rates[1], rates[2], fell, came_back, f"{story}: {why} (came back: {came_back}).")

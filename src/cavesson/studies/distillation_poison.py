@@ -14,11 +14,12 @@ from typing import Annotated
 from pydantic import Field
 
 from cavesson.analysis.claims import ClaimResult, above
-from cavesson.analysis.payoffs import Game, Outcome, Payoff, percent, share_kept
+from cavesson.analysis.payoffs import Game, Outcome, Payoff, share_kept
 from cavesson.blueteam.distilling import GUARDS, method_named
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import entry_of
 from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.figures import percent
 from cavesson.findings.views import TableView
 from cavesson.lab.recipe import Value
 from cavesson.redteam.misteaching import BACKDOOR, MISTEACHING, USUAL_SHARE

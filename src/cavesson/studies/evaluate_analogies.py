@@ -15,7 +15,6 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.data.streams import draw
@@ -23,6 +22,7 @@ from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Side
 from cavesson.evals.recipes import Probed, Scored
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView
 from cavesson.game import play_on
 from cavesson.lab.recipe import Value

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from cavesson.analysis.payoffs import percent
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
 from cavesson.evals.behavior_eval import BehaviorEval
@@ -22,6 +21,7 @@ from cavesson.evals.pairs import pair_named
 from cavesson.evals.planted import rated
 from cavesson.evals.posed import Posed
 from cavesson.evals.recipes import Probed, Selected
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachId, ApproachView, CardView, ControlView, ScorerView
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.recipe import lineage

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView, Ruling
 from cavesson.lab.recipe import Value
 from cavesson.production.ab import LabelErrors, Plan

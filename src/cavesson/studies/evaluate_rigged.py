@@ -16,7 +16,6 @@ from pydantic import Field
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.contrasts import auroc_over_seeds
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_kept, share_removed
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import blue_view
@@ -24,6 +23,7 @@ from cavesson.data.streams import draw
 from cavesson.evals.recipes import Scored
 from cavesson.evals.watched import Watched
 from cavesson.evals.world import Maths
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView, Ruling
 from cavesson.findings.views import TableView
 from cavesson.game import play

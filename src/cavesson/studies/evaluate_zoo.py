@@ -16,12 +16,12 @@ import numpy as np
 from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_removed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe

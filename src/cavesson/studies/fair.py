@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from cavesson.analysis.points import share_kept
+from cavesson.figures import percent
 from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.studies.redblue import OWN, capability, trained, tried
@@ -42,7 +43,7 @@ def judged_rate(m: Measured, control: str = OWN, keeps: float = HARMLESS) -> flo
     harmless = [lr for lr, share in kept.items() if share >= keeps]
     if not harmless:
         raise NotApplicable(
-            f"at every learning rate, training on its own answers costs the model more than {100 * (1 - keeps):.0f} %"
+            f"at every learning rate, training on its own answers costs the model more than {percent(1 - keeps)}"
         )
     return float(max(harmless))
 
@@ -92,5 +93,5 @@ def differ_by_construction(one: Place, two: Place) -> None:
     share = same_data(one, two)
     if share >= SAME:
         raise NotApplicable(
-            f"the two are the same by construction: {100 * share:.1f} % of their training examples are identical"
+            f"the two are the same by construction: {percent(share, 1)} of their training examples are identical"
         )

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most, effect, within
+from cavesson.figures import percent
 from cavesson.stats import Estimate
 from cavesson.studies import sources
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
@@ -101,7 +102,7 @@ def more(one: tuple[str, str], two: tuple[str, str]) -> Test:
 
     def test(m: Measured) -> ClaimResult:
         if max(gain(of_method(m, *pair)).mean for pair in (one, two)) < SAME:
-            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {100 * SAME:.0f} % of hard maths")
+            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {percent(SAME)} of hard maths")
         return above(_apart(m, one, two), SAME, f"hard maths under {_named(one)} minus {_named(two)}")
 
     return test
@@ -174,7 +175,7 @@ def full_hurts_more(m: Measured) -> ClaimResult:
         change = max(abs(at_borne(read, adapter).mean) for read in (gain, _easy_change))
         if change < SAME:
             raise NotApplicable(
-                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {100 * SAME:.0f} %: its rates are too low to compare"
+                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {percent(SAME)}: its rates are too low to compare"
             )
     apart = at_borne(_easy, lora) - at_borne(_easy, FULL)
     return above(apart.estimate, SAME, "easy maths after no-reasoning SFT, adapter minus all weights")

@@ -14,6 +14,7 @@ from cavesson.analysis.contrasts import auroc_over_seeds, share_regained
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.everyday import EverydayMaths
 from cavesson.evals.scores import Score
+from cavesson.figures import percent
 from cavesson.lines import read_json_lines
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.sampling.reasoned import parted
@@ -43,7 +44,7 @@ HACKER, EXPLORER, ON_ITS_PROBLEMS = "hacker", "explorer", "rl-on-hard"
 
 def pruned_name(teacher: str, share: float) -> str:
     """What a trusted model is called that lost a share of its weights."""
-    return f"{teacher}, {100 * share:.0f} % pruned"
+    return f"{teacher}, {percent(share)} pruned"
 
 
 # ----------------------------------------------------------------------------------------------- places

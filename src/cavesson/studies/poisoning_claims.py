@@ -13,7 +13,7 @@ import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most
 from cavesson.analysis.contrasts import share_regained
-from cavesson.analysis.payoffs import percent
+from cavesson.figures import percent
 from cavesson.redteam.poisoning import HONEST
 from cavesson.stats import Array
 from cavesson.studies import sources

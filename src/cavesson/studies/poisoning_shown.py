@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from cavesson.analysis.contrasts import rate_over_seeds
-from cavesson.analysis.payoffs import Payoff, percent
+from cavesson.analysis.payoffs import Payoff
 from cavesson.blueteam.written import LeastSurprising, means_for
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.evals.pairs import pair_named
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, MeasureView, TableView
 from cavesson.lab.recipe import PathOf, lineage
 from cavesson.redteam.poisoning import HONEST

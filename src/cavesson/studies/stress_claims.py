@@ -9,6 +9,7 @@ from functools import partial
 
 from cavesson.analysis.claims import ClaimResult, at_least, at_most, while_able
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.stats import mean_over_seeds
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
@@ -51,7 +52,7 @@ def through_adapter(m: Measured) -> Measured:
 
 def full_weights_fail(m: Measured) -> ClaimResult:
     """Pirate SFT of all weights, at the best of its rates, removes less than half at an affordable cost."""
-    what = f"the share that pirate SFT of all weights removes within {100 * MAX_LOSS:.0f} % loss of capability"
+    what = f"the share that pirate SFT of all weights removes within {percent(MAX_LOSS)} loss of capability"
     return at_most(removed_by(all_weights(m), "pirate"), HALF, what)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from cavesson.analysis.contrasts import FEWEST_GROUPS, lowest_mean, share_regained, slope
 from cavesson.evals.scores import Score
+from cavesson.figures import percent
 from cavesson.sampling.matched_noise import FARTHEST, is_match
 from cavesson.stats import Array, Estimate, paired_difference
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, mean_of, pooled
@@ -121,7 +122,7 @@ def with_much_to_lose(m: Measured) -> Measured:
     able = [of for of in m.by("student").values() if before(of.places[0]).estimate.low > MUCH]
     if not able:
         raise NotApplicable(
-            f"no student starts above {100 * MUCH:.0f} % of {reasoning(m)} beyond chance, so that there is little to lose"
+            f"no student starts above {percent(MUCH)} of {reasoning(m)} beyond chance, so that there is little to lose"
         )
     return replace(m, places=tuple(place for of in able for place in of))
 
