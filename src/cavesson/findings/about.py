@@ -19,9 +19,10 @@ from cavesson.findings.origin import Environment, MachineView, RecipeView, Stage
 from cavesson.findings.views import WarningView
 from cavesson.lab import numerics
 from cavesson.lab.manifest import versions
+from cavesson.lab.place import default_root
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, lineage
-from cavesson.lab.store import Store, default_root
+from cavesson.lab.store import Store
 from cavesson.sampling.recipes import Generated, faults_in_words
 from cavesson.sampling.sampler import FAULTS
 from cavesson.training.hyper import LEFT_OUT
