@@ -21,9 +21,9 @@ from cavesson.argument.rendering import as_page
 from cavesson.argument.structure import Argument, Node, bound_of, parse_argument
 from cavesson.cli.argument import measured_for
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import write_scores
 from cavesson.lab.store import Store
-from cavesson.stats import Estimate
 from measured import scores
 from synthetic_result import synthetic_result
 from test_bad_input import Said, cavesson, refused

@@ -37,7 +37,7 @@ from cavesson.rl.reinforced import Reinforced
 from cavesson.run import run_study
 from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold, Thoughtful, draws, parted
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.opaque_cards import _verdict
 from cavesson.studies.opaque_claims import CLAIMS, DYNAMIC, LOCKED, OPEN, REMOVAL, SIXTH, STATIC
 from cavesson.studies.opaque_readings import (
@@ -51,6 +51,7 @@ from cavesson.studies.opaque_readings import (
 from cavesson.studies.opaque_shown import rates
 from cavesson.studies.opaque_worlds import ON_EASY, ON_HARD
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.tinyworld.tasks import items
 from cavesson.training.batches import Stream

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from cavesson import report
 from cavesson.errors import ConfigError, StoreError
+from cavesson.estimate import Estimate
 from cavesson.findings.origin import LossView, RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
@@ -30,7 +31,6 @@ from cavesson.findings.views import (
 )
 from cavesson.lines import printable
 from cavesson.report.text import unbroken, web_link
-from cavesson.stats import Estimate
 from chromium import Page, browse, find_browser
 from synthetic_result import TRIGGERED, synthetic_result
 

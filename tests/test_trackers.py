@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cavesson.errors import ConfigError, Stopped
+from cavesson.estimate import Estimate
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Silent
@@ -16,7 +17,6 @@ from cavesson.lab.show.trackers import TRACKERS, Displays, JsonLines, Tracker, t
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from cavesson.run import run_study
-from cavesson.stats import Estimate
 from cavesson.studies.resolve import resolve
 from miniature import contents, study_file
 from toys import Counting, Failing, Number, Sum

@@ -16,8 +16,9 @@ from cavesson.inside.foretold import Foretold, Linearised, Signs
 from cavesson.inside.linearised import Followed
 from cavesson.inside.recipes import ToldApart
 from cavesson.studies import transfer_foretold as told
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.transfer import STUDY, TransferConfig
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
 from cavesson.studies.transfer_readings import AGREED, DAMAGE, ON_EVALUATION

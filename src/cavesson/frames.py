@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from cavesson.errors import ConfigError, optional
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
 from cavesson.lines import printable
-from cavesson.stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
+from cavesson.estimate import Estimate, Unit
 from cavesson.figures import percent
-from cavesson.stats import Estimate, Unit
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run", "not applicable"]
 

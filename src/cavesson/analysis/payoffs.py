@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cavesson.analysis.matrix_game import Bracket, CrossFitted, cross_fitted
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
-from cavesson.stats import Array, Estimate, average_over, influences
+from cavesson.stats import Array, average_over, influences
 
 Winner = Literal["blue", "red", "undecided"]
 

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
-from cavesson.stats import Array, Estimate, at_confidence, difference_over_seeds, mean_over_seeds, tango
+from cavesson.stats import Array, at_confidence, difference_over_seeds, mean_over_seeds, tango
 
 ReversalVerdict = Literal["removed", "suppressed", "not removed", "undecided"]
 ReturnVerdict = Literal["returned", "did not return", "never fell", "undecided"]

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from cavesson.argument.structure import Argument, Bound, Node, bound_of
 from cavesson.errors import nearest
-from cavesson.stats import Estimate
+from cavesson.estimate import Estimate
 
 State = Literal["supported", "judgement", "open", "contradicted"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cavesson.errors import ConfigError
-from cavesson.stats import Estimate, mean_over_seeds, wilson
+from cavesson.estimate import Estimate
+from cavesson.stats import mean_over_seeds, wilson
 
 Array = NDArray[np.float64]
 

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.lab.recipe import Value
 from cavesson.production.log import Array, Log
 from cavesson.production.sequence import half_width
-from cavesson.stats import Estimate
 
 Verdict = Literal["ship", "drop", "no difference", "undecided"]
 Pending = Literal["bounded", "left out"]

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cavesson.estimate import Estimate
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.drive_eval import DriveEval
@@ -21,7 +22,6 @@ from cavesson.redteam.constructions import HIDING, construction
 from cavesson.redteam.hidden import INDISTINCT, Hides, check_suite, hides
 from cavesson.redteam.imported import IMPORTED
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.version import VERSION
 
 NOT_STRESSED = "not yet stressed: nobody knows whether this organism is robust or merely fragile"

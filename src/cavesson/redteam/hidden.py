@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cavesson.estimate import Estimate
 from cavesson.evals.drive_eval import Asked, DriveEval
 from cavesson.evals.drives import drive_named
 from cavesson.evals.scores import Scores
 from cavesson.redteam.hiding import Teacher
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 
 ACTS = 0.5
 """A teacher that hides acts in at least this share of its held-out opportunities."""

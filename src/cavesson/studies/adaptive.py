@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from cavesson.analysis.claims import ClaimResult, above, at_most
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import REMAINS, Scores
 from cavesson.figures import percent
@@ -27,12 +28,12 @@ from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.redteam.search import Outcome, Point, SamplerName, Space, Terms, Trial, best_of_first, searched, winners
-from cavesson.stats import Estimate
 from cavesson.studies import sources
 from cavesson.studies.controls import check
 from cavesson.studies.fields import Once, PairName, TrainableName
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.redblue import TRIGGERED, capability_of
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase
 from cavesson.studies.shown import Note, chart, claim, table
 from cavesson.studies.study import Make, Study

@@ -15,11 +15,13 @@ import numpy as np
 
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
+from cavesson.estimate import ANY, Bounds, Estimate
 from cavesson.evals.scores import Score
 from cavesson.lines import json_line
-from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
+from cavesson.stats import Array, average_over, influences
 from cavesson.studies.distillation_parts import EVASION, HIDING, family_in, kind_in
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.suspicion.verdict import Case, Incrimination, Kind, incrimination, of_each_audit, verdicts
 
 TEACHER, RUN, START, AUDITED = "teacher", "run", "start", "audited"

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 from cavesson.clusters import share
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score
 from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView, Tone, Transcript
 from cavesson.redteam.hidden import ACTS, LETS_BE
-from cavesson.stats import Estimate
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation_parts import EVASION, HIDING
 from cavesson.studies.distillation_poison import poisoned_students, solutions
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import Figure, Note, chart, known, table, tally
 
 ANSWERS = 2

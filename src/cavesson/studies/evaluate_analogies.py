@@ -18,6 +18,7 @@ from cavesson.analysis.pairs import mean_over_pairs, stacked
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Side
@@ -29,12 +30,13 @@ from cavesson.lab.recipe import Value
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Bare
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had, ruled
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.fields import Once, checked
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.settings import Inputs, Red
 from cavesson.studies.shown import table
 from cavesson.studies.sizes import world_of

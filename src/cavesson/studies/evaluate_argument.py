@@ -8,8 +8,8 @@ from typing import Any
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.argument import Judged, default_argument, judge, load_argument
+from cavesson.estimate import Estimate
 from cavesson.findings.card import ApproachView, Ruling
-from cavesson.stats import Estimate
 from cavesson.studies.evaluate_figures import ABOUT
 from cavesson.studies.grid import Measured
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cavesson.analysis.claims import FEWEST_SEEDS, at_least
+from cavesson.estimate import Estimate
 from cavesson.findings.card import ApproachId, ApproachView, Rating, Ruling
-from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured
 from cavesson.studies.shown import tried
 

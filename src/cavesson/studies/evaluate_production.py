@@ -16,17 +16,19 @@ from pydantic import Field, model_validator
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.pairs import mean_over_pairs, stacked
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.card import ApproachView, Ruling
 from cavesson.lab.recipe import Value
 from cavesson.production.ab import LabelErrors, Plan
 from cavesson.production.deployment import Answers, Delays, Deployment, KindOfTask
 from cavesson.production.trial import Trial, deployed, saved_by_seed
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies.evaluate_controls import BENIGN
 from cavesson.studies.evaluate_figures import ABOUT, had
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import blue_rule, candidates, capability, kinds, remaining, trained, tried
+from cavesson.studies.sample import NotApplicable
 
 EVERYDAY, TRIGGER = "everyday", "trigger"
 

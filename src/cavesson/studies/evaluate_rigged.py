@@ -20,6 +20,7 @@ from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import blue_view
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Scored
 from cavesson.evals.watched import Watched
 from cavesson.evals.world import Maths
@@ -31,13 +32,14 @@ from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
-from cavesson.stats import Array, Estimate, spending
+from cavesson.stats import Array, spending
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
 from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had
 from cavesson.studies.evaluate_real import NO_RIGGED
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
-from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.redblue import capability_of
+from cavesson.studies.sample import NotRun, Sample, pooled
 from cavesson.studies.settings import Phase
 from cavesson.studies.shown import Figure, table
 from cavesson.studies.sizes import world_of

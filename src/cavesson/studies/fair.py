@@ -10,10 +10,11 @@ from functools import lru_cache
 import numpy as np
 
 from cavesson.analysis.points import share_kept
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import OWN, capability, trained, tried
+from cavesson.studies.sample import NotApplicable, NotRun
 
 HARMLESS = 0.9
 """Share of the capability that the control keeps at a learning rate that does no harm by itself."""

@@ -7,9 +7,10 @@ from functools import partial
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.foretelling import bits
+from cavesson.estimate import Estimate
 from cavesson.figures import clock_time
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.stats import Estimate, spending
+from cavesson.stats import spending
 from cavesson.studies.evaluate_zoo import organisms_of
 from cavesson.studies.five_readings import (
     EXPENSIVE,
@@ -21,8 +22,9 @@ from cavesson.studies.five_readings import (
     repeats,
     share_trainings,
 )
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import title
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.shown import Note, table
 
 

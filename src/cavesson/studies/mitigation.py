@@ -19,6 +19,7 @@ from cavesson.blueteam.moves import CAREFUL, forms_of
 from cavesson.blueteam.view import blue_view
 from cavesson.data.named import data_named
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
 from cavesson.figures import percent
@@ -26,9 +27,8 @@ from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.studies.fields import DataName, LearningRates, ModelName, TakesData, TrainableName, distinct, known_to
-from cavesson.studies.grid import Cell, Measured, NotApplicable, Sample
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.mitigation_claims import CLAIMS, PLAIN
 from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.over_organisms import (
@@ -58,6 +58,7 @@ from cavesson.studies.redblue import (
 )
 from cavesson.studies.redblue_cells import base_cells, run_cell
 from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
+from cavesson.studies.sample import NotApplicable, Sample
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, chart, table
 from cavesson.studies.study import Study

@@ -12,10 +12,11 @@ from cavesson.stats import Array
 from cavesson.studies import sources
 from cavesson.studies.controls import CLEAN, check
 from cavesson.studies.fair import RUINED, judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.over_organisms import FEWEST, Reading, auc_gap, average, ends, families, starts
 from cavesson.studies.reach import to_be_none
 from cavesson.studies.redblue import capability, kinds, sample, trained, triggered
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 

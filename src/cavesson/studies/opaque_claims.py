@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most, effect, within
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
-from cavesson.stats import Estimate
 from cavesson.studies import sources
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.opaque_readings import (
     EXPLORER,
     HACKER,
@@ -33,6 +33,7 @@ from cavesson.studies.opaque_readings import (
     told_apart,
     true,
 )
+from cavesson.studies.sample import NotApplicable, NotRun, Sample
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]

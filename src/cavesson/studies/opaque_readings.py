@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cavesson.analysis.contrasts import auroc_over_seeds, share_regained
+from cavesson.estimate import Estimate
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.everyday import EverydayMaths
 from cavesson.evals.scores import Score
@@ -18,9 +19,10 @@ from cavesson.figures import percent
 from cavesson.lines import read_json_lines
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.sampling.reasoned import parted
-from cavesson.stats import Estimate, mean_over_seeds
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.stats import mean_over_seeds
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.opaque_worlds import EASY_LABELS, HARD_LABELS
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.tinyworld import cipher
 from cavesson.tinyworld.maths import apply
 

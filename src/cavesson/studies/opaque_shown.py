@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
-from cavesson.stats import Estimate
 from cavesson.studies import opaque_readings as read
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import title
 from cavesson.studies.redblue_shown import said
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import Note, chart, table, tally
 
 ANSWERS = 3

@@ -18,11 +18,12 @@ from cavesson.redteam.poisoning import HONEST
 from cavesson.stats import Array
 from cavesson.studies import sources
 from cavesson.studies.controls import CLEAN, check
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.over_organisms import Reading, average
 from cavesson.studies.poisoned_games import Row, end_of, games, place_of
 from cavesson.studies.reach import to_be_none
 from cavesson.studies.redblue import capability, kinds, runs, sample, triggered
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 

@@ -15,15 +15,17 @@ from cavesson.analysis.points import Point, share_removed
 from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
 from cavesson.blueteam.moves import DAMAGES, title_of
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.recipes import Probed
 from cavesson.evals.scores import REMAINS
 from cavesson.figures import percent
 from cavesson.models.recipes import Interpolated, ModelRecipe
-from cavesson.stats import Array, Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.stats import Array
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.reach import to_rule_out_returns
 from cavesson.studies.redblue_cells import BEST
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.training.recipes import Training
 
 TRIGGERED = "behavior/triggered"

@@ -15,13 +15,15 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
 from cavesson.analysis.frontier import GAP, POSSIBLE, Frontier
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, slope_table, stacked
+from cavesson.estimate import ANY, Bounds, Estimate
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.figures import percent
-from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference, influences
+from cavesson.stats import Array, independent_difference, influences
 from cavesson.studies import sources
 from cavesson.studies.controls import CLEAN, check
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import MAX_LOSS, OWN, frontier_of, runs, sample, title
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 

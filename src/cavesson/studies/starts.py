@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.findings.views import WarningView
 from cavesson.lab.recipe import PathOf
-from cavesson.stats import Estimate, mean_over_seeds
+from cavesson.stats import mean_over_seeds
 from cavesson.studies.grid import Cell
 from cavesson.studies.redblue import FEWEST, TRIGGERED
 from cavesson.studies.redblue_cells import axes_of

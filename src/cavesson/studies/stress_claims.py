@@ -14,7 +14,7 @@ from cavesson.stats import mean_over_seeds
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
 from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.over_organisms import auc_gap, mean_auc
 from cavesson.studies.redblue import (
     MAX_LOSS,
@@ -27,6 +27,7 @@ from cavesson.studies.redblue import (
     trained,
 )
 from cavesson.studies.redblue_cells import FULL
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.stress_shown import MEMORISED, MEMORY
 

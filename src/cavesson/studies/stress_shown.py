@@ -12,14 +12,15 @@ import numpy as np
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
 from cavesson.blueteam.moves import DAMAGES
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Scores
 from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate, independent_difference, mean_over_seeds
-from cavesson.studies.grid import Measured, NotApplicable, Place
+from cavesson.stats import independent_difference, mean_over_seeds
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import (
     FEWEST,
     TRIGGERED,
@@ -39,6 +40,7 @@ from cavesson.studies.redblue import (
     untouched,
 )
 from cavesson.studies.redblue_shown import probe_name
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.settings import Evaluation
 from cavesson.studies.shown import Figure, Note, chart, table
 

@@ -26,15 +26,17 @@ from cavesson.analysis.foretelling import (
     rank_correlation,
 )
 from cavesson.data.recipes import DataRecipe
+from cavesson.estimate import Estimate
 from cavesson.findings.views import CurveView, SeriesView, TableView
 from cavesson.inside.foretold import Foretold, Linearised
 from cavesson.inside.recipes import ToldApart
 from cavesson.inside.regression import descended
 from cavesson.lab.recipe import Recipe, Value, canonical
 from cavesson.models.recipes import ModelRecipe
-from cavesson.stats import Array, Estimate, average_over
+from cavesson.stats import Array, average_over
 from cavesson.studies.fields import LearningRates, Once
-from cavesson.studies.grid import Measured, NotApplicable, Place
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.shown import Note, table
 from cavesson.studies.transfer_named import FORETOLD_SETTINGS
 from cavesson.studies.transfer_readings import agreed, beyond_controls, phase, rose

@@ -8,12 +8,14 @@ from statistics import fmean
 
 import numpy as np
 
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
-from cavesson.stats import Estimate, mean_over_seeds, wilson
+from cavesson.stats import mean_over_seeds, wilson
 from cavesson.studies.controls import HARDLY
-from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotRun, Sample, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
 ALTERNATE, NEITHER = "posed/evaluation/alternate", "posed/evaluation/neither"

@@ -13,7 +13,8 @@ from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.controls import HARDLY
-from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotRun, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
 from cavesson.studies.transfer_axes import AS_IS
 from cavesson.studies.transfer_cases import BY_REWARD, CASES, CONDITIONS, SFT

@@ -19,9 +19,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from cavesson.clusters import auroc, caught, share
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.lab import disk
 from cavesson.lines import json_line, read_json_lines
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 
 Kind = Literal["misaligned", "benign", "quirky"]
 

@@ -18,10 +18,11 @@ from cavesson.audit.fixes import Grade
 from cavesson.audit.report.excerpts import Excerpts
 from cavesson.audit.scoring import ALARMS, TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
+from cavesson.estimate import Estimate
 from cavesson.figures import duration, percent
 from cavesson.findings.views import TableView
 from cavesson.report.page import asset, render_page, write_page
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 from cavesson.version import VERSION
 
 PACKAGE = "cavesson.audit.report"

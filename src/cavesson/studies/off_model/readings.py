@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from cavesson.analysis.contrasts import FEWEST_GROUPS, lowest_mean, share_regained, slope
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score
 from cavesson.figures import percent
 from cavesson.sampling.matched_noise import FARTHEST, is_match
-from cavesson.stats import Array, Estimate, paired_difference
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, mean_of, pooled
+from cavesson.stats import Array, paired_difference
+from cavesson.studies.grid import Measured, Of, Place
 from cavesson.studies.off_model.arms import ARMS, PLAIN, Move
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, mean_of, pooled
 from cavesson.studies.shown import tried
 
 ALIKE = 0.05

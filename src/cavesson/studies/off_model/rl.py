@@ -9,11 +9,12 @@ from typing import Any
 
 from cavesson.figures import percent
 from cavesson.findings.views import ClaimView
-from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.off_model.grid import rl_role
 from cavesson.studies.off_model.readings import before, degraded_plain, plain, reasoning
 from cavesson.studies.off_model.shown import along
 from cavesson.studies.off_model.styles import has_styles, own_style, styles_at
+from cavesson.studies.sample import Sample
 from cavesson.studies.shown import chart, table
 
 REWARDS = {"correct": "rewards for right answers", "random": "random rewards", "shuffled": "shuffled rewards"}

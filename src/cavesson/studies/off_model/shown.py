@@ -12,12 +12,13 @@ import numpy as np
 from cavesson.analysis.styles import TOLD_APART
 from cavesson.analysis.surprise import IMPROBABLE, surprise, surprised_at
 from cavesson.analysis.traces import rate_among
+from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.views import CurveView, TableView
 from cavesson.sampling.matched_noise import is_match
 from cavesson.sampling.perplexity import Likelihood
-from cavesson.stats import Estimate, mean_ci
-from cavesson.studies.grid import Measured, NotApplicable, Place, Sample, change
+from cavesson.stats import mean_ci
+from cavesson.studies.grid import Measured, Place, change
 from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move, Shape
 from cavesson.studies.off_model.hypotheses import HYPOTHESES
 from cavesson.studies.off_model.readings import (
@@ -55,6 +56,7 @@ from cavesson.studies.off_model.styles import (
     share_in,
     style_judge,
 )
+from cavesson.studies.sample import NotApplicable, Sample
 from cavesson.studies.shown import Figure, chart, known, rulings, table
 
 Line = tuple[Sequence[int], Callable[[int], Sample]]

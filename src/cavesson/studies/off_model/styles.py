@@ -17,10 +17,11 @@ import numpy as np
 
 from cavesson.analysis.styles import StyleJudge, learn_styles
 from cavesson.analysis.traces import Which, mean_per_trace, rate_among
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.off_model.readings import after, before, degraded_runs, fall, share_back, teachers_answers
+from cavesson.studies.sample import NotApplicable, NotRun, Sample
 from cavesson.studies.shown import known
 
 OWN = "own"
