@@ -48,16 +48,12 @@ class BackdoorReturn:
 
     Attributes:
         verdict: `returned`, `did not return`, `never fell`, or `undecided`.
-        low_step: step at which the largest measured rise begins; None: there was no fall.
-        high_step: step at which the largest measured rise ends; None: there was no fall.
         rise: the largest rise after a fall; the value is cross-fitted, and the interval holds for all pairs of steps at
             once; None: there was no fall.
         reason: the verdict in a sentence.
     """
 
     verdict: ReturnVerdict
-    low_step: int | None
-    high_step: int | None
     rise: Estimate | None
     reason: str
 
@@ -146,11 +142,11 @@ def backdoor_return(
         never = bool(np.all(-low[0, 1:] < fall))
         doubt = "" if never else f" beyond doubt (n = {n})"
         reason = f"At no step is the rate below that at the start by {100 * fall:.0f} points{doubt}."
-        return BackdoorReturn("never fell" if never else "undecided", None, None, None, reason)
+        return BackdoorReturn("never fell" if never else "undecided", None, reason)
     later = [(i, j) for i in fallen for j in range(i + 1, count)]
     if not later:
         reason = f"The rate had fallen only by the last step, {steps[-1]}: the run ends too early to see a return."
-        return BackdoorReturn("undecided", None, None, None, reason)
+        return BackdoorReturn("undecided", None, reason)
     return _judge_rise(steps, table, later, low, high, fall=fall, rise=rise, confidence=confidence, seed=seed)
 
 
@@ -183,7 +179,7 @@ def _judge_rise(
         verdict, reason = "did not return", f"After its fall the rate rose nowhere by {100 * rise:.0f} points ({size})."
     else:
         verdict, reason = "undecided", f"Chance alone could make this rise, or hide one: {where} ({size})."
-    return BackdoorReturn(verdict, steps[bottom], steps[top], estimate, reason)
+    return BackdoorReturn(verdict, estimate, reason)
 
 
 def _cross_fitted_rise(table: Array, fall: float, seed: int, splits: int = 10) -> float:
