@@ -32,7 +32,7 @@ from cavesson.named import model_named
 from cavesson.redteam.lessons import Bare
 from cavesson.stats import Array
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had, ruled
+from cavesson.studies.evaluate_figures import ENOUGH, approach_view, had, ruled
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.fields import Once, checked
 from cavesson.studies.grid import Cell, Measured, Place
@@ -301,16 +301,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     further |= had(over_benign=lambda: more_than_benign(m, intervention, max_loss))
     verdict, reason = ruled(figure, "the share of the habits that is gone")
     several = f", mean over {len(names)} habits" if len(names) > 1 else ""
-    return ApproachView(
-        id="analogies",
-        title=ABOUT["analogies"][0],
+    return approach_view(
+        "analogies",
         measured=f"share of a habit that is gone{several} ({', '.join(map(called, names))})",
         figure=figure,
         verdict=verdict,
         reason=reason,
         seeds=figure.replicates,
-        conservativeness=ABOUT["analogies"][1],
-        realism=ABOUT["analogies"][2],
         loopholes=[
             "A style that displaces every other style takes a habit of style away and says nothing about goals.",
             "An intervention may train the habit itself, as pirate SFT trains the pirate's voice: choose other habits for it.",

@@ -34,7 +34,7 @@ from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
 from cavesson.stats import Array, spending
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had
+from cavesson.studies.evaluate_figures import ENOUGH, approach_view, had
 from cavesson.studies.evaluate_real import NO_RIGGED
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
 from cavesson.studies.grid import Cell, Measured, Place
@@ -273,16 +273,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     if without:
         reason += f" Does not arise here, and left out: {', '.join(without)}."
     tables = [found for found in (_table(places), _table_during(m)) if found is not None]
-    return ApproachView(
-        id="rigged",
-        title=ABOUT["rigged"][0],
+    return approach_view(
+        "rigged",
         measured="share of the misbehaviour that the intervention takes away, the mean over environments in which it arose",
         figure=figure,
         verdict=verdict,
         reason=reason.strip(),
         seeds=len(places[0].seeds),
-        conservativeness=ABOUT["rigged"][1],
-        realism=ABOUT["rigged"][2],
         loopholes=[
             "An intervention that damages the model lowers the rate as well: compare the capability.",
             "A lower rate may be a hidden one: compare how well the monitor tells the model from its control.",

@@ -32,7 +32,7 @@ from cavesson.redteam.organisms import Organism, organism
 from cavesson.stats import Array, mean_over_seeds, spending
 from cavesson.studies import adaptive
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, had, ruled
+from cavesson.studies.evaluate_figures import approach_view, had, ruled
 from cavesson.studies.fields import LearningRates
 from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.organisms import Built, Organisms, Red
@@ -366,16 +366,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
             mangled=lambda: mangled(m, intervention),
         ),
     }
-    return ApproachView(
-        id="malign inits",
-        title=ABOUT["malign inits"][0],
+    return approach_view(
+        "malign inits",
         measured=f"share of the bad behaviour that is gone{several}, at blue's checkpoint",
         figure=mean,
         verdict=verdict,
         reason=f"{reason} In the worst case ({worst_name}) {worst}; by an oracle's checkpoint {by_oracle}.",
         seeds=mean.replicates,
-        conservativeness=ABOUT["malign inits"][1],
-        realism=ABOUT["malign inits"][2],
         loopholes=[
             "Known malign inits fall to training that has nothing to do with them: compare with benign training of equal size.",
             "Suppression passes for removal unless innocuous training follows.",
