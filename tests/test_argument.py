@@ -197,9 +197,9 @@ LEAF = {"kind": "evidence", "text": "More.", "judgement": "so it seems"}
 
 WRONG: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "an unknown kind": (change("end", kind="evidense"), ("node 'end'", "kind = 'evidense'", "'evidence'")),
-    "an unknown key": (change("end", artefact="x"), ("node 'end'", "unknown key 'artefact'", "did you mean 'artifact'?")),
+    "an unknown key": (change("end", artefact="x"), ("node 'end'", "unknown key 'artefact'", "Did you mean 'artifact'?")),
     "no text": (without("end", "text"), ("node 'end'", "the key 'text' is missing")),
-    "a link to nothing": (change("how", supported_by=["end", "last"]), ("node 'how'", "supported_by names 'last'", "did you mean 'lasts'?")),
+    "a link to nothing": (change("how", supported_by=["end", "last"]), ("node 'how'", "supported_by names 'last'", "Did you mean 'lasts'?")),
     "a link to the wrong kind": (change("how", supported_by=["end", "lasts", "alike"]), ("node 'how'", "'alike', which is of the kind assumption")),
     "a link twice": (change("how", supported_by=["end", "end", "lasts"]), ("node 'how'", "names 'end' twice")),
     "a link where none may be": (change("end", assumes=["alike"]), ("node 'end'", "assumes has no place")),

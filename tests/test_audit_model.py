@@ -100,13 +100,13 @@ def test_a_verdict_leaves_out_the_models_own_teacher_and_says_so_where_prompts_d
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["smal"], "did you mean 'small'"),
+        (["smal"], "Did you mean 'small'"),
         (["small", "--base", "studnt"], "--base 'studnt' does not fit"),
         (["small", "--control", "studnt"], "--control 'studnt' does not fit"),
         (["small", "--auditor", "studnt"], "--auditor 'studnt' does not fit"),
         (["small", "--drives", "takover"], "--drives 'takover' does not fit"),
         (["small", "--drives", ","], "--drives is empty"),
-        (["small", "--audits", "question"], "did you mean 'questions'"),
+        (["small", "--audits", "question"], "Did you mean 'questions'"),
         (["small", "--known", "student"], "Write MODEL=DRIVE"),
         (["small", "--known", "student=tak"], "--known 'student=tak' does not fit"),
         (["small", "--known", "small=none"], "cannot be fitted on it"),

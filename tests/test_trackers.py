@@ -124,7 +124,7 @@ def test_every_tracker_can_be_told_everything(name: str, tmp_path: Path, monkeyp
 def test_an_unknown_tracker_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="no tracker 'jsonlines'") as raised:
         tracker_named("jsonlines")
-    assert raised.value.remedy == "did you mean 'jsonl'?"
+    assert raised.value.remedy == "Did you mean 'jsonl'?"
 
 
 def test_a_study_is_tracked_from_its_first_step_to_what_it_found(

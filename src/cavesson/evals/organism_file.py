@@ -212,7 +212,7 @@ def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> 
     if given not in known:
         raise ConfigError(
             f"{file}: there is no behaviour {given!r}.",
-            f"{nearest(given, (*known, WRONG_ANSWER))}; or give path/to/file.py:function, or `regex: …`.",
+            f"{nearest(given, (*known, WRONG_ANSWER))} Or give path/to/file.py:function, or `regex: …`.",
         )
     return known[given]
 
