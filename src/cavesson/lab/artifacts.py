@@ -19,13 +19,10 @@ DAMAGED, NEWER = _UNREAD = ("(damaged)", "(unknown)")
 
 
 class Artifacts:
-    """The artifacts in a store's folder.
+    """The artifacts in a store's folder. Its methods raise `StoreError` if the folder cannot be read.
 
     Args:
         root: the store's folder; it need not exist.
-
-    Raises of all methods:
-        StoreError: the folder cannot be read.
     """
 
     def __init__(self, root: Path) -> None:
