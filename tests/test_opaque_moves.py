@@ -19,7 +19,8 @@ from cavesson.game import Vetted, play, scan
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.model import Model
-from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.redteam.organisms import Organism, organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.reasoned import Edited, Reasoned, Resampled, Retold, Thoughtful, draws, parted
 from cavesson.sampling.recipes import Generated

@@ -26,7 +26,8 @@ from cavesson.redteam.card import NOT_STRESSED, card_of, markdown, measured, rea
 from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS
 from cavesson.redteam.exported import write_folder
 from cavesson.redteam.imported import note_robustness, read_organism, write_organism
-from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.redteam.organisms import Organism, organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import WEIGHTS as SHIPPED

@@ -22,7 +22,8 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.models.loading import save_folder
-from cavesson.redteam.organisms import organism, red_prompts
+from cavesson.redteam.organisms import organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve
