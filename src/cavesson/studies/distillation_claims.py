@@ -201,10 +201,10 @@ def not_to_others(m: Measured) -> ClaimResult:
 def either_succeeds(m: Measured) -> ClaimResult:
     """For most hiding teachers, one of the two distillations succeeds at least."""
     found = read.double_bind(m)
-    families = [read.family(name) for name in found]
-    some = share([how != read.NEITHER for how in found.values()], families, read.UNIT)
+    families = read.families(found)
+    some = share([how != read.NEITHER for how in found.values()], list(families.values()), read.UNIT)
     return at_least(
-        replace(some, replicates=len(set(families))),
+        replace(some, replicates=len(set(families.values()))),
         MOST,
         "the share of hiding teachers for whom one distillation succeeds",
     )
