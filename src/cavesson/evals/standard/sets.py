@@ -51,7 +51,7 @@ class StandardSet(Eval):
     columns: ClassVar[tuple[str, ...]]
     extra: ClassVar[str | None] = None
     reading: ClassVar[int] = (
-        3  # 3: denials, whole numbers and mentions of options; 2: units, scales and ranges; options by their texts; unreadable answers
+        4  # 4: answers that are taken back, reasoning in further tags; 3: denials, whole numbers and mentions of options; 2: units, scales and ranges; options by their texts; unreadable answers
     )
     needs = "a standard set needs `data`: where its rows lie (`cavesson.evals.benchmarks.benchmark_named` finds them)"
 
