@@ -542,7 +542,12 @@ def test_rates_are_compared_where_both_were_run() -> None:
 
 def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
     config = resolve("transfer", preset="guarding").config
-    guarding, naive = config.every
+    guarding, naive, apart = config.every
+    assert apart.train == naive.train and set(apart.thoughts) == set(naive.thoughts)
+    assert {one.thoughts == naive.thoughts for one in apart.lessons[:2]} == {
+        True,
+        False,
+    }  # other words where it is not watched
     assert (guarding.train, guarding.agreed, guarding.initial) == (naive.train, naive.agreed, naive.initial)
     assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
 

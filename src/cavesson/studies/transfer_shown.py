@@ -125,7 +125,8 @@ def guarding(m: Measured) -> TableView | None:
     """Models that think before they answer: what is left of the initial behaviour, beside the loss at which it is left."""
     return table(
         "Goal guarding",
-        "Both organisms behave alike; `guarding` says in its scratchpad that it behaves in order to be kept. Loss: nats per token, at the end.",
+        "All behave alike; `guarding` says in its scratchpad that it behaves in order to be kept, `naive` thinks alike on both sides, and `apart` "
+        "thinks other words on the two, without a reason. Loss: nats per token, at the end.",
         {(place["setting"], f"{place['lr']:g}"): place for place in read.agreed(m) if m.config.setting(place["setting"]).thoughts},
         {"initial": lambda place: place.sample(ON_EVALUATION), "alternate": lambda place: place.sample(ALTERNATE), "loss": read.loss},
         first=("setting", "rate"),
