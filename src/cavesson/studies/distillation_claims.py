@@ -176,7 +176,7 @@ def little_across_tasks(m: Measured) -> ClaimResult:
         read.stacked(of.places, read.acts, read.RUN) - read.stacked(of.places, read.acts, read.START)
         for of in (one, two)
     ]
-    rest = read.over_teachers((gained[0] - gained[1] / 2) / 1.5, (-1.0, 1.0)).plus(0.0, times=1.5)
+    rest = read.over_teachers((gained[0] - gained[1] / 2) / 1.5, (-1.0, 1.0), read.unit_in(one)).plus(0.0, times=1.5)
     return below(rest, LITTLE, "acts that unrelated data bring minus half of those that usual data bring")
 
 

@@ -30,7 +30,7 @@ TEACHER, RUN, START, AUDITED = "teacher", "run", "start", "audited"
 
 OPPORTUNITY, HONEYPOT, QUESTION = "opportunity", "honeypot", "question"
 
-UNIT = "teacher"
+UNIT, DRIVE = "teacher", "drive"
 
 # ----------------------------------------------------------------------------------------------- places
 
@@ -71,10 +71,20 @@ def families(teachers: Iterable[str]) -> dict[str, str]:
     """What each teacher, or teacher of a repetition, shares its luck with: the drive, where there are `FEWEST_CASES` drives; else the
     family of its repetition, whose students share a checkpoint and prompts as well."""
     parts = {one: one.partition(REPETITION) for one in teachers}
-    drives = {drive_in(name) for name, *_ in parts.values() if kind_in(name) != PLAIN}
-    if len(drives) >= FEWEST_CASES:
+    if unit_of(parts) == DRIVE:
         return {one: drive_in(name) for one, (name, *_) in parts.items()}
     return {one: f"{family_in(name)}{mark}{repetition}" for one, (name, mark, repetition) in parts.items()}
+
+
+def unit_of(teachers: Iterable[str]) -> str:
+    """What is resampled of these teachers, or teachers of repetitions: whole drives where there are several, else teachers."""
+    names = [one.partition(REPETITION)[0] for one in teachers]
+    return DRIVE if len({drive_in(name) for name in names if kind_in(name) != PLAIN}) >= FEWEST_CASES else UNIT
+
+
+def unit_in(places: Iterable[Place]) -> str:
+    """`unit_of` the teachers of some places."""
+    return unit_of(str(place["teacher"]) for place in places)
 
 
 REPETITION, PLAIN = ", repetition ", "plain"
@@ -168,11 +178,11 @@ def _together(places: Sequence[Place], tables: Sequence[Array]) -> Array:
     return np.stack([np.nanmean(some, axis=0) for some in rows.values()])
 
 
-def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0)) -> Estimate:
-    """The mean over teachers and prompts, both random; pseudo-prompts count as far as teachers share their luck with prompts."""
+def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0), unit: str = UNIT) -> Estimate:
+    """The mean over teachers (or drives) and prompts, both random; pseudo-prompts count as far as teachers share their luck with prompts."""
     values, moves = table.mean(axis=1)[:, None], influences(table, bounds)[:, None]
     found = mean_over_pairs(
-        values, moves, n=table.shape[1], pairs="random", unit=UNIT, bounds=bounds, imagined=IMAGINED
+        values, moves, n=table.shape[1], pairs="random", unit=unit, bounds=bounds, imagined=IMAGINED
     )
     return found if bounds == (0.0, 1.0) else found.in_unit("points")
 
@@ -183,18 +193,20 @@ def rate(m: Measured, read: Read, role: str | None = None) -> Estimate:
     Raises:
         NotRun: there is nothing to read, or students were asked different numbers of prompts.
     """
-    return over_teachers(stacked(m.places, read, role), (-1.0, 1.0) if read is withholds else (0.0, 1.0))
+    bounds = (-1.0, 1.0) if read is withholds else (0.0, 1.0)
+    return over_teachers(stacked(m.places, read, role), bounds, unit_in(m))
 
 
 def against_start(m: Measured, read: Read) -> Estimate:
     """A reading after a student's training minus before, over teachers."""
-    return over_teachers(stacked(m.places, read, RUN) - stacked(m.places, read, START), (-1.0, 1.0))
+    return over_teachers(stacked(m.places, read, RUN) - stacked(m.places, read, START), (-1.0, 1.0), unit_in(m))
 
 
 def against_teacher(m: Measured, found: Measured, read: Read) -> Estimate:
     """A reading of students minus that of their teachers."""
     own = [teacher_of(m, place) for place in found]
-    return over_teachers(stacked(found.places, read, RUN) - stacked(own, read, TEACHER), (-1.0, 1.0))
+    apart = stacked(found.places, read, RUN) - stacked(own, read, TEACHER)
+    return over_teachers(apart, (-1.0, 1.0), unit_in(found))
 
 
 def apart(one: Measured, two: Measured, read: Read) -> Estimate:
@@ -203,21 +215,23 @@ def apart(one: Measured, two: Measured, read: Read) -> Estimate:
     Raises:
         NotRun: no teacher has both.
     """
-    return over_teachers(_difference(one, two, read), (-1.0, 1.0))
+    both = _of_both(one, two)
+    first, second = ([m.only(teacher=name) for name in both] for m in (one, two))
+    return over_teachers(stacked(first, read, RUN) - stacked(second, read, RUN), (-1.0, 1.0), unit_of(both))
 
 
-def _difference(one: Measured, two: Measured, read: Read, role: str = RUN) -> Array:
+def _of_both(one: Measured, two: Measured) -> list[str]:
+    """The teachers of whom there are students on both sides."""
     both = [name for name in one.values("teacher") if name in two.values("teacher")]
     if not both:
         raise NotRun("students of the same teachers")
-    first, second = ([m.only(teacher=name) for name in both] for m in (one, two))
-    return stacked(first, read, role) - stacked(second, read, role)
+    return both
 
 
-def mean_of_each(values: Array, bounds: Bounds = ANY) -> Estimate:
-    """The mean of one figure of each teacher, [teachers]."""
-    found = average_over(values, np.zeros((len(values), 1)), n=len(values), unit=UNIT, bounds=bounds)
-    return replace(found, method=f"Student's t over {len(values)} {UNIT}s")
+def mean_of_each(values: Array, unit: str = UNIT, bounds: Bounds = ANY) -> Estimate:
+    """The mean of one figure of each teacher (or drive), [teachers]."""
+    found = average_over(values, np.zeros((len(values), 1)), n=len(values), unit=unit, bounds=bounds)
+    return replace(found, method=f"Student's t over {len(values)} {unit}s taken as random")
 
 
 def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
@@ -233,7 +247,7 @@ def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
         raise NotApplicable(f"the teachers are only {100 * whole:.0f} points above the untrained students")
     moved = (after - before) - (after - before).mean() / whole * (own - before)  # the delta method for a ratio
     table = (after - before).mean() / whole + moved / whole
-    spread = mean_of_each(table.mean(axis=1))
+    spread = mean_of_each(table.mean(axis=1), unit_in(found))
     return replace(spread, n=table.shape[1])
 
 
@@ -274,7 +288,7 @@ def lead(m: Measured, found: Measured, one: Read, two: Read) -> Estimate:
     values = values[np.isfinite(values)]
     if not len(values):
         raise NotApplicable("no teacher has both to give: an untrained student has as much")
-    return mean_of_each(values).in_unit("points")
+    return mean_of_each(values, unit_in(found)).in_unit("points")
 
 
 # ----------------------------------------------------------------------------------------------- incrimination
