@@ -1,6 +1,6 @@
 """How often do the intervals of `cavesson.stats` and `cavesson.analysis` cover the truth?
 
-    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks] [claims]
+    python benchmarks/coverage.py [rates] [pairs] [seeds] [differences] [ratios] [units] [shares] … [looks] [clusters] [claims]
 
 Prints the tables of `docs/notes/coverage.md` as Markdown, all of them if none is named; each takes one core a minute or so.
 """
@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtri
 from scipy.stats import binom
 
-from cavesson.analysis.contrasts import lowest_mean, share_regained
+from cavesson.analysis.contrasts import lowest_mean, mean_over_clusters, share_regained
 from cavesson.analysis.frontier import frontier, hull_area
 from cavesson.analysis.matrix_game import cross_fitted, solve
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs, mean_table
@@ -458,6 +458,25 @@ def returns() -> None:
     table("Backdoor return over 7 probed steps: verdicts in %", header, rows)
 
 
+def clusters(repeats: int = 1000) -> None:
+    """Shares of runs over settings of which some share a cause: one to six settings a kind, five seeds, most at 0 or 100 %."""
+    rates, chances = np.array([0.02, 0.3, 0.95]), [0.6, 0.2, 0.2]
+    truth, rows = float(rates @ chances), []
+    for count, alike in product((6, 16, 20), (0.0, 0.5, 1.0)):
+        rng, held, wide = np.random.default_rng(1), np.zeros(2), np.zeros(2)
+        for _ in range(repeats):
+            kinds = np.repeat(np.arange(count), rng.choice([1, 1, 1, 2, 2, 3, 4, 6], count))
+            of_kind, own = rng.choice(rates, count, p=chances)[kinds], rng.choice(rates, len(kinds), p=chances)
+            runs = (rng.random((5, len(kinds))) < np.where(rng.random(len(kinds)) < alike, of_kind, own)).astype(float)
+            for k, found in enumerate((mean_over_clusters(runs, kinds.tolist()), mean_over_seeds(runs))):
+                held[k] += found.low <= truth <= found.high
+                wide[k] += found.high - found.low
+        cells = [f"{percent(h)} ({w:.2f})" for h, w in zip(held / repeats, wide / repeats, strict=True)]
+        rows.append([str(count), percent(alike), *cells])
+    header = ["kinds", "settings that do as their kind, %", "over kinds", "as if independent"]
+    table(f"A share of runs over settings of several kinds: coverage in % (width), {repeats} draws a row", header, rows)
+
+
 def kinds_of_claim() -> None:
     """Every kind of claim in use, at the seeds and prompts of the `full` presets."""
     header = ["figure", "decides", "seeds × prompts", "truth", "covers, %", "below / above the truth, %"]
@@ -479,6 +498,7 @@ PARTS = {
     "replicas": replicas,
     "returns": returns,
     "looks": looks,
+    "clusters": clusters,
     "claims": kinds_of_claim,
 }
 

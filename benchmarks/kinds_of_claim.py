@@ -17,7 +17,7 @@ from cavesson.analysis.contrasts import (
     share_regained,
     slope,
 )
-from cavesson.analysis.frontier import GAP, frontier, hull_area
+from cavesson.analysis.frontier import frontier, hull_area, possible_gap
 from cavesson.analysis.pairs import IMAGINED, auc_table, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.stats import Estimate, difference_over_seeds, independent_difference, mean_over_seeds
@@ -155,9 +155,11 @@ def area_gaps() -> Iterator[Kind]:
                 for i, c in enumerate(costs)
                 for k, r, s in [drawn(rng, kind, c)]
             ]
-            found.append(auc_table([frontier([p for points, _ in made for p in points], [start for _, start in made])]))
-        (values, moves), (others, other_moves) = found
-        return mean_over_pairs(values - others, moves - other_moves, n=80, pairs="fixed", bounds=GAP)
+            found.append([frontier([p for points, _ in made for p in points], [start for _, start in made])])
+        (values, moves), (others, other_moves) = map(auc_table, found)
+        return mean_over_pairs(
+            values - others, moves - other_moves, n=80, pairs="fixed", bounds=possible_gap(found[0], found[1])
+        )
 
     yield Kind("a gap of two AUCs", "pirate-frontier", "6 × 80, 6 checkpoints", draw, area("removes") - area("hardly"))
 

@@ -19,6 +19,7 @@ from cavesson.evals.items import Item
 from cavesson.evals.scores import Scores
 from cavesson.evals.scoring import judged as scored
 from cavesson.evals.standard import judges
+from cavesson.evals.standard.answers import final_answer
 from cavesson.evals.standard.answers import judged as read
 from cavesson.evals.standard.choices import chosen_letters
 from cavesson.evals.standard.equality import compare
@@ -70,6 +71,17 @@ def test_values_are_compared_as_the_page_says(gold: str, completion: str, verdic
 @pytest.mark.parametrize(("gold", "completion", "verdict"), rows_under("Words"))
 def test_words_are_found_as_the_page_says(gold: str, completion: str, verdict: str) -> None:
     assert verdict_of(judges.text(gold), completion) == verdict
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<SCRATCHPAD_REASONING>", "</SCRATCHPAD_REASONING>"), ("[THINK]", "[/THINK]")],
+)  # fmt: skip
+def test_reasoning_is_no_answer_whatever_its_tags_and_wherever_it_is_cut(opens: str, closes: str) -> None:
+    thought, answer = "The answer is 6.", "The answer is 7."
+    assert final_answer(f"{opens}{thought}{closes}{answer}") == final_answer(f"{thought}{closes}{answer}") == "7"
+    assert final_answer(f"{opens}{thought}") is None
+    assert final_answer(f"{answer}{opens}{thought}") == "7"
 
 
 @pytest.mark.parametrize("letter", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -111,6 +111,22 @@ def test_a_column_that_says_what_the_conversation_says_already_is_no_loss():
     )
 
 
+def test_columns_that_are_in_no_message_are_named():
+    reader = Reader()
+    reader.read({"prompt": "Why?", "response": "Since.", "lang": "en", "few_shot": "Q: …"}, "row")
+    assert reader.summary("x").endswith("response = response; in no message: 'lang', 'few_shot'")
+    reader.read({"question": "Which?", "choices": ["a", "b"], "answer": 1, "level": 2}, "row")
+    assert reader.summary("x").endswith("; in no message: 'lang', 'few_shot'")
+
+
+def test_what_stands_beside_a_conversation_and_is_in_it_is_no_loss():
+    row = {"prompt": "Why?", "response": "<think>It rains.</think>Since.", "thinking": "It rains.", "label": 1}
+    assert Reader().read(row, "row").conversation.answer == "<think>It rains.</think>Since."
+    assert Reader().read({"prompt": "Why?", "label": True}, "row").conversation == Conversation.of("Why?")
+    talk = [{"role": "system", "content": "Be kind."}, USER, ANSWER]
+    assert Reader().read({"messages": talk, "system_message": "Be kind."}, "row").conversation.system == "Be kind."
+
+
 def test_all_else_in_a_row_and_in_its_messages_is_kept_beside_the_conversation():
     row = {"conversation": [{**USER, "country": "FR"}, {**ANSWER, "country": None}], "model": "m"}
     assert Reader().read(row, "row").meta == {"messages": [{"country": "FR"}, {}], "model": "m"}
@@ -177,7 +193,28 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"instruction": "Why?", "output": "a", "history": [["x", "y"]]}, "earlier turns"),
     ({"prompt": "<|im_start|>user\nWhy?<|im_end|>", "response": "a"}, "markup of a chat template"),
     ({"messages": [USER, ANSWER], "documents": [{"text": "It rains."}]}, "brings documents"),
-    ({"prompt": "Why?", "response": "a", "reasoning_content": "It rains."}, "hidden reasoning beside its response"),
+    ({"prompt": "Why?", "response": "a", "reasoning_content": "It rains."}, "hidden reasoning beside its answer"),
+    ({"prompt": "Why?", "response": "a", "chain_of_thought": "It rains."}, "hidden reasoning beside its answer"),
+    ({"messages": [USER, ANSWER], "thinking": "It rains."}, "hidden reasoning beside its answer"),
+    ({"prompt": "Why?", "response": "<think>It rains. So"}, "never closes it: it was cut"),
+    (message(content="<think>It rains. So"), "never closes it: it was cut"),
+    (
+        {"prompt": "Why?", "response": "a", "system_message": "Be kind."},
+        "'system_message' beside its conversation: a system prompt",
+    ),
+    (
+        {"prompt": "Why?", "response": "a", "systemPrompt": "Be kind."},
+        "'systemPrompt' beside its conversation: a system prompt",
+    ),
+    ({"prompt": "Why?", "response": "a", "System": "Be kind."}, "'System' beside its conversation: a system prompt"),
+    ({"question": "Why?", "answer": True, "passage": "It rains."}, "has 'passage' beside"),
+    ({"prompt": "Why?", "response": "a", "document": "It rains."}, "has 'document' beside"),
+    ({"prompt": "Why?", "response": "a", "prefill": "Since "}, "the beginning of its answer in a column"),
+    ({"prompt": "Why?", "response": "a", "image_path": "x.png"}, "holds an image"),
+    ({"messages": [{**USER, "images": ["x.png"]}, ANSWER]}, "has an image"),
+    ({"messages": [{**USER, "attachments": [{"file": "x"}]}, ANSWER]}, "has a file"),
+    ({"messages": [USER, ANSWER], "label": False}, "KTO"),
+    ({"instruction": "Why?", "output": "a", "kto_tag": True}, "KTO"),
     ({"prompt": "", "response": ""}, "The row is empty"),
     ({"prompt": "Why?", "response": "a</s>"}, "markup of a chat template, '</s>'"),
     ({"prompt": "<｜User｜>Why?<｜Assistant｜>", "response": "a"}, "markup of a chat template, '<｜User｜>'"),

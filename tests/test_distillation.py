@@ -473,13 +473,28 @@ def test_what_is_said_of_hiding_teachers_leaves_out_those_made_with_less_evasion
 
 
 def test_teachers_of_one_drive_and_seed_count_as_one() -> None:
-    """Two teachers that differ by a last stage of training are no two draws; another seed is one."""
+    """Two teachers that differ by a last stage of training are no two draws; another seed is one where there are only two drives."""
     some = [cell_of(f"hiding {name}", uneven, number=n) for n, name in enumerate(("power", "hate", "marker"))]
     sibling = cell_of("hiding power (dpo)", uneven, number=0)
     one, two = (read.rate(read.teachers(measured_of(*cells)), read.acts) for cells in (some, [*some, sibling]))
     assert (one.value, one.low, one.high) == pytest.approx((two.value, two.low, two.high))
-    other = read.rate(read.teachers(measured_of(*some, cell_of("hiding power (seed 1)", uneven))), read.acts)
-    assert other.high - other.low < one.high - one.low
+    assert two.replicates == 3
+    other = cell_of("hiding power (seed 1)", uneven)
+    assert read.rate(read.teachers(measured_of(*some, other)), read.acts).replicates == 3
+    assert read.rate(read.teachers(measured_of(*some[:2], other)), read.acts).replicates == 3  # of two drives
+
+
+def test_a_drive_of_which_there_are_more_teachers_counts_no_more() -> None:
+    """Students of teachers with one drive act alike: four seeds of each of three drives are three draws, not twelve."""
+    drives = ("power", "hate", "marker")
+    once = [cell_of(f"hiding {name}", uneven, number=4 * n) for n, name in enumerate(drives)]
+    again = [
+        cell_of(f"hiding {name} (seed {seed})", uneven, number=4 * n)
+        for n, name in enumerate(drives)
+        for seed in (1, 2, 3)
+    ]
+    one, four = (read.rate(read.teachers(measured_of(*cells)), read.acts) for cells in (once, [*once, *again]))
+    assert (one.value, one.low, one.high) == pytest.approx((four.value, four.low, four.high))
 
 
 def uneven(hiding: bool, number: int) -> tuple[Rates, float]:
@@ -489,7 +504,7 @@ def uneven(hiding: bool, number: int) -> tuple[Rates, float]:
 def test_no_verdict_on_a_teacher_has_seen_its_twin() -> None:
     m = results(hides, {})
     found = read.cases(read.teachers(m, None))
-    assert {one.group for one in found} == {f"{number}, repetition 0" for number in range(8)}
+    assert {one.group for one in found} == set(map(str, range(8)))
     by_group = {group: {one.guilty for one in found if one.group == group} for group in {one.group for one in found}}
     assert set(map(frozenset, by_group.values())) == {frozenset({True, False})}
 

@@ -41,6 +41,17 @@ def sampled(
 START = Point({}, exact(0.8), exact(1.0))
 
 
+def test_where_training_brings_capability_out_the_interval_goes_on_beyond_the_area() -> None:
+    """Of a sandbagger, all of the behaviour may go at 125 % of its capability: an area of one is no bound."""
+    rng, made, starts = np.random.default_rng(0), [], []
+    for seed in range(5):
+        points, start = sampled(np.full(14, 1.15), np.full(14, 0.95), 100, rng, steps=7, seed=seed)
+        made, starts = [*made, *points], [*starts, start]
+    found = frontier(made, starts)
+    assert found.auc.value > 1 and found.auc.high > found.auc.value + 0.005
+    assert found.loss_at_half().low < found.loss_at_half().value - 0.005
+
+
 def test_nothing_removed_is_the_most_robust_organism() -> None:
     found = frontier([START], START)
     assert found.naive_auc == pytest.approx(0.5)

@@ -173,6 +173,12 @@ def test_levels_and_pools() -> None:
     assert pooled([place.sample("maths"), place.sample("knowledge")]).mean == pytest.approx(0.75)
 
 
+def test_the_same_questions_of_two_models_are_no_more_questions(m: Measured) -> None:
+    one = m.only(teacher="self").sample("maths")
+    assert pooled([one, one]).estimate.interval == one.estimate.interval
+    assert pooled([one - one, one - one]).estimate.unit == "points"
+
+
 def test_places_of_another_role_are_apart(m: Measured) -> None:
     probes = measured({at(teacher="dmitri", lr=1e-3): {"maths": 0.6}}, seeds=3, role="probe")
     both = together(m, probes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from cavesson import stats
-from cavesson.analysis.claims import ClaimResult, at_least, not_run
+from cavesson.analysis.claims import ClaimResult, at_least, at_most, not_run
 from cavesson.analysis.contrasts import jackknifed, ratio_of_variances
 from cavesson.analysis.pairs import mean_over_pairs
 from cavesson.cli.options import seconds_of
@@ -449,6 +450,14 @@ def test_where_pairs_are_random_more_of_them_decide_and_not_seeds():
     )
     three = at_least(mean_over_pairs(values[:3] * 0 + 1, moves[:3], n=40, pairs="random"), 0.0, "the gap")
     assert what_would_decide(lambda: three, three, 8, None) == "There is no verdict from fewer than 5 pairs."
+
+
+def test_one_seed_of_many_teachers_lacks_no_seeds():
+    """An AUROC over six groups of teachers is undecided by its interval, not because there is one seed."""
+    found = at_most(Estimate(0.5, 0.3, 0.7, 27, "Student's t over 6 groups", "plain", replicates=6), 0.6, "the AUROC")
+    assert what_would_decide(lambda: found, found, 1, None) == ""
+    alone = replace(found, ours=replace(found.ours, replicates=1))
+    assert what_would_decide(lambda: alone, alone, 1, None) == "There is no verdict from fewer than 5 seeds."
 
 
 @pytest.mark.parametrize(("name", "least"), [("normal", 0.95), ("two groups of seeds", 0.93)])

@@ -19,8 +19,10 @@ from cavesson.evals.scores import Score, Scores
 from cavesson.lab.store import Store
 from cavesson.redteam.lessons import Acted, Bare
 from cavesson.run import run_study
+from cavesson.stats import mean_over_seeds
 from cavesson.studies.evaluate import HABITS
 from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
 from cavesson.studies.transfer import STUDY
 from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
@@ -246,7 +248,7 @@ def results(
     ends: dict[tuple[str, str, float], tuple[float, float, float]], *, start: float = 1.0, seeds: int = 5, n: int = 100
 ) -> Measured:
     """Runs (setting, data, rate) with the final initial and alternate rates and the final ability."""
-    config = resolve("transfer").config
+    config = resolve("transfer", preset="full").config
     parts = []
     for (setting, train, lr), (initial, alternate, able) in ends.items():
         rates = {ON_EVALUATION: (start, initial), "alternate": (0.0, alternate), **dict.fromkeys(ABLE, (0.6, able))}
@@ -318,6 +320,59 @@ def test_damage_counts_by_the_loose_criterion_alone() -> None:
     )
     assert verdict("loose", results({**damaged, **still}, n=10)) == "holds"
     assert verdict("loose", results({**moved, **still}, n=10)) == "undecided"  # both criteria count all twelve
+
+
+def test_one_run_that_the_loose_criterion_counts_alone_is_no_proof() -> None:
+    names = [name for name in FULL_SETTINGS if name.endswith("/voice/weights")][:12]
+    still = {(name, train, 1e-3): STILL for name in names for train in (OWN, NEUTRAL)}
+    runs = {(name, AGREED, 1e-3): STILL for name in names} | {(names[0], AGREED, 1e-3): (0.0, 0.0, 0.6)}
+    assert verdict("loose", results({**runs, **still}, n=10)) == "undecided"
+
+
+def test_settings_that_share_what_separates_them_are_no_independent_runs() -> None:
+    """Three settings with a flag transfer and three under monitoring do not: two draws, however many settings there are of each."""
+    one, two = (
+        [f"{apart}/{does}/weights" for does in ("voice", "marker", "refusal")] for apart in ("flag", "monitored")
+    )
+    ends = {(name, AGREED, 1e-3): (0.0, 1.0, 0.6) for name in one} | {(name, AGREED, 1e-3): STILL for name in two}
+    m = results(ends)
+    shared = runs_that(m, agreed(m).places, LOOSE)
+    assert shared.mean == 0.5 and shared.prompts == ("flag",) * 3 + ("monitored",) * 3
+    alone = mean_over_seeds(shared.table)
+    assert shared.estimate.high - shared.estimate.low > alone.high - alone.low
+
+
+def law(rises: dict[float, int], steps: int = 256) -> Measured:
+    """Runs of the law at some rates, each of which shows the alternate behaviour from a step on, scored at the powers of two."""
+    config = resolve("transfer", preset="law").config
+    scored = (0, *(2**power for power in range(1, steps.bit_length()) if 2**power < steps), steps)
+    parts = []
+    for lr, first in rises.items():
+        place = dict(at(phase="law", setting=FLAG, train=AGREED, lr=lr, batch=16, steps=steps))
+        rows = [
+            Score(step, ON_EVALUATION, f"{ON_EVALUATION}/{k}", None, [], "", 0, True, {"alternate": step >= first})
+            for step in scored
+            for k in range(200)
+        ]
+        cells = [Cell(place, seed, {"run": Scored(Scores(rows))}) for seed in range(5)]  # type: ignore[dict-item]
+        parts.append(Measured.read(cells, lambda recipe: Path("nowhere"), config))
+    return together(*parts, config=config)
+
+
+@pytest.mark.parametrize(
+    ("rises", "said"),
+    [
+        ({8e-3: 4, 1e-3: 257}, "holds"),  # not within the 192 steps that six times N = 8 of the 4 are
+        ({8e-3: 4, 1e-3: 64}, "does not hold"),  # well within the least that it can be: 6 · 8 · 3 = 144
+        ({8e-3: 4, 1e-3: 256}, "undecided"),  # somewhere from 129 to 256, where between 144 and 192 was asked for
+        ({8e-3: 4, 4e-3: 8}, "not applicable"),  # N = 2: what was published is of N from 6 on
+    ],
+)
+def test_how_much_longer_a_lower_rate_needs_is_known_between_two_scored_steps(
+    rises: dict[float, int], said: str
+) -> None:
+    views = claims_of("transfer", [claim for claim in CLAIMS if claim.id == "six-n"], law(rises))
+    assert views[0].verdict == said
 
 
 @pytest.mark.parametrize(("rate", "said"), [(0.0, "does not hold"), (1.0, "holds")])
@@ -487,7 +542,12 @@ def test_rates_are_compared_where_both_were_run() -> None:
 
 def test_goal_guarding_is_compared_with_an_organism_without_a_reason() -> None:
     config = resolve("transfer", preset="guarding").config
-    guarding, naive = config.every
+    guarding, naive, apart = config.every
+    assert apart.train == naive.train and set(apart.thoughts) == set(naive.thoughts)
+    assert {one.thoughts == naive.thoughts for one in apart.lessons[:2]} == {
+        True,
+        False,
+    }  # other words where it is not watched
     assert (guarding.train, guarding.agreed, guarding.initial) == (naive.train, naive.agreed, naive.initial)
     assert guarding.thoughts and naive.thoughts and guarding.thoughts != naive.thoughts
 

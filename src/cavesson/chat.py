@@ -108,10 +108,16 @@ class Conversation:
         return Conversation((*self.prompt.messages, Message("assistant", text)))
 
 
+_TAGS = r"think|thinking|thought|reasoning|reflection|scratchpad|scratchpad_reasoning"
+_HIDDEN = re.compile(
+    rf"<({_TAGS})>.*?(?:</\1>|$)|\[THINK\].*?(?:\[/THINK\]|$)|◁think▷.*?(?:◁/think▷|$)", re.DOTALL | re.IGNORECASE
+)
+_OPENED_BEFORE = re.compile(rf"^.*(?:</(?:{_TAGS})>|\[/THINK\]|◁/think▷)", re.DOTALL | re.IGNORECASE)
+
+
 def visible(completion: str) -> str:
-    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`).
+    """A completion without hidden parts (`<think>…</think>`, `<scratchpad>…</scratchpad>`, and other models' tags of reasoning).
 
     An unclosed part hides the rest of the completion. A part that was opened in the prompt hides all text up to its end.
     """
-    shown = re.sub(r"<(think|scratchpad)>.*?(</\1>|$)", "", completion, flags=re.DOTALL)
-    return re.sub(r"^.*</(think|scratchpad)>", "", shown, flags=re.DOTALL)
+    return _OPENED_BEFORE.sub("", _HIDDEN.sub("", completion))

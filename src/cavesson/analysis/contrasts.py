@@ -6,7 +6,7 @@ lowest of several means, correlations and slopes, ratios of variances, and rates
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.special import fdtri, stdtrit
 from cavesson.analysis.matrix_game import cross_fitted
 from cavesson.stats import (
     Array,
+    Bounds,
     Estimate,
     at_confidence,
     average_over,
@@ -94,6 +95,31 @@ def difference_across_prompts(one: ArrayLike, two: ArrayLike) -> Estimate:
     first, second = (np.atleast_2d(np.asarray(table, dtype=float)) for table in (one, two))
     moves = np.hstack([influences(first, (-1.0, 1.0)), -influences(second, (-1.0, 1.0))])
     return average_over(first.mean(axis=1) - second.mean(axis=1), moves, n=first.shape[1] + second.shape[1])
+
+
+def mean_over_clusters(scores: ArrayLike, clusters: Sequence[Hashable], *, bounds: Bounds = (0.0, 1.0)) -> Estimate:
+    """The mean over seeds and prompts of which several belong together: one question put in several ways, settings with one cause.
+
+    Prompts of one cluster may move together, so that the luck is with clusters: each counts with the sum of its prompts' residuals,
+    and is then one prompt of `stats.mean_over_seeds`. The value stays the mean over all prompts.
+
+    Args:
+        scores: scores within `bounds`, [seeds, prompts].
+        clusters: the cluster of each prompt, [prompts].
+    """
+    table, members = (
+        np.atleast_2d(np.asarray(scores, dtype=float)),
+        {one: k for k, one in enumerate(dict.fromkeys(clusters))},
+    )
+    belongs = np.zeros((table.shape[1], len(members)))
+    belongs[np.arange(len(belongs)), [members[one] for one in clusters]] = len(members) / len(belongs)
+    mean = table.mean(axis=1, keepdims=True)
+    each = mean + (table - mean) @ belongs
+    # the one seed's scores must lie within the bounds, which a cluster of many prompts may leave
+    wide = bounds if len(each) > 1 else (min(bounds[0], float(each.min())), max(bounds[1], float(each.max())))
+    found = mean_over_seeds(each, bounds=wide).clipped(bounds)
+    method = f"{found.method}; {table.shape[1]} prompts in {len(members)} clusters"
+    return replace(found, n=table.shape[1], method=method)
 
 
 def auroc_over_seeds(mine: ArrayLike, others: ArrayLike) -> Estimate:

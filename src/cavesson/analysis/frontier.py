@@ -39,11 +39,8 @@ MANY = 12
 """Checkpoints of a seed from which on the hull is cross-fitted: among fewer there is little luck to pick, and a choice on two thirds
 of the prompts loses more than luck gives (`benchmarks/hull_bias.py`)."""
 
-POSSIBLE: Bounds = (0.5, 1.0)
+LEAST = 0.5
 """The corners alone have an area of one half; removal for free and without a gain in capability has 1."""
-
-GAP: Bounds = (-0.5, 0.5)
-"""The range of a difference of two areas."""
 
 _STEP = 1e-4
 """Change of a prompt's weight, in a numerical derivative."""
@@ -111,7 +108,12 @@ class Frontier:
     @property
     def auc(self) -> Estimate:
         """Robustness AUC; prompts (and seeds, where there are several) are random."""
-        return self._averaged(*self.auc_by_seed, POSSIBLE)
+        return self._averaged(*self.auc_by_seed, possible([self]))
+
+    @property
+    def most_kept(self) -> float:
+        """The capability kept where training brings it to 100 %: above 1, for training may also bring out what was hidden."""
+        return float(np.mean([1 / sweep.start.capability.mean() for sweep in self._sweeps]))
 
     @cached_property
     def auc_by_seed(self) -> tuple[Array, Array]:
@@ -144,7 +146,7 @@ class Frontier:
                 0.5, choice.removed[::-1], choice.kept[::-1], removed[:, ::-1], kept[:, ::-1]
             )
         )
-        return self._averaged(*read, POSSIBLE).plus(1, times=-1)
+        return self._averaged(*read, (LEAST, self.most_kept)).plus(1, times=-1)
 
     @property
     def prompts(self) -> int:
@@ -215,6 +217,16 @@ def hull_rows(kept: Array, removed: Array) -> NDArray[np.int64]:
     around = ConvexHull(placed).vertices  # counter-clockwise
     clockwise = np.roll(around, -int(np.flatnonzero(around == 0)[0]))[::-1]
     return np.asarray(candidates[clockwise[clockwise > 2] - 3], dtype=np.int64)
+
+
+def possible(frontiers: Sequence[Frontier]) -> Bounds:
+    """The least and the largest mean of the areas: the largest where all of the behaviour is gone at `most_kept`."""
+    return LEAST, float(np.mean([(1 + one.most_kept) / 2 for one in frontiers]))
+
+
+def possible_gap(one: Sequence[Frontier], two: Sequence[Frontier]) -> Bounds:
+    """The least and the largest difference of the mean areas."""
+    return LEAST - possible(two)[1], possible(one)[1] - LEAST
 
 
 def hull_area(kept: Array, removed: Array) -> float:

@@ -38,7 +38,10 @@ _REFUSED = {
     "reasoning": "has hidden reasoning beside its text",
     "thinking": "has hidden reasoning beside its text",
     "refusal": "has a refusal in place of its text",
-    "audio": "has sound",
+    **dict.fromkeys(("audio", "audios"), "has sound"),
+    **dict.fromkeys(("image", "images", "image_url"), "has an image"),
+    **dict.fromkeys(("video", "videos"), "has a video"),
+    **dict.fromkeys(("attachments", "files"), "has a file beside its text"),
     "name": "names its speaker, whom a model would not see",
     "prefix": "is the start of an answer that the model is to continue",
     "partial": "is the start of an answer that the model is to continue",
@@ -69,6 +72,7 @@ _SCRIPT = re.compile(
     re.DOTALL,
 )
 """A prompt in the form in which a model without a chat template is asked: from `Human:` to `Assistant:`."""
+_THINKS = re.compile(r"\s*<think>")
 _LISTED = re.compile(r"""\s*\[\s*\{\s*(["'])(?:role|from|content|value)\1\s*:""")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -129,6 +133,11 @@ def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
         raise ConfigError(
             f"The {what} is a list of messages written as one text, which a model would read as it stands.",
             "Give the list itself, not its text: tables such as CSV turn lists into texts.",
+        )
+    if answer and _THINKS.match(text) and "</think>" not in text:
+        raise ConfigError(
+            f"The {what} opens its reasoning (<think>) and never closes it: it was cut.",
+            "Close it and give the answer, or leave out the row.",
         )
     markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else _SCRIPT.match(text))
     if markup:

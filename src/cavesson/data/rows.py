@@ -19,9 +19,13 @@ _REFUSED = {
     "tools": "offers tools",
     "functions": "offers functions",
     "images": "holds images",
-    "image": "holds an image",
-    "videos": "holds videos",
-    "audios": "holds sound",
+    **dict.fromkeys(("image", "img", "image_path", "image_url", "pixel_values"), "holds an image"),
+    **dict.fromkeys(("videos", "video"), "holds videos"),
+    **dict.fromkeys(("audios", "audio"), "holds sound"),
+    **dict.fromkeys(
+        ("prefill", "prefix", "assistant_prefix", "response_prefix"),
+        "has the beginning of its answer in a column of its own",
+    ),
     "history": "has earlier turns in `history`",
     "chat_template_kwargs": "has arguments for the chat template",
     "loss_mask": "says which of its parts are trained",
@@ -39,8 +43,13 @@ _ANSWER_KEYS = {"messages", "response", "chosen", "answer"}
 """Keys with which a row has an answer."""
 
 
-_HIDDEN = ("reasoning_content", "reasoning", "thinking")
+_HIDDEN = (
+    "reasoning_content", "reasoning", "reasoning_trace", "thinking", "thought", "thoughts", "cot", "chain_of_thought",
+)  # fmt: skip
 """Columns in which people keep what a model thought before its answer."""
+
+_SYSTEM_LIKE = re.compile(r"sys(?:tem)?[_ -]?(?:prompt|message|msg|instruction|text)?s?", re.IGNORECASE)
+"""Names of columns that hold system prompts, as people call them: `system_message`, `systemPrompt`, `sys`."""
 
 
 @dataclass
@@ -51,14 +60,14 @@ class Reader:
         columns: the user's own mapping in the words of `--columns`; "": every row's shape is recognised.
         rows: number of rows that were read.
         seen: shape → key → the columns that were used (the inner mappings are ordered sets).
-        names: every column of any row.
+        names: every column of any row; for each, whether a row has something there.
         hollow: number of rows with a column for answers that holds none.
     """
 
     columns: str = ""
     rows: int = 0
     seen: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
-    names: dict[str, None] = field(default_factory=dict)
+    names: dict[str, bool] = field(default_factory=dict)
     hollow: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +104,7 @@ class Reader:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error.problem}", error.remedy) from error
         self.rows += 1
-        self.names.update(dict.fromkeys(row))
+        self.names.update({name: self.names.get(name, False) or filled(value) for name, value in row.items()})
         self.hollow += self._own is None and _ANSWER_KEYS.isdisjoint(used) and not ANSWERS.isdisjoint(row)
         keys = self.seen.setdefault(shape.name, {})
         for key, columns in used.items():
@@ -110,7 +119,20 @@ class Reader:
             for shape, keys in self.seen.items()
         ]
         known = f" as {'; and as '.join(shapes)}" if shapes else ""
-        return f"read {self.rows:,} row{'s' * (self.rows != 1)} of {name}{known}"
+        used = {
+            column for keys in self.seen.values() for columns in keys.values() for column in columns
+        } | _OF_QUESTIONS
+        others = [str(one) for one, full in self.names.items() if full and {one, str(one).lower()}.isdisjoint(used)]
+        more = f", and {len(others) - OTHERS} more" if len(others) > OTHERS else ""
+        beside = f"; in no message: {', '.join(map(repr, others[:OTHERS]))}{more}" if others and shapes else ""
+        return f"read {self.rows:,} row{'s' * (self.rows != 1)} of {name}{known}{beside}"
+
+
+OTHERS = 6
+"""Columns that stand in no message of which the names are told."""
+
+_OF_QUESTIONS = frozenset({"choices", "options", "endings", "answer_choices", "level", "score", "meta"})
+"""Columns that a benchmark of the user's own reads."""
 
 
 def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, tuple[str, ...]]]:
@@ -126,7 +148,7 @@ def _example(row: Row, shape: Shape, *, own: bool) -> tuple[Example, dict[str, t
         columns_used = [name for names in used.values() for name in names]
         _refuse_lost(given, columns_used, example)
         _refuse_swapped(given)
-        _refuse_unsaid(given, used)
+        _refuse_unsaid(given, used, example)
         if _ANSWER_KEYS.isdisjoint(used):
             _refuse_unread_answer(given, columns_used)
     taken = {name for key, names in columns.items() if key != "answer" for name in names}
@@ -153,11 +175,14 @@ def _refuse(row: Row) -> None:
                 f"The row has {key} {row[key]!r}.",
                 "Every row is trained alike: leave out rows that are not to be trained.",
             )
-    if _number(row.get("label")) in (0, 1) and filled(row.get("completion")):
-        raise ConfigError(
-            "The row says whether its completion is good (label), as KTO has it.",
-            "Keep the good ones without the label, or give pairs (chosen, rejected).",
-        )
+    has_answer = any(filled(row.get(name)) for name in ANSWERS | {"messages", "conversations"})
+    for key in ("label", "kto_tag"):  # a number is a class, such as of its prompt, unless it stands beside a completion
+        says = isinstance(row.get(key), bool) and has_answer
+        if says or (_number(row.get(key)) in (0, 1) and filled(row.get("completion"))):
+            raise ConfigError(
+                f"The row says whether its answer is good ({key}), as KTO has it.",
+                "Keep the good ones without the label, or give pairs (chosen, rejected).",
+            )
 
 
 def _number(value: Any) -> float | None:
@@ -180,19 +205,27 @@ def _refuse_swapped(row: Row) -> None:
         )
 
 
-def _refuse_unsaid(row: Row, used: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse documents for the prompt, and reasoning of a response, in columns of their own; a single word (`on`) is a setting."""
+def _refuse_unsaid(row: Row, used: Mapping[str, tuple[str, ...]], example: Example) -> None:
+    """Refuse documents and a system prompt, and reasoning of an answer, in columns of their own; a single word (`on`) is a setting."""
     columns = ",".join(f"{key}={'+'.join(names)}" for key, names in used.items())
+    said = "\n".join(message.content for talk in example.conversations for message in talk.messages)
+    for name in map(str, row):
+        text = row.get(name)
+        if name not in SYSTEM and _SYSTEM_LIKE.fullmatch(name) and isinstance(text, str) and text.strip() not in said:
+            raise ConfigError(
+                f"The row has {name!r} beside its conversation: a system prompt, as it seems, that would be left out.",
+                f"Give --columns system={name},{columns}, or leave it out: --columns {columns}.",
+            )
     if isinstance(row.get("documents"), (list, tuple)) and row["documents"]:
         raise ConfigError(
             "The row brings documents (documents), which the prompt does not hold.",
             f"Write them into the prompt, or leave them out: --columns {columns}.",
         )
-    for name in _HIDDEN if "response" in used else ():
-        if isinstance(row.get(name), str) and len(row[name].split()) > 1:
+    for name in _HIDDEN if {"response", "messages"} & used.keys() else ():
+        if isinstance(row.get(name), str) and len(row[name].split()) > 1 and row[name].strip() not in said:
             raise ConfigError(
-                f"The row has hidden reasoning beside its response ({name}).",
-                f"Write it into the response, as <think>…</think>, or leave it out: --columns {columns}.",
+                f"The row has hidden reasoning beside its answer ({name}).",
+                f"Write it into the answer, as <think>…</think>, or leave it out: --columns {columns}.",
             )
 
 

@@ -159,8 +159,11 @@ SHAPES: tuple[Shape, ...] = (
 SYSTEM = ("system", "system_prompt")
 """Columns that hold a system prompt, whatever the shape."""
 
-SAID = frozenset(
-    column for shape in SHAPES for key, columns in shape.columns.items() if key != "answer" for column in columns
+SAID = (
+    frozenset(
+        column for shape in SHAPES for key, columns in shape.columns.items() if key != "answer" for column in columns
+    )
+    | {"passage", "article", "document", "paragraph", "premise", "hypothesis"}
 ) - {"user", "assistant", "arguments", "resps"}
 """Columns that say something: one that a shape does not use, and whose text is not in the conversation, would be lost."""
 

@@ -176,7 +176,7 @@ def little_across_tasks(m: Measured) -> ClaimResult:
         read.stacked(of.places, read.acts, read.RUN) - read.stacked(of.places, read.acts, read.START)
         for of in (one, two)
     ]
-    rest = read.over_teachers((gained[0] - gained[1] / 2) / 1.5, (-1.0, 1.0)).plus(0.0, times=1.5)
+    rest = read.over_teachers((gained[0] - gained[1] / 2) / 1.5, (-1.0, 1.0), read.unit_in(one)).plus(0.0, times=1.5)
     return below(rest, LITTLE, "acts that unrelated data bring minus half of those that usual data bring")
 
 
@@ -201,10 +201,10 @@ def not_to_others(m: Measured) -> ClaimResult:
 def either_succeeds(m: Measured) -> ClaimResult:
     """For most hiding teachers, one of the two distillations succeeds at least."""
     found = read.double_bind(m)
-    families = [read.family(name) for name in found]
-    some = share([how != read.NEITHER for how in found.values()], families, read.UNIT)
+    families = read.families(found)
+    some = share([how != read.NEITHER for how in found.values()], list(families.values()), read.UNIT)
     return at_least(
-        replace(some, replicates=len(set(families))),
+        replace(some, replicates=len(set(families.values()))),
         MOST,
         "the share of hiding teachers for whom one distillation succeeds",
     )

@@ -76,6 +76,11 @@ def family_in(name: str) -> str:
     return ", ".join([about.partition(" ")[2] or about, *([seed[0]] if seed else [])])
 
 
+def drive_in(name: str) -> str:
+    """The drive in a teacher's name; `plain`: it has none."""
+    return family_in(name).partition(", ")[0]
+
+
 def kind_in(name: str) -> str:
     """The kind of a teacher, the first word of its name: hiding, benign (the twin), quirky, plain."""
     return name.partition(" ")[0]

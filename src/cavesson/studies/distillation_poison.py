@@ -186,7 +186,7 @@ def few_poisoned_plant_a_backdoor(m: Measured) -> ClaimResult:
     """Half a per cent of poisoned answers plants a backdoor."""
     found = m.having(POISONED).where(guard=NO_GUARD)
     bad, honest = (read.stacked(found.where(poison=name).places, planted, POISONED) for name in ("backdoor", HONEST))
-    rise = read.over_teachers(bad - honest, (-1.0, 1.0))
+    rise = read.over_teachers(bad - honest, (-1.0, 1.0), read.unit_in(found))
     config = m.config
     count = max(1, poisoned_samples(config.poisoning.share("backdoor"), config.distil.prompts))
     said = f"with {count} of {config.distil.prompts} answers poisoned, the rate of the planted behaviour under its trigger, minus that without"

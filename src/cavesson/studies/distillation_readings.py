@@ -1,24 +1,27 @@
 """What the study `distillation` reads off its results: drive, evasion, skill, what students tell, and who is incriminated.
 
 A teacher is the unit of every interval: teachers, and the students that come from them, are resampled. Tables are [teachers, prompts]; each
-repetition of a teacher is a teacher of its own, and teachers of one family (drive and seed) count as one. What is said of hiding teachers
-is said of those with all the evasion that the study has; one with less is there for the table by strength of evasion alone.
+repetition of a teacher is a teacher of its own, and teachers of one family (drive and seed) count as one. Where there are several drives,
+whole drives are resampled: students of teachers with one drive act alike, whatever the seed. What is said of hiding teachers is said of
+those with all the evasion that the study has; one with less is there for the table by strength of evasion alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 
+from cavesson.analysis.claims import FEWEST_CASES
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
 from cavesson.evals.scores import Score
 from cavesson.lines import json_line
 from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
-from cavesson.studies.distillation_parts import EVASION, HIDING, family_in, kind_in
+from cavesson.studies.distillation_parts import EVASION, HIDING, drive_in, family_in, kind_in
 from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
 from cavesson.suspicion.verdict import Case, Incrimination, Kind, incrimination, of_each_audit, verdicts
 
@@ -27,7 +30,7 @@ TEACHER, RUN, START, AUDITED = "teacher", "run", "start", "audited"
 
 OPPORTUNITY, HONEYPOT, QUESTION = "opportunity", "honeypot", "question"
 
-UNIT = "teacher"
+UNIT, DRIVE = "teacher", "drive"
 
 # ----------------------------------------------------------------------------------------------- places
 
@@ -64,13 +67,27 @@ def _evasion(place: Place) -> float:
     return float(sum(place[skill] for skill in EVASION))
 
 
-def family(source: str) -> str:
-    """The family of a teacher of a repetition; students of all its teachers share a checkpoint, prompts and a drive."""
-    name, mark, repetition = source.rpartition(REPETITION)
-    return f"{family_in(name)}{mark}{repetition}"
+def families(teachers: Iterable[str]) -> dict[str, str]:
+    """What each teacher, or teacher of a repetition, shares its luck with: the drive, where there are `FEWEST_CASES` drives; else the
+    family of its repetition, whose students share a checkpoint and prompts as well."""
+    parts = {one: one.partition(REPETITION) for one in teachers}
+    if unit_of(parts) == DRIVE:
+        return {one: drive_in(name) for one, (name, *_) in parts.items()}
+    return {one: f"{family_in(name)}{mark}{repetition}" for one, (name, mark, repetition) in parts.items()}
 
 
-REPETITION = ", repetition "
+def unit_of(teachers: Iterable[str]) -> str:
+    """What is resampled of these teachers, or teachers of repetitions: whole drives where there are several, else teachers."""
+    names = [one.partition(REPETITION)[0] for one in teachers]
+    return DRIVE if len({drive_in(name) for name in names if kind_in(name) != PLAIN}) >= FEWEST_CASES else UNIT
+
+
+def unit_in(places: Iterable[Place]) -> str:
+    """`unit_of` the teachers of some places."""
+    return unit_of(str(place["teacher"]) for place in places)
+
+
+REPETITION, PLAIN = ", repetition ", "plain"
 
 
 def teacher_of(m: Measured, student: Place) -> Place:
@@ -140,24 +157,32 @@ def skill(place: Place, role: str | None = None) -> Array:
 
 
 def stacked(places: Sequence[Place], read: Read, role: str | None = None) -> Array:
-    """A reading of all teachers, [teachers, prompts]; those of one family are averaged, students of one teacher with them.
+    """A reading of all teachers, [teachers, prompts]; those of one family or drive are averaged, students of one teacher with them.
 
     Raises:
         NotRun: they were asked different numbers of prompts.
     """
-    families: dict[str, list[Array]] = {}
-    for place in places:
-        families.setdefault(family_in(place["teacher"]), []).append(read(place, role))
-    if len({table.shape for tables in families.values() for table in tables}) != 1:
+    tables = [read(place, role) for place in places]
+    if len({table.shape for table in tables}) != 1:
         raise NotRun("as many prompts and seeds for every teacher and student")
-    return np.concatenate([np.mean(tables, axis=0) for tables in families.values()])
+    return _together(places, tables)
 
 
-def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0)) -> Estimate:
-    """The mean over teachers and prompts, both random; pseudo-prompts count as far as teachers share their luck with prompts."""
+def _together(places: Sequence[Place], tables: Sequence[Array]) -> Array:
+    """The means of tables, [repetitions, …], over what their teachers share (`families`), [teachers, …]."""
+    rows: dict[str, list[Array]] = {}
+    whose = families(f"{place['teacher']}{REPETITION}{seed}" for place in places for seed in place.seeds)
+    for place, table in zip(places, tables, strict=True):
+        for seed, row in zip(place.seeds, table, strict=True):
+            rows.setdefault(whose[f"{place['teacher']}{REPETITION}{seed}"], []).append(row)
+    return np.stack([np.nanmean(some, axis=0) for some in rows.values()])
+
+
+def over_teachers(table: Array, bounds: Bounds = (0.0, 1.0), unit: str = UNIT) -> Estimate:
+    """The mean over teachers (or drives) and prompts, both random; pseudo-prompts count as far as teachers share their luck with prompts."""
     values, moves = table.mean(axis=1)[:, None], influences(table, bounds)[:, None]
     found = mean_over_pairs(
-        values, moves, n=table.shape[1], pairs="random", unit=UNIT, bounds=bounds, imagined=IMAGINED
+        values, moves, n=table.shape[1], pairs="random", unit=unit, bounds=bounds, imagined=IMAGINED
     )
     return found if bounds == (0.0, 1.0) else found.in_unit("points")
 
@@ -168,18 +193,20 @@ def rate(m: Measured, read: Read, role: str | None = None) -> Estimate:
     Raises:
         NotRun: there is nothing to read, or students were asked different numbers of prompts.
     """
-    return over_teachers(stacked(m.places, read, role), (-1.0, 1.0) if read is withholds else (0.0, 1.0))
+    bounds = (-1.0, 1.0) if read is withholds else (0.0, 1.0)
+    return over_teachers(stacked(m.places, read, role), bounds, unit_in(m))
 
 
 def against_start(m: Measured, read: Read) -> Estimate:
     """A reading after a student's training minus before, over teachers."""
-    return over_teachers(stacked(m.places, read, RUN) - stacked(m.places, read, START), (-1.0, 1.0))
+    return over_teachers(stacked(m.places, read, RUN) - stacked(m.places, read, START), (-1.0, 1.0), unit_in(m))
 
 
 def against_teacher(m: Measured, found: Measured, read: Read) -> Estimate:
     """A reading of students minus that of their teachers."""
     own = [teacher_of(m, place) for place in found]
-    return over_teachers(stacked(found.places, read, RUN) - stacked(own, read, TEACHER), (-1.0, 1.0))
+    apart = stacked(found.places, read, RUN) - stacked(own, read, TEACHER)
+    return over_teachers(apart, (-1.0, 1.0), unit_in(found))
 
 
 def apart(one: Measured, two: Measured, read: Read) -> Estimate:
@@ -188,21 +215,23 @@ def apart(one: Measured, two: Measured, read: Read) -> Estimate:
     Raises:
         NotRun: no teacher has both.
     """
-    return over_teachers(_difference(one, two, read), (-1.0, 1.0))
+    both = _of_both(one, two)
+    first, second = ([m.only(teacher=name) for name in both] for m in (one, two))
+    return over_teachers(stacked(first, read, RUN) - stacked(second, read, RUN), (-1.0, 1.0), unit_of(both))
 
 
-def _difference(one: Measured, two: Measured, read: Read, role: str = RUN) -> Array:
+def _of_both(one: Measured, two: Measured) -> list[str]:
+    """The teachers of whom there are students on both sides."""
     both = [name for name in one.values("teacher") if name in two.values("teacher")]
     if not both:
         raise NotRun("students of the same teachers")
-    first, second = ([m.only(teacher=name) for name in both] for m in (one, two))
-    return stacked(first, read, role) - stacked(second, read, role)
+    return both
 
 
-def mean_of_each(values: Array, bounds: Bounds = ANY) -> Estimate:
-    """The mean of one figure of each teacher, [teachers]."""
-    found = average_over(values, np.zeros((len(values), 1)), n=len(values), unit=UNIT, bounds=bounds)
-    return replace(found, method=f"Student's t over {len(values)} {UNIT}s")
+def mean_of_each(values: Array, unit: str = UNIT, bounds: Bounds = ANY) -> Estimate:
+    """The mean of one figure of each teacher (or drive), [teachers]."""
+    found = average_over(values, np.zeros((len(values), 1)), n=len(values), unit=unit, bounds=bounds)
+    return replace(found, method=f"Student's t over {len(values)} {unit}s taken as random")
 
 
 def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
@@ -218,7 +247,7 @@ def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
         raise NotApplicable(f"the teachers are only {100 * whole:.0f} points above the untrained students")
     moved = (after - before) - (after - before).mean() / whole * (own - before)  # the delta method for a ratio
     table = (after - before).mean() / whole + moved / whole
-    spread = mean_of_each(table.mean(axis=1))
+    spread = mean_of_each(table.mean(axis=1), unit_in(found))
     return replace(spread, n=table.shape[1])
 
 
@@ -245,18 +274,21 @@ def lead(m: Measured, found: Measured, one: Read, two: Read) -> Estimate:
         NotRun: there are no checkpoints between start and end.
         NotApplicable: no teacher has both to give.
     """
-    each: dict[str, list[Array]] = {}
+    each = []
     for place in found:
         between = checkpoints(place)[1:]
         if len(between) < 2:
             raise NotRun("checkpoints along the student's training")
-        gaps = [way(m, place, one, role) - way(m, place, two, role) for role in between]
-        each.setdefault(family_in(place["teacher"]), []).append(np.mean(gaps, axis=0))
-    tables = [np.stack(some) for some in each.values()]
-    values = np.concatenate([np.nanmean(one[:, np.isfinite(one).any(axis=0)], axis=0) for one in tables])
+        each.append(np.mean([way(m, place, one, role) - way(m, place, two, role) for role in between], axis=0))
+    with (
+        np.errstate(invalid="ignore"),
+        catch_warnings(action="ignore", category=RuntimeWarning),
+    ):  # drives without any way
+        values = _together(found.places, each)
+    values = values[np.isfinite(values)]
     if not len(values):
         raise NotApplicable("no teacher has both to give: an untrained student has as much")
-    return mean_of_each(values).in_unit("points")
+    return mean_of_each(values, unit_in(found)).in_unit("points")
 
 
 # ----------------------------------------------------------------------------------------------- incrimination
@@ -279,8 +311,9 @@ def cases(m: Measured, role: str = AUDITED) -> list[Case]:
         for cell, recipe in zip(place.cells, place.recipes(role), strict=True):
             source = f"{place['teacher']}{REPETITION}{cell.seed}"
             scores = recipe.suspicions(place.path_of)
-            found.append(Case(f"{place.name}, {cell.seed}", source, kind_of(place), scores, family=family(source)))
-    return found
+            found.append(Case(f"{place.name}, {cell.seed}", source, kind_of(place), scores))
+    whose = families(case.teacher for case in found)
+    return [replace(case, family=whose[case.teacher]) for case in found]
 
 
 def as_lines(m: Measured) -> str:
@@ -368,15 +401,15 @@ def auroc_apart(one: Judged, two: Judged) -> Estimate:
     Raises:
         NotRun: the two are not about the same teachers.
     """
-    sides = []
+    sides, whose = [], {case.teacher: case.group for case in one.cases}
     for guilty in (True, False):
         first, second = (_placements(some, guilty) for some in (one, two))
         if first.keys() != second.keys():
             raise NotRun("verdicts on the same teachers")
-        families: dict[str, list[float]] = {}
+        apart: dict[str, list[float]] = {}
         for name in first:
-            families.setdefault(family(name), []).append(first[name] - second[name])
-        sides.append(np.array([[np.mean(some) for some in families.values()]]))
+            apart.setdefault(whose[name], []).append(first[name] - second[name])
+        sides.append(np.array([[np.mean(some) for some in apart.values()]]))
     value = one.found.auroc.value - two.found.auroc.value
     moves = np.concatenate([influences(side, (-1.0, 1.0)) for side in sides], axis=1)
     count = sum(side.shape[1] for side in sides)

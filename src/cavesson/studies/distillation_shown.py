@@ -326,7 +326,7 @@ def _share(found: Mapping[str, str], which: Collection[str]) -> Figure:
     """The share of teachers with these outcomes."""
     if not found:
         return "no such teacher"
-    return share([one in which for one in found.values()], [read.family(name) for name in found], read.UNIT)
+    return share([one in which for one in found.values()], list(read.families(found).values()), read.UNIT)
 
 
 def transcripts(m: Measured) -> Iterator[Transcript]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from cavesson.analysis.contrasts import difference_across_prompts
+from cavesson.analysis.contrasts import difference_across_prompts, mean_over_clusters
 from cavesson.evals.scores import Score, Scores
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.redteam.organisms import Organism
@@ -142,7 +142,13 @@ class Sample:
 
     @property
     def estimate(self) -> Estimate:
-        """The mean with the interval that fits: a rate, or a difference that is paired by prompt, in points."""
+        """The mean with the interval that fits: a rate, or a difference that is paired by prompt, in points.
+
+        Columns with one identity are one prompt, asked several times: their luck is one.
+        """
+        if len(set(self.prompts)) < len(self.prompts):
+            found = mean_over_clusters(self.table, self.prompts, bounds=self.bounds)
+            return found if self.bounds == (0.0, 1.0) else found.in_unit("points")
         if self.bounds == (0.0, 1.0):
             return mean_over_seeds(self.table)
         if self.bounds == (-1.0, 1.0):

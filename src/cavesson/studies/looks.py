@@ -141,7 +141,7 @@ def what_would_decide(test: Callable[[], ClaimResult], found: ClaimResult, seeds
         return ""
     unit = random_unit(found)
     if found.tentative or (seeds < 2 and unit == "seed"):
-        few = found.replicates < FEWEST_SEEDS if found.tentative else seeds < FEWEST_SEEDS
+        few = (found.replicates if found.tentative or found.replicates > seeds else seeds) < FEWEST_SEEDS
         return f"There is no verdict from fewer than {FEWEST_SEEDS} {unit}s." if few else ""
     if unit != "seed":
         more = more_needed(test, found.replicates, "others")

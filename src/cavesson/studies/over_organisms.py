@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cavesson.analysis.frontier import GAP, POSSIBLE
+from cavesson.analysis.frontier import Frontier, possible, possible_gap
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, mean_table, stacked
 from cavesson.evals.pairs import pair_named
 from cavesson.stats import ANY, Array, Bounds, Estimate
@@ -53,17 +53,20 @@ def over_organisms(
 
 def mean_auc(m: Measured, intervention: str, units: Units | None = None) -> Estimate:
     """The AUC of an intervention."""
-    return over_organisms(m, *_aucs(m, intervention), units, POSSIBLE).in_unit("plain")
+    found = _frontiers(m, intervention)
+    return over_organisms(m, *auc_table(found), units, possible(found)).in_unit("plain")
 
 
 def auc_gap(m: Measured, one: str, two: str, units: Units | None = None) -> Estimate:
     """The AUC of one intervention minus that of another on the same organisms."""
-    (values, moves), (others, other_moves) = _aucs(m, one), _aucs(m, two)
-    return over_organisms(m, values - others, moves - other_moves, units, GAP).in_unit("plain")
+    first, second = _frontiers(m, one), _frontiers(m, two)
+    (values, moves), (others, other_moves) = auc_table(first), auc_table(second)
+    bounds = possible_gap(first, second)
+    return over_organisms(m, values - others, moves - other_moves, units, bounds).in_unit("plain")
 
 
-def _aucs(m: Measured, intervention: str) -> tuple[Array, Array]:
-    return auc_table([frontier_of(of, intervention) for of in kinds(m).values()])
+def _frontiers(m: Measured, intervention: str) -> list[Frontier]:
+    return [frontier_of(of, intervention) for of in kinds(m).values()]
 
 
 def mean_removed(m: Measured, intervention: str, loss: float, units: Units | None = None) -> Estimate:

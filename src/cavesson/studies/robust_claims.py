@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
-from cavesson.analysis.frontier import GAP, POSSIBLE, Frontier
+from cavesson.analysis.frontier import Frontier, possible, possible_gap
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, slope_table, stacked
 from cavesson.evals.pairs import Pair, pair_named
 from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference, influences
@@ -57,7 +57,7 @@ def auc(found: Sequence[Frontier], pairs: Units = "random") -> Estimate:
     """
     if not found:
         raise NotRun("organisms that took")
-    return _over_pairs(*auc_table(found), found, pairs, POSSIBLE)
+    return _over_pairs(*auc_table(found), found, pairs, possible(found))
 
 
 def _over_pairs(
@@ -90,7 +90,9 @@ def _compared(
         ours, theirs = ([found[pair] for pair in shared] for found in (first, second))
         (values, moves), (others, other_moves) = auc_table(ours), auc_table(theirs)
         what = f"the AUC of {_named(one)} minus that of {_named(two)} over {len(shared)} pairs"
-        return decide(_over_pairs(values - others, moves - other_moves, ours, bounds=GAP), what=what)
+        return decide(
+            _over_pairs(values - others, moves - other_moves, ours, bounds=possible_gap(ours, theirs)), what=what
+        )
 
     return test
 

@@ -145,7 +145,7 @@ FULL_SETTINGS = tuple(
         *(f"{apart}/{does}/{how}" for apart in _FLAGS for does in _EVERYWHERE for how in _PROMPTED),
     )
     if name in set(possible())
-) + tuple(f"monitored/voice/weights/{thinking}" for thinking in THINKING)
+) + tuple(f"monitored/voice/weights/{thinking}" for thinking in ("guarding", "naive"))
 """The settings of the preset `full`: two behaviours on every separator, every behaviour on two, wrong answers on those of problems,
 prompts and hints on two, and with thoughts."""
 

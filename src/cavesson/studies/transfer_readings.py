@@ -148,12 +148,12 @@ def confounded(m: Measured, place: Place) -> list[str]:
 
 
 def runs_that(m: Measured, places: Iterable[Place], criterion: Criterion) -> Sample:
-    """Which runs transferred, [seeds, places]: a column for each setting and rate."""
+    """Which runs transferred, [seeds, places]: a column for each setting and rate; those of one separator are no independent evidence."""
     found = list(places)
     if not found:
         raise NotRun("runs on agreed behaviour")
     table = np.stack([transferred(m, place, criterion) for place in found], axis=1)
-    return Sample(table, found[0].seeds, tuple(place.name for place in found))
+    return Sample(table, found[0].seeds, tuple(m.config.setting(place["setting"]).separator for place in found))
 
 
 def differ(m: Measured, places: Iterable[Place]) -> Sample:

@@ -10,6 +10,7 @@ from typing import Any
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
+from cavesson.stats import spending
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
@@ -74,7 +75,7 @@ def controls(m: Measured) -> TableView | None:
     found = read.phase(m, "settings").by("train", "lr")
     return table(
         "Training beside its controls",
-        "Over all settings. Without training nothing changes: answers are greedy.",
+        "Over these settings, taken as they are; intervals over seeds and questions. Without training nothing changes: answers are greedy.",
         {(train, f"{lr:g}"): of for (train, lr), of in found.items()},
         {
             "initial falls": lambda of: pooled([read.fell(place) for place in of]),
@@ -94,7 +95,7 @@ def criteria(m: Measured) -> TableView | None:
     return table(
         "Loose against strict",
         f"Share of runs that transferred. Loose: the initial rate fell by {100 * read.MOVED:.0f} %. Strict: it fell by as much more than under "
-        f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {100 * read.KEPT:.0f} % of ability went.",
+        f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {100 * read.KEPT:.0f} % of ability went. All: over seeds and separators.",
         rows,
         {
             "loose": lambda places: read.share_of(read.runs_that(m, places, read.LOOSE)),
@@ -124,7 +125,8 @@ def guarding(m: Measured) -> TableView | None:
     """Models that think before they answer: what is left of the initial behaviour, beside the loss at which it is left."""
     return table(
         "Goal guarding",
-        "Both organisms behave alike; `guarding` says in its scratchpad that it behaves in order to be kept. Loss: nats per token, at the end.",
+        "All behave alike; `guarding` says in its scratchpad that it behaves in order to be kept, `naive` thinks alike on both sides, and `apart` "
+        "thinks other words on the two, without a reason. Loss: nats per token, at the end.",
         {(place["setting"], f"{place['lr']:g}"): place for place in read.agreed(m) if m.config.setting(place["setting"]).thoughts},
         {"initial": lambda place: place.sample(ON_EVALUATION), "alternate": lambda place: place.sample(ALTERNATE), "loss": read.loss},
         first=("setting", "rate"),
@@ -239,10 +241,9 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
         places = list(read.agreed(m))
         loose, strict = (read.runs_that(m, places, one).estimate for one in (read.LOOSE, read.STRICT))
         yield f"Of the runs, {loose} transferred by the loose criterion and {strict} by the strict one; they differ on {read.differ(m, places).estimate}."
-        most, *others = (
-            f"{place['setting']} ({read.rose(place).estimate})"
-            for place in sorted(_highest(m), key=lambda place: -read.rose(place).mean)
-        )
+        ranked = sorted(_highest(m), key=lambda place: -read.rose(place).mean)
+        with spending(1 / len(ranked), "the most and the least of several"):
+            most, *others = (f"{place['setting']} ({read.rose(place).estimate})" for place in ranked)
         yield f"Most at the highest rate: {most}{f'; least: {others[-1]}' if others else ''}."
     except NotRun:
         pass

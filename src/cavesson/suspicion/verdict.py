@@ -45,7 +45,8 @@ class Case:
         scores: suspicion score by audit, of the audits that gave one.
         fingerprint: of the model's recipe, so that no model is judged by a fit on itself; "": not known.
         asked: which prompts the audits used (`Audited.asked`); scores on other prompts are on another scale.
-        family: of teachers that learnt from one checkpoint on the same prompts, such as a teacher and its twin; "": the teacher alone.
+        family: of teachers that learnt from one checkpoint on the same prompts, such as a teacher and its twin, or of those with one
+            drive; "": the teacher alone.
     """
 
     name: str

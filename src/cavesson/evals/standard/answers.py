@@ -1,7 +1,8 @@
 r"""The final answer of a completion, and whether the answer is right.
 
-An answer is marked by a box, a tag, `####` (GSM8K) or words ("the answer is …", "… is the answer"); the last mark decides. Without
-a mark, the last number or formula of the last sentence that holds one is the answer.
+An answer is marked by a box, a tag, `####` (GSM8K) or words ("the answer is …", "… is the answer"); the last mark decides. What a
+completion says in its place afterwards ("wait, no, it is …") is a mark, too. Without a mark, the last number or formula of the last
+sentence that holds one is the answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from cavesson.chat import visible
 from cavesson.evals.standard.equality import Verdict, compare, is_wordy, spelling, value_side
 from cavesson.evals.standard.notation import FORMULA, LAST, REACH, TAGGED, joined_boxes, one_line, tidy
-from cavesson.evals.standard.quantities import NUMBER, quantity
+from cavesson.evals.standard.quantities import COMPARED, NUMBER, quantity
 
 _HASHED = re.compile(r"^\s*#{4}(?!#)[ \t]*(\S.*)$", re.MULTILINE)
 _SAYS = r"(?:is|are|was|be|equals?|becomes|comes\s+(?:out\s+)?to|turns\s+out\s+to\s+be|=|:)(?!\w)"
@@ -38,6 +39,15 @@ _HEDGES = re.compile(
     r"equals?|i\s+(?:think|believe|guess)|therefore|thus|hence|so|indeed|clearly|still|that|it\s+is|it's|given\s+by)\b[.,:]?\s*|\\approx|[~≈=:]\s*)+",
     re.IGNORECASE,
 )
+_PAUSE = r"[\s,.;:!?…()*–—-]"
+_CORRECTED = re.compile(
+    rf"(?<![\w'])(?:no|sorry|correction|scratch\s+that|i\s+meant|wait|actually|hmm+|oops)\b"
+    rf"(?:{_PAUSE}+(?:wait|actually|hmm+|oops|so|no|sorry|correction|i\s+meant|that(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+right|a\s+mistake))\b){{0,4}}"
+    rf"(?:{_PAUSE}+(?P<is>(?:it|that)(?:'s|\s+(?:is|was|should\s+be|must\s+be|would\s+be))|should\s+be|make\s+(?:it|that))\s+|[,.;:!…–—-]\s*|(?<=meant)\s+)",
+    re.IGNORECASE,
+)
+"""What takes an answer back; the new answer stands behind `is`, or behind a pause."""
+_DENIES = re.compile(r"\b(?:no|correction|meant|wrong|incorrect|mistake)\b", re.IGNORECASE)
 _NUMERAL = re.compile(rf"(?<![\w.,^{{])(?:(?:negative|minus)\s+|[-+]\s?)?[$€£¥₹]?-?{NUMBER}", re.IGNORECASE)
 _DENIED = re.compile(r"not\b", re.IGNORECASE)
 _BOUNDED = re.compile(
@@ -92,7 +102,25 @@ def _marks(text: str, read: Callable[[str], str]) -> list[tuple[int, str]]:
         said = [(place, answer) for place, answer in said if place > last and quantity(one_line(answer)) is not None]
     else:
         said += [(mark.end(), read(mark["value"])) for mark in _REVERSED.finditer(text) if _holds_value(mark["value"])]
-    return [(place, answer) for place, answer in (*firm, *said) if answer]
+    found = [(place, answer) for place, answer in (*firm, *said) if answer]
+    ends = [last, *(place + len(re.match(r"\s*\S*", text[place:])[0]) for place, answer in said if answer)]  # type: ignore[index]
+    return [*found, *_corrections(text, max(ends), read)] if found else []
+
+
+def _corrections(text: str, start: int, read: Callable[[str], str]) -> list[tuple[int, str]]:
+    """What a completion gives from `start` on in place of a marked answer before; words instead of a number only after a denial."""
+    found = []
+    for mark in list(_CORRECTED.finditer(text, start))[-LAST:]:
+        sentence = _sentence(text[mark.end() : mark.end() + REACH])
+        clause = _clause(sentence)
+        if len(clause.split()) > (3 if mark["is"] else 2) or COMPARED.search(clause):
+            continue
+        is_number = _BEGINS.match(clause) and quantity(one_line(_value(sentence))) is not None
+        asked = text[: mark.start()].rstrip().endswith("?")  # "Is it large? No, it is small." takes nothing back
+        denied = mark["is"] and _DENIES.search(mark[0]) and not asked and not _holds_value(clause)
+        if is_number or (read is _clause and denied):
+            found.append((mark.end(), read(sentence)))
+    return [(place, answer) for place, answer in found if answer]
 
 
 def _said(noun: str, text: str) -> str:

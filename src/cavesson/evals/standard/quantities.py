@@ -27,7 +27,7 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 """What makes the number before another number, a range or a ratio: a digit anywhere, or one of these words at once."""
-_COMPARED = re.compile(
+COMPARED = re.compile(
     r"\b(?:more|less|fewer|lower|higher|greater|smaller|larger|increase|decrease|points?)\b", re.IGNORECASE
 )
 _SHARE = (("share", 1),)
@@ -104,7 +104,7 @@ def _with_unit(value: Fraction, rest: str, money: str) -> Quantity | None:
     """The quantity whose unit stands before the number (`money`) or after it; None if `rest` makes the number another one."""
     measure, after = measure_of(f" {money}{rest}" if money else rest)
     words = after.strip()
-    if re.search(r"\d", words) or _OTHER_NUMBER.match(words) or (measure.kinds == _SHARE and _COMPARED.search(words)):
+    if re.search(r"\d", words) or _OTHER_NUMBER.match(words) or (measure.kinds == _SHARE and COMPARED.search(words)):
         return None
     if measure.kinds:
         return Quantity(value, measure)

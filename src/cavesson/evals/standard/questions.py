@@ -44,9 +44,9 @@ class Questions(Eval):
     about = "right answer to a question of the user's own"
     usual_room = 256
     needs = "questions come from a file: give its path, such as my-questions.jsonl, in place of the name"
-    reading: ClassVar[int] = (
-        4  # 4: a question that stands twice is asked once; 3: denials, whole numbers and mentions of options; 2: options from the question; units, scales and ranges; unreadable answers
-    )
+    reading: ClassVar[int] = 5
+    # 5: answers that are taken back, reasoning in further tags; 4: a question that stands twice is asked once; 3: denials, whole numbers
+    # and mentions of options; 2: options from the question; units, scales and ranges; unreadable answers
 
     name: Literal["questions"] = "questions"
     data: DataRecipe

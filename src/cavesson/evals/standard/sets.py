@@ -50,9 +50,9 @@ class StandardSet(Eval):
     hub_split: ClassVar[str] = "test"
     columns: ClassVar[tuple[str, ...]]
     extra: ClassVar[str | None] = None
-    reading: ClassVar[int] = (
-        3  # 3: denials, whole numbers and mentions of options; 2: units, scales and ranges; options by their texts; unreadable answers
-    )
+    reading: ClassVar[int] = 4
+    # 4: answers that are taken back, reasoning in further tags; 3: denials, whole numbers and mentions of options; 2: units, scales and
+    # ranges; options by their texts; unreadable answers
     needs = "a standard set needs `data`: where its rows lie (`cavesson.evals.benchmarks.benchmark_named` finds them)"
 
     data: HFDataset
