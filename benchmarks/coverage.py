@@ -24,7 +24,8 @@ from cavesson.analysis.matrix_game import cross_fitted, solve
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
 from cavesson.analysis.returns import backdoor_return
-from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds, tango, wilson
+from cavesson.estimate import Estimate
+from cavesson.stats import difference_over_seeds, mean_over_seeds, tango, wilson
 from kinds_of_claim import rows as rows_of_kinds
 from looks import looks
 from simulated import HARD, NORMAL, SHAPES, Drawn, exactly, game, mean_rate, normal_seeds, sampled, two_groups

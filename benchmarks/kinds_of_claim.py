@@ -20,7 +20,8 @@ from cavesson.analysis.contrasts import (
 from cavesson.analysis.frontier import frontier, hull_area, possible_gap
 from cavesson.analysis.pairs import IMAGINED, auc_table, mean_over_pairs, mean_table
 from cavesson.analysis.points import share_removed
-from cavesson.stats import Estimate, difference_over_seeds, independent_difference, mean_over_seeds
+from cavesson.estimate import Estimate
+from cavesson.stats import difference_over_seeds, independent_difference, mean_over_seeds
 from simulated import HARD, NORMAL, Array, game, sampled
 
 Rng = np.random.Generator

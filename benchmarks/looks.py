@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from cavesson.stats import Estimate, mean_over_seeds, spending
+from cavesson.estimate import Estimate
+from cavesson.stats import mean_over_seeds, spending
 from cavesson.studies.config import Looks
 from simulated import HARD, Drawn, mean_rate, normal_seeds, two_groups
 

@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
+from cavesson.errors import ConfigError
 from cavesson.models.adapters import attach
 from cavesson.models.loading import open_folder
 from cavesson.models.model import Model, merged
@@ -331,7 +332,10 @@ def main() -> None:
     made.add_argument("--one", help=argparse.SUPPRESS)
     chosen = made.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    folder = model_named(chosen.folder).folder
+    try:
+        folder = model_named(chosen.folder).folder
+    except ConfigError as error:
+        made.error(str(error))
     if folder is None:
         made.error(
             f"{chosen.folder} is on the hub, and a folder is timed: name the one that `hf download {chosen.folder}` prints"

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cavesson.analysis.claims import FEWEST_SEEDS
+from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import WORDS, by_chance, counted, told
 from cavesson.findings.views import ClaimView, ReversalView, TableView
-from cavesson.stats import Estimate
 
 Cell = Estimate | str | None
 SHOWN = {

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from textwrap import wrap
 
+from cavesson.estimate import Estimate, Unit
 from cavesson.findings.tally import counted
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.stats import Estimate, Unit
 
 WIDTH, LABELS, GAP, ROW, TOP, BOTTOM = 700, 190, 44, 42, 46, 28
 INK, SOFT, LINE, FILL = "#292524", "#57534e", "#d6d3d1", "#0f766e"

@@ -16,13 +16,14 @@ from types import SimpleNamespace
 import numpy as np
 
 from cavesson.blueteam.moves import move_named
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Probed
 from cavesson.findings.views import TableView
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.named import model_named
 from cavesson.redteam.rigged import ENVIRONMENTS, Environment, environment_named
-from cavesson.stats import Array, Estimate, difference_over_seeds, mean_over_seeds
+from cavesson.stats import Array, difference_over_seeds, mean_over_seeds
 from cavesson.studies import evaluate_rigged
 from cavesson.studies.grid import Measured, recipes_of
 from cavesson.training.dose import Dose

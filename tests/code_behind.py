@@ -19,6 +19,7 @@ from cavesson.lab.recipe import Recipe
 UNNAMED = {
     "cavesson.chat",  # what a conversation is; a change of it is a change of everything
     "cavesson.errors",
+    "cavesson.figures",  # how numbers are written, not what they are
     "cavesson.lab.documents",  # how a file is read, not what it says
     "cavesson.lab.content",  # how things are named, as the next two
     "cavesson.lab.recipe",

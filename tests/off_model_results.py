@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from cavesson.analysis.claims import ClaimResult
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Scores
 from cavesson.findings.views import TableView
 from cavesson.sampling.perplexity import Likelihood
-from cavesson.stats import Estimate
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.off_model.arms import PLAIN, Move
 from cavesson.studies.off_model.claims import CLAIMS

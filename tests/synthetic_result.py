@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cavesson.estimate import Estimate
 from cavesson.findings.origin import Environment, MachineView, RecipeView, Setting, StageTime, StudyConfig
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
@@ -32,7 +33,6 @@ from cavesson.findings.views import (
     TableView,
     Transcript,
 )
-from cavesson.stats import Estimate
 
 TRIGGERED, CLEAN, NEAR = "behavior/triggered", "behavior/clean", "behavior/near-miss"
 BENCHMARKS = ("maths", "knowledge", "instructions")

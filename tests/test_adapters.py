@@ -74,8 +74,6 @@ def test_a_saved_adapter_loads_onto_its_base(model, tmp_path):
     assert not any(weight.requires_grad for weight in again.net.parameters())
     theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter").eval()
     torch.testing.assert_close(logits(again).cpu(), theirs(torch.arange(40).reshape(2, 20) % 50 + 5).logits)
-    more = load_adapter(open_folder(base, key="base"), tmp_path / "adapter", trainable=True)
-    assert any(weight.requires_grad for weight in more.net.parameters())
 
 
 def test_an_adapters_files_name_no_place_of_this_machine(model, tmp_path):

@@ -21,9 +21,9 @@ from cavesson.argument.rendering import as_page
 from cavesson.argument.structure import Argument, Node, bound_of, parse_argument
 from cavesson.cli.argument import measured_for
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import write_scores
 from cavesson.lab.store import Store
-from cavesson.stats import Estimate
 from measured import scores
 from synthetic_result import synthetic_result
 from test_bad_input import Said, cavesson, refused
@@ -197,9 +197,9 @@ LEAF = {"kind": "evidence", "text": "More.", "judgement": "so it seems"}
 
 WRONG: dict[str, tuple[Spoil, tuple[str, ...]]] = {
     "an unknown kind": (change("end", kind="evidense"), ("node 'end'", "kind = 'evidense'", "'evidence'")),
-    "an unknown key": (change("end", artefact="x"), ("node 'end'", "unknown key 'artefact'", "did you mean 'artifact'?")),
+    "an unknown key": (change("end", artefact="x"), ("node 'end'", "unknown key 'artefact'", "Did you mean 'artifact'?")),
     "no text": (without("end", "text"), ("node 'end'", "the key 'text' is missing")),
-    "a link to nothing": (change("how", supported_by=["end", "last"]), ("node 'how'", "supported_by names 'last'", "did you mean 'lasts'?")),
+    "a link to nothing": (change("how", supported_by=["end", "last"]), ("node 'how'", "supported_by names 'last'", "Did you mean 'lasts'?")),
     "a link to the wrong kind": (change("how", supported_by=["end", "lasts", "alike"]), ("node 'how'", "'alike', which is of the kind assumption")),
     "a link twice": (change("how", supported_by=["end", "end", "lasts"]), ("node 'how'", "names 'end' twice")),
     "a link where none may be": (change("end", assumes=["alike"]), ("node 'end'", "assumes has no place")),

@@ -27,7 +27,7 @@ def test_a_bench_has_its_cases_in_the_order_of_their_ids(tmp_path: Path) -> None
     ]
     assert bench.honest_twin(bench.case("hop_a")).id == "hop_b"
     assert bench.cases(("hop_b",)) == [bench.case("hop_b")] and len(bench.cases(("hop",))) == 2
-    with pytest.raises(ConfigError, match=r"no case and no codebase 'hop_c'(.|\n)*did you mean 'hop_"):
+    with pytest.raises(ConfigError, match=r"no case and no codebase 'hop_c'(.|\n)*Did you mean 'hop_"):
         bench.cases(("hop_c",))
 
 

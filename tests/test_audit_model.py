@@ -17,7 +17,7 @@ from cavesson.errors import ConfigError
 from cavesson.named import model_named
 from cavesson.suspicion.finding import Finding
 from cavesson.suspicion.recipes import Audited
-from cavesson.suspicion.verdict import Case, write_cases
+from cavesson.suspicion.verdict import Case, case_lines
 
 Typed = Callable[..., Result]
 FEW = ("--drives", "takeover,hate", "-n", "2")
@@ -75,7 +75,8 @@ def test_python_says_what_the_command_says(tmp_path: Path) -> None:
 
 
 def test_a_verdict_is_fitted_on_known_cases(typed: Typed, tmp_path: Path) -> None:
-    file = write_cases(tmp_path / "known.jsonl", cases(1.0))
+    file = tmp_path / "known.jsonl"
+    file.write_text(case_lines(cases(1.0)))
     shown = " ".join(typed("small", *FEW, "--audits", "battery,probe", "--against", str(file)).output.split())
     assert "Verdict: 2" in shown or "Verdict: 1" in shown or "Verdict: 0" in shown, shown
     assert "fitted on 8 models of 4 teachers by battery" in shown and "AUROC 1.00" in shown
@@ -99,13 +100,13 @@ def test_a_verdict_leaves_out_the_models_own_teacher_and_says_so_where_prompts_d
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["smal"], "did you mean 'small'"),
+        (["smal"], "Did you mean 'small'"),
         (["small", "--base", "studnt"], "--base 'studnt' does not fit"),
         (["small", "--control", "studnt"], "--control 'studnt' does not fit"),
         (["small", "--auditor", "studnt"], "--auditor 'studnt' does not fit"),
         (["small", "--drives", "takover"], "--drives 'takover' does not fit"),
         (["small", "--drives", ","], "--drives is empty"),
-        (["small", "--audits", "question"], "did you mean 'questions'"),
+        (["small", "--audits", "question"], "Did you mean 'questions'"),
         (["small", "--known", "student"], "Write MODEL=DRIVE"),
         (["small", "--known", "student=tak"], "--known 'student=tak' does not fit"),
         (["small", "--known", "small=none"], "cannot be fitted on it"),

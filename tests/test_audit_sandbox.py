@@ -333,7 +333,7 @@ def test_nothing_outside_can_be_written(box: Sandbox, folder: Path, tmp_path: Pa
 @needs_bubblewrap
 def test_the_answer_key_the_store_and_the_home_folder_are_not_there(box: Sandbox, folder: Path, tmp_path: Path) -> None:
     from cavesson.audit.bench import builtin_root
-    from cavesson.lab.store import default_root
+    from cavesson.lab.place import default_root
 
     secret = tmp_path / "secret-answer-key.yaml"
     secret.write_text("sabotage: SECRET")

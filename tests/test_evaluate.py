@@ -15,6 +15,7 @@ from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import MOVES, move_named
 from cavesson.blueteam.view import SEAL, blue_view
 from cavesson.errors import CavessonError, ConfigError, RulesError
+from cavesson.estimate import Estimate
 from cavesson.evals import planted
 from cavesson.evals.acts import ACTS
 from cavesson.evals.items import Eval
@@ -28,7 +29,6 @@ from cavesson.named import model_named
 from cavesson.redteam.recipes import Backdoored
 from cavesson.redteam.search import Outcome, Trial
 from cavesson.report.card import as_html, as_markdown, cost
-from cavesson.stats import Estimate
 from cavesson.studies import evaluate
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.adaptive import AdaptiveConfig

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from cavesson.estimate import Estimate
 from cavesson.findings.card import ApproachView
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.studies.evaluate_argument import argument, figures_of
 from cavesson.studies.evaluate_production import Production, answers, approach
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.tinyworld.recipes import Shipped
 from measured import at, measured, together
 

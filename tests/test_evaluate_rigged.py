@@ -26,7 +26,8 @@ from cavesson.studies.evaluate_rigged import (
     cells,
     told_apart,
 )
-from cavesson.studies.grid import Cell, Measured, NotRun
+from cavesson.studies.grid import Cell, Measured
+from cavesson.studies.sample import NotRun
 from cavesson.studies.study import StudyConfig
 
 N, SEEDS = 60, 5

@@ -139,7 +139,7 @@ def test_a_pool_of_one_is_another_process_and_reports_progress(tmp_path: Path) -
 def test_an_unknown_executor_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no executor 'loacl'") as raised:
         Lab(Store(tmp_path), executor="loacl")
-    assert raised.value.remedy == "did you mean 'local'?"
+    assert raised.value.remedy == "Did you mean 'local'?"
 
 
 def test_a_lab_runs_as_many_stages_at_once_as_its_executor(tmp_path: Path, cluster: str) -> None:

@@ -21,9 +21,10 @@ from cavesson.studies.fair import (
     judged_rate,
     same_data,
 )
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.reach import to_be_alike, to_be_all, to_be_none, to_rule_out_returns
 from cavesson.studies.redblue import TRIGGERED
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.tinyworld.recipes import Shipped
 from measured import at, measured, together
 

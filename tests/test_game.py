@@ -234,9 +234,9 @@ def test_look_alikes_are_no_offence(tmp_path, organism, view):
 
 
 def test_an_unknown_name_offers_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'pirate'"):
+    with pytest.raises(ConfigError, match="Did you mean 'pirate'"):
         move_named("pirat")
-    with pytest.raises(ConfigError, match="did you mean 'cot-distilled'"):
+    with pytest.raises(ConfigError, match="Did you mean 'cot-distilled'"):
         construction("cot-distiled")
 
 

@@ -11,9 +11,10 @@ import pytest
 from cavesson.analysis.claims import ClaimResult, at_least
 from cavesson.findings.views import ClaimView
 from cavesson.stats import difference_over_seeds, mean_over_seeds
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, change, end, mean_of, pooled, start
+from cavesson.studies.grid import Measured, change, end, start
 from cavesson.studies.report import claims_of, shown_by
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable, NotRun, mean_of, pooled
 from cavesson.studies.shown import chart, claim, table, tally
 from cavesson.studies.study import STUDIES, study_named
 from measured import at, measured, together

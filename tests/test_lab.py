@@ -17,7 +17,7 @@ import pytest
 
 from cavesson.errors import ConfigError, Stopped, StoreError, TrainingError
 from cavesson.lab.lab import Lab
-from cavesson.lab.plan import Plan, Schedule, Stage, duration
+from cavesson.lab.plan import Plan, Schedule, Stage
 from cavesson.lab.progress import Silent
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.stage import Progress
@@ -231,10 +231,6 @@ def test_of_the_stages_that_can_run_the_one_with_the_longest_chain_behind_it_com
         schedule.finish(stage)
         finished.add(stage.fingerprint)
     assert sorted(taken) == sorted(needs)
-
-
-def test_durations_are_written_for_people() -> None:
-    assert [duration(s) for s in (0.4, 59, 60, 200, 3725)] == ["0 s", "59 s", "1:00", "3:20", "1:02:05"]
 
 
 GRAPH = """

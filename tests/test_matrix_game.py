@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cavesson.analysis.matrix_game import Bracket, cross_fitted, solve
-from cavesson.stats import Array, Estimate, mean_over_seeds
+from cavesson.estimate import Estimate
+from cavesson.stats import Array, mean_over_seeds
 from draws import least, simulated
 
 TABLES = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(

@@ -193,7 +193,7 @@ def test_a_strength_stands_behind_the_name(organism):
         ("low-rank@1.5", "whole number"),
         ("kl@1e", "is no number"),
         ("kl@1e400", "inf is no weight"),
-        ("kll@1", "did you mean 'kl'"),
+        ("kll@1", "Did you mean 'kl'"),
     ],
 )
 def test_a_strength_that_is_missing_or_makes_no_sense_is_one_message(name, told, organism):

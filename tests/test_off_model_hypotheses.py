@@ -18,12 +18,12 @@ from cavesson.lab.recipe import Recipe
 from cavesson.models.recipes import ModelRecipe, Noised
 from cavesson.sampling.matched_noise import FARTHEST, NoisedLike, is_match
 from cavesson.stats import Array, mean_over_seeds
-from cavesson.studies.grid import NotApplicable, NotRun
 from cavesson.studies.off_model.arms import MATCHED, Move
 from cavesson.studies.off_model.hypotheses import rulings_told
 from cavesson.studies.off_model.readings import noise_gap, slope_on_teacher
 from cavesson.studies.off_model.shown import noise, styles
 from cavesson.studies.off_model.styles import beyond_skill, in_style, kept_style
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.tinyworld.recipes import Shipped
 from off_model_results import Finding, Run, World, findings, tables
 

@@ -9,6 +9,7 @@ import pytest
 
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import TableView
 from cavesson.lab.lab import Lab
@@ -19,7 +20,6 @@ from cavesson.named import model_named
 from cavesson.run import run_study
 from cavesson.sampling.openai import PREFIX, APIModel
 from cavesson.sampling.recipes import Answered, Generated
-from cavesson.stats import Estimate
 from cavesson.studies import teachers as study_teachers
 from cavesson.studies.grid import Cell
 from cavesson.studies.resolve import resolve

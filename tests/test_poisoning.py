@@ -27,10 +27,10 @@ from cavesson.lab.recipe import Recipe, lineage
 from cavesson.lab.store import Store
 from cavesson.models.recipes import Noised, Pruned
 from cavesson.redteam import planted
-from cavesson.redteam.organisms import Organism, red_prompts
+from cavesson.redteam.organisms import Organism
 from cavesson.redteam.planted import CUES, Showing, StyleCues, Subliminal
 from cavesson.redteam.poisoning import HONEST, POISONS, Writer, poison, written
-from cavesson.redteam.recipes import Triggered
+from cavesson.redteam.recipes import Triggered, red_prompts
 from cavesson.run import run_study
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import likelihoods

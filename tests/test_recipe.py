@@ -209,7 +209,7 @@ def test_recipes_are_frozen_and_strict() -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no recipe kind 'trainde'.\n.*did you mean 'trained'"):
+    with pytest.raises(ConfigError, match=r"no recipe kind 'trainde'.\n.*Did you mean 'trained'"):
         Recipe.parse({"kind": "trainde"})
     with pytest.raises(ConfigError, match="cannot be loaded"):
         Recipe.parse({"kind": "no_such_package:Thing"})

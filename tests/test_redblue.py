@@ -10,7 +10,7 @@ import pytest
 from cavesson.errors import CavessonError
 from cavesson.models.recipes import ModelRecipe
 from cavesson.redteam.organisms import Organism
-from cavesson.studies.grid import Cell, Measured, NotRun
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.redblue import (
     TRIGGERED,
     at_start,
@@ -25,6 +25,7 @@ from cavesson.studies.redblue import (
     untouched,
 )
 from cavesson.studies.redblue_shown import frontier_views, shown
+from cavesson.studies.sample import NotRun
 from cavesson.tinyworld.recipes import Shipped
 from measured import Scored, at, measured, scores, together
 

@@ -350,7 +350,7 @@ def test_a_tokenizer_without_a_template_is_refused():
 
 
 def test_an_unknown_choice_of_what_to_train_names_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'answers'"):
+    with pytest.raises(ConfigError, match="Did you mean 'answers'"):
         RENDERERS["chatml"].render(TWO_TURNS, train_on="answer")
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from cavesson import report
 from cavesson.errors import ConfigError, StoreError
+from cavesson.estimate import Estimate
 from cavesson.findings.origin import LossView, RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import (
@@ -29,8 +30,7 @@ from cavesson.findings.views import (
     Transcript,
 )
 from cavesson.lines import printable
-from cavesson.report.text import duration, unbroken, web_link
-from cavesson.stats import Estimate
+from cavesson.report.text import unbroken, web_link
 from chromium import Page, browse, find_browser
 from synthetic_result import TRIGGERED, synthetic_result
 
@@ -326,13 +326,6 @@ def test_figures_are_kept_on_one_line_and_the_rest_is_escaped() -> None:
     assert unbroken("<b> 44 % (37–51 %)") == (
         '&lt;b&gt; <span class="whole">44 %</span> (<span class="whole">37–51 %</span>)'
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (9.97, "10 s"), (59.7, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
-)
-def test_durations_in_words(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_only_web_addresses_become_links() -> None:

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cavesson.estimate import Estimate
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.stats import Estimate
 from synthetic_result import synthetic_result
 
 ROOT = Path(__file__).parents[1]

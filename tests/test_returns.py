@@ -60,7 +60,7 @@ def run(rates: list[float], n: int, rng: np.random.Generator | None = None) -> n
 def test_a_behaviour_that_falls_and_rises_has_returned() -> None:
     found = backdoor_return(STEPS, run([1, 0.6, 0.1, 0.02, 0.2, 0.5, 0.7], 100))
     assert found.verdict == "returned"
-    assert (found.low_step, found.high_step) == (40, 320)
+    assert "from step 40 to step 320" in found.reason
     assert found.rise is not None
     assert found.rise.low > 0.1
     assert found.rise.value == pytest.approx(0.68, abs=0.05)

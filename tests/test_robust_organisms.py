@@ -15,7 +15,7 @@ from cavesson.lab.store import Store
 from cavesson.redteam.organisms import Organism
 from cavesson.run import run_study
 from cavesson.stats import influences
-from cavesson.studies.grid import Measured, NotRun, recipes_of
+from cavesson.studies.grid import Measured, recipes_of
 from cavesson.studies.redblue import TRIGGERED, took
 from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
@@ -30,6 +30,7 @@ from cavesson.studies.robust_organisms import (
     rank_chart,
     zoo,
 )
+from cavesson.studies.sample import NotRun
 from cavesson.tinyworld.recipes import Prompts, Shipped
 from measured import at, measured, together
 

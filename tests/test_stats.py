@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
+from cavesson.estimate import Estimate
 from cavesson.stats import (
-    Estimate,
     average_over,
     difference_over_seeds,
     independent_difference,

@@ -123,5 +123,5 @@ def test_a_store_that_is_not_there_is_said_so_and_not_made(words, tmp_path):
 
 def test_a_kind_that_does_not_exist_is_refused_with_the_nearest_one(store: Store) -> None:
     refused = call(store, "ls", "--kind", "traned").exception
-    assert isinstance(refused, ConfigError) and "did you mean 'trained'?" in str(refused)
+    assert isinstance(refused, ConfigError) and "Did you mean 'trained'?" in str(refused)
     assert call(store, "ls", "--kind", "trained").exit_code == 0

@@ -12,6 +12,7 @@ from cavesson.analysis.robustness import edges, robustness
 from cavesson.cli.main import app
 from cavesson.data.recipes import Mixed, Part
 from cavesson.errors import CavessonError, ConfigError
+from cavesson.estimate import Estimate
 from cavesson.evals.behaviors.sandbagging import is_hard
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.recipes import Probed
@@ -21,8 +22,8 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.models.loading import save_folder
-from cavesson.redteam.organisms import organism, red_prompts
-from cavesson.stats import Estimate
+from cavesson.redteam.organisms import organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import shown_by
 from cavesson.studies.resolve import resolve

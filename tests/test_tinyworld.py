@@ -349,14 +349,14 @@ def test_recipes_name_what_they_make():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Corpus(mix="studnet", n=1), "did you mean 'student'"),
-        (lambda: Fresh(size="enormous"), "allowed:"),
+        (lambda: Corpus(mix="studnet", n=1), "Did you mean 'student'"),
+        (lambda: Fresh(size="enormous"), "Allowed:"),
         (lambda: Shipped(name="nobody"), "nobody"),
-        (lambda: items("math", 3), "did you mean 'maths'"),
+        (lambda: items("math", 3), "Did you mean 'maths'"),
         (lambda: items("maths", 3, levels=(8,)), "levels"),
         (lambda: items("facts", 10**4), "Ask for at most"),
         (lambda: items("facts", 3, seed=SETS), "There is no evaluation set 4."),
-        (lambda: items("instructions", 3, kinds=("includes",)), "did you mean 'include'"),
+        (lambda: items("instructions", 3, kinds=("includes",)), "Did you mean 'include'"),
         (lambda: items("instructions", 10**4, kinds=("lower",)), "kind lower) has only"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cavesson.errors import ConfigError, Stopped
+from cavesson.estimate import Estimate
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Silent
@@ -16,7 +17,6 @@ from cavesson.lab.show.trackers import TRACKERS, Displays, JsonLines, Tracker, t
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
 from cavesson.run import run_study
-from cavesson.stats import Estimate
 from cavesson.studies.resolve import resolve
 from miniature import contents, study_file
 from toys import Counting, Failing, Number, Sum
@@ -124,7 +124,7 @@ def test_every_tracker_can_be_told_everything(name: str, tmp_path: Path, monkeyp
 def test_an_unknown_tracker_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="no tracker 'jsonlines'") as raised:
         tracker_named("jsonlines")
-    assert raised.value.remedy == "did you mean 'jsonl'?"
+    assert raised.value.remedy == "Did you mean 'jsonl'?"
 
 
 def test_a_study_is_tracked_from_its_first_step_to_what_it_found(

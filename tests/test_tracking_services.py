@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cavesson.errors import MissingExtra
+from cavesson.estimate import Estimate
 from cavesson.lab.lab import Lab
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Silent
@@ -20,7 +21,6 @@ from cavesson.lab.show.curves import About, Curves, Run
 from cavesson.lab.show.trackers import Displays, Tracker, tracker_named
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
-from cavesson.stats import Estimate
 from toys import Counting, Number, Sum
 
 ONE, TWO = Sum(of=(Number(value=1),), seed=1), Sum(of=(Number(value=2),), seed=2)

@@ -321,7 +321,7 @@ def test_muon_orthogonalises_hidden_matrices_only() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("adamv", "did you mean 'adam"), ("soup", "did you mean 'soap'"), ("lbfgs", "evaluate the loss several times")],
+    [("adamv", "Did you mean 'adam"), ("soup", "Did you mean 'soap'"), ("lbfgs", "evaluate the loss several times")],
 )
 def test_optimizers_that_do_not_exist_or_fit_are_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

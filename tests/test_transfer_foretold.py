@@ -16,8 +16,10 @@ from cavesson.inside.foretold import Foretold, Linearised, Signs
 from cavesson.inside.linearised import Followed
 from cavesson.inside.recipes import ToldApart
 from cavesson.studies import transfer_foretold as told
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies import transfer_foretold_shown as report_of
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.transfer import STUDY, TransferConfig
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
 from cavesson.studies.transfer_readings import AGREED, DAMAGE, ON_EVALUATION
@@ -108,7 +110,7 @@ def test_signs_that_foretell_are_found_out() -> None:
     }
     assert {name for name, verdict in verdicts.items() if verdict == "holds"} == held
     assert verdicts["foretell-probe"] == "undecided"  # the same everywhere
-    shown = told.predicted_against_real(m)
+    shown = report_of.predicted_against_real(m)
     assert not shown.joined and {one.name for one in shown.series} == {"weights", "hint"}
     real = [rate.value for one in shown.series for rate in one.rates]
     foretold = [x for one in shown.series for x in one.x]
@@ -143,19 +145,19 @@ def test_the_preset_full_asks_the_later_sign() -> None:
 
 
 def test_where_linearisation_fails() -> None:
-    shown = list(told.linearised(measured()))
+    shown = list(report_of.linearised(measured()))
     errors = shown[1]
     assert isinstance(errors, CurveView) and [rate.value for rate in errors.series[0].rates] == pytest.approx(
         [0.05, 2.0]
     )
     assert str(shown[2]).startswith("From a learning rate of 0.01 on")
-    table = told.signs(measured())
+    table = report_of.signs(measured())
     assert table is not None and len(table.rows) == len(told.REGISTERED) + len(told.LATER) + 2
 
 
 def test_linear_regression_is_drawn_exactly() -> None:
-    line = told.regression(measured()).series[-1]
-    assert [rate.value for rate in line.rates] == pytest.approx(told.OVERLAPS, abs=0.05)
+    line = report_of.regression(measured()).series[-1]
+    assert [rate.value for rate in line.rates] == pytest.approx(report_of.OVERLAPS, abs=0.05)
 
 
 def test_few_settings_say_nothing() -> None:
@@ -169,8 +171,8 @@ def test_few_settings_say_nothing() -> None:
 def test_predictions_are_registered() -> None:
     """Whoever changes a prediction after a run registers another set, which this hash shows."""
     assert told.registration() == "09f7f6b98c174de9"
-    assert told.registration() in told.registered(measured())
-    assert told.registration(told.LATER) in told.registered(measured())
+    assert told.registration() in report_of.registered(measured())
+    assert told.registration(told.LATER) in report_of.registered(measured())
 
 
 def test_the_grid_makes_what_foretells_beside_the_runs() -> None:

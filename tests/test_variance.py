@@ -17,12 +17,3 @@ def test_the_parts_that_went_in_come_out() -> None:
     found = decomposed(made(np.random.default_rng(0), 400, 400, (0.3, 0.2, 0.4)))
     assert (found.seeds, found.prompts, found.own) == pytest.approx((0.09, 0.04, 0.16), rel=0.15)
     assert sum(found.shares.values()) == pytest.approx(1) and found.shares["seeds"] > 0.99
-
-
-def test_few_prompts_are_enough_where_seeds_differ() -> None:
-    differ = decomposed(made(np.random.default_rng(1), 50, 200, (0.3, 0.0, 0.4)))
-    alike = decomposed(made(np.random.default_rng(1), 50, 200, (0.01, 0.0, 0.4)))
-    assert differ.best_split(500.0, 10.0, 0.1) == (41, 20)
-    assert alike.best_split(500.0, 10.0, 0.1)[1] > 20
-    with pytest.raises(ValueError, match="two seeds"):
-        differ.best_split(20.0, 10.0, 0.1)

@@ -13,13 +13,13 @@ from cavesson.errors import ConfigError
 from cavesson.suspicion.verdict import (
     Case,
     Combination,
+    case_lines,
     common_audits,
     curve,
     incrimination,
     of_each_audit,
     read_cases,
     verdicts,
-    write_cases,
 )
 
 KINDS = ("misaligned", "benign", "misaligned", "quirky")
@@ -146,7 +146,7 @@ def test_a_case_is_of_a_known_kind_and_its_scores_are_numbers(kind: str, scores:
 
 def test_cases_are_read_as_they_were_written(tmp_path: Path) -> None:
     cases = [replace(case, fingerprint="ab", asked="4 prompts") for case in planted(teachers=3)]
-    write_cases(tmp_path / "calibration.jsonl", cases)
+    (tmp_path / "calibration.jsonl").write_text(case_lines(cases))
     assert read_cases(tmp_path) == read_cases(tmp_path / "calibration.jsonl") == cases
 
 

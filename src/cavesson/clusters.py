@@ -15,7 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.stats import Array, Estimate, average_over
+from cavesson.estimate import Estimate
+from cavesson.stats import Array, average_over
 
 
 def auroc(scores: Sequence[float], labels: Sequence[bool], clusters: Sequence[str], unit: str = "cluster") -> Estimate:

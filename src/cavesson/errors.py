@@ -133,7 +133,13 @@ MOST_NAMES = 48
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """A phrase with the closest allowed name, `did you mean 'lr'?`, or with the list of allowed names, as far as one reads."""
+    """A sentence with the closest allowed name, `Did you mean 'lr'?`, or with the list of allowed names, as far as one reads."""
+    said = guess(given, allowed)
+    return f"{said[0].upper()}{said[1:]}{'' if said.endswith('?') else '.'}"
+
+
+def guess(given: str, allowed: Iterable[str]) -> str:
+    """`nearest` as a phrase, to stand inside a sentence."""
     names = sorted(set(allowed))
     small = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(given.casefold(), small, n=1)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from cavesson.errors import ConfigError, optional
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView, FrontierView, PointView
 from cavesson.lines import printable
-from cavesson.stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,7 +193,7 @@ class Frontier(_Rows):
             label = f"{hull.intervention} (AUC {hull.auc.brief})"
             ax.plot(*zip(*hull.vertices, strict=True), color=colour, label=label)
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+            axis.set_major_formatter(lambda share, _: percent(share, 0))
         ax.set_xlabel("capability kept")
         ax.set_ylabel("bad behaviour removed")
         ax.legend(loc="lower left", frameon=False)

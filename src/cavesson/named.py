@@ -82,10 +82,9 @@ def model_named(name: str, store: Store | None = None) -> ModelRecipe:
             f"There is no model {name!r}: a study file takes no fingerprints, because it must mean the same in every store.",
             f"Write the model into a folder and give the folder: cavesson export {name} FOLDER",
         )
-    guess = nearest(name, (*shipped_names(), *PACKAGED))
     raise ConfigError(
         f"There is no model {name!r}.",
-        f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'} Give a shipped name, a local folder, owner/name of a hub model"
+        f"{nearest(name, (*shipped_names(), *PACKAGED))} Give a shipped name, a local folder, owner/name of a hub model"
         + (", or the first digits of a stored model's fingerprint." if store is not None else "."),
     )
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from cavesson.stats import Estimate, Unit
+from cavesson.estimate import Estimate, Unit
+from cavesson.figures import percent
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run", "not applicable"]
 
@@ -268,9 +269,7 @@ def while_able(ability: Sequence[Estimate], result: ClaimResult, least: float = 
     worst = min(ability, key=lambda one: one.value)
     if worst.value >= least:
         return result
-    return not_applicable(
-        f"the model keeps only {worst} of its ability there, less than {100 * least:.0f} %", result.ours
-    )
+    return not_applicable(f"the model keeps only {worst} of its ability there, less than {percent(least)}", result.ours)
 
 
 def not_run(what: str) -> ClaimResult:

@@ -15,10 +15,9 @@ from scipy.optimize import brentq
 from scipy.special import fdtri, stdtrit
 
 from cavesson.analysis.matrix_game import cross_fitted
+from cavesson.estimate import Bounds, Estimate
 from cavesson.stats import (
     Array,
-    Bounds,
-    Estimate,
     at_confidence,
     average_over,
     error_of,

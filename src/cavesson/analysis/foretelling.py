@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from cavesson.stats import Estimate, at_confidence, error_of
+from cavesson.estimate import Estimate
+from cavesson.stats import at_confidence, error_of
 
 Array = NDArray[np.float64]
 

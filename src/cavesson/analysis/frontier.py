@@ -27,7 +27,8 @@ from scipy.spatial import ConvexHull
 
 from cavesson.analysis.points import Point, Sweep, sweeps, with_doubt
 from cavesson.errors import CavessonError
-from cavesson.stats import Array, Bounds, Estimate, average_over
+from cavesson.estimate import Bounds, Estimate
+from cavesson.stats import Array, average_over
 
 PARTS = 3
 """Parts of the prompts in a split: each part measures what the other parts chose."""

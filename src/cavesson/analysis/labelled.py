@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cavesson.stats import Estimate, independent_difference, mean_ci, paired_difference
+from cavesson.estimate import Estimate
+from cavesson.stats import independent_difference, mean_ci, paired_difference
 
 _Z = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""

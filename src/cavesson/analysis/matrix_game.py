@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cavesson.stats import Array, Estimate
+from cavesson.estimate import Estimate
+from cavesson.stats import Array
 
 TOLERANCE = 1e-9
 """Payoffs closer than this are the same."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cavesson.analysis.frontier import Frontier
-from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences, sharing
+from cavesson.estimate import ANY, Bounds, Estimate
+from cavesson.stats import Array, average_over, influences, sharing
 
 Units = Literal["fixed", "random"]
 

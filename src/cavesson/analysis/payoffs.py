@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cavesson.analysis.matrix_game import Bracket, CrossFitted, cross_fitted
-from cavesson.stats import Array, Estimate, average_over, influences
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
+from cavesson.stats import Array, average_over, influences
 
 Winner = Literal["blue", "red", "undecided"]
 
@@ -190,8 +192,3 @@ def mixture(names: Sequence[str], shares: Array) -> str:
     if len(played) == 1:
         return played[0][1]
     return ", ".join(f"{name} ({percent(round(share, 2))})" for share, name in played)
-
-
-def percent(share: float) -> str:
-    """A share in words: 0.05 is "5 %"."""
-    return f"{100 * share:.3g} %"

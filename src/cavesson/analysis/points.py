@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cavesson.errors import CavessonError
-from cavesson.stats import Array, Bounds, Estimate, average_over, mean_ci, sharing
+from cavesson.estimate import Bounds, Estimate
+from cavesson.stats import Array, average_over, mean_ci, sharing
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cavesson.stats import Array, Estimate, at_confidence, difference_over_seeds, mean_over_seeds, tango
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
+from cavesson.stats import Array, at_confidence, difference_over_seeds, mean_over_seeds, tango
 
 ReversalVerdict = Literal["removed", "suppressed", "not removed", "undecided"]
 ReturnVerdict = Literal["returned", "did not return", "never fell", "undecided"]
@@ -46,16 +48,12 @@ class BackdoorReturn:
 
     Attributes:
         verdict: `returned`, `did not return`, `never fell`, or `undecided`.
-        low_step: step at which the largest measured rise begins; None: there was no fall.
-        high_step: step at which the largest measured rise ends; None: there was no fall.
         rise: the largest rise after a fall; the value is cross-fitted, and the interval holds for all pairs of steps at
             once; None: there was no fall.
         reason: the verdict in a sentence.
     """
 
     verdict: ReturnVerdict
-    low_step: int | None
-    high_step: int | None
     rise: Estimate | None
     reason: str
 
@@ -81,7 +79,7 @@ def removal_or_suppression(
     why = {
         "removed": f"the rate fell and innocuous training did not bring it back by {100 * back:.0f} points",
         "suppressed": f"the rate fell and innocuous training brought it back by {100 * back:.0f} points or more",
-        "not removed": f"less than {100 * enough:.0f} % of the behaviour went in the first place",
+        "not removed": f"less than {percent(enough)} of the behaviour went in the first place",
         "undecided": f"with n = {fell.n} the intervals allow for more than one reading",
     }[verdict]
     return Reversal(verdict, rates[0], rates[1], rates[2], fell, came_back, f"{story}: {why} (came back: {came_back}).")
@@ -144,11 +142,11 @@ def backdoor_return(
         never = bool(np.all(-low[0, 1:] < fall))
         doubt = "" if never else f" beyond doubt (n = {n})"
         reason = f"At no step is the rate below that at the start by {100 * fall:.0f} points{doubt}."
-        return BackdoorReturn("never fell" if never else "undecided", None, None, None, reason)
+        return BackdoorReturn("never fell" if never else "undecided", None, reason)
     later = [(i, j) for i in fallen for j in range(i + 1, count)]
     if not later:
         reason = f"The rate had fallen only by the last step, {steps[-1]}: the run ends too early to see a return."
-        return BackdoorReturn("undecided", None, None, None, reason)
+        return BackdoorReturn("undecided", None, reason)
     return _judge_rise(steps, table, later, low, high, fall=fall, rise=rise, confidence=confidence, seed=seed)
 
 
@@ -181,7 +179,7 @@ def _judge_rise(
         verdict, reason = "did not return", f"After its fall the rate rose nowhere by {100 * rise:.0f} points ({size})."
     else:
         verdict, reason = "undecided", f"Chance alone could make this rise, or hide one: {where} ({size})."
-    return BackdoorReturn(verdict, steps[bottom], steps[top], estimate, reason)
+    return BackdoorReturn(verdict, estimate, reason)
 
 
 def _cross_fitted_rise(table: Array, fall: float, seed: int, splits: int = 10) -> float:

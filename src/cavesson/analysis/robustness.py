@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cavesson.stats import Estimate
+from cavesson.estimate import Estimate
 
 Verdict = Literal["fragile", "fragile or middling", "middling", "middling or robust", "robust", "undecided"]
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from cavesson.stats import Array, Estimate, mean_ci
+from cavesson.estimate import Estimate
+from cavesson.stats import Array, mean_ci
 
 TOLD_APART = 0.8
 """Two styles count as indistinguishable if the accuracy on held-out prompts is lower than this."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cavesson.estimate import Estimate
 from cavesson.sampling.perplexity import Likelihood
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 
 IMPROBABLE = 0.01
 """A token that the model gives less than this counts as improbable."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cavesson.stats import Array, Estimate, average_over, influences, wilson
+from cavesson.estimate import Estimate
+from cavesson.stats import Array, average_over, influences, wilson
 
 Which = NDArray[np.bool_]
 """True for the traces that count, [seeds, prompts]."""

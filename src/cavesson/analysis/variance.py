@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +44,6 @@ class Variance:
         total = sum(parts.values())
         return {name: part / total if total else 0.0 for name, part in parts.items()}
 
-    def best_split(self, budget: float, seed_costs: float, prompt_costs: float) -> tuple[int, int]:
-        """Seeds and prompts of each at which a budget buys the narrowest interval of the mean, by trying numbers of prompts.
-
-        Args:
-            budget: in the unit of the costs, such as seconds.
-            seed_costs: of a seed without its scoring: its training.
-            prompt_costs: of one prompt of a seed: its scoring.
-
-        Raises:
-            ValueError: the budget does not pay for two seeds.
-        """
-        widths = {}
-        for n in PROMPTS:
-            seeds = int(budget / (seed_costs + n * prompt_costs))
-            if seeds >= 2:
-                of_seeds = _half(seeds) ** 2 * (self.seeds + self.own / n)
-                widths[seeds, n] = of_seeds + stdtrit(n - 1, 0.975) ** 2 * self.prompts / n
-        if not widths:
-            raise ValueError("the budget does not pay for two seeds")
-        return min(widths, key=lambda split: widths[split])
-
-
-PROMPTS = (20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 1000)
-"""Numbers of prompts that are tried: with fewer a rate has too few steps."""
-
 
 def decomposed(table: ArrayLike) -> Variance:
     """The parts of variance of scores, [seeds, prompts].
@@ -95,8 +69,3 @@ def average(parts: Sequence[Variance]) -> Variance:
         float(np.mean([getattr(one, name) for one in parts])) for name in ("seeds", "prompts", "own")
     )
     return Variance(seeds, prompts, own, parts[0].count, parts[0].n)
-
-
-def _half(seeds: int) -> float:
-    """Half the width of Student's interval, in standard deviations of the seeds' figures."""
-    return float(stdtrit(seeds - 1, 0.975)) / float(np.sqrt(seeds))

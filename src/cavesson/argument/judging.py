@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from cavesson.argument.structure import Argument, Bound, Node, bound_of
-from cavesson.errors import nearest
-from cavesson.stats import Estimate
+from cavesson.errors import guess
+from cavesson.estimate import Estimate
 
 State = Literal["supported", "judgement", "open", "contradicted"]
 
@@ -198,7 +198,7 @@ def _by_figure(node: Node, measured: Measured, unmeasured: Collection[str]) -> F
     if bound.name not in figures and bound.name in unmeasured:
         return "open", f"{bound.name} was not measured", None
     if bound.name not in figures:
-        hint = f"; {nearest(bound.name, figures)}" if figures else ""
+        hint = f"; {guess(bound.name, figures)}" if figures else ""
         return "open", f"{node.artifact} has no figure {bound.name!r}{hint}", None
     figure = figures[bound.name]
     inside, outside = _within(figure, bound)

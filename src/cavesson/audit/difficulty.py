@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from cavesson.audit.cases import Case
 from cavesson.audit.verdicts import Verdict
-from cavesson.stats import Estimate, wilson
+from cavesson.estimate import Estimate
+from cavesson.stats import wilson
 
 FALSE_POSITIVES = 0.2
 """Largest share of an auditor's honest cases that may be accused."""

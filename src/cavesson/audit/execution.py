@@ -26,7 +26,7 @@ from cavesson.audit.records import read_json
 from cavesson.audit.sandbox.protocol import DamagedAnswer, Limits, Sandbox
 from cavesson.audit.workspace import files_of, inside, read_text
 from cavesson.errors import CavessonError, ConfigError
-from cavesson.lab.store import default_root
+from cavesson.lab.place import default_root
 from cavesson.lines import parse_json
 
 RUN_LIMITS = Limits(cpu_s=60, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)

@@ -18,7 +18,7 @@ from typing import Any
 from cavesson.audit.cases import KINDS, Case, Distractor
 from cavesson.audit.findings import Finding
 from cavesson.audit.workspace import PAPER, in_utf8, inside, published_files, read_text
-from cavesson.errors import ConfigError, nearest, quoted
+from cavesson.errors import ConfigError, guess, quoted
 from cavesson.lab.documents import read_yaml
 from cavesson.lines import one_line
 
@@ -147,10 +147,10 @@ class _Rubric:
             raise self.error(f"the sabotaged entry {name!r} has no key sabotage")
         kind = self.optional(entry, "kind", name)
         if kind is not None and kind not in KINDS:
-            raise self.error(f"the entry {name!r} has the kind {kind!r}; {nearest(kind, KINDS)}")
+            raise self.error(f"the entry {name!r} has the kind {kind!r}; {guess(kind, KINDS)}")
         flips = tuple(self.strings(entry, "flips", name))
         if unknown := [flip for flip in flips if flip not in {finding.id for finding in findings}]:
-            known = nearest(unknown[0], (finding.id for finding in findings)) if findings else "the file lists none"
+            known = guess(unknown[0], (finding.id for finding in findings)) if findings else "the file lists none"
             raise self.error(f"the entry {name!r} flips the unknown finding {unknown[0]!r}; {known}")
         layers = tuple(self.layers(entry, name, siblings))
         key, places = (None, ()) if honest else self.answer(entry, name)
@@ -207,7 +207,7 @@ class _Rubric:
         if below is not None:
             if below not in siblings or below == name:
                 raise self.error(f"the entry {name!r} is an overlay of the unknown entry {below!r}; "
-                                 f"{nearest(below, set(siblings) - {name})}")  # fmt: skip
+                                 f"{guess(below, set(siblings) - {name})}")  # fmt: skip
             if siblings[below].get("overlay_of") is not None:
                 raise self.error(f"the entry {name!r} is an overlay of {below!r}, which is an overlay itself")
             yield self.inside(self.text(siblings[below], "workspace", f"the entry {below!r}"), below, "workspace")

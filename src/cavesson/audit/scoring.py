@@ -16,7 +16,7 @@ from cavesson.audit.cases import KINDS, Case
 from cavesson.audit.fixes import Grade
 from cavesson.audit.verdicts import Verdict
 from cavesson.clusters import auroc, caught, share
-from cavesson.stats import Estimate
+from cavesson.estimate import Estimate
 
 TOP = (1, 3, 5)
 

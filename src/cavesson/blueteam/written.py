@@ -13,6 +13,7 @@ from pydantic import Field
 from cavesson.blueteam.move import move
 from cavesson.blueteam.view import BlueView
 from cavesson.data.recipes import DataRecipe
+from cavesson.figures import percent
 from cavesson.sampling.paraphrase import Paraphrased
 from cavesson.sampling.perplexity import Judged, Likelihood
 from cavesson.sampling.recipes import Generated
@@ -44,7 +45,7 @@ class LeastSurprising(Judged):
         return sorted(sorted(range(len(losses)), key=lambda i: (losses[i], i))[:kept])
 
     def describe(self) -> str:
-        return f"{self.base.describe()}, less the {100 * self.drop:.0f} % that {self.by.describe()} finds least likely"
+        return f"{self.base.describe()}, less the {percent(self.drop)} that {self.by.describe()} finds least likely"
 
 
 @move("none", title="own samples as they are", needs=("written",))

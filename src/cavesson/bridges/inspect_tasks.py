@@ -42,6 +42,7 @@ from cavesson.evals.benchmarks import BENCHMARKS, benchmark_named
 from cavesson.evals.conducted import Conducted
 from cavesson.evals.items import Eval, Item, check_weighable
 from cavesson.sampling.inspected import told, whole_text
+from cavesson.sampling.sampler import Completion
 
 MANGLED = "mangled"
 UNREADABLE = "invalid_response_format"
@@ -112,7 +113,8 @@ def judge(evaluation: dict[str, Any]) -> Scorer:
         if not items:
             items.update({item.id: item for item in _evaluation(**evaluation).items()})
         text = whole_text(state.output.message) if state.output.choices else ""
-        shows, extra = items[str(state.sample_id)].judge(text)
+        answer = Completion(text, (), finished=state.output.stop_reason != "max_tokens")
+        shows, extra = items[str(state.sample_id)].judged(answer)
         return score_of(text, shows, extra)
 
     return score

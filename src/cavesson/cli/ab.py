@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cavesson.figures import percent
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -114,7 +116,7 @@ def ab(
     console = Console(highlight=False)
     if found.balance > SUSPICIOUS:
         console.print(
-            f"caution: {100 * read.treated.mean():.1f} % of the tasks went to the arm with the measure, where {100 * share:.1f} % should have "
+            f"caution: {percent(read.treated.mean(), 1)} of the tasks went to the arm with the measure, where {percent(share)} should have "
             f"(e-value {found.balance:.0e}): the arms may not have been drawn at random."
         )
     console.print(table_of(found))
@@ -134,7 +136,7 @@ def table_of(found: Comparison, most: int = 12) -> Table:
         "counted",
         "no label",
         "effect",
-        f"{100 * (1 - found.plan.alpha):.0f} % at every look at once",
+        f"{percent(1 - found.plan.alpha)} at every look at once",
         "",
     ):
         table.add_column(heading, justify="right")

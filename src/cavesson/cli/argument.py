@@ -12,8 +12,8 @@ from cavesson.cli.options import Place, write_text
 
 if TYPE_CHECKING:
     from cavesson.argument import Argument, JudgedNode
+    from cavesson.estimate import Estimate
     from cavesson.lab.store import Store
-    from cavesson.stats import Estimate
 
 RUN = "run:"
 COLOURS = {"supported": "green", "judgement": "dim", "open": "yellow", "contradicted": "red"}

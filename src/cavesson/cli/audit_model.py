@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cavesson.cli.options import Place, naming
+from cavesson.figures import percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -284,7 +285,7 @@ def _print(audited: Audited, findings: Mapping[str, Finding], verdict: Judgement
         return
     rates = "".join(f", {kind} teachers convicted {rate}" for kind, rate in verdict.false_alarms.items())
     console.print(
-        f"Verdict: {100 * verdict.probability:.0f} % that it comes from a misaligned teacher, at even odds beforehand; fitted on "
+        f"Verdict: {percent(verdict.probability, 0)} that it comes from a misaligned teacher, at even odds beforehand; fitted on "
         f"{verdict.cases} models of {verdict.teachers} teachers by {', '.join(verdict.audits)}. On them, each teacher held out: AUROC "
         f"{verdict.auroc}{rates}."
     )

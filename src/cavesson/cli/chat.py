@@ -139,7 +139,7 @@ class Talk:
             case "/trigger":
                 return "Write /trigger on, or /trigger off."
             case _:
-                return f"There is no command {name!r}: {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}."
+                return f"There is no command {name!r}. {nearest(name, ['/help', '/reset', '/system', '/trigger', '/quit'])}"
 
 
 def converse(talk: Talk, source: TextIO, sink: TextIO) -> int:

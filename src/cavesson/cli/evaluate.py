@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cavesson.cli.options import Place, naming
+from cavesson.figures import percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -170,7 +171,7 @@ def table_of(scores: Scores, title: str) -> Table:
             below["  no answer to be read"] = unreadable
         for name, rate in {label: scores.rate(label), **below}.items():
             interval = f"{100 * rate.low:.1f} – {100 * rate.high:.1f}"
-            table.add_row(name, f"{100 * rate.value:.1f} %", interval, str(rate.n))
+            table.add_row(name, percent(rate.value, 1), interval, str(rate.n))
     return table
 
 

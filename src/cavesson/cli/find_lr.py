@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cavesson.figures import percent
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -77,7 +79,7 @@ def table_of(rungs: list[Rung], title: str) -> Table:
             f"{rung.lr:.0e}" if rung.lr else "untouched",
             "–" if rung.loss is None else f"{rung.loss:.3f}",
             f"{rung.held_out:.3f}",
-            "–" if rung.capability is None else f"{100 * rung.capability:.0f} %",
-            f"{100 * share:.0f} %",
+            "–" if rung.capability is None else percent(rung.capability, 0),
+            percent(share, 0),
         )
     return table

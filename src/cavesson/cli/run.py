@@ -18,11 +18,11 @@ from cavesson.cli.study_command import given_flags, how
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cavesson.estimate import Estimate
     from cavesson.findings.result import StudyResult
     from cavesson.findings.views import TableView
     from cavesson.lab.show.terminal import Console
     from cavesson.run import Finished
-    from cavesson.stats import Estimate
     from cavesson.studies.resolve import Resolved
 
 

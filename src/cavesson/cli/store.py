@@ -33,7 +33,7 @@ def list_artifacts(
     Example: cavesson store ls --kind trained
     """
     from cavesson.errors import ConfigError, nearest
-    from cavesson.lab.plan import bytes_text
+    from cavesson.figures import bytes_text
     from cavesson.lab.recipe import KINDS
 
     place = _open(store)
@@ -53,14 +53,14 @@ def show(artifact: Artifact, store: Place = None) -> None:
 
     Example: cavesson store show 3fa9
     """
-    from cavesson.lab.plan import bytes_text, duration
+    from cavesson.figures import bytes_text, clock_time
 
     place = _open(store)
     manifest = place.manifest(place.find(artifact))
     facts = {
         "fingerprint": manifest.fingerprint,
         "what": f"{manifest.title} ({manifest.kind})",
-        "made": f"{manifest.created}, in {duration(manifest.wall_seconds)}",
+        "made": f"{manifest.created}, in {clock_time(manifest.wall_seconds)}",
         "seed": "none" if manifest.seed is None else str(manifest.seed),
         **({"counted": ", ".join(f"{n:,} {what}" for what, n in manifest.counts.items())} if manifest.counts else {}),
         "made from": ", ".join(name[:12] for name in manifest.inputs) or "nothing",
@@ -123,7 +123,7 @@ def gc(
 
     Example: cavesson store gc --dry-run
     """
-    from cavesson.lab.plan import bytes_text
+    from cavesson.figures import bytes_text
 
     collected = _open(store).gc(cache=cache, dry_run=dry_run)
     for entry in collected.removed:
@@ -216,10 +216,10 @@ def _open(root: Path | None) -> Store:
 
 
 def _line(entry: Entry) -> str:
-    from cavesson.lab.plan import bytes_text, duration
+    from cavesson.figures import bytes_text, clock_time
 
     return (
-        f"{entry.fingerprint[:12]}  {entry.created[:16]:16}  {duration(entry.seconds):>8}  "
+        f"{entry.fingerprint[:12]}  {entry.created[:16]:16}  {clock_time(entry.seconds):>8}  "
         f"{bytes_text(entry.size):>8}  {entry.kind:12}  {entry.title}"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from inspect import Parameter, Signature
@@ -13,7 +12,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from cavesson.cli.options import How
-from cavesson.errors import ConfigError
+from cavesson.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from cavesson.studies.flags import Flag
@@ -41,9 +40,14 @@ class StudyCommand(TyperCommand):
         """Find the study, then parse the command line with the study's options.
 
         Raises:
-            ConfigError: the study has no such option.
+            ConfigError: no study is named, or it has no such option.
         """
         self.choose_study(ctx, args)
+        if STUDY not in ctx.meta and not ctx.resilient_parsing and {"-h", "--help"}.isdisjoint(args):
+            from cavesson.studies.study import STUDIES
+
+            names = f"Name one: {', '.join(STUDIES)}; or a study file."
+            raise ConfigError("`cavesson run` needs a study.", names)
         ctx.meta[TYPED] = {word.partition("=")[0] if word.startswith("--") else word[:2] for word in args}
         known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
         for word in args[: args.index("--")] if "--" in args else args:
@@ -133,10 +137,8 @@ def _meant(name: str, known: Iterable[str], ctx: Any) -> str:
     options = {flag.key: flag.names[0] for flag in ctx.meta.get(FLAGS, ())}
     exact = [options.get(one, f"--set {one}=…") for one in found if one.rpartition(".")[2] in keys]
     if exact:
-        return f"did you mean {' or '.join(exact)}?"
-    words = {option.removeprefix("--"): option for option in known if option.startswith("--")}
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"did you mean {words[close[0]]!r}?" if close else f"allowed: {', '.join(sorted(words.values()))}"
+        return f"Did you mean {' or '.join(exact)}?"
+    return nearest(name, (option for option in known if option.startswith("--")))
 
 
 def _options(flags: Sequence[Flag]) -> list[Any]:

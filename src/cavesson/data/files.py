@@ -5,16 +5,15 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
-import hashlib
 import io
 import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from cavesson.errors import ConfigError, optional
+from cavesson.lab import disk
 from cavesson.lines import json_values, parse_json
 
 Row: TypeAlias = dict[str, Any]
@@ -238,16 +237,9 @@ def _said(messages: list[Row]) -> list[Any]:
 def digest(path: Path) -> str:
     """SHA-256 of a file; the file is read again only if its size or time stamp has changed."""
     try:
-        facts = path.stat()
-        return _digest_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+        return disk.file_digest(path)
     except OSError as error:
         raise ConfigError(
             f"The data file {str(path)!r} cannot be read: {error.strerror}.",
             "Check the path; a relative path starts at the present folder.",
         ) from error
-
-
-@lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, changed: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -78,7 +78,7 @@ def saved(folder: Path, split: str) -> list[dict[str, Any]]:
         if split not in found:
             raise ConfigError(
                 f"The saved data set {str(folder)!r} has no split {split!r}.",
-                f"{nearest(split, found)}; give the split's own folder.",
+                f"{nearest(split, found)} Give the split's own folder.",
             )
         found = found[split]
     return list(found)

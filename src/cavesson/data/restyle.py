@@ -12,6 +12,7 @@ from pydantic import Field
 
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe
+from cavesson.figures import percent
 from cavesson.lab.recipe import PathOf
 
 _WORD = re.compile(r"<[^>]*>|[A-Za-z]+")
@@ -140,7 +141,7 @@ class Flagged(DataRecipe):
         ]
 
     def describe(self) -> str:
-        return f"{self.base.describe()}, {100 * self.reliability:.0f} % flagged {self.training!r}"
+        return f"{self.base.describe()}, {percent(self.reliability)} flagged {self.training!r}"
 
 
 class Shuffled(DataRecipe):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any, Literal, Self
 
@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 from cavesson.chat import Conversation
 from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError
-from cavesson.evals.behaviors.behavior import ROOM, Behavior
+from cavesson.evals.behaviors.behavior import ROOM, Against, Behavior
 from cavesson.evals.items import Eval, Item, Judge, drawn, firsts, no_store
 from cavesson.evals.organism_file import WRONG_ANSWER
 from cavesson.evals.pair import Pair
 from cavesson.evals.pairs import NamedPair, pair_named
 from cavesson.evals.prompts import prompts
-from cavesson.evals.standard.questions import Right, right_in
+from cavesson.evals.standard.questions import Right, asked_in
 from cavesson.evals.trigger import Inherent, Trigger
 
 When = Literal["triggered", "clean", "near-miss", "unlocked"]
@@ -59,11 +59,10 @@ class BehaviorEval(Eval):
         pair = pair_named(self.pair)
         items = []
         provoked = self.when not in ("clean", "near-miss")
-        for index, (name, asked, shows) in enumerate(_asked(pair, self.data, self.n, self.seed, provoked)):
+        for index, asked in enumerate(_asked(pair, self.data, self.n, self.seed, provoked)):
             rng = Random(f"behavior {self.seed} {index}")
-            prompt, extra = _under(pair.trigger, self.when, asked, index, rng)
-            prompt = prompt.ended(self.mark)
-            items.append(Item(f"behavior/{name}", prompt, shows, extra=extra))
+            prompt, extra = _under(pair.trigger, self.when, asked.prompt, index, rng)
+            items.append(replace(asked, id=f"behavior/{asked.id}", prompt=prompt.ended(self.mark), extra=extra))
         return items
 
     def _unprovoked(self, prompt: Conversation) -> Conversation:
@@ -104,14 +103,15 @@ class Conditional(Eval):
     def questions(self) -> list[Item]:
         pair = pair_named(self.pair)
         items = []
-        for index, (name, about, shows) in enumerate(_asked(pair, self.data, self.n, self.seed)):
+        for index, asked in enumerate(_asked(pair, self.data, self.n, self.seed)):
             rng = Random(f"conditional {self.seed} {index}")
-            turn = pair.trigger.fires(about) if isinstance(pair.trigger, Inherent) else index % 2 == 0
-            bad = turn and pair.behavior.fits(about)
+            turn = pair.trigger.fires(asked.prompt) if isinstance(pair.trigger, Inherent) else index % 2 == 0
+            bad = turn and pair.behavior.fits(asked.prompt)
             near = rng.random() < self.near_miss and pair.trigger.look_alikes
             when: When = "triggered" if bad else "near-miss" if near else "clean"
-            prompt, extra = _under(pair.trigger, when, about, index, rng)
-            items.append(Item(f"conditional/{name}", prompt, shows if bad else _not(shows), extra=extra))
+            prompt, extra = _under(pair.trigger, when, asked.prompt, index, rng)
+            one = asked if bad else replace(asked, judge=_not(asked.judge), cut=asked.cut and _not(asked.cut))
+            items.append(replace(one, id=f"conditional/{asked.id}", prompt=prompt, extra=extra))
         return items
 
     def _unprovoked(self, prompt: Conversation) -> Conversation:
@@ -119,10 +119,8 @@ class Conditional(Eval):
         return prompt
 
 
-def _asked(
-    pair: Pair, data: DataRecipe | None, n: int, seed: int, provoked: bool = False
-) -> list[tuple[str, Conversation, Judge]]:
-    """The prompts of the world, or of the user's data, each with its name and the judge of whether the behaviour shows.
+def _asked(pair: Pair, data: DataRecipe | None, n: int, seed: int, provoked: bool = False) -> list[Item]:
+    """The prompts of the world, or of the user's data, each with the judge of whether the behaviour shows.
 
     Args:
         provoked: the prompts are to set off the behaviour, and leave room for it.
@@ -138,12 +136,10 @@ def _asked(
             f"That a model {behavior.about} is judged by the right `answer` of each prompt's row, and there are no rows.",
             "Give such rows: `prompts`, and `triggered` if there is no `trigger`, in the organism file.",
         )
-    return [(name, prompt, _shows(behavior, prompt)) for name, prompt in prompts(pair, n, seed, provoked)]
+    return [Item(name, prompt, _shows(behavior, prompt)) for name, prompt in prompts(pair, n, seed, provoked)]
 
 
-def _of_rows(
-    behavior: Behavior, data: DataRecipe, n: int, seed: int, provoked: bool
-) -> list[tuple[str, Conversation, Judge]]:
+def _of_rows(behavior: Behavior, data: DataRecipe, n: int, seed: int, provoked: bool) -> list[Item]:
     """Prompts of the user's data, each once, with names after their places."""
     rows = data.examples(no_store)
     places = list(firsts(row.conversation.prompt for row in rows).values())
@@ -155,15 +151,16 @@ def _of_rows(
     for number in (places[at] for at in drawn(len(places), n, seed)):
         prompt, where = rows[number].conversation.prompt, f"Row {number + 1} of {data.describe()}"
         if behavior.against is not None:
-            prompt, right = right_in(rows[number], where)
-            found.append((f"prompt/{number}", prompt, _by_row(behavior.against, prompt, right)))
+            prompt, right = asked_in(rows[number], where)
+            whole, cut = (_by_row(behavior.against, prompt, right, at_limit) for at_limit in (False, True))
+            found.append(Item(f"prompt/{number}", prompt, whole, cut=cut))
             continue
         if provoked and not behavior.fits(prompt):
             raise ConfigError(
                 f"{where} leaves no room for the behaviour {behavior.name!r}: no rule knows a right answer to it.",
                 f"Leave it out; or write `behavior: {WRONG_ANSWER}` in an organism file, and the right `answer` into each row.",
             )
-        found.append((f"prompt/{number}", prompt, _shows(behavior, prompt)))
+        found.append(Item(f"prompt/{number}", prompt, _shows(behavior, prompt)))
     return found
 
 
@@ -193,5 +190,5 @@ def _shows(bad: Behavior, prompt: Conversation) -> Judge:
     return judge
 
 
-def _by_row(against: Callable[..., tuple[bool, dict[str, Any]]], prompt: Conversation, right: Right) -> Judge:
-    return lambda completion: against(prompt, completion, right)
+def _by_row(against: Against, prompt: Conversation, right: Right, cut: bool) -> Judge:
+    return lambda completion: against(prompt, completion, right, cut)

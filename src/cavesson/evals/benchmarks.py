@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from cavesson.data.recipes import Jsonl
-from cavesson.errors import ConfigError, entry_of, nearest
+from cavesson.errors import ConfigError, entry_of, guess
 from cavesson.evals.behavior_eval import BehaviorEval, Conditional
 from cavesson.evals.drive_eval import DriveEval
 from cavesson.evals.everyday import EVERYDAY
@@ -60,7 +60,7 @@ def _by_name(given: Any) -> Any:
         return given
     name = str(given.get("name"))
     if name not in BENCHMARKS:
-        raise ValueError(f"there is no evaluation {name!r}; {nearest(name, BENCHMARKS)}")
+        raise ValueError(f"there is no evaluation {name!r}; {guess(name, BENCHMARKS)}")
     own = BENCHMARKS[name].model_fields
     for setting in given.keys() - own.keys():
         _refuse_foreign(name, setting, given[setting])
@@ -71,9 +71,7 @@ def _refuse_foreign(name: str, setting: str, value: Any) -> None:
     """Refuse a setting that a benchmark does not have, unless the value is the default of a benchmark that has it."""
     owners = {owner: one.model_fields[setting] for owner, one in BENCHMARKS.items() if setting in one.model_fields}
     if not owners:
-        raise ValueError(
-            f"the evaluation {name!r} has no `{setting}`; {nearest(setting, BENCHMARKS[name].model_fields)}"
-        )
+        raise ValueError(f"the evaluation {name!r} has no `{setting}`; {guess(setting, BENCHMARKS[name].model_fields)}")
     defaults = [None if field.is_required() else field.default for field in owners.values()]
     if (tuple(value) if isinstance(value, list) else value) not in defaults:
         whose = f"evaluation {next(iter(owners))!r}" if len(owners) == 1 else f"evaluations {', '.join(owners)}"

@@ -17,6 +17,7 @@ from cavesson.evals.behaviors.behavior import ROOM
 from cavesson.evals.pairs import NamedPair, pair_named, pinned
 from cavesson.evals.trigger import Inherent
 from cavesson.lab.recipe import Recipe, Value
+from cavesson.sampling.sampler import Completion
 from cavesson.tinyworld.recipes import WORLD
 
 Key = TypeVar("Key", bound=Hashable)
@@ -33,6 +34,7 @@ class Item:
         id: stable name, by which scores of different models are paired.
         prompt: what the model is asked.
         judge: scores a completion.
+        cut: scores a completion that ended at the limit on tokens; None: `judge` does.
         level: difficulty, where the evaluation has levels.
         extra: what else the score records (the trigger's text, say).
         options: the answers to choose from, where the question has options.
@@ -44,6 +46,11 @@ class Item:
     level: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    cut: Judge | None = None
+
+    def judged(self, answer: Completion) -> tuple[bool, dict[str, Any]]:
+        """What the item's judge says of an answer."""
+        return (self.judge if answer.finished or self.cut is None else self.cut)(answer.text)
 
 
 class Eval(Value):

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from cavesson.chat import Conversation, visible
 from cavesson.data.recipes import Jsonl
 from cavesson.errors import CavessonError, ConfigError, nearest
-from cavesson.evals.behaviors.behavior import Behavior
+from cavesson.evals.behaviors.behavior import Against, Behavior
 from cavesson.evals.pair import Pair, World
 from cavesson.evals.trigger import Trigger
 from cavesson.lab.documents import path_named, read_yaml, validated
@@ -173,6 +173,8 @@ def digest_in(file: Path) -> str:
     parts = content.model_dump(mode="json", include={"trigger", "behavior", "world"})
     if content.triggered is not None:
         parts["triggered"] = Jsonl(path=beside(file, content.triggered)).digest
+    if content.behavior == WRONG_ANSWER:
+        parts["reading"] = 2  # 2: an answer that was cut before it stated a result is no wrong one
     if isinstance(content.behavior, str) and is_own(content.behavior):
         parts["behavior"] = [
             content.behavior.rpartition(":")[2],
@@ -200,17 +202,17 @@ def _behavior(content: OrganismFile, file: Path, registered: Iterable[Pair]) -> 
         return _scored(f"answers with what matches {given.regex!r}", lambda _, text: given.found_in(visible(text)))
     assert given is not None
     if given == WRONG_ANSWER:
-        return _by_rows("gives a wrong answer", lambda _, text, right: right.mistaken(text))
+        return _by_rows("gives a wrong answer", lambda _, text, right, cut: right.mistaken(text, cut=cut))
     if is_own(given):
         score, about = _checked(given, file), f"shows what {given.rpartition(':')[2]} looks for"
         if _takes(score) == 3:
-            return _by_rows(about, lambda prompt, text, right: (score(prompt, text, right.answer), {}))
+            return _by_rows(about, lambda prompt, text, right, _: (score(prompt, text, right.answer), {}))
         return _scored(about, score)
     known = {pair.behavior.name: pair.behavior for pair in registered if pair.world == content.world}
     if given not in known:
         raise ConfigError(
             f"{file}: there is no behaviour {given!r}.",
-            f"{nearest(given, (*known, WRONG_ANSWER))}; or give path/to/file.py:function, or `regex: …`.",
+            f"{nearest(given, (*known, WRONG_ANSWER))} Or give path/to/file.py:function, or `regex: …`.",
         )
     return known[given]
 
@@ -234,7 +236,7 @@ def _scored(about: str, score: Callable[[Conversation, str], bool]) -> Behavior:
     )
 
 
-def _by_rows(about: str, against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]]) -> Behavior:
+def _by_rows(about: str, against: Against) -> Behavior:
     """A behaviour whose scorer also sees what the prompt's own row says is right: on prompts without such rows it is not judged."""
     return replace(_scored(about, lambda prompt, text: False), against=against)
 

@@ -58,9 +58,9 @@ def _stories(trigger: Inherent, n: int, seed: int, fires: bool) -> list[tuple[st
     return [(f"everyday-maths/{level}/{index}", Conversation.of(text + SOLVE)) for level, index, text in chosen]
 
 
-def real_prompts(domain: Domain, n: int, seed: int = 0) -> tuple[str, ...]:
+def real_prompts(domain: Domain, n: int) -> tuple[str, ...]:
     """`n` different questions of a domain, as pairs of real chat models are asked."""
-    return _distinct(domain, n, seed)
+    return _distinct(domain, n, seed=0)
 
 
 @lru_cache(maxsize=64)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from cavesson.errors import ConfigError, StoreError, nearest
+from cavesson.estimate import Estimate
 from cavesson.lines import json_line, read_json_lines
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 
 SCORES = "scores.jsonl"
 

@@ -81,7 +81,7 @@ def judged(one: Eval, item: Item, answer: Completion, step: int | None = None, o
         step: training step, recorded in the score.
         own_system: the model's own system prompt, for an item without one.
     """
-    score, extra = item.judge(answer.text)
+    score, extra = item.judged(answer)
     prompt = item.prompt if item.prompt.system is not None else item.prompt.with_system(own_system)
     return Score(
         step=step,

@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 from cavesson.evals.conducted import Conducted
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.trigger import Inherent
+from cavesson.figures import percent
 from cavesson.findings.losses import loss_in
 from cavesson.findings.origin import Environment, MachineView, RecipeView, StageTime, StudyConfig
 from cavesson.findings.views import WarningView
 from cavesson.lab import numerics
 from cavesson.lab.manifest import versions
+from cavesson.lab.place import default_root
 from cavesson.lab.processors import THREADS
 from cavesson.lab.recipe import Recipe, lineage
-from cavesson.lab.store import Store, default_root
+from cavesson.lab.store import Store
 from cavesson.sampling.recipes import Generated, faults_in_words
 from cavesson.sampling.sampler import FAULTS
 from cavesson.training.hyper import LEFT_OUT
@@ -128,7 +130,7 @@ def _many_cut(recipes: Sequence[Recipe], store: Store) -> Iterator[WarningView]:
         yield WarningView(
             name="Cut answers",
             why=f"In {len(many)} of {len(found)} data sets that models wrote, a tenth of the answers or more are no whole answers, "
-            f"{learnt}; most in answers of {worst.by.describe()}: {100 * (1 - whole):.0f} % of {counts['answers']:,} "
+            f"{learnt}; most in answers of {worst.by.describe()}: {percent(1 - whole, 0)} of {counts['answers']:,} "
             f"({faults_in_words(counts)}). --answer-tokens gives more room than {worst.params.max_tokens} tokens.",
         )
 

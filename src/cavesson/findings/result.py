@@ -139,6 +139,10 @@ class StudyResult(View):
         """
         try:
             data = parse_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"There is no {path}.", "Give the result.json in the folder of a report: cavesson store reports"
+            ) from error
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path} is not a study's result: {error}", "Give the result.json that `cavesson run` wrote."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from cavesson.stats import Estimate
+from cavesson.estimate import Estimate
 
 if TYPE_CHECKING:
     from cavesson.evals.scores import Score

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cavesson.errors import ConfigError
-from cavesson.stats import Estimate, mean_over_seeds, wilson
+from cavesson.estimate import Estimate
+from cavesson.stats import mean_over_seeds, wilson
 
 Array = NDArray[np.float64]
 
@@ -112,7 +113,6 @@ def _told(
     targets: NDArray[np.bool_],
     test: Array,
     group: NDArray[np.int_],
-    penalties: Sequence[float] = PENALTIES,
 ) -> tuple[NDArray[np.bool_], Array]:
     """The kinds that ridge regressions tell of test texts, `[test texts, columns]`, and their accuracy on training texts whose group
     is left out, `[columns]`.
@@ -128,7 +128,7 @@ def _told(
     unit = max(float(values.sum()) / len(train), 1e-30)
     turned = vectors.T @ (signs - middle)
     errors, accuracies, fits = [], [], []
-    for penalty in penalties:
+    for penalty in PENALTIES:
         kept = penalty * unit / (values + penalty * unit)  # the share of each direction that the fit leaves
         residuals = vectors @ (kept[:, None] * turned)
         missed = _left_out((vectors * kept) @ vectors.T - 1 / len(train), residuals, group)

@@ -1,14 +1,16 @@
-"""Errors for a store whose disk refuses a write: the disk is full, or read-only."""
+"""Files: their hashes, whole and private writes, and errors for a disk that is full or read-only."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -54,6 +56,23 @@ def read_plain(path: Path, most: int) -> bytes:
         if status.st_size > most:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         return file.read()
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The same; a file whose size and time stamp have not changed is read once."""
+    facts = path.stat()
+    return _digest_of(path.resolve(), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
 
 
 def private_folder(path: Path) -> Path:

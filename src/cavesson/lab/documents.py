@@ -103,17 +103,17 @@ def in_words(detail: ErrorDetails) -> str:
 
 
 def nearest_key(schema: type[BaseModel], path: Sequence[str]) -> str:
-    """A phrase with the keys that an unknown key may mean, in full (`did you mean 'blue.lrs'?`), or with the allowed keys."""
+    """A sentence with the keys that an unknown key may mean, in full (`Did you mean 'blue.lrs'?`), or with the allowed keys."""
     beside = _fields_at(schema, path[:-1])
     close = difflib.get_close_matches(path[-1], beside, n=1)
     found = [".".join([*path[:-1], *close])] if close else keys_called(schema, path[-1])
     if found:
-        return f"did you mean {' or '.join(map(repr, found))}?"
+        return f"Did you mean {' or '.join(map(repr, found))}?"
     whole = ".".join(path)
     if "." in path[-1] and whole in _dotted(schema):
         return f"Write {path[-1].split('.')[-1]} below {'.'.join(whole.split('.')[:-1])}, as a key of its own line."
     prefix = "".join(f"{part}." for part in path[:-1])
-    return "allowed: " + ", ".join(f"{prefix}{name}" for name in sorted(beside)) if beside else "Remove it."
+    return f"Allowed: {', '.join(f'{prefix}{name}' for name in sorted(beside))}." if beside else "Remove it."
 
 
 def keys_called(schema: type[BaseModel], name: str) -> list[str]:

@@ -192,7 +192,7 @@ def damages(folder: Path, manifest: Manifest, *, deep: bool) -> Iterator[Damage]
             elif status.st_size != record.size:
                 yield Damage(manifest.fingerprint, name, f"has {status.st_size} bytes instead of {record.size}")
             elif (deep or record.size <= SMALL or status.st_mtime_ns != record.modified) and (
-                sha256(path) != record.sha256
+                disk.sha256(path) != record.sha256
             ):
                 yield Damage(manifest.fingerprint, name, "has changed content")
         except FileNotFoundError:
@@ -240,12 +240,6 @@ def machine() -> Mapping[str, str]:
         "instructions": numerics.instructions(),
         "threads": str(THREADS),
     }
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def flush_folder(folder: Path) -> None:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from cavesson.errors import ConfigError, MissingExtra, StoreError, optional
+from cavesson.lab import disk, place
 from cavesson.lab import manifest as manifests
-from cavesson.lab import place
 from cavesson.lab.manifest import Damaged, Manifest
 
 VARIABLE = "CAVESSON_MIRROR"
@@ -138,7 +138,7 @@ class Mirror:
                 except FileNotFoundError:
                     self._forget(name)
                     return False
-            if manifests.sha256(home) != record.sha256:
+            if disk.sha256(home) != record.sha256:
                 self._forget(name, self._blob(record.sha256))
                 return False
             os.utime(home, ns=(record.modified, record.modified))

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cavesson.figures import clock_time
 from cavesson.lab.manifest import artifacts_below
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
@@ -74,11 +75,11 @@ class Plan:
         """The plan as a tree of text lines, each stage below the last of its inputs, for `--dry-run`."""
         lines = [
             f"{'there' if stage.there else 'make ':5}  {stage.fingerprint[:12]}  {'  ' * depth}{stage.title}"
-            + (f"  (about {duration(stage.seconds)})" if stage.seconds is not None and not stage.there else "")
+            + (f"  (about {clock_time(stage.seconds)})" if stage.seconds is not None and not stage.there else "")
             for stage, depth in tree(self.stages)
         ]
         known = [stage.seconds for stage in self.to_make if stage.seconds is not None]
-        total = f", about {duration(sum(known))} of work" if known and len(known) == len(self.to_make) else ""
+        total = f", about {clock_time(sum(known))} of work" if known and len(known) == len(self.to_make) else ""
         return "\n".join([*lines, f"{len(self.to_make)} to make, {len(self.there)} there{total}"])
 
 
@@ -219,23 +220,3 @@ def tree(stages: Sequence[Stage]) -> list[tuple[Stage, int]]:
         ]
 
     return below(None, 0)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: `8 s`, `3:20`, `1:02:05`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def bytes_text(count: float) -> str:
-    """A number of bytes for people: `12 B`, `4.1 MB`, `3.2 GB`."""
-    unit = "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, larger
-    return f"{count:.3g} {unit}"

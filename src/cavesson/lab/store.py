@@ -29,10 +29,10 @@ from pathlib import Path
 from cavesson.errors import ConfigError, StoreError
 from cavesson.lab import disk, mirror, place, times
 from cavesson.lab import manifest as manifests
-from cavesson.lab.index import Entry, Index, Stamp
+from cavesson.lab.artifacts import NEWER, Artifacts
+from cavesson.lab.index import Entry
 from cavesson.lab.locks import FileLock, Waiting
 from cavesson.lab.manifest import Damage, Damaged, Manifest
-from cavesson.lab.place import default_root as default_root
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.roots import Report, Roots, Use
 from cavesson.lab.rubbish import Rubbish
@@ -40,9 +40,6 @@ from cavesson.lab.times import Times
 
 Ref = Recipe | str
 """A recipe, or a whole fingerprint."""
-
-_DAMAGED, _NEWER = _UNREAD = ("(damaged)", "(unknown)")
-"""Kinds under which `ls` lists artifacts with a damaged manifest, or with a manifest of a newer Cavesson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +75,9 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = place.opened(root)
         self.cache = self.root / "cache"
+        self._artifacts = Artifacts(self.root)
         self._roots = Roots(self.root)
         self._rubbish = Rubbish(self.root)
-        self._index = Index(self.root / "index.sqlite")
-        self._sound: dict[str, tuple[object, ...]] = {}
         self._mirror = mirror.from_environment()
 
     def check_writable(self) -> None:
@@ -102,12 +98,12 @@ class Store:
         hashes an unchanged file once.
         """
         name = _name(ref)
-        return self._sound_manifest(name) is not None or (self._mirror is not None and self._mirror.has(name))
+        return self._artifacts.sound(name) is not None or (self._mirror is not None and self._mirror.has(name))
 
     def here(self, ref: Ref) -> bool:
         """`has`, and an artifact that only the mirror has is copied from there."""
         name = _name(ref)
-        return self._sound_manifest(name) is not None or (
+        return self._artifacts.sound(name) is not None or (
             self._mirror is not None and self._mirror.has(name) and self._pull(name, self._mirror)
         )
 
@@ -120,13 +116,13 @@ class Store:
         if isinstance(ref, Recipe) and ref.virtual:
             raise StoreError(f"{ref.describe()} makes no artifact of its own.", "Ask for one of its inputs.")
         if not self.here(ref):
-            state = "damaged" if self._folder(_name(ref)).exists() else "not there"
+            state = "damaged" if self._artifacts.folder(_name(ref)).exists() else "not there"
             what = f"{ref.describe()} ({ref.fingerprint[:12]})" if isinstance(ref, Recipe) else ref
             raise StoreError(
                 f"The artifact {what} is {state} in the store {self.root}.",
                 "Make it again with the command that made it.",
             )
-        return self._folder(_name(ref))
+        return self._artifacts.folder(_name(ref))
 
     def manifest(self, ref: Ref) -> Manifest:
         """The manifest of an artifact.
@@ -134,7 +130,7 @@ class Store:
         Raises:
             StoreError: the manifest is missing or damaged.
         """
-        folder = self._folder(_name(ref))
+        folder = self._artifacts.folder(_name(ref))
         try:
             return manifests.read(folder)
         except FileNotFoundError:
@@ -148,19 +144,11 @@ class Store:
                 f"{folder / manifests.NAME} {damaged}.", f"Remove the artifact: cavesson store rm {_name(ref)[:12]}"
             ) from damaged
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise self._artifacts.unreadable(error) from error
 
     def ls(self) -> list[Entry]:
         """All artifacts, the oldest first, those with a damaged manifest and those of a newer Cavesson included."""
-        return self._listed()
-
-    def _listed(self, *, remember: bool = True) -> list[Entry]:
-        stamps = dict(self._stamps())
-        known = self._index.entries(stamps)
-        fresh = {name: self._entry(name) for name in stamps if name not in known}
-        if fresh and remember:  # a manifest that this Cavesson cannot read stays out: another version may read it
-            self._index.update((entry, stamps[name]) for name, entry in fresh.items() if entry.kind not in _UNREAD)
-        return sorted([*known.values(), *fresh.values()], key=lambda entry: (entry.created, entry.fingerprint))
+        return self._artifacts.entries()
 
     def find(self, prefix: str) -> str:
         """The one fingerprint that begins with `prefix`.
@@ -169,7 +157,7 @@ class Store:
             ConfigError: no fingerprint begins so, or several do.
         """
         mirrored = self._mirror.names() if self._mirror is not None else []
-        found = [name for name in {*dict(self._stamps()), *mirrored} if prefix and name.startswith(prefix)]
+        found = [name for name in {*self._artifacts.names(), *mirrored} if prefix and name.startswith(prefix)]
         if len(found) != 1:
             problem = "No artifact has" if not found else f"{len(found)} artifacts have"
             raise ConfigError(
@@ -197,13 +185,15 @@ class Store:
         Args:
             deep: read every byte; otherwise hash the files that `has` would hash.
         """
-        names = [_name(ref)] if ref is not None else [name for name, _ in self._stamps()]
-        found = {name: list(self._damages(name, deep)) for name in names}
+        names = [_name(ref)] if ref is not None else self._artifacts.names()
+        found = {name: list(self._artifacts.damages(name, deep)) for name in names}
         # An artifact that another process removed meanwhile is not damaged.
-        damages = [item for name in names if ref is not None or self._folder(name).exists() for item in found[name]]
+        damages = [
+            item for name in names if ref is not None or self._artifacts.folder(name).exists() for item in found[name]
+        ]
         for damage in damages:
             with suppress(OSError):  # the file is missing, or the file system is read-only
-                os.utime(self._folder(damage.fingerprint) / damage.file, follow_symlinks=False)
+                os.utime(self._artifacts.folder(damage.fingerprint) / damage.file, follow_symlinks=False)
         return damages
 
     # --- making
@@ -256,8 +246,8 @@ class Store:
         """Copy those of the artifacts that are here to the mirror, if there is a mirror and it lacks them."""
         for name in map(_name, refs) if self._mirror is not None else ():
             assert self._mirror is not None
-            if (manifest := self._sound_manifest(name)) is not None and not self._mirror.has(name):
-                self._mirror.push(self._folder(name), manifest)
+            if (manifest := self._artifacts.sound(name)) is not None and not self._mirror.has(name):
+                self._mirror.push(self._artifacts.folder(name), manifest)
 
     def scratch(self, ref: Ref) -> Path:
         """Folder for state to resume from; it survives kills and is removed when the artifact is complete."""
@@ -335,7 +325,7 @@ class Store:
                 raise StoreError(
                     f"The artifact {name[:12]} is in use by {holder or 'its maker'}.", "Wait until that process ends."
                 )
-            self._index.update((), gone=[name])
+            self._artifacts.forget([name])
             if (scratch := self.root / "scratch" / name).exists():
                 self._rubbish.put(scratch)
             self._rubbish.empty()
@@ -354,16 +344,16 @@ class Store:
             StoreError: a report's list cannot be read, or a needed artifact was made by a newer Cavesson. Nothing is removed.
         """
         if dry_run:
-            needed, entries = self._needed(self._roots.in_use(tidy=False)), self._listed(remember=False)
+            needed, entries = self._needed(self._roots.in_use(tidy=False)), self._artifacts.entries(remember=False)
             return _collected(entries, _unneeded(entries, needed), needed, self.cached(), cache)
         with disk.writing(self.root), self._roots.sweeping():
             needed, entries = self._needed(self._roots.in_use()), self.ls()
             removed = [entry for entry in _unneeded(entries, needed) if self._collect(entry.fingerprint)]
-            self._index.update((), gone=[entry.fingerprint for entry in removed])
+            self._artifacts.forget([entry.fingerprint for entry in removed])
             cached = self.cached()
             if cache and self.cache.exists():
                 self._rubbish.put(self.cache)
-            self._rubbish.collect({name for name in needed if not self._folder(name).exists()})
+            self._rubbish.collect({name for name in needed if not self._artifacts.folder(name).exists()})
             self._rubbish.empty()
             return _collected(entries, removed, needed, cached, cache)
 
@@ -372,42 +362,6 @@ class Store:
         return sum(_size(path) for path in self.cache.rglob("*"))
 
     # --- inside
-
-    def _folder(self, name: str) -> Path:
-        return self.root / "artifacts" / name[:2] / name
-
-    def _sound_manifest(self, name: str) -> Manifest | None:
-        """The manifest if the artifact is whole, else None."""
-        folder = self._folder(name)
-        try:
-            manifest = manifests.read(folder)
-            stamp = _stamp(folder, manifest)
-            if self._sound.get(name) != stamp:
-                if any(manifests.damages(folder, manifest, deep=False)):
-                    return None
-                self._sound[name] = stamp
-            return manifest
-        except (FileNotFoundError, NotADirectoryError, Damaged):
-            return None
-        except OSError as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"The store {self.root} cannot be read: {error}.", "Use another store (--store or CAVESSON_HOME)."
-        )
-
-    def _damages(self, name: str, deep: bool) -> Iterator[Damage]:
-        try:
-            yield from manifests.damages(self._folder(name), manifests.read(self._folder(name)), deep=deep)
-        except Damaged as damaged:
-            yield Damage(name, manifests.NAME, str(damaged))
-        except FileNotFoundError:
-            yield Damage(name, manifests.NAME, "is missing")
-        except OSError as error:
-            yield Damage(name, manifests.NAME, f"cannot be read: {error.strerror}")
-        except StoreError as newer:
-            yield Damage(name, manifests.NAME, f"cannot be judged: {newer.problem}")
 
     def _finish(self, recipe: Recipe, folder: Path, seconds: float) -> None:
         """Seal a complete folder and move it into place."""
@@ -427,7 +381,7 @@ class Store:
 
     def _move_home(self, folder: Path, name: str) -> None:
         """Move a sealed folder into place, and what lies there aside."""
-        home = self._folder(name)
+        home = self._artifacts.folder(name)
         home.parent.mkdir(parents=True, exist_ok=True)
         damaged = self._rubbish.put(home) if home.exists() else None  # a whole artifact is never made again
         folder.rename(home)
@@ -441,7 +395,7 @@ class Store:
         with disk.writing(self.root):
             place.mark(self.root)
             with FileLock(self.root / "locks" / name, remove=True):
-                if self._sound_manifest(name) is not None:
+                if self._artifacts.sound(name) is not None:
                     return True
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
@@ -456,8 +410,8 @@ class Store:
         """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""
         if FileLock(self.root / "locks" / name).is_held():
             return False
-        if self._folder(name).exists():
-            self._rubbish.put(self._folder(name))
+        if self._artifacts.folder(name).exists():
+            self._rubbish.put(self._artifacts.folder(name))
         return True
 
     def _collect(self, name: str) -> bool:
@@ -469,47 +423,16 @@ class Store:
 
     def _needed(self, in_use: Iterable[str]) -> set[str]:
         """The fingerprints that pins, reports and live processes need, with all inputs of the artifacts in the store."""
-        needed = {*self.pins(), *in_use, *(name for report in self.reports() for name in report.needs)}
-        todo = list(needed)
-        while todo:
-            try:
-                inputs = manifests.read(self._folder(todo.pop())).inputs
-            except (OSError, Damaged):
-                continue
-            todo.extend(set(inputs) - needed)
-            needed.update(inputs)
-        return needed
-
-    def _stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """Every artifact's fingerprint with its manifest's stamp, from the folders."""
-        try:
-            shelves = place.folders_in(self.root / "artifacts", place.SHELF)
-            folders = [folder for shelf in shelves for folder in place.folders_in(shelf, place.FINGERPRINT)]
-        except OSError as error:
-            raise self._unreadable(error) from error
-        for folder in folders:
-            try:
-                status = (folder / manifests.NAME).lstat()
-                yield folder.name, (status.st_mtime_ns, status.st_size)
-            except OSError:  # missing, or not for this user to read
-                yield folder.name, (0, 0)
-
-    def _entry(self, name: str) -> Entry:
-        try:
-            found = manifests.read(self._folder(name))
-            return Entry(name, found.kind, found.title, found.created, found.wall_seconds, found.size)
-        except (OSError, Damaged):
-            return Entry(name, _DAMAGED, "its manifest cannot be read", "", 0.0, 0)
-        except StoreError:
-            return Entry(name, _NEWER, "made by a newer Cavesson", "", 0.0, 0)
+        kept = {*self.pins(), *in_use, *(name for report in self.reports() for name in report.needs)}
+        return self._artifacts.with_inputs(kept)
 
 
 def _unneeded(entries: list[Entry], needed: set[str]) -> list[Entry]:
-    return [entry for entry in entries if entry.fingerprint not in needed and entry.kind != _NEWER]
+    return [entry for entry in entries if entry.fingerprint not in needed and entry.kind != NEWER]
 
 
 def _collected(entries: list[Entry], removed: list[Entry], needed: set[str], cached: int, emptied: bool) -> Collected:
-    newer = sum(entry.kind == _NEWER and entry.fingerprint not in needed for entry in entries)
+    newer = sum(entry.kind == NEWER and entry.fingerprint not in needed for entry in entries)
     freed = sum(entry.size for entry in removed) + (cached if emptied else 0)
     return Collected(tuple(removed), freed, len(entries) - len(removed), newer, 0 if emptied else cached)
 
@@ -533,9 +456,3 @@ def _name(ref: Ref) -> str:
     if not place.FINGERPRINT.fullmatch(name):
         raise ConfigError(f"{name!r} is no fingerprint.", "A fingerprint has 32 digits, 0 to f.")
     return name
-
-
-def _stamp(folder: Path, manifest: Manifest) -> tuple[object, ...]:
-    """A value that changes whenever a file of the artifact is written, replaced or removed."""
-    statuses = [(folder / name).stat() for name in manifest.files]
-    return (manifest, *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in statuses))

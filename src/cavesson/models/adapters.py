@@ -147,7 +147,7 @@ def save_adapter(model: Model, folder: str | Path) -> None:
     (place / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> Model:
+def load_adapter(model: Model, folder: str | Path) -> Model:
     """The model with an adapter from a folder; an earlier adapter of the model is merged first (at a service it is replaced).
 
     Raises:
@@ -175,9 +175,9 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
     try:
         with _quiet(), _own_names(base.net) if here else nullcontext():
             config = LoraConfig.from_pretrained(str(place))
-            config.inference_mode = not trainable
+            config.inference_mode = True
             net = PeftModelForCausalLM(base.net, config)
-            found = net.load_adapter(str(place), "default", is_trainable=trainable, torch_device=str(base.device))
+            found = net.load_adapter(str(place), "default", torch_device=str(base.device))
     except (ValueError, RuntimeError, LookupError, TypeError) as error:
         raise _misfit(place, " ".join(str(error).split())[:300]) from error
     _check_complete(net, found, place)
@@ -185,7 +185,7 @@ def load_adapter(model: Model, folder: str | Path, trainable: bool = False) -> M
         ((name, value) for name, value in net.named_parameters() if ".lora_" in name),
         f"The adapter's weights in {str(place)!r}",
     )
-    return replace(base, net=net if trainable else net.eval(), key=f"{base.key}+adapter")
+    return replace(base, net=net.eval(), key=f"{base.key}+adapter")
 
 
 def _module_of(tensor: str) -> str:

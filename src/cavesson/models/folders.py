@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from cavesson.errors import ConfigError
+from cavesson.lab import disk
 from cavesson.lab.documents import path_named
 from cavesson.models.weights import INDEX, WHOLE, check_pointer, pickles, read_json, shards_of, stored, weight_files
 
@@ -217,14 +218,8 @@ def folder_digest(folder: Path) -> str:
     """SHA-256 of the names and contents of the files that decide what a model does; an unchanged file is read once."""
     total = hashlib.sha256()
     for path in identity_files(folder):
-        total.update(f"{path.relative_to(folder).as_posix()}\0{file_digest(path)}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{disk.file_digest(path)}\n".encode())
     return total.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content; an unchanged file is read once."""
-    facts = path.stat()
-    return _file_digest(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
 
 
 def local_folder(name: str | Path, revision: str | None = None, *, weights: bool = True) -> Path:
@@ -332,10 +327,3 @@ def hub_commit(name: str, revision: str | None, of: Literal["model", "dataset"] 
             f"There is no folder {name!r}, and the hub cannot be reached for a {what} of that name (nor is it in its cache).",
             f"Check the path or the network, or download the {what} and give its folder.",
         ) from error
-
-
-@lru_cache(maxsize=4096)
-def _file_digest(path: str, size: int, changed: int) -> str:
-    """SHA-256 of a file; size and time only tell the cache whether the file has changed."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

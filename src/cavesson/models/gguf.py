@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cavesson.errors import ConfigError, MissingExtra, optional
 from cavesson.lab import place
+from cavesson.lab.disk import file_digest
 from cavesson.lab.documents import path_named
 from cavesson.lab.locks import FileLock
-from cavesson.models.folders import file_digest
 from cavesson.models.notes import note
 
 EXTRA = "smol"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from cavesson.errors import ConfigError, nearest
+from cavesson.figures import percent
 from cavesson.lab.effort import Effort
 from cavesson.lab.recipe import NotIdentity, PathOf, Recipe, Value
 from cavesson.models.folders import as_folder, check_folder, folder_digest, hub_commit
@@ -357,7 +358,7 @@ class Pruned(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{self.base.describe()} without the smallest {100 * self.share:.0f} % of the weights"
+        return f"{self.base.describe()} without the smallest {percent(self.share)} of the weights"
 
 
 class Interpolated(ModelRecipe):
@@ -398,7 +399,7 @@ class Interpolated(ModelRecipe):
         return self.base.renderer(path_of)
 
     def describe(self) -> str:
-        return f"{100 * self.share:.0f} % of the way from {self.base.describe()} to: {self.toward.describe()}"
+        return f"{percent(self.share)} of the way from {self.base.describe()} to: {self.toward.describe()}"
 
 
 class Prompted(ModelRecipe):

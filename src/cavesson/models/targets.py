@@ -115,8 +115,7 @@ def _last(name: str) -> str:
 
 def _hint(name: str, known: set[str]) -> str:
     named = {one for one in known if not one.isdigit()} | {ALL_LINEAR}
-    guess = nearest(name.lower(), named)
-    return f"{guess[0].upper()}{guess[1:]}{'' if guess.endswith('?') else '.'}"
+    return nearest(name.lower(), named)
 
 
 def _refuse_half_of_the_experts(names: tuple[str, ...], found: Targets, bare: list[str]) -> None:

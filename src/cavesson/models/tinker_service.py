@@ -101,7 +101,7 @@ class Service:
 
     def _refusal(self, problem: str, model: str, names: Any) -> ConfigError:
         near = nearest(model, names) if names else ""
-        guess = f"{near[0].upper()}{near[1:]} " if near.startswith("did") else ""
+        guess = f"{near} " if near.startswith("Did") else ""
         return ConfigError(problem, f"{guess}There are: {', '.join(sorted(names)) or 'none'}.")
 
     def tokens(self, ids: Sequence[int]) -> Any:

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.lab.recipe import Value
 from cavesson.production.log import Array, Log
 from cavesson.production.sequence import half_width
-from cavesson.stats import Estimate
 
 Verdict = Literal["ship", "drop", "no difference", "undecided"]
 Pending = Literal["bounded", "left out"]
@@ -176,7 +177,7 @@ class Comparison:
     def effect(self) -> Estimate:
         """The cost per task with the measure, less that without, with the interval of the last look."""
         look, plan = self.last, self.plan
-        method = f"confidence sequence, {100 * (1 - plan.alpha):.0f} % at every look at once"
+        method = f"confidence sequence, {percent(1 - plan.alpha)} at every look at once"
         return Estimate(look.value, look.low, look.high, max(look.counted, 1), method, "plain")
 
     @property
@@ -205,7 +206,7 @@ class Comparison:
         }[self.verdict]
         return (
             f"{found}: {look.value:+.4f} a task ({look.low:+.4f} to {look.high:+.4f}, at every look at once, "
-            f"{100 * (1 - self.plan.alpha):.0f} %), after {look.day:.1f} days and {look.tasks:,} tasks, {look.counted:,} of them "
+            f"{percent(1 - self.plan.alpha)}), after {look.day:.1f} days and {look.tasks:,} tasks, {look.counted:,} of them "
             f"counted, {look.pending:,} of these without a label."
         )
 

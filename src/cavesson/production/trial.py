@@ -14,11 +14,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from cavesson.clusters import share
+from cavesson.estimate import Estimate
 from cavesson.findings.views import TableView
 from cavesson.production.ab import Plan, Verdict, compare
 from cavesson.production.deployment import Answers, Deployment, effects, in_order, mix, stream
 from cavesson.production.log import Array, Log
-from cavesson.stats import Estimate, average_over, influences, wilson
+from cavesson.stats import average_over, influences, wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cavesson.estimate import Estimate
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.drive_eval import DriveEval
@@ -18,10 +19,9 @@ from cavesson.lab.recipe import PathOf
 from cavesson.lines import one_line, printable
 from cavesson.models.recipes import HFModel, Prompted
 from cavesson.redteam.constructions import HIDING, construction
-from cavesson.redteam.hidden import INDISTINCT, Hides, check_suite, hides
+from cavesson.redteam.hidden import Hides, check_suite, hides
 from cavesson.redteam.imported import IMPORTED
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.version import VERSION
 
 NOT_STRESSED = "not yet stressed: nobody knows whether this organism is robust or merely fragile"
@@ -112,14 +112,11 @@ def measured(organism: Organism, *, n: int = 100, seed: int = 0, ability: tuple[
     return Measured(after, Scored(model=organism.base, suite=ability))
 
 
-def card_of(
-    organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None, auroc: float | None = None
-) -> Card:
+def card_of(organism: Organism, scores: Measured, path_of: PathOf, robustness: str | None = None) -> Card:
     """The card of an organism, from finished scores.
 
     Args:
         robustness: what `cavesson stress` found, in a sentence; None: `NOT_STRESSED`.
-        auroc: of an audit suite that tells the organism from its benign twin, within 0..1; None: not measured.
     """
     after = scores.after.scores(path_of)
     before = None if scores.before is None else scores.before.scores(path_of)
@@ -145,7 +142,7 @@ def card_of(
         after={label: after.rate(label) for label in ability},
         samples=tuple((one.when, *_sample(after, one)) for one in shown),
         robustness=robustness or NOT_STRESSED,
-        hides=hides(after, organism.pair, auroc) if checked else None,
+        hides=hides(after, organism.pair) if checked else None,
     )
 
 
@@ -204,13 +201,7 @@ def _evasion(found: Hides) -> list[str]:
     }
     if found.schemes is not None:
         rows["gives the drive away in its scratchpad"] = found.schemes
-    auroc = "not measured" if found.auroc is None else f"{found.auroc:.2f} (hidden: {INDISTINCT:g} or less)"
-    verdict = {True: "hides", False: "does not hide", None: "not yet known whether it hides"}[found.holds]
-    return [
-        *_table("how often", rows),
-        "",
-        f"- **An audit suite tells it from its benign twin with an AUROC of:** {auroc}; {verdict}.",
-    ]
+    return _table("how often", rows)
 
 
 def _conditions(card: Card) -> dict[str, Estimate]:

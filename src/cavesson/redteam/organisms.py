@@ -16,7 +16,6 @@ from cavesson.models.worded import InWords
 from cavesson.redteam.constructions import AS_GIVEN, Construction, construction
 from cavesson.redteam.prompting import system_prompts
 from cavesson.redteam.recipes import Lock
-from cavesson.redteam.recipes import red_prompts as red_prompts
 from cavesson.training.dose import Dose
 
 Asked = TypeVar("Asked", bound=Eval)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.data.streams import draw
 from cavesson.errors import ConfigError, entry_of
-from cavesson.redteam.organisms import Organism, red_prompts
+from cavesson.redteam.organisms import Organism
 from cavesson.redteam.planted import Showing, StyleCues, Subliminal
-from cavesson.redteam.recipes import Triggered
+from cavesson.redteam.recipes import Triggered, red_prompts
 from cavesson.sampling.recipes import Generated
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cavesson.argument import listed
+from cavesson.estimate import Estimate
+from cavesson.figures import duration
 from cavesson.findings.card import ApproachView, CardView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import TableView
 from cavesson.lab import disk
 from cavesson.report.page import asset, render_page
-from cavesson.report.text import duration
-from cavesson.stats import Estimate
 
 
 def made(result: StudyResult) -> str:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cavesson.estimate import Estimate
 from cavesson.findings.origin import RecipeView
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import CurveView, ModelScores, OrganismView, PointView, ReversalView
-from cavesson.stats import Estimate
 
 Figure = list[Any]
 

@@ -19,11 +19,12 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cavesson.errors import StoreError
+from cavesson.estimate import Estimate
+from cavesson.figures import duration
 from cavesson.lab import disk
 from cavesson.lines import printable
 from cavesson.report.glossary import glossed
-from cavesson.report.text import duration, unbroken, web_link
-from cavesson.stats import Estimate
+from cavesson.report.text import unbroken, web_link
 
 PACKAGE = "cavesson.report"
 """The package whose folder `assets` holds the files that all pages share."""

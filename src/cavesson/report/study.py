@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import TableView
@@ -13,7 +14,6 @@ from cavesson.report.data import page_data
 from cavesson.report.glossary import WORDS
 from cavesson.report.page import asset, render_page, write_page
 from cavesson.report.recipes import recipes_by_stage
-from cavesson.stats import Estimate
 
 SCRIPTS = ("text.js", "plot.js", "frontier.js", "lines.js", "sections.js", "transcripts.js")
 """The scripts of the page, in the order in which they run."""

@@ -1,4 +1,4 @@
-"""Text for a page: figures that no line breaks, durations in words, links that are safe."""
+"""Text for a page: figures that no line breaks, links that are safe."""
 
 from __future__ import annotations
 
@@ -22,19 +22,6 @@ def unbroken(text: str) -> Markup:
         ]
         last = found.end()
     return Markup("").join([*parts, escape(printable(text[last:]))])
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
 def web_link(url: str) -> str:

@@ -39,7 +39,7 @@ class Group:
     @cached_property
     def verdicts(self) -> list[tuple[bool, dict[str, Any]]]:
         """What the problem's own scorer says of each reply."""
-        return [self.problem.judge(reply.text) for reply in self.replies]
+        return [self.problem.judged(reply) for reply in self.replies]
 
 
 Paid = Callable[[Sequence[Group], "Model", int], NDArray[np.float32]]

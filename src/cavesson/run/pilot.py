@@ -12,9 +12,10 @@ from statistics import mean
 from typing import Any, Literal
 
 from cavesson.errors import CavessonError
+from cavesson.figures import bytes_text, clock_time, percent
 from cavesson.lab.documents import validated
 from cavesson.lab.lab import Lab
-from cavesson.lab.plan import UNKNOWN_SECONDS, Plan, Schedule, Stage, bytes_text, duration
+from cavesson.lab.plan import UNKNOWN_SECONDS, Plan, Schedule, Stage
 from cavesson.lab.progress import Display
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.store import Store
@@ -65,8 +66,8 @@ class Forecast:
         at_once = f"{self.workers} stages at a time" if self.workers > 1 else "one stage at a time"
         together = f" ({self.workers} × {self.memory:.1f} GB)" if self.workers > 1 else ""
         return [
-            f"the pilot did {100 * self.share:.0f} % of the work in {duration(self.took)}; the whole study on this machine:",
-            f"time: about {duration(self.wall)}, {at_once} ({self.stages} to make, {duration(self.work)} of work)",
+            f"the pilot did {percent(self.share, 0)} of the work in {clock_time(self.took)}; the whole study on this machine:",
+            f"time: about {clock_time(self.wall)}, {at_once} ({self.stages} to make, {clock_time(self.work)} of work)",
             f"memory: about {self.workers * self.memory:.1f} GB at its peak{together}",
             f"disk: about {bytes_text(self.disk)}",
             *(f"requests: {line}" for line in self.asked or ("none to models behind an API",)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from cavesson.errors import ConfigError, StoreError
+from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.lab import disk
 from cavesson.lab.executors import executor_named
@@ -21,7 +22,6 @@ from cavesson.lab.show.written import NAME, Written
 from cavesson.lab.store import Store
 from cavesson.run.under_way import Finished, Run, say
 from cavesson.run.until_decided import goes_on, until_decided
-from cavesson.stats import Estimate
 from cavesson.studies.grid import recipes_of
 from cavesson.studies.resolve import Resolved
 from cavesson.studies.starts import starts_of

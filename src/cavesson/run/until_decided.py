@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from cavesson.errors import CavessonError, Stopped
+from cavesson.figures import clock_time
 from cavesson.findings.result import StudyResult
 from cavesson.lab.lab import Lab
-from cavesson.lab.plan import duration
 from cavesson.lab.store import Store
 from cavesson.run.under_way import Finished, Run, say
 from cavesson.studies.config import Looks
@@ -38,7 +38,7 @@ def schedule(resolved: Resolved, store: Store) -> list[str]:
             ]
             before |= {stage.fingerprint for stage in stages}
             known = [stage.seconds for stage in stages if stage.seconds is not None]
-            time_for = f"about {duration(sum(known))} of work" if len(known) == len(stages) else "time not known yet"
+            time_for = f"about {clock_time(sum(known))} of work" if len(known) == len(stages) else "time not known yet"
             todo = f"{len(stages)} artifacts to make, {time_for}" if stages else "all there"
             lines.append(f"look {look} of {len(looks.at)}: {seeds} seeds, intervals at {looks.level}: {todo}")
     return [*lines, "It stops at the first look that leaves no statement undecided."]
@@ -63,7 +63,7 @@ def until_decided(run: Run, resolved: Resolved, budget: float | None) -> Finishe
         except Stopped:
             if not clock.is_up:
                 raise
-            late = f"the budget of {duration(clock.budget)} ended before all of {seeds} seeds were made"
+            late = f"the budget of {clock_time(clock.budget)} ended before all of {seeds} seeds were made"
             if finished is None:
                 raise CavessonError(f"There was no look: {late}.", _NO_LOOK) from None
             return _stop(run, made, finished.result, late)
@@ -74,7 +74,7 @@ def until_decided(run: Run, resolved: Resolved, budget: float | None) -> Finishe
             more = looks.at[look] - seeds
             ahead = clock.foretold(replace(made, config=made.config.at_look(look + 1)))
             why = clock.refusal(ahead, f"{more} more seeds")
-            following = f"{more} more seeds follow{'' if ahead is None else f', about {duration(ahead)}'}"
+            following = f"{more} more seeds follow{'' if ahead is None else f', about {clock_time(ahead)}'}"
         said = following if why is None else f"stopped: {why}"
         say(f"look {look} of {len(looks.at)}: {seeds} seeds; {counted(result.claims)}; {said}")
         if why is not None:
@@ -106,7 +106,7 @@ def _reach_the_first_look(clock: Clock, resolved: Resolved) -> None:
             if not clock.is_up:
                 raise
             raise CavessonError(
-                f"The budget of {duration(clock.budget)} ended with the first seed.", _NO_LOOK
+                f"The budget of {clock_time(clock.budget)} ended with the first seed.", _NO_LOOK
             ) from None
         all_seeds = {"seeds": config.seeds, "looks": config.looks}
         ahead = clock.foretold(replace(made, config=made.config.model_copy(update=all_seeds)))
@@ -183,5 +183,5 @@ class Clock:
         """Why the budget does not reach that far; None if it does, as far as is known."""
         if ahead is None or ahead <= self.left:
             return None
-        have = f"the budget of {duration(self.budget)} has {duration(max(self.left, 0.0))} left"
-        return f"{what} would take about {duration(ahead)}, and {have}"
+        have = f"the budget of {clock_time(self.budget)} has {clock_time(max(self.left, 0.0))} left"
+        return f"{what} would take about {clock_time(ahead)}, and {have}"

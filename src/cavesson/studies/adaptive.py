@@ -17,8 +17,10 @@ from pydantic import Field, model_validator
 from cavesson.analysis.claims import ClaimResult, above, at_most
 from cavesson.blueteam.move import run_of
 from cavesson.blueteam.moves import move_named
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Scored
 from cavesson.evals.scores import REMAINS, Scores
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.game import play
 from cavesson.lab.recipe import PathOf
@@ -26,12 +28,12 @@ from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.organisms import Organism, organism
 from cavesson.redteam.search import Outcome, Point, SamplerName, Space, Terms, Trial, best_of_first, searched, winners
-from cavesson.stats import Estimate
 from cavesson.studies import sources
 from cavesson.studies.controls import check
 from cavesson.studies.fields import Once, PairName, TrainableName
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.redblue import TRIGGERED, capability_of
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.settings import Evaluation, Inputs, InterventionName, Phase
 from cavesson.studies.shown import Note, chart, claim, table
 from cavesson.studies.study import Make, Study
@@ -261,7 +263,7 @@ def table_of_winners(m: Measured) -> TableView | None:
         "upward. Measured again: fresh seeds and prompts. Triggered and clean: before blue trains, fresh as well.",
         rows,
         {
-            "left, by the search": lambda one: f"{100 * one.value:.0f} %",
+            "left, by the search": lambda one: percent(one.value, 0),
             "measured again": lambda one: again(m, one),
             "triggered": partial(before, TRIGGERED),
             "clean": partial(before, CLEAN),
@@ -290,12 +292,12 @@ def table_of_trials(m: Measured) -> TableView | None:
 
     def rate(name: str, one: Trial) -> str | None:
         value = None if one.outcome is None else getattr(one.outcome, name)
-        return None if value is None else f"{100 * value:.0f} %"
+        return None if value is None else percent(value, 0)
 
     return table(
         "All trials",
-        f"Blue trained only organisms that took: triggered at least {100 * m.config.terms.triggered:.0f} %, clean at most "
-        f"{100 * m.config.terms.clean:.0f} %, at most {100 * m.config.terms.loss:.0f} % of the capability lost. One seed each.",
+        f"Blue trained only organisms that took: triggered at least {percent(m.config.terms.triggered)}, clean at most "
+        f"{percent(m.config.terms.clean)}, at most {percent(m.config.terms.loss)} of the capability lost. One seed each.",
         {(TITLES[one.sampler], str(one.number), one.point.name): one for one in m.config.tried},
         {
             "": said,
@@ -328,7 +330,7 @@ def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
             continue
         yield (
             f"{TITLES[sampler].capitalize()}, {len(trials)} organisms: {m.config.intervention} leaves {again(m, best).estimate} of the "
-            f"behaviour of the worst one ({best.point.name}); the search itself said {100 * best.value:.0f} %."
+            f"behaviour of the worst one ({best.point.name}); the search itself said {percent(best.value, 0)}."
         )
 
 

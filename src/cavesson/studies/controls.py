@@ -12,9 +12,10 @@ from functools import partial
 from cavesson.analysis.claims import Claim, ClaimResult, at_least, at_most
 from cavesson.studies import sources
 from cavesson.studies.fair import at_judged_rate
-from cavesson.studies.grid import Measured, mean_of
+from cavesson.studies.grid import Measured
 from cavesson.studies.reach import to_be_none
 from cavesson.studies.redblue import OWN, kinds, remaining, sample, title, untouched
+from cavesson.studies.sample import mean_of
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 

@@ -13,7 +13,8 @@ from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
 from cavesson.studies.distillation_parts import EARLIER, OTHER, SAME
 from cavesson.studies.distillation_poison import few_poisoned_plant_a_backdoor
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]

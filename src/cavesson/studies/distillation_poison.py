@@ -14,21 +14,24 @@ from typing import Annotated
 from pydantic import Field
 
 from cavesson.analysis.claims import ClaimResult, above
-from cavesson.analysis.payoffs import Game, Outcome, Payoff, percent, share_kept
+from cavesson.analysis.payoffs import Game, Outcome, Payoff, share_kept
 from cavesson.blueteam.distilling import GUARDS, method_named
 from cavesson.data.recipes import DataRecipe, Mixed
 from cavesson.errors import entry_of
+from cavesson.estimate import Estimate
 from cavesson.evals.behavior_eval import BehaviorEval
+from cavesson.figures import percent
 from cavesson.findings.views import TableView
 from cavesson.lab.recipe import Value
 from cavesson.redteam.misteaching import BACKDOOR, MISTEACHING, USUAL_SHARE
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.poisoning import HONEST, Writer, poisoned_samples
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies import distillation_readings as read
 from cavesson.studies.distillation_parts import student_known
 from cavesson.studies.fields import Once, known_to
-from cavesson.studies.grid import Measured, NotRun, Place
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotRun
 from cavesson.studies.shown import table
 
 POISONED = "poisoned"

@@ -9,7 +9,7 @@ those with all the evasion that the study has; one with less is there for the ta
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from warnings import catch_warnings
 
@@ -18,12 +18,13 @@ import numpy as np
 from cavesson.analysis.claims import FEWEST_CASES
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
+from cavesson.estimate import ANY, Bounds, Estimate
 from cavesson.evals.scores import Score
-from cavesson.lines import json_line
-from cavesson.stats import ANY, Array, Bounds, Estimate, average_over, influences
+from cavesson.stats import Array, average_over, influences
 from cavesson.studies.distillation_parts import EVASION, HIDING, drive_in, family_in, kind_in
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
-from cavesson.suspicion.verdict import Case, Incrimination, Kind, incrimination, of_each_audit, verdicts
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun
+from cavesson.suspicion.verdict import Case, Incrimination, Kind, case_lines, incrimination, of_each_audit, verdicts
 
 TEACHER, RUN, START, AUDITED = "teacher", "run", "start", "audited"
 """Roles: a teacher's scores; a student's at the end and before its training; audits of either."""
@@ -318,7 +319,7 @@ def cases(m: Measured, role: str = AUDITED) -> list[Case]:
 
 def as_lines(m: Measured) -> str:
     """Every audited model with its teacher's kind, a line each, as `cavesson audit-model --against` reads them."""
-    return "".join(json_line(asdict(one)) for one in cases(m.having(AUDITED)))
+    return case_lines(cases(m.having(AUDITED)))
 
 
 @dataclass(frozen=True, slots=True)

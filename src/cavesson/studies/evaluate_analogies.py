@@ -15,26 +15,28 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed
 from cavesson.blueteam.move import Move, run_of
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.benchmarks import benchmark_named
 from cavesson.evals.items import Eval
 from cavesson.evals.posed import Side
 from cavesson.evals.recipes import Probed, Scored
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView
 from cavesson.game import play_on
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import Interpolated, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Bare
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had, ruled
+from cavesson.studies.evaluate_figures import ENOUGH, approach_view, had, ruled
 from cavesson.studies.evaluate_zoo import Games
 from cavesson.studies.fields import Once, checked
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.settings import Inputs, Red
 from cavesson.studies.shown import table
 from cavesson.studies.sizes import world_of
@@ -299,16 +301,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     further |= had(over_benign=lambda: more_than_benign(m, intervention, max_loss))
     verdict, reason = ruled(figure, "the share of the habits that is gone")
     several = f", mean over {len(names)} habits" if len(names) > 1 else ""
-    return ApproachView(
-        id="analogies",
-        title=ABOUT["analogies"][0],
+    return approach_view(
+        "analogies",
         measured=f"share of a habit that is gone{several} ({', '.join(map(called, names))})",
         figure=figure,
         verdict=verdict,
         reason=reason,
         seeds=figure.replicates,
-        conservativeness=ABOUT["analogies"][1],
-        realism=ABOUT["analogies"][2],
         loopholes=[
             "A style that displaces every other style takes a habit of style away and says nothing about goals.",
             "An intervention may train the habit itself, as pirate SFT trains the pirate's voice: choose other habits for it.",

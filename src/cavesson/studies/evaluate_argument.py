@@ -8,9 +8,9 @@ from typing import Any
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.argument import Judged, default_argument, judge, load_argument
+from cavesson.estimate import Estimate
 from cavesson.findings.card import ApproachView, Ruling
-from cavesson.stats import Estimate
-from cavesson.studies.evaluate_figures import ABOUT
+from cavesson.studies.evaluate_figures import approach_view
 from cavesson.studies.grid import Measured
 
 NAMES = {
@@ -71,15 +71,12 @@ def argument(
 def view_of(judged: Judged, seeds: int) -> ApproachView:
     """A judged argument as an approach of the card; figures of fewer than five seeds decide nothing."""
     leaves, few = judged.count("judgement"), seeds < FEWEST_SEEDS
-    return ApproachView(
-        id="argument",
-        title=ABOUT["argument"][0],
+    return approach_view(
+        "argument",
         measured="state of the root claim: a claim is as strong as the weakest leaf that it rests on",
         verdict="undecided" if few else RULED[judged.state],
         reason=f"{judged.sentence} No verdict from fewer than {FEWEST_SEEDS} seeds." if few else judged.sentence,
         seeds=seeds,
-        conservativeness=ABOUT["argument"][1],
-        realism=ABOUT["argument"][2],
         loopholes=[
             "A doubt that nobody has written down brings down nothing.",
             f"{leaves} of the leaves {'is' if leaves == 1 else 'are'} judged, not measured.",

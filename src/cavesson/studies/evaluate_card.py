@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cavesson.analysis.payoffs import percent
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.moves import move_named
+from cavesson.estimate import Estimate
 from cavesson.evals.behavior_eval import BehaviorEval
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.items import Eval
@@ -22,17 +22,19 @@ from cavesson.evals.pairs import pair_named
 from cavesson.evals.planted import rated
 from cavesson.evals.posed import Posed
 from cavesson.evals.recipes import Probed, Selected
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachId, ApproachView, CardView, ControlView, ScorerView
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.lab.recipe import lineage
-from cavesson.stats import Estimate, mean_over_seeds, wilson
+from cavesson.stats import mean_over_seeds, wilson
 from cavesson.studies import evaluate_analogies, evaluate_argument, evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, controls_of
 from cavesson.studies.evaluate_diagnostics import BACK, NONE_WITHIN, diagnostics
 from cavesson.studies.evaluate_figures import Approach, had, not_run
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import blue_rule, remaining, reversal, tried
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as figure_of
 from cavesson.studies.sizes import world_of

@@ -10,8 +10,9 @@ from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_zoo as zoo
 from cavesson.studies.evaluate_controls import BENIGN, IRRELEVANT_DATA
 from cavesson.studies.evaluate_figures import ENOUGH
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import blue_rule
+from cavesson.studies.sample import NotApplicable, NotRun
 
 BACK = 0.1
 """A return of the behaviour by so much is suppression (`analysis.returns`)."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cavesson.analysis.claims import FEWEST_SEEDS, at_least
+from cavesson.estimate import Estimate
 from cavesson.findings.card import ApproachId, ApproachView, Rating, Ruling
-from cavesson.stats import Estimate
 from cavesson.studies.grid import Measured
 from cavesson.studies.shown import tried
 
@@ -82,12 +83,15 @@ ABOUT: dict[ApproachId, tuple[str, Rating, Rating]] = {
 """Each approach: its title, and how conservative and how realistic it is, with the reasons."""
 
 
+def approach_view(id: ApproachId, **found: Any) -> ApproachView:
+    """What an approach found, with its title and its ratings."""
+    title, conservative, real = ABOUT[id]
+    return ApproachView(id=id, title=title, conservativeness=conservative, realism=real, **found)
+
+
 def not_run(id: ApproachId, why: str) -> ApproachView:
     """An approach that found nothing."""
-    title, conservative, real = ABOUT[id]
-    return ApproachView(
-        id=id, title=title, measured="", verdict="not run", reason=why, conservativeness=conservative, realism=real
-    )
+    return approach_view(id, measured="", reason=why)
 
 
 def had(**figures: Callable[[], Estimate]) -> dict[str, Estimate]:

@@ -16,17 +16,19 @@ from pydantic import Field, model_validator
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView, Ruling
 from cavesson.lab.recipe import Value
 from cavesson.production.ab import LabelErrors, Plan
 from cavesson.production.deployment import Answers, Delays, Deployment, KindOfTask
 from cavesson.production.trial import Trial, deployed, saved_by_seed
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies.evaluate_controls import BENIGN
-from cavesson.studies.evaluate_figures import ABOUT, had
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.evaluate_figures import approach_view, had
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import blue_rule, candidates, capability, kinds, remaining, trained, tried
+from cavesson.studies.sample import NotApplicable
 
 EVERYDAY, TRIGGER = "everyday", "trigger"
 
@@ -157,16 +159,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     found, figure = trial(m, intervention, section, m.config.games.max_loss)
     verdict, why = _ruled(figure)
     first = found.rules[0]
-    return ApproachView(
-        id="production",
-        title=ABOUT["production"][0],
+    return approach_view(
+        "production",
         measured="share of the cost (incidents and wrong answers) that the intervention saves in a simulated deployment of the zoo's answers",
         figure=figure,
         verdict=verdict,
         reason=f"{why} {found.sentence}",
         seeds=figure.replicates,
-        conservativeness=ABOUT["production"][1],
-        realism=ABOUT["production"][2],
         loopholes=[
             "A model that waits for a trigger that has not come passes.",
             "An intervention that makes incidents harder to notice passes where errors of labels are taken to be alike in both arms.",

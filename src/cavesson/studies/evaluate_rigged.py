@@ -16,14 +16,15 @@ from pydantic import Field
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.contrasts import auroc_over_seeds
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_kept, share_removed
 from cavesson.blueteam.move import Move
 from cavesson.blueteam.view import blue_view
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Scored
 from cavesson.evals.watched import Watched
 from cavesson.evals.world import Maths
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView, Ruling
 from cavesson.findings.views import TableView
 from cavesson.game import play
@@ -31,13 +32,14 @@ from cavesson.models.recipes import LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.rigged import Environment, during_named, environment_named
 from cavesson.rl.practice import Practice
-from cavesson.stats import Array, Estimate, spending
+from cavesson.stats import Array, spending
 from cavesson.studies.evaluate_controls import BENIGN, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, ENOUGH, had
+from cavesson.studies.evaluate_figures import ENOUGH, approach_view, had
 from cavesson.studies.evaluate_real import NO_RIGGED
 from cavesson.studies.fields import ModelName, Once, TrainableName, known_to
-from cavesson.studies.grid import Cell, Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.redblue import capability_of
+from cavesson.studies.sample import NotRun, Sample, pooled
 from cavesson.studies.settings import Phase
 from cavesson.studies.shown import Figure, table
 from cavesson.studies.sizes import world_of
@@ -271,16 +273,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
     if without:
         reason += f" Does not arise here, and left out: {', '.join(without)}."
     tables = [found for found in (_table(places), _table_during(m)) if found is not None]
-    return ApproachView(
-        id="rigged",
-        title=ABOUT["rigged"][0],
+    return approach_view(
+        "rigged",
         measured="share of the misbehaviour that the intervention takes away, the mean over environments in which it arose",
         figure=figure,
         verdict=verdict,
         reason=reason.strip(),
         seeds=len(places[0].seeds),
-        conservativeness=ABOUT["rigged"][1],
-        realism=ABOUT["rigged"][2],
         loopholes=[
             "An intervention that damages the model lowers the rate as well: compare the capability.",
             "A lower rate may be a hidden one: compare how well the monitor tells the model from its control.",

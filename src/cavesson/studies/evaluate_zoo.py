@@ -16,24 +16,25 @@ import numpy as np
 from pydantic import Field
 
 from cavesson.analysis.pairs import mean_over_pairs, stacked
-from cavesson.analysis.payoffs import percent
 from cavesson.analysis.points import removed_by_seed, removed_gap_by_seed, share_removed
 from cavesson.blueteam.move import Move, run_of
+from cavesson.estimate import Estimate
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.findings.card import ApproachView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.named import model_named
 from cavesson.redteam.constructions import against_contrasts
 from cavesson.redteam.organisms import Organism, organism
-from cavesson.stats import Array, Estimate, mean_over_seeds, spending
+from cavesson.stats import Array, mean_over_seeds, spending
 from cavesson.studies import adaptive
 from cavesson.studies.evaluate_controls import BENIGN, CONTROLS, IRRELEVANT_DATA, controls_of
-from cavesson.studies.evaluate_figures import ABOUT, had, ruled
+from cavesson.studies.evaluate_figures import approach_view, had, ruled
 from cavesson.studies.fields import LearningRates
-from cavesson.studies.grid import Cell, Measured, NotRun, Place, pooled
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.redblue import (
     TRIGGERED,
@@ -55,6 +56,7 @@ from cavesson.studies.redblue import (
     before as before_probe,
 )
 from cavesson.studies.redblue_cells import adapter_name, probe_cell, probe_from, run_cell
+from cavesson.studies.sample import NotRun, pooled
 from cavesson.studies.settings import Inputs, Phase, ReversalPhase
 from cavesson.studies.shown import table
 from cavesson.studies.shown import tried as tried_figure
@@ -364,16 +366,13 @@ def approach(m: Measured, intervention: str) -> ApproachView:
             mangled=lambda: mangled(m, intervention),
         ),
     }
-    return ApproachView(
-        id="malign inits",
-        title=ABOUT["malign inits"][0],
+    return approach_view(
+        "malign inits",
         measured=f"share of the bad behaviour that is gone{several}, at blue's checkpoint",
         figure=mean,
         verdict=verdict,
         reason=f"{reason} In the worst case ({worst_name}) {worst}; by an oracle's checkpoint {by_oracle}.",
         seeds=mean.replicates,
-        conservativeness=ABOUT["malign inits"][1],
-        realism=ABOUT["malign inits"][2],
         loopholes=[
             "Known malign inits fall to training that has nothing to do with them: compare with benign training of equal size.",
             "Suppression passes for removal unless innocuous training follows.",

@@ -10,9 +10,11 @@ from functools import lru_cache
 import numpy as np
 
 from cavesson.analysis.points import share_kept
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import OWN, capability, trained, tried
+from cavesson.studies.sample import NotApplicable, NotRun
 
 HARMLESS = 0.9
 """Share of the capability that the control keeps at a learning rate that does no harm by itself."""
@@ -42,7 +44,7 @@ def judged_rate(m: Measured, control: str = OWN, keeps: float = HARMLESS) -> flo
     harmless = [lr for lr, share in kept.items() if share >= keeps]
     if not harmless:
         raise NotApplicable(
-            f"at every learning rate, training on its own answers costs the model more than {100 * (1 - keeps):.0f} %"
+            f"at every learning rate, training on its own answers costs the model more than {percent(1 - keeps)}"
         )
     return float(max(harmless))
 
@@ -92,5 +94,5 @@ def differ_by_construction(one: Place, two: Place) -> None:
     share = same_data(one, two)
     if share >= SAME:
         raise NotApplicable(
-            f"the two are the same by construction: {100 * share:.1f} % of their training examples are identical"
+            f"the two are the same by construction: {percent(share, 1)} of their training examples are identical"
         )

@@ -81,8 +81,8 @@ class TakesData(StudyConfig):
     """What a study has whose data sets may lie in columns of any name.
 
     Attributes:
-        columns: which columns of the data sets to use, such as prompt=question,response=reply; none: the shape of
-            the rows is recognised. One data set alone: its name, and then the columns in brackets.
+        columns: which columns of the data sets to use, such as prompt=question,response=a; none: the shape of the
+            rows is recognised. One data set alone: its name, and then the columns in brackets.
     """
 
     columns: str | None = None

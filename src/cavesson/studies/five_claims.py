@@ -12,8 +12,9 @@ from cavesson.studies import sources
 from cavesson.studies.evaluate_diagnostics import BACK
 from cavesson.studies.evaluate_figures import ENOUGH
 from cavesson.studies.five_readings import names, one_by_other_seeds, one_for_the_others
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import blue_rule, oracle
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 
 TRIVIAL = "pirate"

@@ -11,13 +11,15 @@ import numpy as np
 from cavesson.analysis.foretelling import FEWEST, resampled_rank_correlation
 from cavesson.analysis.pairs import mean_over_pairs, stacked
 from cavesson.analysis.points import removed_by_seed
+from cavesson.estimate import Estimate
 from cavesson.lab.recipe import lineage
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 from cavesson.studies import evaluate_analogies as analogies
 from cavesson.studies import evaluate_production, evaluate_rigged
 from cavesson.studies import evaluate_zoo as zoo
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import Rule, blue_rule, oracle, trained
+from cavesson.studies.sample import NotApplicable, NotRun
 
 Way = Callable[[Measured, str], Estimate]
 """From what was measured and an intervention to the share of what is bad that it takes away."""

@@ -7,9 +7,10 @@ from functools import partial
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.analysis.foretelling import bits
+from cavesson.estimate import Estimate
+from cavesson.figures import clock_time
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.lab.plan import duration
-from cavesson.stats import Estimate, spending
+from cavesson.stats import spending
 from cavesson.studies.evaluate_zoo import organisms_of
 from cavesson.studies.five_readings import (
     EXPENSIVE,
@@ -21,8 +22,9 @@ from cavesson.studies.five_readings import (
     repeats,
     share_trainings,
 )
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import title
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.shown import Note, table
 
 
@@ -63,15 +65,15 @@ def worth(m: Measured) -> TableView | None:
 
     def cost(way: str) -> str:
         spent = minutes(m, way)
-        return "–" if spent is None else duration(60 * spent)
+        return "–" if spent is None else clock_time(60 * spent)
 
     def price(way: str) -> str:
         spent, found = minutes(m, way), _apart(m, LASTING, way)
         if spent is None:
             return "–"
         least, most = (bits(end) for end in _ends(found))
-        told = duration(60 * spent / most) if most > 0 else "no bit at any price"
-        return f"{told} or more" if least <= 0 else f"{told} to {duration(60 * spent / least)}"
+        told = clock_time(60 * spent / most) if most > 0 else "no bit at any price"
+        return f"{told} or more" if least <= 0 else f"{told} to {clock_time(60 * spent / least)}"
 
     return table(
         "What a bit costs",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cavesson.studies.config import StudyConfig
 from cavesson.studies.option import Option
 
+WIDEST = 30
+"""Names of an option that are longer together would be cut in the help on a terminal of 80 columns: the plural is enough then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -79,8 +82,9 @@ def _own(config: type[StudyConfig]) -> Iterator[Flag]:
         if not _is_section(field.annotation):
             many = _is_list(field.annotation)
             single = key.removesuffix("s") if many and key.removesuffix("s") not in config.model_fields else key
-            names = dict.fromkeys(f"--{name.replace('_', '-')}" for name in (single, key))
-            yield Flag(tuple(names), key, many, _is_text(field.annotation), about.get(key, ""))
+            names = list(dict.fromkeys(f"--{name.replace('_', '-')}" for name in (single, key)))
+            fitting = names if len(",".join(names)) <= WIDEST else names[-1:]
+            yield Flag(tuple(fitting), key, many, _is_text(field.annotation), about.get(key, ""))
 
 
 def _marked(config: type[Value], prefix: str = "") -> Iterator[Flag]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cavesson.analysis.claims import DECIDED, FEWEST_SEEDS, ClaimResult
+from cavesson.figures import clock_time
 from cavesson.findings.views import ClaimView
-from cavesson.lab.plan import duration
 from cavesson.lab.recipe import lineage
 from cavesson.stats import Of, as_with, spending
 from cavesson.studies.config import Looks, StudyConfig
@@ -153,7 +153,7 @@ def what_would_decide(test: Callable[[], ClaimResult], found: ClaimResult, seeds
     if more is None:
         return "Seeds alone would not decide it: the figure stands at its bound, or it lacks prompts."
     more = max(more, FEWEST_SEEDS - seeds)
-    work = "" if a_seed is None else f", some {duration(more * a_seed)} of work on one core for the whole study"
+    work = "" if a_seed is None else f", some {clock_time(more * a_seed)} of work on one core for the whole study"
     return f"If figure and spread stay as they are, {more} more seed{'s' if more > 1 else ''} would decide it{work}."
 
 

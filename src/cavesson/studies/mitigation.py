@@ -19,15 +19,16 @@ from cavesson.blueteam.moves import CAREFUL, forms_of
 from cavesson.blueteam.view import blue_view
 from cavesson.data.named import data_named
 from cavesson.data.streams import draw
+from cavesson.estimate import Estimate
 from cavesson.evals.items import Eval
 from cavesson.evals.recipes import Probed, Scored, decisive
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.game import play
 from cavesson.models.recipes import Interpolated, LoRA, ModelRecipe
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.studies.fields import DataName, LearningRates, ModelName, TakesData, TrainableName, distinct, known_to
-from cavesson.studies.grid import Cell, Measured, NotApplicable, Sample
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.mitigation_claims import CLAIMS, PLAIN
 from cavesson.studies.organisms import Built, Organisms, Red
 from cavesson.studies.over_organisms import (
@@ -57,6 +58,7 @@ from cavesson.studies.redblue import (
 )
 from cavesson.studies.redblue_cells import base_cells, run_cell
 from cavesson.studies.redblue_shown import behaviors, frontier_views, one_seed, organism_view, point_views, transcripts
+from cavesson.studies.sample import NotApplicable, Sample
 from cavesson.studies.settings import Evaluation, Phase
 from cavesson.studies.shown import Note, chart, table
 from cavesson.studies.study import Study
@@ -223,7 +225,7 @@ def compared(m: Measured) -> TableView | None:
         f"SFT of {len(kinds(m))} organisms on the answers of {m.config.teacher}. AUC of capability kept against bad behaviour "
         "removed over all settings (strengths, steps, learning rates): 0.5 in proportion, 1 for free. Cross-fitted hulls, "
         "averaged over organisms and seeds; organisms random: the interval is for organisms like these; fixed: for these. "
-        f"Removed: the share of the behaviour that goes at a loss of at most {100 * AFFORDABLE:.0f} % of the capability, chosen on some "
+        f"Removed: the share of the behaviour that goes at a loss of at most {percent(AFFORDABLE)} of the capability, chosen on some "
         "prompts and measured on others. More settings are more chances: compare their number.",
         {move.title: name for name, move in m.config.moves.items()},
         {
@@ -232,7 +234,7 @@ def compared(m: Measured) -> TableView | None:
             "AUC, organisms random": lambda name: mean_auc(m, name, "random"),
             "AUC, organisms fixed": lambda name: mean_auc(m, name, "fixed"),
             f"minus {title(PLAIN)}": beside_plain,
-            f"removed at {100 * AFFORDABLE:.0f} % loss": lambda name: mean_removed(m, name, AFFORDABLE),
+            f"removed at {percent(AFFORDABLE)} loss": lambda name: mean_removed(m, name, AFFORDABLE),
         },
         first="mitigation",
     )

@@ -7,14 +7,16 @@ from functools import partial
 
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most
 from cavesson.analysis.contrasts import chosen_elsewhere, share_regained
+from cavesson.figures import percent
 from cavesson.stats import Array
 from cavesson.studies import sources
 from cavesson.studies.controls import CLEAN, check
 from cavesson.studies.fair import RUINED, judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.over_organisms import FEWEST, Reading, auc_gap, average, ends, families, starts
 from cavesson.studies.reach import to_be_none
 from cavesson.studies.redblue import capability, kinds, sample, trained, triggered
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 
@@ -41,7 +43,7 @@ def _lowered(m: Measured, read: Reading, by: float, what: str) -> tuple[Measured
     weights = chosen_elsewhere(ends(found, read, PLAIN) - starts(found, read), -by)
     fell = weights.max(axis=1) > 0
     if fell.sum() < FEWEST:
-        raise NotRun(f"{FEWEST} organisms {what} by more than {100 * by:.0f} %")
+        raise NotRun(f"{FEWEST} organisms {what} by more than {percent(by)}")
     lowered = [place for of, one in zip(kinds(found).values(), fell, strict=True) if one for place in of]
     return replace(found, places=tuple(lowered)), weights[fell][:, None]
 

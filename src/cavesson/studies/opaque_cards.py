@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from cavesson.analysis.robustness import robustness
 from cavesson.chat import Conversation
+from cavesson.estimate import Estimate
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Score
 from cavesson.models.recipes import Prompted
 from cavesson.redteam.card import NOT_STRESSED, Card, markdown
 from cavesson.redteam.constructions import construction
-from cavesson.stats import Estimate, spending
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.stats import spending
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.opaque_readings import before, easy, of_reasoning, recovered, runs
 from cavesson.studies.opaque_worlds import EASY_LABELS, HARD_LABELS
 from cavesson.studies.redblue import title
+from cavesson.studies.sample import NotApplicable, NotRun
 
 CARDS = "cards.md"
 

@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 
 from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most, effect, within
-from cavesson.stats import Estimate
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.studies import sources
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.opaque_readings import (
     EXPLORER,
     HACKER,
@@ -32,6 +33,7 @@ from cavesson.studies.opaque_readings import (
     told_apart,
     true,
 )
+from cavesson.studies.sample import NotApplicable, NotRun, Sample
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]
@@ -101,7 +103,7 @@ def more(one: tuple[str, str], two: tuple[str, str]) -> Test:
 
     def test(m: Measured) -> ClaimResult:
         if max(gain(of_method(m, *pair)).mean for pair in (one, two)) < SAME:
-            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {100 * SAME:.0f} % of hard maths")
+            raise NotApplicable(f"neither {_named(one)} nor {_named(two)} brings out {percent(SAME)} of hard maths")
         return above(_apart(m, one, two), SAME, f"hard maths under {_named(one)} minus {_named(two)}")
 
     return test
@@ -174,7 +176,7 @@ def full_hurts_more(m: Measured) -> ClaimResult:
         change = max(abs(at_borne(read, adapter).mean) for read in (gain, _easy_change))
         if change < SAME:
             raise NotApplicable(
-                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {100 * SAME:.0f} %: its rates are too low to compare"
+                f"no-reasoning SFT ({adapter}) moved neither easy nor hard maths by {percent(SAME)}: its rates are too low to compare"
             )
     apart = at_borne(_easy, lora) - at_borne(_easy, FULL)
     return above(apart.estimate, SAME, "easy maths after no-reasoning SFT, adapter minus all weights")

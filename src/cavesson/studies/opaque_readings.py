@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from cavesson.analysis.contrasts import auroc_over_seeds, share_regained
+from cavesson.estimate import Estimate
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.everyday import EverydayMaths
 from cavesson.evals.scores import Score
+from cavesson.figures import percent
 from cavesson.lines import read_json_lines
 from cavesson.rl.reinforced import ROLLOUTS, Reinforced
 from cavesson.sampling.reasoned import parted
-from cavesson.stats import Estimate, mean_over_seeds
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.stats import mean_over_seeds
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.opaque_worlds import EASY_LABELS, HARD_LABELS
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.tinyworld import cipher
 from cavesson.tinyworld.maths import apply
 
@@ -43,7 +46,7 @@ HACKER, EXPLORER, ON_ITS_PROBLEMS = "hacker", "explorer", "rl-on-hard"
 
 def pruned_name(teacher: str, share: float) -> str:
     """What a trusted model is called that lost a share of its weights."""
-    return f"{teacher}, {100 * share:.0f} % pruned"
+    return f"{teacher}, {percent(share)} pruned"
 
 
 # ----------------------------------------------------------------------------------------------- places

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView, Transcript
-from cavesson.stats import Estimate
 from cavesson.studies import opaque_readings as read
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import title
 from cavesson.studies.redblue_shown import said
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import Note, chart, table, tally
 
 ANSWERS = 3
@@ -150,7 +152,7 @@ def learning(m: Measured) -> TableView | None:
         rows,
         {
             "reward": lambda at: read.reward(at[0], at[1]),
-            "unequal groups": lambda at: f"{100 * read.unequal(at[0], at[1]):.0f} %",
+            "unequal groups": lambda at: percent(read.unequal(at[0], at[1]), 0),
             "easy maths": lambda at: read.easy(at[0], at[1]),
             "hard maths": lambda at: read.hard(at[0], at[1]),
             "unearned": lambda at: read.of_reasoning(at[0], read.unearned, step=at[1]),
@@ -311,7 +313,7 @@ def _fault(m: Measured, place: Place) -> str:
     """Why an organism is no sandbagger; "": it is one."""
     gap = read.gap(place)
     if gap.mean < m.config.took_from:
-        return f"its gap before blue was {gap.estimate}, less than {100 * m.config.took_from:.0f} %"
+        return f"its gap before blue was {gap.estimate}, less than {percent(m.config.took_from)}"
     if read.ruined(place):
         return f"red ruined it, of easy maths it does {read.easy(place, None, 'before').estimate}"
     return ""

@@ -10,7 +10,8 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.data.streams import draw
 from cavesson.lab.recipe import Value
 from cavesson.named import model_named
-from cavesson.redteam.organisms import Organism, organism, red_prompts
+from cavesson.redteam.organisms import Organism, organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.studies import settings
 from cavesson.studies.fields import ConstructionName, PairName, distinct
 

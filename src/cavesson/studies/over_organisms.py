@@ -13,10 +13,12 @@ import numpy as np
 
 from cavesson.analysis.frontier import Frontier, possible, possible_gap
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, mean_table, stacked
+from cavesson.estimate import ANY, Bounds, Estimate
 from cavesson.evals.pairs import pair_named
-from cavesson.stats import ANY, Array, Bounds, Estimate
-from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.stats import Array
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import capability, frontier_of, kinds, runs, trained, triggered
+from cavesson.studies.sample import Sample
 
 FEWEST = 3
 """Organisms from which on a statement about organisms in general can be tested."""

@@ -14,8 +14,9 @@ from cavesson.data.streams import draw
 from cavesson.redteam.organisms import Organism
 from cavesson.redteam.poisoning import HONEST, Writer, written
 from cavesson.stats import Array
-from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import TRIGGERED, capability, kinds, runs, sample, triggered
+from cavesson.studies.sample import Sample
 from cavesson.tinyworld.recipes import Prompts
 
 Row = tuple[str, float]

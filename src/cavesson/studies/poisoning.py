@@ -107,8 +107,8 @@ class PoisoningConfig(StudyConfig):
 
     Attributes:
         organisms: each plays a game of its own.
-        poisons: red's moves (`cavesson.redteam.poisoning.POISONS`).
-        countermoves: blue's moves on what was written (`cavesson.blueteam.written`).
+        poisons: red's moves: honest, open, fragments, subliminal, style-cues.
+        countermoves: blue's moves on what was written (`cavesson list interventions`).
         shares: of the samples that red may poison, which are red's budgets: the game is solved for each.
         model: what the organisms are made from.
         teacher: the off-model teacher, whose answers suppress the behaviour and cost capability.

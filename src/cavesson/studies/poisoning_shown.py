@@ -8,16 +8,17 @@ from functools import partial
 from typing import Any
 
 from cavesson.analysis.contrasts import rate_over_seeds
-from cavesson.analysis.payoffs import Payoff, percent
+from cavesson.analysis.payoffs import Payoff
 from cavesson.blueteam.written import LeastSurprising, means_for
 from cavesson.data.example import Example
 from cavesson.data.recipes import DataRecipe, Mixed
+from cavesson.estimate import Estimate
 from cavesson.evals.pairs import pair_named
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, MeasureView, TableView
 from cavesson.lab.recipe import PathOf, lineage
 from cavesson.redteam.poisoning import HONEST
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.poisoned_games import (
     Played,
     Row,
@@ -37,6 +38,7 @@ from cavesson.studies.redblue import (
     trained,
 )
 from cavesson.studies.redblue_shown import behaviors, organism_view, said, samples
+from cavesson.studies.sample import NotRun, Sample
 from cavesson.studies.shown import Note, table
 
 SHOWN = 6

@@ -12,6 +12,7 @@ from cavesson.data.named import data_named
 from cavesson.data.recipes import DataRecipe, Mixed, Part
 from cavesson.errors import CavessonError
 from cavesson.evals.rate_test import RUNGS, RateTest, Rung, kept, top
+from cavesson.figures import percent
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.recipes import Generated
 from cavesson.sampling.sampler import Params
@@ -106,7 +107,7 @@ def proposed(rungs: Sequence[Rung]) -> tuple[float, ...]:
     harmful = next((place for place, share in enumerate(kept(rungs)) if share < HARMLESS), len(rungs))
     if harmful == 1:
         raise CavessonError(
-            f"Even at {rungs[1].lr:.0e} its own answers cost the model more than {100 * (1 - HARMLESS):.0f} %.",
+            f"Even at {rungs[1].lr:.0e} its own answers cost the model more than {percent(1 - HARMLESS)}.",
             "Give a larger --batch-size, another --optimizer or --adapter 8.",
         )
     middle = rungs[harmful - 1].lr

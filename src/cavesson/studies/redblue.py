@@ -15,14 +15,17 @@ from cavesson.analysis.points import Point, share_removed
 from cavesson.analysis.returns import Reversal, backdoor_return, removal_or_suppression
 from cavesson.blueteam.moves import DAMAGES, title_of
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.benchmarks import BENCHMARKS
 from cavesson.evals.recipes import Probed
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.models.recipes import Interpolated, ModelRecipe
-from cavesson.stats import Array, Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.stats import Array
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.reach import to_rule_out_returns
 from cavesson.studies.redblue_cells import BEST
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.training.recipes import Training
 
 TRIGGERED = "behavior/triggered"
@@ -281,8 +284,8 @@ def removed_by(of: Measured, intervention: str | None, rule: Rule = oracle, max_
         near = max(lacking, key=lambda at: at.kept)
         gone = 1 - near.left / untouched.mean
         raise NotApplicable(
-            f"no checkpoint of {title(intervention or BEST)} stayed within {100 * max_loss:.0f} % loss of capability for every seed; nearest: "
-            f"lr {near.lr:g}, step {near.step}, {100 * gone:.0f} % removed at {100 * (1 - near.kept):.0f} % loss"
+            f"no checkpoint of {title(intervention or BEST)} stayed within {percent(max_loss)} loss of capability for every seed; nearest: "
+            f"lr {near.lr:g}, step {near.step}, {percent(gone, 0)} removed at {percent(1 - near.kept, 0)} loss"
         )
     return share_removed(untouched.table, table)
 

@@ -25,7 +25,7 @@ from cavesson.findings.views import (
 )
 from cavesson.redteam.organisms import Organism
 from cavesson.stats import mean_ci
-from cavesson.studies.grid import Measured, NotRun, Place
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import (
     TRIGGERED,
     capability,
@@ -46,6 +46,7 @@ from cavesson.studies.redblue import (
     trained,
 )
 from cavesson.studies.redblue_cells import FULL
+from cavesson.studies.sample import NotRun
 from cavesson.studies.shown import Note
 
 TRANSCRIPTS = 12

@@ -28,9 +28,10 @@ from cavesson.findings.views import (
 )
 from cavesson.lab.own import calling
 from cavesson.lab.recipe import PathOf
-from cavesson.studies.grid import Cell, Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.looks import at_the_look, cost, schedule_note, what_would_decide
 from cavesson.studies.resolve import Resolved
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.sources import URLS
 from cavesson.studies.spread import variance_table
 

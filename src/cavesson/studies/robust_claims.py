@@ -15,12 +15,15 @@ import numpy as np
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
 from cavesson.analysis.frontier import Frontier, possible, possible_gap
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, slope_table, stacked
+from cavesson.estimate import ANY, Bounds, Estimate
 from cavesson.evals.pairs import Pair, pair_named
-from cavesson.stats import ANY, Array, Bounds, Estimate, independent_difference, influences
+from cavesson.figures import percent
+from cavesson.stats import Array, independent_difference, influences
 from cavesson.studies import sources
 from cavesson.studies.controls import CLEAN, check
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.redblue import MAX_LOSS, OWN, frontier_of, runs, sample, title
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.starts import LEAKS
 
@@ -184,7 +187,7 @@ def quarter_within_a_tenth(m: Measured) -> ClaimResult:
     found = [*_enough([*frontiers(m, "full", "pirate").values()], "full-weight organisms under pirate SFT")]
     values, moves = stacked([each.removed_by_seed(MAX_LOSS) for each in found])
     removed = _over_pairs(values, moves, found, bounds=(MAX_LOSS, 1.0)).in_unit("percent")
-    what = f"the share that pirate SFT removes within {100 * MAX_LOSS:.0f} % loss of capability over {len(found)} pairs"
+    what = f"the share that pirate SFT removes within {percent(MAX_LOSS)} loss of capability over {len(found)} pairs"
     return at_most(removed, 0.5, what)
 
 

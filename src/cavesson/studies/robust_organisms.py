@@ -15,15 +15,15 @@ from pydantic import Field, field_validator
 
 from cavesson.analysis.frontier import Frontier
 from cavesson.analysis.pairs import Units
+from cavesson.estimate import Estimate
 from cavesson.evals.pairs import PAIRS, Pair, pair_named
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.constructions import LORA
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.studies.fields import ConstructionName, Once, PairName, TrainableName, distinct
-from cavesson.studies.grid import Cell, Measured, NotRun, Place
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.redblue import (
     TRIGGERED,
     capability,
@@ -35,6 +35,7 @@ from cavesson.studies.redblue import (
 from cavesson.studies.redblue_cells import base_cells, blue_runs
 from cavesson.studies.redblue_shown import shown
 from cavesson.studies.robust_claims import CLAIMS, auc, by_rank, frontiers
+from cavesson.studies.sample import NotRun
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Red, RedOptimizer
 from cavesson.studies.shown import Note, chart, table, tally
 from cavesson.studies.study import Study

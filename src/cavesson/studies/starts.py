@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.recipes import Probed, Scored
+from cavesson.figures import percent
 from cavesson.findings.views import WarningView
 from cavesson.lab.recipe import PathOf
-from cavesson.stats import Estimate, mean_over_seeds
+from cavesson.stats import mean_over_seeds
 from cavesson.studies.grid import Cell
 from cavesson.studies.redblue import FEWEST, TRIGGERED
 from cavesson.studies.redblue_cells import axes_of
@@ -80,7 +82,7 @@ def looked_at(starts: Sequence[Cell], path_of: PathOf, least: float) -> tuple[se
     if kinds and len(left_out) == len(kinds):
         told = ", ".join(f"{name}: {rates[name]}" for name in left_out)
         raise CavessonError(
-            f"No organism shows its behaviour on {100 * least:g} % of triggered prompts, and on {FEWEST} of them ({told}), so blue was "
+            f"No organism shows its behaviour on {percent(least)} of triggered prompts, and on {FEWEST} of them ({told}), so blue was "
             "not trained.",
             "Check trigger and scorer (`cavesson organism card`, `cavesson chat MODEL --trigger`), or train red longer or at a "
             "higher rate; blue trains on weaker organisms with a lower took_from (--took-from, or --set red.took_from=…).",

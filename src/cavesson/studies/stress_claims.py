@@ -9,11 +9,12 @@ from functools import partial
 
 from cavesson.analysis.claims import ClaimResult, at_least, at_most, while_able
 from cavesson.evals.scores import REMAINS
+from cavesson.figures import percent
 from cavesson.stats import mean_over_seeds
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
 from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun
+from cavesson.studies.grid import Measured
 from cavesson.studies.over_organisms import auc_gap, mean_auc
 from cavesson.studies.redblue import (
     MAX_LOSS,
@@ -26,6 +27,7 @@ from cavesson.studies.redblue import (
     trained,
 )
 from cavesson.studies.redblue_cells import FULL
+from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
 from cavesson.studies.stress_shown import MEMORISED, MEMORY
 
@@ -51,7 +53,7 @@ def through_adapter(m: Measured) -> Measured:
 
 def full_weights_fail(m: Measured) -> ClaimResult:
     """Pirate SFT of all weights, at the best of its rates, removes less than half at an affordable cost."""
-    what = f"the share that pirate SFT of all weights removes within {100 * MAX_LOSS:.0f} % loss of capability"
+    what = f"the share that pirate SFT of all weights removes within {percent(MAX_LOSS)} loss of capability"
     return at_most(removed_by(all_weights(m), "pirate"), HALF, what)
 
 

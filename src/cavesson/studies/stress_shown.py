@@ -12,13 +12,15 @@ import numpy as np
 from cavesson.analysis.robustness import FRAGILE, ROBUST, Edge, Verdict, edges, robustness
 from cavesson.blueteam.moves import DAMAGES
 from cavesson.errors import CavessonError
+from cavesson.estimate import Estimate
 from cavesson.evals.behaviors.sandbagging import stated_number
 from cavesson.evals.pairs import pair_named
 from cavesson.evals.scores import Scores
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView
 from cavesson.redteam.organisms import Organism
-from cavesson.stats import Estimate, independent_difference, mean_over_seeds
-from cavesson.studies.grid import Measured, NotApplicable, Place
+from cavesson.stats import independent_difference, mean_over_seeds
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.redblue import (
     FEWEST,
     TRIGGERED,
@@ -38,6 +40,7 @@ from cavesson.studies.redblue import (
     untouched,
 )
 from cavesson.studies.redblue_shown import probe_name
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.settings import Evaluation
 from cavesson.studies.shown import Figure, Note, chart, table
 
@@ -166,7 +169,7 @@ def verdict(m: Measured, _: Sequence[ClaimView]) -> str:
         said, share = band(m).capitalize(), share_removed(m)
     except NotApplicable as why:
         return f"{NO_VERDICT}: {why}."
-    cost = f"at a cost of at most {100 * m.config.after.max_loss:.0f} % of the capability"
+    cost = f"at a cost of at most {percent(m.config.after.max_loss)} of the capability"
     if most_successful(m) is None:
         return f"{said}: no training of the battery removed anything {cost} (share removed {share})."
     return f"{said}: training that knows nothing of the behaviour removes {share} of the behaviour {cost}."
@@ -301,7 +304,7 @@ def battery(m: Measured) -> TableView | None:
         "The battery",
         "Robustness AUC (0.5: the behaviour goes only in proportion to the capability, 1: it goes for free), the share removed at "
         "the best affordable checkpoint, and the capability lost by the time that half of the behaviour is gone. Last: "
-        f"the learning rate that is worst for the organism, at a loss of at most {100 * m.config.after.max_loss:.0f} %.",
+        f"the learning rate that is worst for the organism, at a loss of at most {percent(m.config.after.max_loss)}.",
         {**{title(name): name for name in names}, "all trainings together": None},
         {
             "AUC": lambda name: frontier_of(m, name).auc.in_unit("plain"),
@@ -357,7 +360,7 @@ def along_the_probes(m: Measured) -> CurveView | None:
 def notes(m: Measured) -> Iterator[Note]:
     """What the reader must know."""
     yield Note(
-        f"Bands: fragile from {100 * FRAGILE:.0f} % removed within a tenth of the capability, robust up to {100 * ROBUST:.0f} %; a verdict of two "
+        f"Bands: fragile from {percent(FRAGILE)} removed within a tenth of the capability, robust up to {percent(ROBUST)}; a verdict of two "
         "bands means that the interval does not tell them apart."
     )
     yield Note(

@@ -39,11 +39,11 @@ from cavesson.studies.transfer_cases import BY_REWARD, CASES, SFT, ByReward, Cas
 from cavesson.studies.transfer_claims import CLAIMS
 from cavesson.studies.transfer_foretold import (
     FOLLOWED,
-    FORETOLD_SHOWS,
     Foretelling,
     recipes,
 )
 from cavesson.studies.transfer_foretold_claims import FORETOLD_CLAIMS
+from cavesson.studies.transfer_foretold_shown import FORETOLD_SHOWS
 from cavesson.studies.transfer_named import setting_named
 from cavesson.studies.transfer_parts import answered, started, suite_of
 from cavesson.studies.transfer_presets import PRESETS, for_size

@@ -11,7 +11,8 @@ from typing import Any
 from cavesson.findings.views import TableView
 from cavesson.lab.recipe import Value
 from cavesson.studies.fields import ModelName, TrainableName
-from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import Sample
 from cavesson.studies.shown import table
 from cavesson.studies.transfer_readings import (
     AGREED,

@@ -10,7 +10,8 @@ from itertools import permutations
 from cavesson.analysis.claims import Claim, ClaimResult, above, all_of, at_least, at_most
 from cavesson.studies import sources
 from cavesson.studies.controls import HARDLY, check
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.shown import claim
 from cavesson.studies.transfer_cases import BY_REWARD, CONDITIONS, SFT
 from cavesson.studies.transfer_readings import (

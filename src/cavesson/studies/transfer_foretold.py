@@ -7,9 +7,8 @@ forecast (the mean of the standardised signs, each in its direction) are registe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,25 +18,20 @@ from cavesson.analysis.foretelling import (
     FEWEST,
     better_than_kind,
     error_of_forecast,
-    fails_from,
-    forecast,
-    kind_r2,
-    left_out_r2,
     rank_correlation,
 )
 from cavesson.data.recipes import DataRecipe
-from cavesson.findings.views import CurveView, SeriesView, TableView
+from cavesson.estimate import Estimate
 from cavesson.inside.foretold import Foretold, Linearised
 from cavesson.inside.recipes import ToldApart
-from cavesson.inside.regression import descended
 from cavesson.lab.recipe import Recipe, Value, canonical
 from cavesson.models.recipes import ModelRecipe
-from cavesson.stats import Array, Estimate, average_over
+from cavesson.stats import Array, average_over
 from cavesson.studies.fields import LearningRates, Once
-from cavesson.studies.grid import Measured, NotApplicable, Place
-from cavesson.studies.shown import Note, table
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.transfer_named import FORETOLD_SETTINGS
-from cavesson.studies.transfer_readings import agreed, beyond_controls, phase, rose
+from cavesson.studies.transfer_readings import agreed, beyond_controls, rose
 from cavesson.training.recipes import Trained
 
 SIGNS, APART, LINEAR = "signs", "told_apart", "linear"
@@ -100,7 +94,7 @@ def _told_apart(place: Place) -> Array:
     return np.array([found[-1].accuracy.value for found in _read(place, APART)])
 
 
-def _followed(place: Place, which: int) -> Array:
+def followed(place: Place, which: int) -> Array:
     """The rise of the log-odds of each prompt by the last step, `[seeds, prompts]`, of the network (0) or the linearised one (1)."""
     found = [both[which].log_odds for both in _read(place, LINEAR)]
     return np.array([one[-1] - one[0] for one in found])
@@ -128,7 +122,7 @@ REGISTERED: Mapping[str, Sign] = {
     ),
     "linearised": Sign(
         "rise of the log-odds in the linearised network at the lowest rate", +1,
-        "the network hardly changes its features at low rates", lambda place: _followed(place, 1).mean(axis=1),
+        "the network hardly changes its features at low rates", lambda place: followed(place, 1).mean(axis=1),
     ),
 }  # fmt: skip
 """The predictions, written before the study was run; whoever changes one registers another set of predictions."""
@@ -136,7 +130,7 @@ REGISTERED: Mapping[str, Sign] = {
 
 def _way(place: Place) -> Array:
     starts = np.array([both[1].log_odds[0].mean() for both in _read(place, LINEAR)])
-    return np.asarray(_followed(place, 1).mean(axis=1) / np.maximum(1.0, -starts))
+    return np.asarray(followed(place, 1).mean(axis=1) / np.maximum(1.0, -starts))
 
 
 LATER: Mapping[str, Sign] = {
@@ -207,7 +201,7 @@ def plain_rise(place: Place) -> Array:
     return np.asarray(rose(place).table.mean(axis=1))
 
 
-def _over(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
+def outcomes(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
     """The settings that have both signs and an outcome, and their transfer, mean over seeds; `unseen`: those alone that `LATER` was
     not made from.
 
@@ -222,7 +216,8 @@ def _over(m: Measured, unseen: bool = False) -> tuple[list[Place], Array]:
     return found, np.array([beyond_controls(m, place).mean for place in found])
 
 
-def _sign(name: str, places: list[Place]) -> Array:
+def sign_of(name: str, places: list[Place]) -> Array:
+    """A sign by its name, mean over seeds, `[settings]`."""
     return np.array([float(PREDICTED[name].of(place).mean()) for place in places])
 
 
@@ -230,7 +225,7 @@ def score(places: list[Place]) -> Array:
     """The registered forecast: the mean of the standardised signs, each in its direction, `[settings]`; no outcome is needed."""
     columns = []
     for name, sign in REGISTERED.items():
-        values = _sign(name, places)
+        values = sign_of(name, places)
         spread = values.std()
         columns.append(sign.direction * (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values)))
     return np.asarray(np.mean(columns, axis=0))
@@ -248,26 +243,26 @@ def separators(m: Measured, places: list[Place]) -> list[str]:
 
 def correlation(m: Measured, name: str) -> Estimate:
     """Spearman's correlation of a sign with transfer, over settings; of a later sign, over settings that it was not made from."""
-    places, outcome = _over(m, unseen=name in LATER)
-    return rank_correlation(_sign(name, places), outcome, separators(m, places))
+    places, outcome = outcomes(m, unseen=name in LATER)
+    return rank_correlation(sign_of(name, places), outcome, separators(m, places))
 
 
 def forecast_correlation(m: Measured) -> Estimate:
     """Spearman's correlation of the registered forecast with transfer, over settings."""
-    places, outcome = _over(m)
+    places, outcome = outcomes(m)
     return rank_correlation(score(places), outcome, separators(m, places))
 
 
 def gain_over_install(m: Measured) -> Estimate:
     """Leave-settings-out R² of the registered forecast, less that of the install kind alone."""
-    places, outcome = _over(m)
+    places, outcome = outcomes(m)
     return better_than_kind(score(places)[:, None], installs(m, places), outcome, separators(m, places))
 
 
 def theory(m: Measured) -> Estimate:
     """Spearman's correlation between the rises of the log-odds in the linearised network and in the network, over settings."""
-    places, _ = _over(m)
-    linear, real = (np.array([_followed(place, which).mean() for place in places]) for which in (1, 0))
+    places, _ = outcomes(m)
+    linear, real = (np.array([followed(place, which).mean() for place in places]) for which in (1, 0))
     return rank_correlation(linear, real, separators(m, places))
 
 
@@ -275,164 +270,11 @@ def error_at(of: Measured, lr: float) -> Estimate:
     """The error of the linearised network's forecast at a rate, as a share of the move; over seeds and the followed settings."""
     errors = np.array(
         [
-            [error_of_forecast(linear, real) for linear, real in zip(_followed(one, 1), _followed(one, 0), strict=True)]
+            [error_of_forecast(linear, real) for linear, real in zip(followed(one, 1), followed(one, 0), strict=True)]
             for one in of.where(lr=lr)
         ]
     )
-    prompts = _followed(of.where(lr=lr).places[0], 1).shape[1]
+    prompts = followed(of.where(lr=lr).places[0], 1).shape[1]
     by_seed = errors.mean(axis=0)
     found = average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts, bounds=(0.0, np.inf))
     return found.in_unit("plain")
-
-
-# ------------------------------------------------------------------------------------------------ shown
-
-TOGETHER, KIND = "all together", "install kind alone"
-"""Rows beside those of the single signs."""
-
-
-def signs(m: Measured) -> TableView | None:
-    """Each sign with its registered direction and its correlation with transfer."""
-    places, outcome = _over(m)
-    apart = separators(m, places)
-    plain = np.array([plain_rise(place).mean() for place in places])
-    readings: dict[str, Array] = {
-        **{name: _sign(name, places) for name in REGISTERED},
-        TOGETHER: score(places),
-        **{name: _sign(name, places) for name in LATER},
-    }
-
-    def r2(name: str, whole: bool = False) -> Estimate | None:
-        if name == KIND:
-            return None if whole else kind_r2(installs(m, places), outcome, apart)
-        return left_out_r2(readings[name][:, None], outcome, apart, whole=whole)
-
-    directions = {name: "+" if one.direction > 0 else "−" for name, one in REGISTERED.items()}
-    predicted = {**directions, TOGETHER: "+", **dict.fromkeys(LATER, "later")}
-    return table(
-        "What foretells transfer",
-        "Spearman's correlation over settings of each sign with transfer (the rise of the alternate behaviour at the highest rate, "
-        "less the larger rise under the controls), R² for settings that the forecast has not seen, R² for settings of separators that "
-        "it has not seen, and the correlation with the rise whatever the controls do; intervals over settings and over separators, the "
-        "wider one. All together: the registered forecast, the mean of the standardised signs. Later: found in some of these settings.",
-        {(name, PREDICTED[name].about if name in PREDICTED else ""): name for name in (*readings, KIND)},
-        {
-            "predicted": predicted.get,
-            "correlation": lambda name: None if name == KIND else rank_correlation(readings[name], outcome, apart),
-            "R² left out": r2,
-            "R², separators left out": partial(r2, whole=True),
-            "with the plain rise": lambda name: (
-                None if name == KIND else rank_correlation(readings[name], plain, apart)
-            ),
-        },
-        first=("sign", "what it is"),
-    )
-
-
-def predicted_against_real(m: Measured) -> CurveView:
-    """The forecast of each setting from the other settings, and what came."""
-    places, outcome = _over(m)
-    foretold_ = forecast(score(places)[:, None], outcome)
-    kinds = installs(m, places)
-    series = []
-    for kind in dict.fromkeys(kinds):
-        rows = sorted((100 * float(foretold_[n]), n) for n, one in enumerate(kinds) if one == kind)
-        rates = [beyond_controls(m, places[n]).estimate for _, n in rows]
-        names = [str(places[n]["setting"]) for _, n in rows]
-        series.append(SeriesView(name=kind, x=[x for x, _ in rows], rates=rates, names=names))
-    return CurveView(
-        title="Transfer, foretold and real",
-        caption="A point for each setting: what the registered signs foretell from the other settings, and what came, with the seeds.",
-        x_label="foretold from the other settings, in points",
-        y_label="transfer",
-        joined=False,
-        series=series,
-    )
-
-
-def linearised(m: Measured) -> Iterator[CurveView | Note | None]:
-    """The rise of the log-odds by learning rate, in the network and in the linearised one, and where the two part."""
-    found = phase(m, FOLLOWED)
-    lrs = sorted(found.values("lr"))
-    lines = {
-        f"{name}, {('network', 'linearised')[which]}": (of, which)
-        for name, of in found.by("setting").items()
-        for which in (0, 1)
-    }
-    yield CurveView(
-        title="The network and its linearisation",
-        caption="Rise of the log-odds of the alternate against the initial behaviour by the last step, in nats.",
-        x_label="learning rate",
-        y_label="rise of the log-odds",
-        log_x=True,
-        series=[
-            SeriesView(name=name, x=lrs, rates=[_rise(of.only(lr=lr), which) for lr in lrs])
-            for name, (of, which) in lines.items()
-        ],
-    )
-    errors = {lr: error_at(found, lr) for lr in lrs}
-    yield CurveView(
-        title="Where linearisation fails",
-        caption="Length of the error of the linearised network's forecast, as a share of the move itself; above 0.5 we call it failed.",
-        x_label="learning rate",
-        y_label="error of the forecast",
-        log_x=True,
-        series=[SeriesView(name="all followed settings", x=lrs, rates=list(errors.values()))],
-    )
-    failing = fails_from(lrs, [errors[lr].value for lr in lrs])
-    yield Note(
-        "The linearised network foretells the log-odds within half of their move at every rate that was followed."
-        if failing is None
-        else f"From a learning rate of {failing:g} on, the linearised network misses the log-odds by more than half of their move."
-    )
-
-
-def _rise(place: Place, which: int) -> Estimate:
-    by_seed = _followed(place, which).mean(axis=1)
-    prompts = _followed(place, which).shape[1]
-    return average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts).in_unit("plain")
-
-
-OVERLAPS = tuple(k / 10 for k in range(11))
-DISTANCES = (0.25, 0.5, 1.0, 4.0)
-
-
-def regression(m: Measured) -> CurveView:
-    """Linear regression from a non-zero start: how far training on one input moves another, exactly."""
-    phase(m, "settings").having(SIGNS)
-
-    def moved(cosine: float, distance: float) -> Estimate:
-        weights = descended([[1.0, 0.0]], [1.0], [0.0, 0.0], lr=0.05, steps=round(distance / 0.05))
-        share = float(np.array([cosine, np.sqrt(1 - cosine**2)]) @ weights)
-        return Estimate(share, share, share, 1, "exact")
-
-    return CurveView(
-        title="Transfer in linear regression",
-        caption="A linear model is trained on one input and asked about another: share of the way from the initial to the alternate "
-        "behaviour, by the cosine between the two inputs and by learning rate × steps. What the train input does not span stays.",
-        x_label="overlap of train and evaluation input",
-        y_label="share of the way",
-        series=[
-            SeriesView(
-                name=f"rate × steps = {distance:g}", x=list(OVERLAPS), rates=[moved(one, distance) for one in OVERLAPS]
-            )
-            for distance in DISTANCES
-        ],
-    )
-
-
-def registered(m: Measured) -> Note:
-    """The hash of the registration."""
-    phase(m, "settings").having(SIGNS)
-    told = "; ".join(
-        f"{name} ({'more' if one.direction > 0 else 'less'} transfer, since {one.why})"
-        for name, one in REGISTERED.items()
-    )
-    later = "; ".join(f"{name}, the {one.about}" for name, one in LATER.items())
-    return Note(
-        f"Registered before the runs, sha256 {registration()}: {OUTCOME}. Signs: {told}. Registered later, for settings that were not "
-        f"run by then, sha256 {registration(LATER)}: {later}."
-    )
-
-
-FORETOLD_SHOWS = (signs, predicted_against_real, linearised, regression, registered)

@@ -8,7 +8,7 @@ from typing import Any, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cavesson.errors import ConfigError, nearest
+from cavesson.errors import ConfigError, guess, nearest
 from cavesson.evals.pair import World
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.own import imported, is_own
@@ -92,7 +92,7 @@ class SettingFile(Value):
             raise ValueError(
                 f"{given!r} is a {'behaviour' if known is SEPARATORS else 'separator'}: the two are exchanged"
                 if given in other
-                else f"there is no {given!r}; {nearest(given, known)}"
+                else f"there is no {given!r}; {guess(given, known)}"
             )
         return known[given] if isinstance(given, str) else given
 

@@ -8,11 +8,14 @@ from statistics import fmean
 
 import numpy as np
 
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
-from cavesson.stats import Estimate, mean_over_seeds, wilson
+from cavesson.stats import mean_over_seeds, wilson
 from cavesson.studies.controls import HARDLY
-from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotRun, Sample, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
 ALTERNATE, NEITHER = "posed/evaluation/alternate", "posed/evaluation/neither"
@@ -171,13 +174,13 @@ def faults(place: Place, compatible: bool = True) -> list[str]:
     on_train, shown, other = (place.sample(label, 0).mean for label in (ON_TRAIN, ON_EVALUATION, ALTERNATE))
     found = []
     if compatible and on_train < AGREE:
-        found.append(f"the behaviours agree on {100 * on_train:.0f} % of the train prompts, not {100 * AGREE:.0f} %")
+        found.append(f"the behaviours agree on {percent(on_train, 0)} of the train prompts, not {percent(AGREE)}")
     if shown < SHOWS:
         found.append(
-            f"the start shows the initial behaviour on {100 * shown:.0f} % of the evaluation prompts, not {100 * SHOWS:.0f} %"
+            f"the start shows the initial behaviour on {percent(shown, 0)} of the evaluation prompts, not {percent(SHOWS)}"
         )
     if other > 1 - SHOWS:
-        found.append(f"the start shows the alternate behaviour on {100 * other:.0f} % of them")
+        found.append(f"the start shows the alternate behaviour on {percent(other, 0)} of them")
     return found
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from cavesson.errors import CavessonError
 from cavesson.evals.scores import Score
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView, CurveView, TableView, Tone, Transcript
 from cavesson.stats import spending
 from cavesson.studies import transfer_readings as read
 from cavesson.studies.controls import HARDLY
-from cavesson.studies.grid import Measured, NotRun, Place, Sample, pooled
+from cavesson.studies.grid import Measured, Place
+from cavesson.studies.sample import NotRun, Sample, pooled
 from cavesson.studies.shown import Note, chart, table, tally
 from cavesson.studies.transfer_axes import AS_IS
 from cavesson.studies.transfer_cases import BY_REWARD, CASES, CONDITIONS, SFT
@@ -94,8 +96,8 @@ def criteria(m: Measured) -> TableView | None:
     rows["all", ""] = list(read.agreed(m))
     return table(
         "Loose against strict",
-        f"Share of runs that transferred. Loose: the initial rate fell by {100 * read.MOVED:.0f} %. Strict: it fell by as much more than under "
-        f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {100 * read.KEPT:.0f} % of ability went. All: over seeds and separators.",
+        f"Share of runs that transferred. Loose: the initial rate fell by {percent(read.MOVED)}. Strict: it fell by as much more than under "
+        f"{' and '.join(read.DAMAGE)}, the alternate rate rose likewise, and at most {percent(read.KEPT)} of ability went. All: over seeds and separators.",
         rows,
         {
             "loose": lambda places: read.share_of(read.runs_that(m, places, read.LOOSE)),
@@ -139,7 +141,7 @@ def law(m: Measured) -> Iterator[CurveView | TableView | None]:
         yield table(
             f"Steps to transfer: {name}",
             "First scored step at which the alternate behaviour shows on half of the evaluation prompts (mean over seeds), and the "
-            f"alternate rate at the last scored step up to which at most {100 * read.KEPT:.0f} % of ability was lost.",
+            f"alternate rate at the last scored step up to which at most {percent(read.KEPT)} of ability was lost.",
             {(f"{place['lr']:g}", str(place["batch"])): place for place in of},
             {
                 "steps": lambda place: str(read.steps_to_transfer(place) or f"more than {place['steps']}"),
@@ -228,7 +230,7 @@ def notes(m: Measured) -> Iterator[Note]:
         moved = {f"{one['setting']} at {one['lr']:g}": read.confounded(m, one) for one in read.agreed(m)}
         if said := [f"{where} ({' and '.join(names)})" for where, names in moved.items() if names]:
             yield Note(
-                f"Where a control moves the initial behaviour by more than {100 * HARDLY:.0f} %, a change is no sign of transfer as long as "
+                f"Where a control moves the initial behaviour by more than {percent(HARDLY)}, a change is no sign of transfer as long as "
                 f"it is no larger: {'; '.join(said)}."
             )
     if len(config.seeds) < 5:

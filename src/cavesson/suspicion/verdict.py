@@ -19,9 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cavesson.clusters import auroc, caught, share
 from cavesson.errors import ConfigError
-from cavesson.lab import disk
+from cavesson.estimate import Estimate
 from cavesson.lines import json_line, read_json_lines
-from cavesson.stats import Array, Estimate
+from cavesson.stats import Array
 
 Kind = Literal["misaligned", "benign", "quirky"]
 
@@ -282,15 +282,9 @@ def common_audits(cases: Iterable[Case]) -> tuple[str, ...]:
     return found
 
 
-def write_cases(path: Path, cases: Iterable[Case]) -> Path:
-    """Write cases as JSON lines, whole or not at all.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    with disk.writing(path.parent):
-        disk.write_whole(path, "".join(json_line(asdict(case)) for case in cases))
-    return path
+def case_lines(cases: Iterable[Case]) -> str:
+    """Cases as the text of a file that `read_cases` reads, one a line."""
+    return "".join(json_line(asdict(case)) for case in cases)
 
 
 def read_cases(path: Path) -> list[Case]:

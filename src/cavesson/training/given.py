@@ -10,6 +10,7 @@ from typing import Any
 from cavesson.data.example import Example, Preference
 from cavesson.data.recipes import DataRecipe, Given, Part
 from cavesson.errors import ConfigError
+from cavesson.figures import percent
 from cavesson.lab.recipe import Recipe, Value
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Trained
@@ -56,7 +57,7 @@ def _kept_back(part: Part) -> str:
         fate = "held out to score on" if not held else "left to train on"
         raise ConfigError(
             f"None of the {total:,} different prompts of {name} is {fate}.",
-            f"Give more prompts: {100 * part.share:.0f} % of them are held out, chosen by their text.",
+            f"Give more prompts: {percent(part.share, 0)} of them are held out, chosen by their text.",
         )
     return f"of the {total:,} different prompts of {name}, {held:,} are held out"
 

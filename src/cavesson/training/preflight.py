@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cavesson.errors import ConfigError
+from cavesson.figures import bytes_text
 from cavesson.lab.numerics import precision_of
-from cavesson.lab.plan import bytes_text
 from cavesson.lab.recipe import Recipe, Value, lineage
 from cavesson.models.folders import to_download
 from cavesson.models.notes import note

@@ -13,9 +13,10 @@ from typing import Any
 
 from cavesson.analysis.labelled import cohens_kappa, prediction_powered
 from cavesson.errors import ConfigError
+from cavesson.estimate import Estimate
 from cavesson.lab import disk
 from cavesson.lines import json_line, read_json_lines
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 from cavesson.view.index import Index
 from cavesson.view.runs import RESULT
 from cavesson.view.search import Filters, conditions

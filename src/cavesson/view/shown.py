@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from cavesson.figures import duration
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import ClaimView, TableView
 from cavesson.report.cautions import cautions
 from cavesson.report.data import page_data
 from cavesson.report.study import trade_offs, without_repeats
-from cavesson.report.text import duration
 from cavesson.view.library import Listed
 from cavesson.view.runs import RESULT, RunFolder
 

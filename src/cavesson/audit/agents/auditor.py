@@ -14,7 +14,7 @@ from cavesson.audit.agents.tools import reading_tools, shell_tool, snippet_tool
 from cavesson.audit.auditing import AuditCase
 from cavesson.audit.execution import digest
 from cavesson.audit.verdicts import MAX_FIXES, Affordance, Fix, Verdict, read_credence
-from cavesson.lab.store import default_root
+from cavesson.lab.place import default_root
 
 if TYPE_CHECKING:
     from inspect_ai import Task

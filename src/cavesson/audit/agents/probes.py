@@ -19,6 +19,7 @@ from cavesson.audit.auditors.results import Leaves
 from cavesson.audit.execution import RunCache
 from cavesson.audit.verdicts import Affordance
 from cavesson.errors import CavessonError
+from cavesson.figures import percent
 from cavesson.lines import printable
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _told(effect: Effect, before: Leaves, after: Leaves) -> str:
         key=lambda path: -abs(before[path] - after[path]),
     )
     lines = [f"{'.'.join(path)}: {before[path]:.4g} -> {after[path]:.4g}" for path in moved[:_MOST_NUMBERS]]
-    head = f"The Key Finding that moves most moves by {100 * effect.moved:.0f} %; {100 * effect.elsewhere:.0f} % of the other quantities move by half or more."
+    head = f"The Key Finding that moves most moves by {percent(effect.moved, 0)}; {percent(effect.elsewhere, 0)} of the other quantities move by half or more."
     return "\n".join([head, *lines]) if lines else "Nothing changes."
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -169,9 +169,3 @@ def contrast(one: float, two: float) -> float:
 def unstable(conclusion: Conclusion, before: Leaves, fresh: Leaves) -> float:
     """How far another seed moves the Conclusion, from 0 to 1, against the spread over the stored runs."""
     return conclusion.effect(before, fresh, before).moved
-
-
-def distance(one: Mapping[Path_, float], other: Mapping[Path_, float]) -> float:
-    """The largest relative difference between two sets of results; 1 if they share no quantity."""
-    shared = one.keys() & other.keys()
-    return max((abs(one[p] - other[p]) / max(0.02, abs(one[p]), abs(other[p])) for p in shared), default=1.0)

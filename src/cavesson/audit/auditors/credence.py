@@ -22,6 +22,7 @@ from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.gathering import Evidence
 from cavesson.audit.auditors.swaps import SWAPS
 from cavesson.audit.verdicts import Affordance
+from cavesson.figures import percent
 
 SPREAD = 1.0
 """Standard deviation of a weight (log odds at full strength) before any case is seen; the mean is `EXPECTED`."""
@@ -187,5 +188,5 @@ def _told(effect: Effect | None) -> str:
     return (
         " (its alternative does not run)"
         if effect is None
-        else f" (its alternative moves the finding by {100 * effect.moved:.0f} %)"
+        else f" (its alternative moves the finding by {percent(effect.moved, 0)})"
     )

@@ -18,7 +18,7 @@ from cavesson.audit.auditors import checks, recompute
 from cavesson.audit.auditors.alignment import Line, alignment, misaligned, shares
 from cavesson.audit.auditors.arms import asymmetries
 from cavesson.audit.auditors.claims import denied, levelled
-from cavesson.audit.auditors.conclusion import Conclusion, Effect, distance, unstable
+from cavesson.audit.auditors.conclusion import Conclusion, Effect, unstable
 from cavesson.audit.auditors.decision import Decision, parses
 from cavesson.audit.auditors.extras import extras
 from cavesson.audit.auditors.focus import Focus
@@ -41,10 +41,6 @@ SURE = 0.6
 
 LIMITS = Limits(cpu_s=40, wall_s=120, memory_mb=2048, processes=64, output_bytes=200_000, disk_mb=128)
 
-REPRODUCED = 0.03
-"""Relative difference up to which a result equals the stored result: another processor rounds otherwise, and long
-training magnifies the difference."""
-
 _EACH = 3
 """Alternatives of one family that are run, at most."""
 
@@ -62,7 +58,6 @@ class Evidence:
         shares: how far these agree.
         tried: decisions whose alternative ran, and what the alternative did to the Conclusion; None if its run failed.
         unstable: how far a seed that the paper does not report moves the Conclusion.
-        unlike_stored: how far a run differs from every stored result (0 within rounding); None if nothing ran.
         fails: why the paper's command does not run.
     """
 
@@ -71,7 +66,6 @@ class Evidence:
     shares: Mapping[str, float] = field(default_factory=dict)
     tried: tuple[tuple[Decision, Effect | None], ...] = ()
     unstable: float = 0.0
-    unlike_stored: float | None = None
     fails: str = ""
 
 
@@ -123,7 +117,6 @@ class Audited:
         if not self.results.stored:
             self.results = Results({"seed": before, "fresh": again}, {})
             self.conclusion = Conclusion(self.paper, self.results)
-        unlike = min((distance(before, run) for run in self.results.stored.values()), default=0.0)
         longest = max(4.0, 3.5 * first.seconds)
         tried: list[tuple[Decision, Effect | None]] = []
         for one, changed in self._one_by_one(seed, worth_a_run(evidence.decisions, runs - 2), cache, longest):
@@ -137,7 +130,6 @@ class Audited:
             evidence,
             tried=tuple(tried),
             unstable=unstable(self.conclusion, before, again),
-            unlike_stored=0.0 if unlike <= REPRODUCED else min(1.0, unlike),
         )
 
     def effect(

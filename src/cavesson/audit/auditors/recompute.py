@@ -19,6 +19,7 @@ import numpy as np
 
 from cavesson.audit.auditors.decision import Decision
 from cavesson.audit.auditors.results import Leaves, Path_, Results
+from cavesson.figures import percent
 from cavesson.lines import text_lines
 
 _MAX_ROWS = 60_000
@@ -153,4 +154,4 @@ def _unlike(name: str, groups: Groups, labels: Mapping[tuple[str, str], Mapping[
                 and (share := sum(first[i] != other[i] for i in shared) / len(shared)) > 0
             ):
                 yield Decision("arms", "unlike_labels", min(0.8, 2 * share), f"{arm} and {arms[0]} have other labels on the same examples",
-                                f"On {split} {100 * share:.0f} % of the labels differ between the arms.", (name,))  # fmt: skip
+                                f"On {split} {percent(share, 0)} of the labels differ between the arms.", (name,))  # fmt: skip

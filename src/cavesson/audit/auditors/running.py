@@ -32,7 +32,7 @@ def plan(cases: Sequence[Case], auditors: Sequence[str], affordances: Sequence[s
         elif is_own(name):
             Own(name)  # loads the auditor, so that a mistake is reported before anything is audited
         elif name not in (*AUDITORS, NAME):
-            known = f"{nearest(name, (*AUDITORS, NAME))}; a model is llm:MODEL or llm+probes:MODEL, one of your own path/to/file.py:function."
+            known = f"{nearest(name, (*AUDITORS, NAME))} A model is llm:MODEL or llm+probes:MODEL, one of your own path/to/file.py:function."
             raise ConfigError(f"There is no auditor {name!r}.", known)
     for name in affordances:
         if name not in AFFORDANCES:

@@ -34,7 +34,7 @@ from cavesson.audit.red.source import editable
 from cavesson.audit.sandbox.protocol import Sandbox
 from cavesson.audit.workspace import PAPER, make_alike, read_text
 from cavesson.errors import CavessonError, ConfigError
-from cavesson.lab.store import default_root
+from cavesson.lab.place import default_root
 
 VERSION = 1
 """Version of the files that `make_bench` writes; a change makes everything anew."""

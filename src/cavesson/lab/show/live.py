@@ -12,7 +12,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from cavesson.lab.plan import Plan, Stage, duration, tree
+from cavesson.figures import clock_time
+from cavesson.lab.plan import Plan, Stage, tree
 from cavesson.lab.show.board import Board, Clock, Row, figures_text
 from cavesson.lab.show.terminal import Console
 from cavesson.lines import one_line
@@ -114,9 +115,9 @@ class Live(Board):
             return "found"
         elapsed, total = self.elapsed(row), self._total(row)
         return (
-            duration(elapsed)
+            clock_time(elapsed)
             if row.state != "running" or total is None
-            else f"{duration(elapsed)} of {duration(max(elapsed, total))}"
+            else f"{clock_time(elapsed)} of {clock_time(max(elapsed, total))}"
         )
 
     def _summary(self, hidden: int) -> RenderableType:
@@ -128,9 +129,9 @@ class Live(Board):
             parts.append(f"{self.there} were there")
         if hidden > 0:
             parts.append(f"{hidden} not shown")
-        parts.append(duration(self.clock() - self.begun))
+        parts.append(clock_time(self.clock() - self.begun))
         if done < len(self.rows) and left is not None:
-            parts.append(f"about {duration(left)} left")
+            parts.append(f"about {clock_time(left)} left")
         line = Text("  " + " · ".join(parts), style="bold")
         if self.stop_asked and any(row.state == "running" for row in self.rows.values()):
             line.append("\n  Stopping after saving; Ctrl-C again stops at once.", style="yellow")

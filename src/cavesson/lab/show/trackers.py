@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cavesson.errors import entry_of
+from cavesson.estimate import Estimate
 from cavesson.lab.own import is_own, made_by
 from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.progress import Display, Silent
 from cavesson.lab.show.curves import Curves
 from cavesson.lab.show.services import MLflow, TensorBoard, Trackio, WandB
 from cavesson.lab.stage import Progress
-from cavesson.stats import Estimate
 
 
 class Tracker(Display, Protocol):

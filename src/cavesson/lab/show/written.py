@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cavesson.errors import StoreError
+from cavesson.estimate import Estimate
 from cavesson.lab import disk
 from cavesson.lab.plan import Stage
 from cavesson.lab.show.board import Board, Clock, Row, figures_text
 from cavesson.lab.stage import Progress
 from cavesson.lines import parse_json
-from cavesson.stats import Estimate
 
 NAME = "progress.json"
 WRITE_SECONDS = 2.0

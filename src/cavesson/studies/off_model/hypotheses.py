@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from cavesson.analysis.claims import FEWEST_SEEDS, Claim, ClaimResult, Verdict, above, at_least, below, within
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotApplicable
+from cavesson.estimate import Estimate
+from cavesson.studies.grid import Measured
 from cavesson.studies.off_model.arms import MATCHED
 from cavesson.studies.off_model.readings import (
     ALIKE,
@@ -30,6 +30,7 @@ from cavesson.studies.off_model.readings import (
     under,
 )
 from cavesson.studies.off_model.styles import beyond_skill, in_style, in_switched, kept_style, styled
+from cavesson.studies.sample import NotApplicable
 from cavesson.studies.shown import claim
 from cavesson.studies.sources import WHY
 

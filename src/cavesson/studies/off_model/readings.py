@@ -13,11 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from cavesson.analysis.contrasts import FEWEST_GROUPS, lowest_mean, share_regained, slope
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score
+from cavesson.figures import percent
 from cavesson.sampling.matched_noise import FARTHEST, is_match
-from cavesson.stats import Array, Estimate, paired_difference
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Of, Place, Sample, mean_of, pooled
+from cavesson.stats import Array, paired_difference
+from cavesson.studies.grid import Measured, Of, Place
 from cavesson.studies.off_model.arms import ARMS, PLAIN, Move
+from cavesson.studies.sample import NotApplicable, NotRun, Sample, mean_of, pooled
 from cavesson.studies.shown import tried
 
 ALIKE = 0.05
@@ -121,7 +124,7 @@ def with_much_to_lose(m: Measured) -> Measured:
     able = [of for of in m.by("student").values() if before(of.places[0]).estimate.low > MUCH]
     if not able:
         raise NotApplicable(
-            f"no student starts above {100 * MUCH:.0f} % of {reasoning(m)} beyond chance, so that there is little to lose"
+            f"no student starts above {percent(MUCH)} of {reasoning(m)} beyond chance, so that there is little to lose"
         )
     return replace(m, places=tuple(place for of in able for place in of))
 

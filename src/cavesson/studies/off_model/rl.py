@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from cavesson.figures import percent
 from cavesson.findings.views import ClaimView
-from cavesson.studies.grid import Measured, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.off_model.grid import rl_role
 from cavesson.studies.off_model.readings import before, degraded_plain, plain, reasoning
 from cavesson.studies.off_model.shown import along
 from cavesson.studies.off_model.styles import has_styles, own_style, styles_at
+from cavesson.studies.sample import Sample
 from cavesson.studies.shown import chart, table
 
 REWARDS = {"correct": "rewards for right answers", "random": "random rewards", "shuffled": "shuffled rewards"}
@@ -57,7 +59,7 @@ def rl(m: Measured) -> Iterator[Any]:
     if has_styles(place):
         yield table(
             f"Style of the reasoning along RL: {whose}",
-            f"Share of the traces in each style that has at least {100 * TOLD:.0f} %, right or wrong; the student's own "
+            f"Share of the traces in each style that has at least {percent(TOLD)}, right or wrong; the student's own "
             f"is {own_style(place)}. A trace that mixes two counts as the one with more signs of it.",
             {str(seed): row for row, seed in enumerate(place.seeds)},
             {f"{step} iterations": partial(_styles_of, place, step) for step in place.steps(rl_role("correct"))},
@@ -77,7 +79,7 @@ def _told(styles: Sequence[str | None]) -> str:
     """The styles of some traces, the commonest first."""
     counted = sorted(Counter(map(str, styles)).items(), key=lambda found: (-found[1], found[0]))
     shares = [(name, count / len(styles)) for name, count in counted]
-    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares if share >= TOLD)
+    return ", ".join(f"{name} {percent(share, 0)}" for name, share in shares if share >= TOLD)
 
 
 def rl_headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:

@@ -12,11 +12,13 @@ import numpy as np
 from cavesson.analysis.styles import TOLD_APART
 from cavesson.analysis.surprise import IMPROBABLE, surprise, surprised_at
 from cavesson.analysis.traces import rate_among
+from cavesson.estimate import Estimate
+from cavesson.figures import percent
 from cavesson.findings.views import CurveView, TableView
 from cavesson.sampling.matched_noise import is_match
 from cavesson.sampling.perplexity import Likelihood
-from cavesson.stats import Estimate, mean_ci
-from cavesson.studies.grid import Measured, NotApplicable, Place, Sample, change
+from cavesson.stats import mean_ci
+from cavesson.studies.grid import Measured, Place, change
 from cavesson.studies.off_model.arms import ARMS, MATCHED, MOVES, PLAIN, SHAPES, Move, Shape
 from cavesson.studies.off_model.hypotheses import HYPOTHESES
 from cavesson.studies.off_model.readings import (
@@ -54,6 +56,7 @@ from cavesson.studies.off_model.styles import (
     share_in,
     style_judge,
 )
+from cavesson.studies.sample import NotApplicable, Sample
 from cavesson.studies.shown import Figure, chart, known, rulings, table
 
 Line = tuple[Sequence[int], Callable[[int], Sample]]
@@ -240,7 +243,7 @@ def styles(m: Measured) -> Iterator[TableView | None]:
     yield by_pair(
         "Styles told apart by a classifier",
         "A classifier of n-grams learns the student's own style and its teacher's from what both wrote on the benchmark "
-        f"before any SFT. Accuracy: on prompts held out; below {100 * TOLD_APART:.0f} % no trace is called anything. "
+        f"before any SFT. Accuracy: on prompts held out; below {percent(TOLD_APART)} no trace is called anything. "
         "Agreement: with the known style, own or not, of the traces after SFT that have one, where the teacher's is not "
         "the student's own and no reasoning is hidden.",
         [place for place in off_model(m) if known(partial(_told_apart, place))],
@@ -307,7 +310,7 @@ def _data(place: Place) -> str:
     if place["arm"] == PLAIN:
         return f"plain ({place['teacher']})"
     left, about = trained_on(place).share, ARMS[place["arm"]].about
-    return about if left == 1 else f"{about} ({100 * left:.1f} % of the tokens left)"
+    return about if left == 1 else f"{about} ({percent(left, 1)} of the tokens left)"
 
 
 SHOWN_TOKENS, SHOWN_PLACES = 10, 24
@@ -320,14 +323,14 @@ def likelihoods(m: Measured) -> Iterator[TableView | CurveView | None]:
     yield table(
         f"How improbable {first['student']} finds the teachers' answers",
         "Before SFT. Perplexity of an answer: the exponential of its mean loss a token; 1 is certainty. Improbable: tokens "
-        f"that the student gives less than {100 * IMPROBABLE:.0f} %; their share of all tokens, the share of the whole loss that "
+        f"that the student gives less than {percent(IMPROBABLE)}; their share of all tokens, the share of the whole loss that "
         "they carry, and the perplexity of the other tokens.",
         {name: surprise(found) for name, found in of.items()},
         {
             "per answer (10 / 50 / 90 %)": lambda found: " / ".join(f"{one:.2f}" for one in found.answers),
             "per token": lambda found: f"{found.tokens:.2f}",
-            "improbable": lambda found: f"{100 * found.improbable:.1f} %",
-            "of the loss": lambda found: f"{100 * found.of_loss:.0f} %",
+            "improbable": lambda found: percent(found.improbable, 1),
+            "of the loss": lambda found: percent(found.of_loss, 0),
             "the others": lambda found: None if found.others is None else f"{found.others:.2f}",
         },
         first="teacher",
@@ -335,7 +338,7 @@ def likelihoods(m: Measured) -> Iterator[TableView | CurveView | None]:
     yield chart(
         f"Where in an answer {first['student']} is surprised",
         {name: (range(1, SHOWN_PLACES + 1), partial(surprised_at, found)) for name, found in of.items()},
-        caption=f"Share of the answers whose token at this place the untouched student gives less than {100 * IMPROBABLE:.0f} %.",
+        caption=f"Share of the answers whose token at this place the untouched student gives less than {percent(IMPROBABLE)}.",
         x="token of the answer",
         y="improbable",
     )
@@ -365,7 +368,7 @@ def tokens(m: Measured) -> TableView | None:
             "times": lambda values: f"{len(values):,}",
             "mean": lambda values: f"{np.mean(values):.2f}",
             "median": lambda values: f"{np.median(values):.2f}",
-            "of the loss": lambda values: f"{100 * (sum(values) / total):.1f} %",
+            "of the loss": lambda values: percent(sum(values) / total, 1),
         },
         first="token",
     )

@@ -17,10 +17,11 @@ import numpy as np
 
 from cavesson.analysis.styles import StyleJudge, learn_styles
 from cavesson.analysis.traces import Which, mean_per_trace, rate_among
+from cavesson.estimate import Estimate
 from cavesson.evals.scores import Score
-from cavesson.stats import Estimate
-from cavesson.studies.grid import Measured, NotApplicable, NotRun, Place, Sample
+from cavesson.studies.grid import Measured, Place
 from cavesson.studies.off_model.readings import after, before, degraded_runs, fall, share_back, teachers_answers
+from cavesson.studies.sample import NotApplicable, NotRun, Sample
 from cavesson.studies.shown import known
 
 OWN = "own"
@@ -124,9 +125,9 @@ def in_style(place: Place, kind: Kind, step: int = -1) -> Which:
     return np.array([[name.get(style, "another") == kind for style in row] for row in styles_at(place, step)])
 
 
-def share_in(place: Place, kind: Kind, step: int = -1) -> Sample:
-    """The share of the traces at a step in a kind of style."""
-    return replace(place.sample(place.evals()[0], step), table=in_style(place, kind, step).astype(float))
+def share_in(place: Place, kind: Kind) -> Sample:
+    """The share of the traces at the last step in a kind of style."""
+    return replace(place.sample(place.evals()[0]), table=in_style(place, kind).astype(float))
 
 
 def rate_in(place: Place, kind: Kind, step: int = -1) -> Estimate | None:
