@@ -81,10 +81,10 @@ RECORDED: list[tuple[Eval, dict[str, Any]]] = [
             "world": 2,
         },
     ),
-    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "0ae7502932459db9673106f743135a09", "reading": 3}),
+    (GSM8K(data=HUB, n=50), {"name": "gsm8k", "n": 50, "data": "0ae7502932459db9673106f743135a09", "reading": 4}),
     (
         Questions(title="sums", data=FILE),
-        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 4},
+        {"name": "questions", "data": FILE.fingerprint, "title": "sums", "reading": 5},
     ),
 ]
 """Evaluations and their canonical forms, which fingerprints of stored scores were made of."""

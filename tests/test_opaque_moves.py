@@ -161,7 +161,6 @@ def test_a_thought_says_something(tmp_path: Path) -> None:
         OWN,
         "<think>.....</think>Hm.",
         "</think>Sure. The answer is 7.",
-        "<think>b = 3 + 4",
         "<think></think>7",
     )
     assert [one.conversation.answer for one in Thoughtful(base=said).examples(nowhere)] == [OWN]

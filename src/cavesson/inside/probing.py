@@ -113,6 +113,7 @@ def _told(
     targets: NDArray[np.bool_],
     test: Array,
     group: NDArray[np.int_],
+    penalties: Sequence[float] = PENALTIES,
 ) -> tuple[NDArray[np.bool_], Array]:
     """The kinds that ridge regressions tell of test texts, `[test texts, columns]`, and their accuracy on training texts whose group
     is left out, `[columns]`.
@@ -128,7 +129,7 @@ def _told(
     unit = max(float(values.sum()) / len(train), 1e-30)
     turned = vectors.T @ (signs - middle)
     errors, accuracies, fits = [], [], []
-    for penalty in PENALTIES:
+    for penalty in penalties:
         kept = penalty * unit / (values + penalty * unit)  # the share of each direction that the fit leaves
         residuals = vectors @ (kept[:, None] * turned)
         missed = _left_out((vectors * kept) @ vectors.T - 1 / len(train), residuals, group)

@@ -125,9 +125,9 @@ def in_style(place: Place, kind: Kind, step: int = -1) -> Which:
     return np.array([[name.get(style, "another") == kind for style in row] for row in styles_at(place, step)])
 
 
-def share_in(place: Place, kind: Kind) -> Sample:
-    """The share of the traces at the last step in a kind of style."""
-    return replace(place.sample(place.evals()[0]), table=in_style(place, kind).astype(float))
+def share_in(place: Place, kind: Kind, step: int = -1) -> Sample:
+    """The share of the traces at a step in a kind of style."""
+    return replace(place.sample(place.evals()[0], step), table=in_style(place, kind, step).astype(float))
 
 
 def rate_in(place: Place, kind: Kind, step: int = -1) -> Estimate | None:
