@@ -22,6 +22,7 @@ from cavesson.lab.progress import Silent
 from cavesson.lab.recipe import Recipe
 from cavesson.lab.stage import Progress
 from cavesson.lab.store import Store
+from cavesson.lab.work import Work
 from toys import Counting, Deep, Doubled, Failing, Number, Sum, Threads, View, value_of
 
 TESTS = Path(__file__).parent
@@ -203,6 +204,15 @@ def test_a_schedule_hands_out_nothing_before_its_inputs(store: Store) -> None:
         schedule.finish(stage)
     last = schedule.take()
     assert last is not None and last.recipe == Sum(of=(ONE, TWO))
+
+
+def test_what_another_process_makes_comes_after_what_nobody_makes(store: Store) -> None:
+    numbers = [Number(value=value) for value in range(4)]
+    work = Work(store, Lab(store).plan(numbers), Diary())
+    with store.making(numbers[0]), store.making(numbers[2]):
+        taken = [work.take() for _ in numbers]
+    assert [stage and stage.recipe for stage in taken] == [numbers[1], numbers[3], numbers[0], numbers[2]]
+    assert work.take() is None
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cavesson.figures import clock_time
@@ -148,11 +148,22 @@ class Schedule:
         self._rank()
         return new
 
-    def take(self) -> Stage | None:
-        """A stage that can run now, or None if there is none."""
-        if not self._ready:
+    def take(self, elsewhere: Callable[[str], bool] = lambda name: False) -> Stage | None:
+        """A stage that can run now, or None if there is none.
+
+        Args:
+            elsewhere: whether another process makes the artifact of this fingerprint; such a stage comes after all others, since
+                whoever takes it waits.
+        """
+        passed = []
+        while self._ready and elsewhere(self._ready[0][2]):
+            passed.append(heapq.heappop(self._ready))
+        found = heapq.heappop(self._ready) if self._ready else passed.pop(0) if passed else None
+        for one in passed:
+            heapq.heappush(self._ready, one)
+        if found is None:
             return None
-        _, _, name = heapq.heappop(self._ready)
+        name = found[2]
         self._running[name] = self._waiting.pop(name)
         return self._running[name]
 

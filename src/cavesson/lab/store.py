@@ -198,6 +198,10 @@ class Store:
 
     # --- making
 
+    def is_being_made(self, name: str) -> bool:
+        """Whether a process makes the artifact of this fingerprint now."""
+        return FileLock(self.root / "locks" / name).is_held()
+
     @contextmanager
     def making(self, recipe: Recipe, waiting: Waiting | None = None) -> Iterator[Path | None]:
         """Gives an empty folder to make the artifact in, or None if the artifact is there by now.
@@ -408,7 +412,7 @@ class Store:
 
     def _remove(self, name: str) -> bool:
         """Move an artifact aside; False if a process is making the artifact. Nobody begins to, for the caller holds `sweeping()`."""
-        if FileLock(self.root / "locks" / name).is_held():
+        if self.is_being_made(name):
             return False
         if self._artifacts.folder(name).exists():
             self._rubbish.put(self._artifacts.folder(name))

@@ -37,7 +37,7 @@ class Work:
         """The next stage to run; None if no stage can run now, a stage has failed, or the user asked to stop."""
         if self.error is not None or self.stop.is_set():
             return None
-        stage = self.schedule.take()
+        stage = self.schedule.take(self.store.is_being_made)
         if stage is not None:
             self.display.started(stage)
         return stage
