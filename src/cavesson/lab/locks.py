@@ -76,7 +76,7 @@ class FileLock:
         """Whether somebody holds the lock now; writes nothing."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | _AS_IT_IS)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
