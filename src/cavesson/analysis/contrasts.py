@@ -106,10 +106,8 @@ def mean_over_clusters(scores: ArrayLike, clusters: Sequence[Hashable], *, bound
         scores: scores within `bounds`, [seeds, prompts].
         clusters: the cluster of each prompt, [prompts].
     """
-    table, members = (
-        np.atleast_2d(np.asarray(scores, dtype=float)),
-        {one: k for k, one in enumerate(dict.fromkeys(clusters))},
-    )
+    table = np.atleast_2d(np.asarray(scores, dtype=float))
+    members = {one: k for k, one in enumerate(dict.fromkeys(clusters))}
     belongs = np.zeros((table.shape[1], len(members)))
     belongs[np.arange(len(belongs)), [members[one] for one in clusters]] = len(members) / len(belongs)
     mean = table.mean(axis=1, keepdims=True)

@@ -152,18 +152,17 @@ class Schedule:
         """A stage that can run now, or None if there is none.
 
         Args:
-            elsewhere: whether another process makes the artifact of this fingerprint; such a stage comes after all others, since
-                whoever takes it waits.
+            elsewhere: whether another process makes the artifact of this fingerprint now. Such a stage comes after all others: this
+                process would have to wait for the other one.
         """
         passed = []
         while self._ready and elsewhere(self._ready[0][2]):
             passed.append(heapq.heappop(self._ready))
-        found = heapq.heappop(self._ready) if self._ready else passed.pop(0) if passed else None
+        if not (left := self._ready or passed):
+            return None
+        _, _, name = heapq.heappop(left)
         for one in passed:
             heapq.heappush(self._ready, one)
-        if found is None:
-            return None
-        name = found[2]
         self._running[name] = self._waiting.pop(name)
         return self._running[name]
 

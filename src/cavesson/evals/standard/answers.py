@@ -39,6 +39,7 @@ _HEDGES = re.compile(
     r"equals?|i\s+(?:think|believe|guess)|therefore|thus|hence|so|indeed|clearly|still|that|it\s+is|it's|given\s+by)\b[.,:]?\s*|\\approx|[~≈=:]\s*)+",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"\s*\S*")
 _PAUSE = r"[\s,.;:!?…()*–—-]"
 _CORRECTED = re.compile(
     rf"(?<![\w'])(?:no|sorry|correction|scratch\s+that|i\s+meant|wait|actually|hmm+|oops)\b"
@@ -103,8 +104,9 @@ def _marks(text: str, read: Callable[[str], str]) -> list[tuple[int, str]]:
     else:
         said += [(mark.end(), read(mark["value"])) for mark in _REVERSED.finditer(text) if _holds_value(mark["value"])]
     found = [(place, answer) for place, answer in (*firm, *said) if answer]
-    ends = [last, *(place + len(re.match(r"\s*\S*", text[place:])[0]) for place, answer in said if answer)]  # type: ignore[index]
-    return [*found, *_corrections(text, max(ends), read)] if found else []
+    words = [_WORD.match(text, place) for place, answer in said if answer]
+    start = max([last, *(word.end() for word in words if word)])
+    return [*found, *_corrections(text, start, read)] if found else []
 
 
 def _corrections(text: str, start: int, read: Callable[[str], str]) -> list[tuple[int, str]]:
