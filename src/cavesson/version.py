@@ -1,3 +1,3 @@
 """The version of Cavesson."""
 
-VERSION = "0.14.0"
+VERSION = "0.15.0"
